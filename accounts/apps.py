@@ -1,0 +1,11 @@
+"""accounts' Django configuration."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+    is_nodebyte = True
+
+    def ready(self) -> None:
+        from accounts import receivers  # noqa: F401, PLC0415 - connects them

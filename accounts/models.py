@@ -1,0 +1,150 @@
+"""People, and the organizations that own everything that costs money."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from core.models import Entity, Timestamped, choices_check
+from core.tenancy.declare import custom
+
+
+class UserStatus(models.TextChoices):
+    PENDING_VERIFICATION = "pending_verification", _("Waiting for e-mail verification")
+    ACTIVE = "active", _("Active")
+    SUSPENDED = "suspended", _("Suspended")
+    DELETED = "deleted", _("Deleted")
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users by e-mail address; finds them without regard to case."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A user with a hashed password; `None` makes one that cannot sign in by password."""
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
+        """A superadmin, for `createsuperuser`."""
+        return self.create_user(
+            email, password, is_staff=True, is_superuser=True, status=UserStatus.ACTIVE, **fields
+        )
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The user with this e-mail address, whatever its case."""
+        return self.get(email__iexact=username)
+
+
+class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
+    """A person who signs in by e-mail. Sees itself and the people of its organizations."""
+
+    tenancy = custom(
+        "id = (SELECT app_user()) OR id IN (SELECT user_id FROM accounts_membership"
+        " WHERE organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))))"
+    )
+
+    email = models.EmailField(_("e-mail address"), max_length=191)
+    username = models.CharField(_("username"), max_length=64, null=True, blank=True)  # noqa: DJ001 - unique when given
+    first_name = models.CharField(_("first name"), max_length=100, blank=True)
+    last_name = models.CharField(_("last name"), max_length=100, blank=True)
+    phone = models.CharField(_("phone"), max_length=32, blank=True)
+    timezone = models.CharField(_("time zone"), max_length=64, default="UTC")
+    locale = models.CharField(_("language"), max_length=16, default="en")
+    preferences = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=24, choices=UserStatus, default=UserStatus.PENDING_VERIFICATION)
+    is_staff = models.BooleanField(_("staff"), default=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="accounts_user_email_unique"),
+            models.UniqueConstraint(Lower("username"), name="accounts_user_username_unique"),
+            choices_check("accounts_user_status_known", "status", UserStatus),
+        ]
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        """Whether the person may sign in; a suspended or deleted one may not, at once."""
+        return self.status in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}
+
+    @property
+    def full_name(self) -> str:
+        """First and last name, or the e-mail address where neither is known."""
+        return f"{self.first_name} {self.last_name}".strip() or self.email
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Organization(Entity, Timestamped):
+    """Owner of servers, invoices and money. Every user has a personal one."""
+
+    tenancy = custom("id = ANY (ARRAY(SELECT unnest(app_organizations())))")
+
+    name = models.CharField(_("name"), max_length=120)
+    slug = models.SlugField(max_length=64, unique=True)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="owned_organizations")
+    is_personal = models.BooleanField(default=False)
+    billing_name = models.CharField(_("billing name"), max_length=191, blank=True)
+    billing_email = models.EmailField(_("billing e-mail"), max_length=191, blank=True)
+    address_line = models.CharField(_("street and number"), max_length=191, blank=True)
+    postal_code = models.CharField(_("postal code"), max_length=32, blank=True)
+    city = models.CharField(_("city"), max_length=100, blank=True)
+    region = models.CharField(_("region"), max_length=100, blank=True)
+    country = models.CharField(_("country"), max_length=2, blank=True)
+    tax_id = models.CharField(_("tax id"), max_length=32, blank=True)
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    settings = models.JSONField(default=dict, blank=True)
+    members = models.ManyToManyField(
+        User, through="accounts.Membership", related_name="organizations"
+    )
+
+    class Meta:
+        verbose_name = _("organization")
+        verbose_name_plural = _("organizations")
+        constraints = [
+            models.CheckConstraint(name="accounts_organization_currency_iso", condition=models.Q(currency__regex="^[A-Z]{3}$")),
+            models.UniqueConstraint(
+                fields=["owner"], condition=models.Q(is_personal=True), name="accounts_one_personal_organization"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", _("Owner")
+    ADMIN = "admin", _("Admin")
+    MEMBER = "member", _("Member")
+
+
+class Membership(Entity, Timestamped):
+    """A person's place in an organization."""
+
+    tenancy = custom("organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))) OR user_id = (SELECT app_user())")
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="accounts_membership_once"),
+            choices_check("accounts_membership_role_known", "role", Role),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.organization_id} as {self.role}"

@@ -1,0 +1,63 @@
+"""Writes about people and organizations."""
+
+from typing import Any
+
+from django.utils.text import slugify
+
+from accounts.models import Membership, Organization, Role, User, UserStatus
+from core import audit, site_settings, tenancy
+from core.ids import uuid7
+
+PROFILE_FIELDS = ("first_name", "last_name", "phone", "timezone", "locale")
+BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
+
+
+def give_personal_organization(*, user: User) -> Organization:
+    """The user's own organization, made at sign-up. Calling it twice is harmless."""
+    with tenancy.system():
+        organization, is_new = Organization.objects.get_or_create(
+            owner=user,
+            is_personal=True,
+            defaults={
+                "name": user.full_name,
+                "slug": f"{slugify(user.email.split('@')[0])[:40] or 'customer'}-{uuid7().hex[-8:]}",
+                "billing_email": user.email,
+                "currency": site_settings.get("shop.currency"),
+            },
+        )
+        if is_new:
+            Membership.objects.create(organization=organization, user=user, role=Role.OWNER)
+            audit.record(action="organization.create", entity=organization, organization=organization, actor=user)
+    return organization
+
+
+def verify_email(*, user: User) -> None:
+    """The address is the user's: a pending account becomes active."""
+    with tenancy.system():
+        moved = User.objects.filter(pk=user.pk, status=UserStatus.PENDING_VERIFICATION).update(status=UserStatus.ACTIVE)
+        if moved:
+            user.status = UserStatus.ACTIVE
+            audit.record(action="user.verify_email", entity=user, actor=user)
+
+
+def change_profile(*, user: User, fields: dict[str, Any], actor: User) -> None:
+    """Store the profile fields a person may change about themselves."""
+    _change(user, {name: fields[name] for name in PROFILE_FIELDS if name in fields}, "user.change_profile", actor)
+
+
+def change_billing_contact(*, organization: Organization, fields: dict[str, Any], actor: User) -> None:
+    """Store what the next invoice is addressed to; issued invoices keep what they had."""
+    allowed = {name: fields[name] for name in BILLING_FIELDS if name in fields}
+    _change(organization, allowed, "organization.change_billing_contact", actor)
+
+
+def _change(row: User | Organization, fields: dict[str, Any], action: str, actor: User) -> None:
+    old = {name: getattr(row, name) for name in fields}
+    new = {name: value for name, value in fields.items() if old[name] != value}
+    if not new:
+        return
+    with tenancy.system():
+        type(row)._default_manager.filter(pk=row.pk).update(**new)
+        audit.record(action=action, entity=row, actor=actor, old={name: old[name] for name in new}, new=new)
+    for name, value in new.items():
+        setattr(row, name, value)

@@ -1,0 +1,35 @@
+"""billing's tables."""
+
+from billing.models.customers import GatewayCustomer, PaymentMethod
+from billing.models.events import EventOutcome, GatewayEvent
+from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, ItemKind
+from billing.models.ledger import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
+from billing.models.payments import Collection, Gateway, Payment, PaymentState, Refund, RefundState
+from billing.models.subscriptions import Collector, Subscription, SubscriptionItem, SubscriptionStatus
+
+__all__ = [
+    "AccountKind",
+    "Collection",
+    "Collector",
+    "EntryKind",
+    "EventOutcome",
+    "Gateway",
+    "GatewayCustomer",
+    "GatewayEvent",
+    "Invoice",
+    "InvoiceItem",
+    "InvoiceSeries",
+    "InvoiceState",
+    "ItemKind",
+    "JournalEntry",
+    "LedgerAccount",
+    "Payment",
+    "PaymentMethod",
+    "PaymentState",
+    "Posting",
+    "Refund",
+    "RefundState",
+    "Subscription",
+    "SubscriptionItem",
+    "SubscriptionStatus",
+]

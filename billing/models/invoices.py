@@ -1,0 +1,151 @@
+"""Invoices: numbered without gaps when issued, and then unchangeable but for their state."""
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from core import tenancy
+from core.models import Entity, Timestamped, choices_check
+from core.money import Money
+
+
+class InvoiceSeries(models.Model):
+    """A run of invoice numbers. `next_number` is taken under the row's lock, so a rolled-back invoice leaves no gap."""
+
+    tenancy = tenancy.PRIVATE
+
+    code = models.CharField(max_length=16, primary_key=True)
+    pattern = models.CharField(max_length=64, help_text=_("Such as NB-{year}-{number:05d}"))
+    next_number = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        verbose_name = _("invoice series")
+        verbose_name_plural = _("invoice series")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class InvoiceState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    OPEN = "open", _("Open")
+    PAID = "paid", _("Paid")
+    OVERDUE = "overdue", _("Overdue")
+    VOID = "void", _("Void")
+    REFUNDED = "refunded", _("Refunded")
+    EXPIRED = "expired", _("Expired")
+
+
+class Invoice(Entity, Timestamped):
+    """What an organization owes for named things. A draft has no number; the number comes when it is issued."""
+
+    tenancy = tenancy.OWNED
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices")
+    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
+    number = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001 - null until issued
+    state = models.CharField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
+    currency = models.CharField(max_length=3)
+    total_minor = models.BigIntegerField()
+    billing_address: Any = models.JSONField(default=dict, blank=True)
+    issued_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    paid_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("invoice")
+        verbose_name_plural = _("invoices")
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["organization", "-created_at"], name="billing_invoice_of_org")]
+        constraints = [
+            choices_check("billing_invoice_state_known", "state", InvoiceState),
+            models.CheckConstraint(name="billing_invoice_total_not_negative", condition=models.Q(total_minor__gte=0)),
+            models.CheckConstraint(
+                name="billing_invoice_number_iff_issued",
+                condition=models.Q(number__isnull=True, issued_at__isnull=True)
+                | models.Q(number__isnull=False, issued_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="billing_invoice_paid_has_number",
+                condition=~models.Q(state__in=["open", "paid", "overdue", "refunded"]) | models.Q(number__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="billing_invoice_paid_at_when_paid",
+                condition=~models.Q(state__in=["paid", "refunded"]) | models.Q(paid_at__isnull=False),
+            ),
+        ]
+
+    @property
+    def total(self) -> Money:
+        """What is to be paid."""
+        return Money(self.total_minor, self.currency)
+
+    def __str__(self) -> str:
+        return self.number or f"draft {self.pk}"
+
+
+class ItemKind(models.TextChoices):
+    PLAN = "plan", _("Plan")
+    ADDON = "addon", _("Add-on")
+    SETUP = "setup", _("Setup fee")
+
+
+class InvoiceItem(Entity):
+    """A line of an invoice. A subscription's item is billed once a period: the database refuses a second line."""
+
+    tenancy = tenancy.OWNED
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="items")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    kind = models.CharField(max_length=8, choices=ItemKind)
+    description = models.CharField(max_length=255)
+    quantity = models.PositiveIntegerField(default=1)
+    unit_minor = models.BigIntegerField()
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    subscription = models.ForeignKey(
+        "billing.Subscription", null=True, blank=True, on_delete=models.PROTECT, related_name="invoice_items"
+    )
+    subscription_item = models.ForeignKey(
+        "billing.SubscriptionItem", null=True, blank=True, on_delete=models.PROTECT, related_name="invoice_items"
+    )
+    period_start = models.DateTimeField(null=True, blank=True)
+    period_end = models.DateTimeField(null=True, blank=True)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("invoice item")
+        verbose_name_plural = _("invoice items")
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "period_start"],
+                condition=models.Q(kind=ItemKind.PLAN, period_start__isnull=False),
+                name="billing_period_billed_once",
+            ),
+            models.UniqueConstraint(
+                fields=["subscription_item", "period_start"],
+                condition=models.Q(period_start__isnull=False) & ~models.Q(kind=ItemKind.SETUP),
+                name="billing_item_period_billed_once",
+            ),
+            models.CheckConstraint(
+                name="billing_item_amount_is_product",
+                condition=models.Q(amount_minor=models.F("unit_minor") * models.F("quantity")),
+            ),
+            models.CheckConstraint(name="billing_item_quantity_positive", condition=models.Q(quantity__gte=1)),
+            models.CheckConstraint(
+                name="billing_item_period_forward",
+                condition=models.Q(period_start__isnull=True) | models.Q(period_end__gt=models.F("period_start")),
+            ),
+            choices_check("billing_item_kind_known", "kind", ItemKind),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        """Quantity times unit price."""
+        return Money(self.amount_minor, self.currency)
+
+    def __str__(self) -> str:
+        return self.description

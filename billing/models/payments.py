@@ -1,0 +1,147 @@
+"""Payments and refunds: intent written down before the gateway is called, unique per gateway transaction after."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from billing.models.invoices import Invoice
+from core import tenancy
+from core.encryption import EncryptedTextField
+from core.models import Entity, Timestamped, choices_check
+from core.money import Money
+
+
+class Gateway(models.TextChoices):
+    STRIPE = "stripe", _("Stripe")
+
+
+class Collection(models.TextChoices):
+    """How the gateway collects: one payment with the card saved, or a subscription of the gateway's own."""
+
+    PAYMENT = "payment", _("Single payment, renewed by us")
+    SUBSCRIPTION = "subscription", _("Subscription collected by Stripe")
+
+
+class PaymentState(models.TextChoices):
+    PENDING = "pending", _("Waiting for the customer")
+    PROCESSING = "processing", _("Clearing at the bank")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+    EXPIRED = "expired", _("Expired")
+    HELD = "held", _("Held for staff")
+    REFUNDED = "refunded", _("Refunded")
+    DISPUTED = "disputed", _("Disputed")
+
+
+class Payment(Entity, Timestamped):
+    """One attempt to collect an invoice through a gateway."""
+
+    tenancy = tenancy.OWNED
+    OPEN: ClassVar[frozenset[PaymentState]] = frozenset({PaymentState.PENDING, PaymentState.PROCESSING})
+    RECEIVED: ClassVar[frozenset[PaymentState]] = frozenset(
+        {PaymentState.SUCCEEDED, PaymentState.HELD, PaymentState.REFUNDED, PaymentState.DISPUTED}
+    )
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payments")
+    invoice = models.ForeignKey(Invoice, null=True, blank=True, on_delete=models.PROTECT, related_name="payments")
+    gateway = models.CharField(max_length=16, choices=Gateway)
+    collection = models.CharField(max_length=12, choices=Collection, default=Collection.PAYMENT)
+    state = models.CharField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
+    amount_minor = models.BigIntegerField(help_text=_("What we asked for."))
+    received_minor = models.BigIntegerField(default=0, help_text=_("What the gateway says arrived."))
+    refunded_minor = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    idempotency_key = models.CharField(max_length=191, unique=True)
+    session_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001 - null until known
+    session_url = EncryptedTextField(blank=True, default="")
+    transaction_id = models.CharField(max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
+    expires_at = models.DateTimeField(null=True, blank=True)
+    poll_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    held_reason = models.CharField(max_length=191, blank=True, default="")
+    failure = models.CharField(max_length=191, blank=True, default="")
+    method_label = models.CharField(max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242."))
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "transaction_id"], name="billing_payment_transaction_once"),
+            models.CheckConstraint(
+                name="billing_payment_received_has_transaction",
+                condition=~models.Q(state__in=["succeeded", "held", "refunded", "disputed"])
+                | models.Q(transaction_id__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="billing_payment_refunded_within",
+                condition=models.Q(refunded_minor__gte=0, refunded_minor__lte=models.F("received_minor")),
+            ),
+            models.UniqueConstraint(
+                fields=["invoice"],
+                condition=models.Q(state__in=["pending", "processing"]),
+                name="billing_payment_one_open",
+            ),
+            models.CheckConstraint(name="billing_payment_positive", condition=models.Q(amount_minor__gt=0)),
+            choices_check("billing_payment_state_known", "state", PaymentState),
+            choices_check("billing_payment_gateway_known", "gateway", Gateway),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        """What we asked for."""
+        return Money(self.amount_minor, self.currency)
+
+    @property
+    def refundable(self) -> Money:
+        """What arrived and has not gone back."""
+        return Money(self.received_minor - self.refunded_minor, self.currency)
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether the customer can still pay on the gateway's page."""
+        return self.state == PaymentState.PENDING and (self.expires_at is None or self.expires_at > at)
+
+    def __str__(self) -> str:
+        return f"{self.gateway} {self.amount} {self.state}"
+
+
+class RefundState(models.TextChoices):
+    PENDING = "pending", _("Asked for")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+
+
+class Refund(Entity, Timestamped):
+    """Money on its way back to the customer, under its own idempotency key."""
+
+    tenancy = tenancy.OWNED
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=191)
+    state = models.CharField(max_length=12, choices=RefundState, default=RefundState.PENDING)
+    idempotency_key = models.CharField(max_length=191, unique=True)
+    transaction_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001 - null until known
+    failure = models.CharField(max_length=191, blank=True, default="")
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        constraints = [
+            models.CheckConstraint(name="billing_refund_positive", condition=models.Q(amount_minor__gt=0)),
+            choices_check("billing_refund_state_known", "state", RefundState),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        """What goes back."""
+        return Money(self.amount_minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.state}"

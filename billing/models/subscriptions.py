@@ -1,0 +1,128 @@
+"""Subscriptions: what renews, at the prices it was sold at."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from billing.models.invoices import ItemKind
+from catalog.models import AddonPrice, PlanPrice, Term
+from core import tenancy
+from core.models import Entity, Timestamped, choices_check
+from core.money import Money
+
+
+class SubscriptionStatus(models.TextChoices):
+    PENDING = "pending", _("Pending")
+    ACTIVE = "active", _("Active")
+    PAST_DUE = "past_due", _("Past due")
+    SUSPENDED = "suspended", _("Suspended")
+    CANCELED = "canceled", _("Canceled")
+    ENDED = "ended", _("Ended")
+
+
+class Collector(models.TextChoices):
+    US = "us", _("Collected by us")
+    STRIPE = "stripe", _("Collected by Stripe")
+
+
+class Subscription(Entity, Timestamped):
+    """A recurring sale: its period is what has been paid for."""
+
+    tenancy = tenancy.OWNED
+    MOVES: ClassVar[dict[Any, set[Any]]] = {
+        SubscriptionStatus.PENDING: {SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED},
+        SubscriptionStatus.ACTIVE: {
+            SubscriptionStatus.PAST_DUE,
+            SubscriptionStatus.SUSPENDED,
+            SubscriptionStatus.CANCELED,
+            SubscriptionStatus.ENDED,
+        },
+        SubscriptionStatus.PAST_DUE: {
+            SubscriptionStatus.ACTIVE,
+            SubscriptionStatus.SUSPENDED,
+            SubscriptionStatus.CANCELED,
+            SubscriptionStatus.ENDED,
+        },
+        SubscriptionStatus.SUSPENDED: {
+            SubscriptionStatus.ACTIVE,
+            SubscriptionStatus.CANCELED,
+            SubscriptionStatus.ENDED,
+        },
+        SubscriptionStatus.CANCELED: {SubscriptionStatus.ENDED},
+        SubscriptionStatus.ENDED: set(),
+    }
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="subscriptions")
+    status = models.CharField(max_length=10, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING)
+    term = models.CharField(max_length=12, choices=Term)
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField(help_text=_("What a period costs, all items together."))
+    collector = models.CharField(max_length=8, choices=Collector, default=Collector.US)
+    stripe_subscription_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001
+    is_auto_renewed = models.BooleanField(default=True)
+    current_period_start = models.DateTimeField(null=True, blank=True)
+    current_period_end = models.DateTimeField(null=True, blank=True, db_index=True)
+    anchor_day = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Day of month periods begin on."))
+    cancels_at_period_end = models.BooleanField(default=False)
+    canceled_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        constraints = [
+            choices_check("billing_subscription_status_known", "status", SubscriptionStatus),
+            models.CheckConstraint(
+                name="billing_subscription_period_when_active",
+                condition=~models.Q(status__in=["active", "past_due", "suspended"])
+                | models.Q(current_period_end__gt=models.F("current_period_start")),
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_amount_not_negative", condition=models.Q(amount_minor__gte=0)
+            ),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        """What a period costs."""
+        return Money(self.amount_minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.term} {self.status}"
+
+
+class SubscriptionItem(Entity):
+    """A plan or an add-on of a subscription, with the price it was sold at."""
+
+    tenancy = tenancy.OWNED
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="items")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    kind = models.CharField(max_length=8, choices=ItemKind)
+    plan_price = models.ForeignKey(PlanPrice, null=True, blank=True, on_delete=models.PROTECT)
+    addon_price = models.ForeignKey(AddonPrice, null=True, blank=True, on_delete=models.PROTECT)
+    description = models.CharField(max_length=255)
+    quantity = models.PositiveIntegerField(default=1)
+    unit_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("subscription item")
+        verbose_name_plural = _("subscription items")
+        ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(
+                name="billing_subscription_item_has_its_price",
+                condition=models.Q(kind="plan", plan_price__isnull=False, addon_price__isnull=True)
+                | models.Q(kind="addon", plan_price__isnull=True, addon_price__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["subscription"], condition=models.Q(kind="plan"), name="billing_subscription_one_plan"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.description

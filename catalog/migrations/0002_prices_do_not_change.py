@@ -1,0 +1,26 @@
+"""A price is superseded, never edited: what was sold at it stays true."""
+
+from django.db import migrations
+
+TABLES = ("catalog_planprice", "catalog_addonprice")
+FUNCTION = """
+CREATE FUNCTION catalog_price_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_jsonb(NEW) - ARRAY['superseded_at', 'stripe_price_id'] <> to_jsonb(OLD) - ARRAY['superseded_at', 'stripe_price_id'] THEN
+        RAISE EXCEPTION 'a price does not change: supersede it' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+"""
+TRIGGER = "CREATE TRIGGER catalog_price_stays BEFORE UPDATE ON {0} FOR EACH ROW EXECUTE FUNCTION catalog_price_stays();"
+UNDO = "DROP TRIGGER catalog_price_stays ON {0};"
+
+
+class Migration(migrations.Migration):
+    dependencies = [("catalog", "0001_initial")]
+    operations = [
+        migrations.RunSQL(
+            FUNCTION + "".join(TRIGGER.format(table) for table in TABLES),
+            "".join(UNDO.format(table) for table in TABLES) + "DROP FUNCTION catalog_price_stays();",
+        ),
+    ]

@@ -1,0 +1,211 @@
+"""Columns that hold secrets: encrypted in the database, decrypted only where code asks a row for the value.
+
+A loaded row carries the sealed token; reading the attribute opens it. Rows listed, printed or logged stay sealed.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django import forms
+from django.conf import settings
+from django.core.exceptions import FieldError, ImproperlyConfigured
+from django.db import models
+from django.db.models.lookups import Lookup
+from django.db.models.query_utils import DeferredAttribute
+from django.utils.translation import gettext_lazy as _
+
+MARK = "fernet:"  # tells a stored token from anything else
+
+
+class UndecryptableError(Exception):
+    """No key in FIELD_ENCRYPTION_KEYS opens the stored value. The text names the row, never the value."""
+
+
+class Sealed:
+    """A stored token that has not been opened."""
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sealed) and other.token == self.token
+
+    def __hash__(self) -> int:
+        return hash(self.token)
+
+
+@lru_cache(maxsize=4)
+def _box(keys: tuple[str, ...]) -> MultiFernet:
+    if not keys:
+        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is empty")
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def _keys() -> tuple[str, ...]:
+    return tuple(cast("Sequence[str]", settings.FIELD_ENCRYPTION_KEYS))
+
+
+def seal(text: str) -> Sealed:
+    """Encrypt with the first key."""
+    return Sealed(MARK + _box(_keys()).encrypt(text.encode()).decode())
+
+
+def unseal(sealed: Sealed) -> str:
+    """Decrypt with whichever key fits; InvalidToken when none does."""
+    if not sealed.token.startswith(MARK):
+        raise InvalidToken
+    return _box(_keys()).decrypt(sealed.token.removeprefix(MARK)).decode()
+
+
+def resealed(sealed: Sealed) -> Sealed | None:
+    """The same secret under the first key, or None when it already is; InvalidToken when no key fits."""
+    token = sealed.token.removeprefix(MARK)
+    try:
+        _box(_keys()[:1]).decrypt(token)
+    except InvalidToken:
+        return Sealed(MARK + _box(_keys()).rotate(token).decode())
+    return None
+
+
+def is_set(instance: models.Model, field_name: str) -> bool:
+    """Whether the row holds a secret in this column, without opening it: what staff may see."""
+    if field_name in instance.get_deferred_fields():
+        instance.refresh_from_db(fields=[field_name])
+    return instance.__dict__.get(field_name) not in (None, "")
+
+
+class _OpeningAttribute(DeferredAttribute):
+    """Opens the token when the attribute is read, where the row is known and can be named in the error."""
+
+    field: "EncryptedField"
+
+    def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
+        value = super().__get__(instance, cls)
+        if instance is None or not isinstance(value, Sealed):
+            return value
+        try:
+            opened = self.field.read_secret(unseal(value))
+        except (InvalidToken, ValueError):
+            row = f"{instance._meta.label}.{self.field.name} of row {instance.pk}"
+            raise UndecryptableError(f"{row} cannot be decrypted with the keys in FIELD_ENCRYPTION_KEYS") from None
+        instance.__dict__[self.field.attname] = opened
+        return opened
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        """Keep the value; having a setter makes Python ask `__get__` even when the row holds one."""
+        instance.__dict__[self.field.attname] = value
+
+
+class SecretFormField(forms.CharField):
+    """An input that never shows the present secret; left empty, the secret stays."""
+
+    widget = forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False)
+
+    def __init__(self, **options: Any) -> None:
+        options = {"strip": True, "help_text": _("Leave empty to keep the present value.")} | options
+        super().__init__(**options | {"required": False})
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Only something typed is a change."""
+        return bool(data)
+
+
+class SecretJSONFormField(SecretFormField):
+    """A secret input whose text must be JSON."""
+
+    def to_python(self, value: Any) -> Any:
+        """The parsed JSON; None when left empty."""
+        if not value:
+            return None
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise forms.ValidationError(_("Enter valid JSON."), code="invalid") from None
+
+
+class EncryptedField(models.TextField):  # type: ignore[type-arg]
+    """What both kinds share."""
+
+    descriptor_class = _OpeningAttribute
+    form_class: type[SecretFormField] = SecretFormField
+    # Admin shows a read-only field by looking its value up among these, so a secret is never printed there.
+    flatchoices = [("", "")]
+
+    def read_secret(self, text: str) -> Any:
+        """The decrypted text as this field's Python value."""
+        return text
+
+    def write_secret(self, value: Any) -> str:
+        """The Python value as the text to encrypt."""
+        return str(value)
+
+    def from_db_value(self, value: str | None, *_: Any) -> Sealed | str | None:
+        """Seal what was stored; nothing stays nothing."""
+        return Sealed(value) if value else value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        """Encrypt on the way into the database; tokens pass through."""
+        if value is None or value == "":
+            return None if self.null else ""
+        sealed = value if isinstance(value, Sealed) else seal(self.write_secret(value))
+        return sealed.token
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's signature
+        """Save an unopened token as it is."""
+        kept = model_instance.__dict__.get(self.attname)
+        return kept if isinstance(kept, Sealed) else super().pre_save(model_instance, add)
+
+    def to_python(self, value: Any) -> Any:
+        """A fixture's token back as sealed; all else as given."""
+        return Sealed(value) if isinstance(value, str) and value.startswith(MARK) else value
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """The token, for `dumpdata`: an export holds no secret."""
+        return str(self.get_prep_value(self.pre_save(obj, add=False)) or "")
+
+    def get_lookup(self, lookup_name: str) -> "type[Lookup[Any]] | None":
+        """Only `isnull`: the same secret encrypts differently each time, so nothing else could match."""
+        if lookup_name != "isnull":
+            raise FieldError(f"{self.name} is encrypted and cannot be searched by {lookup_name}")
+        return super().get_lookup(lookup_name)
+
+    def formfield(self, **options: Any) -> Any:
+        """A password input that is empty when the form opens."""
+        kept = {name: options[name] for name in ("label", "help_text") if name in options}
+        return self.form_class(**{"label": self.verbose_name, **kept})
+
+    def save_form_data(self, instance: models.Model, data: Any) -> None:
+        """Take what was typed; keep the present secret when nothing was."""
+        if data not in (None, ""):
+            super().save_form_data(instance, data)
+
+
+class EncryptedTextField(EncryptedField):
+    """A secret text. Null or empty means not set."""
+
+
+class EncryptedJSONField(EncryptedField):
+    """A secret JSON value, such as a set of credentials. Null means not set."""
+
+    form_class = SecretJSONFormField
+
+    def read_secret(self, text: str) -> Any:
+        """The decrypted JSON."""
+        return json.loads(text)
+
+    def write_secret(self, value: Any) -> str:
+        """The JSON to encrypt."""
+        return json.dumps(value, separators=(",", ":"))
+
+
+def encrypted_fields(model: type[models.Model]) -> list[EncryptedField]:
+    """The model's own encrypted columns."""
+    return [field for field in model._meta.local_concrete_fields if isinstance(field, EncryptedField)]

@@ -1,0 +1,62 @@
+"""Figures as people read them: sizes, durations and instants in the page's language and time zone."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+from django.utils.timezone import get_current_timezone
+from django.utils.translation import get_language, to_locale
+from django.utils.translation import gettext as _
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+
+def locale() -> str:
+    """Babel's name for the active language."""
+    return to_locale(get_language() or "en")
+
+
+def number(value: int | Decimal, *, places: int = 0) -> str:
+    """A number with at most `places` decimals, grouped as the language does."""
+    pattern = "#,##0." + "#" * places if places else "#,##0"
+    return format_decimal(value, format=pattern, locale=locale())
+
+
+def size(mib: int) -> str:
+    """A size given in MiB, in the largest unit that keeps it above one: "512 MiB", "1.5 GiB", "2 TiB"."""
+    for unit, factor in (("TiB", 1_048_576), ("GiB", 1_024)):
+        if mib >= factor:
+            return f"{number(Decimal(mib) / factor, places=1)} {unit}"
+    return f"{number(mib)} MiB"
+
+
+def duration(length: timedelta | Decimal | float) -> str:
+    """A length of time (timedelta or seconds) in its two largest units: "0.4 s", "12 s", "3 min 5 s", "2 d 4 h"."""
+    seconds = Decimal(str(length.total_seconds() if isinstance(length, timedelta) else length))
+    if seconds < 10:
+        return _("%(count)s s") % {"count": number(seconds, places=1)}
+    parts = [text for text in _parts(int(seconds)) if text]
+    return " ".join(parts[:2])
+
+
+def _parts(seconds: int) -> list[str]:
+    units = (
+        (seconds // DAY, _("%(count)s d")),
+        (seconds % DAY // HOUR, _("%(count)s h")),
+        (seconds % HOUR // MINUTE, _("%(count)s min")),
+        (seconds % MINUTE, _("%(count)s s")),
+    )
+    return [text % {"count": count} if count else "" for count, text in units]
+
+
+def instant(at: datetime) -> str:
+    """An aware instant in the active time zone, to the minute."""
+    return format_datetime(at.astimezone(get_current_timezone()), "medium", locale=locale())
+
+
+def day(on: date) -> str:
+    """A calendar day; an aware instant counts as the day it falls on in the active time zone."""
+    if isinstance(on, datetime):
+        on = on.astimezone(get_current_timezone()).date()
+    return format_date(on, "long", locale=locale())

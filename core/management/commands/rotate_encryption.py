@@ -1,0 +1,53 @@
+"""Bring every encrypted column under the first key, so that older keys can be taken out of FIELD_ENCRYPTION_KEYS."""
+
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError
+from django.db import models, transaction
+
+from core.encryption import EncryptedField, Sealed, encrypted_fields, resealed
+
+BATCH = 500
+
+
+class Command(BaseCommand):
+    """Safe to repeat and to interrupt: a row already under the first key is left alone."""
+
+    help = "Re-encrypt every encrypted column with the first key of FIELD_ENCRYPTION_KEYS."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Rotate everything, then fail with the list of what no key opens."""
+        broken: list[str] = []
+        for model in apps.get_models():
+            for field in encrypted_fields(model) if model._meta.managed else ():
+                changed = _rotate_column(model, field, broken)
+                self.stdout.write(f"{model._meta.label}.{field.name}: {changed} re-encrypted")
+        if broken:
+            raise CommandError("no key opens:\n  " + "\n  ".join(broken))
+
+
+def _rotate_column(model: type[models.Model], field: EncryptedField, broken: list[str]) -> int:
+    changed, last = 0, None
+    while True:
+        rows = model._base_manager.filter(**{f"{field.name}__isnull": False}).order_by("pk")
+        if last is not None:
+            rows = rows.filter(pk__gt=last)
+        with transaction.atomic():
+            batch = list(rows.select_for_update(no_key=True).values_list("pk", field.name)[:BATCH])
+            changed += sum(_rotate_row(model, field, pk, value, broken) for pk, value in batch)
+        if len(batch) < BATCH:
+            return changed
+        last = batch[-1][0]
+
+
+def _rotate_row(model: type[models.Model], field: EncryptedField, pk: Any, value: Any, broken: list[str]) -> int:
+    if not isinstance(value, Sealed):
+        return 0
+    try:
+        renewed = resealed(value)
+    except InvalidToken:
+        broken.append(f"{model._meta.label}.{field.name} of row {pk}")
+        return 0
+    return model._base_manager.filter(pk=pk).update(**{field.name: renewed}) if renewed else 0

@@ -1,0 +1,24 @@
+"""What every request carries for the audit trail."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from core import audit
+from core.client_address import client_ip
+
+USER_AGENT_LENGTH = 400
+
+
+class AuditContextMiddleware:
+    """Tells `core.audit` who is asking and from where, for the length of the request."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the request inside its audit context."""
+        agent = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_LENGTH]
+        origin = audit.Origin(ip=client_ip(request), user_agent=agent, user=lambda: getattr(request, "user", None))
+        with audit.acting_from(origin):
+            return self.get_response(request)

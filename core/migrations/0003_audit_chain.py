@@ -1,0 +1,87 @@
+"""The audit trail's hashes: an entry's own at insert, its link to those before it at commit, and the check of both.
+
+The link is made by a deferred trigger because whoever holds the chain's lock makes all other audited transactions wait.
+Taken at insert it would be held through the rest of a business transaction, and together with that transaction's row
+locks it would deadlock; taken at commit it is held for the moment of committing.
+"""
+
+from django.db import migrations
+
+# Every column, in one text that cannot be read two ways (a JSON array) and does not depend on the session's settings.
+ENTRY_HASH = """
+CREATE FUNCTION core_audit_entry_hash(entry core_auditentry) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT encode(sha256(convert_to(jsonb_build_array(
+        entry.id, entry.actor_id, entry.actor_label, entry.organization_id, entry.action, entry.entity_type,
+        entry.entity_id, entry.old, entry.new, host(entry.ip), entry.user_agent, entry.metadata,
+        to_char(entry.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')
+    )::text, 'UTF8')), 'hex')
+$$;
+
+CREATE FUNCTION core_audit_hash_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.hash := core_audit_entry_hash(NEW);
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER core_audit_hash BEFORE INSERT ON core_auditentry
+    FOR EACH ROW EXECUTE FUNCTION core_audit_hash_entry();
+"""
+# READ COMMITTED matters: the statement after the lock sees the link that the lock's last holder committed.
+CHAIN = """
+CREATE FUNCTION core_audit_link_hash(place bigint, entry bigint, entry_hash text, previous_hash text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT encode(sha256(convert_to(jsonb_build_array(place, entry, entry_hash, previous_hash)::text, 'UTF8')), 'hex')
+$$;
+
+CREATE FUNCTION core_audit_chain_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    last_position bigint;
+    last_hash text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('core_audit_chain'));
+    SELECT position, hash INTO last_position, last_hash FROM core_auditlink ORDER BY position DESC LIMIT 1;
+    last_position := coalesce(last_position, 0) + 1;
+    last_hash := coalesce(last_hash, '');
+    INSERT INTO core_auditlink (position, entry_id, entry_hash, previous_hash, hash) VALUES (
+        last_position, NEW.id, NEW.hash, last_hash,
+        core_audit_link_hash(last_position, NEW.id, NEW.hash, last_hash));
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER core_audit_chain AFTER INSERT ON core_auditentry DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION core_audit_chain_entry();
+"""
+BREAKS = """
+CREATE FUNCTION core_audit_breaks(from_id bigint, most integer)
+RETURNS TABLE (entry_id bigint, problem text, place bigint) LANGUAGE sql STABLE AS $$
+    WITH chain AS (
+        SELECT link.*, lag(link.position, 1, 0::bigint) OVER w AS before, lag(link.hash, 1, '') OVER w AS before_hash
+        FROM core_auditlink link WINDOW w AS (ORDER BY link.position)
+    ), found AS (
+        SELECT coalesce(entry.id, chain.entry_id) AS id, chain.position AS place, CASE
+            WHEN entry.id IS NULL THEN 'deleted'
+            WHEN chain.entry_id IS NULL THEN 'inserted'
+            WHEN entry.hash <> core_audit_entry_hash(entry) OR entry.hash <> chain.entry_hash THEN 'edited'
+            WHEN chain.previous_hash <> chain.before_hash OR chain.position <> chain.before + 1
+                OR chain.hash <> core_audit_link_hash(
+                    chain.position, chain.entry_id, chain.entry_hash, chain.previous_hash) THEN 'unchained'
+            END AS problem
+        FROM chain FULL JOIN core_auditentry entry ON entry.id = chain.entry_id
+    )
+    SELECT id, problem, place FROM found WHERE problem IS NOT NULL AND id >= from_id ORDER BY id LIMIT most
+$$;
+"""
+UNDO = """
+DROP FUNCTION core_audit_breaks(bigint, integer);
+DROP TRIGGER core_audit_chain ON core_auditentry;
+DROP TRIGGER core_audit_hash ON core_auditentry;
+DROP FUNCTION core_audit_chain_entry();
+DROP FUNCTION core_audit_link_hash(bigint, bigint, text, text);
+DROP FUNCTION core_audit_hash_entry();
+DROP FUNCTION core_audit_entry_hash(core_auditentry);
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("core", "0002_roles_and_functions")]
+    operations = [migrations.RunSQL([ENTRY_HASH, CHAIN, BREAKS], UNDO)]

@@ -1,0 +1,111 @@
+"""Money: whole minor units with a currency. No float, and no arithmetic across currencies."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+from babel.numbers import format_currency
+from django.utils.translation import get_language, to_locale
+
+# ISO 4217: how many decimal places a currency's minor unit has; two where not named here.
+EXPONENTS = dict.fromkeys(
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(),
+    0,
+) | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+CODE = re.compile(r"[A-Z]{3}")
+
+
+class CurrencyMismatch(ValueError):
+    """Two currencies met in one sum or comparison."""
+
+
+def exponent(currency: str) -> int:
+    """Decimal places of the currency's minor unit (ISO 4217): JPY 0, USD 2, KWD 3."""
+    return EXPONENTS.get(currency, 2)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Money:
+    """An exact amount: `minor` whole minor units of `currency` (upper-case ISO 4217)."""
+
+    minor: int
+    currency: str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.minor, bool) or not isinstance(self.minor, int):
+            raise TypeError(f"money is whole minor units, not {self.minor!r}")
+        if not CODE.fullmatch(self.currency):
+            raise ValueError(f"{self.currency!r} is not a currency code")
+
+    @classmethod
+    def zero(cls, currency: str) -> "Money":
+        """Nothing, in `currency`."""
+        return cls(0, currency)
+
+    @classmethod
+    def parse(cls, text: str, currency: str) -> "Money":
+        """Read a decimal such as "12.50"; ValueError where it has more places than the currency, or is no number."""
+        try:
+            minor = Decimal(text).scaleb(exponent(currency))
+        except InvalidOperation as error:
+            raise ValueError(f"{text!r} is not an amount") from error
+        if not minor.is_finite() or minor != minor.to_integral_value():
+            raise ValueError(f"{text!r} is not a whole number of minor units of {currency}")
+        return cls(int(minor), currency)
+
+    def _same(self, other: "Money") -> int:
+        if other.currency != self.currency:
+            raise CurrencyMismatch(f"{self.currency} and {other.currency} do not mix")
+        return other.minor
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.minor + self._same(other), self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        return Money(self.minor - self._same(other), self.currency)
+
+    def __neg__(self) -> "Money":
+        return Money(-self.minor, self.currency)
+
+    def __mul__(self, times: int) -> "Money":
+        if isinstance(times, bool) or not isinstance(times, int):
+            raise TypeError("money is multiplied by whole numbers only; see `share`")
+        return Money(self.minor * times, self.currency)
+
+    def __lt__(self, other: "Money") -> bool:
+        return self.minor < self._same(other)
+
+    def __le__(self, other: "Money") -> bool:
+        return self.minor <= self._same(other)
+
+    def __gt__(self, other: "Money") -> bool:
+        return self.minor > self._same(other)
+
+    def __ge__(self, other: "Money") -> bool:
+        return self.minor >= self._same(other)
+
+    def __bool__(self) -> bool:
+        return self.minor != 0
+
+    def share(self, part: Decimal) -> "Money":
+        """This amount times an exact `part`, rounded half-even to the minor unit."""
+        exact = Decimal(self.minor) * part
+        return Money(int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN)), self.currency)
+
+    @property
+    def amount(self) -> Decimal:
+        """In major units, exact: Money(1250, "USD").amount == Decimal("12.50")."""
+        return Decimal(self.minor).scaleb(-exponent(self.currency))
+
+    def __str__(self) -> str:
+        locale = to_locale(get_language() or "en")
+        return format_currency(self.amount, self.currency, locale=locale)
+
+
+def total(amounts: Iterable[Money], currency: str) -> Money:
+    """The sum in `currency`; zero for none; CurrencyMismatch where one differs."""
+    result = Money.zero(currency)
+    for amount in amounts:
+        result += amount
+    return result

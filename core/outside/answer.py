@@ -1,0 +1,107 @@
+"""Reading an answer: bounded in size and time, and only believed when it is what was expected."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import requests
+
+CHUNK = 64 * 1024
+
+
+class Expect(StrEnum):
+    """What a success carries: JSON, TEXT (a string), or NOTHING (any body is ignored)."""
+
+    JSON = "json"
+    TEXT = "text"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A success (2xx). `body` is parsed JSON with decimals for fractions, a string for TEXT, None without content."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class UnreadableError(Exception):
+    """The body is too big, too slow or not what was expected; the text says which."""
+
+
+def read(
+    response: requests.Response, *, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic
+) -> bytes:
+    """The decompressed body. Raises UnreadableError past `limit` bytes or `seconds`."""
+    began, content = clock(), bytearray()
+    for chunk in response.iter_content(CHUNK):
+        content += chunk
+        if len(content) > limit:
+            raise UnreadableError(f"the answer is larger than {limit} bytes")
+        if clock() - began > seconds:
+            raise UnreadableError(f"the answer took longer than {seconds:g} s")
+    return bytes(content)
+
+
+def parse(response: requests.Response, content: bytes, expect: Expect) -> Any:
+    """The body as expected; UnreadableError when a JSON answer is not JSON."""
+    is_empty = response.status_code in {202, 204, 205} and not content
+    if expect is Expect.NOTHING or is_empty or response.request.method == "HEAD":
+        return None
+    if expect is Expect.TEXT:
+        return content.decode(response.encoding or "utf-8", "replace")
+    return strict_json(content)
+
+
+def strict_json(content: bytes) -> Any:
+    """JSON with `Decimal` fractions; NaN, infinities, absurd nesting and anything else are UnreadableError."""
+    try:
+        return json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise UnreadableError("the answer is not JSON") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def error_body(content: bytes) -> dict[str, Any]:
+    """The body of a refusal as a dict: a JSON object as it is, a list under `errors`, anything else empty."""
+    try:
+        body = strict_json(content)
+    except UnreadableError:
+        return {}
+    return body if isinstance(body, dict) else {"errors": body} if isinstance(body, list) else {}
+
+
+def error_code(body: Mapping[str, Any]) -> str:
+    """The vendor's own word for the error, from the places where vendors put it; empty when there is none."""
+    errors = body.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    for place in (body.get("error"), first, body):
+        if isinstance(place, str):
+            return place[:100]
+        if isinstance(place, Mapping):
+            for name in ("code", "type", "name", "id"):
+                if isinstance(place.get(name), str | int) and place[name]:
+                    return str(place[name])[:100]
+    return ""
+
+
+def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> int | None:
+    """Whole seconds from a Retry-After header, in seconds or as a date; None when absent or nonsense. At most a day."""
+    text = headers.get("Retry-After", "").strip()
+    if text.replace(".", "", 1).isascii() and text.replace(".", "", 1).isdigit():
+        seconds = Decimal(text).to_integral_value(rounding="ROUND_CEILING")
+    else:
+        try:
+            seconds = Decimal(round(parsedate_to_datetime(text).timestamp() - now()))
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(int(seconds), 0), 86_400)

@@ -1,0 +1,114 @@
+"""What the models declare beyond Django's own schema, brought into the database after every migrate.
+
+A table without a declaration is closed to customers, because nothing is granted by default. Policies and triggers are
+only touched where they differ, so a deploy takes no lock for them. `manage.py check_schema` and a test compare both.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from core.tenancy.declare import Tenancy, tenancy_of
+from core.tenancy.roles import CUSTOMER, STAFF, WORKER
+
+CACHE_TABLE = "core_cache"
+# A policy's comment holds the condition that it was made from, since PostgreSQL stores a rewritten one.
+POLICIES = """
+    SELECT polrelid::regclass::text, polname, coalesce(obj_description(oid, 'pg_policy'), '') FROM pg_policy"""
+
+
+def apply_after_migrate(*, using: str, **_: Any) -> None:
+    """Receiver of post_migrate: make the database hold what the models declare."""
+    connection = connections[using]
+    if connection.vendor != "postgresql" or CACHE_TABLE not in connection.introspection.table_names():
+        return
+    with connection.cursor() as cursor:
+        for statement in statements(connection):
+            cursor.execute(statement)
+
+
+def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
+    """The SQL that is still missing, in order; nothing when the database is as declared."""
+    yield from _grants()
+    secured = {name for (name,) in _rows(connection, "SELECT relname FROM pg_class WHERE relrowsecurity")}
+    triggers = set(_rows(connection, "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"))
+    policies = {(table, policy): mark for table, policy, mark in _rows(connection, POLICIES)}
+    for model in own_models():
+        yield from _policy_statements(model, secured, policies)
+        yield from _trigger_statements(model, triggers)
+
+
+def own_models() -> list[type[models.Model]]:
+    """Every concrete, managed model, libraries' and hidden many-to-many tables included."""
+    return [
+        model for model in apps.get_models(include_auto_created=True) if model._meta.managed and not model._meta.proxy
+    ]
+
+
+def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def _grants() -> Iterator[str]:
+    yield f"GRANT USAGE ON SCHEMA public TO {CUSTOMER}, {STAFF}, {WORKER}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {WORKER}, {STAFF}"
+    yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {WORKER}, {STAFF}"
+    yield f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {WORKER}, {STAFF}"
+    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {CACHE_TABLE} TO {CUSTOMER}"
+    readable, append_only, owned = [], [], []
+    for model in own_models():
+        declared = tenancy_of(model)
+        if declared is not None and declared.is_readable:
+            readable.append(f'"{model._meta.db_table}"')
+        if getattr(model, "append_only", False):
+            append_only.append(f'"{model._meta.db_table}"')
+        if declared is not None and declared.condition:
+            owned.append(f'"{model._meta.db_table}"')
+    yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"
+    if append_only:
+        yield f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(append_only)} FROM {STAFF}, {WORKER}"
+    if owned:
+        yield f"REVOKE DELETE ON {', '.join(owned)} FROM {STAFF}"
+
+
+def _policy_statements(
+    model: type[models.Model], secured: set[str], named: dict[tuple[str, str], str]
+) -> Iterator[str]:
+    declared, table = tenancy_of(model), model._meta.db_table
+    if declared is None or declared.condition is None:
+        return
+    if table not in secured:
+        yield f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY'
+    for policy, role, condition in _policies(declared):
+        if named.get((table, policy)) == condition:
+            continue
+        yield f'DROP POLICY IF EXISTS {policy} ON "{table}"'
+        yield f'CREATE POLICY {policy} ON "{table}" TO {role} USING ({condition})'
+        quoted = condition.replace("'", "''")
+        yield f"COMMENT ON POLICY {policy} ON \"{table}\" IS '{quoted}'"
+
+
+def _policies(declared: Tenancy) -> Iterator[tuple[str, str, str]]:
+    yield "tenant", CUSTOMER, declared.condition or "false"
+    yield "house", f"{STAFF}, {WORKER}", "true"
+
+
+def _trigger_statements(model: type[models.Model], triggers: set[tuple[str, str]]) -> Iterator[str]:
+    table = model._meta.db_table
+    names = {field.name for field in model._meta.get_fields()}
+    if "updated_at" in names and (table, "keep_updated_at") not in triggers:
+        yield (
+            f'CREATE TRIGGER keep_updated_at BEFORE UPDATE ON "{table}" FOR EACH ROW'
+            " WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION core_keep_updated_at()"
+        )
+    if getattr(model, "append_only", False) and (table, "append_only") not in triggers:
+        yield (
+            f'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table}"'
+            " FOR EACH STATEMENT EXECUTE FUNCTION core_append_only()"
+        )

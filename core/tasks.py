@@ -1,0 +1,18 @@
+"""Celery's entries to durable work."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from core import work
+
+
+@shared_task
+def run_work(label: str) -> int:
+    """Perform what is due in one work table."""
+    return work.run_due(at=timezone.now(), models=(work.model_of(label),), clock=timezone.now)
+
+
+@shared_task
+def sweep() -> int:
+    """Perform whatever is due anywhere: finds what a lost nudge missed."""
+    return work.run_due(at=timezone.now(), clock=timezone.now)

@@ -1,0 +1,195 @@
+"""The parts pages are made of: icons, figures, status pills, meters, sparklines, form fields, breadcrumbs."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.template import Context
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from core import formats
+from core.money import Money
+
+register = template.Library()
+
+MESSAGE_TONES = {"success": "good", "warning": "warn", "error": "bad"}
+MESSAGE_ICONS = {"good": "check", "warn": "alert", "bad": "alert"}
+APPEARANCES = (("auto", _("Follow the device")), ("light", _("Light")), ("dark", _("Dark")))
+
+# Words of every app's states, by the mood they put a reader in; a word not named here is neutral.
+TONES: dict[str, str] = {
+    **dict.fromkeys("active done paid running succeeded verified healthy closed connected resolved".split(), "good"),
+    **dict.fromkeys("installing provisioning pending starting stopping queued processing deleting busy".split(), "busy"),
+    **dict.fromkeys("past_due waiting waiting_capacity open pending_payment suspended disputed due".split(), "warn"),
+    **dict.fromkeys("failed overdue dead void rejected lost".split(), "bad"),
+}
+GLYPHS: tuple[tuple[str, str], ...] = (
+    ("minecraft", "minecraft"),
+    ("minetest", "minecraft"),
+    ("terraria", "terraria"),
+    ("starbound", "terraria"),
+    ("valheim", "valheim"),
+    ("enshrouded", "valheim"),
+    ("rust", "rust"),
+    ("factorio", "factorio"),
+    ("palworld", "palworld"),
+    ("hytale", "hytale"),
+    ("counter", "shooter"),
+    ("cs2", "shooter"),
+    ("arma", "shooter"),
+    ("squad", "shooter"),
+    ("ark", "ark"),
+    ("zomboid", "zomboid"),
+    ("7-days", "zomboid"),
+    ("satisfactory", "factory"),
+    ("vps", "vps"),
+    ("container", "container"),
+    ("docker", "container"),
+)
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """One symbol of icons.svg; decoration unless it gets a `label`."""
+    return _symbol("icons.svg", name, "icon", label)
+
+
+@register.simple_tag
+def glyph(slug: str, kind: str = "game") -> SafeString:
+    """The drawing for a product: by its slug, else by its kind (game, vps, container)."""
+    fallback = kind if kind in {"vps", "container"} else "game"
+    name = next((drawing for word, drawing in GLYPHS if word in slug), fallback)
+    return _symbol("glyphs.svg", name, "glyph", "")
+
+
+def _symbol(sprite: str, name: str, css_class: str, label: str) -> SafeString:
+    reference = f"{static(sprite)}#{name}"
+    if not label:
+        return format_html('<svg class="{}" aria-hidden="true"><use href="{}"/></svg>', css_class, reference)
+    svg = '<svg class="{}" role="img" aria-label="{}"><use href="{}"/></svg>'
+    return format_html(svg, css_class, label, reference)
+
+
+@register.simple_tag
+def money(amount: Money | int | None, currency: str = "") -> str:
+    """A Money, or minor units with their currency, as the language writes it; a dash for None."""
+    if amount is None:
+        return "–"
+    return str(amount if isinstance(amount, Money) else Money(amount, currency))
+
+
+@register.simple_tag
+def pill(text: str, tone: str = "") -> SafeString:
+    """A short status with a dot; tone is good, busy, warn, bad or nothing."""
+    return format_html('<span class="{}">{}</span>', f"pill {tone}".strip(), text)
+
+
+@register.simple_tag
+def status(state: str, text: str = "") -> SafeString:
+    """The pill for a state's value, toned by what the word means; `text` is what the reader sees."""
+    return pill(text or str(state).replace("_", " ").capitalize(), TONES.get(str(state).lower(), ""))
+
+
+@register.filter
+def mib(value: int | None) -> str:
+    """A size in MiB, readable; a dash for None."""
+    return "–" if value is None else formats.size(value)
+
+
+@register.filter
+def duration(value: timedelta | Decimal | float | None) -> str:
+    """Seconds or a timedelta, readable; nothing for None."""
+    return "" if value is None else formats.duration(value)
+
+
+@register.filter
+def instant(value: datetime | None) -> SafeString | str:
+    """A moment as a <time> in the reader's zone; a dash for None."""
+    if value is None:
+        return "–"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formats.instant(value))
+
+
+@register.filter
+def day(value: date | None) -> SafeString | str:
+    """A day as a <time>; a dash for None."""
+    if value is None:
+        return "–"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formats.day(value))
+
+
+@register.inclusion_tag("ui/meter.html")
+def meter(label: str, value: Decimal | float | None, limit: Decimal | float | None, text: str = "") -> dict[str, Any]:
+    """How much of a limit is used; `text` says it in words. Without a limit only the words show."""
+    if value is None or not limit:
+        return {"label": label, "text": text, "is_measured": False}
+    shown = {"value": min(value, limit), "limit": limit, "low": int(limit * 80 // 100), "high": int(limit * 95 // 100)}
+    return {"label": label, "text": text, "is_measured": True, **shown}
+
+
+@register.inclusion_tag("ui/spark.html")
+def spark(samples: Sequence[float], ceiling: float = 100, label: str = "") -> dict[str, Any]:
+    """A small line of recent values, oldest first, drawn against `ceiling`; nothing for fewer than two."""
+    return {"line": _line(samples, ceiling) if len(samples) > 1 else "", "label": label}
+
+
+def _line(samples: Sequence[float], ceiling: float) -> str:
+    step = 100 / (len(samples) - 1)
+    heights = (30 - 28 * min(max(value / ceiling, 0), 1) for value in samples)
+    return " ".join(f"{index * step:.1f} {height:.1f}" for index, height in enumerate(heights))
+
+
+@register.inclusion_tag("ui/field.html")
+def field(bound: BoundField, label: str = "") -> dict[str, Any]:
+    """A form field with its label, help and error beside it; checkboxes put the label after the box."""
+    kind = getattr(bound.field.widget, "input_type", "")
+    is_group = bound.field.widget.use_fieldset
+    return {"field": bound, "label": label or bound.label, "is_group": is_group, "is_check": kind == "checkbox" and not is_group}
+
+
+@register.inclusion_tag("ui/breadcrumbs.html")
+def breadcrumbs(*pairs: str) -> dict[str, Any]:
+    """Where this page lies: label and address by turns, the last label alone for the page itself."""
+    steps = list(zip(pairs[0::2], pairs[1::2], strict=False))
+    return {"steps": steps, "here": pairs[-1] if len(pairs) % 2 else ""}
+
+
+@register.simple_tag(takes_context=True)
+def current(context: Context, address: str) -> str:
+    """`page` where the address is this page, `true` where this page lies under it: for aria-current."""
+    path = getattr(context.get("request"), "path", "")
+    if address == path:
+        return "page"
+    return "true" if address != "/" and path.startswith(address) else "false"
+
+
+@register.filter
+def tone_of_message(tags: str) -> str:
+    """The tone of a flash message from its level tag."""
+    return next((tone for level, tone in MESSAGE_TONES.items() if level in tags), "")
+
+
+@register.filter
+def icon_of_tone(tone: str) -> str:
+    """The icon that goes with a tone."""
+    return MESSAGE_ICONS.get(tone, "info")
+
+
+@register.inclusion_tag("ui/themes.html", takes_context=True)
+def themes(context: Context) -> dict[str, Any]:
+    """The switch between light, dark and the device's choice; shown only where scripts run."""
+    return {"choices": APPEARANCES, "chosen": chosen_theme(context) or "auto"}
+
+
+@register.simple_tag(takes_context=True)
+def chosen_theme(context: Context) -> str:
+    """`light` or `dark` as the reader chose (cookie `theme`), or nothing."""
+    cookies = getattr(context.get("request"), "COOKIES", {})
+    theme = cookies.get("theme", "")
+    return theme if theme in {"light", "dark"} else ""

@@ -1,0 +1,7 @@
+"""core's addresses."""
+
+from django.urls import path
+
+from core import views
+
+urlpatterns = [path("brand.css", views.brand_css, name="brand_css")]

@@ -1,0 +1,8 @@
+"""nodebyte's Django configuration."""
+
+from django.apps import AppConfig
+
+
+class NodebyteConfig(AppConfig):
+    name = "nodebyte"
+    is_nodebyte = True

@@ -1,0 +1,152 @@
+"""Orders: what was asked for, at which prices, and how far it has come."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from billing.models import Invoice, Subscription
+from catalog.models import AddonPrice, PlanPrice
+from core import tenancy
+from core.models import Entity, Timestamped, choices_check
+from core.money import Money
+from servers.models import Location, Reservation, Server
+
+
+class OrderStatus(models.TextChoices):
+    PENDING_PAYMENT = "pending_payment", _("Waiting for payment")
+    PAID = "paid", _("Paid")
+    PROVISIONING = "provisioning", _("Being set up")
+    ACTIVE = "active", _("Active")
+    WAITING_CAPACITY = "waiting_capacity", _("Waiting for room")
+    CANCELED = "canceled", _("Canceled")
+    FAILED = "failed", _("Failed")
+
+
+class IllegalMove(ValueError):
+    """A status was asked for that cannot follow the present one."""
+
+
+_S = OrderStatus
+
+
+class Order(Entity, Timestamped):
+    """A purchase. `form_token` makes a doubled submit one order."""
+
+    tenancy = tenancy.OWNED
+    MOVES: ClassVar[dict[Any, set[Any]]] = {
+        _S.PENDING_PAYMENT: {_S.PAID, _S.CANCELED},
+        _S.PAID: {_S.PROVISIONING, _S.WAITING_CAPACITY, _S.FAILED, _S.CANCELED},
+        _S.WAITING_CAPACITY: {_S.PROVISIONING, _S.CANCELED},
+        _S.PROVISIONING: {_S.ACTIVE, _S.FAILED, _S.CANCELED},
+        _S.FAILED: {_S.PROVISIONING, _S.ACTIVE, _S.CANCELED},
+        _S.ACTIVE: {_S.CANCELED},
+        _S.CANCELED: {_S.PAID},  # money that arrives after we gave up still has to lead somewhere
+    }
+
+    number = models.BigIntegerField(
+        unique=True, editable=False, db_default=models.Func(models.Value("orders_order_number"), function="nextval")
+    )
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders")
+    placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    form_token = models.UUIDField()
+    status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
+    currency = models.CharField(max_length=3)
+    total_minor = models.BigIntegerField(help_text=_("Due today, as quoted when the order was placed."))
+    invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="order")
+    placed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text=_("Unpaid until then, the order is canceled and its place given back."))
+    paid_at = models.DateTimeField(null=True, blank=True)
+    active_at = models.DateTimeField(null=True, blank=True)
+    refund_due_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Paid but without room: the money goes back by itself then.")
+    )
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["-placed_at"]
+        indexes = [
+            models.Index(fields=["organization", "-placed_at"], name="orders_order_of_org"),
+            models.Index(
+                fields=["expires_at"], condition=models.Q(status=OrderStatus.PENDING_PAYMENT), name="orders_order_expiry"
+            ),
+        ]
+        constraints = [
+            choices_check("orders_order_status_known", "status", OrderStatus),
+            models.UniqueConstraint(fields=["organization", "form_token"], name="orders_form_token_once"),
+        ]
+
+    @property
+    def total(self) -> Money:
+        """Due today."""
+        return Money(self.total_minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+
+class OrderItem(Entity, Timestamped):
+    """One server of an order: its plan price, place, name and choices; later its subscription and its server."""
+
+    tenancy = tenancy.OWNED
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    plan_price = models.ForeignKey(PlanPrice, on_delete=models.PROTECT)
+    location = models.ForeignKey(Location, on_delete=models.PROTECT)
+    server_name = models.CharField(_("server name"), max_length=64)
+    options: Any = models.JSONField(default=dict, blank=True)
+    reservation = models.OneToOneField(Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")
+    subscription = models.OneToOneField(Subscription, on_delete=models.PROTECT, related_name="order_item")
+    server = models.OneToOneField(Server, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")
+
+    class Meta:
+        verbose_name = _("order item")
+        verbose_name_plural = _("order items")
+
+    def __str__(self) -> str:
+        return self.server_name
+
+
+class OrderItemAddon(Entity):
+    """An add-on of an order's item, at the price it was ordered at."""
+
+    tenancy = tenancy.OWNED
+
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name = _("order add-on")
+        verbose_name_plural = _("order add-ons")
+        constraints = [models.UniqueConstraint(fields=["item", "addon_price"], name="orders_addon_once")]
+
+    def __str__(self) -> str:
+        return str(self.addon_price_id)
+
+
+class OrderStatusChange(Entity):
+    """A move of an order: when, from what to what, why and by whom."""
+
+    tenancy = tenancy.OWNED
+    append_only = True
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="changes")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    old = models.CharField(max_length=16, blank=True, default="")
+    new = models.CharField(max_length=16, choices=OrderStatus)
+    reason = models.CharField(max_length=255, blank=True, default="")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("order status change")
+        verbose_name_plural = _("order status changes")
+        ordering = ["at"]
+
+    def __str__(self) -> str:
+        return f"{self.old} → {self.new}"

@@ -1,0 +1,35 @@
+"""The sandbox's own time, which tests may move."""
+
+import time
+
+
+class Clock:
+    """Real time plus an offset; it never stands still, so ages and deadlines behave as outside."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+
+    def now(self) -> float:
+        """The present instant in unix seconds."""
+        return time.time() + self._offset
+
+    def seconds(self) -> int:
+        """The present instant in whole unix seconds."""
+        return int(self.now())
+
+    def advance(self, seconds: float) -> None:
+        """Move forward (or back, when negative)."""
+        self._offset += seconds
+
+    def set_to(self, at: float) -> None:
+        """Jump so that the present instant is `at`, in unix seconds; time goes on from there."""
+        self._offset = at - time.time()
+
+    def reset(self) -> None:
+        """Return to real time."""
+        self._offset = 0.0
+
+    @property
+    def offset(self) -> float:
+        """Seconds ahead of real time."""
+        return self._offset

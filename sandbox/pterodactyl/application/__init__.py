@@ -1,0 +1,1 @@
+"""The application API: what an administrator provisions with."""

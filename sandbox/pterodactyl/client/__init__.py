@@ -1,0 +1,1 @@
+"""The client API: what a user does with servers."""

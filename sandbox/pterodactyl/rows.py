@@ -1,0 +1,271 @@
+"""The panel's records, flat as in its database; times are unix seconds of the sandbox clock, sizes are MiB."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """A record with an id and the two times every table has."""
+
+    id: int = 0
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class User(Row):
+    """An account on the panel."""
+
+    uuid: str
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    external_id: str | None = None
+    language: str = "en"
+    is_root_admin: bool = False
+    has_two_factor: bool = False
+    password: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class ApiKey(Row):
+    """A bearer key: sixteen characters that identify, thirty-two that prove."""
+
+    user_id: int
+    identifier: str
+    secret: str
+    description: str = ""
+    allowed_ips: list[str] = field(default_factory=list)
+    rights: dict[str, int] = field(default_factory=dict)
+    last_used_at: float | None = None
+
+    @property
+    def is_application(self) -> bool:
+        """Whether the key was made in the admin area."""
+        return self.identifier.startswith("ptla_")
+
+
+@dataclass(slots=True, kw_only=True)
+class Location(Row):
+    """A place that nodes stand in."""
+
+    short: str
+    long: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Node(Row):
+    """A machine that runs game servers."""
+
+    uuid: str
+    name: str
+    location_id: int
+    fqdn: str
+    memory: int
+    disk: int
+    token: str
+    is_public: bool = True
+    description: str | None = None
+    scheme: str = "http"
+    is_behind_proxy: bool = False
+    is_under_maintenance: bool = False
+    memory_overallocate: int = 0
+    disk_overallocate: int = 0
+    upload_size: int = 100
+    daemon_listen: int = 8080
+    daemon_sftp: int = 2022
+    daemon_base: str = "/var/lib/pterodactyl/volumes"
+
+
+@dataclass(slots=True, kw_only=True)
+class Allocation(Row):
+    """An address and port of a node, held by at most one server."""
+
+    node_id: int
+    ip: str
+    port: int
+    ip_alias: str | None = None
+    notes: str | None = None
+    server_id: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Nest(Row):
+    """A family of eggs."""
+
+    uuid: str
+    name: str
+    author: str = "support@nodebyte.test"
+    description: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EggVariable:
+    """One setting of an egg, with the rules a value must meet."""
+
+    id: int
+    name: str
+    env_variable: str
+    default_value: str
+    rules: str
+    description: str = ""
+    is_user_viewable: bool = True
+    is_user_editable: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Egg(Row):
+    """How one kind of game server is installed and started."""
+
+    uuid: str
+    nest_id: int
+    name: str
+    author: str
+    description: str
+    docker_images: dict[str, str]
+    startup: str
+    features: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    script: dict[str, Any] = field(default_factory=dict)
+    file_denylist: list[str] | None = None
+    variables: list[EggVariable] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Server(Row):
+    """A game server: the panel's row, and beside it what its node knows."""
+
+    uuid: str
+    name: str
+    user_id: int
+    node_id: int
+    allocation_id: int
+    nest_id: int
+    egg_id: int
+    startup: str
+    image: str
+    memory: int
+    swap: int
+    disk: int
+    io: int
+    cpu: int
+    external_id: str | None = None
+    description: str = ""
+    status: str | None = "installing"
+    threads: str | None = None
+    is_oom_disabled: bool = True
+    is_skipping_scripts: bool = False
+    database_limit: int | None = 0
+    allocation_limit: int | None = 0
+    backup_limit: int = 0
+    installed_at: float | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    runtime: "Runtime" = field(default_factory=lambda: Runtime())
+
+    @property
+    def identifier(self) -> str:
+        """The short id: the first eight characters of the uuid."""
+        return self.uuid[:8]
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """What the node knows of a server; a server the node was never told of has ``is_known`` false."""
+
+    is_known: bool = False
+    state: str = "offline"
+    since_at: float = 0.0
+    is_reinstall: bool = False
+    should_start: bool = False
+    is_suspended: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    lines_dropped: int = 0
+    stats: dict[str, Any] | None = None
+    stats_until_at: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Backup(Row):
+    """A copy of a server's files; ``completed_at`` is None while the node works on it."""
+
+    server_id: int
+    uuid: str
+    name: str
+    ignored_files: list[str] = field(default_factory=list)
+    is_successful: bool = False
+    is_locked: bool = False
+    checksum: str | None = None
+    size_bytes: int = 0
+    completed_at: float | None = None
+    deleted_at: float | None = None
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class DatabaseHost(Row):
+    """A MariaDB server that game databases are made on."""
+
+    name: str
+    host: str
+    port: int
+    username: str
+    node_id: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Database(Row):
+    """A game server's database."""
+
+    server_id: int
+    host_id: int
+    database: str
+    username: str
+    remote: str
+    password: str
+    max_connections: int | None = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Subuser(Row):
+    """A user who was given a part in someone else's server."""
+
+    user_id: int
+    server_id: int
+    permissions: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Schedule(Row):
+    """A timed plan of a server, with its tasks in order."""
+
+    server_id: int
+    name: str
+    cron: dict[str, str]
+    is_active: bool = True
+    is_only_when_online: bool = False
+    last_run_at: float | None = None
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Activity(Row):
+    """One line of a server's activity log."""
+
+    server_id: int
+    user_id: int | None
+    event: str
+    ip: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Due(Row):
+    """Something the node will do by itself at ``due_at``."""
+
+    due_at: float
+    kind: str
+    server_id: int
+    detail: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,8 @@
+"""servers's Django configuration."""
+
+from django.apps import AppConfig
+
+
+class ServersConfig(AppConfig):
+    name = "servers"
+    is_nodebyte = True

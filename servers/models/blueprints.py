@@ -1,0 +1,48 @@
+"""How what is sold is built: which egg, image and environment, and where it may stand."""
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import Plan, Product
+from core import tenancy
+from core.models import Entity, Timestamped
+from servers.models.eggs import Egg
+from servers.models.places import Location
+from servers.models.providers import Provider
+
+
+class Blueprint(Entity, Timestamped):
+    """How a product's plans are built at a provider; a blueprint for one plan stands above its product's."""
+
+    tenancy = tenancy.SHARED
+
+    name = models.CharField(max_length=100, unique=True)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="blueprints")
+    plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="blueprints")
+    egg = models.ForeignKey(Egg, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
+    image = models.CharField(max_length=191, blank=True, default="", help_text=_("Empty: the egg's first image."))
+    startup = models.TextField(blank=True, default="", help_text=_("Empty: the egg's start-up command."))
+    environment: Any = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the egg's defaults."))
+    locations = models.ManyToManyField(
+        Location, related_name="blueprints", blank=True, help_text=_("None chosen: everywhere.")
+    )
+    install_minutes = models.PositiveIntegerField(default=30, help_text=_("An install longer than this has failed."))
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name = _("blueprint")
+        verbose_name_plural = _("blueprints")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "plan"],
+                condition=models.Q(is_active=True),
+                nulls_distinct=False,
+                name="servers_blueprint_one_active",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,105 @@
+"""Game templates as the panel has them."""
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from core import tenancy
+from core.models import Entity, Timestamped
+from servers.models.providers import Provider
+
+
+class Nest(Entity, Timestamped):
+    """A family of eggs."""
+
+    tenancy = tenancy.SHARED
+
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nests")
+    ref = models.CharField(max_length=64)
+    name = models.CharField(max_length=191)
+    author = models.CharField(max_length=191, blank=True, default="")
+    description = models.TextField(blank=True, default="")
+    is_present = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name = _("nest")
+        verbose_name_plural = _("nests")
+        constraints = [models.UniqueConstraint(fields=["provider", "ref"], name="servers_nest_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Egg(Entity, Timestamped):
+    """How one game is installed and started."""
+
+    tenancy = tenancy.SHARED
+
+    nest = models.ForeignKey(Nest, on_delete=models.PROTECT, related_name="eggs")
+    ref = models.CharField(max_length=64)
+    name = models.CharField(max_length=191)
+    author = models.CharField(max_length=191, blank=True, default="")
+    description = models.TextField(blank=True, default="")
+    docker_images: Any = models.JSONField(default=dict, blank=True)
+    startup = models.TextField(blank=True, default="")
+    features: Any = models.JSONField(default=list, blank=True)
+    is_present = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name = _("egg")
+        verbose_name_plural = _("eggs")
+        constraints = [models.UniqueConstraint(fields=["nest", "ref"], name="servers_egg_once")]
+
+    @property
+    def default_image(self) -> str:
+        """The first image, which the panel takes too; empty where the egg names none."""
+        return next((image for image in self.docker_images.values() if image), "")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EggVariable(Entity, Timestamped):
+    """A setting of an egg, with the panel's validation rules."""
+
+    tenancy = tenancy.SHARED
+
+    egg = models.ForeignKey(Egg, on_delete=models.PROTECT, related_name="variables")
+    ref = models.CharField(max_length=64, blank=True, default="")
+    name = models.CharField(max_length=191)
+    description = models.TextField(blank=True, default="")
+    env_variable = models.CharField(max_length=191)
+    default_value = models.TextField(blank=True, default="")
+    is_user_viewable = models.BooleanField(default=True)
+    is_user_editable = models.BooleanField(default=True)
+    rules = models.TextField(blank=True, default="")
+    position = models.PositiveIntegerField(default=0)
+    is_present = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name = _("egg variable")
+        verbose_name_plural = _("egg variables")
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["egg", "env_variable"], name="servers_egg_variable_once")]
+
+    def __str__(self) -> str:
+        return self.env_variable
+
+
+class EggProperty(Entity, Timestamped):
+    """Anything else worth keeping about an egg, by key."""
+
+    tenancy = tenancy.SHARED
+
+    egg = models.ForeignKey(Egg, on_delete=models.PROTECT, related_name="properties")
+    key = models.CharField(max_length=64)
+    value: Any = models.JSONField()
+
+    class Meta:
+        verbose_name = _("egg property")
+        verbose_name_plural = _("egg properties")
+        constraints = [models.UniqueConstraint(fields=["egg", "key"], name="servers_egg_property_once")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,104 @@
+"""The machine rooms we rent, and who our users are there."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from core import tenancy
+from core.encryption import EncryptedJSONField
+from core.models import Entity, Timestamped, choices_check
+
+
+class ProviderKind(models.TextChoices):
+    PTERODACTYL = "pterodactyl", "Pterodactyl"
+
+
+class Health(models.TextChoices):
+    UNKNOWN = "unknown", _("Not asked yet")
+    HEALTHY = "healthy", _("Healthy")
+    FAILING = "failing", _("Failing")
+
+
+class Provider(Entity, Timestamped):
+    """A panel or cloud. Credentials are encrypted and never shown."""
+
+    tenancy = tenancy.PRIVATE
+
+    kind = models.CharField(max_length=16, choices=ProviderKind)
+    name = models.CharField(max_length=100, unique=True)
+    base_url = models.URLField(max_length=191)
+    credentials = EncryptedJSONField(default=dict, blank=True)
+    configuration: Any = models.JSONField(default=dict, blank=True)
+    is_active = models.BooleanField(default=True)
+    health = models.CharField(max_length=8, choices=Health, default=Health.UNKNOWN)
+    health_note = models.CharField(max_length=255, blank=True, default="")
+    checked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("provider")
+        verbose_name_plural = _("providers")
+        constraints = [choices_check("servers_provider_kind_known", "kind", ProviderKind)]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PanelAccount(Entity, Timestamped):
+    """Our user's account on a panel, found by exact external id and never by e-mail."""
+
+    tenancy = tenancy.PERSONAL
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="panel_accounts")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="accounts")
+    ref = models.CharField(max_length=64)
+    username = models.CharField(max_length=191, blank=True, default="")
+    is_panel_admin = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("panel account")
+        verbose_name_plural = _("panel accounts")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "provider"], name="servers_panel_account_once"),
+            models.UniqueConstraint(fields=["provider", "ref"], name="servers_panel_account_of_one_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.username} ({self.ref})"
+
+
+class SyncKind(models.TextChoices):
+    FULL = "full", _("Full")
+    LOCATIONS = "locations", _("Locations")
+    NODES = "nodes", _("Nodes")
+    EGGS = "eggs", _("Nests and eggs")
+
+
+class SyncState(models.TextChoices):
+    RUNNING = "running", _("Running")
+    COMPLETED = "completed", _("Completed")
+    FAILED = "failed", _("Failed")
+
+
+class SyncRun(Entity):
+    """One inventory pull: what came, what changed, how long it took, why it failed."""
+
+    tenancy = tenancy.PRIVATE
+
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="sync_runs")
+    kind = models.CharField(max_length=12, choices=SyncKind, default=SyncKind.FULL)
+    state = models.CharField(max_length=12, choices=SyncState, default=SyncState.RUNNING)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    counts: Any = models.JSONField(default=dict, blank=True)
+    findings: Any = models.JSONField(default=list, blank=True)
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name = _("sync run")
+        verbose_name_plural = _("sync runs")
+        ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"

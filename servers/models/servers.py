@@ -1,0 +1,172 @@
+"""Servers: what should be, beside what was last seen."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from catalog.models import Kind, Plan
+from core import tenancy
+from core.models import Entity, Timestamped, choices_check
+from servers.models.blueprints import Blueprint
+from servers.models.capacity import Reservation
+from servers.models.places import Node
+
+
+class Wanted(models.TextChoices):
+    PRESENT = "present", _("Present")
+    ABSENT = "absent", _("Absent")
+
+
+class ServerStatus(models.TextChoices):
+    PENDING = "pending", _("Waiting")
+    INSTALLING = "installing", _("Installing")
+    RUNNING = "running", _("Running")
+    STOPPED = "stopped", _("Stopped")
+    SUSPENDED = "suspended", _("Suspended")
+    FAILED = "failed", _("Failed")
+    DELETING = "deleting", _("Deleting")
+    DELETED = "deleted", _("Deleted")
+
+
+class IllegalMove(ValueError):
+    """A state was asked for that cannot follow the present one."""
+
+
+_S = ServerStatus
+
+
+class Server(Entity, Timestamped):
+    """A machine a customer pays for. Our row is the truth; the panel follows. Sizes in MiB, cpu in percent of a core.
+
+    The id is the key that every panel is given. `status` is what the customer sees; `observed` is the panel's last word.
+    """
+
+    tenancy = tenancy.OWNED
+    MOVES: ClassVar[dict[Any, set[Any]]] = {
+        _S.PENDING: {_S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.DELETED},
+        _S.INSTALLING: {_S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.PENDING},
+        _S.RUNNING: {_S.STOPPED, _S.SUSPENDED, _S.INSTALLING, _S.FAILED, _S.DELETING, _S.PENDING},
+        _S.STOPPED: {_S.RUNNING, _S.SUSPENDED, _S.INSTALLING, _S.FAILED, _S.DELETING, _S.PENDING},
+        _S.SUSPENDED: {_S.RUNNING, _S.STOPPED, _S.INSTALLING, _S.FAILED, _S.DELETING, _S.PENDING},
+        _S.FAILED: {_S.PENDING, _S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.DELETING, _S.DELETED},
+        _S.DELETING: {_S.DELETED, _S.FAILED},
+        _S.DELETED: set(),
+    }
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="servers")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="servers", help_text=_("Its user on the panel.")
+    )
+    name = models.CharField(_("name"), max_length=64)
+    hostname = models.CharField(max_length=191, blank=True, default="")
+    kind = models.CharField(max_length=10, choices=Kind)
+    blueprint = models.ForeignKey(Blueprint, on_delete=models.PROTECT, related_name="servers")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="servers")
+    node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.PROTECT, related_name="servers")
+    reservation = models.OneToOneField(
+        Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="server"
+    )
+    wanted = models.CharField(max_length=8, choices=Wanted, default=Wanted.PRESENT)
+    status = models.CharField(max_length=12, choices=ServerStatus, default=ServerStatus.PENDING)
+    failure = models.CharField(max_length=255, blank=True, default="")
+    ref = models.CharField(max_length=64, blank=True, default="", help_text=_("The panel's own id."))
+    identifier = models.CharField(max_length=64, blank=True, default="", help_text=_("The panel's short id."))
+    ip = models.CharField(max_length=45, blank=True, default="")
+    port = models.PositiveIntegerField(null=True, blank=True)
+    address = models.CharField(max_length=200, blank=True, default="")
+    cpu_percent = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField()
+    disk_mib = models.PositiveIntegerField()
+    databases_limit = models.PositiveIntegerField(default=0)
+    backups_limit = models.PositiveIntegerField(default=0)
+    ports_limit = models.PositiveIntegerField(default=1)
+    observed: Any = models.JSONField(default=dict, blank=True)
+    observed_at = models.DateTimeField(null=True, blank=True)
+    create_asked_at = models.DateTimeField(null=True, blank=True)
+    install_deadline_at = models.DateTimeField(null=True, blank=True)
+    running_at = models.DateTimeField(null=True, blank=True, help_text=_("First confirmed by the panel."))
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    metadata: Any = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("server")
+        verbose_name_plural = _("servers")
+        ordering = ["name"]
+        indexes = [models.Index(fields=["organization", "name"], name="servers_server_of_org")]
+        constraints = [
+            choices_check("servers_server_status_known", "status", ServerStatus),
+            choices_check("servers_server_wanted_known", "wanted", Wanted),
+            models.CheckConstraint(
+                name="servers_server_deleted_at_iff_deleted",
+                condition=models.Q(status=ServerStatus.DELETED, deleted_at__isnull=False)
+                | (~models.Q(status=ServerStatus.DELETED) & models.Q(deleted_at__isnull=True)),
+            ),
+        ]
+
+    def move_to(self, status: ServerStatus) -> None:
+        """Check the move and make it. The caller holds the row lock and saves."""
+        if status == self.status:
+            return
+        if status not in self.MOVES[ServerStatus(self.status)]:
+            raise IllegalMove(f"{self.name} cannot go from {self.status} to {status}")
+        self.status = status
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HoldKind(models.TextChoices):
+    BILLING = "billing", _("Billing")
+    ABUSE = "abuse", _("Abuse")
+    MANUAL = "manual", _("Manual")
+
+
+class ServerHold(Entity, Timestamped):
+    """A reason to keep a server suspended: while any stands, it is. A payment lifts only billing holds."""
+
+    tenancy = tenancy.OWNED
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="holds")
+    kind = models.CharField(max_length=8, choices=HoldKind)
+    reason = models.CharField(max_length=191)
+    placed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    placed_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("server hold")
+        verbose_name_plural = _("server holds")
+        constraints = [
+            choices_check("servers_hold_kind_known", "kind", HoldKind),
+            models.UniqueConstraint(
+                fields=["server", "kind"], condition=models.Q(lifted_at__isnull=True), name="servers_hold_one_of_a_kind"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
+
+
+class ServerVariable(Entity, Timestamped):
+    """What the customer chose for an egg variable; what is not here takes the blueprint's or the egg's value."""
+
+    tenancy = tenancy.OWNED
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="variables")
+    env_variable = models.CharField(max_length=191)
+    value = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name = _("server variable")
+        verbose_name_plural = _("server variables")
+        constraints = [models.UniqueConstraint(fields=["server", "env_variable"], name="servers_variable_once")]
+
+    def __str__(self) -> str:
+        return self.env_variable

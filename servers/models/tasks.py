@@ -1,0 +1,78 @@
+"""The work of carrying a server towards what it should be, and the journal of its steps."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from core import tenancy
+from core.models import Entity, WorkItem, choices_check
+from core.models.work_item import WorkState
+from servers.models.servers import Server
+
+
+class ProvisioningTask(Entity, WorkItem):
+    """Converge one server. At most one waits or runs for a server; a new wish while it runs makes it run again."""
+
+    tenancy = tenancy.OWNED
+    LEASE: ClassVar[timedelta] = timedelta(minutes=3)
+    MAX_ATTEMPTS: ClassVar[int] = 60
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="tasks")
+    is_wanted_again = models.BooleanField(default=False)
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("provisioning task")
+        verbose_name_plural = _("provisioning tasks")
+        constraints = [
+            *WorkItem.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["server"],
+                condition=models.Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
+                name="servers_one_task_at_work",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server_id} {self.state}"
+
+
+class Step(models.TextChoices):
+    """What a customer may read in the journal, in the order a purchase goes through them."""
+
+    PLACED = "placed", _("Place found")
+    ACCOUNT = "account", _("Panel account ready")
+    CREATED = "created", _("Server created")
+    INSTALLED = "installed", _("Game installed")
+    RUNNING = "running", _("Running")
+    SUSPENDED = "suspended", _("Suspended")
+    RESUMED = "resumed", _("Resumed")
+    RESIZED = "resized", _("Resized")
+    DELETED = "deleted", _("Deleted")
+    FAILED = "failed", _("Failed")
+
+
+class ProvisioningStep(Entity):
+    """A line of a server's journal."""
+
+    tenancy = tenancy.OWNED
+    append_only = True
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="steps")
+    step = models.CharField(max_length=12, choices=Step)
+    note = models.CharField(max_length=255, blank=True, default="")
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("provisioning step")
+        verbose_name_plural = _("provisioning steps")
+        ordering = ["at"]
+        constraints = [choices_check("servers_step_known", "step", Step)]
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.at:%H:%M:%S}"

@@ -1,0 +1,43 @@
+"""The suite's ground: migrations run as the login role, everything else as the runtime role."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """Make the test database as its owner, then work in it as nodebyte_worker, as every real process does."""
+    options = connections["default"].settings_dict["OPTIONS"]
+    role = options.pop("assume_role", None)
+    connections["default"].close()
+    setup = request.getfixturevalue("_made_database")
+    if role:
+        options["assume_role"] = role
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections["default"].close()
+    yield setup
+    options.pop("assume_role", None)
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections["default"].close()
+
+
+@pytest.fixture(scope="session")
+def _made_database(
+    request: pytest.FixtureRequest, django_test_environment: None, django_db_blocker: pytest.FixtureRequest
+) -> Iterator[None]:
+    from django.test.utils import setup_databases, teardown_databases
+
+    suffix = getattr(request.config, "workerinput", {}).get("workerid", "")
+    if suffix:
+        for connection in connections.all():
+            name = connection.settings_dict["NAME"]
+            connection.settings_dict.setdefault("TEST", {})["NAME"] = f"test_{name}_{suffix}"
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        made = setup_databases(verbosity=0, interactive=False, keepdb=False)
+    yield
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
+        connections["default"].close()
+        teardown_databases(made, verbosity=0)

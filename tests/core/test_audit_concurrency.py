@@ -1,0 +1,75 @@
+"""The audit chain under writers that really commit."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, transaction
+
+from core import audit, tenancy
+from core.models import AuditLink, Setting, SettingType
+
+
+@pytest.fixture(autouse=True)
+def _committing(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """Real commits, emptied again by the owner: flush cannot, since the trail is append-only."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        yield
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL ROLE NONE")
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute("TRUNCATE core_auditlink, core_auditentry")
+        connection.close()
+
+
+def make_setting() -> Setting:
+    return Setting(key="shop.name", type=SettingType.STRING, category="Shop")
+
+
+def test_concurrent_writers_make_one_chain() -> None:
+    def write() -> None:
+        try:
+            for _ in range(10):
+                with transaction.atomic(), tenancy.bind(role=tenancy.CUSTOMER):
+                    audit.record(action="x", entity=make_setting())
+        finally:
+            connection.close()
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert AuditLink.objects.count() == 40
+    assert audit.verify() == []
+
+
+def test_a_writer_does_not_wait_for_another_that_has_not_committed() -> None:
+    with transaction.atomic():
+        audit.record(action="slow", entity=make_setting())
+        other = threading.Thread(target=_record_and_close)
+        other.start()
+        other.join(timeout=5)
+        assert not other.is_alive()
+    assert audit.verify() == []
+
+
+def _record_and_close() -> None:
+    try:
+        audit.record(action="quick", entity=make_setting())
+    finally:
+        connection.close()
+
+
+def test_a_rolled_back_act_leaves_neither_entry_nor_link() -> None:
+    audit.record(action="kept", entity=make_setting())
+    with pytest.raises(RuntimeError), transaction.atomic():
+        audit.record(action="undone", entity=make_setting())
+        raise RuntimeError
+    audit.record(action="kept", entity=make_setting())
+
+    assert [link.entry.action for link in AuditLink.objects.select_related("entry").order_by("position")] == [
+        "kept"
+    ] * 2
+    assert audit.verify() == []

@@ -1,0 +1,353 @@
+"""core.outside over real HTTP: what each kind of failure becomes, and what never leaves the process."""
+
+import gzip
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+import requests
+
+from core import outside
+from core.outside.reach import is_public
+from tests.core.local_server import LocalServer, drop, reply, serving
+
+TOKEN = "ptla_a-very-secret-token"
+
+
+class Clock:
+    """Monotonic seconds that stand still until moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_session(server: LocalServer, **options: object) -> outside.Session:
+    options = {
+        "gate": outside.Gate(),
+        "sleep": lambda _seconds: None,
+        "read_timeout": 0.4,
+        "connect_timeout": 0.4,
+    } | options
+    return outside.Session("panel", server.url, {"Authorization": f"Bearer {TOKEN}"}, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return f"http://127.0.0.1:{port}"
+
+
+def test_an_answer_carries_parsed_json_with_decimals() -> None:
+    with serving(reply(201, b'{"price": 0.1, "id": 7}', X_Trace="a")) as server:
+        answer = make_session(server).call("POST", "/servers", json={"name": "x"}, params={"page": 2})
+
+    assert (answer.status, answer.body) == (201, {"price": Decimal("0.1"), "id": 7})
+    assert answer.headers["x-trace"] == "a"
+    assert server.requests[0].startswith("POST /servers?page=2 HTTP/1.1")
+    assert f"Authorization: Bearer {TOKEN}" in server.requests[0]
+    assert server.requests[0].endswith('{"name": "x"}')
+
+
+@pytest.mark.parametrize("status", [202, 204])
+def test_no_content_is_an_answer_without_body(status: int) -> None:
+    with serving(reply(status, b"")) as server:
+        assert make_session(server).call("POST", "/power").body is None
+
+
+def test_a_refused_connection_means_that_nothing_happened(closed_port: str) -> None:
+    session = outside.Session("panel", closed_port, gate=outside.Gate())
+    with pytest.raises(outside.Unavailable):
+        session.call("POST", "/servers")
+
+
+def test_an_unresolvable_name_means_that_nothing_happened() -> None:
+    session = outside.Session("panel", "http://no-such-host.invalid", gate=outside.Gate())
+    with pytest.raises(outside.Unavailable):
+        session.call("POST", "/servers")
+
+
+def hang(_connection: socket.socket) -> None:
+    time.sleep(1)
+
+
+def half(connection: socket.socket) -> None:
+    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id":')
+
+
+LOST_ANSWERS = {
+    "dropped": drop,
+    "hanging": hang,
+    "cut in the body": half,
+    "html": reply(200, b"<html>login</html>"),
+    "nothing": reply(200, b""),
+    "not a number": reply(200, b'{"a": NaN}'),
+    "absurdly deep": reply(200, b"[" * 200_000),
+    "too big": reply(200, b'"' + b"x" * 3000 + b'"'),
+    "a bomb": reply(200, gzip.compress(b'"' + b"x" * 3_000_000 + b'"'), Content_Encoding="gzip"),
+    "500": reply(500, b'{"errors": [{"code": "QueryException"}]}'),
+    "502": reply(502, b"<html>"),
+    "504": reply(504, b"{}"),
+    "408": reply(408, b"{}"),
+}
+
+
+@pytest.mark.parametrize("kind", LOST_ANSWERS)
+def test_a_lost_answer_is_unknown_for_a_write_and_unavailable_for_a_read(kind: str) -> None:
+    with serving(LOST_ANSWERS[kind]) as server:
+        session = make_session(server, body_limit=2000)
+        with pytest.raises(outside.Unknown):
+            session.call("POST", "/servers")
+        with pytest.raises(outside.Unavailable):
+            session.call("GET", "/servers")
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("0.2", 1), ("soon", None), ("-3", None), ("9e9", None)])
+def test_too_many_requests_carries_how_long_to_wait(header: str, seconds: int | None) -> None:
+    with (
+        serving(reply(429, b'{"error": "slow down"}', Retry_After=header)) as server,
+        pytest.raises(outside.Unavailable) as caught,
+    ):
+        make_session(server).call("POST", "/servers")
+    assert (caught.value.status, caught.value.retry_after) == (429, seconds)
+
+
+def test_a_retry_after_date_is_understood() -> None:
+    with (
+        serving(reply(503, b"", Retry_After="Wed, 21 Oct 2099 07:28:00 GMT")) as server,
+        pytest.raises(outside.Unavailable) as caught,
+    ):
+        make_session(server).call("POST", "/servers")
+    assert caught.value.retry_after == 86_400
+
+
+def test_a_vendor_may_promise_that_another_status_did_nothing() -> None:
+    with (
+        serving(reply(504, b'{"errors": [{"code": "DaemonConnectionException"}]}')) as server,
+        pytest.raises(outside.Unavailable) as caught,
+    ):
+        make_session(server, nothing_done=frozenset({504})).call("POST", "/servers")
+    assert caught.value.code == "DaemonConnectionException"
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 409, 422])
+def test_a_refusal_carries_status_code_and_body(status: int) -> None:
+    with (
+        serving(reply(status, b'{"errors": [{"code": "Taken", "detail": "in use"}]}', Location="/elsewhere")) as server,
+        pytest.raises(outside.Rejected) as caught,
+    ):
+        make_session(server).call("POST", "/servers")
+    error = caught.value
+    assert (error.status, error.code, error.body["errors"][0]["detail"]) == (status, "Taken", "in use")
+    assert len(server.requests) == 1, "redirects are not followed"
+
+
+def test_a_refusal_in_html_is_still_a_refusal() -> None:
+    with serving(reply(404, b"<html>" + b"x" * 5000)) as server, pytest.raises(outside.Rejected) as caught:
+        make_session(server, body_limit=2000).call("GET", "/servers/1")
+    assert (caught.value.status, caught.value.body) == (404, {})
+
+
+def test_secrets_reach_neither_errors_nor_logs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = f'{{"error": "bad token {TOKEN}", "api_key": "k-12345", "code": "{TOKEN}"}}'.encode()
+    with serving(reply(403, body), drop) as server:
+        session = make_session(server)
+        with pytest.raises(outside.Rejected) as caught:
+            session.call("POST", "/hooks/path-secret", params={"q": "query-secret"}, log_path="/hooks/…")
+        with pytest.raises(outside.Unavailable) as dropped:
+            session.call("GET", "/hooks/path-secret", params={"q": "query-secret"}, log_path="/hooks/…")
+    shown = f"{caught.value} {caught.value.body} {caught.value.code} {dropped.value} {session!r} {caplog.text}"
+    assert dropped.value.__suppress_context__
+    for secret in (TOKEN, "k-12345", "path-secret", "query-secret"):
+        assert secret not in shown
+    assert "panel POST /hooks/… at 127.0.0.1: Rejected 403" in caplog.text
+
+
+def test_cookies_are_not_kept() -> None:
+    with serving(reply(200, b"{}", Set_Cookie="session=stolen; Path=/")) as server:
+        session = make_session(server)
+        session.call("GET", "/a")
+        session.call("GET", "/b")
+    assert "stolen" not in server.requests[1]
+
+
+def test_only_a_repeatable_call_is_repeated() -> None:
+    with serving(reply(503, b""), reply(503, b""), reply(200, b'{"id": 1}')) as server:
+        slept: list[float] = []
+        session = make_session(server, sleep=slept.append)
+        assert session.call("PUT", "/servers/1", is_repeatable=True).body == {"id": 1}
+    assert len(server.requests) == 3
+    assert len(slept) == 2
+
+    with serving(reply(503, b"")) as server, pytest.raises(outside.Unavailable):
+        make_session(server).call("GET", "/servers/1")
+    assert len(server.requests) == 1
+
+
+def test_repeats_are_bounded_and_a_long_retry_after_ends_them() -> None:
+    with serving(reply(503, b"")) as server:
+        with pytest.raises(outside.Unavailable):
+            make_session(server).call("GET", "/", is_repeatable=True)
+        assert len(server.requests) == 3
+    with serving(reply(429, b"", Retry_After="60")) as server:
+        with pytest.raises(outside.Unavailable):
+            make_session(server).call("GET", "/", is_repeatable=True)
+        assert len(server.requests) == 1
+
+
+def test_a_write_lost_once_stays_unknown_though_later_tries_did_nothing() -> None:
+    with serving(drop, reply(503, b"")) as server, pytest.raises(outside.Unknown):
+        make_session(server).call("PUT", "/servers/1", is_repeatable=True)
+
+
+def test_the_breaker_opens_and_lets_one_probe_through() -> None:
+    clock = Clock()
+    gate = outside.Gate(breaker=outside.Breaker(threshold=3, cool_down=30, clock=clock))
+    with serving(drop, drop, drop, drop, reply(200, b"{}")) as server:
+        session = make_session(server, gate=gate)
+        for _ in range(3):
+            with pytest.raises(outside.Unknown):
+                session.call("POST", "/")
+        with pytest.raises(outside.Unavailable) as refused:
+            session.call("POST", "/")
+        assert (len(server.requests), refused.value.retry_after) == (3, 30)
+        clock.now += 31
+        with pytest.raises(outside.Unknown):
+            session.call("POST", "/")  # the probe fails: closed for another cool-down
+        with pytest.raises(outside.Unavailable):
+            session.call("POST", "/")
+        clock.now += 31
+        session.call("POST", "/")
+        session.call("POST", "/")
+        assert len(server.requests) == 6
+
+
+def test_refusals_do_not_open_the_breaker() -> None:
+    gate = outside.Gate(breaker=outside.Breaker(threshold=1))
+    with serving(reply(422, b"{}")) as server:
+        session = make_session(server, gate=gate)
+        for _ in range(3):
+            with pytest.raises(outside.Rejected):
+                session.call("POST", "/")
+
+
+def test_only_one_caller_gets_the_probe() -> None:
+    clock = Clock()
+    breaker = outside.Breaker(threshold=1, cool_down=30, clock=clock)
+    breaker.failed()
+    clock.now += 30
+    assert breaker.seconds_to_wait() == 0
+    assert breaker.seconds_to_wait() == 30
+
+
+def test_calls_at_once_are_limited() -> None:
+    release = threading.Event()
+
+    def wait(connection: socket.socket) -> None:
+        release.wait(5)
+        connection.sendall(reply(200, b"{}"))
+
+    gate = outside.Gate(limit=1, patience=0.05)
+    with serving(wait) as server:
+        session = make_session(server, gate=gate, read_timeout=5)
+        first = threading.Thread(target=session.call, args=("GET", "/"))
+        first.start()
+        while not server.requests:
+            time.sleep(0.005)
+        with pytest.raises(outside.Unavailable, match="too many calls at once"):
+            session.call("GET", "/")
+        release.set()
+        first.join()
+        assert len(server.requests) == 1
+        assert session.call("GET", "/").status == 200
+
+
+def test_sessions_to_one_origin_share_a_gate() -> None:
+    with serving(drop) as server:
+        for _ in range(5):
+            with pytest.raises(outside.Unavailable):
+                outside.Session("panel", server.url).call("GET", "/")
+        with pytest.raises(outside.Unavailable, match="not sent"):
+            outside.Session("other key", server.url).call("GET", "/")
+        assert len(server.requests) == 5
+
+
+def test_a_slow_drip_is_cut_off() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        with suppress(OSError):  # the client hangs up
+            for _ in range(100):
+                connection.sendall(b"x" * 10_000)
+                time.sleep(0.05)
+
+    with serving(drip) as server:
+        began = time.monotonic()
+        with pytest.raises(outside.Unknown, match="took longer"):
+            make_session(server, total_timeout=0.2).call("POST", "/")
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("path", ["servers", "//evil", "/a?b=c", "/a#b", "/a/../b", "/a b", "/a\r\nX: y", "/a\\b"])
+def test_a_path_cannot_lead_elsewhere(path: str) -> None:
+    with pytest.raises(ValueError, match="a path begins"):
+        outside.Session("panel", "http://127.0.0.1:1").call("GET", path)
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "x", "http://", "https://x/?token=1"])
+def test_a_base_address_must_be_http(address: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        outside.Session("panel", address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[::]", "2130706433"])
+def test_a_public_session_does_not_reach_this_machine(host: str) -> None:
+    with serving(reply()) as server:
+        port = server.url.rsplit(":", 1)[1]
+        session = outside.Session("hook", f"http://{host}:{port}", reach=outside.Reach.PUBLIC, gate=outside.Gate())
+        with pytest.raises(outside.Rejected, match="not sent"):
+            session.call("POST", "/")
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("10.0.0.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+    ],
+)
+def test_what_counts_as_public(address: str, *, expected: bool) -> None:
+    assert is_public(address) is expected
+
+
+def test_a_lent_session_has_limits_and_follows_nothing() -> None:
+    with serving(reply(302, b"", Location="http://127.0.0.1:1/")) as server:
+        assert outside.requests_session().get(server.url, timeout=None).status_code == 302
+    with serving(hang) as server, pytest.raises(requests.ReadTimeout):
+        outside.requests_session(read_timeout=0.1).get(server.url)
+
+
+def test_text_and_ignored_bodies_need_not_be_json() -> None:
+    with serving(reply(200, "grün".encode(), Content_Type="text/plain; charset=utf-8")) as server:
+        assert make_session(server).call("GET", "/log", expects=outside.Expect.TEXT).body == "grün"
+        assert make_session(server).call("POST", "/x", expects=outside.Expect.NOTHING).body is None
