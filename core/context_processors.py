@@ -9,7 +9,7 @@ from core import site_settings
 
 
 class Site:
-    """The public settings as attributes: `site.shop_name`, in short `site.name`, is `shop.name`; read when first asked."""
+    """The public settings as attributes: `site.shop_name`, or `site.name`, is `shop.name`; read when first asked."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_decimal
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, to_locale
@@ -52,7 +52,10 @@ def _parts(seconds: int) -> list[str]:
 
 def instant(at: datetime) -> str:
     """An aware instant in the active time zone, to the minute."""
-    return format_datetime(at.astimezone(get_current_timezone()), "medium", locale=locale())
+    local = at.astimezone(get_current_timezone())
+    pattern = str(get_datetime_format("medium", locale=locale())).replace("'", "")
+    clock = format_time(local, "short", locale=locale())
+    return pattern.replace("{1}", format_date(local, "medium", locale=locale())).replace("{0}", clock)
 
 
 def day(on: date) -> str:

@@ -16,8 +16,7 @@ def render_part(
     Needs HtmxMiddleware. A history restore asks for the whole page even though htmx sends it.
     """
     htmx = getattr(request, "htmx", None)
-    wants_part = bool(htmx) and not htmx.history_restore_request
-    name = f"{template}#{part}" if wants_part else template
+    name = f"{template}#{part}" if htmx and not htmx.history_restore_request else template
     response = render(request, name, dict(context), status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response

@@ -8,3 +8,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
 app = Celery("nodebyte")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "sweep": {"task": "core.tasks.sweep", "schedule": 3.0},
+    "poll-payments": {"task": "billing.tasks.poll_open_payments", "schedule": 15.0},
+    "let-go-of-expired": {"task": "orders.tasks.let_go_of_expired", "schedule": 30.0},
+    "retry-waiting": {"task": "orders.tasks.retry_waiting", "schedule": 60.0},
+    "refund-overdue": {"task": "orders.tasks.refund_overdue", "schedule": 300.0},
+    "sync-inventory": {"task": "servers.tasks.sync_inventory", "schedule": 900.0},
+}

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
@@ -14,6 +13,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 SECRETS = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
 SECRETS += ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+MAIL_TIMEOUT_SECONDS = 10
 
 
 class Environment:
@@ -25,46 +26,57 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.problems: list[str] = []
-        self.env = environ.Env()
-        self.env.ENVIRON = dict(variables)
+        self._variables = dict(variables)
         self._read_secret_files()
         self.var = Path(self.text("NODEBYTE_VAR", str(BASE_DIR / "var"))).resolve()
-        self.site_url = self._site_url()
-        self.is_production = not self._is_loopback(self.site_url)
+        self.site_url = self.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+        self.is_production = not _is_loopback(self.site_url)
+        self._check_site_url()
         self.debug = self._debug()
 
     def _read_secret_files(self) -> None:
         for name in SECRETS:
-            path = self.env.ENVIRON.get(f"{name}_FILE")
+            path = self.text(f"{name}_FILE")
             if not path:
                 continue
+            if self.text(name):
+                self.problems.append(f"{name} and {name}_FILE are both set; keep one.")
+                continue
             try:
-                self.env.ENVIRON[name] = Path(path).read_text().strip()
+                self._variables[name] = Path(path).read_text().strip()
             except OSError as error:
                 self.problems.append(f"{name}_FILE cannot be read: {error.strerror}.")
+            except UnicodeDecodeError:
+                self.problems.append(f"{name}_FILE cannot be read: it is not text.")
 
     def text(self, name: str, default: str = "") -> str:
         """The variable's text; an empty variable counts as absent."""
-        return self.env.str(name, default) or default
+        return self._variables.get(name, "").strip() or default
 
-    def _site_url(self) -> str:
-        url = self.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
+    def flag(self, name: str) -> bool:
+        """The variable as yes or no; absent means no."""
+        value = self.text(name, "false").lower()
+        if value not in YES | NO:
+            self.problems.append(f"{name} must be true or false.")
+        return value in YES
+
+    def count(self, name: str) -> int:
+        """The variable as a whole number from 0 up; absent means 0."""
+        value = self.text(name, "0")
+        if not (value.isascii() and value.isdigit()):
+            self.problems.append(f"{name} must be a whole number, 0 or more.")
+            return 0
+        return int(value)
+
+    def _check_site_url(self) -> None:
+        parts = _split(self.site_url)
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
             self.problems.append("SITE_URL must look like https://shop.example, without a path.")
-        return url
-
-    @staticmethod
-    def _is_loopback(url: str) -> bool:
-        host = urlsplit(url).hostname or ""
-        return host in LOOPBACK_HOSTS or host.endswith(".localhost")
+        elif self.is_production and parts.scheme != "https":
+            self.problems.append("SITE_URL must begin with https://: over http anyone on the way reads the cookies.")
 
     def _debug(self) -> bool:
-        try:
-            debug: bool = self.env.bool("DEBUG", False)
-        except (ValueError, ImproperlyConfigured):
-            self.problems.append("DEBUG must be true or false.")
-            return False
+        debug = self.flag("DEBUG")
         if debug and self.is_production:
             self.problems.append("DEBUG must be off when SITE_URL is public: it shows secrets to visitors.")
         return debug
@@ -74,13 +86,14 @@ class Environment:
         hosts = [host.strip() for host in self.text("ALLOWED_HOSTS").split(",") if host.strip()]
         if "*" in hosts and self.is_production:
             self.problems.append("ALLOWED_HOSTS must name the shop's hosts; * lets anyone forge links in mails.")
-        own = urlsplit(self.site_url).hostname or "localhost"
+        parts = _split(self.site_url)
+        own = (parts.hostname if parts else "") or "localhost"
         return hosts or ([own] if self.is_production else [own, "localhost", "127.0.0.1", "[::1]"])
 
     def secret_key(self) -> str:
         """SECRET_KEY: at least 50 characters in production, made and kept under var/ otherwise."""
         key = self.text("SECRET_KEY") or self._kept("secret_key", get_random_secret_key)
-        if self.is_production and (len(key) < 50 or key.startswith("django-insecure")):
+        if key and self.is_production and (len(key) < 50 or key.startswith("django-insecure")):
             self.problems.append("SECRET_KEY must be at least 50 random characters and not an example.")
         return key
 
@@ -88,6 +101,8 @@ class Environment:
         """FIELD_ENCRYPTION_KEYS: Fernet keys, comma separated; the first encrypts, all decrypt."""
         text = self.text("FIELD_ENCRYPTION_KEYS") or self._kept("field_encryption_keys", _new_fernet_key)
         keys = [key.strip() for key in text.split(",") if key.strip()]
+        if text and not keys:
+            self.problems.append("FIELD_ENCRYPTION_KEYS holds no key.")
         for position, key in enumerate(keys, start=1):
             if not _is_fernet_key(key):
                 self.problems.append(f"FIELD_ENCRYPTION_KEYS: key {position} is not 32 url-safe base64 bytes.")
@@ -98,14 +113,20 @@ class Environment:
             self.problems.append(f"{name.upper()} is missing (or give {name.upper()}_FILE).")
             return ""
         path = self.var / name
-        if not path.exists():
-            self.var.mkdir(parents=True, exist_ok=True)
-            _write_once(path, make())
-        return path.read_text().strip()
+        try:
+            if not path.exists():
+                self.var.mkdir(parents=True, exist_ok=True)
+                _write_once(path, make())
+            return path.read_text().strip()
+        except OSError as error:
+            self.problems.append(f"NODEBYTE_VAR: {name} can be neither made nor read there: {error.strerror}.")
+            return ""
 
     def embedded_allowed(self, name: str) -> bool:
         """Whether an embedded server may stand in for the missing variable `name`; in production only when asked."""
-        if self.is_production and not self.env.bool("NODEBYTE_EMBEDDED", False):
+        if self.text(name):
+            return False  # it is there but wrong, and named already
+        if self.is_production and not self.flag("NODEBYTE_EMBEDDED"):
             self.problems.append(f"{name} is missing; set it, or NODEBYTE_EMBEDDED=true for a small shop.")
             return False
         return True
@@ -113,10 +134,41 @@ class Environment:
     def url(self, name: str, schemes: set[str]) -> str:
         """The URL in variable `name`, empty when absent; its scheme must be one of `schemes`."""
         value = self.text(name)
-        if value and urlsplit(value).scheme not in schemes:
+        if not value:
+            return ""
+        parts = _split(value)
+        if parts is None or parts.scheme not in schemes:
             self.problems.append(f"{name} must be a URL beginning with {' or '.join(sorted(schemes))}.")
             return ""
         return value
+
+    def database_url(self) -> str:
+        """DATABASE_URL, empty when absent; it must name a database."""
+        value = self.url("DATABASE_URL", {"postgres", "postgresql"})
+        if value and not urlsplit(value).path.strip("/"):
+            self.problems.append("DATABASE_URL must end with the name of a database.")
+            return ""
+        return value
+
+    def stripe_api_base(self) -> str:
+        """STRIPE_API_BASE, empty for Stripe itself; another address over http only on this machine."""
+        value = self.url("STRIPE_API_BASE", {"http", "https"}).rstrip("/")
+        if value.startswith("http://") and self.is_production:
+            self.problems.append("STRIPE_API_BASE must begin with https://: every call carries the secret key.")
+        return value
+
+    def stripe_keys(self) -> tuple[str, str]:
+        """STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET: both or neither; a public shop takes no test money unasked."""
+        key = self.prefixed("STRIPE_SECRET_KEY", ("sk_", "rk_"))
+        secret = self.prefixed("STRIPE_WEBHOOK_SECRET", ("whsec_",))
+        if bool(key) != bool(secret):
+            missing = "STRIPE_WEBHOOK_SECRET" if key else "STRIPE_SECRET_KEY"
+            self.problems.append(f"{missing} is missing: Stripe's two keys go together.")
+        if self.is_production and "_test_" in key and not self.flag("STRIPE_TEST_MODE"):
+            self.problems.append(
+                "STRIPE_SECRET_KEY is a test key: anyone could buy with a test card. STRIPE_TEST_MODE=true permits it."
+            )
+        return key, secret
 
     def prefixed(self, name: str, prefixes: tuple[str, ...]) -> str:
         """A vendor's key, empty when absent; it must begin with one of `prefixes`."""
@@ -125,11 +177,53 @@ class Environment:
             self.problems.append(f"{name} must begin with {' or '.join(prefixes)}.")
         return value
 
+    def mailer(self) -> dict[str, object]:
+        """EMAIL_URL as an entry of MAILERS: smtp://, smtp+tls:// (STARTTLS), smtps:// or consolemail://."""
+        value = self.url("EMAIL_URL", {"smtp", "smtp+tls", "smtps", "consolemail"})
+        if not value and not self.text("EMAIL_URL") and self.is_production:
+            self.problems.append("EMAIL_URL is missing: nobody could confirm an address.")
+        parts = urlsplit(value)
+        if parts.scheme in {"", "consolemail"}:
+            return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+        if not parts.hostname:
+            self.problems.append("EMAIL_URL must name the mail server's host.")
+        if parts.scheme == "smtp" and parts.password and not _is_loopback(value):
+            self.problems.append("EMAIL_URL sends its password in the clear; use smtp+tls:// or smtps://.")
+        return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": _smtp_options(parts)}
+
     def refuse_if_wrong(self) -> None:
         """Raise ImproperlyConfigured that names every problem found."""
         if self.problems:
-            lines = "\n".join(f"  - {problem}" for problem in self.problems)
+            lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(self.problems))
             raise ImproperlyConfigured(f"The environment needs mending:\n{lines}")
+
+
+def _split(url: str) -> SplitResult | None:
+    """The URL's parts, or None when its host or port is no host or port."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_loopback(url: str) -> bool:
+    parts = _split(url)
+    host = (parts.hostname if parts else "") or ""
+    return host in LOOPBACK_HOSTS or host.endswith(".localhost")
+
+
+def _smtp_options(parts: SplitResult) -> dict[str, object]:
+    return {
+        "host": parts.hostname or "localhost",
+        "port": parts.port,
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_tls": parts.scheme == "smtp+tls",
+        "use_ssl": parts.scheme == "smtps",
+        "timeout": MAIL_TIMEOUT_SECONDS,
+    }
 
 
 def _new_fernet_key() -> str:

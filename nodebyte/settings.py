@@ -20,12 +20,12 @@ SECRET_KEY = environment.secret_key()
 FIELD_ENCRYPTION_KEYS = environment.encryption_keys()
 ALLOWED_HOSTS = environment.allowed_hosts()
 
-_database_url = environment.url("DATABASE_URL", {"postgres", "postgresql"})
+_database_url = environment.database_url()
 _redis_url = environment.url("REDIS_URL", {"redis", "rediss", "unix"})
-_email_url = environment.text("EMAIL_URL")
-STRIPE_SECRET_KEY = environment.prefixed("STRIPE_SECRET_KEY", ("sk_", "rk_"))
-STRIPE_WEBHOOK_SECRET = environment.prefixed("STRIPE_WEBHOOK_SECRET", ("whsec_",))
-STRIPE_API_BASE = environment.url("STRIPE_API_BASE", {"http", "https"}).rstrip("/")
+_mailer = environment.mailer()
+STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET = environment.stripe_keys()
+STRIPE_API_BASE = environment.stripe_api_base()
+TRUSTED_PROXY_COUNT = environment.count("TRUSTED_PROXY_COUNT")
 _embeds_database = not _database_url and environment.embedded_allowed("DATABASE_URL")
 _embeds_broker = not _redis_url and environment.embedded_allowed("REDIS_URL")
 environment.refuse_if_wrong()
@@ -36,7 +36,7 @@ if _embeds_database:
     _database_url = embedded.url(VAR, is_disposable=IS_TESTING)
 DATABASES = {"default": environ.Env().db_url_config(_database_url)}
 DATABASES["default"] |= {
-    "ENGINE": "django.db.backends.postgresql",
+    "ENGINE": "core.postgresql",
     "CONN_MAX_AGE": 0,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
@@ -130,7 +130,6 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE_URL.split(":", 1)[0]
 USERSESSIONS_TRACK_ACTIVITY = False
-TRUSTED_PROXY_COUNT = environment.env.int("TRUSTED_PROXY_COUNT", 0)
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 
 # -- tenancy: views that are not a customer's own (sign-in and sign-up need to read any account) ------------------------
@@ -188,6 +187,8 @@ else:
         "control_folder": str(_queue / "control"),
         "polling_interval": 0.1,
     }
+if IS_TESTING:
+    CELERY_BROKER_URL = "memory://"  # nudges go nowhere: tests perform the work themselves
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -198,16 +199,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celerybeat-schedule")
 
 # -- mail: written to support.Delivery in the business transaction, sent by the worker ---------------------------------
-EMAIL_BACKEND = "support.mail.QueuedBackend"
-_email = environ.Env().email_url_config(_email_url or "consolemail://")
-DELIVERY_EMAIL_BACKEND = _email.pop("EMAIL_BACKEND")
-EMAIL_HOST = _email.get("EMAIL_HOST") or "localhost"
-EMAIL_PORT = _email.get("EMAIL_PORT") or 25
-EMAIL_HOST_USER = _email.get("EMAIL_HOST_USER") or ""
-EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_PASSWORD") or ""
-EMAIL_USE_TLS = bool(_email.get("EMAIL_USE_TLS"))
-EMAIL_USE_SSL = bool(_email.get("EMAIL_USE_SSL"))
-EMAIL_TIMEOUT = 10
+MAILERS = {"default": {"BACKEND": "support.mail.QueuedBackend"}, "delivery": _mailer}
 DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", "NodeByte <shop@localhost>")
 
 # -- files -------------------------------------------------------------------------------------------------------------

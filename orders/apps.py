@@ -1,4 +1,4 @@
-"""orders's Django configuration."""
+"""orders' Django configuration."""
 
 from django.apps import AppConfig
 
@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class OrdersConfig(AppConfig):
     name = "orders"
     is_nodebyte = True
+
+    def ready(self) -> None:
+        from orders import settings  # noqa: F401, PLC0415 - connect and register

@@ -25,7 +25,7 @@ class AnnouncedServer(uvicorn.Server):
         """Start accepting, then say so."""
         await super().startup(sockets)
         if self.started:
-            print(self.ready_line, flush=True)  # noqa: T201  the line callers wait for
+            print(self.ready_line, flush=True)
 
 
 def arguments() -> argparse.Namespace:

@@ -1,7 +1,6 @@
 """The whole sandbox as one ASGI application."""
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from html import escape
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from sandbox import stripe
+from sandbox import pterodactyl, stripe
 from sandbox.control import Control, ControlError, LoopbackOnly, on_control_error
 from sandbox.frame import Frame, ServiceApp
 from sandbox.gate import gated
@@ -23,11 +22,7 @@ TICK_SECONDS = 0.5
 
 def build_services(frame: Frame) -> list[ServiceApp]:
     """Every stand-in there is."""
-    services = [stripe.build(frame)]
-    panel = importlib.import_module("sandbox.pterodactyl")
-    if hasattr(panel, "build"):
-        services.append(panel.build(frame))
-    return services
+    return [stripe.build(frame), pterodactyl.build(frame)]
 
 
 def build_app(frame: Frame, mailbox: Mailbox) -> Starlette:

@@ -1,6 +1,7 @@
 """Cutting a TCP connection in the middle of an exchange, which ASGI alone cannot do."""
 
 import asyncio
+import socket
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -17,6 +18,8 @@ class CuttableProtocol(H11Protocol):
         """Note the transport, then go on as usual."""
         super().connection_made(transport)
         peer = cast("Any", transport.get_extra_info("peername"))
+        # The listening socket names no protocol, so asyncio leaves Nagle on and every kept connection waits 40 ms.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if peer:
             _open[(str(peer[0]), int(peer[1]))] = transport
 

@@ -42,8 +42,8 @@ class Background(Protocol):
 class ServiceApp:
     """A stand-in, ready to mount at `/<name>`.
 
-    `app` sees paths below its mount. `content` is what is saved, reset and shown. `refuse` answers an armed status fault in
-    the service's own error form without doing the work. `control_routes` appear below `/_control/<name>`.
+    `app` sees paths below its mount. `content` is what is saved, reset and shown. `refuse` answers an armed status
+    fault in the service's own error form without doing the work. `control_routes` appear below `/_control/<name>`.
     """
 
     app: ASGIApp

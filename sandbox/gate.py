@@ -1,4 +1,4 @@
-"""The ASGI layer in front of a stand-in: logs the request, plays the armed fault, saves state before the answer leaves."""
+"""The ASGI layer before a stand-in: logs the request, plays the armed fault, saves before the answer leaves."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ READ_ONLY = {"GET", "HEAD", "OPTIONS"}
 
 
 class Gate:
-    """Wraps one service. Answers are held back until the work is done and saved, so a lost answer loses nothing else."""
+    """Wraps one service. Answers are held back until the work is done and saved, so a lost answer loses only itself."""
 
     def __init__(self, service: ServiceApp, frame: Frame) -> None:
         self._service = service

@@ -54,11 +54,13 @@ class Mailbox:
 
     async def listen(self, loop: AbstractEventLoop, host: str, port: int) -> Server:
         """Accept SMTP on host and port (0: any free one)."""
-        return await loop.create_server(
-            lambda: SMTP(self, hostname="sandbox.invalid", loop=loop, enable_SMTPUTF8=True, data_size_limit=MAX_MESSAGE_BYTES),
-            host,
-            port,
-        )
+
+        def protocol() -> SMTP:
+            return SMTP(
+                self, data_size_limit=MAX_MESSAGE_BYTES, hostname="sandbox.invalid", loop=loop, enable_SMTPUTF8=True
+            )
+
+        return await loop.create_server(protocol, host, port)
 
     def routes(self) -> list[BaseRoute]:
         """The pages for people and the list for tests."""

@@ -28,7 +28,7 @@ class Persistent(Protocol):
 class StateStore:
     """Writes snapshots so that a reader sees the old one or the new one, never half of one.
 
-    Without a directory nothing is written. The rename makes a `kill -9` harmless; a power cut is not covered (no fsync).
+    Without a directory nothing is written. The rename makes a `kill -9` harmless; a power cut is not covered.
     """
 
     def __init__(self, directory: Path | None) -> None:

@@ -6,8 +6,7 @@ from datetime import datetime
 from email.utils import make_msgid
 from typing import Any
 
-from django.conf import settings
-from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 
@@ -56,7 +55,7 @@ def deliver(delivery: Delivery, /, *, at: datetime) -> None:
     if delivery.sent_at is not None:
         return
     try:
-        _message(delivery).send()
+        _message(delivery).send(using="delivery")
     except smtplib.SMTPRecipientsRefused as error:
         raise _refusal(error) from error
     except (smtplib.SMTPException, OSError) as error:
@@ -71,7 +70,6 @@ def _message(delivery: Delivery) -> EmailMultiAlternatives:
         delivery.sender,
         [delivery.recipient],
         headers={**delivery.headers, "Message-ID": delivery.message_id},
-        connection=get_connection(settings.DELIVERY_EMAIL_BACKEND),
     )
     if delivery.html_body:
         message.attach_alternative(str(delivery.html_body), "text/html")

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connections
+from django.test import TransactionTestCase
+
+from tests import emptying
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,8 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.Fi
         options["assume_role"] = role
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].close()
+        emptying.set_migrated_rows_aside()
+    TransactionTestCase._fixture_teardown = lambda _case: emptying.empty()  # type: ignore[method-assign]
     yield setup
     options.pop("assume_role", None)
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
@@ -36,8 +41,15 @@ def _made_database(
             connection.settings_dict.setdefault("TEST", {})["NAME"] = f"test_{name}_{suffix}"
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         made = setup_databases(verbosity=0, interactive=False, keepdb=False)
+        emptying.keep_seed()
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
         connections["default"].close()
         teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nudges_stay_here() -> None:
+    """Nudges go nowhere: tests run due work themselves."""
+    current_app.conf.broker_url = "memory://"

@@ -5,4 +5,14 @@ from core.models.base import Entity, Timestamped, choices_check
 from core.models.setting import Setting, SettingType
 from core.models.work_item import WorkItem, WorkState
 
-__all__ = ["AuditEntry", "AuditLink", "Entity", "Setting", "SettingType", "Timestamped", "WorkItem", "WorkState", "choices_check"]
+__all__ = [
+    "AuditEntry",
+    "AuditLink",
+    "Entity",
+    "Setting",
+    "SettingType",
+    "Timestamped",
+    "WorkItem",
+    "WorkState",
+    "choices_check",
+]

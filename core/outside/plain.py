@@ -32,14 +32,14 @@ class _PlainSession(requests.Session):
         options["timeout"] = options.get("timeout") or self._timeout
         return super().send(request, **options)
 
-    def get_redirect_target(self, resp: requests.Response) -> None:  # type: ignore[override]
+    def get_redirect_target(self, resp: requests.Response) -> None:
         """No redirect is ever followed: the answer with its 3xx status is returned as it is."""
 
 
 def requests_session(
     *, reach: Reach = Reach.ANYWHERE, connect_timeout: float = CONNECT_TIMEOUT, read_timeout: float = READ_TIMEOUT
 ) -> requests.Session:
-    """A configured session for a library that wants one (`stripe.RequestsClient(session=…)`); connections are shared."""
+    """A configured session for a library (`stripe.RequestsClient(session=…)`); connections are shared by all."""
     session = _PlainSession((connect_timeout, read_timeout))
     pool = _pool(reach)
     session.mount("https://", pool)

@@ -73,17 +73,17 @@ class _PublicHTTPSConnection(_PublicMixin, HTTPSConnection):
 
 
 class _PublicHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _PublicHTTPConnection  # type: ignore[assignment]
+    ConnectionCls = _PublicHTTPConnection
 
 
 class _PublicHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicHTTPSConnection  # type: ignore[assignment]
+    ConnectionCls = _PublicHTTPSConnection
 
 
 class _PublicAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Use pools whose connections check where they lead."""
-        super().init_poolmanager(*args, **options)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
 
 

@@ -22,12 +22,12 @@ MESSAGE_TONES = {"success": "good", "warning": "warn", "error": "bad"}
 MESSAGE_ICONS = {"good": "check", "warn": "alert", "bad": "alert"}
 APPEARANCES = (("auto", _("Follow the device")), ("light", _("Light")), ("dark", _("Dark")))
 
-# Words of every app's states, by the mood they put a reader in; a word not named here is neutral.
-TONES: dict[str, str] = {
-    **dict.fromkeys("active done paid running succeeded verified healthy closed connected resolved".split(), "good"),
-    **dict.fromkeys("installing provisioning pending starting stopping queued processing deleting busy".split(), "busy"),
-    **dict.fromkeys("past_due waiting waiting_capacity open pending_payment suspended disputed due".split(), "warn"),
-    **dict.fromkeys("failed overdue dead void rejected lost".split(), "bad"),
+# What the apps' states mean to a reader; a state not named here is neutral.
+TONES: dict[str, frozenset[str]] = {
+    "good": frozenset({"active", "done", "paid", "running", "succeeded", "verified", "healthy", "resolved"}),
+    "busy": frozenset({"installing", "provisioning", "pending", "starting", "stopping", "queued", "deleting"}),
+    "warn": frozenset({"past_due", "waiting", "waiting_capacity", "open", "pending_payment", "suspended", "disputed"}),
+    "bad": frozenset({"failed", "overdue", "dead", "rejected", "lost"}),
 }
 GLYPHS: tuple[tuple[str, str], ...] = (
     ("minecraft", "minecraft"),
@@ -93,7 +93,12 @@ def pill(text: str, tone: str = "") -> SafeString:
 @register.simple_tag
 def status(state: str, text: str = "") -> SafeString:
     """The pill for a state's value, toned by what the word means; `text` is what the reader sees."""
-    return pill(text or str(state).replace("_", " ").capitalize(), TONES.get(str(state).lower(), ""))
+    return pill(text or str(state).replace("_", " ").capitalize(), tone_of(state))
+
+
+def tone_of(state: str) -> str:
+    """The tone of a state's value, or nothing."""
+    return next((tone for tone, states in TONES.items() if str(state).lower() in states), "")
 
 
 @register.filter
@@ -150,7 +155,12 @@ def field(bound: BoundField, label: str = "") -> dict[str, Any]:
     """A form field with its label, help and error beside it; checkboxes put the label after the box."""
     kind = getattr(bound.field.widget, "input_type", "")
     is_group = bound.field.widget.use_fieldset
-    return {"field": bound, "label": label or bound.label, "is_group": is_group, "is_check": kind == "checkbox" and not is_group}
+    return {
+        "field": bound,
+        "label": label or bound.label,
+        "is_group": is_group,
+        "is_check": kind == "checkbox" and not is_group,
+    }
 
 
 @register.inclusion_tag("ui/breadcrumbs.html")

@@ -61,7 +61,7 @@ class Order(Entity, Timestamped):
     paid_at = models.DateTimeField(null=True, blank=True)
     active_at = models.DateTimeField(null=True, blank=True)
     refund_due_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("Paid but without room: the money goes back by itself then.")
+        null=True, blank=True, help_text=_("Paid but without room, or failed: the money goes back by itself then.")
     )
 
     class Meta:
@@ -77,12 +77,27 @@ class Order(Entity, Timestamped):
         constraints = [
             choices_check("orders_order_status_known", "status", OrderStatus),
             models.UniqueConstraint(fields=["organization", "form_token"], name="orders_form_token_once"),
+            models.CheckConstraint(
+                name="orders_paid_at_when_paid",
+                condition=~models.Q(status__in=["paid", "provisioning", "active", "waiting_capacity", "failed"])
+                | models.Q(paid_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="orders_active_at_when_active",
+                condition=~models.Q(status="active") | models.Q(active_at__isnull=False),
+            ),
         ]
 
     @property
     def total(self) -> Money:
         """Due today."""
         return Money(self.total_minor, self.currency)
+
+    def move_to(self, status: OrderStatus) -> None:
+        """Check the move and make it. The caller holds the row lock and saves."""
+        if status not in self.MOVES[OrderStatus(self.status)]:
+            raise IllegalMove(f"order {self.number} cannot go from {self.status} to {status}")
+        self.status = status
 
     def __str__(self) -> str:
         return f"#{self.number}"
@@ -99,6 +114,7 @@ class OrderItem(Entity, Timestamped):
     location = models.ForeignKey(Location, on_delete=models.PROTECT)
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
+    is_stock_taken = models.BooleanField(default=False, help_text=_("A piece of the plan's limited stock is ours."))
     reservation = models.OneToOneField(Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")
     subscription = models.OneToOneField(Subscription, on_delete=models.PROTECT, related_name="order_item")
     server = models.OneToOneField(Server, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 0.1
 MIB = 1024 * 1024
 ADMIN_EVENTS = {"install output"}
-SIGNAL_PERMISSIONS = {"start": "start", "stop": "stop", "kill": "stop", "restart": "restart"}
+SIGNAL_PERMISSIONS = {
+    "start": "control.start",
+    "stop": "control.stop",
+    "kill": "control.stop",
+    "restart": "control.restart",
+}
 
 
 def is_origin_allowed(panel: "Panel", origin: str | None) -> bool:
@@ -112,11 +118,14 @@ class Console:
         elif event == "send stats":
             await self.send("stats", self.stats())
         elif event == "send command" and args and "control.console" in may:
-            if self.server.runtime.state != "offline":
-                power.run_command(self.panel, self.server, args[0])
-        elif event == "set state" and args and args[0] in SIGNAL_PERMISSIONS:
-            if f"control.{SIGNAL_PERMISSIONS[args[0]]}" in may:
-                await self.set_state(args[0])
+            self.run_command(args[0])
+        elif event == "set state" and args and SIGNAL_PERMISSIONS.get(args[0], "admin.none") in may:
+            await self.set_state(args[0])
+
+    def run_command(self, command: str) -> None:
+        """Type a command, if there is a process to take it."""
+        if self.server.runtime.state != "offline":
+            power.run_command(self.panel, self.server, command)
 
     async def set_state(self, signal: str) -> None:
         """Send a power signal; a node that is busy says so."""
@@ -132,16 +141,15 @@ class Console:
 
     async def tell(self) -> None:
         """Pass on what happens, and watch the token's time."""
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            daemon.settle(self.panel)
-            await self.watch_token()
-            if self.is_token_good():
-                await self.pass_on()
-                await self.tell_stats()
-            if self.panel.store.servers.get(self.server.id) is None:
-                await self.socket.close()
-                return
+        with suppress(WebSocketDisconnect):
+            while self.panel.store.servers.get(self.server.id) is self.server:
+                await asyncio.sleep(BEAT_SECONDS)
+                daemon.settle(self.panel)
+                await self.watch_token()
+                if self.is_token_good():
+                    await self.pass_on()
+                    await self.tell_stats()
+            await self.socket.close()
 
     async def watch_token(self) -> None:
         """Every so often: warn once shortly before the token's end, and say once that it has ended."""
@@ -161,9 +169,11 @@ class Console:
         """Send what was journalled since the last time, and the game's chatter."""
         may = granted(self.claims or {})
         for position, event, args in list(self.panel.journal.get(self.server.id, ())):
-            if position > self.position and (event not in ADMIN_EVENTS or "admin.websocket.install" in may):
+            if position <= self.position:
+                continue
+            self.position = position
+            if event not in ADMIN_EVENTS or "admin.websocket.install" in may:
                 await self.send(event, *args)
-        self.position = self.panel.journal_length
         beat = self.beat()
         if beat != self.chatter_beat and self.server.runtime.state == "running":
             await self.send("console output", power.chatter(self.server, beat))

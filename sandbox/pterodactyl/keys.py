@@ -80,4 +80,6 @@ def check_two_factor(panel: "Panel", user: User, path: str) -> None:
     """Refuse an owner without a second factor where the panel asks for one."""
     is_exempt = path == "/api/client/account" or path.startswith("/api/client/account/two-factor")
     if panel.settings.is_two_factor_forced and not user.has_two_factor and not is_exempt:
-        raise PanelError(400, "TwoFactorAuthRequiredException", "Two-factor authentication is required on this account.")
+        raise PanelError(
+            400, "TwoFactorAuthRequiredException", "Two-factor authentication is required on this account."
+        )

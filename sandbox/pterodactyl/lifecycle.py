@@ -1,6 +1,6 @@
 """A server's status: installs and how they end, suspension, reinstall, removal, node restarts."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.pterodactyl import daemon, power
 from sandbox.pterodactyl.errors import DaemonFailure
@@ -8,6 +8,7 @@ from sandbox.pterodactyl.rows import Due, Node, Server
 
 if TYPE_CHECKING:
     from sandbox.pterodactyl.panel import Panel
+    from sandbox.pterodactyl.store import Table
 
 FIRST_FILES = {
     "/server.properties": "motd=A game server\nmax-players=20\n",
@@ -143,7 +144,8 @@ def remove_row(panel: "Panel", server: Server) -> None:
     for allocation in store.allocations_of(server):
         allocation.server_id = None
         allocation.notes = None
-    for table in (store.backups, store.databases, store.subusers, store.schedules, store.activity):
+    tables: tuple[Table[Any], ...] = (store.backups, store.databases, store.subusers, store.schedules, store.activity)
+    for table in tables:
         for row in table.where(server_id=server.id):
             table.remove(row)
     store.servers.remove(server)

@@ -53,9 +53,7 @@ def egg_variables(_call: Call, egg: rows.Egg, _tree: Tree) -> Json:
     """The variables of an egg."""
     return {
         "object": "list",
-        "data": [
-            {"object": "egg_variable", "attributes": shapes.egg_variable(each, egg)} for each in egg.variables
-        ],
+        "data": [{"object": "egg_variable", "attributes": shapes.egg_variable(each, egg)} for each in egg.variables],
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from starlette._utils import get_route_path
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sandbox.frame import Frame
@@ -47,6 +47,7 @@ class Panel:
         self.notes: deque[str] = deque(maxlen=100)
         self.resets_under_way = 0
         self.is_saved = False
+        self.used_links: set[str] = set()
         seed.load(self, {})
 
     @property
@@ -58,7 +59,7 @@ class Panel:
         """The present instant of the sandbox clock, in unix seconds."""
         return self.frame.clock.now()
 
-    def path_of(self, request: Request) -> str:
+    def path_of(self, request: HTTPConnection) -> str:
         """The path below the panel's mount, without a trailing slash."""
         return get_route_path(request.scope).rstrip("/") or "/"
 

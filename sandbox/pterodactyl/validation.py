@@ -67,7 +67,9 @@ def expand(path: str, fields: object) -> Iterable[str]:
         return [path]
     head, tail = path.split(".*", 1)
     items = look_up(fields, head)
-    keys: Iterable[object] = items if isinstance(items, Mapping) else range(len(items)) if isinstance(items, list) else ()
+    keys: Iterable[object] = (
+        items if isinstance(items, Mapping) else range(len(items)) if isinstance(items, list) else ()
+    )
     return [f"{head}.{key}{tail}" for key in keys]
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox.clock import Clock
@@ -19,7 +19,7 @@ class Account:
 
     `notes` holds per object id what the wire does not show: a session's line items, a method's test behaviour.
     `stored` are the idempotent results. `outbox` names events not yet given to the courier. `request` is the call being
-    worked on, for the events it causes; work never awaits, so there is only one.
+    worked on, for the events it causes; work never awaits, so there is only one. `on_reset` is called by a reset.
     """
 
     name = "stripe"
@@ -28,6 +28,7 @@ class Account:
         self.clock: Clock = frame.clock
         self.base_url = f"{frame.base_url}/stripe"
         self.request: JsonObject = {"id": None, "idempotency_key": None}
+        self.on_reset: list[Callable[[], None]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -39,6 +40,8 @@ class Account:
         self.switches: list[JsonObject] = []
         self.settings: JsonObject = default_settings()
         self.outbox: list[str] = []
+        for forget in self.on_reset:
+            forget()
 
     def snapshot(self) -> JsonObject:
         """The whole account."""
@@ -94,13 +97,14 @@ class Account:
 
 
 def default_settings() -> JsonObject:
-    """Delivery gaps, times and durations in seconds; tests shorten them."""
+    """Delivery gaps, time limits and durations in seconds, which tests shorten, and the name on the hosted page."""
     return {
         "gaps": [1.0, 3.0, 9.0],
         "timeout": 10.0,
         "idempotency_seconds": 86400,
         "async_seconds": 20,
         "work_seconds": 0.0,
+        "business_name": "Sandbox Shop",
     }
 
 

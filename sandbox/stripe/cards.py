@@ -72,9 +72,13 @@ METHODS: dict[str, Behaviour] = {
             "pm_card_chargeDeclinedInsufficientFunds", "Visa", "Too little money", last4="9995", now=FUNDS, later=FUNDS
         ),
         Behaviour("pm_card_chargeDeclinedLostCard", "Visa", "Reported lost", last4="9987", now=LOST, later=LOST),
-        Behaviour("pm_card_chargeDeclinedStolenCard", "Visa", "Reported stolen", last4="9979", now=STOLEN, later=STOLEN),
+        Behaviour(
+            "pm_card_chargeDeclinedStolenCard", "Visa", "Reported stolen", last4="9979", now=STOLEN, later=STOLEN
+        ),
         Behaviour("pm_card_chargeDeclinedExpiredCard", "Visa", "Expired", last4="0069", now=EXPIRED, later=EXPIRED),
-        Behaviour("pm_card_chargeDeclinedIncorrectCvc", "Visa", "Wrong security code", last4="0127", now=CVC, later=CVC),
+        Behaviour(
+            "pm_card_chargeDeclinedIncorrectCvc", "Visa", "Wrong security code", last4="0127", now=CVC, later=CVC
+        ),
         Behaviour(
             "pm_card_chargeDeclinedProcessingError",
             "Visa",
@@ -87,7 +91,9 @@ METHODS: dict[str, Behaviour] = {
         Behaviour("pm_card_createDispute", "Visa", "Pays, then disputed as fraud", last4="0259", has_dispute=True),
         Behaviour("pm_card_pendingRefund", "Visa", "Pays; refunds take a while", last4="7726", refund="pending"),
         Behaviour("pm_card_refundFail", "Visa", "Pays; refunds fail later", last4="5126", refund="fails_later"),
-        Behaviour("pm_usBankAccount_success", "Bank debit", "Starts now, clears later", "bank", "6789", clears="succeed"),
+        Behaviour(
+            "pm_usBankAccount_success", "Bank debit", "Starts now, clears later", "bank", "6789", clears="succeed"
+        ),
         Behaviour(
             "pm_usBankAccount_accountClosed",
             "Bank debit",

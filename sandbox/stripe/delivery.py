@@ -36,6 +36,7 @@ class Courier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: dict[str, asyncio.Lock] = {}
         self._held: list[JsonObject] = []
+        account.on_reset.append(self.forget)
 
     def dispatch(self) -> list[asyncio.Task[None]]:
         """Start carrying new events; returns the first tries of those marked `before_answer`."""
@@ -68,16 +69,18 @@ class Courier:
         """Whether nothing is being carried, held or waiting for a retry."""
         return not self._tasks and not self._held
 
-    async def forget(self) -> None:
+    def forget(self) -> None:
         """Give up everything under way."""
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._held.clear()
+        self._locks.clear()
 
     async def close(self) -> None:
         """Stop for good; waiting deliveries stay in the saved state."""
-        await self.forget()
+        tasks = list(self._tasks)
+        self.forget()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _new_delivery(self, event: JsonObject, endpoint: JsonObject) -> JsonObject:
@@ -147,7 +150,7 @@ class Courier:
         event = self._account.get("event", delivery["event"])
         if endpoint is None or event is None:
             return True
-        attempt = {"at": time.time(), "status": None}
+        attempt: JsonObject = {"at": time.time(), "status": None}
         number = len(delivery["tries"])
         delivery["tries"].append(attempt)
         body = json.dumps(event, indent=2)

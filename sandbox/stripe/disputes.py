@@ -12,14 +12,15 @@ from sandbox.stripe.schema import Flag, Instants, Loose, Metadata, Text
 DISPUTE_FEE = 1500
 ANSWER_SECONDS = 9 * 86400
 OPEN_STATES = {"needs_response", "under_review", "warning_needs_response", "warning_under_review"}
-EVIDENCE = (
+_EVIDENCE = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal "
     "customer_communication customer_email_address customer_name customer_purchase_ip customer_signature "
     "duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id product_description receipt "
     "refund_policy refund_policy_disclosure refund_refusal_explanation service_date service_documentation "
     "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
     "uncategorized_file uncategorized_text"
-).split()
+)
+EVIDENCE = _EVIDENCE.split()
 
 
 def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int | None = None) -> JsonObject:

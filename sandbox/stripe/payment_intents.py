@@ -187,7 +187,8 @@ def update(call: Call) -> JsonObject:
         _require(intent, UNSETTLED, "update")
     code = money.currency(given["currency"]) if "currency" in given else intent["currency"]
     if "amount" in given or "currency" in given:
-        money.check_amount(given.get("amount", intent["amount"]), code)
+        wanted: int = given.get("amount", intent["amount"])
+        money.check_amount(wanted, code)
     if "customer" in given:
         living(call.account, given["customer"])
     if given.get("payment_method"):
@@ -226,7 +227,7 @@ def capture(call: Call) -> JsonObject:
     """Take money held by a manual capture, all of it or less."""
     intent = call.account.find("payment_intent", call.path["id"])
     _require(intent, {"requires_capture"}, "capture")
-    amount = call.params.get("amount_to_capture", intent["amount_capturable"])
+    amount: int = call.params.get("amount_to_capture", intent["amount_capturable"])
     if amount > intent["amount_capturable"]:
         message = "The amount to capture is greater than the amount you authorized."
         raise errors.invalid(message, param="amount_to_capture", code="amount_too_large")
@@ -250,9 +251,7 @@ def _require(intent: JsonObject, states: set[str], verb: str) -> None:
 REASON = Choice("abandoned", "duplicate", "fraudulent", "requested_by_customer")
 ENDPOINTS: list[Endpoint] = [
     write("/v1/payment_intents", create, CREATING, "amount", "currency"),
-    listing(
-        "/v1/payment_intents", lister("payment_intent", "customer"), customer=Text(), created=Instants()
-    ),
+    listing("/v1/payment_intents", lister("payment_intent", "customer"), customer=Text(), created=Instants()),
     read("/v1/payment_intents/{id}", reader("payment_intent")),
     write("/v1/payment_intents/{id}", update, CHANGEABLE),
     write("/v1/payment_intents/{id}/confirm", confirm_call, CONFIRMING),

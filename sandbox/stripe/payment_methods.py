@@ -123,7 +123,9 @@ def detach_call(call: Call) -> JsonObject:
     """Take off its customer, for good."""
     method = call.account.find("payment_method", call.path["id"])
     if method["customer"] is None:
-        raise errors.wrong_state("The payment method you provided is not attached to a customer so detachment is impossible.")
+        raise errors.wrong_state(
+            "The payment method you provided is not attached to a customer so detachment is impossible."
+        )
     before = {"customer": method["customer"]}
     owner = call.account.find("customer", method["customer"])
     if owner["invoice_settings"]["default_payment_method"] == method["id"]:
@@ -152,7 +154,11 @@ def list_call(call: Call) -> JsonObject:
     kind = call.params.get("type")
     return page_of(
         call,
-        (each for each in call.account.all("payment_method") if each["customer"] == owner and kind in {None, each["type"]}),
+        (
+            each
+            for each in call.account.all("payment_method")
+            if each["customer"] == owner and kind in {None, each["type"]}
+        ),
     )
 
 

@@ -8,7 +8,7 @@ MONTHS = {"month": 1, "year": 12}
 
 
 def period_end(anchor: int, start: int, interval: str, count: int) -> int:
-    """The first boundary after `start`, in unix seconds, counted from the anchor so that a 31st returns after February."""
+    """The first boundary after `start`, in unix seconds, counted from the anchor: a 31st returns after February."""
     if interval in DAYS:
         length = int(timedelta(days=DAYS[interval] * count).total_seconds())
         return anchor + ((start - anchor) // length + 1) * length

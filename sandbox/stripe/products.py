@@ -142,9 +142,9 @@ def _unit_amount(given: JsonObject, param: str) -> int:
             raise errors.missing_parameter(_named(param, "unit_amount"))
         message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal."
         raise errors.invalid(message, param=_named(param, "unit_amount_decimal"))
-    if exact is None:
+    if whole is not None:
         return int(whole)
-    number, _, rest = exact.partition(".")
+    number, _, rest = str(exact).partition(".")
     if rest.strip("0") or number.startswith("-"):
         message = "This stand-in charges whole, positive minor units only."
         raise errors.invalid(message, param=_named(param, "unit_amount_decimal"))

@@ -36,7 +36,9 @@ def _charge_of(call: Call) -> JsonObject:
     intent = call.account.find("payment_intent", call.params["payment_intent"], "payment_intent")
     charge_id = intent["latest_charge"]
     if charge_id is None:
-        raise errors.wrong_state("This PaymentIntent does not have a successful charge to refund.", param="payment_intent")
+        raise errors.wrong_state(
+            "This PaymentIntent does not have a successful charge to refund.", param="payment_intent"
+        )
     return call.account.find("charge", charge_id)
 
 
@@ -119,9 +121,7 @@ def fail(account: Account, refund: JsonObject, reason: str) -> None:
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     entry = charges.book(account, refund, "refund_failure", refund["amount"])
-    refund.update(
-        status="failed", failure_reason=reason, pending_reason=None, failure_balance_transaction=entry["id"]
-    )
+    refund.update(status="failed", failure_reason=reason, pending_reason=None, failure_balance_transaction=entry["id"])
     account.note(refund["id"]).clear()
     emit(account, "refund.failed", refund)
     emit(account, "refund.updated", refund, before)

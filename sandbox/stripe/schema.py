@@ -31,7 +31,7 @@ def _refuse_blank(value: str, param: str) -> None:
     if value == "":
         message = (
             f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a parameter; "
-            f"however '{param}' cannot be unset. You should remove '{param}' from your request or supply a non-empty value."
+            f"however '{param}' cannot be unset. Remove '{param}' from your request or supply a non-empty value."
         )
         raise errors.invalid(message, param=param, code="parameter_invalid_empty")
 

@@ -26,8 +26,8 @@ def create(call: Call) -> JsonObject:
     if "customer" in given:
         living(account, given["customer"])
     lines = build_lines(account, given)
-    off = _discount(account, given, sum(line["amount_total"] for line in lines))
     currency = lines[0]["currency"] if lines else given.get("currency")
+    off = _discount(account, given, lines)
     check_total(given, lines, off)
     session = account.add(_session(account, given, expires_at, currency))
     _set_totals(session, lines, off)
@@ -49,12 +49,13 @@ def _expiry(account: Account, given: dict[str, Any]) -> int:
     return expires_at
 
 
-def _discount(account: Account, given: dict[str, Any], subtotal: int) -> int:
+def _discount(account: Account, given: dict[str, Any], lines: list[JsonObject]) -> int:
+    subtotal = sum(line["amount_subtotal"] for line in lines)
     off = 0
     for number, discount in enumerate(given.get("discounts", [])):
         coupon = account.find("coupon", discount["coupon"], f"discounts[{number}][coupon]")
-        off += taken_off(coupon, subtotal, next(iter(given["line_items"]))["currency"])
-    return min(off, subtotal)
+        off += taken_off(coupon, subtotal, lines[0]["currency"])
+    return min(off, int(subtotal))
 
 
 def _set_totals(session: JsonObject, lines: list[JsonObject], off: int) -> None:
@@ -195,7 +196,11 @@ def update(call: Call) -> JsonObject:
 
 def list_sessions(call: Call) -> JsonObject:
     """Sessions, newest first; there is no filter by reference or metadata."""
-    wanted = {name: call.params[name] for name in ("customer", "payment_intent", "subscription", "status") if name in call.params}
+    wanted = {
+        name: call.params[name]
+        for name in ("customer", "payment_intent", "subscription", "status")
+        if name in call.params
+    }
     email = call.params.get("customer_details", {}).get("email")
     return page_of(
         call,

@@ -232,7 +232,7 @@ def schedule_end(account: Account, subscription: JsonObject, *, is_ending: bool)
 
 def current_period_end(subscription: JsonObject) -> int:
     """When the earliest item's paid time ends, in unix seconds."""
-    return min(item["current_period_end"] for item in subscription["items"]["data"])
+    return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
 
 
 def cancel(call: Call) -> JsonObject:

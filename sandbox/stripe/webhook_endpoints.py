@@ -7,9 +7,9 @@ from sandbox.state import JsonObject
 from sandbox.stripe import errors
 from sandbox.stripe.account import API_VERSION, Account, merge_metadata, new_id
 from sandbox.stripe.endpoints import Call, Endpoint, lister, listing, read, reader, remove, write
-from sandbox.stripe.schema import Clearable, Flag, Many, Metadata, Text, Url
+from sandbox.stripe.schema import Clearable, Flag, Many, Metadata, Spec, Text, Url
 
-FIELDS = {
+FIELDS: dict[str, Spec] = {
     "url": Url(),
     "enabled_events": Many(Text(), most=300),
     "description": Clearable(Text()),
@@ -84,7 +84,9 @@ def delete(call: Call) -> JsonObject:
 
 
 ENDPOINTS: list[Endpoint] = [
-    write("/v1/webhook_endpoints", create, {**FIELDS, "api_version": Text(), "connect": Flag()}, "url", "enabled_events"),
+    write(
+        "/v1/webhook_endpoints", create, {**FIELDS, "api_version": Text(), "connect": Flag()}, "url", "enabled_events"
+    ),
     read("/v1/webhook_endpoints/{id}", reader("webhook_endpoint")),
     listing("/v1/webhook_endpoints", lister("webhook_endpoint")),
     write("/v1/webhook_endpoints/{id}", update, {**FIELDS, "disabled": Flag()}),

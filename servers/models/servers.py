@@ -86,7 +86,16 @@ class Server(Entity, Timestamped):
     observed: Any = models.JSONField(default=dict, blank=True)
     observed_at = models.DateTimeField(null=True, blank=True)
     create_asked_at = models.DateTimeField(null=True, blank=True)
+    create_missed_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("First looked for in vain after a creation whose answer was lost.")
+    )
     install_deadline_at = models.DateTimeField(null=True, blank=True)
+    is_install_doubtful = models.BooleanField(
+        default=False, help_text=_("A suspension hid how the install ended; only installing again can tell.")
+    )
+    installed_at = models.DateTimeField(null=True, blank=True)
+    reinstall_asked_at = models.DateTimeField(null=True, blank=True)
+    start_asked_at = models.DateTimeField(null=True, blank=True)
     running_at = models.DateTimeField(null=True, blank=True, help_text=_("First confirmed by the panel."))
     deleted_at = models.DateTimeField(null=True, blank=True)
     metadata: Any = models.JSONField(default=dict, blank=True)

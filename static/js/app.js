@@ -13,6 +13,7 @@ function wear(theme) {
 
 function reveal(within) {
   for (const part of within.querySelectorAll("[data-themes], [data-dismiss], [data-copy]")) part.hidden = false;
+  if (window.htmx) for (const part of within.querySelectorAll("[data-scriptless]")) part.hidden = true;
 }
 
 async function copy(button) {

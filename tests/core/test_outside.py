@@ -5,7 +5,6 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 
@@ -14,7 +13,7 @@ import requests
 
 from core import outside
 from core.outside.reach import is_public
-from tests.core.local_server import LocalServer, drop, reply, serving
+from tests.core.local_server import LocalServer, Reply, drop, reply, serving
 
 TOKEN = "ptla_a-very-secret-token"
 
@@ -40,7 +39,7 @@ def make_session(server: LocalServer, **options: object) -> outside.Session:
 
 
 @pytest.fixture
-def closed_port() -> Iterator[str]:
+def closed_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     return f"http://127.0.0.1:{port}"
@@ -83,7 +82,7 @@ def half(connection: socket.socket) -> None:
     connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id":')
 
 
-LOST_ANSWERS = {
+LOST_ANSWERS: dict[str, Reply] = {
     "dropped": drop,
     "hanging": hang,
     "cut in the body": half,

@@ -53,7 +53,12 @@ async def create(call: Call) -> Response:
     node = store.nodes.must(call.row_id())
     validate(
         call.fields,
-        {"ip": "required|string", "alias": "sometimes|nullable|string|max:191", "ports": "required|array", "ports.*": "string"},
+        {
+            "ip": "required|string",
+            "alias": "sometimes|nullable|string|max:191",
+            "ports": "required|array",
+            "ports.*": "string",
+        },
     )
     ports = [port for text in call.fields["ports"] for port in parsed_ports(text)]
     known = {(each.ip, each.port) for each in store.allocations.where(node_id=node.id)}
@@ -61,9 +66,7 @@ async def create(call: Call) -> Response:
         for port in ports:
             if (ip, port) not in known:
                 known.add((ip, port))
-                store.allocations.add(
-                    Allocation(node_id=node.id, ip=ip, port=port, ip_alias=call.fields.get("alias"))
-                )
+                store.allocations.add(Allocation(node_id=node.id, ip=ip, port=port, ip_alias=call.fields.get("alias")))
     return no_content()
 
 

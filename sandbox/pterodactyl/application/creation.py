@@ -114,7 +114,7 @@ def insert(call: Call, egg: Egg, primary: Allocation, environment: dict[str, str
     return server
 
 
-def limits(fields: Mapping[str, Any]) -> dict[str, int]:
+def limits(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The five numeric limits."""
     return {name: int(float(fields[name])) for name in server_rules.LIMITS}
 
@@ -126,8 +126,8 @@ def threads(fields: Mapping[str, Any]) -> str | None:
 
 def additional(call: Call) -> list[Allocation]:
     """The additional allocations that exist, whatever node they are on and whoever holds them."""
-    asked = (call.fields.get("allocation") or {}).get("additional") or []
-    found = (call.panel.store.allocations.get(as_text(each)) for each in asked)
+    asked = as_map(call.fields.get("allocation")).get("additional")
+    found = (call.panel.store.allocations.get(as_text(each)) for each in (asked if isinstance(asked, list) else []))
     return [allocation for allocation in found if allocation is not None]
 
 

@@ -120,9 +120,7 @@ async def configuration(call: Call) -> Response:
 async def create(call: Call) -> Response:
     """Make a node; it has no allocations yet."""
     validate(call.fields, rules(call))
-    node = Node(
-        uuid=str(uuid.uuid4()), name="", location_id=0, fqdn="", memory=0, disk=0, token=random_text(64)
-    )
+    node = Node(uuid=str(uuid.uuid4()), name="", location_id=0, fqdn="", memory=0, disk=0, token=random_text(64))
     fill(node, call.fields)
     call.panel.store.nodes.add(node)
     answer = item(call, node, includes(call))

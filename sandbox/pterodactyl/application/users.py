@@ -122,7 +122,7 @@ def rules(call: Call, own: User | None = None) -> dict[str, RuleLine]:
 
 def optional(fields: dict[str, Any]) -> dict[str, Any]:
     """The optional fields that were sent, under the names of the row."""
-    found = {name: fields[name] for name in ("external_id", "language") if name in fields}
+    found: dict[str, Any] = {name: fields[name] for name in ("external_id", "language") if name in fields}
     if fields.get("password") is not None:
         found["password"] = fields["password"]
     if fields.get("root_admin") is not None:

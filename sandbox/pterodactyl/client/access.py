@@ -47,13 +47,13 @@ def refuse_blocked(call: Call, server: Server, *, is_console: bool) -> None:
         raise wrong_state(f"This server is currently in an unsupported state: {server.status}.")
 
 
-def server_for(call: Call, permission: str) -> Server:
+def server_for(call: Call, permission: str, *, is_console: bool = False) -> Server:
     """The server of the path, ready for a call that needs a permission.
 
     Raises a 404, a 409 or a 403.
     """
     server = find(call)
-    refuse_blocked(call, server, is_console=permission == "websocket.connect")
+    refuse_blocked(call, server, is_console=is_console)
     granted = permissions(call, server)
     if "*" not in granted and permission not in granted:
         raise forbidden()

@@ -104,7 +104,9 @@ async def upload(call: Call) -> Response:
     return link(call, access.server_for(call, "file.create"), "upload")
 
 
-async def change(call: Call, permission: str, rules: dict[str, RuleLine], work: Callable[[Volume, dict[str, Any]], Any]) -> Any:
+async def change(
+    call: Call, permission: str, rules: dict[str, RuleLine], work: Callable[[Volume, dict[str, Any]], Any]
+) -> Any:
     """Check the fields and have the node change the files."""
     server = access.server_for(call, permission)
     validate(call.fields, rules)
@@ -119,7 +121,11 @@ def root(fields: dict[str, Any]) -> str:
 @routes.add("PUT", "/servers/{server}/files/rename")
 async def rename(call: Call) -> Response:
     """Rename files."""
-    rules: dict[str, RuleLine] = {"files": "required|array", "files.*.from": "required|string", "files.*.to": "required|string"}
+    rules: dict[str, RuleLine] = {
+        "files": "required|array",
+        "files.*.from": "required|string",
+        "files.*.to": "required|string",
+    }
 
     def work(volume: Volume, fields: dict[str, Any]) -> None:
         for each in fields["files"]:
@@ -132,7 +138,9 @@ async def rename(call: Call) -> Response:
 @routes.add("POST", "/servers/{server}/files/copy")
 async def copy(call: Call) -> Response:
     """Copy a file beside itself."""
-    await change(call, "file.create", {"location": "required|string"}, lambda volume, sent: volume.copy(sent["location"]))
+    await change(
+        call, "file.create", {"location": "required|string"}, lambda volume, sent: volume.copy(sent["location"])
+    )
     return no_content()
 
 
@@ -152,7 +160,10 @@ async def remove(call: Call) -> Response:
 async def create_folder(call: Call) -> Response:
     """Make a folder."""
     await change(
-        call, "file.create", {"name": "required|string"}, lambda volume, sent: volume.make_folder(f"{root(sent)}/{sent['name']}")
+        call,
+        "file.create",
+        {"name": "required|string"},
+        lambda volume, sent: volume.make_folder(f"{root(sent)}/{sent['name']}"),
     )
     return no_content()
 

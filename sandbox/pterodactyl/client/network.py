@@ -56,7 +56,9 @@ def picked(call: Call, server: Server) -> Allocation:
     used = {each.port for each in store.allocations.where(node_id=server.node_id, ip=ip)}
     unused = [port for port in range(ports[0], ports[1] + 1) if port not in used]
     if not unused:
-        raise refusal("NoAutoAllocationSpaceAvailableException", "No additional allocation space available on the node.")
+        raise refusal(
+            "NoAutoAllocationSpaceAvailableException", "No additional allocation space available on the node."
+        )
     return store.allocations.add(Allocation(node_id=server.node_id, ip=ip, port=call.panel.rng.choice(unused)))
 
 

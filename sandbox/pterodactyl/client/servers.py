@@ -118,7 +118,7 @@ async def send_command(call: Call) -> Response:
 @routes.add("GET", "/servers/{server}/websocket")
 async def websocket(call: Call) -> Response:
     """A short-lived token for the console, made without asking the node."""
-    server, panel = access.server_for(call, "websocket.connect"), call.panel
+    server, panel = access.server_for(call, "websocket.connect", is_console=True), call.panel
     node = panel.store.nodes.must(server.node_id)
     base = f"{panel.url}/node/{node.id}"
     token = tokens.issue(

@@ -23,7 +23,7 @@ async def startup(call: Call) -> Response:
     """The variables a user may see, and the startup they fill."""
     server = access.server_for(call, "startup.read")
     egg = call.panel.store.eggs.must(server.egg_id)
-    meta = {
+    meta: dict[str, Any] = {
         "startup_command": shapes.invocation(call.panel.store, server),
         "docker_images": egg.docker_images or [],
         "raw_startup_command": server.startup,
@@ -126,7 +126,10 @@ async def subusers(call: Call) -> Response:
 async def add_subuser(call: Call) -> Response:
     """Give someone a part in a server; an unknown address becomes a new account."""
     server, store = access.server_for(call, "user.create"), call.panel.store
-    validate(call.fields, {"email": "required|email|between:1,191", "permissions": "required|array", "permissions.*": "string"})
+    validate(
+        call.fields,
+        {"email": "required|email|between:1,191", "permissions": "required|array", "permissions.*": "string"},
+    )
     email = call.fields["email"]
     user = next((each for each in store.users if same(each.email, email)), None) or invited(call, email)
     if user.id == server.user_id or store.subusers.where(server_id=server.id, user_id=user.id):

@@ -1,0 +1,28 @@
+"""The person's own pages."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts import services
+from accounts.forms import ProfileForm
+from accounts.models import User
+from core.pages import render_part
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    """See and change one's own details."""
+    user = User.objects.get(pk=request.user.pk)
+    form = ProfileForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid():
+        before = User.objects.get(pk=request.user.pk)
+        services.change_profile(user=before, fields=form.cleaned_data, actor=before)
+        messages.success(request, _("Saved."))
+        return redirect("accounts:profile")
+    status = 422 if form.errors else 200
+    return render_part(request, "accounts/profile.html", "form", {"form": form}, status=status)

@@ -1,0 +1,20 @@
+"""The database backend named in settings: Django's own, but for how a connection takes its role.
+
+Django composes `SET ROLE` through its own connection; inside the pool's thread that one is still waiting for the pool,
+and neither goes on (seen on Django 6.1.3).
+"""
+
+from typing import Any
+
+from django.db.backends.postgresql import base
+from psycopg import sql
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """PostgreSQL, every connection starting as OPTIONS["assume_role"]."""
+
+    def _configure_role(self, connection: Any) -> bool:
+        role = self.settings_dict["OPTIONS"].get("assume_role")
+        if role:
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        return bool(role)

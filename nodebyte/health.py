@@ -1,0 +1,51 @@
+"""Answers for whoever watches the machines: alive, ready for visitors, and the database's latency."""
+
+import time
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from core import tenancy
+
+
+@tenancy.in_steps
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> JsonResponse:
+    """The process answers. Asks nothing else, so that a database outage does not restart the web."""
+    return JsonResponse({"status": "ok"})
+
+
+@tenancy.in_steps
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """The database answers and is migrated; 503 otherwise."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM core_setting LIMIT 1")
+    except DatabaseError as error:
+        return _down(error)
+    return JsonResponse({"status": "ok"})
+
+
+@tenancy.in_steps
+@never_cache
+@require_safe
+def db(request: HttpRequest) -> JsonResponse:
+    """`status`, `database` and `latency_ms` of one round trip; 503 when there is none."""
+    begun = time.perf_counter()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_database()")
+            (name,) = cursor.fetchone()
+    except DatabaseError as error:
+        return _down(error)
+    latency = round((time.perf_counter() - begun) * 1000, 2)
+    return JsonResponse({"status": "ok", "database": name, "latency_ms": latency})
+
+
+def _down(error: Exception) -> JsonResponse:
+    return JsonResponse({"status": "down", "database": None, "error": type(error).__name__}, status=503)

@@ -1,0 +1,57 @@
+"""`manage.py seed`: a catalog, the first staff login and, where a panel is given, its inventory and blueprints."""
+
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts import roles
+from nodebyte.seeding import catalog, panel, people
+
+
+class Command(BaseCommand):
+    """Fills a new shop; running it again adds only what is missing."""
+
+    help = "Fill a new shop: catalog, staff login and, with --panel-url, a Pterodactyl panel. Safe to run again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The panel's keys come from PANEL_APPLICATION_KEY and PANEL_CLIENT_KEY, so that no process list shows them."""
+        parser.add_argument("--demo", action="store_true", help="known passwords and a customer; refused in production")
+        parser.add_argument("--staff-email", default=people.STAFF_EMAIL)
+        parser.add_argument("--panel-url", default="")
+        parser.add_argument("--panel-name", default="Panel")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Seed in the order that later parts stand on."""
+        if options["demo"] and settings.IS_PRODUCTION:
+            raise CommandError("--demo makes logins with known passwords; it is refused where SITE_URL is public.")
+        roles.ensure_roles()
+        products = catalog.seed_catalog(at=timezone.now())
+        self.stdout.write(f"catalog: {len(products)} products")
+        self._people(options)
+        if options["panel_url"]:
+            self._panel(options)
+
+    def _people(self, options: dict[str, Any]) -> None:
+        password = people.DEMO_PASSWORD if options["demo"] else None
+        logins = [people.seed_staff(email=options["staff_email"], password=password)]
+        if options["demo"]:
+            logins.append(people.seed_customer(email=people.CUSTOMER_EMAIL, password=password))
+        for login in filter(None, logins):
+            self.stdout.write(f"{login.role} login: {login.email} password: {login.password} (shown once)")
+
+    def _panel(self, options: dict[str, Any]) -> None:
+        try:
+            missing = panel.seed_panel(
+                name=options["panel_name"],
+                base_url=options["panel_url"],
+                application_key=os.environ.get("PANEL_APPLICATION_KEY", ""),
+                client_key=os.environ.get("PANEL_CLIENT_KEY", ""),
+                at=timezone.now(),
+            )
+        except panel.PanelUnready as error:
+            raise CommandError(f"The panel's inventory could not be read: {error}") from error
+        self.stdout.write("panel: connected" + (f"; no egg for {', '.join(missing)}" if missing else ""))

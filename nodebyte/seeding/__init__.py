@@ -1,0 +1,1 @@
+"""Filling a new shop: what `manage.py seed` does, safe to run again."""

@@ -1,0 +1,111 @@
+"""The game servers a new shop offers, as the source documents name them; egg is the panel's id there."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Game:
+    """A game: its sizes in GiB of memory, the price of a GiB a month in US cents, and its egg on the panel."""
+
+    slug: str
+    name: str
+    prefix: str
+    egg: str
+    tagline: str
+    description: str
+    category: str
+    sizes: tuple[int, ...]
+    cents_per_gib: int
+    cpu_percent_per_gib: int = 50
+    disk_gib_per_gib: int = 5
+
+
+SURVIVAL, SANDBOX, FACTORY, PARTY = "Survival", "Sandbox", "Factory and colony", "Party and arena"
+GAMES = (
+    Game(
+        "minecraft", "Minecraft", "mc", "39",
+        "Your world, your rules, up in seconds.",
+        "Paper by default, with the jar and the version yours to choose. Sizes from a server for friends to a network's hub.",
+        SANDBOX, (1, 2, 4, 8, 16), 200,
+    ),
+    Game(
+        "rust", "Rust", "rust", "50",
+        "Raids need a machine that keeps up.",
+        "Enough memory for a full map, and disk for its saves.",
+        SURVIVAL, (6, 8, 12, 16), 220,
+    ),
+    Game(
+        "palworld", "Palworld", "palworld", "15",
+        "Room for every pal and every base.",
+        "A dedicated server for up to 32 players, with the world's settings open to you.",
+        SURVIVAL, (8, 12, 16), 210,
+    ),
+    Game(
+        "ark", "ARK: Survival Evolved", "ark", "14",
+        "Tame, build, and keep the dinosaurs on your own map.",
+        "One map to a server, any of the official ones.",
+        SURVIVAL, (6, 8, 12), 220,
+    ),
+    Game(
+        "terraria", "Terraria", "terraria", "16",
+        "Dig, fight, explore, together.",
+        "Small, light and always on; worlds of any size.",
+        SANDBOX, (1, 2, 4), 180,
+    ),
+    Game(
+        "vintage-story", "Vintage Story", "vs", "32",
+        "A slow world deserves a steady server.",
+        "Keeps its worlds on fast disk.",
+        SANDBOX, (2, 4, 8), 190,
+    ),
+    Game(
+        "factorio", "Factorio", "factorio", "21",
+        "The factory must grow, also while you sleep.",
+        "A headless server with its saves kept.",
+        FACTORY, (2, 4, 8), 190,
+    ),
+    Game(
+        "mindustry", "Mindustry", "mindustry", "29",
+        "Conveyors, turrets and company.",
+        "A small server for co-operative and versus maps.",
+        FACTORY, (1, 2), 180,
+    ),
+    Game(
+        "rimworld", "RimWorld Together", "rimworld", "26",
+        "One planet, many colonies.",
+        "A shared world for your group's colonies.",
+        FACTORY, (1, 2, 4), 180,
+    ),
+    Game(
+        "among-us", "Among Us", "among-us", "34",
+        "Your own lobby, with nobody sus about the ping.",
+        "A private regional server.",
+        PARTY, (1, 2), 180,
+    ),
+    Game(
+        "teeworlds", "Teeworlds", "teeworlds", "33",
+        "Fast, small, and yours.",
+        "A server for every mode the game has.",
+        PARTY, (1, 2), 150,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An add-on: what it adds, and its price a month in US cents."""
+
+    code: str
+    name: str
+    description: str
+    kind: str
+    quantity: int
+    cents: int
+
+
+EXTRAS = (
+    Extra("memory-1gb", "1 GB more memory", "For more players or more mods.", "memory", 1024, 250),
+    Extra("disk-10gb", "10 GB more disk", "For larger worlds and more backups.", "disk", 10240, 150),
+    Extra("backups-5", "5 more backups", "Five more copies kept on the machine.", "backups", 5, 200),
+    Extra("port-1", "1 more port", "For a map, a voice server or a query port.", "ports", 1, 100),
+)

@@ -1,0 +1,45 @@
+"""Connecting a panel: the provider row, its inventory, and a blueprint for each game whose egg the panel has."""
+
+from datetime import datetime
+
+from catalog.models import Product
+from core import tenancy
+from nodebyte.seeding.games import GAMES
+from servers import inventory
+from servers.models import Blueprint, Egg, Provider, ProviderKind, SyncState
+
+
+class PanelUnready(Exception):
+    """The panel's inventory could not be read; the message is the sync's own."""
+
+
+def seed_panel(*, name: str, base_url: str, application_key: str, client_key: str, at: datetime) -> list[str]:
+    """The provider with its inventory and blueprints; slugs of games whose egg the panel lacks."""
+    with tenancy.system():
+        provider, _is_new = Provider.objects.update_or_create(
+            name=name,
+            defaults={
+                "kind": ProviderKind.PTERODACTYL,
+                "base_url": base_url,
+                "credentials": {"application_key": application_key, "client_key": client_key},
+            },
+        )
+    run = inventory.sync(provider_id=provider.pk, at=at)
+    if run.state != SyncState.COMPLETED:
+        raise PanelUnready(run.error)
+    with tenancy.system():
+        return [game.slug for game in GAMES if not _blueprint(provider, game.slug, game.egg)]
+
+
+def _blueprint(provider: Provider, slug: str, egg_ref: str) -> bool:
+    egg = Egg.objects.filter(nest__provider=provider, ref=egg_ref, is_present=True).first()
+    product = Product.objects.filter(slug=slug).first()
+    if egg is None or product is None:
+        return False
+    Blueprint.objects.get_or_create(
+        product=product,
+        plan=None,
+        is_active=True,
+        defaults={"name": f"{product.name} on {provider.name}", "provider": provider, "egg": egg},
+    )
+    return True

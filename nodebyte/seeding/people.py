@@ -1,0 +1,50 @@
+"""The first people of a shop: staff with a generated password, and in a demo a customer too."""
+
+import secrets
+from dataclasses import dataclass
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Group
+
+from accounts import services
+from accounts.models import User, UserStatus
+from core import audit, tenancy
+
+DEMO_PASSWORD = "nodebyte-demo"  # noqa: S105 - the demo's, refused in production
+STAFF_EMAIL = "admin@nodebyte.test"
+CUSTOMER_EMAIL = "ada@nodebyte.test"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A new person's login; the password is shown once, here."""
+
+    role: str
+    email: str
+    password: str
+
+
+def seed_staff(*, email: str, password: str | None) -> Login | None:
+    """The first superadmin; None when the address exists already, whose password is left alone."""
+    return _person("staff", email, password, is_staff=True)
+
+
+def seed_customer(*, email: str, password: str | None) -> Login | None:
+    """A customer with a verified address, for a demo."""
+    return _person("customer", email, password, is_staff=False)
+
+
+def _person(role: str, email: str, password: str | None, *, is_staff: bool) -> Login | None:
+    with tenancy.system():
+        if User.objects.filter(email__iexact=email).exists():
+            return None
+        chosen = password or secrets.token_urlsafe(15)
+        user = User.objects.create_user(
+            email, chosen, status=UserStatus.ACTIVE, is_staff=is_staff, is_superuser=is_staff, first_name=role.title()
+        )
+        EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+        services.give_personal_organization(user=user)
+        if is_staff:
+            user.groups.add(*Group.objects.filter(name="superadmin"))
+        audit.record(action="user.seed", entity=user, actor="seed", new={"role": role})
+    return Login(role, email, chosen)

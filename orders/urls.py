@@ -1,0 +1,13 @@
+"""Addresses of ordering."""
+
+from django.urls import path
+
+from orders import views
+
+app_name = "orders"
+urlpatterns = [
+    path("order/<slug:slug>/", views.configure, name="configure"),
+    path("orders/<uuid:pk>/", views.progress, name="progress"),
+    path("orders/<uuid:pk>/pay/", views.pay, name="pay"),
+    path("orders/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+]

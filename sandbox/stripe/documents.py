@@ -1,0 +1,126 @@
+"""Small pages the API's other links lead to: authentication, receipts, invoices and the account's overview."""
+
+from collections.abc import Awaitable, Callable
+from html import escape
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from sandbox.pages import page
+from sandbox.state import JsonObject
+from sandbox.stripe import charging
+from sandbox.stripe.account import Account
+from sandbox.stripe.errors import StripeError, wrong_state
+from sandbox.stripe.money import shown
+
+LATEST = 25
+
+
+def authenticate(account: Account, intent: JsonObject, *, is_good: bool) -> None:
+    """The buyer passed or failed their bank's check for an intent that asked for it.
+
+    Raises StripeError when the intent does not wait for one.
+    """
+    if intent["status"] != "requires_action":
+        raise wrong_state(
+            "This PaymentIntent does not wait for authentication.", code="payment_intent_unexpected_state"
+        )
+    method = account.find("payment_method", intent["payment_method"])
+    if not is_good:
+        charging.refuse(account, intent, method, charging.FAILED_AUTHENTICATION)
+        return
+    try:
+        charging.confirm(account, intent, method, charging.Buyer.AUTHENTICATED)
+    except StripeError:
+        return  # the refusal is on the intent, where the shop reads it
+
+
+class Documents:
+    """Serves the pages."""
+
+    def __init__(self, account: Account, commit: Callable[[], Awaitable[None]]) -> None:
+        self._account = account
+        self._commit = commit
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        return [
+            Route("/", self.overview, methods=["GET"]),
+            Route("/c/authenticate/{id}", self.ask, methods=["GET"]),
+            Route("/c/authenticate/{id}", self.answer, methods=["POST"]),
+            Route("/receipts/{id}", self.receipt, methods=["GET"]),
+            Route("/i/{id}", self.invoice, methods=["GET"]),
+        ]
+
+    async def overview(self, _request: Request) -> Response:
+        """The latest payments and checkouts, for people trying the demo."""
+        intents = [each for _, each in zip(range(LATEST), self._account.all("payment_intent"), strict=False)]
+        rows = "".join(
+            f"<tr><td>{escape(each['id'])}</td><td class=num>{escape(shown(each['amount'], each['currency']))}</td>"
+            f"<td><span class=tag>{escape(each['status'])}</span></td></tr>"
+            for each in intents
+        )
+        table = f"<table><thead><tr><th>Payment<th>Amount<th>Status</thead><tbody>{rows}</tbody></table>"
+        empty = '<p class="quiet">No payments yet.</p>'
+        return page("Payments", f'<h1>Payments</h1><div class="card">{table if rows else empty}</div>')
+
+    async def ask(self, request: Request) -> Response:
+        """The bank's question."""
+        intent = self._account.get("payment_intent", request.path_params["id"])
+        if intent is None or intent["status"] != "requires_action":
+            return page("Done", '<div class="card"><h1>Nothing to confirm</h1></div>', width="narrow", status=410)
+        amount = escape(shown(intent["amount"], intent["currency"]))
+        body = (
+            f'<form class="card" method="post"><h1>Confirm {amount}</h1>'
+            '<p class="quiet">Your test bank asks whether it is you.</p>'
+            '<button class="go" name="outcome" value="pass">Confirm</button>'
+            '<button name="outcome" value="fail">Refuse</button></form>'
+        )
+        return page("Confirm payment", body, width="narrow")
+
+    async def answer(self, request: Request) -> Response:
+        """Go back to the shop with the outcome."""
+        intent = self._account.get("payment_intent", request.path_params["id"])
+        if intent is None or intent["status"] != "requires_action":
+            return await self.ask(request)
+        is_good = b"outcome=pass" in await request.body()
+        authenticate(self._account, intent, is_good=is_good)
+        await self._commit()
+        target = self._account.note(intent["id"]).get("return_url") or f"{self._account.base_url}/"
+        result = {"payment_intent": intent["id"], "redirect_status": "succeeded" if is_good else "failed"}
+        glue = "&" if "?" in target else "?"
+        return RedirectResponse(f"{target}{glue}{urlencode(result)}", status_code=303)
+
+    async def receipt(self, request: Request) -> Response:
+        """What a charge paid."""
+        charge = self._account.get("charge", request.path_params["id"])
+        if charge is None:
+            return _missing()
+        facts = {
+            "Paid": shown(charge["amount_captured"], charge["currency"]),
+            "Refunded": shown(charge["amount_refunded"], charge["currency"]),
+            "Status": charge["status"],
+        }
+        return page("Receipt", _facts("Receipt", facts), width="narrow")
+
+    async def invoice(self, request: Request) -> Response:
+        """What an invoice asks for."""
+        invoice = self._account.get("invoice", request.path_params["id"])
+        if invoice is None:
+            return _missing()
+        facts = {line["description"]: shown(line["amount"], line["currency"]) for line in invoice["lines"]["data"]}
+        facts |= {"Total": shown(invoice["total"], invoice["currency"]), "Status": invoice["status"]}
+        return page("Invoice", _facts(f"Invoice {invoice['number']}", facts), width="narrow")
+
+
+def _facts(title: str, facts: dict[str, str]) -> str:
+    rows = "".join(
+        f"<div><dt>{escape(key)}</dt><dd class=num>{escape(value)}</dd></div>" for key, value in facts.items()
+    )
+    return f'<div class="card"><h1>{escape(title)}</h1><dl class="rows">{rows}</dl></div>'
+
+
+def _missing() -> Response:
+    return page("Not found", '<div class="card"><h1>Nothing here</h1></div>', width="narrow", status=404)

@@ -1,0 +1,36 @@
+"""Forms about servers."""
+
+import re
+import unicodedata
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+NAME = re.compile(r"[\w][\w .\-']*", re.UNICODE)
+POWER = ("start", "stop", "restart", "kill")
+
+
+def clean_server_name(text: str) -> str:
+    """A readable name: no control characters and no invisible direction marks. Raises ValidationError."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not NAME.fullmatch(name):
+        raise forms.ValidationError(_("Use letters, digits, spaces and . - ' only, and begin with a letter or digit."))
+    return name
+
+
+class RenameForm(forms.Form):
+    """A server's name."""
+
+    name = forms.CharField(
+        label=_("Server name"), min_length=2, max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def clean_name(self) -> str:
+        """See `clean_server_name`."""
+        return clean_server_name(self.cleaned_data["name"])
+
+
+class PowerForm(forms.Form):
+    """What to do with the machine's power."""
+
+    signal = forms.ChoiceField(choices=[(signal, signal) for signal in POWER])

@@ -1,0 +1,5 @@
+"""Pterodactyl panels. Only this package knows the vendor."""
+
+from servers.providers.pterodactyl.driver import Pterodactyl
+
+__all__ = ["Pterodactyl"]

@@ -1,0 +1,133 @@
+"""HTTP to a panel: headers, time limits, pages, and its errors in our three kinds."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+from core import outside
+from core.outside import Answer, Expect, OutsideError, Session
+from servers.models import Provider
+from servers.providers import base
+
+HEADERS = {"Accept": "application/json"}
+READ_SECONDS = 20.0
+WRITE_SECONDS = 40.0  # a create waits for two node calls of 15 s
+BULK_SECONDS = 60.0
+BULK_BYTES = 64 * 1024 * 1024  # a nest's eggs come on one page, scripts and all
+PAGE_SIZE = 100
+MOST_PAGES = 10_000
+STORED_NOTHING = {"DataValidationException", "QueryException", "UniqueConstraintViolationException"}
+# A wrong key or a locked panel says nothing about one server: it is for the operator to mend, and then to go on.
+OPERATORS = {401, 403, 419}
+
+
+class PanelClient:
+    """Calls the application API and the client API of one panel."""
+
+    def __init__(self, provider: Provider) -> None:
+        credentials = provider.credentials or {}
+        self._client_key = str(credentials.get("client_key") or "")
+        self._application_key = str(credentials.get("application_key") or "") or self._client_key
+        self.has_client_key = bool(self._client_key)
+        self._name, self._url = f"panel {provider.name}", provider.base_url.rstrip("/")
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """One object of the application API. A read may be repeated."""
+        session = self._session("application", self._application_key, READ_SECONDS)
+        return _body(_called(session, "GET", path, params=params, is_repeatable=True))
+
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Every attribute set of a list, page after page; we build the next page's address, for the panel's lies."""
+        session = self._session("application", self._application_key, BULK_SECONDS, BULK_BYTES)
+        for page in range(1, MOST_PAGES):
+            asked = {**(params or {}), "page": page, "per_page": PAGE_SIZE}
+            body = _body(_called(session, "GET", path, params=asked, is_repeatable=True))
+            yield from items_of(body)
+            if page >= _page_count(body):
+                return
+        raise outside.Rejected(f"{self._name} GET {path}: the list has no end")
+
+    def send(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> Any:
+        """A write to the application API; its object, or None for an answer without one."""
+        session = self._session("application", self._application_key, WRITE_SECONDS)
+        expects = Expect.JSON if json is not None else Expect.NOTHING
+        answer = _called(session, method, path, json=json, expects=expects)
+        return _body(answer) if json is not None else None
+
+    def ask_client(self, path: str) -> Any:
+        """One object of the client API."""
+        session = self._session("client", self._client_key, READ_SECONDS)
+        return _body(_called(session, "GET", path, is_repeatable=True))
+
+    def tell_client(self, path: str, json: Mapping[str, Any]) -> None:
+        """A write to the client API."""
+        session = self._session("client", self._client_key, READ_SECONDS)
+        _called(session, "POST", path, json=json, expects=Expect.NOTHING)
+
+    def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> Session:
+        if not key:
+            raise outside.Unavailable(f"{self._name}: no {api} key is set")
+        headers = {**HEADERS, "Authorization": f"Bearer {key}"}
+        url = f"{self._url}/api/{api}"
+        return Session(self._name, url, headers, read_timeout=seconds, body_limit=body_limit)
+
+
+def _called(session: Session, method: str, path: str, **options: Any) -> Answer:
+    try:
+        return session.call(method, path, **options)
+    except OutsideError as error:
+        _raise_in_our_words(error)
+
+
+def _raise_in_our_words(error: OutsideError) -> NoReturn:
+    """The panel's codes tell more than its statuses: whether anything happened, and whose fault it is."""
+    details: dict[str, Any] = {"status": error.status, "body": error.body, "retry_after": error.retry_after}
+    details["code"] = error.code
+    if error.code == "DaemonConnectionException":
+        if error.status == 404:
+            raise base.NotOnNode(str(error), **details) from None
+        raise outside.Unavailable(str(error), **details) from None
+    if error.code in STORED_NOTHING or error.code == "TwoFactorAuthRequiredException" or error.status in OPERATORS:
+        raise outside.Unavailable(str(error), **details) from None
+    if error.status == 409:
+        raise base.WrongState(str(error), **details) from None
+    raise error
+
+
+def _body(answer: Answer) -> dict[str, Any]:
+    """The answer's object; a success that is not one comes from somebody in between."""
+    if not isinstance(answer.body, dict) or not ({"attributes", "data"} & answer.body.keys()):
+        raise outside.Unknown("the panel's answer has neither attributes nor data", status=answer.status)
+    return answer.body
+
+
+def items_of(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The attributes of a list's items."""
+    listed = body.get("data")
+    for item in listed if isinstance(listed, list) else []:
+        if isinstance(item, dict) and isinstance(item.get("attributes"), dict):
+            yield item["attributes"]
+
+
+def related(attributes: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The attributes of included objects, such as a server's allocations."""
+    return list(items_of((attributes.get("relationships") or {}).get(name) or {}))
+
+
+def _page_count(body: Mapping[str, Any]) -> int:
+    count = ((body.get("meta") or {}).get("pagination") or {}).get("total_pages")
+    return count if isinstance(count, int) else 1
+
+
+def broken_rules(error: OutsideError) -> list[tuple[str, str]]:
+    """The fields and rules a 422 names, such as ("environment.VERSION", "required")."""
+    found = []
+    for entry in error.body.get("errors") or []:
+        meta = entry.get("meta") if isinstance(entry, dict) else None
+        if isinstance(meta, dict):
+            found.append((str(meta.get("source_field") or ""), str(meta.get("rule") or "")))
+    return found
+
+
+def is_absent(error: OutsideError) -> bool:
+    """Whether the panel itself says that the record does not exist; a proxy's 404 does not count."""
+    return error.status == 404 and error.code == "NotFoundHttpException"

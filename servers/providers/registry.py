@@ -1,0 +1,29 @@
+"""Which driver serves which kind of provider."""
+
+from collections.abc import Callable
+
+from django.db import connection
+
+from servers.models import Provider
+from servers.providers import base
+
+type Make = Callable[[Provider], base.Provider]
+_makers: dict[str, Make] = {}
+
+
+def register(kind: str, make: Make) -> None:
+    """Name the driver of a kind; called from AppConfig.ready()."""
+    _makers[kind] = make
+
+
+def driver_of(provider: Provider) -> base.Provider:
+    """The driver for a provider's row, with its address and credentials. LookupError for a kind without a driver."""
+    if provider.kind not in _makers:
+        raise LookupError(f"no driver for providers of kind {provider.kind}")
+    return _makers[provider.kind](provider)
+
+
+def refuse_transaction() -> None:
+    """Stop a caller who would hold row locks while the network takes its time."""
+    if connection.in_atomic_block:
+        raise RuntimeError("a provider is never called inside a database transaction")

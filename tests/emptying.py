@@ -1,0 +1,45 @@
+"""Emptying the test database between tests that really commit.
+
+Django's flush cannot: the runtime role may not truncate, and the append-only tables refuse everybody. The owner can, with
+triggers off. Rows that migrations brought (series, permissions, content types) are put back as they were.
+"""
+
+from typing import Any
+
+from django.db import connections, transaction
+
+from core import site_settings
+
+SEED = "seed"
+TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'django_migrations'"
+PATIENCE = "10s"  # a thread that a test forgot must fail the emptying rather than hang it
+
+
+def keep_seed() -> None:
+    """Note what the migrations brought; called once, by the owner of a freshly made database."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SEED}")
+        for table in _tables(cursor):
+            cursor.execute(f"CREATE TABLE {SEED}.{table} AS TABLE public.{table}")
+            if cursor.rowcount == 0:
+                cursor.execute(f"DROP TABLE {SEED}.{table}")
+
+
+def empty_database(*_: Any) -> None:
+    """Bring every table back to what the migrations left."""
+    connection = connections["default"]
+    connection.close()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+        cursor.execute(";".join(f"DELETE FROM public.{table}" for table in _tables(cursor)))
+        seeded = _tables(cursor, schema=SEED)
+        cursor.execute(";".join(f"INSERT INTO public.{table} TABLE {SEED}.{table}" for table in seeded))
+    connection.close()
+    site_settings.forget()
+
+
+def _tables(cursor: Any, schema: str = "public") -> list[str]:
+    cursor.execute(TABLES.replace("'public'", f"'{schema}'"))
+    return [name for (name,) in cursor.fetchall()]

@@ -1,0 +1,21 @@
+"""Tests that commit leave nothing behind, not even in tables that refuse deletion."""
+
+import pytest
+
+from billing.models import InvoiceSeries
+from core import audit
+from core.models import AuditEntry, AuditLink
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("_round", [1, 2])
+def test_a_committed_audit_entry_and_a_taken_invoice_number_are_gone_in_the_next_test(_round: int) -> None:
+    series = InvoiceSeries.objects.get()
+    assert series.next_number == 1
+    assert not AuditEntry.objects.exists()
+
+    InvoiceSeries.objects.update(next_number=7)
+    audit.record(action="series.taken", entity=series)
+
+    assert AuditLink.objects.count() == 1
