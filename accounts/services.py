@@ -1,7 +1,10 @@
 """Writes about people and organizations."""
 
+from datetime import datetime
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
 from django.utils.text import slugify
 
 from accounts.models import Membership, Organization, Role, User, UserStatus
@@ -61,3 +64,45 @@ def _change(row: User | Organization, fields: dict[str, Any], action: str, actor
         audit.record(action=action, entity=row, actor=actor, old={name: old[name] for name in new}, new=new)
     for name, value in new.items():
         setattr(row, name, value)
+
+
+def suspend_user(*, user: User, reason: str, actor: User | None, at: datetime) -> bool:
+    """Shut a person out at once: no sign-in, and every session ends now. False when they were shut out already."""
+    with tenancy.system():
+        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if row.status not in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}:
+            return False
+        _set_status(row, UserStatus.SUSPENDED, "user.suspend", reason, actor, at)
+        end_sessions(user=row)
+    user.status = UserStatus.SUSPENDED
+    return True
+
+
+def reactivate_user(*, user: User, reason: str = "", actor: User | None, at: datetime) -> bool:
+    """Let a suspended person in again, who may still have to confirm an address. False when not suspended."""
+    with tenancy.system():
+        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if row.status != UserStatus.SUSPENDED:
+            return False
+        is_verified = EmailAddress.objects.filter(user=row, verified=True).exists()
+        status = UserStatus.ACTIVE if is_verified else UserStatus.PENDING_VERIFICATION
+        _set_status(row, status, "user.reactivate", reason, actor, at)
+    user.status = status
+    return True
+
+
+def _set_status(row: User, status: UserStatus, action: str, reason: str, actor: User | None, at: datetime) -> None:
+    old = row.status
+    User.objects.filter(pk=row.pk).update(status=status)
+    audit.record(
+        action=action, entity=row, actor=actor, old={"status": old}, new={"status": status, "reason": reason}, at=at
+    )
+
+
+def end_sessions(*, user: User) -> int:
+    """Sign the person out everywhere; the number of sessions that were ended."""
+    with tenancy.system():
+        sessions = list(UserSession.objects.filter(user=user))
+        for session in sessions:
+            session.end()
+    return len(sessions)

@@ -1,19 +1,24 @@
 """Money: whole minor units with a currency. No float, and no arithmetic across currencies."""
 
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 
-from babel.numbers import format_currency
+from babel import Locale
 from django.utils.translation import get_language, to_locale
 
 # ISO 4217: how many decimal places a currency's minor unit has; two where not named here.
-EXPONENTS = dict.fromkeys(
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(),
-    0,
-) | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+EXPONENTS = (
+    dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)
+    | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+    | dict.fromkeys("CLF UYW".split(), 4)
+)
 CODE = re.compile(r"[A-Z]{3}")
+# As people type it: ASCII digits only, and few enough that the minor units fit the BIGINT columns.
+DECIMAL = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,4})?")
 
 
 class CurrencyMismatch(ValueError):
@@ -46,11 +51,10 @@ class Money:
     @classmethod
     def parse(cls, text: str, currency: str) -> "Money":
         """Read a decimal such as "12.50"; ValueError where it has more places than the currency, or is no number."""
-        try:
-            minor = Decimal(text).scaleb(exponent(currency))
-        except InvalidOperation as error:
-            raise ValueError(f"{text!r} is not an amount") from error
-        if not minor.is_finite() or minor != minor.to_integral_value():
+        if not DECIMAL.fullmatch(text):
+            raise ValueError(f"{text[:40]!r} is not an amount")
+        minor = Decimal(text).scaleb(exponent(currency))
+        if minor != minor.to_integral_value():
             raise ValueError(f"{text!r} is not a whole number of minor units of {currency}")
         return cls(int(minor), currency)
 
@@ -89,9 +93,8 @@ class Money:
         return self.minor != 0
 
     def share(self, part: Decimal) -> "Money":
-        """This amount times an exact `part`, rounded half-even to the minor unit."""
-        exact = Decimal(self.minor) * part
-        return Money(int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN)), self.currency)
+        """This amount times an exact `part`, rounded once, half-even, to the minor unit."""
+        return Money(round(self.minor * Fraction(part)), self.currency)
 
     @property
     def amount(self) -> Decimal:
@@ -99,8 +102,12 @@ class Money:
         return Decimal(self.minor).scaleb(-exponent(self.currency))
 
     def __str__(self) -> str:
-        locale = to_locale(get_language() or "en")
-        return format_currency(self.amount, self.currency, locale=locale)
+        """As the reader's language writes it, always to the last minor unit (CLDR would hide some currencies' cents)."""
+        locale = Locale.parse(to_locale(get_language() or "en"))
+        pattern = copy.copy(locale.currency_formats["standard"])
+        pattern.frac_prec = (exponent(self.currency),) * 2
+        written: str = pattern.apply(self.amount, locale, currency=self.currency, currency_digits=False)
+        return written
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:

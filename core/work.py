@@ -20,6 +20,10 @@ FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(hours=1)
 
 
+class WorkerLost(Exception):
+    """A worker took the item and did not live to say how it ended, too many times."""
+
+
 @dataclass(frozen=True)
 class Again:
     """A handler's answer that all is well and it wants to look again later; no failure is counted."""
@@ -69,7 +73,10 @@ def run_due(
 
 
 def perform_one(item: WorkItem, *, at: datetime) -> None:
-    """Run one claimed item's handler and record how it ended."""
+    """Run one claimed item's handler and record how it ended; one that keeps taking its worker down is buried."""
+    if item.attempts > item.MAX_ATTEMPTS:
+        _bury(item, at, WorkerLost(f"{item.attempts - 1} attempts, and the last worker never came back"))
+        return
     try:
         again = _registry[type(item)](item, at=at)
     except outside.Rejected as error:

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.utils.csp import CSP
@@ -57,9 +58,9 @@ INSTALLED_APPS = [
     "catalog",
     "accounts",
     "core",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "nodebyte.admin_config.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -132,7 +133,7 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE_URL.split(":", 1)[0]
 USERSESSIONS_TRACK_ACTIVITY = False
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 
-# -- tenancy: views that are not a customer's own (sign-in and sign-up need to read any account) ------------------------
+# -- tenancy: views that are not a customer's own (sign-in and sign-up need to read any account) -----------------------
 TENANCY_SYSTEM_VIEWS = ("account_", "usersessions_")
 
 # -- words and numbers -------------------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ SECURE_CSP = {
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
     "manifest-src": [CSP.SELF],
-    "form-action": [CSP.SELF, "https://checkout.stripe.com", *([STRIPE_API_BASE] if STRIPE_API_BASE else [])],
+    "form-action": [CSP.SELF, environment.origin(STRIPE_API_BASE) or "https://checkout.stripe.com"],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
 }
@@ -172,23 +173,30 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 # -- cache and background work -----------------------------------------------------------------------------------------
+QUEUE_PATIENCE = {"max_retries": 1, "interval_start": 0}  # no page waits for a dead queue: the sweep stands behind it
 if _redis_url:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}}
-    CELERY_BROKER_URL = _redis_url
+    CELERY_BROKER_URL = _redis_url.replace("unix://", "redis+socket://", 1)  # kombu's word for the same
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = QUEUE_PATIENCE | {"socket_connect_timeout": 2}
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "core_cache"}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "core_cache",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},  # Django's 300 would let a crowd push out the sign-in limits' counts
+        }
+    }
     CELERY_BROKER_URL = "filesystem://"
     _queue = VAR / "queue"
     for _folder in ("messages", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
+        **QUEUE_PATIENCE,
         "data_folder_in": str(_queue / "messages"),
         "data_folder_out": str(_queue / "messages"),
         "control_folder": str(_queue / "control"),
         "polling_interval": 0.1,
     }
-if IS_TESTING:
-    CELERY_BROKER_URL = "memory://"  # nudges go nowhere: tests perform the work themselves
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -225,3 +233,19 @@ LOGGING = {
     "loggers": {"django.server": {"propagate": True}, "stripe": {"level": "WARNING"}},
 }
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # e-mail is unique without regard to case, by a constraint the check cannot see
+
+# -- staff pages: see nodebyte/admin_site.py ---------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "nodebyte.admin_site.shop_name",
+    "SITE_HEADER": "nodebyte.admin_site.shop_name",
+    "SITE_SUBHEADER": _("Staff"),
+    "SITE_SYMBOL": "dns",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {"primary": "nodebyte.admin_site.primary_colours"},
+    "COMMAND": {"search_models": ["accounts.User", "accounts.Organization", "orders.Order", "servers.Server"]},
+    "SIDEBAR": {"show_search": False, "show_all_applications": True, "navigation": "nodebyte.admin_site.navigation"},
+}

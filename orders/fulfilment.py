@@ -8,7 +8,7 @@ from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from core import site_settings, tenancy
 from orders import statuses
-from orders.models import Order, OrderItem, OrderStatus
+from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.sizes import Limits, limits_of
 from servers import capacity
 from servers import services as servers
@@ -73,7 +73,7 @@ def _build_item(order: Order, item: OrderItem, at: datetime) -> None:
     item.save(update_fields=["server"])
 
 
-def _addons(item: OrderItem) -> list[object]:
+def _addons(item: OrderItem) -> list[OrderItemAddon]:
     return list(item.addons.select_related("addon_price__addon"))
 
 
@@ -170,4 +170,5 @@ def let_go(order: Order, *, at: datetime) -> None:
             catalog.return_stock(plan_id=item.plan_price.plan_id)
             item.is_stock_taken = False
             item.save(update_fields=["is_stock_taken"])
-        subscriptions.cancel_pending(subscription=item.subscription, at=at)
+        if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
+            subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)

@@ -47,7 +47,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
     """The plan configurator. A POST places the order, then sends the customer to the page where it is paid."""
     with bound(request):
         offer = offer_of(_product(slug), currency_of(request))
-        if request.method != "POST":
+        if request.method != "POST" or "reprice" in request.POST:
             return _configurator(request, _form(request, offer))
         if not request.user.is_authenticated:
             return _sign_in_first(request)
@@ -64,8 +64,8 @@ def _product(slug: str) -> Product:
 
 
 def _form(request: HttpRequest, offer: Offer) -> ConfigureForm:
-    """An untouched form; the values in the address fill it, so that a choice survives signing in."""
-    return ConfigureForm(initial=initial_choice(offer, request.GET), offer=offer)
+    """A form not judged yet, filled from the address (so that a choice survives signing in) or from "Update price"."""
+    return ConfigureForm(initial=initial_choice(offer, request.POST or request.GET), offer=offer)
 
 
 def _sign_in_first(request: HttpRequest) -> HttpResponse:

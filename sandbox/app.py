@@ -16,6 +16,7 @@ from sandbox.frame import Frame, ServiceApp
 from sandbox.gate import gated
 from sandbox.mail import Mailbox
 from sandbox.pages import page
+from sandbox.state import Persistent
 
 TICK_SECONDS = 0.5
 
@@ -28,7 +29,7 @@ def build_services(frame: Frame) -> list[ServiceApp]:
 def build_app(frame: Frame, mailbox: Mailbox) -> Starlette:
     """Mount everything and take over saved state."""
     services = build_services(frame)
-    parts = [*(service.content for service in services), mailbox]
+    parts: list[Persistent] = [frame.clock, *(service.content for service in services), mailbox]
     for part in parts:
         frame.state.load(part)
     control = Starlette(

@@ -2,9 +2,13 @@
 
 import time
 
+from sandbox.state import JsonObject
+
 
 class Clock:
     """Real time plus an offset; it never stands still, so ages and deadlines behave as outside."""
+
+    name = "clock"
 
     def __init__(self) -> None:
         self._offset = 0.0
@@ -24,6 +28,14 @@ class Clock:
     def set_to(self, at: float) -> None:
         """Jump so that the present instant is `at`, in unix seconds; time goes on from there."""
         self._offset = at - time.time()
+
+    def snapshot(self) -> JsonObject:
+        """The offset."""
+        return {"offset": self._offset}
+
+    def restore(self, saved: JsonObject) -> None:
+        """Take over a saved offset."""
+        self._offset = float(saved["offset"])
 
     def reset(self) -> None:
         """Return to real time."""

@@ -16,7 +16,7 @@ from sandbox.state import Persistent
 
 
 class LoopbackOnly:
-    """Refuses callers from other machines: these routes can rewrite everything."""
+    """Refuses callers from other machines, and pages in a browser on this one: these routes can rewrite everything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,7 +24,8 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass loopback callers on, answer 403 to the rest."""
         client = scope.get("client")
-        if client and ipaddress.ip_address(client[0]).is_loopback:
+        is_browser = any(name == b"origin" for name, _ in scope.get("headers", ()))
+        if client and ipaddress.ip_address(client[0]).is_loopback and not is_browser:
             await self._app(scope, receive, send)
         else:
             await refusal("control routes answer loopback callers only", 403)(scope, receive, send)
@@ -86,8 +87,6 @@ class Control:
         known = [part for part in self._parts if name in {None, part.name}]
         if not known:
             raise ControlError(f"no such service: {name}")
-        if name is None:
-            self._frame.clock.reset()
         for part in known:
             part.reset()
             self._frame.state.save(part)
@@ -138,6 +137,7 @@ class Control:
             clock.set_to(_number(body["at"]))
         else:
             clock.reset()
+        self._frame.state.save(clock)
         for service in self._services:
             if service.background is not None:
                 service.background.tick()

@@ -6,3 +6,13 @@ from django.apps import AppConfig
 class ServersConfig(AppConfig):
     name = "servers"
     is_nodebyte = True
+
+    def ready(self) -> None:
+        """Name the drivers and the handler of the work."""
+        from core import work
+        from servers import convergence
+        from servers.models import ProviderKind, ProvisioningTask
+        from servers.providers import pterodactyl, registry
+
+        registry.register(ProviderKind.PTERODACTYL, pterodactyl.make)
+        work.register(ProvisioningTask, convergence.perform)

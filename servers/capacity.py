@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Value, When
+from django.db.models.functions import Greatest
 
 from accounts.models import Organization
 from core import tenancy
@@ -145,6 +146,13 @@ def keep(*, reservation_id: UUID, at: datetime) -> bool:
         held = rows.filter(state=ReservationState.HELD)
         is_kept = held.update(state=ReservationState.KEPT, expires_at=None)
         return bool(is_kept) or rows.filter(state=ReservationState.KEPT).exists()
+
+
+def extend(*, reservation_id: UUID, expires_at: datetime) -> bool:
+    """Hold unpaid room until a later instant; False when it is no longer merely held. Never shortens a hold."""
+    with tenancy.system():
+        held = Reservation.objects.filter(pk=reservation_id, state=ReservationState.HELD)
+        return bool(held.update(expires_at=Greatest("expires_at", Value(expires_at))))
 
 
 def release(*, reservation_id: UUID, at: datetime) -> bool:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
@@ -35,7 +36,7 @@ class Size:
             raise ValueError("a server takes some memory, some disk and at least one port")
 
 
-def open_nodes(blueprint: Blueprint) -> QuerySet[Node]:
+def open_nodes(blueprint: Blueprint) -> QuerySet[Any]:
     """The nodes that new servers of the blueprint may be placed on, full or not, with what is free on each."""
     chosen = Blueprint.locations.through.objects.filter(blueprint_id=blueprint.pk)
     is_chosen = Exists(chosen.filter(location_id=OuterRef("location_id"))) | ~Exists(chosen)
@@ -56,7 +57,7 @@ def open_nodes(blueprint: Blueprint) -> QuerySet[Node]:
     )
 
 
-def nodes_with_room(blueprint: Blueprint, location: Location, size: Size) -> QuerySet[Node]:
+def nodes_with_room(blueprint: Blueprint, location: Location, size: Size) -> QuerySet[Any]:
     """The location's nodes that the size fits on, the fullest first, so that room for big servers stays together."""
     return (
         open_nodes(blueprint)

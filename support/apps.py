@@ -9,7 +9,7 @@ class SupportConfig(AppConfig):
 
     def ready(self) -> None:
         from core import work  # noqa: PLC0415 - models are ready now
-        from support import mail  # noqa: PLC0415
+        from support import mail, receivers  # noqa: F401, PLC0415
         from support.models import Delivery  # noqa: PLC0415
 
         work.register(Delivery, mail.deliver)

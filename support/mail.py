@@ -32,7 +32,7 @@ def _queue(message: EmailMessage, recipient: str, at: datetime) -> None:
             recipient=recipient,
             sender=message.from_email,
             subject=message.subject[:255],
-            body=message.body,
+            body=str(message.body),
             html_body=_html_of(message),
             headers=dict(message.extra_headers),
             message_id=make_msgid(domain=_domain(message.from_email)),

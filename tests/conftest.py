@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from celery import current_app
 from django.db import connections
 from django.test import TransactionTestCase
 
 from tests import emptying
+from tests.stand_ins import sandbox, sandbox_process, stripe_sandbox
+
+__all__ = ["sandbox", "sandbox_process", "stripe_sandbox"]  # fixtures for every test
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +45,6 @@ def _made_database(
             connection.settings_dict.setdefault("TEST", {})["NAME"] = f"test_{name}_{suffix}"
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         made = setup_databases(verbosity=0, interactive=False, keepdb=False)
-        emptying.keep_seed()
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)

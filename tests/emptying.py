@@ -15,9 +15,10 @@ TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'publi
 PATIENCE = "10s"  # a thread that a test forgot must fail the emptying rather than hang it
 
 
-def keep_seed() -> None:
-    """Note what the migrations brought; called once, by the owner of a freshly made database."""
-    with connections["default"].cursor() as cursor:
+def set_migrated_rows_aside() -> None:
+    """Note what the migrations brought; called once, on a freshly made database."""
+    with transaction.atomic(), connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SEED}")
         for table in _tables(cursor):
             cursor.execute(f"CREATE TABLE {SEED}.{table} AS TABLE public.{table}")
@@ -25,7 +26,7 @@ def keep_seed() -> None:
                 cursor.execute(f"DROP TABLE {SEED}.{table}")
 
 
-def empty_database(*_: Any) -> None:
+def empty() -> None:
     """Bring every table back to what the migrations left."""
     connection = connections["default"]
     connection.close()

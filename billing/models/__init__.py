@@ -4,13 +4,23 @@ from billing.models.customers import GatewayCustomer, PaymentMethod
 from billing.models.events import EventOutcome, GatewayEvent
 from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, ItemKind
 from billing.models.ledger import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
-from billing.models.payments import Collection, Gateway, Payment, PaymentState, Refund, RefundState
+from billing.models.payments import (
+    Collection,
+    Dispute,
+    Gateway,
+    Payment,
+    PaymentState,
+    Refund,
+    RefundState,
+    RefundTask,
+)
 from billing.models.subscriptions import Collector, Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
     "AccountKind",
     "Collection",
     "Collector",
+    "Dispute",
     "EntryKind",
     "EventOutcome",
     "Gateway",
@@ -29,6 +39,7 @@ __all__ = [
     "Posting",
     "Refund",
     "RefundState",
+    "RefundTask",
     "Subscription",
     "SubscriptionItem",
     "SubscriptionStatus",

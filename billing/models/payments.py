@@ -10,7 +10,7 @@ from accounts.models import Organization
 from billing.models.invoices import Invoice
 from core import tenancy
 from core.encryption import EncryptedTextField
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, Timestamped, WorkItem, choices_check
 from core.money import Money
 
 
@@ -54,7 +54,15 @@ class Payment(Entity, Timestamped):
     received_minor = models.BigIntegerField(default=0, help_text=_("What the gateway says arrived."))
     refunded_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
+    received_currency = models.CharField(
+        max_length=3, blank=True, default="", help_text=_("Of what arrived; another than asked for is always held.")
+    )
     idempotency_key = models.CharField(max_length=191, unique=True)
+    success_url = models.CharField(max_length=500, blank=True, default="")
+    cancel_url = models.CharField(max_length=500, blank=True, default="")
+    asked_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the gateway was first asked for the page; empty: certainly never.")
+    )
     session_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001 - null until known
     session_url = EncryptedTextField(blank=True, default="")
     transaction_id = models.CharField(max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
@@ -62,6 +70,7 @@ class Payment(Entity, Timestamped):
     poll_at = models.DateTimeField(null=True, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     held_reason = models.CharField(max_length=191, blank=True, default="")
+    accepted_at = models.DateTimeField(null=True, blank=True, help_text=_("When staff accepted what was held."))
     failure = models.CharField(max_length=191, blank=True, default="")
     method_label = models.CharField(max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242."))
 
@@ -96,9 +105,19 @@ class Payment(Entity, Timestamped):
         return Money(self.amount_minor, self.currency)
 
     @property
+    def received(self) -> Money:
+        """What arrived."""
+        return Money(self.received_minor, self.received_currency or self.currency)
+
+    @property
     def refundable(self) -> Money:
         """What arrived and has not gone back."""
-        return Money(self.received_minor - self.refunded_minor, self.currency)
+        return Money(self.received_minor - self.refunded_minor, self.received.currency)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the money waits for staff, whatever became of the payment since."""
+        return bool(self.held_reason) and self.accepted_at is None
 
     def is_open(self, at: datetime) -> bool:
         """Whether the customer can still pay on the gateway's page."""
@@ -145,3 +164,55 @@ class Refund(Entity, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.state}"
+
+
+class RefundTask(Entity, WorkItem):
+    """Asking the gateway for a refund, and looking again until it has said how it ended."""
+
+    tenancy = tenancy.PRIVATE
+
+    refund = models.OneToOneField(Refund, on_delete=models.PROTECT, related_name="task")
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("refund task")
+        verbose_name_plural = _("refund tasks")
+
+    def __str__(self) -> str:
+        return f"{self.refund_id} {self.state}"
+
+
+class Dispute(Entity, Timestamped):
+    """A customer's bank takes a payment back; the verdict comes weeks later."""
+
+    tenancy = tenancy.OWNED
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
+    reference = models.CharField(max_length=191, unique=True)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=64, blank=True, default="")
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    is_won = models.BooleanField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("dispute")
+        verbose_name_plural = _("disputes")
+        constraints = [
+            models.CheckConstraint(
+                name="billing_dispute_verdict_iff_closed",
+                condition=models.Q(closed_at__isnull=True, is_won__isnull=True)
+                | models.Q(closed_at__isnull=False, is_won__isnull=False),
+            ),
+            models.CheckConstraint(name="billing_dispute_positive", condition=models.Q(amount_minor__gt=0)),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        """What the bank took."""
+        return Money(self.amount_minor, self.currency)
+
+    def __str__(self) -> str:
+        return self.reference

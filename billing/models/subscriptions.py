@@ -27,6 +27,10 @@ class Collector(models.TextChoices):
     STRIPE = "stripe", _("Collected by Stripe")
 
 
+class IllegalMove(Exception):
+    """A subscription was asked to go where its status does not lead."""
+
+
 class Subscription(Entity, Timestamped):
     """A recurring sale: its period is what has been paid for."""
 
@@ -50,7 +54,8 @@ class Subscription(Entity, Timestamped):
             SubscriptionStatus.CANCELED,
             SubscriptionStatus.ENDED,
         },
-        SubscriptionStatus.CANCELED: {SubscriptionStatus.ENDED},
+        # Canceled unpaid, and then the money came after all.
+        SubscriptionStatus.CANCELED: {SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED},
         SubscriptionStatus.ENDED: set(),
     }
 
@@ -88,6 +93,12 @@ class Subscription(Entity, Timestamped):
     def amount(self) -> Money:
         """What a period costs."""
         return Money(self.amount_minor, self.currency)
+
+    def move_to(self, status: SubscriptionStatus) -> None:
+        """Check the move and make it. The caller holds the row lock and saves."""
+        if status not in self.MOVES[SubscriptionStatus(self.status)]:
+            raise IllegalMove(f"subscription {self.pk} cannot go from {self.status} to {status}")
+        self.status = status
 
     def __str__(self) -> str:
         return f"{self.amount} {self.term} {self.status}"

@@ -3,6 +3,7 @@
 from core.outside.answer import Answer, Expect
 from core.outside.errors import OutsideError, Rejected, Unavailable, Unknown
 from core.outside.gate import Breaker, Gate
+from core.outside.guard import refuse_transaction
 from core.outside.plain import requests_session
 from core.outside.reach import Reach
 from core.outside.session import Session
@@ -18,5 +19,6 @@ __all__ = [
     "Session",
     "Unavailable",
     "Unknown",
+    "refuse_transaction",
     "requests_session",
 ]

@@ -64,7 +64,8 @@ def _entered(bound: Bound) -> Iterator[None]:
             yield
         finally:
             _current.reset(token)
-        if before is not None or is_nested:
+        # Where the block is to be rolled back, that brings the old role back, and no query is accepted any more.
+        if (before is not None or is_nested) and not connection.needs_rollback:
             _set_local(before or Bound(WORKER))
 
 

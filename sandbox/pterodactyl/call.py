@@ -35,7 +35,7 @@ class Call:
     def row_id(self, name: str = "id") -> int:
         """A numeric path part. Raises a 404 for anything else."""
         text = self.params[name]
-        if not text.isdigit():
+        if not text.isdecimal():
             raise missing()
         return int(text)
 

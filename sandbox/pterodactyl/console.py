@@ -209,7 +209,7 @@ def granted(claims: dict[str, Any]) -> Granted:
 async def connect(panel: "Panel", socket: WebSocket, *, node_id: str, server_uuid: str) -> None:
     """Serve a console, or refuse the handshake: wrong origin 403, unknown server 403, a node that is down 403."""
     daemon.settle(panel)
-    found = panel.store.servers.where(uuid=server_uuid, node_id=int(node_id) if node_id.isdigit() else 0)
+    found = panel.store.servers.where(uuid=server_uuid, node_id=int(node_id) if node_id.isdecimal() else 0)
     is_up = bool(found) and panel.settings.node_modes.get(node_id, panel.settings.node_mode) in {"up", "slow"}
     if not is_up or not found[0].runtime.is_known or not is_origin_allowed(panel, socket.headers.get("origin")):
         await socket.close()

@@ -25,6 +25,7 @@ def begin_install(panel: "Panel", server: Server, *, is_reinstall: bool) -> None
     daemon.cancel(panel, server, "install", "power")
     power.stop_at_once(panel, server)
     panel.emit(server, "install started")
+    panel.emit(server, "install output", f"Installing {server.name} from its egg")
     if settings.install_outcome != "stuck":
         seconds = 0.0 if server.is_skipping_scripts else settings.install_seconds
         daemon.schedule(panel, server, "install", at=panel.now() + seconds, outcome=settings.install_outcome)
@@ -46,6 +47,7 @@ def finish_install(panel: "Panel", server: Server, outcome: str, *, at: float) -
         server.status = None if outcome == "success" else failed
     server.installed_at = at
     panel.store.servers.touch(server)
+    panel.emit(server, "install output", f"Installation ended: {outcome}")
     panel.emit(server, "install completed")
     if outcome == "success":
         server.runtime.files = {**FIRST_FILES, **server.runtime.files}

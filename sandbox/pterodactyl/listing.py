@@ -75,7 +75,7 @@ def ordered[R](call: Call, rows: list[R], filters: Filters[R]) -> list[R]:
 def page_number(call: Call) -> int:
     """The page asked for; anything unusable is page 1."""
     text = str(call.query.get("page") or "1")
-    return max(1, int(text)) if text.isdigit() else 1
+    return max(1, int(text)) if text.isdecimal() else 1
 
 
 def per_page(call: Call, *, default: int = DEFAULT_PER_PAGE, most: int | None = None) -> int:

@@ -1,5 +1,6 @@
 """The panel as a whole: its records and settings, and the way a request takes through it."""
 
+import logging
 import random
 from collections import deque
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from sandbox.pterodactyl.settings import Settings
 from sandbox.pterodactyl.store import Store
 
 JOURNAL_LENGTH = 400
+log = logging.getLogger(__name__)
 WORK = {
     "install": lifecycle.on_install_due,
     "power": power.on_due,
@@ -88,6 +90,10 @@ class Panel:
             self.is_saved = True
             self.frame.state.save(self)
 
+    def commit(self) -> None:
+        """Write everything down now, as a database transaction would before a call to a node."""
+        self.frame.state.save(self)
+
     async def close(self) -> None:
         """Nothing runs between ticks."""
 
@@ -119,6 +125,9 @@ class Panel:
             response = answers.refused(self, request, refused)
         except WorkerDied:
             return answers.bad_gateway()
+        except Exception:  # as a panel answers what its code did not foresee
+            log.exception("%s %s", request.method, self.path_of(request))
+            response = answers.refused(self, request, PanelError(500, "ErrorException"))
         response.headers.update(headers)
         return response
 

@@ -35,7 +35,7 @@ class Table[R: rows.Row]:
 
     def get(self, key: object) -> R | None:
         """The row with this id; numeric text will do."""
-        if isinstance(key, str) and key.isdigit():
+        if isinstance(key, str) and key.isdecimal():
             key = int(key)
         return self.rows.get(key) if isinstance(key, int) and not isinstance(key, bool) else None
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import uuid
 from typing import Any
 
@@ -32,7 +33,7 @@ def issue(key: str, *, issuer: str, audience: str, now: float, seconds: float, *
         "jti": uuid.uuid4().hex,
         "iat": int(now),
         "nbf": int(now) - 300,
-        "exp": int(now + seconds),
+        "exp": math.ceil(now + seconds),
         "unique_id": uuid.uuid4().hex[:16],
         **claims,
     }

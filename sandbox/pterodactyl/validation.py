@@ -54,7 +54,7 @@ def look_up(fields: object, path: str) -> object:
     for part in path.split("."):
         if isinstance(fields, Mapping) and part in fields:
             fields = fields[part]
-        elif isinstance(fields, list) and part.isdigit() and int(part) < len(fields):
+        elif isinstance(fields, list) and part.isdecimal() and int(part) < len(fields):
             fields = fields[int(part)]
         else:
             return MISSING

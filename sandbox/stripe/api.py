@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -62,7 +62,7 @@ class Api:
             self._keys.remember(key, mark, answer.status, answer.text, request_id)
         return _response(answer, request_id, key)
 
-    def _serving(self, endpoint: Endpoint) -> Callable[[Request], "asyncio.Future[Response]"]:
+    def _serving(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
             request_id, key = new_id("req_"), key_of(request.method, request.headers)
             try:
@@ -70,7 +70,7 @@ class Api:
             except StripeError as error:
                 return _response(_failure(error, request_id), request_id, key)
 
-        return serve  # type: ignore[return-value]
+        return serve
 
     async def _serve(self, endpoint: Endpoint, request: Request, request_id: str, key: str | None) -> Response:
         _check_caller(request)

@@ -27,39 +27,45 @@ FIELDS: dict[str, Spec] = {
 }
 
 
+FIXED: JsonObject = {
+    "address": None,
+    "balance": 0,
+    "business_name": None,
+    "currency": None,
+    "customer_account": None,
+    "default_source": None,
+    "delinquent": False,
+    "description": None,
+    "discount": None,
+    "email": None,
+    "individual_name": None,
+    "invoice_settings": {
+        "custom_fields": None,
+        "default_payment_method": None,
+        "footer": None,
+        "rendering_options": None,
+    },
+    "livemode": False,
+    "metadata": {},
+    "name": None,
+    "next_invoice_sequence": 1,
+    "phone": None,
+    "preferred_locales": [],
+    "shipping": None,
+    "tax_exempt": "none",
+    "test_clock": None,
+}
+"""What every new customer starts with."""
+
+
 def make(account: Account, **known: object) -> JsonObject:
     """A new customer with the given fields, announced by `customer.created`."""
     customer: JsonObject = {
+        **copy.deepcopy(FIXED),
         "id": new_id("cus_"),
         "object": "customer",
-        "address": None,
-        "balance": 0,
-        "business_name": None,
         "created": account.now(),
-        "currency": None,
-        "customer_account": None,
-        "default_source": None,
-        "delinquent": False,
-        "description": None,
-        "discount": None,
-        "email": None,
-        "individual_name": None,
         "invoice_prefix": secrets.token_hex(4).upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
-        "livemode": False,
-        "metadata": {},
-        "name": None,
-        "next_invoice_sequence": 1,
-        "phone": None,
-        "preferred_locales": [],
-        "shipping": None,
-        "tax_exempt": "none",
-        "test_clock": None,
     }
     customer = account.add(customer | known)
     emit(account, "customer.created", customer)

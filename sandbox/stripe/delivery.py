@@ -43,7 +43,9 @@ class Courier:
         urgent: list[asyncio.Task[None]] = []
         outbox, self._account.outbox = self._account.outbox, []
         for identity in outbox:
-            event = self._account.find("event", identity)
+            event = self._account.get("event", identity)
+            if event is None:
+                continue
             plan = self._account.note(identity)["plan"]
             for endpoint in listeners(self._account, event["type"]):
                 task = self._begin(self._new_delivery(event, endpoint), plan)

@@ -10,6 +10,8 @@ from sandbox.stripe.endpoints import Call, Endpoint, listing, page_of, read, rea
 from sandbox.stripe.schema import Flag, Instants, Many, Text
 from sandbox.stripe.switches import plan_for
 
+KEPT = 3000
+
 
 def emit(account: Account, kind: str, thing: JsonObject, previous: JsonObject | None = None) -> None:
     """Record that `kind` happened to `thing` and put the event in the outbox; `previous` only for `*.updated`."""
@@ -18,6 +20,14 @@ def emit(account: Account, kind: str, thing: JsonObject, previous: JsonObject | 
         event = account.add(_event(account, kind, thing, previous))
         account.note(event["id"])["plan"] = plan
         account.outbox.append(event["id"])
+    _forget_oldest(account)
+
+
+def _forget_oldest(account: Account) -> None:
+    events = account.tables["event"]
+    for identity in list(events)[: max(0, len(events) - KEPT)]:
+        del events[identity]
+        account.notes.pop(identity, None)
 
 
 def _event(account: Account, kind: str, thing: JsonObject, previous: JsonObject | None) -> JsonObject:

@@ -1,5 +1,7 @@
 """Invoices of subscriptions, in the shape since basil: no `subscription`, `paid` or `charge` at the top."""
 
+import copy
+
 from sandbox.state import JsonObject
 from sandbox.stripe import errors
 from sandbox.stripe.account import Account, as_list, merge_metadata, new_id
@@ -28,6 +30,62 @@ def make(account: Account, subscription: JsonObject, reason: str, lines: list[Js
     return invoice
 
 
+FIXED: JsonObject = {
+    "account_country": "US",
+    "account_tax_ids": None,
+    "amount_overpaid": 0,
+    "amount_paid": 0,
+    "amount_shipping": 0,
+    "application": None,
+    "attempt_count": 0,
+    "attempted": False,
+    "auto_advance": True,
+    "automatic_tax": {
+        "disabled_reason": None,
+        "enabled": False,
+        "liability": None,
+        "provider": None,
+        "status": None,
+    },
+    "automatically_finalizes_at": None,
+    "collection_method": "charge_automatically",
+    "custom_fields": None,
+    "customer_account": None,
+    "customer_tax_ids": [],
+    "default_payment_method": None,
+    "default_source": None,
+    "default_tax_rates": [],
+    "discounts": [],
+    "due_date": None,
+    "ending_balance": 0,
+    "footer": None,
+    "from_invoice": None,
+    "invoice_pdf": None,
+    "issuer": {"type": "self"},
+    "last_finalization_error": None,
+    "latest_revision": None,
+    "livemode": False,
+    "metadata": {},
+    "next_payment_attempt": None,
+    "on_behalf_of": None,
+    "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+    "post_payment_credit_notes_amount": 0,
+    "pre_payment_credit_notes_amount": 0,
+    "receipt_number": None,
+    "rendering": None,
+    "shipping_cost": None,
+    "shipping_details": None,
+    "starting_balance": 0,
+    "statement_descriptor": None,
+    "status": "open",
+    "test_clock": None,
+    "total_pretax_credit_amounts": [],
+    "total_taxes": [],
+    "webhooks_delivered_at": None,
+}
+"""What every new invoice starts with."""
+
+
 def _invoice(
     account: Account, subscription: JsonObject, customer: JsonObject, reason: str, lines: list[JsonObject], off: int
 ) -> JsonObject:
@@ -35,63 +93,27 @@ def _invoice(
     subtotal = sum(line["amount"] for line in lines)
     total = subtotal - off
     return {
+        **copy.deepcopy(FIXED),
         "id": identity,
         "object": "invoice",
-        "account_country": "US",
         "account_name": account.settings["business_name"],
-        "account_tax_ids": None,
         "amount_due": total,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
         "amount_remaining": total,
-        "amount_shipping": 0,
-        "application": None,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": True,
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
-        "automatically_finalizes_at": None,
         "billing_reason": reason,
-        "collection_method": "charge_automatically",
         "created": account.now(),
         "currency": subscription["currency"],
-        "custom_fields": None,
         "customer": customer["id"],
-        "customer_account": None,
         "customer_address": customer["address"],
         "customer_email": customer["email"],
         "customer_name": customer["name"],
         "customer_phone": customer["phone"],
         "customer_shipping": customer["shipping"],
         "customer_tax_exempt": customer["tax_exempt"],
-        "customer_tax_ids": [],
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
         "description": subscription["description"],
-        "discounts": [],
-        "due_date": None,
         "effective_at": account.now(),
-        "ending_balance": 0,
-        "footer": None,
-        "from_invoice": None,
         "hosted_invoice_url": f"{account.base_url}/i/{identity}",
-        "invoice_pdf": None,
-        "issuer": {"type": "self"},
-        "last_finalization_error": None,
-        "latest_revision": None,
         "lines": as_list(f"/v1/invoices/{identity}/lines", []),
-        "livemode": False,
-        "metadata": {},
-        "next_payment_attempt": None,
         "number": _next_number(customer),
-        "on_behalf_of": None,
         "parent": {
             "quote_details": None,
             "subscription_details": {
@@ -101,18 +123,8 @@ def _invoice(
             },
             "type": "subscription_details",
         },
-        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
         "period_end": account.now(),
         "period_start": account.now(),
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
-        "receipt_number": None,
-        "rendering": None,
-        "shipping_cost": None,
-        "shipping_details": None,
-        "starting_balance": 0,
-        "statement_descriptor": None,
-        "status": "open",
         "status_transitions": {
             "finalized_at": account.now(),
             "marked_uncollectible_at": None,
@@ -121,13 +133,9 @@ def _invoice(
         },
         "subtotal": subtotal,
         "subtotal_excluding_tax": subtotal,
-        "test_clock": None,
         "total": total,
         "total_discount_amounts": [{"amount": off, "discount": new_id("di_")}] if off else [],
         "total_excluding_tax": total,
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
-        "webhooks_delivered_at": None,
     }
 
 

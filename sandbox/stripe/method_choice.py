@@ -26,9 +26,7 @@ def choices(chosen: str, *, with_bank: bool) -> str:
     if not with_bank:
         return html
     banks = "".join(_choice(method, chosen) for method in METHODS.values() if method.is_bank)
-    is_bank = chosen in METHODS and METHODS[chosen].is_bank
-    opened = " open" if is_bank else ""
-    return f"{html}<details{opened}><summary>Bank debit (async)</summary><fieldset>{banks}</fieldset></details>"
+    return f"{html}<fieldset><legend>Bank debit (async)</legend>{banks}</fieldset>"
 
 
 def _choice(method: Behaviour, chosen: str) -> str:

@@ -60,54 +60,60 @@ CREATING: dict[str, Spec] = {
 }
 
 
+FIXED: JsonObject = {
+    "amount_capturable": 0,
+    "amount_details": {"tip": {}},
+    "amount_received": 0,
+    "application": None,
+    "application_fee_amount": None,
+    "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
+    "canceled_at": None,
+    "cancellation_reason": None,
+    "customer_account": None,
+    "last_payment_error": None,
+    "latest_charge": None,
+    "livemode": False,
+    "managed_payments": None,
+    "next_action": None,
+    "on_behalf_of": None,
+    "payment_method_configuration_details": None,
+    "payment_method_options": {},
+    "processing": None,
+    "review": None,
+    "shipping": None,
+    "source": None,
+    "transfer_data": None,
+    "transfer_group": None,
+}
+"""What every new intent starts with."""
+
+
 def make(account: Account, amount: int, currency: str, given: JsonObject) -> JsonObject:
     """A new PaymentIntent, announced by `payment_intent.created`; amount and customer are already checked."""
     identity = new_id("pi_")
     intent = account.add(
         {
+            **copy.deepcopy(FIXED),
             "id": identity,
             "object": "payment_intent",
             "allowed_payment_method_types": given.get("allowed_payment_method_types"),
             "amount": amount,
-            "amount_capturable": 0,
-            "amount_details": {"tip": {}},
-            "amount_received": 0,
-            "application": None,
-            "application_fee_amount": None,
-            "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
-            "canceled_at": None,
-            "cancellation_reason": None,
             "capture_method": given.get("capture_method", "automatic_async"),
             "client_secret": new_secret(identity),
             "confirmation_method": given.get("confirmation_method", "automatic"),
             "created": account.now(),
             "currency": currency,
             "customer": given.get("customer"),
-            "customer_account": None,
             "description": given.get("description"),
             "excluded_payment_method_types": given.get("excluded_payment_method_types"),
-            "last_payment_error": None,
-            "latest_charge": None,
-            "livemode": False,
-            "managed_payments": None,
             "metadata": given.get("metadata", {}),
-            "next_action": None,
-            "on_behalf_of": None,
             "payment_method": given.get("payment_method"),
-            "payment_method_configuration_details": None,
-            "payment_method_options": {},
             "payment_method_types": ["card", "us_bank_account"] if currency == "usd" else ["card"],
-            "processing": None,
             "receipt_email": given.get("receipt_email"),
-            "review": None,
             "setup_future_usage": given.get("setup_future_usage"),
-            "shipping": None,
-            "source": None,
             "statement_descriptor": given.get("statement_descriptor"),
             "statement_descriptor_suffix": given.get("statement_descriptor_suffix"),
             "status": "requires_confirmation" if given.get("payment_method") else "requires_payment_method",
-            "transfer_data": None,
-            "transfer_group": None,
         }
     )
     emit(account, "payment_intent.created", intent)
@@ -187,7 +193,7 @@ def update(call: Call) -> JsonObject:
         _require(intent, UNSETTLED, "update")
     code = money.currency(given["currency"]) if "currency" in given else intent["currency"]
     if "amount" in given or "currency" in given:
-        wanted: int = given.get("amount", intent["amount"])
+        wanted = int(given["amount"] if "amount" in given else intent["amount"])
         money.check_amount(wanted, code)
     if "customer" in given:
         living(call.account, given["customer"])
@@ -227,7 +233,7 @@ def capture(call: Call) -> JsonObject:
     """Take money held by a manual capture, all of it or less."""
     intent = call.account.find("payment_intent", call.path["id"])
     _require(intent, {"requires_capture"}, "capture")
-    amount: int = call.params.get("amount_to_capture", intent["amount_capturable"])
+    amount = int(({"amount_to_capture": intent["amount_capturable"]} | call.params)["amount_to_capture"])
     if amount > intent["amount_capturable"]:
         message = "The amount to capture is greater than the amount you authorized."
         raise errors.invalid(message, param="amount_to_capture", code="amount_too_large")

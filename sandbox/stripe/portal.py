@@ -193,9 +193,10 @@ class Portal:
 
 def _card_row(method: JsonObject, *, is_default: bool) -> str:
     facts = method[method["type"]]
-    name = f"{facts.get('brand', facts.get('bank_name'))} ···· {facts['last4']}"
+    name = f"{facts.get('brand', facts.get('bank_name')).title()} ···· {facts['last4']}"
     tag = '<span class="tag good">Default</span>' if is_default else _button("default", method["id"], "Make default")
-    return f"<div><p>{escape(name)}</p>{tag}{_button('remove', method['id'], 'Remove')}</div>"
+    buttons = f'<div class="acts">{tag}{_button("remove", method["id"], "Remove")}</div>'
+    return f"<div><p>{escape(name)}</p>{buttons}</div>"
 
 
 def _subscription_row(subscription: JsonObject) -> str:

@@ -1,5 +1,6 @@
 """Checkout Sessions: created by the shop, completed by the buyer on the hosted page, or expired."""
 
+import copy
 from typing import Any
 
 from sandbox.state import JsonObject
@@ -66,19 +67,61 @@ def _set_totals(session: JsonObject, lines: list[JsonObject], off: int) -> None:
     session["total_details"] = {"amount_discount": off, "amount_shipping": 0, "amount_tax": 0}
 
 
+FIXED: JsonObject = {
+    "after_expiration": None,
+    "amount_subtotal": None,
+    "amount_total": None,
+    "client_secret": None,
+    "collected_information": None,
+    "consent": None,
+    "consent_collection": None,
+    "currency_conversion": None,
+    "custom_fields": [],
+    "custom_text": {
+        "after_submit": None,
+        "shipping_address": None,
+        "submit": None,
+        "terms_of_service_acceptance": None,
+    },
+    "customer_account": None,
+    "customer_details": None,
+    "integration_identifier": None,
+    "invoice": None,
+    "livemode": False,
+    "managed_payments": None,
+    "origin_context": None,
+    "payment_intent": None,
+    "payment_link": None,
+    "payment_method_configuration_details": None,
+    "payment_method_options": {},
+    "payment_method_types": ["card"],
+    "permissions": None,
+    "recovered_from": None,
+    "saved_payment_method_options": None,
+    "setup_intent": None,
+    "shipping_address_collection": None,
+    "shipping_cost": None,
+    "shipping_options": [],
+    "status": "open",
+    "subscription": None,
+    "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+    "ui_mode": "hosted_page",
+    "wallet_options": None,
+}
+"""What every new session starts with."""
+
+
 def _session(account: Account, given: dict[str, Any], expires_at: int, currency: str | None) -> JsonObject:
     identity = new_id("cs_test_")
     mode = given["mode"]
     tax = given.get("automatic_tax", {}).get("enabled", False)
     return {
+        **copy.deepcopy(FIXED),
         "id": identity,
         "object": "checkout.session",
         "adaptive_pricing": given.get("adaptive_pricing", {"enabled": False}),
-        "after_expiration": None,
         "allow_promotion_codes": given.get("allow_promotion_codes"),
         "allowed_payment_method_types": given.get("allowed_payment_method_types"),
-        "amount_subtotal": None,
-        "amount_total": None,
         "automatic_tax": {
             "enabled": tax,
             "liability": {"type": "self"} if tax else None,
@@ -88,60 +131,24 @@ def _session(account: Account, given: dict[str, Any], expires_at: int, currency:
         "billing_address_collection": given.get("billing_address_collection"),
         "cancel_url": given.get("cancel_url"),
         "client_reference_id": given.get("client_reference_id"),
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
         "created": account.now(),
         "currency": currency,
-        "currency_conversion": None,
-        "custom_fields": [],
-        "custom_text": {
-            "after_submit": None,
-            "shipping_address": None,
-            "submit": None,
-            "terms_of_service_acceptance": None,
-        },
         "customer": given.get("customer"),
-        "customer_account": None,
         "customer_creation": _customer_creation(given),
-        "customer_details": None,
         "customer_email": given.get("customer_email"),
         "discounts": [{"coupon": each["coupon"], "promotion_code": None} for each in given.get("discounts", [])],
         "excluded_payment_method_types": given.get("excluded_payment_method_types"),
         "expires_at": expires_at,
-        "integration_identifier": None,
-        "invoice": None,
         "invoice_creation": _invoice_creation(given) if mode == "payment" else None,
-        "livemode": False,
         "locale": given.get("locale"),
-        "managed_payments": None,
         "metadata": given.get("metadata", {}),
         "mode": mode,
-        "origin_context": None,
-        "payment_intent": None,
-        "payment_link": None,
         "payment_method_collection": "always" if mode == "subscription" else "if_required",
-        "payment_method_configuration_details": None,
-        "payment_method_options": {},
-        "payment_method_types": ["card"],
         "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
-        "permissions": None,
         "phone_number_collection": {"enabled": given.get("phone_number_collection", {}).get("enabled", False)},
-        "recovered_from": None,
-        "saved_payment_method_options": None,
-        "setup_intent": None,
-        "shipping_address_collection": None,
-        "shipping_cost": None,
-        "shipping_options": [],
-        "status": "open",
         "submit_type": given.get("submit_type"),
-        "subscription": None,
         "success_url": given["success_url"],
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": "hosted_page",
         "url": f"{account.base_url}/c/pay/{identity}",
-        "wallet_options": None,
     }
 
 

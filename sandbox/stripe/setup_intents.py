@@ -27,38 +27,44 @@ FIELDS: dict[str, Spec] = {
 }
 
 
+FIXED: JsonObject = {
+    "application": None,
+    "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
+    "cancellation_reason": None,
+    "customer_account": None,
+    "flow_directions": None,
+    "last_setup_error": None,
+    "latest_attempt": None,
+    "livemode": False,
+    "managed_payments": None,
+    "mandate": None,
+    "next_action": None,
+    "on_behalf_of": None,
+    "payment_method": None,
+    "payment_method_configuration_details": None,
+    "payment_method_options": {},
+    "payment_method_types": ["card"],
+    "single_use_mandate": None,
+    "status": "requires_payment_method",
+}
+"""What every new intent starts with."""
+
+
 def make(account: Account, given: JsonObject) -> JsonObject:
     """A new SetupIntent, announced by `setup_intent.created`."""
     identity = new_id("seti_")
     intent = account.add(
         {
+            **copy.deepcopy(FIXED),
             "id": identity,
             "object": "setup_intent",
             "allowed_payment_method_types": given.get("allowed_payment_method_types"),
-            "application": None,
-            "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
-            "cancellation_reason": None,
             "client_secret": new_secret(identity),
             "created": account.now(),
             "customer": given.get("customer"),
-            "customer_account": None,
             "description": given.get("description"),
             "excluded_payment_method_types": given.get("excluded_payment_method_types"),
-            "flow_directions": None,
-            "last_setup_error": None,
-            "latest_attempt": None,
-            "livemode": False,
-            "managed_payments": None,
-            "mandate": None,
             "metadata": given.get("metadata", {}),
-            "next_action": None,
-            "on_behalf_of": None,
-            "payment_method": None,
-            "payment_method_configuration_details": None,
-            "payment_method_options": {},
-            "payment_method_types": ["card"],
-            "single_use_mandate": None,
-            "status": "requires_payment_method",
             "usage": given.get("usage", "off_session"),
         }
     )

@@ -48,7 +48,9 @@ class Reservation(Entity, Timestamped):
         ]
         indexes = [
             models.Index(
-                fields=["expires_at"], condition=models.Q(state=ReservationState.HELD), name="servers_reservation_expiry"
+                fields=["expires_at"],
+                condition=models.Q(state=ReservationState.HELD),
+                name="servers_reservation_expiry",
             )
         ]
 

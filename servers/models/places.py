@@ -33,7 +33,7 @@ class Location(Entity, Timestamped):
 class Node(Entity, Timestamped):
     """A machine that servers are placed on. Sizes in MiB.
 
-    `memory_sellable_mib` is what sync works out: total × (1 + overcommit) − headroom − what servers that are not ours use.
+    `memory_sellable_mib` is what sync works out: total × (1 + overcommit) − headroom − what foreign servers use.
     `memory_held_mib` counts reservations; the CHECK makes overselling impossible whatever the code does.
     """
 
@@ -90,7 +90,9 @@ class Allocation(Entity, Timestamped):
     ip = models.CharField(max_length=45)
     alias = models.CharField(max_length=191, blank=True, default="")
     port = models.PositiveIntegerField()
-    is_taken_elsewhere = models.BooleanField(default=False, help_text=_("The panel gave it to a server that is not ours."))
+    is_taken_elsewhere = models.BooleanField(
+        default=False, help_text=_("The panel gave it to a server that is not ours.")
+    )
     is_present = models.BooleanField(default=True, help_text=_("Seen by the last sync."))
     reservation = models.ForeignKey(
         "servers.Reservation", null=True, blank=True, on_delete=models.PROTECT, related_name="allocations"

@@ -41,7 +41,7 @@ _S = ServerStatus
 class Server(Entity, Timestamped):
     """A machine a customer pays for. Our row is the truth; the panel follows. Sizes in MiB, cpu in percent of a core.
 
-    The id is the key that every panel is given. `status` is what the customer sees; `observed` is the panel's last word.
+    The id is the key that every panel is given. `status` is what the customer sees, `observed` the panel's last word.
     """
 
     tenancy = tenancy.OWNED
@@ -58,7 +58,10 @@ class Server(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="servers")
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="servers", help_text=_("Its user on the panel.")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="servers",
+        help_text=_("Its user on the panel."),
     )
     name = models.CharField(_("name"), max_length=64)
     hostname = models.CharField(max_length=191, blank=True, default="")

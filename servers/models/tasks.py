@@ -1,6 +1,6 @@
 """The work of carrying a server towards what it should be, and the journal of its steps."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -36,6 +36,29 @@ class ProvisioningTask(Entity, WorkItem):
                 name="servers_one_task_at_work",
             ),
         ]
+
+    def finish(self, *, at: datetime) -> bool:
+        """Done, unless something new was wanted of the server meanwhile: then it runs again at once."""
+        if self._wanted_once().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""):
+            return True
+        return self.requeue(run_at=at, attempts=0)
+
+    def requeue(self, *, run_at: datetime, error: str = "", attempts: int | None = None) -> bool:
+        """Give the row back; a new wish does not wait for `run_at`."""
+        due = models.Case(models.When(is_wanted_again=True, then=models.F("run_at")), default=models.Value(run_at))
+        fields = {"last_error": error, "attempts": self.attempts if attempts is None else attempts}
+        rows = self._mine()
+        return bool(rows.update(state=WorkState.QUEUED, lease_until=None, run_at=due, is_wanted_again=False, **fields))
+
+    def bury(self, *, at: datetime, reason: str) -> bool:
+        """Stop trying, unless something new was wanted meanwhile."""
+        fields = {"finished_at": at, "last_error": reason}
+        if self._wanted_once().update(state=WorkState.DEAD, lease_until=None, **fields):
+            return True
+        return self.requeue(run_at=at, error=reason, attempts=0)
+
+    def _wanted_once(self) -> "models.QuerySet[ProvisioningTask]":
+        return self._mine().filter(is_wanted_again=False)
 
     def __str__(self) -> str:
         return f"{self.server_id} {self.state}"

@@ -61,6 +61,10 @@ class AlreadyThere(outside.Unavailable):
     """Nothing was made: the provider has something under this key already. Look again."""
 
 
+class AccountGone(outside.Rejected):
+    """Nothing was made: the provider no longer has the owner's account."""
+
+
 class NotOnNode(outside.Rejected):
     """The panel knows the server and its node does not."""
 
@@ -104,18 +108,24 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Build:
+    """What a server is made from: needed once, to create it."""
+
+    egg_ref: str
+    image: str
+    startup: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ServerSpec:
-    """Everything a provider is told about a server. `key` is our id, `allocations` the refs of its ports, first primary."""
+    """What a provider is told about a server. `key` is our id, `allocations` its ports' refs, the primary first."""
 
     key: UUID
     name: str
     account: Account
     limits: Limits
     allocations: tuple[str, ...]
-    egg_ref: str
-    image: str
-    startup: str
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -261,8 +271,8 @@ class Provider(Protocol):
     def find(self, key: UUID) -> Observed | None:
         """What the provider has under our key; None only when it is certainly absent."""
 
-    def create(self, spec: ServerSpec) -> Observed:
-        """Ask for the machine. Unknown: look for it before asking again. Raises AlreadyThere, PortTaken."""
+    def create(self, spec: ServerSpec, build: Build) -> Observed:
+        """Ask for the machine. After Unknown, look before asking again. Raises AlreadyThere, PortTaken, AccountGone."""
 
     def reinstall(self, server: Observed) -> None:
         """Install again from the start; lifts a suspension. Raises NotOnNode."""

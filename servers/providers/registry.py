@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from django.db import connection
-
 from servers.models import Provider
 from servers.providers import base
 
@@ -21,9 +19,3 @@ def driver_of(provider: Provider) -> base.Provider:
     if provider.kind not in _makers:
         raise LookupError(f"no driver for providers of kind {provider.kind}")
     return _makers[provider.kind](provider)
-
-
-def refuse_transaction() -> None:
-    """Stop a caller who would hold row locks while the network takes its time."""
-    if connection.in_atomic_block:
-        raise RuntimeError("a provider is never called inside a database transaction")

@@ -57,6 +57,11 @@ class PanelUnderTest:
         """A request to the client API with the administrator's client key."""
         return self.call(method, f"/api/client{path}", body, **options)
 
+    def post_at_once(self, path: str, bodies: Sequence[dict[str, Any]]) -> list[requests.Response]:
+        """Post all bodies at the same time."""
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            return list(pool.map(lambda body: self.call("POST", path, body), bodies))
+
     # Control.
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -150,7 +155,7 @@ class PanelUnderTest:
 
 def user_body(**changes: Any) -> dict[str, Any]:
     """The body of a user create that succeeds."""
-    body = {
+    body: dict[str, Any] = {
         "external_id": "acc-1",
         "email": "ann@example.test",
         "username": "ann",

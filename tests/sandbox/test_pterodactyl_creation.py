@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.sandbox.pterodactyl_panel import PanelUnderTest, at_once, code_of, errors_of
+from tests.sandbox.pterodactyl_panel import PanelUnderTest, code_of, errors_of
 
 RACE_CODES = {"QueryException", "DataValidationException"}
 
@@ -58,7 +58,16 @@ def test_the_fields_are_validated_before_deployment_and_that_before_the_egg_vari
 def test_an_empty_body_names_every_required_field(panel: PanelUnderTest) -> None:
     fields = {field for field, _rule in errors_of(panel.application("POST", "/servers", {}))}
 
-    assert fields >= {"name", "user", "egg", "docker_image", "startup", "environment", "limits.memory", "feature_limits"}
+    assert fields >= {
+        "name",
+        "user",
+        "egg",
+        "docker_image",
+        "startup",
+        "environment",
+        "limits.memory",
+        "feature_limits",
+    }
     assert "allocation.default" in fields
     assert "external_id" not in fields
 
@@ -89,10 +98,10 @@ def test_a_repeated_create_names_the_outside_id_and_the_allocation_whatever_the_
 def test_racing_creates_with_one_outside_id_make_exactly_one_row_and_the_losers_get_422_or_500(
     panel: PanelUnderTest,
 ) -> None:
-    panel.set(race_delay_ms=150)
+    panel.set(race_delay_ms=350)
     bodies = [panel.server_body(allocation={"default": panel.free_allocation(n)}) for n in range(6)]
 
-    answers = at_once([lambda body=body: panel.application("POST", "/servers", body) for body in bodies])
+    answers = panel.post_at_once("/api/application/servers", bodies)
 
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(201) == 1
@@ -102,10 +111,10 @@ def test_racing_creates_with_one_outside_id_make_exactly_one_row_and_the_losers_
 
 
 def test_racing_creates_on_one_allocation_leave_one_201_and_one_500(panel: PanelUnderTest) -> None:
-    panel.set(race_delay_ms=150)
+    panel.set(race_delay_ms=350)
     bodies = [panel.server_body(external_id=f"svc-{n}") for n in range(2)]
 
-    answers = at_once([lambda body=body: panel.application("POST", "/servers", body) for body in bodies])
+    answers = panel.post_at_once("/api/application/servers", bodies)
 
     assert sorted(answer.status_code for answer in answers) == [201, 500]
     assert len([each for each in panel.state("allocations") if each["server_id"]]) == 1
@@ -130,9 +139,7 @@ def test_the_row_is_visible_and_its_outside_id_taken_while_the_create_waits_for_
 
 
 def test_a_deleted_server_frees_its_allocations_and_its_outside_id(panel: PanelUnderTest) -> None:
-    body = panel.server_body(
-        allocation={"default": panel.free_allocation(), "additional": [panel.free_allocation(1)]}
-    )
+    body = panel.server_body(allocation={"default": panel.free_allocation(), "additional": [panel.free_allocation(1)]})
     first = panel.application("POST", "/servers", body).json()["attributes"]
     assert len([each for each in panel.state("allocations") if each["holder"] == "svc-1"]) == 2
 
@@ -156,7 +163,7 @@ def test_additional_allocations_are_checked_for_being_free_but_not_for_their_nod
 
 
 def test_racing_creates_may_all_list_one_additional_allocation_and_the_later_write_wins(panel: PanelUnderTest) -> None:
-    panel.set(race_delay_ms=150)
+    panel.set(race_delay_ms=350)
     shared = panel.free_allocation(9)
     bodies = [
         panel.server_body(
@@ -165,7 +172,7 @@ def test_racing_creates_may_all_list_one_additional_allocation_and_the_later_wri
         for n in range(3)
     ]
 
-    answers = at_once([lambda body=body: panel.application("POST", "/servers", body) for body in bodies])
+    answers = panel.post_at_once("/api/application/servers", bodies)
 
     assert {answer.status_code for answer in answers} == {201}
     assert len([each for each in panel.state("allocations") if each["holder"]]) == 4
@@ -198,14 +205,14 @@ def test_deploy_sums_what_servers_take_and_says_no_node(panel: PanelUnderTest) -
 
 def test_concurrent_deploys_overshoot_a_node_and_may_collide_on_a_port(panel: PanelUnderTest) -> None:
     panel.seed({"memory": 1024, "disk": 9000, "allocations": 9})
-    panel.set(race_delay_ms=150)
+    panel.set(race_delay_ms=350)
     bodies = [panel.deployed_body(external_id=f"svc-{n}", deploy={"port_range": [f"{25565 + n}"]}) for n in range(2)]
-    overshot = at_once([lambda body=body: panel.application("POST", "/servers", body) for body in bodies])
+    overshot = panel.post_at_once("/api/application/servers", bodies)
     assert [answer.status_code for answer in overshot] == [201, 201]
 
     panel.seed({"memory": 9000, "disk": 9000, "allocations": 1})
     bodies = [panel.deployed_body(external_id=f"svc-{n}") for n in range(2)]
-    collided = at_once([lambda body=body: panel.application("POST", "/servers", body) for body in bodies])
+    collided = panel.post_at_once("/api/application/servers", bodies)
     assert sorted(answer.status_code for answer in collided) == [201, 500]
 
 

@@ -1,5 +1,7 @@
 """Keys, the Accept header, the error envelope and the rate limits."""
 
+from collections.abc import Callable
+
 import pytest
 import requests
 
@@ -13,7 +15,7 @@ def test_keys_carry_their_prefix_and_have_48_characters(panel: PanelUnderTest) -
 
 
 @pytest.mark.parametrize("spoil", [lambda key: key[:-1], lambda key: key[:-1] + "!", lambda key: "ptla_x"])
-def test_a_malformed_or_wrong_key_is_401(panel: PanelUnderTest, spoil) -> None:
+def test_a_malformed_or_wrong_key_is_401(panel: PanelUnderTest, spoil: Callable[[str], str]) -> None:
     answer = panel.application("GET", "/users", key=spoil(panel.application_key))
 
     assert code_of(answer) == (401, "AuthenticationException")

@@ -241,9 +241,7 @@ def test_a_create_whose_answer_is_lost_was_made_all_the_same(panel: PanelUnderTe
 
 
 @pytest.mark.parametrize(("verb", "status"), [("suspend", "suspended"), ("reinstall", "installing")])
-def test_a_suspend_or_reinstall_whose_answer_is_lost_took_effect(
-    panel: PanelUnderTest, verb: str, status: str
-) -> None:
+def test_a_suspend_or_reinstall_whose_answer_is_lost_took_effect(panel: PanelUnderTest, verb: str, status: str) -> None:
     server = panel.make_ready_server()
     panel.arm("lose_answer", f"POST /api/application/servers/*/{verb}")
 

@@ -18,23 +18,25 @@ def test_a_user_is_made_with_a_lower_case_name_and_found_by_its_outside_id(panel
 def test_a_repeated_user_is_422_unique_whatever_the_case(panel: PanelUnderTest) -> None:
     panel.make_user()
 
-    answer = panel.application("POST", "/users", user_body(email="ANN@example.test", username="ANN", external_id="ACC-1"))
+    answer = panel.application(
+        "POST", "/users", user_body(email="ANN@example.test", username="ANN", external_id="ACC-1")
+    )
 
     assert errors_of(answer) == [("external_id", "unique"), ("email", "unique"), ("username", "unique")]
 
 
 def test_the_outside_id_of_users_is_unique_only_in_validation_so_a_race_makes_two(panel: PanelUnderTest) -> None:
-    panel.set(race_delay_ms=150)
+    panel.set(race_delay_ms=350)
     bodies = [user_body(email=f"a{n}@example.test", username=f"ann{n}") for n in range(2)]
 
-    answers = at_once([lambda body=body: panel.application("POST", "/users", body) for body in bodies])
+    answers = panel.post_at_once("/api/application/users", bodies)
 
     assert [answer.status_code for answer in answers] == [201, 201]
     assert [user["external_id"] for user in panel.state("users")[1:]] == ["acc-1", "acc-1"]
 
 
 def test_racing_creates_with_one_address_make_one_user_and_the_losers_get_500(panel: PanelUnderTest) -> None:
-    panel.set(race_delay_ms=150)
+    panel.set(race_delay_ms=350)
 
     answers = at_once([lambda: panel.application("POST", "/users", user_body())] * 4)
 
@@ -45,13 +47,13 @@ def test_racing_creates_with_one_address_make_one_user_and_the_losers_get_500(pa
 
 
 def test_overlapping_creates_without_a_password_leave_one_201_and_500s(panel: PanelUnderTest) -> None:
-    panel.set(password_reset_ms=150)
+    panel.set(password_reset_ms=350)
     bodies = [
         user_body(email=f"a{n}@example.test", username=f"ann{n}", external_id=f"acc-{n}", password=...)
         for n in range(4)
     ]
 
-    answers = at_once([lambda body=body: panel.application("POST", "/users", body) for body in bodies])
+    answers = panel.post_at_once("/api/application/users", bodies)
 
     assert sorted(answer.status_code for answer in answers) == [201, 500, 500, 500]
     assert {code_of(answer) for answer in answers if answer.status_code == 500} == {(500, "QueryException")}
@@ -61,7 +63,7 @@ def test_overlapping_creates_without_a_password_leave_one_201_and_500s(panel: Pa
 def test_overlapping_creates_with_a_password_all_succeed(panel: PanelUnderTest) -> None:
     bodies = [user_body(email=f"a{n}@example.test", username=f"ann{n}", external_id=f"acc-{n}") for n in range(8)]
 
-    answers = at_once([lambda body=body: panel.application("POST", "/users", body) for body in bodies])
+    answers = panel.post_at_once("/api/application/users", bodies)
 
     assert {answer.status_code for answer in answers} == {201}
 

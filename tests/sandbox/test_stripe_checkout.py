@@ -1,8 +1,8 @@
 """The life of a Checkout Session, from creation over the hosted page to its end."""
 
+import pytest
 import requests
 import stripe
-from pytest import mark, raises
 
 from tests.sandbox.stripe_shop import StripeShop, session_params, subscription_params
 
@@ -37,7 +37,12 @@ def test_paying_completes_the_session_and_sends_the_buyer_back(shop: StripeShop)
     assert done.payment_intent.amount_received == 1250
     assert done.payment_intent.latest_charge.paid
     assert done.line_items.data[0].quantity == 1
-    for kind in ("payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed"):
+    for kind in (
+        "payment_intent.created",
+        "charge.succeeded",
+        "payment_intent.succeeded",
+        "checkout.session.completed",
+    ):
         assert shop.kinds().count(kind) == 1
 
 
@@ -93,7 +98,7 @@ def test_expiring_works_while_open_only(shop: StripeShop) -> None:
     paid = shop.make_session()
     shop.sandbox.pay(paid.url)
     for late in (session.id, paid.id):
-        with raises(stripe.InvalidRequestError) as refused:
+        with pytest.raises(stripe.InvalidRequestError) as refused:
             shop.v1.checkout.sessions.expire(late)
         assert refused.value.http_status == 400
 
@@ -107,7 +112,7 @@ def test_expiring_cancels_what_a_refused_card_left_behind(shop: StripeShop) -> N
     assert [intent["status"] for intent in shop.sandbox.stripe_state()["payment_intent"]] == ["canceled"]
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("outcome", "event", "payment_status"),
     [
         ("succeed", "checkout.session.async_payment_succeeded", "paid"),
@@ -129,7 +134,7 @@ def test_a_bank_debit_is_complete_but_unpaid_until_it_ends(
     assert shop.kinds().count(event) == 1
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("card", "event"),
     [
         ("pm_usBankAccount_success", "checkout.session.async_payment_succeeded"),

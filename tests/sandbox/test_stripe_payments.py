@@ -1,7 +1,9 @@
 """Off-session charges and what undoes them: declines, absent buyers, refunds, disputes."""
 
+from typing import Any
+
+import pytest
 import stripe
-from pytest import mark, raises
 
 from tests.sandbox.stripe_shop import StripeShop
 
@@ -13,7 +15,7 @@ def test_a_saved_card_is_charged_without_the_buyer(shop: StripeShop) -> None:
     assert "payment_intent.succeeded" in shop.kinds()
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("card", "code", "decline_code"),
     [
         ("pm_card_chargeDeclined", "card_declined", "generic_decline"),
@@ -25,10 +27,10 @@ def test_a_saved_card_is_charged_without_the_buyer(shop: StripeShop) -> None:
     ],
 )
 def test_a_refused_charge_says_why(shop: StripeShop, card: str, code: str, decline_code: str) -> None:
-    with raises(stripe.CardError) as refused:
+    with pytest.raises(stripe.CardError) as refused:
         shop.charge(card)
 
-    error = refused.value
+    error: Any = refused.value
     assert (error.http_status, error.code, error.error.decline_code) == (402, code, decline_code)
     assert error.error.payment_intent.status == "requires_payment_method"
     assert error.error.payment_intent.last_payment_error.code == code
@@ -37,11 +39,12 @@ def test_a_refused_charge_says_why(shop: StripeShop, card: str, code: str, decli
 
 def test_a_refused_intent_is_confirmed_again_with_another_card(shop: StripeShop) -> None:
     customer, method = shop.save_card("pm_card_chargeDeclined")
-    with raises(stripe.CardError) as refused:
+    with pytest.raises(stripe.CardError) as refused:
         shop.renew(customer, method)
     other = shop.v1.payment_methods.attach("pm_card_visa", {"customer": customer})
 
-    intent = refused.value.error.payment_intent.id
+    error: Any = refused.value.error
+    intent = error.payment_intent.id
     again = shop.v1.payment_intents.confirm(intent, {"payment_method": other.id, "off_session": True})
 
     assert again.status == "succeeded"
@@ -52,7 +55,7 @@ def test_a_paid_intent_is_neither_confirmed_nor_canceled(shop: StripeShop) -> No
     charge = shop.charge()
 
     for move in (shop.v1.payment_intents.confirm, shop.v1.payment_intents.cancel):
-        with raises(stripe.InvalidRequestError) as refused:
+        with pytest.raises(stripe.InvalidRequestError) as refused:
             move(charge.id)
         assert refused.value.code == "payment_intent_unexpected_state"
 
@@ -61,13 +64,13 @@ def test_a_canceled_intent_stays_canceled(shop: StripeShop) -> None:
     intent = shop.v1.payment_intents.create({"amount": 500, "currency": "usd"})
     shop.v1.payment_intents.cancel(intent.id, {"cancellation_reason": "abandoned"})
 
-    with raises(stripe.InvalidRequestError):
+    with pytest.raises(stripe.InvalidRequestError):
         shop.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
 
     assert "charge" not in shop.sandbox.stripe_state()
 
 
-@mark.parametrize(("outcome", "status"), [("succeed", "succeeded"), ("fail", "requires_payment_method")])
+@pytest.mark.parametrize(("outcome", "status"), [("succeed", "succeeded"), ("fail", "requires_payment_method")])
 def test_a_present_buyer_is_asked_by_the_bank(shop: StripeShop, outcome: str, status: str) -> None:
     params = {"amount": 900, "currency": "usd", "payment_method": "pm_card_authenticationRequired", "confirm": True}
     intent = shop.v1.payment_intents.create(params | {"return_url": "https://shop.example/back"})
@@ -82,7 +85,7 @@ def test_a_present_buyer_is_asked_by_the_bank(shop: StripeShop, outcome: str, st
 def test_an_intent_may_prefer_an_error_to_a_question(shop: StripeShop) -> None:
     params = {"amount": 900, "currency": "usd", "payment_method": "pm_card_authenticationRequired", "confirm": True}
 
-    with raises(stripe.CardError) as refused:
+    with pytest.raises(stripe.CardError) as refused:
         shop.v1.payment_intents.create(params | {"error_on_requires_action": True})
 
     assert refused.value.code == "authentication_required"
@@ -92,7 +95,7 @@ def test_a_card_of_another_customer_is_refused(shop: StripeShop) -> None:
     _, method = shop.save_card()
     stranger = shop.make_customer()
 
-    with raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
         shop.renew(stranger.id, method)
 
     assert refused.value.param == "payment_method"
@@ -103,7 +106,7 @@ def test_a_detached_card_cannot_be_charged(shop: StripeShop) -> None:
     customer, method = shop.save_card()
     shop.v1.payment_methods.detach(method)
 
-    with raises(stripe.InvalidRequestError):
+    with pytest.raises(stripe.InvalidRequestError):
         shop.renew(customer, method)
 
 
@@ -144,7 +147,7 @@ def test_a_refund_of_more_than_is_left_is_refused(shop: StripeShop) -> None:
     charge = shop.charge()
     shop.v1.refunds.create({"payment_intent": charge.id, "amount": 1500})
 
-    with raises(stripe.InvalidRequestError, match="greater than unrefunded amount"):
+    with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded amount"):
         shop.v1.refunds.create({"payment_intent": charge.id, "amount": 501})
 
     assert shop.v1.charges.retrieve(charge.latest_charge).amount_refunded == 1500
@@ -154,24 +157,24 @@ def test_a_second_full_refund_is_refused(shop: StripeShop) -> None:
     charge = shop.charge()
     shop.v1.refunds.create({"payment_intent": charge.id})
 
-    with raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
         shop.v1.refunds.create({"payment_intent": charge.id})
 
     assert refused.value.code == "charge_already_refunded"
 
 
-@mark.parametrize("amount", [0, -1])
+@pytest.mark.parametrize("amount", [0, -1])
 def test_a_refund_of_nothing_is_refused(shop: StripeShop, amount: int) -> None:
     charge = shop.charge()
 
-    with raises(stripe.InvalidRequestError):
+    with pytest.raises(stripe.InvalidRequestError):
         shop.v1.refunds.create({"payment_intent": charge.id, "amount": amount})
 
 
 def test_there_is_nothing_to_refund_before_the_payment(shop: StripeShop) -> None:
     intent = shop.v1.payment_intents.create({"amount": 500, "currency": "usd"})
 
-    with raises(stripe.InvalidRequestError, match="successful charge"):
+    with pytest.raises(stripe.InvalidRequestError, match="successful charge"):
         shop.v1.refunds.create({"payment_intent": intent.id})
 
 
@@ -187,7 +190,7 @@ def test_a_refund_that_succeeded_can_still_fail(shop: StripeShop) -> None:
     assert "refund.failed" in shop.kinds()
 
 
-@mark.parametrize(("card", "status"), [("pm_card_pendingRefund", "succeeded"), ("pm_card_refundFail", "failed")])
+@pytest.mark.parametrize(("card", "status"), [("pm_card_pendingRefund", "succeeded"), ("pm_card_refundFail", "failed")])
 def test_a_slow_refund_ends_in_time(shop: StripeShop, card: str, status: str) -> None:
     charge = shop.charge(card)
     refund = shop.v1.refunds.create({"payment_intent": charge.id})
@@ -198,7 +201,7 @@ def test_a_slow_refund_ends_in_time(shop: StripeShop, card: str, status: str) ->
     assert shop.v1.refunds.retrieve(refund.id).status == status
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("verdict", "last", "balance"),
     [
         ("won", "charge.dispute.closed", 2000 - 88 - 1500),
@@ -209,7 +212,7 @@ def test_a_dispute_takes_the_money_until_a_verdict(shop: StripeShop, verdict: st
     charge = shop.charge()
     dispute = shop.sandbox.dispute(charge.id, "product_not_received")
     assert shop.v1.disputes.retrieve(dispute["id"]).status == "needs_response"
-    with raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
         shop.v1.refunds.create({"payment_intent": charge.id})
     assert refused.value.code == "charge_disputed"
 

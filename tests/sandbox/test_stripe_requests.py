@@ -1,8 +1,10 @@
 """The form, the key, the version: what the stand-in refuses before doing anything."""
 
+from typing import Any
+
+import pytest
 import requests
 import stripe
-from pytest import mark, raises
 
 from tests.sandbox.stripe_shop import KEY, StripeShop, session_params
 
@@ -13,11 +15,12 @@ def refusal(shop: StripeShop, path: str, body: str) -> dict:
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/x-www-form-urlencoded"}
     answer = requests.post(f"{shop.sandbox.stripe_url}{path}", data=body, headers=headers, timeout=5)
     assert answer.status_code == 400, answer.text
-    return answer.json()["error"]
+    error: dict = answer.json()["error"]
+    return error
 
 
-def session_with(shop: StripeShop, **fields: object) -> stripe.InvalidRequestError:
-    with raises(stripe.InvalidRequestError) as refused:
+def session_with(shop: StripeShop, **fields: Any) -> stripe.InvalidRequestError:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
         shop.make_session(**fields)
     return refused.value
 
@@ -37,7 +40,7 @@ def test_every_answer_names_its_request_and_version(shop: StripeShop) -> None:
     assert stripe.api_version == VERSION
 
 
-@mark.parametrize("key", ["", "sk_live_real", "nonsense"])
+@pytest.mark.parametrize("key", ["", "sk_live_real", "nonsense"])
 def test_without_a_test_key_nothing_is_answered(shop: StripeShop, key: str) -> None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     answer = requests.get(f"{shop.sandbox.stripe_url}/v1/customers", headers=headers, timeout=5)
@@ -47,7 +50,7 @@ def test_without_a_test_key_nothing_is_answered(shop: StripeShop, key: str) -> N
 
 
 def test_another_api_version_is_refused(shop: StripeShop) -> None:
-    with raises(stripe.InvalidRequestError, match="API version"):
+    with pytest.raises(stripe.InvalidRequestError, match="API version"):
         shop.v1.customers.list({}, {"stripe_version": "2022-08-01"})
 
 
@@ -60,7 +63,7 @@ def test_an_unknown_address_is_404_in_stripes_form(shop: StripeShop) -> None:
     assert "Unrecognized request URL" in answer.json()["error"]["message"]
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("path", "body", "param"),
     [
         ("/v1/customers", "emial=a", "emial"),
@@ -74,7 +77,7 @@ def test_an_unknown_parameter_is_named(shop: StripeShop, path: str, body: str, p
     assert (error["code"], error["param"]) == ("parameter_unknown", param)
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("path", "body", "param"),
     [
         ("/v1/payment_intents", "currency=usd", "amount"),
@@ -89,21 +92,21 @@ def test_a_missing_parameter_is_named(shop: StripeShop, path: str, body: str, pa
     assert (error["code"], error["param"]) == ("parameter_missing", param)
 
 
-@mark.parametrize("path", ["/v1/checkout/sessions", "/v1/payment_intents", "/v1/setup_intents"])
+@pytest.mark.parametrize("path", ["/v1/checkout/sessions", "/v1/payment_intents", "/v1/setup_intents"])
 def test_endive_refuses_payment_method_types(shop: StripeShop, path: str) -> None:
     error = refusal(shop, path, "payment_method_types[0]=card")
 
     assert error["code"] == "payment_method_types_no_longer_supported"
 
 
-@mark.parametrize("amount", ["abc", "1e309", "NaN", "12.5", "１", "", "99999999999999999999"])
+@pytest.mark.parametrize("amount", ["abc", "1e309", "NaN", "12.5", "１", "", "99999999999999999999"])
 def test_an_amount_that_is_not_a_whole_number_is_refused(shop: StripeShop, amount: str) -> None:
     error = refusal(shop, "/v1/payment_intents", f"amount={amount}&currency=usd")
 
     assert error["code"] in {"parameter_invalid_integer", "parameter_invalid_empty"}
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("amount", "currency", "code"),
     [
         (49, "usd", "amount_too_small"),
@@ -118,12 +121,12 @@ def test_an_amount_out_of_bounds_is_refused(shop: StripeShop, amount: int, curre
     assert error["code"] == code
 
 
-@mark.parametrize(("amount", "currency"), [(50, "usd"), (150_000_000, "idr"), (99_999_999, "usd"), (500, "jpy")])
+@pytest.mark.parametrize(("amount", "currency"), [(50, "usd"), (150_000_000, "idr"), (99_999_999, "usd"), (500, "jpy")])
 def test_an_amount_within_bounds_is_taken(shop: StripeShop, amount: int, currency: str) -> None:
     assert shop.v1.payment_intents.create({"amount": amount, "currency": currency}).amount == amount
 
 
-@mark.parametrize(("amount", "currency"), [(1001, "kwd"), (1050, "isk"), (1000, "zzz")])
+@pytest.mark.parametrize(("amount", "currency"), [(1001, "kwd"), (1050, "isk"), (1000, "zzz")])
 def test_steps_a_currency_lacks_and_unknown_currencies_are_refused(
     shop: StripeShop, amount: int, currency: str
 ) -> None:
@@ -146,12 +149,12 @@ def test_a_session_below_the_smallest_charge_is_refused(shop: StripeShop) -> Non
     assert session_with(shop, line_items=price_line(unit_amount=49)).code == "amount_too_small"
 
 
-@mark.parametrize("seconds", [29 * 60, 24 * 3600 + 60, -60])
+@pytest.mark.parametrize("seconds", [29 * 60, 24 * 3600 + 60, -60])
 def test_expiry_lies_between_half_an_hour_and_a_day(shop: StripeShop, seconds: int) -> None:
     assert session_with(shop, expires_at=int(shop.sandbox.now()) + seconds).param == "expires_at"
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"success_url": None}, "success_url"),
@@ -191,7 +194,7 @@ def test_metadata_merges_and_blank_deletes(shop: StripeShop) -> None:
 def test_a_property_that_is_no_id_cannot_be_expanded(shop: StripeShop) -> None:
     session = shop.make_session()
 
-    with raises(stripe.InvalidRequestError, match="cannot be expanded"):
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
         shop.v1.checkout.sessions.retrieve(session.id, {"expand": ["nonsense"]})
 
 
@@ -210,14 +213,14 @@ def test_pages_follow_cursors_both_ways(shop: StripeShop) -> None:
     assert [each.id for each in shop.v1.customers.list({"limit": 2}).auto_paging_iter()] == made[::-1]
 
 
-@mark.parametrize("limit", [0, 101])
+@pytest.mark.parametrize("limit", [0, 101])
 def test_a_page_holds_one_to_a_hundred(shop: StripeShop, limit: int) -> None:
-    with raises(stripe.InvalidRequestError):
+    with pytest.raises(stripe.InvalidRequestError):
         shop.v1.customers.list({"limit": limit})
 
 
 def test_sessions_cannot_be_listed_by_reference(shop: StripeShop) -> None:
-    with raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
         shop.v1.checkout.sessions.list({"client_reference_id": session_params()["client_reference_id"]})
 
     assert refused.value.code == "parameter_unknown"

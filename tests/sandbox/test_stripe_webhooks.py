@@ -1,6 +1,6 @@
 """Webhooks as they arrive at a shop: signed, repeated, shuffled, late, forged or lost."""
 
-from pytest import fixture, mark, raises
+import pytest
 
 from sandbox.client import SandboxError
 from sandbox.stripe.delivery import signature
@@ -9,7 +9,7 @@ from tests.sandbox.stripe_shop import SECRET, Receiver, StripeShop
 PAID = {"payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed"}
 
 
-@fixture
+@pytest.fixture
 def listening(shop: StripeShop, receiver: Receiver) -> Receiver:
     shop.sandbox.stripe_endpoint(receiver.url, SECRET)
     return receiver
@@ -75,7 +75,7 @@ def test_a_refused_delivery_is_repeated_with_a_fresh_signature(shop: StripeShop,
     assert [attempt["status"] for attempt in delivery["tries"]] == [500, 200]
 
 
-@mark.parametrize("status", [302, 400, 404, 503])
+@pytest.mark.parametrize("status", [302, 400, 404, 503])
 def test_anything_but_2xx_counts_as_failure(shop: StripeShop, listening: Receiver, status: int) -> None:
     listening.answers = [status]
     shop.make_customer()
@@ -165,7 +165,7 @@ def test_delayed_events_come_late(shop: StripeShop, listening: Receiver) -> None
     assert listening.kinds == ["customer.created"]
 
 
-@mark.parametrize("kind", ["bad_signature", "old_timestamp"])
+@pytest.mark.parametrize("kind", ["bad_signature", "old_timestamp"])
 def test_a_spoiled_signature_is_rejected_by_the_library_and_then_made_good(
     shop: StripeShop, listening: Receiver, kind: str
 ) -> None:
@@ -203,5 +203,5 @@ def test_nonsense_is_refused_by_the_controls(shop: StripeShop) -> None:
         lambda: shop.sandbox.stripe_settings(nonsense=1),
         lambda: shop.sandbox.pay(f"{shop.sandbox.stripe_url}/c/pay/cs_test_none"),
     ):
-        with raises(SandboxError):
+        with pytest.raises(SandboxError):
             attempt()

@@ -90,7 +90,7 @@ def addresses(text: str) -> list[str]:
     """
     host, slash, mask = text.partition("/")
     if slash:
-        if not mask.isdigit() or not WIDEST_MASK <= int(mask) <= 32:
+        if not mask.isdecimal() or not WIDEST_MASK <= int(mask) <= 32:
             raise refusal("CidrOutOfRangeException", "CIDR notation only allows masks between /27 and /32.")
         return [str(ip) for ip in ipaddress.ip_network(text, strict=False)]
     try:

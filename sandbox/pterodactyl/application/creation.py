@@ -34,6 +34,7 @@ async def create(call: Call) -> Response:
     refuse_lost_race(call, primary)
     server = insert(call, egg, primary, environment)
     answer = item(call, server, includes(call))
+    panel.commit()
     await tell_node(call, server)
     return reply(answer, 201)
 
@@ -41,6 +42,11 @@ async def create(call: Call) -> Response:
 def as_map(environment: object) -> Mapping[str, object]:
     """The variables that were sent; an empty list is an empty object."""
     return environment if isinstance(environment, Mapping) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The items of a list, or of an object that passes for one."""
+    return list(value.values()) if isinstance(value, Mapping) else list(value)
 
 
 def is_true(value: object) -> bool:
@@ -61,13 +67,13 @@ def chosen_allocation(call: Call) -> Allocation:
         panel,
         memory=int(float(fields["limits"]["memory"])),
         disk=int(float(fields["limits"]["disk"])),
-        location_ids=[int(each) for each in wanted["locations"]],
+        location_ids=[int(each) for each in as_list(wanted["locations"])],
     )
     return deployment.pick_allocation(
         panel,
         nodes,
         is_ip_dedicated=wanted["dedicated_ip"] not in (False, 0, "0"),
-        port_range=wanted["port_range"],
+        port_range=as_list(wanted["port_range"]),
     )
 
 

@@ -1,5 +1,5 @@
 """Pterodactyl panels. Only this package knows the vendor."""
 
-from servers.providers.pterodactyl.driver import Pterodactyl
+from servers.providers.pterodactyl.driver import Pterodactyl, make
 
-__all__ = ["Pterodactyl"]
+__all__ = ["Pterodactyl", "make"]

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from core import outside
 from core.outside import Answer, Expect, OutsideError, Session
 from servers.models import Provider
-from servers.providers import base
+from servers.providers import base, guard
 
 HEADERS = {"Accept": "application/json"}
 READ_SECONDS = 20.0
@@ -33,14 +33,14 @@ class PanelClient:
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """One object of the application API. A read may be repeated."""
         session = self._session("application", self._application_key, READ_SECONDS)
-        return _body(_called(session, "GET", path, params=params, is_repeatable=True))
+        return _read(session, path, params)
 
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Every attribute set of a list, page after page; we build the next page's address, for the panel's lies."""
         session = self._session("application", self._application_key, BULK_SECONDS, BULK_BYTES)
         for page in range(1, MOST_PAGES):
             asked = {**(params or {}), "page": page, "per_page": PAGE_SIZE}
-            body = _body(_called(session, "GET", path, params=asked, is_repeatable=True))
+            body = _read(session, path, asked)
             yield from items_of(body)
             if page >= _page_count(body):
                 return
@@ -51,12 +51,14 @@ class PanelClient:
         session = self._session("application", self._application_key, WRITE_SECONDS)
         expects = Expect.JSON if json is not None else Expect.NOTHING
         answer = _called(session, method, path, json=json, expects=expects)
-        return _body(answer) if json is not None else None
+        if json is not None and not _is_object(answer.body):
+            raise outside.Unknown(f"{self._name} {method} {path}: the answer is not the panel's", status=answer.status)
+        return answer.body
 
     def ask_client(self, path: str) -> Any:
         """One object of the client API."""
         session = self._session("client", self._client_key, READ_SECONDS)
-        return _body(_called(session, "GET", path, is_repeatable=True))
+        return _read(session, path)
 
     def tell_client(self, path: str, json: Mapping[str, Any]) -> None:
         """A write to the client API."""
@@ -64,6 +66,7 @@ class PanelClient:
         _called(session, "POST", path, json=json, expects=Expect.NOTHING)
 
     def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> Session:
+        guard.refuse_transaction()
         if not key:
             raise outside.Unavailable(f"{self._name}: no {api} key is set")
         headers = {**HEADERS, "Authorization": f"Bearer {key}"}
@@ -75,10 +78,10 @@ def _called(session: Session, method: str, path: str, **options: Any) -> Answer:
     try:
         return session.call(method, path, **options)
     except OutsideError as error:
-        _raise_in_our_words(error)
+        _raise_in_our_words(error, is_read=method == "GET")
 
 
-def _raise_in_our_words(error: OutsideError) -> NoReturn:
+def _raise_in_our_words(error: OutsideError, *, is_read: bool) -> NoReturn:
     """The panel's codes tell more than its statuses: whether anything happened, and whose fault it is."""
     details: dict[str, Any] = {"status": error.status, "body": error.body, "retry_after": error.retry_after}
     details["code"] = error.code
@@ -88,16 +91,24 @@ def _raise_in_our_words(error: OutsideError) -> NoReturn:
         raise outside.Unavailable(str(error), **details) from None
     if error.code in STORED_NOTHING or error.code == "TwoFactorAuthRequiredException" or error.status in OPERATORS:
         raise outside.Unavailable(str(error), **details) from None
+    if isinstance(error, outside.Rejected) and error.status and "errors" not in error.body:
+        kind = outside.Unavailable if is_read else outside.Unknown  # a proxy spoke, not the panel
+        raise kind(str(error), **details) from None
     if error.status == 409:
         raise base.WrongState(str(error), **details) from None
     raise error
 
 
-def _body(answer: Answer) -> dict[str, Any]:
-    """The answer's object; a success that is not one comes from somebody in between."""
-    if not isinstance(answer.body, dict) or not ({"attributes", "data"} & answer.body.keys()):
-        raise outside.Unknown("the panel's answer has neither attributes nor data", status=answer.status)
-    return answer.body
+def _read(session: Session, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    answer = _called(session, "GET", path, params=params, is_repeatable=True)
+    if not _is_object(answer.body):
+        raise outside.Unavailable(f"{session!r} GET {path}: the answer is not the panel's", status=answer.status)
+    return dict(answer.body)
+
+
+def _is_object(body: Any) -> bool:
+    """Whether it is the panel that answered; a success of another shape comes from somebody in between."""
+    return isinstance(body, dict) and bool({"attributes", "data"} & body.keys())
 
 
 def items_of(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,33 @@
+# Everything a person types. `make help` lists it.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+PYTHON_ENV := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt bench lock clean bootstrap
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: bootstrap ## run the whole shop on stand-ins and buy one server (ONCE=1: then stop)
+	@exec $(PYTHON_ENV) -m demo $(if $(filter-out 0 no false,$(ONCE)),--once)
+
+test: bootstrap ## run the tests on an embedded PostgreSQL (TESTS="-k word" narrows them)
+	@exec tools/run-tests $(TESTS)
+
+check: bootstrap ## run every linter and static check
+	@exec tools/check
+
+fmt: bootstrap ## format code and templates
+	@exec tools/fmt
+
+bench: bootstrap ## measure; asserts nothing about absolute time
+	@exec $(PYTHON_ENV) -m bench $(BENCH)
+
+lock: bootstrap ## pin requirements*.in with hashes into requirements*.txt
+	@exec tools/lock
+
+clean: ## remove caches and what the tests and the demo left (a shop's own var/ stays)
+	@exec tools/clean
+
+bootstrap:
+	@exec tools/bootstrap

@@ -1,0 +1,14 @@
+"""Staff's pages about people."""
+
+from accounts.admin.access import EmailAddressAdmin, GroupAdmin, UserSessionAdmin
+from accounts.admin.organizations import MembershipAdmin, OrganizationAdmin
+from accounts.admin.users import UserAdmin
+
+__all__ = [
+    "EmailAddressAdmin",
+    "GroupAdmin",
+    "MembershipAdmin",
+    "OrganizationAdmin",
+    "UserAdmin",
+    "UserSessionAdmin",
+]

@@ -1,0 +1,86 @@
+"""The one door to Stripe's library: its version, time limits, retries and address are set here."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import stripe
+from django.conf import settings
+
+from billing.gateways.stripe.errors import translated
+from core.outside import OutsideError, Rejected, Unavailable, refuse_transaction, requests_session
+from core.outside.gate import Gate, gate_of
+from core.outside.plain import CONNECT_TIMEOUT, READ_TIMEOUT
+
+API_VERSION = "2026-10-28.endive"
+API_BASE = "https://api.stripe.com"
+RETRIES = 2  # within one call and under one idempotency key
+stripe.enable_telemetry = False
+
+
+@lru_cache(maxsize=8)
+def _client(key: str, base: str) -> stripe.StripeClient:
+    timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
+    session = requests_session(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+    return stripe.StripeClient(
+        key,
+        stripe_version=API_VERSION,
+        max_network_retries=RETRIES,
+        base_addresses={"api": base},
+        http_client=stripe.RequestsClient(timeout=timeout, session=session),
+    )
+
+
+def base_address() -> str:
+    """Stripe, or what stands in for it."""
+    return settings.STRIPE_API_BASE or API_BASE
+
+
+def secret_key() -> str:
+    """The configured key. Unavailable while there is none."""
+    if not settings.STRIPE_SECRET_KEY:
+        raise Unavailable("Stripe is not set up: STRIPE_SECRET_KEY is empty")
+    return str(settings.STRIPE_SECRET_KEY)
+
+
+def is_live() -> bool:
+    """Whether the configured key moves real money."""
+    return "_live_" in str(settings.STRIPE_SECRET_KEY)
+
+
+def ask[Answer](call: str, question: Callable[[stripe.StripeClient], Answer]) -> Answer:
+    """Read something from Stripe; Unavailable or Rejected where that fails."""
+    return _exchange(call, question, is_read=True)
+
+
+def tell[Answer](call: str, order: Callable[[stripe.StripeClient], Answer]) -> Answer:
+    """Have Stripe do something, under the idempotency key the order carries; Unknown where the answer was lost."""
+    return _exchange(call, order, is_read=False)
+
+
+def _exchange[Answer](call: str, made: Callable[[stripe.StripeClient], Answer], *, is_read: bool) -> Answer:
+    refuse_transaction(call)
+    client = _client(secret_key(), base_address())
+    gate = _gate()
+    with gate.entered(call):
+        try:
+            with translated(call, is_read=is_read):
+                answer = made(client)
+        except OutsideError as error:
+            _note(gate, error)
+            raise
+        gate.breaker.succeeded()
+    return answer
+
+
+def _gate() -> Gate:
+    parts = urlsplit(base_address())
+    return gate_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
+
+
+def _note(gate: Gate, error: OutsideError) -> None:
+    """A refusal shows that Stripe is well; silence counts against it."""
+    if isinstance(error, Rejected) or error.status is not None:
+        gate.breaker.succeeded()
+    else:
+        gate.breaker.failed()

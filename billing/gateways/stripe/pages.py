@@ -1,0 +1,106 @@
+"""Checkout Sessions: Stripe's hosted payment pages."""
+
+from typing import Any
+from uuid import UUID
+
+from billing.gateways.base import Page, PageLine, PageRequest, PageStatus, Receipt
+from billing.gateways.stripe import client, receipts
+from billing.gateways.stripe.amounts import to_stripe
+from billing.gateways.stripe.fields import ours, value
+from core.outside import Rejected
+
+EXPANDED = ["payment_intent.latest_charge", "payment_intent.payment_method", "invoice"]
+GIVEN_UP = frozenset({"canceled", "requires_payment_method"})
+
+
+def create(request: PageRequest) -> Page:
+    """A new page, or under the same key the same page."""
+    params: Any = _params(request)
+    options: Any = {"idempotency_key": request.idempotency_key}
+    made = client.tell("Stripe page", lambda stripe: stripe.v1.checkout.sessions.create(params, options))
+    return _page(made, receipt=None, status=PageStatus.OPEN)
+
+
+def _params(request: PageRequest) -> dict[str, Any]:
+    marks = {"payment": str(request.payment_id), "organization": str(request.organization_id)}
+    params: dict[str, Any] = {
+        "customer": request.customer,
+        "client_reference_id": str(request.payment_id),
+        "metadata": marks,
+        "line_items": [_line(line) for line in request.lines],
+        "success_url": request.success_url,
+        "cancel_url": request.cancel_url,
+        "expires_at": int(request.expires_at.timestamp()),
+    }
+    if request.subscription_id is None:
+        saved = {"setup_future_usage": "off_session", "metadata": marks}
+        return params | {"mode": "payment", "payment_intent_data": saved}
+    marks = marks | {"subscription": str(request.subscription_id)}
+    return params | {"mode": "subscription", "metadata": marks, "subscription_data": {"metadata": marks}}
+
+
+def _line(line: PageLine) -> dict[str, Any]:
+    if line.price_reference:
+        return {"price": line.price_reference, "quantity": line.quantity}
+    price = {
+        "currency": line.unit.currency.lower(),
+        "unit_amount": to_stripe(line.unit),
+        "product_data": {"name": line.description},
+    }
+    return {"price_data": price, "quantity": line.quantity}
+
+
+def read(reference: str) -> Page:
+    """The page as it now stands, with the receipt when it was paid."""
+    params: Any = {"expand": EXPANDED}
+    session = client.ask("Stripe page", lambda stripe: stripe.v1.checkout.sessions.retrieve(reference, params))
+    status = _status(session)
+    return _page(session, status=status, receipt=_receipt(session) if status is PageStatus.PAID else None)
+
+
+def _status(session: Any) -> PageStatus:
+    if session.status != "complete":
+        return PageStatus.OPEN if session.status == "open" else PageStatus.EXPIRED
+    if session.payment_status != "unpaid":
+        return PageStatus.PAID
+    return PageStatus.FAILED if value(session.payment_intent, "status") in GIVEN_UP else PageStatus.CLEARING
+
+
+def _receipt(session: Any) -> Receipt:
+    if session.mode == "subscription":
+        return receipts.of_invoice(session.invoice)
+    if session.payment_intent is None:
+        raise Rejected(f"Stripe page {session.id}: complete without a payment")
+    return receipts.of_intent(session.payment_intent)
+
+
+def _page(session: Any, *, status: PageStatus, receipt: Receipt | None) -> Page:
+    error = value(session.payment_intent, "last_payment_error", "message")
+    return Page(
+        reference=session.id,
+        url=session.url or "",
+        status=status,
+        payment_id=ours(session.metadata, "payment"),
+        receipt=receipt,
+        failure=str(error or "")[:191],
+    )
+
+
+def close(reference: str) -> Page:
+    """Expire the page; where it was paid in the same moment, Stripe refuses and the paid page is returned."""
+    try:
+        client.tell("Stripe page expiry", lambda stripe: stripe.v1.checkout.sessions.expire(reference))
+    except Rejected as error:
+        if error.status != 400:
+            raise
+    return read(reference)
+
+
+def find(*, customer: str, payment_id: UUID) -> Page | None:
+    """The customer's page for our payment, found by its mark: sessions cannot be searched by it."""
+    params: Any = {"customer": customer, "limit": 100}
+    listed = client.ask("Stripe pages", lambda stripe: stripe.v1.checkout.sessions.list(params))
+    for session in listed.auto_paging_iter():
+        if ours(session.metadata, "payment") == payment_id:
+            return read(session.id)
+    return None

@@ -1,0 +1,48 @@
+"""Subscriptions that Stripe collects, and the invoices it writes for them."""
+
+from typing import Any
+
+from billing.gateways.base import Bill, BillStatus, Recurring, RecurringStatus
+from billing.gateways.stripe import client, receipts
+from billing.gateways.stripe.fields import id_of, ours, value
+
+STATUSES = {
+    "active": RecurringStatus.ACTIVE,
+    "trialing": RecurringStatus.ACTIVE,
+    "past_due": RecurringStatus.PAST_DUE,
+    "unpaid": RecurringStatus.PAST_DUE,
+    "canceled": RecurringStatus.ENDED,
+    "incomplete_expired": RecurringStatus.ENDED,
+}
+BILLS = {"paid": BillStatus.PAID, "open": BillStatus.UNPAID, "draft": BillStatus.UNPAID}
+
+
+def read(reference: str) -> Recurring:
+    """A subscription as it now stands."""
+    found: Any = client.ask("Stripe subscription", lambda stripe: stripe.v1.subscriptions.retrieve(reference))
+    return Recurring(
+        reference=found.id,
+        subscription_id=ours(found.metadata, "subscription"),
+        status=STATUSES.get(str(found.status), RecurringStatus.OTHER),
+        cancels_at_period_end=bool(found.cancel_at_period_end),
+        end_reason=str(value(found, "cancellation_details", "reason") or "")[:64],
+    )
+
+
+def bill(reference: str) -> Bill | None:
+    """An invoice as it now stands, with the receipt when it was paid; None where it bills no subscription."""
+    invoice: Any = client.ask("Stripe invoice", lambda stripe: stripe.v1.invoices.retrieve(reference))
+    details = value(invoice, "parent", "subscription_details")
+    if details is None:
+        return None
+    status = BILLS.get(str(invoice.status), BillStatus.OVER)
+    return Bill(
+        reference=invoice.id,
+        status=status,
+        is_first=invoice.billing_reason == "subscription_create",
+        is_renewal=invoice.billing_reason == "subscription_cycle",
+        subscription_reference=id_of(details.subscription),
+        subscription_id=ours(details.metadata, "subscription"),
+        payment_id=ours(details.metadata, "payment"),
+        receipt=receipts.of_invoice(invoice) if status is BillStatus.PAID else None,
+    )

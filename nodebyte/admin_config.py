@@ -1,0 +1,7 @@
+"""Django's admin, on our site."""
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class StaffAdminConfig(AdminConfig):
+    default_site = "nodebyte.admin_site.StaffSite"

@@ -1,0 +1,193 @@
+"""The staff's site: signed in through the shop's own door, with its own content policy, its colours and its menu."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse, reverse_lazy
+from django.utils import timezone
+from django.utils.csp import CSP
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csp import csp_override
+from unfold.sites import UnfoldAdminSite
+
+from core import site_settings
+
+# unfold's Alpine evaluates expressions and unfold writes styles into its pages; nothing comes from another host.
+STAFF_CSP: Mapping[str, list[str]] = settings.SECURE_CSP | {
+    "script-src": [CSP.SELF, CSP.UNSAFE_EVAL],
+    "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
+    "form-action": [CSP.SELF],
+}
+
+
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
+    """Only for staff: visitors are sent to the shop's sign-in, customers find nothing here."""
+
+    site_title = _("Staff")
+    site_header = _("Staff")
+    index_title = _("Today")
+    index_template = "admin/start.html"
+    empty_value_display = "–"
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:  # noqa: FBT001, FBT002
+        """Django's guard, our content policy, and no word to a customer that there is anything."""
+        guarded = csp_override(STAFF_CSP)(super().admin_view(view, cacheable))
+
+        @wraps(guarded)
+        def admin_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            self._turn_away_customers(request)
+            return guarded(request, *args, **kwargs)
+
+        return admin_page
+
+    def _turn_away_customers(self, request: HttpRequest) -> None:
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise Http404
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The shop's own sign-in, where throttling and e-mail verification are; back here afterwards."""
+        self._turn_away_customers(request)
+        home = reverse("admin:index", current_app=self.name)
+        wished = request.GET.get(REDIRECT_FIELD_NAME, "")
+        is_ours = url_has_allowed_host_and_scheme(wished, {request.get_host()}, request.is_secure())
+        target = wished if is_ours and wished.startswith(home) else home
+        if self.has_permission(request):
+            return HttpResponseRedirect(target)
+        return redirect_to_login(target, reverse("account_login"))
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The shop's own sign-out."""
+        if request.method != "POST":
+            return HttpResponseRedirect(reverse("account_logout"))
+        super().logout(request, extra_context)
+        return HttpResponseRedirect(reverse("account_login"))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The shop's own password page, which ends other sessions."""
+        return HttpResponseRedirect(reverse("account_change_password"))
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """What is stuck and what matters."""
+        from nodebyte import overview  # noqa: PLC0415 - this module is loaded before the models
+
+        shown = overview.overview(request.user, at=timezone.now())
+        return super().index(request, {"overview": shown, **(extra_context or {})})  # type: ignore[no-any-return]
+
+
+def primary_colours(request: HttpRequest) -> dict[str, str]:
+    """The shop's brand colour in unfold's eleven steps."""
+    hue = site_settings.get("shop.brand_hue")
+    return {step: f"oklch({light}% {chroma} {hue})" for step, (light, chroma) in _STEPS.items()}
+
+
+_STEPS = {
+    "50": ("97.5", ".016"),
+    "100": ("95", ".03"),
+    "200": ("90", ".06"),
+    "300": ("82", ".1"),
+    "400": ("74", ".13"),
+    "500": ("62", ".18"),
+    "600": ("51", ".19"),
+    "700": ("45", ".19"),
+    "800": ("39", ".16"),
+    "900": ("33", ".13"),
+    "950": ("25", ".09"),
+}
+
+
+def shop_name(request: HttpRequest) -> str:
+    """What the shop is called."""
+    return str(site_settings.get("shop.name"))
+
+
+def _entry(title: Any, icon: str, model: str, permission: str = "") -> dict[str, Any]:
+    app, _dot, name = model.partition(".")
+    needed = permission or f"{app}.view_{name}"
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": lambda request: request.user.has_perm(needed),
+    }
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The menu; entries that the person may not look at are left out, and then groups without entries."""
+    groups = [{"title": title, "separator": True, "items": [_entry(*entry) for entry in entries]} for title, entries in MENU]
+    for group in groups:
+        group["items"] = [item for item in group["items"] if item["permission"](request)]
+    start = {"title": _("Today"), "icon": "dashboard", "link": reverse_lazy("admin:index")}
+    return [{"items": [start]}, *(group for group in groups if group["items"])]
+
+
+MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
+    (
+        _("Sales"),
+        (
+            (_("Orders"), "shopping_cart", "orders.order"),
+            (_("Subscriptions"), "autorenew", "billing.subscription"),
+            (_("Invoices"), "receipt_long", "billing.invoice"),
+            (_("Payments"), "payments", "billing.payment"),
+            (_("Refunds"), "undo", "billing.refund"),
+        ),
+    ),
+    (
+        _("Machines"),
+        (
+            (_("Servers"), "dns", "servers.server"),
+            (_("Nodes"), "memory", "servers.node"),
+            (_("Locations"), "public", "servers.location"),
+            (_("Ports"), "lan", "servers.allocation"),
+            (_("Reservations"), "event_seat", "servers.reservation"),
+            (_("Providers"), "cloud", "servers.provider"),
+            (_("Blueprints"), "architecture", "servers.blueprint"),
+            (_("Eggs"), "egg", "servers.egg"),
+            (_("Sync runs"), "sync", "servers.syncrun"),
+        ),
+    ),
+    (
+        _("Catalog"),
+        (
+            (_("Products"), "category", "catalog.product"),
+            (_("Plans"), "inventory_2", "catalog.plan"),
+            (_("Add-ons"), "extension", "catalog.addon"),
+        ),
+    ),
+    (
+        _("People"),
+        (
+            (_("Users"), "person", "accounts.user"),
+            (_("Organizations"), "groups", "accounts.organization"),
+            (_("Roles"), "admin_panel_settings", "auth.group"),
+        ),
+    ),
+    (
+        _("Books"),
+        (
+            (_("Journal"), "menu_book", "billing.journalentry"),
+            (_("Ledger accounts"), "account_balance", "billing.ledgeraccount"),
+        ),
+    ),
+    (
+        _("Work"),
+        (
+            (_("Gateway inbox"), "inbox", "billing.gatewayevent"),
+            (_("Provisioning"), "construction", "servers.provisioningtask"),
+            (_("Deliveries"), "outgoing_mail", "support.delivery"),
+        ),
+    ),
+    (
+        _("House"),
+        (
+            (_("Settings"), "settings", "core.setting"),
+            (_("Audit trail"), "history_edu", "core.auditentry"),
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""From created to installed: watching the install to its end, and installing again where that is the only proof."""
+
+from datetime import timedelta
+
+from django.utils.translation import gettext as _
+
+from core import outside
+from core.work import Again
+from servers.convergence.case import NOW, UNMADE, Case, ports_of
+from servers.models import ServerStatus, Step
+from servers.providers.base import Capability, NotOnNode, Observed
+
+# How often to look at an install, by how long it has been going on.
+PACE = (
+    (timedelta(minutes=2), timedelta(seconds=3)),
+    (timedelta(minutes=10), timedelta(seconds=10)),
+)
+SLOW_PACE = timedelta(seconds=30)
+
+
+def adopt(case: Case, seen: Observed) -> Again:
+    """Write down that the server exists, whether by the call just made or by an earlier one whose answer was lost."""
+    ports = ports_of(case.server)
+    primary = next((port for port in ports if port.ref == seen.primary_ref), ports[0] if ports else None)
+    case.record(
+        status=ServerStatus.INSTALLING,
+        step=Step.CREATED,
+        ref=seen.ref,
+        identifier=seen.identifier,
+        ip=primary.ip if primary else "",
+        port=primary.port if primary else None,
+        address=primary.address if primary else "",
+        install_deadline_at=case.at + _patience(case),
+        create_missed_at=None,
+        failure="",
+    )
+    return Again(PACE[0][1])
+
+
+def watch(case: Case) -> Again | None:
+    """The next step while the panel says that the install goes on."""
+    server = case.server
+    if server.status == ServerStatus.FAILED:
+        return None
+    is_late = server.install_deadline_at is not None and case.at > server.install_deadline_at
+    if server.status == ServerStatus.INSTALLING and server.install_deadline_at is not None:
+        if is_late:
+            minutes = server.blueprint.install_minutes
+            raise outside.Rejected(_("The install did not end within {minutes} minutes.").format(minutes=minutes))
+        return Again(_pace(case))
+    if server.status == ServerStatus.PENDING and is_late:
+        return again(case)  # a person pressed Retry on an install that is stuck
+    case.record(
+        status=ServerStatus.INSTALLING, install_deadline_at=case.at + _patience(case), is_install_doubtful=False
+    )
+    return Again(PACE[0][1])
+
+
+def failed(case: Case) -> Again | None:
+    """The panel reports a failed install: a failure to be seen, and after Retry another try."""
+    if case.server.status == ServerStatus.FAILED:
+        return None
+    if case.server.status == ServerStatus.PENDING:
+        return again(case)
+    raise outside.Rejected(_("The game could not be installed. The node's install log tells why."))
+
+
+def again(case: Case) -> Again:
+    """Install from the start. It also lifts a suspension, and how it ends can be seen."""
+    if not case.can(Capability.REINSTALL):
+        raise outside.Rejected(_("Whether the server is installed cannot be told, and its panel cannot install again."))
+    try:
+        case.driver.reinstall(case.present)
+    except NotOnNode:
+        return _start_over(case)
+    case.record(
+        status=ServerStatus.INSTALLING,
+        install_deadline_at=case.at + _patience(case),
+        installed_at=None,
+        start_asked_at=None,
+        reinstall_asked_at=case.at,
+        is_install_doubtful=False,
+        failure="",
+    )
+    return Again(PACE[0][1])
+
+
+def _start_over(case: Case) -> Again:
+    """The node never heard of the server. One that nobody used is deleted and made anew; any other is for a person."""
+    if case.server.running_at is not None:
+        raise outside.Rejected(_("The node no longer knows this server; its files may be lost."))
+    case.driver.delete(case.present)
+    case.record(status=ServerStatus.PENDING, failure="", **UNMADE)
+    return NOW
+
+
+def _patience(case: Case) -> timedelta:
+    return timedelta(minutes=case.server.blueprint.install_minutes)
+
+
+def _pace(case: Case) -> timedelta:
+    deadline = case.server.install_deadline_at or case.at
+    elapsed = case.at - (deadline - _patience(case))
+    return next((pace for age, pace in PACE if elapsed < age), SLOW_PACE)

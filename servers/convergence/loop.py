@@ -1,0 +1,58 @@
+"""One round of convergence, under the server's own lock."""
+
+from datetime import datetime
+from uuid import UUID
+
+from core import outside
+from core.work import Again
+from servers import journal, locks
+from servers.convergence import creation, presence, removal
+from servers.convergence.case import SOON, Case, has_holds
+from servers.models import ProvisioningTask, Server, ServerStatus, Wanted
+from servers.providers import registry
+
+
+def converge(*, server_id: UUID, at: datetime) -> Again | None:
+    """Look at the server, take the one next step, record it; None when nothing is left to do.
+
+    May be called any number of times, concurrently and after any crash; never inside a transaction. Unavailable and
+    Unknown: come again. Rejected: the failure is on the server, for a person to see.
+    """
+    with locks.held(f"server:{server_id}") as is_ours:
+        if not is_ours:
+            return SOON
+        server = _server(server_id)
+        if server.status == ServerStatus.DELETED:
+            return None
+        try:
+            return _step(server, at)
+        except outside.Rejected as error:
+            journal.fail(server, str(error), at=at)
+            raise
+
+
+def _server(server_id: UUID) -> Server:
+    rows = Server.objects.select_related("blueprint__provider", "blueprint__egg", "reservation", "owner")
+    return rows.get(pk=server_id)
+
+
+def _step(server: Server, at: datetime) -> Again | None:
+    driver = registry.driver_of(server.blueprint.provider)
+    seen = driver.find(server.pk)
+    journal.observe(server, seen, at=at)
+    case = Case(server, driver, seen, has_holds(server), at)
+    if server.wanted == Wanted.ABSENT:
+        return removal.step(case)
+    return creation.step(case) if seen is None else presence.step(case)
+
+
+def perform(task: ProvisioningTask, *, at: datetime) -> Again | None:
+    """The task's handler. When the last attempt fails, the server says so too."""
+    try:
+        return converge(server_id=task.server_id, at=at)
+    except outside.Rejected:
+        raise
+    except Exception as error:
+        if task.attempts >= task.MAX_ATTEMPTS:
+            journal.fail(_server(task.server_id), str(error) or type(error).__name__, at=at)
+        raise

@@ -1,0 +1,13 @@
+"""News of servers for the apps above, sent inside the transaction that records it.
+
+Each carries `server` and `at`; `server_failed` also `reason`. Receivers may lock their own rows: the server's row is
+written after they have run.
+"""
+
+from django.dispatch import Signal
+
+server_running = Signal()
+server_failed = Signal()
+server_suspended = Signal()
+server_resumed = Signal()
+server_deleted = Signal()

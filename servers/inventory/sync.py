@@ -1,0 +1,79 @@
+"""One inventory pull: the network first, then one transaction."""
+
+import logging
+from datetime import datetime
+from uuid import UUID
+
+from core import outside, tenancy
+from servers import locks
+from servers.inventory.games import merge_games
+from servers.inventory.places import merge_places
+from servers.models import Health, Provider, SyncKind, SyncRun, SyncState
+from servers.providers import registry
+from servers.providers.base import Inventory
+from servers.providers.guard import refuse_transaction
+
+log = logging.getLogger(__name__)
+
+
+class SyncBusy(Exception):
+    """Another pull of this provider is going on."""
+
+
+def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
+    """Mirror the provider's locations, nodes, ports, nests and eggs; the run tells what came and what is odd.
+
+    A provider that does not answer makes a failed run, not an exception. Never inside a transaction. Raises SyncBusy.
+    """
+    refuse_transaction()
+    with locks.held(f"sync:{provider_id}") as is_ours:
+        if not is_ours:
+            raise SyncBusy(str(provider_id))
+        provider = Provider.objects.get(pk=provider_id)
+        with tenancy.system():
+            run = SyncRun.objects.create(provider=provider, kind=SyncKind.FULL, started_at=at)
+        try:
+            seen = registry.driver_of(provider).inventory()
+        except outside.OutsideError as error:
+            return _failed(run, str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            log.exception("the inventory of %s is not understood", provider.name)
+            return _failed(run, f"{type(error).__name__}: {error}")
+        return _merged(run, seen)
+
+
+def sync_all(*, at: datetime) -> list[SyncRun]:
+    """Every active provider, one after another; one that another process is pulling is left to it."""
+    runs = []
+    for pk in list(Provider.objects.filter(is_active=True).order_by("name").values_list("pk", flat=True)):
+        try:
+            runs.append(sync(provider_id=pk, at=at))
+        except SyncBusy:
+            log.info("provider %s is being synced already", pk)
+    return runs
+
+
+def _merged(run: SyncRun, seen: Inventory) -> SyncRun:
+    with tenancy.system():
+        place_counts, place_findings = merge_places(run.provider_id, seen)
+        game_counts, game_findings = merge_games(run.provider_id, seen)
+        run.counts = {**place_counts, **game_counts}
+        run.findings = [*place_findings, *game_findings]
+        return _ended(run, SyncState.COMPLETED, Health.HEALTHY, "")
+
+
+def _failed(run: SyncRun, error: str) -> SyncRun:
+    with tenancy.system():
+        return _ended(run, SyncState.FAILED, Health.FAILING, error)
+
+
+def _ended(run: SyncRun, state: SyncState, health: Health, error: str) -> SyncRun:
+    from django.db.models.functions import Now
+
+    run.state, run.error = state, error
+    run.finished_at = Now()
+    run.save(update_fields=["state", "error", "counts", "findings", "finished_at"])
+    Provider.objects.filter(pk=run.provider_id).update(
+        health=health, health_note=error[:255], checked_at=run.started_at
+    )
+    return run.reload()

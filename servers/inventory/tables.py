@@ -1,0 +1,79 @@
+"""Which columns of each table come from the provider, and which are ours."""
+
+from servers.inventory.mirror import Mirror
+
+PROVIDER = "t.provider_id = %(scope)s"
+NODES = "t.node_id = ANY (%(scope)s)"
+NESTS = "t.nest_id = ANY (%(scope)s)"
+EGGS = "t.egg_id = ANY (%(scope)s)"
+
+LOCATIONS = Mirror(
+    table="servers_location",
+    scope=PROVIDER,
+    key={"provider_id": "uuid", "ref": "text"},
+    values={"code": "text", "name": "text"},
+    fixed={"is_active": "true"},
+)
+# Overcommit and whether a node is for sale are taken over once; from then on the shop's staff decide.
+NODE = Mirror(
+    table="servers_node",
+    scope=PROVIDER,
+    key={"provider_id": "uuid", "ref": "text"},
+    values={
+        "location_id": "uuid",
+        "name": "text",
+        "memory_mib": "bigint",
+        "disk_mib": "bigint",
+        "is_in_maintenance": "boolean",
+        "memory_foreign_mib": "bigint",
+        "disk_foreign_mib": "bigint",
+    },
+    first={"memory_overcommit_percent": "integer", "disk_overcommit_percent": "integer", "is_enabled": "boolean"},
+    fixed=dict.fromkeys(
+        (
+            "memory_headroom_mib",
+            "disk_headroom_mib",
+            "memory_sellable_mib",
+            "disk_sellable_mib",
+            "memory_held_mib",
+            "disk_held_mib",
+        ),
+        "0",
+    )
+    | {"is_draining": "false"},
+)
+ALLOCATION = Mirror(
+    table="servers_allocation",
+    scope=NODES,
+    key={"node_id": "uuid", "ref": "text"},
+    values={"ip": "text", "alias": "text", "port": "integer", "is_taken_elsewhere": "boolean"},
+    fixed={"is_primary": "false"},
+)
+NEST = Mirror(
+    table="servers_nest",
+    scope=PROVIDER,
+    key={"provider_id": "uuid", "ref": "text"},
+    values={"name": "text", "author": "text", "description": "text"},
+)
+EGG = Mirror(
+    table="servers_egg",
+    scope=NESTS,
+    key={"nest_id": "uuid", "ref": "text"},
+    values={"name": "text", "author": "text", "description": "text", "docker_images": "jsonb", "startup": "text"},
+    fixed={"features": "'[]'"},
+)
+VARIABLE = Mirror(
+    table="servers_eggvariable",
+    scope=EGGS,
+    key={"egg_id": "uuid", "env_variable": "text"},
+    values={
+        "ref": "text",
+        "name": "text",
+        "description": "text",
+        "default_value": "text",
+        "is_user_viewable": "boolean",
+        "is_user_editable": "boolean",
+        "rules": "text",
+        "position": "integer",
+    },
+)

@@ -1,0 +1,70 @@
+"""Writing down what convergence did and saw: columns, a journal line and the news, in one transaction."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import Signal
+
+from core import tenancy
+from servers import events
+from servers.models import ProvisioningStep, Server, ServerStatus, Step
+from servers.providers.base import Observed
+
+LONGEST_NOTE = 255
+
+
+def record(
+    server: Server,
+    *,
+    at: datetime,
+    status: ServerStatus | None = None,
+    step: Step | None = None,
+    note: str = "",
+    news: Signal | None = None,
+    **columns: Any,
+) -> None:
+    """Move the server and tell of it. The caller converges this server, so nobody else moves it.
+
+    The news goes out before the server's row is written: receivers lock their own rows first, as their services do.
+    """
+    with tenancy.system():
+        if status is not None:
+            server.move_to(status)
+            columns["status"] = status
+        for name, value in columns.items():
+            setattr(server, name, value)
+        if step is not None:
+            write(server, step, at=at, note=note)
+        if news is not None:
+            news.send(sender=Server, server=server, at=at)
+        if columns:
+            Server.objects.filter(pk=server.pk).update(**columns)
+
+
+def write(server: Server, step: Step, *, at: datetime, note: str = "") -> None:
+    """A line of the server's journal."""
+    ProvisioningStep.objects.create(
+        organization_id=server.organization_id, server=server, step=step, note=note[:LONGEST_NOTE], at=at
+    )
+
+
+def observe(server: Server, seen: Observed | None, *, at: datetime) -> None:
+    """Keep what the provider just told."""
+    observed: dict[str, Any] = {}
+    if seen is not None:
+        observed = {**asdict(seen), "allocation_refs": sorted(seen.allocation_refs)}
+    record(server, at=at, observed=observed, observed_at=at)
+
+
+def fail(server: Server, reason: str, *, at: datetime) -> None:
+    """The server needs a person, and the reason says why. The same failure again is no news."""
+    reason = reason[:LONGEST_NOTE]
+    if server.status in {ServerStatus.DELETED, ServerStatus.FAILED} and server.failure == reason:
+        return
+    with tenancy.system():
+        server.move_to(ServerStatus.FAILED)
+        server.failure = reason
+        write(server, Step.FAILED, at=at, note=reason)
+        events.server_failed.send(sender=Server, server=server, reason=reason, at=at)
+        Server.objects.filter(pk=server.pk).update(status=server.status, failure=reason)

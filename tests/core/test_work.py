@@ -1,0 +1,299 @@
+"""Durable work: every row is performed, by one worker at a time, however the others die."""
+
+import logging
+import time
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from core import outside, tasks, work
+from core.models import WorkState
+from support.models import Delivery
+from tests.core.work_table import DUE_INDEX, NOON, make_item, make_many, performed_by
+
+pytestmark = pytest.mark.django_db
+SECOND = timedelta(seconds=1)
+
+
+def fail_with(error: Exception) -> object:
+    """A handler that always raises."""
+
+    def perform(_item: Delivery, *, at: object) -> None:
+        raise error
+
+    return perform
+
+
+def test_what_is_due_is_performed_once_and_done() -> None:
+    seen = []
+    due, later = make_item(), make_item(run_at=NOON + SECOND)
+    with performed_by(lambda item, at: seen.append((item.pk, at))):
+        assert work.run_due(at=NOON) == 1
+        assert work.run_due(at=NOON) == 0
+
+    assert seen == [(due.pk, NOON)]
+    assert (due.reload().state, due.reload().finished_at, due.reload().lease_until) == (WorkState.DONE, NOON, None)
+    assert later.reload().state == WorkState.QUEUED
+
+
+def test_the_oldest_comes_first_and_the_limit_holds() -> None:
+    seen: list[object] = []
+    items = [make_item(run_at=NOON - SECOND * age) for age in (1, 3, 2)]
+    with performed_by(lambda item, at: seen.append(item.pk)):
+        assert work.run_due(at=NOON, limit=2) == 2
+
+    assert seen == [items[1].pk, items[2].pk]
+
+
+def test_a_long_run_gives_each_item_its_own_now() -> None:
+    ticks = iter(NOON + SECOND * tick for tick in range(1, 100))
+    seen = []
+    for _ in range(2):
+        make_item()
+    with performed_by(lambda item, at: seen.append(at)):
+        work.run_due(at=NOON, clock=lambda: next(ticks))
+
+    assert seen[0] < seen[1]
+
+
+def test_a_dead_workers_row_is_run_again_when_its_lease_is_over_and_not_before() -> None:
+    item = make_item()
+    (taken,) = Delivery.claim(limit=1, at=NOON)
+
+    assert taken.lease_until == NOON + Delivery.LEASE
+    assert Delivery.claim(limit=1, at=NOON + Delivery.LEASE - SECOND) == []
+    (again,) = Delivery.claim(limit=1, at=NOON + Delivery.LEASE)
+    assert (again.pk, again.attempts) == (item.pk, 2)
+
+
+@pytest.mark.parametrize("ending", ["finish", "requeue", "bury"])
+def test_a_worker_that_was_taken_over_changes_nothing(ending: str) -> None:
+    make_item()
+    (slow,) = Delivery.claim(limit=1, at=NOON)
+    (quick,) = Delivery.claim(limit=1, at=NOON + Delivery.LEASE)
+    end = {
+        "finish": lambda: slow.finish(at=NOON),
+        "requeue": lambda: slow.requeue(run_at=NOON),
+        "bury": lambda: slow.bury(at=NOON, reason="late"),
+    }[ending]
+
+    assert end() is False
+    now = quick.reload()
+    assert (now.state, now.lease_until, now.attempts, now.last_error) == (WorkState.RUNNING, quick.lease_until, 2, "")
+    assert quick.finish(at=NOON) is True
+
+
+def test_a_slow_handler_does_not_end_the_run_of_the_worker_that_took_over() -> None:
+    item = make_item()
+
+    def overslept(_item: Delivery, *, at: object) -> None:
+        Delivery.claim(limit=1, at=NOON + Delivery.LEASE)
+
+    with performed_by(overslept):
+        work.run_due(at=NOON, limit=1)
+
+    assert (item.reload().state, item.reload().attempts) == (WorkState.RUNNING, 2)
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5, 11, 12, 60, 10_000])
+def test_back_off_doubles_to_an_hour_and_is_shortened_by_at_most_a_quarter(attempts: int) -> None:
+    longest = min(timedelta(seconds=2) * 2 ** min(attempts - 1, 30), timedelta(hours=1))
+    waits = [work.backoff(attempts) for _ in range(200)]
+
+    assert all(longest * 0.75 <= wait <= longest for wait in waits)
+    assert max(waits) - min(waits) > longest * 0.1
+
+
+@pytest.mark.parametrize(
+    "error", [outside.Unavailable("down"), outside.Unknown("lost"), RuntimeError("our own fault")], ids=lambda e: str(e)
+)
+def test_a_failure_waits_and_keeps_its_reason(error: Exception) -> None:
+    item = make_item()
+    with performed_by(fail_with(error)):  # type: ignore[arg-type]
+        work.run_due(at=NOON)
+
+    now = item.reload()
+    assert (now.state, now.attempts) == (WorkState.QUEUED, 1)
+    assert NOON + SECOND * 1.5 <= now.run_at <= NOON + SECOND * 2
+    assert str(error) in now.last_error
+
+
+def test_the_wait_the_other_side_asked_for_is_kept() -> None:
+    item = make_item()
+    with performed_by(fail_with(outside.Unavailable("busy", retry_after=97))):  # type: ignore[arg-type]
+        work.run_due(at=NOON)
+
+    assert item.reload().run_at == NOON + SECOND * 97
+
+
+def test_a_refusal_is_dead_at_once() -> None:
+    item = make_item()
+    with performed_by(fail_with(outside.Rejected("no such egg"))):  # type: ignore[arg-type]
+        work.run_due(at=NOON)
+
+    now = item.reload()
+    assert (now.state, now.attempts, now.finished_at) == (WorkState.DEAD, 1, NOON)
+    assert now.last_error == "Rejected: no such egg"
+
+
+def test_the_last_attempt_that_fails_is_the_end() -> None:
+    item = make_item()
+    at = NOON
+    with performed_by(fail_with(outside.Unavailable("down"))):  # type: ignore[arg-type]
+        for _ in range(Delivery.MAX_ATTEMPTS):
+            assert item.reload().state == WorkState.QUEUED
+            work.run_due(at=at)
+            at += timedelta(hours=2)
+
+    assert (item.reload().state, item.reload().attempts) == (WorkState.DEAD, Delivery.MAX_ATTEMPTS)
+    assert work.run_due(at=at) == 0
+
+
+def test_an_item_that_kills_every_worker_is_buried_without_being_run_again() -> None:
+    item, at = make_item(), NOON
+    for _ in range(Delivery.MAX_ATTEMPTS):
+        assert Delivery.claim(limit=1, at=at)
+        at += Delivery.LEASE
+    with performed_by(fail_with(AssertionError("was run"))):  # type: ignore[arg-type]
+        work.run_due(at=at)
+
+    assert item.reload().state == WorkState.DEAD
+    assert item.reload().last_error.startswith("WorkerLost: 12 attempts")
+
+
+def test_a_dead_row_is_retried_with_all_its_attempts() -> None:
+    item = make_item(state=WorkState.DEAD, attempts=12, last_error="no", finished_at=NOON)
+
+    assert work.retry(item, at=NOON) is True
+    assert work.retry(item, at=NOON) is False
+    with performed_by(lambda item, at: None):
+        assert work.run_due(at=NOON) == 1
+    assert (item.reload().state, item.reload().attempts, item.reload().last_error) == (WorkState.DONE, 1, "")
+
+
+@pytest.mark.parametrize("state", [WorkState.QUEUED, WorkState.DONE])
+def test_only_the_dead_are_retried(state: WorkState) -> None:
+    item = make_item(state=state, attempts=3)
+
+    assert work.retry(item, at=NOON + SECOND) is False
+    assert (item.reload().state, item.reload().run_at, item.reload().attempts) == (state, NOON, 3)
+
+
+def test_again_is_no_failure() -> None:
+    item = make_item(attempts=7, last_error="earlier trouble")
+    with performed_by(lambda item, at: work.Again(after=SECOND * 5)):
+        work.run_due(at=NOON)
+
+    now = item.reload()
+    assert (now.state, now.run_at, now.attempts, now.last_error) == (WorkState.QUEUED, NOON + SECOND * 5, 0, "")
+
+
+def test_a_failing_handler_takes_its_own_writes_back_and_no_more() -> None:
+    item, other = make_item(), make_item(run_at=NOON + SECOND)
+
+    def half_done(_item: Delivery, *, at: object) -> None:
+        with transaction.atomic():
+            Delivery.objects.filter(pk=other.pk).update(subject="changed")
+            raise RuntimeError("in the middle")
+
+    with performed_by(half_done):
+        work.run_due(at=NOON)
+
+    assert other.reload().subject == "Hello"
+    assert "in the middle" in item.reload().last_error
+
+
+def test_a_running_row_without_a_lease_cannot_be_stored() -> None:
+    with pytest.raises(IntegrityError, match="lease_iff_running"), transaction.atomic():
+        make_item(state=WorkState.RUNNING)
+
+
+def test_a_very_long_error_is_cut_to_what_fits() -> None:
+    assert len(work.describe(RuntimeError("x" * 10_000))) == 2000
+
+
+def test_the_sweep_performs_what_no_nudge_told_of() -> None:
+    item = make_item()
+    with performed_by(lambda item, at: None):
+        assert tasks.sweep() == 1
+    assert item.reload().state == WorkState.DONE
+
+
+def test_the_task_performs_one_table_only() -> None:
+    item = make_item()
+    other = next(model for model in work.registered() if model is not Delivery)
+    with performed_by(lambda item, at: None):
+        assert tasks.run_work(other._meta.label) == 0
+        assert tasks.run_work("support.Delivery") == 1
+    assert item.reload().state == WorkState.DONE
+
+
+@pytest.mark.parametrize("label", ["accounts.User", "support.Nothing", "os.system"])
+def test_the_task_refuses_what_is_no_work_table(label: str) -> None:
+    with pytest.raises(LookupError):
+        tasks.run_work(label)
+
+
+def test_a_nudge_waits_for_the_commit(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: pytest.FixtureRequest
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(work, "_send", sent.append)
+    with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+        work.nudge(Delivery)
+        assert sent == []
+
+    assert sent == ["support.Delivery"]
+
+
+def test_a_rolled_back_nudge_is_never_sent(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: pytest.FixtureRequest
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(work, "_send", sent.append)
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():  # type: ignore[operator]
+        work.nudge(Delivery)
+        transaction.set_rollback(True)
+
+    assert sent == []
+
+
+def test_a_dead_queue_costs_a_warning_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: pytest.FixtureRequest,
+) -> None:
+    queue = Celery("dead", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    queue.conf.update(task_publish_retry=False, broker_transport_options=settings.QUEUE_PATIENCE)
+    monkeypatch.setattr(work, "current_app", queue)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("a page would wait for the queue"))
+    with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+        item = make_item()
+        work.nudge(Delivery)
+
+    assert "the sweep will find support.Delivery" in caplog.text
+    assert item.reload().state == WorkState.QUEUED
+
+
+@pytest.mark.parametrize("state", [WorkState.QUEUED, WorkState.DONE])
+def test_a_claim_among_ten_thousand_reads_the_index_of_what_is_due(state: WorkState) -> None:
+    make_many(10_000, state=state)
+    for _ in range(3):
+        make_item()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute("ANALYZE support_delivery")
+        cursor.execute("SET LOCAL ROLE nodebyte_worker")
+    with CaptureQueriesContext(connection) as queries:
+        assert len(Delivery.claim(limit=1, at=NOON)) == 1
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {queries.captured_queries[0]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert len(queries) == 1
+    assert f"Index Scan using {DUE_INDEX}" in plan
+    assert "Seq Scan" not in plan

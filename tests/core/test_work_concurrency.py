@@ -1,0 +1,134 @@
+"""Durable work under several workers at once, and over a real queue."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+
+from core import work
+from core.models import WorkState
+from support.models import Delivery
+from tests.core.work_table import NOON, make_item, performed_by
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WORKERS = 8
+
+
+def run_workers(step: Any) -> None:
+    """Run `step` in as many threads as there are workers, all released at once; any error fails the test."""
+    gate, errors = threading.Barrier(WORKERS), []
+
+    def worker() -> None:
+        try:
+            gate.wait(timeout=30)
+            step()
+        except BaseException as error:  # noqa: BLE001 - shown in the test's own thread
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=worker) for _ in range(WORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert errors == []
+
+
+def test_each_row_goes_to_exactly_one_of_many_workers() -> None:
+    items = [make_item() for _ in range(40)]
+    performed: list[Any] = []
+    with performed_by(lambda item, at: performed.append(item.pk)):
+        run_workers(lambda: work.run_due(at=NOON, models=(Delivery,)))
+
+    assert Counter(performed) == Counter({item.pk: 1 for item in items})
+    assert set(Delivery.objects.values_list("state", "attempts")) == {(WorkState.DONE, 1)}
+
+
+def test_one_row_is_taken_by_one_of_many_workers() -> None:
+    make_item()
+    taken: list[Any] = []
+    run_workers(lambda: taken.extend(Delivery.claim(limit=1, at=NOON)))
+
+    assert len(taken) == 1
+
+
+def test_an_expired_lease_is_taken_over_by_one_of_many_workers() -> None:
+    make_item()
+    Delivery.claim(limit=1, at=NOON)
+    taken: list[Any] = []
+    run_workers(lambda: taken.extend(Delivery.claim(limit=1, at=NOON + Delivery.LEASE)))
+
+    assert [item.attempts for item in taken] == [2]
+
+
+def test_a_claim_does_not_wait_for_a_row_that_another_holds() -> None:
+    first, second = make_item(), make_item(run_at=NOON)
+    taken: list[Any] = []
+    with transaction.atomic():
+        Delivery.objects.select_for_update().get(pk=first.pk)
+        other = threading.Thread(target=lambda: (taken.extend(Delivery.claim(limit=2, at=NOON)), connection.close()))
+        other.start()
+        other.join(timeout=10)
+
+    assert [item.pk for item in taken] == [second.pk]
+
+
+def test_two_settled_rows_are_not_claimed_in_the_same_transaction_that_queued_them() -> None:
+    """A row is work only once the transaction that wrote it has committed."""
+    taken: list[Any] = []
+    with transaction.atomic():
+        make_item()
+        other = threading.Thread(target=lambda: (taken.extend(Delivery.claim(limit=1, at=NOON)), connection.close()))
+        other.start()
+        other.join(timeout=10)
+        assert taken == []
+
+    assert len(Delivery.claim(limit=1, at=NOON)) == 1
+
+
+def test_a_nudge_reaches_a_worker_through_the_queue_of_files(tmp_path: Path) -> None:
+    item = make_item(sent_at=NOON)  # sent already: the handler has only to say so
+    environment = process_environment(tmp_path)
+    nudge = "import django; django.setup(); from core import work; from support.models import Delivery; work.nudge(Delivery)"
+    subprocess.run([sys.executable, "-c", nudge], env=environment, check=True, timeout=30)
+    assert len(list((tmp_path / "queue" / "messages").iterdir())) == 1
+
+    said = until_the_first_task_is_done(environment)
+
+    assert "core.tasks.run_work" in said
+    assert item.reload().state == WorkState.DONE
+    assert list((tmp_path / "queue" / "messages").iterdir()) == []
+
+
+def process_environment(var: Path) -> dict[str, str]:
+    """What a process needs to work in this test's database with a queue of its own."""
+    database = connection.settings_dict
+    login = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}@"
+    if database["HOST"]:
+        url = f"postgres://{login}{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
+    else:
+        url = f"postgres://{login}/{database['NAME']}?host={database['OPTIONS']['host']}"
+    own = {"DATABASE_URL": url, "NODEBYTE_VAR": str(var), "DJANGO_SETTINGS_MODULE": "nodebyte.settings"}
+    return os.environ | own | {"PYTHONPATH": str(settings.BASE_DIR)}
+
+
+def until_the_first_task_is_done(environment: dict[str, str]) -> str:
+    """Run one worker until it reports a task; the report."""
+    command = [sys.executable, "-m", "celery", "-A", "nodebyte", "worker", "-P", "solo", "-l", "INFO"]
+    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    worker = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        assert worker.stderr is not None
+        return next(line for line in worker.stderr if "succeeded in" in line or "raised" in line)
+    finally:
+        worker.kill()
+        worker.wait(timeout=10)

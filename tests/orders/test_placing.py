@@ -1,0 +1,137 @@
+"""Placing an order: all or nothing, once, and only while there is room."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from billing.models import Invoice, InvoiceState, Payment, Subscription, SubscriptionStatus
+from catalog.models import Plan
+from catalog.services import SoldOut
+from core.ids import uuid7
+from orders import services
+from orders.models import Order, OrderStatus
+from sandbox.client import Sandbox
+from servers.capacity import NoRoom
+from servers.models import Node, Reservation, ReservationState
+from tests.shop import Shop, make_shop, place
+
+
+def held_mib() -> int:
+    return sum(Node.objects.values_list("memory_held_mib", flat=True))
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox, transactional_db: None) -> Shop:
+    return make_shop(sandbox)
+
+
+def test_an_order_holds_the_room_and_writes_down_what_was_sold(shop: Shop) -> None:
+    order = place(shop)
+
+    item = order.items.get()
+    assert order.status == OrderStatus.PENDING_PAYMENT
+    assert order.total_minor == 800
+    assert item.reservation is not None
+    assert item.reservation.state == ReservationState.HELD
+    assert held_mib() == 1024
+    assert item.subscription.status == SubscriptionStatus.PENDING
+    assert order.invoice.number is None
+    assert order.invoice.items.get().description == "Minecraft 1 GB"
+    assert [change.new for change in order.changes.all()] == [OrderStatus.PENDING_PAYMENT]
+    assert order.invoice.payments.get().amount_minor == 800
+
+
+def test_the_same_form_sent_by_eight_tabs_at_once_is_one_order(shop: Shop) -> None:
+    token = uuid7()
+
+    def submit(_: int) -> object:
+        try:
+            return place(shop, token=token).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as tabs:
+        orders = set(tabs.map(submit, range(8)))
+
+    assert len(orders) == 1
+    assert Reservation.objects.count() == 1
+    assert Payment.objects.count() == 1
+    assert held_mib() == 1024
+
+
+def test_without_room_nothing_at_all_is_written(shop: Shop) -> None:
+    Node.objects.update(memory_sellable_mib=512)
+
+    with pytest.raises(NoRoom):
+        place(shop)
+
+    assert (Order.objects.count(), Invoice.objects.count(), Subscription.objects.count()) == (0, 0, 0)
+
+
+def test_the_last_piece_of_stock_is_sold_once_to_many_buyers(shop: Shop) -> None:
+    Plan.objects.update(stock=1)
+
+    def buy(_: int) -> bool:
+        try:
+            place(shop)
+        except SoldOut:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(10) as buyers:
+        sold = sum(buyers.map(buy, range(50)))
+
+    assert sold == 1
+    assert Plan.objects.get().stock == 0
+    assert held_mib() == 1024
+
+
+def test_an_unpaid_order_is_canceled_in_time_and_gives_everything_back(shop: Shop) -> None:
+    Plan.objects.update(stock=3)
+    order = place(shop)
+    Payment.objects.update(state="expired")
+
+    assert services.cancel_expired(at=order.expires_at + timedelta(seconds=1)) == 1
+
+    order = order.reload()
+    assert order.status == OrderStatus.CANCELED
+    assert order.invoice.state == InvoiceState.EXPIRED
+    assert held_mib() == 0
+    assert Plan.objects.get().stock == 3
+    assert order.items.get().subscription.status == SubscriptionStatus.CANCELED
+
+
+def test_an_order_whose_payment_page_is_open_is_not_canceled_by_the_clock(shop: Shop) -> None:
+    order = place(shop)
+
+    assert services.cancel_expired(at=order.expires_at + timedelta(seconds=1)) == 0
+    assert order.reload().status == OrderStatus.PENDING_PAYMENT
+
+
+def test_canceling_twice_gives_the_room_back_once(shop: Shop) -> None:
+    first, second = place(shop), place(shop)
+
+    for _ in range(2):
+        services.cancel_unpaid(order_id=first.pk, reason="changed my mind", actor=shop.customer, at=timezone.now())
+
+    assert held_mib() == 1024
+    assert second.reload().status == OrderStatus.PENDING_PAYMENT
+
+
+def test_a_price_raised_after_ordering_does_not_change_the_order(shop: Shop) -> None:
+    from catalog import services as catalog
+    from catalog.models import Term
+    from core.money import Money
+
+    order = place(shop)
+    catalog.offer_plan_price(
+        plan=shop.price.plan, term=Term.MONTHLY, amount=Money(9900, "USD"), actor="test", at=timezone.now()
+    )
+
+    assert order.reload().total_minor == 800
+    assert order.items.get().subscription.amount_minor == 800

@@ -1,0 +1,201 @@
+"""A small shop over the stand-ins, and the people in it: what stories about orders begin with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from django.test import Client
+from django.utils import timezone
+
+from accounts import services as accounts
+from accounts.models import Organization, User, UserStatus
+from billing import checkout, polling
+from billing.models import Payment, PaymentState
+from catalog import services as catalog
+from catalog.models import Kind, Plan, PlanPrice, Product, Term
+from core import work
+from core.ids import uuid7
+from core.money import Money
+from orders import fulfilment
+from orders import services as orders
+from orders.models import Order
+from sandbox.client import Sandbox
+from servers import inventory
+from servers.models import Blueprint, Egg, Location, Provider, ProviderKind
+
+STEP = timedelta(seconds=5)
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One product, sold at one price, built at one place, and the customer who wants it."""
+
+    sandbox: Sandbox
+    provider: Provider
+    price: PlanPrice
+    blueprint: Blueprint
+    location: Location
+    customer: User
+    organization: Organization
+
+    def choice(self, **fields: Any) -> orders.Choice:
+        """What the customer chooses, unless the story says otherwise."""
+        chosen = {
+            "plan_price": self.price,
+            "location": self.location,
+            "blueprint": self.blueprint,
+            "server_name": "lantern-smp",
+        }
+        return orders.Choice(**(chosen | fields))
+
+
+def make_customer(email: str = "ada@example.test", **fields: Any) -> User:
+    """A person with a verified address and a personal organization."""
+    user = User.objects.create_user(email, PASSWORD, status=UserStatus.ACTIVE, **fields)
+    EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+    accounts.give_personal_organization(user=user)
+    return user
+
+
+def make_priced_plan(*, code: str = "mc-1gb", memory_mib: int = 1024, minor: int = 800, **fields: Any) -> PlanPrice:
+    """A product with one plan at one monthly price."""
+    product, _is_new = Product.objects.get_or_create(
+        slug="minecraft", defaults={"kind": Kind.GAME, "name": "Minecraft", "category": "Sandbox"}
+    )
+    plan = Plan.objects.create(
+        product=product,
+        code=code,
+        name=f"{memory_mib // 1024} GB",
+        cpu_percent=100,
+        memory_mib=memory_mib,
+        disk_mib=memory_mib * 5,
+        **fields,
+    )
+    catalog.offer_plan_price(
+        plan=plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=timezone.now()
+    )
+    return PlanPrice.objects.select_related("plan__product").get(plan=plan)
+
+
+def make_panel(sandbox: Sandbox) -> Provider:
+    """The stand-in panel as a provider, with its inventory pulled."""
+    keys = sandbox.panel_keys()
+    provider = Provider.objects.create(
+        kind=ProviderKind.PTERODACTYL,
+        name="Panel",
+        base_url=keys["url"],
+        credentials={"application_key": keys["application"], "client_key": keys["client"]},
+    )
+    inventory.sync(provider_id=provider.pk, at=timezone.now())
+    return provider
+
+
+def make_shop(sandbox: Sandbox, **plan: Any) -> Shop:
+    """A shop that sells one Minecraft plan at the stand-in panel's first location."""
+    price = make_priced_plan(**plan)
+    provider = make_panel(sandbox)
+    egg = Egg.objects.get(nest__provider=provider, ref="39")
+    blueprint = Blueprint.objects.create(
+        name="Minecraft", product=price.plan.product, provider=provider, egg=egg
+    )
+    customer = make_customer()
+    return Shop(
+        sandbox=sandbox,
+        provider=provider,
+        price=price,
+        blueprint=blueprint,
+        location=Location.objects.filter(provider=provider).order_by("code")[0],
+        customer=customer,
+        organization=customer.owned_organizations.get(),
+    )
+
+
+@dataclass
+class Clock:
+    """The story's own time: everything that happens by the clock is told it."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(tz=UTC))
+
+    def pass_by(self, step: timedelta = STEP) -> datetime:
+        """Let time go on."""
+        self.now += step
+        return self.now
+
+
+def place(shop: Shop, *, token: UUID | None = None, at: datetime | None = None, **fields: Any) -> Order:
+    """The customer's order."""
+    return orders.place_order(
+        organization=shop.organization,
+        user=shop.customer,
+        choice=shop.choice(**fields),
+        form_token=token or uuid7(),
+        at=at or timezone.now(),
+    )
+
+
+def open_page(order: Order, *, at: datetime | None = None) -> str:
+    """The address of the hosted page for the order's open payment."""
+    payment = Payment.objects.get(invoice_id=order.invoice_id, state=PaymentState.PENDING)
+    return checkout.open_page(
+        payment_id=payment.pk,
+        success_url="http://127.0.0.1:8000/thanks/",
+        cancel_url="http://127.0.0.1:8000/back/",
+        at=at or timezone.now(),
+    )
+
+
+def hear(sandbox: Sandbox, client: Client | None = None) -> list[int]:
+    """Deliver to our webhook, through the real view, every event that Stripe has; the statuses answered."""
+    return [
+        (client or Client()).post("/webhooks/stripe/", **delivery).status_code for delivery in signed_events(sandbox)
+    ]
+
+
+def signed_events(sandbox: Sandbox) -> list[Mapping[str, Any]]:
+    """Each event of the stand-in as a signed request: arguments of the test client's `post`."""
+    import json
+
+    import stripe
+
+    from tests.stand_ins import WEBHOOK_SECRET
+
+    deliveries = []
+    for event in sandbox.stripe_state()["events"]:
+        body = json.dumps(event)
+        header = stripe.WebhookSignature.generate_signature_header(body, WEBHOOK_SECRET)
+        deliveries.append({"data": body, "content_type": "application/json", "headers": {"Stripe-Signature": header}})
+    return deliveries
+
+
+def run_until_idle(clock: Clock, *, steps: int = 60, step: timedelta = STEP) -> None:
+    """Let workers and the clock's own jobs do everything there is to do, as time goes by."""
+    for _ in range(steps):
+        at = clock.pass_by(step)
+        done = work.run_due(at=at)
+        done += polling.poll_open_payments(at=at)
+        done += orders.cancel_expired(at=at) + fulfilment.retry_waiting(at=at) + fulfilment.refund_overdue(at=at)
+        if not done and not _is_anything_waiting(at + timedelta(minutes=10)):
+            return
+
+
+def _is_anything_waiting(until: datetime) -> bool:
+    return any(
+        model._default_manager.filter(state__in=["queued", "running"], run_at__lte=until).exists()
+        for model in work.registered()
+    )
+
+
+def panel_servers(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """What the panel has."""
+    return list(sandbox.panel_state()["servers"])
+
+
+def path_of(url: str) -> str:
+    """A URL's path and query, for the test client."""
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")

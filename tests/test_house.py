@@ -1,0 +1,213 @@
+"""The house's rules that are cheap to check in every run; `make check` holds the rest."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("core", "accounts", "catalog", "billing", "servers", "orders", "support", "nodebyte")
+LEVELS = {"core": 0, "accounts": 1, "catalog": 2, "billing": 3, "servers": 3, "orders": 4, "support": 5, "nodebyte": 6}
+CODE = (*ROOMS, "sandbox", "demo", "bench", "tests", "tools")
+LONGEST_FILE = 600
+LONGEST_FUNCTION = 60
+MONEY = ("billing", "orders", "catalog", "core/money.py")
+REGISTRIES = re.compile(
+    "|".join(("pyp" + "i[.]org", "python" + "hosted[.]org", "registry[.]npm" + "js", "deb[.]deb" + "ian"))
+)
+MACHINE = re.compile(r"(?<![\w.])/(?:work|home|Users|root)/\w")
+VAGUE = re.compile(r"^(utils?|helpers?|managers?|misc|common)(_|$)")
+TEXT = {".py", ".html", ".css", ".js", ".md", ".toml", ".yaml", ".txt", ".in", ".json", ""}
+
+
+def python_files(*rooms: str) -> Iterator[Path]:
+    for room in rooms:
+        where = ROOT / room
+        found = [where] if where.is_file() else sorted(where.rglob("*.py"))
+        yield from (path for path in found if "migrations" not in path.parts)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def committed_texts() -> Iterator[Path]:
+    git = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    paths = (ROOT / name for name in git.stdout.decode().split("\0") if name)
+    yield from (path for path in paths if path.suffix in TEXT and path.is_file() and not path.is_symlink())
+
+
+def test_every_room_is_there() -> None:
+    wanted = (
+        "manage.py",
+        "pyproject.toml",
+        "Makefile",
+        "README.md",
+        "ARCHITECTURE.md",
+        ".ci/run",
+        "templates",
+        "static",
+    )
+
+    assert [name for name in (*wanted, *ROOMS) if not (ROOT / name).exists()] == []
+
+
+def test_no_file_is_a_hall() -> None:
+    lengths = {named(path): len(path.read_text().splitlines()) for path in python_files(*CODE)}
+
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_no_function_is_a_corridor() -> None:
+    long = {
+        f"{named(path)}:{node.name}": node.end_lineno - node.lineno + 1
+        for path in python_files(*ROOMS, "sandbox", "demo")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno
+        and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+    }
+
+    assert long == {}
+
+
+def test_imports_point_down() -> None:
+    wrong = [
+        f"{named(path)} imports {top}"
+        for room in ROOMS
+        for path in python_files(room)
+        for top in imported_rooms(path)
+        if top in {"sandbox", "demo", "tests"} or (top in LEVELS and top != room and LEVELS[top] >= LEVELS[room])
+    ]
+
+    assert wrong == []
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_stand_ins_know_nothing_of_django() -> None:
+    knowing = [named(path) for path in python_files("sandbox", "demo") if "django" in imported_rooms(path)]
+
+    assert knowing == []
+
+
+def test_no_float_touches_money() -> None:
+    wrong = [
+        f"{named(path)}:{node.lineno}"
+        for path in python_files(*MONEY)
+        for node in ast.walk(tree_of(path))
+        if is_float(node)
+    ]
+
+    assert wrong == []
+
+
+def is_float(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, float)
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", "") == "float"
+    return isinstance(node, ast.Attribute) and node.attr == "FloatField"
+
+
+def test_no_name_is_vague() -> None:
+    assert [named(path) for path in python_files(*ROOMS, "sandbox", "demo") if VAGUE.match(path.stem)] == []
+
+
+def test_no_file_names_a_registry_or_this_machine() -> None:
+    wrong = [
+        f"{named(path)}: {found.group()}"
+        for path in committed_texts()
+        if path != Path(__file__)
+        for pattern in (REGISTRIES, MACHINE)
+        if (found := pattern.search(path.read_text(errors="replace")))
+    ]
+
+    assert wrong == []
+
+
+def test_nothing_is_left_to_do() -> None:
+    marks = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+
+    assert [named(path) for path in python_files(*CODE) if marks.search(path.read_text())] == []
+
+
+def test_nothing_swallows_an_error_unseen() -> None:
+    wrong = [
+        f"{named(path)}:{node.lineno}"
+        for path in python_files(*ROOMS, "sandbox", "demo")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ExceptHandler) and len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned_with_a_hash(file: str) -> None:
+    from tools import pinned
+
+    assert pinned.lines_without_pin_or_hash(ROOT / file) == []
+    assert pinned.not_locked((ROOT / file).with_suffix(".in"), pinned.pins_of(ROOT / file)) == []
+
+
+@pytest.mark.parametrize("line", ["stripe", "stripe==1.0", "stripe>=1 --hash=sha256:00", "--index-url http://x"])
+def test_a_loose_requirement_is_seen(tmp_path: Path, line: str) -> None:
+    from tools import pinned
+
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+
+    assert len(pinned.lines_without_pin_or_hash(tmp_path / "requirements.txt")) == 1
+
+
+def test_every_migration_is_named_by_hand() -> None:
+    migrations = (path for room in ROOMS for path in (ROOT / room).glob("migrations/0*.py"))
+
+    assert [
+        named(path) for path in migrations if re.match(r"\d+_(auto|alter|add|remove)_.*_and_|\d+_auto", path.stem)
+    ] == []
+
+
+def test_no_migration_imports_an_app() -> None:
+    wrong = [
+        f"{named(path)} imports {room}"
+        for app in ROOMS
+        for path in (ROOT / app).glob("migrations/0*.py")
+        for room in imported_rooms(path) & set(ROOMS)
+        if path.stem != "0001_initial"
+    ]
+
+    assert wrong == []
+
+
+def test_every_app_is_installed() -> None:
+    assert [room for room in ROOMS if not apps.is_installed(room)] == []
+
+
+@pytest.mark.parametrize("command", [("ruff", "check", "."), ("ruff", "format", "--check", ".")])
+def test_ruff_is_content(command: tuple[str, ...]) -> None:
+    ruff = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ruff.returncode == 0, ruff.stdout[-3000:]
