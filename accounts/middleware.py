@@ -1,9 +1,11 @@
 """Every view runs in one transaction bound to what its user may see."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from allauth.account.middleware import AccountMiddleware
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
@@ -20,6 +22,8 @@ class TenancyMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        # Django shows middleware the exceptions of views that it runs itself; we run them, so allauth is asked by hand.
+        self.answer_of_allauth = AccountMiddleware(get_response).process_exception
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
@@ -29,10 +33,13 @@ class TenancyMiddleware:
     ) -> HttpResponse:
         """Run the view bound; a view marked `in_steps` gets the means to bind its parts itself (`bound(request)`)."""
         prepare(request)
-        if getattr(view, "is_in_steps", False):
-            return _rendered(view(request, *args, **kwargs))
-        with bound(request):
-            return _rendered(view(request, *args, **kwargs))
+        is_in_steps = getattr(view, "is_in_steps", False)
+        try:
+            with nullcontext() if is_in_steps else bound(request):
+                return _rendered(view(request, *args, **kwargs))
+        except (ImmediateHttpResponse, ReauthenticationRequired) as question:
+            answer: HttpResponse = self.answer_of_allauth(request, question)
+            return answer
 
 
 def prepare(request: HttpRequest) -> None:

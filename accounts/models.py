@@ -31,9 +31,7 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
         """A superadmin, for `createsuperuser`."""
-        return self.create_user(
-            email, password, is_staff=True, is_superuser=True, status=UserStatus.ACTIVE, **fields
-        )
+        return self.create_user(email, password, is_staff=True, is_superuser=True, status=UserStatus.ACTIVE, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """The user with this e-mail address, whatever its case."""
@@ -105,15 +103,15 @@ class Organization(Entity, Timestamped):
     tax_id = models.CharField(_("tax id"), max_length=32, blank=True)
     currency = models.CharField(_("currency"), max_length=3, default="USD")
     settings = models.JSONField(default=dict, blank=True)
-    members = models.ManyToManyField(
-        User, through="accounts.Membership", related_name="organizations"
-    )
+    members = models.ManyToManyField(User, through="accounts.Membership", related_name="organizations")
 
     class Meta:
         verbose_name = _("organization")
         verbose_name_plural = _("organizations")
         constraints = [
-            models.CheckConstraint(name="accounts_organization_currency_iso", condition=models.Q(currency__regex="^[A-Z]{3}$")),
+            models.CheckConstraint(
+                name="accounts_organization_currency_iso", condition=models.Q(currency__regex="^[A-Z]{3}$")
+            ),
             models.UniqueConstraint(
                 fields=["owner"], condition=models.Q(is_personal=True), name="accounts_one_personal_organization"
             ),
@@ -132,7 +130,9 @@ class Role(models.TextChoices):
 class Membership(Entity, Timestamped):
     """A person's place in an organization."""
 
-    tenancy = custom("organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))) OR user_id = (SELECT app_user())")
+    tenancy = custom(
+        "organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))) OR user_id = (SELECT app_user())"
+    )
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")

@@ -11,6 +11,7 @@ from accounts.models import Membership, Organization, Role, User, UserStatus
 from core import audit, site_settings, tenancy
 from core.ids import uuid7
 
+NAME_LENGTH = 120
 PROFILE_FIELDS = ("first_name", "last_name", "phone", "timezone", "locale")
 BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
@@ -22,7 +23,7 @@ def give_personal_organization(*, user: User) -> Organization:
             owner=user,
             is_personal=True,
             defaults={
-                "name": user.full_name,
+                "name": user.full_name[:NAME_LENGTH],
                 "slug": f"{slugify(user.email.split('@')[0])[:40] or 'customer'}-{uuid7().hex[-8:]}",
                 "billing_email": user.email,
                 "currency": site_settings.get("shop.currency"),

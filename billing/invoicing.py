@@ -53,9 +53,7 @@ class InvoiceLine:
         return self.unit * self.quantity
 
 
-def draft_invoice(
-    *, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime
-) -> Invoice:
+def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime) -> Invoice:
     """A draft over the lines; it gets its number when it is issued. CurrencyMismatch where a line differs."""
     with tenancy.system():
         invoice = Invoice.objects.create(
@@ -142,9 +140,10 @@ def pay_free_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
 def _begin_or_move_on(invoice: Invoice, subscription: Subscription, first: Period | None, at: datetime) -> None:
     """Items drafted with a period renew; the others are a subscription's first, and get its period now."""
     items = invoice.items.filter(subscription=subscription).exclude(kind=ItemKind.SETUP)
-    billed = items.filter(period_start__isnull=False).values_list("period_start", "period_end").first()
-    if billed is not None:
-        subscriptions.advance(subscription=subscription, period=Period(*billed), at=at)
+    billed = items.filter(period_start__isnull=False).first()
+    if billed is not None and billed.period_start and billed.period_end:
+        period = Period(billed.period_start, billed.period_end)
+        subscriptions.advance(subscription=subscription, period=period, at=at)
         return
     period = subscriptions.activate(subscription=subscription, period=first, at=at)
     items.update(period_start=period.start, period_end=period.end)

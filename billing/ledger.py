@@ -1,7 +1,7 @@
 """Writing in the books: every entry balanced, every fact entered once.
 
-The database keeps the laws (migration 0002): what does not sum to zero is refused at commit, wallets never go below zero,
-nothing is ever changed. Signs are explained in `billing.models.ledger`.
+The database keeps the laws (migration 0002): what does not sum to zero is refused at commit, wallets never go below
+zero, nothing is ever changed. Signs are explained in `billing.models.ledger`.
 """
 
 from collections.abc import Sequence
@@ -85,3 +85,14 @@ def account_of(kind: AccountKind, currency: str, gateway: str = "") -> LedgerAcc
 def transfer(source: LedgerAccount, target: LedgerAccount, amount: Money) -> tuple[Line, Line]:
     """The two lines that take `amount` off one account and put it on another."""
     return Line(source, -amount), Line(target, amount)
+
+
+def reverse(*, kind: EntryKind, reference: str, of: str, at: datetime) -> JournalEntry:
+    """Enter the exact opposite of the entry that stands under the reference `of`."""
+    with tenancy.system():
+        entry = JournalEntry.objects.select_related("organization").get(reference=of)
+        lines = [
+            Line(posting.account, Money(-posting.amount_minor, posting.currency))
+            for posting in entry.postings.select_related("account")
+        ]
+        return enter(kind=kind, reference=reference, lines=lines, organization=entry.organization, at=at)

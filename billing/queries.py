@@ -1,34 +1,52 @@
-"""Reads of money, under row-level security."""
+"""Reads of invoices and payments, under row-level security."""
+
+from collections.abc import Iterable
+from typing import Any
 
 from django.db import models
 
 from accounts.models import Organization
-from billing.models import Invoice, InvoiceItem, InvoiceState
+from billing.models import Invoice, InvoiceItem, InvoiceState, Payment
 
-DUE = [InvoiceState.OPEN, InvoiceState.OVERDUE]
+SHOWN = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceState.REFUNDED, InvoiceState.VOID)
+DUE = (InvoiceState.OPEN, InvoiceState.OVERDUE)
 
 
-def invoices_of(organization: Organization) -> "models.QuerySet[Invoice]":
-    """The organization's issued invoices, newest first, with what the first line says as `summary`."""
+def invoices_of(organizations: Iterable[Organization] | Organization) -> "models.QuerySet[Invoice]":
+    """Issued invoices, newest first, with their first line as `summary`; drafts are nobody's business yet."""
+    own = [organizations] if isinstance(organizations, Organization) else list(organizations)
     first = InvoiceItem.objects.filter(invoice=models.OuterRef("pk")).order_by("position").values("description")[:1]
     return (
-        Invoice.objects.filter(organization=organization, number__isnull=False)
+        Invoice.objects.filter(organization__in=own, state__in=SHOWN)
         .annotate(summary=models.Subquery(first))
-        .order_by("-issued_at", "-number")
         .fetch_mode(models.FETCH_RAISE)
+        .order_by("-issued_at")
     )
 
 
 def invoices_due(organization: Organization) -> "models.QuerySet[Invoice]":
-    """What the organization has to pay, the most urgent first."""
-    return invoices_of(organization).filter(state__in=DUE).order_by("due_at")
+    """Issued invoices that wait for money, the oldest first."""
+    return invoices_of(organization).filter(state__in=DUE).order_by("issued_at")
 
 
 def invoice_for_page() -> "models.QuerySet[Invoice]":
-    """Issued invoices with their lines."""
+    """Issued invoices with lines and payments, for the page of one."""
+    payments = models.Prefetch("payments", queryset=Payment.objects.filter(state__in=Payment.RECEIVED))
     return (
-        Invoice.objects.filter(number__isnull=False)
+        Invoice.objects.filter(state__in=SHOWN)
         .select_related("organization")
-        .prefetch_related("items")
+        .prefetch_related("items", payments)
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def address_of(invoice: Invoice) -> dict[str, Any]:
+    """The frozen address as a page shows it: name, lines and tax id."""
+    frozen = invoice.billing_address
+    place = " ".join(part for part in (frozen.get("postal_code"), frozen.get("city")) if part)
+    lines = (frozen.get("address_line"), place, frozen.get("region"), frozen.get("country"))
+    return {
+        "name": frozen.get("billing_name") or "",
+        "lines": [line for line in lines if line],
+        "tax_id": frozen.get("tax_id") or "",
+    }

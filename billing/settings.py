@@ -11,6 +11,6 @@ site_settings.register(
         type=SettingType.BOOLEAN,
         default=False,
         category=_("Billing"),
-        description=_("Let Stripe renew subscriptions whose prices all have a Stripe price id; otherwise we renew them."),
+        description=_("Let Stripe renew subscriptions whose prices all have a Stripe price id."),
     )
 )

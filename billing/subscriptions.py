@@ -51,18 +51,19 @@ def open_subscription(
 
 
 def _item(subscription: Subscription, price: PlanPrice | AddonPrice, position: int) -> SubscriptionItem:
-    is_plan = isinstance(price, PlanPrice)
-    return SubscriptionItem(
+    item = SubscriptionItem(
         subscription=subscription,
         organization_id=subscription.organization_id,
-        kind=ItemKind.PLAN if is_plan else ItemKind.ADDON,
-        plan_price=price if is_plan else None,
-        addon_price=None if is_plan else price,
-        description=f"{price.plan.product.name} {price.plan.name}" if is_plan else price.addon.name,
         unit_minor=price.amount_minor,
         currency=price.currency,
         position=position,
     )
+    if isinstance(price, PlanPrice):
+        item.kind, item.plan_price = ItemKind.PLAN, price
+        item.description = f"{price.plan.product.name} {price.plan.name}"
+    else:
+        item.kind, item.addon_price, item.description = ItemKind.ADDON, price, price.addon.name
+    return item
 
 
 def locked(subscription_id: UUID) -> Subscription:

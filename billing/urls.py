@@ -1,11 +1,12 @@
-"""Addresses of billing."""
+"""billing's addresses."""
 
 from django.urls import path
 
-from billing import pages
+from billing import views, webhooks
 
 app_name = "billing"
 urlpatterns = [
-    path("invoices/", pages.invoices, name="invoices"),
-    path("invoices/<uuid:pk>/", pages.invoice, name="invoice"),
+    path("invoices/", views.invoices, name="invoices"),
+    path("invoices/<uuid:pk>/", views.invoice, name="invoice"),
+    path("webhooks/stripe/", webhooks.stripe, name="stripe_webhook"),
 ]

@@ -164,9 +164,7 @@ class Addon(Entity, Timestamped):
     description = models.CharField(max_length=191, blank=True)
     kind = models.CharField(max_length=16, choices=AddonKind)
     quantity = models.PositiveIntegerField(default=1)
-    products = models.ManyToManyField(
-        Product, related_name="addons", blank=True
-    )
+    products = models.ManyToManyField(Product, related_name="addons", blank=True)
     is_active = models.BooleanField(default=True)
     position = models.PositiveIntegerField(default=0)
 

@@ -8,7 +8,7 @@ from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
 
 
 def products_for_sale(currency: str) -> "models.QuerySet[Product]":
-    """Active products with their number of plans and lowest monthly price (`from_minor`, None where nothing is priced)."""
+    """Active products with `plan_count` and their lowest monthly price (`from_minor`, None where unpriced)."""
     price = PlanPrice.objects.filter(
         plan__product=models.OuterRef("pk"),
         plan__is_active=True,

@@ -95,7 +95,8 @@ def _sign_up(visitor: Visitor, shop: str, sandbox: Sandbox, email: str, watch: C
 
 def _order(visitor: Visitor, configure_url: str, sandbox: Sandbox) -> Page:
     page = visitor.open(configure_url)
-    paying = visitor.send(page, page.form_with("plan"), name="My first world")
+    form = page.form_with("plan")
+    paying = visitor.send(page, form, **form.blanks("My first world"))
     if not paying.url.startswith(sandbox.base_url):
         said = "; ".join(paying.complaints) or "no message"
         raise Failed(f"the order did not lead to the payment page but to {paying.url}: {said}")

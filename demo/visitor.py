@@ -36,6 +36,10 @@ class Form:
         """Whether a control has this name."""
         return any(each.name == name for each in self.fields)
 
+    def blanks(self, text: str) -> dict[str, str]:
+        """`text` as the answer for every text control that must be filled in and is still empty."""
+        return {each.name: text for each in self.fields if each.kind == "text" and each.is_required and not each.value}
+
     def filled(self, answers: dict[str, str]) -> list[tuple[str, str]]:
         """What a browser would send once a person gave `answers`, and what the form insists on."""
         sent: list[tuple[str, str]] = []
@@ -108,9 +112,8 @@ class Visitor:
         return self._page("GET", url)
 
     def send(self, page: Page, form: Form, **answers: str) -> Page:
-        """Fill in and send a form; control names that are no Python names come with `_` for `-`."""
-        given = {each.name: answers[key] for each in form.fields if (key := each.name.replace("-", "_")) in answers}
-        content = form.filled(given)
+        """Fill in and send a form; answers for controls it does not have are left out."""
+        content = form.filled(answers)
         if form.method == "get":
             return self._page("GET", form.action, params=content)
         return self._page("POST", form.action, data=content, headers={"Referer": page.url})

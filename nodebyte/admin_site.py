@@ -75,7 +75,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """What is stuck and what matters."""
-        from nodebyte import overview  # noqa: PLC0415 - this module is loaded before the models
+        from nodebyte import overview
 
         shown = overview.overview(request.user, at=timezone.now())
         return super().index(request, {"overview": shown, **(extra_context or {})})  # type: ignore[no-any-return]
@@ -120,7 +120,9 @@ def _entry(title: Any, icon: str, model: str, permission: str = "") -> dict[str,
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The menu; entries that the person may not look at are left out, and then groups without entries."""
-    groups = [{"title": title, "separator": True, "items": [_entry(*entry) for entry in entries]} for title, entries in MENU]
+    groups = [
+        {"title": title, "separator": True, "items": [_entry(*entry) for entry in entries]} for title, entries in MENU
+    ]
     for group in groups:
         group["items"] = [item for item in group["items"] if item["permission"](request)]
     start = {"title": _("Today"), "icon": "dashboard", "link": reverse_lazy("admin:index")}
@@ -136,6 +138,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Invoices"), "receipt_long", "billing.invoice"),
             (_("Payments"), "payments", "billing.payment"),
             (_("Refunds"), "undo", "billing.refund"),
+            (_("Disputes"), "gavel", "billing.dispute"),
         ),
     ),
     (
@@ -179,6 +182,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         _("Work"),
         (
             (_("Gateway inbox"), "inbox", "billing.gatewayevent"),
+            (_("Refunds under way"), "undo", "billing.refundtask"),
             (_("Provisioning"), "construction", "servers.provisioningtask"),
             (_("Deliveries"), "outgoing_mail", "support.delivery"),
         ),

@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from core import embedded
+from core import embedded, file_queue
 from nodebyte.environment import BASE_DIR, Environment
+
+django_stubs_ext.monkeypatch()  # lets annotations such as ModelForm[Order] be evaluated
 
 environment = Environment(os.environ)
 VAR: Path = environment.var
@@ -186,7 +189,7 @@ else:
             "OPTIONS": {"MAX_ENTRIES": 100_000},  # Django's 300 would let a crowd push out the sign-in limits' counts
         }
     }
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = f"{file_queue.SCHEME}://localhost"
     _queue = VAR / "queue"
     for _folder in ("messages", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)

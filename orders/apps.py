@@ -8,4 +8,4 @@ class OrdersConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from orders import settings  # noqa: F401, PLC0415 - connect and register
+        from orders import receivers, settings  # noqa: F401 - connect and register

@@ -28,10 +28,11 @@ def start(*, order_id: UUID, at: datetime) -> None:
 def retry_waiting(*, at: datetime) -> int:
     """Try again to place every paid order that found no room; the number placed."""
     waiting = Order.objects.filter(status=OrderStatus.WAITING_CAPACITY).order_by("paid_at")
-    return sum(_retry(pk, at) for pk in waiting.values_list("pk", flat=True))
+    return sum(retry_placing(order_id=pk, at=at) for pk in waiting.values_list("pk", flat=True))
 
 
-def _retry(order_id: UUID, at: datetime) -> bool:
+def retry_placing(*, order_id: UUID, at: datetime) -> bool:
+    """Try again to place one paid order that found no room; whether it is placed now."""
     with tenancy.system():
         order = _locked(order_id)
         if order.status != OrderStatus.WAITING_CAPACITY:
@@ -77,9 +78,7 @@ def _addons(item: OrderItem) -> list[OrderItemAddon]:
     return list(item.addons.select_related("addon_price__addon"))
 
 
-def _kept_reservation(
-    order: Order, item: OrderItem, blueprint: Blueprint, limits: Limits, at: datetime
-) -> Reservation:
+def _kept_reservation(order: Order, item: OrderItem, blueprint: Blueprint, limits: Limits, at: datetime) -> Reservation:
     """The room held at checkout, or, where it was given back meanwhile, room found anew. Raises NoRoom, SoldOut."""
     held = item.reservation
     if held is not None and capacity.keep(reservation_id=held.pk, at=at):

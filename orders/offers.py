@@ -39,7 +39,7 @@ class PlanOffer:
 
 @dataclass(frozen=True)
 class Offer:
-    """Everything about a product that its page, the form and the quote need; read once, in a fixed number of queries."""
+    """Everything about a product that its page, the form and the quote need; read in a fixed number of queries."""
 
     product: Product
     prices: Sequence[PlanPrice]
@@ -87,7 +87,13 @@ class Offer:
 
 def period_name(term: Term) -> str:
     """The term as it stands after a price: "month"."""
-    names = {"hour": _("hour"), "month": _("month"), "quarter": _("quarter"), "half-year": _("half-year"), "year": _("year")}
+    names = {
+        "hour": _("hour"),
+        "month": _("month"),
+        "quarter": _("quarter"),
+        "half-year": _("half-year"),
+        "year": _("year"),
+    }
     return names[PERIODS[term]]
 
 

@@ -44,9 +44,7 @@ def fail_order(server: Server, reason: str, at: datetime, **_: Any) -> None:
 def hold_disputed(payment: Payment, at: datetime, **_: Any) -> None:
     """While the bank takes the money back, the server rests."""
     for server_id in _servers_paid_by(payment):
-        servers.hold_server(
-            server_id=server_id, kind=HoldKind.BILLING, reason="payment disputed", actor=None, at=at
-        )
+        servers.hold_server(server_id=server_id, kind=HoldKind.BILLING, reason="payment disputed", actor=None, at=at)
 
 
 @receiver(billing_events.dispute_closed)
@@ -71,9 +69,7 @@ def hold_refunded(payment: Payment, at: datetime, **_: Any) -> None:
 def hold_ended(subscription: Subscription, at: datetime, **_: Any) -> None:
     """A subscription that ended no longer pays for its server."""
     for server_id in _servers_of(OrderItem.objects.filter(subscription=subscription)):
-        servers.hold_server(
-            server_id=server_id, kind=HoldKind.BILLING, reason="subscription ended", actor=None, at=at
-        )
+        servers.hold_server(server_id=server_id, kind=HoldKind.BILLING, reason="subscription ended", actor=None, at=at)
 
 
 @receiver(billing_events.subscription_recovered)

@@ -18,7 +18,9 @@ NEWS: dict[OrderStatus, Signal] = {
 }
 
 
-def move(order: Order, status: OrderStatus, *, reason: str = "", actor: Any = None, at: datetime, **fields: Any) -> None:
+def move(
+    order: Order, status: OrderStatus, *, reason: str = "", actor: Any = None, at: datetime, **fields: Any
+) -> None:
     """Move a locked order, write its history, and tell. Raises IllegalMove."""
     old = order.status
     order.move_to(status)

@@ -44,7 +44,11 @@ def _labels(order: Order, item: OrderItem) -> list[tuple[str, str, str]]:
     return [
         ("ordered", _("Ordered, place held"), str(item.location)),
         ("paid", _("Paid"), _method(order)),
-        (Step.PLACED, _("Place kept"), item.server.node_name if item.server and hasattr(item.server, "node_name") else ""),
+        (
+            Step.PLACED,
+            _("Place kept"),
+            item.server.node_name if item.server and hasattr(item.server, "node_name") else "",
+        ),
         (Step.ACCOUNT, _("Panel account ready"), ""),
         (Step.CREATED, _("Server created"), f"{plan.product.name} {plan.name}"),
         (Step.INSTALLED, _("Game installed"), ""),

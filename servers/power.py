@@ -46,9 +46,7 @@ def press_power(*, server_id: UUID, signal: str, actor: User | None, at: datetim
     except WrongState:
         raise PowerRefused(_("The machine is busy with something else just now. Try again in a minute.")) from None
     except NotOnNode:
-        raise PowerRefused(
-            _("The machine does not know this server. Please tell us, so that we look into it.")
-        ) from None
+        raise PowerRefused(_("The machine does not know this server. Please tell us about it.")) from None
     _remember(server, AFTER[wanted])
 
 

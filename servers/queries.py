@@ -20,7 +20,7 @@ def servers_of(organizations: Organization | Iterable[Organization | UUID]) -> Q
 
 
 def server_for_page() -> QuerySet[Server]:
-    """Servers with `location_name`, `node_name` and `plan_name`, for the caller to narrow; deleted ones are left out."""
+    """Servers with `location_name`, `node_name` and `plan_name`, for the caller to narrow; no deleted ones."""
     place = Coalesce(NullIf(F("node__location__name"), models.Value("")), F("node__location__code"))
     return (
         Server.objects.exclude(status=ServerStatus.DELETED)

@@ -8,8 +8,8 @@ class SupportConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from core import work  # noqa: PLC0415 - models are ready now
-        from support import mail, receivers  # noqa: F401, PLC0415
-        from support.models import Delivery  # noqa: PLC0415
+        from core import work
+        from support import mail, receivers  # noqa: F401
+        from support.models import Delivery
 
         work.register(Delivery, mail.deliver)

@@ -20,7 +20,7 @@ class Delivery(Entity, WorkItem):
     tenancy = tenancy.PRIVATE
 
     channel = models.CharField(max_length=8, choices=Channel, default=Channel.EMAIL)
-    reference = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001 - one per fact
+    reference = models.CharField(max_length=191, null=True, blank=True, unique=True)
     recipient = models.CharField(max_length=191)
     sender = models.CharField(max_length=191)
     subject = models.CharField(max_length=255)

@@ -6,7 +6,9 @@ import pytest
 from celery import current_app
 from django.db import connections
 from django.test import TransactionTestCase
+from django.test.utils import override_settings
 
+from core import site_settings
 from tests import emptying
 from tests.stand_ins import sandbox, sandbox_process, stripe_sandbox
 
@@ -44,12 +46,27 @@ def _made_database(
             name = connection.settings_dict["NAME"]
             connection.settings_dict.setdefault("TEST", {})["NAME"] = f"test_{name}_{suffix}"
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        made = setup_databases(verbosity=0, interactive=False, keepdb=False)
+        made = setup_databases(verbosity=0, interactive=False, keepdb=False, serialized_aliases=set())
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
         connections["default"].close()
         teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    """Settings that a case rolled back must not be remembered by the next (the cache is a table and rolled back too)."""
+    site_settings.forget()
+    yield
+    site_settings.forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_are_hashed_quickly() -> Iterator[None]:
+    """A slow hash protects people; here there are none, and every test makes some."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,7 @@
 """A small shop over the stand-ins, and the people in it: what stories about orders begin with."""
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,10 +26,13 @@ from orders import fulfilment
 from orders import services as orders
 from orders.models import Order
 from sandbox.client import Sandbox
+from sandbox.stripe.delivery import signature
 from servers import inventory
 from servers.models import Blueprint, Egg, Location, Provider, ProviderKind
+from tests.stand_ins import WEBHOOK_SECRET
 
 STEP = timedelta(seconds=5)
+WEBHOOK = "/webhooks/stripe/"
 PASSWORD = "correct horse battery staple"
 
 
@@ -76,9 +81,7 @@ def make_priced_plan(*, code: str = "mc-1gb", memory_mib: int = 1024, minor: int
         disk_mib=memory_mib * 5,
         **fields,
     )
-    catalog.offer_plan_price(
-        plan=plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=timezone.now()
-    )
+    catalog.offer_plan_price(plan=plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=timezone.now())
     return PlanPrice.objects.select_related("plan__product").get(plan=plan)
 
 
@@ -100,9 +103,7 @@ def make_shop(sandbox: Sandbox, **plan: Any) -> Shop:
     price = make_priced_plan(**plan)
     provider = make_panel(sandbox)
     egg = Egg.objects.get(nest__provider=provider, ref="39")
-    blueprint = Blueprint.objects.create(
-        name="Minecraft", product=price.plan.product, provider=provider, egg=egg
-    )
+    blueprint = Blueprint.objects.create(name="Minecraft", product=price.plan.product, provider=provider, egg=egg)
     customer = make_customer()
     return Shop(
         sandbox=sandbox,
@@ -117,13 +118,15 @@ def make_shop(sandbox: Sandbox, **plan: Any) -> Shop:
 
 @dataclass
 class Clock:
-    """The story's own time: everything that happens by the clock is told it."""
+    """The story's own time: everything that happens by the clock is told it, and the stand-ins go along."""
 
+    sandbox: Sandbox
     now: datetime = field(default_factory=lambda: datetime.now(tz=UTC))
 
     def pass_by(self, step: timedelta = STEP) -> datetime:
         """Let time go on."""
         self.now += step
+        self.sandbox.advance(step.total_seconds())
         return self.now
 
 
@@ -151,42 +154,41 @@ def open_page(order: Order, *, at: datetime | None = None) -> str:
 
 def hear(sandbox: Sandbox, client: Client | None = None) -> list[int]:
     """Deliver to our webhook, through the real view, every event that Stripe has; the statuses answered."""
-    return [
-        (client or Client()).post("/webhooks/stripe/", **delivery).status_code for delivery in signed_events(sandbox)
-    ]
+    return [(client or Client()).post(WEBHOOK, **delivery).status_code for delivery in signed_events(sandbox)]
 
 
-def signed_events(sandbox: Sandbox) -> list[Mapping[str, Any]]:
+def signed_events(sandbox: Sandbox) -> list[dict[str, Any]]:
     """Each event of the stand-in as a signed request: arguments of the test client's `post`."""
-    import json
+    return [signed(event) for event in sandbox.stripe_state().get("event", [])]
 
-    import stripe
 
-    from tests.stand_ins import WEBHOOK_SECRET
-
-    deliveries = []
-    for event in sandbox.stripe_state()["events"]:
-        body = json.dumps(event)
-        header = stripe.WebhookSignature.generate_signature_header(body, WEBHOOK_SECRET)
-        deliveries.append({"data": body, "content_type": "application/json", "headers": {"Stripe-Signature": header}})
-    return deliveries
+def signed(event: Mapping[str, Any]) -> dict[str, Any]:
+    """One event as Stripe would send it now."""
+    body = json.dumps(event)
+    header = signature(body, WEBHOOK_SECRET, int(time.time()))
+    return {"data": body, "content_type": "application/json", "headers": {"Stripe-Signature": header}}
 
 
 def run_until_idle(clock: Clock, *, steps: int = 60, step: timedelta = STEP) -> None:
     """Let workers and the clock's own jobs do everything there is to do, as time goes by."""
     for _ in range(steps):
-        at = clock.pass_by(step)
-        done = work.run_due(at=at)
-        done += polling.poll_open_payments(at=at)
-        done += orders.cancel_expired(at=at) + fulfilment.retry_waiting(at=at) + fulfilment.refund_overdue(at=at)
-        if not done and not _is_anything_waiting(at + timedelta(minutes=10)):
+        if not run_once(clock.pass_by(step)) and not is_anything_waiting(clock.now):
             return
 
 
-def _is_anything_waiting(until: datetime) -> bool:
-    return any(
-        model._default_manager.filter(state__in=["queued", "running"], run_at__lte=until).exists()
-        for model in work.registered()
+def run_once(at: datetime) -> int:
+    """One round of everything that happens by itself; how much there was."""
+    done = work.run_due(at=at) + polling.poll_open_payments(at=at)
+    return done + orders.cancel_expired(at=at) + fulfilment.retry_waiting(at=at) + fulfilment.refund_overdue(at=at)
+
+
+def is_anything_waiting(at: datetime) -> bool:
+    """Whether something will still happen by itself: work soon due, money or room that may yet come or go."""
+    soon = {"state__in": ["queued", "running"], "run_at__lte": at + timedelta(minutes=10)}
+    return (
+        any(model._default_manager.filter(**soon).exists() for model in work.registered())
+        or Payment.objects.filter(state__in=Payment.OPEN, poll_at__isnull=False).exists()
+        or Order.objects.filter(refund_due_at__isnull=False).exists()
     )
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.staff import Record
 
-# The libraries' own pages let staff type anything; importing their modules first registers them, so ours can replace them.
+# The libraries' own pages let staff type anything; importing them first registers them, so that ours can replace them.
 REPLACED = (allauth_account, allauth_usersessions, django_auth)
 for _model in (EmailAddress, UserSession, Group):
     admin.site.unregister(_model)

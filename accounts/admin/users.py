@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from accounts import roles, services
 from accounts.admin.organizations import MembershipInline
 from accounts.models import User, UserStatus
+from core import audit
 from core.staff import Act, Deed, ReasonForm, Record, Refused
 
 PROFILE = services.PROFILE_FIELDS
@@ -39,6 +40,7 @@ def sign_out(user: User, act: Act) -> str:
     """End every session of the person."""
     _require_authority(user, act)
     count = services.end_sessions(user=user)
+    audit.record(action="user.sign_out_everywhere", entity=user, actor=act.user, new={"sessions": count})
     return _("%(count)s session(s) of %(user)s ended.") % {"count": count, "user": user}
 
 
@@ -131,5 +133,3 @@ class UserAdmin(Record):
         super().save_related(request, form, formsets, change)
         if set(form.changed_data) & set(ROLE_FIELDS):
             services.end_sessions(user=form.instance)
-
-

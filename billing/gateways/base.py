@@ -14,6 +14,10 @@ from uuid import UUID
 from billing.periods import Period
 from core.money import Money
 
+# The code of an Unknown or Rejected whose idempotency key is used up: look, and go on under another key.
+REPLAYED_FAILURE = "replayed_failure"  # the gateway remembers a failure of its own and only repeats it
+KEY_MISMATCH = "idempotency_mismatch"  # the key was first used with other parameters
+
 
 @dataclass(frozen=True)
 class SavedCard:

@@ -45,7 +45,7 @@ class Invoice(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices")
     series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
-    number = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001 - null until issued
+    number = models.CharField(max_length=64, null=True, blank=True, unique=True)
     state = models.CharField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
     currency = models.CharField(max_length=3)
     total_minor = models.BigIntegerField()

@@ -63,7 +63,7 @@ class Payment(Entity, Timestamped):
     asked_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When the gateway was first asked for the page; empty: certainly never.")
     )
-    session_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001 - null until known
+    session_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
     session_url = EncryptedTextField(blank=True, default="")
     transaction_id = models.CharField(max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -145,7 +145,7 @@ class Refund(Entity, Timestamped):
     reason = models.CharField(max_length=191)
     state = models.CharField(max_length=12, choices=RefundState, default=RefundState.PENDING)
     idempotency_key = models.CharField(max_length=191, unique=True)
-    transaction_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001 - null until known
+    transaction_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
     failure = models.CharField(max_length=191, blank=True, default="")
     settled_at = models.DateTimeField(null=True, blank=True)
 

@@ -65,7 +65,7 @@ class Subscription(Entity, Timestamped):
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField(help_text=_("What a period costs, all items together."))
     collector = models.CharField(max_length=8, choices=Collector, default=Collector.US)
-    stripe_subscription_id = models.CharField(max_length=191, null=True, blank=True, unique=True)  # noqa: DJ001
+    stripe_subscription_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
     is_auto_renewed = models.BooleanField(default=True)
     current_period_start = models.DateTimeField(null=True, blank=True)
     current_period_end = models.DateTimeField(null=True, blank=True, db_index=True)

@@ -16,7 +16,9 @@ def verify(_row: Any, _act: Act) -> str:
     breaks = audit.verify()
     if breaks:
         places = "; ".join(f"{broken.entry_id}: {broken.problem}" for broken in breaks[:10])
-        raise Refused(_("The audit trail is broken in %(count)s place(s): %(places)s") % {"count": len(breaks), "places": places})
+        raise Refused(
+            _("The audit trail is broken in %(count)s place(s): %(places)s") % {"count": len(breaks), "places": places}
+        )
     head = audit.head()
     return _("The audit trail is whole: %(count)s entries.") % {"count": head.position if head else 0}
 
@@ -26,7 +28,9 @@ VERIFY = Deed(
     label=gettext_lazy("Verify the chain"),
     perform=verify,
     permissions=("core.view_auditlink",),
-    note=gettext_lazy("Reads every entry and checks that none was edited, deleted or put in since. It may take a moment."),
+    note=gettext_lazy(
+        "Reads every entry and checks that none was edited, deleted or put in since. It may take a moment."
+    ),
     icon="verified",
 )
 

@@ -53,7 +53,9 @@ def _input(definition: Definition) -> forms.Field:
         case SettingType.BOOLEAN:
             return forms.ChoiceField(choices=YES_NO, **options)
         case SettingType.CHOICE:
-            return forms.ChoiceField(choices=[("", _("Default")), *((name, name) for name in definition.choices)], **options)
+            return forms.ChoiceField(
+                choices=[("", _("Default")), *((name, name) for name in definition.choices)], **options
+            )
         case SettingType.TEXT:
             return forms.CharField(widget=forms.Textarea, **options)
         case _:

@@ -58,7 +58,7 @@ class WorkItem(Timestamped):
                 SELECT {key} FROM {table}
                 WHERE (state = 'queued' AND run_at <= %(at)s) OR (state = 'running' AND lease_until <= %(at)s)
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-            RETURNING *"""  # noqa: S608 - names come from the model
+            RETURNING *"""
         parameters: dict[str, Any] = {"lease": at + cls.LEASE, "at": at, "limit": limit}
         return sorted(cls._default_manager.raw(sql, parameters), key=lambda item: item.run_at)
 

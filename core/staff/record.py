@@ -93,7 +93,7 @@ class Record(DeedPages, Shown, ModelAdmin):  # type: ignore[misc]
             return queryset.filter(pk=key), False
         return super().get_search_results(request, queryset, search_term)  # type: ignore[no-any-return]
 
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: "ModelForm[Any]", change: Any) -> None:
         """Write only what was typed, so that counters moved meanwhile stay; and record who typed what."""
         if not change:
             obj.save()
@@ -137,7 +137,7 @@ def _is_column(model: type[models.Model], name: str) -> bool:
         return False
 
 
-def _told(form: ModelForm[Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def _told(form: "ModelForm[Any]") -> Iterator[tuple[str, tuple[Any, Any]]]:
     """What was changed, before and after, as the audit trail keeps it."""
     for name in form.changed_data:
         model_field = next((field for field in form._meta.model._meta.get_fields() if field.name == name), None)

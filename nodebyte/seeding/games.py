@@ -1,6 +1,7 @@
 """The game servers a new shop offers, as the source documents name them; egg is the panel's id there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,10 @@ class Game:
     cents_per_gib: int
     cpu_percent_per_gib: int = 50
     disk_gib_per_gib: int = 5
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
+PASSWORD = "{{secret}}"  # noqa: S105 - the blueprint's word for a password of each server's own
 SURVIVAL, SANDBOX, FACTORY, PARTY = "Survival", "Sandbox", "Factory and colony", "Party and arena"
 GAMES = (
     Game(
@@ -33,18 +36,21 @@ GAMES = (
         "Raids need a machine that keeps up.",
         "Enough memory for a full map, and disk for its saves.",
         SURVIVAL, (6, 8, 12, 16), 220,
+        environment={"RCON_PASS": PASSWORD},
     ),
     Game(
         "palworld", "Palworld", "palworld", "15",
         "Room for every pal and every base.",
         "A dedicated server for up to 32 players, with the world's settings open to you.",
         SURVIVAL, (8, 12, 16), 210,
+        environment={"ADMIN_PASSWORD": PASSWORD},
     ),
     Game(
         "ark", "ARK: Survival Evolved", "ark", "14",
         "Tame, build, and keep the dinosaurs on your own map.",
         "One map to a server, any of the official ones.",
         SURVIVAL, (6, 8, 12), 220,
+        environment={"ARK_ADMIN_PASSWORD": PASSWORD},
     ),
     Game(
         "terraria", "Terraria", "terraria", "16",
@@ -57,12 +63,14 @@ GAMES = (
         "A slow world deserves a steady server.",
         "Keeps its worlds on fast disk.",
         SANDBOX, (2, 4, 8), 190,
+        environment={"WORLD_WIDTH": "1024000"},
     ),
     Game(
         "factorio", "Factorio", "factorio", "21",
         "The factory must grow, also while you sleep.",
         "A headless server with its saves kept.",
         FACTORY, (2, 4, 8), 190,
+        environment={"SERVER_USERNAME": "unnamed"},
     ),
     Game(
         "mindustry", "Mindustry", "mindustry", "29",
@@ -87,6 +95,7 @@ GAMES = (
         "Fast, small, and yours.",
         "A server for every mode the game has.",
         PARTY, (1, 2), 150,
+        environment={"RCON_PASSWORD": PASSWORD},
     ),
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from catalog.models import Product
 from core import tenancy
-from nodebyte.seeding.games import GAMES
+from nodebyte.seeding.games import GAMES, Game
 from servers import inventory
 from servers.models import Blueprint, Egg, Provider, ProviderKind, SyncState
 
@@ -28,18 +28,23 @@ def seed_panel(*, name: str, base_url: str, application_key: str, client_key: st
     if run.state != SyncState.COMPLETED:
         raise PanelUnready(run.error)
     with tenancy.system():
-        return [game.slug for game in GAMES if not _blueprint(provider, game.slug, game.egg)]
+        return [game.slug for game in GAMES if not _blueprint(provider, game)]
 
 
-def _blueprint(provider: Provider, slug: str, egg_ref: str) -> bool:
-    egg = Egg.objects.filter(nest__provider=provider, ref=egg_ref, is_present=True).first()
-    product = Product.objects.filter(slug=slug).first()
+def _blueprint(provider: Provider, game: Game) -> bool:
+    egg = Egg.objects.filter(nest__provider=provider, ref=game.egg, is_present=True).first()
+    product = Product.objects.filter(slug=game.slug).first()
     if egg is None or product is None:
         return False
     Blueprint.objects.get_or_create(
         product=product,
         plan=None,
         is_active=True,
-        defaults={"name": f"{product.name} on {provider.name}", "provider": provider, "egg": egg},
+        defaults={
+            "name": f"{product.name} on {provider.name}",
+            "provider": provider,
+            "egg": egg,
+            "environment": dict(game.environment),
+        },
     )
     return True

@@ -71,7 +71,9 @@ class Order(Entity, Timestamped):
         indexes = [
             models.Index(fields=["organization", "-placed_at"], name="orders_order_of_org"),
             models.Index(
-                fields=["expires_at"], condition=models.Q(status=OrderStatus.PENDING_PAYMENT), name="orders_order_expiry"
+                fields=["expires_at"],
+                condition=models.Q(status=OrderStatus.PENDING_PAYMENT),
+                name="orders_order_expiry",
             ),
         ]
         constraints = [
@@ -115,7 +117,9 @@ class OrderItem(Entity, Timestamped):
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
     is_stock_taken = models.BooleanField(default=False, help_text=_("A piece of the plan's limited stock is ours."))
-    reservation = models.OneToOneField(Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")
+    reservation = models.OneToOneField(
+        Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item"
+    )
     subscription = models.OneToOneField(Subscription, on_delete=models.PROTECT, related_name="order_item")
     server = models.OneToOneField(Server, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")
 
@@ -156,7 +160,9 @@ class OrderStatusChange(Entity):
     old = models.CharField(max_length=16, blank=True, default="")
     new = models.CharField(max_length=16, choices=OrderStatus)
     reason = models.CharField(max_length=255, blank=True, default="")
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     at = models.DateTimeField()
 
     class Meta:

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from core import outside
 from servers.eggs import environment
 from servers.models import Egg, EggVariable, Server, ServerVariable
 from servers.providers.base import Build
+
+SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
+SECRET_LENGTH = 24
 
 
 def build_of(server: Server) -> Build:
@@ -26,7 +30,7 @@ def build_of(server: Server) -> Build:
 def _environment(server: Server, egg: Egg) -> dict[str, str]:
     blueprint = server.blueprint
     variables = EggVariable.objects.filter(egg=egg, is_present=True).order_by("position")
-    overrides = {name: as_text(value) for name, value in (blueprint.environment or {}).items()}
+    overrides = {name: _override(server, name, value) for name, value in (blueprint.environment or {}).items()}
     chosen = dict(ServerVariable.objects.filter(server=server).values_list("env_variable", "value"))
     merged = environment.merge(variables, overrides, chosen)
     if merged.is_acceptable:
@@ -34,6 +38,13 @@ def _environment(server: Server, egg: Egg) -> dict[str, str]:
     problems = [problem for problem in merged.problems if not problem.is_unchecked]
     listed = " ".join(f"{problem.env_variable}: {problem.message}" for problem in problems)
     raise outside.Rejected(_("The game's settings are not acceptable. {problems}").format(problems=listed))
+
+
+def _override(server: Server, name: str, value: Any) -> str:
+    """The blueprint's value; `{{secret}}` is a password of this server's own, the same at every look."""
+    if value == SECRET:
+        return salted_hmac("servers.environment", f"{server.pk}:{name}", algorithm="sha256").hexdigest()[:SECRET_LENGTH]
+    return as_text(value)
 
 
 def as_text(value: Any) -> str:

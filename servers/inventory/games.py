@@ -21,26 +21,22 @@ def merge_games(provider_id: UUID, seen: Inventory) -> tuple[Counts, list[Findin
     rows: Any = [(provider_id, nest.ref, nest.name, nest.author, nest.description) for nest in seen.nests]
     counts = {"nests": merge(tables.NEST, rows, scope=provider_id)}
     nests = ids_by_ref(Nest.objects.filter(provider_id=provider_id))
-    rows = [
-        (
-            nests[egg.nest_ref],
-            egg.ref,
-            egg.name,
-            egg.author,
-            egg.description,
-            Jsonb(dict(egg.docker_images)),
-            egg.startup,
-        )
-        for egg in seen.eggs
-    ]
+    rows = [_egg_row(nests[egg.nest_ref], egg) for egg in seen.eggs]
     counts["eggs"] = merge(tables.EGG, rows, scope=list(nests.values()))
     eggs = ids_by_ref(Egg.objects.filter(nest__provider_id=provider_id))
-    rows = [_row(eggs[egg.ref], position, each) for egg in seen.eggs for position, each in enumerate(egg.variables)]
+    rows = [
+        _variable_row(eggs[egg.ref], position, each) for egg in seen.eggs for position, each in enumerate(egg.variables)
+    ]
     counts["variables"] = merge(tables.VARIABLE, rows, scope=list(eggs.values()))
     return counts, [finding for egg in seen.eggs for finding in _findings(egg)]
 
 
-def _row(egg_id: UUID, position: int, variable: VariableSeen) -> tuple[Any, ...]:
+def _egg_row(nest_id: UUID, egg: EggSeen) -> tuple[Any, ...]:
+    images = Jsonb(dict(egg.docker_images))
+    return (nest_id, egg.ref, egg.name, egg.author, egg.description, images, egg.first_image, egg.startup)
+
+
+def _variable_row(egg_id: UUID, position: int, variable: VariableSeen) -> tuple[Any, ...]:
     return (
         egg_id,
         variable.env_variable,

@@ -16,8 +16,8 @@ class Mirror:
     """How a table follows the provider.
 
     `key` and `values` are columns with their SQL types; `first` are columns taken over when a row is new and ours
-    afterwards; `fixed` are SQL values of a new row; `scope` is the SQL condition (over `t`) of the rows that the stage
-    speaks for, with the parameter `scope`.
+    afterwards; `fixed` are SQL values of a new row; `before` is SQL to run ahead of the merge; `scope` is the SQL
+    condition (over `t`) of the rows that the stage speaks for, with the parameter `scope`.
     """
 
     table: str
@@ -26,6 +26,7 @@ class Mirror:
     values: Mapping[str, str]
     first: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
+    before: str = ""
 
     @property
     def staged(self) -> dict[str, str]:
@@ -41,6 +42,8 @@ def merge(mirror: Mirror, rows: Iterable[Sequence[Any]], *, scope: Any) -> dict[
     unique = {tuple(row[: len(mirror.key)]): row for row in rows}
     with connection.cursor() as cursor:
         _stage(cursor, mirror, unique.values())
+        if mirror.before:
+            cursor.execute(mirror.before)
         cursor.execute(_merge_sql(mirror), {"scope": scope})
         actions = Counter("gone" if is_gone else NAMES[action] for action, is_gone in cursor.fetchall())
         cursor.execute(f"DROP TABLE {STAGE}")

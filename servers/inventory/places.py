@@ -39,10 +39,15 @@ def merge_places(provider_id: UUID, seen: Inventory) -> tuple[Counts, list[Findi
     rows: Any = [(provider_id, place.ref, place.code, place.name) for place in seen.places]
     counts = {"locations": merge(tables.LOCATIONS, rows, scope=provider_id)}
     counts["nodes"] = _merge_nodes(provider_id, seen, foreign)
-    with connection.cursor() as cursor:
-        cursor.execute(_SELLABLE, [provider_id])
+    work_out_sellable(provider_id)
     counts["allocations"] = _merge_ports(provider_id, seen)
     return counts, [*_unlimited(foreign), *_shrunk(provider_id)]
+
+
+def work_out_sellable(provider_id: UUID) -> None:
+    """Bring what the provider's nodes can sell in line with their totals, headroom and overcommit."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SELLABLE, [provider_id])
 
 
 def ids_by_ref(rows: Any) -> dict[str, UUID]:
@@ -95,22 +100,12 @@ def _merge_ports(provider_id: UUID, seen: Inventory) -> dict[str, int]:
         for port in seen.ports
         if port.node_ref in nodes
     ]
-    _clear_way(nodes, seen)
     return merge(tables.ALLOCATION, rows, scope=list(nodes.values()))
 
 
 def _our_holders(provider_id: UUID) -> Mapping[str, str]:
     held = Allocation.objects.filter(node__provider_id=provider_id, reservation__server__isnull=False)
     return {ref: str(server) for ref, server in held.values_list("ref", "reservation__server__pk")}
-
-
-def _clear_way(nodes: Mapping[str, UUID], seen: Inventory) -> None:
-    """An address deleted and made anew at the provider has another ref; its old row, if nobody holds it, makes room."""
-    refs = {(nodes[port.node_ref], port.ip, port.port): port.ref for port in seen.ports if port.node_ref in nodes}
-    known = Allocation.objects.filter(node__in=nodes.values()).values_list("pk", "node_id", "ip", "port", "ref")
-    renewed = [pk for pk, node, ip, port, ref in known if refs.get((node, ip, port), ref) != ref]
-    for allocation in Allocation.objects.filter(pk__in=renewed):
-        Allocation.objects.filter(pk=allocation.pk).update(ref=refs[allocation.node_id, allocation.ip, allocation.port])
 
 
 def _unlimited(foreign: list[ServerSeen]) -> list[Finding]:

@@ -1,7 +1,8 @@
 """One inventory pull: the network first, then one transaction."""
 
 import logging
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from core import outside, tenancy
@@ -29,17 +30,18 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
     with locks.held(f"sync:{provider_id}") as is_ours:
         if not is_ours:
             raise SyncBusy(str(provider_id))
+        began = time.monotonic()
         provider = Provider.objects.get(pk=provider_id)
         with tenancy.system():
             run = SyncRun.objects.create(provider=provider, kind=SyncKind.FULL, started_at=at)
         try:
             seen = registry.driver_of(provider).inventory()
         except outside.OutsideError as error:
-            return _failed(run, str(error))
+            return _failed(run, began, str(error))
         except (KeyError, TypeError, ValueError) as error:
             log.exception("the inventory of %s is not understood", provider.name)
-            return _failed(run, f"{type(error).__name__}: {error}")
-        return _merged(run, seen)
+            return _failed(run, began, f"{type(error).__name__}: {error}")
+        return _merged(run, began, seen)
 
 
 def sync_all(*, at: datetime) -> list[SyncRun]:
@@ -53,27 +55,25 @@ def sync_all(*, at: datetime) -> list[SyncRun]:
     return runs
 
 
-def _merged(run: SyncRun, seen: Inventory) -> SyncRun:
+def _merged(run: SyncRun, began: float, seen: Inventory) -> SyncRun:
     with tenancy.system():
         place_counts, place_findings = merge_places(run.provider_id, seen)
         game_counts, game_findings = merge_games(run.provider_id, seen)
         run.counts = {**place_counts, **game_counts}
         run.findings = [*place_findings, *game_findings]
-        return _ended(run, SyncState.COMPLETED, Health.HEALTHY, "")
+        run.state = SyncState.COMPLETED
+        return _ended(run, began, Health.HEALTHY)
 
 
-def _failed(run: SyncRun, error: str) -> SyncRun:
+def _failed(run: SyncRun, began: float, error: str) -> SyncRun:
+    run.state, run.error = SyncState.FAILED, error
     with tenancy.system():
-        return _ended(run, SyncState.FAILED, Health.FAILING, error)
+        return _ended(run, began, Health.FAILING)
 
 
-def _ended(run: SyncRun, state: SyncState, health: Health, error: str) -> SyncRun:
-    from django.db.models.functions import Now
-
-    run.state, run.error = state, error
-    run.finished_at = Now()
+def _ended(run: SyncRun, began: float, health: Health) -> SyncRun:
+    run.finished_at = run.started_at + timedelta(seconds=time.monotonic() - began)
     run.save(update_fields=["state", "error", "counts", "findings", "finished_at"])
-    Provider.objects.filter(pk=run.provider_id).update(
-        health=health, health_note=error[:255], checked_at=run.started_at
-    )
-    return run.reload()
+    note, checked_at = run.error[:255], run.started_at
+    Provider.objects.filter(pk=run.provider_id).update(health=health, health_note=note, checked_at=checked_at)
+    return run

@@ -1,7 +1,11 @@
 """Which columns of each table come from the provider, and which are ours."""
 
-from servers.inventory.mirror import Mirror
+from servers.inventory.mirror import STAGE, Mirror
 
+COUNTERS = (
+    *("memory_headroom_mib", "memory_sellable_mib", "memory_held_mib"),
+    *("disk_headroom_mib", "disk_sellable_mib", "disk_held_mib"),
+)
 PROVIDER = "t.provider_id = %(scope)s"
 NODES = "t.node_id = ANY (%(scope)s)"
 NESTS = "t.nest_id = ANY (%(scope)s)"
@@ -29,24 +33,17 @@ NODE = Mirror(
         "disk_foreign_mib": "bigint",
     },
     first={"memory_overcommit_percent": "integer", "disk_overcommit_percent": "integer", "is_enabled": "boolean"},
-    fixed=dict.fromkeys(
-        (
-            "memory_headroom_mib",
-            "disk_headroom_mib",
-            "memory_sellable_mib",
-            "disk_sellable_mib",
-            "memory_held_mib",
-            "disk_held_mib",
-        ),
-        "0",
-    )
-    | {"is_draining": "false"},
+    fixed=dict.fromkeys(COUNTERS, "0") | {"is_draining": "false"},
 )
 ALLOCATION = Mirror(
     table="servers_allocation",
     scope=NODES,
     key={"node_id": "uuid", "ref": "text"},
     values={"ip": "text", "alias": "text", "port": "integer", "is_taken_elsewhere": "boolean"},
+    # An address deleted and made anew at the provider comes back under another ref.
+    before=f"""
+        UPDATE servers_allocation AS t SET ref = s.ref FROM {STAGE} AS s
+        WHERE t.node_id = s.node_id AND t.ip = s.ip AND t.port = s.port AND t.ref <> s.ref""",
     fixed={"is_primary": "false"},
 )
 NEST = Mirror(
@@ -59,7 +56,14 @@ EGG = Mirror(
     table="servers_egg",
     scope=NESTS,
     key={"nest_id": "uuid", "ref": "text"},
-    values={"name": "text", "author": "text", "description": "text", "docker_images": "jsonb", "startup": "text"},
+    values={
+        "name": "text",
+        "author": "text",
+        "description": "text",
+        "docker_images": "jsonb",
+        "first_image": "text",
+        "startup": "text",
+    },
     fixed={"features": "'[]'"},
 )
 VARIABLE = Mirror(

@@ -25,7 +25,11 @@ class Blueprint(Entity, Timestamped):
     egg = models.ForeignKey(Egg, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
     image = models.CharField(max_length=191, blank=True, default="", help_text=_("Empty: the egg's first image."))
     startup = models.TextField(blank=True, default="", help_text=_("Empty: the egg's start-up command."))
-    environment: Any = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the egg's defaults."))
+    environment: Any = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("Overrides of the egg's defaults; {{secret}} makes a password for each server."),
+    )
     locations = models.ManyToManyField(
         Location, related_name="blueprints", blank=True, help_text=_("None chosen: everywhere.")
     )

@@ -42,6 +42,9 @@ class Egg(Entity, Timestamped):
     author = models.CharField(max_length=191, blank=True, default="")
     description = models.TextField(blank=True, default="")
     docker_images: Any = models.JSONField(default=dict, blank=True)
+    first_image = models.CharField(
+        max_length=191, blank=True, default="", help_text=_("The image list keeps no order, so the first is kept here.")
+    )
     startup = models.TextField(blank=True, default="")
     features: Any = models.JSONField(default=list, blank=True)
     is_present = models.BooleanField(default=True)
@@ -54,7 +57,7 @@ class Egg(Entity, Timestamped):
     @property
     def default_image(self) -> str:
         """The first image, which the panel takes too; empty where the egg names none."""
-        return next((image for image in self.docker_images.values() if image), "")
+        return self.first_image or next((image for image in self.docker_images.values() if image), "")
 
     def __str__(self) -> str:
         return self.name

@@ -231,6 +231,7 @@ class EggSeen:
     author: str
     description: str
     docker_images: Mapping[str, str]
+    first_image: str
     startup: str
     variables: tuple[VariableSeen, ...]
 

@@ -1,6 +1,9 @@
 """The queue and the cache: the file queue everywhere, Redis where REDIS_URL names one."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from core import work
 from support.models import Delivery
 
 QUEUE = f"nodebyte-test-{os.getpid()}"
+MESSAGES = 400
+IMPATIENT = {"max_retries": 1, "interval_start": 0, "interval_max": 0}  # as the settings have it for Redis
 NO_REDIS = "REDIS_URL names no Redis; .ci/run starts one"
 on_redis = [pytest.mark.redis, pytest.mark.skipif(not os.environ.get("REDIS_URL"), reason=NO_REDIS)]
 
@@ -23,7 +28,7 @@ on_redis = [pytest.mark.redis, pytest.mark.skipif(not os.environ.get("REDIS_URL"
 @pytest.fixture(params=["files", pytest.param("redis", marks=on_redis)])
 def broker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """A queue of its own, which nudges are sent to."""
-    url, options = ("filesystem://", _file_options(tmp_path)) if request.param == "files" else (redis_url(), {})
+    url, options = ("files://localhost", _file_options(tmp_path)) if request.param == "files" else (redis_url(), {})
     app = nudging_through(monkeypatch, url, options)
     with app.connection_for_read() as connection:
         yield connection
@@ -84,10 +89,13 @@ def test_a_nudge_goes_down_with_its_transaction(broker: Connection) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nowhere/redis.sock"])
 def test_a_dead_queue_costs_no_business(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    nudging_through(monkeypatch, url)
+    nudging_through(monkeypatch, url, IMPATIENT)
+    begun = time.monotonic()
 
     with transaction.atomic():
         work.nudge(Delivery)
+
+    assert time.monotonic() - begun < 4
 
 
 @pytest.mark.redis
@@ -110,3 +118,41 @@ def test_the_cache_without_redis_is_the_database() -> None:
     cache.set("kept", {"a": 1}, timeout=60)
 
     assert cache.get("kept") == {"a": 1}
+
+
+def test_a_file_queue_loses_and_doubles_nothing_between_many_writers_and_readers(tmp_path: Path) -> None:
+    options = _file_options(tmp_path)
+    script = f"""
+import sys, time
+from kombu import Connection
+from core import file_queue
+options, me = {options!r}, sys.argv[2]
+with Connection("files://localhost", transport_options=options) as connection:
+    queue = connection.SimpleQueue("q")
+    if sys.argv[1] == "write":
+        for number in range({MESSAGES}):
+            queue.put(f"{{me}}-{{number}}")
+    else:
+        quiet_until = time.monotonic() + 2
+        while time.monotonic() < quiet_until:
+            try:
+                message = queue.get(block=False)
+            except queue.Empty:
+                continue
+            message.ack()
+            print(message.payload, flush=True)
+            quiet_until = time.monotonic() + 1
+"""
+    command = [sys.executable, "-c", script]
+    readers = [_started([*command, "read", str(number)]) for number in range(2)]
+    writers = [_started([*command, "write", str(number)]) for number in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+
+    read = [reader.communicate(timeout=60)[0].split() for reader in readers]
+
+    assert [reader.returncode for reader in readers] == [0, 0]
+    assert sorted(read[0] + read[1]) == sorted(f"{me}-{number}" for me in range(2) for number in range(MESSAGES))
+
+
+def _started(command: list[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])

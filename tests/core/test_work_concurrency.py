@@ -117,8 +117,9 @@ def process_environment(var: Path) -> dict[str, str]:
         url = f"postgres://{login}{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
     else:
         url = f"postgres://{login}/{database['NAME']}?host={database['OPTIONS']['host']}"
-    own = {"DATABASE_URL": url, "NODEBYTE_VAR": str(var), "DJANGO_SETTINGS_MODULE": "nodebyte.settings"}
-    return os.environ | own | {"PYTHONPATH": str(settings.BASE_DIR)}
+    own = {"DATABASE_URL": url, "NODEBYTE_VAR": str(var)}
+    path = os.pathsep.join([str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")])
+    return os.environ | own | {"PYTHONPATH": path}
 
 
 def until_the_first_task_is_done(environment: dict[str, str]) -> str:

@@ -1,7 +1,6 @@
 """Real processes: one that dies is named, and none outlives the demo."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -97,7 +96,7 @@ def test_what_an_earlier_demo_left_is_cleared(crew: Crew, tmp_path: Path) -> Non
     try:
         assert until(lambda: len(marked(str(tmp_path))) == 1)
         assert crew.clear_leftovers() == 1
-        assert left.wait(5) == -signal.SIGKILL
+        assert left.wait(5) is not None
         assert other.poll() is None
     finally:
         for process in (left, other):

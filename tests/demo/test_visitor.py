@@ -27,7 +27,8 @@ is</textarea><input type="submit" name="go" value="Go"><button name="reprice" va
 
 
 def test_an_answer_replaces_what_the_page_has() -> None:
-    html = '<form><input name="name" value="World"><input type="radio" name="c" value="a" checked><input type="radio" name="c" value="b"></form>'
+    html = """<form><input name="name" value="World"><input type="radio" name="c" value="a" checked>
+        <input type="radio" name="c" value="b"></form>"""
 
     assert sent(html, name="Mine", c="b") == [("name", "Mine"), ("c", "b")]
 

@@ -14,7 +14,6 @@ from tests.shop import Clock, Shop, hear, make_shop, open_page, panel_servers, p
 
 @pytest.fixture
 def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    stripe_sandbox.panel_settings(install_seconds=0.2, power_seconds=0.1)
     return make_shop(stripe_sandbox)
 
 
@@ -23,7 +22,7 @@ def clearing() -> int:
 
 
 def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
 
     assert shop.sandbox.pay(open_page(order)).is_accepted
@@ -45,7 +44,7 @@ def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
 
 
 def test_a_webhook_never_heard_costs_minutes_and_not_the_order(shop: Shop) -> None:
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     shop.sandbox.pay(open_page(order))
 
@@ -56,7 +55,7 @@ def test_a_webhook_never_heard_costs_minutes_and_not_the_order(shop: Shop) -> No
 
 
 def test_an_order_nobody_pays_is_canceled_and_its_room_given_back(shop: Shop) -> None:
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     open_page(order)
 
@@ -70,7 +69,7 @@ def test_an_order_nobody_pays_is_canceled_and_its_room_given_back(shop: Shop) ->
 def test_money_that_comes_after_canceling_still_ends_in_a_server(shop: Shop) -> None:
     from orders import services
 
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     url = open_page(order)
     services.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
@@ -86,7 +85,7 @@ def test_money_that_comes_after_canceling_still_ends_in_a_server(shop: Shop) -> 
 def test_paid_without_room_waits_and_takes_the_next_free_place(shop: Shop) -> None:
     from orders import services
 
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     url = open_page(order)
     services.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
@@ -105,7 +104,7 @@ def test_paid_without_room_waits_and_takes_the_next_free_place(shop: Shop) -> No
 def test_paid_without_room_for_a_day_is_refunded_by_itself(shop: Shop) -> None:
     from orders import services
 
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     url = open_page(order)
     services.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
@@ -118,7 +117,7 @@ def test_paid_without_room_for_a_day_is_refunded_by_itself(shop: Shop) -> None:
     run_until_idle(clock)
 
     assert order.reload().status == OrderStatus.CANCELED
-    assert [refund["amount"] for refund in shop.sandbox.stripe_state()["refunds"]] == [800]
+    assert [refund["amount"] for refund in shop.sandbox.stripe_state()["refund"]] == [800]
     assert Payment.objects.get().state == PaymentState.REFUNDED
     assert clearing() == 0
     assert panel_servers(shop.sandbox) == []
@@ -126,7 +125,7 @@ def test_paid_without_room_for_a_day_is_refunded_by_itself(shop: Shop) -> None:
 
 def test_an_install_that_fails_is_told_and_refunded_when_nobody_mends_it(shop: Shop) -> None:
     shop.sandbox.panel_settings(install_outcome="fail")
-    clock = Clock()
+    clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     shop.sandbox.pay(open_page(order))
     hear(shop.sandbox)

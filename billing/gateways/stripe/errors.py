@@ -5,11 +5,10 @@ from contextlib import contextmanager
 
 import stripe
 
+from billing.gateways.base import KEY_MISMATCH, REPLAYED_FAILURE
 from core.outside import OutsideError, Rejected, Unavailable, Unknown
 from core.outside.answer import retry_after
 
-REPLAYED = "replayed_failure"  # the key remembers a 5xx: repeating it only repeats the answer
-MISMATCH = "idempotency_mismatch"  # the key was used with other parameters
 NOT_CARRIED_OUT = frozenset({409, 429})
 
 
@@ -29,13 +28,13 @@ def _translate(call: str, error: stripe.StripeError, *, is_read: bool) -> Outsid
     if isinstance(error, stripe.RateLimitError) or status in NOT_CARRIED_OUT:
         return Unavailable(text, status=status, code=code, retry_after=retry_after(headers))
     if isinstance(error, stripe.IdempotencyError):
-        return Rejected(text, status=status, code=MISMATCH)
+        return Rejected(text, status=status, code=KEY_MISMATCH)
     if _is_refusal(error):
         return Rejected(f"{text} {_param(error)}".strip(), status=status, code=code)
     if is_read:
         return Unavailable(text, status=status, code=code)
     is_replayed = headers.get("idempotent-replayed", "") == "true"
-    return Unknown(text, status=status, code=REPLAYED if is_replayed else code)
+    return Unknown(text, status=status, code=REPLAYED_FAILURE if is_replayed else code)
 
 
 def _headers(error: stripe.StripeError) -> Mapping[str, str]:

@@ -1,9 +1,9 @@
 """Reading what was paid, from PaymentIntents and from the invoices of subscriptions."""
 
 import calendar
+from dataclasses import replace
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 from billing.gateways.base import Receipt, SavedCard
 from billing.gateways.stripe import client
@@ -14,17 +14,14 @@ from billing.periods import Period
 WITH_CARD = ["latest_charge", "payment_method"]
 
 
-def of_intent(intent: Any, *, payment_id: UUID | None = None, organization_id: UUID | None = None) -> Receipt:
-    """The receipt of a succeeded PaymentIntent with its charge and method expanded.
-
-    It says itself whose it is, save where a subscription made it and the ids come from there.
-    """
+def of_intent(intent: Any) -> Receipt:
+    """The receipt of a succeeded PaymentIntent with its charge and method expanded."""
     return Receipt(
         transaction_id=intent.id,
         amount=from_stripe(intent.amount_received, intent.currency),
         is_live=bool(intent.livemode),
-        payment_id=payment_id or ours(intent.metadata, "payment"),
-        organization_id=organization_id or ours(intent.metadata, "organization"),
+        payment_id=ours(intent.metadata, "payment"),
+        organization_id=ours(intent.metadata, "organization"),
         method_label=_label(intent),
         card=_card(intent),
     )
@@ -62,21 +59,19 @@ def intent_of(reference: str) -> Any:
 def of_invoice(invoice: Any) -> Receipt:
     """The receipt of a paid invoice of a subscription; over nothing, the invoice itself is the transaction."""
     details = invoice.parent.subscription_details
-    ids = {"payment_id": ours(details.metadata, "payment"), "organization_id": ours(details.metadata, "organization")}
     intent = _intent_behind(invoice.id)
-    receipt = of_intent(intent, **ids) if intent else _receipt_without_intent(invoice, ids)
-    return Receipt(
-        **{
-            **{name: getattr(receipt, name) for name in receipt.__dataclass_fields__},
-            "subscription_reference": id_of(details.subscription),
-            "period": _period(invoice),
-        }
+    return replace(
+        of_intent(intent) if intent else _without_intent(invoice),
+        payment_id=ours(details.metadata, "payment"),
+        organization_id=ours(details.metadata, "organization"),
+        subscription_reference=id_of(details.subscription),
+        period=_period(invoice),
     )
 
 
-def _receipt_without_intent(invoice: Any, ids: dict[str, UUID | None]) -> Receipt:
+def _without_intent(invoice: Any) -> Receipt:
     amount = from_stripe(invoice.amount_paid, invoice.currency)
-    return Receipt(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode), **ids)
+    return Receipt(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode))
 
 
 def _intent_behind(invoice: str) -> Any:

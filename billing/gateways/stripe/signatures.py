@@ -84,13 +84,14 @@ def _event(text: str) -> SignedEvent:
         raise Malformed("the body is not JSON") from None
     if not isinstance(content, dict) or content.get("object") != "event":
         raise Malformed("the body is no event")
-    event_id, kind = content.get("id"), content.get("type")
-    if not _is_text(event_id, LONGEST_ID) or not _is_text(kind, LONGEST_TYPE):
-        raise Malformed("the event lacks an id or a type")
+    event_id, kind = _text(content, "id", LONGEST_ID), _text(content, "type", LONGEST_TYPE)
     if content.get("livemode") is not client.is_live():
         raise Malformed("the event is of the other mode, live or test")
     return SignedEvent(event_id, kind, text)
 
 
-def _is_text(thing: object, longest: int) -> bool:
-    return isinstance(thing, str) and 0 < len(thing) <= longest
+def _text(content: dict[str, Any], name: str, longest: int) -> str:
+    value = content.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise Malformed(f"the event lacks its {name}")
+    return value

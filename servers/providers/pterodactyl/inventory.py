@@ -104,6 +104,7 @@ def _egg(each: dict[str, Any], nest_ref: str) -> EggSeen:
         docker_images={_line(label): _line(image) for label, image in images.items()}
         if isinstance(images, dict)
         else {},
+        first_image=_line(each.get("docker_image") or next(iter(images.values()), "")),
         startup=_text(each.get("startup")),
         variables=tuple(_variable(variable) for variable in related(each, "variables")),
     )

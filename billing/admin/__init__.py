@@ -1,0 +1,26 @@
+"""Staff's pages about money."""
+
+from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
+from billing.admin.events import GatewayEventAdmin
+from billing.admin.invoices import InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin
+from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
+from billing.admin.payments import DisputeAdmin, PaymentAdmin, RefundAdmin, RefundTaskAdmin
+from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
+
+__all__ = [
+    "DisputeAdmin",
+    "GatewayCustomerAdmin",
+    "GatewayEventAdmin",
+    "InvoiceAdmin",
+    "InvoiceItemAdmin",
+    "InvoiceSeriesAdmin",
+    "JournalEntryAdmin",
+    "LedgerAccountAdmin",
+    "PaymentAdmin",
+    "PaymentMethodAdmin",
+    "PostingAdmin",
+    "RefundAdmin",
+    "RefundTaskAdmin",
+    "SubscriptionAdmin",
+    "SubscriptionItemAdmin",
+]

@@ -1,0 +1,24 @@
+"""The gateway inbox."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import GatewayEvent
+from core.staff import WorkRecord
+from core.staff.work import WORK_FIELDS
+
+
+@admin.register(GatewayEvent)
+class GatewayEventAdmin(WorkRecord):
+    """Every signed webhook as it came, and what was done about it."""
+
+    list_display = ("received_at", "type", "gateway", "state", "outcome", "attempts", "note", "last_error")
+    list_filter = ("state", "outcome", "gateway", "type")
+    search_fields = ("=event_id", "type", "note")
+    date_hierarchy = "received_at"
+    ordering = ("-received_at",)
+    sections = (
+        (None, ("type", "event_id", "gateway", "received_at", "outcome", "note")),
+        (_("Work"), WORK_FIELDS),
+        (_("Message"), ("payload",)),
+    )

@@ -1,0 +1,51 @@
+"""Invoices: written by services, unchangeable once issued."""
+
+from django.contrib import admin
+
+from billing.models import Invoice, InvoiceItem, InvoiceSeries, Payment
+from core.staff import Record, RecordInline
+
+
+class InvoiceItemInline(RecordInline):
+    """An invoice's lines."""
+
+    model = InvoiceItem
+    names = ("kind", "description", "quantity", "unit_minor", "amount_minor", "period_start", "period_end")
+    show_change_link = False
+
+
+class PaymentInline(RecordInline):
+    """What was tried to collect it."""
+
+    model = Payment
+    names = ("gateway", "state", "amount_minor", "received_minor", "refunded_minor", "method_label", "settled_at")
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(Record):
+    """What an organization owes."""
+
+    list_display = ("__str__", "organization", "state", "total_minor", "issued_at", "due_at", "paid_at")
+    list_filter = ("state", "currency", "series")
+    list_select_related = ("organization",)
+    search_fields = ("number", "organization__name", "organization__billing_email")
+    date_hierarchy = "created_at"
+    inlines = (InvoiceItemInline, PaymentInline)
+
+
+@admin.register(InvoiceItem)
+class InvoiceItemAdmin(Record):
+    """Lines of every invoice."""
+
+    list_display = ("invoice", "organization", "kind", "description", "quantity", "amount_minor", "period_start")
+    list_filter = ("kind", "currency")
+    list_select_related = ("invoice", "organization")
+    search_fields = ("description", "invoice__number", "organization__name")
+    date_hierarchy = "period_start"
+
+
+@admin.register(InvoiceSeries)
+class InvoiceSeriesAdmin(Record):
+    """Runs of invoice numbers."""
+
+    list_display = ("code", "pattern", "next_number")

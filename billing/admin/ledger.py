@@ -1,0 +1,49 @@
+"""The books: to read only. What is wrong is put right by another entry, made by a service."""
+
+from django.contrib import admin
+
+from billing.models import JournalEntry, LedgerAccount, Posting
+from core.staff import Record, RecordInline
+
+
+class PostingInline(RecordInline):
+    """An entry's postings."""
+
+    model = Posting
+    names = ("account", "organization", "amount_minor", "currency")
+    related = ("account", "organization")
+    show_change_link = False
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(Record):
+    """Every event in the books."""
+
+    list_display = ("at", "kind", "reference", "organization", "note")
+    list_filter = ("kind",)
+    list_select_related = ("organization",)
+    search_fields = ("reference", "organization__name")
+    date_hierarchy = "at"
+    ordering = ("-at",)
+    inlines = (PostingInline,)
+
+
+@admin.register(LedgerAccount)
+class LedgerAccountAdmin(Record):
+    """The accounts; only wallets keep a running balance."""
+
+    list_display = ("kind", "organization", "gateway", "currency", "balance_minor")
+    list_filter = ("kind", "currency", "gateway")
+    list_select_related = ("organization",)
+    search_fields = ("organization__name",)
+
+
+@admin.register(Posting)
+class PostingAdmin(Record):
+    """Every amount on every account."""
+
+    list_display = ("entry", "account", "organization", "amount_minor")
+    list_filter = ("account__kind", "currency")
+    list_select_related = ("entry", "account", "organization")
+    search_fields = ("entry__reference", "organization__name")
+    ordering = ("-id",)

@@ -1,0 +1,120 @@
+"""The hosted page where a payment is made. Every function here calls the gateway, so none runs in a transaction."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from billing import customers, payments
+from billing.gateways import driver_of
+from billing.gateways.base import KEY_MISMATCH, REPLAYED_FAILURE, Page, PageLine, PageRequest
+from billing.models import Collection, InvoiceItem, ItemKind, Payment
+from billing.rows import locked_payment
+from core import outside, tenancy
+from core.money import Money
+
+FIRST_POLL = timedelta(seconds=30)
+NOT_ALLOWED = frozenset({401, 403})  # our key is wrong, which says nothing about the payment
+USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})
+GONE = "resource_missing"
+
+
+class PageClosed(outside.Rejected):
+    """The payment is not open (any more); where money is still wanted, another payment is opened first."""
+
+
+def open_page(*, payment_id: UUID, success_url: str, cancel_url: str, at: datetime) -> str:
+    """The address of the hosted page for an open payment; the same page however often it is asked for.
+
+    The two addresses are kept at the first call, so that every repeat asks for exactly the same. Raises PageClosed, and
+    `outside.Unavailable`, `Unknown` (both: try again, with the same key) or `Rejected` (this payment is over).
+    """
+    payment = _opened(payment_id, success_url, cancel_url, at)
+    if payment.session_url:
+        return str(payment.session_url)
+    customer = customers.reference_of(organization=payment.organization, gateway=payment.gateway)
+    payment = _asked(payment_id, at)
+    page = _page(payment, customer, at)
+    keep_page(payment_id=payment_id, page=page, at=at)
+    return page.url
+
+
+def _opened(payment_id: UUID, success_url: str, cancel_url: str, at: datetime) -> Payment:
+    with tenancy.system():
+        payment = locked_payment(payment_id)
+        if not payment.is_open(at):
+            raise PageClosed(f"payment {payment_id} is not open")
+        if not payment.success_url:
+            payment.success_url, payment.cancel_url = success_url, cancel_url
+            payment.save(update_fields=["success_url", "cancel_url"])
+    return payment
+
+
+def _asked(payment_id: UUID, at: datetime) -> Payment:
+    """Write down, before it happens, that the gateway is asked."""
+    with tenancy.system():
+        payment = locked_payment(payment_id)
+        if payment.asked_at is None:
+            payment.asked_at = at
+            payment.poll_at = min(at + FIRST_POLL, payment.expires_at or at + FIRST_POLL)
+            payment.save(update_fields=["asked_at", "poll_at"])
+    return payment
+
+
+def _page(payment: Payment, customer: str, at: datetime) -> Page:
+    try:
+        return driver_of(payment.gateway).open_page(_request(payment, customer))
+    except (outside.Unknown, outside.Rejected) as error:
+        return _after_refusal(payment, customer, error, at)
+
+
+def _after_refusal(payment: Payment, customer: str, error: outside.OutsideError, at: datetime) -> Page:
+    """Whether the payment is over: only when it is certain that its key has made no page and never will."""
+    if error.code in USED_KEYS:
+        found = driver_of(payment.gateway).find_page(customer=customer, payment_id=payment.pk)
+        if found is not None and found.url:
+            return found
+    elif isinstance(error, outside.Unknown) or error.status in NOT_ALLOWED:
+        raise error
+    if error.code == GONE:
+        customers.forget(organization=payment.organization, gateway=payment.gateway)
+    payments.fail(payment_id=payment.pk, reason=str(error), at=at)
+    raise outside.Rejected(f"the page was refused: {error}", status=error.status, code=error.code) from error
+
+
+def _request(payment: Payment, customer: str) -> PageRequest:
+    if payment.expires_at is None or payment.invoice_id is None:
+        raise PageClosed(f"payment {payment.pk} was not opened to be paid on a page")
+    by_gateway = payment.collection == Collection.SUBSCRIPTION
+    items = list(
+        InvoiceItem.objects.filter(invoice=payment.invoice_id).select_related(
+            "subscription_item__plan_price", "subscription_item__addon_price"
+        )
+    )
+    subscriptions = {item.subscription_id for item in items if item.subscription_id}
+    return PageRequest(
+        idempotency_key=payment.idempotency_key,
+        payment_id=payment.pk,
+        organization_id=payment.organization_id,
+        customer=customer,
+        lines=[_line(item, payment.collection) for item in items],
+        success_url=payment.success_url,
+        cancel_url=payment.cancel_url,
+        expires_at=payment.expires_at,
+        subscription_id=min(subscriptions) if by_gateway and subscriptions else None,
+    )
+
+
+def _line(item: InvoiceItem, collection: str) -> PageLine:
+    reference = ""
+    if collection == Collection.SUBSCRIPTION and item.kind != ItemKind.SETUP and item.subscription_item:
+        price = item.subscription_item.plan_price or item.subscription_item.addon_price
+        reference = price.stripe_price_id if price else ""
+    return PageLine(item.description, Money(item.unit_minor, item.currency), item.quantity, reference)
+
+
+def keep_page(*, payment_id: UUID, page: Page, at: datetime) -> None:
+    """Remember the page that was made for a payment; a page that is known already stays."""
+    with tenancy.system():
+        payment = locked_payment(payment_id)
+        if payment.session_id is None and payment.state in Payment.OPEN:
+            payment.session_id, payment.session_url = page.reference, page.url
+            payment.save(update_fields=["session_id", "session_url"])

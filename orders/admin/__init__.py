@@ -1,0 +1,5 @@
+"""Staff's pages about orders."""
+
+from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
+
+__all__ = ["OrderAdmin", "OrderItemAddonAdmin", "OrderItemAdmin", "OrderStatusChangeAdmin"]

@@ -1,0 +1,22 @@
+"""Messages on their way."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from core.staff import WorkRecord
+from core.staff.work import WORK_FIELDS
+from support.models import Delivery
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(WorkRecord):
+    """Each message that is to be sent once. Bodies may hold sign-in links and are never shown."""
+
+    list_display = ("created_at", "subject", "recipient", "channel", "state", "attempts", "sent_at", "last_error")
+    list_filter = ("state", "channel")
+    search_fields = ("recipient", "subject", "=message_id", "=reference")
+    sections = (
+        (None, ("channel", "recipient", "sender", "subject", "reference", "message_id", "sent_at")),
+        (_("Content"), ("body", "html_body")),
+        (_("Work"), WORK_FIELDS),
+    )

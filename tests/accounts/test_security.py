@@ -1,0 +1,167 @@
+"""What protects an account that is signed in: asking again, addresses that must be proved, headers, cookies."""
+
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.core import mail
+from django.test import Client
+
+from accounts.models import User
+from tests.accounts.test_sign_in import sign_in
+from tests.accounts.test_sign_up import link_in
+from tests.builders import PASSWORD, make_user
+
+pytestmark = pytest.mark.django_db
+EMAIL, CHANGE = "/accounts/email/", "/accounts/password/change/"
+
+
+def wait_long(client: Client) -> None:
+    """Let the time since the password was last typed be a day."""
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] = time.time() - 86_400
+    session.save()
+
+
+@pytest.mark.parametrize(
+    ("path", "form"), [(EMAIL, {"action_add": "", "email": "new@example.com"}), (EMAIL, {"action_remove": "", "email": "x"})]
+)
+def test_a_session_left_open_cannot_change_the_address_without_the_password(
+    client: Client, path: str, form: dict[str, str]
+) -> None:
+    make_user("ada@example.com")
+    sign_in(client, "ada@example.com")
+    wait_long(client)
+
+    answer = client.post(path, form)
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert not EmailAddress.objects.filter(email="new@example.com").exists()
+
+
+def test_the_password_typed_again_carries_out_what_was_asked(client: Client) -> None:
+    make_user("ada@example.com")
+    sign_in(client, "ada@example.com")
+    wait_long(client)
+    ask = client.post(EMAIL, {"action_add": "", "email": "new@example.com"})
+    assert client.get(ask["Location"]).status_code == 200
+    assert client.post(ask["Location"], {"password": "wrong"}).status_code in {200, 422}
+    assert not EmailAddress.objects.filter(email="new@example.com").exists()
+    client.post(ask["Location"], {"password": PASSWORD}, follow=True)
+
+    assert EmailAddress.objects.filter(email="new@example.com", verified=False).exists()
+
+
+def test_a_new_address_signs_nobody_in_and_is_not_the_users_until_it_is_proved(client: Client) -> None:
+    user = make_user("ada@example.com")
+    sign_in(client, "ada@example.com")
+    client.post(EMAIL, {"action_add": "", "email": "new@example.com"})
+    client.post(EMAIL, {"action_primary": "", "email": "new@example.com"})
+
+    assert user.reload().email == "ada@example.com"
+    client.post(link_in(mail.outbox[-1]))
+    client.post(EMAIL, {"action_primary": "", "email": "new@example.com"})
+    assert user.reload().email == "new@example.com"
+    assert EmailAddress.objects.get(user=user, primary=True).verified
+
+
+def test_another_persons_address_cannot_be_taken(client: Client) -> None:
+    make_user("ada@example.com")
+    bob = make_user("bob@example.com")
+    sign_in(client, "ada@example.com")
+    client.post(EMAIL, {"action_add": "", "email": "BOB@example.com"})
+    for action in ("action_remove", "action_primary", "action_send"):
+        client.post(EMAIL, {action: "", "email": "bob@example.com"})
+
+    assert EmailAddress.objects.get(email__iexact="bob@example.com", verified=True).user == bob
+    assert User.objects.get(email="bob@example.com") == bob
+
+
+def test_another_persons_session_cannot_be_ended(client: Client) -> None:
+    make_user("ada@example.com")
+    make_user("bob@example.com")
+    bob = Client()
+    sign_in(bob, "bob@example.com")
+    sign_in(client, "ada@example.com")
+
+    assert "192.0.2.99" not in client.get("/accounts/sessions/").content.decode()
+    client.post("/accounts/sessions/", {})
+    assert bob.get("/profile/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/games/", "/accounts/login/", "/accounts/signup/", "/no-such-page/", "/health/live"])
+def test_every_answer_carries_the_strict_policy(client: Client, path: str) -> None:
+    answer = client.get(path)
+    policy = answer["Content-Security-Policy"]
+
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'" in policy
+    for danger in ("unsafe-inline", "unsafe-eval", "*", "http:"):
+        assert danger not in policy.replace(settings.STRIPE_API_BASE or "nothing", "")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_a_signed_in_page_is_kept_by_no_shared_cache(client: Client) -> None:
+    client.force_login(make_user())
+
+    assert "Cookie" in client.get("/profile/")["Vary"]
+
+
+def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(client: Client) -> None:
+    make_user("ada@example.com")
+    cookie = sign_in(client, "ada@example.com").cookies["sessionid"]
+
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+
+
+HTTPS = """
+import json, os, django
+django.setup()
+from django.conf import settings
+names = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS",
+         "SECURE_HSTS_INCLUDE_SUBDOMAINS", "SESSION_COOKIE_HTTPONLY"]
+print(json.dumps({name: getattr(settings, name) for name in names}))
+"""
+
+
+@pytest.mark.parametrize(("site", "is_secure"), [("https://shop.example.com", True), ("http://localhost:8000", False)])
+def test_cookies_are_for_https_only_where_the_site_is(site: str, is_secure: bool) -> None:
+    import json
+
+    database = settings.DATABASES["default"]
+    url = f"postgres://{database['USER']}@/{database['NAME']}?host={database['OPTIONS'].get('host', database['HOST'])}"
+    environment = os.environ | {"SITE_URL": site, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "nodebyte.settings"}
+    run = subprocess.run([sys.executable, "-c", HTTPS], env=environment, capture_output=True, check=True, text=True)
+    said = json.loads(run.stdout)
+
+    assert said["SESSION_COOKIE_HTTPONLY"] is True
+    secure = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_INCLUDE_SUBDOMAINS")
+    assert all(said[name] is is_secure for name in secure)
+    assert bool(said["SECURE_HSTS_SECONDS"]) is is_secure
+
+
+def test_a_customer_is_not_let_into_the_staff_pages(client: Client) -> None:
+    client.force_login(make_user())
+    answer = client.get("/admin/")
+
+    assert answer.status_code in {302, 403}
+
+
+def test_an_error_page_tells_nothing_of_the_code(client: Client) -> None:
+    client.raise_request_exception = False
+    body = client.get("/no-such-page/?token=sk_live_1").content.decode()
+
+    assert "sk_live_1" not in body
+    assert "urlpatterns" not in body

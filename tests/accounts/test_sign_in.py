@@ -1,0 +1,241 @@
+"""Signing in and out: sessions that turn, end when they must, and lead nowhere else."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.core import mail
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from accounts import services
+from accounts.models import User, UserStatus
+from core.models import AuditEntry
+from tests.accounts.test_sign_up import link_in
+from tests.builders import PASSWORD, make_staff, make_user
+
+pytestmark = pytest.mark.django_db
+LOGIN, RESET = "/accounts/login/", "/accounts/password/reset/"
+
+
+def sign_in(client: Client, email: str, password: str = PASSWORD, **extra: Any) -> Any:
+    return client.post(LOGIN + extra.pop("query", ""), {"login": email, "password": password}, **extra)
+
+
+def is_signed_in(client: Client) -> bool:
+    return client.get("/profile/").status_code == 200
+
+
+@pytest.mark.parametrize("typed", ["ada@example.com", "ADA@Example.COM", " ada@example.com "])
+def test_a_person_signs_in_by_address_whatever_its_case(client: Client, typed: str) -> None:
+    make_user("ada@example.com")
+
+    answer = sign_in(client, typed)
+
+    assert (answer.status_code, answer["Location"]) == (302, "/dashboard/")
+    assert is_signed_in(client)
+
+
+def test_a_wrong_password_and_an_unknown_address_look_the_same(client: Client) -> None:
+    make_user("ada@example.com")
+    wrong, unknown = sign_in(client, "ada@example.com", "wrong"), sign_in(Client(), "eve@example.com", "wrong")
+
+    assert wrong.status_code == unknown.status_code
+    assert wrong.context["form"].errors == unknown.context["form"].errors
+
+
+def test_guessing_a_password_is_stopped_even_from_many_addresses_and_for_the_right_one(client: Client) -> None:
+    make_user("ada@example.com")
+    for guess in range(5):
+        sign_in(client, "ada@example.com", f"guess {guess}", REMOTE_ADDR=f"198.51.100.{guess}")
+
+    answer = sign_in(client, "ada@example.com", REMOTE_ADDR="198.51.100.77")
+
+    assert "Location" not in answer
+    assert "Too many" in str(answer.context["form"].errors)
+    assert not is_signed_in(client)
+
+
+def test_one_address_cannot_try_many_accounts_by_lying_about_where_it_is() -> None:
+    answers = [
+        sign_in(Client(), f"user{number}@example.com", "x", HTTP_X_FORWARDED_FOR=f"203.0.113.{number}").status_code
+        for number in range(31)
+    ]
+
+    assert answers[-1] == 429 or 429 in answers
+
+
+def test_the_counts_of_tries_are_not_pushed_out_by_a_crowd() -> None:
+    assert cache._max_entries >= 100_000  # type: ignore[attr-defined]
+
+
+def test_the_session_turns_at_sign_in_so_that_a_planted_one_is_worthless(client: Client) -> None:
+    make_user("ada@example.com")
+    client.get("/accounts/login/")
+    session = client.session
+    session["planted"] = "yes"
+    session.save()
+    before = client.session.session_key
+    sign_in(client, "ada@example.com")
+
+    assert client.session.session_key != before
+    thief = Client()
+    thief.cookies["sessionid"] = before
+    assert not is_signed_in(thief)
+
+
+def test_changing_the_password_ends_every_other_session(client: Client) -> None:
+    make_user("ada@example.com")
+    elsewhere = Client()
+    for one in (client, elsewhere):
+        sign_in(one, "ada@example.com")
+    answer = client.post(
+        "/accounts/password/change/",
+        {"oldpassword": PASSWORD, "password1": "another fine battery", "password2": "another fine battery"},
+    )
+
+    assert answer.status_code == 302
+    assert not is_signed_in(elsewhere)
+    assert sign_in(Client(), "ada@example.com")["Location" if False else "Content-Type"]
+    assert "Location" not in sign_in(Client(), "ada@example.com", PASSWORD)
+    assert "Location" in sign_in(Client(), "ada@example.com", "another fine battery")
+
+
+def test_a_reset_password_ends_the_sessions_of_whoever_knew_the_old_one(client: Client) -> None:
+    make_user("ada@example.com")
+    thief = Client()
+    sign_in(thief, "ada@example.com")
+    client.post(RESET, {"email": "ADA@example.com"})
+    page = client.get(link_in(mail.outbox[-1]), follow=True)
+    new = "another fine battery"
+    answer = client.post(page.request["PATH_INFO"], {"password1": new, "password2": new})
+
+    assert answer.status_code == 302
+    assert not is_signed_in(thief)
+    assert "Location" in sign_in(Client(), "ada@example.com", new)
+
+
+def test_a_reset_link_works_once(client: Client) -> None:
+    make_user("ada@example.com")
+    client.post(RESET, {"email": "ada@example.com"})
+    link = link_in(mail.outbox[-1])
+    page = client.get(link, follow=True)
+    client.post(page.request["PATH_INFO"], {"password1": "another fine battery", "password2": "another fine battery"})
+
+    again = Client().get(link, follow=True)
+    assert "password1" not in again.content.decode()
+
+
+def test_asking_for_a_reset_tells_nobody_who_has_an_account(client: Client) -> None:
+    make_user("ada@example.com")
+    known, unknown = client.post(RESET, {"email": "ada@example.com"}), client.post(RESET, {"email": "eve@example.com"})
+
+    assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
+    assert client.get(known["Location"]).content == client.get(unknown["Location"]).content
+
+
+def test_a_suspended_person_gets_no_reset_that_lets_them_in(client: Client) -> None:
+    user = make_user("ada@example.com")
+    services.suspend_user(user=user, reason="abuse", actor=None, at=timezone.now())
+    client.post(RESET, {"email": "ada@example.com"})
+
+    assert all("/reset/key/" not in message.body for message in mail.outbox)
+
+
+@pytest.mark.parametrize("status", [UserStatus.SUSPENDED, UserStatus.DELETED])
+def test_a_person_who_is_shut_out_loses_the_session_with_the_next_request(client: Client, status: UserStatus) -> None:
+    user = make_user("ada@example.com")
+    sign_in(client, "ada@example.com")
+    User.objects.filter(pk=user.pk).update(status=status)
+
+    assert not is_signed_in(client)
+    assert "Location" not in sign_in(Client(), "ada@example.com") or not is_signed_in(client)
+
+
+def test_suspension_ends_the_sessions_so_that_coming_back_means_signing_in(client: Client) -> None:
+    user, staff = make_user("ada@example.com"), make_staff()
+    sign_in(client, "ada@example.com")
+    now = timezone.now()
+
+    assert services.suspend_user(user=user, reason="abuse", actor=staff, at=now) is True
+    assert services.suspend_user(user=user, reason="abuse", actor=staff, at=now) is False
+    assert services.reactivate_user(user=user, reason="settled", actor=staff, at=now) is True
+    assert services.reactivate_user(user=user, reason="settled", actor=staff, at=now) is False
+
+    assert not is_signed_in(client)
+    assert user.reload().status == UserStatus.ACTIVE
+    entries = AuditEntry.objects.filter(entity_id=str(user.pk), actor=staff).order_by("pk")
+    assert [(entry.action, entry.new["reason"]) for entry in entries if entry.new] == [
+        ("user.suspend", "abuse"),
+        ("user.reactivate", "settled"),
+    ]
+    sign_in(client, "ada@example.com")
+    assert is_signed_in(client)
+
+
+def test_a_person_who_never_proved_the_address_is_not_let_in_by_a_suspension_lifted() -> None:
+    user = make_user(is_verified=False)
+    services.suspend_user(user=user, reason="abuse", actor=None, at=timezone.now())
+    services.reactivate_user(user=user, actor=None, at=timezone.now())
+
+    assert user.reload().status == UserStatus.PENDING_VERIFICATION
+
+
+def test_a_deleted_person_is_not_brought_back_by_suspending_or_reactivating() -> None:
+    user = make_user(status=UserStatus.DELETED)
+
+    assert services.suspend_user(user=user, reason="x", actor=None, at=timezone.now()) is False
+    assert services.reactivate_user(user=user, actor=None, at=timezone.now()) is False
+    assert user.reload().status == UserStatus.DELETED
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "\\\\evil.example", "/\\evil.example", "https://evil.example/", "http:///evil.example", "javascript:alert(1)"]
+    + ["/%0d%0aLocation:%20https://evil.example", "\r\nSet-Cookie:a=b", "https:evil.example", "/\t/evil.example", "\x00//evil.example"]
+    + ["https://testserver@evil.example/", "https://testserver.evil.example/"],
+)
+def test_signing_in_and_out_leads_to_no_other_site(client: Client, target: str) -> None:
+    make_user("ada@example.com")
+    answers = [
+        client.post(LOGIN, {"login": "ada@example.com", "password": PASSWORD, "next": target}),
+        client.post("/accounts/logout/", {"next": target}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 302
+        assert urlsplit(answer["Location"]).netloc in {"", "testserver"}
+        assert answer["Location"].startswith("/")
+        assert not answer["Location"].startswith(("//", "/\\"))
+        assert "\n" not in answer["Location"]
+
+
+def test_signing_in_leads_back_to_the_page_that_asked_for_it(client: Client) -> None:
+    make_user("ada@example.com")
+    asked = client.get("/profile/")
+    assert asked["Location"] == "/accounts/login/?next=/profile/"
+    answer = client.post(asked["Location"], {"login": "ada@example.com", "password": PASSWORD, "next": "/profile/"})
+
+    assert answer["Location"] == "/profile/"
+
+
+def test_signing_out_takes_a_post(client: Client) -> None:
+    make_user("ada@example.com")
+    sign_in(client, "ada@example.com")
+    client.get("/accounts/logout/")
+    assert is_signed_in(client)
+    client.post("/accounts/logout/")
+    assert not is_signed_in(client)
+
+
+def test_a_form_without_its_token_is_refused() -> None:
+    make_user("ada@example.com")
+    answer = sign_in(Client(enforce_csrf_checks=True), "ada@example.com")
+
+    assert answer.status_code == 403
+
+
+def test_the_page_asks_the_database_little(client: Client, django_assert_num_queries: Any) -> None:
+    client.get(LOGIN)
+    with django_assert_num_queries(4):
+        assert client.get(LOGIN).status_code == 200

@@ -1,0 +1,144 @@
+"""Signing up: a person, their organization, and an address that must be proved."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.test import Client
+
+from accounts.models import Membership, Organization, Role, User, UserStatus
+from core.models import AuditEntry
+from tests.builders import PASSWORD, make_user
+
+pytestmark = pytest.mark.django_db
+SIGN_UP, LOGIN = "/accounts/signup/", "/accounts/login/"
+
+
+def sign_up(client: Client, email: str = "ada@example.com", **fields: str) -> Any:
+    return client.post(SIGN_UP, {"email": email, "password1": PASSWORD, **fields})
+
+
+def link_in(message: Any) -> str:
+    """The path of the link in a message."""
+    found = re.search(r"https?://[^/\s]+(/\S+)", message.body)
+    assert found, message.body
+    return found[1]
+
+
+def test_signing_up_makes_a_pending_person_who_owns_an_organization(client: Client) -> None:
+    answer = sign_up(client, "Ada.Lovelace@Example.com")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/confirm-email/")
+    user = User.objects.get()
+    assert (user.email, user.status) == ("ada.lovelace@example.com", UserStatus.PENDING_VERIFICATION)
+    assert not user.is_staff
+    assert not user.is_superuser
+    organization = Organization.objects.get(owner=user)
+    assert organization.is_personal
+    assert organization.slug.startswith("adalovelace-")
+    assert Membership.objects.get(user=user).role == Role.OWNER
+    assert AuditEntry.objects.filter(action="organization.create", actor=user).count() == 1
+
+
+def test_nobody_is_signed_in_before_the_address_is_proved(client: Client) -> None:
+    sign_up(client)
+
+    assert client.get("/dashboard/").status_code == 302
+    client.post(LOGIN, {"login": "ada@example.com", "password": PASSWORD})
+    assert client.get("/dashboard/").status_code == 302
+
+
+def test_opening_the_link_changes_nothing_and_the_button_on_it_activates(client: Client) -> None:
+    sign_up(client)
+    (message,) = mail.outbox
+    link = link_in(message)
+
+    assert client.get(link).status_code == 200  # a mail scanner opens links
+    assert User.objects.get().status == UserStatus.PENDING_VERIFICATION
+    assert client.post(link).status_code == 302
+    user = User.objects.get()
+    assert user.status == UserStatus.ACTIVE
+    assert EmailAddress.objects.get(user=user).verified
+    assert AuditEntry.objects.filter(action="user.verify_email", entity_id=str(user.pk)).count() == 1
+
+
+def test_a_used_or_altered_link_activates_nobody(client: Client) -> None:
+    sign_up(client)
+    link = link_in(mail.outbox[0])
+    forged = link[:-3] + ("aa/" if not link.endswith("aa/") else "bb/")
+
+    assert client.post(forged).status_code == 404 or User.objects.get().status == UserStatus.PENDING_VERIFICATION
+    client.post(link)
+    User.objects.update(status=UserStatus.SUSPENDED)
+    client.post(link)
+    assert User.objects.get().status == UserStatus.SUSPENDED
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"])
+def test_an_address_that_is_taken_is_answered_like_a_new_one_and_makes_nobody(client: Client, email: str) -> None:
+    make_user("ada@example.com")
+    taken = sign_up(client, email)
+    new = sign_up(Client(), "new@example.com")
+
+    assert (taken.status_code, taken["Location"]) == (new.status_code, new["Location"])
+    assert User.objects.filter(email__iexact="ada@example.com").count() == 1
+    assert [message.to for message in mail.outbox if "ada" in message.to[0].lower()] != []
+    assert "_auth_user_id" not in client.session
+
+
+@pytest.mark.parametrize("field", ["is_staff", "is_superuser", "status", "groups", "user_permissions"])
+def test_nobody_can_give_themselves_a_right_by_a_field_that_is_not_on_the_form(client: Client, field: str) -> None:
+    sign_up(client, **{field: "active" if field == "status" else "1"})
+
+    user = User.objects.get()
+    assert (user.is_staff, user.is_superuser, user.status) == (False, False, UserStatus.PENDING_VERIFICATION)
+    assert not user.groups.exists()
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["", "no-at", "a@b", "a b@example.com", "a@example.com\r\nBcc: x@example.com", "a\x00@example.com", "x" * 300 + "@example.com"]
+    + ["a@example.com,b@example.com", "<script>@example.com"],
+)
+def test_a_bad_address_is_refused_beside_its_field(client: Client, email: str) -> None:
+    answer = sign_up(client, email)
+
+    assert answer.status_code in {200, 422}
+    assert answer.context["form"].errors["email"]
+    assert not User.objects.exists()
+    assert mail.outbox == []
+
+
+@pytest.mark.parametrize("password", ["", "short", "password", "12345678", "ada@example.com"])
+def test_a_weak_password_is_refused_and_never_sent_back(client: Client, password: str) -> None:
+    answer = sign_up(client, password1=password)
+
+    assert answer.context["form"].errors["password1"]
+    assert not User.objects.exists()
+    if len(password) > 5:
+        assert f'value="{password}"' not in answer.content.decode().replace('value="ada@example.com"', "")
+
+
+def test_a_look_alike_address_is_another_person(client: Client) -> None:
+    make_user("admin@example.com")
+    sign_up(client, "аdmin@example.com")  # noqa: RUF001 - a Cyrillic a
+
+    assert User.objects.get(email="admin@example.com").status == UserStatus.ACTIVE
+    assert not User.objects.filter(email="admin@example.com").exclude(status=UserStatus.ACTIVE).exists()
+    assert all(message.to != ["admin@example.com"] for message in mail.outbox)
+
+
+def test_a_megabyte_in_a_field_is_refused(client: Client) -> None:
+    assert sign_up(client, "a" * 2_000_000 + "@example.com").status_code == 400
+    assert not User.objects.exists()
+
+
+def test_the_page_says_what_to_do_and_asks_the_database_little(client: Client, django_assert_num_queries: Any) -> None:
+    client.get(SIGN_UP)
+    with django_assert_num_queries(4):
+        answer = client.get(SIGN_UP)
+
+    assert answer.status_code == 200
+    assert 'autocomplete="new-password"' in answer.content.decode()

@@ -1,0 +1,37 @@
+"""Staff signed in, by role."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from accounts import roles
+from accounts.models import User
+from tests.builders import make_staff
+
+
+@pytest.fixture
+def staff(db: None) -> Callable[[str], Client]:
+    """A client signed in as a new member of staff with this role."""
+    roles.ensure_roles()
+
+    def signed_in(role: str) -> Client:
+        user = make_staff(f"{role}@staff.example.com")
+        user.groups.add(Group.objects.get(name=role))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return signed_in
+
+
+@pytest.fixture
+def superadmin(staff: Callable[[str], Client]) -> Client:
+    """A client that may do everything."""
+    return staff(roles.SUPERADMIN)
+
+
+def person(client: Client) -> User:
+    """Who is signed in."""
+    return User.objects.get(pk=client.session["_auth_user_id"])

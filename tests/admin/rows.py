@@ -1,0 +1,257 @@
+"""One or many rows of every table, the many hanging on the first parent so that a page's inlines are as long as its list."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+
+from allauth.usersessions.models import UserSession
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+
+from accounts.models import Membership, Organization, User
+from billing import models as billing
+from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product
+from core import audit
+from orders import models as orders
+from servers import models as servers
+from support.models import Delivery
+from tests.builders import make_user
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECRET = "kept-under-the-floorboards"
+
+
+class Rows:
+    """`count` rows of every table."""
+
+    def __init__(self, count: int) -> None:
+        self.numbers = range(count)
+        self.people()
+        self.catalog()
+        self.places()
+        self.money()
+        self.machines()
+        self.sales()
+        self.work()
+
+    def each(self, model: Any, **fields: Any) -> list[Any]:
+        """`count` rows; a callable field is called with the row's number."""
+        return [model.objects.create(**_filled(fields, number)) for number in self.numbers]
+
+    def people(self) -> None:
+        """Users with organizations; everyone is a member of the first."""
+        self.users: list[User] = [make_user(f"row{number}@example.com") for number in self.numbers]
+        self.organizations: list[Organization] = [user.owned_organizations.get() for user in self.users]
+        for user in self.users[1:]:
+            Membership.objects.create(organization=self.organizations[0], user=user)
+        kind = ContentType.objects.get_for_model(User)
+        self.each(LogEntry, user=self.user, content_type=kind, object_id="1", object_repr="x", action_flag=CHANGE)
+        self.each(UserSession, user=self.user, ip="192.0.2.1", session_key=lambda n: f"{SECRET}{n}", user_agent="x")
+        for user in self.users:
+            audit.record(action="test", entity=user, actor=user, new={"password": SECRET})
+        audit.verify()  # links what was written, as the commit would
+
+    def user(self, number: int) -> User:
+        """The row's own person."""
+        return self.users[number]
+
+    def organization(self, number: int) -> Organization:
+        """The row's own organization."""
+        return self.organizations[number]
+
+    def catalog(self) -> None:
+        """A product each, all plans in the first product, all prices on the first plan and add-on."""
+        self.products = self.each(Product, kind="game", slug=lambda n: f"row-{n}", name=lambda n: f"Row {n}")
+        size = {"cpu_percent": 100, "memory_mib": 1024, "disk_mib": 5120}
+        self.plans = self.each(Plan, product=self.products[0], code=lambda n: f"row-{n}", name="1 GB", **size)
+        self.addons = self.each(Addon, code=lambda n: f"row-{n}", name="More", kind="memory")
+        price = {"term": "monthly", "currency": "USD", "amount_minor": 800, "offered_at": AT, "superseded_at": _later}
+        self.plan_prices = self.each(PlanPrice, plan=self.plans[0], **price)
+        self.addon_prices = self.each(AddonPrice, addon=self.addons[0], **price)
+
+    def places(self) -> None:
+        """Providers with their places, nests and eggs."""
+        keys = {"application_key": SECRET, "client_key": SECRET}
+        named = {"kind": "pterodactyl", "base_url": "http://panel.test", "credentials": keys}
+        self.providers = self.each(servers.Provider, name=lambda n: f"Panel {n}", **named)
+        self.locations = self.each(servers.Location, provider=self.provider, ref="1", code=lambda n: f"eu-{n}")
+        size = {"memory_mib": 8192, "disk_mib": 81920, "memory_sellable_mib": 8192, "disk_sellable_mib": 81920}
+        self.nodes = self.each(
+            servers.Node, provider=self.provider, location=self.location, ref="1", name=lambda n: f"node{n}", **size
+        )
+        self.nests = self.each(servers.Nest, provider=self.provider, ref="1", name="Minecraft")
+        self.eggs = self.each(servers.Egg, nest=self.nests[0], ref=str, name="Paper")
+        self.each(servers.EggVariable, egg=self.eggs[0], name="Version", env_variable=lambda n: f"V{n}")
+        self.each(servers.EggProperty, egg=self.eggs[0], key=lambda n: f"k{n}", value={"a": 1})
+        self.each(servers.SyncRun, provider=self.providers[0], state="completed", started_at=AT, counts={"nodes": 1})
+        self.each(servers.PanelAccount, user=self.user, provider=self.providers[0], ref=str)
+        self.blueprints = self.each(
+            servers.Blueprint,
+            name=lambda n: f"Blueprint {n}",
+            product=lambda n: self.products[n],
+            provider=self.provider,
+            egg=lambda n: self.eggs[n],
+        )
+
+    def provider(self, number: int) -> Any:
+        """The row's own provider."""
+        return self.providers[number]
+
+    def location(self, number: int) -> Any:
+        """The row's own location."""
+        return self.locations[number]
+
+    def money(self) -> None:
+        """Invoices, payments and the books."""
+        series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T", pattern="T-1")
+        owned = {"organization": self.organization}
+        amounts = {"amount_minor": 800, "currency": "USD"}
+        self.subscriptions = self.each(billing.Subscription, term="monthly", **owned, **amounts)
+        self.each(
+            billing.SubscriptionItem,
+            subscription=lambda n: self.subscriptions[n],
+            kind="plan",
+            plan_price=lambda n: self.plan_prices[n],
+            description="Plan",
+            unit_minor=800,
+            currency="USD",
+            **owned,
+        )
+        self.invoices = self.each(billing.Invoice, series=series, total_minor=800, currency="USD", **owned)
+        line = {"kind": "plan", "description": "Plan", "unit_minor": 800, "invoice": self.invoices[0]}
+        self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
+        received = {"received_minor": 800, "state": "succeeded", "transaction_id": lambda n: f"pi_{n}"}
+        self.payments = self.each(
+            billing.Payment,
+            invoice=self.invoices[0],
+            gateway="stripe",
+            idempotency_key=lambda n: f"payment-{n}",
+            session_url=SECRET,
+            **received,
+            **owned,
+            **amounts,
+        )
+        self.refunds = self.each(
+            billing.Refund,
+            payment=self.payments[0],
+            reason="test",
+            idempotency_key=lambda n: f"refund-{n}",
+            **owned,
+            **amounts | {"amount_minor": 1},
+        )
+        self.each(billing.RefundTask, refund=lambda n: self.refunds[n], run_at=AT, state="dead")
+        self.each(billing.Dispute, payment=self.payments[0], reference=lambda n: f"dp_{n}", opened_at=AT, **owned, **amounts)
+        self.each(billing.GatewayCustomer, gateway="stripe", reference=lambda n: f"cus_{n}", **owned)
+        self.each(
+            billing.PaymentMethod,
+            gateway="stripe",
+            reference=lambda n: f"pm_{n}",
+            brand="visa",
+            last4="4242",
+            expires_on=date(2030, 1, 1),
+            **owned,
+        )
+        self.books()
+
+    def books(self) -> None:
+        """Balanced entries between wallets and one clearing account."""
+        clearing = billing.LedgerAccount.objects.create(kind="clearing", gateway="stripe", currency="USD")
+        wallets = self.each(billing.LedgerAccount, kind="wallet", organization=self.organization, currency="USD")
+        entries = self.each(
+            billing.JournalEntry,
+            kind="payment",
+            reference=lambda n: f"row:{n}",
+            organization=self.organization,
+            at=AT,
+        )
+        for number in self.numbers:
+            entry = entries[0]
+            postings = ((wallets[number], 800, self.organizations[number]), (clearing, -800, None))
+            billing.Posting.objects.bulk_create(
+                billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD", organization=whose)
+                for account, minor, whose in postings
+            )
+        for entry in entries[1:]:
+            billing.Posting.objects.bulk_create(
+                billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD")
+                for account, minor in ((wallets[0], 100), (clearing, -100))
+            )
+
+    def machines(self) -> None:
+        """Reservations on the first node, all ports in the first reservation, and servers with all that is theirs."""
+        owned = {"organization": self.organization}
+        size = {"memory_mib": 1024, "disk_mib": 5120, "cpu_percent": 100}
+        self.reservations = self.each(servers.Reservation, node=self.nodes[0], state="kept", **size, **owned)
+        self.each(
+            servers.Allocation,
+            node=lambda n: self.nodes[n],
+            ref="1",
+            ip="192.0.2.1",
+            port=lambda n: 25565 + n,
+            reservation=self.reservations[0],
+        )
+        self.servers = self.each(
+            servers.Server,
+            owner=self.user,
+            name=lambda n: f"server{n}",
+            kind="game",
+            blueprint=lambda n: self.blueprints[n],
+            plan=lambda n: self.plans[n],
+            node=lambda n: self.nodes[n],
+            reservation=lambda n: self.reservations[n],
+            **size,
+            **owned,
+        )
+        first = {"server": self.servers[0], **owned}
+        self.each(servers.ServerHold, kind="manual", reason="test", placed_by=self.user, placed_at=AT, lifted_at=AT, **first)
+        self.each(servers.ServerVariable, env_variable=lambda n: f"V{n}", value=SECRET, **first)
+        self.each(servers.ProvisioningStep, step="placed", at=AT, **first)
+        self.each(servers.ProvisioningTask, state="dead", run_at=AT, last_error="Rejected: no", **first)
+
+    def sales(self) -> None:
+        """Orders, all items and all history on the first."""
+        owned = {"organization": self.organization}
+        self.orders = self.each(
+            orders.Order,
+            placed_by=self.user,
+            form_token=lambda n: uuid4(),
+            currency="USD",
+            total_minor=800,
+            invoice=lambda n: self.invoices[n],
+            placed_at=AT,
+            expires_at=AT + timedelta(hours=1),
+            **owned,
+        )
+        self.items = self.each(
+            orders.OrderItem,
+            order=self.orders[0],
+            plan_price=lambda n: self.plan_prices[n],
+            location=self.location,
+            server_name="mc",
+            subscription=lambda n: self.subscriptions[n],
+            server=lambda n: self.servers[n],
+            reservation=lambda n: self.reservations[n],
+            **owned,
+        )
+        self.each(orders.OrderItemAddon, item=lambda n: self.items[n], addon_price=lambda n: self.addon_prices[n], **owned)
+        self.each(orders.OrderStatusChange, order=self.orders[0], new="paid", actor=self.user, at=AT, **owned)
+
+    def work(self) -> None:
+        """The inbox and messages on their way."""
+        event = {"gateway": "stripe", "type": "charge.refunded", "payload": {"client_secret": SECRET}, "received_at": AT}
+        self.each(billing.GatewayEvent, event_id=lambda n: f"evt_{n}", run_at=AT, state="dead", **event)
+        message = {"recipient": "ada@example.com", "sender": "shop@example.com", "subject": "Hello", "message_id": "<1@x>"}
+        self.each(Delivery, body=SECRET, html_body=SECRET, run_at=AT, state="dead", **message)
+
+
+def _filled(fields: dict[str, Any], number: int) -> dict[str, Any]:
+    return {name: value(number) if callable(value) else value for name, value in fields.items()}
+
+
+def _later(number: int) -> datetime | None:
+    """The first price is the current one; the others were superseded."""
+    return AT + timedelta(days=number) if number else None
+
+
+

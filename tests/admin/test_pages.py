@@ -1,0 +1,112 @@
+"""Every table has pages; they open, show no secret, and ask the database as often for twenty rows as for one."""
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from core.models import Setting
+from tests.admin.rows import SECRET, Rows
+
+pytestmark = pytest.mark.django_db
+REGISTERED = sorted((model for model in admin.site._registry if model is not Setting), key=lambda model: model._meta.label)
+
+
+def url(model: Any, page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def first_row(model: Any) -> Any:
+    """The row that everything hangs on."""
+    return model._default_manager.order_by("pk").first()
+
+
+def ids(model: Any) -> str:
+    return str(model._meta.label)
+
+
+def queries(client: Client, address: str) -> tuple[int, str]:
+    """How many questions the page asks, and what it shows."""
+    with CaptureQueriesContext(connection) as asked:
+        response = client.get(address)
+    assert response.status_code == 200, address
+    return len(asked), response.content.decode()
+
+
+def test_every_table_of_ours_has_staff_pages() -> None:
+    ours = {model for model in apps.get_models() if hasattr(model._meta.app_config, "is_nodebyte")}
+
+    assert not {model._meta.label for model in ours} - {model._meta.label for model in admin.site._registry}
+
+
+@pytest.fixture
+def opened(superadmin: Client) -> Any:
+    """Opens every list and first change page; questions asked and text shown, by address without ids."""
+
+    def open_all() -> dict[str, tuple[int, str]]:
+        client, found = superadmin, {}
+        client.get(reverse("admin:index"))  # warms what is remembered for longer than a request
+        for model in REGISTERED:
+            row = first_row(model)
+            assert row is not None, f"no row of {model._meta.label} to look at"
+            found[f"{model._meta.label} list"] = queries(client, url(model, "changelist"))
+            found[f"{model._meta.label} page"] = queries(client, url(model, "change", quote(row.pk)))
+            found[f"{model._meta.label} history"] = queries(client, url(model, "history", quote(row.pk)))
+        return found
+
+    return open_all
+
+
+def measured(count: int, opened: Any) -> dict[str, tuple[int, str]]:
+    """The pages with `count` rows in every table, which are gone afterwards."""
+    with transaction.atomic():
+        Rows(count)
+        found: dict[str, tuple[int, str]] = opened()
+        transaction.set_rollback(True)
+    return found
+
+
+def test_pages_ask_as_often_for_twenty_rows_as_for_one(opened: Any) -> None:
+    few, many = measured(1, opened), measured(20, opened)
+
+    assert not {page: (few[page][0], many[page][0]) for page in few if many[page][0] > few[page][0]}
+
+
+def test_no_page_shows_a_secret(opened: Any) -> None:
+    shown = measured(2, opened)
+
+    assert not [page for page, (_asked, text) in shown.items() if SECRET in text]
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=ids)
+def test_rows_can_be_added_only_where_staff_really_adds(superadmin: Client, model: Any) -> None:
+    page = admin.site._registry[model]
+
+    status = superadmin.get(url(model, "add")).status_code
+
+    assert status == (200 if getattr(page, "addable", ()) else 403)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=ids)
+def test_nothing_can_be_deleted(superadmin: Client, model: Any) -> None:
+    with transaction.atomic():
+        Rows(1)
+        row = first_row(model)
+        status = superadmin.post(url(model, "delete", quote(row.pk)), {"post": "yes"}).status_code
+        superadmin.post(url(model, "changelist"), {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
+        is_there = model._default_manager.filter(pk=row.pk).exists()
+        transaction.set_rollback(True)
+
+    assert (status, is_there) == (403, True)
+
+
+@pytest.mark.parametrize("asked", ["q=%00", "q=" + "x" * 3000, "o=999", "p=-1", "state=nonsense", "e=1", "id__exact=x"])
+def test_odd_questions_to_a_list_do_not_break_it(superadmin: Client, asked: str) -> None:
+    for model in REGISTERED:
+        assert superadmin.get(f"{url(model, 'changelist')}?{asked}", follow=True).status_code == 200

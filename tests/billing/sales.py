@@ -1,0 +1,135 @@
+"""What billing's tests begin with: an organization that ordered something and has yet to pay for it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import Organization
+from billing import checkout, invoicing, payments, subscriptions
+from billing.gateways.base import Receipt
+from billing.invoicing import InvoiceLine
+from billing.models import (
+    AccountKind,
+    Collection,
+    Collector,
+    Gateway,
+    Invoice,
+    ItemKind,
+    LedgerAccount,
+    Payment,
+    Posting,
+    Subscription,
+)
+from catalog.models import PlanPrice
+from core import work
+from core.money import Money
+from sandbox.client import Sandbox
+from tests.builders import make_organization, make_price
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MONEY = Money(800, "USD")
+
+
+@dataclass(frozen=True)
+class Sale:
+    """One order's rows in billing: subscription, invoice draft, payment."""
+
+    organization: Organization
+    subscription: Subscription
+    invoice: Invoice
+    payment: Payment
+
+    def receipt(self, **changes: Any) -> Receipt:
+        """The receipt of exactly what was asked for, unless the test changes something."""
+        right = {
+            "transaction_id": f"pi_{self.payment.pk}",
+            "amount": self.payment.amount,
+            "is_live": False,
+            "payment_id": self.payment.pk,
+            "organization_id": self.organization.pk,
+            "method_label": "Visa ending 4242",
+        }
+        return Receipt(**(right | changes))
+
+    def settle(self, at: datetime = NOON, **changes: Any) -> Payment:
+        """Let the money arrive."""
+        return payments.settle(payment_id=self.payment.pk, receipt=self.receipt(**changes), at=at)
+
+    def page(self, at: datetime | None = None) -> str:
+        """The hosted page's address."""
+        return checkout.open_page(
+            payment_id=self.payment.pk,
+            success_url="https://shop.example/done",
+            cancel_url="https://shop.example/back",
+            at=at or timezone.now(),
+        )
+
+
+def make_sale(
+    *,
+    minor: int = 800,
+    currency: str = "USD",
+    at: datetime = NOON,
+    price: PlanPrice | None = None,
+    organization: Organization | None = None,
+    collector: Collector = Collector.US,
+    setup_minor: int = 0,
+) -> Sale:
+    """An unpaid sale of one monthly plan, with its payment open for 45 minutes."""
+    organization = organization or make_organization()
+    subscription = subscriptions.open_subscription(
+        organization=organization,
+        plan_price=price or make_price(minor=minor, currency=currency),
+        collector=collector,
+        at=at,
+    )
+    lines = [plan_line(subscription)]
+    if setup_minor:
+        lines.append(InvoiceLine(ItemKind.SETUP, "Setup", Money(setup_minor, currency), subscription=subscription))
+    invoice = invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at)
+    payment = payments.open_payment(
+        invoice=invoice,
+        gateway=Gateway.STRIPE,
+        collection=Collection.SUBSCRIPTION if collector == Collector.STRIPE else Collection.PAYMENT,
+        expires_at=at + timedelta(minutes=45),
+        at=at,
+    )
+    return Sale(organization, subscription, invoice, payment)
+
+
+def plan_line(subscription: Subscription, **fields: Any) -> InvoiceLine:
+    """The invoice line of the subscription's plan."""
+    return InvoiceLine(
+        kind=ItemKind.PLAN,
+        description="Minecraft 1 GB",
+        unit=subscription.amount,
+        subscription=subscription,
+        subscription_item=subscription.items.get(kind=ItemKind.PLAN),
+        **fields,
+    )
+
+
+def balance(kind: AccountKind, currency: str = "USD") -> int:
+    """The sum of all postings on the accounts of a kind, in minor units."""
+    rows = Posting.objects.filter(account__kind=kind, currency=currency)
+    return sum(rows.values_list("amount_minor", flat=True))
+
+
+def wallet_balance(organization: Organization, currency: str = "USD") -> int:
+    """What the database keeps as the wallet's balance."""
+    return LedgerAccount.objects.get(
+        kind=AccountKind.WALLET, organization=organization, currency=currency
+    ).balance_minor
+
+
+def run_due(at: datetime | None = None) -> int:
+    """Perform the work that is due."""
+    return work.run_due(at=at or timezone.now())
+
+
+def transactions(sandbox: Sandbox) -> list[str]:
+    """The ids of the PaymentIntents that took money, oldest first."""
+    intents = sandbox.stripe_state().get("payment_intent", [])
+    return [intent["id"] for intent in intents if intent["status"] == "succeeded"]

@@ -1,0 +1,196 @@
+"""Invoices: gapless numbers, nothing changed once issued, a period billed once."""
+
+from datetime import UTC, datetime
+from threading import Barrier, Thread
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from billing import events, invoicing, subscriptions
+from billing.invoicing import InvoiceLine
+from billing.models import (
+    AccountKind,
+    Invoice,
+    InvoiceItem,
+    InvoiceSeries,
+    InvoiceState,
+    ItemKind,
+    PaymentState,
+    SubscriptionStatus,
+)
+from billing.periods import Period
+from core import tenancy
+from core.money import CurrencyMismatch, Money
+from tests.billing.sales import NOON, balance, make_sale, plan_line, wallet_balance
+from tests.builders import make_organization
+
+
+def make_draft(minor: int = 800) -> Invoice:
+    """A draft over one line."""
+    line = InvoiceLine(ItemKind.SETUP, "Setup", Money(minor, "USD"))
+    return invoicing.draft_invoice(organization=make_organization(), currency="USD", lines=[line], at=NOON)
+
+
+@pytest.mark.django_db
+def test_a_draft_has_no_number_and_an_issued_invoice_has_the_next() -> None:
+    first, second = make_draft(), make_draft()
+    assert first.number is None
+
+    assert invoicing.issue_invoice(invoice=second, at=NOON).number == "NB-2026-00001"
+    assert invoicing.issue_invoice(invoice=first, at=NOON).number == "NB-2026-00002"
+    assert invoicing.issue_invoice(invoice=second, at=NOON).number == "NB-2026-00001"
+
+
+@pytest.mark.django_db
+def test_lines_in_two_currencies_make_no_invoice() -> None:
+    lines = [InvoiceLine(ItemKind.SETUP, "x", Money(1, code)) for code in ("USD", "EUR")]
+    with pytest.raises(CurrencyMismatch):
+        invoicing.draft_invoice(organization=make_organization(), currency="USD", lines=lines, at=NOON)
+
+
+@pytest.mark.django_db
+def test_the_address_of_an_issued_invoice_is_frozen() -> None:
+    draft = make_draft()
+    draft.organization.city = "Bergen"
+    draft.organization.save()
+    invoicing.issue_invoice(invoice=draft, at=NOON)
+
+    draft.organization.city = "Oslo"
+    draft.organization.save()
+
+    assert draft.reload().billing_address["city"] == "Bergen"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "change",
+    [{"total_minor": 1}, {"currency": "EUR"}, {"number": "NB-2026-00099"}, {"billing_address": {}}, {"issued_at": NOON}],
+)
+@pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
+def test_an_issued_invoice_does_not_change(role: str, change: dict[str, object]) -> None:
+    issued = invoicing.issue_invoice(invoice=make_draft(), at=datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(IntegrityError, match="does not change"), tenancy.bind(role=role):
+        Invoice.objects.filter(pk=issued.pk).update(**change)
+
+
+@pytest.mark.django_db
+def test_an_issued_invoice_is_never_deleted_and_its_lines_neither_added_nor_removed() -> None:
+    issued = invoicing.issue_invoice(invoice=make_draft(), at=NOON)
+    for change in (
+        lambda: issued.items.all().delete(),
+        lambda: issued.items.update(description="other"),
+        lambda: InvoiceItem.objects.create(
+            invoice=issued, organization=issued.organization, kind="setup", unit_minor=1, amount_minor=1, currency="USD"
+        ),
+    ):
+        with pytest.raises(IntegrityError, match="do not change"), transaction.atomic():
+            change()
+    with pytest.raises(IntegrityError, match="never deleted"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM billing_invoice")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_at_once_with_failures_between_leave_no_gap() -> None:
+    drafts = [make_draft() for _ in range(48)]
+    start = Barrier(8)
+
+    def issue(mine: list[Invoice]) -> None:
+        start.wait()
+        for number, draft in enumerate(mine):
+            try:
+                with transaction.atomic():
+                    invoicing.issue_invoice(invoice=draft, at=NOON)
+                    if number % 3 == 1:
+                        raise ArithmeticError("something after it fails")
+            except ArithmeticError:
+                continue
+        connection.close()
+
+    threads = [Thread(target=issue, args=(drafts[begin::8],)) for begin in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    numbers = sorted(Invoice.objects.exclude(number=None).values_list("number", flat=True))
+    assert numbers == [f"NB-2026-{number:05d}" for number in range(1, 33)]
+    assert InvoiceSeries.objects.get().next_number == 33
+
+
+@pytest.mark.django_db
+def test_a_paid_first_invoice_begins_the_subscription_and_bills_its_period() -> None:
+    sale = make_sale(setup_minor=300)
+
+    payment = sale.settle()
+
+    invoice = sale.invoice.reload()
+    assert payment.state == PaymentState.SUCCEEDED
+    assert (invoice.state, invoice.number, invoice.paid_at) == (InvoiceState.PAID, "NB-2026-00001", NOON)
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+    plan, setup = invoice.items.order_by("position")
+    assert (plan.period_start, plan.period_end) == (NOON, datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert setup.period_start is None
+    assert wallet_balance(sale.organization) == 0
+    assert balance(AccountKind.REVENUE) == 1100
+    assert balance(AccountKind.CLEARING) == -1100
+
+
+@pytest.mark.django_db
+def test_a_period_is_billed_once() -> None:
+    sale = make_sale()
+    sale.settle()
+    same = Period(NOON, datetime(2026, 4, 1, 12, tzinfo=UTC))
+    with pytest.raises(IntegrityError, match="billed_once"), transaction.atomic():
+        invoicing.draft_invoice(
+            organization=sale.organization,
+            currency="USD",
+            lines=[plan_line(sale.subscription, period=same)],
+            at=NOON,
+        )
+
+
+@pytest.mark.django_db
+def test_an_invoice_for_a_later_period_moves_the_subscription_on() -> None:
+    sale = make_sale()
+    sale.settle()
+    april = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
+    subscriptions.mark_past_due(subscription=sale.subscription, at=april.start)
+    line = plan_line(sale.subscription, period=april)
+    invoice = invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=[line], at=NOON)
+
+    with pytest.raises(invoicing.NotEnough):
+        invoicing.pay_from_wallet(invoice=invoice, at=april.start)
+
+    row = sale.subscription.reload()
+    assert row.status == SubscriptionStatus.PAST_DUE
+    assert row.current_period_end == april.start
+    assert invoice.reload().number is None
+
+
+@pytest.mark.django_db
+def test_a_free_invoice_is_paid_without_any_entry_and_one_that_costs_is_not_free() -> None:
+    told: list[Invoice] = []
+    events.invoice_paid.connect(lambda invoice, **_: told.append(invoice), weak=False, dispatch_uid="free")
+    try:
+        free = invoicing.pay_free_invoice(invoice=make_draft(0), at=NOON)
+        with pytest.raises(ValueError, match="not free"):
+            invoicing.pay_free_invoice(invoice=make_draft(1), at=NOON)
+    finally:
+        events.invoice_paid.disconnect(dispatch_uid="free")
+    assert free.state == InvoiceState.PAID
+    assert told == [free]
+    assert balance(AccountKind.REVENUE) == 0
+
+
+@pytest.mark.django_db
+def test_a_dropped_draft_has_its_page_closed_and_is_still_paid_by_money_on_its_way() -> None:
+    sale = make_sale()
+    assert invoicing.void_draft(invoice=sale.invoice, at=NOON)
+    assert sale.payment.reload().poll_at == NOON
+    subscriptions.cancel_pending(subscription=sale.subscription, at=NOON)
+
+    sale.settle()
+
+    assert sale.invoice.reload().state == InvoiceState.PAID
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+    assert not invoicing.void_draft(invoice=sale.invoice, at=NOON)

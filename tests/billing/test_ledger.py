@@ -1,0 +1,211 @@
+"""The laws of the books, kept by the database whatever the code does."""
+
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.utils import DatabaseError
+
+from billing import ledger
+from billing.ledger import Line
+from billing.models import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
+from core import tenancy
+from core.money import Money
+from tests.billing.sales import MONEY, NOON, balance, wallet_balance
+from tests.builders import make_organization
+
+committing = pytest.mark.django_db(transaction=True)
+
+
+def enter(reference: str = "gift:1", amount: Money = MONEY, source: LedgerAccount | None = None) -> JournalEntry:
+    """Money from clearing to a new organization's wallet, or from the account given."""
+    wallet = ledger.wallet_of(make_organization(), amount.currency)
+    origin = source or ledger.account_of(AccountKind.CLEARING, amount.currency, "stripe")
+    lines = ledger.transfer(origin, wallet, amount)
+    return ledger.enter(kind=EntryKind.PAYMENT, reference=reference, lines=lines, at=NOON)
+
+
+def refuse_at_commit() -> None:
+    """Bring the deferred checks forward, as the commit would."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@committing
+def test_an_entry_that_does_not_sum_to_zero_is_refused_at_commit() -> None:
+    clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
+    revenue = ledger.account_of(AccountKind.REVENUE, "USD")
+
+    with pytest.raises(IntegrityError, match="off by"):
+        ledger.enter(
+            kind=EntryKind.PAYMENT,
+            reference="off",
+            lines=[Line(clearing, Money(-800, "USD")), Line(revenue, Money(799, "USD"))],
+            at=NOON,
+        )
+
+    assert not JournalEntry.objects.exists()
+    assert not Posting.objects.exists()
+
+
+@committing
+def test_an_entry_that_balances_only_across_two_currencies_is_refused() -> None:
+    lines = [
+        Line(ledger.account_of(AccountKind.CLEARING, "USD", "stripe"), Money(-800, "USD")),
+        Line(ledger.account_of(AccountKind.REVENUE, "EUR"), Money(800, "EUR")),
+    ]
+    with pytest.raises(IntegrityError, match="off by"):
+        ledger.enter(kind=EntryKind.PAYMENT, reference="mixed", lines=lines, at=NOON)
+
+
+@committing
+def test_an_entry_without_postings_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="fewer than two"):
+        ledger.enter(kind=EntryKind.PAYMENT, reference="empty", lines=[], at=NOON)
+
+
+@pytest.mark.django_db
+def test_a_posting_in_another_currency_than_its_account_is_refused() -> None:
+    clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
+    revenue = ledger.account_of(AccountKind.REVENUE, "USD")
+    with pytest.raises(IntegrityError, match="another currency"), transaction.atomic():
+        ledger.enter(
+            kind=EntryKind.PAYMENT,
+            reference="wrong",
+            lines=ledger.transfer(clearing, revenue, Money(800, "EUR")),
+            at=NOON,
+        )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_posting SET amount_minor = 1",
+        "DELETE FROM billing_posting",
+        "UPDATE billing_journalentry SET note = 'x'",
+        "DELETE FROM billing_journalentry",
+        "TRUNCATE billing_posting",
+    ],
+)
+def test_what_is_entered_stays_entered(role: str, statement: str) -> None:
+    enter()
+    with pytest.raises(DatabaseError, match="permission denied"), tenancy.bind(role=role):
+        _execute(statement)
+
+
+@pytest.mark.django_db
+def test_not_even_the_owner_of_the_tables_changes_what_is_entered() -> None:
+    enter()
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        _execute("SET LOCAL ROLE NONE")
+        _execute("UPDATE billing_posting SET amount_minor = 1")
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.django_db
+def test_a_wallet_never_goes_below_zero() -> None:
+    wallet = enter().postings.get(account__kind=AccountKind.WALLET).account
+    revenue = ledger.account_of(AccountKind.REVENUE, "USD")
+    with pytest.raises(IntegrityError, match="wallet_not_negative"), transaction.atomic():
+        ledger.enter(
+            kind=EntryKind.CHARGE,
+            reference="too much",
+            lines=ledger.transfer(wallet, revenue, Money(801, "USD")),
+            at=NOON,
+        )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"balance_minor": 1_000_000}, "by postings only"),
+        ({"currency": "EUR"}, "does not change"),
+        ({"gateway": "other"}, "does not change"),
+    ],
+)
+def test_an_account_edited_by_hand_is_refused(change: dict[str, object], told: str) -> None:
+    wallet = enter().postings.get(account__kind=AccountKind.WALLET).account
+    with pytest.raises(IntegrityError, match=told), transaction.atomic():
+        LedgerAccount.objects.filter(pk=wallet.pk).update(**change)
+
+
+@pytest.mark.django_db
+def test_an_account_that_begins_rich_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="begins at zero"), transaction.atomic():
+        LedgerAccount.objects.create(
+            kind=AccountKind.WALLET, organization=make_organization(), currency="USD", balance_minor=1
+        )
+
+
+@pytest.mark.django_db
+def test_the_database_moves_the_wallet_and_no_other_balance() -> None:
+    entry = enter()
+
+    wallet = entry.postings.get(account__kind=AccountKind.WALLET)
+    assert wallet.account.reload().balance_minor == 800
+    assert wallet.organization_id == wallet.account.organization_id
+    assert entry.postings.get(account__kind=AccountKind.CLEARING).account.reload().balance_minor == 0
+    refuse_at_commit()
+
+
+@pytest.mark.django_db
+def test_the_same_fact_again_is_the_same_entry() -> None:
+    wallet = ledger.wallet_of(make_organization(), "USD")
+    lines = ledger.transfer(ledger.account_of(AccountKind.CLEARING, "USD", "stripe"), wallet, MONEY)
+
+    first = ledger.enter(kind=EntryKind.PAYMENT, reference="payment:1", lines=lines, at=NOON)
+    later = NOON + timedelta(days=1)
+    again = ledger.enter(kind=EntryKind.PAYMENT, reference="payment:1", lines=list(reversed(lines)), at=later)
+
+    assert again == first
+    assert wallet.reload().balance_minor == 800
+
+
+@pytest.mark.django_db
+def test_a_reference_used_for_something_else_is_a_conflict() -> None:
+    enter("payment:1")
+    with pytest.raises(ledger.LedgerConflict):
+        enter("payment:1", Money(900, "USD"))
+
+
+@pytest.mark.django_db
+def test_a_reversal_brings_every_account_back() -> None:
+    enter("refund:1")
+    ledger.reverse(kind=EntryKind.REFUND_FAILED, reference="refund_failed:1", of="refund:1", at=NOON)
+    assert balance(AccountKind.CLEARING) == 0
+    assert balance(AccountKind.WALLET) == 0
+
+
+@committing
+def test_two_spenders_of_one_wallet_cannot_both_have_the_money() -> None:
+    wallet = enter().postings.get(account__kind=AccountKind.WALLET).account
+    revenue = ledger.account_of(AccountKind.REVENUE, "USD")
+    refused: list[Exception] = []
+
+    def spend(number: int) -> None:
+        lines = ledger.transfer(wallet, revenue, Money(500, "USD"))
+        try:
+            ledger.enter(kind=EntryKind.CHARGE, reference=f"spend:{number}", lines=lines, at=NOON)
+        except IntegrityError as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    spenders = [Thread(target=spend, args=(number,)) for number in range(4)]
+    for spender in spenders:
+        spender.start()
+    for spender in spenders:
+        spender.join()
+
+    assert len(refused) == 3
+    assert wallet.organization is not None
+    assert wallet_balance(wallet.organization) == 300
+    assert balance(AccountKind.REVENUE) == 500

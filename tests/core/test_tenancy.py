@@ -1,0 +1,272 @@
+"""Roles and bindings: who a piece of work is for, exactly as long as its block."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import InterfaceError, ProgrammingError, connection, connections, transaction
+
+from accounts.models import Organization, User
+from core import schema, tenancy
+from core.ids import uuid7
+from core.models import AuditEntry
+from core.tenancy.declare import tenancy_of
+from tests.builders import make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+WORKER = ("nodebyte_worker", "", "")
+
+
+def database_view() -> tuple[str, str, str]:
+    """What the database itself says: its role, the user and the organizations."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_user::text, coalesce(current_setting('app.user_id', true), ''),"
+            " coalesce(current_setting('app.organizations', true), '')"
+        )
+        role, user, organizations = cursor.fetchone()
+    return role, user, organizations
+
+
+def as_customer(user_id: UUID | None = None, *organizations: UUID) -> Any:
+    """A binding to a customer."""
+    return tenancy.bind(role=tenancy.CUSTOMER, user_id=user_id, organizations=organizations)
+
+
+def test_a_binding_lasts_exactly_as_long_as_its_block() -> None:
+    user, first, second = uuid7(), uuid7(), uuid7()
+    with as_customer(user, first, second) as bound:
+        assert database_view() == ("nodebyte_customer", str(user), f"{first},{second}")
+        assert tenancy.current() == bound
+    assert database_view() == WORKER
+    assert tenancy.current() is None
+
+
+def test_system_elevates_within_a_customers_block_and_gives_the_role_back() -> None:
+    user, organization = uuid7(), uuid7()
+    with as_customer(user, organization):
+        with tenancy.system():
+            assert database_view()[0] == "nodebyte_worker"
+            with tenancy.system():
+                assert database_view()[0] == "nodebyte_worker"
+            assert database_view()[0] == "nodebyte_worker"
+        assert database_view() == ("nodebyte_customer", str(user), str(organization))
+
+
+def test_bindings_nest_and_come_back_in_order() -> None:
+    first, second = uuid7(), uuid7()
+    with as_customer(first):
+        with tenancy.bind(role=tenancy.STAFF, user_id=second):
+            assert database_view()[:2] == ("nodebyte_staff", str(second))
+        assert database_view()[:2] == ("nodebyte_customer", str(first))
+    assert database_view() == WORKER
+
+
+def test_an_exception_brings_the_role_back_too() -> None:
+    user = uuid7()
+    with as_customer(user):
+        with pytest.raises(LookupError), tenancy.system():
+            raise LookupError
+        assert database_view()[:2] == ("nodebyte_customer", str(user))
+        assert tenancy.current() is not None
+    with pytest.raises(LookupError), as_customer(user):
+        raise LookupError
+    assert database_view() == WORKER
+    assert tenancy.current() is None
+
+
+def test_a_database_error_inside_brings_the_role_back_too() -> None:
+    with as_customer():
+        with pytest.raises(ProgrammingError), tenancy.system(), connection.cursor() as cursor:
+            cursor.execute("SELECT no_such_column")
+        assert database_view()[0] == "nodebyte_customer"
+
+
+def test_a_block_that_is_to_be_rolled_back_brings_the_role_back_and_undoes_its_writes() -> None:
+    user = make_user()
+    with as_customer(user.pk):
+        with tenancy.system():
+            User.objects.filter(pk=user.pk).update(first_name="Changed")
+            transaction.set_rollback(True)
+        assert database_view()[:2] == ("nodebyte_customer", str(user.pk))
+    assert user.reload().first_name == ""
+
+
+def test_a_savepoint_rolled_back_by_hand_keeps_the_binding() -> None:
+    with as_customer():
+        savepoint = transaction.savepoint_create()
+        transaction.savepoint_rollback(savepoint)
+        assert database_view()[0] == "nodebyte_customer"
+
+
+@pytest.mark.parametrize("role", ["postgres", "nodebyte_worker; --", "", "none", "NODEBYTE_WORKER"])
+def test_a_role_that_is_not_ours_is_refused(role: str) -> None:
+    with pytest.raises(ValueError, match="not a role of ours"), tenancy.bind(role=role):
+        pass
+    assert database_view() == WORKER
+
+
+def test_nobody_sees_anything_of_anybody_without_a_name() -> None:
+    make_organization()
+    with as_customer():
+        assert not Organization.objects.exists()
+        assert not User.objects.exists()
+
+
+def test_a_customer_sees_itself_its_organizations_and_their_members_only() -> None:
+    ada, bob = make_user(), make_user()
+    with as_customer(ada.pk, make_organization(ada).pk):
+        assert list(User.objects.all()) == [ada]
+        assert list(Organization.objects.all()) == [make_organization(ada)]
+        assert not User.objects.filter(pk=bob.pk).exists()
+
+
+@pytest.mark.parametrize("model", schema.own_models(), ids=lambda model: model._meta.label)
+def test_a_customer_writes_no_table(model: Any) -> None:
+    table = connection.ops.quote_name(model._meta.db_table)
+    column = connection.ops.quote_name(model._meta.pk.column)
+    for statement in (
+        f"INSERT INTO {table} DEFAULT VALUES",
+        f"UPDATE {table} SET {column} = {column}",
+        f"DELETE FROM {table}",
+        f"TRUNCATE {table}",
+        f"SELECT 1 FROM {table} FOR UPDATE",
+    ):
+        assert refused_to_a_customer(statement), statement
+
+
+@pytest.mark.parametrize("model", schema.own_models(), ids=lambda model: model._meta.label)
+def test_a_customer_reads_exactly_the_tables_that_say_so(model: Any) -> None:
+    declared = tenancy_of(model)
+    statement = f"SELECT 1 FROM {connection.ops.quote_name(model._meta.db_table)}"
+
+    assert refused_to_a_customer(statement) is not (declared is not None and declared.is_readable)
+
+
+def refused_to_a_customer(statement: str) -> bool:
+    """Whether PostgreSQL itself refuses the statement for want of a right."""
+    try:
+        with as_customer(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except ProgrammingError as error:
+        assert "permission denied" in str(error)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("function", ["pg_read_file('/etc/passwd')", "lo_import('/etc/passwd')", "pg_ls_dir('/')"])
+def test_a_customer_reaches_no_file_of_the_database_machine(function: str) -> None:
+    assert refused_to_a_customer(f"SELECT {function}")
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE mine (id int)", "CREATE ROLE me", "DROP TABLE accounts_user"])
+def test_a_customer_changes_no_schema(statement: str) -> None:
+    with pytest.raises(ProgrammingError), as_customer(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_no_role_of_ours_can_log_in_own_a_table_or_pass_by_row_level_security() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles"
+            " WHERE rolname LIKE 'nodebyte%%' ORDER BY rolname"
+        )
+        roles = cursor.fetchall()
+        cursor.execute("SELECT count(*) FROM pg_tables WHERE tableowner LIKE 'nodebyte%%'")
+        owned = cursor.fetchone()
+        cursor.execute(
+            "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname LIKE 'nodebyte%%'"
+        )
+        memberships = cursor.fetchone()
+
+    assert roles == [(name, False, False, False, False) for name in sorted(["nodebyte_customer", "nodebyte_staff", "nodebyte_worker"])]
+    assert owned == memberships == (0,)
+
+
+def test_staff_may_not_delete_a_tenants_row_nor_touch_the_audit_trail() -> None:
+    organization = make_organization()
+    with tenancy.bind(role=tenancy.STAFF):
+        assert Organization.objects.filter(pk=organization.pk).exists()
+        for statement in ("DELETE FROM accounts_organization", "DELETE FROM core_auditentry", "UPDATE core_auditentry SET action = ''"):
+            with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+    assert AuditEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_runs_after_commit_runs_as_the_worker_with_no_name() -> None:
+    seen: list[Any] = []
+    with as_customer(uuid7(), uuid7()):
+        transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
+        with tenancy.system():
+            transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
+
+    assert seen == [(WORKER, None), (WORKER, None)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_binding_in_one_thread_is_unknown_to_another() -> None:
+    seen: list[Any] = []
+    user = uuid7()
+    gate = threading.Barrier(2)
+
+    def other() -> None:
+        try:
+            gate.wait(10)
+            seen.append((tenancy.current(), database_view()))
+            with as_customer():
+                gate.wait(10)
+                gate.wait(10)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with as_customer(user):
+        gate.wait(10)
+        gate.wait(10)
+        assert database_view()[1] == str(user)
+        gate.wait(10)
+    thread.join(10)
+
+    assert seen == [(None, WORKER)]
+
+
+@pytest.fixture
+def _pooled(transactional_db: None) -> Iterator[None]:
+    """The default connection comes from a pool of exactly one, as in production."""
+    before = connections["default"]
+    options = before.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
+    wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="default")
+    connections["default"] = wrapper
+    yield
+    wrapper.close()
+    wrapper.close_pool()
+    connections["default"] = before
+
+
+@pytest.mark.usefixtures("_pooled")
+@pytest.mark.parametrize("ending", ["commit", "failure", "cut off"])
+def test_a_pooled_connection_comes_back_as_the_worker_with_no_name(ending: str) -> None:
+    first = server_process()
+    with suppress(LookupError, InterfaceError), as_customer(uuid7(), uuid7()):
+        assert database_view()[0] == "nodebyte_customer"
+        if ending == "failure":
+            raise LookupError
+        if ending == "cut off":
+            connection.close()  # given back to the pool in the middle of the transaction
+    connection.close()
+
+    assert database_view() == WORKER
+    assert server_process() == first
+    assert tenancy.current() is None
+
+
+def server_process() -> int:
+    """The process that serves this connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])

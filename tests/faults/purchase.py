@@ -1,0 +1,127 @@
+"""One purchase, from the form to the running server, told so that it can be told again after any crash."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.test import Client
+
+from billing.models import (
+    AccountKind,
+    Invoice,
+    InvoiceState,
+    JournalEntry,
+    LedgerAccount,
+    Payment,
+    PaymentState,
+    Posting,
+    Subscription,
+    SubscriptionStatus,
+)
+from core import audit, work
+from core.models import WorkState
+from orders.models import Order, OrderStatus
+from sandbox.client import Sandbox
+from servers.models import Allocation, Node, Reservation, ReservationState, Server, ServerStatus
+from support.models import Delivery
+from tests import shop
+from tests.shop import Clock, Shop
+
+PRICE = 800
+# Beyond every lease, and well within the time that an order keeps its place.
+WHILE_DEAD = timedelta(minutes=6)
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What stays the same however often it is told: the shop, the form's token, and when it began."""
+
+    shop: Shop
+    token: UUID
+    began_at: datetime
+
+    def tell(self, *, late: timedelta = timedelta(0), is_heard: bool = True) -> None:
+        """Order, open the page, pay, let Stripe's events arrive, and let the workers work until nothing is left.
+
+        `late` is how long after the beginning this telling takes place; `is_heard` says whether webhooks arrive at all.
+        """
+        here = self._with_own_connections()
+        clock = Clock(here.sandbox, self.began_at + late)
+        here.sandbox.set_clock(clock.now.timestamp())
+        order = shop.place(here, token=self.token, at=clock.now)
+        _pay(here.sandbox, order, clock.now)
+        if is_heard:
+            shop.hear(here.sandbox, Client())
+        shop.run_until_idle(clock)
+
+    def _with_own_connections(self) -> Shop:
+        """A forked process must not speak on its parent's sockets."""
+        sandbox = Sandbox(self.shop.sandbox.base_url, self.shop.sandbox.smtp_port)
+        return Shop(**{**vars(self.shop), "sandbox": sandbox})
+
+
+def _pay(sandbox: Sandbox, order: Order, at: datetime) -> None:
+    """The customer pays on Stripe's page, if the order still has one to pay on."""
+    if Payment.objects.filter(invoice_id=order.invoice_id, state=PaymentState.PENDING).exists():
+        sandbox.pay(shop.open_page(order, at=at))
+
+
+def assert_one_of_everything(here: Shop) -> None:
+    """The end that every story must have: paid once, built once, booked once, told once."""
+    _assert_money(here.sandbox)
+    _assert_machine(here)
+    assert [order.status for order in Order.objects.all()] == [OrderStatus.ACTIVE]
+    assert [row.status for row in Subscription.objects.all()] == [SubscriptionStatus.ACTIVE]
+    order = Order.objects.get()
+    told = sorted(Delivery.objects.exclude(reference="").values_list("reference", flat=True))
+    assert told == [f"order:{order.pk}:active", f"order:{order.pk}:paid"]
+    assert dead_work() == {}
+    assert audit.verify() == []
+
+
+def _assert_money(sandbox: Sandbox) -> None:
+    stripe = sandbox.stripe_state()
+    assert [charge["amount"] for charge in stripe["charge"] if charge["paid"]] == [PRICE]
+    assert [(row.state, row.received_minor) for row in Payment.objects.all()] == [(PaymentState.SUCCEEDED, PRICE)]
+    assert [row.state for row in Invoice.objects.all()] == [InvoiceState.PAID]
+    assert [row.number for row in Invoice.objects.all()] == [first_number()]
+    assert balances() == {AccountKind.CLEARING: -PRICE, AccountKind.WALLET: 0, AccountKind.REVENUE: PRICE}
+    assert not LedgerAccount.objects.filter(kind=AccountKind.WALLET).exclude(balance_minor=0).exists()
+    for entry in JournalEntry.objects.all():
+        assert sum(entry.postings.values_list("amount_minor", flat=True)) == 0
+
+
+def _assert_machine(here: Shop) -> None:
+    server = Server.objects.get()
+    assert server.status == ServerStatus.RUNNING
+    assert [str(row["external_id"]) for row in shop.panel_servers(here.sandbox)] == [str(server.pk)]
+    assert [row.state for row in Reservation.objects.all()] == [ReservationState.KEPT]
+    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == here.price.plan.memory_mib
+    assert sum(Node.objects.values_list("disk_held_mib", flat=True)) == here.price.plan.disk_mib
+    assert Allocation.objects.filter(reservation__isnull=False).count() == here.price.plan.ports
+
+
+def first_number() -> str:
+    """The number that the series gives to its first invoice."""
+    row = Invoice.objects.select_related("series").get()
+    return row.series.pattern.format(year=row.issued_at.year, number=1) if row.issued_at else ""
+
+
+def balances() -> Mapping[str, int]:
+    """What each kind of account holds, summed over its postings."""
+    held: dict[str, int] = {}
+    for kind, minor in Posting.objects.values_list("account__kind", "amount_minor"):
+        held[kind] = held.get(kind, 0) + minor
+    return held
+
+
+def dead_work() -> Mapping[str, list[str]]:
+    """Work that gave up, by table, with its reasons."""
+    dead = {
+        model._meta.label: list(
+            model._default_manager.filter(state=WorkState.DEAD).values_list("last_error", flat=True)
+        )
+        for model in work.registered()
+    }
+    return {label: reasons for label, reasons in dead.items() if reasons}

@@ -1,0 +1,173 @@
+"""Every table of ours shows a tenant its own rows and nobody else's; a new table is covered without being named here."""
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+from django.db import DataError, connection, models
+
+from accounts.models import Membership, Organization, User
+from core import schema, tenancy
+from core.ids import uuid7
+from core.tenancy.declare import OWNED, PERSONAL, SHARED, tenancy_of
+from servers.models import Allocation
+from tests.isolation.tables import as_owner, is_readable, is_secured, put_row
+
+pytestmark = pytest.mark.django_db
+# Tables with a condition of their own, and the columns that say whose a row is.
+CUSTOM: dict[type[models.Model], dict[str, str]] = {
+    Organization: {"id": "organization"},
+    User: {"id": "user"},
+    Membership: {"organization_id": "organization", "user_id": "user"},
+}
+# Open tables that point to a tenant's rows, and why that tells nothing.
+OPEN = {Allocation: "which ports are free is public; of the rest it names a reservation's random id only"}
+
+
+class Tenant(NamedTuple):
+    """Somebody's user and organization, by id alone."""
+
+    user: UUID
+    organization: UUID
+
+
+def new_tenant() -> Tenant:
+    return Tenant(uuid7(), uuid7())
+
+
+def own_columns(model: type[models.Model]) -> dict[str, str]:
+    """Which columns say whose a row is: `{"organization_id": "organization"}`."""
+    declared = tenancy_of(model)
+    known = {OWNED: {"organization_id": "organization"}, PERSONAL: {"user_id": "user"}}
+    return known.get(declared) or CUSTOM[model]  # type: ignore[arg-type]
+
+
+def conditioned() -> list[type[models.Model]]:
+    """Every model whose rows belong to somebody."""
+    return [model for model in schema.own_models() if getattr(tenancy_of(model), "condition", None)]
+
+
+def undeclared() -> list[str]:
+    """Models of ours that do not say who sees them."""
+    return [model._meta.label for model in schema.own_models() if tenancy_of(model) is None]
+
+
+def exposed() -> list[str]:
+    """Tables about somebody that customers may read without a policy that stops them, as PostgreSQL sees it."""
+    return [
+        model._meta.label
+        for model in schema.own_models()
+        if is_about_somebody(model) and is_readable(model) and not is_secured(model)
+    ]
+
+
+def is_about_somebody(model: type[models.Model]) -> bool:
+    """Whether a row names an organization, a person, or a row that does."""
+    names = {field.name for field in model._meta.get_fields() if field.concrete}
+    if names & {"organization", "organization_id", "user", "user_id", "owner"} or model in CUSTOM:
+        return True
+    targets = {field.related_model for field in model._meta.get_fields() if field.concrete and field.is_relation}
+    return model not in OPEN and bool(targets & set(conditioned()))
+
+
+def visible(model: type[models.Model]) -> int:
+    """How many rows there are, for whoever is bound."""
+    return model._base_manager.count()
+
+
+def as_customer(tenant: Tenant | None) -> Any:
+    if tenant is None:
+        return tenancy.bind(role=tenancy.CUSTOMER)
+    return tenancy.bind(role=tenancy.CUSTOMER, user_id=tenant.user, organizations=[tenant.organization])
+
+
+def test_every_model_says_who_sees_it() -> None:
+    assert undeclared() == []
+
+
+def test_a_model_that_forgot_to_say_is_found() -> None:
+    class Forgotten:
+        _meta = Organization._meta
+
+    assert tenancy_of(Forgotten) is None  # type: ignore[arg-type]
+
+
+def test_no_table_about_somebody_is_open() -> None:
+    assert exposed() == []
+
+
+@pytest.mark.parametrize("model", conditioned(), ids=lambda model: model._meta.label)
+def test_a_table_without_its_policy_is_found(model: type[models.Model]) -> None:
+    with as_owner() as cursor:
+        cursor.execute(f'ALTER TABLE "{model._meta.db_table}" DISABLE ROW LEVEL SECURITY')
+    assert exposed() == [model._meta.label]
+
+
+@pytest.mark.parametrize("model", conditioned(), ids=lambda model: model._meta.label)
+def test_a_tenant_sees_its_own_rows_only(model: type[models.Model]) -> None:
+    ada, bob, stranger = new_tenant(), new_tenant(), new_tenant()
+    with as_owner() as cursor:
+        cursor.execute(f'DELETE FROM "{model._meta.db_table}"')
+    for tenant in (ada, bob):
+        put_row(model, **{column: getattr(tenant, owner) for column, owner in own_columns(model).items()})
+
+    assert seen_by(model, ada) == seen_by(model, bob) == 1
+    assert seen_by(model, stranger) == seen_by(model, None) == 0
+    for role in (tenancy.STAFF, tenancy.WORKER):
+        with tenancy.bind(role=role):
+            assert visible(model) == 2
+
+
+def seen_by(model: type[models.Model], tenant: Tenant | None) -> int:
+    """How many rows the tenant sees, asked for all of them and for one's own by name."""
+    with as_customer(tenant):
+        everything = visible(model)
+        named = [
+            model._base_manager.filter(**{column: getattr(tenant, owner)}).count()
+            for column, owner in own_columns(model).items()
+            if tenant is not None
+        ]
+    assert all(count == everything for count in named)
+    return everything
+
+
+@pytest.mark.parametrize(
+    "model",
+    [model for model in conditioned() if tenancy_of(model) is OWNED and model._meta.get_field("organization").null],
+    ids=lambda model: model._meta.label,
+)
+def test_the_houses_own_rows_are_nobodys(model: type[models.Model]) -> None:
+    tenant = new_tenant()
+    put_row(model, organization_id=None)
+    assert seen_by(model, tenant) == 0
+    assert seen_by(model, None) == 0
+
+
+def test_a_member_of_two_organizations_sees_both_and_its_fellow_members() -> None:
+    ada, bob = new_tenant(), new_tenant()
+    for tenant in (ada, bob):
+        put_row(Organization, id=tenant.organization)
+        put_row(User, id=tenant.user)
+        put_row(Membership, organization_id=tenant.organization, user_id=tenant.user)
+    with tenancy.bind(role=tenancy.CUSTOMER, user_id=ada.user, organizations=[ada.organization, bob.organization]):
+        assert set(Organization.objects.values_list("pk", flat=True)) == {ada.organization, bob.organization}
+        assert set(User.objects.values_list("pk", flat=True)) == {ada.user, bob.user}
+    with as_customer(ada):
+        assert set(User.objects.values_list("pk", flat=True)) == {ada.user}
+
+
+def test_an_organization_named_in_an_unbound_setting_is_refused_rather_than_guessed() -> None:
+    """A value that is no list of ids stops the query: nothing is shown for a setting that something garbled."""
+    with (
+        pytest.raises(DataError, match="invalid input syntax for type uuid"),
+        as_customer(new_tenant()),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT set_config('app.organizations', 'x'' OR true --', true)")
+        Organization.objects.count()
+
+
+def test_the_tables_open_to_all_hold_nothing_about_anybody() -> None:
+    open_tables = [model for model in schema.own_models() if tenancy_of(model) is SHARED]
+    assert open_tables
+    assert [model._meta.label for model in open_tables if is_about_somebody(model)] == []

@@ -1,0 +1,154 @@
+"""Rows for tests about servers: a panel's provider, places with room, a blueprint, a server to converge."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import requests
+
+from accounts.models import Organization, User, UserStatus
+from accounts.services import give_personal_organization
+from catalog.models import Kind, Plan, Product
+from sandbox.client import Sandbox
+from servers import capacity, inventory, services
+from servers.capacity import Size
+from servers.models import (
+    Allocation,
+    Blueprint,
+    Egg,
+    Location,
+    Node,
+    Provider,
+    ProviderKind,
+    Reservation,
+    Server,
+)
+
+AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SMALL = Size(memory_mib=1024, disk_mib=5120, cpu_percent=100)
+_number = count(1)
+
+
+def make_user(email: str = "", **fields: Any) -> User:
+    """A verified customer with a personal organization."""
+    address = email or f"customer{next(_number)}@example.com"
+    user = User.objects.create_user(address, None, status=UserStatus.ACTIVE, **fields)
+    give_personal_organization(user=user)
+    return user
+
+
+def organization_of(user: User) -> Organization:
+    """The user's personal organization."""
+    return Organization.objects.get(owner=user, is_personal=True)
+
+
+def make_provider(base_url: str = "http://panel.invalid", **fields: Any) -> Provider:
+    """A panel, by default one that nobody can reach."""
+    number = next(_number)
+    return Provider.objects.create(
+        kind=ProviderKind.PTERODACTYL,
+        name=fields.pop("name", f"Panel {number}"),
+        base_url=base_url,
+        credentials=fields.pop("credentials", {"application_key": "ptla_none", "client_key": "ptlc_none"}),
+        **fields,
+    )
+
+
+def make_location(provider: Provider, code: str = "eu") -> Location:
+    """A region."""
+    return Location.objects.create(provider=provider, ref=str(next(_number)), code=code, name=code.upper())
+
+
+def make_node(
+    location: Location, *, memory_mib: int = 8192, disk_mib: int = 81920, ports: int = 8, **fields: Any
+) -> Node:
+    """A node on which all of its memory and disk can be sold, with free ports on one address."""
+    number = next(_number)
+    node = Node.objects.create(
+        provider_id=location.provider_id,
+        location=location,
+        ref=str(number),
+        name=f"node-{number}",
+        memory_mib=memory_mib,
+        disk_mib=disk_mib,
+        memory_sellable_mib=memory_mib,
+        disk_sellable_mib=disk_mib,
+        **fields,
+    )
+    make_ports(node, ports)
+    return node
+
+
+def make_ports(node: Node, number: int, ip: str = "192.0.2.1", first: int = 25565) -> None:
+    """Free ports on a node, one after another."""
+    Allocation.objects.bulk_create(
+        Allocation(node=node, ref=str(next(_number)), ip=ip, port=first + offset) for offset in range(number)
+    )
+
+
+def make_plan(**fields: Any) -> Plan:
+    """A plan of its own product."""
+    number = next(_number)
+    product = Product.objects.create(kind=Kind.GAME, slug=f"game-{number}", name=f"Game {number}")
+    sizes = {"cpu_percent": SMALL.cpu_percent, "memory_mib": SMALL.memory_mib, "disk_mib": SMALL.disk_mib}
+    return Plan.objects.create(product=product, code=f"plan-{number}", name="Small", **{**sizes, **fields})
+
+
+def make_blueprint(provider: Provider, plan: Plan | None = None, **fields: Any) -> Blueprint:
+    """How a plan's product is built."""
+    plan = plan or make_plan()
+    return Blueprint.objects.create(
+        name=f"Blueprint {next(_number)}", product=plan.product, provider=provider, **fields
+    )
+
+
+def make_hold(blueprint: Blueprint, location: Location, size: Size = SMALL, **fields: Any) -> Reservation:
+    """Room held for ten minutes."""
+    organization = fields.pop("organization", None) or organization_of(make_user())
+    options = {"at": AT, "expires_at": AT + timedelta(minutes=10), **fields}
+    return capacity.hold(organization=organization, blueprint=blueprint, location=location, size=size, **options)
+
+
+def connect_panel(sandbox: Sandbox, **fields: Any) -> Provider:
+    """The stand-in panel as a provider with its keys and its inventory."""
+    provider = make_provider(sandbox.panel_url, credentials=panel_keys(sandbox), **fields)
+    run = inventory.sync(provider_id=provider.pk, at=AT)
+    assert run.error == ""
+    return provider
+
+
+def panel_keys(sandbox: Sandbox) -> dict[str, str]:
+    """The administrator's two keys."""
+    found = requests.get(f"{sandbox.base_url}/_control/pterodactyl/keys", timeout=10).json()
+    return {"application_key": found["application"], "client_key": found["client"]}
+
+
+def make_game_blueprint(
+    provider: Provider, plan: Plan | None = None, egg: Egg | None = None, **fields: Any
+) -> Blueprint:
+    """A blueprint for an egg of the stand-in panel whose defaults the panel accepts."""
+    egg = egg or Egg.objects.get(nest__provider=provider, name="Minecraft Paper")
+    return make_blueprint(provider, plan, egg=egg, **fields)
+
+
+def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **fields: Any) -> Server:
+    """A paid server of the stand-in panel that convergence has not touched yet."""
+    plan = fields.pop("plan", None) or make_plan()
+    owner = fields.pop("owner", None) or make_user()
+    blueprint = fields.pop("blueprint", None) or make_game_blueprint(provider, plan)
+    location = fields.pop("location", None) or Location.objects.filter(provider=provider).order_by("code").first()
+    held = make_hold(
+        blueprint, location, size, organization=organization_of(owner), at=at, expires_at=at + timedelta(hours=1)
+    )
+    assert capacity.keep(reservation_id=held.pk, at=at)
+    options = {"name": "My server", "databases": 1, "backups": 2, "variables": {}, **fields}
+    return services.create_server(
+        organization=organization_of(owner),
+        owner=owner,
+        blueprint=blueprint,
+        plan=plan,
+        size=size,
+        reservation=held,
+        at=at,
+        **options,
+    )

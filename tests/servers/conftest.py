@@ -1,0 +1,34 @@
+"""Shared by the tests about servers: a connected panel, and breakers that forget the last test's faults."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+
+from core.outside import gate
+from sandbox.client import Sandbox
+from servers.models import Provider
+from tests.servers.builders import connect_panel
+from tests.servers.steps import control
+
+
+@pytest.fixture(autouse=True)
+def _closed_breakers() -> Iterator[None]:
+    """The stand-in's faults of one test must not stop the calls of the next."""
+    gate.forget_gates()
+    yield
+    gate.forget_gates()
+
+
+@pytest.fixture
+def panel(sandbox: Sandbox) -> Sandbox:
+    """The stand-in panel, with installs and boots that take no time and figures that are always fresh."""
+    control(sandbox, "settings", {"install_seconds": 0, "power_seconds": 0, "stats_cache_seconds": 0})
+    return sandbox
+
+
+@pytest.fixture
+def provider(panel: Sandbox, transactional_db: None) -> Provider:
+    """The stand-in panel as a provider, synced."""
+    cache.clear()
+    return connect_panel(panel)

@@ -1,0 +1,369 @@
+"""From paid to running: one server whatever happens on the way."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core import outside, work
+from core.models import WorkState
+from core.outside import Session
+from sandbox.client import Sandbox
+from servers import convergence, events, journal, services
+from servers.models import (
+    Allocation,
+    PanelAccount,
+    Provider,
+    ProvisioningTask,
+    Server,
+    ServerStatus,
+    Step,
+)
+from tests.servers.builders import AT, make_game_blueprint, make_plan, make_server, make_user
+from tests.servers.steps import asked, control, make_running, panel_servers, run_until_quiet, steps_of
+from tests.servers.test_capacity import in_threads
+
+JOURNEY = [Step.PLACED, Step.ACCOUNT, Step.CREATED, Step.INSTALLED, Step.RUNNING]
+CREATE = "POST /api/application/servers"
+
+
+def assert_one_running(panel: Sandbox, server: Server) -> None:
+    """Exactly one server on the panel, ours, and running on both sides."""
+    [made] = panel_servers(panel)
+    server = server.reload()
+    assert made["external_id"] == str(server.pk)
+    assert (server.status, server.failure, server.ref) == (ServerStatus.RUNNING, "", str(made["id"]))
+    assert made["status"] is None
+    held = {port.ref for port in Allocation.objects.filter(reservation=server.reservation)}
+    assert held == {str(each["id"]) for each in panel.panel_state()["allocations"] if each["server_id"] == made["id"]}
+
+
+def test_a_paid_server_ends_running(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider, name="Acme survival")
+
+    assert steps_of(server) == JOURNEY
+    assert_one_running(panel, server)
+    [made] = panel_servers(panel)
+    primary = Allocation.objects.get(reservation=server.reservation, is_primary=True)
+    assert (made["name"], made["memory"], made["disk"], made["cpu"]) == ("Acme survival", 1024, 5120, 100)
+    assert (made["allocation_limit"], made["database_limit"], made["backup_limit"]) == (0, 1, 2)
+    assert server.address == primary.address
+    assert made["allocation_id"] == int(primary.ref)
+    [owner] = [user for user in panel.panel_state()["users"] if user["id"] == made["user_id"]]
+    assert owner["external_id"] == str(server.owner_id)
+
+
+def test_converging_what_is_as_it_should_be_only_looks(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    before, journal_before = len(panel.requests("pterodactyl")), steps_of(server)
+
+    assert convergence.converge(server_id=server.pk, at=AT) is None
+
+    assert [each["method"] for each in panel.requests("pterodactyl")[before:]] == ["GET"]
+    assert steps_of(server) == journal_before
+
+
+FAULTS = [
+    {"kind": "lose_answer"},
+    {"kind": "drop"},
+    {"kind": "hang", "seconds": 0.2},
+    {"kind": "delay", "seconds": 0.3},
+    {"kind": "html"},
+    {"kind": "huge"},
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 502},
+    {"kind": "status", "status": 503},
+    {"kind": "status", "status": 504},
+    {"kind": "status", "status": 401},
+    {"kind": "status", "status": 403},
+    {"kind": "status", "status": 429, "headers": {"Retry-After": "7"}},
+]
+CALLS = [
+    CREATE,
+    "POST /api/application/users",
+    "GET /api/application/servers/external/*",
+    "GET /api/application/users/external/*",
+    "GET /api/client/servers/*",
+]
+
+
+@pytest.mark.parametrize("match", CALLS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault['kind']}{fault.get('status', '')}")
+def test_a_fault_at_any_call_still_ends_in_one_server(
+    panel: Sandbox, provider: Provider, match: str, fault: dict[str, Any]
+) -> None:
+    server = make_server(provider)
+    panel.arm("pterodactyl", match, **fault)
+
+    run_until_quiet(AT)
+
+    assert panel.faults()[0]["hits"] == 1
+    assert_one_running(panel, server)
+    assert len([user for user in panel.panel_state()["users"] if user["external_id"]]) == 1
+
+
+def test_a_panel_that_refuses_connections_is_tried_until_it_is_back(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    Provider.objects.update(base_url="http://127.0.0.1:9")
+    work.run_due(at=AT)
+    [task] = ProvisioningTask.objects.all()
+    assert (task.state, server.reload().status) == (WorkState.QUEUED, ServerStatus.PENDING)
+    assert "no connection" in task.last_error
+
+    Provider.objects.update(base_url=panel.panel_url)
+    run_until_quiet(AT)
+
+    assert_one_running(panel, server)
+
+
+def test_after_a_lost_answer_nothing_is_created_for_half_a_minute(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    panel.arm("pterodactyl", CREATE, "drop")
+
+    run_until_quiet(AT, within=timedelta(seconds=25))
+    assert asked(panel, CREATE) == 1
+    run_until_quiet(AT)
+
+    assert asked(panel, CREATE) == 2
+    assert_one_running(panel, server)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Executioner:
+    """Ends the process at the nth time that it is asked."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def strike(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def run_killed(at: Any) -> bool:
+    """Run the work; whether it was killed."""
+    try:
+        run_until_quiet(at)
+    except Killed:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", range(1, 14))
+def test_a_kill_after_any_call_still_ends_in_one_server(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    server = make_server(provider)
+    executioner, call = Executioner(number), Session.call
+
+    def killing(self: Session, *args: Any, **options: Any) -> Any:
+        try:
+            return call(self, *args, **options)
+        finally:
+            executioner.strike()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "call", killing)
+        was_killed = run_killed(AT)
+    assert was_killed or number > 9
+
+    run_until_quiet(AT + ProvisioningTask.LEASE)
+    assert_one_running(panel, server)
+    assert sorted(steps_of(server)) == sorted(JOURNEY)
+
+
+@pytest.mark.parametrize("number", range(1, 22))
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_kill_at_any_note_still_ends_in_one_server(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch, number: int, moment: str
+) -> None:
+    server = make_server(provider)
+    executioner, record = Executioner(number), journal.record
+
+    def killing(*args: Any, **options: Any) -> None:
+        if moment == "before":
+            executioner.strike()
+        record(*args, **options)
+        if moment == "after":
+            executioner.strike()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "record", killing)
+        run_killed(AT)
+
+    run_until_quiet(AT + ProvisioningTask.LEASE)
+    assert_one_running(panel, server)
+    assert sorted(steps_of(server)) == sorted(JOURNEY)
+
+
+def test_many_workers_at_once_make_one_server(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    control(panel, "settings", {"race_delay_ms": 30})
+
+    def converge(_number: int) -> None:
+        for _ in range(6):
+            convergence.converge(server_id=server.pk, at=AT)
+
+    outcomes = in_threads(converge, 6, workers=6)
+    run_until_quiet(AT)
+
+    assert outcomes == [None] * 6
+    assert asked(panel, CREATE) == 1
+    assert_one_running(panel, server)
+
+
+def test_customers_in_a_crowd_get_one_account_each(panel: Sandbox, provider: Provider) -> None:
+    owners = [make_user() for _ in range(4)]
+    servers = [make_server(provider, owner=owner) for owner in owners for _ in range(2)]
+    control(panel, "settings", {"race_delay_ms": 20})
+
+    in_threads(lambda number: convergence.converge(server_id=servers[number].pk, at=AT), 8, workers=8)
+    run_until_quiet(AT)
+
+    assert len(panel_servers(panel)) == 8
+    made = [user["external_id"] for user in panel.panel_state()["users"] if user["external_id"]]
+    assert sorted(made) == sorted(str(owner.pk) for owner in owners)
+
+
+def test_a_port_given_away_on_the_panel_is_replaced(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    lost = Allocation.objects.get(reservation=server.reservation)
+    make_stranger(panel, provider, allocation=lost.ref)
+
+    run_until_quiet(AT)
+
+    server = server.reload()
+    taken = Allocation.objects.get(pk=lost.pk)
+    assert (server.status, taken.is_taken_elsewhere, taken.reservation) == (ServerStatus.RUNNING, True, None)
+    kept = Allocation.objects.get(reservation=server.reservation)
+    assert (kept.node, kept.is_primary, server.port) == (lost.node, True, kept.port)
+
+
+def make_stranger(panel: Sandbox, provider: Provider, *, allocation: str, external_id: str = "someone-elses") -> int:
+    """A server that an admin made by hand on the panel; its id."""
+    keys = provider.credentials
+    session = Session(
+        "test",
+        f"{panel.panel_url}/api/application",
+        {"Accept": "application/json", "Authorization": f"Bearer {keys['application_key']}"},
+    )
+    egg = session.call("GET", "/nests/1/eggs/39", params={"include": "variables"}).body["attributes"]
+    variables = [each["attributes"] for each in egg["relationships"]["variables"]["data"]]
+    body = {
+        "external_id": external_id,
+        "name": "By hand",
+        "user": 1,
+        "egg": 39,
+        "docker_image": egg["docker_image"],
+        "startup": egg["startup"],
+        "environment": {each["env_variable"]: each["default_value"] for each in variables},
+        "limits": {"memory": 2048, "swap": 0, "disk": 10240, "io": 500, "cpu": 0},
+        "feature_limits": {"databases": 0, "backups": 0},
+        "allocation": {"default": int(allocation)},
+    }
+    return int(session.call("POST", "/servers", json=body).body["attributes"]["id"])
+
+
+def test_a_strangers_account_is_never_taken_over(panel: Sandbox, provider: Provider) -> None:
+    owner = make_user("shared@example.com")
+    session = Session(
+        "test",
+        f"{panel.panel_url}/api/application",
+        {"Accept": "application/json", "Authorization": f"Bearer {provider.credentials['application_key']}"},
+    )
+    names = {"username": "stranger", "first_name": "A", "last_name": "B", "password": "x" * 12}
+    session.call("POST", "/users", json={"email": "Shared@example.com", **names})
+    server = make_server(provider, owner=owner)
+
+    run_until_quiet(AT)
+
+    server = server.reload()
+    assert server.status == ServerStatus.FAILED
+    assert "e-mail address" in server.failure
+    assert panel_servers(panel) == []
+    assert not PanelAccount.objects.exists()
+
+
+def test_a_bad_setting_fails_by_name_and_nothing_is_made(panel: Sandbox, provider: Provider) -> None:
+    failures: list[str] = []
+
+    def listen(server: Server, reason: str, **_: Any) -> None:
+        failures.append(reason)
+
+    events.server_failed.connect(listen)
+    try:
+        server = make_server(provider, variables={"BUILD_NUMBER": "x" * 80})
+        run_until_quiet(AT)
+    finally:
+        events.server_failed.disconnect(listen)
+
+    server = server.reload()
+    assert server.status == ServerStatus.FAILED
+    assert "BUILD_NUMBER" in server.failure
+    assert failures == [server.failure]
+    assert asked(panel, CREATE) == 0
+    assert ProvisioningTask.objects.get().state == WorkState.DEAD
+
+
+def test_what_failed_is_built_after_the_mistake_is_mended_and_retried(panel: Sandbox, provider: Provider) -> None:
+    plan = make_plan()
+    blueprint = make_game_blueprint(provider, plan, environment={"BUILD_NUMBER": "x" * 80})
+    server = make_server(provider, plan=plan, blueprint=blueprint)
+    run_until_quiet(AT)
+    assert server.reload().status == ServerStatus.FAILED
+
+    blueprint.environment = {"BUILD_NUMBER": 17}
+    blueprint.save()
+    assert services.retry(server_id=server.pk, actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert_one_running(panel, server)
+    assert panel_servers(panel)[0]["environment"]["BUILD_NUMBER"] == "17"
+
+
+def test_news_that_nobody_can_take_in_is_not_recorded_either(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+
+    def refuse(**_: Any) -> None:
+        raise outside.Unavailable("the order's table is locked")
+
+    events.server_running.connect(refuse)
+    try:
+        run_until_quiet(AT, within=timedelta(seconds=30))
+    finally:
+        events.server_running.disconnect(refuse)
+    assert (server.reload().running_at, Step.RUNNING in steps_of(server)) == (None, False)
+
+    run_until_quiet(AT)
+    assert_one_running(panel, server)
+
+
+def test_a_wish_during_the_work_makes_it_run_again(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_running(provider)
+    services.request_convergence(server_id=server.pk, at=AT)
+    find, wishes = type(driver_of(provider)).find, iter([True])
+
+    def wish_then_find(self: Any, key: Any) -> Any:
+        seen = find(self, key)
+        if next(wishes, False):
+            services.rename_server(server_id=server.pk, name="Wished meanwhile", actor=None, at=AT)
+        return seen
+
+    monkeypatch.setattr(type(driver_of(provider)), "find", wish_then_find)
+    run_until_quiet(AT)
+
+    assert panel_servers(panel)[0]["name"] == "Wished meanwhile"
+    assert not ProvisioningTask.objects.exclude(state=WorkState.DONE).exists()
+
+
+def driver_of(provider: Provider) -> Any:
+    """The provider's driver."""
+    from servers.providers import registry
+
+    return registry.driver_of(provider)
