@@ -1,5 +1,7 @@
 """The person's own pages."""
 
+from typing import cast
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -17,11 +19,10 @@ from core.pages import render_part
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     """See and change one's own details."""
-    user = User.objects.get(pk=request.user.pk)
-    form = ProfileForm(request.POST or None, instance=user)
+    user = cast("User", request.user)
+    form = ProfileForm(request.POST or None, instance=User.objects.get(pk=user.pk))
     if request.method == "POST" and form.is_valid():
-        before = User.objects.get(pk=request.user.pk)
-        services.change_profile(user=before, fields=form.cleaned_data, actor=before)
+        services.change_profile(user=user, fields=form.cleaned_data, actor=user)
         messages.success(request, _("Saved."))
         return redirect("accounts:profile")
     status = 422 if form.errors else 200

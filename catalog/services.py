@@ -1,6 +1,7 @@
 """Writes to the catalog: superseding prices, counting stock."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import models
 
@@ -72,7 +73,7 @@ def _shown(price: PlanPrice | AddonPrice | None) -> dict[str, object] | None:
     return {"amount_minor": price.amount_minor, "currency": price.currency, "term": price.term} if price else None
 
 
-def take_stock(*, plan_id: object) -> bool:
+def take_stock(*, plan_id: UUID) -> bool:
     """Take one piece; False where the plan's stock is unlimited, SoldOut where none is left."""
     with tenancy.system():
         if Plan.objects.filter(pk=plan_id, stock__gte=1).update(stock=models.F("stock") - 1):
@@ -82,7 +83,7 @@ def take_stock(*, plan_id: object) -> bool:
     raise SoldOut(f"plan {plan_id} is sold out")
 
 
-def return_stock(*, plan_id: object) -> None:
+def return_stock(*, plan_id: UUID) -> None:
     """Give a taken piece back; harmless where the plan's stock has become unlimited meanwhile."""
     with tenancy.system():
         Plan.objects.filter(pk=plan_id, stock__isnull=False).update(stock=models.F("stock") + 1)

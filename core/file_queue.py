@@ -23,9 +23,9 @@ SCHEME = "files"
 class Channel(filesystem.Channel):
     """Messages in the folder of the transport option `data_folder_in`, bindings in `control_folder`."""
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         """Add one message."""
-        _write_whole(self._messages / f"{time.time_ns()}_{uuid4()}.{queue}.msg", message)
+        _write_whole(self._messages / f"{time.time_ns()}_{uuid4()}.{queue}.msg", payload)
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         """Take the oldest message. Raises Empty."""

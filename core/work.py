@@ -114,7 +114,7 @@ def _back_off(item: WorkItem, at: datetime, error: Exception) -> None:
 
 def backoff(attempts: int) -> timedelta:
     """2 s doubling to an hour, each shortened by up to a quarter at random so that no crowd comes back at once."""
-    longest = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), LONGEST_DELAY)
+    longest: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), LONGEST_DELAY)
     return longest * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
 
 

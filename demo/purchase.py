@@ -123,7 +123,7 @@ def _watch_order(visitor: Visitor, page: Page, timeline: Timeline, watch: Callab
     if server is None:
         raise Failed(f"the order ended as {said!r} and shows no server.{page.said()}")
     detail = visitor.open(page.link_to(f"/servers/{server}/"))
-    timeline.say(f"the server's page says: {detail.statuses[0] if detail.statuses else 'nothing of its status'}")
+    timeline.say(f"the server's page opens{': ' + detail.statuses[0] if detail.statuses else ''}")
     return Bought(found["id"], server, seconds)
 
 

@@ -133,16 +133,8 @@ def read_page(url: str, status: int, text: str) -> Page:
     """Read a page's forms, links and messages."""
     reader = _Reader(url)
     reader.feed(text)
-    return Page(
-        url,
-        status,
-        text,
-        reader.forms,
-        reader.links,
-        reader.complaints.texts,
-        reader.statuses.texts,
-        reader.is_refreshing,
-    )
+    complaints, statuses = (list(filter(None, found.texts)) for found in (reader.complaints, reader.statuses))
+    return Page(url, status, text, reader.forms, reader.links, complaints, statuses, reader.is_refreshing)
 
 
 class _Texts:

@@ -11,7 +11,7 @@ from django.core.management.utils import get_random_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
-SECRETS = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
+SECRETS: tuple[str, ...] = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
 SECRETS += ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 MAIL_TIMEOUT_SECONDS = 10

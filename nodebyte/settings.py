@@ -178,7 +178,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 # -- cache and background work -----------------------------------------------------------------------------------------
 QUEUE_PATIENCE = {"max_retries": 1, "interval_start": 0}  # no page waits for a dead queue: the sweep stands behind it
 if _redis_url:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}}
+    CACHES: dict[str, dict[str, Any]] = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}
+    }
     CELERY_BROKER_URL = _redis_url.replace("unix://", "redis+socket://", 1)  # kombu's word for the same
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = QUEUE_PATIENCE | {"socket_connect_timeout": 2}
 else:

@@ -1,9 +1,10 @@
 """The configurator's form: what the customer chooses, checked against what is for sale now."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import PlanPrice, Term
@@ -100,7 +101,8 @@ class ConfigureForm(forms.Form):
         price = self.offer.price(self.chosen("plan"), self.chosen("term"))
         if price is None:
             return None
-        wanted = set(self.data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
+        data = cast("QueryDict", self.data)
+        wanted = set(data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
         addons = [addon for addon in self.offer.addons(price.term) if addon.addon.code in wanted]
         return quote(plan_price=price, addon_prices=addons)
 

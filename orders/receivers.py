@@ -24,7 +24,7 @@ def start_order(invoice: Invoice, at: datetime, **_: Any) -> None:
 @receiver(billing_events.payment_expired)
 def cancel_expired_order(payment: Payment, at: datetime, **_: Any) -> None:
     """The page to pay on has closed unpaid: the order is canceled and its room given back."""
-    for order_id in Order.objects.filter(invoice_id=payment.invoice_id).values_list("pk", flat=True):
+    for order_id in Order.objects.filter(invoice=payment.invoice).values_list("pk", flat=True):
         services.cancel_unpaid(order_id=order_id, reason="not paid in time", at=at)
 
 
@@ -80,7 +80,7 @@ def lift_recovered(subscription: Subscription, at: datetime, **_: Any) -> None:
 
 
 def _servers_paid_by(payment: Payment) -> list[Any]:
-    return _servers_of(OrderItem.objects.filter(order__invoice_id=payment.invoice_id))
+    return _servers_of(OrderItem.objects.filter(order__invoice=payment.invoice))
 
 
 def _servers_of(items: Any) -> list[Any]:

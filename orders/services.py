@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from django.db import connection
@@ -19,7 +20,7 @@ from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.quote import Quote, quote
 from orders.sizes import limits_of
 from servers import capacity
-from servers.models import Blueprint, Location
+from servers.models import Blueprint, Location, Reservation
 
 # The room outlives the offer to pay by this much, so that a payment in the last second still finds it.
 GRACE = timedelta(minutes=15)
@@ -163,8 +164,10 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
             return current
         order.expires_at = at + timedelta(minutes=site_settings.get("orders.hold_minutes"))
         order.save(update_fields=["expires_at"])
-        for item in order.items.all():
-            capacity.extend(reservation_id=item.reservation_id, expires_at=order.expires_at + GRACE)
+        for item in order.items.filter(reservation__isnull=False).select_related("reservation"):
+            capacity.extend(
+                reservation_id=cast("Reservation", item.reservation).pk, expires_at=order.expires_at + GRACE
+            )
         return _open_payment(order, order.invoice, at)
 
 

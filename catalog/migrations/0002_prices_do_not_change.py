@@ -6,7 +6,8 @@ TABLES = ("catalog_planprice", "catalog_addonprice")
 FUNCTION = """
 CREATE FUNCTION catalog_price_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF to_jsonb(NEW) - ARRAY['superseded_at', 'stripe_price_id'] <> to_jsonb(OLD) - ARRAY['superseded_at', 'stripe_price_id'] THEN
+    IF to_jsonb(NEW) - ARRAY['superseded_at', 'stripe_price_id']
+        <> to_jsonb(OLD) - ARRAY['superseded_at', 'stripe_price_id'] THEN
         RAISE EXCEPTION 'a price does not change: supersede it' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;

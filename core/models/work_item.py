@@ -51,7 +51,7 @@ class WorkItem(Timestamped):
     def claim(cls, *, limit: int, at: datetime) -> list[Self]:
         """Lease up to `limit` rows that are due, or whose worker vanished; each to one caller, in one statement."""
         table = connection.ops.quote_name(cls._meta.db_table)
-        key = connection.ops.quote_name(cls._meta.pk.column)
+        key = connection.ops.quote_name(str(cls._meta.pk.column))
         sql = f"""
             UPDATE {table} SET state = 'running', lease_until = %(lease)s, attempts = attempts + 1
             WHERE {key} IN (

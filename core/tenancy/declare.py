@@ -36,7 +36,7 @@ def tenancy_of(model: type[models.Model]) -> Tenancy | None:
     declared: Tenancy | None = getattr(model, "tenancy", None)
     if declared is not None:
         return declared
-    parent = model._meta.auto_created
+    parent: object = model._meta.auto_created
     if isinstance(parent, type):  # a hidden many-to-many table is as open as a shared parent, else closed
         return SHARED if getattr(parent, "tenancy", None) is SHARED else PRIVATE
     is_ours = hasattr(model._meta.app_config, "is_nodebyte")

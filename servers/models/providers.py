@@ -29,7 +29,7 @@ class Provider(Entity, Timestamped):
     kind = models.CharField(max_length=16, choices=ProviderKind)
     name = models.CharField(max_length=100, unique=True)
     base_url = models.URLField(max_length=191)
-    credentials = EncryptedJSONField(default=dict, blank=True)
+    credentials: Any = EncryptedJSONField(default=dict, blank=True)
     configuration: Any = models.JSONField(default=dict, blank=True)
     is_active = models.BooleanField(default=True)
     health = models.CharField(max_length=8, choices=Health, default=Health.UNKNOWN)

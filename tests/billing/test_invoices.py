@@ -6,10 +6,11 @@ from threading import Barrier, Thread
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from billing import events, invoicing, subscriptions
+from billing import events, invoicing, ledger, subscriptions
 from billing.invoicing import InvoiceLine
 from billing.models import (
     AccountKind,
+    EntryKind,
     Invoice,
     InvoiceItem,
     InvoiceSeries,
@@ -21,8 +22,10 @@ from billing.models import (
 from billing.periods import Period
 from core import tenancy
 from core.money import CurrencyMismatch, Money
-from tests.billing.sales import NOON, balance, make_sale, plan_line, wallet_balance
+from tests.billing.sales import NOON, Sale, balance, make_sale, plan_line, wallet_balance
 from tests.builders import make_organization
+
+APRIL = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
 
 
 def make_draft(minor: int = 800) -> Invoice:
@@ -149,22 +152,41 @@ def test_a_period_is_billed_once() -> None:
         )
 
 
+def draft_april(sale: Sale) -> Invoice:
+    """The draft of the sale's second period."""
+    lines = [plan_line(sale.subscription, period=APRIL)]
+    return invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=lines, at=NOON)
+
+
 @pytest.mark.django_db
-def test_an_invoice_for_a_later_period_moves_the_subscription_on() -> None:
+def test_an_invoice_the_wallet_cannot_pay_moves_nothing_on() -> None:
     sale = make_sale()
     sale.settle()
-    april = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
-    subscriptions.mark_past_due(subscription=sale.subscription, at=april.start)
-    line = plan_line(sale.subscription, period=april)
-    invoice = invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=[line], at=NOON)
+    subscriptions.mark_past_due(subscription=sale.subscription, at=APRIL.start)
+    invoice = draft_april(sale)
 
     with pytest.raises(invoicing.NotEnough):
-        invoicing.pay_from_wallet(invoice=invoice, at=april.start)
+        invoicing.pay_from_wallet(invoice=invoice, at=APRIL.start)
 
     row = sale.subscription.reload()
-    assert row.status == SubscriptionStatus.PAST_DUE
-    assert row.current_period_end == april.start
+    assert (row.status, row.current_period_end) == (SubscriptionStatus.PAST_DUE, APRIL.start)
     assert invoice.reload().number is None
+
+
+@pytest.mark.django_db
+def test_a_paid_later_period_moves_the_subscription_on_and_recovers_it() -> None:
+    sale = make_sale()
+    sale.settle()
+    subscriptions.mark_past_due(subscription=sale.subscription, at=APRIL.start)
+    clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
+    lines = ledger.transfer(clearing, ledger.wallet_of(sale.organization, "USD"), Money(800, "USD"))
+    ledger.enter(kind=EntryKind.PAYMENT, reference="credit", lines=lines, at=NOON)
+
+    invoicing.pay_from_wallet(invoice=draft_april(sale), at=APRIL.start)
+
+    row = sale.subscription.reload()
+    assert (row.status, row.current_period_end) == (SubscriptionStatus.ACTIVE, APRIL.end)
+    assert wallet_balance(sale.organization) == 0
 
 
 @pytest.mark.django_db

@@ -57,7 +57,7 @@ def _file_options(folder: Path) -> dict[str, Any]:
 def waiting(connection: Connection) -> list[tuple[str, list[str]]]:
     """Task name and arguments of every message in the queue, which is emptied."""
     queue = connection.SimpleQueue(QUEUE)
-    found = []
+    found: list[tuple[str, list[str]]] = []
     while True:
         try:
             message = queue.get(block=False)

@@ -16,7 +16,7 @@ class Command(migrate.Command):
         pool = connection.settings_dict["OPTIONS"].pop("pool", None)
         connection.close()
         try:
-            return super().handle(*args, **options)  # type: ignore[no-any-return]
+            return super().handle(*args, **options)
         finally:
             connection.close()
             kept = {"assume_role": role, "pool": pool}

@@ -1,0 +1,175 @@
+"""The person's own page: what may be changed, what is refused, what is written down."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts import services
+from accounts.middleware import CURRENT
+from accounts.models import Membership, User
+from core import tenancy
+from core.models import AuditEntry
+from tests.builders import make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+PROFILE = "/profile/"
+GOOD = {"first_name": "Ada", "last_name": "Lovelace", "phone": "+1 555 0100", "timezone": "Europe/London", "locale": "en"}
+
+
+@pytest.fixture
+def ada(client: Client) -> User:
+    """Somebody who is signed in."""
+    user = make_user("ada@example.com")
+    client.force_login(user)
+    return user
+
+
+def test_what_a_person_changes_is_kept_and_written_down(client: Client, ada: User) -> None:
+    answer = client.post(PROFILE, GOOD, HTTP_USER_AGENT="Firefox", REMOTE_ADDR="198.51.100.7")
+
+    assert (answer.status_code, answer["Location"]) == (302, PROFILE)
+    user = ada.reload()
+    assert (user.full_name, user.phone, user.timezone) == ("Ada Lovelace", "+1 555 0100", "Europe/London")
+    entry = AuditEntry.objects.get(action="user.change_profile")
+    assert (entry.actor, entry.entity_id, entry.ip, entry.user_agent) == (ada, str(ada.pk), "198.51.100.7", "Firefox")
+    assert entry.old == {"first_name": "", "last_name": "", "phone": "", "timezone": "UTC"}
+    assert entry.new is not None
+    assert entry.new["first_name"] == "Ada"
+    assert "Saved." in client.get(PROFILE).content.decode()
+
+
+def test_saving_without_a_change_writes_nothing(client: Client, ada: User) -> None:
+    client.post(PROFILE, GOOD)
+    client.post(PROFILE, GOOD)
+
+    assert AuditEntry.objects.filter(action="user.change_profile").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("first_name", "x" * 101),
+        ("first_name", "Ada\x00"),
+        ("last_name", "y" * 900_000),
+        ("phone", "1" * 33),
+        ("timezone", "Mars/Olympus"),
+        ("timezone", "../../etc/passwd"),
+        ("timezone", ""),
+        ("locale", "xx"),
+        ("locale", "en; DROP TABLE"),
+    ],
+)
+def test_a_bad_value_is_refused_beside_its_field(client: Client, ada: User, field: str, value: str) -> None:
+    answer = client.post(PROFILE, GOOD | {field: value})
+
+    assert answer.status_code == 422
+    assert list(answer.context["form"].errors) == [field]
+    page = answer.content.decode()
+    assert f'id="id_{field}"' in page
+    assert 'aria-invalid="true"' in page
+    assert str(answer.context["form"].errors[field][0]) in page.replace("&#x27;", "'").replace("&quot;", '"').replace("&amp;", "&")
+    assert ada.reload().first_name == ""
+    assert not AuditEntry.objects.filter(action="user.change_profile").exists()
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\u202eevil", "O'Brien & Söhne", "{{ 7|add:7 }}", "名前"])
+def test_any_name_is_shown_as_text(client: Client, ada: User, name: str) -> None:
+    client.post(PROFILE, GOOD | {"first_name": name})
+    page = client.get(PROFILE).content.decode()
+
+    assert ada.reload().first_name == name
+    assert "<script>alert" not in page
+    assert "14" not in page.split('name="first_name"')[1][:80]
+
+
+@pytest.mark.parametrize("field", ["email", "is_staff", "is_superuser", "status", "password", "preferences", "id", "groups"])
+def test_what_is_not_on_the_form_cannot_be_changed_by_naming_it(client: Client, ada: User, field: str) -> None:
+    before = User.objects.filter(pk=ada.pk).values().get()
+    client.post(PROFILE, GOOD | {field: "1"})
+    after = User.objects.filter(pk=ada.pk).values().get()
+
+    assert {name for name in before if before[name] != after[name]} <= {*GOOD, "updated_at"}
+
+
+def test_a_part_of_the_page_is_answered_to_htmx(client: Client, ada: User) -> None:
+    part = client.post(PROFILE, GOOD | {"locale": "xx"}, HTTP_HX_REQUEST="true")
+
+    assert part.status_code == 422
+    assert "<html" not in part.content.decode()
+    assert "HX-Request" in part["Vary"]
+
+
+def test_a_visitor_is_asked_to_sign_in(client: Client) -> None:
+    for answer in (client.get(PROFILE), client.post(PROFILE, GOOD)):
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "trace"])
+def test_other_methods_are_refused(client: Client, ada: User, method: str) -> None:
+    assert getattr(client, method)(PROFILE).status_code == 405
+
+
+def test_the_page_asks_the_database_little(client: Client, ada: User, django_assert_num_queries: Any) -> None:
+    client.get(PROFILE)
+    with django_assert_num_queries(8):
+        assert client.get(PROFILE).status_code == 200
+
+
+def test_only_named_fields_of_a_billing_contact_are_stored(ada: User) -> None:
+    organization = make_organization(ada)
+    fields = {"billing_name": "Ada Ltd", "country": "GB", "owner": make_user(), "is_personal": False, "currency": "EUR"}
+    services.change_billing_contact(organization=organization, fields=fields, actor=ada)
+
+    now = organization.reload()
+    assert (now.billing_name, now.country, now.owner, now.is_personal, now.currency) == ("Ada Ltd", "GB", ada, True, "USD")
+    entry = AuditEntry.objects.get(action="organization.change_billing_contact")
+    assert entry.new == {"billing_name": "Ada Ltd", "country": "GB"}
+
+
+def test_a_personal_organization_is_given_once(ada: User) -> None:
+    first = make_organization(ada)
+    with tenancy.bind(role=tenancy.CUSTOMER, user_id=ada.pk, organizations=[first.pk]):
+        assert services.give_personal_organization(user=ada) == first
+    assert Membership.objects.filter(user=ada).count() == 1
+
+
+def test_an_organization_the_person_left_is_not_current_any_more(client: Client, ada: User) -> None:
+    guest = make_organization()
+    membership = Membership.objects.create(organization=guest, user=ada)
+    session = client.session
+    session[CURRENT] = str(guest.pk)
+    session.save()
+    assert client.get(PROFILE).wsgi_request.organization == guest  # type: ignore[attr-defined]
+    membership.delete()
+
+    assert client.get(PROFILE).wsgi_request.organization == make_organization(ada)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("planted", ["", "not-an-id", "1' OR '1'='1", None, 7])
+def test_a_session_that_names_no_organization_of_ones_own_means_the_personal_one(
+    client: Client, ada: User, planted: object
+) -> None:
+    session = client.session
+    session[CURRENT] = planted
+    session.save()
+
+    assert client.get(PROFILE).wsgi_request.organization == make_organization(ada)  # type: ignore[attr-defined]
+
+
+def test_a_session_that_names_another_tenants_organization_means_the_personal_one(client: Client, ada: User) -> None:
+    session = client.session
+    session[CURRENT] = str(make_organization().pk)
+    session.save()
+
+    assert client.get(PROFILE).wsgi_request.organization == make_organization(ada)  # type: ignore[attr-defined]
+
+
+def test_a_suspended_persons_open_form_changes_nothing(client: Client, ada: User) -> None:
+    client.get(PROFILE)
+    services.suspend_user(user=ada, reason="abuse", actor=None, at=timezone.now())
+
+    assert client.post(PROFILE, GOOD)["Location"].startswith("/accounts/login/")
+    assert ada.reload().first_name == ""

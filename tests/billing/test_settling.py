@@ -1,0 +1,194 @@
+"""Money arrives: exactly what was asked for pays, anything else is held and explained."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.dispatch import Signal
+
+from billing import events, payments
+from billing.gateways.base import SavedCard
+from billing.models import (
+    AccountKind,
+    Gateway,
+    Invoice,
+    InvoiceState,
+    JournalEntry,
+    Payment,
+    PaymentMethod,
+    PaymentState,
+    SubscriptionStatus,
+)
+from core.models import AuditEntry
+from core.money import Money
+from tests.billing.sales import NOON, balance, make_sale, wallet_balance
+from tests.builders import make_user
+
+pytestmark = pytest.mark.django_db
+CARD = SavedCard("pm_1", "visa", "4242", date(2030, 12, 31))
+
+
+@pytest.fixture
+def paid_news() -> Iterator[list[Invoice]]:
+    """The invoices told as paid."""
+    yield from heard(events.invoice_paid, "invoice")
+
+
+@pytest.fixture
+def held_news() -> Iterator[list[Payment]]:
+    """The payments told as held."""
+    yield from heard(events.payment_held, "payment")
+
+
+def heard(signal: Signal, name: str) -> Iterator[list[Any]]:
+    """What a signal brought under a name."""
+    told: list[Any] = []
+    signal.connect(lambda **news: told.append(news[name]), weak=False, dispatch_uid="heard")
+    yield told
+    signal.disconnect(dispatch_uid="heard")
+
+
+def test_the_same_receipt_twice_pays_once(paid_news: list[Invoice]) -> None:
+    sale = make_sale()
+    assert sale.settle() == sale.settle()
+    assert balance(AccountKind.REVENUE) == 800
+    assert JournalEntry.objects.count() == 2
+    assert paid_news == [sale.invoice]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"amount": Money(799, "USD")}, "asked for 800, got 799"),
+        ({"amount": Money(801, "USD")}, "asked for 800, got 801"),
+        ({"amount": Money(1, "USD")}, "asked for 800, got 1 "),
+        ({"amount": Money(800, "EUR")}, "asked for USD, got EUR"),
+        ({"payment_id": uuid4()}, "another payment"),
+        ({"payment_id": None}, "another payment"),
+        ({"organization_id": uuid4()}, "another payment or organization"),
+        ({"is_live": True}, "live money in test mode"),
+    ],
+)
+def test_money_that_is_not_what_was_asked_for_is_held(
+    change: dict[str, Any], told: str, held_news: list[Payment], paid_news: list[Invoice]
+) -> None:
+    sale = make_sale()
+
+    payment = sale.settle(**change)
+
+    assert payment.state == PaymentState.HELD
+    assert told in payment.held_reason
+    assert payment.received == sale.receipt(**change).amount
+    assert sale.invoice.reload().state == InvoiceState.DRAFT
+    assert sale.subscription.reload().status == SubscriptionStatus.PENDING
+    assert balance(AccountKind.HELD, payment.received.currency) == payment.received.minor
+    assert balance(AccountKind.CLEARING, payment.received.currency) == -payment.received.minor
+    assert (held_news, paid_news) == ([payment], [])
+
+
+def test_a_second_transaction_for_one_payment_is_held_beside_the_first() -> None:
+    sale = make_sale()
+    first = sale.settle()
+    second = sale.settle(transaction_id="pi_second")
+
+    assert first.reload().state == PaymentState.SUCCEEDED
+    assert second.state == PaymentState.HELD
+    assert "second transaction" in second.held_reason
+    assert balance(AccountKind.CLEARING) == -1600
+    assert sale.settle(transaction_id="pi_second") == second
+
+
+def test_two_payments_of_one_invoice_pay_it_once_and_the_other_is_held() -> None:
+    sale = make_sale()
+    payments.expire(payment_id=sale.payment.pk, at=NOON)
+    other = payments.open_payment(invoice=sale.invoice, gateway=Gateway.STRIPE, expires_at=NOON, at=NOON)
+    receipt = replace(sale.receipt(), transaction_id="pi_other", payment_id=other.pk)
+
+    payments.settle(payment_id=other.pk, receipt=receipt, at=NOON)
+    late = sale.settle()
+
+    assert late.state == PaymentState.HELD
+    assert "paid already" in late.held_reason
+    assert balance(AccountKind.REVENUE) == 800
+
+
+def test_money_for_an_expired_payment_still_pays_its_invoice() -> None:
+    sale = make_sale()
+    payments.expire(payment_id=sale.payment.pk, at=NOON)
+    assert sale.settle().state == PaymentState.SUCCEEDED
+    assert sale.invoice.reload().state == InvoiceState.PAID
+
+
+def test_an_invoice_has_one_open_payment() -> None:
+    sale = make_sale()
+    again = payments.open_payment(invoice=sale.invoice, gateway=Gateway.STRIPE, expires_at=NOON, at=NOON)
+    assert again == sale.payment
+    sale.settle()
+    with pytest.raises(ValueError, match="does not wait"):
+        payments.open_payment(invoice=sale.invoice, gateway=Gateway.STRIPE, expires_at=NOON, at=NOON)
+
+
+def test_a_settled_payment_neither_fails_nor_expires() -> None:
+    sale = make_sale()
+    sale.settle()
+    assert not payments.fail(payment_id=sale.payment.pk, reason="late", at=NOON)
+    assert not payments.expire(payment_id=sale.payment.pk, at=NOON)
+    assert sale.payment.reload().state == PaymentState.SUCCEEDED
+
+
+def test_the_first_saved_card_becomes_the_default() -> None:
+    first, second = make_sale(), make_sale()
+    first.settle(card=CARD)
+    second.settle(card=CARD)  # the same card of another organization stays where it is
+    method = PaymentMethod.objects.get()
+    assert (method.organization, method.is_default, method.last4) == (first.organization, True, "4242")
+
+
+def test_staff_accept_held_money_and_it_pays_when_it_suffices() -> None:
+    sale = make_sale()
+    held = sale.settle(amount=Money(900, "USD"))
+
+    staff = make_user(is_staff=True)
+    accepted = payments.accept_held(payment=held, reason="it was a tip", actor=staff, at=NOON)
+
+    assert accepted.state == PaymentState.SUCCEEDED
+    assert sale.invoice.reload().state == InvoiceState.PAID
+    assert wallet_balance(sale.organization) == 100
+    assert balance(AccountKind.HELD) == 0
+    assert AuditEntry.objects.get(action="payment.accept_held").actor == staff
+    assert payments.accept_held(payment=held, reason="again", actor=staff, at=NOON).accepted_at == NOON
+    assert wallet_balance(sale.organization) == 100
+
+
+def test_accepted_money_that_does_not_suffice_is_credit() -> None:
+    sale = make_sale()
+    held = sale.settle(amount=Money(799, "USD"))
+    payments.accept_held(payment=held, reason="take it", actor=None, at=NOON)
+    assert sale.invoice.reload().state == InvoiceState.DRAFT
+    assert wallet_balance(sale.organization) == 799
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_who_hear_of_the_money_at_once_settle_it_once() -> None:
+    sale = make_sale()
+
+    def settle() -> None:
+        try:
+            sale.settle()
+        finally:
+            connection.close()
+
+    threads = [Thread(target=settle) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert Payment.objects.get().state == PaymentState.SUCCEEDED
+    assert balance(AccountKind.REVENUE) == 800
+    assert wallet_balance(sale.organization) == 0
