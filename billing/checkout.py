@@ -5,7 +5,7 @@ from uuid import UUID
 
 from billing import customers, payments
 from billing.gateways import driver_of
-from billing.gateways.base import KEY_MISMATCH, REPLAYED_FAILURE, Page, PageLine, PageRequest
+from billing.gateways.base import USED_KEYS, Page, PageLine, PageRequest
 from billing.models import Collection, InvoiceItem, ItemKind, Payment
 from billing.rows import locked_payment
 from core import outside, tenancy
@@ -13,7 +13,6 @@ from core.money import Money
 
 FIRST_POLL = timedelta(seconds=30)
 NOT_ALLOWED = frozenset({401, 403})  # our key is wrong, which says nothing about the payment
-USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})
 GONE = "resource_missing"
 
 

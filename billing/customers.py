@@ -2,9 +2,10 @@
 
 from accounts.models import Organization
 from billing.gateways import driver_of
-from billing.gateways.base import CustomerRequest
+from billing.gateways.base import USED_KEYS, CustomerRequest
 from billing.models import GatewayCustomer
 from core import tenancy
+from core.outside import OutsideError
 
 
 def reference_of(*, organization: Organization, gateway: str) -> str:
@@ -15,7 +16,12 @@ def reference_of(*, organization: Organization, gateway: str) -> str:
         return customer.reference
     name = organization.billing_name or organization.name
     request = CustomerRequest(customer.pk, organization.pk, name, organization.billing_email)
-    reference = driver_of(gateway).ensure_customer(request)
+    try:
+        reference = driver_of(gateway).ensure_customer(request)
+    except OutsideError as error:
+        if error.code in USED_KEYS:  # another row is another key; a customer this one may have made has no money
+            GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).delete()
+        raise
     with tenancy.system():
         GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).update(reference=reference)
     return customer.reload().reference or reference

@@ -6,8 +6,7 @@ from uuid import UUID
 from billing import events, ledger
 from billing.gateways import driver_of
 from billing.gateways.base import (
-    KEY_MISMATCH,
-    REPLAYED_FAILURE,
+    USED_KEYS,
     RefundReport,
     RefundRequest,
     RefundStatus,
@@ -143,7 +142,7 @@ def _report(refund: Refund, task: RefundTask, at: datetime) -> RefundReport:
 
 def _after_used_key(refund: Refund, request: RefundRequest, error: OutsideError) -> RefundReport:
     """A key that can bring no answer any more is replaced, once it is certain that it made no refund."""
-    if error.code not in {REPLAYED_FAILURE, KEY_MISMATCH}:
+    if error.code not in USED_KEYS:
         raise error
     found = driver_of(refund.payment.gateway).find_refund(request)
     if found is not None:

@@ -27,7 +27,7 @@ class LinesField(forms.CharField):
         """The list as lines."""
         return "\n".join(str(line) for line in value) if isinstance(value, list) else value
 
-    def to_python(self, value: Any) -> list[str]:
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
         """The lines that hold something."""
         text = value if isinstance(value, str) else ""
         return [line.strip() for line in text.splitlines() if line.strip()]
@@ -122,19 +122,15 @@ class PriceInline(RecordInline):
     extra = 1
     max_num = 500
     ordering = ("superseded_at", "term", "currency", "-offered_at")
-    names = ("term", "currency", "amount_minor", "stripe_price_id", "offered_at", "superseded_at")
+    is_linked = False
+    names: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id", "offered_at", "superseded_at")
     asked: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id")
     verbose_name = _("price")
     verbose_name_plural = _("prices: a new one supersedes the one before, subscriptions keep theirs")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """The columns of what is offered, and the inputs of what will be."""
-        shown = self.shown(self.names)
-        return [*shown, *(name for name in self.asked if name not in self.names)] if self._may_offer(request) else shown
-
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """All but the inputs."""
-        return [name for name in self.shown(self.names) if name not in self.asked]
+        """All but the inputs of the next price."""
+        return [name for name in self.names if name not in self.asked]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Offering a price has a permission of its own."""
@@ -155,7 +151,7 @@ class PlanPriceInline(PriceInline):
 
     model = PlanPrice
     form = NewPlanPriceForm
-    names = ("term", "currency", "amount_minor", "setup_fee_minor", "stripe_price_id", "offered_at", "superseded_at")
+    names = ("term", "currency", "amount", "setup_fee", "stripe_price_id", "offered_at", "superseded_at")
     asked = ("term", "currency", "amount", "setup_fee", "stripe_price_id")
 
 

@@ -123,7 +123,7 @@ def _start_shop(crew: Crew, found: Places) -> None:
     beat = str(found.var / "celerybeat-schedule")
     crew.start(
         "worker",
-        ["-m", "celery", "-A", "nodebyte", "worker", "-B", "-s", beat, "--pool", "threads", "--concurrency", "4", "--loglevel", "INFO"],
+        ["-m", "celery", "-A", "nodebyte", "worker", "-B", "-s", beat, "--concurrency", "2", "--loglevel", "INFO"],
     )
     _until(lambda: True if _is_ready(found) else None, "the shop to be ready", web)
 

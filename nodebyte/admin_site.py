@@ -9,6 +9,7 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from django.utils.csp import CSP
@@ -20,7 +21,7 @@ from unfold.sites import UnfoldAdminSite
 from core import site_settings
 
 # unfold's Alpine evaluates expressions and unfold writes styles into its pages; nothing comes from another host.
-STAFF_CSP: Mapping[str, list[str]] = settings.SECURE_CSP | {
+STAFF_CSP: Mapping[str, object] = settings.SECURE_CSP | {
     "script-src": [CSP.SELF, CSP.UNSAFE_EVAL],
     "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
     "form-action": [CSP.SELF],
@@ -38,7 +39,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:  # noqa: FBT001, FBT002
         """Django's guard, our content policy, and no word to a customer that there is anything."""
-        guarded = csp_override(STAFF_CSP)(super().admin_view(view, cacheable))
+        guarded: Callable[..., HttpResponse] = csp_override(STAFF_CSP)(super().admin_view(view, cacheable))
 
         @wraps(guarded)
         def admin_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -105,6 +106,16 @@ _STEPS = {
 def shop_name(request: HttpRequest) -> str:
     """What the shop is called."""
     return str(site_settings.get("shop.name"))
+
+
+def stylesheet(request: HttpRequest) -> str:
+    """Address of what our own staff pages add to unfold's look."""
+    return static("css/staff.css")
+
+
+def favicon(request: HttpRequest) -> str:
+    """Address of the shop's icon."""
+    return static("favicon.svg")
 
 
 def _entry(title: Any, icon: str, model: str, permission: str = "") -> dict[str, Any]:

@@ -250,6 +250,8 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
+    "STYLES": ["nodebyte.admin_site.stylesheet"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "nodebyte.admin_site.favicon"}],
     "COLORS": {"primary": "nodebyte.admin_site.primary_colours"},
     "COMMAND": {"search_models": ["accounts.User", "accounts.Organization", "orders.Order", "servers.Server"]},
     "SIDEBAR": {"show_search": False, "show_all_applications": True, "navigation": "nodebyte.admin_site.navigation"},

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import payments, subscriptions
+from billing import invoicing, payments, subscriptions
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from core import site_settings, tenancy
@@ -18,7 +18,7 @@ from servers.models import Blueprint, Reservation, Server
 def start(*, order_id: UUID, at: datetime) -> None:
     """The invoice is paid: record it and begin to build. Calling it twice is harmless."""
     with tenancy.system():
-        order = _locked(order_id)
+        order = locked(order_id)
         if order.status not in {OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED}:
             return
         statuses.move(order, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
@@ -34,7 +34,7 @@ def retry_waiting(*, at: datetime) -> int:
 def retry_placing(*, order_id: UUID, at: datetime) -> bool:
     """Try again to place one paid order that found no room; whether it is placed now."""
     with tenancy.system():
-        order = _locked(order_id)
+        order = locked(order_id)
         if order.status != OrderStatus.WAITING_CAPACITY:
             return False
         _build(order, at)
@@ -127,7 +127,9 @@ def _order_of(server: Server) -> Order | None:
     return rows.filter(items__server=server).first()
 
 
-def _locked(order_id: UUID) -> Order:
+def locked(order_id: UUID) -> Order:
+    """The order under its lock and, before it, its invoice's: billing locks in that order too when money arrives."""
+    invoicing.locked(Order.objects.values_list("invoice_id", flat=True).get(pk=order_id))
     rows = Order.objects.select_for_update(no_key=True, of=("self",))
     return rows.select_related("organization", "placed_by", "invoice").get(pk=order_id)
 
@@ -143,7 +145,7 @@ def refund_overdue(*, at: datetime) -> int:
 def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> bool:
     """Cancel an order that was paid but got no running server, and give back room and money; False when past that."""
     with tenancy.system():
-        order = _locked(order_id)
+        order = locked(order_id)
         if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False
         let_go(order, at=at)

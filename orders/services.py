@@ -156,7 +156,7 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
     Raises OrderClosed when the order no longer waits for money.
     """
     with tenancy.system():
-        order = Order.objects.select_for_update(no_key=True).select_related("invoice").get(pk=order_id)
+        order = fulfilment.locked(order_id)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
         current = order.invoice.payments.filter(state__in=Payment.OPEN).first()
@@ -178,7 +178,7 @@ class OrderClosed(Exception):
 def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that no money has come for, and give back its room; False when it is past that."""
     with tenancy.system():
-        order = Order.objects.select_for_update(no_key=True).select_related("invoice").get(pk=order_id)
+        order = fulfilment.locked(order_id)
         if order.status != OrderStatus.PENDING_PAYMENT:
             return False
         invoicing.void_draft(invoice=order.invoice, at=at)

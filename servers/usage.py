@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.core.cache import cache
 
-from core import outside
+from core import outside, tenancy
 from servers.models import Provider, Server
 from servers.providers import registry
 from servers.providers.base import Capability, Usage
@@ -46,7 +46,8 @@ def cache_key(server: Server) -> str:
 
 
 def _asked(server: Server, at: datetime) -> Figures | None:
-    provider = Provider.objects.filter(blueprints__servers=server.pk).first()
+    with tenancy.system():
+        provider = Provider.objects.filter(blueprints__servers=server.pk).first()
     driver = registry.driver_of(provider) if provider else None
     if driver is None or not server.identifier or Capability.USAGE not in driver.capabilities:
         return None

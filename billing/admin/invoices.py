@@ -11,7 +11,7 @@ class InvoiceItemInline(RecordInline):
 
     model = InvoiceItem
     names = ("kind", "description", "quantity", "unit_minor", "amount_minor", "period_start", "period_end")
-    show_change_link = False
+    is_linked = False
 
 
 class PaymentInline(RecordInline):

@@ -12,7 +12,7 @@ class PostingInline(RecordInline):
     model = Posting
     names = ("account", "organization", "amount_minor", "currency")
     related = ("account", "organization")
-    show_change_link = False
+    is_linked = False
 
 
 @admin.register(JournalEntry)

@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy
 from billing import payments
 from billing.models import Dispute, Payment, PaymentState, Refund, RefundTask
 from billing.refunds import REFUNDABLE
-from core import audit
 from core.money import Money
 from core.staff import Act, Deed, ReasonForm, Record, RecordInline, Refused, WorkRecord
 
@@ -54,10 +53,7 @@ def refund(payment: Payment, act: Act) -> str:
 
 def accept(payment: Payment, act: Act) -> str:
     """Take a held payment as good."""
-    payments.accept_held(payment_id=payment.pk, actor=act.user, at=act.at)
-    audit.record(
-        action="payment.accept_held_reason", entity=payment, actor=act.user, metadata={"reason": act.chosen["reason"]}
-    )
+    payments.accept_held(payment=payment, reason=act.chosen["reason"], actor=act.user, at=act.at)
     return _("The payment is accepted.")
 
 

@@ -11,7 +11,7 @@ class SubscriptionItemInline(RecordInline):
 
     model = SubscriptionItem
     names = ("kind", "description", "quantity", "unit_minor", "currency")
-    show_change_link = False
+    is_linked = False
 
 
 @admin.register(Subscription)

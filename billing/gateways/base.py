@@ -17,6 +17,7 @@ from core.money import Money
 # The code of an Unknown or Rejected whose idempotency key is used up: look, and go on under another key.
 REPLAYED_FAILURE = "replayed_failure"  # the gateway remembers a failure of its own and only repeats it
 KEY_MISMATCH = "idempotency_mismatch"  # the key was first used with other parameters
+USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})  # such a key can bring nothing any more
 
 
 @dataclass(frozen=True)

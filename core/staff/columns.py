@@ -98,9 +98,7 @@ def _json(field: "models.Field[Any, Any]") -> Column:
 def pretty(value: Any) -> SafeString:
     """A JSON value to read, with what stands under secret names masked."""
     text = json.dumps(masked(value), indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
-    return format_html(
-        '<pre class="whitespace-pre-wrap break-words font-mono text-xs max-h-96 overflow-auto">{}</pre>', text
-    )
+    return format_html('<pre class="staff-json">{}</pre>', text)
 
 
 def _is_state(field: "models.Field[Any, Any]") -> bool:

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.contrib import messages
+from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets, quote
 from django.core.exceptions import FieldDoesNotExist
 from django.db import IntegrityError, models
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, TabularInline
 
@@ -55,7 +58,6 @@ class Record(DeedPages, Shown, ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     list_filter_submit = False
     warn_unsaved_form = True
-    compressed_fields = True
     sections: ClassVar[tuple[tuple[Any, tuple[str, ...]], ...]] = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -70,7 +72,7 @@ class Record(DeedPages, Shown, ModelAdmin):  # type: ignore[misc]
         """The listed names, shown as staff should see them."""
         return self.shown(super().get_list_display(request))
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, dict[str, Any]]]:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
         """`addable` when adding; else the sections, what can be typed as inputs and the rest as text."""
         if obj is None:
             return [(None, {"fields": list(self.typed(request, None))})]
@@ -84,8 +86,7 @@ class Record(DeedPages, Shown, ModelAdmin):  # type: ignore[misc]
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """All that is on the page and cannot be typed."""
         may_type = self.typed(request, obj)
-        names = [name for _title, options in self.get_fieldsets(request, obj) for name in options["fields"]]
-        return [name for name in names if name not in may_type]
+        return [name for name in flatten_fieldsets(self.get_fieldsets(request, obj)) if name not in may_type]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """A full id finds its row through the key's index; anything else is searched for."""
@@ -156,21 +157,33 @@ def _plain(value: Any) -> Any:
 
 
 class RecordInline(Shown, TabularInline):  # type: ignore[misc]
-    """Rows under their parent, to read; `names` are the columns, `related` what to fetch with them."""
+    """Rows under their parent, to read; `names` are the columns, `related` what to fetch with them.
+
+    Each row leads to its own page, unless `is_linked` says that there is nothing more to see.
+    """
 
     names: ClassVar[tuple[str, ...]] = ()
     related: ClassVar[tuple[str, ...]] = ()
+    is_linked: ClassVar[bool] = True
     extra = 0
-    show_change_link = True
     can_delete = False
+    show_title = False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The columns, shown as staff should see them."""
-        return self.shown(self.names)
+        return [*self.shown(self.names), *(["opened"] if self.is_linked else [])]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Every column."""
-        return self.shown(self.names)
+        return self.get_fields(request, obj)
+
+    @admin.display(description="")
+    def opened(self, row: Any) -> Any:
+        """A link to the row's own page."""
+        if row is None or row._state.adding:
+            return ""
+        address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)])
+        return format_html('<a class="text-link" href="{}">{}</a>', address, _("Open"))
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """The rows with what their columns need, in one query."""

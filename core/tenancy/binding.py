@@ -40,7 +40,7 @@ def system() -> Iterator[None]:
     """Run the block in a transaction as the worker role: how a service writes for a customer who may only read."""
     before = current()
     if before is None or before.role == WORKER:
-        with transaction.atomic():
+        with transaction.atomic(), _known_as(before or Bound(WORKER)):
             yield
         return
     with _entered(Bound(WORKER, before.user_id, before.organizations)):
@@ -54,16 +54,23 @@ def in_steps[View: Callable[..., object]](view: View) -> View:
 
 
 @contextmanager
+def _known_as(bound: Bound) -> Iterator[None]:
+    """What `current()` answers in the block; on the way out it is forgotten before anything that runs after commit."""
+    token = _current.set(bound)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def _entered(bound: Bound) -> Iterator[None]:
     """Inside a savepoint, so that a failure takes the role back with it; a success gives it back by hand."""
     before, is_nested = current(), connection.in_atomic_block
     with transaction.atomic():
         _set_local(bound)
-        token = _current.set(bound)
-        try:
+        with _known_as(bound):
             yield
-        finally:
-            _current.reset(token)
         # Where the block is to be rolled back, that brings the old role back, and no query is accepted any more.
         if (before is not None or is_nested) and not connection.needs_rollback:
             _set_local(before or Bound(WORKER))

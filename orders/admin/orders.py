@@ -1,7 +1,5 @@
 """Orders: how far each has come, and what staff can do about one that is stuck."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -88,7 +86,7 @@ class ChangeInline(RecordInline):
     model = OrderStatusChange
     names = ("at", "old", "new", "reason", "actor")
     related = ("actor",)
-    show_change_link = False
+    is_linked = False
 
 
 @admin.register(Order)
@@ -112,7 +110,7 @@ class OrderAdmin(Record):
     date_hierarchy = "placed_at"
     inlines = (ItemInline, ChangeInline)
     deeds = DEEDS
-    sections: Any = (
+    sections = (
         (None, ("number", "organization", "placed_by", "status", "total_minor", "invoice")),
         (gettext_lazy("When"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at")),
         (gettext_lazy("Record"), ("id", "currency", "created_at", "updated_at")),

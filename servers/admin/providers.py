@@ -5,6 +5,7 @@ from typing import Any
 from celery import current_app
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import flatten
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -114,9 +115,8 @@ class ProviderAdmin(Record):
         sections = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return sections
-        return [
-            (title, {"fields": [name for name in options["fields"] if name not in KEYS]}) for title, options in sections
-        ]
+        names = [(title, flatten(options["fields"])) for title, options in sections]
+        return [(title, {"fields": [name for name in fields if name not in KEYS]}) for title, fields in names]
 
     @admin.display(description=gettext_lazy("application API key"))
     def application_key_state(self, provider: Provider) -> str:

@@ -159,7 +159,7 @@ class StepInline(RecordInline):
     names = ("at", "step", "note")
     ordering = ("-at",)
     per_page = 20
-    show_change_link = False
+    is_linked = False
 
 
 class VariableInline(RecordInline):
@@ -167,7 +167,7 @@ class VariableInline(RecordInline):
 
     model = ServerVariable
     names = ("env_variable", "updated_at")
-    show_change_link = False
+    is_linked = False
 
 
 class TaskInline(RecordInline):

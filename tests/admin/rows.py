@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-
 from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -141,7 +140,9 @@ class Rows:
             **amounts | {"amount_minor": 1},
         )
         self.each(billing.RefundTask, refund=lambda n: self.refunds[n], run_at=AT, state="dead")
-        self.each(billing.Dispute, payment=self.payments[0], reference=lambda n: f"dp_{n}", opened_at=AT, **owned, **amounts)
+        self.each(
+            billing.Dispute, payment=self.payments[0], reference=lambda n: f"dp_{n}", opened_at=AT, **owned, **amounts
+        )
         self.each(billing.GatewayCustomer, gateway="stripe", reference=lambda n: f"cus_{n}", **owned)
         self.each(
             billing.PaymentMethod,
@@ -204,7 +205,9 @@ class Rows:
             **owned,
         )
         first = {"server": self.servers[0], **owned}
-        self.each(servers.ServerHold, kind="manual", reason="test", placed_by=self.user, placed_at=AT, lifted_at=AT, **first)
+        self.each(
+            servers.ServerHold, kind="manual", reason="test", placed_by=self.user, placed_at=AT, lifted_at=AT, **first
+        )
         self.each(servers.ServerVariable, env_variable=lambda n: f"V{n}", value=SECRET, **first)
         self.each(servers.ProvisioningStep, step="placed", at=AT, **first)
         self.each(servers.ProvisioningTask, state="dead", run_at=AT, last_error="Rejected: no", **first)
@@ -234,14 +237,26 @@ class Rows:
             reservation=lambda n: self.reservations[n],
             **owned,
         )
-        self.each(orders.OrderItemAddon, item=lambda n: self.items[n], addon_price=lambda n: self.addon_prices[n], **owned)
+        self.each(
+            orders.OrderItemAddon, item=lambda n: self.items[n], addon_price=lambda n: self.addon_prices[n], **owned
+        )
         self.each(orders.OrderStatusChange, order=self.orders[0], new="paid", actor=self.user, at=AT, **owned)
 
     def work(self) -> None:
         """The inbox and messages on their way."""
-        event = {"gateway": "stripe", "type": "charge.refunded", "payload": {"client_secret": SECRET}, "received_at": AT}
+        event = {
+            "gateway": "stripe",
+            "type": "charge.refunded",
+            "payload": {"client_secret": SECRET},
+            "received_at": AT,
+        }
         self.each(billing.GatewayEvent, event_id=lambda n: f"evt_{n}", run_at=AT, state="dead", **event)
-        message = {"recipient": "ada@example.com", "sender": "shop@example.com", "subject": "Hello", "message_id": "<1@x>"}
+        message = {
+            "recipient": "ada@example.com",
+            "sender": "shop@example.com",
+            "subject": "Hello",
+            "message_id": "<1@x>",
+        }
         self.each(Delivery, body=SECRET, html_body=SECRET, run_at=AT, state="dead", **message)
 
 
@@ -252,6 +267,3 @@ def _filled(fields: dict[str, Any], number: int) -> dict[str, Any]:
 def _later(number: int) -> datetime | None:
     """The first price is the current one; the others were superseded."""
     return AT + timedelta(days=number) if number else None
-
-
-

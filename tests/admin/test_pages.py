@@ -16,7 +16,9 @@ from core.models import Setting
 from tests.admin.rows import SECRET, Rows
 
 pytestmark = pytest.mark.django_db
-REGISTERED = sorted((model for model in admin.site._registry if model is not Setting), key=lambda model: model._meta.label)
+REGISTERED = sorted(
+    (model for model in admin.site._registry if model is not Setting), key=lambda model: model._meta.label
+)
 
 
 def url(model: Any, page: str, *args: Any) -> str:
@@ -101,7 +103,9 @@ def test_nothing_can_be_deleted(superadmin: Client, model: Any) -> None:
         Rows(1)
         row = first_row(model)
         status = superadmin.post(url(model, "delete", quote(row.pk)), {"post": "yes"}).status_code
-        superadmin.post(url(model, "changelist"), {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
+        superadmin.post(
+            url(model, "changelist"), {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        )
         is_there = model._default_manager.filter(pk=row.pk).exists()
         transaction.set_rollback(True)
 

@@ -1,6 +1,6 @@
 """What billing's tests begin with: an organization that ordered something and has yet to pay for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,7 @@ class Sale:
 
     def receipt(self, **changes: Any) -> Receipt:
         """The receipt of exactly what was asked for, unless the test changes something."""
-        right = {
+        right: dict[str, Any] = {
             "transaction_id": f"pi_{self.payment.pk}",
             "amount": self.payment.amount,
             "is_live": False,
@@ -56,6 +56,19 @@ class Sale:
     def settle(self, at: datetime = NOON, **changes: Any) -> Payment:
         """Let the money arrive."""
         return payments.settle(payment_id=self.payment.pk, receipt=self.receipt(**changes), at=at)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the time to pay is over."""
+        assert self.payment.expires_at is not None
+        return self.payment.expires_at
+
+    def reopened(self, at: datetime | None = None) -> "Sale":
+        """The same sale with the payment that is open now."""
+        now = at or timezone.now()
+        until = now + timedelta(minutes=45)
+        payment = payments.open_payment(invoice=self.invoice, gateway=Gateway.STRIPE, expires_at=until, at=now)
+        return replace(self, payment=payment)
 
     def page(self, at: datetime | None = None) -> str:
         """The hosted page's address."""

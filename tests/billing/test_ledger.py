@@ -100,8 +100,7 @@ def test_what_is_entered_stays_entered(role: str, statement: str) -> None:
 def test_not_even_the_owner_of_the_tables_changes_what_is_entered() -> None:
     enter()
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
-        _execute("SET LOCAL ROLE NONE")
-        _execute("UPDATE billing_posting SET amount_minor = 1")
+        _execute("SET LOCAL ROLE NONE; UPDATE billing_posting SET amount_minor = 1")
 
 
 def _execute(statement: str) -> None:

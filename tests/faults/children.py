@@ -66,9 +66,20 @@ def _live(act: Callable[[], Any], into: int) -> None:
 
 def killed_at(point: str, act: Callable[[], Any]) -> Ended:
     """Run `act` in a child that is killed the moment it comes to `point`."""
+    return _killed_when(lambda name, _count: name == point, act)
+
+
+def killed_after(number: int, act: Callable[[], Any]) -> Ended:
+    """Run `act` in a child that is killed at its `number`-th point, whichever that is, if it comes so far."""
+    return _killed_when(lambda _name, count: count == number, act)
+
+
+def _killed_when(is_time: Callable[[str, int], bool], act: Callable[[], Any]) -> Ended:
+    reached: list[str] = []
 
     def reach(name: str) -> None:
-        if name == point:
+        reached.append(name)
+        if is_time(name, len(reached)):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def live() -> Any:

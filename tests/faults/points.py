@@ -1,9 +1,11 @@
-"""Where a process may be killed: before and after every commit and every outside call, each with a name.
+"""Where a process may be killed: after every commit and after every outside call, each with a name.
 
 `watch` sees Django's commits, the writes that commit by themselves, and every HTTP request, and calls `reach(name)`
-around each. A name is what happens and which of our functions does it, with a count where it happens again:
-`after commit in billing.payments.settle`, `before POST /stripe/v1/refunds in billing.gateways.stripe.refunds.ask`.
-A commit that wrote nothing is no point: losing it loses nothing.
+when one has happened and nobody has learned of it yet. Between two such points nothing lasting happens, so to be killed
+just before one is to be killed just after the one before it. What wrote no row is no point: losing it loses nothing.
+
+A name is what happened and which of our functions did it, with a count where it happens again:
+`commit in billing.payments.settle`, `POST /stripe/v1/refunds in billing.gateways.stripe.refunds.ask #2`.
 """
 
 import re
@@ -23,13 +25,19 @@ from requests.adapters import HTTPAdapter
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = {"core", "accounts", "catalog", "billing", "servers", "orders", "support", "nodebyte"}
-PLUMBING = ("core/tenancy/", "core/outside/", "core/postgresql/", "core/audit.py", "core/site_settings.py")
-WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
-IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b(cs|pi|cus|ch|re|sub|in|evt|pm)_\w+|(?<=/)\d+(?=/|$)")
+PLUMBING = (
+    "core/tenancy/",
+    "core/outside/",
+    "core/postgresql/",
+    "core/audit.py",
+    "core/site_settings.py",
+    "billing/gateways/stripe/client.py",
+    "servers/providers/pterodactyl/client.py",
+)
+WRITE = re.compile(r"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO|WITH\b)\s*\"?(\w*)", re.IGNORECASE)
+IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b(cs|pi|cus|ch|re|sub|in|evt|pm)_\w+|(?<=/)([0-9a-f]{8}|\d+)(?=/|$)")
 
 type Reach = Callable[[str], None]
-type Act = Callable[[], Any]
-type Around = Callable[[str, Act], Any]
 
 
 @contextmanager
@@ -37,57 +45,57 @@ def watch(reach: Reach) -> Iterator[None]:
     """Call `reach` with each point's name as this process comes to it."""
     seen: Counter[str] = Counter()
 
-    def around(what: str, act: Act) -> Any:
+    def happened(what: str) -> None:
         function = _function()
         if function is None:
-            return act()
+            return
         where = f"{what} in {function}"
         seen[where] += 1
-        name = where if seen[where] == 1 else f"{where} #{seen[where]}"
-        reach(f"before {name}")
-        result = act()
-        reach(f"after {name}")
-        return result
+        reach(where if seen[where] == 1 else f"{where} #{seen[where]}")
 
-    with _patched_database(around), _patched_requests(around):
+    with _watched_database(happened), _watched_requests(happened):
         yield
 
 
 @contextmanager
-def _patched_database(around: Around) -> Iterator[None]:
+def _watched_database(happened: Reach) -> Iterator[None]:
     execute, commit = CursorWrapper._execute_with_wrappers, BaseDatabaseWrapper._commit
     written: set[BaseDatabaseWrapper] = set()
 
-    def named_execute(self: CursorWrapper, sql: Any, *args: Any, **kwargs: Any) -> Any:
-        if not WRITES.match(str(sql)):
-            return execute(self, sql, *args, **kwargs)
-        if self.db.in_atomic_block:
-            written.add(self.db)
-            return execute(self, sql, *args, **kwargs)
-        return around(str(sql).split()[0].lower(), lambda: execute(self, sql, *args, **kwargs))
+    def watched_execute(self: CursorWrapper, sql: Any, *args: Any, **kwargs: Any) -> Any:
+        result = execute(self, sql, *args, **kwargs)
+        write = WRITE.match(str(sql))
+        if write and self.cursor.rowcount:
+            if self.db.in_atomic_block:
+                written.add(self.db)
+            else:
+                happened(f"{write[1].split()[0].lower()} {write[2]}")
+        return result
 
-    def named_commit(self: BaseDatabaseWrapper) -> Any:
-        if self not in written:
-            return commit(self)
-        written.discard(self)
-        return around("commit", lambda: commit(self))
+    def watched_commit(self: BaseDatabaseWrapper) -> Any:
+        result = commit(self)
+        if self in written:
+            written.discard(self)
+            happened("commit")
+        return result
 
     with (
-        patch.object(CursorWrapper, "_execute_with_wrappers", named_execute),
-        patch.object(BaseDatabaseWrapper, "_commit", named_commit),
+        patch.object(CursorWrapper, "_execute_with_wrappers", watched_execute),
+        patch.object(BaseDatabaseWrapper, "_commit", watched_commit),
     ):
         yield
 
 
 @contextmanager
-def _patched_requests(around: Around) -> Iterator[None]:
+def _watched_requests(happened: Reach) -> Iterator[None]:
     send = HTTPAdapter.send
 
-    def named(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
-        path = IDS.sub("…", urlsplit(request.url).path)
-        return around(f"{request.method} {path}", lambda: send(self, request, *args, **kwargs))
+    def watched(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = send(self, request, *args, **kwargs)
+        happened(f"{request.method} {IDS.sub('…', urlsplit(request.url).path)}")
+        return answer
 
-    with patch.object(HTTPAdapter, "send", named):
+    with patch.object(HTTPAdapter, "send", watched):
         yield
 
 
@@ -96,7 +104,7 @@ def _function() -> str | None:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT):
+        if path.is_relative_to(ROOT) and not frame.f_code.co_name.startswith("<"):
             local = path.relative_to(ROOT).as_posix()
             if local.split("/")[0] in APPS and not local.startswith(PLUMBING):
                 return f"{local.removesuffix('.py').replace('/', '.')}.{frame.f_code.co_name}"

@@ -225,7 +225,6 @@ def test_customers_in_a_crowd_get_one_account_each(panel: Sandbox, provider: Pro
 
     in_threads(lambda number: convergence.converge(server_id=servers[number].pk, at=AT), 8, workers=8)
     run_until_quiet(AT)
-    print([(x.status, x.failure) for x in Server.objects.all()], ProvisioningTask.objects.values("state","last_error","run_at"))
 
     assert len(panel_servers(panel)) == 8
     made = [user["external_id"] for user in panel.panel_state()["users"] if user["external_id"]]

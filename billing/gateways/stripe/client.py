@@ -1,5 +1,6 @@
 """The one door to Stripe's library: its version, time limits, retries and address are set here."""
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -29,6 +30,10 @@ def _client(key: str, base: str) -> stripe.StripeClient:
         base_addresses={"api": base},
         http_client=stripe.RequestsClient(timeout=timeout, session=session),
     )
+
+
+# A forked process must not share its parent's connections.
+os.register_at_fork(after_in_child=_client.cache_clear)
 
 
 def base_address() -> str:
@@ -66,11 +71,19 @@ def _exchange[Answer](call: str, made: Callable[[stripe.StripeClient], Answer], 
         try:
             with translated(call, is_read=is_read):
                 answer = made(client)
+            _require_own(call, answer, is_read=is_read)
         except OutsideError as error:
             _note(gate, error)
             raise
         gate.breaker.succeeded()
     return answer
+
+
+def _require_own(call: str, answer: object, *, is_read: bool) -> None:
+    """A success of another shape comes from somebody in between, and tells nothing of what Stripe did."""
+    if not getattr(answer, "object", None):
+        kind = Unavailable if is_read else Unknown
+        raise kind(f"{call}: the answer is not Stripe's", status=200)
 
 
 def _gate() -> Gate:

@@ -1,0 +1,45 @@
+"""`python -m bench [name …]`: measure everything, or only what is named."""
+
+import argparse
+import importlib
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from bench.ground import Ground, ground
+from bench.report import table
+
+BENCHES = {
+    "webhooks": "Webhooks taken in",
+    "pages": "Pages",
+    "purchase": "From paid to running, beyond the panel's own time",
+    "work": "Durable work, ledger, capacity",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benches and print a table of each."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}; none means all")
+    names = parser.parse_args(arguments).names or list(BENCHES)
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        parser.error(f"no bench is named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    with ground() as found:
+        logging.disable(logging.ERROR)  # every request logs a line, and a terminal is slower than the shop
+        for name in names:
+            _measure(name, found)
+    return 0
+
+
+def _measure(name: str, found: Ground) -> None:
+    begun = time.monotonic()
+    # Imported only now: models need Django set up on this run's database.
+    rows = importlib.import_module(f"bench.{name}").measure(found)
+    print(table(BENCHES[name], rows))
+    print(f"({name}: {time.monotonic() - begun:.0f} s)\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""A customer's organization with a full house: servers that run on the panel, orders, and a year of invoices."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.models import Organization, User
+from bench.ground import Ground
+from billing import invoicing, payments
+from billing.gateways.base import Receipt
+from billing.models import Invoice, InvoiceState, ItemKind, Payment, PaymentState
+from catalog.models import PlanPrice, Term
+from core import work
+from core.ids import uuid7
+from core.money import Money
+from nodebyte.seeding import people
+from orders import services as orders
+from orders.models import Order
+from servers.models import Blueprint, Location, Server, ServerStatus
+
+SERVERS = 25
+INVOICES = 60
+PLAN = "mc-1gb"
+STEP = timedelta(seconds=30)
+MOST_STEPS = 40
+ROOMY = {"memory": 131_072, "disk": 1_048_576, "allocations": [{"ip": "192.0.2.10", "ports": "25565-25964"}]}
+
+
+@dataclass(frozen=True)
+class House:
+    """The customer and what pages about the organization are opened with."""
+
+    customer: User
+    organization: Organization
+
+    def example(self, route: str, parameter: str) -> str:
+        """A value for a route's parameter. Raises KeyError where there is nothing of that kind."""
+        if parameter == "slug":
+            return "minecraft"
+        space = route.partition(":")[0]
+        model = {"servers": Server, "orders": Order, "billing": Invoice}[space]
+        return str(model.objects.filter(organization=self.organization).order_by("pk").first().pk)
+
+
+@dataclass(frozen=True)
+class Goods:
+    """What the bench buys."""
+
+    price: PlanPrice
+    blueprint: Blueprint
+    location: Location
+
+    def choice(self, name: str) -> orders.Choice:
+        """One server of it."""
+        return orders.Choice(
+            plan_price=self.price, location=self.location, blueprint=self.blueprint, server_name=name
+        )
+
+
+def goods() -> Goods:
+    """The smallest Minecraft server by the month."""
+    price = PlanPrice.objects.select_related("plan__product").get(
+        plan__code=PLAN, term=Term.MONTHLY, superseded_at__isnull=True
+    )
+    blueprint = Blueprint.objects.get(product=price.plan.product)
+    location = Location.objects.filter(provider=blueprint.provider).order_by("code")[0]
+    return Goods(price, blueprint, location)
+
+
+def full_house(ground: Ground) -> House:
+    """25 paid orders whose servers run, and 60 invoices."""
+    customer = User.objects.get(email=people.CUSTOMER_EMAIL)
+    organization = customer.owned_organizations.get(is_personal=True)
+    ground.sandbox.panel_settings(install_seconds=0.0)
+    at, bought = timezone.now(), goods()
+    for number in range(SERVERS):
+        _pay(place(organization, customer, bought.choice(f"world-{number:02}"), at), at)
+    _build(ground, at)
+    for number in range(INVOICES - SERVERS):
+        _bill(organization, number, at)
+    return House(customer, organization)
+
+
+def place(organization: Organization, user: User, choice: orders.Choice, at: datetime) -> Order:
+    """An order that waits for its money."""
+    return orders.place_order(organization=organization, user=user, choice=choice, form_token=uuid7(), at=at)
+
+
+def open_payment(order: Order) -> Payment:
+    """What the order waits for."""
+    return Payment.objects.get(invoice_id=order.invoice_id, state=PaymentState.PENDING)
+
+
+def _pay(order: Order, at: datetime) -> None:
+    payment = open_payment(order)
+    receipt = Receipt(
+        transaction_id=f"pi_{payment.pk}",
+        amount=payment.amount,
+        is_live=False,
+        payment_id=payment.pk,
+        organization_id=order.organization_id,
+        method_label="Visa ending 4242",
+    )
+    payments.settle(payment_id=payment.pk, receipt=receipt, at=at)
+
+
+def _build(ground: Ground, at: datetime) -> None:
+    """Let convergence do its work, with the clocks running ahead so that nobody waits."""
+    for _ in range(MOST_STEPS):
+        work.run_due(at=at, limit=1000)
+        if not Server.objects.exclude(status=ServerStatus.RUNNING).exists():
+            ground.sandbox.set_clock(None)
+            return
+        at += STEP
+        ground.sandbox.advance(STEP.total_seconds())
+    raise RuntimeError("the panel's servers did not come to run")
+
+
+def _bill(organization: Organization, number: int, at: datetime) -> None:
+    """A paid invoice of an earlier month."""
+    issued_at = at - timedelta(days=number + 1)
+    line = invoicing.InvoiceLine(ItemKind.PLAN, "Minecraft 1 GB, one month", Money(800, "USD"))
+    draft = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=issued_at)
+    issued = invoicing.issue_invoice(invoice=draft, at=issued_at)
+    Invoice.objects.filter(pk=issued.pk).update(state=InvoiceState.PAID, paid_at=issued_at)
+
+
+def ids(orders_placed: list[Order]) -> list[UUID]:
+    """Their keys."""
+    return [order.pk for order in orders_placed]

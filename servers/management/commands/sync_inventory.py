@@ -1,0 +1,45 @@
+"""Mirror providers' locations, nodes, ports, nests and eggs."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from servers import inventory
+from servers.models import Provider, SyncRun, SyncState
+
+
+class Command(BaseCommand):
+    """Prints what each pull brought and found odd; exits 1 when one failed."""
+
+    help = "Mirror the inventory of every active provider, or of one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """--provider narrows it to one by name."""
+        parser.add_argument("--provider", metavar="NAME")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Pull and report."""
+        runs = self._one(options["provider"]) if options["provider"] else inventory.sync_all(at=timezone.now())
+        for run in runs:
+            self._report(run)
+        failed = [run for run in runs if run.state != SyncState.COMPLETED]
+        if failed:
+            raise CommandError(f"{len(failed)} of {len(runs)} pulls failed")
+
+    def _one(self, name: str) -> list[SyncRun]:
+        provider = Provider.objects.filter(name=name).first()
+        if provider is None:
+            raise CommandError(f"there is no provider called {name}")
+        try:
+            return [inventory.sync(provider_id=provider.pk, at=timezone.now())]
+        except inventory.SyncBusy:
+            raise CommandError(f"{name} is being synced already") from None
+
+    def _report(self, run: SyncRun) -> None:
+        took = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
+        self.stdout.write(f"{run.provider.name}: {run.state} in {took:.1f} s {run.error}".rstrip())
+        for kind, counts in run.counts.items():
+            self.stdout.write(f"  {kind}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
+        for finding in run.findings:
+            self.stdout.write(f"  ! {finding['kind']}: {finding['subject']}: {finding['note']}")

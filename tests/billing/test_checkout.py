@@ -1,0 +1,169 @@
+"""Going to the hosted page and paying there, over real HTTP, whatever becomes of the answers."""
+
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from billing import checkout, polling
+from billing.gateways.stripe import pages
+from billing.models import AccountKind, GatewayCustomer, PaymentMethod, PaymentState
+from core import outside
+from core.money import Money
+from sandbox.client import Sandbox
+from tests.billing.sales import Sale, balance, make_sale
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SESSIONS = "POST /v1/checkout/sessions"
+
+
+@pytest.fixture
+def sale(stripe_sandbox: Sandbox) -> Sale:
+    """An order placed now."""
+    return make_sale(at=timezone.now())
+
+
+def sessions(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Stripe's sessions."""
+    return sandbox.stripe_state().get("checkout.session", [])
+
+
+def test_the_page_carries_our_marks_on_session_and_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    url = sale.page()
+    session = sessions(stripe_sandbox)[0]
+    marks = {"payment": str(sale.payment.pk), "organization": str(sale.organization.pk)}
+
+    assert session["url"] == url
+    assert session["metadata"] == marks
+    assert session["client_reference_id"] == str(sale.payment.pk)
+    assert (session["amount_total"], session["currency"], session["mode"]) == (800, "usd", "payment")
+    assert session["customer"] == GatewayCustomer.objects.get().reference
+
+    assert stripe_sandbox.pay(url).is_accepted
+    intent = stripe_sandbox.stripe_state()["payment_intent"][0]
+    assert (intent["metadata"], intent["setup_future_usage"]) == (marks, "off_session")
+
+
+def test_a_paid_page_settles_and_the_card_is_kept_for_renewals(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.page(), card="pm_card_mastercard")
+
+    polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
+
+    payment = sale.payment.reload()
+    assert (payment.state, payment.method_label) == (PaymentState.SUCCEEDED, "Mastercard ending 4444")
+    method = PaymentMethod.objects.get()
+    assert (method.brand, method.last4, method.is_default) == ("mastercard", "4444", True)
+    assert method.expires_on is not None
+    assert balance(AccountKind.REVENUE) == 800
+
+
+def test_asking_again_gives_the_same_page(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    assert sale.page() == sale.page()
+    assert len(stripe_sandbox.requests("stripe", SESSIONS)) == 1
+
+
+def test_a_repeat_asks_for_the_addresses_of_the_first_time(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
+    with pytest.raises(outside.Unknown):
+        sale.page()
+
+    url = checkout.open_page(
+        payment_id=sale.payment.pk, success_url="https://other.example/", cancel_url="x", at=timezone.now()
+    )
+
+    assert [session["url"] for session in sessions(stripe_sandbox)] == [url]
+    assert sessions(stripe_sandbox)[0]["success_url"] == "https://shop.example/done"
+
+
+def test_lost_answers_and_two_tabs_end_in_one_page(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=1)
+    urls: list[str] = []
+
+    def open_tab() -> None:
+        try:
+            urls.append(sale.page())
+        finally:
+            connection.close()
+
+    tabs = [Thread(target=open_tab) for _ in range(2)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+
+    assert len(sessions(stripe_sandbox)) == 1
+    assert set(urls) == {sessions(stripe_sandbox)[0]["url"]}
+
+
+def test_an_unheard_page_is_found_by_its_mark_and_settled(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
+    with pytest.raises(outside.Unknown):
+        sale.page()
+    assert sale.payment.reload().session_id is None
+    stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
+
+    polling.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+
+    assert sale.payment.reload().state == PaymentState.SUCCEEDED
+
+
+def test_a_failure_that_stripe_remembers_ends_the_payment_instead_of_repeating_it(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "status", status=500, times=1)
+    with pytest.raises(outside.Rejected):
+        sale.page()
+    assert sale.payment.reload().state == PaymentState.FAILED
+
+    again = sale.reopened()
+    assert again.payment.pk != sale.payment.pk
+    assert again.payment.idempotency_key != sale.payment.idempotency_key
+
+
+def test_a_wrong_key_of_ours_does_not_end_the_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "status", status=401, times=1)
+    with pytest.raises(outside.Rejected):
+        sale.page()
+    assert sale.payment.reload().state == PaymentState.PENDING
+    assert sale.page()
+
+
+def test_a_customer_deleted_at_stripe_is_made_anew(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    GatewayCustomer.objects.create(organization=sale.organization, gateway="stripe", reference="cus_gone")
+    with pytest.raises(outside.Rejected):
+        sale.page()
+
+    again = sale.reopened()
+    assert again.page()
+
+
+def test_too_many_requests_change_nothing(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "status", status=429, times=1)
+    with pytest.raises(outside.Unavailable):
+        sale.page()
+    assert sale.page()
+
+
+def test_a_page_is_not_opened_after_its_time_nor_for_a_settled_payment(sale: Sale) -> None:
+    with pytest.raises(checkout.PageClosed):
+        sale.page(at=timezone.now() + timedelta(minutes=46))
+    sale.settle(at=timezone.now())
+    with pytest.raises(checkout.PageClosed):
+        sale.page()
+
+
+def test_the_library_refuses_to_be_called_inside_a_transaction(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="inside a database transaction"):
+        pages.read("cs_test_1")
+    assert stripe_sandbox.requests("stripe") == []
+
+
+def test_an_amount_in_whole_yen_arrives_as_whole_yen(stripe_sandbox: Sandbox) -> None:
+    sale = make_sale(minor=1200, currency="JPY", at=timezone.now())
+    stripe_sandbox.pay(sale.page())
+    polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
+    assert sale.payment.reload().received == Money(1200, "JPY")
+    assert sale.payment.reload().state == PaymentState.SUCCEEDED

@@ -1,0 +1,228 @@
+"""Subscriptions that Stripe renews: each period of theirs becomes one invoice, one payment and one set of bookings."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from billing import events, polling, renewals
+from billing.gateways.stripe.client import ask, tell
+from billing.models import (
+    AccountKind,
+    Collector,
+    EventOutcome,
+    GatewayEvent,
+    Invoice,
+    InvoiceState,
+    Payment,
+    PaymentState,
+    SubscriptionStatus,
+)
+from billing.periods import Period
+from core.models import WorkState
+from sandbox.client import Sandbox
+from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due
+from tests.builders import make_price
+from tests.shop import hear
+
+pytestmark = pytest.mark.django_db(transaction=True)
+MONTH = 32 * 86_400
+
+
+@pytest.fixture
+def sale(stripe_sandbox: Sandbox) -> Sale:
+    """A sale of a plan whose price Stripe knows, with a setup fee on top."""
+    return make_sale(
+        at=timezone.now(),
+        price=make_price(stripe_price_id=make_stripe_price()),
+        collector=Collector.STRIPE,
+        setup_minor=300,
+    )
+
+
+@pytest.fixture
+def running(sale: Sale, stripe_sandbox: Sandbox) -> Sale:
+    """The sale, paid and heard of."""
+    stripe_sandbox.pay(sale.page())
+    hear_and_work(stripe_sandbox)
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+    return sale
+
+
+def make_stripe_price(minor: int = 800) -> str:
+    """A monthly price at Stripe."""
+    params: Any = {
+        "currency": "usd",
+        "unit_amount": minor,
+        "recurring": {"interval": "month"},
+        "product_data": {"name": "Minecraft 1 GB"},
+    }
+    return str(tell("price", lambda stripe: stripe.v1.prices.create(params)).id)
+
+
+def hear_and_work(sandbox: Sandbox) -> None:
+    """Take every event Stripe has, and do what follows."""
+    assert set(hear(sandbox)) <= {200}
+    while run_due():
+        pass
+
+
+def pass_a_month(sandbox: Sandbox) -> None:
+    """Let the next period begin at Stripe."""
+    sandbox.advance(MONTH)
+    ask("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
+
+
+def test_the_first_period_is_paid_once_whichever_event_comes_first(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.page())
+    hear_and_work(stripe_sandbox)
+
+    subscription = sale.subscription.reload()
+    payment = Payment.objects.get()
+    assert (payment.state, payment.received_minor) == (PaymentState.SUCCEEDED, 1100)
+    assert Invoice.objects.get().state == InvoiceState.PAID
+    assert subscription.stripe_subscription_id == stripe_sandbox.stripe_state()["subscription"][0]["id"]
+    period = stripe_sandbox.stripe_state()["subscription"][0]["items"]["data"][0]
+    assert subscription.current_period_end is not None
+    assert int(subscription.current_period_end.timestamp()) == period["current_period_end"]
+    kinds = GatewayEvent.objects.filter(type__in=["invoice.paid", "checkout.session.completed"])
+    assert set(kinds.values_list("outcome", flat=True)) == {EventOutcome.ACTED}
+
+
+def test_a_poll_alone_begins_it_too(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.page())
+    polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+
+
+def test_each_later_period_is_invoiced_by_us_once(running: Sale, stripe_sandbox: Sandbox) -> None:
+    before = running.subscription.reload().current_period_end
+    pass_a_month(stripe_sandbox)
+    hear_and_work(stripe_sandbox)
+    stripe_sandbox.twin_webhooks()
+    pass_a_month(stripe_sandbox)
+    hear_and_work(stripe_sandbox)
+
+    invoices = Invoice.objects.filter(state=InvoiceState.PAID).order_by("number")
+    assert [invoice.total_minor for invoice in invoices] == [1100, 800, 800]
+    assert [invoice.number[-5:] for invoice in invoices if invoice.number] == ["00001", "00002", "00003"]
+    first, second, third = (invoice.items.get(kind="plan") for invoice in invoices)
+    assert first.period_end == second.period_start == before
+    assert second.period_end == third.period_start
+    assert running.subscription.reload().current_period_end == third.period_end
+    assert Payment.objects.filter(state=PaymentState.SUCCEEDED).count() == 3
+    assert balance(AccountKind.REVENUE) == 2700
+
+
+def test_a_later_period_heard_of_before_the_first_settles_the_first(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.page())
+    pass_a_month(stripe_sandbox)
+    stored = [event for event in stripe_sandbox.stripe_state()["event"] if event["type"] == "invoice.paid"]
+    event = stored[-1]
+    GatewayEvent.objects.create(
+        gateway="stripe",
+        event_id=event["id"],
+        type=event["type"],
+        payload=event,
+        received_at=timezone.now(),
+        run_at=timezone.now(),
+    )
+    while run_due():
+        pass
+
+    assert GatewayEvent.objects.get().state == WorkState.DONE
+    assert sorted(Payment.objects.values_list("received_minor", flat=True)) == [800, 1100]
+
+
+def test_a_period_of_another_price_than_was_sold_is_held(running: Sale, stripe_sandbox: Sandbox) -> None:
+    type(running.subscription).objects.update(amount_minor=900)
+    pass_a_month(stripe_sandbox)
+    hear_and_work(stripe_sandbox)
+    held = Payment.objects.get(state=PaymentState.HELD)
+    assert (held.invoice, held.received_minor) == (None, 800)
+    assert "$9.00" in held.held_reason
+
+
+def test_a_second_transaction_for_a_billed_period_is_held(running: Sale) -> None:
+    row = running.subscription.reload()
+    assert row.current_period_start is not None
+    assert row.current_period_end is not None
+    receipt = running.receipt(
+        transaction_id="pi_twice", amount=MONEY, period=Period(row.current_period_start, row.current_period_end)
+    )
+
+    payment = renewals.record(subscription_id=row.pk, receipt=receipt, at=timezone.now())
+
+    assert payment.state == PaymentState.HELD
+    assert "billed already" in payment.held_reason
+
+
+def test_money_for_another_organizations_subscription_is_held(running: Sale) -> None:
+    receipt = running.receipt(transaction_id="pi_other", amount=MONEY, organization_id=uuid4())
+    payment = renewals.record(subscription_id=running.subscription.pk, receipt=receipt, at=timezone.now())
+    assert "another organization" in payment.held_reason
+
+
+def test_a_declined_renewal_is_past_due_and_recovers_when_it_is_paid(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    told: list[str] = []
+    events.subscription_past_due.connect(lambda **_: told.append("past due"), weak=False, dispatch_uid="told")
+    events.subscription_recovered.connect(lambda **_: told.append("recovered"), weak=False, dispatch_uid="told")
+    try:
+        stripe_sandbox.pay(sale.page(), card="pm_card_declineLater")
+        hear_and_work(stripe_sandbox)
+        pass_a_month(stripe_sandbox)
+        hear_and_work(stripe_sandbox)
+        assert sale.subscription.reload().status == SubscriptionStatus.PAST_DUE
+        pay_by_another_card(stripe_sandbox)
+        hear_and_work(stripe_sandbox)
+    finally:
+        events.subscription_past_due.disconnect(dispatch_uid="told")
+        events.subscription_recovered.disconnect(dispatch_uid="told")
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+    assert told == ["past due", "recovered"]
+
+
+def pay_by_another_card(sandbox: Sandbox) -> None:
+    """The customer gives Stripe a card that works, and Stripe collects what is open."""
+    subscription = sandbox.stripe_state()["subscription"][0]
+    (bill,) = [each for each in sandbox.stripe_state()["invoice"] if each["status"] == "open"]
+    owner: Any = {"customer": subscription["customer"]}
+    card = tell("card", lambda stripe: stripe.v1.payment_methods.attach("pm_card_visa", owner))
+    payment: Any = {"payment_method": card.id}
+    tell("bill", lambda stripe: stripe.v1.invoices.pay(bill["id"], payment))
+
+
+def test_canceling_at_stripe_is_noted_and_its_end_ends_ours(running: Sale, stripe_sandbox: Sandbox) -> None:
+    reference = str(running.subscription.reload().stripe_subscription_id)
+    tell("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, {"cancel_at_period_end": True}))
+    hear_and_work(stripe_sandbox)
+    assert running.subscription.reload().cancels_at_period_end
+
+    pass_a_month(stripe_sandbox)
+    hear_and_work(stripe_sandbox)
+
+    row = running.subscription.reload()
+    assert (row.status, row.cancels_at_period_end) == (SubscriptionStatus.ENDED, True)
+    assert Invoice.objects.filter(state=InvoiceState.PAID).count() == 1
+
+
+def test_a_subscription_that_is_not_ours_is_foreign(stripe_sandbox: Sandbox, sale: Sale) -> None:
+    stripe_sandbox.pay(sale.page())
+    Payment.objects.all().delete()
+    sale.invoice.items.all().delete()
+    sale.subscription.items.all().delete()
+    sale.subscription.delete()
+    hear_and_work(stripe_sandbox)
+    told = GatewayEvent.objects.filter(type__in=["invoice.paid", "checkout.session.completed"])
+    assert set(told.values_list("outcome", flat=True)) == {EventOutcome.FOREIGN}
+
+
+def test_a_refund_of_a_renewal_finds_its_payment(running: Sale, stripe_sandbox: Sandbox) -> None:
+    pass_a_month(stripe_sandbox)
+    hear_and_work(stripe_sandbox)
+    renewal = Payment.objects.get(received_minor=800)
+    params: Any = {"payment_intent": renewal.transaction_id}
+    tell("by hand", lambda stripe: stripe.v1.refunds.create(params))
+    hear_and_work(stripe_sandbox)
+    assert renewal.reload().state == PaymentState.REFUNDED

@@ -1,0 +1,153 @@
+"""A shop with something in every state, and the people who own it: what the pictures are taken of."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.utils import user_pk_to_url_str
+from django.urls import reverse
+
+from accounts.models import Organization, User
+from billing import invoicing
+from billing.invoicing import InvoiceLine
+from billing.models import Invoice, ItemKind
+from catalog.models import PlanPrice, Term
+from core.money import Money
+from nodebyte.seeding import catalog, panel
+from orders import services as orders
+from orders.models import Order
+from sandbox.client import Sandbox
+from servers import services as servers
+from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
+from tests.shop import Clock, Shop, hear, make_customer, open_page, place, run_once, run_until_idle
+
+LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Addresses of what there is to see, by name; `owner` has all of it, `newcomer` nothing."""
+
+    owner: User
+    newcomer: User
+    addresses: dict[str, str]
+
+
+def seed(sandbox: Sandbox) -> None:
+    """The catalog and the panel of `manage.py seed`."""
+    at = datetime.now(tz=UTC)
+    catalog.seed_catalog(at=at)
+    keys = sandbox.panel_keys()
+    panel.seed_panel(
+        name="Panel", base_url=keys["url"], application_key=keys["application"], client_key=keys["client"], at=at
+    )
+
+
+def furnish(sandbox: Sandbox) -> Gallery:
+    """Buy servers and orders into each state. Wants Stripe's settings to point at the stand-in."""
+    seed(sandbox)
+    owner = make_customer("ada@example.test", first_name="Ada", last_name="Lovelace")
+    newcomer = make_customer("grace@example.test")
+    clock = Clock(sandbox, now=datetime.now(tz=UTC) - timedelta(hours=2))
+    sandbox.set_clock(clock.now.timestamp())
+    sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
+    made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)
+    sandbox.set_clock(None)
+    return Gallery(owner, newcomer, made | _letters(newcomer))
+
+
+def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
+    names = {"running": "lantern-smp", "stopped": "Night shift", "suspended": LONG_NAME, "installing": "atlas"}
+    plans = {"running": "mc-4gb", "stopped": "terraria-2gb", "suspended": "palworld-16gb", "installing": "factorio-4gb"}
+    bought = {state: _bought(_shop(sandbox, owner, plans[state]), names[state], clock) for state in names}
+    sandbox.panel_settings(install_seconds=5.0)
+    for state in ("running", "stopped", "suspended"):
+        _pay(sandbox, bought[state], clock)
+    run_until_idle(clock)
+    found = {state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")}
+    servers.press_power(server_id=found["stopped"].pk, signal="stop", actor=owner, at=clock.now)
+    servers.hold_server(
+        server_id=found["suspended"].pk, kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
+    )
+    run_until_idle(clock)
+    sandbox.panel_settings(install_seconds=100_000.0)
+    _pay(sandbox, bought["installing"], clock)
+    run_until_idle(clock, steps=8, step=timedelta(seconds=2))
+    found["installing"] = Server.objects.get(order_item__order=bought["installing"])
+    places = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
+    return places | {
+        "order active": _page("orders:progress", bought["running"].pk),
+        "order provisioning": _page("orders:progress", bought["installing"].pk),
+        "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
+        "invoice due": _page("billing:invoice", _left_open(owner, clock.now).pk),
+    }
+
+
+def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
+    shop = _shop(sandbox, owner, "mc-2gb")
+    failed = _bought(shop, "broken-egg", clock)
+    sandbox.panel_settings(install_outcome="fail", install_seconds=3.0)
+    _pay(sandbox, failed, clock)
+    run_until_idle(clock, steps=10)
+    canceled, waiting = _bought(shop, "second-thoughts", clock), _bought(shop, "late-payer", clock)
+    pages = {waiting.pk: open_page(waiting, at=clock.now)}
+    for order in (canceled, waiting):
+        orders.cancel_unpaid(order_id=order.pk, reason="canceled by the customer", actor=owner, at=clock.now)
+    Node.objects.update(is_enabled=False)
+    sandbox.pay(pages[waiting.pk])
+    hear(sandbox)
+    for _round in range(4):
+        run_once(clock.pass_by())
+    Node.objects.update(is_enabled=True)
+    pending = place(shop, at=datetime.now(tz=UTC), server_name="saturday")
+    placed = {"failed": failed, "canceled": canceled, "waiting": waiting, "pending": pending}
+    server = Server.objects.get(order_item__order=failed)
+    pages_of = {f"order {state}": _page("orders:progress", order.pk) for state, order in placed.items()}
+    return pages_of | {"server failed": _page("servers:detail", server.pk)}
+
+
+def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
+    price = PlanPrice.objects.select_related("plan__product").get(plan__code=code, term=Term.MONTHLY)
+    organization: Organization = owner.owned_organizations.get()
+    return Shop(
+        sandbox=sandbox,
+        provider=Provider.objects.get(),
+        price=price,
+        blueprint=Blueprint.objects.get(product=price.plan.product),
+        location=Location.objects.get(code="eu"),
+        customer=owner,
+        organization=organization,
+    )
+
+
+def _bought(shop: Shop, name: str, clock: Clock) -> Order:
+    return place(shop, at=clock.now, server_name=name)
+
+
+def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
+    sandbox.pay(open_page(order, at=clock.now))
+    hear(sandbox)
+
+
+def _left_open(owner: User, at: datetime) -> Invoice:
+    """An invoice that waits for money."""
+    organization = owner.owned_organizations.get()
+    line = InvoiceLine(kind=ItemKind.PLAN, description="Palworld 16 GB, monthly", quantity=1, unit=Money(3360, "USD"))
+    invoice = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=at)
+    return invoicing.issue_invoice(invoice=invoice, at=at)
+
+
+def _letters(person: User) -> dict[str, str]:
+    """The links that mails carry."""
+    fresh = EmailAddress.objects.create(user=person, email="grace.hopper@example.test", verified=False)
+    confirm = reverse("account_confirm_email", args=[EmailConfirmationHMAC(fresh).key])
+    token = default_token_generator.make_token(person)
+    reset = reverse(
+        "account_reset_password_from_key", kwargs={"uidb36": user_pk_to_url_str(person), "key": token}
+    )
+    return {"confirm": confirm, "confirm broken": reverse("account_confirm_email", args=["no-such-key"]), "new password": reset}
+
+
+def _page(name: str, pk: object) -> str:
+    return reverse(name, kwargs={"pk": pk})

@@ -1,0 +1,70 @@
+"""How a page is looked at: the width, the colours, the pointer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from accounts.models import User
+from tests.browser.gallery import Gallery
+from tests.browser.views import BROKEN, View, broken_page
+from tests.browser.watch import Watch
+from tests.browser.web import Web
+
+
+@dataclass(frozen=True)
+class Look:
+    """A way of looking; widths in CSS pixels."""
+
+    name: str
+    width: int
+    scheme: Literal["light", "dark"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the browser's context is opened with."""
+        is_phone = self.width < 600
+        return {
+            "viewport": {"width": self.width, "height": 844 if is_phone else 900},
+            "color_scheme": self.scheme,
+            "has_touch": is_phone,
+            "is_mobile": is_phone,
+            "reduced_motion": "reduce",
+        }
+
+
+DESK, DESK_DARK = Look("desk-light", 1280, "light"), Look("desk-dark", 1280, "dark")
+PHONE, PHONE_DARK = Look("phone-light", 390, "light"), Look("phone-dark", 390, "dark")
+
+
+def signed_in(context: BrowserContext, web: Web, user: User) -> None:
+    """Give the browser the user's session."""
+    client = Client()
+    client.force_login(user)
+    name = settings.SESSION_COOKIE_NAME
+    context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": web.url}])
+
+
+@contextmanager
+def opened(browser: Browser, web: Web, gallery: Gallery, view: View, look: Look) -> Iterator[tuple[Page, Watch]]:
+    """The page as its reader meets it, with what it has complained of since."""
+    context = browser.new_context(**look.options)
+    try:
+        if view.who != "visitor":
+            signed_in(context, web, getattr(gallery, view.who))
+        page = context.new_page()
+        page.route(f"**{BROKEN}", lambda route: route.fulfill(status=500, body=broken_page(), content_type="text/html"))
+        watch = Watch(page, web.url)
+        answer = page.goto(f"{web.url}{view.address}")
+        if view.act is None:
+            assert answer is not None
+            assert answer.status == view.status
+        else:
+            view.act(page)
+        yield page, watch
+    finally:
+        context.close()

@@ -1,0 +1,24 @@
+"""Pictures of every page, for people to judge; taken only where somebody asks for them."""
+
+import os
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from tests.browser.looks import Look
+
+FOLDER = "NODEBYTE_PICTURES"  # the environment variable that asks for pictures and says where to put them
+
+
+def are_wanted() -> bool:
+    """Whether this run shall leave pictures."""
+    return bool(os.environ.get(FOLDER))
+
+
+def take(page: Page, name: str, look: Look) -> None:
+    """Keep what the page looks like from top to bottom, where pictures are wanted."""
+    if are_wanted():
+        page.wait_for_load_state("networkidle")
+        folder = Path(os.environ[FOLDER]) / look.name
+        folder.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=folder / f"{name.replace(' ', '-')}.png", full_page=True)

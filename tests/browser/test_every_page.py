@@ -1,0 +1,65 @@
+"""Every page of the product, in every state: open to everyone, true to its policy, quiet, and alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test.utils import override_settings
+from playwright.sync_api import Browser, Page
+
+from sandbox.client import Sandbox
+from tests import emptying
+from tests.browser import gallery as rooms
+from tests.browser import pictures
+from tests.browser.gallery import Gallery
+from tests.browser.looks import DESK, DESK_DARK, PHONE, PHONE_DARK, Look, opened
+from tests.browser.views import NAMES, views
+from tests.browser.web import Web
+from tests.stand_ins import STRIPE_KEY, WEBHOOK_SECRET
+
+LOOKS = (DESK, DESK_DARK, PHONE, PHONE_DARK) if pictures.are_wanted() else (DESK, PHONE_DARK)
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any) -> Iterator[Gallery]:
+    """A shop with something in every state, built once for this file."""
+    sandbox_process.reset()
+    stripe = {"STRIPE_API_BASE": sandbox_process.stripe_url, "STRIPE_SECRET_KEY": STRIPE_KEY}
+    with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
+        emptying.empty()
+        yield rooms.furnish(sandbox_process)
+        emptying.empty()
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_open_to_everyone_and_quiet(
+    browser: Browser, shop_process: Web, gallery: Gallery, name: str, look: Look
+) -> None:
+    with opened(browser, shop_process, gallery, views(gallery)[name], look) as (page, watch):
+        pictures.take(page, name, look)
+
+        assert barriers(page) == []
+        assert page.evaluate(SIDEWAYS) <= 0, "the page scrolls sideways"
+        assert page.locator("h1").count() == 1
+        assert watch.complaints == []
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds, each with its rule and place."""
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['target']} {node['html'][:120]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+
+
+def test_no_state_is_forgotten(gallery: Gallery) -> None:
+    assert set(views(gallery)) == set(NAMES)
+
+
+def test_a_barrier_is_found(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content('<html lang="en"><title>t</title><main><h1>h</h1><input></main>')
+    assert [barrier.partition(":")[0] for barrier in barriers(page)] == ["label"]
+    page.close()

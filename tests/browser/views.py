@@ -1,0 +1,152 @@
+"""Every page a person may come to, and how to get there."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+from django.template.loader import get_template
+from playwright.sync_api import Page
+
+from tests.browser.gallery import Gallery
+
+BROKEN = "/broken/"  # served by the browser's own route: a released shop has no page that fails on purpose
+
+
+@dataclass(frozen=True)
+class View:
+    """One page: its name, the address, whose eyes, and what is done there before it is looked at."""
+
+    name: str
+    address: str
+    who: str = "visitor"
+    act: Callable[[Page], None] | None = None
+    status: int = 200
+
+
+NAMES = (
+    "home", "products", "category", "category empty", "product", "configurator", "configurator refused", "sign up",
+    "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
+    "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
+    "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
+    "profile refused", "email addresses", "password", "devices", "reauthenticate",
+    "order pending", "order provisioning", "order active", "order waiting", "order failed", "order canceled",
+    "server running", "server stopped", "server suspended", "server installing", "server failed", "server rename refused",
+    "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
+)  # fmt: skip
+
+
+def views(gallery: Gallery) -> dict[str, View]:
+    """All of them by name."""
+    return {view.name: view for view in (*_shop(), *_entrance(gallery), *_rooms(gallery), *_things(gallery), *_wrong())}
+
+
+def _shop() -> Iterator[View]:
+    configure = "/order/minecraft/?plan=mc-4gb"
+    yield View("home", "/")
+    yield View("menu of the shop", "/", act=_open_menu)
+    yield View("products", "/games/")
+    yield View("category", "/games/?category=survival")
+    yield View("category empty", "/games/?category=none")
+    yield View("product", "/games/minecraft/")
+    yield View("configurator", configure)
+    yield View("configurator refused", configure, "owner", _order_badly, 422)
+
+
+def _entrance(gallery: Gallery) -> Iterator[View]:
+    yield View("sign up", "/accounts/signup/")
+    yield View("sign up refused", "/accounts/signup/", act=_sign_up_badly)
+    yield View("log in", "/accounts/login/")
+    yield View("log in refused", "/accounts/login/", act=_log_in_badly)
+    yield View("log out", "/accounts/logout/", "owner")
+    yield View("reset", "/accounts/password/reset/")
+    yield View("reset sent", "/accounts/password/reset/done/")
+    yield View("new password", gallery.addresses["new password"])
+    yield View("new password broken", "/accounts/password/reset/key/1-nothing/")
+    yield View("verification sent", "/accounts/confirm-email/")
+    yield View("confirm", gallery.addresses["confirm"])
+    yield View("confirm broken", gallery.addresses["confirm broken"])
+
+
+def _rooms(gallery: Gallery) -> Iterator[View]:
+    for name, address in (("dashboard", "/dashboard/"), ("servers", "/servers/"), ("invoices", "/invoices/")):
+        yield View(name, address, "owner")
+        yield View(f"{name} empty", address, "newcomer")
+    yield View("menu", "/dashboard/", "owner", _open_menu)
+    yield View("profile", "/profile/", "owner")
+    yield View("profile refused", "/profile/", "owner", _save_badly, 422)
+    yield View("email addresses", "/accounts/email/", "newcomer")
+    yield View("password", "/accounts/password/change/", "owner")
+    yield View("devices", "/accounts/sessions/", "owner")
+    yield View("reauthenticate", "/accounts/reauthenticate/", "owner")
+
+
+def _things(gallery: Gallery) -> Iterator[View]:
+    for name, address in gallery.addresses.items():
+        if name.startswith(("order ", "server ", "invoice ")):
+            yield View(name, address, "owner")
+    running = gallery.addresses["server running"]
+    yield View("server kill", running, "owner", _ask_to_kill)
+    yield View("server rename refused", running, "owner", _rename_badly, 422)
+
+
+def _wrong() -> Iterator[View]:
+    yield View("not found", "/no/such/page/", status=404)
+    yield View("csrf", "/accounts/login/", act=_log_in_without_cookie)
+    yield View("broken", BROKEN, status=500)
+
+
+def broken_page() -> str:
+    """What is sent when our own code fails."""
+    return get_template("500.html").render()
+
+
+def _open_menu(page: Page) -> None:
+    button = page.locator("[popovertarget=more], [popovertarget=topnav]").first
+    if button.is_visible():  # on a desk the menu stands open
+        button.click()
+
+
+def _send(page: Page, form: str) -> None:
+    """Send a form past the browser's own checks, as an old browser would."""
+    page.locator(form).evaluate("form => { form.noValidate = true; }")
+    page.locator(f"{form} [type=submit]").first.click()
+    page.wait_for_load_state()
+
+
+def _order_badly(page: Page) -> None:
+    page.fill("[name=server_name]", "<b>")
+    page.locator("[name=addons]").first.check()
+    _send(page, "#configure")
+
+
+def _sign_up_badly(page: Page) -> None:
+    page.fill("[name=email]", "ada@")
+    page.fill("[name=password1]", "12345")
+    _send(page, "main form")
+
+
+def _log_in_badly(page: Page) -> None:
+    page.fill("[name=login]", f"{uuid4().hex}@example.test")  # else the limit on guessing one password answers
+    page.fill("[name=password]", "wrong")
+    _send(page, "main form")
+
+
+def _save_badly(page: Page) -> None:
+    page.fill("[name=phone]", "1" * 40)
+    _send(page, "#profile")
+
+
+def _rename_badly(page: Page) -> None:
+    page.fill("[name=name]", "!")
+    _send(page, "#rename")
+
+
+def _ask_to_kill(page: Page) -> None:
+    page.locator("[popovertarget=kill]").first.click()
+
+
+def _log_in_without_cookie(page: Page) -> None:
+    page.fill("[name=login]", "ada@example.test")
+    page.fill("[name=password]", "wrong")
+    page.context.clear_cookies()
+    _send(page, "main form")

@@ -1,0 +1,73 @@
+"""Stripe and the panel misbehave at each call of a purchase, and it still ends in one of everything.
+
+Real time limits are 20 to 40 s for the panel and 30 s for Stripe; here they are a fraction of a second, and a silence
+is twice as long. Pauses between repeats within one call are left out. Nothing else is shortened: back-off, leases and
+waiting for lost answers go by the story's clock.
+"""
+
+from typing import Any
+
+import pytest
+
+from billing.gateways.stripe import client as stripe_client
+from core.outside import Session
+from core.outside.gate import forget_gates
+from servers.providers.pterodactyl import client as panel_client
+from tests.faults.purchase import Purchase, assert_one_of_everything
+
+pytestmark = pytest.mark.faults
+PATIENCE = 0.4
+REPEATS = 3  # a read is tried three times within one call, so this many faults make one call fail
+CONFLICT = "conflict"  # by which Stripe says that the key is in use just now; a panel's is for a person to look at
+OUTAGES: dict[str, dict[str, Any]] = {
+    "answer lost": {"kind": "lose_answer"},
+    "connection dropped": {"kind": "drop"},
+    "silence": {"kind": "hang", "seconds": 2 * PATIENCE},
+    "too many requests": {"kind": "status", "status": 429, "headers": {"Retry-After": "7"}},
+    CONFLICT: {"kind": "status", "status": 409},
+    "error": {"kind": "status", "status": 500},
+    "bad gateway": {"kind": "status", "status": 502},
+    "a proxy's page": {"kind": "html"},
+    "ten megabytes": {"kind": "huge"},
+}
+PANEL_CALLS = [
+    "GET /api/application/servers/external/*",
+    "GET /api/application/users/external/*",
+    "POST /api/application/users",
+    "POST /api/application/servers",
+    "GET /api/client/servers/*",
+]
+STRIPE_CALLS = ["POST /v1/customers", "POST /v1/checkout/sessions", "GET /v1/checkout/sessions/*"]
+
+
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("READ_SECONDS", "WRITE_SECONDS"):
+        monkeypatch.setattr(panel_client, name, PATIENCE)
+    monkeypatch.setattr(stripe_client, "READ_TIMEOUT", PATIENCE)
+    monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_args, **_options: 0)
+    stripe_client._client.cache_clear()
+    forget_gates()
+
+
+@pytest.mark.parametrize("outage", [name for name in OUTAGES if name != CONFLICT])
+@pytest.mark.parametrize("call", PANEL_CALLS)
+def test_the_panel_misbehaves(purchase: Purchase, call: str, outage: str) -> None:
+    _misbehave(purchase, "pterodactyl", call, outage)
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("call", STRIPE_CALLS)
+def test_stripe_misbehaves(purchase: Purchase, call: str, outage: str) -> None:
+    _misbehave(purchase, "stripe", call, outage)
+
+
+def _misbehave(purchase: Purchase, service: str, call: str, outage: str) -> None:
+    sandbox = purchase.shop.sandbox
+    sandbox.arm(service, call, times=REPEATS, **OUTAGES[outage])
+
+    purchase.tell()
+
+    assert sandbox.faults()[0]["hits"] >= 1
+    assert_one_of_everything(purchase.shop)

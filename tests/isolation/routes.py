@@ -1,0 +1,108 @@
+"""Every route of the product, read from the URL table itself, with addresses that name the first tenant's things."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.db import models
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from core.ids import uuid7
+from tests.isolation.tenants import Tenant
+
+
+class Unclassified(Exception):
+    """A route has a parameter of which nothing here knows whose thing it names: say so in `_values`."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the URL table: its full name, and the parameters in its address."""
+
+    name: str
+    parameters: frozenset[str]
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether it is one of the admin's."""
+        return self.name.startswith("admin:")
+
+    @property
+    def names_a_thing(self) -> bool:
+        """Whether the address names something that belongs to somebody."""
+        return "pk" in self.parameters
+
+    def addresses(self, tenant: Tenant) -> list[str]:
+        """The route's addresses for everything of the tenant's that it can name."""
+        choices: list[dict[str, Any]] = [{}]
+        for parameter in sorted(self.parameters):
+            values = _values(self, parameter, tenant)
+            choices = [chosen | {parameter: value} for chosen in choices for value in values]
+        return [reverse(self.name, kwargs=chosen) for chosen in choices]
+
+
+def routes() -> list[Route]:
+    """Every named route, those of allauth and of the admin included."""
+    found = set(_walk(get_resolver().url_patterns, "", frozenset()))
+    return sorted(found, key=lambda route: route.name)
+
+
+def _walk(patterns: list[Any], namespace: str, above: frozenset[str]) -> Iterator[Route]:
+    for each in patterns:
+        parameters = above | frozenset(each.pattern.regex.groupindex)
+        if isinstance(each, URLResolver):
+            inner = f"{namespace}{each.namespace}:" if each.namespace else namespace
+            yield from _walk(each.url_patterns, inner, parameters)
+        elif isinstance(each, URLPattern) and not _is_nameless_of_admin(each):
+            if not each.name:
+                raise Unclassified(f"the route {each.pattern} has no name")
+            yield Route(f"{namespace}{each.name}", parameters)
+
+
+def _is_nameless_of_admin(pattern: URLPattern) -> bool:
+    """Django's own two: what answers an unknown page, and the old address of a row, which leads to its page."""
+    return pattern.name is None and str(pattern.pattern) in {"(?P<url>.*)$", "<path:object_id>/"}
+
+
+def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
+    area = route.name.partition(":")[0]
+    of_tenant = {
+        "orders": [tenant.order.pk, tenant.unpaid.pk],
+        "servers": [tenant.server.pk],
+        "billing": [tenant.invoice.pk, tenant.unpaid.invoice_id],
+    }
+    if parameter == "pk" and area in of_tenant:
+        return of_tenant[area]
+    if route.is_staff and parameter in {"object_id", "pk", "content_type_id"}:
+        return [_row_of_admin(route, tenant)] if parameter != "content_type_id" else [1]
+    known = {
+        "slug": ["minecraft"],
+        "key": ["1-made-up"],
+        "uidb36": ["1"],
+        "app_label": ["orders"],
+        "deed": ["suspend"],
+    }
+    if parameter not in known:
+        raise Unclassified(f"{route.name} has the parameter {parameter}")
+    return known[parameter]
+
+
+def _row_of_admin(route: Route, tenant: Tenant) -> str:
+    """The key of a row behind an admin page, the tenant's own where the table has one."""
+    name = route.name.removeprefix("admin:")
+    for model in admin.site._registry:
+        if name.startswith(f"{model._meta.app_label}_{model._meta.model_name}_"):
+            return str(_row(model, tenant) or uuid7())
+    return str(tenant.user.pk)
+
+
+def _row(model: type[models.Model], tenant: Tenant) -> Any:
+    rows = model._base_manager.order_by("pk")
+    names = {field.name for field in model._meta.get_fields()}
+    if "organization" in names:
+        rows = rows.filter(organization=tenant.organization)
+    elif model is apps.get_model("accounts.User"):
+        return tenant.user.pk
+    return rows.values_list("pk", flat=True).first()

@@ -1,0 +1,90 @@
+"""A shop with two customers who bought the same thing, made by the services and without any network."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from accounts.models import Organization, User
+from billing import payments
+from billing.gateways.base import Receipt
+from billing.models import Invoice, Payment
+from catalog.models import PlanPrice, Product
+from core.ids import uuid7
+from core.money import Money
+from orders import services as orders
+from orders.models import Order
+from servers.models import Allocation, Blueprint, Egg, Location, Nest, Node, Provider, ProviderKind, Server, ServerStatus
+from tests.builders import make_organization, make_plan, make_price, make_product, make_user
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is sold and where it is placed."""
+
+    product: Product
+    price: PlanPrice
+    location: Location
+    blueprint: Blueprint
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A customer with a paid server and an order that waits for money; `mark` is in every text that is theirs."""
+
+    mark: str
+    user: User
+    organization: Organization
+    order: Order
+    unpaid: Order
+    server: Server
+    invoice: Invoice
+
+
+def make_room(*, ports: int = 20) -> Room:
+    """A panel with one large node, and a game sold on it."""
+    provider = Provider.objects.create(kind=ProviderKind.PTERODACTYL, name="Panel", base_url="http://127.0.0.1:1")
+    location = Location.objects.create(provider=provider, ref="1", code="eu-1", name="Helsinki")
+    size = {"memory_mib": 65_536, "disk_mib": 655_360, "memory_sellable_mib": 65_536, "disk_sellable_mib": 655_360}
+    node = Node.objects.create(provider=provider, location=location, ref="1", name="node1", **size)
+    for port in range(ports):
+        Allocation.objects.create(node=node, ref=str(port), ip="192.0.2.1", port=25_565 + port)
+    nest = Nest.objects.create(provider=provider, ref="1", name="Minecraft")
+    egg = Egg.objects.create(nest=nest, ref="1", name="Paper", docker_images={"Java": "java:21"}, startup="java")
+    product = make_product(slug="minecraft", name="Minecraft")
+    price = make_price(make_plan(product))
+    blueprint = Blueprint.objects.create(name="Minecraft", product=product, provider=provider, egg=egg)
+    return Room(product, price, location, blueprint)
+
+
+def make_tenant(room: Room, mark: str) -> Tenant:
+    """A customer who bought a server that runs, and has another one in the basket."""
+    user = make_user(f"{mark}@example.com", first_name=f"{mark}-first", last_name=f"{mark}-last", phone=f"{mark}-phone")
+    organization = make_organization(user)
+    Organization.objects.filter(pk=organization.pk).update(billing_name=f"{mark}-billing", address_line=f"{mark}-street")
+    organization = organization.reload()
+    order, unpaid = (_order(room, user, organization, f"{mark}-{name}") for name in ("paid", "unpaid"))
+    _pay(order, mark)
+    server = Server.objects.get(order_item__order=order)
+    now = timezone.now()
+    Server.objects.filter(pk=server.pk).update(status=ServerStatus.RUNNING, identifier=f"{mark}-id", running_at=now)
+    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload())
+
+
+def _order(room: Room, user: User, organization: Organization, name: str) -> Order:
+    choice = orders.Choice(plan_price=room.price, location=room.location, blueprint=room.blueprint, server_name=name)
+    return orders.place_order(
+        organization=organization, user=user, choice=choice, form_token=uuid7(), at=timezone.now()
+    )
+
+
+def _pay(order: Order, mark: str) -> None:
+    payment = Payment.objects.get(invoice_id=order.invoice_id)
+    receipt = Receipt(
+        transaction_id=f"{mark}-transaction",
+        amount=Money(payment.amount_minor, payment.currency),
+        is_live=False,
+        payment_id=payment.pk,
+        organization_id=order.organization_id,
+        method_label=f"{mark}-visa",
+    )
+    payments.settle(payment_id=payment.pk, receipt=receipt, at=timezone.now())

@@ -1,0 +1,158 @@
+"""Pages whose own filter is forgotten still show a tenant nothing of another: the database stands behind them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, models
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Membership, Organization, User
+from billing import queries as billing
+from billing.models import Invoice, InvoiceItem, LedgerAccount, Payment, Posting, Subscription
+from core import schema, tenancy
+from core.tenancy.declare import tenancy_of
+from orders import queries as orders
+from orders.models import Order, OrderItem, OrderStatusChange
+from servers import queries as servers
+from servers.models import ProvisioningStep, ProvisioningTask, Reservation, Server
+from tests.isolation.tenants import Tenant
+
+pytestmark = pytest.mark.django_db
+OWNED = [Order, OrderItem, OrderStatusChange, Server, Reservation, ProvisioningTask, ProvisioningStep, Invoice, InvoiceItem]
+OWNED += [Payment, Subscription, LedgerAccount, Posting]
+PAGES = ["dashboard", "servers:list", "billing:invoices", "accounts:profile", "home", "catalog:products"]
+
+
+def bound_to(tenant: Tenant) -> Any:
+    return tenancy.bind(role=tenancy.CUSTOMER, user_id=tenant.user.pk, organizations=[tenant.organization.pk])
+
+
+@pytest.mark.parametrize("model", OWNED, ids=lambda model: model._meta.label)
+def test_everything_asked_for_is_everything_of_ones_own(ada: Tenant, bob: Tenant, model: type[models.Model]) -> None:
+    rows = model._base_manager.all()
+    mine = set(rows.filter(organization=ada.organization).values_list("pk", flat=True))
+    theirs = set(rows.filter(organization=bob.organization).values_list("pk", flat=True))
+    assert mine
+    assert theirs
+
+    with bound_to(ada):
+        assert set(rows.all().values_list("pk", flat=True)) == mine
+        assert not rows.filter(pk__in=theirs).exists()
+        assert not rows.filter(organization=bob.organization).exists()
+        assert rows.aggregate(rows=models.Count("pk"))["rows"] == len(mine)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        servers.server_for_page,
+        orders.order_for_page,
+        billing.invoice_for_page,
+        User.objects.all,
+        Organization.objects.all,
+        Membership.objects.all,
+    ],
+    ids=lambda rows: f"{rows.__module__}.{rows.__name__}",
+)
+def test_the_queries_of_pages_find_a_tenants_own_rows_without_naming_it(ada: Tenant, bob: Tenant, rows: Any) -> None:
+    everything = rows().count()
+    with bound_to(ada):
+        mine = rows().count()
+    with bound_to(bob):
+        theirs = rows().count()
+
+    assert 0 < mine < everything
+    assert mine + theirs == everything
+
+
+@contextmanager
+def filters_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every condition on an organization or a person that code passes to a query is dropped."""
+    plain = models.QuerySet._filter_or_exclude
+
+    def careless(self: Any, negate: bool, args: Any, kwargs: dict[str, Any]) -> Any:
+        kept = {name: value for name, value in kwargs.items() if not re.match(r"(organization|user|owner)(_id)?(__in)?$", name)}
+        return plain(self, negate, args, kept)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models.QuerySet, "_filter_or_exclude", careless)
+        yield
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_that_forgets_whose_rows_it_lists_shows_nobody_elses(
+    client: Client, monkeypatch: pytest.MonkeyPatch, ada: Tenant, bob: Tenant, name: str
+) -> None:
+    client.force_login(ada.user)
+    from accounts import middleware
+
+    prepare = middleware.prepare
+
+    def careful(request: Any) -> None:
+        prepare(request)
+        forgetting.__enter__()
+
+    forgetting = filters_forgotten(monkeypatch)
+    monkeypatch.setattr(middleware, "prepare", careful)  # who asks is read with care; the page itself forgets
+    try:
+        answer = client.get(reverse(name))
+    finally:
+        forgetting.__exit__(None, None, None)
+
+    assert answer.status_code == 200
+    assert bob.mark not in answer.content.decode()
+
+
+def test_the_forgetting_would_show_if_the_database_did_not_stand_behind(
+    monkeypatch: pytest.MonkeyPatch, ada: Tenant, bob: Tenant
+) -> None:
+    with filters_forgotten(monkeypatch):
+        seen = {order.organization_id for order in Order.objects.filter(organization=ada.organization)}
+    assert seen == {ada.organization.pk, bob.organization.pk}
+
+
+def pages_of(tenant: Tenant) -> list[str]:
+    """Every page that shows something of the tenant's."""
+    return [reverse(name) for name in PAGES] + [
+        reverse("servers:detail", args=[tenant.server.pk]),
+        reverse("orders:progress", args=[tenant.order.pk]),
+        reverse("orders:progress", args=[tenant.unpaid.pk]),
+        reverse("billing:invoice", args=[tenant.invoice.pk]),
+        reverse("orders:configure", args=["minecraft"]),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)  # the panel is asked outside any transaction
+def test_a_tenants_own_pages_show_what_is_theirs(client: Client, ada: Tenant) -> None:
+    client.force_login(ada.user)
+    for path in pages_of(ada):
+        assert client.get(path).status_code == 200, path
+    for path in pages_of(ada)[-5:-1]:
+        assert ada.mark in client.get(path).content.decode(), path
+
+
+@pytest.mark.django_db(transaction=True)  # the panel is asked outside any transaction
+def test_no_page_reads_a_tenants_table_unbound(client: Client, ada: Tenant) -> None:
+    """A view that talks to the outside opens its own bindings; what it reads beside them would be read as the worker."""
+    client.force_login(ada.user)
+    tables = [model._meta.db_table for model in schema.own_models() if getattr(tenancy_of(model), "condition", None)]
+    known = {"accounts_user", "accounts_membership", "accounts_organization"}  # who asks is read before the role narrows
+    pattern = re.compile("|".join(rf'"{table}"' for table in tables if table not in known))
+    unbound: list[str] = []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if tenancy.current() is None and pattern.search(sql):
+            unbound.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        for path in pages_of(ada):
+            client.get(path)
+        for path in ("servers:power", "servers:rename"):
+            client.post(reverse(path, args=[ada.server.pk]), {"signal": "bogus", "name": ""})
+
+    assert unbound == []

@@ -1,0 +1,355 @@
+"""What customers and other apps ask of servers: services, power, figures, lists, and the queue behind them."""
+
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import transaction
+
+from core import outside, tenancy, work
+from core.models import AuditEntry, WorkState
+from sandbox.client import Sandbox
+from servers import capacity, queries, services, tasks
+from servers.models import (
+    HoldKind,
+    Location,
+    Provider,
+    ProvisioningTask,
+    Server,
+    ServerStatus,
+    ServerVariable,
+)
+from servers.providers.base import Power
+from servers.usage import usage_of
+from tests.servers.builders import (
+    AT,
+    SMALL,
+    connect_panel,
+    make_blueprint,
+    make_game_blueprint,
+    make_hold,
+    make_location,
+    make_node,
+    make_plan,
+    make_provider,
+    make_server,
+    make_user,
+    organization_of,
+)
+from tests.servers.steps import make_running, panel_servers, run_until_quiet
+
+
+def make_unreachable_server(**fields: Any) -> Server:
+    """A server of a panel that cannot be reached."""
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    plan = make_plan()
+    return make_server(provider, plan=plan, blueprint=make_blueprint(provider, plan), location=location, **fields)
+
+
+@pytest.mark.django_db
+def test_a_server_is_made_once_for_a_reservation() -> None:
+    server = make_unreachable_server(variables={"A": "1"})
+
+    again = services.create_server(
+        organization=server.organization,
+        owner=server.owner,
+        name="Another",
+        blueprint=server.blueprint,
+        plan=server.plan,
+        size=SMALL,
+        reservation=server.reservation,
+        databases=0,
+        backups=0,
+        variables={"A": "2"},
+        at=AT,
+    )
+
+    assert (again, Server.objects.count(), ProvisioningTask.objects.count()) == (server, 1, 1)
+    assert ServerVariable.objects.get().value == "1"
+
+
+@pytest.mark.django_db
+def test_room_that_is_not_kept_carries_no_server() -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    plan, owner = make_plan(), make_user()
+    blueprint = make_blueprint(provider, plan)
+    held = make_hold(blueprint, location)
+
+    for _ in range(2):
+        with pytest.raises(services.NotKept):
+            services.create_server(
+                organization=organization_of(owner),
+                owner=owner,
+                name="x",
+                blueprint=blueprint,
+                plan=plan,
+                size=SMALL,
+                reservation=held,
+                databases=0,
+                backups=0,
+                variables={},
+                at=AT,
+            )
+        capacity.release(reservation_id=held.pk, at=AT)
+
+
+@pytest.mark.django_db
+def test_wishes_share_one_task_and_the_earliest_instant_counts() -> None:
+    server = make_unreachable_server()
+    ProvisioningTask.objects.update(run_at=AT + timedelta(hours=1), attempts=5)
+
+    for minutes in (5, 3, 9):
+        services.request_convergence(server_id=server.pk, at=AT + timedelta(minutes=minutes))
+
+    task = ProvisioningTask.objects.get()
+    assert (task.run_at, task.attempts) == (AT + timedelta(minutes=3), 0)
+
+
+@pytest.mark.django_db
+def test_a_wish_while_the_task_runs_outlives_its_end_whatever_that_is() -> None:
+    server = make_unreachable_server()
+    endings = [
+        lambda task: task.finish(at=AT),
+        lambda task: task.bury(at=AT, reason="no"),
+        lambda task: task.requeue(run_at=AT + timedelta(days=1)),
+    ]
+    for end in endings:
+        [task] = ProvisioningTask.claim(limit=1, at=AT)
+        services.request_convergence(server_id=server.pk, at=AT)
+        assert end(task)
+        task = ProvisioningTask.objects.get()
+        assert (task.state, task.is_wanted_again, task.run_at) == (WorkState.QUEUED, False, AT)
+
+
+@pytest.mark.django_db
+def test_a_failure_is_retried_only_where_something_failed() -> None:
+    server = make_unreachable_server()
+
+    assert not services.retry(server_id=server.pk, actor=None, at=AT)
+    Server.objects.update(status=ServerStatus.FAILED, failure="x")
+    assert services.retry(server_id=server.pk, actor=server.owner, at=AT)
+
+    assert (server.reload().status, server.reload().failure) == (ServerStatus.PENDING, "")
+    assert AuditEntry.objects.filter(action="server.retry", actor=server.owner).exists()
+
+
+@pytest.mark.django_db
+def test_a_customer_who_may_only_read_can_hold_room_and_see_where_there_is_some() -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    blueprint, owner = make_blueprint(provider), make_user()
+    organization = organization_of(owner)
+
+    with tenancy.bind(role=tenancy.CUSTOMER, user_id=owner.pk, organizations=[organization.pk]):
+        room = make_hold(blueprint, location, organization=organization)
+        assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {location.pk: {"s"}}
+        assert queries.locations_for_sale() == [location]
+        assert queries.locations_of([blueprint]) == [location]
+        assert list(queries.blueprints_of(blueprint.product)) == [blueprint]
+
+    assert room.organization == organization
+
+
+@pytest.mark.django_db
+def test_a_list_shows_the_organizations_own_servers_without_more_queries(
+    django_assert_num_queries: Any,
+) -> None:
+    mine = make_unreachable_server(name="b")
+    make_unreachable_server(name="stranger")
+    gone = make_unreachable_server(name="gone", owner=mine.owner)
+    Server.objects.filter(pk=gone.pk).update(status=ServerStatus.DELETED, deleted_at=AT)
+
+    with django_assert_num_queries(1):
+        [row] = queries.servers_of(mine.organization)
+        shown = (row.name, row.location_name, row.plan_name, row.node_name)
+
+    assert shown == ("b", "EU", "Small", mine.node.name)
+    assert list(queries.servers_of([mine.organization])) == [row]
+
+
+@pytest.mark.django_db
+def test_a_blueprint_with_chosen_locations_is_sold_only_there() -> None:
+    provider = make_provider()
+    here, there = make_location(provider, "here"), make_location(provider, "there")
+    for location in (here, there):
+        make_node(location)
+    make_location(provider, "empty")
+    blueprint = make_blueprint(provider)
+    blueprint.locations.add(there)
+
+    assert queries.locations_of([blueprint]) == [there]
+    assert queries.locations_for_sale() == [there]
+    assert queries.locations_of([make_blueprint(provider)]) == [here, there]
+
+
+def test_power_buttons_reach_the_machine_and_are_on_record(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+
+    services.press_power(server_id=server.pk, signal="stop", actor=server.owner, at=AT)
+    assert panel_servers(panel)[0]["runtime"]["state"] == "offline"
+    assert server.reload().status == ServerStatus.STOPPED
+    services.press_power(server_id=server.pk, signal="start", actor=server.owner, at=AT)
+
+    assert panel_servers(panel)[0]["runtime"]["state"] == "running"
+    assert server.reload().status == ServerStatus.RUNNING
+    pressed = AuditEntry.objects.filter(action="server.power").order_by("id").values_list("new", flat=True)
+    assert list(pressed) == [{"signal": "stop"}, {"signal": "start"}]
+
+
+def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+
+    def press(signal: str = "start") -> None:
+        services.press_power(server_id=server.pk, signal=signal, actor=None, at=AT)
+
+    with pytest.raises(services.PowerRefused, match="installed"):
+        press()
+    run_until_quiet(AT)
+    services.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="x", actor=None, at=AT)
+    with pytest.raises(services.PowerRefused, match="suspended"):
+        press()
+    run_until_quiet(AT)
+    with pytest.raises(services.PowerRefused, match="suspended"):
+        press()
+    services.lift_hold(server_id=server.pk, kind=HoldKind.ABUSE, actor=None, at=AT)
+    run_until_quiet(AT)
+    with pytest.raises(ValueError, match="explode"):
+        press("explode")
+    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    run_until_quiet(AT)
+    with pytest.raises(services.PowerRefused):
+        press()
+
+
+def test_power_on_a_panel_that_is_down_is_an_outside_error_and_changes_nothing(
+    panel: Sandbox, provider: Provider
+) -> None:
+    server = make_running(provider)
+    panel.arm("pterodactyl", "POST /api/client", "drop")
+
+    with pytest.raises(outside.Unknown):
+        services.press_power(server_id=server.pk, signal="stop", actor=None, at=AT)
+    assert server.reload().status == ServerStatus.RUNNING
+
+
+def test_figures_are_live_and_remembered_for_a_moment(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    panel.advance(100)
+    before = len(panel.requests("pterodactyl"))
+
+    first, second = usage_of(server, AT), usage_of(server, AT)
+
+    assert first is not None
+    assert (first.power, first == second) == (Power.RUNNING, True)
+    assert 0 < first.memory_mib < 1024
+    assert first.cpu_percent > Decimal(0)
+    assert first.uptime_seconds >= 99
+    assert len(panel.requests("pterodactyl")) == before + 1
+
+
+def test_figures_go_with_those_of_the_last_minutes(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    for _ in range(3):
+        cache.delete(f"servers:usage:{server.pk}")
+        figures = usage_of(server, AT)
+
+    assert figures is not None
+    assert len(figures.samples["cpu"]) == len(figures.samples["memory"]) == 3
+
+
+@pytest.mark.parametrize("kind", ["html", "huge", "drop", "status"])
+def test_no_figures_rather_than_an_error_when_the_panel_fails(panel: Sandbox, provider: Provider, kind: str) -> None:
+    server = make_running(provider)
+    panel.arm("pterodactyl", "GET /api/client", kind, times=0)
+    before = len(panel.requests("pterodactyl"))
+
+    assert usage_of(server, AT) is None
+    after = len(panel.requests("pterodactyl"))
+    assert usage_of(server, AT) is None
+
+    assert before < after == len(panel.requests("pterodactyl"))
+
+
+def test_figures_of_a_suspended_server_are_none(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    services.hold_server(server_id=server.pk, kind=HoldKind.BILLING, reason="x", actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert usage_of(server, AT) is None
+
+
+@pytest.mark.django_db
+def test_the_network_is_refused_inside_a_transaction() -> None:
+    server = make_unreachable_server()
+
+    with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+        usage_of(server, AT)
+    with pytest.raises(RuntimeError, match="transaction"):
+        services.press_power(server_id=server.pk, signal="start", actor=None, at=AT)
+
+
+def test_without_a_client_key_a_server_is_delivered_but_takes_no_signals(panel: Sandbox, provider: Provider) -> None:
+    provider.credentials = {"application_key": provider.credentials["application_key"]}
+    provider.save()
+
+    server = make_running(provider)
+
+    assert usage_of(server, AT) is None
+    with pytest.raises(services.PowerRefused):
+        services.press_power(server_id=server.pk, signal="start", actor=None, at=AT)
+
+
+def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    right = provider.credentials
+    provider.credentials = {"application_key": "ptla_wrong", "client_key": "ptlc_wrong"}
+    provider.save()
+    run_until_quiet(AT, within=timedelta(minutes=10))
+    assert server.reload().status == ServerStatus.PENDING
+
+    provider.credentials = right
+    provider.save()
+    run_until_quiet(AT, within=timedelta(hours=3))
+
+    assert server.reload().status == ServerStatus.RUNNING
+
+
+def test_the_entries_for_cron_and_celery(panel: Sandbox, provider: Provider) -> None:
+    make_running(provider)
+    held = make_hold(
+        make_game_blueprint(provider),
+        Location.objects.filter(provider=provider)[0],
+        at=AT - timedelta(days=400),
+        expires_at=AT - timedelta(days=399),
+    )
+
+    assert tasks.sync_inventory() == 1
+    assert tasks.sync_provider(str(provider.pk)) == "completed"
+    assert tasks.expire_reservations() == 1
+    assert not capacity.keep(reservation_id=held.pk, at=AT)
+    Server.objects.update(observed_at=AT - timedelta(days=400))
+    assert (tasks.recheck_servers(), tasks.recheck_servers()) == (1, 0)
+    out = StringIO()
+    call_command("recheck_servers", minutes=0, stdout=out)
+    assert out.getvalue().startswith("0 ")
+    assert work.run_due(at=AT + timedelta(days=9999)) == 1
+
+
+def test_two_panels_serve_side_by_side(panel: Sandbox, provider: Provider) -> None:
+    other = connect_panel(panel)
+    owner = make_user()
+
+    make_running(provider, owner=owner)
+    Location.objects.filter(provider=other).first()
+
+    assert provider.accounts.count() == 1
+    assert other.accounts.count() == 0
