@@ -5,13 +5,14 @@ from uuid import UUID
 
 from billing import customers, payments
 from billing.gateways import driver_of
-from billing.gateways.base import USED_KEYS, Page, PageLine, PageRequest
+from billing.gateways.base import SHORTEST_PAGE, USED_KEYS, Page, PageLine, PageRequest
 from billing.models import Collection, InvoiceItem, ItemKind, Payment
 from billing.rows import locked_payment
 from core import outside, tenancy
 from core.money import Money
 
 FIRST_POLL = timedelta(seconds=30)
+LONGEST_EXTENSION = timedelta(minutes=15)  # a page asked for late may stay open this much past the offer
 NOT_ALLOWED = frozenset({401, 403})  # our key is wrong, which says nothing about the payment
 GONE = "resource_missing"
 
@@ -27,6 +28,9 @@ def open_page(*, payment_id: UUID, success_url: str, cancel_url: str, at: dateti
     `outside.Unavailable`, `Unknown` (both: try again, with the same key) or `Rejected` (this payment is over).
     """
     payment = _opened(payment_id, success_url, cancel_url, at)
+    if payment.asked_at is None and _is_late(payment, at):
+        payments.fail(payment_id=payment_id, reason="too little time was left for a page", at=at)
+        raise PageClosed(f"payment {payment_id} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
     customer = customers.reference_of(organization=payment.organization, gateway=payment.gateway)
@@ -47,14 +51,19 @@ def _opened(payment_id: UUID, success_url: str, cancel_url: str, at: datetime) -
     return payment
 
 
+def _is_late(payment: Payment, at: datetime) -> bool:
+    """Whether the shortest page would outlive the offer, and the room held for it, by too much."""
+    return payment.expires_at is not None and at + SHORTEST_PAGE > payment.expires_at + LONGEST_EXTENSION
+
+
 def _asked(payment_id: UUID, at: datetime) -> Payment:
-    """Write down, before it happens, that the gateway is asked."""
+    """Write down, before it happens, that the gateway is asked; from here on nothing that it is asked for changes."""
     with tenancy.system():
         payment = locked_payment(payment_id)
-        if payment.asked_at is None:
-            payment.asked_at = at
-            payment.poll_at = min(at + FIRST_POLL, payment.expires_at or at + FIRST_POLL)
-            payment.save(update_fields=["asked_at", "poll_at"])
+        if payment.asked_at is None and payment.expires_at is not None:
+            payment.asked_at, payment.poll_at = at, at + FIRST_POLL
+            payment.expires_at = max(payment.expires_at, (at + SHORTEST_PAGE).replace(microsecond=0))
+            payment.save(update_fields=["asked_at", "poll_at", "expires_at"])
     return payment
 
 

@@ -29,6 +29,7 @@ from billing.refunds import NotRefundable, refund_payment
 from billing.rows import locked_payment
 from core import audit, tenancy
 from core.ids import uuid7
+from core.outside import Rejected
 
 __all__ = [
     "NotRefundable",
@@ -90,6 +91,7 @@ def settle(*, payment_id: UUID, receipt: Receipt, at: datetime) -> Payment:
         if payment.state in Payment.RECEIVED:
             return _hold_second(payment, receipt, at)
         _write_receipt(payment, receipt, at)
+        _link_subscription(payment, receipt)
         objection = _objection(payment, receipt)
         if objection:
             _hold(payment, objection, at)
@@ -101,7 +103,7 @@ def settle(*, payment_id: UUID, receipt: Receipt, at: datetime) -> Payment:
 def _write_receipt(payment: Payment, receipt: Receipt, at: datetime) -> None:
     payment.transaction_id, payment.method_label = receipt.transaction_id, receipt.method_label
     payment.received_minor, payment.received_currency = receipt.amount.minor, receipt.amount.currency
-    payment.settled_at, payment.poll_at, payment.failure = at, None, ""
+    payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
 
 
 def _objection(payment: Payment, receipt: Receipt) -> str:
@@ -125,7 +127,6 @@ def _succeed(payment: Payment, receipt: Receipt, at: datetime) -> None:
     wallet = ledger.wallet_of(payment.organization, receipt.amount.currency)
     _enter_arrival(payment, EntryKind.PAYMENT, wallet, at)
     _keep_card(payment, receipt.card)
-    _link_subscription(payment, receipt)
     if payment.invoice is not None:
         invoicing.pay_from_wallet(invoice=payment.invoice, first_period=receipt.period, at=at)
 
@@ -173,7 +174,12 @@ def hold_unasked(
     invoice: Invoice | None = None,
     at: datetime,
 ) -> Payment:
-    """Write down money that nobody asked for, held for staff. The same transaction again changes nothing."""
+    """Write down money that nobody asked for, held for staff. The same transaction again changes nothing.
+
+    Rejected where nothing arrived at all, which staff then see at the event.
+    """
+    if not receipt.amount:
+        raise Rejected(f"{reason}; nothing was paid, so nothing can be held")
     with tenancy.system():
         fields = {
             "organization": organization,
@@ -212,7 +218,8 @@ def _keep_card(payment: Payment, card: SavedCard | None) -> None:
 
 def _link_subscription(payment: Payment, receipt: Receipt) -> None:
     """Remember which subscription of the gateway's collects the later periods."""
-    if receipt.subscription_reference and payment.invoice_id is not None:
+    is_its_own = receipt.payment_id == payment.pk and payment.invoice_id is not None
+    if receipt.subscription_reference and is_its_own:
         rows = Subscription.objects.filter(
             invoice_items__invoice=payment.invoice_id, stripe_subscription_id__isnull=True
         )
@@ -220,13 +227,13 @@ def _link_subscription(payment: Payment, receipt: Receipt) -> None:
         Subscription.objects.filter(pk__in=ids).update(stripe_subscription_id=receipt.subscription_reference)
 
 
-def accept_held(*, payment: Payment, reason: str, actor: object, at: datetime) -> Payment:
+def accept_held(*, payment_id: UUID, reason: str = "", actor: object, at: datetime) -> Payment:
     """Take held money as the customer's: it goes to the wallet, and pays the invoice if it suffices.
 
     Money that is not held (any more) is left as it is.
     """
     with tenancy.system():
-        payment = locked_payment(payment.pk)
+        payment = locked_payment(payment_id)
         if payment.state != PaymentState.HELD:
             return payment
         payment.state, payment.accepted_at = PaymentState.SUCCEEDED, at

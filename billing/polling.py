@@ -4,10 +4,10 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import checkout, customers, payments
+from billing import checkout, customers, payments, subscriptions
 from billing.gateways import driver_of
 from billing.gateways.base import Page, PageStatus
-from billing.models import Payment, PaymentState
+from billing.models import Gateway, Payment, PaymentState, Subscription, SubscriptionStatus
 from core import outside, tenancy
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,26 @@ def _claimed(at: datetime, limit: int) -> list[UUID]:
         ids = list(rows.order_by("poll_at").values_list("pk", flat=True)[:limit])
         Payment.objects.filter(pk__in=ids).update(poll_at=at + LEASE)
     return ids
+
+
+def stop_collecting(*, at: datetime, limit: int = 100) -> int:
+    """Have the gateway stop renewing what has ended with us; the number stopped. What fails is tried next time."""
+    over = Subscription.objects.filter(
+        status__in=[SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED],
+        stripe_subscription_id__isnull=False,
+        collection_ended_at__isnull=True,
+    )
+    return sum(_stop(row, at) for row in over.order_by("ended_at")[:limit])
+
+
+def _stop(subscription: Subscription, at: datetime) -> bool:
+    try:
+        driver_of(Gateway.STRIPE).stop_recurring(str(subscription.stripe_subscription_id))
+    except outside.OutsideError as error:
+        log.warning("subscription %s is still collected: %s", subscription.pk, error)
+        return False
+    subscriptions.note_collection_ended(subscription_id=subscription.pk, at=at)
+    return True
 
 
 def look_at(*, payment_id: UUID, at: datetime) -> None:

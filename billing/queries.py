@@ -1,7 +1,6 @@
 """Reads of invoices and payments, under row-level security."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.db import models
 
@@ -38,15 +37,3 @@ def invoice_for_page() -> "models.QuerySet[Invoice]":
         .prefetch_related("items", payments)
         .fetch_mode(models.FETCH_RAISE)
     )
-
-
-def address_of(invoice: Invoice) -> dict[str, Any]:
-    """The frozen address as a page shows it: name, lines and tax id."""
-    frozen = invoice.billing_address
-    place = " ".join(part for part in (frozen.get("postal_code"), frozen.get("city")) if part)
-    lines = (frozen.get("address_line"), place, frozen.get("region"), frozen.get("country"))
-    return {
-        "name": frozen.get("billing_name") or "",
-        "lines": [line for line in lines if line],
-        "tax_id": frozen.get("tax_id") or "",
-    }

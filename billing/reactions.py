@@ -100,6 +100,7 @@ def _recurring(gateway: str, reference: str, at: datetime) -> Verdict:
     if found.status is RecurringStatus.PAST_DUE:
         subscriptions.mark_past_due(subscription=subscription, at=at)
     if found.status is RecurringStatus.ENDED:
+        subscriptions.note_collection_ended(subscription_id=subscription.pk, at=at)
         reason = found.end_reason or "ended at the gateway"
         subscriptions.end_subscription(subscription=subscription, reason=reason, at=at)
     return ACTED

@@ -7,10 +7,12 @@ from uuid import UUID
 from billing import invoicing, payments, subscriptions
 from billing.gateways.base import Receipt
 from billing.invoicing import InvoiceLine
-from billing.models import Collection, Gateway, InvoiceItem, ItemKind, Payment, Subscription
+from billing.models import Collection, Gateway, InvoiceItem, ItemKind, Payment, Subscription, SubscriptionStatus
 from billing.periods import Period
 from core import tenancy
 from core.money import Money
+
+RUNNING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
 
 def record(*, subscription_id: UUID, receipt: Receipt, at: datetime) -> Payment:
@@ -41,6 +43,8 @@ def hold(*, subscription: Subscription, receipt: Receipt, reason: str, at: datet
 def _objection(subscription: Subscription, receipt: Receipt) -> str:
     if receipt.organization_id != subscription.organization_id:
         return f"subscription {subscription.pk} is another organization's"
+    if subscription.status not in RUNNING:
+        return f"subscription {subscription.pk} is {subscription.status}"
     if receipt.amount != subscription.amount:
         return f"subscription {subscription.pk} costs {subscription.amount}, got {receipt.amount}"
     if receipt.period is None:

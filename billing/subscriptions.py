@@ -139,6 +139,13 @@ def cancel_at_period_end(*, subscription: Subscription, is_wanted: bool, at: dat
         row.save(update_fields=["cancels_at_period_end", "is_auto_renewed", "canceled_at"])
 
 
+def note_collection_ended(*, subscription_id: UUID, at: datetime) -> None:
+    """The gateway that collected it collects no more."""
+    with tenancy.system():
+        rows = Subscription.objects.filter(pk=subscription_id, collection_ended_at__isnull=True)
+        rows.update(collection_ended_at=at)
+
+
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:
     """End it for good; False when it has ended or never began."""
     with tenancy.system():

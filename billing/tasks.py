@@ -8,5 +8,6 @@ from billing import polling
 
 @shared_task
 def poll_open_payments() -> int:
-    """Look at the open payments that are due."""
+    """Look at the open payments that are due, and end at the gateway what has ended here."""
+    polling.stop_collecting(at=timezone.now())
     return polling.poll_open_payments(at=timezone.now())

@@ -1,36 +1,32 @@
-"""The customer's invoices."""
+"""The customer's pages of invoices."""
 
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from billing import queries
-from billing.models import Invoice
+
+PER_PAGE = 50
 
 
 @login_required
 @require_safe
 def invoices(request: HttpRequest) -> HttpResponse:
-    """The current organization's invoices."""
+    """The current organization's issued invoices, newest first."""
     rows = queries.invoices_of(request.organization)  # type: ignore[attr-defined]
-    return render(request, "billing/invoices.html", {"invoices": [_shown(row) for row in rows]})
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "billing/invoices.html", {"invoices": page.object_list, "page_obj": page})
 
 
 @login_required
 @require_safe
 def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One invoice of any of the user's organizations."""
-    row = get_object_or_404(queries.invoice_for_page(), pk=pk)
-    return render(request, "billing/invoice.html", {"invoice": _shown(row), "items": row.items.all()})
-
-
-def _shown(row: Invoice) -> Invoice:
-    """The invoice with the words of its page."""
-    address = queries.address_of(row)
-    row.status, row.get_status_display = row.state, row.get_state_display  # type: ignore[attr-defined]
-    row.billing_name, row.tax_id = address["name"], address["tax_id"]  # type: ignore[attr-defined]
-    row.billing_address = "\n".join(address["lines"])
-    return row
+    """One invoice, to read and to print."""
+    row = queries.invoice_for_page().filter(pk=pk).first()
+    if row is None:
+        raise Http404
+    return render(request, "billing/invoice.html", {"invoice": row, "items": row.items.all()})

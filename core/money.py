@@ -13,7 +13,7 @@ from django.utils.translation import get_language, to_locale
 # ISO 4217: how many decimal places a currency's minor unit has; two where not named here.
 WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905 - reads as a list
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND".split()  # noqa: SIM905
-EXPONENTS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(THOUSANDTHS, 3)
+EXPONENTS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
 CODE = re.compile(r"[A-Z]{3}")
 # As people type it: ASCII digits only, and few enough that the minor units fit the BIGINT columns.
 DECIMAL = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,4})?")
@@ -100,7 +100,7 @@ class Money:
         return Decimal(self.minor).scaleb(-exponent(self.currency))
 
     def __str__(self) -> str:
-        """As the reader's language writes it, always to the last minor unit (CLDR would hide some currencies' cents)."""
+        """As the reader's language writes it, always to the last minor unit: CLDR hides the cents of some."""
         locale = Locale.parse(to_locale(get_language() or "en"))
         pattern = copy.copy(locale.currency_formats["standard"])
         pattern.frac_prec = (exponent(self.currency),) * 2

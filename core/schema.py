@@ -1,14 +1,15 @@
 """What the models declare beyond Django's own schema, brought into the database after every migrate.
 
 A table without a declaration is closed to customers, because nothing is granted by default. Policies and triggers are
-only touched where they differ, so a deploy takes no lock for them. `manage.py check_schema` and a test compare both.
+only touched where they differ, so a deploy takes no lock for them; all in one transaction, so that no customer meets a
+table whose grant is there and whose policy is not yet. A test compares both.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.db import connections, models
+from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from core.tenancy.declare import Tenancy, tenancy_of
@@ -25,18 +26,20 @@ def apply_after_migrate(*, using: str, **_: Any) -> None:
     connection = connections[using]
     if connection.vendor != "postgresql" or CACHE_TABLE not in connection.introspection.table_names():
         return
-    with connection.cursor() as cursor:
+    with transaction.atomic(using=using), connection.cursor() as cursor:
         for statement in statements(connection):
             cursor.execute(statement)
 
 
 def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
     """The SQL that is still missing, in order; nothing when the database is as declared."""
-    yield from _grants()
+    tables = set(connection.introspection.table_names())
+    models_here = [model for model in own_models() if model._meta.db_table in tables]  # not all, halfway through
+    yield from _grants(models_here)
     secured = {name for (name,) in _rows(connection, "SELECT relname FROM pg_class WHERE relrowsecurity")}
     triggers = set(_rows(connection, "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"))
     policies = {(table, policy): mark for table, policy, mark in _rows(connection, POLICIES)}
-    for model in own_models():
+    for model in models_here:
         yield from _policy_statements(model, secured, policies)
         yield from _trigger_statements(model, triggers)
 
@@ -54,7 +57,7 @@ def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def _grants() -> Iterator[str]:
+def _grants(models_here: list[type[models.Model]]) -> Iterator[str]:
     yield f"GRANT USAGE ON SCHEMA public TO {CUSTOMER}, {STAFF}, {WORKER}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {WORKER}, {STAFF}"
     yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {WORKER}, {STAFF}"
@@ -62,7 +65,7 @@ def _grants() -> Iterator[str]:
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {CACHE_TABLE} TO {CUSTOMER}"
     readable, append_only, owned = [], [], []
-    for model in own_models():
+    for model in models_here:
         declared = tenancy_of(model)
         if declared is not None and declared.is_readable:
             readable.append(f'"{model._meta.db_table}"')
@@ -70,7 +73,8 @@ def _grants() -> Iterator[str]:
             append_only.append(f'"{model._meta.db_table}"')
         if declared is not None and declared.condition:
             owned.append(f'"{model._meta.db_table}"')
-    yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"
+    if readable:
+        yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"
     if append_only:
         yield f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(append_only)} FROM {STAFF}, {WORKER}"
     if owned:

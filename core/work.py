@@ -18,6 +18,7 @@ from core.models import WorkItem, WorkState
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(hours=1)
+LONGEST_NUDGE = timedelta(minutes=1)  # beside a longer wait the few seconds until the sweep do not count
 
 
 class WorkerLost(Exception):
@@ -95,6 +96,7 @@ def _settle(item: WorkItem, at: datetime, again: Again | None) -> None:
         item.finish(at=at)
     else:
         item.requeue(run_at=at + again.after, attempts=0)
+        nudge_later(type(item), again.after)
 
 
 def _bury(item: WorkItem, at: datetime, error: Exception) -> None:
@@ -110,6 +112,7 @@ def _back_off(item: WorkItem, at: datetime, error: Exception) -> None:
     delay = timedelta(seconds=wait) if wait else backoff(item.attempts)
     log.info("%s %s waits %s: %s", item._meta.label, item.pk, delay, error)
     item.requeue(run_at=at + delay, error=describe(error))
+    nudge_later(type(item), delay)
 
 
 def backoff(attempts: int) -> timedelta:
@@ -128,9 +131,15 @@ def nudge(model: type[WorkItem]) -> None:
     transaction.on_commit(lambda: _send(model._meta.label), robust=True)
 
 
-def _send(label: str) -> None:
+def nudge_later(model: type[WorkItem], after: timedelta) -> None:
+    """Have a worker look as soon as a short wait is over, rather than when the sweep comes by."""
+    if timedelta(0) < after <= LONGEST_NUDGE:
+        transaction.on_commit(lambda: _send(model._meta.label, countdown=after.total_seconds()), robust=True)
+
+
+def _send(label: str, **when: float) -> None:
     try:
-        current_app.send_task("core.tasks.run_work", args=[label])
+        current_app.send_task("core.tasks.run_work", args=[label], **when)
     except OperationalError as error:
         log.warning("the queue is down (%s); the sweep will find %s", error, label)
 

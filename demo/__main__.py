@@ -16,6 +16,7 @@ from sandbox.client import READY_WORD, Sandbox, SandboxError
 
 READY_SECONDS = 90
 LOOK_SECONDS = 0.1
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PASSWORD = "nodebyte-demo"
 LOGINS = {"admin": "admin@nodebyte.test", "customer": "ada@nodebyte.test"}
 
@@ -27,7 +28,7 @@ def main() -> int:
         "--once", action="store_true", help="stop after the purchase; exit 0 only if it ended in one server"
     )
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, _interrupt)
     try:
         with places() as found:
@@ -164,7 +165,7 @@ def _stay(crew: Crew, found: Places) -> None:
 
 
 def _stop(crew: Crew, found: Places) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # stopping takes seconds and must not be stopped itself
     crew.stop()
     if not os.environ.get("DATABASE_URL"):

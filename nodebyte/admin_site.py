@@ -1,6 +1,6 @@
 """The staff's site: signed in through the shop's own door, with its own content policy, its colours and its menu."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -21,7 +21,7 @@ from unfold.sites import UnfoldAdminSite
 from core import site_settings
 
 # unfold's Alpine evaluates expressions and unfold writes styles into its pages; nothing comes from another host.
-STAFF_CSP: Mapping[str, object] = settings.SECURE_CSP | {
+STAFF_CSP: dict[str, Any] = settings.SECURE_CSP | {
     "script-src": [CSP.SELF, CSP.UNSAFE_EVAL],
     "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
     "form-action": [CSP.SELF],

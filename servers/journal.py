@@ -8,7 +8,7 @@ from django.dispatch import Signal
 
 from core import tenancy
 from servers import events
-from servers.models import ProvisioningStep, Server, ServerStatus, Step
+from servers.models import ProvisioningStep, Server, ServerStatus, Step, Wanted
 from servers.providers.base import Observed
 
 LONGEST_NOTE = 255
@@ -55,6 +55,12 @@ def observe(server: Server, seen: Observed | None, *, at: datetime) -> None:
     if seen is not None:
         observed = {**asdict(seen), "allocation_refs": sorted(seen.allocation_refs)}
     record(server, at=at, observed=observed, observed_at=at)
+
+
+def try_again(server: Server, *, at: datetime) -> None:
+    """A person wants what failed to be tried again. What should be gone simply goes on to go."""
+    if server.status == ServerStatus.FAILED and server.wanted == Wanted.PRESENT:
+        record(server, at=at, status=ServerStatus.PENDING, failure="")
 
 
 def fail(server: Server, reason: str, *, at: datetime) -> None:

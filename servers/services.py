@@ -158,10 +158,8 @@ def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
         server = _locked(server_id)
         if server.status != ServerStatus.FAILED:
             return False
-        if server.wanted == Wanted.PRESENT:
-            server.move_to(ServerStatus.PENDING)
-            Server.objects.filter(pk=server_id).update(status=server.status, failure="")
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
+        journal.try_again(server, at=at)
         request_convergence(server_id=server_id, at=at)
     return True
 

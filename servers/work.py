@@ -1,4 +1,4 @@
-"""Asking for convergence: rows in the queue, at most one waiting or running for a server."""
+"""Asking for convergence: a row in the queue for each server, used again and again."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,39 +10,46 @@ from core import tenancy, work
 from servers.models import ProvisioningTask
 
 RECHECK_AFTER = timedelta(minutes=10)
+ONE = "server.id = %(server)s"
+UNSEEN = """server.status NOT IN ('deleted', 'failed')
+    AND (server.observed_at IS NULL OR server.observed_at <= %(seen_until)s)"""
+UNTASKED = "NOT EXISTS (SELECT 1 FROM servers_provisioningtask AS known WHERE known.server_id = server.id)"
+# A finished row is queued again, so that looking every few minutes does not fill the table.
+_REVIVE = """
+    UPDATE servers_provisioningtask AS task SET state = 'queued', attempts = 0, run_at = %(at)s, last_error = '',
+        finished_at = NULL, is_wanted_again = false
+    FROM servers_server AS server
+    WHERE {condition} AND task.state IN ('done', 'dead') AND task.id = (
+        SELECT latest.id FROM servers_provisioningtask AS latest WHERE latest.server_id = server.id
+        ORDER BY latest.state IN ('queued', 'running') DESC, latest.created_at DESC LIMIT 1)"""
 _INSERT = """
     INSERT INTO servers_provisioningtask AS task
         (id, organization_id, server_id, state, attempts, run_at, last_error, is_wanted_again)
     SELECT uuidv7(), server.organization_id, server.id, 'queued', 0, %(at)s, '', false
     FROM servers_server AS server WHERE {condition}
     ON CONFLICT (server_id) WHERE state IN ('queued', 'running') DO """
-_WISH = (
-    _INSERT.format(condition="server.id = %(server)s")
-    + """UPDATE SET
-        is_wanted_again = task.state = 'running',
-        attempts = CASE task.state WHEN 'queued' THEN 0 ELSE task.attempts END,
-        run_at = CASE task.state WHEN 'queued' THEN LEAST(task.run_at, EXCLUDED.run_at) ELSE task.run_at END"""
-)
-_LOOK = (
-    _INSERT.format(
-        condition="""server.status NOT IN ('deleted', 'failed')
-            AND (server.observed_at IS NULL OR server.observed_at <= %(seen_until)s)"""
-    )
-    + "NOTHING"
-)
+_WISH = """UPDATE SET
+    is_wanted_again = task.state = 'running',
+    attempts = CASE task.state WHEN 'queued' THEN 0 ELSE task.attempts END,
+    last_error = CASE task.state WHEN 'queued' THEN '' ELSE task.last_error END,
+    run_at = CASE task.state WHEN 'queued' THEN LEAST(task.run_at, EXCLUDED.run_at) ELSE task.run_at END"""
 
 
 def request_convergence(*, server_id: UUID, at: datetime) -> None:
     """See to it that the server is converged after this transaction, even where it is being converged right now."""
     with tenancy.system():
-        _execute(_WISH, {"server": server_id, "at": at})
+        parameters = {"server": server_id, "at": at}
+        if not _execute(_REVIVE.format(condition=ONE), parameters):
+            _execute(_INSERT.format(condition=ONE) + _WISH, parameters)
         work.nudge(ProvisioningTask)
 
 
 def request_recheck(*, at: datetime, not_seen_for: timedelta = RECHECK_AFTER) -> int:
     """Look again at servers nobody looked at lately: a panel can lose a suspension or a server; how many."""
     with tenancy.system():
-        asked = _execute(_LOOK, {"at": at, "seen_until": at - not_seen_for})
+        parameters = {"at": at, "seen_until": at - not_seen_for}
+        asked = _execute(_REVIVE.format(condition=UNSEEN), parameters)
+        asked += _execute(_INSERT.format(condition=f"{UNSEEN} AND {UNTASKED}") + "NOTHING", parameters)
         if asked:
             work.nudge(ProvisioningTask)
     return asked

@@ -52,7 +52,7 @@ def make_plan(product: Product | None = None, **fields: Any) -> Plan:
 
 def make_price(plan: Plan | None = None, *, minor: int = 800, currency: str = "USD", **fields: Any) -> PlanPrice:
     """The plan's current monthly price."""
-    offer = {"term": Term.MONTHLY, "actor": "test", "at": NOON} | fields
+    offer: dict[str, Any] = {"term": Term.MONTHLY, "actor": "test", "at": NOON} | fields
     return catalog.offer_plan_price(plan=plan or make_plan(), amount=Money(minor, currency), **offer)
 
 
@@ -65,7 +65,9 @@ def make_addon(product: Product | None = None, **fields: Any) -> Addon:
     return addon
 
 
-def make_addon_price(addon: Addon | None = None, *, minor: int = 250, currency: str = "USD", **fields: Any) -> AddonPrice:
+def make_addon_price(
+    addon: Addon | None = None, *, minor: int = 250, currency: str = "USD", **fields: Any
+) -> AddonPrice:
     """The add-on's current monthly price."""
-    offer = {"term": Term.MONTHLY, "actor": "test", "at": NOON} | fields
+    offer: dict[str, Any] = {"term": Term.MONTHLY, "actor": "test", "at": NOON} | fields
     return catalog.offer_addon_price(addon=addon or make_addon(), amount=Money(minor, currency), **offer)

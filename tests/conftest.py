@@ -56,7 +56,7 @@ def _made_database(
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    """Settings that a case rolled back must not be remembered by the next (the cache is a table and rolled back too)."""
+    """Settings that a case rolled back are unknown to the next (the cache is a table, and rolled back too)."""
     site_settings.forget()
     yield
     site_settings.forget()

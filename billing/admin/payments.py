@@ -53,7 +53,7 @@ def refund(payment: Payment, act: Act) -> str:
 
 def accept(payment: Payment, act: Act) -> str:
     """Take a held payment as good."""
-    payments.accept_held(payment=payment, reason=act.chosen["reason"], actor=act.user, at=act.at)
+    payments.accept_held(payment_id=payment.pk, reason=act.chosen["reason"], actor=act.user, at=act.at)
     return _("The payment is accepted.")
 
 

@@ -6,7 +6,7 @@ creates something carries an idempotency key that was stored before the call.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -18,6 +18,9 @@ from core.money import Money
 REPLAYED_FAILURE = "replayed_failure"  # the gateway remembers a failure of its own and only repeats it
 KEY_MISMATCH = "idempotency_mismatch"  # the key was first used with other parameters
 USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})  # such a key can bring nothing any more
+
+# A page cannot close sooner after it was made (Stripe's 30 minutes, and one for clocks that differ).
+SHORTEST_PAGE = timedelta(minutes=31)
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,9 @@ class Driver(Protocol):
 
     def recurring(self, reference: str) -> Recurring:
         """A subscription collected by the gateway as it now stands."""
+
+    def stop_recurring(self, reference: str) -> None:
+        """See to it that the gateway collects a subscription no more; harmless when it has ended."""
 
     def transaction(self, reference: str) -> Transaction:
         """Whose a transaction says it is."""

@@ -72,11 +72,25 @@ class Subscription(Entity, Timestamped):
     anchor_day = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Day of month periods begin on."))
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
+    collection_ended_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the gateway that collected it said that it collects no more.")
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("subscription")
         verbose_name_plural = _("subscriptions")
+        indexes = [
+            models.Index(
+                fields=["ended_at"],
+                name="billing_subscription_to_stop",
+                condition=models.Q(
+                    status__in=["canceled", "ended"],
+                    stripe_subscription_id__isnull=False,
+                    collection_ended_at__isnull=True,
+                ),
+            )
+        ]
         constraints = [
             choices_check("billing_subscription_status_known", "status", SubscriptionStatus),
             models.CheckConstraint(

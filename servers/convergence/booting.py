@@ -16,8 +16,10 @@ from servers.convergence.case import NOW, SOON, Case
 from servers.models import ServerStatus, Step
 from servers.providers.base import Capability, Power, Signal, WrongState
 
-# The panel keeps power figures for 20 s, so looking sooner shows nothing new.
+# The panel keeps power figures for 20 s, so looking again sooner shows nothing new. The first look would better not be
+# wasted: a node starts the game only after it has told the panel of the install's end.
 FRESH_FIGURES = timedelta(seconds=21)
+FIRST_REST = timedelta(seconds=1)
 START_PATIENCE = timedelta(seconds=60)
 UP = {Power.STARTING, Power.RUNNING}
 
@@ -29,7 +31,7 @@ def step(case: Case) -> Again | None:
         return installing.again(case)
     if server.installed_at is None:
         case.record(status=ServerStatus.INSTALLING, step=Step.INSTALLED, installed_at=case.at)
-        return NOW
+        return Again(FIRST_REST)
     if not case.can(Capability.USAGE):
         return _delivered(case, ServerStatus.RUNNING)
     try:

@@ -46,8 +46,15 @@ def _step(server: Server, at: datetime) -> Again | None:
     return creation.step(case) if seen is None else presence.step(case)
 
 
+def _was_dead(task: ProvisioningTask) -> bool:
+    """Whether a person put the buried row back: only then does a first attempt remember an error."""
+    return task.attempts == 1 and bool(task.last_error)
+
+
 def perform(task: ProvisioningTask, *, at: datetime) -> Again | None:
     """The task's handler. When the last attempt fails, the server says so too."""
+    if _was_dead(task):
+        journal.try_again(_server(task.server_id), at=at)
     try:
         return converge(server_id=task.server_id, at=at)
     except outside.Rejected:

@@ -43,11 +43,16 @@ def test_a_session_left_open_cannot_change_the_address_without_the_password(clie
     confirm_password(client)
     wait_long(client)
 
-    answer = client.post(EMAIL, {action: "", "email": "new@example.com" if action == "action_add" else "second@example.com"})
+    answer = client.post(
+        EMAIL, {action: "", "email": "new@example.com" if action == "action_add" else "second@example.com"}
+    )
 
     assert answer.status_code == 302
     assert answer["Location"].startswith("/accounts/reauthenticate/")
-    assert set(EmailAddress.objects.values_list("email", "primary")) == {("ada@example.com", True), ("second@example.com", False)}
+    assert set(EmailAddress.objects.values_list("email", "primary")) == {
+        ("ada@example.com", True),
+        ("second@example.com", False),
+    }
 
 
 def test_the_password_typed_again_carries_out_what_was_asked(client: Client) -> None:
@@ -101,7 +106,9 @@ def test_another_persons_session_cannot_be_ended(client: Client) -> None:
     assert bob.get("/profile/").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/games/", "/accounts/login/", "/accounts/signup/", "/no-such-page/", "/health/live"])
+@pytest.mark.parametrize(
+    "path", ["/", "/games/", "/accounts/login/", "/accounts/signup/", "/no-such-page/", "/health/live"]
+)
 def test_every_answer_carries_the_strict_policy(client: Client, path: str) -> None:
     answer = client.get(path)
     policy = answer["Content-Security-Policy"]
@@ -142,9 +149,15 @@ SECURE = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", 
 
 @pytest.mark.parametrize(("site", "is_secure"), [("https://shop.example", True), ("http://localhost:8000", False)])
 def test_cookies_are_for_https_only_where_the_site_is(site: str, is_secure: bool, tmp_path: Path) -> None:
-    production = PRODUCTION | {"SITE_URL": site, "NODEBYTE_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "nodebyte.settings"}
+    production = PRODUCTION | {
+        "SITE_URL": site,
+        "NODEBYTE_VAR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "nodebyte.settings",
+    }
     script = AS_JSON % [*SECURE, "SESSION_COOKIE_HTTPONLY", "SECURE_HSTS_SECONDS"]
-    run = subprocess.run([sys.executable, "-c", script], env=production, cwd=settings.BASE_DIR, capture_output=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=production, cwd=settings.BASE_DIR, capture_output=True, check=True
+    )
     said = json.loads(run.stdout)
 
     assert said["SESSION_COOKIE_HTTPONLY"] is True

@@ -67,7 +67,7 @@ def test_one_address_cannot_try_many_accounts_by_lying_about_where_it_is() -> No
 
 
 def test_the_counts_of_tries_are_not_pushed_out_by_a_crowd() -> None:
-    assert cache._max_entries >= 100_000  # type: ignore[attr-defined]
+    assert cache._max_entries >= 100_000
 
 
 def test_the_session_turns_at_sign_in_so_that_a_planted_one_is_worthless(client: Client) -> None:
@@ -81,7 +81,7 @@ def test_the_session_turns_at_sign_in_so_that_a_planted_one_is_worthless(client:
 
     assert client.session.session_key != before
     thief = Client()
-    thief.cookies["sessionid"] = before
+    thief.cookies.load({"sessionid": str(before)})
     assert not is_signed_in(thief)
 
 
@@ -97,7 +97,6 @@ def test_changing_the_password_ends_every_other_session(client: Client) -> None:
 
     assert answer.status_code == 302
     assert not is_signed_in(elsewhere)
-    assert sign_in(Client(), "ada@example.com")["Location" if False else "Content-Type"]
     assert "Location" not in sign_in(Client(), "ada@example.com", PASSWORD)
     assert "Location" in sign_in(Client(), "ada@example.com", "another fine battery")
 
@@ -150,7 +149,8 @@ def test_a_person_who_is_shut_out_loses_the_session_with_the_next_request(client
     User.objects.filter(pk=user.pk).update(status=status)
 
     assert not is_signed_in(client)
-    assert "Location" not in sign_in(Client(), "ada@example.com") or not is_signed_in(client)
+    sign_in(client, "ada@example.com")
+    assert not is_signed_in(client)
 
 
 def test_suspension_ends_the_sessions_so_that_coming_back_means_signing_in(client: Client) -> None:
@@ -192,9 +192,21 @@ def test_a_deleted_person_is_not_brought_back_by_suspending_or_reactivating() ->
 
 @pytest.mark.parametrize(
     "target",
-    ["//evil.example", "\\\\evil.example", "/\\evil.example", "https://evil.example/", "http:///evil.example", "javascript:alert(1)"]
-    + ["/%0d%0aLocation:%20https://evil.example", "\r\nSet-Cookie:a=b", "https:evil.example", "/\t/evil.example", "\x00//evil.example"]
-    + ["https://testserver@evil.example/", "https://testserver.evil.example/"],
+    [
+        "//evil.example",
+        "\\\\evil.example",
+        "/\\evil.example",
+        "https://evil.example/",
+        "http:///evil.example",
+        "javascript:alert(1)",
+        "/%0d%0aLocation:%20https://evil.example",
+        "\r\nSet-Cookie:a=b",
+        "https:evil.example",
+        "/\t/evil.example",
+        "\x00//evil.example",
+        "https://testserver@evil.example/",
+        "https://testserver.evil.example/",
+    ],
 )
 def test_signing_in_and_out_leads_to_no_other_site(client: Client, target: str) -> None:
     make_user("ada@example.com")

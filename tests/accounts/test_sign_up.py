@@ -99,8 +99,18 @@ def test_nobody_can_give_themselves_a_right_by_a_field_that_is_not_on_the_form(c
 
 @pytest.mark.parametrize(
     "email",
-    ["", "no-at", "a@b", "a b@example.com", "a@example.com\r\nBcc: x@example.com", "a\x00@example.com", "x" * 300 + "@example.com"]
-    + ["a@example.com,b@example.com", "<script>@example.com"],
+    [
+        "",
+        "no-at",
+        "a@b",
+        "a b@example.com",
+        "a@example.com\r\nBcc: x@example.com",
+        "a\x00@example.com",
+        "x" * 300 + "@example.com",
+        "x" * 180 + "@example.com",  # longer than the column, which would keep the beginning of it
+        "a@example.com,b@example.com",
+        "<script>@example.com",
+    ],
 )
 def test_a_bad_address_is_refused_beside_its_field(client: Client, email: str) -> None:
     answer = sign_up(client, email)
@@ -123,7 +133,7 @@ def test_a_weak_password_is_refused_and_never_sent_back(client: Client, password
 
 def test_a_look_alike_address_is_another_person(client: Client) -> None:
     make_user("admin@example.com")
-    sign_up(client, "аdmin@example.com")  # noqa: RUF001 - a Cyrillic a
+    sign_up(client, "аdmin@example.com")
 
     assert User.objects.get(email="admin@example.com").status == UserStatus.ACTIVE
     assert not User.objects.filter(email="admin@example.com").exclude(status=UserStatus.ACTIVE).exists()

@@ -1,4 +1,4 @@
-"""One or many rows of every table, the many hanging on the first parent so that a page's inlines are as long as its list."""
+"""One or many rows of every table; all hang on the first parent, so that a page's inlines are as long as its list."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

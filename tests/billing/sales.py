@@ -63,6 +63,10 @@ class Sale:
         assert self.payment.expires_at is not None
         return self.payment.expires_at
 
+    def reloaded(self) -> "Sale":
+        """The same sale with its payment as it now stands."""
+        return replace(self, payment=self.payment.reload())
+
     def reopened(self, at: datetime | None = None) -> "Sale":
         """The same sale with the payment that is open now."""
         now = at or timezone.now()

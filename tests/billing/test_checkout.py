@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing import checkout, polling
 from billing.gateways.stripe import pages
-from billing.models import AccountKind, GatewayCustomer, PaymentMethod, PaymentState
+from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
 from core import outside
 from core.money import Money
 from sandbox.client import Sandbox
@@ -167,3 +167,26 @@ def test_an_amount_in_whole_yen_arrives_as_whole_yen(stripe_sandbox: Sandbox) ->
     polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
     assert sale.payment.reload().received == Money(1200, "JPY")
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
+
+
+def test_a_page_asked_for_late_stays_open_long_enough_for_stripe(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    Payment.objects.update(expires_at=timezone.now() + timedelta(minutes=20))
+    assert sale.page()
+    shown = sessions(stripe_sandbox)[0]["expires_at"]
+    assert shown == int(sale.reloaded().expires_at.timestamp())
+    assert shown >= stripe_sandbox.now() + 29 * 60
+
+
+def test_a_page_asked_for_too_late_makes_way_for_another_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    Payment.objects.update(expires_at=timezone.now() + timedelta(minutes=10))
+    with pytest.raises(checkout.PageClosed):
+        sale.page()
+    assert sessions(stripe_sandbox) == []
+    assert sale.reopened().page()
+
+
+def test_a_customer_whose_making_failed_for_good_is_made_under_another_key(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.arm("stripe", "POST /v1/customers", "status", status=500, times=1)
+    with pytest.raises(outside.Unknown):
+        sale.page()
+    assert sale.page()

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from billing import events, polling, renewals
+from billing import events, polling, renewals, subscriptions
 from billing.gateways.stripe.client import ask, tell
 from billing.models import (
     AccountKind,
@@ -226,3 +226,29 @@ def test_a_refund_of_a_renewal_finds_its_payment(running: Sale, stripe_sandbox: 
     tell("by hand", lambda stripe: stripe.v1.refunds.create(params))
     hear_and_work(stripe_sandbox)
     assert renewal.reload().state == PaymentState.REFUNDED
+
+
+def test_what_ends_with_us_is_collected_no_more(running: Sale, stripe_sandbox: Sandbox) -> None:
+    subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
+    stripe_sandbox.arm("stripe", "DELETE /v1/subscriptions", "status", status=503, times=0)
+    assert polling.stop_collecting(at=timezone.now()) == 0
+    stripe_sandbox.clear_faults()
+
+    assert [polling.stop_collecting(at=timezone.now()) for _ in range(2)] == [1, 0]
+
+    pass_a_month(stripe_sandbox)
+    assert len(stripe_sandbox.stripe_state()["invoice"]) == 1
+
+
+def test_money_for_a_subscription_that_has_ended_is_held(running: Sale, stripe_sandbox: Sandbox) -> None:
+    subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
+    pass_a_month(stripe_sandbox)
+    hear_and_work(stripe_sandbox)
+    assert "is ended" in Payment.objects.get(state=PaymentState.HELD).held_reason
+
+
+def test_what_ended_at_stripe_already_needs_no_stopping(running: Sale, stripe_sandbox: Sandbox) -> None:
+    reference = str(running.subscription.reload().stripe_subscription_id)
+    tell("cancel", lambda stripe: stripe.v1.subscriptions.cancel(reference))
+    subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
+    assert polling.stop_collecting(at=timezone.now()) == 1

@@ -154,21 +154,21 @@ def test_staff_accept_held_money_and_it_pays_when_it_suffices() -> None:
     held = sale.settle(amount=Money(900, "USD"))
 
     staff = make_user(is_staff=True)
-    accepted = payments.accept_held(payment=held, reason="it was a tip", actor=staff, at=NOON)
+    accepted = payments.accept_held(payment_id=held.pk, reason="it was a tip", actor=staff, at=NOON)
 
     assert accepted.state == PaymentState.SUCCEEDED
     assert sale.invoice.reload().state == InvoiceState.PAID
     assert wallet_balance(sale.organization) == 100
     assert balance(AccountKind.HELD) == 0
     assert AuditEntry.objects.get(action="payment.accept_held").actor == staff
-    assert payments.accept_held(payment=held, reason="again", actor=staff, at=NOON).accepted_at == NOON
+    assert payments.accept_held(payment_id=held.pk, reason="again", actor=staff, at=NOON).accepted_at == NOON
     assert wallet_balance(sale.organization) == 100
 
 
 def test_accepted_money_that_does_not_suffice_is_credit() -> None:
     sale = make_sale()
     held = sale.settle(amount=Money(799, "USD"))
-    payments.accept_held(payment=held, reason="take it", actor=None, at=NOON)
+    payments.accept_held(payment_id=held.pk, reason="take it", actor=None, at=NOON)
     assert sale.invoice.reload().state == InvoiceState.DRAFT
     assert wallet_balance(sale.organization) == 799
 

@@ -327,7 +327,7 @@ def test_credit_that_was_accepted_is_refunded_from_the_wallet(sale: Sale, stripe
     sale.invoice.items.update(unit_minor=801, amount_minor=801)
     type(sale.invoice).objects.update(total_minor=801)
     hear_and_work(stripe_sandbox)
-    payments.accept_held(payment=sale.payment, reason="keep", actor=None, at=timezone.now())
+    payments.accept_held(payment_id=sale.payment.pk, reason="keep", actor=None, at=timezone.now())
     assert balance(AccountKind.WALLET) == 800
 
     give_back(sale)

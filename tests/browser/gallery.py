@@ -49,11 +49,9 @@ def furnish(sandbox: Sandbox) -> Gallery:
     seed(sandbox)
     owner = make_customer("ada@example.test", first_name="Ada", last_name="Lovelace")
     newcomer = make_customer("grace@example.test")
-    clock = Clock(sandbox, now=datetime.now(tz=UTC) - timedelta(hours=2))
-    sandbox.set_clock(clock.now.timestamp())
+    clock = Clock(sandbox)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)
-    sandbox.set_clock(None)
     return Gallery(owner, newcomer, made | _letters(newcomer))
 
 

@@ -30,8 +30,10 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
     stripe = {"STRIPE_API_BASE": sandbox_process.stripe_url, "STRIPE_SECRET_KEY": STRIPE_KEY}
     with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
         emptying.empty()
-        yield rooms.furnish(sandbox_process)
-        emptying.empty()
+        try:
+            yield rooms.furnish(sandbox_process)
+        finally:
+            emptying.empty()  # also closes the connection, which nobody finds again once the browser is gone
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)

@@ -11,7 +11,10 @@ from core.money import CurrencyMismatch, Money, exponent, total
 
 ROOT = Path(__file__).resolve().parents[2]
 MONEY_CODE = sorted(
-    [ROOT / "core" / "money.py", *(path for app in ("billing", "orders", "catalog") for path in (ROOT / app).rglob("*.py"))]
+    [
+        ROOT / "core" / "money.py",
+        *(path for app in ("billing", "orders", "catalog") for path in (ROOT / app).rglob("*.py")),
+    ]
 )
 
 
@@ -43,11 +46,36 @@ def test_an_amount_is_read_exactly(text: str, currency: str, minor: int) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "NaN", "sNaN", "Infinity", "-inf", "1e309", "1e3", "1_000", "1,000", "12.345", "\uff11\uff12", "\u0661", " 1", "1\n"]
-    + ["0x10", "+1", ".5", "5.", "--1", "9" * 15, "9" * 5000, "1\x00", "１.00", "$5"],
+    [
+        "",
+        " ",
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "-inf",
+        "1e309",
+        "1e3",
+        "1_000",
+        "1,000",
+        "12.345",
+        "\uff11\uff12",
+        "\u0661",
+        " 1",
+        "1\n",
+        "0x10",
+        "+1",
+        ".5",
+        "5.",
+        "--1",
+        "9" * 15,
+        "9" * 5000,
+        "1\x00",
+        "１.00",
+        "$5",
+    ],
 )
 def test_what_is_no_plain_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="amount|minor units"):
+    with pytest.raises(ValueError, match=r"amount|minor units"):
         Money.parse(text, "USD")
 
 
@@ -157,10 +185,13 @@ def test_money_is_written_as_the_readers_language_does() -> None:
 def test_no_float_is_in_code_that_touches_money(path: Path) -> None:
     tree = ast.parse(path.read_text())
 
-    floats = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)]
+    floats = [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)
+    ]
     named = [
         node.lineno
         for node in ast.walk(tree)
-        if (isinstance(node, ast.Name) and node.id == "float") or (isinstance(node, ast.Attribute) and node.attr == "FloatField")
+        if (isinstance(node, ast.Name) and node.id == "float")
+        or (isinstance(node, ast.Attribute) and node.attr == "FloatField")
     ]
     assert floats + named == []

@@ -18,3 +18,27 @@ def test_the_suite_works_as_the_runtime_role() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         assert cursor.fetchone() == ("nodebyte_worker",)
+
+
+@pytest.mark.django_db
+def test_a_policy_that_was_changed_by_hand_is_put_back() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute("DROP POLICY tenant ON orders_order")
+        cursor.execute("DROP TRIGGER append_only ON core_auditentry")
+        missing = [sql for sql in schema.statements(connection) if not sql.startswith(("GRANT", "REVOKE"))]
+        schema.apply_after_migrate(using="default")
+        still = [sql for sql in schema.statements(connection) if not sql.startswith(("GRANT", "REVOKE"))]
+
+    assert {" ".join(sql.split()[:3]) for sql in missing} >= {"CREATE POLICY tenant", "CREATE TRIGGER append_only"}
+    assert still == []
+
+
+@pytest.mark.django_db
+def test_a_database_that_has_only_some_apps_tables_is_brought_as_far_as_it_goes() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute("DROP TABLE support_delivery")
+        schema.apply_after_migrate(using="default")
+        cursor.execute("SELECT has_table_privilege('nodebyte_customer', 'orders_order', 'SELECT')")
+        assert cursor.fetchone() == (True,)

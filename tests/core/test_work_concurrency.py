@@ -20,6 +20,13 @@ from tests.core.work_table import NOON, make_item, performed_by
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 8
+NUDGE = """
+import django
+django.setup()
+from core import work
+from support.models import Delivery
+work.nudge(Delivery)
+"""
 
 
 def run_workers(step: Any) -> None:
@@ -30,7 +37,7 @@ def run_workers(step: Any) -> None:
         try:
             gate.wait(timeout=30)
             step()
-        except BaseException as error:  # noqa: BLE001 - shown in the test's own thread
+        except BaseException as error:
             errors.append(error)
         finally:
             connection.close()
@@ -41,6 +48,19 @@ def run_workers(step: Any) -> None:
     for thread in threads:
         thread.join(timeout=60)
     assert errors == []
+
+
+def claim_elsewhere(taken: list[Any]) -> None:
+    """Claim all there is over another connection, which must not have to wait."""
+
+    def claim() -> None:
+        taken.extend(Delivery.claim(limit=10, at=NOON))
+        connection.close()
+
+    thread = threading.Thread(target=claim)
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
 
 
 def test_each_row_goes_to_exactly_one_of_many_workers() -> None:
@@ -75,21 +95,16 @@ def test_a_claim_does_not_wait_for_a_row_that_another_holds() -> None:
     taken: list[Any] = []
     with transaction.atomic():
         Delivery.objects.select_for_update().get(pk=first.pk)
-        other = threading.Thread(target=lambda: (taken.extend(Delivery.claim(limit=2, at=NOON)), connection.close()))
-        other.start()
-        other.join(timeout=10)
+        claim_elsewhere(taken)
 
     assert [item.pk for item in taken] == [second.pk]
 
 
-def test_two_settled_rows_are_not_claimed_in_the_same_transaction_that_queued_them() -> None:
-    """A row is work only once the transaction that wrote it has committed."""
+def test_a_row_is_no_work_before_the_transaction_that_wrote_it_has_committed() -> None:
     taken: list[Any] = []
     with transaction.atomic():
         make_item()
-        other = threading.Thread(target=lambda: (taken.extend(Delivery.claim(limit=1, at=NOON)), connection.close()))
-        other.start()
-        other.join(timeout=10)
+        claim_elsewhere(taken)
         assert taken == []
 
     assert len(Delivery.claim(limit=1, at=NOON)) == 1
@@ -98,8 +113,7 @@ def test_two_settled_rows_are_not_claimed_in_the_same_transaction_that_queued_th
 def test_a_nudge_reaches_a_worker_through_the_queue_of_files(tmp_path: Path) -> None:
     item = make_item(sent_at=NOON)  # sent already: the handler has only to say so
     environment = process_environment(tmp_path)
-    nudge = "import django; django.setup(); from core import work; from support.models import Delivery; work.nudge(Delivery)"
-    subprocess.run([sys.executable, "-c", nudge], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", NUDGE], env=environment, check=True, timeout=30)
     assert len(list((tmp_path / "queue" / "messages").iterdir())) == 1
 
     said = until_the_first_task_is_done(environment)

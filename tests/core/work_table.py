@@ -17,7 +17,12 @@ DUE_INDEX = "support_delivery_due"
 def make_item(*, run_at: datetime = NOON, **fields: Any) -> Delivery:
     """A queued row, due at noon."""
     return Delivery.objects.create(
-        recipient="ada@example.com", sender="shop@example.com", subject="Hello", message_id="<1@x>", run_at=run_at, **fields
+        recipient="ada@example.com",
+        sender="shop@example.com",
+        subject="Hello",
+        message_id="<1@x>",
+        run_at=run_at,
+        **fields,
     )
 
 
@@ -25,8 +30,8 @@ def make_many(count: int, *, state: str) -> None:
     """Rows by the thousand, all due at noon; finished ones as old as that."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO support_delivery (id, channel, recipient, sender, subject, body, html_body, headers, message_id,"
-            " state, attempts, run_at, last_error)"
+            "INSERT INTO support_delivery (id, channel, recipient, sender, subject, body, html_body, headers,"
+            " message_id, state, attempts, run_at, last_error)"
             " SELECT gen_random_uuid(), 'email', 'a@b.c', 'd@e.f', 's', '', '', '{}', '<1@x>', %s, 0, %s, ''"
             " FROM generate_series(1, %s)",
             [state, NOON, count],
@@ -42,5 +47,3 @@ def performed_by(perform: Callable[..., work.Again | None]) -> Iterator[None]:
         yield
     finally:
         work.register(Delivery, before)
-
-

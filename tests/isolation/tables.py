@@ -1,7 +1,7 @@
 """Rows for any table without knowing its models, and what PostgreSQL's catalog says of who may read it."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, models
@@ -64,7 +64,7 @@ def is_readable(model: type[models.Model]) -> bool:
 
 
 def is_secured(model: type[models.Model]) -> bool:
-    """Whether row-level security is on, with a policy that binds the customer's role and a condition that binds rows."""
+    """Whether row-level security is on, with one policy for the customer's role and a condition that binds rows."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relrowsecurity, p.qual FROM pg_class c LEFT JOIN pg_policies p"

@@ -13,7 +13,18 @@ from core.ids import uuid7
 from core.money import Money
 from orders import services as orders
 from orders.models import Order
-from servers.models import Allocation, Blueprint, Egg, Location, Nest, Node, Provider, ProviderKind, Server, ServerStatus
+from servers.models import (
+    Allocation,
+    Blueprint,
+    Egg,
+    Location,
+    Nest,
+    Node,
+    Provider,
+    ProviderKind,
+    Server,
+    ServerStatus,
+)
 from tests.builders import make_organization, make_plan, make_price, make_product, make_user
 
 
@@ -60,7 +71,9 @@ def make_tenant(room: Room, mark: str) -> Tenant:
     """A customer who bought a server that runs, and has another one in the basket."""
     user = make_user(f"{mark}@example.com", first_name=f"{mark}-first", last_name=f"{mark}-last", phone=f"{mark}-phone")
     organization = make_organization(user)
-    Organization.objects.filter(pk=organization.pk).update(billing_name=f"{mark}-billing", address_line=f"{mark}-street")
+    Organization.objects.filter(pk=organization.pk).update(
+        billing_name=f"{mark}-billing", address_line=f"{mark}-street"
+    )
     organization = organization.reload()
     order, unpaid = (_order(room, user, organization, f"{mark}-{name}") for name in ("paid", "unpaid"))
     _pay(order, mark)

@@ -22,7 +22,17 @@ from servers.models import ProvisioningStep, ProvisioningTask, Reservation, Serv
 from tests.isolation.tenants import Tenant
 
 pytestmark = pytest.mark.django_db
-OWNED = [Order, OrderItem, OrderStatusChange, Server, Reservation, ProvisioningTask, ProvisioningStep, Invoice, InvoiceItem]
+OWNED = [
+    Order,
+    OrderItem,
+    OrderStatusChange,
+    Server,
+    Reservation,
+    ProvisioningTask,
+    ProvisioningStep,
+    Invoice,
+    InvoiceItem,
+]
 OWNED += [Payment, Subscription, LedgerAccount, Posting]
 PAGES = ["dashboard", "servers:list", "billing:invoices", "accounts:profile", "home", "catalog:products"]
 
@@ -72,10 +82,14 @@ def test_the_queries_of_pages_find_a_tenants_own_rows_without_naming_it(ada: Ten
 @contextmanager
 def filters_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every condition on an organization or a person that code passes to a query is dropped."""
-    plain = models.QuerySet._filter_or_exclude
+    plain = models.QuerySet._filter_or_exclude  # type: ignore[attr-defined]
 
     def careless(self: Any, negate: bool, args: Any, kwargs: dict[str, Any]) -> Any:
-        kept = {name: value for name, value in kwargs.items() if not re.match(r"(organization|user|owner)(_id)?(__in)?$", name)}
+        kept = {
+            name: value
+            for name, value in kwargs.items()
+            if not re.match(r"(organization|user|owner)(_id)?(__in)?$", name)
+        }
         return plain(self, negate, args, kept)
 
     with monkeypatch.context() as patch:
@@ -137,10 +151,14 @@ def test_a_tenants_own_pages_show_what_is_theirs(client: Client, ada: Tenant) ->
 
 @pytest.mark.django_db(transaction=True)  # the panel is asked outside any transaction
 def test_no_page_reads_a_tenants_table_unbound(client: Client, ada: Tenant) -> None:
-    """A view that talks to the outside opens its own bindings; what it reads beside them would be read as the worker."""
+    """A view that talks to the outside opens its own bindings; what it reads beside them it reads as the worker."""
     client.force_login(ada.user)
     tables = [model._meta.db_table for model in schema.own_models() if getattr(tenancy_of(model), "condition", None)]
-    known = {"accounts_user", "accounts_membership", "accounts_organization"}  # who asks is read before the role narrows
+    known = {
+        "accounts_user",
+        "accounts_membership",
+        "accounts_organization",
+    }  # who asks is read before the role narrows
     pattern = re.compile("|".join(rf'"{table}"' for table in tables if table not in known))
     unbound: list[str] = []
 

@@ -3,13 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import connection
 
 from core import outside, work
 from core.models import WorkState
 from core.outside import Session
 from sandbox.client import Sandbox
 from servers import convergence, events, journal, services
+from servers.convergence.case import SOON
 from servers.models import (
     Allocation,
     PanelAccount,
@@ -127,6 +130,19 @@ def test_after_a_lost_answer_nothing_is_created_for_half_a_minute(panel: Sandbox
     run_until_quiet(AT)
 
     assert asked(panel, CREATE) == 2
+    assert_one_running(panel, server)
+
+
+def test_a_process_that_ends_gives_its_lock_back(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        key = f"servers:server:{server.pk}"
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
+        assert convergence.converge(server_id=server.pk, at=AT) == SOON
+        assert panel_servers(panel) == []
+
+    run_until_quiet(AT)
+
     assert_one_running(panel, server)
 
 

@@ -29,7 +29,6 @@ class Stage:
     sandbox: Sandbox
     build: Build
     free: tuple[str, ...]
-    create_call: str
 
     def fail_next(self, match: str, kind: str, **options: Any) -> None:
         """Arm a fault."""
@@ -55,9 +54,7 @@ def pterodactyl_stage(sandbox: Sandbox) -> Stage:
     egg = next(egg for egg in seen.eggs if egg.name == "Minecraft Paper")
     values = {variable.env_variable: variable.default_value for variable in egg.variables}
     free = tuple(port.ref for port in seen.ports if port.node_ref == "1" and not port.is_assigned)
-    return Stage(
-        driver, sandbox, Build(egg.ref, egg.first_image, egg.startup, values), free, "POST /api/application/servers"
-    )
+    return Stage(driver, sandbox, Build(egg.ref, egg.first_image, egg.startup, values), free)
 
 
 def person(key: UUID | None = None, email: str = "player@example.com") -> Person:
@@ -182,7 +179,7 @@ def test_a_fault_at_creation_is_told_by_whether_it_may_have_happened(
     stage: Stage, fault: dict[str, Any], kind: type[Exception], is_made: bool
 ) -> None:
     wanted = spec(stage)
-    stage.fail_next(stage.create_call, **fault)
+    stage.fail_next("POST /api/application/servers", **fault)
 
     with pytest.raises(kind) as caught:
         stage.driver.create(wanted, stage.build)
@@ -293,7 +290,7 @@ def test_a_suspended_server_takes_no_signal(stage: Stage) -> None:
         stage.driver.usage(server.identifier)
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_no_call_is_made_inside_a_transaction(stage: Stage) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
         stage.driver.find(uuid7())

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+from core import work
 from sandbox.client import Sandbox
 from servers import services
-from servers.models import Provider, ServerStatus, Step
+from servers.models import Provider, ProvisioningTask, ServerStatus, Step
 from tests.servers.builders import AT, make_server
 from tests.servers.steps import asked, control, panel_servers, run_until_quiet, steps_of
 
@@ -43,6 +44,19 @@ def test_a_failed_install_is_a_failure_until_it_is_retried(panel: Sandbox, provi
 
     assert (server.reload().status, server.reload().failure) == (ServerStatus.RUNNING, "")
     assert (asked(panel, REINSTALL), len(panel_servers(panel))) == (1, 1)
+
+
+def test_putting_the_dead_task_back_in_the_queue_is_a_retry_too(panel: Sandbox, provider: Provider) -> None:
+    control(panel, "settings", {"install_outcome": "fail"})
+    server = make_server(provider)
+    run_until_quiet(AT)
+    control(panel, "settings", {"install_outcome": "success"})
+
+    assert work.retry(ProvisioningTask.objects.get(), at=AT)
+    run_until_quiet(AT)
+
+    assert server.reload().status == ServerStatus.RUNNING
+    assert ProvisioningTask.objects.count() == 1
 
 
 def test_an_install_that_never_ends_fails_at_its_deadline(panel: Sandbox, provider: Provider) -> None:

@@ -338,6 +338,7 @@ def test_the_entries_for_cron_and_celery(panel: Sandbox, provider: Provider) -> 
     assert not capacity.keep(reservation_id=held.pk, at=AT)
     Server.objects.update(observed_at=AT - timedelta(days=400))
     assert (tasks.recheck_servers(), tasks.recheck_servers()) == (1, 0)
+    assert ProvisioningTask.objects.count() == 1
     out = StringIO()
     call_command("recheck_servers", minutes=0, stdout=out)
     assert out.getvalue().startswith("0 ")

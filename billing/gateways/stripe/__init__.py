@@ -69,6 +69,10 @@ class StripeDriver:
         """The subscription as it now stands."""
         return recurring.read(reference)
 
+    def stop_recurring(self, reference: str) -> None:
+        """Cancel the subscription at once."""
+        recurring.stop(reference)
+
     def transaction(self, reference: str) -> Transaction:
         """Whose a PaymentIntent says it is."""
         intent = receipts.intent_of(reference)

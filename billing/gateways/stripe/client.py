@@ -9,7 +9,7 @@ import stripe
 from django.conf import settings
 
 from billing.gateways.stripe.errors import translated
-from core.outside import OutsideError, Rejected, Unavailable, refuse_transaction, requests_session
+from core.outside import OutsideError, Rejected, Unavailable, Unknown, refuse_transaction, requests_session
 from core.outside.gate import Gate, gate_of
 from core.outside.plain import CONNECT_TIMEOUT, READ_TIMEOUT
 

@@ -15,9 +15,9 @@ def id_of(thing: Any) -> str:
 def value(thing: Any, *path: str) -> Any:
     """The value at the end of a path of attributes, None where any of it is missing."""
     for name in path:
-        thing = getattr(thing, name, None)
         if thing is None or isinstance(thing, str):
-            break
+            return None
+        thing = getattr(thing, name, None)
     return thing
 
 

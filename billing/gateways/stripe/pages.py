@@ -9,8 +9,9 @@ from billing.gateways.stripe.amounts import to_stripe
 from billing.gateways.stripe.fields import ours, value
 from core.outside import Rejected
 
-EXPANDED = ["payment_intent.latest_charge", "payment_intent.payment_method", "invoice"]
+EXPANDED = ["payment_intent.latest_charge", "payment_intent.payment_method", "invoice", "subscription"]
 GIVEN_UP = frozenset({"canceled", "requires_payment_method"})
+NEVER_BEGAN = frozenset({"canceled", "incomplete_expired"})
 
 
 def create(request: PageRequest) -> Page:
@@ -63,7 +64,9 @@ def _status(session: Any) -> PageStatus:
         return PageStatus.OPEN if session.status == "open" else PageStatus.EXPIRED
     if session.payment_status != "unpaid":
         return PageStatus.PAID
-    return PageStatus.FAILED if value(session.payment_intent, "status") in GIVEN_UP else PageStatus.CLEARING
+    is_refused = value(session.payment_intent, "status") in GIVEN_UP
+    is_over = value(session.subscription, "status") in NEVER_BEGAN
+    return PageStatus.FAILED if is_refused or is_over else PageStatus.CLEARING
 
 
 def _receipt(session: Any) -> Receipt:

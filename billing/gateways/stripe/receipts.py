@@ -29,7 +29,7 @@ def of_intent(intent: Any) -> Receipt:
 
 def _label(intent: Any) -> str:
     details = value(intent, "latest_charge", "payment_method_details")
-    if details is None or isinstance(details, str):
+    if details is None:
         return ""
     card = getattr(details, "card", None)
     if card is None:

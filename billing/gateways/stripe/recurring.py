@@ -5,6 +5,7 @@ from typing import Any
 from billing.gateways.base import Bill, BillStatus, Recurring, RecurringStatus
 from billing.gateways.stripe import client, receipts
 from billing.gateways.stripe.fields import id_of, ours, value
+from core.outside import Rejected
 
 STATUSES = {
     "active": RecurringStatus.ACTIVE,
@@ -27,6 +28,15 @@ def read(reference: str) -> Recurring:
         cancels_at_period_end=bool(found.cancel_at_period_end),
         end_reason=str(value(found, "cancellation_details", "reason") or "")[:64],
     )
+
+
+def stop(reference: str) -> None:
+    """Cancel a subscription at once; one that has ended, or that Stripe never had, stays as it is."""
+    try:
+        client.tell("Stripe subscription end", lambda stripe: stripe.v1.subscriptions.cancel(reference))
+    except Rejected as error:
+        if error.code != "resource_missing":
+            raise
 
 
 def bill(reference: str) -> Bill | None:

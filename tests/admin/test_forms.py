@@ -1,0 +1,211 @@
+"""What staff types: stored narrowly, checked, put on record; secrets go in and never come out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts import roles
+from billing.models import Invoice
+from catalog.models import PlanPrice, Product
+from core import site_settings
+from core.models import AuditEntry, Setting
+from servers.models import Node, Provider
+from tests.admin.rows import SECRET, Rows
+from tests.admin.test_deeds import page_of
+from tests.builders import make_plan, make_price
+
+pytestmark = pytest.mark.django_db
+
+
+def filled(client: Client, address: str, **typed: Any) -> dict[str, Any]:
+    """The page's form as a browser would send it, with some of it typed anew."""
+    context = client.get(address).context
+    form = context["adminform"].form
+    sent = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    sent |= {"environment": "{}", "configuration": "{}"}
+    for inline in context["inline_admin_formsets"]:
+        management = inline.formset.management_form
+        sent |= {f"{management.prefix}-{name}": value for name, value in management.initial.items()}
+    return {name: value for name, value in (sent | typed).items() if value is not None and value is not False}
+
+
+def save(client: Client, address: str, **typed: Any) -> Any:
+    response = client.post(address, filled(client, address, **typed))
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    return response
+
+
+def offer(client: Client, plan: Any, **typed: Any) -> Any:
+    """Type into the first empty price line."""
+    address = page_of(plan)
+    count = PlanPrice.objects.filter(plan=plan).count()
+    line = {"term": "monthly", "currency": "USD", "amount": "9.50", "setup_fee": "", "stripe_price_id": ""} | typed
+    prefix = {f"prices-{count}-{name}": value for name, value in line.items()}
+    return client.post(address, filled(client, address, **prefix))
+
+
+def test_a_product_is_added_with_its_features_one_a_line(superadmin: Client) -> None:
+    typed = {
+        "name": "Terraria",
+        "slug": "terraria",
+        "kind": "game",
+        "features": "Mods\n\n Instant \n",
+        "is_active": "on",
+    }
+
+    save(superadmin, reverse("admin:catalog_product_add"), **typed)
+
+    assert Product.objects.get(slug="terraria").features == ["Mods", "Instant"]
+    assert AuditEntry.objects.filter(action="product.add", entity_type="catalog.product").exists()
+
+
+def test_a_new_price_supersedes_the_present_one(superadmin: Client) -> None:
+    price = make_price(minor=800)
+
+    assert offer(superadmin, price.plan).status_code == 302
+
+    assert price.reload().superseded_at is not None
+    assert price.reload().amount_minor == 800
+    assert PlanPrice.objects.get(plan=price.plan, superseded_at=None).amount_minor == 950
+    assert AuditEntry.objects.filter(action="plan.offer_price", actor__isnull=False).exists()
+
+
+@pytest.mark.parametrize(
+    "typed", [{"amount": "-1"}, {"amount": "1.001"}, {"amount": "NaN"}, {"currency": "usd1"}, {"setup_fee": "x"}]
+)
+def test_an_odd_price_is_refused(superadmin: Client, typed: dict[str, str]) -> None:
+    plan = make_plan()
+
+    assert offer(superadmin, plan, **typed).status_code == 200
+    assert not PlanPrice.objects.filter(plan=plan).exists()
+
+
+def test_a_price_that_was_offered_cannot_be_typed_over(superadmin: Client) -> None:
+    price = make_price(minor=800)
+    sent = {"prices-0-id": price.pk, "prices-0-amount_minor": 1, "prices-0-amount": "0.01", "prices-0-term": "monthly"}
+
+    superadmin.post(page_of(price.plan), filled(superadmin, page_of(price.plan), **sent))
+
+    assert price.reload().amount_minor == 800
+
+
+def test_saving_a_node_leaves_what_is_held_alone(superadmin: Client) -> None:
+    node = Rows(1).nodes[0]
+    sent = filled(superadmin, page_of(node), memory_headroom_mib=1024)
+    Node.objects.filter(pk=node.pk).update(memory_held_mib=512)
+
+    superadmin.post(page_of(node), sent)
+
+    changed = Node.objects.get(pk=node.pk)
+    assert (changed.memory_held_mib, changed.memory_sellable_mib) == (512, 8192 - 1024)
+
+
+def test_headroom_above_what_is_held_never_oversells(superadmin: Client) -> None:
+    node = Rows(1).nodes[0]
+    Node.objects.filter(pk=node.pk).update(memory_held_mib=8192)
+
+    save(superadmin, page_of(node), memory_headroom_mib=4096)
+
+    assert Node.objects.get(pk=node.pk).memory_sellable_mib == 8192
+
+
+def test_a_provider_keeps_its_keys_unless_new_ones_are_typed(superadmin: Client) -> None:
+    provider = Rows(1).providers[0]
+
+    save(superadmin, page_of(provider), name="Renamed")
+    save(superadmin, page_of(provider), client_key="brand-new")
+
+    changed = Provider.objects.get(pk=provider.pk)
+    assert (changed.name, changed.credentials) == (
+        "Renamed",
+        {"application_key": SECRET, "client_key": "brand-new"},
+    )
+    assert "brand-new" not in str(list(AuditEntry.objects.values_list("old", "new")))
+
+
+def test_keys_are_not_sent_to_another_address_unless_typed_again(superadmin: Client) -> None:
+    provider = Rows(1).providers[0]
+
+    response = superadmin.post(page_of(provider), filled(superadmin, page_of(provider), base_url="https://evil.test"))
+
+    assert "Type both keys again" in response.content.decode()
+    assert Provider.objects.get(pk=provider.pk).base_url == "http://panel.test"
+
+
+def test_a_provider_is_added_with_its_keys(superadmin: Client) -> None:
+    typed = {"kind": "pterodactyl", "name": "New", "base_url": "https://panel.test", "application_key": "a"}
+
+    save(superadmin, reverse("admin:servers_provider_add"), client_key="c", is_active="on", **typed)
+
+    assert Provider.objects.get(name="New").credentials == {"application_key": "a", "client_key": "c"}
+
+
+def test_a_blueprint_whose_parts_do_not_fit_is_refused(superadmin: Client) -> None:
+    rows = Rows(2)
+    address = page_of(rows.blueprints[0])
+
+    response = superadmin.post(address, filled(superadmin, address, environment='{"A": 1}'))
+
+    assert "Names with texts" in response.content.decode()
+
+
+def test_who_a_draft_is_addressed_to_can_be_changed(superadmin: Client) -> None:
+    organization = Rows(1).organizations[0]
+
+    save(superadmin, page_of(organization), city="Utrecht", name="stolen")
+
+    assert organization.reload().city == "Utrecht"
+    assert organization.reload().name != "stolen"
+
+
+@pytest.mark.parametrize("model", [Invoice, AuditEntry])
+def test_the_books_cannot_be_typed_into(superadmin: Client, model: Any) -> None:
+    Rows(1)
+    row = model.objects.first()
+
+    assert superadmin.post(page_of(row), {"state": "paid", "action": "forged"}).status_code == 403
+
+
+def setting_page(key: str) -> str:
+    return reverse("admin:core_setting_change", args=[key.replace("_", "_5F")])
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "value"),
+    [("shop.name", "Voxel", "Voxel"), ("shop.brand_hue", "120", 120), ("billing.collected_by_stripe", "yes", True)],
+)
+def test_a_setting_is_stored_in_its_type(superadmin: Client, key: str, typed: str, value: object) -> None:
+    assert superadmin.get(setting_page(key)).status_code == 200
+    assert superadmin.post(setting_page(key), {"value": typed}).status_code == 302
+
+    assert site_settings.get(key) == value
+    assert AuditEntry.objects.filter(action="setting.set", entity_id=key, actor__isnull=False).exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "typed"), [("shop.brand_hue", "361"), ("shop.currency", "dollars"), ("shop.support_email", "nobody")]
+)
+def test_a_wrong_value_is_refused(superadmin: Client, key: str, typed: str) -> None:
+    assert superadmin.post(setting_page(key), {"value": typed}).status_code == 422
+    assert not Setting.objects.filter(pk=key).exists()
+
+
+def test_an_empty_value_goes_back_to_the_default(superadmin: Client) -> None:
+    superadmin.post(setting_page("shop.name"), {"value": "Voxel"})
+    superadmin.post(setting_page("shop.name"), {"value": ""})
+
+    assert site_settings.get("shop.name") == "NodeByte"
+
+
+def test_settings_list_every_key_and_only_registered_ones_open(superadmin: Client) -> None:
+    page = superadmin.get(reverse("admin:core_setting_changelist")).content.decode()
+
+    assert all(definition.key in page for definition in site_settings.definitions())
+    assert superadmin.get(setting_page("shop.nonsense")).status_code == 404
+
+
+def test_support_cannot_change_settings(staff: Callable[[str], Client]) -> None:
+    assert staff(roles.SUPPORT).post(setting_page("shop.name"), {"value": "x"}).status_code == 403

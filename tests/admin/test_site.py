@@ -1,0 +1,151 @@
+"""The staff's site: who comes in, by which door, under which policy; and what its first page asks for."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from billing import ledger
+from billing.models import AccountKind, EntryKind, GatewayEvent, Payment
+from core import site_settings
+from core.money import Money
+from nodebyte import overview
+from orders.models import Order
+from servers.models import Node, Provider, Server
+from tests.admin.conftest import person
+from tests.admin.rows import Rows
+from tests.builders import PASSWORD, make_staff, make_user
+
+pytestmark = pytest.mark.django_db
+INDEX = "/admin/"
+
+
+def test_a_visitor_is_sent_to_the_shops_own_sign_in() -> None:
+    response = Client().get("/admin/orders/order/", follow=True)
+
+    assert response.redirect_chain[-1][0] == "/accounts/login/?next=/admin/orders/order/"
+
+
+@pytest.mark.parametrize("wished", ["//evil.test", "https://evil.test/admin/", "\\\\evil.test", "/profile/", ""])
+def test_signing_in_leads_back_to_staff_pages_only(wished: str) -> None:
+    response = Client().get("/admin/login/", {"next": wished})
+
+    assert response["Location"] == "/accounts/login/?next=/admin/"
+
+
+def test_staff_come_in_through_the_shops_sign_in() -> None:
+    user, client = make_staff(), Client()
+
+    response = client.post("/accounts/login/?next=/admin/", {"login": user.email, "password": PASSWORD, "next": INDEX})
+
+    assert response["Location"] == INDEX
+    assert client.get(INDEX).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address", [INDEX, "/admin/login/", "/admin/orders/order/", "/admin/nonsense/", "/admin/jsi18n/"]
+)
+def test_a_customer_finds_nothing(address: str) -> None:
+    client = Client()
+    client.force_login(make_user())
+
+    assert client.get(address).status_code == 404
+
+
+def test_passwords_are_not_typed_on_staff_pages(superadmin: Client) -> None:
+    assert superadmin.get("/admin/password_change/")["Location"] == "/accounts/password/change/"
+    assert superadmin.post("/admin/login/", {"username": "x", "password": "y"}).status_code == 302
+
+
+def test_staff_sign_out(superadmin: Client) -> None:
+    assert superadmin.post("/admin/logout/")["Location"] == "/accounts/login/"
+    assert superadmin.get(INDEX).status_code == 302
+
+
+def test_staff_pages_have_a_policy_of_their_own_and_load_nothing_from_elsewhere(superadmin: Client) -> None:
+    policy = superadmin.get(INDEX)["Content-Security-Policy"]
+    shops = superadmin.get("/")["Content-Security-Policy"]
+
+    assert "'unsafe-eval'" in policy
+    assert "http" not in policy
+    assert "unsafe" not in shops
+
+
+def test_staff_pages_work_as_the_staff_role(superadmin: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        superadmin.get(INDEX)
+
+    assert any("nodebyte_staff" in query["sql"] for query in asked.captured_queries)
+
+
+def trouble(rows: Rows) -> None:
+    """One of everything that waits for a person."""
+    now = timezone.now()
+    Server.objects.update(status="failed", failure="no memory left")
+    Order.objects.update(
+        status="waiting_capacity", paid_at=now, placed_at=now, refund_due_at=now + timedelta(hours=5, minutes=1)
+    )
+    Payment.objects.update(state="held", held_reason="one cent short")
+    Provider.objects.update(health="failing", health_note="the key is refused")
+    Node.objects.update(memory_held_mib=8000)
+    event = {"gateway": "stripe", "type": "charge.succeeded", "payload": {}, "run_at": now}
+    GatewayEvent.objects.create(event_id="waiting", received_at=now - timedelta(minutes=7), **event)
+    revenue = ledger.account_of(AccountKind.REVENUE, "USD")
+    clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
+    lines = ledger.transfer(clearing, revenue, Money(1250, "USD"))
+    ledger.enter(kind=EntryKind.CHARGE, reference="sold", lines=lines, organization=rows.organizations[0], at=now)
+
+
+def test_the_start_page_shows_what_waits_for_a_person(superadmin: Client) -> None:
+    trouble(Rows(1))
+
+    page = superadmin.get(INDEX).content.decode()
+
+    for told in ("no memory left", "one cent short", "the key is refused", "$12.50", "7.8 GiB / 8 GiB", "1 dead"):
+        assert told in page
+    assert "refunded by itself in 5\xa0hours" in page
+    assert "charge.succeeded, 7\xa0minutes ago" in page
+    assert "All quiet" not in page
+
+
+def test_the_start_page_is_quiet_when_nothing_waits(superadmin: Client) -> None:
+    assert "All quiet" in superadmin.get(INDEX).content.decode()
+
+
+def asked(client: Client) -> int:
+    site_settings.forget()
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(INDEX).status_code == 200
+    return len(captured)
+
+
+def test_the_start_page_asks_a_fixed_small_number_of_questions(superadmin: Client) -> None:
+    before = asked(superadmin)
+    trouble(Rows(20))
+
+    assert asked(superadmin) == before
+    assert before <= 30
+
+
+def test_the_cards_follow_permissions(superadmin: Client) -> None:
+    trouble(Rows(1))
+    everything = overview.overview(person(superadmin), at=timezone.now())
+    nothing = overview.overview(AnonymousUser(), at=timezone.now())
+
+    assert everything.revenue
+    assert everything.oldest_event
+    assert nothing == overview.Overview(at=nothing.at, work=[])
+
+
+def test_the_search_finds_rows_that_the_person_may_see(superadmin: Client) -> None:
+    user: User = make_user("needle@example.com")
+
+    found = superadmin.get("/admin/search/", {"s": "needle"}).content.decode()
+
+    assert reverse("admin:accounts_user_change", args=[user.pk]) in found

@@ -1,0 +1,154 @@
+"""Crowds: more buyers than room, many workers on one inbox, and people who change their mind while they pay."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+
+from billing.models import Invoice, JournalEntry, Payment, PaymentState
+from core import audit, work
+from core.ids import uuid7
+from orders import services as orders
+from orders.models import Order, OrderStatus
+from servers.capacity import NoRoom
+from servers.models import Allocation, Node, Reservation, ReservationState, Server
+from tests import shop as shops
+from tests.faults.purchase import PRICE, balances, dead_work
+from tests.shop import Clock, Shop, hear, open_page, panel_servers, place, run_until_idle
+
+pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
+BUYERS, ROOM, THREADS = 200, 100, 20
+
+
+def at_once[Thing, Result](act: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
+    """Do `act` to each thing, many at a time, each in a thread with a connection of its own."""
+
+    def alone(thing: Thing) -> Result:
+        try:
+            return act(thing)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(alone, things))
+
+
+def buy(shop: Shop) -> Callable[[object], str]:
+    """One buyer's attempt, and what came of it."""
+
+    def attempt(_buyer: object) -> str:
+        try:
+            place(shop)
+        except NoRoom:
+            return "no room"
+        return "placed"
+
+    return attempt
+
+
+def test_two_hundred_buyers_and_room_for_one_hundred(shop: Shop) -> None:
+    size = shop.price.plan.memory_mib
+    nodes = Node.objects.filter(location=shop.location)
+    nodes.update(memory_sellable_mib=ROOM * size, disk_sellable_mib=F("disk_mib"))
+    _give_ports(shop, nodes.get(), BUYERS)
+
+    outcomes = Counter(at_once(buy(shop), range(BUYERS)))
+
+    assert outcomes == {"placed": ROOM, "no room": BUYERS - ROOM}
+    assert Order.objects.count() == Payment.objects.count() == Invoice.objects.count() == ROOM
+    assert Reservation.objects.filter(state=ReservationState.HELD).count() == ROOM
+    assert nodes.get().memory_held_mib == ROOM * size
+    held = Allocation.objects.filter(reservation__isnull=False)
+    assert held.count() == held.values("reservation").distinct().count() == ROOM
+
+
+def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
+    nodes = Node.objects.filter(location=shop.location)
+    ports = Allocation.objects.filter(node__in=nodes).count()
+
+    outcomes = Counter(at_once(buy(shop), range(ports + 20)))
+
+    assert outcomes == {"placed": ports, "no room": 20}
+    assert nodes.get().memory_held_mib == ports * shop.price.plan.memory_mib
+
+
+def _give_ports(shop: Shop, node: Node, count: int) -> None:
+    Allocation.objects.bulk_create(
+        Allocation(node=node, ref=f"more-{number}", ip="192.0.2.250", port=30_000 + number) for number in range(count)
+    )
+
+
+@pytest.fixture
+def customers(shop: Shop) -> list[Order]:
+    """Ten people who have paid, and of whose payments nobody has heard."""
+    clock = Clock(shop.sandbox)
+    placed = []
+    for number in range(10):
+        person = shops.make_customer(f"buyer{number}@example.test")
+        theirs = Shop(**{**vars(shop), "customer": person, "organization": person.owned_organizations.get()})
+        order = place(theirs, at=clock.now)
+        assert shop.sandbox.pay(open_page(order, at=clock.now)).is_accepted
+        placed.append(order)
+    return placed
+
+
+def test_twenty_workers_on_one_inbox_settle_each_payment_once(shop: Shop, customers: list[Order]) -> None:
+    clock = Clock(shop.sandbox)
+    assert set(hear(shop.sandbox)) == {200}
+    at = clock.pass_by()
+
+    performed = at_once(lambda _worker: work.run_due(at=at), range(THREADS))
+    run_until_idle(clock)
+
+    assert sum(performed) > 0
+    assert set(Payment.objects.values_list("state", flat=True)) == {PaymentState.SUCCEEDED}
+    assert balances() == {"clearing": -10 * PRICE, "wallet": 0, "revenue": 10 * PRICE}
+    assert JournalEntry.objects.count() == 20
+    assert _numbers() == list(range(1, 11))
+    assert {order.reload().status for order in customers} == {OrderStatus.ACTIVE}
+    assert sorted(str(server["external_id"]) for server in panel_servers(shop.sandbox)) == sorted(
+        str(pk) for pk in Server.objects.values_list("pk", flat=True)
+    )
+    assert Server.objects.count() == 10
+    assert dead_work() == {}
+    assert audit.verify() == []
+
+
+def _numbers() -> list[int]:
+    """The invoices' places in their series."""
+    return sorted(int(str(number).rsplit("-", 1)[-1]) for number in Invoice.objects.values_list("number", flat=True))
+
+
+def test_canceling_in_the_moment_of_paying_never_locks_up_and_never_loses_the_money(
+    shop: Shop, customers: list[Order]
+) -> None:
+    clock = Clock(shop.sandbox)
+    hear(shop.sandbox)
+    at = clock.pass_by()
+
+    def cancel(order: Order) -> None:
+        orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=at)
+
+    deeds: list[Callable[[], Any]] = [lambda: work.run_due(at=at) for _ in customers]
+    deeds += [lambda order=order: cancel(order) for order in customers]  # type: ignore[misc]
+    at_once(lambda deed: deed(), [deed for pair in zip(deeds[:10], deeds[10:], strict=True) for deed in pair])
+    run_until_idle(clock, step=timedelta(seconds=10))
+
+    assert {order.reload().status for order in customers} == {OrderStatus.ACTIVE}
+    assert set(Payment.objects.values_list("state", flat=True)) == {PaymentState.SUCCEEDED}
+    assert Server.objects.count() == len(panel_servers(shop.sandbox)) == 10
+    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == 10 * shop.price.plan.memory_mib
+
+
+def test_a_hundred_clicks_on_one_form_are_one_order(shop: Shop) -> None:
+    token = uuid7()
+
+    placed = at_once(lambda _click: place(shop, token=token).pk, range(100))
+
+    assert len(set(placed)) == 1
+    assert Reservation.objects.count() == 1

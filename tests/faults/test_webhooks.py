@@ -1,0 +1,140 @@
+"""Stripe's webhooks over real HTTP into a running server: lost, doubled, out of order, forged; the end is the same."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from billing.models import EventOutcome, GatewayEvent
+from core.models import WorkState
+from sandbox.client import Sandbox
+from tests.faults.purchase import Purchase, assert_one_of_everything
+from tests.shop import WEBHOOK
+from tests.stand_ins import WEBHOOK_SECRET
+
+pytestmark = pytest.mark.faults
+EVENTS = 9  # that Stripe sends about one purchase
+PAID = "checkout.session.completed"
+LONG_AGO = 3 * 300  # seconds, thrice what a signature's age may be
+
+type Spoil = Callable[[Sandbox], None]
+
+
+@pytest.fixture
+def purchase(purchase: Purchase, live_server: Any) -> Purchase:
+    """A purchase in a shop whose webhook Stripe really calls, with quick retries."""
+    sandbox = purchase.shop.sandbox
+    sandbox.stripe_settings(gaps=[0.05, 0.05, 0.05], timeout=10.0)
+    sandbox.stripe_endpoint(f"{live_server.url}{WEBHOOK}", WEBHOOK_SECRET)
+    return purchase
+
+
+def buy(purchase: Purchase) -> None:
+    """The purchase, its workers beginning when every delivery has come to its end."""
+    purchase.tell(hear=Sandbox.settle_webhooks)
+
+
+def statuses(sandbox: Sandbox, kind: str = "*") -> list[int | None]:
+    """What our server answered to each try, of one type of event or of all."""
+    told = [delivery for delivery in sandbox.deliveries() if kind in {"*", delivery["type"]}]
+    return [attempt["status"] for delivery in told for attempt in delivery["tries"]]
+
+
+def was_heard() -> bool:
+    """Whether the money came to light by a webhook, not by polling."""
+    return GatewayEvent.objects.filter(type=PAID, outcome=EventOutcome.ACTED).exists()
+
+
+def test_as_usual(purchase: Purchase) -> None:
+    buy(purchase)
+
+    assert statuses(purchase.shop.sandbox) == [200] * EVENTS
+    assert was_heard()
+    assert_one_of_everything(purchase.shop)
+
+
+def test_no_webhook_ever_arrives(purchase: Purchase) -> None:
+    purchase.shop.sandbox.drop_webhooks()
+    buy(purchase)
+
+    assert not GatewayEvent.objects.exists()
+    assert_one_of_everything(purchase.shop)
+
+
+def test_only_the_one_about_the_payment_is_lost(purchase: Purchase) -> None:
+    purchase.shop.sandbox.drop_webhooks(types=[PAID])
+    buy(purchase)
+
+    assert GatewayEvent.objects.count() == EVENTS - 1
+    assert_one_of_everything(purchase.shop)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "tries"),
+    [
+        (lambda stripe: stripe.duplicate_webhooks(5), 5),
+        (lambda stripe: stripe.concurrent_webhooks(8), 8),
+    ],
+    ids=["five times over", "eight times at once"],
+)
+def test_every_webhook_arrives(purchase: Purchase, spoil: Spoil, tries: int) -> None:
+    spoil(purchase.shop.sandbox)
+    buy(purchase)
+
+    assert statuses(purchase.shop.sandbox) == [200] * EVENTS * tries
+    assert GatewayEvent.objects.count() == EVENTS
+    assert was_heard()
+    assert_one_of_everything(purchase.shop)
+
+
+def test_newest_first(purchase: Purchase) -> None:
+    purchase.shop.sandbox.reorder_webhooks(0.2)
+    buy(purchase)
+
+    assert was_heard()
+    assert_one_of_everything(purchase.shop)
+
+
+def test_two_events_for_every_fact(purchase: Purchase) -> None:
+    purchase.shop.sandbox.twin_webhooks()
+    buy(purchase)
+
+    assert GatewayEvent.objects.count() == 2 * EVENTS
+    assert GatewayEvent.objects.filter(type=PAID, outcome=EventOutcome.ACTED).count() == 2
+    assert_one_of_everything(purchase.shop)
+
+
+def test_before_the_call_that_caused_them_is_answered(purchase: Purchase) -> None:
+    purchase.shop.sandbox.webhooks_before_answer()
+    buy(purchase)
+
+    assert was_heard()
+    assert_one_of_everything(purchase.shop)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [{"kind": "bad_signature"}, {"kind": "old_timestamp", "seconds": LONG_AGO}],
+    ids=["another's signature", "an old signature"],
+)
+def test_forged_webhooks_are_refused_and_the_true_ones_after_them_believed(
+    purchase: Purchase, forge: dict[str, Any]
+) -> None:
+    purchase.shop.sandbox.webhook_switch(**forge, tries=2)
+    buy(purchase)
+
+    assert sorted(statuses(purchase.shop.sandbox, PAID), key=str) == [200, 400, 400]
+    assert was_heard()
+    assert_one_of_everything(purchase.shop)
+
+
+def test_everything_is_sent_again_long_after(purchase: Purchase) -> None:
+    buy(purchase)
+    sandbox = purchase.shop.sandbox
+    for event in sandbox.stripe_state()["event"]:
+        sandbox.resend(event["id"])
+    sandbox.settle_webhooks()
+
+    assert statuses(sandbox) == [200] * 2 * EVENTS
+    assert not GatewayEvent.objects.exclude(state=WorkState.DONE).exists()
+    assert_one_of_everything(purchase.shop)
