@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.utils import timezone
 
@@ -25,7 +24,6 @@ INVOICES = 60
 PLAN = "mc-1gb"
 STEP = timedelta(seconds=30)
 MOST_STEPS = 40
-ROOMY = {"memory": 131_072, "disk": 1_048_576, "allocations": [{"ip": "192.0.2.10", "ports": "25565-25964"}]}
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,7 @@ class Goods:
 
     def choice(self, name: str) -> orders.Choice:
         """One server of it."""
-        return orders.Choice(
-            plan_price=self.price, location=self.location, blueprint=self.blueprint, server_name=name
-        )
+        return orders.Choice(plan_price=self.price, location=self.location, blueprint=self.blueprint, server_name=name)
 
 
 def goods() -> Goods:
@@ -125,8 +121,3 @@ def _bill(organization: Organization, number: int, at: datetime) -> None:
     draft = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=issued_at)
     issued = invoicing.issue_invoice(invoice=draft, at=issued_at)
     Invoice.objects.filter(pk=issued.pk).update(state=InvoiceState.PAID, paid_at=issued_at)
-
-
-def ids(orders_placed: list[Order]) -> list[UUID]:
-    """Their keys."""
-    return [order.pk for order in orders_placed]

@@ -1,13 +1,13 @@
 """Every page of the product, opened by a customer with a full house: how often it asks the database, and how long."""
 
 import re
-from collections.abc import Callable, Iterator
+import statistics
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib import admin
 from django.db import connection
-from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
@@ -16,14 +16,18 @@ from accounts.models import User
 from bench.ground import Ground
 from bench.house import House, full_house
 from bench.report import Row
-from bench.timing import medians_ms
+from bench.timing import Once, medians_ms
 from nodebyte.seeding import people
 
 TIMES = 15
 STAFF_TIMES = 5
+SHOWN_LISTS = 3
+SELECT_1, EMPTY = "SELECT 1", "an empty view, signed in"
 ANSWERED = 200
 # Pages that exist only to be posted to, or belong to signing in: a customer with a session never lingers there.
-SKIPPED = re.compile(r"account_(logout|confirm|reauth|inactive|password_reset|email_verif|login_code)|jsi18n|autocomplete")
+SKIPPED = re.compile(
+    r"account_(logout|confirm|reauth|inactive|password_reset|email_verif|login_code)|jsi18n|autocomplete"
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,32 @@ class Page:
     path: str
     client: Client
 
+    def open(self) -> int:
+        """Open it once; the status."""
+        status: int = self.client.get(self.path).status_code
+        return status
+
+    def round_trips(self) -> int:
+        """How often it asks the database, BEGIN, COMMIT and the change of role included."""
+        with CaptureQueriesContext(connection) as asked:
+            self.open()
+        return len(asked)
+
 
 def measure(ground: Ground) -> list[Row]:
-    """Customer's pages, then the staff's lists; each beside SELECT 1 and an empty view of the same turn."""
+    """The customer's pages, each beside SELECT 1 and an empty view of the same turn; then the staff's lists together."""
     house = full_house(ground)
     customer = _signed_in(house.customer)
-    staff = _signed_in(User.objects.get(email=people.STAFF_EMAIL))
-    limits = {"SELECT 1": select_1, "empty view": lambda: customer.get("/health/live")}
-    pages = [page for page in _customer_pages(house, customer) if _opens(page)]
-    lists = [page for page in _staff_pages(staff) if _opens(page)]
-    return [*_rows(pages, limits, TIMES), *_rows(lists, {}, STAFF_TIMES)]
+    pages = [page for page in _customer_pages(house, customer) if page.open() == ANSWERED]
+    empty: dict[str, Once] = {SELECT_1: select_1, EMPTY: lambda: customer.get("/health/live")}
+    found = medians_ms(empty | {page.name: page.open for page in pages}, times=TIMES)
+    rows = [
+        Row(SELECT_1, found[SELECT_1], "ms"),
+        Row(EMPTY, found[EMPTY], "ms", found[EMPTY] / found[SELECT_1], SELECT_1),
+    ]
+    for page in pages:
+        rows += _rows(page, found)
+    return [*rows, *_staff_rows(found)]
 
 
 def _signed_in(user: User) -> Client:
@@ -58,25 +78,38 @@ def select_1() -> None:
         cursor.execute("SELECT 1")
 
 
-def _rows(pages: list[Page], limits: dict[str, Callable[[], object]], times: int) -> Iterator[Row]:
-    opened = {page.name: (lambda page=page: page.client.get(page.path)) for page in pages}
-    compared: dict[str, Callable[[], object]] = {"SELECT 1": select_1, **limits, **opened}
-    found = medians_ms(compared, times=times)
-    round_trip = found["SELECT 1"]
-    yield from (Row(name, found[name], "ms") for name in limits)
-    for page in pages:
-        yield Row(page.name, found[page.name], "ms", found[page.name] / round_trip, "SELECT 1")
-        yield Row(f"{page.name}, round trips", _round_trips(page), "")
+def _rows(page: Page, found: dict[str, float]) -> list[Row]:
+    """The page's round trips with the share of its time that as many SELECT 1 would take, and that time."""
+    asked, ms = page.round_trips(), found[page.name]
+    return [
+        Row(page.name, asked, "queries", asked * found[SELECT_1] / ms, "the page, for as many SELECT 1"),
+        Row(page.name, ms, "ms", ms / found[EMPTY], EMPTY),
+    ]
 
 
-def _round_trips(page: Page) -> int:
-    with CaptureQueriesContext(connection) as asked:
-        page.client.get(page.path)
-    return len(asked)
+def _staff_rows(limits: dict[str, float]) -> list[Row]:
+    """Lists with all their columns, filters and counts: only the middle and the slowest, as all look alike."""
+    staff = _signed_in(User.objects.get(email=people.STAFF_EMAIL))
+    pages = [page for page in _staff_pages(staff) if page.open() == ANSWERED]
+    once = {page: _ms(page.open) for page in pages}
+    slowest = sorted(pages, key=lambda page: once[page], reverse=True)[:SHOWN_LISTS]
+    shown = medians_ms({page.name: page.open for page in slowest}, times=STAFF_TIMES)
+    middle = statistics.median(once.values())
+    asked = [page.round_trips() for page in pages]
+    rows = [
+        Row(f"staff: {len(pages)} lists, the middle one", statistics.median(asked), "queries"),
+        Row(f"staff: {len(pages)} lists, the most", max(asked), "queries"),
+        Row(f"staff: {len(pages)} lists, the middle one", middle, "ms", middle / limits[EMPTY], EMPTY),
+    ]
+    for page in slowest:
+        rows += _rows(page, limits | shown)
+    return rows
 
 
-def _opens(page: Page) -> bool:
-    return page.client.get(page.path).status_code == ANSWERED
+def _ms(once: Once) -> float:
+    begin = time.perf_counter()
+    once()
+    return (time.perf_counter() - begin) * 1000
 
 
 def _customer_pages(house: House, client: Client) -> Iterator[Page]:

@@ -21,7 +21,10 @@ class ConfigureForm(forms.Form):
     location = forms.ChoiceField(
         label=_("Region"),
         widget=forms.RadioSelect,
-        error_messages={"required": _("Choose where the server shall stand.")},
+        error_messages={
+            "required": _("Choose where the server shall stand."),
+            "invalid_choice": _("Nothing is sold in that region just now. Choose another region."),
+        },
     )
     term = forms.ChoiceField(label=_("Pay"), widget=forms.RadioSelect)
     addons = forms.MultipleChoiceField(label=_("Add to it"), required=False, widget=forms.CheckboxSelectMultiple)
@@ -73,7 +76,8 @@ class ConfigureForm(forms.Form):
         if cleaned["plan_price"] is None:
             self.add_error("term", _("This size is not sold for that term."))
         by_code = {price.addon.code: price for price in self.offer.addons(cleaned["term"])}
-        cleaned["addon_prices"] = [by_code[code] for code in cleaned.get("addons", []) if code in by_code]
+        wanted = dict.fromkeys(cleaned.get("addons", []))  # each once, however often it was sent
+        cleaned["addon_prices"] = [by_code[code] for code in wanted if code in by_code]
 
     def _clean_room(self, cleaned: dict[str, Any]) -> None:
         location = next(place for place in self.offer.locations if place.code == cleaned["location"])

@@ -13,7 +13,7 @@ BEGIN
             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was first
             END;
         END IF;
-        IF NOT pg_has_role(session_user, role_name, 'MEMBER') THEN
+        IF NOT pg_has_role(session_user, role_name, 'SET') THEN  -- who makes a role may not yet act as it
             EXECUTE format('GRANT %I TO %I', role_name, session_user);
         END IF;
     END LOOP;

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.db import connection
@@ -16,7 +17,6 @@ from accounts.models import User, UserStatus
 from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, Refund, RefundTask
 from core.models import AuditEntry, WorkState
 from orders.models import Order, OrderStatus
-from servers.admin import providers
 from servers.models import Allocation, HoldKind, ProvisioningTask, Reservation, Server, ServerHold, ServerStatus, Wanted
 from support.models import Delivery
 from tests.admin.conftest import person
@@ -122,7 +122,7 @@ def test_a_pull_is_left_to_a_worker_after_the_commit(
     rows: Rows, superadmin: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(providers.current_app, "send_task", lambda name, args: sent.append((name, args)))
+    monkeypatch.setattr(current_app, "send_task", lambda name, args: sent.append((name, args)))
 
     with django_capture_on_commit_callbacks() as callbacks:
         press(superadmin, rows.providers[0], "resync")
@@ -190,7 +190,7 @@ def test_a_held_payment_is_accepted(rows: Rows, superadmin: Client) -> None:
 
 def waiting_order(rows: Rows) -> Order:
     """Paid, and no room: its item lost what was held for it."""
-    order = rows.orders[0]
+    order: Order = rows.orders[0]
     item = rows.items[0]
     Server.objects.update(reservation=None)
     item.server, item.reservation = None, None

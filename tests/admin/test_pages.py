@@ -30,10 +30,6 @@ def first_row(model: Any) -> Any:
     return model._default_manager.order_by("pk").first()
 
 
-def ids(model: Any) -> str:
-    return str(model._meta.label)
-
-
 def queries(client: Client, address: str) -> tuple[int, str]:
     """How many questions the page asks, and what it shows."""
     site_settings.forget()  # or one page in a while would ask for them again
@@ -88,31 +84,38 @@ def test_no_page_shows_a_secret(opened: Any) -> None:
     assert not [page for page, (_asked, text) in shown.items() if SECRET in text]
 
 
-@pytest.mark.parametrize("model", REGISTERED, ids=ids)
-def test_rows_can_be_added_only_where_staff_really_adds(superadmin: Client, model: Any) -> None:
-    page = admin.site._registry[model]
+def test_rows_can_be_added_only_where_staff_really_adds(superadmin: Client) -> None:
+    found = {model: superadmin.get(url(model, "add")).status_code for model in REGISTERED}
 
-    status = superadmin.get(url(model, "add")).status_code
+    wanted = {model: 200 if getattr(admin.site._registry[model], "addable", ()) else 403 for model in REGISTERED}
+    assert found == wanted
+    assert {model._meta.label for model, status in wanted.items() if status == 200} == {
+        *("catalog.Product", "catalog.Plan", "catalog.Addon", "servers.Provider", "servers.Blueprint"),
+    }
 
-    assert status == (200 if getattr(page, "addable", ()) else 403)
 
-
-@pytest.mark.parametrize("model", REGISTERED, ids=ids)
-def test_nothing_can_be_deleted(superadmin: Client, model: Any) -> None:
-    with transaction.atomic():
-        Rows(1)
+def test_nothing_can_be_deleted(superadmin: Client) -> None:
+    Rows(1)
+    found = {}
+    for model in REGISTERED:
         row = first_row(model)
         status = superadmin.post(url(model, "delete", quote(row.pk)), {"post": "yes"}).status_code
-        superadmin.post(
-            url(model, "changelist"), {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
-        )
-        is_there = model._default_manager.filter(pk=row.pk).exists()
-        transaction.set_rollback(True)
+        chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        superadmin.post(url(model, "changelist"), chosen)
+        found[model] = (status, model._default_manager.filter(pk=row.pk).exists())
 
-    assert (status, is_there) == (403, True)
+    assert set(found.values()) == {(403, True)}
 
 
-@pytest.mark.parametrize("asked", ["q=%00", "q=" + "x" * 3000, "o=999", "p=-1", "state=nonsense", "e=1", "id__exact=x"])
-def test_odd_questions_to_a_list_do_not_break_it(superadmin: Client, asked: str) -> None:
-    for model in REGISTERED:
-        assert superadmin.get(f"{url(model, 'changelist')}?{asked}", follow=True).status_code == 200
+def test_odd_questions_to_a_list_do_not_break_it(superadmin: Client) -> None:
+    Rows(1)
+    odd = ("q=%00", "q=1e309", "o=999", "p=-1", "state=nonsense", "id__exact=x")
+
+    broken = [
+        f"{model._meta.label}?{asked[:20]}"
+        for model in REGISTERED
+        for asked in odd
+        if superadmin.get(f"{url(model, 'changelist')}?{asked}", follow=True).status_code != 200
+    ]
+
+    assert not broken

@@ -196,6 +196,19 @@ def test_a_paid_later_period_moves_the_subscription_on_and_recovers_it() -> None
 
 
 @pytest.mark.django_db
+def test_a_paid_invoice_is_not_paid_again() -> None:
+    told: list[Invoice] = []
+    sale = make_sale()
+    sale.settle()
+    events.invoice_paid.connect(lambda invoice, **_: told.append(invoice), weak=False, dispatch_uid="again")
+    try:
+        again = invoicing.pay_from_wallet(invoice=sale.invoice, at=APRIL.end)
+    finally:
+        events.invoice_paid.disconnect(dispatch_uid="again")
+    assert (again.paid_at, told) == (NOON, [])
+
+
+@pytest.mark.django_db
 def test_a_free_invoice_is_paid_without_any_entry_and_one_that_costs_is_not_free() -> None:
     told: list[Invoice] = []
     events.invoice_paid.connect(lambda invoice, **_: told.append(invoice), weak=False, dispatch_uid="free")

@@ -117,6 +117,14 @@ def test_two_payments_of_one_invoice_pay_it_once_and_the_other_is_held() -> None
     assert balance(AccountKind.REVENUE) == 800
 
 
+def test_one_transaction_cannot_pay_for_two(paid_news: list[Invoice]) -> None:
+    first, second = make_sale(), make_sale()
+    paid = first.settle(transaction_id="pi_1")
+    assert second.settle(transaction_id="pi_1") == paid
+    assert second.payment.reload().state == PaymentState.PENDING
+    assert paid_news == [first.invoice]
+
+
 def test_money_for_an_expired_payment_still_pays_its_invoice() -> None:
     sale = make_sale()
     payments.expire(payment_id=sale.payment.pk, at=NOON)

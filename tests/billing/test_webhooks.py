@@ -87,14 +87,15 @@ def test_a_signature_too_old_or_of_the_future_is_refused(age: int) -> None:
         "t=1e10,v1=abc",
         "t=１７,v1=abc",
         "t=99999999999999999999999,v1=abc",
-        f"t={int(time.time())}",
-        f"t={int(time.time())},v0={'a' * 64}",
-        f"t={int(time.time())},v1={'a' * 64}",
-        f"t={int(time.time())},v1=\xe9",
+        "t=NOW",
+        f"t=NOW,v0={'a' * 64}",
+        f"t=NOW,v1={'a' * 64}",
+        "t=NOW,v1=\xe9",
     ],
 )
 def test_a_header_that_proves_nothing_is_refused(header: str) -> None:
-    assert send(header=header or "none") == 400
+    now = str(int(time.time()))
+    assert send(header=header.replace("NOW", now) or "none") == 400
     assert not GatewayEvent.objects.exists()
 
 

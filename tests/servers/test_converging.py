@@ -242,6 +242,7 @@ def test_customers_in_a_crowd_get_one_account_each(panel: Sandbox, provider: Pro
     in_threads(lambda number: convergence.converge(server_id=servers[number].pk, at=AT), 8, workers=8)
     run_until_quiet(AT)
 
+    assert [task.last_error for task in ProvisioningTask.objects.all()] == [""] * 8
     assert len(panel_servers(panel)) == 8
     made = [user["external_id"] for user in panel.panel_state()["users"] if user["external_id"]]
     assert sorted(made) == sorted(str(owner.pk) for owner in owners)

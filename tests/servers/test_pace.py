@@ -42,7 +42,9 @@ def test_an_old_install_is_looked_at_after_a_twentieth_of_its_age(slow_panel: Sa
     assert age / 20 - SECOND < next_look(server) - age < age / 20 + SECOND
 
 
-def test_a_crowd_of_installs_stays_within_half_of_what_the_panel_allows(slow_panel: Sandbox, provider: Provider) -> None:
+def test_a_crowd_of_installs_stays_within_half_of_what_the_panel_allows(
+    slow_panel: Sandbox, provider: Provider
+) -> None:
     servers = [make_server(provider) for _ in range(12)]
     run_until_quiet(AT, within=timedelta(seconds=20))
     before = asked(slow_panel, LOOK)

@@ -1,0 +1,205 @@
+"""Durable work, ledger entries and holds on room a second, each beside the bare SQL that does the same."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+from django.db import connection, connections
+from django.utils import timezone
+
+from accounts.models import Organization, User
+from bench.ground import Ground
+from bench.report import Row, slower
+from bench.timing import Once, rates
+from billing import ledger
+from billing.models import AccountKind, EntryKind, Gateway
+from core.ids import uuid7
+from core.money import Money
+from nodebyte.seeding import people
+from servers import capacity
+from servers.models import Allocation, Blueprint, Location, Node, Reservation
+from servers.rooms import Size
+from support.models import Delivery
+
+BATCHES = (1, 10, 100)
+QUEUED = 60_000
+BUYERS = 16
+NODES = 4
+PORTS = 2_000
+SMALL = Size(memory_mib=1, disk_mib=1, cpu_percent=100)
+PENNY = Money(1, "USD")
+_numbers = itertools.count()
+FILL = """
+    INSERT INTO support_delivery (id, channel, recipient, sender, subject, body, html_body, headers, message_id, state,
+        attempts, run_at, last_error)
+    SELECT uuidv7(), 'email', 'a@b.test', 'd@e.test', 's', '', '', '{}', '<1@x>', 'queued', 0, now(), ''
+    FROM generate_series(1, %s)"""
+CLAIM = """
+    UPDATE support_delivery SET state = 'running', lease_until = now() + interval '5 minutes', attempts = attempts + 1
+    WHERE id IN (SELECT id FROM support_delivery WHERE state = 'queued' AND run_at <= now()
+        ORDER BY run_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id"""
+ENTRY = "INSERT INTO billing_journalentry (id, kind, reference, note, at) VALUES (%s, 'payment', %s, '', now())"
+POSTINGS = """
+    INSERT INTO billing_posting (id, entry_id, account_id, organization_id, amount_minor, currency)
+    VALUES (uuidv7(), %(entry)s, %(clearing)s, NULL, -1, 'USD'), (uuidv7(), %(entry)s, %(wallet)s, %(owner)s, 1, 'USD')"""
+TAKE = """
+    UPDATE servers_node SET memory_held_mib = memory_held_mib + 1, disk_held_mib = disk_held_mib + 1
+    WHERE id = %s AND memory_held_mib < memory_sellable_mib AND disk_held_mib < disk_sellable_mib"""
+RESERVE = """
+    INSERT INTO servers_reservation (id, organization_id, node_id, memory_mib, disk_mib, cpu_percent, ports, state,
+        expires_at) VALUES (%s, %s, %s, 1, 1, 100, 1, 'held', now() + interval '1 hour')"""
+PORT = """
+    UPDATE servers_allocation SET reservation_id = %s, is_primary = true WHERE id = (
+        SELECT id FROM servers_allocation WHERE node_id = %s AND reservation_id IS NULL AND NOT is_taken_elsewhere
+            AND is_present ORDER BY port, ip LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+
+
+def measure(ground: Ground) -> list[Row]:
+    """Claims, entries, holds."""
+    return [*_claims(ground), *_entries(ground), *_holds(ground)]
+
+
+def _claims(ground: Ground) -> Iterator[Row]:
+    for batch in BATCHES:
+        with connection.cursor() as cursor:
+            cursor.execute(FILL, [QUEUED])
+        found = rates(
+            {"bare": lambda batch=batch: _claiming_bare(ground, batch), "ours": lambda batch=batch: _claiming(batch)},
+            threads=1,
+        )
+        Delivery.objects.filter(recipient="a@b.test").delete()
+        bare = found["bare"] * batch
+        yield Row(f"claims, bare SKIP LOCKED, {batch} at a time", bare, "rows/s")
+        yield slower(f"claims, {batch} at a time", found["ours"] * batch, "rows/s", bare, "bare SKIP LOCKED")
+
+
+@contextmanager
+def _claiming(batch: int) -> Iterator[Once]:
+    yield lambda: Delivery.claim(limit=batch, at=timezone.now())
+    connections.close_all()
+
+
+@contextmanager
+def _claiming_bare(ground: Ground, batch: int) -> Iterator[Once]:
+    with ground.bare() as bare:
+        yield lambda: bare.execute(CLAIM, [batch]).fetchall()
+
+
+def _organization() -> Organization:
+    user = User.objects.get(email=people.CUSTOMER_EMAIL)
+    return Organization.objects.get(owner=user, is_personal=True)
+
+
+def _entries(ground: Ground) -> Iterator[Row]:
+    found = rates({"bare": lambda: _entering_bare(ground), "ours": _entering}, threads=1)
+    yield Row("ledger entries with two postings, bare INSERTs", found["bare"], "/s")
+    yield slower("ledger entries with two postings", found["ours"], "/s", found["bare"], "bare INSERTs")
+
+
+@contextmanager
+def _entering() -> Iterator[Once]:
+    """Money received: clearing to a wallet, whose balance a trigger keeps."""
+    organization = _organization()
+    clearing = ledger.account_of(AccountKind.CLEARING, "USD", Gateway.STRIPE)
+    wallet = ledger.wallet_of(organization, "USD")
+
+    def once() -> None:
+        ledger.enter(
+            kind=EntryKind.PAYMENT,
+            reference=f"bench:{next(_numbers)}",
+            lines=ledger.transfer(clearing, wallet, PENNY),
+            organization=organization,
+            at=timezone.now(),
+        )
+
+    yield once
+    connections.close_all()
+
+
+@contextmanager
+def _entering_bare(ground: Ground) -> Iterator[Once]:
+    organization = _organization()
+    accounts = {
+        "clearing": ledger.account_of(AccountKind.CLEARING, "USD", Gateway.STRIPE).pk,
+        "wallet": ledger.wallet_of(organization, "USD").pk,
+        "owner": organization.pk,
+    }
+    with ground.bare() as bare:
+
+        def once() -> None:
+            entry = uuid7()
+            with bare.transaction():
+                bare.execute(ENTRY, [entry, f"bare:{next(_numbers)}"])
+                bare.execute(POSTINGS, {"entry": entry, **accounts})
+
+        yield once
+
+
+def _holds(ground: Ground) -> Iterator[Row]:
+    for count in (1, NODES):
+        nodes, location, blueprint = _machine_room(count)
+        compared = {
+            "bare": lambda nodes=nodes: _holding_bare(ground, nodes),
+            "ours": lambda blueprint=blueprint, location=location: _holding(blueprint, location),
+        }
+        found = rates(compared, threads=BUYERS)
+        where = f"{BUYERS} buyers at once, {count} node{'s' if count > 1 else ''}"
+        yield Row(f"holds, bare SQL, {where}", found["bare"], "/s")
+        yield slower(f"holds, {where}", found["ours"], "/s", found["bare"], "bare SQL")
+
+
+def _machine_room(count: int) -> tuple[list[Node], Location, Blueprint]:
+    """Nodes with room for every hold that fits into the bench's time, at a location of their own."""
+    seeded = Blueprint.objects.select_related("provider", "product").order_by("pk")[0]
+    mark = f"bench-{next(_numbers)}"
+    location = Location.objects.create(provider=seeded.provider, ref=mark, code=mark)
+    roomy = dict.fromkeys(("memory_mib", "disk_mib", "memory_sellable_mib", "disk_sellable_mib"), 1_000_000)
+    nodes = [
+        Node.objects.create(provider=seeded.provider, location=location, ref=f"{mark}-{number}", name=mark, **roomy)
+        for number in range(count)
+    ]
+    for node in nodes:
+        ports = range(PORTS * NODES // count)
+        Allocation.objects.bulk_create(
+            Allocation(node=node, ref=f"{node.ref}-{port}", ip="192.0.2.9", port=1024 + port) for port in ports
+        )
+    return nodes, location, seeded
+
+
+@contextmanager
+def _holding(blueprint: Blueprint, location: Location) -> Iterator[Once]:
+    organization = _organization()
+
+    def once() -> Reservation:
+        at = timezone.now()
+        return capacity.hold(
+            organization=organization,
+            blueprint=blueprint,
+            location=location,
+            size=SMALL,
+            at=at,
+            expires_at=at + timedelta(hours=1),
+        )
+
+    yield once
+    connections.close_all()
+
+
+@contextmanager
+def _holding_bare(ground: Ground, nodes: list[Node]) -> Iterator[Once]:
+    """The three statements that a hold cannot do without, in one transaction."""
+    organization = _organization()
+    turn = itertools.cycle(nodes)
+    with ground.bare() as bare:
+        yield lambda: _hold_bare(bare, organization, next(turn))
+    connections.close_all()
+
+
+def _hold_bare(bare: psycopg.Connection[tuple[object, ...]], organization: Organization, node: Node) -> None:
+    reservation = uuid7()
+    with bare.transaction():
+        assert bare.execute(TAKE, [node.pk]).rowcount == 1
+        bare.execute(RESERVE, [reservation, organization.pk, node.pk])
+        assert bare.execute(PORT, [reservation, node.pk]).rowcount == 1

@@ -1,0 +1,68 @@
+"""The customer's invoices as pages: their own, issued, and nobody else's."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from billing import queries
+from tests.billing.sales import NOON, Sale, make_sale
+from tests.builders import make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner() -> User:
+    return make_user()
+
+
+@pytest.fixture
+def paid(owner: User) -> Sale:
+    """A paid sale of the owner's organization."""
+    sale = make_sale(organization=make_organization(owner))
+    sale.settle()
+    return sale
+
+
+def browse(user: User) -> Client:
+    """A signed-in browser."""
+    client = Client()
+    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+def test_the_owner_sees_the_invoice_and_its_lines(owner: User, paid: Sale) -> None:
+    page = browse(owner).get(f"/invoices/{paid.invoice.pk}/").content.decode()
+    assert "NB-2026-00001" in page
+    assert "Minecraft 1 GB" in page
+    assert "$8.00" in page
+
+
+def test_a_stranger_is_told_that_there_is_no_such_invoice(paid: Sale) -> None:
+    assert browse(make_user()).get(f"/invoices/{paid.invoice.pk}/").status_code == 404
+
+
+def test_a_visitor_is_asked_to_sign_in(paid: Sale) -> None:
+    answer = Client().get(f"/invoices/{paid.invoice.pk}/")
+    assert answer.status_code == 302
+    assert "login" in answer.headers["Location"]
+
+
+def test_drafts_are_not_shown(owner: User) -> None:
+    sale = make_sale(organization=make_organization(owner))
+    assert browse(owner).get(f"/invoices/{sale.invoice.pk}/").status_code == 404
+    assert "Minecraft" not in browse(owner).get("/invoices/").content.decode()
+
+
+def test_the_list_costs_the_same_for_one_invoice_and_for_many(
+    owner: User, paid: Sale, django_assert_max_num_queries: object
+) -> None:
+    organization = make_organization(owner)
+    for _ in range(5):
+        make_sale(organization=organization).settle(at=NOON)
+    with django_assert_max_num_queries(1):  # type: ignore[operator]
+        rows = list(queries.invoices_of(organization))
+    assert {row.summary for row in rows} == {"Minecraft 1 GB"}
+    assert len(rows) == 6
+    page = browse(owner).get("/invoices/").content.decode()
+    assert "NB-2026-00006" in page

@@ -1,0 +1,25 @@
+"""The shop that scenarios happen in, with mail that really travels."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.client import Sandbox
+from tests.shop import Clock, Shop, make_shop
+
+
+@pytest.fixture
+def shop(stripe_sandbox: Sandbox, transactional_db: None, settings: Any) -> Shop:
+    """The shop, its stand-ins, and SMTP between them."""
+    options = {"host": "127.0.0.1", "port": stripe_sandbox.smtp_port, "timeout": 5}
+    settings.MAILERS = {
+        "default": {"BACKEND": "support.mail.QueuedBackend"},
+        "delivery": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options},
+    }
+    return make_shop(stripe_sandbox)
+
+
+@pytest.fixture
+def clock(shop: Shop) -> Clock:
+    """The story's time."""
+    return Clock(shop.sandbox)

@@ -1,0 +1,181 @@
+"""What may come after the purchase: money that goes back, by our will or by the bank's, and periods that follow."""
+
+from typing import Any
+
+import pytest
+
+from billing import payments
+from billing.gateways.stripe.client import tell
+from billing.models import (
+    AccountKind,
+    Collector,
+    Invoice,
+    InvoiceState,
+    Payment,
+    PaymentState,
+    Refund,
+    RefundState,
+    Subscription,
+    SubscriptionStatus,
+)
+from catalog import services as catalog
+from catalog.models import PlanPrice, Term
+from core import site_settings
+from core.money import Money
+from orders.models import Order, OrderStatus
+from servers.models import HoldKind, Server, ServerHold, ServerStatus
+from tests.faults.purchase import balances, dead_work
+from tests.shop import Clock, Shop, hear, open_page, panel_servers, place, run_until_idle
+
+PRICE = 800
+MONTH = 32 * 86_400  # seconds
+
+
+def buy(shop: Shop, clock: Clock, **fields: Any) -> Payment:
+    """A purchase brought to its running server; its payment."""
+    order = place(shop, at=clock.now, **fields)
+    shop.sandbox.pay(open_page(order, at=clock.now))
+    follow(shop, clock)
+    assert order.reload().status == OrderStatus.ACTIVE
+    return Payment.objects.get()
+
+
+def follow(shop: Shop, clock: Clock) -> None:
+    """Hear what Stripe has to say, old and new, and do what follows."""
+    assert set(hear(shop.sandbox)) == {200}
+    run_until_idle(clock)
+
+
+def is_suspended_on_the_panel(shop: Shop) -> bool:
+    (server,) = panel_servers(shop.sandbox)
+    return bool(server["status"] == "suspended")
+
+
+def standing_holds() -> list[str]:
+    return list(ServerHold.objects.filter(lifted_at=None).values_list("kind", flat=True))
+
+
+def test_a_full_refund_by_staff_returns_the_money_and_rests_the_server(shop: Shop, clock: Clock) -> None:
+    payment = buy(shop, clock)
+
+    payments.refund_payment(
+        payment=payment, amount=payment.refundable, reason="goodwill", actor=shop.customer, at=clock.now
+    )
+    run_until_idle(clock)
+    follow(shop, clock)
+
+    assert Refund.objects.get().state == RefundState.SUCCEEDED
+    assert payment.reload().state == PaymentState.REFUNDED
+    assert Invoice.objects.get().state == InvoiceState.REFUNDED
+    assert [refund["amount"] for refund in shop.sandbox.stripe_state()["refund"]] == [PRICE]
+    assert balances()[AccountKind.CLEARING] == 0
+    assert standing_holds() == [HoldKind.BILLING]
+    assert is_suspended_on_the_panel(shop)
+    assert dead_work() == {}
+
+
+def test_a_partial_refund_leaves_the_server_running(shop: Shop, clock: Clock) -> None:
+    payment = buy(shop, clock)
+
+    payments.refund_payment(
+        payment=payment, amount=Money(300, "USD"), reason="an outage", actor=shop.customer, at=clock.now
+    )
+    run_until_idle(clock)
+    follow(shop, clock)
+
+    assert payment.reload().state == PaymentState.SUCCEEDED
+    assert balances()[AccountKind.CLEARING] == -(PRICE - 300)
+    assert standing_holds() == []
+    assert Server.objects.get().status == ServerStatus.RUNNING
+
+
+def test_a_disputed_server_rests_and_a_won_dispute_wakes_it(shop: Shop, clock: Clock) -> None:
+    payment = buy(shop, clock)
+
+    dispute = shop.sandbox.dispute(str(payment.transaction_id))
+    follow(shop, clock)
+    assert payment.reload().state == PaymentState.DISPUTED
+    assert balances()[AccountKind.CLEARING] == 0
+    assert is_suspended_on_the_panel(shop)
+    assert Server.objects.get().status == ServerStatus.SUSPENDED
+
+    shop.sandbox.close_dispute(dispute["id"], "won")
+    follow(shop, clock)
+    assert payment.reload().state == PaymentState.SUCCEEDED
+    assert balances()[AccountKind.CLEARING] == -PRICE
+    assert standing_holds() == []
+    assert not is_suspended_on_the_panel(shop)
+    assert Server.objects.get().status == ServerStatus.RUNNING
+
+
+def test_a_lost_dispute_keeps_it_resting(shop: Shop, clock: Clock) -> None:
+    payment = buy(shop, clock)
+
+    dispute = shop.sandbox.dispute(str(payment.transaction_id))
+    shop.sandbox.close_dispute(dispute["id"], "lost")
+    follow(shop, clock)
+
+    assert payment.reload().state == PaymentState.DISPUTED
+    assert balances()[AccountKind.CLEARING] == 0
+    assert standing_holds() == [HoldKind.BILLING]
+    assert is_suspended_on_the_panel(shop)
+
+
+def test_a_won_dispute_does_not_lift_what_staff_hold_for_abuse(shop: Shop, clock: Clock) -> None:
+    from servers import services as servers
+
+    payment = buy(shop, clock)
+    server = Server.objects.get()
+    dispute = shop.sandbox.dispute(str(payment.transaction_id))
+    servers.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="spam", actor=shop.customer, at=clock.now)
+    follow(shop, clock)
+
+    shop.sandbox.close_dispute(dispute["id"], "won")
+    follow(shop, clock)
+
+    assert standing_holds() == [HoldKind.ABUSE]
+    assert is_suspended_on_the_panel(shop)
+
+
+@pytest.fixture
+def stripes_price(shop: Shop) -> PlanPrice:
+    """The plan at a price that Stripe knows, in a shop that lets Stripe renew."""
+    params: Any = {
+        "currency": "usd",
+        "unit_amount": PRICE,
+        "recurring": {"interval": "month"},
+        "product_data": {"name": "Minecraft 1 GB"},
+    }
+    reference = tell("price", lambda stripe: stripe.v1.prices.create(params)).id
+    site_settings.put("billing.collected_by_stripe", True, actor=shop.customer)
+    price = shop.price
+    return catalog.offer_plan_price(
+        plan=price.plan,
+        term=Term(price.term),
+        amount=price.amount,
+        stripe_price_id=reference,
+        actor="test",
+        at=Order.objects.none().first() or price.offered_at,
+    )
+
+
+def test_what_stripe_renews_is_invoiced_by_us_once_a_period(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> None:
+    price = PlanPrice.objects.select_related("plan__product").get(pk=stripes_price.pk)
+    buy(shop, clock, plan_price=price)
+    subscription = Subscription.objects.get()
+    assert (subscription.collector, subscription.status) == (Collector.STRIPE, SubscriptionStatus.ACTIVE)
+    first_end = subscription.current_period_end
+
+    shop.sandbox.advance(MONTH)
+    tell("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
+    for _twice in range(2):
+        follow(shop, clock)
+
+    subscription = subscription.reload()
+    assert subscription.current_period_start == first_end
+    assert [row.state for row in Invoice.objects.all()] == [InvoiceState.PAID] * 2
+    assert [row.amount_minor for row in Payment.objects.filter(state=PaymentState.SUCCEEDED)] == [PRICE] * 2
+    assert balances() == {AccountKind.CLEARING: -2 * PRICE, AccountKind.WALLET: 0, AccountKind.REVENUE: 2 * PRICE}
+    assert len(panel_servers(shop.sandbox)) == 1
+    assert Order.objects.count() == 1
+    assert dead_work() == {}
