@@ -12,7 +12,7 @@ demo: bootstrap ## run the whole shop on stand-ins and buy one server (ONCE=1: t
 	@exec $(PYTHON_ENV) -m demo $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 test: bootstrap ## run the tests on an embedded PostgreSQL (TESTS="-k word" narrows them)
-	@exec tools/run-tests $(TESTS)
+	@exec $(PYTHON_ENV) tools/run_tests.py $(TESTS)
 
 check: bootstrap ## run every linter and static check
 	@exec tools/check

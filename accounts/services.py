@@ -61,7 +61,7 @@ def _change(row: User | Organization, fields: dict[str, Any], action: str, actor
     if not new:
         return
     with tenancy.system():
-        type(row)._default_manager.filter(pk=row.pk).update(**new)
+        row._meta.model._default_manager.filter(pk=row.pk).update(**new)  # a request's user is only a proxy of its type
         audit.record(action=action, entity=row, actor=actor, old={name: old[name] for name in new}, new=new)
     for name, value in new.items():
         setattr(row, name, value)

@@ -1,6 +1,7 @@
 """Where a bench stands: its own PostgreSQL with fsync on, its own stand-ins, and Django set up on both.
 
-The folder is always var/bench, whatever NODEBYTE_VAR says: its database is dropped at every start, and no shop's may be.
+The folder is always var/bench, whatever NODEBYTE_VAR says: its database is dropped at every start, and that must never
+be a shop's.
 """
 
 import os

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import Organization, User
@@ -38,8 +39,10 @@ class House:
         if parameter == "slug":
             return "minecraft"
         space = route.partition(":")[0]
-        model = {"servers": Server, "orders": Order, "billing": Invoice}[space]
-        return str(model.objects.filter(organization=self.organization).order_by("pk").first().pk)
+        model: type[Model] = {"servers": Server, "orders": Order, "billing": Invoice}[space]
+        return str(
+            model._default_manager.filter(organization=self.organization).order_by("pk").values_list("pk", flat=True)[0]
+        )
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Page:
 
 
 def measure(ground: Ground) -> list[Row]:
-    """The customer's pages, each beside SELECT 1 and an empty view of the same turn; then the staff's lists together."""
+    """The customer's pages, each beside SELECT 1 and an empty view of the same turn; then the staff's lists."""
     house = full_house(ground)
     customer = _signed_in(house.customer)
     pages = [page for page in _customer_pages(house, customer) if page.open() == ANSWERED]

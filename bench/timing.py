@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 type Once = Callable[[], object]
 type Opened = Callable[[], AbstractContextManager[Once]]
 WARM_UP = 3
-ROUNDS = 5
-SLICE_SECONDS = 0.4
+ROUNDS = 4
+SLICE_SECONDS = 0.3
 
 
 def rates(compared: Mapping[str, Opened], *, threads: int) -> dict[str, float]:

@@ -15,8 +15,8 @@ from django.utils import timezone
 from bench.ground import WEBHOOK_SECRET, Ground
 from bench.report import Row, slower
 from bench.shop import served
+from bench.timing import Once, Opened, medians_ms, rates
 from bench.web_client import ask
-from bench.timing import Once, medians_ms, rates
 from billing import inbox
 from billing.gateways.stripe import signatures
 from billing.models import EventOutcome, Gateway, GatewayEvent
@@ -35,7 +35,7 @@ _numbers = itertools.count()
 
 
 def measure(ground: Ground) -> list[Row]:
-    """With 1 and with 8 clients: bare SQL, the view in this process, and the view behind gunicorn."""
+    """With 1 and with 8 clients: bare SQL, an empty view and the webhook's in this process, and both behind gunicorn."""
     rows = [*_in_process(ground, 1), *_in_process(ground, CROWD), *_over_sockets(ground), *_parts()]
     GatewayEvent.objects.all().delete()
     return rows
@@ -43,7 +43,7 @@ def measure(ground: Ground) -> list[Row]:
 
 def _in_process(ground: Ground, threads: int) -> list[Row]:
     clients = f"{threads} client{'s' if threads > 1 else ''}"
-    compared = {"bare": lambda: _storing_bare(ground), "empty": _asking_nothing, "view": _posting}
+    compared: dict[str, Opened] = {"bare": lambda: _storing_bare(ground), "empty": _asking_nothing, "view": _posting}
     found = rates(compared, threads=threads)
     bare = found["bare"]
     return [
@@ -55,7 +55,7 @@ def _in_process(ground: Ground, threads: int) -> list[Row]:
 
 def _over_sockets(ground: Ground) -> list[Row]:
     with served(ground) as port:
-        compared = {
+        compared: dict[str, Opened] = {
             "bare": lambda: _storing_bare(ground),
             "empty": lambda: nullcontext(lambda: ask(port, "GET", "/health/live")),
             "view": lambda: nullcontext(lambda: _post_event(port)),

@@ -28,11 +28,11 @@ def invoices_due(organization: Organization) -> "models.QuerySet[Invoice]":
     return invoices_of(organization).filter(state__in=DUE).order_by("issued_at")
 
 
-def invoice_for_page(organizations: Iterable[UUID]) -> "models.QuerySet[Invoice]":
-    """Issued invoices of the organizations named by id, with lines and payments, for the page of one."""
+def invoice_for_page() -> "models.QuerySet[Invoice]":
+    """Issued invoices with lines and payments, for the page of one."""
     payments = models.Prefetch("payments", queryset=Payment.objects.filter(state__in=Payment.RECEIVED))
     return (
-        Invoice.objects.filter(organization_id__in=list(organizations), state__in=SHOWN)
+        Invoice.objects.filter(state__in=SHOWN)
         .select_related("organization")
         .prefetch_related("items", payments)
         .fetch_mode(models.FETCH_RAISE)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import F
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -12,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import PaginationInlineFormSet
 
 from catalog import services
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product
+from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
+from core import site_settings
 from core.money import CODE, Money
 from core.staff import Record, RecordInline
 from core.staff.deeds import dress
@@ -62,6 +64,9 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "term" in self.fields:  # not in the lines of prices that were offered, which are only read
+            self.fields["term"].initial = Term.MONTHLY
+            self.fields["currency"].initial = site_settings.get("shop.currency")
         dress(self)
 
     def clean_currency(self) -> str:
@@ -121,7 +126,7 @@ class PriceInline(RecordInline):
     formset = PriceFormSet
     extra = 1
     max_num = 500
-    ordering = ("superseded_at", "term", "currency", "-offered_at")
+    ordering = (F("superseded_at").desc(nulls_first=True), "term", "currency")
     is_linked = False
     names: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id", "offered_at", "superseded_at")
     asked: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id")

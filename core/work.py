@@ -137,9 +137,9 @@ def nudge_later(model: type[WorkItem], after: timedelta) -> None:
         transaction.on_commit(lambda: _send(model._meta.label, countdown=after.total_seconds()), robust=True)
 
 
-def _send(label: str, **when: float) -> None:
+def _send(label: str, countdown: float | None = None) -> None:
     try:
-        current_app.send_task("core.tasks.run_work", args=[label], **when)
+        current_app.send_task("core.tasks.run_work", args=[label], countdown=countdown)
     except OperationalError as error:
         log.warning("the queue is down (%s); the sweep will find %s", error, label)
 

@@ -161,15 +161,18 @@ def _give_back(payment: Payment, reason: str, actor: object, at: datetime) -> No
 
 
 def let_go(order: Order, *, at: datetime) -> None:
-    """Give back what the order's items hold: the server, else the room, the piece of stock, the subscription."""
-    for item in order.items.select_related("subscription", "server"):
-        if item.server is not None:
-            servers.delete_server(server_id=item.server.pk, actor=None, at=at)
-        elif item.reservation_id is not None:
-            capacity.release(reservation_id=item.reservation_id, at=at)
+    """Give back what the order's items hold: the piece of stock, the server, else the room, and the subscription.
+
+    Stock comes before room, as when an order is placed, so that neither waits for the other.
+    """
+    for item in order.items.select_related("subscription", "server", "plan_price"):
         if item.is_stock_taken:
             catalog.return_stock(plan_id=item.plan_price.plan_id)
             item.is_stock_taken = False
             item.save(update_fields=["is_stock_taken"])
+        if item.server is not None:
+            servers.delete_server(server_id=item.server.pk, actor=None, at=at)
+        elif item.reservation_id is not None:
+            capacity.release(reservation_id=item.reservation_id, at=at)
         if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
             subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)

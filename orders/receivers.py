@@ -1,12 +1,14 @@
 """What orders do at news from below, inside the transaction that brought it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.dispatch import receiver
 
 from billing import events as billing_events
-from billing.models import Invoice, Payment, Subscription
+from billing.models import Invoice, Payment, PaymentState, Subscription, SubscriptionStatus
 from orders import fulfilment, services
 from orders.models import Order, OrderItem
 from servers import events as server_events
@@ -43,45 +45,62 @@ def fail_order(server: Server, reason: str, at: datetime, **_: Any) -> None:
 @receiver(billing_events.payment_disputed)
 def hold_disputed(payment: Payment, at: datetime, **_: Any) -> None:
     """While the bank takes the money back, the server rests."""
-    for server_id in _servers_paid_by(payment):
-        servers.hold_server(server_id=server_id, kind=HoldKind.BILLING, reason="payment disputed", actor=None, at=at)
+    _hold(_subscriptions_of(payment), "payment disputed", at)
 
 
 @receiver(billing_events.dispute_closed)
 def lift_won_dispute(payment: Payment, is_won: bool, at: datetime, **_: Any) -> None:  # noqa: FBT001 - a signal's argument
     """A dispute decided for us lifts the hold it placed."""
     if is_won:
-        for server_id in _servers_paid_by(payment):
-            servers.lift_hold(server_id=server_id, kind=HoldKind.BILLING, actor=None, at=at)
+        _lift_where_paid(_subscriptions_of(payment), at)
 
 
 @receiver(billing_events.payment_refunded)
 def hold_refunded(payment: Payment, at: datetime, **_: Any) -> None:
     """A server whose money went back in full rests until staff decide."""
     if not payment.refundable:
-        for server_id in _servers_paid_by(payment):
-            servers.hold_server(
-                server_id=server_id, kind=HoldKind.BILLING, reason="payment refunded", actor=None, at=at
-            )
+        _hold(_subscriptions_of(payment), "payment refunded", at)
 
 
 @receiver(billing_events.subscription_ended)
 def hold_ended(subscription: Subscription, at: datetime, **_: Any) -> None:
     """A subscription that ended no longer pays for its server."""
-    for server_id in _servers_of(OrderItem.objects.filter(subscription=subscription)):
-        servers.hold_server(server_id=server_id, kind=HoldKind.BILLING, reason="subscription ended", actor=None, at=at)
+    _hold([subscription], "subscription ended", at)
 
 
 @receiver(billing_events.subscription_recovered)
 def lift_recovered(subscription: Subscription, at: datetime, **_: Any) -> None:
     """A payment lifts billing holds, and only those."""
-    for server_id in _servers_of(OrderItem.objects.filter(subscription=subscription)):
+    _lift_where_paid([subscription], at)
+
+
+def _subscriptions_of(payment: Payment) -> list[Subscription]:
+    """What the payment paid for, whether it was the first period or a later one."""
+    return list(Subscription.objects.filter(invoice_items__invoice_id=payment.invoice_id).distinct())
+
+
+def _hold(subscriptions: Iterable[Subscription], reason: str, at: datetime) -> None:
+    for server_id in _servers_of(subscriptions):
+        servers.hold_server(server_id=server_id, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
+
+
+def _lift_where_paid(subscriptions: Iterable[Subscription], at: datetime) -> None:
+    """Lift billing's hold, unless another reason for it stands: there is one hold for all of them."""
+    for server_id in _servers_of(row for row in subscriptions if _is_paid(row)):
         servers.lift_hold(server_id=server_id, kind=HoldKind.BILLING, actor=None, at=at)
 
 
-def _servers_paid_by(payment: Payment) -> list[Any]:
-    return _servers_of(OrderItem.objects.filter(order__invoice=payment.invoice))
+def _is_paid(subscription: Subscription) -> bool:
+    """Whether the subscription goes on, with no period's money at the bank's mercy and the present one's not returned."""
+    paid = Payment.objects.filter(invoice__items__subscription=subscription)
+    present = paid.filter(invoice__items__period_start=subscription.current_period_start)
+    return (
+        subscription.status == SubscriptionStatus.ACTIVE
+        and not paid.filter(state=PaymentState.DISPUTED).exists()
+        and not present.filter(state=PaymentState.REFUNDED).exists()
+    )
 
 
-def _servers_of(items: Any) -> list[Any]:
-    return list(items.filter(server__isnull=False).values_list("server_id", flat=True))
+def _servers_of(subscriptions: Iterable[Subscription]) -> list[UUID]:
+    items = OrderItem.objects.filter(subscription__in=list(subscriptions), server__isnull=False)
+    return [item.server_id for item in items if item.server_id]

@@ -63,15 +63,16 @@ def hold(
 
 
 def _unlocked_first(nodes: list[UUID]) -> Iterator[UUID]:
-    """The nodes in order, those that others are changing right now last: waiting is only for want of better."""
+    """The nodes in order, but first the best that nobody is changing right now: waiting is only for want of better."""
     if len(nodes) == 1:
         yield from nodes
         return
     with transaction.atomic():
         rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
-        unlocked = set(rows.values_list("pk", flat=True))
-        transaction.set_rollback(True)  # only a look: the locks go with the savepoint
-    yield from sorted(nodes, key=lambda node: node not in unlocked)
+        free = (F("memory_sellable_mib") - F("memory_held_mib"), F("disk_sellable_mib") - F("disk_held_mib"))
+        best = rows.order_by(*free, "pk").values_list("pk", flat=True).first()
+        transaction.set_rollback(True)  # only a look, at one row so as not to be in the way: the lock goes with it
+    yield from sorted(nodes, key=lambda node: node != best)
 
 
 def _take(node_id: UUID, wish: _Wish, pick: Pick) -> Reservation | None:

@@ -1,7 +1,7 @@
 """The double-entry ledger: append-only, every entry sums to zero in each currency, wallets never below zero.
 
 Sign: what we owe or earn is positive (wallets, revenue), what we hold is negative (clearing: money a gateway has for
-us). A payment of 8.00 posts clearing −800 and wallet +800; paying an invoice posts wallet −800 and revenue +800.
+us). A payment of 800 cents posts clearing −800 and wallet +800; paying an invoice posts wallet −800 and revenue +800.
 """
 
 from django.db import models

@@ -52,13 +52,15 @@ class WorkItem(Timestamped):
         """Lease up to `limit` rows that are due, or whose worker vanished; each to one caller, in one statement."""
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
+        # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
         sql = f"""
-            UPDATE {table} SET state = 'running', lease_until = %(lease)s, attempts = attempts + 1
-            WHERE {key} IN (
-                SELECT {key} FROM {table}
+            WITH due AS MATERIALIZED (
+                SELECT {key} AS due_key FROM {table}
                 WHERE (state = 'queued' AND run_at <= %(at)s) OR (state = 'running' AND lease_until <= %(at)s)
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-            RETURNING *"""
+            UPDATE {table} SET state = 'running', lease_until = %(lease)s, attempts = attempts + 1
+            FROM due WHERE {key} = due_key
+            RETURNING {table}.*"""
         parameters: dict[str, Any] = {"lease": at + cls.LEASE, "at": at, "limit": limit}
         return sorted(cls._default_manager.raw(sql, parameters), key=lambda item: item.run_at)
 

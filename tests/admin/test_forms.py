@@ -29,7 +29,15 @@ def filled(client: Client, address: str, **typed: Any) -> dict[str, Any]:
     for inline in context["inline_admin_formsets"]:
         management = inline.formset.management_form
         sent |= {f"{management.prefix}-{name}": value for name, value in management.initial.items()}
+        for line in inline.formset.extra_forms:
+            sent |= {line.add_prefix(name): as_sent(line, name) for name in line.fields}
     return {name: value for name, value in (sent | typed).items() if value is not None and value is not False}
+
+
+def as_sent(line: Any, name: str) -> Any:
+    """What a browser sends of an input nobody touched: its value, or a menu's first entry."""
+    value, choices = line[name].initial, list(getattr(line.fields[name].widget, "choices", ()))
+    return choices[0][0] if value is None and choices and not hasattr(line.fields[name], "queryset") else value
 
 
 def save(client: Client, address: str, **typed: Any) -> Any:
@@ -71,6 +79,15 @@ def test_a_new_price_supersedes_the_present_one(superadmin: Client) -> None:
     assert price.reload().amount_minor == 800
     assert PlanPrice.objects.get(plan=price.plan, superseded_at=None).amount_minor == 950
     assert AuditEntry.objects.filter(action="plan.offer_price", actor__isnull=False).exists()
+
+
+def test_a_plan_is_saved_without_offering_a_price(superadmin: Client) -> None:
+    price = make_price(minor=800)
+
+    save(superadmin, page_of(price.plan), name="Renamed")
+
+    assert price.plan.reload().name == "Renamed"
+    assert PlanPrice.objects.filter(plan=price.plan).count() == 1
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from core import outside
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale
+from tests.stand_ins import STRIPE_KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSIONS = "POST /v1/checkout/sessions"
@@ -190,3 +191,22 @@ def test_a_customer_whose_making_failed_for_good_is_made_under_another_key(sale:
     with pytest.raises(outside.Unknown):
         sale.page()
     assert sale.page()
+
+
+def test_the_pages_address_is_not_readable_in_the_database(sale: Sale) -> None:
+    url = sale.page()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT session_url FROM billing_payment")
+        (stored,) = cursor.fetchone()
+    assert stored
+    assert url not in stored
+
+
+def test_neither_errors_nor_logs_name_the_key(
+    sale: Sale, stripe_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    stripe_sandbox.arm("stripe", SESSIONS, "status", status=400, times=1)
+    with pytest.raises(outside.Rejected) as refused:
+        sale.page()
+    assert STRIPE_KEY not in f"{refused.value} {sale.payment.reload().failure} {caplog.text}"

@@ -61,8 +61,7 @@ def test_the_list_costs_the_same_for_one_invoice_and_for_many(
     for _ in range(5):
         make_sale(organization=organization).settle(at=NOON)
     with django_assert_max_num_queries(1):  # type: ignore[operator]
-        rows = list(queries.invoices_of(organization))
-    assert {row.summary for row in rows} == {"Minecraft 1 GB"}
-    assert len(rows) == 6
+        rows = list(queries.invoices_of(organization).values_list("summary", flat=True))  # type: ignore[misc]
+    assert rows == ["Minecraft 1 GB"] * 6
     page = browse(owner).get("/invoices/").content.decode()
     assert "NB-2026-00006" in page

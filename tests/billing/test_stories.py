@@ -93,7 +93,7 @@ def test_however_webhooks_are_delivered_there_is_one_payment(
     stripe_sandbox.stripe_endpoint(f"{live_server.url}/webhooks/stripe/", WEBHOOK_SECRET)
     misbehave(stripe_sandbox)
     stripe_sandbox.pay(sale.page())
-    stripe_sandbox.settle_webhooks(10)
+    stripe_sandbox.settle_webhooks(30)
 
     while run_due():
         pass

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
+from allauth.usersessions.models import UserSession
+from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
@@ -22,16 +24,16 @@ from servers import services as servers
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
 from tests.shop import Clock, Shop, hear, make_customer, open_page, place, run_once, run_until_idle
 
+AGENT, HERE = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36", "203.0.113.7"
 LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Addresses of what there is to see, by name; `owner` has all of it, `newcomer` nothing."""
+    """Addresses of what there is to see, by name, and the sessions of `owner`, who has all, and of `newcomer`."""
 
-    owner: User
-    newcomer: User
     addresses: dict[str, str]
+    sessions: dict[str, str]
 
 
 def seed(sandbox: Sandbox) -> None:
@@ -52,7 +54,8 @@ def furnish(sandbox: Sandbox) -> Gallery:
     clock = Clock(sandbox)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)
-    return Gallery(owner, newcomer, made | _letters(newcomer))
+    sessions = {"owner": _session(owner), "newcomer": _session(newcomer)}
+    return Gallery(made | _letters(newcomer), sessions)
 
 
 def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
@@ -145,6 +148,17 @@ def _letters(person: User) -> dict[str, str]:
         "account_reset_password_from_key", kwargs={"uidb36": user_pk_to_url_str(person), "key": token}
     )
     return {"confirm": confirm, "confirm broken": reverse("account_confirm_email", args=["no-such-key"]), "new password": reset}
+
+
+def _session(person: User) -> str:
+    """Two devices are signed in: this browser, and a telephone somewhere else."""
+    keys = []
+    for agent, ip in (("Mozilla/5.0 (Android 16; Mobile) Firefox/152.0", "2001:db8:85a3::8a2e:370:7334"), (AGENT, HERE)):
+        client = Client()
+        client.force_login(person)
+        keys.append(str(client.session.session_key))
+        UserSession.objects.create(user=person, session_key=keys[-1], user_agent=agent, ip=ip)
+    return keys[-1]
 
 
 def _page(name: str, pk: object) -> str:

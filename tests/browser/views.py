@@ -91,7 +91,7 @@ def _things(gallery: Gallery) -> Iterator[View]:
 
 def _wrong() -> Iterator[View]:
     yield View("not found", "/no/such/page/", status=404)
-    yield View("csrf", "/accounts/login/", act=_log_in_without_cookie)
+    yield View("csrf", "/accounts/login/", act=_log_in_without_cookie, status=403)
     yield View("broken", BROKEN, status=500)
 
 
@@ -109,13 +109,15 @@ def _open_menu(page: Page) -> None:
 def _send(page: Page, form: str) -> None:
     """Send a form past the browser's own checks, as an old browser would."""
     page.locator(form).evaluate("form => { form.noValidate = true; }")
-    page.locator(f"{form} [type=submit]").first.click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.locator(f"{form} [type=submit]").first.click()
 
 
 def _order_badly(page: Page) -> None:
     page.fill("[name=server_name]", "<b>")
-    page.locator("[name=addons]").first.check()
+    with page.expect_response("**/order/**"):
+        page.locator("[name=addons]").first.check()  # the price is asked for anew
+    page.locator("#quote td", has_text="more memory").wait_for()
     _send(page, "#configure")
 
 

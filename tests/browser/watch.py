@@ -4,15 +4,13 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response
 
-LEFT = "The page was left"  # a request that a navigation cut short is no failure
-
 
 class Watch:
-    """Listens to a page from now on; `complaints` are in the order they came."""
+    """Listens to a page from now on: `complaints` in the order they came, `status` of the last page."""
 
     def __init__(self, page: Page, *hosts: str) -> None:
         self.complaints: list[str] = []
-        self.transferred: list[Response] = []
+        self.status = 0
         self._hosts = {urlsplit(host).netloc for host in hosts}
         page.on("console", self._said)
         page.on("pageerror", self._failed)
@@ -33,6 +31,7 @@ class Watch:
             self.complaints.append(f"asked a stranger: {request.url}")
 
     def _answered(self, response: Response) -> None:
-        self.transferred.append(response)
-        if response.status >= 400 and not response.request.is_navigation_request():
+        if response.request.is_navigation_request():
+            self.status = response.status
+        elif response.status >= 400:
             self.complaints.append(f"{response.status}: {response.url}")

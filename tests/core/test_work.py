@@ -279,6 +279,22 @@ def test_a_dead_queue_costs_a_warning_and_nothing_else(
     assert item.reload().state == WorkState.QUEUED
 
 
+@pytest.mark.parametrize("joins", ["hashjoin", "mergejoin", "nestloop"])
+def test_a_claim_takes_no_more_than_its_limit_however_the_planner_joins(joins: str) -> None:
+    for _ in range(5):
+        make_item()
+    with connection.cursor() as cursor:
+        for method in {"hashjoin", "mergejoin", "nestloop"} - {joins}:
+            cursor.execute(f"SET LOCAL enable_{method} = off")
+        cursor.execute("SET LOCAL enable_hashagg = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute("SET LOCAL enable_material = off")
+
+    assert len(Delivery.claim(limit=1, at=NOON)) == 1
+    assert len(Delivery.claim(limit=2, at=NOON)) == 2
+    assert Delivery.objects.filter(state=WorkState.RUNNING).count() == 3
+
+
 @pytest.mark.parametrize("state", [WorkState.QUEUED, WorkState.DONE])
 def test_a_claim_among_ten_thousand_reads_the_index_of_what_is_due(state: WorkState) -> None:
     make_many(10_000, state=state)

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.utils import timezone
 
 from billing.models import Invoice, JournalEntry, Payment, PaymentState
+from catalog.models import Plan
+from catalog.services import SoldOut
 from core import audit, work
 from core.ids import uuid7
 from orders import services as orders
@@ -46,6 +49,8 @@ def buy(shop: Shop) -> Callable[[object], str]:
             place(shop)
         except NoRoom:
             return "no room"
+        except SoldOut:
+            return "sold out"
         return "placed"
 
     return attempt
@@ -75,6 +80,25 @@ def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
 
     assert outcomes == {"placed": ports, "no room": 20}
     assert nodes.get().memory_held_mib == ports * shop.price.plan.memory_mib
+
+
+def test_buying_and_canceling_the_last_pieces_at_once_never_locks_up(shop: Shop) -> None:
+    Plan.objects.update(stock=10)
+    placed = [place(shop) for _ in range(10)]
+
+    def cancel(order: Order) -> str:
+        orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
+        return "canceled"
+
+    deeds: list[Callable[[], str]] = []
+    for order in placed:
+        deeds += [lambda order=order: cancel(order), *[lambda: buy(shop)(None)] * 4]  # type: ignore[misc]
+    outcomes = Counter(at_once(lambda deed: deed(), deeds))
+
+    sold = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).count()
+    assert outcomes["canceled"] == 10
+    assert outcomes["placed"] == sold == 10 - (Plan.objects.get().stock or 0)
+    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == sold * shop.price.plan.memory_mib
 
 
 def _give_ports(shop: Shop, node: Node, count: int) -> None:

@@ -15,7 +15,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class Person:
-    """One browser session, with cookies and every check that a real one meets. `away` is where a form led out of the shop."""
+    """One browser session, which meets every check that a real one does. `away` is where a form led out of the shop."""
 
     client: Client = field(default_factory=lambda: Client(enforce_csrf_checks=True))
     away: str = ""

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from billing import payments
+from billing import payments, subscriptions
 from billing.gateways.stripe.client import tell
 from billing.models import (
     AccountKind,
@@ -23,6 +24,7 @@ from catalog.models import PlanPrice, Term
 from core import site_settings
 from core.money import Money
 from orders.models import Order, OrderStatus
+from servers import services as servers
 from servers.models import HoldKind, Server, ServerHold, ServerStatus
 from tests.faults.purchase import balances, dead_work
 from tests.shop import Clock, Shop, hear, open_page, panel_servers, place, run_until_idle
@@ -122,8 +124,6 @@ def test_a_lost_dispute_keeps_it_resting(shop: Shop, clock: Clock) -> None:
 
 
 def test_a_won_dispute_does_not_lift_what_staff_hold_for_abuse(shop: Shop, clock: Clock) -> None:
-    from servers import services as servers
-
     payment = buy(shop, clock)
     server = Server.objects.get()
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
@@ -137,6 +137,20 @@ def test_a_won_dispute_does_not_lift_what_staff_hold_for_abuse(shop: Shop, clock
     assert is_suspended_on_the_panel(shop)
 
 
+def test_a_won_dispute_does_not_wake_a_server_whose_subscription_has_ended(shop: Shop, clock: Clock) -> None:
+    payment = buy(shop, clock)
+    dispute = shop.sandbox.dispute(str(payment.transaction_id))
+    follow(shop, clock)
+    subscriptions.end_subscription(subscription=Subscription.objects.get(), reason="by staff", at=clock.now)
+
+    shop.sandbox.close_dispute(dispute["id"], "won")
+    follow(shop, clock)
+
+    assert payment.reload().state == PaymentState.SUCCEEDED
+    assert standing_holds() == [HoldKind.BILLING]
+    assert is_suspended_on_the_panel(shop)
+
+
 @pytest.fixture
 def stripes_price(shop: Shop) -> PlanPrice:
     """The plan at a price that Stripe knows, in a shop that lets Stripe renew."""
@@ -147,7 +161,7 @@ def stripes_price(shop: Shop) -> PlanPrice:
         "product_data": {"name": "Minecraft 1 GB"},
     }
     reference = tell("price", lambda stripe: stripe.v1.prices.create(params)).id
-    site_settings.put("billing.collected_by_stripe", True, actor=shop.customer)
+    site_settings.set_value("billing.collected_by_stripe", True)
     price = shop.price
     return catalog.offer_plan_price(
         plan=price.plan,
@@ -155,27 +169,42 @@ def stripes_price(shop: Shop) -> PlanPrice:
         amount=price.amount,
         stripe_price_id=reference,
         actor="test",
-        at=Order.objects.none().first() or price.offered_at,
+        at=timezone.now(),
     )
 
 
-def test_what_stripe_renews_is_invoiced_by_us_once_a_period(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> None:
+@pytest.fixture
+def renewed(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> Subscription:
+    """A subscription that Stripe collects, in its second month."""
     price = PlanPrice.objects.select_related("plan__product").get(pk=stripes_price.pk)
     buy(shop, clock, plan_price=price)
-    subscription = Subscription.objects.get()
-    assert (subscription.collector, subscription.status) == (Collector.STRIPE, SubscriptionStatus.ACTIVE)
-    first_end = subscription.current_period_end
-
+    first_end = Subscription.objects.get().current_period_end
     shop.sandbox.advance(MONTH)
     tell("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
     for _twice in range(2):
         follow(shop, clock)
-
-    subscription = subscription.reload()
+    subscription = Subscription.objects.get()
     assert subscription.current_period_start == first_end
+    return subscription
+
+
+def test_what_stripe_renews_is_invoiced_by_us_once_a_period(shop: Shop, renewed: Subscription) -> None:
+    assert (renewed.collector, renewed.status) == (Collector.STRIPE, SubscriptionStatus.ACTIVE)
     assert [row.state for row in Invoice.objects.all()] == [InvoiceState.PAID] * 2
     assert [row.amount_minor for row in Payment.objects.filter(state=PaymentState.SUCCEEDED)] == [PRICE] * 2
     assert balances() == {AccountKind.CLEARING: -2 * PRICE, AccountKind.WALLET: 0, AccountKind.REVENUE: 2 * PRICE}
     assert len(panel_servers(shop.sandbox)) == 1
     assert Order.objects.count() == 1
     assert dead_work() == {}
+
+
+def test_a_dispute_about_a_later_month_rests_the_server_too(shop: Shop, clock: Clock, renewed: Subscription) -> None:
+    later = Payment.objects.get(invoice__items__period_start=renewed.current_period_start)
+
+    dispute = shop.sandbox.dispute(str(later.transaction_id))
+    follow(shop, clock)
+    assert is_suspended_on_the_panel(shop)
+
+    shop.sandbox.close_dispute(dispute["id"], "won")
+    follow(shop, clock)
+    assert not is_suspended_on_the_panel(shop)

@@ -136,7 +136,7 @@ def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **
     plan = fields.pop("plan", None) or make_plan()
     owner = fields.pop("owner", None) or make_user()
     blueprint = fields.pop("blueprint", None) or make_game_blueprint(provider, plan)
-    location = fields.pop("location", None) or Location.objects.filter(provider=provider).order_by("code").first()
+    location = fields.pop("location", None) or Location.objects.filter(provider=provider).order_by("code")[0]
     held = make_hold(
         blueprint, location, size, organization=organization_of(owner), at=at, expires_at=at + timedelta(hours=1)
     )

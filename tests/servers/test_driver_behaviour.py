@@ -46,9 +46,8 @@ def stage(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Stage]:
 def pterodactyl_stage(sandbox: Sandbox) -> Stage:
     """The panel, with installs and boots that take no time."""
     control(sandbox, "settings", {"install_seconds": 0, "power_seconds": 0, "stats_cache_seconds": 0})
-    provider = Provider(
-        kind=ProviderKind.PTERODACTYL, name="P", base_url=sandbox.panel_url, credentials=panel_keys(sandbox)
-    )
+    provider = Provider(kind=ProviderKind.PTERODACTYL, name="P", base_url=sandbox.panel_url)
+    provider.credentials = panel_keys(sandbox)
     driver = registry.driver_of(provider)
     seen = driver.inventory()
     egg = next(egg for egg in seen.eggs if egg.name == "Minecraft Paper")
@@ -142,7 +141,7 @@ def test_taken_ports_are_told_by_name_and_nothing_is_made(stage: Stage) -> None:
     with pytest.raises(base.PortTaken) as additional:
         stage.driver.create(spec(stage, account=account, allocations=(free, taken[1])), stage.build)
 
-    assert (primary.value.refs, additional.value.refs) == ({taken[0]}, {taken[1]})
+    assert (primary.value.refs, additional.value.refs) == (frozenset({taken[0]}), frozenset({taken[1]}))
     assert len(panel_servers(stage.sandbox)) == 1
 
 
@@ -258,7 +257,7 @@ def test_a_resize_moves_limits_and_ports_and_leaves_none_to_the_customer(stage: 
 
     assert (now.limits, now.allocation_refs, now.primary_ref) == (
         bigger.limits,
-        set(bigger.allocations),
+        frozenset(bigger.allocations),
         bigger.allocations[0],
     )
     assert not now.can_add_ports

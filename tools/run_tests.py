@@ -1,0 +1,54 @@
+"""Runs the suite on an embedded PostgreSQL of its own, and stops that server however the run ends.
+
+Arguments go to pytest. CHROMIUM names a browser; without any, browser tests are left out, and that is said.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# A shop's own settings must not steer its tests; DATABASE_URL and REDIS_URL may, on purpose.
+DROPPED = ("SITE_URL", "DEBUG", "EMAIL_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE")
+PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run pytest; its exit status, or 128 and the signal that ended the run."""
+    var = os.environ.get("NODEBYTE_VAR") or str(ROOT / "var" / "test")
+    environment = {name: value for name, value in os.environ.items() if name not in DROPPED} | {"NODEBYTE_VAR": var}
+    chromium = find_chromium()
+    if chromium:
+        environment["CHROMIUM"] = chromium
+    else:
+        print("No Chromium here, so the browser tests are left out; install one, or say CHROMIUM=/path/to/chromium.")
+        arguments = ["-m", "not browser", *arguments]
+    try:
+        return run([*PYTEST, *arguments], environment)
+    finally:
+        subprocess.run([sys.executable, "-m", "core.embedded", "stop", var], cwd=ROOT, check=True)
+
+
+def find_chromium() -> str:
+    """A browser's path, empty when there is none."""
+    names = (os.environ.get("CHROMIUM", ""), *BROWSERS)
+    return next((path for name in names if name and (path := shutil.which(name))), "")
+
+
+def run(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command that hears Ctrl-C itself; any other end is passed on to it as one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a child started by a background job would ignore it
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
+        code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
