@@ -23,7 +23,7 @@ TIMES = 15
 STAFF_TIMES = 5
 SHOWN_LISTS = 3
 SELECT_1, EMPTY = "SELECT 1", "an empty view, signed in"
-ANSWERED = 200
+ANSWERED, BROKEN = 200, 500
 # Pages that exist only to be posted to, or belong to signing in: a customer with a session never lingers there.
 SKIPPED = re.compile(
     r"account_(logout|confirm|reauth|inactive|password_reset|email_verif|login_code)|jsi18n|autocomplete"
@@ -54,7 +54,8 @@ def measure(ground: Ground) -> list[Row]:
     """The customer's pages, each beside SELECT 1 and an empty view of the same turn; then the staff's lists."""
     house = full_house(ground)
     customer = _signed_in(house.customer)
-    pages = [page for page in _customer_pages(house, customer) if page.open() == ANSWERED]
+    found_pages = {page: page.open() for page in _customer_pages(house, customer)}
+    pages = [page for page, status in found_pages.items() if status == ANSWERED]
     empty: dict[str, Once] = {SELECT_1: select_1, EMPTY: lambda: customer.get("/health/live")}
     found = medians_ms(empty | {page.name: page.open for page in pages}, times=TIMES)
     rows = [
@@ -63,11 +64,13 @@ def measure(ground: Ground) -> list[Row]:
     ]
     for page in pages:
         rows += _rows(page, found)
+    broken = [page for page, status in found_pages.items() if status >= BROKEN]
+    rows += [Row(f"{page.name}, not measured: it fails", found_pages[page], "status") for page in broken]
     return [*rows, *_staff_rows(found)]
 
 
 def _signed_in(user: User) -> Client:
-    client = Client()
+    client = Client(raise_request_exception=False)
     client.force_login(user)
     return client
 

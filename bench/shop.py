@@ -11,6 +11,7 @@ from demo.crew import Crew, Member
 from demo.places import HOST
 
 READY_SECONDS = 60
+WORKERS = 2
 LOOK_SECONDS = 0.1
 
 
@@ -45,7 +46,8 @@ def _crew(ground: Ground) -> Iterator[Crew]:
 
 def _start_web(crew: Crew, ground: Ground) -> None:
     bind = f"{HOST}:{ground.web_port}"
-    web = crew.start("web", ["-m", "gunicorn", "nodebyte.wsgi", "--bind", bind, "--workers", "2", "--timeout", "60"])
+    how = ["--bind", bind, "--workers", str(WORKERS), "--timeout", "60"]
+    web = crew.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *how])
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         web.check()

@@ -17,12 +17,13 @@ ROUNDS = 4
 SLICE_SECONDS = 0.3
 
 
-def rates(compared: Mapping[str, Opened], *, threads: int) -> dict[str, float]:
+def rates(compared: Mapping[str, Opened], *, threads: int | Mapping[str, int]) -> dict[str, float]:
     """Calls a second of all threads together, by name: the median of some slices in turn."""
+    crowds = dict.fromkeys(compared, threads) if isinstance(threads, int) else threads
     found: dict[str, list[float]] = {name: [] for name in compared}
     for _ in range(ROUNDS):
         for name, opened in compared.items():
-            found[name].append(_rate(opened, threads))
+            found[name].append(_rate(opened, crowds[name]))
     return {name: statistics.median(slices) for name, slices in found.items()}
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from bench.ground import WEBHOOK_SECRET, Ground
 from bench.report import Row, slower
-from bench.shop import served
+from bench.shop import WORKERS, served
 from bench.timing import Once, Opened, medians_ms, rates
 from bench.web_client import ask
 from billing import inbox
@@ -35,7 +35,7 @@ _numbers = itertools.count()
 
 
 def measure(ground: Ground) -> list[Row]:
-    """With 1 and with 8 clients: bare SQL, an empty view and the webhook's in this process, and both behind gunicorn."""
+    """Bare SQL, an empty view and the webhook's: in this process with 1 and 8 clients, and behind gunicorn."""
     rows = [*_in_process(ground, 1), *_in_process(ground, CROWD), *_over_sockets(ground), *_parts()]
     GatewayEvent.objects.all().delete()
     return rows
@@ -60,9 +60,10 @@ def _over_sockets(ground: Ground) -> list[Row]:
             "empty": lambda: nullcontext(lambda: ask(port, "GET", "/health/live")),
             "view": lambda: nullcontext(lambda: _post_event(port)),
         }
-        found = rates(compared, threads=CROWD)
-    where = f"gunicorn with 2 workers, {CROWD} clients"
+        found = rates(compared, threads={"bare": WORKERS, "empty": CROWD, "view": CROWD})
+    where = f"gunicorn with {WORKERS} workers, {CROWD} clients"
     return [
+        Row(f"bare INSERT and commit, {WORKERS} clients, as many as workers", found["bare"], "/s"),
         slower(f"empty view, {where}", found["empty"], "/s", found["bare"], "bare INSERT"),
         slower(f"webhook view, {where}", found["view"], "/s", found["bare"], "bare INSERT"),
         slower("the same", found["view"], "/s", found["empty"], "empty view there"),

@@ -15,7 +15,7 @@ UNDER_WAY = [
 
 def order_for_page(queryset: "models.QuerySet[Order] | None" = None) -> "models.QuerySet[Order]":
     """Orders with all that their page shows: item, plan, place, server, history and journal."""
-    items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server", "subscription")
+    items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server__node", "subscription")
     rows = queryset if queryset is not None else Order.objects.all()
     return (
         rows.select_related("invoice", "organization")

@@ -91,7 +91,7 @@ def _lift_where_paid(subscriptions: Iterable[Subscription], at: datetime) -> Non
 
 
 def _is_paid(subscription: Subscription) -> bool:
-    """Whether the subscription goes on, with no period's money at the bank's mercy and the present one's not returned."""
+    """Whether it goes on, no period's money is at the bank's mercy, and the present one's was not returned."""
     paid = Payment.objects.filter(invoice__items__subscription=subscription)
     present = paid.filter(invoice__items__period_start=subscription.current_period_start)
     return (

@@ -1,5 +1,6 @@
 """The steps of an order as its page shows them: what is done, what is going on, and how long each took."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,9 @@ from django.utils.translation import gettext as _
 from orders.models import Order, OrderItem, OrderStatus
 from servers.models import Step
 
-STOPPED = {OrderStatus.FAILED, OrderStatus.CANCELED}
+ORDERED, PAID = "ordered", "paid"
+DONE, NOW, TODO, FAILED = "done", "now", "todo", "failed"
+NEXT = {OrderStatus.FAILED: FAILED, OrderStatus.CANCELED: TODO}  # the first step not reached; else it is going on now
 
 
 @dataclass(frozen=True)
@@ -21,38 +24,46 @@ class Shown:
     seconds: int | None = None
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A step that an order goes through, and what is worth saying of it once it is reached."""
+
+    key: str
+    label: str
+    detail: str = ""
+
+
 def timeline(order: Order) -> list[Shown]:
-    """Ordered, paid, placed, created, installed, running."""
+    """Ordered, paid, placed, created, installed, running. A canceled order shows only how far it came.
+
+    Wants an order of `queries.order_for_page`.
+    """
     item = order.items.all()[0]
-    reached = _reached(order, item)
-    shown: list[Shown] = []
-    is_now_open = order.status not in STOPPED | {OrderStatus.ACTIVE}
-    for key, label, detail in _labels(order, item):
-        at = reached.get(key)
-        if at is not None:
-            shown.append(Shown(label, "done", detail, _seconds(order, at)))
-        elif is_now_open or (order.status == OrderStatus.FAILED and not any(s.state == "failed" for s in shown)):
-            shown.append(Shown(label, "now" if is_now_open else "failed", ""))
-            is_now_open = False
-        else:
-            shown.append(Shown(label, "todo"))
-    return shown
+    lines, reached = _lines(order, item), _reached(order, item)
+    following = next((line.key for line in lines if line.key not in reached), None)
+    state = NEXT.get(OrderStatus(order.status), NOW)
+    shown = [_shown(line, reached, state if line.key == following else TODO, order) for line in lines]
+    return [step for step in shown if step.state != TODO] if order.status == OrderStatus.CANCELED else shown
 
 
-def _labels(order: Order, item: OrderItem) -> list[tuple[str, str, str]]:
-    plan = item.plan_price.plan
+def _shown(line: _Line, reached: Mapping[str, datetime], otherwise: str, order: Order) -> Shown:
+    at = reached.get(line.key)
+    if at is None:
+        return Shown(line.label, otherwise)
+    return Shown(line.label, DONE, line.detail, seconds_since_payment(order, at))
+
+
+def _lines(order: Order, item: OrderItem) -> list[_Line]:
+    plan, server = item.plan_price.plan, item.server
+    node = server.node.name if server and server.node else ""
     return [
-        ("ordered", _("Ordered, place held"), str(item.location)),
-        ("paid", _("Paid"), _method(order)),
-        (
-            Step.PLACED,
-            _("Place kept"),
-            item.server.node_name if item.server and hasattr(item.server, "node_name") else "",
-        ),
-        (Step.ACCOUNT, _("Panel account ready"), ""),
-        (Step.CREATED, _("Server created"), f"{plan.product.name} {plan.name}"),
-        (Step.INSTALLED, _("Game installed"), ""),
-        (Step.RUNNING, _("Running"), item.server.address if item.server else ""),
+        _Line(ORDERED, _("Ordered, place held"), str(item.location)),
+        _Line(PAID, _("Paid"), _method(order)),
+        _Line(Step.PLACED, _("Place kept"), node),
+        _Line(Step.ACCOUNT, _("Panel account ready")),
+        _Line(Step.CREATED, _("Server created"), f"{plan.product.name} {plan.name}"),
+        _Line(Step.INSTALLED, _("Game installed")),
+        _Line(Step.RUNNING, _("Running"), server.address if server else ""),
     ]
 
 
@@ -61,15 +72,17 @@ def _method(order: Order) -> str:
 
 
 def _reached(order: Order, item: OrderItem) -> dict[str, datetime]:
-    reached: dict[str, datetime] = {"ordered": order.placed_at}
+    """When each step was reached first."""
+    reached = {ORDERED: order.placed_at}
     if order.paid_at:
-        reached["paid"] = order.paid_at
+        reached[PAID] = order.paid_at
     for step in item.server.steps.all() if item.server else []:
         reached.setdefault(step.step, step.at)
     return reached
 
 
-def _seconds(order: Order, at: datetime) -> int | None:
-    if order.paid_at is None or at < order.paid_at:
+def seconds_since_payment(order: Order, at: datetime | None) -> int | None:
+    """Whole seconds from the payment to `at`; None where either is missing or `at` was before it."""
+    if at is None or order.paid_at is None or at < order.paid_at:
         return None
     return round((at - order.paid_at).total_seconds())

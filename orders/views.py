@@ -27,7 +27,7 @@ from orders import queries, services
 from orders.forms import ConfigureForm, initial_choice, no_room_message
 from orders.models import Order, OrderStatus
 from orders.offers import Offer, offer_of, period_name
-from orders.timeline import timeline
+from orders.timeline import seconds_since_payment, timeline
 from servers.capacity import NoRoom
 
 log = logging.getLogger(__name__)
@@ -106,11 +106,15 @@ def _shown_quote(form: ConfigureForm) -> dict[str, Any] | None:
     quote = form.quote()
     if quote is None:
         return None
-    renews = _("Then %(price)s every %(period)s, until you cancel.") % {
-        "price": quote.recurring,
-        "period": period_name(quote.term),
-    }
-    return {"lines": quote.lines, "total": quote.due_today, "due_today": quote.due_today, "renews": renews}
+    period = {"price": quote.recurring, "period": period_name(quote.term)}
+    return {"lines": quote.lines, "due_today": quote.due_today, "later": _later() % period}
+
+
+def _later() -> str:
+    """What happens after the first period, as things are set up now."""
+    if site_settings.get("billing.collected_by_stripe"):
+        return _("Then %(price)s every %(period)s, until you cancel.")
+    return _("Pays for one %(period)s. A further one costs %(price)s, and nothing is charged by itself.")
 
 
 def _to_payment(request: HttpRequest, order: Order) -> HttpResponse:
@@ -176,5 +180,11 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     order.plan_name = f"{item.plan_price.plan.product.name} {item.plan_price.plan.name}"  # type: ignore[attr-defined]
     order.location_name = str(item.location)  # type: ignore[attr-defined]
     order.held_until = order.expires_at  # type: ignore[attr-defined]
-    context = {"order": order, "steps": timeline(order), "server": item.server, "is_live": order.status in LIVE}
+    context = {
+        "order": order,
+        "steps": timeline(order),
+        "server": item.server,
+        "is_live": order.status in LIVE,
+        "running_after": seconds_since_payment(order, order.active_at),
+    }
     return render_part(request, "orders/progress.html", "progress", context)

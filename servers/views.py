@@ -17,13 +17,13 @@ from accounts.middleware import bound
 from core import outside, tenancy
 from core.pages import render_part
 from servers import queries, services, usage
+from servers import shown as showing
 from servers.forms import PowerForm, RenameForm
 from servers.models import Server, ServerStatus
 
 log = logging.getLogger(__name__)
 PER_PAGE = 50
-POWERED = {ServerStatus.RUNNING, ServerStatus.STOPPED}
-LIVE = {ServerStatus.PENDING, ServerStatus.INSTALLING, *POWERED}
+LIVE = {ServerStatus.PENDING, ServerStatus.INSTALLING, *showing.POWERED}
 
 
 @login_required
@@ -50,7 +50,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server with its live figures, which are asked of the panel outside any transaction."""
     with bound(request):
         server = _server(pk)
-    figures = usage.usage_of(server, timezone.now()) if server.status in POWERED else None
+    figures = usage.usage_of(server, timezone.now()) if server.status in showing.POWERED else None
     with bound(request):
         return _page(request, server, figures=figures)
 
@@ -60,12 +60,13 @@ def _page(request: HttpRequest, server: Server, *, figures: Any = None, form: Re
         "server": server,
         "usage": figures,
         "samples": figures.samples if figures else {},
-        "can_power": server.status in POWERED,
+        "shown": showing.shown(server, figures),
+        "can_power": server.status in showing.POWERED,
         "is_live": server.status in LIVE,
         "form": form or RenameForm(initial={"name": server.name}),
     }
     status = 422 if form is not None and form.errors else 200
-    part = "rename" if form is not None else "usage"
+    part = "rename" if form is not None else "live"
     return render_part(request, "servers/detail.html", part, context, status=status)
 
 
@@ -117,4 +118,5 @@ def _press(request: HttpRequest, server: Server, signal: str) -> None:
         log.warning("power %s of %s: %s", signal, server.pk, error)
         messages.error(request, _("The machine does not answer just now. Nothing was changed; try again in a moment."))
     else:
-        messages.success(request, _("Done: the machine has been told. It may take a few seconds to show."))
+        showing.remember_press(server.pk, signal)
+        messages.success(request, _("The machine has been told. The page follows what it does."))

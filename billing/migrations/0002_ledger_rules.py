@@ -1,4 +1,4 @@
-"""The ledger's laws, kept by the database: entries sum to zero, wallets follow their postings, prices' kin do not move."""
+"""The ledger's laws, kept by the database: entries sum to zero, wallets follow their postings, issued invoices stay."""
 
 from django.db import migrations
 
@@ -6,13 +6,14 @@ from django.db import migrations
 BALANCED = """
 CREATE FUNCTION billing_entry_balances() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    entry uuid := CASE TG_TABLE_NAME WHEN 'billing_posting' THEN to_jsonb(NEW)->>'entry_id' ELSE to_jsonb(NEW)->>'id' END;
+    entry uuid := to_jsonb(NEW)->>(CASE TG_TABLE_NAME WHEN 'billing_posting' THEN 'entry_id' ELSE 'id' END);
     off record;
 BEGIN
     SELECT currency, sum(amount_minor) AS total INTO off FROM billing_posting
         WHERE entry_id = entry GROUP BY currency HAVING sum(amount_minor) <> 0 LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'journal entry % is off by % %', entry, off.total, off.currency USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'journal entry % is off by % %', entry, off.total, off.currency
+            USING ERRCODE = 'check_violation';
     END IF;
     IF (SELECT count(*) FROM billing_posting WHERE entry_id = entry) < 2 THEN
         RAISE EXCEPTION 'journal entry % has fewer than two postings', entry USING ERRCODE = 'check_violation';

@@ -93,7 +93,7 @@ class SettingAdmin(Record):
         """Every key by category, with its value in force."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        stored = dict(Setting.objects.exclude(value=None).values_list("key", "updated_at"))
+        stored = dict(Setting.objects.filter(value__isnull=False).values_list("key", "updated_at"))
         groups: dict[str, list[dict[str, Any]]] = {}
         for definition in site_settings.definitions():
             groups.setdefault(capfirst(str(definition.category)), []).append(_line(definition, stored))

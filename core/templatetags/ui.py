@@ -12,6 +12,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from core import formats
 from core.money import Money
@@ -105,6 +106,13 @@ def tone_of(state: str) -> str:
 def mib(value: int | None) -> str:
     """A size in MiB, readable; a dash for None."""
     return "–" if value is None else formats.size(value)
+
+
+@register.filter
+def cores(percent: int) -> str:
+    """Processor given in percent of one core, in cores: "2 cores", "1.5 cores"."""
+    count = formats.number(Decimal(percent) / 100, places=1)
+    return ngettext("%(count)s core", "%(count)s cores", 1 if percent == 100 else 2) % {"count": count}
 
 
 @register.filter

@@ -28,7 +28,7 @@ GAMES = (
     Game(
         "minecraft", "Minecraft", "mc", "39",
         "Your world, your rules, up in seconds.",
-        "Paper by default, with the jar and the version yours to choose. Sizes from a server for friends to a network's hub.",
+        "Paper by default, the jar and version yours to choose. From a server for friends to a network's hub.",
         SANDBOX, (1, 2, 4, 8, 16), 200,
     ),
     Game(

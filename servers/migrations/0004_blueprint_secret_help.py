@@ -4,15 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('servers', '0003_egg_first_image'),
+        ("servers", "0003_egg_first_image"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='blueprint',
-            name='environment',
-            field=models.JSONField(blank=True, default=dict, help_text="Overrides of the egg's defaults; {{secret}} makes a password for each server."),
+            model_name="blueprint",
+            name="environment",
+            field=models.JSONField(
+                blank=True,
+                default=dict,
+                help_text="Overrides of the egg's defaults; {{secret}} makes a password for each server.",
+            ),
         ),
     ]

@@ -212,9 +212,12 @@ def test_a_wrong_value_is_refused(superadmin: Client, key: str, typed: str) -> N
 
 def test_an_empty_value_goes_back_to_the_default(superadmin: Client) -> None:
     superadmin.post(setting_page("shop.name"), {"value": "Voxel"})
+    before = superadmin.get(reverse("admin:core_setting_changelist")).content.decode()
     superadmin.post(setting_page("shop.name"), {"value": ""})
+    after = superadmin.get(reverse("admin:core_setting_changelist")).content.decode()
 
     assert site_settings.get("shop.name") == "NodeByte"
+    assert after.count("(default)") == before.count("(default)") + 1
 
 
 def test_settings_list_every_key_and_only_registered_ones_open(superadmin: Client) -> None:

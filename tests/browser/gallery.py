@@ -24,7 +24,10 @@ from servers import services as servers
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
 from tests.shop import Clock, Shop, hear, make_customer, open_page, place, run_once, run_until_idle
 
-AGENT, HERE = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36", "203.0.113.7"
+AGENT, HERE = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+    "203.0.113.7",
+)
 LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
 
 
@@ -66,7 +69,9 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     for state in ("running", "stopped", "suspended"):
         _pay(sandbox, bought[state], clock)
     run_until_idle(clock)
-    found = {state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")}
+    found = {
+        state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")
+    }
     servers.press_power(server_id=found["stopped"].pk, signal="stop", actor=owner, at=clock.now)
     servers.hold_server(
         server_id=found["suspended"].pk, kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
@@ -75,7 +80,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     sandbox.panel_settings(install_seconds=100_000.0)
     _pay(sandbox, bought["installing"], clock)
     run_until_idle(clock, steps=8, step=timedelta(seconds=2))
-    found["installing"] = Server.objects.get(order_item__order=bought["installing"])
+    found["installing"] = _server(bought["installing"])
     places = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
     return places | {
         "order active": _page("orders:progress", bought["running"].pk),
@@ -103,9 +108,8 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     Node.objects.update(is_enabled=True)
     pending = place(shop, at=datetime.now(tz=UTC), server_name="saturday")
     placed = {"failed": failed, "canceled": canceled, "waiting": waiting, "pending": pending}
-    server = Server.objects.get(order_item__order=failed)
     pages_of = {f"order {state}": _page("orders:progress", order.pk) for state, order in placed.items()}
-    return pages_of | {"server failed": _page("servers:detail", server.pk)}
+    return pages_of | {"server failed": _page("servers:detail", _server(failed).pk)}
 
 
 def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
@@ -126,6 +130,10 @@ def _bought(shop: Shop, name: str, clock: Clock) -> Order:
     return place(shop, at=clock.now, server_name=name)
 
 
+def _server(order: Order) -> Server:
+    return Server.objects.get(order_item__order=order)
+
+
 def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     sandbox.pay(open_page(order, at=clock.now))
     hear(sandbox)
@@ -142,18 +150,22 @@ def _left_open(owner: User, at: datetime) -> Invoice:
 def _letters(person: User) -> dict[str, str]:
     """The links that mails carry."""
     fresh = EmailAddress.objects.create(user=person, email="grace.hopper@example.test", verified=False)
-    confirm = reverse("account_confirm_email", args=[EmailConfirmationHMAC(fresh).key])
     token = default_token_generator.make_token(person)
-    reset = reverse(
-        "account_reset_password_from_key", kwargs={"uidb36": user_pk_to_url_str(person), "key": token}
-    )
-    return {"confirm": confirm, "confirm broken": reverse("account_confirm_email", args=["no-such-key"]), "new password": reset}
+    uid = user_pk_to_url_str(person)
+    return {
+        "confirm": reverse("account_confirm_email", args=[EmailConfirmationHMAC(fresh).key]),
+        "confirm broken": reverse("account_confirm_email", args=["no-such-key"]),
+        "new password": reverse("account_reset_password_from_key", kwargs={"uidb36": uid, "key": token}),
+    }
 
 
 def _session(person: User) -> str:
-    """Two devices are signed in: this browser, and a telephone somewhere else."""
+    """A telephone is signed in, and then this browser; its session's key."""
     keys = []
-    for agent, ip in (("Mozilla/5.0 (Android 16; Mobile) Firefox/152.0", "2001:db8:85a3::8a2e:370:7334"), (AGENT, HERE)):
+    for agent, ip in (
+        ("Mozilla/5.0 (Android 16; Mobile) Firefox/152.0", "2001:db8:85a3::8a2e:370:7334"),
+        (AGENT, HERE),
+    ):
         client = Client()
         client.force_login(person)
         keys.append(str(client.session.session_key))

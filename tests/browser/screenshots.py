@@ -16,7 +16,7 @@ def main(names: list[str]) -> int:
     folder = Path(os.environ.setdefault(FOLDER, str(ROOT / "var" / "screenshots")))
     narrowed = ["-k", " or ".join(f"[{name.replace(' ', '')}" for name in names)] if names else []
     code = pytest.main([str(ROOT / "tests" / "browser" / "test_every_page.py"), "-q", *narrowed])
-    print(f"pictures are in {folder}")
+    sys.stdout.write(f"pictures are in {folder}\n")
     return int(code)
 
 

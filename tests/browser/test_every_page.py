@@ -1,7 +1,6 @@
 """Every page of the product, in every state: open to everyone, true to its policy, quiet, and alone."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,9 +50,10 @@ def test_a_page_is_open_to_everyone_and_quiet(
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe finds, each with its rule and place."""
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['target']} {node['html'][:120]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+    """What axe finds, each with its rule, its place and what to do about it."""
+    rules = Axe().run(page).response["violations"]
+    found = ((rule["id"], node) for rule in rules for node in rule["nodes"])
+    return [f"{name}: {node['target']} {node['html'][:120]} {node['failureSummary']}" for name, node in found]
 
 
 def test_no_state_is_forgotten(gallery: Gallery) -> None:

@@ -30,8 +30,8 @@ NAMES = (
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order provisioning", "order active", "order waiting", "order failed", "order canceled",
-    "server running", "server stopped", "server suspended", "server installing", "server failed", "server rename refused",
-    "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
+    "server running", "server stopped", "server suspended", "server installing", "server failed",
+    "server rename refused", "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
 )  # fmt: skip
 
 

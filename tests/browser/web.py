@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote, urlencode
 
 import requests
@@ -84,16 +85,14 @@ def _collect_static(environment: Mapping[str, str]) -> None:
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
-def _gunicorn(
-    listener: socket.socket, environment: Mapping[str, str], log: object
-) -> "subprocess.Popen[bytes]":
+def _gunicorn(listener: socket.socket, environment: Mapping[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
     bind = f"fd://{listener.fileno()}"
     command = [sys.executable, "-m", "gunicorn", "nodebyte.wsgi", "--bind", bind, "--threads", "4", "--timeout", "60"]
     return subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
-        stdout=log,  # type: ignore[arg-type]
+        stdout=log,
         stderr=subprocess.STDOUT,
         pass_fds=[listener.fileno()],
     )

@@ -98,6 +98,10 @@ def assert_one_of_everything(here: Shop) -> None:
 def _assert_money(sandbox: Sandbox) -> None:
     stripe = sandbox.stripe_state()
     assert [charge["amount"] for charge in stripe["charge"] if charge["paid"]] == [PRICE]
+    pages = sorted(page["id"] for page in stripe["checkout.session"])  # nobody can pay on a page that we do not know
+    known = Payment.objects.exclude(session_id=None).values_list("session_id", flat=True)
+    assert pages == sorted(str(page) for page in known)
+    assert len(stripe["customer"]) == 1
     received = Payment.objects.exclude(state=PaymentState.FAILED)  # a page that never opened
     assert [(row.state, row.received_minor) for row in received] == [(PaymentState.SUCCEEDED, PRICE)]
     assert [row.state for row in Invoice.objects.all()] == [InvoiceState.PAID]

@@ -22,6 +22,7 @@ CONFLICT = "conflict"  # by which Stripe says that the key is in use just now; a
 OUTAGES: dict[str, dict[str, Any]] = {
     "answer lost": {"kind": "lose_answer"},
     "connection dropped": {"kind": "drop"},
+    "carried out when we no longer listen": {"kind": "delay", "seconds": 2 * PATIENCE},
     "silence": {"kind": "hang", "seconds": 2 * PATIENCE},
     "too many requests": {"kind": "status", "status": 429, "headers": {"Retry-After": "7"}},
     CONFLICT: {"kind": "status", "status": 409},
