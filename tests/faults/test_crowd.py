@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from billing import invoicing
 from billing.models import Invoice, JournalEntry, Payment, PaymentState
 from catalog.models import Plan
 from catalog.services import SoldOut
@@ -167,6 +168,34 @@ def test_canceling_in_the_moment_of_paying_never_locks_up_and_never_loses_the_mo
     assert set(Payment.objects.values_list("state", flat=True)) == {PaymentState.SUCCEEDED}
     assert Server.objects.count() == len(panel_servers(shop.sandbox)) == 10
     assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == 10 * shop.price.plan.memory_mib
+
+
+def test_a_cancellation_waits_for_money_that_is_just_being_booked(shop: Shop) -> None:
+    order = place(shop)
+
+    def cancel() -> bool:
+        try:
+            return orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            invoicing.locked(order.invoice_id)  # as billing does first, when money arrives
+            canceling = other.submit(cancel)
+            _wait_for_somebody_to_wait()
+            Order.objects.select_for_update(nowait=True).get(pk=order.pk)  # as it does later
+        assert canceling.result(timeout=10)
+
+
+def _wait_for_somebody_to_wait() -> None:
+    """Until a lock is asked for that this transaction has."""
+    for _ in range(1000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), pg_sleep(0.01) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nobody waits")
 
 
 def test_a_hundred_clicks_on_one_form_are_one_order(shop: Shop) -> None:
