@@ -6,7 +6,7 @@ A loaded row carries the sealed token; reading the attribute opens it. Rows list
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django import forms
@@ -195,6 +195,10 @@ class EncryptedTextField(EncryptedField):
 
 class EncryptedJSONField(EncryptedField):
     """A secret JSON value, such as a set of credentials. Null means not set."""
+
+    if TYPE_CHECKING:  # what the stubs read of a field
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
 
     form_class = SecretJSONFormField
 

@@ -76,7 +76,7 @@ def lift_recovered(subscription: Subscription, at: datetime, **_: Any) -> None:
 
 def _subscriptions_of(payment: Payment) -> list[Subscription]:
     """What the payment paid for, whether it was the first period or a later one."""
-    return list(Subscription.objects.filter(invoice_items__invoice_id=payment.invoice_id).distinct())
+    return list(Subscription.objects.filter(invoice_items__invoice=payment.invoice).distinct())
 
 
 def _hold(subscriptions: Iterable[Subscription], reason: str, at: datetime) -> None:

@@ -27,7 +27,7 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.Fi
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].close()
         emptying.set_migrated_rows_aside()
-    TransactionTestCase._fixture_teardown = lambda _case: emptying.empty()  # type: ignore[method-assign]
+    setattr(TransactionTestCase, "_fixture_teardown", lambda _case: emptying.empty())  # noqa: B010 - private to Django
     yield setup
     options.pop("assume_role", None)
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
@@ -72,4 +72,4 @@ def _passwords_are_hashed_quickly() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _nudges_stay_here() -> None:
     """Nudges go nowhere: tests run due work themselves."""
-    current_app.conf.broker_url = "memory://"
+    current_app.conf.update(broker_url="memory://")

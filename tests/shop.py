@@ -50,7 +50,7 @@ class Shop:
 
     def choice(self, **fields: Any) -> orders.Choice:
         """What the customer chooses, unless the story says otherwise."""
-        chosen = {
+        chosen: dict[str, Any] = {
             "plan_price": self.price,
             "location": self.location,
             "blueprint": self.blueprint,

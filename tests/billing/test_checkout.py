@@ -19,6 +19,7 @@ from tests.stand_ins import STRIPE_KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSIONS = "POST /v1/checkout/sessions"
+READS = "GET /v1/checkout/sessions"
 
 
 @pytest.fixture
@@ -77,6 +78,8 @@ def test_a_repeat_asks_for_the_addresses_of_the_first_time(sale: Sale, stripe_sa
 
     assert [session["url"] for session in sessions(stripe_sandbox)] == [url]
     assert sessions(stripe_sandbox)[0]["success_url"] == "https://shop.example/done"
+    assert sale.payment.reload().success_url == "https://shop.example/done"
+    assert len(stripe_sandbox.requests("stripe", READS)) == 0, "the key still fitted: nothing had to be looked up"
 
 
 def test_lost_answers_and_two_tabs_end_in_one_page(sale: Sale, stripe_sandbox: Sandbox) -> None:

@@ -34,7 +34,8 @@ PLUMBING = (
     "billing/gateways/stripe/client.py",
     "servers/providers/pterodactyl/client.py",
 )
-WRITE = re.compile(r"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO|WITH\b)\s*\"?(\w*)", re.IGNORECASE)
+BEGINS = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
+WRITE = re.compile(r"(?<!FOR )(?<!KEY )\b(INSERT INTO|UPDATE|DELETE FROM|MERGE INTO)\s+\"?(\w+)", re.IGNORECASE)
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b(cs|pi|cus|ch|re|sub|in|evt|pm)_\w+|(?<=/)([0-9a-f]{8}|\d+)(?=/|$)")
 
 type Reach = Callable[[str], None]
@@ -64,7 +65,7 @@ def _watched_database(happened: Reach) -> Iterator[None]:
 
     def watched_execute(self: CursorWrapper, sql: Any, *args: Any, **kwargs: Any) -> Any:
         result = execute(self, sql, *args, **kwargs)
-        write = WRITE.match(str(sql))
+        write = WRITE.search(str(sql)) if BEGINS.match(str(sql)) else None
         if write and self.cursor.rowcount:
             if self.db.in_atomic_block:
                 written.add(self.db)
