@@ -6,6 +6,7 @@ is still empty, and dies of that. Here a file appears whole or not at all, and i
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -24,8 +25,11 @@ class Channel(filesystem.Channel):
     """Messages in the folder of the transport option `data_folder_in`, bindings in `control_folder`."""
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
-        """Add one message."""
-        _write_whole(self._messages / f"{time.time_ns()}_{uuid4()}.{queue}.msg", payload)
+        """Add one message, unless one that asks for the same is waiting already: whoever takes that one does both."""
+        asked = _asked_by(payload)
+        if asked and any(_is_waiting(name, asked, queue) for name in os.listdir(self._messages)):
+            return
+        _write_whole(self._messages / f"{time.time_ns()}_{asked or uuid4()}.{queue}.msg", payload)
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         """Take the oldest message. Raises Empty."""
@@ -72,6 +76,22 @@ class Transport(filesystem.Transport):
     """kombu's file transport with the channel above; every process reads and writes one folder."""
 
     Channel = Channel
+
+
+def _is_waiting(name: str, asked: str, queue: str) -> bool:
+    """Whether the file is a message that asks for this; names with a dot in front are being written or taken."""
+    return not name.startswith(".") and name.endswith(f"_{asked}.{queue}.msg")
+
+
+def _asked_by(payload: Any) -> str:
+    """A name for what a task's message asks for; empty for what is no task, or one with a time of its own.
+
+    Our tasks carry no facts: each does what is due when it runs. So a crowd of webhooks leaves one nudge, not a crowd.
+    """
+    headers = payload.get("headers") or {}
+    if not headers.get("task") or headers.get("eta"):
+        return ""
+    return hashlib.sha256(f"{headers['task']} {payload['body']}".encode()).hexdigest()
 
 
 def _write_whole(path: Path, content: Any) -> None:

@@ -14,5 +14,6 @@ app.conf.beat_schedule = {
     "let-go-of-expired": {"task": "orders.tasks.let_go_of_expired", "schedule": 30.0},
     "retry-waiting": {"task": "orders.tasks.retry_waiting", "schedule": 60.0},
     "refund-overdue": {"task": "orders.tasks.refund_overdue", "schedule": 300.0},
+    "recheck-servers": {"task": "servers.tasks.recheck_servers", "schedule": 600.0},
     "sync-inventory": {"task": "servers.tasks.sync_inventory", "schedule": 900.0},
 }

@@ -60,7 +60,8 @@ def watch(reach: Reach) -> Iterator[None]:
 
 @contextmanager
 def _watched_database(happened: Reach) -> Iterator[None]:
-    execute, commit = CursorWrapper._execute_with_wrappers, BaseDatabaseWrapper._commit
+    execute: Any = CursorWrapper._execute_with_wrappers  # type: ignore[attr-defined]
+    commit: Any = BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
     written: set[BaseDatabaseWrapper] = set()
 
     def watched_execute(self: CursorWrapper, sql: Any, *args: Any, **kwargs: Any) -> Any:

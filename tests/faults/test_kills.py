@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from tests.faults import children
 from tests.faults.purchase import WHILE_DEAD, Hear, Purchase, assert_one_of_everything, deaf
@@ -49,6 +50,18 @@ def test_killed_there_a_purchase_still_ends_in_one_of_everything(purchase: Purch
     assert children.killed_at(point, purchase.tell).was_killed
 
     _retold(purchase)
+
+
+def test_the_locks_of_a_killed_process_are_free_at_once(purchase: Purchase) -> None:
+    (inside,) = [point for point in HEARD if point.startswith("POST /pterodactyl/api/application/servers ")]
+    assert children.killed_at(inside, purchase.tell).was_killed  # it held the server's own lock just then
+
+    for _ in range(100):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), pg_sleep(0.01) FROM pg_locks WHERE locktype = 'advisory'")
+            if not cursor.fetchone()[0]:
+                return
+    pytest.fail("the database still holds a dead process's lock after a second")
 
 
 @pytest.mark.parametrize("point", ONLY_UNHEARD)

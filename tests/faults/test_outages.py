@@ -46,7 +46,7 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("READ_SECONDS", "WRITE_SECONDS"):
         monkeypatch.setattr(panel_client, name, PATIENCE)
     monkeypatch.setattr(stripe_client, "READ_TIMEOUT", PATIENCE)
-    monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+    monkeypatch.setitem(Session.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
     monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_args, **_options: 0)
     stripe_client._client.cache_clear()
     forget_gates()

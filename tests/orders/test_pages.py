@@ -14,7 +14,7 @@ from core.ids import uuid7
 from demo.visitor import read_page
 from orders.models import Order, OrderItem, OrderStatus
 from sandbox.client import Sandbox
-from servers.models import Allocation, Location, Node
+from servers.models import Allocation, Location, Node, Reservation
 from tests.builders import make_addon, make_addon_price, make_plan, make_price, make_user
 from tests.shop import Clock, Shop, hear, make_shop, open_page, place, run_until_idle
 
@@ -177,7 +177,7 @@ def test_an_add_on_is_charged_once_however_often_it_is_sent(shop: Shop, browser:
 
     assert order.total_minor == 1050
     assert order.items.get().addons.count() == 1
-    assert order.items.get().reservation.memory_mib == 2048
+    assert Reservation.objects.get().memory_mib == 2048
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------
