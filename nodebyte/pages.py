@@ -15,6 +15,8 @@ from orders.shop import shelf
 from orders.views import currency_of
 from servers import queries as servers
 
+MOST_SERVERS = 12  # on the first page; the list has them all
+
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
@@ -38,7 +40,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """What the current organization has, what is under way, and what it owes."""
     organization = request.organization  # type: ignore[attr-defined]
     context = {
-        "servers": servers.servers_of(organization),
+        "servers": servers.servers_of(organization)[:MOST_SERVERS],
         "orders": orders.orders_under_way(organization),
         "invoices": billing.invoices_due(organization),
     }

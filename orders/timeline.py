@@ -10,8 +10,8 @@ from orders.models import Order, OrderItem, OrderStatus
 from servers.models import Step
 
 ORDERED, PAID = "ordered", "paid"
-DONE, NOW, TODO, FAILED = "done", "now", "todo", "failed"
-NEXT = {OrderStatus.FAILED: FAILED, OrderStatus.CANCELED: TODO}  # the first step not reached; else it is going on now
+DONE, NOW, AHEAD, FAILED = "done", "now", "todo", "failed"
+NEXT = {OrderStatus.FAILED: FAILED, OrderStatus.CANCELED: AHEAD}  # the first step not reached; else it is going on now
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def timeline(order: Order) -> list[Shown]:
     lines, reached = _lines(order, item), _reached(order, item)
     following = next((line.key for line in lines if line.key not in reached), None)
     state = NEXT.get(OrderStatus(order.status), NOW)
-    shown = [_shown(line, reached, state if line.key == following else TODO, order) for line in lines]
-    return [step for step in shown if step.state != TODO] if order.status == OrderStatus.CANCELED else shown
+    shown = [_shown(line, reached, state if line.key == following else AHEAD, order) for line in lines]
+    return [step for step in shown if step.state != AHEAD] if order.status == OrderStatus.CANCELED else shown
 
 
 def _shown(line: _Line, reached: Mapping[str, datetime], otherwise: str, order: Order) -> Shown:

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def committed_texts() -> Iterator[Path]:
     )
     paths = (ROOT / name for name in git.stdout.decode().split("\0") if name)
     yield from (path for path in paths if path.suffix in TEXT and path.is_file() and not path.is_symlink())
+
+
+def test_every_package_has_a_floor_in_the_layers() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers")
+    floors = {app for layer in layers for app in layer.replace(" ", "").split("|")}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+
+    assert floors == set(ROOMS)
+    assert packages - {"tests", "bench", "tools"} == floors | {"sandbox", "demo"}
 
 
 def test_every_room_is_there() -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
 from core.ids import uuid7
 from sandbox.client import Sandbox
@@ -42,6 +41,5 @@ def shop(standing_shop: Shop, settings: Any, django_db_blocker: Any) -> Iterator
 
 @pytest.fixture
 def purchase(shop: Shop) -> Purchase:
-    """A purchase about to be made, in every story at the same second of the clock's minute."""
-    assert django_settings.STRIPE_API_BASE
+    """A purchase about to be made."""
     return Purchase(shop, token=uuid7(), began_at=datetime.now(tz=UTC).replace(microsecond=0))

@@ -1,0 +1,60 @@
+"""A customer with everything, built once for a file: its tests only read, and pages run in their real transactions."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests import emptying
+from tests.pages.rows import Rooms, make_rooms
+
+MANY = 25
+
+
+@pytest.fixture(scope="module")
+def rooms_of(django_db_setup: None, django_db_blocker: Any) -> Callable[[int], Any]:
+    """A context in which there are so many of everything."""
+
+    @contextmanager
+    def standing(number: int) -> Iterator[Rooms]:
+        with django_db_blocker.unblock():
+            emptying.empty()
+            yield make_rooms(number)
+            emptying.empty()
+
+    return standing
+
+
+@pytest.fixture(scope="module")
+def rooms(rooms_of: Callable[[int], Any]) -> Iterator[Rooms]:
+    """One of everything."""
+    with rooms_of(1) as standing:
+        yield standing
+
+
+@pytest.fixture(scope="module", params=[1, MANY], ids=["one row", "many rows"])
+def standing(request: pytest.FixtureRequest, rooms_of: Callable[[int], Any]) -> Iterator[Rooms]:
+    """One of everything, and then twenty-five."""
+    with rooms_of(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def visitor() -> Client:
+    """Somebody without an account."""
+    return Client()
+
+
+@pytest.fixture
+def owner(rooms: Rooms) -> Client:
+    """The customer's browser."""
+    return signed_in(rooms)
+
+
+def signed_in(rooms: Rooms) -> Client:
+    """A browser in which the customer is signed in."""
+    client = Client()
+    client.force_login(rooms.customer)
+    return client

@@ -1,0 +1,38 @@
+"""Every page a customer or visitor can read, for tests that hold for all of them."""
+
+from django.urls import reverse
+
+from tests.pages.rows import Rooms
+
+PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
+LISTS = ("dashboard", "servers", "invoices")
+OWN = ("order", "server", "invoice")
+PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
+NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
+
+
+def address(name: str, rooms: Rooms) -> str:
+    """The page's address."""
+    slug = rooms.product.slug
+    addresses = {
+        "home": reverse("home"),
+        "products": reverse("catalog:products"),
+        "product": reverse("catalog:product", kwargs={"slug": slug}),
+        "configurator": reverse("orders:configure", kwargs={"slug": slug}),
+        "sign up": reverse("account_signup"),
+        "log in": reverse("account_login"),
+        "reset password": reverse("account_reset_password"),
+        "not found": "/no/such/page/",
+        "dashboard": reverse("dashboard"),
+        "servers": reverse("servers:list"),
+        "invoices": reverse("billing:invoices"),
+        "order": reverse("orders:progress", kwargs={"pk": rooms.order.pk}),
+        "server": reverse("servers:detail", kwargs={"pk": rooms.server.pk}),
+        "invoice": reverse("billing:invoice", kwargs={"pk": rooms.invoice.pk}),
+        "profile": reverse("accounts:profile"),
+        "email addresses": reverse("account_email"),
+        "password": reverse("account_change_password"),
+        "devices": reverse("usersessions_list"),
+        "log out": reverse("account_logout"),
+    }
+    return addresses[name]

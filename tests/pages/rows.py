@@ -1,0 +1,113 @@
+"""A customer with as many of everything as a page's test asks for; no stand-in is needed to read pages."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from accounts.models import User
+from billing import invoicing
+from billing.invoicing import InvoiceLine
+from billing.models import Invoice, ItemKind
+from catalog.models import Kind, Product, Term
+from core.ids import uuid7
+from core.money import Money
+from orders import services as orders
+from orders.models import Order
+from servers import capacity
+from servers import services as servers
+from servers.capacity import Size
+from servers.models import Blueprint, Location, Server, ServerStatus
+from tests.builders import (
+    make_addon,
+    make_addon_price,
+    make_organization,
+    make_plan,
+    make_price,
+    make_product,
+    make_user,
+)
+from tests.servers.builders import make_location, make_node, make_provider
+
+SIZE = Size(memory_mib=1024, disk_mib=5120, cpu_percent=100)
+HOUR = timedelta(hours=1)
+PRICE = Money(800, "USD")
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """A customer, what is for sale, and the newest of what they have."""
+
+    customer: User
+    product: Product
+    order: Order
+    server: Server
+    invoice: Invoice
+
+
+def make_rooms(number: int) -> Rooms:
+    """`number` products, sizes, add-ons, regions, orders under way, running servers and invoices to pay."""
+    customer = make_user()
+    product, location = make_shelves(number)
+    blueprint = Blueprint.objects.get(product=product)
+    placed = [_order(customer, blueprint, location, f"order {count}") for count in range(number)]
+    running = [_server(customer, blueprint, location, f"server {count}") for count in range(number)]
+    issued = [make_invoice(customer, f"line {count}") for count in range(number)]
+    return Rooms(customer, product, placed[-1], running[-1], issued[-1])
+
+
+def make_shelves(number: int) -> tuple[Product, Location]:
+    """Products whose one size is sold, the first with `number` sizes and add-ons, in `number` regions with room."""
+    provider = make_provider("http://127.0.0.1:9")  # where nobody listens
+    locations = [make_location(provider, code=f"place-{count}") for count in range(number)]
+    for location in locations:
+        make_node(location, memory_mib=262_144, disk_mib=2_621_440, ports=3 * number)
+    first = make_product(slug="minecraft", name="Minecraft", tagline="Your world.", category="Sandbox")
+    for product in [first, *(make_product(kind=Kind.GAME, category=f"Shelf {count}") for count in range(number - 1))]:
+        make_price(make_plan(product))
+        Blueprint.objects.create(name=product.name, product=product, provider=provider)
+    for count in range(number - 1):
+        make_price(make_plan(first, name=f"{count} GB"))
+    for _count in range(number):
+        make_addon_price(make_addon(first))
+    return first, locations[0]
+
+
+def _order(customer: User, blueprint: Blueprint, location: Location, name: str) -> Order:
+    price = make_price(make_plan(blueprint.product, is_active=False), term=Term.MONTHLY)
+    choice = orders.Choice(plan_price=price, location=location, blueprint=blueprint, server_name=name)
+    organization = make_organization(customer)
+    return orders.place_order(
+        organization=organization, user=customer, choice=choice, form_token=uuid7(), at=timezone.now()
+    )
+
+
+def _server(customer: User, blueprint: Blueprint, location: Location, name: str) -> Server:
+    at, organization = timezone.now(), make_organization(customer)
+    held = capacity.hold(
+        organization=organization, blueprint=blueprint, location=location, size=SIZE, at=at, expires_at=at + HOUR
+    )
+    capacity.keep(reservation_id=held.pk, at=at)
+    server = servers.create_server(
+        organization=organization,
+        owner=customer,
+        name=name,
+        blueprint=blueprint,
+        plan=make_plan(blueprint.product, is_active=False),
+        size=SIZE,
+        reservation=held,
+        databases=1,
+        backups=1,
+        variables={},
+        at=at,
+    )
+    Server.objects.filter(pk=server.pk).update(status=ServerStatus.RUNNING, address="192.0.2.1:25565")
+    return server
+
+
+def make_invoice(customer: User, words: str) -> Invoice:
+    """An issued invoice that waits for money."""
+    line = InvoiceLine(kind=ItemKind.PLAN, description=words, unit=PRICE)
+    organization, at = make_organization(customer), timezone.now()
+    draft = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=at)
+    return invoicing.issue_invoice(invoice=draft, at=at)

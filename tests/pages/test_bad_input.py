@@ -1,0 +1,92 @@
+"""What cannot be taken is said beside its field, and nothing typed is lost."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from orders.models import Order
+from tests.pages.markup import outline_of
+from tests.pages.routes import address
+from tests.pages.rows import Rooms
+
+
+def order_form(rooms: Rooms, owner: Client) -> dict[str, str]:
+    """The configurator as it is first shown, filled in well."""
+    page = outline_of(owner.get(address("configurator", rooms)).content.decode())
+    chosen = {each["name"]: each["value"] for each in page.controls if each.get("type") == "radio"}
+    return {**chosen, "server_name": "lantern", "form_token": "0192f3a4-0000-7000-8000-000000000001"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("server_name", "<b>bold</b>", "Use letters, digits, spaces"),
+        ("server_name", "", "This field is required."),
+        ("server_name", "x" * 65, "at most 64 characters"),
+        ("location", "", "Choose where the server shall stand."),
+        ("location", "moon", "moon is not one of the available choices."),
+        ("plan", "huge", "huge is not one of the available choices."),
+        ("term", "weekly", "weekly is not one of the available choices."),
+    ],
+)
+def test_a_bad_order_is_refused_beside_its_field(
+    field: str, value: str, said: str, owner: Client, rooms: Rooms
+) -> None:
+    before = Order.objects.count()
+    answer = owner.post(address("configurator", rooms), {**order_form(rooms, owner), field: value})
+    page = answer.content.decode()
+
+    assert answer.status_code == 422
+    assert said in page
+    assert 'role="alert"' in page
+    if field != "server_name":
+        assert outline_of(page).value_of("server_name") == "lantern"
+    elif value:
+        assert outline_of(page).value_of(field) == value
+    assert Order.objects.count() == before
+
+
+def test_a_choice_survives_signing_in(visitor: Client, owner: Client, rooms: Rooms) -> None:
+    form = order_form(rooms, owner) | {"server_name": "Lin's lantern"}
+
+    answer = visitor.post(address("configurator", rooms), form)
+
+    assert answer.status_code == 302
+    target = answer["Location"]
+    assert target.startswith(reverse("account_signup"))
+    back = visitor.get(visitor.get(target).context["redirect_field_value"]).content.decode()
+    assert outline_of(back).value_of("server_name") == "Lin's lantern"
+
+
+@pytest.mark.parametrize(("name", "value"), [("", ""), ("!", "!"), ("x" * 65, "x" * 65)])
+def test_a_bad_name_is_refused_beside_its_field(name: str, value: str, owner: Client, rooms: Rooms) -> None:
+    answer = owner.post(reverse("servers:rename", kwargs={"pk": rooms.server.pk}), {"name": name})
+    page = answer.content.decode()
+
+    assert answer.status_code == 422
+    assert 'id="id_name_error"' in page
+    assert outline_of(page).value_of("name") == value
+
+
+def test_a_bad_profile_is_refused_beside_its_field(owner: Client) -> None:
+    answer = owner.post(reverse("accounts:profile"), {"first_name": "Ada", "phone": "1" * 40, "timezone": "UTC"})
+    page = outline_of(answer.content.decode())
+
+    assert answer.status_code == 422
+    assert (page.value_of("first_name"), page.value_of("phone")) == ("Ada", "1" * 40)
+    assert page.ids["id_phone_error"] == 1
+
+
+def test_what_no_server_can_do_is_said(owner: Client, rooms: Rooms) -> None:
+    power = reverse("servers:power", kwargs={"pk": rooms.server.pk})
+
+    page = owner.post(power, {"signal": "explode"}, follow=True).content.decode()
+
+    assert "That is not something a server can do." in page
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+def test_power_is_pressed_by_posting_only(method: str, owner: Client, rooms: Rooms) -> None:
+    power = reverse("servers:power", kwargs={"pk": rooms.server.pk})
+
+    assert getattr(owner, method)(power).status_code == 405

@@ -1,0 +1,51 @@
+"""Every page is sound HTML: one heading, a title of its own, labels, ids once, nothing scripted that cannot be clicked."""
+
+import pytest
+from django.test import Client
+
+from tests.pages.conftest import signed_in
+from tests.pages.markup import Outline, outline_of
+from tests.pages.routes import NAMES, PUBLIC, address
+from tests.pages.rows import Rooms
+
+SHELVES = ("home", "products", "product")
+
+
+def outline(name: str, rooms: Rooms) -> Outline:
+    client = signed_in(rooms) if name not in PUBLIC else Client()
+    return outline_of(client.get(address(name, rooms)).content.decode())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_sound(name: str, rooms: Rooms) -> None:
+    page = outline(name, rooms)
+
+    assert page.language == "en"
+    assert page.headings.count("h1") == 1
+    assert page.headings[0] == "h1" or name == "product"
+    assert page.unlabelled == []
+    assert [name for name, times in page.ids.items() if times > 1] == []
+    assert page.tags["main"] == 1
+    assert "viewport" in page.named
+
+
+def test_no_two_pages_have_the_same_title(rooms: Rooms) -> None:
+    titles = [" ".join(outline(name, rooms).title.split()) for name in NAMES]
+
+    assert all(title.endswith(" · NodeByte") and len(title) > len(" · NodeByte") for title in titles)
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", SHELVES)
+def test_a_page_that_searches_find_describes_itself(name: str, rooms: Rooms) -> None:
+    assert len(outline(name, rooms).named.get("description", "")) > 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_is_done_by_forms_and_links(name: str, rooms: Rooms) -> None:
+    """Without JavaScript nothing may be lost: each form has a method, and one that changes anything carries its token."""
+    page = outline(name, rooms)
+    posting = [form for form in page.forms if form.get("method", "").lower() == "post"]
+
+    assert len(posting) == len([form for form in page.forms if form.get("method")])
+    assert all("hx-post" not in form for form in page.forms)

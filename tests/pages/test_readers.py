@@ -1,0 +1,131 @@
+"""Who reads a page: its owner, a stranger, somebody not signed in, htmx, a browser without JavaScript."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from orders.models import Order, OrderStatus
+from servers.models import Server, ServerStatus
+from tests.builders import make_user
+from tests.pages.conftest import signed_in
+from tests.pages.routes import LISTS, OWN, PERSONAL, address
+from tests.pages.rows import Rooms
+
+HTMX = {"headers": {"HX-Request": "true"}}
+PARTS = {"order": 'id="progress"', "server": 'id="live"', "configurator": 'id="quote"'}
+
+
+@pytest.fixture(scope="module")
+def stranger(rooms: Rooms) -> Client:
+    """Another customer's browser."""
+    client = Client()
+    client.force_login(make_user())
+    return client
+
+
+@pytest.fixture
+def unlocked(django_db_blocker: Any) -> Iterator[None]:
+    """The rows may be changed; the test puts them back."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.mark.parametrize("name", [*LISTS, *OWN, *PERSONAL])
+def test_the_owner_reads_it(name: str, owner: Client, rooms: Rooms) -> None:
+    assert owner.get(address(name, rooms)).status_code == 200
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_to_a_stranger_there_is_nothing(name: str, stranger: Client, rooms: Rooms) -> None:
+    answer = stranger.get(address(name, rooms))
+
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_stranger_sees_their_own_empty_list(name: str, stranger: Client, rooms: Rooms) -> None:
+    page = stranger.get(address(name, rooms)).content.decode()
+
+    assert 'class="empty"' in page
+    assert str(rooms.server.pk) not in page
+    assert str(rooms.invoice.number) not in page
+
+
+@pytest.mark.parametrize("name", [*LISTS, *OWN, "profile"])
+def test_a_visitor_is_asked_to_sign_in_and_comes_back(name: str, visitor: Client, rooms: Rooms) -> None:
+    answer = visitor.get(address(name, rooms))
+
+    assert (answer.status_code, answer["Location"]) == (
+        302,
+        f"{reverse(settings.LOGIN_URL)}?next={address(name, rooms)}",
+    )
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_htmx_gets_the_part_and_nothing_around_it(name: str, owner: Client, rooms: Rooms) -> None:
+    part = owner.get(address(name, rooms), **HTMX)
+    page = part.content.decode()
+
+    assert part.status_code == 200
+    assert PARTS[name] in page
+    assert "<html" not in page
+    assert "HX-Request" in part["Vary"]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_only_pages_with_live_parts_carry_the_script_for_them(name: str, owner: Client, rooms: Rooms) -> None:
+    assert "htmx" in owner.get(address(name, rooms)).content.decode()
+    assert ".min.js" not in owner.get(address("servers", rooms)).content.decode()
+
+
+@pytest.mark.parametrize("name", ["order", "server"])
+def test_without_scripts_a_live_page_reloads_itself(name: str, owner: Client, rooms: Rooms) -> None:
+    page = owner.get(address(name, rooms)).content.decode()
+
+    assert '<meta http-equiv="refresh"' in page.partition("<noscript>")[2].partition("</noscript>")[0]
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_a_page_that_came_to_its_end_is_left_alone(owner: Client, rooms: Rooms) -> None:
+    Order.objects.filter(pk=rooms.order.pk).update(status=OrderStatus.CANCELED)
+    page = owner.get(address("order", rooms)).content.decode()
+    Order.objects.filter(pk=rooms.order.pk).update(status=OrderStatus.PENDING_PAYMENT)
+
+    assert "every 2s" not in page
+    assert "http-equiv" not in page
+
+
+@pytest.mark.parametrize(
+    ("status", "buttons"),
+    [
+        (ServerStatus.RUNNING, {"restart", "stop", "ask-kill"}),
+        (ServerStatus.STOPPED, {"start"}),
+        (ServerStatus.INSTALLING, set()),
+        (ServerStatus.SUSPENDED, set()),
+        (ServerStatus.FAILED, set()),
+    ],
+)
+@pytest.mark.usefixtures("unlocked")
+def test_only_the_buttons_that_do_something_can_be_pressed(
+    status: ServerStatus, buttons: set[str], owner: Client, rooms: Rooms
+) -> None:
+    Server.objects.filter(pk=rooms.server.pk).update(status=status)
+    page = owner.get(address("server", rooms)).content.decode()
+    Server.objects.filter(pk=rooms.server.pk).update(status=ServerStatus.RUNNING)
+
+    assert {name for name in ("start", "restart", "stop", "ask-kill") if is_enabled(page, name)} == buttons
+
+
+def is_enabled(page: str, name: str) -> bool:
+    """Whether the page has this button and it can be pressed."""
+    tag = page.partition(f'id="{name}"')[2].partition(">")[0]
+    return bool(tag) and "disabled" not in tag
+
+
+def test_the_lists_go_on_over_pages(rooms: Rooms) -> None:
+    assert signed_in(rooms).get(address("servers", rooms), {"page": "99"}).status_code == 200

@@ -1,0 +1,41 @@
+"""A page asks the database as often for twenty-five rows as for one."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.pages.conftest import signed_in
+from tests.pages.routes import NAMES, address
+from tests.pages.rows import Rooms
+
+# Statements of a page for somebody signed in; six of them find out who asks and bind the transaction to it.
+MOST = {
+    "home": 13,
+    "products": 7,
+    "product": 22,
+    "configurator": 22,
+    "not found": 0,
+    "dashboard": 9,
+    "servers": 8,
+    "invoices": 8,
+    "order": 10,
+    "server": 12,
+    "invoice": 9,
+}
+OTHERWISE = 8
+
+
+def statements(rooms: Rooms, name: str) -> list[str]:
+    """What the second visit asks: the first fills what a process remembers."""
+    client = signed_in(rooms)
+    client.get(address(name, rooms))
+    with CaptureQueriesContext(connection) as asked:
+        client.get(address(name, rooms))
+    return [query["sql"] for query in asked.captured_queries]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_asks_a_known_number_of_times_however_much_it_shows(name: str, standing: Rooms) -> None:
+    asked = statements(standing, name)
+
+    assert len(asked) <= MOST.get(name, OTHERWISE), "\n".join(asked)

@@ -1,0 +1,53 @@
+"""A page with everything it needs weighs less than 100 KB as it is, and far less on the wire.
+
+WhiteNoise sends files compressed; pages go as they are, since compressing secrets beside a visitor's words leaks them.
+"""
+
+import gzip
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from tests.pages.conftest import MANY, signed_in
+from tests.pages.routes import NAMES, PUBLIC, address
+from tests.pages.rows import Rooms
+
+HEAVIEST = 100_000
+NEEDED = re.compile(r"""<(?:link|script|img|use)\b[^>]*?(?:href|src)="([^"]+)\"""")
+
+
+def files_of(page: str) -> set[str]:
+    """The files that a page asks its browser to fetch, once each."""
+    return {urlsplit(url).path for url in NEEDED.findall(page)}
+
+
+def content_of(path: str, client: Client) -> bytes:
+    """A static file's content, or what the shop answers."""
+    if path.startswith("/static/"):
+        found = finders.find(unquote(path.removeprefix("/static/")))
+        assert found, path
+        return Path(str(found)).read_bytes()
+    return client.get(path).content
+
+
+def is_absurd(name: str, rooms: Rooms) -> bool:
+    """Twenty-five sizes, regions and add-ons on one form: no shop has that, and the wire carries it lightly."""
+    return name == "configurator" and rooms.product.plans.filter(is_active=True).count() == MANY
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_weighs_little(name: str, standing: Rooms, record_property: pytest.FixtureRequest) -> None:
+    client = signed_in(standing) if name not in PUBLIC else Client()
+    page = client.get(address(name, standing)).content
+    files = [content_of(path, client) for path in files_of(page.decode())]
+
+    assert len(files) >= 5  # four stylesheets at least, and the script
+    raw = len(page) + sum(map(len, files))
+    sent = len(page) + sum(len(gzip.compress(file)) for file in files)
+    record_property("weight", f"{name}: {raw} bytes, {sent} sent")  # type: ignore[operator]
+    assert sent < HEAVIEST
+    assert raw < HEAVIEST or is_absurd(name, standing), f"{name}: {raw} bytes, {sent} of them sent"

@@ -1,0 +1,151 @@
+"""What pages say: promised times come from the settings, steps from the journal, figures in words."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from accounts.templatetags.devices import device
+from core import site_settings
+from core.ids import uuid7
+from core.templatetags.ui import cores
+from orders import queries
+from orders.models import Order, OrderStatus
+from orders.timeline import timeline
+from servers import shown
+from servers.models import ServerStatus
+from servers.providers.base import Power
+from tests.pages.rows import make_rooms
+
+
+@pytest.fixture
+def order(db: None) -> Order:
+    """A paid order whose server has its place since seven seconds after the payment."""
+    rooms = make_rooms(1)
+    rooms.order.items.update(server=rooms.server)
+    step = rooms.server.steps.get()
+    paid_at = step.at - timedelta(seconds=7)
+    Order.objects.filter(pk=rooms.order.pk).update(status=OrderStatus.PROVISIONING, paid_at=paid_at)
+    return rooms.order.reload()
+
+
+def shown_steps(order: Order, **fields: object) -> list[tuple[str, int | None]]:
+    """State and seconds of each step, once the order is in this state."""
+    Order.objects.filter(pk=order.pk).update(**fields)
+    return [(step.state, step.seconds) for step in timeline(queries.order_for_page().get(pk=order.pk))]
+
+
+def test_steps_are_real_and_count_from_the_payment(order: Order) -> None:
+    node = order.items.get().server.node.name  # type: ignore[union-attr]
+
+    assert shown_steps(order) == [
+        ("done", None),
+        ("done", 0),
+        ("done", 7),
+        ("now", None),
+        ("todo", None),
+        ("todo", None),
+        ("todo", None),
+    ]
+    assert timeline(queries.order_for_page().get(pk=order.pk))[2].detail == node
+
+
+def test_a_failed_order_shows_where_it_stopped(order: Order) -> None:
+    states = [state for state, _seconds in shown_steps(order, status=OrderStatus.FAILED)]
+
+    assert states == ["done", "done", "done", "failed", "todo", "todo", "todo"]
+
+
+def test_a_canceled_order_shows_only_how_far_it_came(order: Order) -> None:
+    assert shown_steps(order, status=OrderStatus.CANCELED) == [("done", None), ("done", 0), ("done", 7)]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (OrderStatus.PENDING_PAYMENT, "Your place is held until"),
+        (OrderStatus.PAID, "Paid, and going on by itself."),
+        (OrderStatus.PROVISIONING, "Paid, and going on by itself."),
+        (OrderStatus.WAITING_CAPACITY, "If it does not run by"),
+        (OrderStatus.FAILED, "If it does not run by"),
+        (OrderStatus.CANCELED, "What you paid goes back the way it came"),
+        (OrderStatus.ACTIVE, "Your server runs, 12 s after you paid."),
+    ],
+)
+def test_each_state_of_an_order_says_what_it_means(
+    order: Order, status: OrderStatus, said: str, client: Client
+) -> None:
+    assert order.paid_at is not None
+    times = {"active_at": order.paid_at + timedelta(seconds=12), "refund_due_at": order.paid_at + timedelta(days=1)}
+    Order.objects.filter(pk=order.pk).update(status=status, **times)
+    client.force_login(order.placed_by)
+
+    assert said in client.get(reverse("orders:progress", kwargs={"pk": order.pk})).content.decode()
+
+
+@pytest.mark.django_db
+def test_the_front_page_promises_the_times_that_are_set(client: Client) -> None:
+    site_settings.set_value("orders.failed_refund_hours", 36)
+    site_settings.set_value("orders.waiting_refund_hours", 5)
+    site_settings.set_value("orders.hold_minutes", 90)
+
+    page = client.get("/").content.decode()
+
+    assert "1 d 12 h after the installation failed" in page
+    assert "5 h after you paid and no machine had room" in page
+    assert "1 h 30 min from the moment you order" in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("is_stripes", "said"), [(True, "until you cancel"), (False, "nothing is charged by itself")])
+def test_the_price_says_what_comes_after(is_stripes: bool, said: str, client: Client) -> None:
+    site_settings.set_value("billing.collected_by_stripe", is_stripes)
+    product = make_rooms(1).product
+
+    assert said in client.get(reverse("orders:configure", kwargs={"slug": product.slug})).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("pressed", "told", "state"),
+    [
+        (None, Power.RUNNING, "running"),
+        (None, Power.STOPPING, "stopping"),
+        ("stop", Power.RUNNING, "stopping"),
+        ("stop", Power.OFF, "stopped"),
+        ("start", Power.OFF, "starting"),
+        ("kill", Power.STOPPING, "stopping"),
+    ],
+)
+def test_a_pressed_button_shows_until_the_panel_tells_the_outcome(pressed: str, told: Power, state: str) -> None:
+    cache.clear()
+    server, figures = SimpleNamespace(pk=uuid7(), status=ServerStatus.RUNNING), SimpleNamespace(power=told)
+    if pressed:
+        shown.remember_press(server.pk, pressed)
+
+    assert shown.shown(server, figures).state == state  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("percent", "words"), [(100, "1 core"), (150, "1.5 cores"), (50, "0.5 cores"), (800, "8 cores")]
+)
+def test_processor_is_told_in_cores(percent: int, words: str) -> None:
+    assert cores(percent) == words
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (Android 16; Mobile; rv:152.0) Gecko/152.0 Firefox/152.0", "Firefox on Android"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/156.0 Safari/537.36 Edg/156.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 20 like Mac OS X) Version/20.0 Safari/604.1", "Safari on iPhone"),
+        ("curl/8.9", "curl/8.9"),
+        ("", "An unknown browser"),
+        ("<script>" * 20, "<script><script><script><script><script>"),
+    ],
+)
+def test_a_device_is_named_so_that_its_owner_knows_it(agent: str, name: str) -> None:
+    assert device(agent) == name
