@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.models import Organization, User
 from billing import invoicing, payments, subscriptions
 from billing.invoicing import InvoiceLine
-from billing.models import Collection, Collector, Gateway, Invoice, ItemKind, Payment, Subscription
+from billing.models import Collection, Collector, Gateway, Invoice, ItemKind, Payment, PaymentState, Subscription
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -159,6 +159,8 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
         order = fulfilment.locked(order_id)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
+        if is_money_held(order):
+            raise OrderClosed("a payment is held for staff")
         current = order.invoice.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
             return current
@@ -172,14 +174,19 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
 
 
 class OrderClosed(Exception):
-    """The order is paid, canceled or under way; there is nothing to pay."""
+    """The order is paid, canceled or under way, or its money is being looked at; there is nothing to pay."""
+
+
+def is_money_held(order: Order) -> bool:
+    """Whether money has come for the order that staff must look at first: it is not paid, and not unpaid either."""
+    return any(payment.state == PaymentState.HELD for payment in order.invoice.payments.all())
 
 
 def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that no money has come for, and give back its room; False when it is past that."""
     with tenancy.system():
         order = fulfilment.locked(order_id)
-        if order.status != OrderStatus.PENDING_PAYMENT:
+        if order.status != OrderStatus.PENDING_PAYMENT or is_money_held(order):
             return False
         invoicing.void_draft(invoice=order.invoice, at=at)
         fulfilment.let_go(order, at=at)
@@ -190,11 +197,11 @@ def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at:
 def cancel_expired(*, at: datetime) -> int:
     """Cancel unpaid orders past their time; the number canceled.
 
-    The gateway's page closes at the same instant and its payment is polled, so this waits until no payment is open: an
-    order is never canceled while money may be on its way. Room whose holder vanished is given back by the hold itself.
+    The gateway's page closes at the same instant and its payment is polled, so this waits until no payment is open or
+    held: an order is never canceled while money may be on its way. A hold whose order vanished gives its own room back.
     """
     over = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT, expires_at__lte=at).exclude(
-        invoice__payments__state__in=Payment.OPEN
+        invoice__payments__state__in=[*Payment.OPEN, PaymentState.HELD]
     )
     ids = list(over.values_list("pk", flat=True))
     canceled = sum(cancel_unpaid(order_id=pk, reason="not paid in time", at=at) for pk in ids)

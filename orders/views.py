@@ -185,6 +185,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "steps": timeline(order),
         "server": item.server,
         "is_live": order.status in LIVE,
+        "is_money_held": services.is_money_held(order),
         "running_after": seconds_since_payment(order, order.active_at),
     }
     return render_part(request, "orders/progress.html", "progress", context)

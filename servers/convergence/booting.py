@@ -16,8 +16,8 @@ from servers.convergence.case import NOW, SOON, Case
 from servers.models import ServerStatus, Step
 from servers.providers.base import Capability, Power, Signal, WrongState
 
-# The panel keeps power figures for 20 s, so looking again sooner shows nothing new. The first look would better not be
-# wasted: a node starts the game only after it has told the panel of the install's end.
+# The panel keeps power figures for 20 s, so looking again sooner shows nothing new. The first look is not to be
+# wasted: we take it that a node starts the game only after it has told the panel of the install's end.
 FRESH_FIGURES = timedelta(seconds=21)
 FIRST_REST = timedelta(seconds=1)
 START_PATIENCE = timedelta(seconds=60)

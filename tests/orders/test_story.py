@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from billing.models import AccountKind, Payment, PaymentState, Posting, Subscription, SubscriptionStatus
 from orders.models import OrderStatus
@@ -137,3 +138,23 @@ def test_an_install_that_fails_is_told_and_refunded_when_nobody_mends_it(shop: S
     assert order.reload().status == OrderStatus.CANCELED
     assert panel_servers(shop.sandbox) == []
     assert clearing() == 0
+
+
+def test_money_that_is_held_keeps_the_order_open_and_asks_for_no_second_payment(shop: Shop, client: Client) -> None:
+    from orders import services
+
+    clock = Clock(shop.sandbox)
+    order = place(shop, at=clock.now)
+    Payment.objects.update(
+        state=PaymentState.HELD, transaction_id="pi_odd", received_minor=799, received_currency="USD", poll_at=None
+    )
+
+    run_until_idle(clock, step=timedelta(minutes=20), steps=6)
+    client.force_login(shop.customer)
+    page = client.get(f"/orders/{order.pk}/").content.decode()
+
+    assert order.reload().status == OrderStatus.PENDING_PAYMENT
+    assert "our staff look at it" in page
+    assert "Cancel the order" not in page
+    with pytest.raises(services.OrderClosed):
+        services.reopen_payment(order_id=order.pk, at=clock.now)

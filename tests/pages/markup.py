@@ -19,6 +19,7 @@ class Outline:
     labelled: set[str] = field(default_factory=set)
     controls: list[dict[str, str]] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
+    tokens: int = 0
     tags: Counter[str] = field(default_factory=Counter)
     named: dict[str, str] = field(default_factory=dict)
 
@@ -64,6 +65,8 @@ class _Reader(HTMLParser):
             outline.forms.append(has)
         elif tag == "meta" and "name" in has:
             outline.named[has["name"]] = has.get("content", "")
+        elif has.get("name") == "csrfmiddlewaretoken":
+            outline.tokens += 1
         elif tag in {"input", "select", "textarea"} and has.get("type") not in NAMELESS:
             outline.controls.append(has | ({"in label": ""} if "label" in self._open else {}))
         elif tag in {"h1", "h2", "h3"}:

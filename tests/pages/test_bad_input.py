@@ -24,7 +24,7 @@ def order_form(rooms: Rooms, owner: Client) -> dict[str, str]:
         ("server_name", "", "This field is required."),
         ("server_name", "x" * 65, "at most 64 characters"),
         ("location", "", "Choose where the server shall stand."),
-        ("location", "moon", "moon is not one of the available choices."),
+        ("location", "moon", "Nothing is sold in that region just now."),
         ("plan", "huge", "huge is not one of the available choices."),
         ("term", "weekly", "weekly is not one of the available choices."),
     ],

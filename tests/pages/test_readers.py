@@ -15,7 +15,7 @@ from tests.pages.conftest import signed_in
 from tests.pages.routes import LISTS, OWN, PERSONAL, address
 from tests.pages.rows import Rooms
 
-HTMX = {"headers": {"HX-Request": "true"}}
+HTMX = {"HX-Request": "true"}
 PARTS = {"order": 'id="progress"', "server": 'id="live"', "configurator": 'id="quote"'}
 
 
@@ -68,7 +68,7 @@ def test_a_visitor_is_asked_to_sign_in_and_comes_back(name: str, visitor: Client
 
 @pytest.mark.parametrize("name", PARTS)
 def test_htmx_gets_the_part_and_nothing_around_it(name: str, owner: Client, rooms: Rooms) -> None:
-    part = owner.get(address(name, rooms), **HTMX)
+    part = owner.get(address(name, rooms), headers=HTMX)
     page = part.content.decode()
 
     assert part.status_code == 200

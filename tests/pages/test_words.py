@@ -28,7 +28,9 @@ def order(db: None) -> Order:
     rooms.order.items.update(server=rooms.server)
     step = rooms.server.steps.get()
     paid_at = step.at - timedelta(seconds=7)
-    Order.objects.filter(pk=rooms.order.pk).update(status=OrderStatus.PROVISIONING, paid_at=paid_at)
+    Order.objects.filter(pk=rooms.order.pk).update(
+        status=OrderStatus.PROVISIONING, paid_at=paid_at, placed_at=paid_at - timedelta(minutes=1)
+    )
     return rooms.order.reload()
 
 
