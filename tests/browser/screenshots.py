@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(names: list[str]) -> int:
     """Take them, of all pages or of those named; the number pytest ends with."""
     folder = Path(os.environ.setdefault(FOLDER, str(ROOT / "var" / "screenshots")))
-    narrowed = ["-k", " or ".join(f"[{name.replace(' ', '')}" for name in names)] if names else []
+    wanted = " or ".join(f"({' and '.join(name.split())})" for name in names)
+    narrowed = ["-k", wanted] if wanted else []
     code = pytest.main([str(ROOT / "tests" / "browser" / "test_every_page.py"), "-q", *narrowed])
     sys.stdout.write(f"pictures are in {folder}\n")
     return int(code)
