@@ -9,7 +9,7 @@ from accounts.models import Organization
 from billing.models.invoices import ItemKind
 from catalog.models import AddonPrice, PlanPrice, Term
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, Moves, Timestamped, choices_check
 from core.money import Money
 
 
@@ -27,11 +27,7 @@ class Collector(models.TextChoices):
     STRIPE = "stripe", _("Collected by Stripe")
 
 
-class IllegalMove(Exception):
-    """A subscription was asked to go where its status does not lead."""
-
-
-class Subscription(Entity, Timestamped):
+class Subscription(Moves, Entity, Timestamped):
     """A recurring sale: its period is what has been paid for."""
 
     tenancy = tenancy.OWNED
@@ -107,12 +103,6 @@ class Subscription(Entity, Timestamped):
     def amount(self) -> Money:
         """What a period costs."""
         return Money(self.amount_minor, self.currency)
-
-    def move_to(self, status: SubscriptionStatus) -> None:
-        """Check the move and make it. The caller holds the row lock and saves."""
-        if status not in self.MOVES[SubscriptionStatus(self.status)]:
-            raise IllegalMove(f"subscription {self.pk} cannot go from {self.status} to {status}")
-        self.status = status
 
     def __str__(self) -> str:
         return f"{self.amount} {self.term} {self.status}"

@@ -2,6 +2,7 @@
 
 from core.models.audit import AuditEntry, AuditLink
 from core.models.base import Entity, Timestamped, choices_check
+from core.models.moves import IllegalMove, Moves
 from core.models.setting import Setting, SettingType
 from core.models.work_item import WorkItem, WorkState
 
@@ -9,6 +10,8 @@ __all__ = [
     "AuditEntry",
     "AuditLink",
     "Entity",
+    "IllegalMove",
+    "Moves",
     "Setting",
     "SettingType",
     "Timestamped",

@@ -1,5 +1,5 @@
 """orders' tables."""
 
-from orders.models.orders import IllegalMove, Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
+from orders.models.orders import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
 
-__all__ = ["IllegalMove", "Order", "OrderItem", "OrderItemAddon", "OrderStatus", "OrderStatusChange"]
+__all__ = ["Order", "OrderItem", "OrderItemAddon", "OrderStatus", "OrderStatusChange"]

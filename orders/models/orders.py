@@ -10,7 +10,7 @@ from accounts.models import Organization
 from billing.models import Invoice, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, Moves, Timestamped, choices_check
 from core.money import Money
 from servers.models import Location, Reservation, Server
 
@@ -25,14 +25,10 @@ class OrderStatus(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
-class IllegalMove(ValueError):
-    """A status was asked for that cannot follow the present one."""
-
-
 _S = OrderStatus
 
 
-class Order(Entity, Timestamped):
+class Order(Moves, Entity, Timestamped):
     """A purchase. `form_token` makes a doubled submit one order."""
 
     tenancy = tenancy.OWNED
@@ -94,12 +90,6 @@ class Order(Entity, Timestamped):
     def total(self) -> Money:
         """Due today."""
         return Money(self.total_minor, self.currency)
-
-    def move_to(self, status: OrderStatus) -> None:
-        """Check the move and make it. The caller holds the row lock and saves."""
-        if status not in self.MOVES[OrderStatus(self.status)]:
-            raise IllegalMove(f"order {self.number} cannot go from {self.status} to {status}")
-        self.status = status
 
     def __str__(self) -> str:
         return f"#{self.number}"
