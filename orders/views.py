@@ -32,6 +32,7 @@ from servers.capacity import NoRoom
 
 log = logging.getLogger(__name__)
 LIVE = {OrderStatus.PENDING_PAYMENT, OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY}
+RETURNED = "returned"  # in the address of somebody whom the payment page sent back: they paid, and we hear in a moment
 REMEMBERED = ("plan", "location", "term", "addons", "server_name")
 
 
@@ -127,7 +128,7 @@ def _to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     try:
         url = checkout.open_page(
             payment_id=payment.pk,
-            success_url=f"{settings.SITE_URL}{page}",
+            success_url=f"{settings.SITE_URL}{page}?{RETURNED}=1",
             cancel_url=f"{settings.SITE_URL}{page}",
             at=timezone.now(),
         )
@@ -186,6 +187,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "server": item.server,
         "is_live": order.status in LIVE,
         "is_money_held": services.is_money_held(order),
+        "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
     }
     return render_part(request, "orders/progress.html", "progress", context)

@@ -90,6 +90,7 @@ class Control:
         for part in known:
             part.reset()
             self._frame.state.save(part)
+        self._frame.resets += 1
         self._frame.faults.clear(name)
         self._frame.requests.clear(name)
         return JSONResponse({"reset": [part.name for part in known]})

@@ -26,6 +26,7 @@ class Frame:
     clock: Clock = field(default_factory=Clock)
     faults: FaultList = field(default_factory=FaultList)
     requests: RequestLog = field(default_factory=RequestLog)
+    resets: int = 0
 
 
 class Background(Protocol):

@@ -54,8 +54,7 @@ class Gate:
 
     async def _play(self, fault: Fault, scope: Scope, body: bytes, seen: Seen, send: Send) -> None:
         if fault.kind == "delay":
-            await asyncio.sleep(fault.seconds)
-            await self._pass_on(scope, body, seen, send)
+            await self._delay(fault, scope, body, seen, send)
         elif fault.kind in {"lose_answer", "hang"}:
             await self._work(scope, body)
             await asyncio.sleep(fault.seconds if fault.kind == "hang" else 0)
@@ -64,6 +63,15 @@ class Gate:
             await cut(scope)
         else:
             await self._answer_instead(fault, scope, body, seen, send)
+
+    async def _delay(self, fault: Fault, scope: Scope, body: bytes, seen: Seen, send: Send) -> None:
+        """Wait, then work; but a request from before a reset must not reach into what begins anew."""
+        resets = self._frame.resets
+        await asyncio.sleep(fault.seconds)
+        if self._frame.resets != resets:
+            await cut(scope)
+            return
+        await self._pass_on(scope, body, seen, send)
 
     async def _answer_instead(self, fault: Fault, scope: Scope, body: bytes, seen: Seen, send: Send) -> None:
         if fault.kind == "html":

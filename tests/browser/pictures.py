@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Page
+if TYPE_CHECKING:  # taking pictures is asked for before Django is set up
+    from playwright.sync_api import Page
 
-from tests.browser.looks import Look
+    from tests.browser.looks import Look
 
 FOLDER = "NODEBYTE_PICTURES"  # the environment variable that asks for pictures and says where to put them
 
@@ -15,7 +17,7 @@ def are_wanted() -> bool:
     return bool(os.environ.get(FOLDER))
 
 
-def take(page: Page, name: str, look: Look) -> None:
+def take(page: "Page", name: str, look: "Look") -> None:
     """Keep what the page looks like from top to bottom, where pictures are wanted."""
     if are_wanted():
         page.wait_for_load_state("networkidle")

@@ -29,7 +29,8 @@ NAMES = (
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
-    "order pending", "order provisioning", "order active", "order waiting", "order failed", "order canceled",
+    "order pending", "order confirming", "order provisioning", "order active", "order waiting",
+    "order failed", "order canceled",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
 )  # fmt: skip
@@ -84,6 +85,7 @@ def _things(gallery: Gallery) -> Iterator[View]:
     for name, address in gallery.addresses.items():
         if name.startswith(("order ", "server ", "invoice ")):
             yield View(name, address, "owner")
+    yield View("order confirming", f"{gallery.addresses['order pending']}?returned=1", "owner")
     running = gallery.addresses["server running"]
     yield View("server kill", running, "owner", _ask_to_kill)
     yield View("server rename refused", running, "owner", _rename_badly, 422)

@@ -88,6 +88,19 @@ def test_each_state_of_an_order_says_what_it_means(
     assert said in client.get(reverse("orders:progress", kwargs={"pk": order.pk})).content.decode()
 
 
+def test_who_comes_back_from_paying_is_not_asked_to_pay_again(order: Order, client: Client) -> None:
+    Order.objects.filter(pk=order.pk).update(status=OrderStatus.PENDING_PAYMENT)
+    client.force_login(order.placed_by)
+    address = reverse("orders:progress", kwargs={"pk": order.pk})
+
+    waiting, returned = (client.get(address + query).content.decode() for query in ("", "?returned=1"))
+
+    assert 'id="pay"' in waiting
+    assert 'id="pay"' not in returned
+    assert "There is no need to pay again." in returned
+    assert f'hx-get="{address}?returned=1"' in returned
+
+
 @pytest.mark.django_db
 def test_the_front_page_promises_the_times_that_are_set(client: Client) -> None:
     site_settings.set_value("orders.failed_refund_hours", 36)
