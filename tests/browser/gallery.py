@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.models import Organization, User
 from billing import invoicing
 from billing.invoicing import InvoiceLine
-from billing.models import Invoice, ItemKind
+from billing.models import Invoice, ItemKind, Payment, PaymentState
 from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
@@ -107,7 +107,13 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
         run_once(clock.pass_by())
     Node.objects.update(is_enabled=True)
     pending = place(shop, at=datetime.now(tz=UTC), server_name="saturday")
-    placed = {"failed": failed, "canceled": canceled, "waiting": waiting, "pending": pending}
+    placed = {
+        "failed": failed,
+        "canceled": canceled,
+        "waiting": waiting,
+        "pending": pending,
+        "held": _held(shop, clock),
+    }
     pages_of = {f"order {state}": _page("orders:progress", order.pk) for state, order in placed.items()}
     return pages_of | {"server failed": _page("servers:detail", _server(failed).pk)}
 
@@ -128,6 +134,15 @@ def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
 
 def _bought(shop: Shop, name: str, clock: Clock) -> Order:
     return place(shop, at=clock.now, server_name=name)
+
+
+def _held(shop: Shop, clock: Clock) -> Order:
+    """An order whose money arrived a cent short."""
+    order = _bought(shop, "one-cent-short", clock)
+    Payment.objects.filter(invoice=order.invoice).update(
+        state=PaymentState.HELD, transaction_id="pi_short", received_minor=399, received_currency="USD", poll_at=None
+    )
+    return order
 
 
 def _server(order: Order) -> Server:
