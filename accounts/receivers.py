@@ -2,13 +2,35 @@
 
 from typing import Any
 
-from allauth.account.signals import email_confirmed
+from allauth.account import signals
 from django.dispatch import receiver
 
 from accounts import services
+from core import audit
 
 
-@receiver(email_confirmed)
+@receiver(signals.email_confirmed)
 def activate(email_address: Any, **_: Any) -> None:
     """A confirmed address activates the account."""
     services.verify_email(user=email_address.user)
+
+
+@receiver(signals.password_changed)
+def note_password_change(user: Any, **_: Any) -> None:
+    """Who changed a password, and from where, is in the audit trail."""
+    audit.record(action="user.change_password", entity=user, actor=user)
+
+
+@receiver(signals.password_reset)
+def note_password_reset(user: Any, **_: Any) -> None:
+    """So is a password set through a link in mail."""
+    audit.record(action="user.reset_password", entity=user, actor=user)
+
+
+@receiver(signals.email_changed)
+def note_email_change(user: Any, from_email_address: Any, to_email_address: Any, **_: Any) -> None:
+    """So is another address, which from now on signs in and resets the password."""
+    old = {"email_address": from_email_address.pk} if from_email_address else None
+    audit.record(
+        action="user.change_email", entity=user, actor=user, old=old, new={"email_address": to_email_address.pk}
+    )

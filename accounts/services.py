@@ -1,10 +1,12 @@
 """Writes about people and organizations."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.db import models
 from django.utils.text import slugify
 
 from accounts.models import Membership, Organization, Role, User, UserStatus
@@ -12,6 +14,7 @@ from core import audit, site_settings, tenancy
 from core.ids import uuid7
 
 NAME_LENGTH = 120
+SIGNING_IN = timedelta(days=1)  # a new session is listed a moment before it is stored; this leaves it far behind
 PROFILE_FIELDS = ("first_name", "last_name", "phone", "timezone", "locale")
 BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
@@ -107,3 +110,12 @@ def end_sessions(*, user: User) -> int:
         for session in sessions:
             session.end()
     return len(sessions)
+
+
+def forget_ended_sessions(*, at: datetime) -> int:
+    """Delete sessions that ran out, and from where they were used; the number of sessions."""
+    with tenancy.system():
+        _, deleted = Session.objects.filter(expire_date__lt=at).delete()
+        live = Session.objects.filter(session_key=models.OuterRef("session_key"))
+        UserSession.objects.filter(~models.Exists(live), created_at__lt=at - SIGNING_IN).delete()
+    return deleted.get(Session._meta.label, 0)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from billing import customers, payments
 from billing.gateways import driver_of
-from billing.gateways.base import SHORTEST_PAGE, USED_KEYS, Page, PageLine, PageRequest
+from billing.gateways.base import CUSTOMER_GONE, SHORTEST_PAGE, USED_KEYS, Page, PageLine, PageRequest
 from billing.models import Collection, InvoiceItem, ItemKind, Payment
 from billing.rows import locked_payment
 from core import outside, tenancy
@@ -14,7 +14,6 @@ from core.money import Money
 FIRST_POLL = timedelta(seconds=30)
 LONGEST_EXTENSION = timedelta(minutes=15)  # a page asked for late may stay open this much past the offer
 NOT_ALLOWED = frozenset({401, 403})  # our key is wrong, which says nothing about the payment
-GONE = "resource_missing"
 
 
 class PageClosed(outside.Rejected):
@@ -36,7 +35,9 @@ def open_page(*, payment_id: UUID, success_url: str, cancel_url: str, at: dateti
     customer = customers.reference_of(organization=payment.organization, gateway=payment.gateway)
     payment = _asked(payment_id, at)
     page = _page(payment, customer, at)
-    keep_page(payment_id=payment_id, page=page, at=at)
+    if not keep_page(payment_id=payment_id, page=page, at=at):
+        driver_of(payment.gateway).close_page(page.reference)  # nobody would look at it again
+        raise PageClosed(f"payment {payment_id} ended while its page was made")
     return page.url
 
 
@@ -78,14 +79,22 @@ def _after_refusal(payment: Payment, customer: str, error: outside.OutsideError,
     """Whether the payment is over: only when it is certain that its key has made no page and never will."""
     if error.code in USED_KEYS:
         found = driver_of(payment.gateway).find_page(customer=customer, payment_id=payment.pk)
-        if found is not None and found.url:
-            return found
+        if found is not None:
+            return _still_open(payment, found, at)
     elif isinstance(error, outside.Unknown) or error.status in NOT_ALLOWED:
         raise error
-    if error.code == GONE:
+    if error.code == CUSTOMER_GONE:
         customers.forget(organization=payment.organization, gateway=payment.gateway)
     payments.fail(payment_id=payment.pk, reason=str(error), at=at)
     raise outside.Rejected(f"the page was refused: {error}", status=error.status, code=error.code) from error
+
+
+def _still_open(payment: Payment, found: Page, at: datetime) -> Page:
+    """A page that can be paid; one that is over is left to the poller, because it may be over by having been paid."""
+    if not found.url:
+        keep_page(payment_id=payment.pk, page=found, at=at)
+        raise PageClosed(f"the page of payment {payment.pk} is {found.status}")
+    return found
 
 
 def _request(payment: Payment, customer: str) -> PageRequest:
@@ -119,10 +128,12 @@ def _line(item: InvoiceItem, collection: str) -> PageLine:
     return PageLine(item.description, Money(item.unit_minor, item.currency), item.quantity, reference)
 
 
-def keep_page(*, payment_id: UUID, page: Page, at: datetime) -> None:
-    """Remember the page that was made for a payment; a page that is known already stays."""
+def keep_page(*, payment_id: UUID, page: Page, at: datetime) -> bool:
+    """Remember the page that was made for a payment; a page that is known already stays. False for an ended payment."""
     with tenancy.system():
         payment = locked_payment(payment_id)
-        if payment.session_id is None and payment.state in Payment.OPEN:
+        is_open = payment.state in Payment.OPEN
+        if payment.session_id is None and is_open:
             payment.session_id, payment.session_url = page.reference, page.url
             payment.save(update_fields=["session_id", "session_url"])
+    return is_open

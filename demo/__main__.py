@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import requests
 
@@ -32,17 +33,19 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         with places() as found:
-            return run(found, is_once=options.once)
+            bought = run(found, is_once=options.once)
     except (Failed, SandboxError) as error:
         print(f"DEMO FAILED: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.")
         return 0
+    print(f"DEMO OK order={bought.order} paid_to_running={bought.seconds:.2f}s")  # last: all has stopped, too
+    return 0
 
 
-def run(found: Places, *, is_once: bool) -> int:
-    """Start everything, buy, and stay or stop; whatever happens, nothing is left running."""
+def run(found: Places, *, is_once: bool) -> Bought:
+    """Start everything, buy, and stay until interrupted or stop; whatever happens, nothing is left running."""
     crew = Crew(logs=found.var / "log", environment=found.environment(), mark=str(found.var))
     left = crew.clear_leftovers()
     if left:
@@ -52,13 +55,11 @@ def run(found: Places, *, is_once: bool) -> int:
         sandbox = _start(crew, found)
         bought = buy(shop=found.shop, sandbox=sandbox, watch=crew.check)
         _check_panel(sandbox, bought)
-        if is_once:
-            print(f"DEMO OK order={bought.order} paid_to_running={bought.seconds:.2f}s")
-            return 0
-        _stay(crew, found)
+        if not is_once:
+            _stay(crew, found)
     finally:
         _stop(crew, found)
-    return 0
+    return bought
 
 
 def _start(crew: Crew, found: Places) -> Sandbox:
@@ -120,7 +121,8 @@ def _start_database(crew: Crew, found: Places, say: Callable[[str], None]) -> No
 
 def _start_shop(crew: Crew, found: Places) -> None:
     bind = f"{HOST}:{found.web_port}"
-    web = crew.start("web", ["-m", "gunicorn", "nodebyte.wsgi", "--bind", bind, "--workers", "2", "--timeout", "60"])
+    how = ["--bind", bind, "--workers", "2", "--timeout", "60", "--no-control-socket"]  # that would be in HOME
+    web = crew.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *how])
     beat = str(found.var / "celerybeat-schedule")
     crew.start(
         "worker",
@@ -155,7 +157,7 @@ def _check_panel(sandbox: Sandbox, bought: Bought) -> None:
         raise Failed(f"order {bought.order} ended with {len(servers)} servers on the panel instead of one")
 
 
-def _stay(crew: Crew, found: Places) -> None:
+def _stay(crew: Crew, found: Places) -> NoReturn:
     print(f"Sign in as {LOGINS['admin']} (staff) or {LOGINS['customer']} (customer), password {PASSWORD}.")
     print(f"Logs are in {found.var / 'log'}. Ctrl-C stops everything.")
     print(f"READY shop={found.shop}/ admin={found.shop}/admin/ sandbox={found.sandbox}/", flush=True)

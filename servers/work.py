@@ -10,6 +10,8 @@ from core import tenancy, work
 from servers.models import ProvisioningTask
 
 RECHECK_AFTER = timedelta(minutes=10)
+# A panel allows 240 calls a minute; those who buy, pay and install need most of them more than a recheck does.
+RECHECKS_A_MINUTE = 90
 ONE = "server.id = %(server)s"
 UNSEEN = """server.status NOT IN ('deleted', 'failed')
     AND (server.observed_at IS NULL OR server.observed_at <= %(seen_until)s)"""
@@ -22,6 +24,17 @@ _REVIVE = """
     WHERE {condition} AND task.state IN ('done', 'dead') AND task.id = (
         SELECT latest.id FROM servers_provisioningtask AS latest WHERE latest.server_id = server.id
         ORDER BY latest.state IN ('queued', 'running') DESC, latest.created_at DESC LIMIT 1)"""
+# Of those just queued, each panel's first ninety are due at once, the next ninety a minute later, and so on.
+_SPREAD = f"""
+    UPDATE servers_provisioningtask AS task SET run_at = %(at)s + ranked.place / %(a_minute)s * interval '1 minute'
+    FROM (
+        SELECT queued.id, row_number() OVER (
+            PARTITION BY blueprint.provider_id ORDER BY server.observed_at NULLS FIRST, server.id) - 1 AS place
+        FROM servers_provisioningtask AS queued
+        JOIN servers_server AS server ON server.id = queued.server_id
+        JOIN servers_blueprint AS blueprint ON blueprint.id = server.blueprint_id
+        WHERE queued.state = 'queued' AND queued.run_at = %(at)s AND {UNSEEN}) AS ranked
+    WHERE task.id = ranked.id AND ranked.place >= %(a_minute)s"""
 _INSERT = """
     INSERT INTO servers_provisioningtask AS task
         (id, organization_id, server_id, state, attempts, run_at, last_error, is_wanted_again)
@@ -45,12 +58,16 @@ def request_convergence(*, server_id: UUID, at: datetime) -> None:
 
 
 def request_recheck(*, at: datetime, not_seen_for: timedelta = RECHECK_AFTER) -> int:
-    """Look again at servers nobody looked at lately: a panel can lose a suspension or a server; how many."""
+    """Look again at servers nobody looked at lately: a panel can lose a suspension or a server; how many.
+
+    Many are spread over the next minutes, the longest unseen first, so that the panel answers others too.
+    """
     with tenancy.system():
-        parameters = {"at": at, "seen_until": at - not_seen_for}
+        parameters = {"at": at, "seen_until": at - not_seen_for, "a_minute": RECHECKS_A_MINUTE}
         asked = _execute(_REVIVE.format(condition=UNSEEN), parameters)
         asked += _execute(_INSERT.format(condition=f"{UNSEEN} AND {UNTASKED}") + "NOTHING", parameters)
         if asked:
+            _execute(_SPREAD, parameters)
             work.nudge(ProvisioningTask)
     return asked
 

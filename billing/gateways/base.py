@@ -18,6 +18,7 @@ from core.money import Money
 REPLAYED_FAILURE = "replayed_failure"  # the gateway remembers a failure of its own and only repeats it
 KEY_MISMATCH = "idempotency_mismatch"  # the key was first used with other parameters
 USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})  # such a key can bring nothing any more
+CUSTOMER_GONE = "customer_gone"  # the gateway does not know the customer (any more)
 
 # A page cannot close sooner after it was made (Stripe's 30 minutes, and one for clocks that differ).
 SHORTEST_PAGE = timedelta(minutes=31)

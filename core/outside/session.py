@@ -56,7 +56,8 @@ class _Call:
 class Session:
     """Calls one outside system under `base_url`; cheap to make, safe to share between threads.
 
-    `nothing_done` are the statuses by which this vendor promises that a write was not carried out. Times are seconds.
+    `nothing_done` are the statuses by which this vendor promises that a write was not carried out; `others_fault` the
+    codes by which it tells that a system behind it failed, which does not count against it. Times are seconds.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Session:
         total_timeout: float = 90.0,
         body_limit: int = 8 * 1024 * 1024,
         nothing_done: frozenset[int] = NOTHING_DONE,
+        others_fault: frozenset[str] = frozenset(),
         reach: Reach = Reach.ANYWHERE,
         gate: Gate | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -82,6 +84,7 @@ class Session:
         self._headers = dict(headers or {})
         self._requests = requests_session(reach=reach, connect_timeout=connect_timeout, read_timeout=read_timeout)
         self._total_timeout, self._body_limit, self._nothing_done = total_timeout, body_limit, nothing_done
+        self._others_fault = others_fault
         self._gate = gate or gate_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
         self._sleep = sleep
 
@@ -145,7 +148,7 @@ class Session:
 
     def _note(self, call: _Call, error: OutsideError, began: float) -> None:
         is_refusal = isinstance(error, Rejected)
-        if not is_refusal and error.status in NOBODY_HOME:
+        if not is_refusal and error.status in NOBODY_HOME and error.code not in self._others_fault:
             self._gate.breaker.failed()
         elif error.status is not None:
             self._gate.breaker.succeeded()

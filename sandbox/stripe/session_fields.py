@@ -87,6 +87,8 @@ def check_combination(account: Account, given: dict[str, Any]) -> None:
     for name, only in ONLY_IN.items():
         if name in given and mode != only:
             raise errors.invalid(f"You can not pass `{name}` in `{mode}` mode.", param=name)
+    if "customer_update" in given and "customer" not in given:
+        raise errors.invalid("`customer_update` can only be used with `customer`.", param="customer_update")
     if "currency" in given:
         given["currency"] = money.currency(given["currency"])
     if "customer_creation" in given and mode == "subscription":

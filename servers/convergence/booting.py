@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from core.work import Again
 from servers import events
 from servers.convergence import installing
-from servers.convergence.case import NOW, SOON, Case
+from servers.convergence.case import LATER, NOW, Case
 from servers.models import ServerStatus, Step
 from servers.providers.base import Capability, Power, Signal, WrongState
 
@@ -37,7 +37,7 @@ def step(case: Case) -> Again | None:
     try:
         power = case.driver.usage(case.present.identifier).power
     except WrongState:
-        return SOON
+        return LATER
     return _delivered(case, ServerStatus.RUNNING) if power in UP else _coax(case)
 
 
@@ -67,6 +67,6 @@ def come_back(case: Case) -> Again:
         try:
             case.driver.press(case.present.identifier, Signal.START)
         except WrongState:
-            return SOON
+            return LATER
     case.record(status=ServerStatus.RUNNING, step=Step.RESUMED, news=events.server_resumed, failure="")
     return NOW

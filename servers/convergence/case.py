@@ -15,6 +15,8 @@ from servers.providers import base
 
 NOW = Again(timedelta(0))
 SOON = Again(timedelta(seconds=2))
+# For what takes minutes or hours and is not ours to end: a restore, a node under maintenance.
+LATER = Again(timedelta(seconds=30))
 # What a server remembers of its making, as it was before.
 UNMADE: dict[str, Any] = {
     "ref": "",

@@ -16,6 +16,7 @@ QUICKEST, SLOWEST = timedelta(seconds=1), timedelta(seconds=30)
 SHARE = 20
 # The panel allows 240 calls a minute; all looks at it together take half of that, two a second.
 LOOKS_A_SECOND = 2
+ON_THEIR_WAY = (ServerStatus.PENDING, ServerStatus.INSTALLING, ServerStatus.DELETING)
 
 
 def adopt(case: Case, seen: Observed) -> Again:
@@ -107,7 +108,10 @@ def _pace(case: Case) -> timedelta:
 
 
 def _at_work(case: Case) -> int:
-    """How many servers of this provider are being converged, each with a look at its every step."""
+    """How many servers of this provider are on their way, each with a look at its every step.
+
+    Those that a recheck queues are looked at once and are no crowd.
+    """
     provider = case.server.blueprint.provider
     at_work = ProvisioningTask.objects.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING])
-    return at_work.filter(server__blueprint__provider=provider).count()
+    return at_work.filter(server__blueprint__provider=provider, server__status__in=ON_THEIR_WAY).count()

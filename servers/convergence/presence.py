@@ -2,7 +2,7 @@
 
 from core.work import Again
 from servers.convergence import booting, drift, installing, suspension
-from servers.convergence.case import SOON, Case
+from servers.convergence.case import LATER, Case
 from servers.models import ServerStatus
 from servers.providers.base import Condition
 
@@ -27,7 +27,7 @@ def _awake(case: Case, condition: Condition) -> Again | None:
     if condition in FAILED_INSTALLS:
         return installing.failed(case)
     if condition is Condition.RESTORING:
-        return SOON
+        return LATER
     if case.server.running_at is None:
         return booting.step(case)
     if case.server.status == ServerStatus.SUSPENDED:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from core.work import Again
 from servers import events
 from servers.convergence import drift, installing
-from servers.convergence.case import NOW, SOON, Case
+from servers.convergence.case import LATER, NOW, SOON, Case
 from servers.models import ServerStatus, Step
 from servers.providers.base import Condition
 
@@ -29,7 +29,7 @@ def keep(case: Case) -> Again | None:
 def _suspend(case: Case) -> Again:
     """Suspend, and look again. The end of a running restore would lift it, so that is waited for."""
     if case.present.condition is Condition.RESTORING:
-        return SOON
+        return LATER
     _mark_doubt(case)
     case.driver.suspend(case.present)
     if case.server.status == ServerStatus.SUSPENDED:

@@ -5,6 +5,8 @@ import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import DatabaseError
+
 from core import outside, tenancy
 from servers import locks
 from servers.inventory.games import merge_games
@@ -41,7 +43,11 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
         except (KeyError, TypeError, ValueError) as error:
             log.exception("the inventory of %s is not understood", provider.name)
             return _failed(run, began, f"{type(error).__name__}: {error}")
-        return _merged(run, began, seen)
+        try:
+            return _merged(run, began, seen)
+        except DatabaseError as error:  # nothing was taken over; other providers' pulls go on
+            log.exception("the inventory of %s cannot be stored", provider.name)
+            return _failed(run, began, type(error).__name__)
 
 
 def sync_all(*, at: datetime) -> list[SyncRun]:

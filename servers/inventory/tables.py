@@ -40,8 +40,10 @@ ALLOCATION = Mirror(
     scope=NODES,
     key={"node_id": "uuid", "ref": "text"},
     values={"ip": "text", "alias": "text", "port": "integer", "is_taken_elsewhere": "boolean"},
-    # An address deleted and made anew at the provider comes back under another ref.
+    # An address deleted and made anew at the provider comes back under another ref, perhaps one that another had.
     before=f"""
+        UPDATE servers_allocation AS t SET ref = 'gone ' || t.id FROM {STAGE} AS s
+        WHERE t.node_id = s.node_id AND t.ref = s.ref AND (t.ip <> s.ip OR t.port <> s.port);
         UPDATE servers_allocation AS t SET ref = s.ref FROM {STAGE} AS s
         WHERE t.node_id = s.node_id AND t.ip = s.ip AND t.port = s.port AND t.ref <> s.ref""",
     fixed={"is_primary": "false"},

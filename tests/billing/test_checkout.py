@@ -8,8 +8,9 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import checkout, polling
-from billing.gateways.stripe import pages
+from billing import checkout, payments, polling
+from billing.gateways.base import KEY_MISMATCH, Page, PageRequest
+from billing.gateways.stripe import client, pages
 from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
 from core import outside
 from core.money import Money
@@ -112,6 +113,72 @@ def test_an_unheard_page_is_found_by_its_mark_and_settled(sale: Sale, stripe_san
     polling.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
 
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
+
+
+def test_a_page_whose_payment_ended_while_it_was_made_is_closed_and_never_shown(
+    sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = pages.create
+
+    def create_while_the_order_is_canceled(request: PageRequest) -> Page:
+        page = create(request)
+        payments.expire(payment_id=sale.payment.pk, at=timezone.now())
+        return page
+
+    monkeypatch.setattr(pages, "create", create_while_the_order_is_canceled)
+
+    with pytest.raises(checkout.PageClosed):
+        sale.page()
+    assert [session["status"] for session in sessions(stripe_sandbox)] == ["expired"]
+
+
+def test_a_used_key_whose_page_was_paid_leaves_the_payment_to_the_poller(
+    sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
+    with pytest.raises(outside.Unknown):
+        sale.page()
+    stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
+
+    def refuse(request: PageRequest) -> Page:
+        raise outside.Rejected(f"used: {request.idempotency_key}", status=400, code=KEY_MISMATCH)
+
+    monkeypatch.setattr(pages, "create", refuse)
+    with pytest.raises(checkout.PageClosed):
+        sale.page()
+    assert sale.payment.reload().state == PaymentState.PENDING
+
+    polling.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+    assert sale.payment.reload().state == PaymentState.SUCCEEDED
+
+
+def test_a_page_is_found_behind_others_and_every_answer_on_the_way_may_fail(
+    sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PER_PAGE", 1)
+    sale.page()
+    make_sale(at=timezone.now(), organization=sale.organization).page()
+    customer = GatewayCustomer.objects.get().reference
+    assert customer is not None
+
+    found = pages.find(customer=customer, payment_id=sale.payment.pk)
+    assert found is not None
+    assert found.payment_id == sale.payment.pk
+
+    stripe_sandbox.arm("stripe", READS, "status", status=429, after=1)
+    with pytest.raises(outside.Unavailable):
+        pages.find(customer=customer, payment_id=sale.payment.pk)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_may_not_read_is_waited_for(sale: Sale, stripe_sandbox: Sandbox, status: int) -> None:
+    sale.page()
+    reference = sale.payment.reload().session_id
+    assert reference is not None
+    stripe_sandbox.arm("stripe", READS, "status", status=status)
+
+    with pytest.raises(outside.Unavailable):
+        pages.read(reference)
 
 
 def test_a_failure_that_stripe_remembers_ends_the_payment_instead_of_repeating_it(

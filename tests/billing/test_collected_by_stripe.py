@@ -12,6 +12,7 @@ from billing.models import (
     AccountKind,
     Collector,
     EventOutcome,
+    GatewayCustomer,
     GatewayEvent,
     Invoice,
     InvoiceState,
@@ -20,6 +21,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.periods import Period
+from core import outside
 from core.models import WorkState
 from sandbox.client import Sandbox
 from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due
@@ -205,6 +207,30 @@ def test_canceling_at_stripe_is_noted_and_its_end_ends_ours(running: Sale, strip
     row = running.subscription.reload()
     assert (row.status, row.cancels_at_period_end) == (SubscriptionStatus.ENDED, True)
     assert Invoice.objects.filter(state=InvoiceState.PAID).count() == 1
+
+
+def test_a_price_stripe_does_not_know_ends_the_payment_and_not_the_customer(stripe_sandbox: Sandbox) -> None:
+    sale = make_sale(
+        at=timezone.now(), price=make_price(stripe_price_id="price_gone"), collector=Collector.STRIPE, setup_minor=300
+    )
+    with pytest.raises(outside.Rejected):
+        sale.page()
+
+    assert sale.payment.reload().state == PaymentState.FAILED
+    assert GatewayCustomer.objects.get().reference
+
+
+@pytest.mark.parametrize(("seconds_later", "is_noted"), [(0, True), (86400, False)])
+def test_a_day_to_end_on_counts_as_the_periods_end_only_when_the_period_reaches_it(
+    running: Sale, stripe_sandbox: Sandbox, seconds_later: int, is_noted: bool
+) -> None:
+    reference = str(running.subscription.reload().stripe_subscription_id)
+    ends_at = stripe_sandbox.stripe_state()["subscription"][0]["items"]["data"][0]["current_period_end"]
+    day: Any = {"cancel_at": ends_at + seconds_later}
+    tell("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, day))
+    hear_and_work(stripe_sandbox)
+
+    assert running.subscription.reload().cancels_at_period_end is is_noted
 
 
 def test_a_subscription_that_is_not_ours_is_foreign(stripe_sandbox: Sandbox, sale: Sale) -> None:

@@ -4,13 +4,15 @@ import os
 import re
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from demo import __main__ as demo
-from demo.crew import Failed
+from demo.crew import Crew, Failed
 from demo.places import HOST, free_port, places
+from demo.purchase import Bought
 from nodebyte.seeding import people
 from sandbox.client import Sandbox
 
@@ -78,3 +80,17 @@ def test_the_nudges_of_an_earlier_run_are_dropped(tmp_path: Path) -> None:
 def test_the_logins_told_are_those_seeded() -> None:
     assert demo.PASSWORD == people.DEMO_PASSWORD
     assert demo.LOGINS == {"admin": people.STAFF_EMAIL, "customer": people.CUSTOMER_EMAIL}
+
+
+def test_the_good_end_is_the_last_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts read the last line, so nothing that happens while stopping may come after it."""
+    monkeypatch.setattr("sys.argv", ["demo", "--once"])
+    monkeypatch.setattr(Crew, "clear_leftovers", lambda crew: 0)
+    monkeypatch.setattr(demo, "_start", lambda crew, found: None)
+    monkeypatch.setattr(demo, "buy", lambda **_: Bought("order", "server", 1.5))
+    monkeypatch.setattr(demo, "_check_panel", lambda sandbox, bought: None)
+    monkeypatch.setattr(demo, "_stop", lambda crew, found: sys.stdout.write("web does not stop; killing it\n"))
+    monkeypatch.setattr("signal.signal", lambda number, action: None)
+
+    assert demo.main() == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "DEMO OK order=order paid_to_running=1.50s"

@@ -177,6 +177,7 @@ def test_a_customer_and_an_address_for_a_new_one_exclude_each_other(shop: Stripe
     owner = shop.make_customer()
 
     assert session_with(shop, customer=owner.id, customer_email="b@example.com").param == "customer"
+    assert session_with(shop, customer_update={"address": "auto"}).param == "customer_update"
 
 
 def test_a_recurring_price_needs_subscription_mode(shop: StripeShop) -> None:

@@ -1,8 +1,9 @@
 """The one door to Stripe's library: its version, time limits, retries and address are set here."""
 
 import os
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import stripe
@@ -16,6 +17,7 @@ from core.outside.plain import CONNECT_TIMEOUT, READ_TIMEOUT
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
 RETRIES = 2  # within one call and under one idempotency key
+PER_PAGE = 100  # the most that a list answers at once
 stripe.enable_telemetry = False
 
 
@@ -56,6 +58,21 @@ def is_live() -> bool:
 def ask[Answer](call: str, question: Callable[[stripe.StripeClient], Answer]) -> Answer:
     """Read something from Stripe; Unavailable or Rejected where that fails."""
     return _exchange(call, question, is_read=True)
+
+
+def ask_all(call: str, question: Callable[[stripe.StripeClient, Any], Any], **filters: str) -> Iterator[Any]:
+    """All rows of a list, newest first; each further page is a question of its own, with the errors of `ask`."""
+    params: dict[str, Any] = {**filters, "limit": PER_PAGE}
+    while True:
+        page = ask(call, partial(_with, question, params))
+        yield from page.data
+        if not page.has_more or not page.data:
+            return
+        params = {**params, "starting_after": page.data[-1].id}
+
+
+def _with(question: Callable[[stripe.StripeClient, Any], Any], params: Any, made: stripe.StripeClient) -> Any:
+    return question(made, params)
 
 
 def tell[Answer](call: str, order: Callable[[stripe.StripeClient], Answer]) -> Answer:

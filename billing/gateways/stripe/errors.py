@@ -10,6 +10,7 @@ from core.outside import OutsideError, Rejected, Unavailable, Unknown
 from core.outside.answer import retry_after
 
 NOT_CARRIED_OUT = frozenset({409, 429})
+NOT_ALLOWED = frozenset({401, 403})  # our key is wrong or restricted: that says nothing about what was asked for
 
 
 @contextmanager
@@ -29,6 +30,8 @@ def _translate(call: str, error: stripe.StripeError, *, is_read: bool) -> Outsid
         return Unavailable(text, status=status, code=code, retry_after=retry_after(headers))
     if isinstance(error, stripe.IdempotencyError):
         return Rejected(text, status=status, code=KEY_MISMATCH)
+    if is_read and status in NOT_ALLOWED:
+        return Unavailable(f"{text} {_param(error)}".strip(), status=status, code=code)
     if _is_refusal(error):
         return Rejected(f"{text} {_param(error)}".strip(), status=status, code=code)
     if is_read:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from billing.gateways.base import Page, PageLine, PageRequest, PageStatus, Receipt
+from billing.gateways.base import CUSTOMER_GONE, Page, PageLine, PageRequest, PageStatus, Receipt
 from billing.gateways.stripe import client, receipts
 from billing.gateways.stripe.amounts import to_stripe
 from billing.gateways.stripe.fields import ours, value
@@ -18,7 +18,12 @@ def create(request: PageRequest) -> Page:
     """A new page, or under the same key the same page."""
     params: Any = _params(request)
     options: Any = {"idempotency_key": request.idempotency_key}
-    made = client.tell("Stripe page", lambda stripe: stripe.v1.checkout.sessions.create(params, options))
+    try:
+        made = client.tell("Stripe page", lambda stripe: stripe.v1.checkout.sessions.create(params, options))
+    except Rejected as error:
+        if error.code == "resource_missing" and str(error).endswith(" customer"):  # and not one of the prices
+            error.code = CUSTOMER_GONE
+        raise
     return _page(made, receipt=None, status=PageStatus.OPEN)
 
 
@@ -101,9 +106,10 @@ def close(reference: str) -> Page:
 
 def find(*, customer: str, payment_id: UUID) -> Page | None:
     """The customer's page for our payment, found by its mark: sessions cannot be searched by it."""
-    params: Any = {"customer": customer, "limit": 100}
-    listed = client.ask("Stripe pages", lambda stripe: stripe.v1.checkout.sessions.list(params))
-    for session in listed.auto_paging_iter():
+    listed = client.ask_all(
+        "Stripe pages", lambda stripe, params: stripe.v1.checkout.sessions.list(params), customer=customer
+    )
+    for session in listed:
         if ours(session.metadata, "payment") == payment_id:
             return read(session.id)
     return None

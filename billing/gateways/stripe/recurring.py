@@ -25,9 +25,17 @@ def read(reference: str) -> Recurring:
         reference=found.id,
         subscription_id=ours(found.metadata, "subscription"),
         status=STATUSES.get(str(found.status), RecurringStatus.OTHER),
-        cancels_at_period_end=bool(found.cancel_at_period_end),
+        cancels_at_period_end=_ends_with_period(found),
         end_reason=str(value(found, "cancellation_details", "reason") or "")[:64],
     )
+
+
+def _ends_with_period(subscription: Any) -> bool:
+    """Either of the two ways to say it: the flag, or a day that the paid period reaches."""
+    if subscription.cancel_at_period_end:
+        return True
+    ends = [item.current_period_end for item in subscription["items"].data]
+    return subscription.cancel_at is not None and subscription.cancel_at <= max(ends, default=0)
 
 
 def stop(reference: str) -> None:

@@ -28,9 +28,12 @@ def read(reference: str) -> RefundReport:
 
 def find(request: RefundRequest) -> RefundReport | None:
     """The refund with our mark among those of the transaction."""
-    params: Any = {"payment_intent": request.transaction_id, "limit": 100}
-    listed = client.ask("Stripe refunds", lambda stripe: stripe.v1.refunds.list(params))
-    reports = (_report(refund) for refund in listed.auto_paging_iter())
+    listed = client.ask_all(
+        "Stripe refunds",
+        lambda stripe, params: stripe.v1.refunds.list(params),
+        payment_intent=request.transaction_id,
+    )
+    reports = (_report(refund) for refund in listed)
     return next((report for report in reports if report.refund_id == request.refund_id), None)
 
 

@@ -1,5 +1,7 @@
 """HTTP to a panel: headers, time limits, pages, and its errors in our three kinds."""
 
+import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -15,9 +17,15 @@ BULK_SECONDS = 60.0
 BULK_BYTES = 64 * 1024 * 1024  # a nest's eggs come on one page, scripts and all
 PAGE_SIZE = 100
 MOST_PAGES = 10_000
+# The panel counts calls by the minute, and a long list may need more than one minute's share of them.
+LONGEST_WINDOW = 90
+# The panel answers for its nodes too; a dead one must not keep us from asking it about all the others.
+NODES_FAULT = frozenset({"DaemonConnectionException"})
 STORED_NOTHING = {"DataValidationException", "QueryException", "UniqueConstraintViolationException"}
 # A wrong key or a locked panel says nothing about one server: it is for the operator to mend, and then to go on.
 OPERATORS = {401, 403, 419}
+# An address copied together with its API would make every path unknown, and the panel says so as of a missing record.
+_API = re.compile(r"(/api(/application|/client)?)?/*$")
 
 
 class PanelClient:
@@ -28,7 +36,7 @@ class PanelClient:
         self._client_key = str(credentials.get("client_key") or "")
         self._application_key = str(credentials.get("application_key") or "") or self._client_key
         self.has_client_key = bool(self._client_key)
-        self._name, self._url = f"panel {provider.name}", provider.base_url.rstrip("/")
+        self._name, self._url = f"panel {provider.name}", _API.sub("", provider.base_url.rstrip("/"))
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """One object of the application API. A read may be repeated."""
@@ -40,7 +48,7 @@ class PanelClient:
         session = self._session("application", self._application_key, BULK_SECONDS, BULK_BYTES)
         for page in range(1, MOST_PAGES):
             asked = {**(params or {}), "page": page, "per_page": PAGE_SIZE}
-            body = _read(session, path, asked)
+            body = _read_patiently(session, path, asked)
             yield from items_of(body)
             if page >= _page_count(body):
                 return
@@ -56,14 +64,20 @@ class PanelClient:
         return answer.body
 
     def ask_client(self, path: str) -> Any:
-        """One object of the client API."""
+        """One object of the client API, asked for once: behind it a node may be silent for 15 s, and a page waits."""
         session = self._session("client", self._client_key, READ_SECONDS)
-        return _read(session, path)
+        try:
+            return _read(session, path, is_repeatable=False)
+        except outside.Rejected as error:
+            _raise_key_sees_nothing(error)
 
     def tell_client(self, path: str, json: Mapping[str, Any]) -> None:
         """A write to the client API."""
         session = self._session("client", self._client_key, READ_SECONDS)
-        _called(session, "POST", path, json=json, expects=Expect.NOTHING)
+        try:
+            _called(session, "POST", path, json=json, expects=Expect.NOTHING)
+        except outside.Rejected as error:
+            _raise_key_sees_nothing(error)
 
     def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> Session:
         guard.refuse_transaction()
@@ -71,7 +85,8 @@ class PanelClient:
             raise outside.Unavailable(f"{self._name}: no {api} key is set")
         headers = {**HEADERS, "Authorization": f"Bearer {key}"}
         url = f"{self._url}/api/{api}"
-        return Session(self._name, url, headers, read_timeout=seconds, body_limit=body_limit)
+        options: dict[str, Any] = {"read_timeout": seconds, "body_limit": body_limit, "others_fault": NODES_FAULT}
+        return Session(self._name, url, headers, **options)
 
 
 def _called(session: Session, method: str, path: str, **options: Any) -> Answer:
@@ -99,11 +114,32 @@ def _raise_in_our_words(error: OutsideError, *, is_read: bool) -> NoReturn:
     raise error
 
 
-def _read(session: Session, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    answer = _called(session, "GET", path, params=params, is_repeatable=True)
+def _raise_key_sees_nothing(error: outside.Rejected) -> NoReturn:
+    """A client key that is not a root admin's sees no customer's server: the operator's to mend, not the server's."""
+    if is_absent(error):
+        reason = f"{error}; is the client key a root admin's?"
+        raise outside.Unavailable(reason, status=error.status, code=error.code) from None
+    raise error
+
+
+def _read(
+    session: Session, path: str, params: Mapping[str, Any] | None = None, *, is_repeatable: bool = True
+) -> dict[str, Any]:
+    answer = _called(session, "GET", path, params=params, is_repeatable=is_repeatable)
     if not _is_object(answer.body):
         raise outside.Unavailable(f"{session!r} GET {path}: the answer is not the panel's", status=answer.status)
     return dict(answer.body)
+
+
+def _read_patiently(session: Session, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of a list; where the minute's calls are used up, the next minute is waited for, once."""
+    try:
+        return _read(session, path, params)
+    except outside.Unavailable as error:
+        if error.status != 429 or error.retry_after is None or error.retry_after > LONGEST_WINDOW:
+            raise
+        time.sleep(error.retry_after + 1)
+    return _read(session, path, params)
 
 
 def _is_object(body: Any) -> bool:
@@ -120,8 +156,14 @@ def items_of(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def related(attributes: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The attributes of included objects, such as a server's allocations."""
-    return list(items_of((attributes.get("relationships") or {}).get(name) or {}))
+    """The attributes of included objects, such as a server's allocations. Unavailable where the key may not read them.
+
+    None at all and none that may be seen are two things: the second must not look as if the panel had taken them away.
+    """
+    included = (attributes.get("relationships") or {}).get(name) or {}
+    if included.get("object") == "null_resource":
+        raise outside.Unavailable(f"the application key may not read {name}")
+    return list(items_of(included))
 
 
 def _page_count(body: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ from servers.providers.base import (
     Observed,
     PortTaken,
     ServerSpec,
+    WrongState,
 )
 from servers.providers.pterodactyl.client import PanelClient, broken_rules, is_absent, related
 
@@ -154,8 +155,11 @@ def _reread(panel: PanelClient, spec: ServerSpec) -> Observed:
 
 
 def tell(panel: PanelClient, server: Observed, word: str) -> None:
-    """One of the calls without a body: suspend, unsuspend, reinstall."""
-    panel.send("POST", f"/servers/{_path(server)}/{word}")
+    """One of the calls without a body: suspend, unsuspend, reinstall. During a transfer the panel asks to wait."""
+    try:
+        panel.send("POST", f"/servers/{_path(server)}/{word}")
+    except WrongState as error:
+        raise outside.Unavailable(str(error), status=error.status, code=error.code) from None
 
 
 def delete(panel: PanelClient, server: Observed) -> None:
