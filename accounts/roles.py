@@ -63,7 +63,7 @@ class UnknownPermission(LookupError):
 
 def ensure_roles() -> None:
     """Make the four groups and give each exactly the permissions written above. Calling it twice changes nothing."""
-    with tenancy.system():
+    with tenancy.as_worker():
         known = _permissions()
         for name, patterns in ROLES.items():
             group, _is_new = Group.objects.get_or_create(name=name)

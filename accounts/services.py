@@ -21,7 +21,7 @@ BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code"
 
 def give_personal_organization(*, user: User) -> Organization:
     """The user's own organization, made at sign-up. Calling it twice is harmless."""
-    with tenancy.system():
+    with tenancy.as_worker():
         organization, is_new = Organization.objects.get_or_create(
             owner=user,
             is_personal=True,
@@ -40,7 +40,7 @@ def give_personal_organization(*, user: User) -> Organization:
 
 def verify_email(*, user: User) -> None:
     """The address is the user's: a pending account becomes active."""
-    with tenancy.system():
+    with tenancy.as_worker():
         moved = User.objects.filter(pk=user.pk, status=UserStatus.PENDING_VERIFICATION).update(status=UserStatus.ACTIVE)
         if moved:
             user.status = UserStatus.ACTIVE
@@ -63,7 +63,7 @@ def _change(row: User | Organization, fields: dict[str, Any], action: str, actor
     new = {name: value for name, value in fields.items() if old[name] != value}
     if not new:
         return
-    with tenancy.system():
+    with tenancy.as_worker():
         row._meta.model._default_manager.filter(pk=row.pk).update(**new)  # a request's user is only a proxy of its type
         audit.record(action=action, entity=row, actor=actor, old={name: old[name] for name in new}, new=new)
     for name, value in new.items():
@@ -72,7 +72,7 @@ def _change(row: User | Organization, fields: dict[str, Any], action: str, actor
 
 def suspend_user(*, user: User, reason: str, actor: User | None, at: datetime) -> bool:
     """Shut a person out at once: no sign-in, and every session ends now. False when they were shut out already."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.status not in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}:
             return False
@@ -84,7 +84,7 @@ def suspend_user(*, user: User, reason: str, actor: User | None, at: datetime) -
 
 def reactivate_user(*, user: User, reason: str = "", actor: User | None, at: datetime) -> bool:
     """Let a suspended person in again, who may still have to confirm an address. False when not suspended."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.status != UserStatus.SUSPENDED:
             return False
@@ -105,7 +105,7 @@ def _set_status(row: User, status: UserStatus, action: str, reason: str, actor: 
 
 def end_sessions(*, user: User) -> int:
     """Sign the person out everywhere; the number of sessions that were ended."""
-    with tenancy.system():
+    with tenancy.as_worker():
         sessions = list(UserSession.objects.filter(user=user))
         for session in sessions:
             session.end()
@@ -114,7 +114,7 @@ def end_sessions(*, user: User) -> int:
 
 def forget_ended_sessions(*, at: datetime) -> int:
     """Delete sessions that ran out, and from where they were used; the number of sessions."""
-    with tenancy.system():
+    with tenancy.as_worker():
         _, deleted = Session.objects.filter(expire_date__lt=at).delete()
         live = Session.objects.filter(session_key=models.OuterRef("session_key"))
         UserSession.objects.filter(~models.Exists(live), created_at__lt=at - SIGNING_IN).delete()

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from bench.ground import Ground
 from billing import invoicing, payments
-from billing.gateways.base import Receipt
+from billing.gateways.base import GatewayPayment
 from billing.models import Invoice, InvoiceState, ItemKind, Payment, PaymentState
 from catalog.models import PlanPrice, Term
 from core import work
@@ -24,7 +24,7 @@ SERVERS = 25
 INVOICES = 60
 PLAN = "mc-1gb"
 STEP = timedelta(seconds=30)
-MOST_STEPS = 40
+MAX_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,11 @@ class Goods:
     blueprint: Blueprint
     location: Location
 
-    def choice(self, name: str) -> orders.Choice:
+    def choice(self, name: str) -> orders.OrderRequest:
         """One server of it."""
-        return orders.Choice(plan_price=self.price, location=self.location, blueprint=self.blueprint, server_name=name)
+        return orders.OrderRequest(
+            plan_price=self.price, location=self.location, blueprint=self.blueprint, server_name=name
+        )
 
 
 def goods() -> Goods:
@@ -82,7 +84,7 @@ def full_house(ground: Ground) -> House:
     return House(customer, organization)
 
 
-def place(organization: Organization, user: User, choice: orders.Choice, at: datetime) -> Order:
+def place(organization: Organization, user: User, choice: orders.OrderRequest, at: datetime) -> Order:
     """An order that waits for its money."""
     return orders.place_order(organization=organization, user=user, choice=choice, form_token=uuid7(), at=at)
 
@@ -94,7 +96,7 @@ def open_payment(order: Order) -> Payment:
 
 def _pay(order: Order, at: datetime) -> None:
     payment = open_payment(order)
-    receipt = Receipt(
+    receipt = GatewayPayment(
         transaction_id=f"pi_{payment.pk}",
         amount=payment.amount,
         is_live=False,
@@ -107,7 +109,7 @@ def _pay(order: Order, at: datetime) -> None:
 
 def _build(ground: Ground, at: datetime) -> None:
     """Let convergence do its work, with the clocks running ahead so that nobody waits."""
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         work.run_due(at=at, limit=1000)
         if not Server.objects.exclude(status=ServerStatus.RUNNING).exists():
             ground.sandbox.set_clock(None)

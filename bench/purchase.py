@@ -79,7 +79,9 @@ def _buy(ground: Ground, number: int) -> Bought:
     organization = Organization.objects.get(owner=user, is_personal=True)
     order = place(organization, user, goods().choice(f"bench-{number}"), timezone.now())
     back = f"{settings.SITE_URL}/orders/{order.pk}/"
-    page = checkout.open_page(payment_id=open_payment(order).pk, success_url=back, cancel_url=back, at=timezone.now())
+    page = checkout.create_session(
+        payment_id=open_payment(order).pk, success_url=back, cancel_url=back, at=timezone.now()
+    )
     paid_at = timezone.now()
     ground.sandbox.pay(page)
     seen_at = _wait_until_active(order)

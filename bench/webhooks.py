@@ -19,7 +19,7 @@ from bench.timing import Once, Opened, medians_ms, rates
 from bench.web_client import ask
 from billing import inbox
 from billing.gateways.stripe import signatures
-from billing.models import EventOutcome, Gateway, GatewayEvent
+from billing.models import EventResult, Gateway, GatewayEvent
 from core import work
 from core.ids import uuid7
 from core.models import WorkState
@@ -76,7 +76,7 @@ def _parts() -> list[Row]:
     parts: dict[str, Once] = {
         "signature and JSON": lambda: signatures.verified(body.encode(), header, at=timezone.now()),
         "the INSERT and its commit": _store_unknown,
-        "the nudge": lambda: work.nudge(GatewayEvent),
+        "the wake_worker": lambda: work.wake_worker(GatewayEvent),
     }
     with _posting() as posting:
         found = medians_ms({"whole": posting, **parts}, times=TIMES)
@@ -133,12 +133,12 @@ def _storing_bare(ground: Ground) -> Iterator[Once]:
 
 def _values() -> tuple[Any, ...]:
     text, at = event_text(), timezone.now()
-    fate = (EventOutcome.WAITING.value, WorkState.QUEUED.value, at + timedelta(days=1), None)
+    fate = (EventResult.PENDING.value, WorkState.QUEUED.value, at + timedelta(days=1), None)
     return (uuid7(), Gateway.STRIPE.value, f"bare_{next(_numbers)}", TYPE, text, at, *fate)
 
 
 def _store_unknown() -> None:
-    """Stored without a nudge, as events that do not concern us are."""
+    """Stored without a wake_worker, as events that do not concern us are."""
     number = f"part_{next(_numbers)}"
     text, at = event_text(), timezone.now()
     inbox.store(gateway=Gateway.STRIPE, event_id=number, event_type=TYPE, text=text, is_known=False, at=at)

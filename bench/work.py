@@ -20,8 +20,8 @@ from core.ids import uuid7
 from core.money import Money
 from nodebyte.seeding import people
 from servers import capacity
+from servers.availability import Size
 from servers.models import Allocation, Blueprint, Location, Node, Reservation
-from servers.rooms import Size
 from support.models import Delivery
 
 BATCHES = (1, 10, 100)
@@ -47,11 +47,11 @@ POSTINGS = """
     VALUES (uuidv7(), %(entry)s, %(clearing)s, NULL, -1, 'USD'),
         (uuidv7(), %(entry)s, %(wallet)s, %(owner)s, 1, 'USD')"""
 TAKE = """
-    UPDATE servers_node SET memory_held_mib = memory_held_mib + 1, disk_held_mib = disk_held_mib + 1
-    WHERE id = %s AND memory_held_mib < memory_sellable_mib AND disk_held_mib < disk_sellable_mib"""
+    UPDATE servers_node SET memory_reserved_mib = memory_reserved_mib + 1, disk_reserved_mib = disk_reserved_mib + 1
+    WHERE id = %s AND memory_reserved_mib < memory_sellable_mib AND disk_reserved_mib < disk_sellable_mib"""
 RESERVE = """
     INSERT INTO servers_reservation (id, organization_id, node_id, memory_mib, disk_mib, cpu_percent, ports, state,
-        expires_at) VALUES (%s, %s, %s, 1, 1, 100, 1, 'held', now() + interval '1 hour')"""
+        expires_at) VALUES (%s, %s, %s, 1, 1, 100, 1, 'reserved', now() + interval '1 hour')"""
 PORT = """
     UPDATE servers_allocation SET reservation_id = %s, is_primary = true WHERE id = (
         SELECT id FROM servers_allocation WHERE node_id = %s AND reservation_id IS NULL AND NOT is_taken_elsewhere
@@ -185,7 +185,7 @@ def _holding(blueprint: Blueprint, location: Location) -> Iterator[Once]:
 
     def once() -> Reservation:
         at = timezone.now()
-        return capacity.hold(
+        return capacity.reserve(
             organization=organization,
             blueprint=blueprint,
             location=location,

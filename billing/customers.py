@@ -10,7 +10,7 @@ from core.outside import OutsideError
 
 def reference_of(*, organization: Organization, gateway: str) -> str:
     """The gateway's reference of the organization; calls the gateway when there is none yet."""
-    with tenancy.system():
+    with tenancy.as_worker():
         customer, _is_new = GatewayCustomer.objects.get_or_create(organization=organization, gateway=gateway)
     if customer.reference:
         return customer.reference
@@ -22,12 +22,12 @@ def reference_of(*, organization: Organization, gateway: str) -> str:
         if error.code in USED_KEYS:  # another row is another key; a customer this one may have made has no money
             GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).delete()
         raise
-    with tenancy.system():
+    with tenancy.as_worker():
         GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).update(reference=reference)
     return customer.reload().reference or reference
 
 
 def forget(*, organization: Organization, gateway: str) -> None:
     """The gateway knows the customer no more: the next use makes a new one, under a new key."""
-    with tenancy.system():
+    with tenancy.as_worker():
         GatewayCustomer.objects.filter(organization=organization, gateway=gateway).delete()

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from billing import events, ledger
-from billing.gateways.base import DisputeReport, DisputeStatus
+from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.models import AccountKind, Dispute, EntryKind, Payment, PaymentState
 from billing.refunds import resting_state
 from billing.rows import locked_payment
@@ -13,12 +13,12 @@ from core import audit, tenancy
 CLOSED = frozenset({DisputeStatus.WON, DisputeStatus.LOST})
 
 
-def take_report(*, payment_id: UUID, report: DisputeReport, at: datetime) -> Dispute | None:
+def take_report(*, payment_id: UUID, report: GatewayDispute, at: datetime) -> Dispute | None:
     """Make our rows say what the gateway says of a dispute; the same report again changes nothing.
 
     None while no money was taken: an inquiry, or one that was won before we heard of it.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         payment = locked_payment(payment_id)
         dispute = Dispute.objects.filter(reference=report.reference).first()
         if dispute is None:
@@ -30,7 +30,7 @@ def take_report(*, payment_id: UUID, report: DisputeReport, at: datetime) -> Dis
     return dispute
 
 
-def _open(payment: Payment, report: DisputeReport, at: datetime) -> Dispute:
+def _open(payment: Payment, report: GatewayDispute, at: datetime) -> Dispute:
     dispute = Dispute.objects.create(
         organization_id=payment.organization_id,
         payment=payment,

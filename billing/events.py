@@ -5,7 +5,7 @@ from django.dispatch import Signal
 invoice_paid = Signal()  # invoice, at
 payment_failed = Signal()  # payment, at
 payment_expired = Signal()  # payment, at
-payment_held = Signal()  # payment, at
+payment_under_review = Signal()  # payment, at
 payment_refunded = Signal()  # payment, refund, at
 payment_disputed = Signal()  # payment, at
 dispute_closed = Signal()  # payment, is_won, at

@@ -55,7 +55,7 @@ class InvoiceLine:
 
 def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime) -> Invoice:
     """A draft over the lines; it gets its number when it is issued. CurrencyMismatch where a line differs."""
-    with tenancy.system():
+    with tenancy.as_worker():
         invoice = Invoice.objects.create(
             organization=organization,
             series_id=SERIES,
@@ -96,7 +96,7 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
 
     The series' row stays locked until the transaction ends, so a number whose transaction fails is used again.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(invoice.pk)
         if row.number is None:
             row.billing_address = {name: getattr(row.organization, name) for name in ADDRESS}
@@ -114,9 +114,9 @@ def _next_number(code: str, at: datetime) -> str:
 def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at: datetime) -> Invoice:
     """Issue the invoice and pay it from the wallet, begin or move on what it is for, and tell. Twice is harmless.
 
-    `first_period` is the first period as the collector bills it; else it begins at `at`. Raises NotEnough.
+    `first_period` is the first period as the billing_mode bills it; else it begins at `at`. Raises NotEnough.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(invoice.pk)
         if row.state not in UNPAID:
             return row
@@ -171,7 +171,7 @@ def void_draft(*, invoice: Invoice, at: datetime) -> bool:
 
     Money that arrives all the same still pays it.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(invoice.pk)
         if row.state != InvoiceState.DRAFT:
             return False

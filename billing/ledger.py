@@ -39,7 +39,7 @@ def enter(
 
     Raises LedgerConflict when the reference stands for other postings. An unbalanced entry is refused at commit.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         fields = {"kind": kind, "organization": organization, "at": at, "note": note[:191]}
         entry, is_new = JournalEntry.objects.get_or_create(reference=reference, defaults=fields)
         if is_new:
@@ -70,7 +70,7 @@ def _wanted(lines: Sequence[Line]) -> list[tuple[str, int, str]]:
 
 def wallet_of(organization: Organization, currency: str) -> LedgerAccount:
     """The organization's wallet in a currency, made at first use."""
-    with tenancy.system():
+    with tenancy.as_worker():
         return LedgerAccount.objects.get_or_create(
             kind=AccountKind.WALLET, organization=organization, gateway="", currency=currency
         )[0]
@@ -78,7 +78,7 @@ def wallet_of(organization: Organization, currency: str) -> LedgerAccount:
 
 def account_of(kind: AccountKind, currency: str, gateway: str = "") -> LedgerAccount:
     """One of the shop's own accounts in a currency, made at first use; clearing is kept for each gateway."""
-    with tenancy.system():
+    with tenancy.as_worker():
         return LedgerAccount.objects.get_or_create(kind=kind, organization=None, gateway=gateway, currency=currency)[0]
 
 
@@ -89,7 +89,7 @@ def transfer(source: LedgerAccount, target: LedgerAccount, amount: Money) -> tup
 
 def reverse(*, kind: EntryKind, reference: str, of: str, at: datetime) -> JournalEntry:
     """Enter the exact opposite of the entry that stands under the reference `of`."""
-    with tenancy.system():
+    with tenancy.as_worker():
         entry = JournalEntry.objects.select_related("organization").get(reference=of)
         lines = [
             Line(posting.account, Money(-posting.amount_minor, posting.currency))

@@ -12,10 +12,10 @@ from django.dispatch import Signal
 from accounts.models import Organization
 from billing import events, invoicing, ledger
 from billing.gateways import driver_of
-from billing.gateways.base import Receipt, SavedCard
+from billing.gateways.base import GatewayPayment, SavedCard
 from billing.models import (
     AccountKind,
-    Collection,
+    BillingMode,
     EntryKind,
     Gateway,
     Invoice,
@@ -33,12 +33,12 @@ from core.outside import Rejected
 
 __all__ = [
     "NotRefundable",
-    "accept_held",
+    "accept_payment",
     "expire",
     "fail",
-    "hold_unasked",
     "mark_clearing",
     "open_payment",
+    "record_unexpected_payment",
     "refund_payment",
     "settle",
 ]
@@ -49,12 +49,12 @@ def open_payment(
     *,
     invoice: Invoice,
     gateway: Gateway,
-    collection: Collection = Collection.PAYMENT,
+    billing_mode: BillingMode = BillingMode.SELF,
     expires_at: datetime,
     at: datetime,
 ) -> Payment:
     """The invoice's open payment, made where there is none. ValueError when there is nothing to pay."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = invoicing.locked(invoice.pk)
         current = row.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
@@ -67,7 +67,7 @@ def open_payment(
             organization_id=row.organization_id,
             invoice=row,
             gateway=gateway,
-            collection=collection,
+            billing_mode=billing_mode,
             amount_minor=row.total_minor,
             currency=row.currency,
             idempotency_key=f"payment-{identity}",
@@ -77,13 +77,13 @@ def open_payment(
         )
 
 
-def settle(*, payment_id: UUID, receipt: Receipt, at: datetime) -> Payment:
+def settle(*, payment_id: UUID, receipt: GatewayPayment, at: datetime) -> Payment:
     """Record that the money arrived, pay the invoice with it and begin what it is for, all in one transaction.
 
     The same receipt again changes nothing. Money that is not exactly what was asked for, or comes a second time, is
     held for staff and pays nothing.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         payment = locked_payment(payment_id)
         known = Payment.objects.filter(gateway=payment.gateway, transaction_id=receipt.transaction_id).first()
         if known is not None:
@@ -100,13 +100,13 @@ def settle(*, payment_id: UUID, receipt: Receipt, at: datetime) -> Payment:
     return payment
 
 
-def _write_receipt(payment: Payment, receipt: Receipt, at: datetime) -> None:
+def _write_receipt(payment: Payment, receipt: GatewayPayment, at: datetime) -> None:
     payment.transaction_id, payment.method_label = receipt.transaction_id, receipt.method_label
     payment.received_minor, payment.received_currency = receipt.amount.minor, receipt.amount.currency
     payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
 
 
-def _objection(payment: Payment, receipt: Receipt) -> str:
+def _objection(payment: Payment, receipt: GatewayPayment) -> str:
     """Why this money may not pay this payment's invoice; empty when it may."""
     if receipt.payment_id != payment.pk or receipt.organization_id != payment.organization_id:
         return "the gateway names another payment or organization"
@@ -121,7 +121,7 @@ def _objection(payment: Payment, receipt: Receipt) -> str:
     return ""
 
 
-def _succeed(payment: Payment, receipt: Receipt, at: datetime) -> None:
+def _succeed(payment: Payment, receipt: GatewayPayment, at: datetime) -> None:
     payment.state = PaymentState.SUCCEEDED
     payment.save()
     wallet = ledger.wallet_of(payment.organization, receipt.amount.currency)
@@ -132,12 +132,12 @@ def _succeed(payment: Payment, receipt: Receipt, at: datetime) -> None:
 
 
 def _hold(payment: Payment, reason: str, at: datetime) -> None:
-    payment.state, payment.held_reason = PaymentState.HELD, reason[:191]
+    payment.state, payment.review_reason = PaymentState.UNDER_REVIEW, reason[:191]
     payment.save()
-    held = ledger.account_of(AccountKind.HELD, payment.received.currency)
-    _enter_arrival(payment, EntryKind.HELD, held, at)
+    held = ledger.account_of(AccountKind.UNDER_REVIEW, payment.received.currency)
+    _enter_arrival(payment, EntryKind.UNDER_REVIEW, held, at)
     audit.record(action="payment.hold", entity=payment, actor=payment.gateway, new={"reason": reason})
-    events.payment_held.send(Payment, payment=payment, at=at)
+    events.payment_under_review.send(Payment, payment=payment, at=at)
 
 
 def _enter_arrival(payment: Payment, kind: EntryKind, target: LedgerAccount, at: datetime) -> None:
@@ -150,12 +150,12 @@ def _enter_arrival(payment: Payment, kind: EntryKind, target: LedgerAccount, at:
         lines=ledger.transfer(clearing, target, payment.received),
         organization=payment.organization,
         at=at,
-        note=payment.held_reason,
+        note=payment.review_reason,
     )
 
 
-def _hold_second(payment: Payment, receipt: Receipt, at: datetime) -> Payment:
-    return hold_unasked(
+def _hold_second(payment: Payment, receipt: GatewayPayment, at: datetime) -> Payment:
+    return record_unexpected_payment(
         organization=payment.organization,
         invoice=payment.invoice,
         gateway=Gateway(payment.gateway),
@@ -165,11 +165,11 @@ def _hold_second(payment: Payment, receipt: Receipt, at: datetime) -> Payment:
     )
 
 
-def hold_unasked(
+def record_unexpected_payment(
     *,
     organization: Organization,
     gateway: Gateway,
-    receipt: Receipt,
+    receipt: GatewayPayment,
     reason: str,
     invoice: Invoice | None = None,
     at: datetime,
@@ -180,7 +180,7 @@ def hold_unasked(
     """
     if not receipt.amount:
         raise Rejected(f"{reason}; nothing was paid, so nothing can be held")
-    with tenancy.system():
+    with tenancy.as_worker():
         fields = {
             "organization": organization,
             "invoice": invoice,
@@ -216,7 +216,7 @@ def _keep_card(payment: Payment, card: SavedCard | None) -> None:
     )
 
 
-def _link_subscription(payment: Payment, receipt: Receipt) -> None:
+def _link_subscription(payment: Payment, receipt: GatewayPayment) -> None:
     """Remember which subscription of the gateway's collects the later periods."""
     is_its_own = receipt.payment_id == payment.pk and payment.invoice_id is not None
     if receipt.subscription_reference and is_its_own:
@@ -227,18 +227,18 @@ def _link_subscription(payment: Payment, receipt: Receipt) -> None:
         Subscription.objects.filter(pk__in=ids).update(stripe_subscription_id=receipt.subscription_reference)
 
 
-def accept_held(*, payment_id: UUID, reason: str = "", actor: object, at: datetime) -> Payment:
+def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: datetime) -> Payment:
     """Take held money as the customer's: it goes to the wallet, and pays the invoice if it suffices.
 
     Money that is not held (any more) is left as it is.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         payment = locked_payment(payment_id)
-        if payment.state != PaymentState.HELD:
+        if payment.state != PaymentState.UNDER_REVIEW:
             return payment
         payment.state, payment.accepted_at = PaymentState.SUCCEEDED, at
         payment.save()
-        held = ledger.account_of(AccountKind.HELD, payment.received.currency)
+        held = ledger.account_of(AccountKind.UNDER_REVIEW, payment.received.currency)
         wallet = ledger.wallet_of(payment.organization, payment.received.currency)
         ledger.enter(
             kind=EntryKind.RELEASE,
@@ -248,10 +248,10 @@ def accept_held(*, payment_id: UUID, reason: str = "", actor: object, at: dateti
             at=at,
         )
         audit.record(
-            action="payment.accept_held",
+            action="payment.accept_payment",
             entity=payment,
             actor=actor,
-            old={"held_reason": payment.held_reason},
+            old={"review_reason": payment.review_reason},
             new={"reason": reason},
         )
         _pay_if_enough(payment, at)
@@ -269,7 +269,7 @@ def _pay_if_enough(payment: Payment, at: datetime) -> None:
 
 def mark_clearing(*, payment_id: UUID, at: datetime) -> bool:
     """The customer has paid and the bank takes days; False when the payment is past that."""
-    with tenancy.system():
+    with tenancy.as_worker():
         rows = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING)
         return bool(rows.update(state=PaymentState.PROCESSING, poll_at=at + CLEARING_POLL))
 
@@ -285,7 +285,7 @@ def expire(*, payment_id: UUID, at: datetime) -> bool:
 
 
 def _close(payment_id: UUID, state: PaymentState, news: Signal, failure: str, at: datetime) -> bool:
-    with tenancy.system():
+    with tenancy.as_worker():
         payment = locked_payment(payment_id)
         if payment.state not in Payment.OPEN:
             return False

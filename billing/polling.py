@@ -6,7 +6,7 @@ from uuid import UUID
 
 from billing import checkout, customers, payments, subscriptions
 from billing.gateways import driver_of
-from billing.gateways.base import Page, PageStatus
+from billing.gateways.base import CheckoutSession, CheckoutSessionStatus
 from billing.models import Gateway, Payment, PaymentState, Subscription, SubscriptionStatus
 from core import outside, tenancy
 
@@ -35,7 +35,7 @@ def poll_open_payments(*, at: datetime, limit: int = 100) -> int:
 
 
 def _claimed(at: datetime, limit: int) -> list[UUID]:
-    with tenancy.system():
+    with tenancy.as_worker():
         rows = Payment.objects.select_for_update(no_key=True, skip_locked=True).filter(
             state__in=Payment.OPEN, poll_at__lte=at
         )
@@ -56,7 +56,7 @@ def stop_collecting(*, at: datetime, limit: int = 100) -> int:
 
 def _stop(subscription: Subscription, at: datetime) -> bool:
     try:
-        driver_of(Gateway.STRIPE).stop_recurring(str(subscription.stripe_subscription_id))
+        driver_of(Gateway.STRIPE).cancel_subscription(str(subscription.stripe_subscription_id))
     except outside.OutsideError as error:
         log.warning("subscription %s is still collected: %s", subscription.pk, error)
         return False
@@ -75,26 +75,26 @@ def look_at(*, payment_id: UUID, at: datetime) -> None:
         if is_over:
             payments.expire(payment_id=payment_id, at=at)
     else:
-        if is_over and page.status is PageStatus.OPEN:
-            page = driver_of(payment.gateway).close_page(page.reference)
-        take_page(payment_id=payment_id, page=page, at=at)
+        if is_over and page.status is CheckoutSessionStatus.OPEN:
+            page = driver_of(payment.gateway).expire_session(page.reference)
+        sync_session(payment_id=payment_id, page=page, at=at)
     _schedule(payment_id, at)
 
 
-def _page(payment: Payment) -> Page | None:
+def _page(payment: Payment) -> CheckoutSession | None:
     """The payment's page; None when none was ever made."""
     driver = driver_of(payment.gateway)
     if payment.session_id is not None:
-        return driver.page(payment.session_id)
+        return driver.read_session(payment.session_id)
     if payment.asked_at is None:
         return None
     customer = customers.reference_of(organization=payment.organization, gateway=payment.gateway)
-    return driver.find_page(customer=customer, payment_id=payment.pk)
+    return driver.find_session(customer=customer, payment_id=payment.pk)
 
 
-def take_page(*, payment_id: UUID, page: Page, at: datetime) -> None:
+def sync_session(*, payment_id: UUID, page: CheckoutSession, at: datetime) -> None:
     """Make the payment say what its page says; any number of times, in any order."""
-    checkout.keep_page(payment_id=payment_id, page=page, at=at)
+    checkout.store_session(payment_id=payment_id, page=page, at=at)
     if page.receipt is not None:
         payments.settle(payment_id=payment_id, receipt=page.receipt, at=at)
         return
@@ -102,12 +102,12 @@ def take_page(*, payment_id: UUID, page: Page, at: datetime) -> None:
         _take_unpaid(payment_id, page, at)
 
 
-def _take_unpaid(payment_id: UUID, page: Page, at: datetime) -> None:
-    if page.status is PageStatus.EXPIRED:
+def _take_unpaid(payment_id: UUID, page: CheckoutSession, at: datetime) -> None:
+    if page.status is CheckoutSessionStatus.EXPIRED:
         payments.expire(payment_id=payment_id, at=at)
-    elif page.status is PageStatus.FAILED:
+    elif page.status is CheckoutSessionStatus.FAILED:
         payments.fail(payment_id=payment_id, reason=page.failure or "the bank refused", at=at)
-    elif page.status is PageStatus.CLEARING:
+    elif page.status is CheckoutSessionStatus.CLEARING:
         payments.mark_clearing(payment_id=payment_id, at=at)
 
 
@@ -120,7 +120,7 @@ def _schedule(payment_id: UUID, at: datetime) -> None:
         next_at = at + _gap(at - (payment.asked_at or at))
         if payment.expires_at is not None and payment.expires_at > at:
             next_at = min(next_at, payment.expires_at)
-    with tenancy.system():
+    with tenancy.as_worker():
         Payment.objects.filter(pk=payment_id, state__in=Payment.OPEN).update(poll_at=next_at)
 
 

@@ -12,8 +12,15 @@ from django.db.models import Q
 
 from billing import disputes, payments, polling, refunds, renewals, subscriptions
 from billing.gateways import driver_of
-from billing.gateways.base import Bill, BillStatus, News, Receipt, RecurringStatus, Topic
-from billing.models import EventOutcome, GatewayCustomer, Payment, PaymentState, Subscription
+from billing.gateways.base import (
+    GatewayInvoice,
+    GatewayInvoiceStatus,
+    GatewayPayment,
+    GatewaySubscriptionStatus,
+    News,
+    Topic,
+)
+from billing.models import EventResult, GatewayCustomer, Payment, PaymentState, Subscription
 from core.outside import Unavailable
 
 
@@ -21,12 +28,12 @@ from core.outside import Unavailable
 class Verdict:
     """How an event ended, for the inbox."""
 
-    outcome: EventOutcome
+    result: EventResult
     note: str = ""
 
 
-ACTED = Verdict(EventOutcome.ACTED)
-FOREIGN = Verdict(EventOutcome.FOREIGN)
+ACTED = Verdict(EventResult.PROCESSED)
+FOREIGN = Verdict(EventResult.UNRELATED)
 
 
 def react(*, gateway: str, news: News, at: datetime) -> Verdict:
@@ -35,11 +42,11 @@ def react(*, gateway: str, news: News, at: datetime) -> Verdict:
 
 
 def _page(gateway: str, reference: str, at: datetime) -> Verdict:
-    page = driver_of(gateway).page(reference)
+    page = driver_of(gateway).read_session(reference)
     payment = _payment(gateway, page.payment_id)
     if payment is None:
         return FOREIGN
-    polling.take_page(payment_id=payment.pk, page=page, at=at)
+    polling.sync_session(payment_id=payment.pk, page=page, at=at)
     return _about(payment)
 
 
@@ -49,7 +56,7 @@ def _payment(gateway: str, payment_id: UUID | None) -> Payment | None:
 
 def _about(payment: Payment) -> Verdict:
     row = payment.reload()
-    return Verdict(EventOutcome.HELD, row.held_reason) if row.state == PaymentState.HELD else ACTED
+    return Verdict(EventResult.UNDER_REVIEW, row.review_reason) if row.state == PaymentState.UNDER_REVIEW else ACTED
 
 
 def _bill(gateway: str, reference: str, at: datetime) -> Verdict:
@@ -59,12 +66,14 @@ def _bill(gateway: str, reference: str, at: datetime) -> Verdict:
         return FOREIGN
     if bill.receipt is not None:
         return _about(_paid_bill(gateway, bill, bill.receipt, subscription, at))
-    if bill.status is BillStatus.UNPAID and bill.is_renewal:
+    if bill.status is GatewayInvoiceStatus.UNPAID and bill.is_renewal:
         subscriptions.mark_past_due(subscription=subscription, at=at)
     return ACTED
 
 
-def _paid_bill(gateway: str, bill: Bill, receipt: Receipt, subscription: Subscription, at: datetime) -> Payment:
+def _paid_bill(
+    gateway: str, bill: GatewayInvoice, receipt: GatewayPayment, subscription: Subscription, at: datetime
+) -> Payment:
     first = _payment(gateway, bill.payment_id)
     if bill.is_first and first is not None:
         return payments.settle(payment_id=first.pk, receipt=receipt, at=at)
@@ -97,9 +106,9 @@ def _recurring(gateway: str, reference: str, at: datetime) -> Verdict:
         return FOREIGN
     if found.cancels_at_period_end != subscription.cancels_at_period_end:
         subscriptions.cancel_at_period_end(subscription=subscription, is_wanted=found.cancels_at_period_end, at=at)
-    if found.status is RecurringStatus.PAST_DUE:
+    if found.status is GatewaySubscriptionStatus.PAST_DUE:
         subscriptions.mark_past_due(subscription=subscription, at=at)
-    if found.status is RecurringStatus.ENDED:
+    if found.status is GatewaySubscriptionStatus.ENDED:
         subscriptions.note_collection_ended(subscription_id=subscription.pk, at=at)
         reason = found.end_reason or "ended at the gateway"
         subscriptions.end_subscription(subscription=subscription, reason=reason, at=at)

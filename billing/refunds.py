@@ -7,7 +7,7 @@ from billing import events, ledger
 from billing.gateways import driver_of
 from billing.gateways.base import (
     USED_KEYS,
-    RefundReport,
+    GatewayRefund,
     RefundRequest,
     RefundStatus,
 )
@@ -29,7 +29,7 @@ from core.ids import uuid7
 from core.money import Money
 from core.outside import OutsideError, Rejected, Unavailable, Unknown
 
-REFUNDABLE = frozenset({PaymentState.SUCCEEDED, PaymentState.HELD})
+REFUNDABLE = frozenset({PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW})
 LOOK_AGAIN = timedelta(hours=6)  # at a refund that is on its way
 KEY_LIFE = timedelta(hours=23)  # Stripe may forget a key after a day
 NOT_ALLOWED = frozenset({401, 403})  # our key is wrong, which says nothing about the refund
@@ -44,7 +44,7 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
 
     Raises NotRefundable, and then nothing is written.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked_payment(payment.pk)
         _require_refundable(row, amount)
         identity = uuid7()
@@ -56,7 +56,7 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
             actor=actor,
             new={"amount_minor": amount.minor, "currency": amount.currency, "reason": reason},
         )
-        work.nudge(RefundTask)
+        work.wake_worker(RefundTask)
     return refund
 
 
@@ -100,7 +100,7 @@ def _source(payment: Payment) -> LedgerAccount:
     """Where the money lies now: held, spent on the invoice, or still in the wallet as credit."""
     currency = payment.received.currency
     if payment.is_held:
-        return ledger.account_of(AccountKind.HELD, currency)
+        return ledger.account_of(AccountKind.UNDER_REVIEW, currency)
     invoice = payment.invoice
     is_spent = invoice is not None and invoice.paid_at == (payment.accepted_at or payment.settled_at)
     if is_spent:
@@ -108,7 +108,7 @@ def _source(payment: Payment) -> LedgerAccount:
     return ledger.wallet_of(payment.organization, currency)
 
 
-def perform(task: RefundTask, *, at: datetime) -> work.Again | None:
+def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:
     """Ask the gateway for the refund, or look how it is; again later while it is on its way."""
     refund = Refund.objects.select_related("payment").get(pk=task.refund_id)
     if refund.state != RefundState.PENDING:
@@ -121,10 +121,10 @@ def perform(task: RefundTask, *, at: datetime) -> work.Again | None:
         _refuse(refund, error, at)
         return None
     take_report(payment_id=refund.payment_id, report=report, at=at)
-    return work.Again(after=LOOK_AGAIN) if report.status is RefundStatus.PENDING else None
+    return work.Reschedule(after=LOOK_AGAIN) if report.status is RefundStatus.PENDING else None
 
 
-def _report(refund: Refund, task: RefundTask, at: datetime) -> RefundReport:
+def _report(refund: Refund, task: RefundTask, at: datetime) -> GatewayRefund:
     driver, request = driver_of(refund.payment.gateway), _request(refund)
     if refund.transaction_id is not None:
         return driver.refund(refund.transaction_id)
@@ -140,7 +140,7 @@ def _report(refund: Refund, task: RefundTask, at: datetime) -> RefundReport:
         return _after_used_key(refund, request, error)
 
 
-def _after_used_key(refund: Refund, request: RefundRequest, error: OutsideError) -> RefundReport:
+def _after_used_key(refund: Refund, request: RefundRequest, error: OutsideError) -> GatewayRefund:
     """A key that can bring no answer any more is replaced, once it is certain that it made no refund."""
     if error.code not in USED_KEYS:
         raise error
@@ -164,17 +164,17 @@ def _with_new_key(refund: Refund) -> RefundRequest:
 
 def _refuse(refund: Refund, error: Rejected, at: datetime) -> None:
     """The gateway said no: the money is still here, and staff see why."""
-    with tenancy.system():
+    with tenancy.as_worker():
         payment = locked_payment(refund.payment_id)
         _undo(payment, Refund.objects.select_for_update().get(pk=refund.pk), str(error), at)
 
 
-def take_report(*, payment_id: UUID, report: RefundReport, at: datetime) -> Refund | None:
+def take_report(*, payment_id: UUID, report: GatewayRefund, at: datetime) -> Refund | None:
     """Make our rows say what the gateway says of a refund, ours or one made at the gateway itself.
 
     None for one that failed before we heard of it. The same report again changes nothing.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         payment = locked_payment(payment_id)
         refund = _known(payment, report) or _external(payment, report, at)
         if refund is None or refund.state == RefundState.FAILED:
@@ -189,14 +189,14 @@ def take_report(*, payment_id: UUID, report: RefundReport, at: datetime) -> Refu
     return refund
 
 
-def _known(payment: Payment, report: RefundReport) -> Refund | None:
+def _known(payment: Payment, report: GatewayRefund) -> Refund | None:
     known = payment.refunds.filter(transaction_id=report.reference).first()
     if known is not None or report.refund_id is None:
         return known
     return payment.refunds.filter(pk=report.refund_id, transaction_id__isnull=True).first()
 
 
-def _external(payment: Payment, report: RefundReport, at: datetime) -> Refund | None:
+def _external(payment: Payment, report: GatewayRefund, at: datetime) -> Refund | None:
     if report.status is RefundStatus.FAILED:
         return None
     if payment.refunded_minor + report.amount.minor > payment.received_minor:
@@ -246,4 +246,4 @@ def _turn(payment: Payment, state: PaymentState, moves: dict[InvoiceState, Invoi
 
 def resting_state(payment: Payment) -> PaymentState:
     """Where received money stands when no dispute and no full refund is on it."""
-    return PaymentState.HELD if payment.is_held else PaymentState.SUCCEEDED
+    return PaymentState.UNDER_REVIEW if payment.is_held else PaymentState.SUCCEEDED

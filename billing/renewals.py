@@ -5,9 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from billing import invoicing, payments, subscriptions
-from billing.gateways.base import Receipt
+from billing.gateways.base import GatewayPayment
 from billing.invoicing import InvoiceLine
-from billing.models import Collection, Gateway, InvoiceItem, ItemKind, Payment, Subscription, SubscriptionStatus
+from billing.models import BillingMode, Gateway, InvoiceItem, ItemKind, Payment, Subscription, SubscriptionStatus
 from billing.periods import Period
 from core import tenancy
 from core.money import Money
@@ -15,12 +15,12 @@ from core.money import Money
 RUNNING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
 
-def record(*, subscription_id: UUID, receipt: Receipt, at: datetime) -> Payment:
+def record(*, subscription_id: UUID, receipt: GatewayPayment, at: datetime) -> Payment:
     """Invoice the period that the receipt pays for, with payment and bookings; the same receipt again changes nothing.
 
     Money for a period already billed, or of another amount than was sold, is held for staff.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         subscription = subscriptions.locked(subscription_id)
         known = Payment.objects.filter(gateway=Gateway.STRIPE, transaction_id=receipt.transaction_id).first()
         if known is not None:
@@ -33,14 +33,14 @@ def record(*, subscription_id: UUID, receipt: Receipt, at: datetime) -> Payment:
         return payments.settle(payment_id=payment.pk, receipt=ours, at=at)
 
 
-def hold(*, subscription: Subscription, receipt: Receipt, reason: str, at: datetime) -> Payment:
+def hold(*, subscription: Subscription, receipt: GatewayPayment, reason: str, at: datetime) -> Payment:
     """Hold money that came for a subscription and for nothing we can name."""
-    return payments.hold_unasked(
+    return payments.record_unexpected_payment(
         organization=subscription.organization, gateway=Gateway.STRIPE, receipt=receipt, reason=reason, at=at
     )
 
 
-def _objection(subscription: Subscription, receipt: Receipt) -> str:
+def _objection(subscription: Subscription, receipt: GatewayPayment) -> str:
     if receipt.organization_id != subscription.organization_id:
         return f"subscription {subscription.pk} is another organization's"
     if subscription.status not in RUNNING:
@@ -58,7 +58,7 @@ def _is_billed(subscription: Subscription, period: Period) -> bool:
     return InvoiceItem.objects.filter(subscription=subscription, period_start=period.start).exists()
 
 
-def _payment(subscription: Subscription, receipt: Receipt, period: Period, at: datetime) -> Payment:
+def _payment(subscription: Subscription, receipt: GatewayPayment, period: Period, at: datetime) -> Payment:
     invoice = invoicing.draft_invoice(
         organization=subscription.organization,
         currency=subscription.currency,
@@ -69,7 +69,7 @@ def _payment(subscription: Subscription, receipt: Receipt, period: Period, at: d
         organization=subscription.organization,
         invoice=invoice,
         gateway=Gateway.STRIPE,
-        collection=Collection.SUBSCRIPTION,
+        billing_mode=BillingMode.GATEWAY,
         amount_minor=invoice.total_minor,
         currency=invoice.currency,
         idempotency_key=f"renewal:{receipt.transaction_id}",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from accounts.models import Organization
 from billing import events
-from billing.models import Collector, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models import BillingMode, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.periods import Period, next_period_end
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
@@ -29,19 +29,19 @@ def open_subscription(
     organization: Organization,
     plan_price: PlanPrice,
     addon_prices: Sequence[AddonPrice] = (),
-    collector: Collector = Collector.US,
+    billing_mode: BillingMode = BillingMode.SELF,
     at: datetime,
 ) -> Subscription:
     """A pending subscription at the prices it is sold at, which it keeps whatever is offered later."""
     prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
     recurring = total((price.amount for price in prices), plan_price.currency)
-    with tenancy.system():
+    with tenancy.as_worker():
         subscription = Subscription.objects.create(
             organization=organization,
             term=plan_price.term,
             currency=recurring.currency,
             amount_minor=recurring.minor,
-            collector=collector,
+            billing_mode=billing_mode,
             created_at=at,
         )
         SubscriptionItem.objects.bulk_create(
@@ -72,15 +72,15 @@ def locked(subscription_id: UUID) -> Subscription:
 
 
 def activate(*, subscription: Subscription, period: Period | None = None, at: datetime) -> Period:
-    """Begin the first period at `at`, or as the collector says; once begun, the first period is simply returned.
+    """Begin the first period at `at`, or as the billing_mode says; once begun, the first period is simply returned.
 
     A subscription that was canceled unpaid is revived, because its money came after all.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(subscription.pk)
         if row.current_period_start is None:
             first = period or Period(at, next_period_end(at, row.term, at.day))
-            row.move_to(SubscriptionStatus.ACTIVE)
+            row.transition_to(SubscriptionStatus.ACTIVE)
             row.anchor_day, row.canceled_at = first.start.day, None
             row.current_period_start, row.current_period_end = first.start, first.end
             row.save()
@@ -95,24 +95,24 @@ def _current_period(row: Subscription) -> Period:
 
 def advance(*, subscription: Subscription, period: Period, at: datetime) -> None:
     """A later period is paid: move on to it and recover; an older period than the current one changes nothing."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(subscription.pk)
         if row.current_period_end is not None and period.end > row.current_period_end:
             row.current_period_start, row.current_period_end = period.start, period.end
             row.save(update_fields=["current_period_start", "current_period_end"])
         if row.status in {SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED}:
-            row.move_to(SubscriptionStatus.ACTIVE)
+            row.transition_to(SubscriptionStatus.ACTIVE)
             row.save(update_fields=["status"])
             events.subscription_recovered.send(Subscription, subscription=row, at=at)
 
 
 def mark_past_due(*, subscription: Subscription, at: datetime) -> bool:
     """A renewal could not be collected; False when that does not apply (any more)."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(subscription.pk)
         if row.status != SubscriptionStatus.ACTIVE:
             return False
-        row.move_to(SubscriptionStatus.PAST_DUE)
+        row.transition_to(SubscriptionStatus.PAST_DUE)
         row.save(update_fields=["status"])
         events.subscription_past_due.send(Subscription, subscription=row, at=at)
     return True
@@ -120,11 +120,11 @@ def mark_past_due(*, subscription: Subscription, at: datetime) -> bool:
 
 def cancel_pending(*, subscription: Subscription, at: datetime) -> bool:
     """Cancel what was ordered and not paid; False when it is past that."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(subscription.pk)
         if row.status != SubscriptionStatus.PENDING:
             return False
-        row.move_to(SubscriptionStatus.CANCELED)
+        row.transition_to(SubscriptionStatus.CANCELED)
         row.canceled_at = at
         row.save(update_fields=["status", "canceled_at"])
     return True
@@ -132,7 +132,7 @@ def cancel_pending(*, subscription: Subscription, at: datetime) -> bool:
 
 def cancel_at_period_end(*, subscription: Subscription, is_wanted: bool, at: datetime) -> None:
     """Let it run out with its period, or take that back."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(subscription.pk)
         row.cancels_at_period_end, row.is_auto_renewed = is_wanted, not is_wanted
         row.canceled_at = at if is_wanted else None
@@ -141,18 +141,18 @@ def cancel_at_period_end(*, subscription: Subscription, is_wanted: bool, at: dat
 
 def note_collection_ended(*, subscription_id: UUID, at: datetime) -> None:
     """The gateway that collected it collects no more."""
-    with tenancy.system():
+    with tenancy.as_worker():
         rows = Subscription.objects.filter(pk=subscription_id, collection_ended_at__isnull=True)
         rows.update(collection_ended_at=at)
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:
     """End it for good; False when it has ended or never began."""
-    with tenancy.system():
+    with tenancy.as_worker():
         row = locked(subscription.pk)
-        if SubscriptionStatus.ENDED not in Subscription.MOVES[SubscriptionStatus(row.status)]:
+        if SubscriptionStatus.ENDED not in Subscription.TRANSITIONS[SubscriptionStatus(row.status)]:
             return False
-        row.move_to(SubscriptionStatus.ENDED)
+        row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
         row.save(update_fields=["status", "ended_at"])
         events.subscription_ended.send(Subscription, subscription=row, reason=reason, at=at)

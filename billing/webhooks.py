@@ -14,18 +14,18 @@ from billing.models import Gateway
 from core import tenancy
 
 log = logging.getLogger(__name__)
-LONGEST_BODY = 512 * 1024
+MAX_BODY = 512 * 1024
 
 
 @csrf_exempt
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @require_POST
 def stripe(request: HttpRequest) -> HttpResponse:
     """Stripe's webhook: 200 when the event is kept (again), 400 for anything that is not Stripe's, 413, 503."""
-    if _announced_length(request) > LONGEST_BODY:
+    if _announced_length(request) > MAX_BODY:
         return HttpResponse(status=413)
     body = request.body
-    if len(body) > LONGEST_BODY:
+    if len(body) > MAX_BODY:
         return HttpResponse(status=413)
     try:
         return _kept(body, request.headers.get("Stripe-Signature", ""))

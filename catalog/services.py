@@ -29,7 +29,7 @@ def offer_plan_price(
 
     The same price again changes nothing.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         Plan.objects.select_for_update(no_key=True).get(pk=plan.pk)
         rows = PlanPrice.objects.filter(plan=plan, term=term, currency=amount.currency, superseded_at__isnull=True)
         current = rows.first()
@@ -52,7 +52,7 @@ def offer_addon_price(
     at: datetime,
 ) -> AddonPrice:
     """Sell the add-on at this price from now on. The same price again changes nothing."""
-    with tenancy.system():
+    with tenancy.as_worker():
         Addon.objects.select_for_update(no_key=True).get(pk=addon.pk)
         rows = AddonPrice.objects.filter(addon=addon, term=term, currency=amount.currency, superseded_at__isnull=True)
         current = rows.first()
@@ -75,7 +75,7 @@ def _shown(price: PlanPrice | AddonPrice | None) -> dict[str, object] | None:
 
 def take_stock(*, plan_id: UUID) -> bool:
     """Take one piece; False where the plan's stock is unlimited, SoldOut where none is left."""
-    with tenancy.system():
+    with tenancy.as_worker():
         if Plan.objects.filter(pk=plan_id, stock__gte=1).update(stock=models.F("stock") - 1):
             return True
         if Plan.objects.filter(pk=plan_id, stock__isnull=True).exists():
@@ -85,5 +85,5 @@ def take_stock(*, plan_id: UUID) -> bool:
 
 def return_stock(*, plan_id: UUID) -> None:
     """Give a taken piece back; harmless where the plan's stock has become unlimited meanwhile."""
-    with tenancy.system():
+    with tenancy.as_worker():
         Plan.objects.filter(pk=plan_id, stock__isnull=False).update(stock=models.F("stock") + 1)

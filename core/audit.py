@@ -19,7 +19,7 @@ from core import tenancy
 from core.masking import masked, storable
 from core.models import AuditEntry
 
-MOST_BREAKS = 1000
+MAX_BREAKS = 1000
 SYSTEM = "system"
 
 
@@ -94,7 +94,7 @@ def record(
         metadata=masked(metadata or {}),
         **({"at": at} if at else {}),
     )
-    with tenancy.system():
+    with tenancy.as_worker():
         entry.save(force_insert=True)
     return entry
 
@@ -122,7 +122,7 @@ def verify(from_id: int | None = None, *, anchor: Head | None = None) -> list[Br
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _chain_pending(cursor)
-        cursor.execute("SELECT * FROM core_audit_breaks(%s, %s)", [from_id or 0, MOST_BREAKS])
+        cursor.execute("SELECT * FROM core_audit_breaks(%s, %s)", [from_id or 0, MAX_BREAKS])
         breaks = [Break(entry_id, problem, position) for entry_id, problem, position in cursor.fetchall()]
         return breaks + _anchor_breaks(cursor, anchor)
 

@@ -86,7 +86,7 @@ def _is_waiting(name: str, asked: str, queue: str) -> bool:
 def _asked_by(payload: Any) -> str:
     """A name for what a task's message asks for; empty for what is no task, or one with a time of its own.
 
-    Our tasks carry no facts: each does what is due when it runs. So a crowd of webhooks leaves one nudge, not a crowd.
+    Our tasks carry no facts: each does what is due when it runs. So many webhooks leave one message.
     """
     headers = payload.get("headers") or {}
     if not headers.get("task") or headers.get("eta"):

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from core.models import SettingType
 
-LONGEST_LINE = 500
-LONGEST_TEXT = 20_000
+MAX_LINE = 500
+MAX_TEXT = 20_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _within(definition: Definition, value: Any) -> None:
 
 def _check_text(definition: Definition, value: Any) -> None:
     _require(isinstance(value, str), _("Must be text."))
-    longest = definition.max or (LONGEST_TEXT if definition.type is SettingType.TEXT else LONGEST_LINE)
+    longest = definition.max or (MAX_TEXT if definition.type is SettingType.TEXT else MAX_LINE)
     _require(len(value) <= longest, _("Must be at most %(bound)s characters."), bound=longest)
     allowed = "\n\r\t" if definition.type is SettingType.TEXT else ""
     _require(all(sign.isprintable() or sign in allowed for sign in value), _("Must not hold control characters."))

@@ -125,7 +125,7 @@ def set_value(key: str, value: Any, actor: Any = None) -> Any:
     definition = definition_of(key)
     is_empty = value is None or (isinstance(value, str) and not value.strip())
     stored = None if is_empty else to_stored(checked(definition, value))
-    with tenancy.system():
+    with tenancy.as_worker():
         _write(definition, stored, actor)
     return get(key)
 

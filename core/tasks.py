@@ -14,5 +14,5 @@ def run_work(label: str) -> int:
 
 @shared_task
 def sweep() -> int:
-    """Perform whatever is due anywhere: finds what a lost nudge missed."""
+    """Perform whatever is due anywhere: finds what a lost wake_worker missed."""
     return work.run_due(at=timezone.now(), clock=timezone.now)

@@ -1,4 +1,4 @@
-"""Performing durable work: claim rows, run their handlers, back off, bury. The queue only nudges."""
+"""Performing durable work: claim rows, run their handlers, back off, mark_dead. The queue only nudges."""
 
 import logging
 import random
@@ -17,8 +17,8 @@ from core.models import WorkItem, WorkState
 
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
-LONGEST_DELAY = timedelta(hours=1)
-LONGEST_NUDGE = timedelta(minutes=1)  # beside a longer wait the few seconds until the sweep do not count
+MAX_DELAY = timedelta(hours=1)
+MAX_NUDGE = timedelta(minutes=1)  # beside a longer wait the few seconds until the sweep do not count
 
 
 class WorkerLost(Exception):
@@ -26,7 +26,7 @@ class WorkerLost(Exception):
 
 
 @dataclass(frozen=True)
-class Again:
+class Reschedule:
     """A handler's answer that all is well and it wants to look again later; no failure is counted."""
 
     after: timedelta
@@ -35,13 +35,13 @@ class Again:
 class Perform(Protocol):
     """Carries one item out. Any crash may make it run again, so it must be repeatable."""
 
-    def __call__(self, item: WorkItem, /, *, at: datetime) -> Again | None: ...
+    def __call__(self, item: WorkItem, /, *, at: datetime) -> Reschedule | None: ...
 
 
-_registry: dict[type[WorkItem], Callable[..., Again | None]] = {}
+_registry: dict[type[WorkItem], Callable[..., Reschedule | None]] = {}
 
 
-def register(model: type[WorkItem], perform: Callable[..., Again | None]) -> None:
+def register(model: type[WorkItem], perform: Callable[..., Reschedule | None]) -> None:
     """Name the handler of a work table; called from AppConfig.ready()."""
     _registry[model] = perform
 
@@ -76,12 +76,12 @@ def run_due(
 def perform_one(item: WorkItem, *, at: datetime) -> None:
     """Run one claimed item's handler and record how it ended; one that keeps taking its worker down is buried."""
     if item.attempts > item.MAX_ATTEMPTS:
-        _bury(item, at, WorkerLost(f"{item.attempts - 1} attempts, and the last worker never came back"))
+        _mark_dead(item, at, WorkerLost(f"{item.attempts - 1} attempts, and the last worker never came back"))
         return
     try:
         again = _registry[type(item)](item, at=at)
     except outside.Rejected as error:
-        _bury(item, at, error)
+        _mark_dead(item, at, error)
     except (outside.Unavailable, outside.Unknown) as error:
         _back_off(item, at, error)
     except Exception as error:  # the row must outlive any fault of ours; it is kept, shown and logged
@@ -91,33 +91,33 @@ def perform_one(item: WorkItem, *, at: datetime) -> None:
         _settle(item, at, again)
 
 
-def _settle(item: WorkItem, at: datetime, again: Again | None) -> None:
+def _settle(item: WorkItem, at: datetime, again: Reschedule | None) -> None:
     if again is None:
         item.finish(at=at)
     else:
         item.requeue(run_at=at + again.after, attempts=0)
-        nudge_later(type(item), again.after)
+        wake_worker_later(type(item), again.after)
 
 
-def _bury(item: WorkItem, at: datetime, error: Exception) -> None:
+def _mark_dead(item: WorkItem, at: datetime, error: Exception) -> None:
     log.warning("%s %s is dead: %s", item._meta.label, item.pk, error)
-    item.bury(at=at, reason=describe(error))
+    item.mark_dead(at=at, reason=describe(error))
 
 
 def _back_off(item: WorkItem, at: datetime, error: Exception) -> None:
     if item.attempts >= item.MAX_ATTEMPTS:
-        _bury(item, at, error)
+        _mark_dead(item, at, error)
         return
     wait = getattr(error, "retry_after", None)
     delay = timedelta(seconds=wait) if wait else backoff(item.attempts)
     log.info("%s %s waits %s: %s", item._meta.label, item.pk, delay, error)
     item.requeue(run_at=at + delay, error=describe(error))
-    nudge_later(type(item), delay)
+    wake_worker_later(type(item), delay)
 
 
 def backoff(attempts: int) -> timedelta:
     """2 s doubling to an hour, each shortened by up to a quarter at random so that no crowd comes back at once."""
-    longest: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), LONGEST_DELAY)
+    longest: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), MAX_DELAY)
     return longest * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
 
 
@@ -126,14 +126,14 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:2000]
 
 
-def nudge(model: type[WorkItem]) -> None:
+def wake_worker(model: type[WorkItem]) -> None:
     """After commit, tell a worker that there is work; when the queue is down the sweep finds it."""
     transaction.on_commit(lambda: _send(model._meta.label), robust=True)
 
 
-def nudge_later(model: type[WorkItem], after: timedelta) -> None:
+def wake_worker_later(model: type[WorkItem], after: timedelta) -> None:
     """Have a worker look as soon as a short wait is over, rather than when the sweep comes by."""
-    if timedelta(0) < after <= LONGEST_NUDGE:
+    if timedelta(0) < after <= MAX_NUDGE:
         transaction.on_commit(lambda: _send(model._meta.label, countdown=after.total_seconds()), robust=True)
 
 
@@ -156,5 +156,5 @@ def retry(item: WorkItem, *, at: datetime) -> bool:
     """Put a dead row back in the queue, as the admin's Retry button does."""
     rows = type(item)._default_manager.filter(pk=item.pk, state=WorkState.DEAD)
     is_queued = bool(rows.update(state=WorkState.QUEUED, run_at=at, attempts=0, finished_at=None))
-    nudge(type(item))
+    wake_worker(type(item))
     return is_queued

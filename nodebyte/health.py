@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from core import tenancy
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
@@ -18,7 +18,7 @@ def live(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
@@ -31,7 +31,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @never_cache
 @require_safe
 def db(request: HttpRequest) -> JsonResponse:

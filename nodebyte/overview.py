@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import AccountKind, EventOutcome, GatewayEvent, Payment, PaymentState, Posting
+from billing.models import AccountKind, EventResult, GatewayEvent, Payment, PaymentState, Posting
 from core import formats, work
 from core.models import WorkState
 from core.money import Money
@@ -50,7 +50,7 @@ class NodeLine:
     @property
     def memory_words(self) -> str:
         """Held of what can be sold."""
-        return f"{formats.size(self.node.memory_held_mib)} / {formats.size(self.node.memory_sellable_mib)}"
+        return f"{formats.size(self.node.memory_reserved_mib)} / {formats.size(self.node.memory_sellable_mib)}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Overview:
 
     at: datetime
     work: list[WorkLine] | None = None
-    payments_held: list[Payment] | None = None
+    payments_under_review: list[Payment] | None = None
     orders_stuck: list[Order] | None = None
     servers_failed: list[Server] | None = None
     nodes: list[NodeLine] | None = None
@@ -80,7 +80,9 @@ class Overview:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing waits for a person."""
-        return not any((self._dead(), self.payments_held, self.orders_stuck, self.servers_failed, self._failing()))
+        return not any(
+            (self._dead(), self.payments_under_review, self.orders_stuck, self.servers_failed, self._failing())
+        )
 
     def _dead(self) -> int:
         return sum(line.dead for line in self.work or [])
@@ -95,7 +97,7 @@ def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     may = user.has_perm
     found.work = _work(user, at)
     if may("billing.view_payment"):
-        found.payments_held = _payments_held()
+        found.payments_under_review = _payments_held()
     if may("orders.view_order"):
         found.orders_stuck, found.orders_lately = _orders_stuck(), _orders_lately(at)
     if may("servers.view_server"):
@@ -132,7 +134,7 @@ def _work(user: "User | AnonymousUser", at: datetime) -> list[WorkLine]:
 
 
 def _payments_held() -> list[Payment]:
-    rows = Payment.objects.filter(state=PaymentState.HELD).select_related("organization")
+    rows = Payment.objects.filter(state=PaymentState.UNDER_REVIEW).select_related("organization")
     return list(rows.order_by("created_at")[:SHOWN])
 
 
@@ -197,5 +199,5 @@ def _revenue(at: datetime) -> list[Revenue]:
 
 
 def _oldest_event() -> GatewayEvent | None:
-    waiting = GatewayEvent.objects.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING], outcome=EventOutcome.WAITING)
+    waiting = GatewayEvent.objects.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING], result=EventResult.PENDING)
     return waiting.defer("payload").order_by("received_at").first()

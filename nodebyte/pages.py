@@ -15,7 +15,7 @@ from orders.shop import shelf
 from orders.views import currency_of
 from servers import queries as servers
 
-MOST_SERVERS = 12  # on the first page; the list has them all
+MAX_SERVERS = 12  # on the first page; the list has them all
 
 
 @require_safe
@@ -40,7 +40,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """What the current organization has, what is under way, and what it owes."""
     organization = request.organization  # type: ignore[attr-defined]
     context = {
-        "servers": servers.servers_of(organization)[:MOST_SERVERS],
+        "servers": servers.servers_of(organization)[:MAX_SERVERS],
         "orders": orders.orders_under_way(organization),
         "invoices": billing.invoices_due(organization),
     }

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import PlanPrice, Term
 from orders.offers import Offer
 from orders.quote import Quote, quote
-from orders.services import Choice
+from orders.services import OrderRequest
 from servers.forms import clean_server_name
 
 
@@ -86,13 +86,13 @@ class ConfigureForm(forms.Form):
             self.add_error("location", no_room_message())
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> OrderRequest:
         """The checked choice; only after `is_valid()`."""
         price: PlanPrice = self.cleaned_data["plan_price"]
         blueprint = self.offer.blueprint(price.plan)
         if blueprint is None:
             raise LookupError(f"plan {price.plan.code} has no blueprint")
-        return Choice(
+        return OrderRequest(
             plan_price=price,
             location=self.cleaned_data["location_row"],
             blueprint=blueprint,

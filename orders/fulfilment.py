@@ -17,7 +17,7 @@ from servers.models import Blueprint, Reservation, Server
 
 def start(*, order_id: UUID, at: datetime) -> None:
     """The invoice is paid: record it and begin to build. Calling it twice is harmless."""
-    with tenancy.system():
+    with tenancy.as_worker():
         order = locked(order_id)
         if order.status not in {OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED}:
             return
@@ -33,7 +33,7 @@ def retry_waiting(*, at: datetime) -> int:
 
 def retry_placing(*, order_id: UUID, at: datetime) -> bool:
     """Try again to place one paid order that found no room; whether it is placed now."""
-    with tenancy.system():
+    with tenancy.as_worker():
         order = locked(order_id)
         if order.status != OrderStatus.WAITING_CAPACITY:
             return False
@@ -45,10 +45,10 @@ def _build(order: Order, at: datetime) -> None:
     """Keep or find room for every item and ask for its server; without room the order waits, for staff to see."""
     items = list(order.items.select_related("plan_price__plan", "location", "reservation"))
     try:
-        with tenancy.system():
+        with tenancy.as_worker():
             for item in items:
                 _build_item(order, item, at)
-    except (capacity.NoRoom, catalog.SoldOut) as error:
+    except (capacity.InsufficientCapacity, catalog.SoldOut) as error:
         _wait(order, str(error), at)
         return
     statuses.move(order, OrderStatus.PROVISIONING, at=at, refund_due_at=None)
@@ -79,14 +79,14 @@ def _addons(item: OrderItem) -> list[OrderItemAddon]:
 
 
 def _kept_reservation(order: Order, item: OrderItem, blueprint: Blueprint, limits: Limits, at: datetime) -> Reservation:
-    """The room held at checkout, or, where it was given back meanwhile, room found anew. Raises NoRoom, SoldOut."""
+    """The reservation made at checkout, or a new one where that was released. Raises InsufficientCapacity, SoldOut."""
     held = item.reservation
-    if held is not None and capacity.keep(reservation_id=held.pk, at=at):
+    if held is not None and capacity.confirm(reservation_id=held.pk, at=at):
         held.refresh_from_db()
         return held
     if not item.is_stock_taken:
         item.is_stock_taken = catalog.take_stock(plan_id=item.plan_price.plan_id)
-    item.reservation = capacity.hold(
+    item.reservation = capacity.reserve(
         organization=order.organization,
         blueprint=blueprint,
         location=item.location,
@@ -94,7 +94,7 @@ def _kept_reservation(order: Order, item: OrderItem, blueprint: Blueprint, limit
         at=at,
         expires_at=at + timedelta(minutes=1),
     )
-    capacity.keep(reservation_id=item.reservation.pk, at=at)
+    capacity.confirm(reservation_id=item.reservation.pk, at=at)
     item.reservation.refresh_from_db()
     item.save(update_fields=["reservation", "is_stock_taken"])
     return item.reservation
@@ -144,7 +144,7 @@ def refund_overdue(*, at: datetime) -> int:
 
 def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> bool:
     """Cancel an order that was paid but got no running server, and give back room and money; False when past that."""
-    with tenancy.system():
+    with tenancy.as_worker():
         order = locked(order_id)
         if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False

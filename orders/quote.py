@@ -12,7 +12,7 @@ from core.money import Money, total
 
 @dataclass(frozen=True)
 class QuoteLine:
-    """A line as the customer reads it. Recurring lines come again each period, the others are paid once."""
+    """A line as the customer reads it. GatewaySubscription lines come again each period, the others are paid once."""
 
     kind: ItemKind
     label: str

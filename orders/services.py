@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.models import Organization, User
 from billing import invoicing, payments, subscriptions
 from billing.invoicing import InvoiceLine
-from billing.models import Collection, Collector, Gateway, Invoice, ItemKind, Payment, PaymentState, Subscription
+from billing.models import BillingMode, Gateway, Invoice, ItemKind, Payment, PaymentState, Subscription
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -27,7 +27,7 @@ GRACE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Choice:
+class OrderRequest:
     """What the customer chose: rows that the form has already checked to be for sale together."""
 
     plan_price: PlanPrice
@@ -38,13 +38,15 @@ class Choice:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-def place_order(*, organization: Organization, user: User, choice: Choice, form_token: UUID, at: datetime) -> Order:
+def place_order(
+    *, organization: Organization, user: User, choice: OrderRequest, form_token: UUID, at: datetime
+) -> Order:
     """Hold the room and write down order, invoice draft, subscription and payment, all or nothing.
 
     The same form token gives the same order, however often and from how many tabs it comes.
-    Raises capacity.NoRoom or catalog.SoldOut, and then nothing was taken.
+    Raises capacity.InsufficientCapacity or catalog.SoldOut, and then nothing was taken.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         _one_at_a_time(organization, form_token)
         earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
         return earlier or _place(organization, user, choice, form_token, at)
@@ -56,14 +58,14 @@ def _one_at_a_time(organization: Organization, form_token: UUID) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{organization.pk}:{form_token}"])
 
 
-def _place(organization: Organization, user: User, choice: Choice, form_token: UUID, at: datetime) -> Order:
+def _place(organization: Organization, user: User, choice: OrderRequest, form_token: UUID, at: datetime) -> Order:
     total = quote(plan_price=choice.plan_price, addon_prices=choice.addon_prices)
     expires_at = at + timedelta(minutes=site_settings.get("orders.hold_minutes"))
     subscription = subscriptions.open_subscription(
         organization=organization,
         plan_price=choice.plan_price,
         addon_prices=choice.addon_prices,
-        collector=Collector.STRIPE if _is_collected_by_stripe(choice) else Collector.US,
+        billing_mode=BillingMode.GATEWAY if _is_collected_by_stripe(choice) else BillingMode.SELF,
         at=at,
     )
     invoice = invoicing.draft_invoice(
@@ -89,7 +91,7 @@ def _place(organization: Organization, user: User, choice: Choice, form_token: U
     return order
 
 
-def _is_collected_by_stripe(choice: Choice) -> bool:
+def _is_collected_by_stripe(choice: OrderRequest) -> bool:
     """Stripe can only collect what it has a price for, and only when the operator chose so."""
     prices = [choice.plan_price, *choice.addon_prices]
     return bool(site_settings.get("billing.collected_by_stripe")) and all(price.stripe_price_id for price in prices)
@@ -110,10 +112,10 @@ def _invoice_lines(total: Quote, subscription: Subscription) -> list[InvoiceLine
     ]
 
 
-def _add_item(order: Order, choice: Choice, subscription: Subscription, at: datetime) -> None:
+def _add_item(order: Order, choice: OrderRequest, subscription: Subscription, at: datetime) -> None:
     limits = limits_of(choice.plan_price.plan, [price.addon for price in choice.addon_prices])
     is_stock_taken = catalog.take_stock(plan_id=choice.plan_price.plan_id)
-    reservation = capacity.hold(
+    reservation = capacity.reserve(
         organization=order.organization,
         blueprint=choice.blueprint,
         location=choice.location,
@@ -140,11 +142,11 @@ def _add_item(order: Order, choice: Choice, subscription: Subscription, at: date
 
 def _open_payment(order: Order, invoice: Invoice, at: datetime) -> Payment:
     item = order.items.select_related("subscription").get()
-    by_stripe = item.subscription.collector == Collector.STRIPE
+    by_stripe = item.subscription.billing_mode == BillingMode.GATEWAY
     return payments.open_payment(
         invoice=invoice,
         gateway=Gateway.STRIPE,
-        collection=Collection.SUBSCRIPTION if by_stripe else Collection.PAYMENT,
+        billing_mode=BillingMode.GATEWAY if by_stripe else BillingMode.SELF,
         expires_at=order.expires_at,
         at=at,
     )
@@ -155,11 +157,11 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
 
     Raises OrderClosed when the order no longer waits for money.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         order = fulfilment.locked(order_id)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
-        if is_money_held(order):
+        if is_payment_under_review(order):
             raise OrderClosed("a payment is held for staff")
         current = order.invoice.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
@@ -177,16 +179,16 @@ class OrderClosed(Exception):
     """The order is paid, canceled or under way, or its money is being looked at; there is nothing to pay."""
 
 
-def is_money_held(order: Order) -> bool:
+def is_payment_under_review(order: Order) -> bool:
     """Whether money has come for the order that staff must look at first: it is not paid, and not unpaid either."""
-    return any(payment.state == PaymentState.HELD for payment in order.invoice.payments.all())
+    return any(payment.state == PaymentState.UNDER_REVIEW for payment in order.invoice.payments.all())
 
 
 def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that no money has come for, and give back its room; False when it is past that."""
-    with tenancy.system():
+    with tenancy.as_worker():
         order = fulfilment.locked(order_id)
-        if order.status != OrderStatus.PENDING_PAYMENT or is_money_held(order):
+        if order.status != OrderStatus.PENDING_PAYMENT or is_payment_under_review(order):
             return False
         invoicing.void_draft(invoice=order.invoice, at=at)
         fulfilment.let_go(order, at=at)
@@ -201,7 +203,7 @@ def cancel_expired(*, at: datetime) -> int:
     held: an order is never canceled while money may be on its way. A hold whose order vanished gives its own room back.
     """
     over = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT, expires_at__lte=at).exclude(
-        invoice__payments__state__in=[*Payment.OPEN, PaymentState.HELD]
+        invoice__payments__state__in=[*Payment.OPEN, PaymentState.UNDER_REVIEW]
     )
     ids = list(over.values_list("pk", flat=True))
     canceled = sum(cancel_unpaid(order_id=pk, reason="not paid in time", at=at) for pk in ids)

@@ -21,9 +21,9 @@ NEWS: dict[OrderStatus, Signal] = {
 def move(
     order: Order, status: OrderStatus, *, reason: str = "", actor: Any = None, at: datetime, **fields: Any
 ) -> None:
-    """Move a locked order, write its history, and tell. Raises IllegalMove."""
+    """Move a locked order, write its history, and tell. Raises IllegalTransition."""
     old = order.status
-    order.move_to(status)
+    order.transition_to(status)
     for name, value in fields.items():
         setattr(order, name, value)
     order.save(update_fields=["status", *fields])

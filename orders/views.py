@@ -28,7 +28,7 @@ from orders.forms import ConfigureForm, initial_choice, no_room_message
 from orders.models import Order, OrderStatus
 from orders.offers import Offer, offer_of, period_name
 from orders.timeline import seconds_since_payment, timeline
-from servers.capacity import NoRoom
+from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
 LIVE = {OrderStatus.PENDING_PAYMENT, OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY}
@@ -42,7 +42,7 @@ def currency_of(request: HttpRequest) -> str:
     return organization.currency if organization else str(site_settings.get("shop.currency"))
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def configure(request: HttpRequest, slug: str) -> HttpResponse:
     """The plan configurator. A POST places the order, then sends the customer to the page where it is paid."""
@@ -85,7 +85,7 @@ def _placed(request: HttpRequest, form: ConfigureForm) -> Order | None:
             form_token=form.cleaned_data["form_token"],
             at=timezone.now(),
         )
-    except NoRoom:
+    except InsufficientCapacity:
         form.add_error("location", no_room_message())
     except SoldOut:
         form.add_error("plan", _("This size is sold out."))
@@ -126,7 +126,7 @@ def _to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     if payment is None:
         return redirect(page)
     try:
-        url = checkout.open_page(
+        url = checkout.create_session(
             payment_id=payment.pk,
             success_url=f"{settings.SITE_URL}{page}?{RETURNED}=1",
             cancel_url=f"{settings.SITE_URL}{page}",
@@ -139,7 +139,7 @@ def _to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     return HttpResponseRedirect(url, status=303)
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @login_required
 @require_POST
 def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -186,7 +186,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "steps": timeline(order),
         "server": item.server,
         "is_live": order.status in LIVE,
-        "is_money_held": services.is_money_held(order),
+        "is_payment_under_review": services.is_payment_under_review(order),
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
     }

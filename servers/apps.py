@@ -11,8 +11,8 @@ class ServersConfig(AppConfig):
         """Name the drivers and the handler of the work."""
         from core import work
         from servers import convergence
+        from servers.drivers import pterodactyl, registry
         from servers.models import ProviderKind, ProvisioningTask
-        from servers.providers import pterodactyl, registry
 
         registry.register(ProviderKind.PTERODACTYL, pterodactyl.make)
         work.register(ProvisioningTask, convergence.perform)

@@ -15,31 +15,41 @@ from django.db.models.functions import Greatest
 
 from accounts.models import Organization
 from core import tenancy
+from servers.availability import Size, availability, nodes_with_room
 from servers.models import Allocation, Blueprint, Location, Node, Reservation, ReservationState
-from servers.rooms import Size, availability, nodes_with_room
 
-__all__ = ["NoPortFree", "NoRoom", "Size", "availability", "expire_due", "hold", "keep", "release", "replace_port"]
+__all__ = [
+    "InsufficientCapacity",
+    "NoFreePort",
+    "Size",
+    "availability",
+    "confirm",
+    "expire_due",
+    "release",
+    "replace_port",
+    "reserve",
+]
 FREE = Q(reservation__isnull=True, is_taken_elsewhere=False, is_present=True)
 EXPIRED_AT_ONCE = 500
 type Pick = Callable[[QuerySet[Allocation], int], list[UUID]]
 
 
-class NoRoom(Exception):
+class InsufficientCapacity(Exception):
     """No node of the location can take a server of this size now."""
 
 
-class NoPortFree(NoRoom):
+class NoFreePort(InsufficientCapacity):
     """The node of a kept reservation has no other free port."""
 
 
 @dataclass(frozen=True)
-class _Wish:
+class ReservationRequest:
     organization: Organization
     size: Size
     expires_at: datetime
 
 
-def hold(
+def reserve(
     *,
     organization: Organization,
     blueprint: Blueprint,
@@ -48,18 +58,20 @@ def hold(
     at: datetime,
     expires_at: datetime,
 ) -> Reservation:
-    """Take room for one server until `expires_at`. Raises NoRoom only if at one instant no node had any."""
+    """Reserve capacity for one server until `expires_at`. Raises InsufficientCapacity if at one instant no node had any."""
     if expires_at <= at:
         raise ValueError("a hold must expire in the future")
-    wish = _Wish(organization, size, expires_at)
+    wish = ReservationRequest(organization, size, expires_at)
     pick = _ports_nobody_locks
-    with tenancy.system():
+    with tenancy.as_worker():
         while nodes := list(nodes_with_room(blueprint, location, size).values_list("pk", flat=True)):
             for node in _unlocked_first(nodes):
                 if reservation := _take(node, wish, pick):
                     return reservation
             pick = _ports_waited_for  # what looked free may be locked by a sync: wait rather than spin
-    raise NoRoom(f"{location.code} has no room for {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)")
+    raise InsufficientCapacity(
+        f"{location.code} has no room for {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
+    )
 
 
 def _unlocked_first(nodes: list[UUID]) -> Iterator[UUID]:
@@ -69,13 +81,13 @@ def _unlocked_first(nodes: list[UUID]) -> Iterator[UUID]:
         return
     with transaction.atomic():
         rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
-        free = (F("memory_sellable_mib") - F("memory_held_mib"), F("disk_sellable_mib") - F("disk_held_mib"))
+        free = (F("memory_sellable_mib") - F("memory_reserved_mib"), F("disk_sellable_mib") - F("disk_reserved_mib"))
         best = rows.order_by(*free, "pk").values_list("pk", flat=True).first()
         transaction.set_rollback(True)  # only a look, at one row so as not to be in the way: the lock goes with it
     yield from sorted(nodes, key=lambda node: node != best)
 
 
-def _take(node_id: UUID, wish: _Wish, pick: Pick) -> Reservation | None:
+def _take(node_id: UUID, wish: ReservationRequest, pick: Pick) -> Reservation | None:
     """Room on this node, or None with nothing taken and no lock kept."""
     size = wish.size
     with transaction.atomic():
@@ -85,7 +97,8 @@ def _take(node_id: UUID, wish: _Wish, pick: Pick) -> Reservation | None:
             _sellable()
             .filter(room, pk=node_id)
             .update(
-                memory_held_mib=F("memory_held_mib") + size.memory_mib, disk_held_mib=F("disk_held_mib") + size.disk_mib
+                memory_reserved_mib=F("memory_reserved_mib") + size.memory_mib,
+                disk_reserved_mib=F("disk_reserved_mib") + size.disk_mib,
             )
         )
         ports = pick(_free_ports(node_id, size.ports), size.ports) if took else []
@@ -124,7 +137,7 @@ def _roomiest_ip(free: QuerySet[Allocation], count: int) -> str | None:
     return max(counts, key=lambda ip: (counts[ip], ip), default=None)
 
 
-def _reserve(node_id: UUID, wish: _Wish, ports: list[UUID]) -> Reservation:
+def _reserve(node_id: UUID, wish: ReservationRequest, ports: list[UUID]) -> Reservation:
     size = wish.size
     reservation = Reservation.objects.create(
         organization=wish.organization,
@@ -140,25 +153,25 @@ def _reserve(node_id: UUID, wish: _Wish, ports: list[UUID]) -> Reservation:
     return reservation
 
 
-def keep(*, reservation_id: UUID, at: datetime) -> bool:
+def confirm(*, reservation_id: UUID, at: datetime) -> bool:
     """Make held room last, since it is paid; whether it is kept now. False means it was given back before."""
-    with tenancy.system():
+    with tenancy.as_worker():
         rows = Reservation.objects.filter(pk=reservation_id)
-        held = rows.filter(state=ReservationState.HELD)
-        is_kept = held.update(state=ReservationState.KEPT, expires_at=None)
-        return bool(is_kept) or rows.filter(state=ReservationState.KEPT).exists()
+        held = rows.filter(state=ReservationState.RESERVED)
+        is_kept = held.update(state=ReservationState.CONFIRMED, expires_at=None)
+        return bool(is_kept) or rows.filter(state=ReservationState.CONFIRMED).exists()
 
 
 def extend(*, reservation_id: UUID, expires_at: datetime) -> bool:
     """Hold unpaid room until a later instant; False when it is no longer merely held. Never shortens a hold."""
-    with tenancy.system():
-        held = Reservation.objects.filter(pk=reservation_id, state=ReservationState.HELD)
+    with tenancy.as_worker():
+        held = Reservation.objects.filter(pk=reservation_id, state=ReservationState.RESERVED)
         return bool(held.update(expires_at=Greatest("expires_at", Value(expires_at))))
 
 
 def release(*, reservation_id: UUID, at: datetime) -> bool:
     """Give room back; whether this call did. Calling it twice is harmless."""
-    with tenancy.system():
+    with tenancy.as_worker():
         rows = Reservation.objects.filter(pk=reservation_id).exclude(state=ReservationState.RELEASED)
         return _give_back(rows, at)
 
@@ -172,8 +185,8 @@ def _give_back(rows: QuerySet[Reservation], at: datetime) -> bool:
         state=ReservationState.RELEASED, expires_at=None, released_at=at
     )
     Node.objects.filter(pk=reservation.node_id).update(
-        memory_held_mib=F("memory_held_mib") - reservation.memory_mib,
-        disk_held_mib=F("disk_held_mib") - reservation.disk_mib,
+        memory_reserved_mib=F("memory_reserved_mib") - reservation.memory_mib,
+        disk_reserved_mib=F("disk_reserved_mib") - reservation.disk_mib,
     )
     Allocation.objects.filter(reservation=reservation).update(reservation=None, is_primary=False)
     return True
@@ -181,26 +194,26 @@ def _give_back(rows: QuerySet[Reservation], at: datetime) -> bool:
 
 def expire_due(*, at: datetime) -> int:
     """Give back what was held and not paid in time; the number of reservations. Each in its own transaction."""
-    due = Reservation.objects.filter(state=ReservationState.HELD, expires_at__lte=at).order_by("expires_at")
+    due = Reservation.objects.filter(state=ReservationState.RESERVED, expires_at__lte=at).order_by("expires_at")
     expired = 0
     for pk in list(due.values_list("pk", flat=True)[:EXPIRED_AT_ONCE]):
-        with tenancy.system():
+        with tenancy.as_worker():
             expired += _give_back(due.filter(pk=pk), at)
     return expired
 
 
 def replace_port(*, allocation_id: UUID) -> Allocation:
-    """Give a reservation another port of its node for one that the panel has given away. Raises NoPortFree."""
-    with tenancy.system():
+    """Give a reservation another port of its node for one that the panel has given away. Raises NoFreePort."""
+    with tenancy.as_worker():
         lost = Allocation.objects.get(pk=allocation_id)
         Node.objects.select_for_update(no_key=True).get(pk=lost.node_id)
         lost = Allocation.objects.select_for_update().get(pk=allocation_id)
         if lost.reservation_id is None:
-            raise NoPortFree(f"{lost} is not held by anyone")
+            raise NoFreePort(f"{lost} is not held by anyone")
         reservation_id, is_primary = lost.reservation_id, lost.is_primary
         ports = _ports_waited_for(_free_ports(lost.node_id, 1), 1)
         if not ports:
-            raise NoPortFree(f"{lost.node_id} has no free port left")
+            raise NoFreePort(f"{lost.node_id} has no free port left")
         rows = Allocation.objects.filter(pk=lost.pk)
         rows.update(reservation=None, is_primary=False, is_taken_elsewhere=True)
         Allocation.objects.filter(pk=ports[0]).update(reservation_id=reservation_id, is_primary=is_primary)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from servers.providers.guard import refuse_transaction
+from servers.drivers.guard import refuse_transaction
 
 SPACE = "servers:"
 

@@ -8,11 +8,11 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from core import audit, tenancy
-from servers.convergence.case import has_holds
+from servers.convergence.context import has_holds
+from servers.drivers import registry
+from servers.drivers.base import Capability, NotOnNode, Signal, WrongState
+from servers.drivers.guard import refuse_transaction
 from servers.models import Server, ServerStatus
-from servers.providers import registry
-from servers.providers.base import Capability, NotOnNode, Signal, WrongState
-from servers.providers.guard import refuse_transaction
 from servers.usage import cache_key
 
 READY = {ServerStatus.RUNNING, ServerStatus.STOPPED}
@@ -28,7 +28,7 @@ class PowerRefused(Exception):
     """The signal was not sent; the text says why, for the customer."""
 
 
-def press_power(*, server_id: UUID, signal: str, actor: User | None, at: datetime) -> None:
+def send_power_action(*, server_id: UUID, signal: str, actor: User | None, at: datetime) -> None:
     """Send start, stop, restart or kill. What comes of it shows later.
 
     Never inside a transaction. Raises PowerRefused, or core.outside's errors where the panel does not answer.
@@ -39,7 +39,7 @@ def press_power(*, server_id: UUID, signal: str, actor: User | None, at: datetim
     driver, wanted = registry.driver_of(server.blueprint.provider), Signal(signal)
     if Capability.POWER not in driver.capabilities:
         raise PowerRefused(_("This server's panel does not take power signals from here."))
-    with tenancy.system():
+    with tenancy.as_worker():
         audit.record(action="server.power", entity=server, actor=actor, new={"signal": wanted.value}, at=at)
     try:
         driver.press(server.identifier, wanted)
@@ -61,6 +61,6 @@ def _refuse_unless_ready(server: Server) -> None:
 
 def _remember(server: Server, status: ServerStatus) -> None:
     """What lists show until somebody looks; a status that has moved on meanwhile stands."""
-    with tenancy.system():
+    with tenancy.as_worker():
         Server.objects.filter(pk=server.pk, status__in=READY).update(status=status)
     cache.delete(cache_key(server))

@@ -57,7 +57,7 @@ def _places_of(blueprint: Blueprint) -> Q:
 
 def _open_locations() -> QuerySet[Location]:
     """Active locations of active providers that have a node to place servers on."""
-    with tenancy.system():
+    with tenancy.as_worker():
         providers = list(Provider.objects.filter(is_active=True).values_list("pk", flat=True))
     nodes = Q(nodes__is_enabled=True, nodes__is_present=True, nodes__is_draining=False)
     return Location.objects.filter(nodes, is_active=True, is_present=True, provider_id__in=providers).distinct()

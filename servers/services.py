@@ -7,9 +7,11 @@ from uuid import UUID
 from accounts.models import Organization, User
 from catalog.models import Plan
 from core import audit, tenancy
-from servers import journal
+from servers import provisioning_log
+from servers.availability import Size
 from servers.models import (
     Blueprint,
+    DesiredState,
     HoldKind,
     Reservation,
     ReservationState,
@@ -18,10 +20,8 @@ from servers.models import (
     ServerStatus,
     ServerVariable,
     Step,
-    Wanted,
 )
-from servers.power import PowerRefused, press_power
-from servers.rooms import Size
+from servers.power import PowerRefused, send_power_action
 from servers.work import request_convergence, request_recheck
 
 __all__ = [
@@ -31,11 +31,11 @@ __all__ = [
     "delete_server",
     "hold_server",
     "lift_hold",
-    "press_power",
     "rename_server",
     "request_convergence",
     "request_recheck",
     "retry",
+    "send_power_action",
 ]
 
 
@@ -58,12 +58,12 @@ def create_server(
     at: datetime,
 ) -> Server:
     """The server that stands in the kept reservation, made at the first call. Raises NotKept."""
-    with tenancy.system():
+    with tenancy.as_worker():
         room = Reservation.objects.select_for_update(no_key=True).get(pk=reservation.pk)
         existing = Server.objects.filter(reservation=room).first()
         if existing is not None:
             return existing
-        if room.state != ReservationState.KEPT:
+        if room.state != ReservationState.CONFIRMED:
             raise NotKept(f"reservation {room.pk} is {room.state}")
         server = Server.objects.create(
             organization=organization,
@@ -90,7 +90,7 @@ def _begin(server: Server, variables: Mapping[str, str], at: datetime) -> None:
         ServerVariable(organization_id=server.organization_id, server=server, env_variable=name, value=value)
         for name, value in variables.items()
     )
-    journal.write(server, Step.PLACED, at=at)
+    provisioning_log.write(server, Step.PLACED, at=at)
     new = {"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib}
     audit.record(action="server.create", entity=server, actor=server.owner, new=new, at=at)
     request_convergence(server_id=server.pk, at=at)
@@ -98,7 +98,7 @@ def _begin(server: Server, variables: Mapping[str, str], at: datetime) -> None:
 
 def hold_server(*, server_id: UUID, kind: HoldKind, reason: str, actor: User | None, at: datetime) -> ServerHold:
     """Keep a server suspended until this hold is lifted. Calling it twice is harmless."""
-    with tenancy.system():
+    with tenancy.as_worker():
         server = _locked(server_id)
         hold, is_new = ServerHold.objects.get_or_create(
             server=server,
@@ -119,7 +119,7 @@ def hold_server(*, server_id: UUID, kind: HoldKind, reason: str, actor: User | N
 
 def lift_hold(*, server_id: UUID, kind: HoldKind, actor: User | None, at: datetime) -> bool:
     """Lift the hold of this kind, and only it; False when there is none. Others keep the server suspended."""
-    with tenancy.system():
+    with tenancy.as_worker():
         server = _locked(server_id)
         lifted = ServerHold.objects.filter(server=server, kind=kind, lifted_at=None).update(lifted_at=at)
         if lifted:
@@ -130,18 +130,18 @@ def lift_hold(*, server_id: UUID, kind: HoldKind, actor: User | None, at: dateti
 
 def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
     """Take the server away for good, at the panel first; its room is given back at the end. Harmless twice."""
-    with tenancy.system():
+    with tenancy.as_worker():
         server = _locked(server_id)
-        if server.wanted == Wanted.ABSENT:
+        if server.desired_state == DesiredState.ABSENT:
             return
-        Server.objects.filter(pk=server_id).update(wanted=Wanted.ABSENT)
+        Server.objects.filter(pk=server_id).update(desired_state=DesiredState.ABSENT)
         audit.record(action="server.delete", entity=server, actor=actor, old={"name": server.name}, at=at)
         request_convergence(server_id=server_id, at=at)
 
 
 def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetime) -> None:
     """Give the server another name, here at once and on the panel soon."""
-    with tenancy.system():
+    with tenancy.as_worker():
         server = _locked(server_id)
         if server.name == name:
             return
@@ -154,12 +154,12 @@ def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetim
 
 def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
     """Try again what failed: build, install again or make anew, as the panel requires; False if nothing failed."""
-    with tenancy.system():
+    with tenancy.as_worker():
         server = _locked(server_id)
         if server.status != ServerStatus.FAILED:
             return False
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
-        journal.try_again(server, at=at)
+        provisioning_log.try_again(server, at=at)
         request_convergence(server_id=server_id, at=at)
     return True
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from django.core.cache import cache
 from django.utils.translation import gettext as _
 
+from servers.drivers.base import Power, Signal
 from servers.models import Server, ServerStatus
-from servers.providers.base import Power, Signal
 from servers.usage import Figures
 
 POWERED = {ServerStatus.RUNNING, ServerStatus.STOPPED}

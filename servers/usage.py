@@ -9,15 +9,15 @@ from decimal import Decimal
 from django.core.cache import cache
 
 from core import outside, tenancy
+from servers.drivers import registry
+from servers.drivers.base import Capability, Usage
+from servers.drivers.guard import refuse_transaction
 from servers.models import Provider, Server
-from servers.providers import registry
-from servers.providers.base import Capability, Usage
-from servers.providers.guard import refuse_transaction
 
 log = logging.getLogger(__name__)
 REMEMBERED_SECONDS = 10
 SAMPLES_SECONDS = 900
-MOST_SAMPLES = 60
+MAX_SAMPLES = 60
 NOTHING = "nothing"
 type Sample = tuple[Decimal, int]
 
@@ -46,7 +46,7 @@ def cache_key(server: Server) -> str:
 
 
 def _asked(server: Server, at: datetime) -> Figures | None:
-    with tenancy.system():
+    with tenancy.as_worker():
         provider = Provider.objects.filter(blueprints__servers=server.pk).first()
     driver = registry.driver_of(provider) if provider else None
     if driver is None or not server.identifier or Capability.USAGE not in driver.capabilities:
@@ -63,6 +63,6 @@ def _asked(server: Server, at: datetime) -> Figures | None:
 def _sampled(server: Server, sample: Sample) -> dict[str, list[Decimal | int]]:
     """The last figures with this one. Two askers at once may lose one, which a line on a page survives."""
     key = f"servers:samples:{server.pk}"
-    samples: list[Sample] = [*cache.get(key, []), sample][-MOST_SAMPLES:]
+    samples: list[Sample] = [*cache.get(key, []), sample][-MAX_SAMPLES:]
     cache.set(key, samples, SAMPLES_SECONDS)
     return {"cpu": [cpu for cpu, _memory in samples], "memory": [memory for _cpu, memory in samples]}

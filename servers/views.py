@@ -43,7 +43,7 @@ def _server(pk: UUID) -> Server:
     return server
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @login_required
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -89,7 +89,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("servers:detail", pk=pk)
 
 
-@tenancy.in_steps
+@tenancy.non_atomic_view
 @login_required
 @require_POST
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -106,7 +106,7 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _press(request: HttpRequest, server: Server, signal: str) -> None:
     try:
-        services.press_power(
+        services.send_power_action(
             server_id=server.pk,
             signal=signal,
             actor=request.user,  # type: ignore[arg-type]

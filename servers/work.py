@@ -50,11 +50,11 @@ _WISH = """UPDATE SET
 
 def request_convergence(*, server_id: UUID, at: datetime) -> None:
     """See to it that the server is converged after this transaction, even where it is being converged right now."""
-    with tenancy.system():
+    with tenancy.as_worker():
         parameters = {"server": server_id, "at": at}
         if not _execute(_REVIVE.format(condition=ONE), parameters):
             _execute(_INSERT.format(condition=ONE) + _WISH, parameters)
-        work.nudge(ProvisioningTask)
+        work.wake_worker(ProvisioningTask)
 
 
 def request_recheck(*, at: datetime, not_seen_for: timedelta = RECHECK_AFTER) -> int:
@@ -62,13 +62,13 @@ def request_recheck(*, at: datetime, not_seen_for: timedelta = RECHECK_AFTER) ->
 
     Many are spread over the next minutes, the longest unseen first, so that the panel answers others too.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         parameters = {"at": at, "seen_until": at - not_seen_for, "a_minute": RECHECKS_A_MINUTE}
         asked = _execute(_REVIVE.format(condition=UNSEEN), parameters)
         asked += _execute(_INSERT.format(condition=f"{UNSEEN} AND {UNTASKED}") + "NOTHING", parameters)
         if asked:
             _execute(_SPREAD, parameters)
-            work.nudge(ProvisioningTask)
+            work.wake_worker(ProvisioningTask)
     return asked
 
 

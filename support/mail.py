@@ -27,7 +27,7 @@ class QueuedBackend(BaseEmailBackend):
 
 
 def _queue(message: EmailMessage, recipient: str, at: datetime) -> None:
-    with tenancy.system():
+    with tenancy.as_worker():
         Delivery.objects.create(
             recipient=recipient,
             sender=message.from_email,
@@ -38,7 +38,7 @@ def _queue(message: EmailMessage, recipient: str, at: datetime) -> None:
             message_id=make_msgid(domain=_domain(message.from_email)),
             run_at=at,
         )
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
 
 
 def _html_of(message: EmailMessage) -> str:

@@ -17,7 +17,7 @@ from support.models import Delivery
 def tell_about_order(*, order: Order, fact: str, at: datetime, **context: Any) -> Delivery:
     """Queue the letter `order_<fact>` to the person who ordered; a second call finds the first."""
     reference = f"order:{order.pk}:{fact}"
-    with tenancy.system(), translation.override(order.placed_by.locale):
+    with tenancy.as_worker(), translation.override(order.placed_by.locale):
         subject, body = _letter(f"support/mail/order_{fact}.txt", order, context)
         delivery, is_new = Delivery.objects.get_or_create(
             reference=reference,
@@ -31,7 +31,7 @@ def tell_about_order(*, order: Order, fact: str, at: datetime, **context: Any) -
             },
         )
         if is_new:
-            work.nudge(Delivery)
+            work.wake_worker(Delivery)
     return delivery
 
 

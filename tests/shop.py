@@ -48,7 +48,7 @@ class Shop:
     customer: User
     organization: Organization
 
-    def choice(self, **fields: Any) -> orders.Choice:
+    def choice(self, **fields: Any) -> orders.OrderRequest:
         """What the customer chooses, unless the story says otherwise."""
         chosen: dict[str, Any] = {
             "plan_price": self.price,
@@ -56,7 +56,7 @@ class Shop:
             "blueprint": self.blueprint,
             "server_name": "lantern-smp",
         }
-        return orders.Choice(**(chosen | fields))
+        return orders.OrderRequest(**(chosen | fields))
 
 
 def make_customer(email: str = "ada@example.test", **fields: Any) -> User:
@@ -141,10 +141,10 @@ def place(shop: Shop, *, token: UUID | None = None, at: datetime | None = None, 
     )
 
 
-def open_page(order: Order, *, at: datetime | None = None) -> str:
+def create_session(order: Order, *, at: datetime | None = None) -> str:
     """The address of the hosted page for the order's open payment."""
     payment = Payment.objects.get(invoice_id=order.invoice_id, state=PaymentState.PENDING)
-    return checkout.open_page(
+    return checkout.create_session(
         payment_id=payment.pk,
         success_url="http://127.0.0.1:8000/thanks/",
         cancel_url="http://127.0.0.1:8000/back/",

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("core", "accounts", "catalog", "billing", "servers", "orders", "support", "nodebyte")
 LEVELS = {"core": 0, "accounts": 1, "catalog": 2, "billing": 3, "servers": 3, "orders": 4, "support": 5, "nodebyte": 6}
 CODE = (*ROOMS, "sandbox", "demo", "bench", "tests", "tools")
-LONGEST_FILE = 600
-LONGEST_FUNCTION = 60
+MAX_FILE = 600
+MAX_FUNCTION = 60
 MONEY = ("billing", "orders", "catalog", "core/money.py")
 REGISTRIES = re.compile(
     "|".join(("pyp" + "i[.]org", "python" + "hosted[.]org", "registry[.]npm" + "js", "deb[.]deb" + "ian"))
@@ -81,7 +81,7 @@ def test_every_room_is_there() -> None:
 def test_no_file_is_a_hall() -> None:
     lengths = {named(path): len(path.read_text().splitlines()) for path in python_files(*CODE)}
 
-    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_FILE} == {}
 
 
 def test_no_function_is_a_corridor() -> None:
@@ -91,7 +91,7 @@ def test_no_function_is_a_corridor() -> None:
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno
-        and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+        and node.end_lineno - node.lineno >= MAX_FUNCTION
     }
 
     assert long == {}

@@ -12,13 +12,13 @@ from core.staff.work import WORK_FIELDS
 class GatewayEventAdmin(WorkRecord):
     """Every signed webhook as it came, and what was done about it."""
 
-    list_display = ("received_at", "type", "gateway", "state", "outcome", "attempts", "note", "last_error")
-    list_filter = ("state", "outcome", "gateway", "type")
+    list_display = ("received_at", "type", "gateway", "state", "result", "attempts", "note", "last_error")
+    list_filter = ("state", "result", "gateway", "type")
     search_fields = ("=event_id", "type", "note")
     date_hierarchy = "received_at"
     ordering = ("-received_at",)
     sections = (
-        (None, ("type", "event_id", "gateway", "received_at", "outcome", "note")),
+        (None, ("type", "event_id", "gateway", "received_at", "result", "note")),
         (_("Work"), WORK_FIELDS),
         (_("Message"), ("payload",)),
     )

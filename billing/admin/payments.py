@@ -53,7 +53,7 @@ def refund(payment: Payment, act: Act) -> str:
 
 def accept(payment: Payment, act: Act) -> str:
     """Take a held payment as good."""
-    payments.accept_held(payment_id=payment.pk, reason=act.chosen["reason"], actor=act.user, at=act.at)
+    payments.accept_payment(payment_id=payment.pk, reason=act.chosen["reason"], actor=act.user, at=act.at)
     return _("The payment is accepted.")
 
 
@@ -84,9 +84,9 @@ class PaymentAdmin(Record):
         "state",
         "amount_minor",
         "received_minor",
-        "held_reason",
+        "review_reason",
     )
-    list_filter = ("state", "gateway", "collection", "currency")
+    list_filter = ("state", "gateway", "billing_mode", "currency")
     list_select_related = ("organization", "invoice")
     search_fields = ("organization__name", "invoice__number", "=transaction_id", "=session_id")
     date_hierarchy = "created_at"
@@ -113,7 +113,7 @@ class PaymentAdmin(Record):
             note=gettext_lazy(
                 "The money is credited to the organization's wallet, and its invoice paid where it suffices."
             ),
-            suits=lambda payment: payment.state == PaymentState.HELD,
+            suits=lambda payment: payment.state == PaymentState.UNDER_REVIEW,
             icon="check_circle",
         ),
     )

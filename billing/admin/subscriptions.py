@@ -18,8 +18,16 @@ class SubscriptionItemInline(RecordInline):
 class SubscriptionAdmin(Record):
     """What renews."""
 
-    list_display = ("organization", "status", "amount_minor", "term", "current_period_end", "collector", "created_at")
-    list_filter = ("status", "term", "collector", "is_auto_renewed", "currency")
+    list_display = (
+        "organization",
+        "status",
+        "amount_minor",
+        "term",
+        "current_period_end",
+        "billing_mode",
+        "created_at",
+    )
+    list_filter = ("status", "term", "billing_mode", "is_auto_renewed", "currency")
     list_select_related = ("organization",)
     search_fields = ("organization__name", "=stripe_subscription_id")
     date_hierarchy = "created_at"

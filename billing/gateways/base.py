@@ -21,7 +21,7 @@ USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})  # such a key can bring 
 CUSTOMER_GONE = "customer_gone"  # the gateway does not know the customer (any more)
 
 # A page cannot close sooner after it was made (Stripe's 30 minutes, and one for clocks that differ).
-SHORTEST_PAGE = timedelta(minutes=31)
+MIN_SESSION_LIFETIME = timedelta(minutes=31)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SavedCard:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class GatewayPayment:
     """Money that arrived, as the gateway states it when asked. `payment_id` and `organization_id` are ours, echoed."""
 
     transaction_id: str
@@ -49,7 +49,7 @@ class Receipt:
     period: Period | None = None
 
 
-class PageStatus(StrEnum):
+class CheckoutSessionStatus(StrEnum):
     """OPEN can be paid, CLEARING waits for a bank, PAID has a receipt; FAILED and EXPIRED are final."""
 
     OPEN = "open"
@@ -60,7 +60,7 @@ class PageStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class PageLine:
+class LineItem:
     """What the page shows and charges: `price_reference` names the gateway's own recurring price instead."""
 
     description: str
@@ -70,14 +70,14 @@ class PageLine:
 
 
 @dataclass(frozen=True)
-class PageRequest:
+class CheckoutRequest:
     """Everything a hosted payment page is made from; all of it comes from stored rows, so a repeat is identical."""
 
     idempotency_key: str
     payment_id: UUID
     organization_id: UUID
     customer: str
-    lines: Sequence[PageLine]
+    lines: Sequence[LineItem]
     success_url: str
     cancel_url: str
     expires_at: datetime
@@ -85,14 +85,14 @@ class PageRequest:
 
 
 @dataclass(frozen=True)
-class Page:
+class CheckoutSession:
     """A hosted payment page as it now stands."""
 
     reference: str
     url: str
-    status: PageStatus
+    status: CheckoutSessionStatus
     payment_id: UUID | None
-    receipt: Receipt | None = None
+    receipt: GatewayPayment | None = None
     failure: str = ""
 
 
@@ -125,7 +125,7 @@ class RefundRequest:
 
 
 @dataclass(frozen=True)
-class RefundReport:
+class GatewayRefund:
     """A refund as it now stands; `refund_id` is None where it was made at the gateway, not by us."""
 
     reference: str
@@ -146,7 +146,7 @@ class DisputeStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class DisputeReport:
+class GatewayDispute:
     """A dispute as it now stands."""
 
     reference: str
@@ -157,7 +157,7 @@ class DisputeReport:
     opened_at: datetime
 
 
-class BillStatus(StrEnum):
+class GatewayInvoiceStatus(StrEnum):
     """Of a bill that the gateway wrote for a subscription it collects."""
 
     PAID = "paid"
@@ -166,20 +166,20 @@ class BillStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class Bill:
+class GatewayInvoice:
     """A gateway's own invoice. `payment_id` is the payment that began the subscription."""
 
     reference: str
-    status: BillStatus
+    status: GatewayInvoiceStatus
     is_first: bool
     is_renewal: bool
     subscription_reference: str
     subscription_id: UUID | None
     payment_id: UUID | None
-    receipt: Receipt | None = None
+    receipt: GatewayPayment | None = None
 
 
-class RecurringStatus(StrEnum):
+class GatewaySubscriptionStatus(StrEnum):
     """Of a subscription that the gateway collects."""
 
     ACTIVE = "active"
@@ -189,12 +189,12 @@ class RecurringStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class Recurring:
+class GatewaySubscription:
     """A gateway's own subscription as it now stands."""
 
     reference: str
     subscription_id: UUID | None
-    status: RecurringStatus
+    status: GatewaySubscriptionStatus
     cancels_at_period_end: bool
     end_reason: str = ""
 
@@ -235,37 +235,37 @@ class Driver(Protocol):
     def ensure_customer(self, request: CustomerRequest) -> str:
         """The gateway's reference of the organization, made where it is missing."""
 
-    def open_page(self, request: PageRequest) -> Page:
+    def create_session(self, request: CheckoutRequest) -> CheckoutSession:
         """The hosted page for a payment, or the one an earlier, unheard call made."""
 
-    def find_page(self, *, customer: str, payment_id: UUID) -> Page | None:
+    def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
         """The page an earlier, unheard call may have made; None only when there is certainly none."""
 
-    def page(self, reference: str) -> Page:
+    def read_session(self, reference: str) -> CheckoutSession:
         """The page as it now stands."""
 
-    def close_page(self, reference: str) -> Page:
+    def expire_session(self, reference: str) -> CheckoutSession:
         """Close the page, unless it was paid meanwhile; the page as it then stands."""
 
-    def ask_refund(self, request: RefundRequest) -> RefundReport:
+    def ask_refund(self, request: RefundRequest) -> GatewayRefund:
         """Send money back, once for each idempotency key."""
 
-    def find_refund(self, request: RefundRequest) -> RefundReport | None:
+    def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
         """The refund an earlier, unheard call may have made; None only when there is certainly none."""
 
-    def refund(self, reference: str) -> RefundReport:
+    def refund(self, reference: str) -> GatewayRefund:
         """A refund as it now stands."""
 
-    def dispute(self, reference: str) -> DisputeReport:
+    def dispute(self, reference: str) -> GatewayDispute:
         """A dispute as it now stands."""
 
-    def bill(self, reference: str) -> Bill | None:
+    def bill(self, reference: str) -> GatewayInvoice | None:
         """A bill of a subscription as it now stands; None where it belongs to none."""
 
-    def recurring(self, reference: str) -> Recurring:
+    def recurring(self, reference: str) -> GatewaySubscription:
         """A subscription collected by the gateway as it now stands."""
 
-    def stop_recurring(self, reference: str) -> None:
+    def cancel_subscription(self, reference: str) -> None:
         """See to it that the gateway collects a subscription no more; harmless when it has ended."""
 
     def transaction(self, reference: str) -> Transaction:

@@ -1,11 +1,10 @@
 """billing's tables."""
 
 from billing.models.customers import GatewayCustomer, PaymentMethod
-from billing.models.events import EventOutcome, GatewayEvent
+from billing.models.events import EventResult, GatewayEvent
 from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, ItemKind
 from billing.models.ledger import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.payments import (
-    Collection,
     Dispute,
     Gateway,
     Payment,
@@ -14,15 +13,14 @@ from billing.models.payments import (
     RefundState,
     RefundTask,
 )
-from billing.models.subscriptions import Collector, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models.subscriptions import BillingMode, Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
     "AccountKind",
-    "Collection",
-    "Collector",
+    "BillingMode",
     "Dispute",
     "EntryKind",
-    "EventOutcome",
+    "EventResult",
     "Gateway",
     "GatewayCustomer",
     "GatewayEvent",

@@ -8,12 +8,12 @@ from core import tenancy
 from core.models import Entity, WorkItem
 
 
-class EventOutcome(models.TextChoices):
-    WAITING = "", _("Not looked at yet")
-    ACTED = "acted", _("Acted upon")
+class EventResult(models.TextChoices):
+    PENDING = "", _("Not processed yet")
+    PROCESSED = "processed", _("Processed")
     IGNORED = "ignored", _("Unknown type, kept")
-    FOREIGN = "foreign", _("Not about anything of ours")
-    HELD = "held", _("Held for staff")
+    UNRELATED = "unrelated", _("Not about anything of ours")
+    UNDER_REVIEW = "under_review", _("Under review")
 
 
 class GatewayEvent(Entity, WorkItem):
@@ -26,7 +26,7 @@ class GatewayEvent(Entity, WorkItem):
     type = models.CharField(max_length=100)
     payload = models.JSONField()
     received_at = models.DateTimeField()
-    outcome = models.CharField(max_length=12, choices=EventOutcome, default=EventOutcome.WAITING, blank=True)
+    result = models.CharField(max_length=12, choices=EventResult, default=EventResult.PENDING, blank=True)
     note = models.CharField(max_length=255, blank=True, default="")
 
     class Meta(WorkItem.Meta):

@@ -20,7 +20,7 @@ class AccountKind(models.TextChoices):
     FEES = "fees", _("Gateway fees")
     REFUNDS = "refunds", _("Refunds")
     DISPUTES = "disputes", _("Disputed payments")
-    HELD = "held", _("Held for staff")
+    UNDER_REVIEW = "under_review", _("Under review")
     PROMOTION = "promotion", _("Promotional credit")
     ROUNDING = "rounding", _("Rounding")
 
@@ -61,7 +61,7 @@ class LedgerAccount(Entity):
 class EntryKind(models.TextChoices):
     PAYMENT = "payment", _("Payment received")
     CHARGE = "charge", _("Invoice paid from wallet")
-    HELD = "held", _("Payment held")
+    UNDER_REVIEW = "under_review", _("Payment under review")
     RELEASE = "release", _("Held payment accepted")
     REFUND = "refund", _("Refund")
     REFUND_FAILED = "refund_failed", _("Refund that failed")

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models.invoices import Invoice
+from billing.models.subscriptions import BillingMode
 from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, Timestamped, WorkItem, choices_check
@@ -18,20 +19,13 @@ class Gateway(models.TextChoices):
     STRIPE = "stripe", _("Stripe")
 
 
-class Collection(models.TextChoices):
-    """How the gateway collects: one payment with the card saved, or a subscription of the gateway's own."""
-
-    PAYMENT = "payment", _("Single payment, renewed by us")
-    SUBSCRIPTION = "subscription", _("Subscription collected by Stripe")
-
-
 class PaymentState(models.TextChoices):
     PENDING = "pending", _("Waiting for the customer")
     PROCESSING = "processing", _("Clearing at the bank")
     SUCCEEDED = "succeeded", _("Succeeded")
     FAILED = "failed", _("Failed")
     EXPIRED = "expired", _("Expired")
-    HELD = "held", _("Held for staff")
+    UNDER_REVIEW = "under_review", _("Under review")
     REFUNDED = "refunded", _("Refunded")
     DISPUTED = "disputed", _("Disputed")
 
@@ -42,13 +36,13 @@ class Payment(Entity, Timestamped):
     tenancy = tenancy.OWNED
     OPEN: ClassVar[frozenset[PaymentState]] = frozenset({PaymentState.PENDING, PaymentState.PROCESSING})
     RECEIVED: ClassVar[frozenset[PaymentState]] = frozenset(
-        {PaymentState.SUCCEEDED, PaymentState.HELD, PaymentState.REFUNDED, PaymentState.DISPUTED}
+        {PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW, PaymentState.REFUNDED, PaymentState.DISPUTED}
     )
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payments")
     invoice = models.ForeignKey(Invoice, null=True, blank=True, on_delete=models.PROTECT, related_name="payments")
     gateway = models.CharField(max_length=16, choices=Gateway)
-    collection = models.CharField(max_length=12, choices=Collection, default=Collection.PAYMENT)
+    billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
     state = models.CharField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
     amount_minor = models.BigIntegerField(help_text=_("What we asked for."))
     received_minor = models.BigIntegerField(default=0, help_text=_("What the gateway says arrived."))
@@ -69,7 +63,7 @@ class Payment(Entity, Timestamped):
     expires_at = models.DateTimeField(null=True, blank=True)
     poll_at = models.DateTimeField(null=True, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
-    held_reason = models.CharField(max_length=191, blank=True, default="")
+    review_reason = models.CharField(max_length=191, blank=True, default="")
     accepted_at = models.DateTimeField(null=True, blank=True, help_text=_("When staff accepted what was held."))
     failure = models.CharField(max_length=191, blank=True, default="")
     method_label = models.CharField(max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242."))
@@ -82,7 +76,7 @@ class Payment(Entity, Timestamped):
             models.UniqueConstraint(fields=["gateway", "transaction_id"], name="billing_payment_transaction_once"),
             models.CheckConstraint(
                 name="billing_payment_received_has_transaction",
-                condition=~models.Q(state__in=["succeeded", "held", "refunded", "disputed"])
+                condition=~models.Q(state__in=["succeeded", "under_review", "refunded", "disputed"])
                 | models.Q(transaction_id__isnull=False),
             ),
             models.CheckConstraint(
@@ -117,7 +111,7 @@ class Payment(Entity, Timestamped):
     @property
     def is_held(self) -> bool:
         """Whether the money waits for staff, whatever became of the payment since."""
-        return bool(self.held_reason) and self.accepted_at is None
+        return bool(self.review_reason) and self.accepted_at is None
 
     def is_open(self, at: datetime) -> bool:
         """Whether the customer can still pay on the gateway's page."""

@@ -9,7 +9,7 @@ from accounts.models import Organization
 from billing.models.invoices import ItemKind
 from catalog.models import AddonPrice, PlanPrice, Term
 from core import tenancy
-from core.models import Entity, Moves, Timestamped, choices_check
+from core.models import Entity, StateMachine, Timestamped, choices_check
 from core.money import Money
 
 
@@ -22,16 +22,18 @@ class SubscriptionStatus(models.TextChoices):
     ENDED = "ended", _("Ended")
 
 
-class Collector(models.TextChoices):
-    US = "us", _("Collected by us")
-    STRIPE = "stripe", _("Collected by Stripe")
+class BillingMode(models.TextChoices):
+    """Who renews: we charge each period ourselves, or the gateway does with a subscription of its own."""
+
+    SELF = "self", _("Renewed by us")
+    GATEWAY = "gateway", _("Renewed by the gateway")
 
 
-class Subscription(Moves, Entity, Timestamped):
+class Subscription(StateMachine, Entity, Timestamped):
     """A recurring sale: its period is what has been paid for."""
 
     tenancy = tenancy.OWNED
-    MOVES: ClassVar[dict[Any, set[Any]]] = {
+    TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         SubscriptionStatus.PENDING: {SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELED},
         SubscriptionStatus.ACTIVE: {
             SubscriptionStatus.PAST_DUE,
@@ -60,7 +62,7 @@ class Subscription(Moves, Entity, Timestamped):
     term = models.CharField(max_length=12, choices=Term)
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField(help_text=_("What a period costs, all items together."))
-    collector = models.CharField(max_length=8, choices=Collector, default=Collector.US)
+    billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
     stripe_subscription_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
     is_auto_renewed = models.BooleanField(default=True)
     current_period_start = models.DateTimeField(null=True, blank=True)

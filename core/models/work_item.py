@@ -80,6 +80,6 @@ class WorkItem(Timestamped):
         fields = {"run_at": run_at, "last_error": error, "attempts": kept}
         return bool(self._mine().update(state=WorkState.QUEUED, lease_until=None, **fields))
 
-    def bury(self, *, at: datetime, reason: str) -> bool:
+    def mark_dead(self, *, at: datetime, reason: str) -> bool:
         """Stop trying: a person must look at the reason and press Retry."""
         return bool(self._mine().update(state=WorkState.DEAD, lease_until=None, finished_at=at, last_error=reason))

@@ -26,7 +26,7 @@ NOTHING_DONE = frozenset({425, 429, 503})  # statuses that promise the request w
 NOBODY_HOME = frozenset({None, 502, 503, 504})  # what counts against a host; a 500 may be one bad request
 LOST = frozenset({408, 500, 501, 502, 504})
 PAUSES = (0.2, 0.8)
-LONGEST_PAUSE = 3.0
+MAX_PAUSE = 3.0
 _PATH = re.compile(r"/(?!/)[^\s?#\\\x00-\x1f\x7f]*")
 
 
@@ -125,7 +125,7 @@ class Session:
             except (Unavailable, Unknown) as error:
                 lost = error if isinstance(error, Unknown) else lost
                 wait = pause * (1 + random.random()) if error.retry_after is None else error.retry_after  # noqa: S311
-                if wait > LONGEST_PAUSE:
+                if wait > MAX_PAUSE:
                     raise lost or error from None
                 self._sleep(wait)
         try:

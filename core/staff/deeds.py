@@ -31,8 +31,8 @@ from unfold.widgets import (
 from core import work
 
 log = logging.getLogger(__name__)
-MOST_AT_ONCE = 500
-MOST_TOLD = 5
+MAX_AT_ONCE = 500
+MAX_TOLD = 5
 _DRESS: dict[type[forms.Widget], type[forms.Widget]] = {
     forms.TextInput: UnfoldAdminTextInputWidget,
     forms.Textarea: UnfoldAdminTextareaWidget,
@@ -183,7 +183,7 @@ class DeedPages:
                 self.log_change(request, row, str(deed.label))  # type: ignore[attr-defined]
         if told:
             messages.success(request, told[0] if len(told) == 1 else _many_done(deed, len(told)))
-        for answer in list(dict.fromkeys(failed))[:MOST_TOLD]:
+        for answer in list(dict.fromkeys(failed))[:MAX_TOLD]:
             messages.error(request, answer)
 
     def changeform_view(
@@ -247,9 +247,9 @@ class DeedPages:
 
     def do_to_many(self, deed: Deed, request: HttpRequest, selected: Any) -> None:
         """Do it to the selected rows that it suits."""
-        rows = list(selected[: MOST_AT_ONCE + 1])
-        if len(rows) > MOST_AT_ONCE:
-            messages.error(request, _("At most %(count)s rows at once.") % {"count": MOST_AT_ONCE})
+        rows = list(selected[: MAX_AT_ONCE + 1])
+        if len(rows) > MAX_AT_ONCE:
+            messages.error(request, _("At most %(count)s rows at once.") % {"count": MAX_AT_ONCE})
             return
         fit = [row for row in rows if deed.suits(row)]
         if not fit:

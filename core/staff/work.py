@@ -15,7 +15,7 @@ WORK_FIELDS = ("state", "attempts", "run_at", "lease_until", "last_error", "fini
 
 def retry(item: Any, act: Act) -> str:
     """Put a dead row back in the queue."""
-    with tenancy.system():
+    with tenancy.as_worker():
         if not work.retry(item, at=act.at):
             raise Refused(_("It is not dead any more."))
         audit.record(

@@ -1,6 +1,6 @@
 """Who may see which row, kept by PostgreSQL: declarations on models, roles, and the binding of a request."""
 
-from core.tenancy.binding import Bound, bind, current, in_steps, system
+from core.tenancy.binding import Bound, as_worker, bind, current, non_atomic_view
 from core.tenancy.declare import OWNED, PERSONAL, PRIVATE, SHARED, Tenancy
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
@@ -14,8 +14,8 @@ __all__ = [
     "WORKER",
     "Bound",
     "Tenancy",
+    "as_worker",
     "bind",
     "current",
-    "in_steps",
-    "system",
+    "non_atomic_view",
 ]

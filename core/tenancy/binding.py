@@ -36,7 +36,7 @@ def bind(*, role: str, user_id: UUID | None = None, organizations: Iterable[UUID
 
 
 @contextmanager
-def system() -> Iterator[None]:
+def as_worker() -> Iterator[None]:
     """Run the block in a transaction as the worker role: how a service writes for a customer who may only read."""
     before = current()
     if before is None or before.role == WORKER:
@@ -47,7 +47,7 @@ def system() -> Iterator[None]:
         yield
 
 
-def in_steps[View: Callable[..., object]](view: View) -> View:
+def non_atomic_view[View: Callable[..., object]](view: View) -> View:
     """Mark a view that opens its own transactions, because it talks to the outside between them."""
     view.is_in_steps = True  # type: ignore[attr-defined]
     return view

@@ -15,7 +15,7 @@ TERMS = {Term.MONTHLY: 100, Term.QUARTERLY: 285, Term.YEARLY: 1000}
 
 def seed_catalog(*, at: datetime) -> list[Product]:
     """Every game with its plans, prices and add-ons; rows that exist keep what staff made of them."""
-    with tenancy.system():
+    with tenancy.as_worker():
         products = [_product(game, position, at) for position, game in enumerate(GAMES)]
         for position, extra in enumerate(EXTRAS):
             _addon(extra, position, products, at)

@@ -15,7 +15,7 @@ class PanelUnready(Exception):
 
 def seed_panel(*, name: str, base_url: str, application_key: str, client_key: str, at: datetime) -> list[str]:
     """The provider with its inventory and blueprints; slugs of games whose egg the panel lacks."""
-    with tenancy.system():
+    with tenancy.as_worker():
         provider, _is_new = Provider.objects.update_or_create(
             name=name,
             defaults={
@@ -27,7 +27,7 @@ def seed_panel(*, name: str, base_url: str, application_key: str, client_key: st
     run = inventory.sync(provider_id=provider.pk, at=at)
     if run.state != SyncState.COMPLETED:
         raise PanelUnready(run.error)
-    with tenancy.system():
+    with tenancy.as_worker():
         return [game.slug for game in GAMES if not _blueprint(provider, game)]
 
 

@@ -35,7 +35,7 @@ def seed_customer(*, email: str, password: str | None) -> Login | None:
 
 
 def _person(role: str, email: str, password: str | None, *, is_staff: bool) -> Login | None:
-    with tenancy.system():
+    with tenancy.as_worker():
         if User.objects.filter(email__iexact=email).exists():
             return None
         chosen = password or secrets.token_urlsafe(15)

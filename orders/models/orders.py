@@ -10,7 +10,7 @@ from accounts.models import Organization
 from billing.models import Invoice, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
-from core.models import Entity, Moves, Timestamped, choices_check
+from core.models import Entity, StateMachine, Timestamped, choices_check
 from core.money import Money
 from servers.models import Location, Reservation, Server
 
@@ -28,11 +28,11 @@ class OrderStatus(models.TextChoices):
 _S = OrderStatus
 
 
-class Order(Moves, Entity, Timestamped):
+class Order(StateMachine, Entity, Timestamped):
     """A purchase. `form_token` makes a doubled submit one order."""
 
     tenancy = tenancy.OWNED
-    MOVES: ClassVar[dict[Any, set[Any]]] = {
+    TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING_PAYMENT: {_S.PAID, _S.CANCELED},
         _S.PAID: {_S.PROVISIONING, _S.WAITING_CAPACITY, _S.FAILED, _S.CANCELED},
         _S.WAITING_CAPACITY: {_S.PROVISIONING, _S.CANCELED},

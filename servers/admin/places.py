@@ -88,15 +88,15 @@ class NodeAdmin(Record):
         (_("Record"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
     )
 
-    @admin.display(description=_("memory"), ordering=F("memory_held_mib") * 100 / (F("memory_sellable_mib") + 1))
+    @admin.display(description=_("memory"), ordering=F("memory_reserved_mib") * 100 / (F("memory_sellable_mib") + 1))
     def memory(self, node: Node) -> SafeString:
         """Held of what can be sold."""
-        return meter(node.memory_held_mib, node.memory_sellable_mib)
+        return meter(node.memory_reserved_mib, node.memory_sellable_mib)
 
-    @admin.display(description=_("disk"), ordering=F("disk_held_mib") * 100 / (F("disk_sellable_mib") + 1))
+    @admin.display(description=_("disk"), ordering=F("disk_reserved_mib") * 100 / (F("disk_sellable_mib") + 1))
     def disk(self, node: Node) -> SafeString:
         """Held of what can be sold."""
-        return meter(node.disk_held_mib, node.disk_sellable_mib)
+        return meter(node.disk_reserved_mib, node.disk_sellable_mib)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
         """What can be sold follows at once; what is held already stays held."""

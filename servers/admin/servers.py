@@ -11,6 +11,7 @@ from core import audit
 from core.staff import Act, Deed, ReasonForm, Record, RecordInline, Refused
 from servers import services
 from servers.models import (
+    DesiredState,
     HoldKind,
     ProvisioningStep,
     ProvisioningTask,
@@ -18,7 +19,6 @@ from servers.models import (
     ServerHold,
     ServerStatus,
     ServerVariable,
-    Wanted,
 )
 
 LIVING = {status for status in ServerStatus if status not in {ServerStatus.DELETING, ServerStatus.DELETED}}
@@ -131,7 +131,7 @@ DEEDS = (
         permissions=("servers.delete_server",),
         form=DeleteForm,
         note=gettext_lazy("Its files are gone for good, and its room is given back. No money moves."),
-        suits=lambda server: server.wanted == Wanted.PRESENT and server.status in LIVING,
+        suits=lambda server: server.desired_state == DesiredState.PRESENT and server.status in LIVING,
         icon="delete",
         is_grave=True,
     ),
@@ -183,8 +183,18 @@ class TaskInline(RecordInline):
 class ServerAdmin(Record):
     """A machine a customer pays for."""
 
-    list_display = ("name", "organization", "plan", "node", "status", "wanted", "memory_mib", "address", "failure")
-    list_filter = ("status", "wanted", "kind", "node", "plan", ("holds__lifted_at", admin.EmptyFieldListFilter))
+    list_display = (
+        "name",
+        "organization",
+        "plan",
+        "node",
+        "status",
+        "desired_state",
+        "memory_mib",
+        "address",
+        "failure",
+    )
+    list_filter = ("status", "desired_state", "kind", "node", "plan", ("holds__lifted_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "plan", "node")
     search_fields = ("name", "organization__name", "owner__email", "=identifier", "=ref", "address")
     search_help_text = gettext_lazy("Name, organization, e-mail, panel id or address")
@@ -193,7 +203,7 @@ class ServerAdmin(Record):
     deeds = DEEDS
     inlines = (HoldInline, StepInline, TaskInline, VariableInline)
     sections = (
-        (None, ("name", "organization", "owner", "plan", "kind", "status", "wanted", "failure")),
+        (None, ("name", "organization", "owner", "plan", "kind", "status", "desired_state", "failure")),
         (
             gettext_lazy("Place"),
             ("blueprint", "node", "reservation", "address", "ip", "port", "hostname", "ref", "identifier"),

@@ -3,57 +3,57 @@
 from django.utils.translation import gettext as _
 
 from core import outside, tenancy
-from core.work import Again
-from servers import journal, locks
-from servers.convergence.case import NOW, Case, known_account
+from core.work import Reschedule
+from servers import locks, provisioning_log
+from servers.convergence.context import NOW, ConvergenceContext, known_account
+from servers.drivers.base import Account, Person
 from servers.models import PanelAccount, ProvisioningStep, Step
-from servers.providers.base import Account, Person
 
 
-def step(case: Case) -> Again | None:
+def step(ctx: ConvergenceContext) -> Reschedule | None:
     """Make sure of the account and journal it; None when that is done."""
-    if known_account(case) is None:
-        _keep(case, _made(case))
+    if known_account(ctx) is None:
+        _keep(ctx, _made(ctx))
         return NOW
-    with tenancy.system():
-        if not ProvisioningStep.objects.filter(server=case.server, step=Step.ACCOUNT).exists():
-            journal.write(case.server, Step.ACCOUNT, at=case.at)
+    with tenancy.as_worker():
+        if not ProvisioningStep.objects.filter(server=ctx.server, step=Step.ACCOUNT).exists():
+            provisioning_log.write(ctx.server, Step.ACCOUNT, at=ctx.at)
     return None
 
 
-def required(case: Case) -> Account:
+def required(ctx: ConvergenceContext) -> Account:
     """The account of a server that exists, whose owner must have one."""
-    account = known_account(case)
+    account = known_account(ctx)
     if account is None:
-        account = _made(case)
-        _keep(case, account)
+        account = _made(ctx)
+        _keep(ctx, account)
     return account
 
 
-def forget(case: Case) -> None:
+def forget(ctx: ConvergenceContext) -> None:
     """The provider no longer has the account: find or make it anew."""
-    provider_id = case.server.blueprint.provider_id
-    with tenancy.system():
-        PanelAccount.objects.filter(user_id=case.server.owner_id, provider_id=provider_id).delete()
+    provider_id = ctx.server.blueprint.provider_id
+    with tenancy.as_worker():
+        PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).delete()
 
 
-def _made(case: Case) -> Account:
+def _made(ctx: ConvergenceContext) -> Account:
     """Two calls at once could make two accounts under one id, so they take turns."""
-    owner = case.server.owner
-    with locks.held(f"accounts:{case.server.blueprint.provider_id}") as is_ours:
+    owner = ctx.server.owner
+    with locks.held(f"accounts:{ctx.server.blueprint.provider_id}") as is_ours:
         if not is_ours:
             raise outside.Unavailable("another account is being made there just now", retry_after=1)
-        return case.driver.account_of(Person(owner.pk, owner.email, owner.first_name, owner.last_name))
+        return ctx.driver.account_of(Person(owner.pk, owner.email, owner.first_name, owner.last_name))
 
 
-def _keep(case: Case, account: Account) -> None:
-    provider_id = case.server.blueprint.provider_id
-    with tenancy.system():
+def _keep(ctx: ConvergenceContext, account: Account) -> None:
+    provider_id = ctx.server.blueprint.provider_id
+    with tenancy.as_worker():
         taken = PanelAccount.objects.filter(provider_id=provider_id, ref=account.ref)
-        if taken.exclude(user_id=case.server.owner_id).exists():
+        if taken.exclude(user_id=ctx.server.owner_id).exists():
             raise outside.Rejected(_("The panel's account {ref} is linked to another user.").format(ref=account.ref))
         PanelAccount.objects.update_or_create(
-            user_id=case.server.owner_id,
+            user_id=ctx.server.owner_id,
             provider_id=provider_id,
             defaults={"ref": account.ref, "username": account.username, "is_panel_admin": account.is_admin},
         )

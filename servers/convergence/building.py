@@ -6,9 +6,9 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from core import outside
+from servers.drivers.base import Build
 from servers.eggs import environment
 from servers.models import Egg, EggVariable, Server, ServerVariable
-from servers.providers.base import Build
 
 SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
 SECRET_LENGTH = 24

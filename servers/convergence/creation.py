@@ -5,82 +5,82 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from core import outside
-from core.work import Again
+from core.work import Reschedule
 from servers import capacity
 from servers.convergence import accounts, building, installing
-from servers.convergence.case import NOW, UNMADE, Case, spec_of, swap_ports
+from servers.convergence.context import NOW, UNMADE, ConvergenceContext, spec_of, swap_ports
+from servers.drivers.base import AccountGone, PortTaken
 from servers.models import ReservationState, ServerStatus, Step
-from servers.providers.base import AccountGone, PortTaken
 
 # A panel that lost its caller works on for as long as two node calls last.
 SETTLING = timedelta(seconds=30)
 
 
-def step(case: Case) -> Again | None:
+def step(ctx: ConvergenceContext) -> Reschedule | None:
     """The next step for a server that should be there and is not."""
-    server = case.server
+    server = ctx.server
     if server.status == ServerStatus.FAILED:
         return None
     if server.ref:
-        return _vanished(case)
-    if wait := wait_for_lost_answer(case):
+        return _vanished(ctx)
+    if wait := wait_for_lost_answer(ctx):
         return wait
-    if case.has_holds:
-        case.record(status=ServerStatus.SUSPENDED)
+    if ctx.has_holds:
+        ctx.record(status=ServerStatus.SUSPENDED)
         return None
-    return accounts.step(case) or _create(case)
+    return accounts.step(ctx) or _create(ctx)
 
 
-def _vanished(case: Case) -> Again:
+def _vanished(ctx: ConvergenceContext) -> Reschedule:
     """It was there and is gone: only a person may decide to make it anew, by Retry."""
-    if case.server.status != ServerStatus.PENDING:
+    if ctx.server.status != ServerStatus.PENDING:
         raise outside.Rejected(_("The panel no longer has this server. Retry makes it anew, without its files."))
-    case.record(**UNMADE)
+    ctx.record(**UNMADE)
     return NOW
 
 
-def wait_for_lost_answer(case: Case) -> Again | None:
+def wait_for_lost_answer(ctx: ConvergenceContext) -> Reschedule | None:
     """Where a creation's answer never came: look, and look again half a minute later, before it counts as not made."""
-    server = case.server
+    server = ctx.server
     if server.ref or server.create_asked_at is None:
         return None
     if server.create_missed_at is None:
-        case.record(create_missed_at=case.at)
-    rest = (server.create_missed_at or case.at) + SETTLING - case.at
-    return Again(rest) if rest > timedelta(0) else None
+        ctx.record(create_missed_at=ctx.at)
+    rest = (server.create_missed_at or ctx.at) + SETTLING - ctx.at
+    return Reschedule(rest) if rest > timedelta(0) else None
 
 
-def _create(case: Case) -> Again:
+def _create(ctx: ConvergenceContext) -> Reschedule:
     """Ask once. The intent is on record before the call; it stays there only where the answer was lost."""
-    _refuse_without_room(case)
-    build, spec = building.build_of(case.server), spec_of(case, accounts.required(case))
-    case.record(create_asked_at=case.at, create_missed_at=None)
+    _refuse_without_room(ctx)
+    build, spec = building.build_of(ctx.server), spec_of(ctx, accounts.required(ctx))
+    ctx.record(create_asked_at=ctx.at, create_missed_at=None)
     try:
-        seen = case.driver.create(spec, build)
+        seen = ctx.driver.create(spec, build)
     except PortTaken as error:
-        case.record(create_asked_at=None)
-        return _take_other_ports(case, error)
+        ctx.record(create_asked_at=None)
+        return _take_other_ports(ctx, error)
     except AccountGone:
-        case.record(create_asked_at=None)
-        accounts.forget(case)
+        ctx.record(create_asked_at=None)
+        accounts.forget(ctx)
         return NOW
     except (outside.Unavailable, outside.Rejected):
-        case.record(create_asked_at=None)
+        ctx.record(create_asked_at=None)
         raise
-    return installing.adopt(case, seen)
+    return installing.adopt(ctx, seen)
 
 
-def _refuse_without_room(case: Case) -> None:
-    reservation = case.server.reservation
-    if reservation is None or reservation.state != ReservationState.KEPT:
+def _refuse_without_room(ctx: ConvergenceContext) -> None:
+    reservation = ctx.server.reservation
+    if reservation is None or reservation.state != ReservationState.CONFIRMED:
         raise outside.Rejected(_("No room is kept for this server, so it cannot be placed."))
 
 
-def _take_other_ports(case: Case, error: PortTaken) -> Again:
+def _take_other_ports(ctx: ConvergenceContext, error: PortTaken) -> Reschedule:
     try:
-        swap_ports(case, error.refs)
-    except capacity.NoPortFree:
+        swap_ports(ctx, error.refs)
+    except capacity.NoFreePort:
         reason = _("The panel gave this server's port to another one, and its node has no other port free.")
         raise outside.Rejected(reason) from error
-    case.record(step=Step.PLACED, note=_("On another port: the panel had given the first one away."))
+    ctx.record(step=Step.PLACED, note=_("On another port: the panel had given the first one away."))
     return NOW

@@ -4,15 +4,15 @@ from datetime import datetime
 from uuid import UUID
 
 from core import outside
-from core.work import Again
-from servers import journal, locks
+from core.work import Reschedule
+from servers import locks, provisioning_log
 from servers.convergence import creation, presence, removal
-from servers.convergence.case import SOON, Case, has_holds
-from servers.models import ProvisioningTask, Server, ServerStatus, Wanted
-from servers.providers import registry
+from servers.convergence.context import SOON, ConvergenceContext, has_holds
+from servers.drivers import registry
+from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus
 
 
-def converge(*, server_id: UUID, at: datetime) -> Again | None:
+def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
     """Look at the server, take the one next step, record it; None when nothing is left to do.
 
     May be called any number of times, concurrently and after any crash; never inside a transaction. Unavailable and
@@ -27,7 +27,7 @@ def converge(*, server_id: UUID, at: datetime) -> Again | None:
         try:
             return _step(server, at)
         except outside.Rejected as error:
-            journal.fail(server, str(error), at=at)
+            provisioning_log.fail(server, str(error), at=at)
             raise
 
 
@@ -36,14 +36,14 @@ def _server(server_id: UUID) -> Server:
     return rows.get(pk=server_id)
 
 
-def _step(server: Server, at: datetime) -> Again | None:
+def _step(server: Server, at: datetime) -> Reschedule | None:
     driver = registry.driver_of(server.blueprint.provider)
     seen = driver.find(server.pk)
-    journal.observe(server, seen, at=at)
-    case = Case(server, driver, seen, has_holds(server), at)
-    if server.wanted == Wanted.ABSENT:
-        return removal.step(case)
-    return creation.step(case) if seen is None else presence.step(case)
+    provisioning_log.observe(server, seen, at=at)
+    ctx = ConvergenceContext(server, driver, seen, has_holds(server), at)
+    if server.desired_state == DesiredState.ABSENT:
+        return removal.step(ctx)
+    return creation.step(ctx) if seen is None else presence.step(ctx)
 
 
 def _was_dead(task: ProvisioningTask) -> bool:
@@ -51,15 +51,15 @@ def _was_dead(task: ProvisioningTask) -> bool:
     return task.attempts == 1 and bool(task.last_error)
 
 
-def perform(task: ProvisioningTask, *, at: datetime) -> Again | None:
+def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
     """The task's handler. When the last attempt fails, the server says so too."""
     if _was_dead(task):
-        journal.try_again(_server(task.server_id), at=at)
+        provisioning_log.try_again(_server(task.server_id), at=at)
     try:
         return converge(server_id=task.server_id, at=at)
     except outside.Rejected:
         raise
     except Exception as error:
         if task.attempts >= task.MAX_ATTEMPTS:
-            journal.fail(_server(task.server_id), str(error) or type(error).__name__, at=at)
+            provisioning_log.fail(_server(task.server_id), str(error) or type(error).__name__, at=at)
         raise

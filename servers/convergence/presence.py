@@ -1,35 +1,35 @@
 """The next step for a server that should be there and is."""
 
-from core.work import Again
+from core.work import Reschedule
 from servers.convergence import booting, drift, installing, suspension
-from servers.convergence.case import LATER, Case
+from servers.convergence.context import LATER, ConvergenceContext
+from servers.drivers.base import RemoteState
 from servers.models import ServerStatus
-from servers.providers.base import Condition
 
-FAILED_INSTALLS = {Condition.INSTALL_FAILED, Condition.REINSTALL_FAILED}
+FAILED_INSTALLS = {RemoteState.INSTALL_FAILED, RemoteState.REINSTALL_FAILED}
 
 
-def step(case: Case) -> Again | None:
+def step(ctx: ConvergenceContext) -> Reschedule | None:
     """What most needs doing, in this order: know it, hold it, release it, install it, boot it, put it right."""
-    seen = case.present
-    if case.server.ref != seen.ref:
-        return installing.adopt(case, seen)
-    if case.has_holds:
-        return suspension.keep(case)
-    if seen.condition is Condition.SUSPENDED:
-        return suspension.lift(case)
-    return _awake(case, seen.condition)
+    seen = ctx.present
+    if ctx.server.ref != seen.ref:
+        return installing.adopt(ctx, seen)
+    if ctx.has_holds:
+        return suspension.keep(ctx)
+    if seen.condition is RemoteState.SUSPENDED:
+        return suspension.lift(ctx)
+    return _awake(ctx, seen.condition)
 
 
-def _awake(case: Case, condition: Condition) -> Again | None:
-    if condition is Condition.INSTALLING:
-        return installing.watch(case)
+def _awake(ctx: ConvergenceContext, condition: RemoteState) -> Reschedule | None:
+    if condition is RemoteState.INSTALLING:
+        return installing.watch(ctx)
     if condition in FAILED_INSTALLS:
-        return installing.failed(case)
-    if condition is Condition.RESTORING:
+        return installing.failed(ctx)
+    if condition is RemoteState.RESTORING:
         return LATER
-    if case.server.running_at is None:
-        return booting.step(case)
-    if case.server.status == ServerStatus.SUSPENDED:
-        return booting.come_back(case)
-    return drift.step(case)
+    if ctx.server.running_at is None:
+        return booting.step(ctx)
+    if ctx.server.status == ServerStatus.SUSPENDED:
+        return booting.mark_resumed(ctx)
+    return drift.step(ctx)

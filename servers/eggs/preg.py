@@ -23,7 +23,7 @@ SHARED_CLASS_ESCAPES = frozenset("dDsSwWnrtfab")
 # A group repeated this often around a part that itself stretches this far can take exponential time.
 WIDE_REPEAT = 10
 # Even harmless-looking expressions take cubic time on long text; no game setting comes near this length.
-LONGEST_MATCHED_CHARACTERS = 4_000
+MAX_MATCHED_CHARACTERS = 4_000
 
 _HEX_ESCAPE = re.compile(r"\\x[0-9A-Fa-f]{2}")
 _GROUP_OPENING = re.compile(r"\((?:\?(?::|=|!|<=|<!|>|P?<(?P<name>[A-Za-z_]\w*)>))?")
@@ -47,7 +47,7 @@ class Preg:
 
     def matches(self, text: str) -> bool:
         """Whether the expression is found in the text; overlong text counts as no match, as when PHP gives up."""
-        if len(text) > LONGEST_MATCHED_CHARACTERS:
+        if len(text) > MAX_MATCHED_CHARACTERS:
             return False
         return self.compiled.search(text if self.is_unicode else _bytewise(text)) is not None
 

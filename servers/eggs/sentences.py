@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
 
 # A sentence listing all countries of the world helps nobody.
-LONGEST_CHOICE_LIST = 12
+MAX_CHOICE_LIST = 12
 
 FIXED: dict[str, "StrPromise"] = {
     "required": _("This value is required."),
@@ -56,8 +56,8 @@ def _choice(parameters: tuple[str, ...]) -> "StrPromise":
     choices = [parameter for parameter in parameters if parameter]
     if not choices:
         return _("This value is not one of the choices.")
-    if len(choices) > LONGEST_CHOICE_LIST:
-        shown = ", ".join(choices[:LONGEST_CHOICE_LIST])
+    if len(choices) > MAX_CHOICE_LIST:
+        shown = ", ".join(choices[:MAX_CHOICE_LIST])
         return format_lazy(_("Choose one of {choices} and others."), choices=shown)
     return format_lazy(_("Choose one of these: {choices}."), choices=", ".join(choices))
 

@@ -8,12 +8,12 @@ from uuid import UUID
 from django.db.backends.postgresql.psycopg_any import Jsonb
 from django.utils.translation import gettext as _
 
+from servers.drivers.base import Inventory, RemoteEgg, RemoteEggVariable
 from servers.eggs import rules
 from servers.inventory import tables
 from servers.inventory.mirror import merge
 from servers.inventory.places import Counts, Finding, ids_by_ref
 from servers.models import Egg, Nest
-from servers.providers.base import EggSeen, Inventory, VariableSeen
 
 
 def merge_games(provider_id: UUID, seen: Inventory) -> tuple[Counts, list[Finding]]:
@@ -31,12 +31,12 @@ def merge_games(provider_id: UUID, seen: Inventory) -> tuple[Counts, list[Findin
     return counts, [finding for egg in seen.eggs for finding in _findings(egg)]
 
 
-def _egg_row(nest_id: UUID, egg: EggSeen) -> tuple[Any, ...]:
+def _egg_row(nest_id: UUID, egg: RemoteEgg) -> tuple[Any, ...]:
     images = Jsonb(dict(egg.docker_images))
     return (nest_id, egg.ref, egg.name, egg.author, egg.description, images, egg.first_image, egg.startup)
 
 
-def _variable_row(egg_id: UUID, position: int, variable: VariableSeen) -> tuple[Any, ...]:
+def _variable_row(egg_id: UUID, position: int, variable: RemoteEggVariable) -> tuple[Any, ...]:
     return (
         egg_id,
         variable.env_variable,
@@ -51,7 +51,7 @@ def _variable_row(egg_id: UUID, position: int, variable: VariableSeen) -> tuple[
     )
 
 
-def _findings(egg: EggSeen) -> Iterator[Finding]:
+def _findings(egg: RemoteEgg) -> Iterator[Finding]:
     names = Counter(variable.env_variable for variable in egg.variables)
     for name, count in names.items():
         if count > 1:
@@ -61,7 +61,7 @@ def _findings(egg: EggSeen) -> Iterator[Finding]:
         yield from _rule_findings(egg, variable)
 
 
-def _rule_findings(egg: EggSeen, variable: VariableSeen) -> Iterator[Finding]:
+def _rule_findings(egg: RemoteEgg, variable: RemoteEggVariable) -> Iterator[Finding]:
     parsed = rules.parse(variable.rules)
     for entry in rules.uncheckable(parsed):
         note = f"{variable.env_variable}: {entry.rule.text}. {entry.reason}"

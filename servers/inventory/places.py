@@ -8,10 +8,10 @@ from uuid import UUID
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from servers.drivers.base import Inventory, RemoteServerSummary
 from servers.inventory import tables
 from servers.inventory.mirror import merge
 from servers.models import Allocation, Location, Node, Server
-from servers.providers.base import Inventory, ServerSeen
 
 type Finding = dict[str, str]
 type Counts = dict[str, dict[str, int]]
@@ -25,11 +25,11 @@ _SELLABLE = """
             GREATEST(disk_mib * (100 + disk_overcommit_percent) / 100 - disk_headroom_mib - disk_foreign_mib, 0) AS disk
         FROM servers_node WHERE provider_id = %s)
     UPDATE servers_node AS node SET
-        memory_sellable_mib = GREATEST(wanted.memory, node.memory_held_mib),
-        disk_sellable_mib = GREATEST(wanted.disk, node.disk_held_mib)
+        memory_sellable_mib = GREATEST(wanted.memory, node.memory_reserved_mib),
+        disk_sellable_mib = GREATEST(wanted.disk, node.disk_reserved_mib)
     FROM wanted WHERE node.id = wanted.id AND (
-        node.memory_sellable_mib IS DISTINCT FROM GREATEST(wanted.memory, node.memory_held_mib)
-        OR node.disk_sellable_mib IS DISTINCT FROM GREATEST(wanted.disk, node.disk_held_mib))"""
+        node.memory_sellable_mib IS DISTINCT FROM GREATEST(wanted.memory, node.memory_reserved_mib)
+        OR node.disk_sellable_mib IS DISTINCT FROM GREATEST(wanted.disk, node.disk_reserved_mib))"""
 
 
 def merge_places(provider_id: UUID, seen: Inventory) -> tuple[Counts, list[Finding]]:
@@ -55,7 +55,7 @@ def ids_by_ref(rows: Any) -> dict[str, UUID]:
     return dict(rows.values_list("ref", "pk"))
 
 
-def _merge_nodes(provider_id: UUID, seen: Inventory, foreign: list[ServerSeen]) -> dict[str, int]:
+def _merge_nodes(provider_id: UUID, seen: Inventory, foreign: list[RemoteServerSummary]) -> dict[str, int]:
     locations = ids_by_ref(Location.objects.filter(provider_id=provider_id))
     memory: dict[str, int] = defaultdict(int)
     disk: dict[str, int] = defaultdict(int)
@@ -108,7 +108,7 @@ def _our_holders(provider_id: UUID) -> Mapping[str, str]:
     return {ref: str(server) for ref, server in held.values_list("ref", "reservation__server__pk")}
 
 
-def _unlimited(foreign: list[ServerSeen]) -> list[Finding]:
+def _unlimited(foreign: list[RemoteServerSummary]) -> list[Finding]:
     note = _("A server that is not ours has no limit on memory or disk; it counts as nothing.")
     unlimited = [server for server in foreign if not server.memory_mib or not server.disk_mib]
     return [{"kind": "unlimited_server", "subject": server.name, "note": note} for server in unlimited]
@@ -126,6 +126,6 @@ def _shrunk(provider_id: UUID) -> list[Finding]:
 def _is_shrunk(node: Node) -> bool:
     memory = node.memory_mib * (100 + node.memory_overcommit_percent) // 100
     disk = node.disk_mib * (100 + node.disk_overcommit_percent) // 100
-    return node.memory_held_mib > max(
+    return node.memory_reserved_mib > max(
         memory - node.memory_headroom_mib - node.memory_foreign_mib, 0
-    ) or node.disk_held_mib > max(disk - node.disk_headroom_mib - node.disk_foreign_mib, 0)
+    ) or node.disk_reserved_mib > max(disk - node.disk_headroom_mib - node.disk_foreign_mib, 0)

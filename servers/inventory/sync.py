@@ -9,12 +9,12 @@ from django.db import DatabaseError
 
 from core import outside, tenancy
 from servers import locks
+from servers.drivers import registry
+from servers.drivers.base import Inventory
+from servers.drivers.guard import refuse_transaction
 from servers.inventory.games import merge_games
 from servers.inventory.places import merge_places
 from servers.models import Health, Provider, SyncKind, SyncRun, SyncState
-from servers.providers import registry
-from servers.providers.base import Inventory
-from servers.providers.guard import refuse_transaction
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
             raise SyncBusy(str(provider_id))
         began = time.monotonic()
         provider = Provider.objects.get(pk=provider_id)
-        with tenancy.system():
+        with tenancy.as_worker():
             run = SyncRun.objects.create(provider=provider, kind=SyncKind.FULL, started_at=at)
         try:
             seen = registry.driver_of(provider).inventory()
@@ -62,7 +62,7 @@ def sync_all(*, at: datetime) -> list[SyncRun]:
 
 
 def _merged(run: SyncRun, began: float, seen: Inventory) -> SyncRun:
-    with tenancy.system():
+    with tenancy.as_worker():
         place_counts, place_findings = merge_places(run.provider_id, seen)
         game_counts, game_findings = merge_games(run.provider_id, seen)
         run.counts = {**place_counts, **game_counts}
@@ -73,7 +73,7 @@ def _merged(run: SyncRun, began: float, seen: Inventory) -> SyncRun:
 
 def _failed(run: SyncRun, began: float, error: str) -> SyncRun:
     run.state, run.error = SyncState.FAILED, error
-    with tenancy.system():
+    with tenancy.as_worker():
         return _ended(run, began, Health.FAILING)
 
 

@@ -3,8 +3,8 @@
 from servers.inventory.mirror import STAGE, Mirror
 
 COUNTERS = (
-    *("memory_headroom_mib", "memory_sellable_mib", "memory_held_mib"),
-    *("disk_headroom_mib", "disk_sellable_mib", "disk_held_mib"),
+    *("memory_headroom_mib", "memory_sellable_mib", "memory_reserved_mib"),
+    *("disk_headroom_mib", "disk_sellable_mib", "disk_reserved_mib"),
 )
 PROVIDER = "t.provider_id = %(scope)s"
 NODES = "t.node_id = ANY (%(scope)s)"

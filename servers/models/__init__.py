@@ -5,12 +5,13 @@ from servers.models.capacity import Reservation, ReservationState
 from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
 from servers.models.places import Allocation, Location, Node
 from servers.models.providers import Health, PanelAccount, Provider, ProviderKind, SyncKind, SyncRun, SyncState
-from servers.models.servers import HoldKind, Server, ServerHold, ServerStatus, ServerVariable, Wanted
+from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
 from servers.models.tasks import ProvisioningStep, ProvisioningTask, Step
 
 __all__ = [
     "Allocation",
     "Blueprint",
+    "DesiredState",
     "Egg",
     "EggProperty",
     "EggVariable",
@@ -34,5 +35,4 @@ __all__ = [
     "SyncKind",
     "SyncRun",
     "SyncState",
-    "Wanted",
 ]

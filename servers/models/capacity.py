@@ -10,8 +10,8 @@ from servers.models.places import Node
 
 
 class ReservationState(models.TextChoices):
-    HELD = "held", _("Held for checkout")
-    KEPT = "kept", _("Kept: paid for")
+    RESERVED = "reserved", _("Reserved for checkout")
+    CONFIRMED = "confirmed", _("Confirmed: paid for")
     RELEASED = "released", _("Released")
 
 
@@ -26,7 +26,7 @@ class Reservation(Entity, Timestamped):
     disk_mib = models.PositiveIntegerField()
     cpu_percent = models.PositiveIntegerField()
     ports = models.PositiveIntegerField(default=1)
-    state = models.CharField(max_length=8, choices=ReservationState, default=ReservationState.HELD)
+    state = models.CharField(max_length=9, choices=ReservationState, default=ReservationState.RESERVED)
     expires_at = models.DateTimeField(null=True, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
 
@@ -36,9 +36,9 @@ class Reservation(Entity, Timestamped):
         constraints = [
             choices_check("servers_reservation_state_known", "state", ReservationState),
             models.CheckConstraint(
-                name="servers_reservation_expires_iff_held",
-                condition=models.Q(state=ReservationState.HELD, expires_at__isnull=False)
-                | (~models.Q(state=ReservationState.HELD) & models.Q(expires_at__isnull=True)),
+                name="servers_reservation_expires_iff_reserved",
+                condition=models.Q(state=ReservationState.RESERVED, expires_at__isnull=False)
+                | (~models.Q(state=ReservationState.RESERVED) & models.Q(expires_at__isnull=True)),
             ),
             models.CheckConstraint(
                 name="servers_reservation_released_at_iff_released",
@@ -49,7 +49,7 @@ class Reservation(Entity, Timestamped):
         indexes = [
             models.Index(
                 fields=["expires_at"],
-                condition=models.Q(state=ReservationState.HELD),
+                condition=models.Q(state=ReservationState.RESERVED),
                 name="servers_reservation_expiry",
             )
         ]

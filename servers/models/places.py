@@ -34,7 +34,7 @@ class Node(Entity, Timestamped):
     """A machine that servers are placed on. Sizes in MiB.
 
     `memory_sellable_mib` is what sync works out: total × (1 + overcommit) − headroom − what foreign servers use.
-    `memory_held_mib` counts reservations; the CHECK makes overselling impossible whatever the code does.
+    `memory_reserved_mib` counts reservations; the CHECK makes overselling impossible whatever the code does.
     """
 
     tenancy = tenancy.SHARED
@@ -53,8 +53,8 @@ class Node(Entity, Timestamped):
     disk_foreign_mib = models.PositiveBigIntegerField(default=0)
     memory_sellable_mib = models.PositiveBigIntegerField(default=0)
     disk_sellable_mib = models.PositiveBigIntegerField(default=0)
-    memory_held_mib = models.PositiveBigIntegerField(default=0)
-    disk_held_mib = models.PositiveBigIntegerField(default=0)
+    memory_reserved_mib = models.PositiveBigIntegerField(default=0)
+    disk_reserved_mib = models.PositiveBigIntegerField(default=0)
     is_enabled = models.BooleanField(default=True)
     is_draining = models.BooleanField(default=False)
     is_in_maintenance = models.BooleanField(default=False)
@@ -68,11 +68,11 @@ class Node(Entity, Timestamped):
             models.UniqueConstraint(fields=["provider", "ref"], name="servers_node_once"),
             models.CheckConstraint(
                 name="servers_node_memory_not_oversold",
-                condition=models.Q(memory_held_mib__lte=models.F("memory_sellable_mib")),
+                condition=models.Q(memory_reserved_mib__lte=models.F("memory_sellable_mib")),
             ),
             models.CheckConstraint(
                 name="servers_node_disk_not_oversold",
-                condition=models.Q(disk_held_mib__lte=models.F("disk_sellable_mib")),
+                condition=models.Q(disk_reserved_mib__lte=models.F("disk_sellable_mib")),
             ),
         ]
 

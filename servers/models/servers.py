@@ -9,13 +9,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from catalog.models import Kind, Plan
 from core import tenancy
-from core.models import Entity, Moves, Timestamped, choices_check
+from core.models import Entity, StateMachine, Timestamped, choices_check
 from servers.models.blueprints import Blueprint
 from servers.models.capacity import Reservation
 from servers.models.places import Node
 
 
-class Wanted(models.TextChoices):
+class DesiredState(models.TextChoices):
     PRESENT = "present", _("Present")
     ABSENT = "absent", _("Absent")
 
@@ -34,14 +34,14 @@ class ServerStatus(models.TextChoices):
 _S = ServerStatus
 
 
-class Server(Moves, Entity, Timestamped):
+class Server(StateMachine, Entity, Timestamped):
     """A machine a customer pays for. Our row is the truth; the panel follows. Sizes in MiB, cpu in percent of a core.
 
     The id is the key that every panel is given. `status` is what the customer sees, `observed` the panel's last word.
     """
 
     tenancy = tenancy.OWNED
-    MOVES: ClassVar[dict[Any, set[Any]]] = {
+    TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING: {_S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.DELETED},
         _S.INSTALLING: {_S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.PENDING},
         _S.RUNNING: {_S.STOPPED, _S.SUSPENDED, _S.INSTALLING, _S.FAILED, _S.DELETING, _S.PENDING},
@@ -68,7 +68,7 @@ class Server(Moves, Entity, Timestamped):
     reservation = models.OneToOneField(
         Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="server"
     )
-    wanted = models.CharField(max_length=8, choices=Wanted, default=Wanted.PRESENT)
+    desired_state = models.CharField(max_length=8, choices=DesiredState, default=DesiredState.PRESENT)
     status = models.CharField(max_length=12, choices=ServerStatus, default=ServerStatus.PENDING)
     failure = models.CharField(max_length=255, blank=True, default="")
     ref = models.CharField(max_length=64, blank=True, default="", help_text=_("The panel's own id."))
@@ -106,7 +106,7 @@ class Server(Moves, Entity, Timestamped):
         indexes = [models.Index(fields=["organization", "name"], name="servers_server_of_org")]
         constraints = [
             choices_check("servers_server_status_known", "status", ServerStatus),
-            choices_check("servers_server_wanted_known", "wanted", Wanted),
+            choices_check("servers_server_wanted_known", "desired_state", DesiredState),
             models.CheckConstraint(
                 name="servers_server_deleted_at_iff_deleted",
                 condition=models.Q(status=ServerStatus.DELETED, deleted_at__isnull=False)
@@ -114,10 +114,10 @@ class Server(Moves, Entity, Timestamped):
             ),
         ]
 
-    def move_to(self, status: Any) -> None:
-        """See `Moves`; staying where it is is always allowed, since convergence looks again and again."""
+    def transition_to(self, status: Any) -> None:
+        """See `StateMachine`; staying where it is is always allowed, since convergence looks again and again."""
         if status != self.status:
-            super().move_to(status)
+            super().transition_to(status)
 
     def __str__(self) -> str:
         return self.name

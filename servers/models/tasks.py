@@ -50,7 +50,7 @@ class ProvisioningTask(Entity, WorkItem):
         rows = self._mine()
         return bool(rows.update(state=WorkState.QUEUED, lease_until=None, run_at=due, is_wanted_again=False, **fields))
 
-    def bury(self, *, at: datetime, reason: str) -> bool:
+    def mark_dead(self, *, at: datetime, reason: str) -> bool:
         """Stop trying, unless something new was wanted meanwhile."""
         fields = {"finished_at": at, "last_error": reason}
         if self._wanted_once().update(state=WorkState.DEAD, lease_until=None, **fields):

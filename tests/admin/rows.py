@@ -183,7 +183,7 @@ class Rows:
         """Reservations on the first node, all ports in the first reservation, and servers with all that is theirs."""
         owned = {"organization": self.organization}
         size = {"memory_mib": 1024, "disk_mib": 5120, "cpu_percent": 100}
-        self.reservations = self.each(servers.Reservation, node=self.nodes[0], state="kept", **size, **owned)
+        self.reservations = self.each(servers.Reservation, node=self.nodes[0], state="confirmed", **size, **owned)
         self.each(
             servers.Allocation,
             node=lambda n: self.nodes[n],

@@ -17,7 +17,16 @@ from accounts.models import User, UserStatus
 from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, Refund, RefundTask
 from core.models import AuditEntry, WorkState
 from orders.models import Order, OrderStatus
-from servers.models import Allocation, HoldKind, ProvisioningTask, Reservation, Server, ServerHold, ServerStatus, Wanted
+from servers.models import (
+    Allocation,
+    DesiredState,
+    HoldKind,
+    ProvisioningTask,
+    Reservation,
+    Server,
+    ServerHold,
+    ServerStatus,
+)
 from support.models import Delivery
 from tests.admin.conftest import person
 from tests.admin.rows import Rows
@@ -111,10 +120,10 @@ def test_a_server_is_deleted_only_under_its_name(rows: Rows, superadmin: Client)
     server = Server.objects.get()
 
     assert superadmin.post(deed_of(server, "delete"), {"name": "other", "reason": "x"}).status_code == 422
-    assert server.reload().wanted == Wanted.PRESENT
+    assert server.reload().desired_state == DesiredState.PRESENT
     press(superadmin, server, "delete", name=server.name, reason="asked for")
 
-    assert server.reload().wanted == Wanted.ABSENT
+    assert server.reload().desired_state == DesiredState.ABSENT
     assert is_on_record(superadmin, "server.delete", server)
 
 
@@ -135,7 +144,7 @@ def test_a_pull_is_left_to_a_worker_after_the_commit(
 
 def held_payment(rows: Rows) -> Payment:
     """Eight dollars that nobody has an invoice for."""
-    reason = {"state": PaymentState.HELD, "held_reason": "nobody asked for it", "settled_at": timezone.now()}
+    reason = {"state": PaymentState.UNDER_REVIEW, "review_reason": "nobody asked for it", "settled_at": timezone.now()}
     return Payment.objects.create(
         organization=rows.organizations[0],
         gateway="stripe",
@@ -185,7 +194,7 @@ def test_a_held_payment_is_accepted(rows: Rows, superadmin: Client) -> None:
     press(superadmin, payment, "accept", reason="the customer wrote")
 
     assert payment.reload().state == PaymentState.SUCCEEDED
-    assert is_on_record(superadmin, "payment.accept_held", payment)
+    assert is_on_record(superadmin, "payment.accept_payment", payment)
 
 
 def waiting_order(rows: Rows) -> Order:
@@ -242,7 +251,7 @@ def test_a_failed_order_is_canceled_and_refunded(rows: Rows, superadmin: Client)
     press(superadmin, order, "refund", reason="cannot be built")
 
     assert order.reload().status == OrderStatus.CANCELED
-    assert Server.objects.get().wanted == Wanted.ABSENT
+    assert Server.objects.get().desired_state == DesiredState.ABSENT
 
 
 def test_an_unpaid_order_is_canceled(rows: Rows, superadmin: Client) -> None:

@@ -112,17 +112,17 @@ def test_a_price_that_was_offered_cannot_be_typed_over(superadmin: Client) -> No
 def test_saving_a_node_leaves_what_is_held_alone(superadmin: Client) -> None:
     node = Rows(1).nodes[0]
     sent = filled(superadmin, page_of(node), memory_headroom_mib=1024)
-    Node.objects.filter(pk=node.pk).update(memory_held_mib=512)
+    Node.objects.filter(pk=node.pk).update(memory_reserved_mib=512)
 
     superadmin.post(page_of(node), sent)
 
     changed = Node.objects.get(pk=node.pk)
-    assert (changed.memory_held_mib, changed.memory_sellable_mib) == (512, 8192 - 1024)
+    assert (changed.memory_reserved_mib, changed.memory_sellable_mib) == (512, 8192 - 1024)
 
 
 def test_headroom_above_what_is_held_never_oversells(superadmin: Client) -> None:
     node = Rows(1).nodes[0]
-    Node.objects.filter(pk=node.pk).update(memory_held_mib=8192)
+    Node.objects.filter(pk=node.pk).update(memory_reserved_mib=8192)
 
     save(superadmin, page_of(node), memory_headroom_mib=4096)
 

@@ -91,9 +91,9 @@ def trouble(rows: Rows) -> None:
     Order.objects.update(
         status="waiting_capacity", paid_at=now, placed_at=now, refund_due_at=now + timedelta(hours=5, minutes=1)
     )
-    Payment.objects.update(state="held", held_reason="one cent short")
+    Payment.objects.update(state="under_review", review_reason="one cent short")
     Provider.objects.update(health="failing", health_note="the key is refused")
-    Node.objects.update(memory_held_mib=8000)
+    Node.objects.update(memory_reserved_mib=8000)
     event = {"gateway": "stripe", "type": "charge.succeeded", "payload": {}, "run_at": now}
     GatewayEvent.objects.create(event_id="waiting", received_at=now - timedelta(minutes=7), **event)
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")

@@ -8,12 +8,11 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from billing import checkout, invoicing, payments, subscriptions
-from billing.gateways.base import Receipt
+from billing.gateways.base import GatewayPayment
 from billing.invoicing import InvoiceLine
 from billing.models import (
     AccountKind,
-    Collection,
-    Collector,
+    BillingMode,
     Gateway,
     Invoice,
     ItemKind,
@@ -41,7 +40,7 @@ class Sale:
     invoice: Invoice
     payment: Payment
 
-    def receipt(self, **changes: Any) -> Receipt:
+    def receipt(self, **changes: Any) -> GatewayPayment:
         """The receipt of exactly what was asked for, unless the test changes something."""
         right: dict[str, Any] = {
             "transaction_id": f"pi_{self.payment.pk}",
@@ -51,7 +50,7 @@ class Sale:
             "organization_id": self.organization.pk,
             "method_label": "Visa ending 4242",
         }
-        return Receipt(**(right | changes))
+        return GatewayPayment(**(right | changes))
 
     def settle(self, at: datetime = NOON, **changes: Any) -> Payment:
         """Let the money arrive."""
@@ -76,7 +75,7 @@ class Sale:
 
     def page(self, at: datetime | None = None) -> str:
         """The hosted page's address."""
-        return checkout.open_page(
+        return checkout.create_session(
             payment_id=self.payment.pk,
             success_url="https://shop.example/done",
             cancel_url="https://shop.example/back",
@@ -91,7 +90,7 @@ def make_sale(
     at: datetime = NOON,
     price: PlanPrice | None = None,
     organization: Organization | None = None,
-    collector: Collector = Collector.US,
+    billing_mode: BillingMode = BillingMode.SELF,
     setup_minor: int = 0,
 ) -> Sale:
     """An unpaid sale of one monthly plan, with its payment open for 45 minutes."""
@@ -99,7 +98,7 @@ def make_sale(
     subscription = subscriptions.open_subscription(
         organization=organization,
         plan_price=price or make_price(minor=minor, currency=currency),
-        collector=collector,
+        billing_mode=billing_mode,
         at=at,
     )
     lines = [plan_line(subscription)]
@@ -109,7 +108,7 @@ def make_sale(
     payment = payments.open_payment(
         invoice=invoice,
         gateway=Gateway.STRIPE,
-        collection=Collection.SUBSCRIPTION if collector == Collector.STRIPE else Collection.PAYMENT,
+        billing_mode=BillingMode.GATEWAY if billing_mode == BillingMode.GATEWAY else BillingMode.SELF,
         expires_at=at + timedelta(minutes=45),
         at=at,
     )

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import checkout, payments, polling
-from billing.gateways.base import KEY_MISMATCH, Page, PageRequest
+from billing.gateways.base import KEY_MISMATCH, CheckoutRequest, CheckoutSession
 from billing.gateways.stripe import client, pages
 from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
 from core import outside
@@ -73,7 +73,7 @@ def test_a_repeat_asks_for_the_addresses_of_the_first_time(sale: Sale, stripe_sa
     with pytest.raises(outside.Unknown):
         sale.page()
 
-    url = checkout.open_page(
+    url = checkout.create_session(
         payment_id=sale.payment.pk, success_url="https://other.example/", cancel_url="x", at=timezone.now()
     )
 
@@ -120,14 +120,14 @@ def test_a_page_whose_payment_ended_while_it_was_made_is_closed_and_never_shown(
 ) -> None:
     create = pages.create
 
-    def create_while_the_order_is_canceled(request: PageRequest) -> Page:
+    def create_while_the_order_is_canceled(request: CheckoutRequest) -> CheckoutSession:
         page = create(request)
         payments.expire(payment_id=sale.payment.pk, at=timezone.now())
         return page
 
     monkeypatch.setattr(pages, "create", create_while_the_order_is_canceled)
 
-    with pytest.raises(checkout.PageClosed):
+    with pytest.raises(checkout.CheckoutClosed):
         sale.page()
     assert [session["status"] for session in sessions(stripe_sandbox)] == ["expired"]
 
@@ -140,11 +140,11 @@ def test_a_used_key_whose_page_was_paid_leaves_the_payment_to_the_poller(
         sale.page()
     stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
 
-    def refuse(request: PageRequest) -> Page:
+    def refuse(request: CheckoutRequest) -> CheckoutSession:
         raise outside.Rejected(f"used: {request.idempotency_key}", status=400, code=KEY_MISMATCH)
 
     monkeypatch.setattr(pages, "create", refuse)
-    with pytest.raises(checkout.PageClosed):
+    with pytest.raises(checkout.CheckoutClosed):
         sale.page()
     assert sale.payment.reload().state == PaymentState.PENDING
 
@@ -219,10 +219,10 @@ def test_too_many_requests_change_nothing(sale: Sale, stripe_sandbox: Sandbox) -
 
 
 def test_a_page_is_not_opened_after_its_time_nor_for_a_settled_payment(sale: Sale) -> None:
-    with pytest.raises(checkout.PageClosed):
+    with pytest.raises(checkout.CheckoutClosed):
         sale.page(at=timezone.now() + timedelta(minutes=46))
     sale.settle(at=timezone.now())
-    with pytest.raises(checkout.PageClosed):
+    with pytest.raises(checkout.CheckoutClosed):
         sale.page()
 
 
@@ -250,7 +250,7 @@ def test_a_page_asked_for_late_stays_open_long_enough_for_stripe(sale: Sale, str
 
 def test_a_page_asked_for_too_late_makes_way_for_another_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
     Payment.objects.update(expires_at=timezone.now() + timedelta(minutes=10))
-    with pytest.raises(checkout.PageClosed):
+    with pytest.raises(checkout.CheckoutClosed):
         sale.page()
     assert sessions(stripe_sandbox) == []
     assert sale.reopened().page()

@@ -10,8 +10,8 @@ from billing import events, polling, renewals, subscriptions
 from billing.gateways.stripe.client import ask, tell
 from billing.models import (
     AccountKind,
-    Collector,
-    EventOutcome,
+    BillingMode,
+    EventResult,
     GatewayCustomer,
     GatewayEvent,
     Invoice,
@@ -38,7 +38,7 @@ def sale(stripe_sandbox: Sandbox) -> Sale:
     return make_sale(
         at=timezone.now(),
         price=make_price(stripe_price_id=make_stripe_price()),
-        collector=Collector.STRIPE,
+        billing_mode=BillingMode.GATEWAY,
         setup_minor=300,
     )
 
@@ -89,7 +89,7 @@ def test_the_first_period_is_paid_once_whichever_event_comes_first(sale: Sale, s
     assert subscription.current_period_end is not None
     assert int(subscription.current_period_end.timestamp()) == period["current_period_end"]
     kinds = GatewayEvent.objects.filter(type__in=["invoice.paid", "checkout.session.completed"])
-    assert set(kinds.values_list("outcome", flat=True)) == {EventOutcome.ACTED}
+    assert set(kinds.values_list("result", flat=True)) == {EventResult.PROCESSED}
 
 
 def test_a_poll_alone_begins_it_too(sale: Sale, stripe_sandbox: Sandbox) -> None:
@@ -141,9 +141,9 @@ def test_a_period_of_another_price_than_was_sold_is_held(running: Sale, stripe_s
     type(running.subscription).objects.update(amount_minor=900)
     pass_a_month(stripe_sandbox)
     hear_and_work(stripe_sandbox)
-    held = Payment.objects.get(state=PaymentState.HELD)
+    held = Payment.objects.get(state=PaymentState.UNDER_REVIEW)
     assert (held.invoice, held.received_minor) == (None, 800)
-    assert "$9.00" in held.held_reason
+    assert "$9.00" in held.review_reason
 
 
 def test_a_second_transaction_for_a_billed_period_is_held(running: Sale) -> None:
@@ -156,14 +156,14 @@ def test_a_second_transaction_for_a_billed_period_is_held(running: Sale) -> None
 
     payment = renewals.record(subscription_id=row.pk, receipt=receipt, at=timezone.now())
 
-    assert payment.state == PaymentState.HELD
-    assert "billed already" in payment.held_reason
+    assert payment.state == PaymentState.UNDER_REVIEW
+    assert "billed already" in payment.review_reason
 
 
 def test_money_for_another_organizations_subscription_is_held(running: Sale) -> None:
     receipt = running.receipt(transaction_id="pi_other", amount=MONEY, organization_id=uuid4())
     payment = renewals.record(subscription_id=running.subscription.pk, receipt=receipt, at=timezone.now())
-    assert "another organization" in payment.held_reason
+    assert "another organization" in payment.review_reason
 
 
 def test_a_declined_renewal_is_past_due_and_recovers_when_it_is_paid(sale: Sale, stripe_sandbox: Sandbox) -> None:
@@ -211,7 +211,10 @@ def test_canceling_at_stripe_is_noted_and_its_end_ends_ours(running: Sale, strip
 
 def test_a_price_stripe_does_not_know_ends_the_payment_and_not_the_customer(stripe_sandbox: Sandbox) -> None:
     sale = make_sale(
-        at=timezone.now(), price=make_price(stripe_price_id="price_gone"), collector=Collector.STRIPE, setup_minor=300
+        at=timezone.now(),
+        price=make_price(stripe_price_id="price_gone"),
+        billing_mode=BillingMode.GATEWAY,
+        setup_minor=300,
     )
     with pytest.raises(outside.Rejected):
         sale.page()
@@ -241,7 +244,7 @@ def test_a_subscription_that_is_not_ours_is_foreign(stripe_sandbox: Sandbox, sal
     sale.subscription.delete()
     hear_and_work(stripe_sandbox)
     told = GatewayEvent.objects.filter(type__in=["invoice.paid", "checkout.session.completed"])
-    assert set(told.values_list("outcome", flat=True)) == {EventOutcome.FOREIGN}
+    assert set(told.values_list("result", flat=True)) == {EventResult.UNRELATED}
 
 
 def test_a_refund_of_a_renewal_finds_its_payment(running: Sale, stripe_sandbox: Sandbox) -> None:
@@ -270,7 +273,7 @@ def test_money_for_a_subscription_that_has_ended_is_held(running: Sale, stripe_s
     subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
     pass_a_month(stripe_sandbox)
     hear_and_work(stripe_sandbox)
-    assert "is ended" in Payment.objects.get(state=PaymentState.HELD).held_reason
+    assert "is ended" in Payment.objects.get(state=PaymentState.UNDER_REVIEW).review_reason
 
 
 def test_what_ended_at_stripe_already_needs_no_stopping(running: Sale, stripe_sandbox: Sandbox) -> None:

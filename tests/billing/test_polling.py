@@ -57,13 +57,13 @@ def test_a_page_paid_between_the_look_and_the_closing_is_settled(
 ) -> None:
     url = sale.page()
     driver = driver_of("stripe")
-    closing = driver.close_page
+    closing = driver.expire_session
 
     def pay_first(reference: str) -> object:
         stripe_sandbox.pay(url)
         return closing(reference)
 
-    monkeypatch.setattr(driver, "close_page", pay_first)
+    monkeypatch.setattr(driver, "expire_session", pay_first)
     assert poll(sale.expires_at + timedelta(seconds=1)) == PaymentState.SUCCEEDED
     assert sale.invoice.reload().state == InvoiceState.PAID
 

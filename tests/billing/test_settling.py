@@ -42,7 +42,7 @@ def paid_news() -> Iterator[list[Invoice]]:
 @pytest.fixture
 def held_news() -> Iterator[list[Payment]]:
     """The payments told as held."""
-    yield from heard(events.payment_held, "payment")
+    yield from heard(events.payment_under_review, "payment")
 
 
 def heard(signal: Signal, name: str) -> Iterator[list[Any]]:
@@ -81,12 +81,12 @@ def test_money_that_is_not_what_was_asked_for_is_held(
 
     payment = sale.settle(**change)
 
-    assert payment.state == PaymentState.HELD
-    assert told in payment.held_reason
+    assert payment.state == PaymentState.UNDER_REVIEW
+    assert told in payment.review_reason
     assert payment.received == sale.receipt(**change).amount
     assert sale.invoice.reload().state == InvoiceState.DRAFT
     assert sale.subscription.reload().status == SubscriptionStatus.PENDING
-    assert balance(AccountKind.HELD, payment.received.currency) == payment.received.minor
+    assert balance(AccountKind.UNDER_REVIEW, payment.received.currency) == payment.received.minor
     assert balance(AccountKind.CLEARING, payment.received.currency) == -payment.received.minor
     assert (held_news, paid_news) == ([payment], [])
 
@@ -97,8 +97,8 @@ def test_a_second_transaction_for_one_payment_is_held_beside_the_first() -> None
     second = sale.settle(transaction_id="pi_second")
 
     assert first.reload().state == PaymentState.SUCCEEDED
-    assert second.state == PaymentState.HELD
-    assert "second transaction" in second.held_reason
+    assert second.state == PaymentState.UNDER_REVIEW
+    assert "second transaction" in second.review_reason
     assert balance(AccountKind.CLEARING) == -1600
     assert sale.settle(transaction_id="pi_second") == second
 
@@ -112,8 +112,8 @@ def test_two_payments_of_one_invoice_pay_it_once_and_the_other_is_held() -> None
     payments.settle(payment_id=other.pk, receipt=receipt, at=NOON)
     late = sale.settle()
 
-    assert late.state == PaymentState.HELD
-    assert "paid already" in late.held_reason
+    assert late.state == PaymentState.UNDER_REVIEW
+    assert "paid already" in late.review_reason
     assert balance(AccountKind.REVENUE) == 800
 
 
@@ -162,21 +162,21 @@ def test_staff_accept_held_money_and_it_pays_when_it_suffices() -> None:
     held = sale.settle(amount=Money(900, "USD"))
 
     staff = make_user(is_staff=True)
-    accepted = payments.accept_held(payment_id=held.pk, reason="it was a tip", actor=staff, at=NOON)
+    accepted = payments.accept_payment(payment_id=held.pk, reason="it was a tip", actor=staff, at=NOON)
 
     assert accepted.state == PaymentState.SUCCEEDED
     assert sale.invoice.reload().state == InvoiceState.PAID
     assert wallet_balance(sale.organization) == 100
-    assert balance(AccountKind.HELD) == 0
-    assert AuditEntry.objects.get(action="payment.accept_held").actor == staff
-    assert payments.accept_held(payment_id=held.pk, reason="again", actor=staff, at=NOON).accepted_at == NOON
+    assert balance(AccountKind.UNDER_REVIEW) == 0
+    assert AuditEntry.objects.get(action="payment.accept_payment").actor == staff
+    assert payments.accept_payment(payment_id=held.pk, reason="again", actor=staff, at=NOON).accepted_at == NOON
     assert wallet_balance(sale.organization) == 100
 
 
 def test_accepted_money_that_does_not_suffice_is_credit() -> None:
     sale = make_sale()
     held = sale.settle(amount=Money(799, "USD"))
-    payments.accept_held(payment_id=held.pk, reason="take it", actor=None, at=NOON)
+    payments.accept_payment(payment_id=held.pk, reason="take it", actor=None, at=NOON)
     assert sale.invoice.reload().state == InvoiceState.DRAFT
     assert wallet_balance(sale.organization) == 799
 

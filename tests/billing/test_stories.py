@@ -12,7 +12,7 @@ from billing.gateways import driver_of
 from billing.models import (
     AccountKind,
     Dispute,
-    EventOutcome,
+    EventResult,
     GatewayEvent,
     InvoiceState,
     Payment,
@@ -56,7 +56,7 @@ def hear_and_work(sandbox: Sandbox) -> None:
 
 def outcomes() -> dict[str, str]:
     """How the latest event of each type ended."""
-    return dict(GatewayEvent.objects.order_by("received_at").values_list("type", "outcome"))
+    return dict(GatewayEvent.objects.order_by("received_at").values_list("type", "result"))
 
 
 def refund_of(sandbox: Sandbox) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def refund_of(sandbox: Sandbox) -> dict[str, Any]:
 
 def test_a_completed_page_pays_the_invoice(paid: Sale) -> None:
     assert paid.invoice.reload().state == InvoiceState.PAID
-    assert outcomes()["checkout.session.completed"] == EventOutcome.ACTED
-    assert outcomes()["payment_intent.succeeded"] == EventOutcome.IGNORED
+    assert outcomes()["checkout.session.completed"] == EventResult.PROCESSED
+    assert outcomes()["payment_intent.succeeded"] == EventResult.IGNORED
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_page_of_another_shop_in_the_same_account_is_foreign(sale: Sale, strip
     stripe_sandbox.pay(url)
     Payment.objects.all().delete()
     hear_and_work(stripe_sandbox)
-    assert outcomes()["checkout.session.completed"] == EventOutcome.FOREIGN
+    assert outcomes()["checkout.session.completed"] == EventResult.UNRELATED
 
 
 def test_money_of_another_amount_than_asked_is_held_with_its_reason(sale: Sale, stripe_sandbox: Sandbox) -> None:
@@ -131,7 +131,7 @@ def test_money_of_another_amount_than_asked_is_held_with_its_reason(sale: Sale, 
     Payment.objects.update(amount_minor=801)
     hear_and_work(stripe_sandbox)
     event = GatewayEvent.objects.get(type="checkout.session.completed")
-    assert (event.outcome, event.note) == (EventOutcome.HELD, "asked for 801, got 800 minor units of USD")
+    assert (event.result, event.note) == (EventResult.UNDER_REVIEW, "asked for 801, got 800 minor units of USD")
     assert sale.invoice.reload().state == InvoiceState.DRAFT
 
 
@@ -152,7 +152,7 @@ def test_an_expired_page_expires_its_payment(sale: Sale, stripe_sandbox: Sandbox
     sale.page()
     stripe_sandbox.advance(46 * 60)
     stripe_sandbox.requests()  # time passes with the next request
-    driver_of("stripe").page(str(sale.payment.reload().session_id))
+    driver_of("stripe").read_session(str(sale.payment.reload().session_id))
     hear_and_work(stripe_sandbox)
     assert sale.payment.reload().state == PaymentState.EXPIRED
 
@@ -317,7 +317,7 @@ def test_held_money_is_refunded_from_where_it_is_held(sale: Sale, stripe_sandbox
 
     assert sale.payment.reload().state == PaymentState.REFUNDED
     assert sale.invoice.reload().state == InvoiceState.DRAFT
-    assert balance(AccountKind.HELD) == 0
+    assert balance(AccountKind.UNDER_REVIEW) == 0
     assert balance(AccountKind.REFUNDS) == 0
 
 
@@ -327,7 +327,7 @@ def test_credit_that_was_accepted_is_refunded_from_the_wallet(sale: Sale, stripe
     sale.invoice.items.update(unit_minor=801, amount_minor=801)
     type(sale.invoice).objects.update(total_minor=801)
     hear_and_work(stripe_sandbox)
-    payments.accept_held(payment_id=sale.payment.pk, reason="keep", actor=None, at=timezone.now())
+    payments.accept_payment(payment_id=sale.payment.pk, reason="keep", actor=None, at=timezone.now())
     assert balance(AccountKind.WALLET) == 800
 
     give_back(sale)

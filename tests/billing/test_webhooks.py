@@ -10,7 +10,7 @@ import stripe
 from django.db import connection
 from django.test import Client
 
-from billing.models import EventOutcome, GatewayEvent
+from billing.models import EventResult, GatewayEvent
 from core.models import WorkState
 from tests.stand_ins import STRIPE_KEY, WEBHOOK_SECRET
 
@@ -51,7 +51,7 @@ def test_a_signed_event_is_kept_and_waits_for_a_worker() -> None:
     assert send() == 200
     event = GatewayEvent.objects.get()
     assert (event.event_id, event.type, event.state) == ("evt_1", "checkout.session.completed", WorkState.QUEUED)
-    assert event.outcome == EventOutcome.WAITING
+    assert event.result == EventResult.PENDING
     assert event.payload["data"]["object"]["id"] == "cs_test_1"
 
 
@@ -63,7 +63,7 @@ def test_the_same_event_again_is_answered_and_kept_once() -> None:
 def test_a_type_that_does_not_concern_us_is_kept_and_done() -> None:
     assert post(json.dumps(make_event(type="payout.paid"))).status_code == 200
     event = GatewayEvent.objects.get()
-    assert (event.state, event.outcome) == (WorkState.DONE, EventOutcome.IGNORED)
+    assert (event.state, event.result) == (WorkState.DONE, EventResult.IGNORED)
 
 
 @pytest.mark.parametrize("age", [299, -299])

@@ -22,7 +22,7 @@ from orders.models import Order
 from sandbox.client import Sandbox
 from servers import services as servers
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
-from tests.shop import Clock, Shop, hear, make_customer, open_page, place, run_once, run_until_idle
+from tests.shop import Clock, Shop, create_session, hear, make_customer, place, run_once, run_until_idle
 
 AGENT, HERE = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
@@ -72,7 +72,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     found = {
         state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")
     }
-    servers.press_power(server_id=found["stopped"].pk, signal="stop", actor=owner, at=clock.now)
+    servers.send_power_action(server_id=found["stopped"].pk, signal="stop", actor=owner, at=clock.now)
     servers.hold_server(
         server_id=found["suspended"].pk, kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
     )
@@ -97,7 +97,7 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     _pay(sandbox, failed, clock)
     run_until_idle(clock, steps=10)
     canceled, waiting = _bought(shop, "second-thoughts", clock), _bought(shop, "late-payer", clock)
-    pages = {waiting.pk: open_page(waiting, at=clock.now)}
+    pages = {waiting.pk: create_session(waiting, at=clock.now)}
     for order in (canceled, waiting):
         orders.cancel_unpaid(order_id=order.pk, reason="canceled by the customer", actor=owner, at=clock.now)
     Node.objects.update(is_enabled=False)
@@ -140,7 +140,11 @@ def _held(shop: Shop, clock: Clock) -> Order:
     """An order whose money arrived a cent short."""
     order = _bought(shop, "one-cent-short", clock)
     Payment.objects.filter(invoice=order.invoice).update(
-        state=PaymentState.HELD, transaction_id="pi_short", received_minor=399, received_currency="USD", poll_at=None
+        state=PaymentState.UNDER_REVIEW,
+        transaction_id="pi_short",
+        received_minor=399,
+        received_currency="USD",
+        poll_at=None,
     )
     return order
 
@@ -150,7 +154,7 @@ def _server(order: Order) -> Server:
 
 
 def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
-    sandbox.pay(open_page(order, at=clock.now))
+    sandbox.pay(create_session(order, at=clock.now))
     hear(sandbox)
 
 

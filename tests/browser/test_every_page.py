@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, Page
 
 from sandbox.client import Sandbox
 from tests import emptying
-from tests.browser import gallery as rooms
 from tests.browser import pictures
 from tests.browser.gallery import Gallery
 from tests.browser.looks import DESK, DESK_DARK, PHONE, PHONE_DARK, Look, opened
@@ -30,7 +29,7 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
     with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
         emptying.empty()
         try:
-            yield rooms.furnish(sandbox_process)
+            yield dataset.furnish(sandbox_process)
         finally:
             emptying.empty()  # also closes the connection, which nobody finds again once the browser is gone
 

@@ -12,7 +12,7 @@ from tests.core.work_table import NOON, make_item, performed_by
 
 pytestmark = pytest.mark.django_db
 LABEL = "support.Delivery"
-type Nudges = Callable[[Callable[..., work.Again | None]], list[tuple[str, dict[str, float]]]]
+type Nudges = Callable[[Callable[..., work.Reschedule | None]], list[tuple[str, dict[str, float]]]]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def nudges_after(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callb
     sent: list[tuple[str, dict[str, float]]] = []
     monkeypatch.setattr(work, "_send", lambda label, **when: sent.append((label, when)))
 
-    def performed(handler: Callable[..., work.Again | None]) -> list[tuple[str, dict[str, float]]]:
+    def performed(handler: Callable[..., work.Reschedule | None]) -> list[tuple[str, dict[str, float]]]:
         make_item()
         with performed_by(handler), django_capture_on_commit_callbacks(execute=True):
             assert work.run_due(at=NOON, models=(Delivery,), limit=1) == 1
@@ -31,12 +31,12 @@ def nudges_after(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callb
 
 
 def test_a_short_wait_ends_with_a_nudge(nudges_after: Nudges) -> None:
-    assert nudges_after(lambda item, at: work.Again(timedelta(seconds=3))) == [(LABEL, {"countdown": 3.0})]
+    assert nudges_after(lambda item, at: work.Reschedule(timedelta(seconds=3))) == [(LABEL, {"countdown": 3.0})]
 
 
 @pytest.mark.parametrize("after", [timedelta(0), timedelta(minutes=10)])
 def test_no_wait_and_a_long_one_need_none(nudges_after: Nudges, after: timedelta) -> None:
-    assert nudges_after(lambda item, at: work.Again(after)) == []
+    assert nudges_after(lambda item, at: work.Reschedule(after)) == []
 
 
 def test_a_first_failure_is_tried_again_without_waiting_for_the_sweep(nudges_after: Nudges) -> None:

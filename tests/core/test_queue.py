@@ -71,7 +71,7 @@ def waiting(connection: Connection) -> list[tuple[str, list[str]]]:
 @pytest.mark.django_db(transaction=True)
 def test_a_nudge_reaches_the_queue_once_its_transaction_stands(broker: Connection) -> None:
     with transaction.atomic():
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
         assert waiting(broker) == []
 
     assert waiting(broker) == [("core.tasks.run_work", ["support.Delivery"])]
@@ -80,7 +80,7 @@ def test_a_nudge_reaches_the_queue_once_its_transaction_stands(broker: Connectio
 @pytest.mark.django_db(transaction=True)
 def test_a_nudge_goes_down_with_its_transaction(broker: Connection) -> None:
     with transaction.atomic():
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
         transaction.set_rollback(True)
 
     assert waiting(broker) == []
@@ -93,7 +93,7 @@ def test_a_dead_queue_costs_no_business(monkeypatch: pytest.MonkeyPatch, url: st
     begun = time.monotonic()
 
     with transaction.atomic():
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
 
     assert time.monotonic() - begun < 4
 

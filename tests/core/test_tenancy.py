@@ -48,9 +48,9 @@ def test_a_binding_lasts_exactly_as_long_as_its_block() -> None:
 def test_system_elevates_within_a_customers_block_and_gives_the_role_back() -> None:
     user, organization = uuid7(), uuid7()
     with as_customer(user, organization):
-        with tenancy.system():
+        with tenancy.as_worker():
             assert database_view()[0] == "nodebyte_worker"
-            with tenancy.system():
+            with tenancy.as_worker():
                 assert database_view()[0] == "nodebyte_worker"
             assert database_view()[0] == "nodebyte_worker"
         assert database_view() == ("nodebyte_customer", str(user), str(organization))
@@ -68,7 +68,7 @@ def test_bindings_nest_and_come_back_in_order() -> None:
 def test_an_exception_brings_the_role_back_too() -> None:
     user = uuid7()
     with as_customer(user):
-        with pytest.raises(LookupError), tenancy.system():
+        with pytest.raises(LookupError), tenancy.as_worker():
             raise LookupError
         assert database_view()[:2] == ("nodebyte_customer", str(user))
         assert tenancy.current() is not None
@@ -80,7 +80,7 @@ def test_an_exception_brings_the_role_back_too() -> None:
 
 def test_a_database_error_inside_brings_the_role_back_too() -> None:
     with as_customer():
-        with pytest.raises(ProgrammingError), tenancy.system(), connection.cursor() as cursor:
+        with pytest.raises(ProgrammingError), tenancy.as_worker(), connection.cursor() as cursor:
             cursor.execute("SELECT no_such_column")
         assert database_view()[0] == "nodebyte_customer"
 
@@ -88,7 +88,7 @@ def test_a_database_error_inside_brings_the_role_back_too() -> None:
 def test_a_block_that_is_to_be_rolled_back_brings_the_role_back_and_undoes_its_writes() -> None:
     user = make_user()
     with as_customer(user.pk):
-        with tenancy.system():
+        with tenancy.as_worker():
             User.objects.filter(pk=user.pk).update(first_name="Changed")
             transaction.set_rollback(True)
         assert database_view()[:2] == ("nodebyte_customer", str(user.pk))
@@ -212,7 +212,7 @@ def test_what_runs_after_commit_runs_as_the_worker_with_no_name() -> None:
     seen: list[Any] = []
     with as_customer(uuid7(), uuid7()):
         transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
-        with tenancy.system():
+        with tenancy.as_worker():
             transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
 
     assert seen == [(WORKER, None), (WORKER, None)]

@@ -70,7 +70,7 @@ def test_a_dead_workers_row_is_run_again_when_its_lease_is_over_and_not_before()
     assert (again.pk, again.attempts) == (item.pk, 2)
 
 
-@pytest.mark.parametrize("ending", ["finish", "requeue", "bury"])
+@pytest.mark.parametrize("ending", ["finish", "requeue", "mark_dead"])
 def test_a_worker_that_was_taken_over_changes_nothing(ending: str) -> None:
     make_item()
     (slow,) = Delivery.claim(limit=1, at=NOON)
@@ -78,7 +78,7 @@ def test_a_worker_that_was_taken_over_changes_nothing(ending: str) -> None:
     end = {
         "finish": lambda: slow.finish(at=NOON),
         "requeue": lambda: slow.requeue(run_at=NOON),
-        "bury": lambda: slow.bury(at=NOON, reason="late"),
+        "mark_dead": lambda: slow.mark_dead(at=NOON, reason="late"),
     }[ending]
 
     assert end() is False
@@ -185,7 +185,7 @@ def test_only_the_dead_are_retried(state: WorkState) -> None:
 
 def test_again_is_no_failure() -> None:
     item = make_item(attempts=7, last_error="earlier trouble")
-    with performed_by(lambda item, at: work.Again(after=SECOND * 5)):
+    with performed_by(lambda item, at: work.Reschedule(after=SECOND * 5)):
         work.run_due(at=NOON)
 
     now = item.reload()
@@ -244,7 +244,7 @@ def test_a_nudge_waits_for_the_commit(
     sent: list[str] = []
     monkeypatch.setattr(work, "_send", sent.append)
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
         assert sent == []
 
     assert sent == ["support.Delivery"]
@@ -256,7 +256,7 @@ def test_a_rolled_back_nudge_is_never_sent(
     sent: list[str] = []
     monkeypatch.setattr(work, "_send", sent.append)
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():  # type: ignore[operator]
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
         transaction.set_rollback(True)
 
     assert sent == []
@@ -273,7 +273,7 @@ def test_a_dead_queue_costs_a_warning_and_nothing_else(
     monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("a page would wait for the queue"))
     with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         item = make_item()
-        work.nudge(Delivery)
+        work.wake_worker(Delivery)
 
     assert "the sweep will find support.Delivery" in caplog.text
     assert item.reload().state == WorkState.QUEUED

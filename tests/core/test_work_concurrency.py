@@ -25,7 +25,7 @@ import django
 django.setup()
 from core import work
 from support.models import Delivery
-work.nudge(Delivery)
+work.wake_worker(Delivery)
 """
 
 

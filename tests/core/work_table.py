@@ -39,7 +39,7 @@ def make_many(count: int, *, state: str) -> None:
 
 
 @contextmanager
-def performed_by(perform: Callable[..., work.Again | None]) -> Iterator[None]:
+def performed_by(perform: Callable[..., work.Reschedule | None]) -> Iterator[None]:
     """Deliveries are performed by this handler for the length of the block."""
     before = work._registry[Delivery]
     work.register(Delivery, perform)

@@ -13,7 +13,7 @@ from django.db import connections
 
 from tests.faults import points
 
-LONGEST_SECONDS = 90
+MAX_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def run(act: Callable[[], Any]) -> Ended:
 def _live(act: Callable[[], Any], into: int) -> None:
     """The child's whole life; it never returns into the test run that it was forked from."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(LONGEST_SECONDS)
+    signal.alarm(MAX_SECONDS)
     status = 1
     try:
         said = act()

@@ -74,7 +74,7 @@ def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
             return
         orders.reopen_payment(order_id=order.pk, at=clock.now)
         try:
-            sandbox.pay(shops.open_page(order, at=clock.now))
+            sandbox.pay(shops.create_session(order, at=clock.now))
         except OutsideError:
             clock.pass_by()
         else:
@@ -116,9 +116,9 @@ def _assert_machine(here: Shop) -> None:
     server = Server.objects.get()
     assert server.status == ServerStatus.RUNNING
     assert [str(row["external_id"]) for row in shops.panel_servers(here.sandbox)] == [str(server.pk)]
-    assert [row.state for row in Reservation.objects.all()] == [ReservationState.KEPT]
-    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == here.price.plan.memory_mib
-    assert sum(Node.objects.values_list("disk_held_mib", flat=True)) == here.price.plan.disk_mib
+    assert [row.state for row in Reservation.objects.all()] == [ReservationState.CONFIRMED]
+    assert sum(Node.objects.values_list("memory_reserved_mib", flat=True)) == here.price.plan.memory_mib
+    assert sum(Node.objects.values_list("disk_reserved_mib", flat=True)) == here.price.plan.disk_mib
     assert Allocation.objects.filter(reservation__isnull=False).count() == here.price.plan.ports
 
 

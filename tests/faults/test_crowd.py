@@ -19,11 +19,11 @@ from core import audit, work
 from core.ids import uuid7
 from orders import services as orders
 from orders.models import Order, OrderStatus
-from servers.capacity import NoRoom
+from servers.capacity import InsufficientCapacity
 from servers.models import Allocation, Node, Reservation, ReservationState, Server
 from tests import shop as shops
 from tests.faults.purchase import PRICE, balances, dead_work
-from tests.shop import Clock, Shop, hear, open_page, panel_servers, place, run_until_idle
+from tests.shop import Clock, Shop, create_session, hear, panel_servers, place, run_until_idle
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 BUYERS, ROOM, THREADS = 200, 100, 20
@@ -48,7 +48,7 @@ def buy(shop: Shop) -> Callable[[object], str]:
     def attempt(_buyer: object) -> str:
         try:
             place(shop)
-        except NoRoom:
+        except InsufficientCapacity:
             return "no room"
         except SoldOut:
             return "sold out"
@@ -67,8 +67,8 @@ def test_two_hundred_buyers_and_room_for_one_hundred(shop: Shop) -> None:
 
     assert outcomes == {"placed": ROOM, "no room": BUYERS - ROOM}
     assert Order.objects.count() == Payment.objects.count() == Invoice.objects.count() == ROOM
-    assert Reservation.objects.filter(state=ReservationState.HELD).count() == ROOM
-    assert nodes.get().memory_held_mib == ROOM * size
+    assert Reservation.objects.filter(state=ReservationState.RESERVED).count() == ROOM
+    assert nodes.get().memory_reserved_mib == ROOM * size
     held = Allocation.objects.filter(reservation__isnull=False)
     assert held.count() == held.values("reservation").distinct().count() == ROOM
 
@@ -80,7 +80,7 @@ def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
     outcomes = Counter(at_once(buy(shop), range(ports + 20)))
 
     assert outcomes == {"placed": ports, "no room": 20}
-    assert nodes.get().memory_held_mib == ports * shop.price.plan.memory_mib
+    assert nodes.get().memory_reserved_mib == ports * shop.price.plan.memory_mib
 
 
 def test_buying_and_canceling_the_last_pieces_at_once_never_locks_up(shop: Shop) -> None:
@@ -99,7 +99,7 @@ def test_buying_and_canceling_the_last_pieces_at_once_never_locks_up(shop: Shop)
     sold = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).count()
     assert outcomes["canceled"] == 10
     assert outcomes["placed"] == sold == 10 - (Plan.objects.get().stock or 0)
-    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == sold * shop.price.plan.memory_mib
+    assert sum(Node.objects.values_list("memory_reserved_mib", flat=True)) == sold * shop.price.plan.memory_mib
 
 
 def _give_ports(shop: Shop, node: Node, count: int) -> None:
@@ -117,7 +117,7 @@ def customers(shop: Shop) -> list[Order]:
         person = shops.make_customer(f"buyer{number}@example.test")
         theirs = Shop(**{**vars(shop), "customer": person, "organization": person.owned_organizations.get()})
         order = place(theirs, at=clock.now)
-        assert shop.sandbox.pay(open_page(order, at=clock.now)).is_accepted
+        assert shop.sandbox.pay(create_session(order, at=clock.now)).is_accepted
         placed.append(order)
     return placed
 
@@ -167,7 +167,7 @@ def test_canceling_in_the_moment_of_paying_never_locks_up_and_never_loses_the_mo
     assert {order.reload().status for order in customers} == {OrderStatus.ACTIVE}
     assert set(Payment.objects.values_list("state", flat=True)) == {PaymentState.SUCCEEDED}
     assert Server.objects.count() == len(panel_servers(shop.sandbox)) == 10
-    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == 10 * shop.price.plan.memory_mib
+    assert sum(Node.objects.values_list("memory_reserved_mib", flat=True)) == 10 * shop.price.plan.memory_mib
 
 
 def test_a_cancellation_waits_for_money_that_is_just_being_booked(shop: Shop) -> None:

@@ -12,7 +12,7 @@ import pytest
 from billing.gateways.stripe import client as stripe_client
 from core.outside import Session
 from core.outside.gate import forget_gates
-from servers.providers.pterodactyl import client as panel_client
+from servers.drivers.pterodactyl import client as panel_client
 from tests.faults.purchase import Purchase, assert_one_of_everything
 
 pytestmark = pytest.mark.faults

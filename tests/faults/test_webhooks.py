@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from billing.models import EventOutcome, GatewayEvent
+from billing.models import EventResult, GatewayEvent
 from core.models import WorkState
 from sandbox.client import Sandbox
 from tests.faults.purchase import Purchase, assert_one_of_everything
@@ -42,7 +42,7 @@ def statuses(sandbox: Sandbox, kind: str = "*") -> list[int | None]:
 
 def was_heard() -> bool:
     """Whether the money came to light by a webhook, not by polling."""
-    return GatewayEvent.objects.filter(type=PAID, outcome=EventOutcome.ACTED).exists()
+    return GatewayEvent.objects.filter(type=PAID, result=EventResult.PROCESSED).exists()
 
 
 def test_as_usual(purchase: Purchase) -> None:
@@ -100,7 +100,7 @@ def test_two_events_for_every_fact(purchase: Purchase) -> None:
     buy(purchase)
 
     assert GatewayEvent.objects.count() == 2 * EVENTS
-    assert GatewayEvent.objects.filter(type=PAID, outcome=EventOutcome.ACTED).count() == 2
+    assert GatewayEvent.objects.filter(type=PAID, result=EventResult.PROCESSED).count() == 2
     assert_one_of_everything(purchase.shop)
 
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from billing import payments
-from billing.gateways.base import Receipt
+from billing.gateways.base import GatewayPayment
 from billing.models import Invoice, Payment
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
@@ -84,7 +84,9 @@ def make_tenant(room: Room, mark: str) -> Tenant:
 
 
 def _order(room: Room, user: User, organization: Organization, name: str) -> Order:
-    choice = orders.Choice(plan_price=room.price, location=room.location, blueprint=room.blueprint, server_name=name)
+    choice = orders.OrderRequest(
+        plan_price=room.price, location=room.location, blueprint=room.blueprint, server_name=name
+    )
     return orders.place_order(
         organization=organization, user=user, choice=choice, form_token=uuid7(), at=timezone.now()
     )
@@ -92,7 +94,7 @@ def _order(room: Room, user: User, organization: Organization, name: str) -> Ord
 
 def _pay(order: Order, mark: str) -> None:
     payment = Payment.objects.get(invoice_id=order.invoice_id)
-    receipt = Receipt(
+    receipt = GatewayPayment(
         transaction_id=f"{mark}-transaction",
         amount=Money(payment.amount_minor, payment.currency),
         is_live=False,

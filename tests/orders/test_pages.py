@@ -16,7 +16,7 @@ from orders.models import Order, OrderItem, OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Allocation, Location, Node, Reservation
 from tests.builders import make_addon, make_addon_price, make_plan, make_price, make_user
-from tests.shop import Clock, Shop, hear, make_shop, open_page, place, run_until_idle
+from tests.shop import Clock, Shop, create_session, hear, make_shop, place, run_until_idle
 
 CONFIGURE = "/order/minecraft/"
 HTMX = {"HX-Request": "true"}
@@ -315,7 +315,7 @@ def test_the_progress_page_follows_the_order_to_the_running_server(shop: Shop, b
     assert "/pay/" in waiting
     assert 'http-equiv="refresh"' in waiting
 
-    shop.sandbox.pay(open_page(order))
+    shop.sandbox.pay(create_session(order))
     hear(shop.sandbox)
     run_until_idle(clock)
 
@@ -371,7 +371,7 @@ def test_the_configurator_costs_the_same_however_much_is_for_sale(shop: Shop, cl
 def test_the_progress_page_costs_the_same_at_any_length_of_history(shop: Shop, browser: Client) -> None:
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    shop.sandbox.pay(open_page(order, at=clock.now))
+    shop.sandbox.pay(create_session(order, at=clock.now))
     hear(shop.sandbox)
     run_until_idle(clock, steps=1)
     under_way = queries_of(browser, f"/orders/{order.pk}/")

@@ -14,13 +14,13 @@ from core.ids import uuid7
 from orders import services
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
-from servers.capacity import NoRoom
+from servers.capacity import InsufficientCapacity
 from servers.models import Node, Reservation, ReservationState
 from tests.shop import Shop, make_shop, place
 
 
 def held_mib() -> int:
-    return sum(Node.objects.values_list("memory_held_mib", flat=True))
+    return sum(Node.objects.values_list("memory_reserved_mib", flat=True))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_an_order_holds_the_room_and_writes_down_what_was_sold(shop: Shop) -> No
     assert order.status == OrderStatus.PENDING_PAYMENT
     assert order.total_minor == 800
     assert item.reservation is not None
-    assert item.reservation.state == ReservationState.HELD
+    assert item.reservation.state == ReservationState.RESERVED
     assert held_mib() == 1024
     assert item.subscription.status == SubscriptionStatus.PENDING
     assert order.invoice.number is None
@@ -65,7 +65,7 @@ def test_the_same_form_sent_by_eight_tabs_at_once_is_one_order(shop: Shop) -> No
 def test_without_room_nothing_at_all_is_written(shop: Shop) -> None:
     Node.objects.update(memory_sellable_mib=512)
 
-    with pytest.raises(NoRoom):
+    with pytest.raises(InsufficientCapacity):
         place(shop)
 
     assert (Order.objects.count(), Invoice.objects.count(), Subscription.objects.count()) == (0, 0, 0)

@@ -10,7 +10,7 @@ from orders.models import OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Node, Server, ServerStatus
 from support.models import Delivery
-from tests.shop import Clock, Shop, hear, make_shop, open_page, panel_servers, place, run_until_idle
+from tests.shop import Clock, Shop, create_session, hear, make_shop, panel_servers, place, run_until_idle
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
 
-    assert shop.sandbox.pay(open_page(order)).is_accepted
+    assert shop.sandbox.pay(create_session(order)).is_accepted
     assert set(hear(shop.sandbox)) == {200}
     run_until_idle(clock)
 
@@ -47,7 +47,7 @@ def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
 def test_a_webhook_never_heard_costs_minutes_and_not_the_order(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    shop.sandbox.pay(open_page(order))
+    shop.sandbox.pay(create_session(order))
 
     run_until_idle(clock, step=timedelta(seconds=20))
 
@@ -58,12 +58,12 @@ def test_a_webhook_never_heard_costs_minutes_and_not_the_order(shop: Shop) -> No
 def test_an_order_nobody_pays_is_canceled_and_its_room_given_back(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    open_page(order)
+    create_session(order)
 
     run_until_idle(clock, step=timedelta(minutes=2), steps=60)
 
     assert order.reload().status == OrderStatus.CANCELED
-    assert sum(Node.objects.values_list("memory_held_mib", flat=True)) == 0
+    assert sum(Node.objects.values_list("memory_reserved_mib", flat=True)) == 0
     assert panel_servers(shop.sandbox) == []
 
 
@@ -72,7 +72,7 @@ def test_money_that_comes_after_canceling_still_ends_in_a_server(shop: Shop) -> 
 
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    url = open_page(order)
+    url = create_session(order)
     services.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
     shop.sandbox.pay(url)
     hear(shop.sandbox)
@@ -88,7 +88,7 @@ def test_paid_without_room_waits_and_takes_the_next_free_place(shop: Shop) -> No
 
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    url = open_page(order)
+    url = create_session(order)
     services.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
@@ -107,7 +107,7 @@ def test_paid_without_room_for_a_day_is_refunded_by_itself(shop: Shop) -> None:
 
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    url = open_page(order)
+    url = create_session(order)
     services.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
@@ -128,7 +128,7 @@ def test_an_install_that_fails_is_told_and_refunded_when_nobody_mends_it(shop: S
     shop.sandbox.panel_settings(install_outcome="fail")
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
-    shop.sandbox.pay(open_page(order))
+    shop.sandbox.pay(create_session(order))
     hear(shop.sandbox)
     run_until_idle(clock, steps=10)
     assert order.reload().status == OrderStatus.FAILED
@@ -146,7 +146,11 @@ def test_money_that_is_held_keeps_the_order_open_and_asks_for_no_second_payment(
     clock = Clock(shop.sandbox)
     order = place(shop, at=clock.now)
     Payment.objects.update(
-        state=PaymentState.HELD, transaction_id="pi_odd", received_minor=799, received_currency="USD", poll_at=None
+        state=PaymentState.UNDER_REVIEW,
+        transaction_id="pi_odd",
+        received_minor=799,
+        received_currency="USD",
+        poll_at=None,
     )
 
     run_until_idle(clock, step=timedelta(minutes=20), steps=6)

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from tests import emptying
-from tests.pages.rows import Rooms, make_rooms
+from tests.pages.rows import Dataset, make_dataset
 
 MANY = 25
 
@@ -18,24 +18,24 @@ def rooms_of(django_db_setup: None, django_db_blocker: Any) -> Callable[[int], A
     """A context in which there are so many of everything."""
 
     @contextmanager
-    def standing(number: int) -> Iterator[Rooms]:
+    def standing(number: int) -> Iterator[Dataset]:
         with django_db_blocker.unblock():
             emptying.empty()
-            yield make_rooms(number)
+            yield make_dataset(number)
             emptying.empty()
 
     return standing
 
 
 @pytest.fixture(scope="module")
-def rooms(rooms_of: Callable[[int], Any]) -> Iterator[Rooms]:
+def dataset(rooms_of: Callable[[int], Any]) -> Iterator[Dataset]:
     """One of everything."""
     with rooms_of(1) as standing:
         yield standing
 
 
 @pytest.fixture(scope="module", params=[1, MANY], ids=["one row", "many rows"])
-def standing(request: pytest.FixtureRequest, rooms_of: Callable[[int], Any]) -> Iterator[Rooms]:
+def standing(request: pytest.FixtureRequest, rooms_of: Callable[[int], Any]) -> Iterator[Dataset]:
     """One of everything, and then twenty-five."""
     with rooms_of(request.param) as made:
         yield made
@@ -48,13 +48,13 @@ def visitor() -> Client:
 
 
 @pytest.fixture
-def owner(rooms: Rooms) -> Client:
+def owner(dataset: Dataset) -> Client:
     """The customer's browser."""
-    return signed_in(rooms)
+    return signed_in(dataset)
 
 
-def signed_in(rooms: Rooms) -> Client:
+def signed_in(dataset: Dataset) -> Client:
     """A browser in which the customer is signed in."""
     client = Client()
-    client.force_login(rooms.customer)
+    client.force_login(dataset.customer)
     return client

@@ -2,7 +2,7 @@
 
 from django.urls import reverse
 
-from tests.pages.rows import Rooms
+from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "invoices")
@@ -11,9 +11,9 @@ PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
 
-def address(name: str, rooms: Rooms) -> str:
+def address(name: str, dataset: Dataset) -> str:
     """The page's address."""
-    slug = rooms.product.slug
+    slug = dataset.product.slug
     addresses = {
         "home": reverse("home"),
         "products": reverse("catalog:products"),
@@ -26,9 +26,9 @@ def address(name: str, rooms: Rooms) -> str:
         "dashboard": reverse("dashboard"),
         "servers": reverse("servers:list"),
         "invoices": reverse("billing:invoices"),
-        "order": reverse("orders:progress", kwargs={"pk": rooms.order.pk}),
-        "server": reverse("servers:detail", kwargs={"pk": rooms.server.pk}),
-        "invoice": reverse("billing:invoice", kwargs={"pk": rooms.invoice.pk}),
+        "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
+        "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),
+        "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),
         "email addresses": reverse("account_email"),
         "password": reverse("account_change_password"),

@@ -35,7 +35,7 @@ PRICE = Money(800, "USD")
 
 
 @dataclass(frozen=True)
-class Rooms:
+class Dataset:
     """A customer, what is for sale, and the newest of what they have."""
 
     customer: User
@@ -45,7 +45,7 @@ class Rooms:
     invoice: Invoice
 
 
-def make_rooms(number: int) -> Rooms:
+def make_dataset(number: int) -> Dataset:
     """`number` products, sizes, add-ons, regions, orders under way, running servers and invoices to pay."""
     customer = make_user()
     product, location = make_shelves(number)
@@ -53,7 +53,7 @@ def make_rooms(number: int) -> Rooms:
     placed = [_order(customer, blueprint, location, f"order {count}") for count in range(number)]
     running = [_server(customer, blueprint, location, f"server {count}") for count in range(number)]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
-    return Rooms(customer, product, placed[-1], running[-1], issued[-1])
+    return Dataset(customer, product, placed[-1], running[-1], issued[-1])
 
 
 def make_shelves(number: int) -> tuple[Product, Location]:
@@ -75,7 +75,7 @@ def make_shelves(number: int) -> tuple[Product, Location]:
 
 def _order(customer: User, blueprint: Blueprint, location: Location, name: str) -> Order:
     price = make_price(make_plan(blueprint.product, is_active=False), term=Term.MONTHLY)
-    choice = orders.Choice(plan_price=price, location=location, blueprint=blueprint, server_name=name)
+    choice = orders.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
     organization = make_organization(customer)
     return orders.place_order(
         organization=organization, user=customer, choice=choice, form_token=uuid7(), at=timezone.now()
@@ -84,10 +84,10 @@ def _order(customer: User, blueprint: Blueprint, location: Location, name: str) 
 
 def _server(customer: User, blueprint: Blueprint, location: Location, name: str) -> Server:
     at, organization = timezone.now(), make_organization(customer)
-    held = capacity.hold(
+    held = capacity.reserve(
         organization=organization, blueprint=blueprint, location=location, size=SIZE, at=at, expires_at=at + HOUR
     )
-    capacity.keep(reservation_id=held.pk, at=at)
+    capacity.confirm(reservation_id=held.pk, at=at)
     server = servers.create_server(
         organization=organization,
         owner=customer,

@@ -7,12 +7,12 @@ from django.urls import reverse
 from orders.models import Order
 from tests.pages.markup import outline_of
 from tests.pages.routes import address
-from tests.pages.rows import Rooms
+from tests.pages.rows import Dataset
 
 
-def order_form(rooms: Rooms, owner: Client) -> dict[str, str]:
+def order_form(dataset: Dataset, owner: Client) -> dict[str, str]:
     """The configurator as it is first shown, filled in well."""
-    page = outline_of(owner.get(address("configurator", rooms)).content.decode())
+    page = outline_of(owner.get(address("configurator", dataset)).content.decode())
     chosen = {each["name"]: each["value"] for each in page.controls if each.get("type") == "radio"}
     return {**chosen, "server_name": "lantern", "form_token": "0192f3a4-0000-7000-8000-000000000001"}
 
@@ -30,10 +30,10 @@ def order_form(rooms: Rooms, owner: Client) -> dict[str, str]:
     ],
 )
 def test_a_bad_order_is_refused_beside_its_field(
-    field: str, value: str, said: str, owner: Client, rooms: Rooms
+    field: str, value: str, said: str, owner: Client, dataset: Dataset
 ) -> None:
     before = Order.objects.count()
-    answer = owner.post(address("configurator", rooms), {**order_form(rooms, owner), field: value})
+    answer = owner.post(address("configurator", dataset), {**order_form(dataset, owner), field: value})
     page = answer.content.decode()
 
     assert answer.status_code == 422
@@ -46,10 +46,10 @@ def test_a_bad_order_is_refused_beside_its_field(
     assert Order.objects.count() == before
 
 
-def test_a_choice_survives_signing_in(visitor: Client, owner: Client, rooms: Rooms) -> None:
-    form = order_form(rooms, owner) | {"server_name": "Lin's lantern"}
+def test_a_choice_survives_signing_in(visitor: Client, owner: Client, dataset: Dataset) -> None:
+    form = order_form(dataset, owner) | {"server_name": "Lin's lantern"}
 
-    answer = visitor.post(address("configurator", rooms), form)
+    answer = visitor.post(address("configurator", dataset), form)
 
     assert answer.status_code == 302
     target = answer["Location"]
@@ -59,8 +59,8 @@ def test_a_choice_survives_signing_in(visitor: Client, owner: Client, rooms: Roo
 
 
 @pytest.mark.parametrize(("name", "value"), [("", ""), ("!", "!"), ("x" * 65, "x" * 65)])
-def test_a_bad_name_is_refused_beside_its_field(name: str, value: str, owner: Client, rooms: Rooms) -> None:
-    answer = owner.post(reverse("servers:rename", kwargs={"pk": rooms.server.pk}), {"name": name})
+def test_a_bad_name_is_refused_beside_its_field(name: str, value: str, owner: Client, dataset: Dataset) -> None:
+    answer = owner.post(reverse("servers:rename", kwargs={"pk": dataset.server.pk}), {"name": name})
     page = answer.content.decode()
 
     assert answer.status_code == 422
@@ -77,8 +77,8 @@ def test_a_bad_profile_is_refused_beside_its_field(owner: Client) -> None:
     assert page.ids["id_phone_error"] == 1
 
 
-def test_what_no_server_can_do_is_said(owner: Client, rooms: Rooms) -> None:
-    power = reverse("servers:power", kwargs={"pk": rooms.server.pk})
+def test_what_no_server_can_do_is_said(owner: Client, dataset: Dataset) -> None:
+    power = reverse("servers:power", kwargs={"pk": dataset.server.pk})
 
     page = owner.post(power, {"signal": "explode"}, follow=True).content.decode()
 
@@ -86,7 +86,7 @@ def test_what_no_server_can_do_is_said(owner: Client, rooms: Rooms) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete"])
-def test_power_is_pressed_by_posting_only(method: str, owner: Client, rooms: Rooms) -> None:
-    power = reverse("servers:power", kwargs={"pk": rooms.server.pk})
+def test_power_is_pressed_by_posting_only(method: str, owner: Client, dataset: Dataset) -> None:
+    power = reverse("servers:power", kwargs={"pk": dataset.server.pk})
 
     assert getattr(owner, method)(power).status_code == 405

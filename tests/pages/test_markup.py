@@ -6,19 +6,19 @@ from django.test import Client
 from tests.pages.conftest import signed_in
 from tests.pages.markup import Outline, outline_of
 from tests.pages.routes import NAMES, PUBLIC, address
-from tests.pages.rows import Rooms
+from tests.pages.rows import Dataset
 
 SHELVES = ("home", "products", "product")
 
 
-def outline(name: str, rooms: Rooms) -> Outline:
-    client = signed_in(rooms) if name not in PUBLIC else Client()
-    return outline_of(client.get(address(name, rooms)).content.decode())
+def outline(name: str, dataset: Dataset) -> Outline:
+    client = signed_in(dataset) if name not in PUBLIC else Client()
+    return outline_of(client.get(address(name, dataset)).content.decode())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_sound(name: str, rooms: Rooms) -> None:
-    page = outline(name, rooms)
+def test_a_page_is_sound(name: str, dataset: Dataset) -> None:
+    page = outline(name, dataset)
 
     assert page.language == "en"
     assert page.headings.count("h1") == 1
@@ -29,22 +29,22 @@ def test_a_page_is_sound(name: str, rooms: Rooms) -> None:
     assert "viewport" in page.named
 
 
-def test_no_two_pages_have_the_same_title(rooms: Rooms) -> None:
-    titles = [" ".join(outline(name, rooms).title.split()) for name in NAMES]
+def test_no_two_pages_have_the_same_title(dataset: Dataset) -> None:
+    titles = [" ".join(outline(name, dataset).title.split()) for name in NAMES]
 
     assert all(title.endswith(" · NodeByte") and len(title) > len(" · NodeByte") for title in titles)
     assert len(set(titles)) == len(titles)
 
 
 @pytest.mark.parametrize("name", SHELVES)
-def test_a_page_that_searches_find_describes_itself(name: str, rooms: Rooms) -> None:
-    assert len(outline(name, rooms).named.get("description", "")) > 10
+def test_a_page_that_searches_find_describes_itself(name: str, dataset: Dataset) -> None:
+    assert len(outline(name, dataset).named.get("description", "")) > 10
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_everything_is_done_by_forms_and_links(name: str, rooms: Rooms) -> None:
+def test_everything_is_done_by_forms_and_links(name: str, dataset: Dataset) -> None:
     """Without JavaScript nothing is lost: each form is sent by the browser, with the token that its view asks for."""
-    page = outline(name, rooms)
+    page = outline(name, dataset)
 
     assert all(form.get("method") == "post" and "hx-post" not in form for form in page.forms)
     assert page.tokens == len(page.forms)

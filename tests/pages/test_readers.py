@@ -13,14 +13,14 @@ from servers.models import Server, ServerStatus
 from tests.builders import make_user
 from tests.pages.conftest import signed_in
 from tests.pages.routes import LISTS, OWN, PERSONAL, address
-from tests.pages.rows import Rooms
+from tests.pages.rows import Dataset
 
 HTMX = {"HX-Request": "true"}
 PARTS = {"order": 'id="progress"', "server": 'id="live"', "configurator": 'id="quote"'}
 
 
 @pytest.fixture(scope="module")
-def stranger(rooms: Rooms) -> Client:
+def stranger(dataset: Dataset) -> Client:
     """Another customer's browser."""
     client = Client()
     client.force_login(make_user())
@@ -35,40 +35,40 @@ def unlocked(django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", [*LISTS, *OWN, *PERSONAL])
-def test_the_owner_reads_it(name: str, owner: Client, rooms: Rooms) -> None:
-    assert owner.get(address(name, rooms)).status_code == 200
+def test_the_owner_reads_it(name: str, owner: Client, dataset: Dataset) -> None:
+    assert owner.get(address(name, dataset)).status_code == 200
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_to_a_stranger_there_is_nothing(name: str, stranger: Client, rooms: Rooms) -> None:
-    answer = stranger.get(address(name, rooms))
+def test_to_a_stranger_there_is_nothing(name: str, stranger: Client, dataset: Dataset) -> None:
+    answer = stranger.get(address(name, dataset))
 
     assert answer.status_code == 404
     assert "There is nothing at this address" in answer.content.decode()
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_stranger_sees_their_own_empty_list(name: str, stranger: Client, rooms: Rooms) -> None:
-    page = stranger.get(address(name, rooms)).content.decode()
+def test_a_stranger_sees_their_own_empty_list(name: str, stranger: Client, dataset: Dataset) -> None:
+    page = stranger.get(address(name, dataset)).content.decode()
 
     assert 'class="empty"' in page
-    assert str(rooms.server.pk) not in page
-    assert str(rooms.invoice.number) not in page
+    assert str(dataset.server.pk) not in page
+    assert str(dataset.invoice.number) not in page
 
 
 @pytest.mark.parametrize("name", [*LISTS, *OWN, "profile"])
-def test_a_visitor_is_asked_to_sign_in_and_comes_back(name: str, visitor: Client, rooms: Rooms) -> None:
-    answer = visitor.get(address(name, rooms))
+def test_a_visitor_is_asked_to_sign_in_and_comes_back(name: str, visitor: Client, dataset: Dataset) -> None:
+    answer = visitor.get(address(name, dataset))
 
     assert (answer.status_code, answer["Location"]) == (
         302,
-        f"{reverse(settings.LOGIN_URL)}?next={address(name, rooms)}",
+        f"{reverse(settings.LOGIN_URL)}?next={address(name, dataset)}",
     )
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_htmx_gets_the_part_and_nothing_around_it(name: str, owner: Client, rooms: Rooms) -> None:
-    part = owner.get(address(name, rooms), headers=HTMX)
+def test_htmx_gets_the_part_and_nothing_around_it(name: str, owner: Client, dataset: Dataset) -> None:
+    part = owner.get(address(name, dataset), headers=HTMX)
     page = part.content.decode()
 
     assert part.status_code == 200
@@ -78,23 +78,23 @@ def test_htmx_gets_the_part_and_nothing_around_it(name: str, owner: Client, room
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_only_pages_with_live_parts_carry_the_script_for_them(name: str, owner: Client, rooms: Rooms) -> None:
-    assert "htmx" in owner.get(address(name, rooms)).content.decode()
-    assert ".min.js" not in owner.get(address("servers", rooms)).content.decode()
+def test_only_pages_with_live_parts_carry_the_script_for_them(name: str, owner: Client, dataset: Dataset) -> None:
+    assert "htmx" in owner.get(address(name, dataset)).content.decode()
+    assert ".min.js" not in owner.get(address("servers", dataset)).content.decode()
 
 
 @pytest.mark.parametrize("name", ["order", "server"])
-def test_without_scripts_a_live_page_reloads_itself(name: str, owner: Client, rooms: Rooms) -> None:
-    page = owner.get(address(name, rooms)).content.decode()
+def test_without_scripts_a_live_page_reloads_itself(name: str, owner: Client, dataset: Dataset) -> None:
+    page = owner.get(address(name, dataset)).content.decode()
 
     assert '<meta http-equiv="refresh"' in page.partition("<noscript>")[2].partition("</noscript>")[0]
 
 
 @pytest.mark.usefixtures("unlocked")
-def test_a_page_that_came_to_its_end_is_left_alone(owner: Client, rooms: Rooms) -> None:
-    Order.objects.filter(pk=rooms.order.pk).update(status=OrderStatus.CANCELED)
-    page = owner.get(address("order", rooms)).content.decode()
-    Order.objects.filter(pk=rooms.order.pk).update(status=OrderStatus.PENDING_PAYMENT)
+def test_a_page_that_came_to_its_end_is_left_alone(owner: Client, dataset: Dataset) -> None:
+    Order.objects.filter(pk=dataset.order.pk).update(status=OrderStatus.CANCELED)
+    page = owner.get(address("order", dataset)).content.decode()
+    Order.objects.filter(pk=dataset.order.pk).update(status=OrderStatus.PENDING_PAYMENT)
 
     assert "every 2s" not in page
     assert "http-equiv" not in page
@@ -112,11 +112,11 @@ def test_a_page_that_came_to_its_end_is_left_alone(owner: Client, rooms: Rooms) 
 )
 @pytest.mark.usefixtures("unlocked")
 def test_only_the_buttons_that_do_something_can_be_pressed(
-    status: ServerStatus, buttons: set[str], owner: Client, rooms: Rooms
+    status: ServerStatus, buttons: set[str], owner: Client, dataset: Dataset
 ) -> None:
-    Server.objects.filter(pk=rooms.server.pk).update(status=status)
-    page = owner.get(address("server", rooms)).content.decode()
-    Server.objects.filter(pk=rooms.server.pk).update(status=ServerStatus.RUNNING)
+    Server.objects.filter(pk=dataset.server.pk).update(status=status)
+    page = owner.get(address("server", dataset)).content.decode()
+    Server.objects.filter(pk=dataset.server.pk).update(status=ServerStatus.RUNNING)
 
     assert {name for name in ("start", "restart", "stop", "ask-kill") if is_enabled(page, name)} == buttons
 
@@ -127,5 +127,5 @@ def is_enabled(page: str, name: str) -> bool:
     return bool(tag) and "disabled" not in tag
 
 
-def test_the_lists_go_on_over_pages(rooms: Rooms) -> None:
-    assert signed_in(rooms).get(address("servers", rooms), {"page": "99"}).status_code == 200
+def test_the_lists_go_on_over_pages(dataset: Dataset) -> None:
+    assert signed_in(dataset).get(address("servers", dataset), {"page": "99"}).status_code == 200

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.pages.conftest import signed_in
 from tests.pages.routes import NAMES, address
-from tests.pages.rows import Rooms
+from tests.pages.rows import Dataset
 
 # Statements of a page for somebody signed in; six of them find out who asks and bind the transaction to it.
 MOST = {
@@ -25,17 +25,17 @@ MOST = {
 OTHERWISE = 8
 
 
-def statements(rooms: Rooms, name: str) -> list[str]:
+def statements(dataset: Dataset, name: str) -> list[str]:
     """What the second visit asks: the first fills what a process remembers."""
-    client = signed_in(rooms)
-    client.get(address(name, rooms))
+    client = signed_in(dataset)
+    client.get(address(name, dataset))
     with CaptureQueriesContext(connection) as asked:
-        client.get(address(name, rooms))
+        client.get(address(name, dataset))
     return [query["sql"] for query in asked.captured_queries]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_asks_a_known_number_of_times_however_much_it_shows(name: str, standing: Rooms) -> None:
+def test_a_page_asks_a_known_number_of_times_however_much_it_shows(name: str, standing: Dataset) -> None:
     asked = statements(standing, name)
 
     assert len(asked) <= MOST.get(name, OTHERWISE), "\n".join(asked)

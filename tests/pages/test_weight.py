@@ -14,7 +14,7 @@ from django.test import Client
 
 from tests.pages.conftest import MANY, signed_in
 from tests.pages.routes import NAMES, PUBLIC, address
-from tests.pages.rows import Rooms
+from tests.pages.rows import Dataset
 
 HEAVIEST = 100_000
 NEEDED = re.compile(r"""<(?:link|script|img|use)\b[^>]*?(?:href|src)="([^"]+)\"""")
@@ -34,13 +34,13 @@ def content_of(path: str, client: Client) -> bytes:
     return client.get(path).content
 
 
-def is_absurd(name: str, rooms: Rooms) -> bool:
+def is_absurd(name: str, dataset: Dataset) -> bool:
     """Twenty-five sizes, regions and add-ons on one form: no shop has that, and the wire carries it lightly."""
-    return name == "configurator" and rooms.product.plans.filter(is_active=True).count() == MANY
+    return name == "configurator" and dataset.product.plans.filter(is_active=True).count() == MANY
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_weighs_little(name: str, standing: Rooms, record_property: pytest.FixtureRequest) -> None:
+def test_a_page_weighs_little(name: str, standing: Dataset, record_property: pytest.FixtureRequest) -> None:
     client = signed_in(standing) if name not in PUBLIC else Client()
     page = client.get(address(name, standing)).content
     files = [content_of(path, client) for path in files_of(page.decode())]

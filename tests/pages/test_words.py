@@ -16,22 +16,22 @@ from orders import queries
 from orders.models import Order, OrderStatus
 from orders.timeline import timeline
 from servers import shown
+from servers.drivers.base import Power
 from servers.models import ServerStatus
-from servers.providers.base import Power
-from tests.pages.rows import make_rooms
+from tests.pages.rows import make_dataset
 
 
 @pytest.fixture
 def order(db: None) -> Order:
     """A paid order whose server has its place since seven seconds after the payment."""
-    rooms = make_rooms(1)
-    rooms.order.items.update(server=rooms.server)
-    step = rooms.server.steps.get()
+    dataset = make_dataset(1)
+    dataset.order.items.update(server=dataset.server)
+    step = dataset.server.steps.get()
     paid_at = step.at - timedelta(seconds=7)
-    Order.objects.filter(pk=rooms.order.pk).update(
+    Order.objects.filter(pk=dataset.order.pk).update(
         status=OrderStatus.PROVISIONING, paid_at=paid_at, placed_at=paid_at - timedelta(minutes=1)
     )
-    return rooms.order.reload()
+    return dataset.order.reload()
 
 
 def shown_steps(order: Order, **fields: object) -> list[tuple[str, int | None]]:
@@ -118,7 +118,7 @@ def test_the_front_page_promises_the_times_that_are_set(client: Client) -> None:
 @pytest.mark.parametrize(("is_stripes", "said"), [(True, "until you cancel"), (False, "nothing is charged by itself")])
 def test_the_price_says_what_comes_after(is_stripes: bool, said: str, client: Client) -> None:
     site_settings.set_value("billing.collected_by_stripe", is_stripes)
-    product = make_rooms(1).product
+    product = make_dataset(1).product
 
     assert said in client.get(reverse("orders:configure", kwargs={"slug": product.slug})).content.decode()
 

@@ -9,7 +9,7 @@ from billing import payments, subscriptions
 from billing.gateways.stripe.client import tell
 from billing.models import (
     AccountKind,
-    Collector,
+    BillingMode,
     Invoice,
     InvoiceState,
     Payment,
@@ -27,7 +27,7 @@ from orders.models import Order, OrderStatus
 from servers import services as servers
 from servers.models import HoldKind, Server, ServerHold, ServerStatus
 from tests.faults.purchase import balances, dead_work
-from tests.shop import Clock, Shop, hear, open_page, panel_servers, place, run_until_idle
+from tests.shop import Clock, Shop, create_session, hear, panel_servers, place, run_until_idle
 
 PRICE = 800
 MONTH = 32 * 86_400  # seconds
@@ -36,7 +36,7 @@ MONTH = 32 * 86_400  # seconds
 def buy(shop: Shop, clock: Clock, **fields: Any) -> Payment:
     """A purchase brought to its running server; its payment."""
     order = place(shop, at=clock.now, **fields)
-    shop.sandbox.pay(open_page(order, at=clock.now))
+    shop.sandbox.pay(create_session(order, at=clock.now))
     follow(shop, clock)
     assert order.reload().status == OrderStatus.ACTIVE
     return Payment.objects.get()
@@ -189,7 +189,7 @@ def renewed(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> Subscription:
 
 
 def test_what_stripe_renews_is_invoiced_by_us_once_a_period(shop: Shop, renewed: Subscription) -> None:
-    assert (renewed.collector, renewed.status) == (Collector.STRIPE, SubscriptionStatus.ACTIVE)
+    assert (renewed.billing_mode, renewed.status) == (BillingMode.GATEWAY, SubscriptionStatus.ACTIVE)
     assert [row.state for row in Invoice.objects.all()] == [InvoiceState.PAID] * 2
     assert [row.amount_minor for row in Payment.objects.filter(state=PaymentState.SUCCEEDED)] == [PRICE] * 2
     assert balances() == {AccountKind.CLEARING: -2 * PRICE, AccountKind.WALLET: 0, AccountKind.REVENUE: 2 * PRICE}

@@ -106,7 +106,7 @@ def make_hold(blueprint: Blueprint, location: Location, size: Size = SMALL, **fi
     """Room held for ten minutes."""
     organization = fields.pop("organization", None) or organization_of(make_user())
     options = {"at": AT, "expires_at": AT + timedelta(minutes=10), **fields}
-    return capacity.hold(organization=organization, blueprint=blueprint, location=location, size=size, **options)
+    return capacity.reserve(organization=organization, blueprint=blueprint, location=location, size=size, **options)
 
 
 def connect_panel(sandbox: Sandbox, **fields: Any) -> Provider:
@@ -140,7 +140,7 @@ def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **
     held = make_hold(
         blueprint, location, size, organization=organization_of(owner), at=at, expires_at=at + timedelta(hours=1)
     )
-    assert capacity.keep(reservation_id=held.pk, at=at)
+    assert capacity.confirm(reservation_id=held.pk, at=at)
     options = {"name": "My server", "databases": 1, "backups": 2, "variables": {}, **fields}
     return services.create_server(
         organization=organization_of(owner),

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Sum
 
 from servers import capacity
-from servers.capacity import NoRoom, Size
+from servers.capacity import InsufficientCapacity, Size
 from servers.models import Allocation, Node, Reservation, ReservationState
 from tests.servers.builders import (
     AT,
@@ -55,7 +55,7 @@ def assert_books_agree() -> None:
     live = Reservation.objects.exclude(state=ReservationState.RELEASED)
     for node in Node.objects.all():
         held = live.filter(node=node).aggregate(memory=Sum("memory_mib", default=0), disk=Sum("disk_mib", default=0))
-        assert (node.memory_held_mib, node.disk_held_mib) == (held["memory"], held["disk"])
+        assert (node.memory_reserved_mib, node.disk_reserved_mib) == (held["memory"], held["disk"])
     for reservation in live:
         ports = list(reservation.allocations.all())
         assert len(ports) == reservation.ports
@@ -75,9 +75,9 @@ def test_two_hundred_buyers_get_exactly_the_hundred_places() -> None:
     outcomes = in_threads(lambda _n: make_hold(blueprint, location, organization=organization), 200)
 
     kinds = Counter(type(outcome).__name__ for outcome in outcomes)
-    assert kinds == {"Reservation": 100, "NoRoom": 100}
+    assert kinds == {"Reservation": 100, "InsufficientCapacity": 100}
     assert Allocation.objects.filter(reservation__isnull=False).count() == 100
-    assert not Node.objects.filter(memory_held_mib__gt=F("memory_sellable_mib")).exists()
+    assert not Node.objects.filter(memory_reserved_mib__gt=F("memory_sellable_mib")).exists()
     assert_books_agree()
 
 
@@ -90,7 +90,7 @@ def test_one_place_and_fifty_buyers_make_one_sale() -> None:
 
     outcomes = in_threads(lambda _n: make_hold(blueprint, location, organization=organization), 50)
 
-    assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Reservation": 1, "NoRoom": 49}
+    assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Reservation": 1, "InsufficientCapacity": 49}
     assert_books_agree()
 
 
@@ -104,7 +104,7 @@ def test_the_last_port_is_held_once_though_memory_is_plenty() -> None:
 
     outcomes = in_threads(lambda _n: make_hold(blueprint, location, size, organization=organization), 20)
 
-    assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Reservation": 3, "NoRoom": 17}
+    assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Reservation": 3, "InsufficientCapacity": 17}
     assert_books_agree()
 
 
@@ -119,12 +119,12 @@ def test_keeping_races_expiry_and_one_of_them_wins() -> None:
     def race(number: int) -> Any:
         if number % 3 == 0:
             return capacity.expire_due(at=LATER)
-        return capacity.keep(reservation_id=held[number % 20].pk, at=LATER)
+        return capacity.confirm(reservation_id=held[number % 20].pk, at=LATER)
 
     outcomes = in_threads(race, 60, workers=12)
 
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    assert not Reservation.objects.filter(state=ReservationState.HELD).exists()
+    assert not Reservation.objects.filter(state=ReservationState.RESERVED).exists()
     assert_books_agree()
 
 
@@ -139,9 +139,9 @@ def test_holding_keeping_and_releasing_at_once_never_deadlocks_nor_leaks() -> No
     def live(number: int) -> None:
         try:
             room = make_hold(blueprint, location, organization=organization)
-        except NoRoom:
+        except InsufficientCapacity:
             return
-        capacity.keep(reservation_id=room.pk, at=AT)
+        capacity.confirm(reservation_id=room.pk, at=AT)
         if number % 2:
             capacity.release(reservation_id=room.pk, at=AT)
 
@@ -209,7 +209,7 @@ def test_a_closed_node_takes_nothing(closed: dict[str, bool]) -> None:
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location, **closed)
 
-    with pytest.raises(NoRoom):
+    with pytest.raises(InsufficientCapacity):
         make_hold(blueprint, location)
     assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {}
 
@@ -226,7 +226,7 @@ def test_a_blueprint_stays_in_its_locations_and_with_its_provider() -> None:
 
     assert make_hold(blueprint, here).node.location == here
     for location in (there, elsewhere):
-        with pytest.raises(NoRoom):
+        with pytest.raises(InsufficientCapacity):
             make_hold(blueprint, location)
     assert set(capacity.availability(blueprint=blueprint, sizes={"s": SMALL})) == {here.pk}
 
@@ -237,7 +237,7 @@ def test_an_inactive_provider_sells_nothing() -> None:
     location = make_location(provider)
     make_node(location)
 
-    with pytest.raises(NoRoom):
+    with pytest.raises(InsufficientCapacity):
         make_hold(make_blueprint(provider), location)
 
 
@@ -263,7 +263,7 @@ def test_what_is_taken_elsewhere_or_gone_is_not_given() -> None:
     Allocation.objects.filter(pk=first.pk).update(is_taken_elsewhere=True)
     Allocation.objects.filter(pk=second.pk).update(is_present=False)
 
-    with pytest.raises(NoRoom):
+    with pytest.raises(InsufficientCapacity):
         make_hold(make_blueprint(provider), location)
 
 
@@ -287,7 +287,7 @@ def test_the_database_refuses_to_oversell_whatever_the_code_does() -> None:
     node = make_node(make_location(make_provider()))
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        Node.objects.filter(pk=node.pk).update(memory_held_mib=F("memory_sellable_mib") + 1)
+        Node.objects.filter(pk=node.pk).update(memory_reserved_mib=F("memory_sellable_mib") + 1)
 
 
 @pytest.mark.django_db
@@ -299,8 +299,8 @@ def test_releasing_twice_gives_back_once() -> None:
 
     assert capacity.release(reservation_id=room.pk, at=AT)
     assert not capacity.release(reservation_id=room.pk, at=AT)
-    assert node.reload().memory_held_mib == 0
-    assert not capacity.keep(reservation_id=room.pk, at=AT)
+    assert node.reload().memory_reserved_mib == 0
+    assert not capacity.confirm(reservation_id=room.pk, at=AT)
 
 
 @pytest.mark.django_db
@@ -309,13 +309,13 @@ def test_only_what_is_unpaid_and_overdue_expires() -> None:
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location)
     kept, overdue, fresh = (make_hold(blueprint, location) for _ in range(3))
-    capacity.keep(reservation_id=kept.pk, at=AT)
+    capacity.confirm(reservation_id=kept.pk, at=AT)
     assert capacity.extend(reservation_id=fresh.pk, expires_at=LATER + timedelta(minutes=1))
     assert not capacity.extend(reservation_id=kept.pk, expires_at=LATER)
 
     assert capacity.expire_due(at=LATER) == 1
     states = [room.reload().state for room in (kept, overdue, fresh)]
-    assert states == [ReservationState.KEPT, ReservationState.RELEASED, ReservationState.HELD]
+    assert states == [ReservationState.CONFIRMED, ReservationState.RELEASED, ReservationState.RESERVED]
     assert_books_agree()
 
 

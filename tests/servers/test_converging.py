@@ -11,8 +11,8 @@ from core import outside, work
 from core.models import WorkState
 from core.outside import Session
 from sandbox.client import Sandbox
-from servers import convergence, events, journal, services
-from servers.convergence.case import SOON
+from servers import convergence, events, provisioning_log, services
+from servers.convergence.context import SOON
 from servers.models import (
     Allocation,
     PanelAccount,
@@ -200,7 +200,7 @@ def test_a_kill_at_any_note_still_ends_in_one_server(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch, number: int, moment: str
 ) -> None:
     server = make_server(provider)
-    executioner, record = Executioner(number), journal.record
+    executioner, record = Executioner(number), provisioning_log.record
 
     def killing(*args: Any, **options: Any) -> None:
         if moment == "before":
@@ -210,7 +210,7 @@ def test_a_kill_at_any_note_still_ends_in_one_server(
             executioner.strike()
 
     with monkeypatch.context() as patched:
-        patched.setattr(journal, "record", killing)
+        patched.setattr(provisioning_log, "record", killing)
         run_killed(AT)
 
     run_until_quiet(LATER)
@@ -383,6 +383,6 @@ def test_a_wish_during_the_work_makes_it_run_again(
 
 def driver_of(provider: Provider) -> Any:
     """The provider's driver."""
-    from servers.providers import registry
+    from servers.drivers import registry
 
     return registry.driver_of(provider)

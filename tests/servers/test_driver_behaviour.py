@@ -12,9 +12,9 @@ from core import outside
 from core.ids import uuid7
 from core.outside import gate
 from sandbox.client import Sandbox
+from servers.drivers import base, registry
+from servers.drivers.base import Build, Capability, Limits, Person, Power, RemoteState, ServerSpec, Signal
 from servers.models import Provider, ProviderKind
-from servers.providers import base, registry
-from servers.providers.base import Build, Capability, Condition, Limits, Person, Power, ServerSpec, Signal
 from tests.servers.builders import panel_keys
 from tests.servers.steps import control, panel_servers
 
@@ -203,13 +203,13 @@ def test_suspending_and_resuming_twice_is_harmless(stage: Stage) -> None:
 
     for _ in range(2):
         stage.driver.suspend(server)
-        assert found(stage, wanted.key).condition is Condition.SUSPENDED
+        assert found(stage, wanted.key).condition is RemoteState.SUSPENDED
     for _ in range(2):
         stage.driver.resume(server)
-        assert found(stage, wanted.key).condition is Condition.READY
+        assert found(stage, wanted.key).condition is RemoteState.READY
 
 
-def found(stage: Stage, key: UUID) -> base.Observed:
+def found(stage: Stage, key: UUID) -> base.RemoteServer:
     """The server, which must be there."""
     seen = stage.driver.find(key)
     assert seen is not None

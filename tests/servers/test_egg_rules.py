@@ -319,7 +319,7 @@ def test_a_php_expression_matches_the_same_text_or_is_refused(
 
 
 def test_an_overlong_text_matches_no_pattern() -> None:
-    assert not preg.translate("/./").matches("a" * (preg.LONGEST_MATCHED_CHARACTERS + 1))
+    assert not preg.translate("/./").matches("a" * (preg.MAX_MATCHED_CHARACTERS + 1))
 
 
 def test_whole_numbers_are_numeric_and_equal_themselves_however_written() -> None:

@@ -31,7 +31,7 @@ def assert_gone(panel: Sandbox, server: Server) -> None:
     """Nothing on the panel, nothing held here."""
     server = server.reload()
     assert (server.status, room_of(server)) == (ServerStatus.DELETED, ReservationState.RELEASED)
-    assert not Node.objects.exclude(memory_held_mib=0).exists()
+    assert not Node.objects.exclude(memory_reserved_mib=0).exists()
     assert panel_servers(panel) == []
     assert not Allocation.objects.filter(reservation__isnull=False).exists()
     assert steps_of(server)[-1] == Step.DELETED
@@ -70,7 +70,7 @@ def test_a_node_that_is_down_keeps_the_server_and_its_room(panel: Sandbox, provi
     control(panel, "settings", {"node_mode": "refuse"})
     delete(server, within=timedelta(minutes=2))
     assert (server.reload().status, len(panel_servers(panel))) == (ServerStatus.DELETING, 1)
-    assert room_of(server) == ReservationState.KEPT
+    assert room_of(server) == ReservationState.CONFIRMED
 
     control(panel, "settings", {"node_mode": "up"})
     run_until_quiet(AT, within=timedelta(hours=3))
@@ -113,7 +113,7 @@ def test_a_deletion_right_after_a_lost_creation_looks_twice(panel: Sandbox, prov
 
 def test_a_server_deleted_by_itself_on_the_panel_is_made_anew_only_on_retry(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    from servers.providers.pterodactyl.client import PanelClient
+    from servers.drivers.pterodactyl.client import PanelClient
 
     PanelClient(provider).send("DELETE", f"/servers/{server.ref}")
     services.request_convergence(server_id=server.pk, at=AT)
@@ -139,7 +139,7 @@ def test_a_new_name_reaches_the_panel_and_the_key_stays(panel: Sandbox, provider
 
 def test_a_wrong_owner_on_the_panel_is_put_right(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    from servers.providers.pterodactyl.client import PanelClient
+    from servers.drivers.pterodactyl.client import PanelClient
 
     rightful = panel_servers(panel)[0]["user_id"]
     details = {"name": server.name, "user": 1, "external_id": str(server.pk), "description": ""}

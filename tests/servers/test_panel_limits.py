@@ -12,11 +12,11 @@ from core.outside import gate
 from sandbox.client import Sandbox
 from servers import inventory, services, work
 from servers.convergence import converge
-from servers.convergence.case import LATER
+from servers.convergence.context import LATER
+from servers.drivers import registry
+from servers.drivers.pterodactyl import client
+from servers.drivers.pterodactyl.servers import observed
 from servers.models import Allocation, Health, HoldKind, Provider, ProvisioningTask, Server, ServerStatus, SyncState
-from servers.providers import registry
-from servers.providers.pterodactyl import client
-from servers.providers.pterodactyl.servers import observed
 from tests.servers.builders import AT, make_server
 from tests.servers.steps import asked, control, make_running, run_until_quiet
 
@@ -27,7 +27,7 @@ def test_a_pull_longer_than_a_minutes_calls_waits_for_the_next_minute(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[int] = []
-    monkeypatch.setattr("servers.providers.pterodactyl.client.time.sleep", waits.append)
+    monkeypatch.setattr("servers.drivers.pterodactyl.client.time.sleep", waits.append)
     match = "GET /api/application/nodes/*/allocations"
     panel.arm("pterodactyl", match, "status", status=429, headers={"Retry-After": "41"})
 
@@ -88,7 +88,7 @@ def _refusing(body: dict[str, Any]) -> Any:
 def test_a_client_key_that_sees_no_servers_waits_for_the_operator(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("servers.providers.pterodactyl.power._path", lambda identifier: "deadbeef")
+    monkeypatch.setattr("servers.drivers.pterodactyl.power._path", lambda identifier: "deadbeef")
     server = make_server(provider)
 
     run_until_quiet(AT, within=timedelta(seconds=30))

@@ -14,6 +14,7 @@ from core import outside, tenancy, work
 from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
 from servers import capacity, queries, services, tasks
+from servers.drivers.base import Power
 from servers.models import (
     HoldKind,
     Location,
@@ -25,7 +26,6 @@ from servers.models import (
     ServerStatus,
     ServerVariable,
 )
-from servers.providers.base import Power
 from servers.usage import usage_of
 from tests.servers.builders import (
     AT,
@@ -120,7 +120,7 @@ def test_a_wish_while_the_task_runs_outlives_its_end_whatever_that_is() -> None:
     server = make_unreachable_server()
     endings = [
         lambda task: task.finish(at=AT),
-        lambda task: task.bury(at=AT, reason="no"),
+        lambda task: task.mark_dead(at=AT, reason="no"),
         lambda task: task.requeue(run_at=AT + timedelta(days=1)),
     ]
     for end in endings:
@@ -196,10 +196,10 @@ def test_a_blueprint_with_chosen_locations_is_sold_only_there() -> None:
 def test_power_buttons_reach_the_machine_and_are_on_record(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
 
-    services.press_power(server_id=server.pk, signal="stop", actor=server.owner, at=AT)
+    services.send_power_action(server_id=server.pk, signal="stop", actor=server.owner, at=AT)
     assert panel_servers(panel)[0]["runtime"]["state"] == "offline"
     assert server.reload().status == ServerStatus.STOPPED
-    services.press_power(server_id=server.pk, signal="start", actor=server.owner, at=AT)
+    services.send_power_action(server_id=server.pk, signal="start", actor=server.owner, at=AT)
 
     assert panel_servers(panel)[0]["runtime"]["state"] == "running"
     assert server.reload().status == ServerStatus.RUNNING
@@ -211,7 +211,7 @@ def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> N
     server = make_server(provider)
 
     def press(signal: str = "start") -> None:
-        services.press_power(server_id=server.pk, signal=signal, actor=None, at=AT)
+        services.send_power_action(server_id=server.pk, signal=signal, actor=None, at=AT)
 
     with pytest.raises(services.PowerRefused, match="installed"):
         press()
@@ -239,7 +239,7 @@ def test_power_on_a_panel_that_is_down_is_an_outside_error_and_changes_nothing(
     panel.arm("pterodactyl", "POST /api/client", "drop")
 
     with pytest.raises(outside.Unknown):
-        services.press_power(server_id=server.pk, signal="stop", actor=None, at=AT)
+        services.send_power_action(server_id=server.pk, signal="stop", actor=None, at=AT)
     assert server.reload().status == ServerStatus.RUNNING
 
 
@@ -296,7 +296,7 @@ def test_the_network_is_refused_inside_a_transaction() -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
         usage_of(server, AT)
     with pytest.raises(RuntimeError, match="transaction"):
-        services.press_power(server_id=server.pk, signal="start", actor=None, at=AT)
+        services.send_power_action(server_id=server.pk, signal="start", actor=None, at=AT)
 
 
 def test_without_a_client_key_a_server_is_delivered_but_takes_no_signals(panel: Sandbox, provider: Provider) -> None:
@@ -307,7 +307,7 @@ def test_without_a_client_key_a_server_is_delivered_but_takes_no_signals(panel: 
 
     assert usage_of(server, AT) is None
     with pytest.raises(services.PowerRefused):
-        services.press_power(server_id=server.pk, signal="start", actor=None, at=AT)
+        services.send_power_action(server_id=server.pk, signal="start", actor=None, at=AT)
 
 
 def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None:
@@ -337,7 +337,7 @@ def test_the_entries_for_cron_and_celery(panel: Sandbox, provider: Provider) -> 
     assert tasks.sync_inventory() == 1
     assert tasks.sync_provider(str(provider.pk)) == "completed"
     assert tasks.expire_reservations() == 1
-    assert not capacity.keep(reservation_id=held.pk, at=AT)
+    assert not capacity.confirm(reservation_id=held.pk, at=AT)
     Server.objects.update(observed_at=AT - timedelta(days=400))
     assert (tasks.recheck_servers(), tasks.recheck_servers()) == (1, 0)
     assert ProvisioningTask.objects.count() == 1

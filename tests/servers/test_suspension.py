@@ -93,7 +93,7 @@ def test_a_suspension_by_somebody_on_the_panel_is_lifted(panel: Sandbox, provide
 
 def tell(panel: Sandbox, provider: Provider, server: Server, word: str) -> None:
     """What an admin, or a compromised node, does on the panel by itself."""
-    from servers.providers.pterodactyl.client import PanelClient
+    from servers.drivers.pterodactyl.client import PanelClient
 
     PanelClient(provider).send("POST", f"/servers/{server.reload().ref}/{word}")
 
@@ -162,7 +162,7 @@ def test_a_suspension_waits_for_a_restore_whose_end_would_lift_it(panel: Sandbox
 
 def restore(panel: Sandbox, provider: Provider, server: Server) -> None:
     """The customer restores a backup on the panel."""
-    from servers.providers.pterodactyl.client import PanelClient
+    from servers.drivers.pterodactyl.client import PanelClient
 
     control(panel, "settings", {"backup_seconds": 0, "restore_seconds": 30})
     client, path = PanelClient(provider), f"/servers/{server.reload().identifier}/backups"

@@ -13,9 +13,9 @@ from django.db import connection
 from core.outside import Expect, Session
 from sandbox.client import Sandbox
 from servers import inventory, locks
+from servers.drivers.pterodactyl.client import PanelClient
 from servers.inventory import SyncBusy
 from servers.models import Allocation, Egg, EggVariable, Health, Location, Node, Provider, SyncRun, SyncState
-from servers.providers.pterodactyl.client import PanelClient
 from tests.servers.builders import AT, connect_panel, make_server
 from tests.servers.steps import control, make_running
 from tests.servers.test_capacity import in_threads
@@ -138,7 +138,7 @@ def test_our_own_servers_are_no_strangers(panel: Sandbox, provider: Provider) ->
 
     node = server.node
     assert node is not None
-    assert (node.reload().memory_foreign_mib, node.reload().memory_held_mib) == (0, 1024)
+    assert (node.reload().memory_foreign_mib, node.reload().memory_reserved_mib) == (0, 1024)
     assert not Allocation.objects.filter(is_taken_elsewhere=True).exists()
 
 

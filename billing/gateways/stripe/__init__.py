@@ -3,14 +3,14 @@
 from uuid import UUID
 
 from billing.gateways.base import (
-    Bill,
+    CheckoutRequest,
+    CheckoutSession,
     CustomerRequest,
-    DisputeReport,
+    GatewayDispute,
+    GatewayInvoice,
+    GatewayRefund,
+    GatewaySubscription,
     News,
-    Page,
-    PageRequest,
-    Recurring,
-    RefundReport,
     RefundRequest,
     Transaction,
 )
@@ -29,47 +29,47 @@ class StripeDriver:
         """The customer's id."""
         return customers.ensure(request)
 
-    def open_page(self, request: PageRequest) -> Page:
+    def create_session(self, request: CheckoutRequest) -> CheckoutSession:
         """A Checkout Session."""
         return pages.create(request)
 
-    def find_page(self, *, customer: str, payment_id: UUID) -> Page | None:
+    def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
         """The session that carries our mark."""
         return pages.find(customer=customer, payment_id=payment_id)
 
-    def page(self, reference: str) -> Page:
+    def read_session(self, reference: str) -> CheckoutSession:
         """The session as it now stands."""
         return pages.read(reference)
 
-    def close_page(self, reference: str) -> Page:
+    def expire_session(self, reference: str) -> CheckoutSession:
         """Expire the session, unless it is complete."""
         return pages.close(reference)
 
-    def ask_refund(self, request: RefundRequest) -> RefundReport:
+    def ask_refund(self, request: RefundRequest) -> GatewayRefund:
         """A refund of a PaymentIntent."""
         return refunds.create(request)
 
-    def find_refund(self, request: RefundRequest) -> RefundReport | None:
+    def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
         """The refund that carries our mark."""
         return refunds.find(request)
 
-    def refund(self, reference: str) -> RefundReport:
+    def refund(self, reference: str) -> GatewayRefund:
         """The refund as it now stands."""
         return refunds.read(reference)
 
-    def dispute(self, reference: str) -> DisputeReport:
+    def dispute(self, reference: str) -> GatewayDispute:
         """The dispute as it now stands."""
         return disputes.read(reference)
 
-    def bill(self, reference: str) -> Bill | None:
+    def bill(self, reference: str) -> GatewayInvoice | None:
         """The invoice as it now stands."""
         return recurring.bill(reference)
 
-    def recurring(self, reference: str) -> Recurring:
+    def recurring(self, reference: str) -> GatewaySubscription:
         """The subscription as it now stands."""
         return recurring.read(reference)
 
-    def stop_recurring(self, reference: str) -> None:
+    def cancel_subscription(self, reference: str) -> None:
         """Cancel the subscription at once."""
         recurring.stop(reference)
 

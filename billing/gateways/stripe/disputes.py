@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from billing.gateways.base import DisputeReport, DisputeStatus
+from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.gateways.stripe import client
 from billing.gateways.stripe.amounts import from_stripe
 from billing.gateways.stripe.fields import id_of, instant
@@ -18,10 +18,10 @@ STATUSES = {
 }
 
 
-def read(reference: str) -> DisputeReport:
+def read(reference: str) -> GatewayDispute:
     """A dispute as it now stands."""
     dispute: Any = client.ask("Stripe dispute", lambda stripe: stripe.v1.disputes.retrieve(reference))
-    return DisputeReport(
+    return GatewayDispute(
         reference=dispute.id,
         transaction_id=id_of(dispute.payment_intent),
         amount=from_stripe(dispute.amount, dispute.currency),

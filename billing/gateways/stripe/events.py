@@ -6,7 +6,7 @@ from typing import Any
 from billing.gateways.base import News, Topic
 from billing.gateways.stripe import refunds
 
-LONGEST_ID = 191
+MAX_ID = 191
 
 
 def _named(topic: Topic) -> Callable[[Mapping[str, Any]], News | None]:
@@ -20,7 +20,7 @@ def _of_charge(thing: Mapping[str, Any]) -> News | None:
 
 
 def _news(topic: Topic, reference: object) -> News | None:
-    if not isinstance(reference, str) or not 0 < len(reference) <= LONGEST_ID:
+    if not isinstance(reference, str) or not 0 < len(reference) <= MAX_ID:
         return None
     return News(topic, reference)
 

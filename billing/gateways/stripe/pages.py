@@ -3,7 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from billing.gateways.base import CUSTOMER_GONE, Page, PageLine, PageRequest, PageStatus, Receipt
+from billing.gateways.base import (
+    CUSTOMER_GONE,
+    CheckoutRequest,
+    CheckoutSession,
+    CheckoutSessionStatus,
+    GatewayPayment,
+    LineItem,
+)
 from billing.gateways.stripe import client, receipts
 from billing.gateways.stripe.amounts import to_stripe
 from billing.gateways.stripe.fields import ours, value
@@ -14,7 +21,7 @@ GIVEN_UP = frozenset({"canceled", "requires_payment_method"})
 NEVER_BEGAN = frozenset({"canceled", "incomplete_expired"})
 
 
-def create(request: PageRequest) -> Page:
+def create(request: CheckoutRequest) -> CheckoutSession:
     """A new page, or under the same key the same page."""
     params: Any = _params(request)
     options: Any = {"idempotency_key": request.idempotency_key}
@@ -24,10 +31,10 @@ def create(request: PageRequest) -> Page:
         if error.code == "resource_missing" and str(error).endswith(" customer"):  # and not one of the prices
             error.code = CUSTOMER_GONE
         raise
-    return _page(made, receipt=None, status=PageStatus.OPEN)
+    return _page(made, receipt=None, status=CheckoutSessionStatus.OPEN)
 
 
-def _params(request: PageRequest) -> dict[str, Any]:
+def _params(request: CheckoutRequest) -> dict[str, Any]:
     marks = {"payment": str(request.payment_id), "organization": str(request.organization_id)}
     params: dict[str, Any] = {
         "customer": request.customer,
@@ -45,7 +52,7 @@ def _params(request: PageRequest) -> dict[str, Any]:
     return params | {"mode": "subscription", "metadata": marks, "subscription_data": {"metadata": marks}}
 
 
-def _line(line: PageLine) -> dict[str, Any]:
+def _line(line: LineItem) -> dict[str, Any]:
     if line.price_reference:
         return {"price": line.price_reference, "quantity": line.quantity}
     price = {
@@ -56,25 +63,25 @@ def _line(line: PageLine) -> dict[str, Any]:
     return {"price_data": price, "quantity": line.quantity}
 
 
-def read(reference: str) -> Page:
+def read(reference: str) -> CheckoutSession:
     """The page as it now stands, with the receipt when it was paid."""
     params: Any = {"expand": EXPANDED}
     session = client.ask("Stripe page", lambda stripe: stripe.v1.checkout.sessions.retrieve(reference, params))
     status = _status(session)
-    return _page(session, status=status, receipt=_receipt(session) if status is PageStatus.PAID else None)
+    return _page(session, status=status, receipt=_receipt(session) if status is CheckoutSessionStatus.PAID else None)
 
 
-def _status(session: Any) -> PageStatus:
+def _status(session: Any) -> CheckoutSessionStatus:
     if session.status != "complete":
-        return PageStatus.OPEN if session.status == "open" else PageStatus.EXPIRED
+        return CheckoutSessionStatus.OPEN if session.status == "open" else CheckoutSessionStatus.EXPIRED
     if session.payment_status != "unpaid":
-        return PageStatus.PAID
+        return CheckoutSessionStatus.PAID
     is_refused = value(session.payment_intent, "status") in GIVEN_UP
     is_over = value(session.subscription, "status") in NEVER_BEGAN
-    return PageStatus.FAILED if is_refused or is_over else PageStatus.CLEARING
+    return CheckoutSessionStatus.FAILED if is_refused or is_over else CheckoutSessionStatus.CLEARING
 
 
-def _receipt(session: Any) -> Receipt:
+def _receipt(session: Any) -> GatewayPayment:
     if session.mode == "subscription":
         return receipts.of_invoice(session.invoice)
     if session.payment_intent is None:
@@ -82,9 +89,9 @@ def _receipt(session: Any) -> Receipt:
     return receipts.of_intent(session.payment_intent)
 
 
-def _page(session: Any, *, status: PageStatus, receipt: Receipt | None) -> Page:
+def _page(session: Any, *, status: CheckoutSessionStatus, receipt: GatewayPayment | None) -> CheckoutSession:
     error = value(session.payment_intent, "last_payment_error", "message")
-    return Page(
+    return CheckoutSession(
         reference=session.id,
         url=session.url or "",
         status=status,
@@ -94,7 +101,7 @@ def _page(session: Any, *, status: PageStatus, receipt: Receipt | None) -> Page:
     )
 
 
-def close(reference: str) -> Page:
+def close(reference: str) -> CheckoutSession:
     """Expire the page; where it was paid in the same moment, Stripe refuses and the paid page is returned."""
     try:
         client.tell("Stripe page expiry", lambda stripe: stripe.v1.checkout.sessions.expire(reference))
@@ -104,7 +111,7 @@ def close(reference: str) -> Page:
     return read(reference)
 
 
-def find(*, customer: str, payment_id: UUID) -> Page | None:
+def find(*, customer: str, payment_id: UUID) -> CheckoutSession | None:
     """The customer's page for our payment, found by its mark: sessions cannot be searched by it."""
     listed = client.ask_all(
         "Stripe pages", lambda stripe, params: stripe.v1.checkout.sessions.list(params), customer=customer

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from billing.gateways.base import Receipt, SavedCard
+from billing.gateways.base import GatewayPayment, SavedCard
 from billing.gateways.stripe import client
 from billing.gateways.stripe.amounts import from_stripe
 from billing.gateways.stripe.fields import id_of, instant, ours, value
@@ -14,9 +14,9 @@ from billing.periods import Period
 WITH_CARD = ["latest_charge", "payment_method"]
 
 
-def of_intent(intent: Any) -> Receipt:
+def of_intent(intent: Any) -> GatewayPayment:
     """The receipt of a succeeded PaymentIntent with its charge and method expanded."""
-    return Receipt(
+    return GatewayPayment(
         transaction_id=intent.id,
         amount=from_stripe(intent.amount_received, intent.currency),
         is_live=bool(intent.livemode),
@@ -56,7 +56,7 @@ def intent_of(reference: str) -> Any:
     return client.ask("Stripe payment intent", lambda stripe: stripe.v1.payment_intents.retrieve(reference, params))
 
 
-def of_invoice(invoice: Any) -> Receipt:
+def of_invoice(invoice: Any) -> GatewayPayment:
     """The receipt of a paid invoice of a subscription; over nothing, the invoice itself is the transaction."""
     details = invoice.parent.subscription_details
     intent = _intent_behind(invoice.id)
@@ -69,9 +69,9 @@ def of_invoice(invoice: Any) -> Receipt:
     )
 
 
-def _without_intent(invoice: Any) -> Receipt:
+def _without_intent(invoice: Any) -> GatewayPayment:
     amount = from_stripe(invoice.amount_paid, invoice.currency)
-    return Receipt(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode))
+    return GatewayPayment(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode))
 
 
 def _intent_behind(invoice: str) -> Any:

@@ -2,29 +2,29 @@
 
 from typing import Any
 
-from billing.gateways.base import Bill, BillStatus, Recurring, RecurringStatus
+from billing.gateways.base import GatewayInvoice, GatewayInvoiceStatus, GatewaySubscription, GatewaySubscriptionStatus
 from billing.gateways.stripe import client, receipts
 from billing.gateways.stripe.fields import id_of, ours, value
 from core.outside import Rejected
 
 STATUSES = {
-    "active": RecurringStatus.ACTIVE,
-    "trialing": RecurringStatus.ACTIVE,
-    "past_due": RecurringStatus.PAST_DUE,
-    "unpaid": RecurringStatus.PAST_DUE,
-    "canceled": RecurringStatus.ENDED,
-    "incomplete_expired": RecurringStatus.ENDED,
+    "active": GatewaySubscriptionStatus.ACTIVE,
+    "trialing": GatewaySubscriptionStatus.ACTIVE,
+    "past_due": GatewaySubscriptionStatus.PAST_DUE,
+    "unpaid": GatewaySubscriptionStatus.PAST_DUE,
+    "canceled": GatewaySubscriptionStatus.ENDED,
+    "incomplete_expired": GatewaySubscriptionStatus.ENDED,
 }
-BILLS = {"paid": BillStatus.PAID, "open": BillStatus.UNPAID, "draft": BillStatus.UNPAID}
+BILLS = {"paid": GatewayInvoiceStatus.PAID, "open": GatewayInvoiceStatus.UNPAID, "draft": GatewayInvoiceStatus.UNPAID}
 
 
-def read(reference: str) -> Recurring:
+def read(reference: str) -> GatewaySubscription:
     """A subscription as it now stands."""
     found: Any = client.ask("Stripe subscription", lambda stripe: stripe.v1.subscriptions.retrieve(reference))
-    return Recurring(
+    return GatewaySubscription(
         reference=found.id,
         subscription_id=ours(found.metadata, "subscription"),
-        status=STATUSES.get(str(found.status), RecurringStatus.OTHER),
+        status=STATUSES.get(str(found.status), GatewaySubscriptionStatus.OTHER),
         cancels_at_period_end=_ends_with_period(found),
         end_reason=str(value(found, "cancellation_details", "reason") or "")[:64],
     )
@@ -47,14 +47,14 @@ def stop(reference: str) -> None:
             raise
 
 
-def bill(reference: str) -> Bill | None:
+def bill(reference: str) -> GatewayInvoice | None:
     """An invoice as it now stands, with the receipt when it was paid; None where it bills no subscription."""
     invoice: Any = client.ask("Stripe invoice", lambda stripe: stripe.v1.invoices.retrieve(reference))
     details = value(invoice, "parent", "subscription_details")
     if details is None:
         return None
-    status = BILLS.get(str(invoice.status), BillStatus.OVER)
-    return Bill(
+    status = BILLS.get(str(invoice.status), GatewayInvoiceStatus.OVER)
+    return GatewayInvoice(
         reference=invoice.id,
         status=status,
         is_first=invoice.billing_reason == "subscription_create",
@@ -62,5 +62,5 @@ def bill(reference: str) -> Bill | None:
         subscription_reference=id_of(details.subscription),
         subscription_id=ours(details.metadata, "subscription"),
         payment_id=ours(details.metadata, "payment"),
-        receipt=receipts.of_invoice(invoice) if status is BillStatus.PAID else None,
+        receipt=receipts.of_invoice(invoice) if status is GatewayInvoiceStatus.PAID else None,
     )

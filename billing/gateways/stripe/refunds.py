@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from billing.gateways.base import RefundReport, RefundRequest, RefundStatus
+from billing.gateways.base import GatewayRefund, RefundRequest, RefundStatus
 from billing.gateways.stripe import client
 from billing.gateways.stripe.amounts import from_stripe, to_stripe
 from billing.gateways.stripe.fields import id_of, ours
@@ -10,7 +10,7 @@ from billing.gateways.stripe.fields import id_of, ours
 STATUSES = {"succeeded": RefundStatus.SUCCEEDED, "failed": RefundStatus.FAILED, "canceled": RefundStatus.FAILED}
 
 
-def create(request: RefundRequest) -> RefundReport:
+def create(request: RefundRequest) -> GatewayRefund:
     """Ask for the refund, or under the same key hear of it again."""
     params: Any = {
         "payment_intent": request.transaction_id,
@@ -21,12 +21,12 @@ def create(request: RefundRequest) -> RefundReport:
     return _report(client.tell("Stripe refund", lambda stripe: stripe.v1.refunds.create(params, options)))
 
 
-def read(reference: str) -> RefundReport:
+def read(reference: str) -> GatewayRefund:
     """A refund as it now stands."""
     return _report(client.ask("Stripe refund", lambda stripe: stripe.v1.refunds.retrieve(reference)))
 
 
-def find(request: RefundRequest) -> RefundReport | None:
+def find(request: RefundRequest) -> GatewayRefund | None:
     """The refund with our mark among those of the transaction."""
     listed = client.ask_all(
         "Stripe refunds",
@@ -44,8 +44,8 @@ def newest_of_charge(charge: str) -> str:
     return str(listed.data[0].id) if listed.data else ""
 
 
-def _report(refund: Any) -> RefundReport:
-    return RefundReport(
+def _report(refund: Any) -> GatewayRefund:
+    return GatewayRefund(
         reference=refund.id,
         transaction_id=id_of(refund.payment_intent),
         amount=from_stripe(refund.amount, refund.currency),

@@ -12,8 +12,8 @@ from django.conf import settings
 from billing.gateways.stripe import client
 
 TOLERANCE_SECONDS = 300
-LONGEST_TYPE = 100
-LONGEST_ID = 191
+MAX_TYPE = 100
+MAX_ID = 191
 
 
 class Forged(Exception):
@@ -84,7 +84,7 @@ def _event(text: str) -> SignedEvent:
         raise Malformed("the body is not JSON") from None
     if not isinstance(content, dict) or content.get("object") != "event":
         raise Malformed("the body is no event")
-    event_id, kind = _text(content, "id", LONGEST_ID), _text(content, "type", LONGEST_TYPE)
+    event_id, kind = _text(content, "id", MAX_ID), _text(content, "type", MAX_TYPE)
     if content.get("livemode") is not client.is_live():
         raise Malformed("the event is of the other mode, live or test")
     return SignedEvent(event_id, kind, text)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from servers.drivers import base
 from servers.models import Provider
-from servers.providers import base
 
 type Make = Callable[[Provider], base.Provider]
 _makers: dict[str, Make] = {}

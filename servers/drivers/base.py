@@ -29,7 +29,7 @@ class Signal(StrEnum):
     KILL = "kill"
 
 
-class Condition(StrEnum):
+class RemoteState(StrEnum):
     """A server's state as its provider tells it. READY says installed only if no suspension came in between."""
 
     INSTALLING = "installing"
@@ -129,7 +129,7 @@ class ServerSpec:
 
 
 @dataclass(frozen=True)
-class Observed:
+class RemoteServer:
     """A server as the provider has it."""
 
     ref: str
@@ -138,7 +138,7 @@ class Observed:
     name: str
     account_ref: str
     node_ref: str
-    condition: Condition
+    condition: RemoteState
     limits: Limits
     primary_ref: str
     allocation_refs: frozenset[str] = frozenset()
@@ -159,7 +159,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class PlaceSeen:
+class RemoteLocation:
     """A location at the provider."""
 
     ref: str
@@ -168,7 +168,7 @@ class PlaceSeen:
 
 
 @dataclass(frozen=True)
-class NodeSeen:
+class RemoteNode:
     """A node at the provider. Sizes in MiB; overcommit as the provider's own default in percent."""
 
     ref: str
@@ -183,7 +183,7 @@ class NodeSeen:
 
 
 @dataclass(frozen=True)
-class PortSeen:
+class RemoteAllocation:
     """An allocation at the provider."""
 
     ref: str
@@ -195,7 +195,7 @@ class PortSeen:
 
 
 @dataclass(frozen=True)
-class ServerSeen:
+class RemoteServerSummary:
     """A server at the provider, ours or not: what it takes of its node. Sizes in MiB, 0 for unlimited."""
 
     ref: str
@@ -208,7 +208,7 @@ class ServerSeen:
 
 
 @dataclass(frozen=True)
-class VariableSeen:
+class RemoteEggVariable:
     """An egg's variable at the provider."""
 
     ref: str
@@ -222,7 +222,7 @@ class VariableSeen:
 
 
 @dataclass(frozen=True)
-class EggSeen:
+class RemoteEgg:
     """An egg at the provider."""
 
     ref: str
@@ -233,11 +233,11 @@ class EggSeen:
     docker_images: Mapping[str, str]
     first_image: str
     startup: str
-    variables: tuple[VariableSeen, ...]
+    variables: tuple[RemoteEggVariable, ...]
 
 
 @dataclass(frozen=True)
-class NestSeen:
+class RemoteNest:
     """A nest at the provider."""
 
     ref: str
@@ -250,12 +250,12 @@ class NestSeen:
 class Inventory:
     """All that a provider has, at about one instant."""
 
-    places: tuple[PlaceSeen, ...]
-    nodes: tuple[NodeSeen, ...]
-    ports: tuple[PortSeen, ...]
-    servers: tuple[ServerSeen, ...]
-    nests: tuple[NestSeen, ...]
-    eggs: tuple[EggSeen, ...]
+    places: tuple[RemoteLocation, ...]
+    nodes: tuple[RemoteNode, ...]
+    ports: tuple[RemoteAllocation, ...]
+    servers: tuple[RemoteServerSummary, ...]
+    nests: tuple[RemoteNest, ...]
+    eggs: tuple[RemoteEgg, ...]
 
 
 class Provider(Protocol):
@@ -269,28 +269,28 @@ class Provider(Protocol):
     def account_of(self, person: Person) -> Account:
         """The person's account, made if need be. One call at a time per provider. Raises AccountConflict."""
 
-    def find(self, key: UUID) -> Observed | None:
+    def find(self, key: UUID) -> RemoteServer | None:
         """What the provider has under our key; None only when it is certainly absent."""
 
-    def create(self, spec: ServerSpec, build: Build) -> Observed:
+    def create(self, spec: ServerSpec, build: Build) -> RemoteServer:
         """Ask for the machine. After Unknown, look before asking again. Raises AlreadyThere, PortTaken, AccountGone."""
 
-    def reinstall(self, server: Observed) -> None:
+    def reinstall(self, server: RemoteServer) -> None:
         """Install again from the start; lifts a suspension. Raises NotOnNode."""
 
-    def resize(self, server: Observed, spec: ServerSpec) -> Observed:
+    def resize(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
         """Give it the spec's limits and ports; the answer tells which it really has."""
 
-    def describe(self, server: Observed, spec: ServerSpec) -> Observed:
+    def describe(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
         """Give it the spec's name, owner and key."""
 
-    def suspend(self, server: Observed) -> None:
+    def suspend(self, server: RemoteServer) -> None:
         """Stop it and keep it stopped. Raises NotOnNode."""
 
-    def resume(self, server: Observed) -> None:
+    def resume(self, server: RemoteServer) -> None:
         """Lift a suspension; nothing is started. Raises NotOnNode."""
 
-    def delete(self, server: Observed) -> None:
+    def delete(self, server: RemoteServer) -> None:
         """Remove it with all it holds; one that is gone already is fine."""
 
     def press(self, identifier: str, signal: Signal) -> None:

@@ -8,10 +8,10 @@ from django.dispatch import Signal
 
 from core import tenancy
 from servers import events
-from servers.models import ProvisioningStep, Server, ServerStatus, Step, Wanted
-from servers.providers.base import Observed
+from servers.drivers.base import RemoteServer
+from servers.models import DesiredState, ProvisioningStep, Server, ServerStatus, Step
 
-LONGEST_NOTE = 255
+MAX_NOTE = 255
 
 
 def record(
@@ -28,9 +28,9 @@ def record(
 
     The news goes out before the server's row is written: receivers lock their own rows first, as their services do.
     """
-    with tenancy.system():
+    with tenancy.as_worker():
         if status is not None:
-            server.move_to(status)
+            server.transition_to(status)
             columns["status"] = status
         for name, value in columns.items():
             setattr(server, name, value)
@@ -45,11 +45,11 @@ def record(
 def write(server: Server, step: Step, *, at: datetime, note: str = "") -> None:
     """A line of the server's journal."""
     ProvisioningStep.objects.create(
-        organization_id=server.organization_id, server=server, step=step, note=note[:LONGEST_NOTE], at=at
+        organization_id=server.organization_id, server=server, step=step, note=note[:MAX_NOTE], at=at
     )
 
 
-def observe(server: Server, seen: Observed | None, *, at: datetime) -> None:
+def observe(server: Server, seen: RemoteServer | None, *, at: datetime) -> None:
     """Keep what the provider just told."""
     observed: dict[str, Any] = {}
     if seen is not None:
@@ -59,17 +59,17 @@ def observe(server: Server, seen: Observed | None, *, at: datetime) -> None:
 
 def try_again(server: Server, *, at: datetime) -> None:
     """A person wants what failed to be tried again. What should be gone simply goes on to go."""
-    if server.status == ServerStatus.FAILED and server.wanted == Wanted.PRESENT:
+    if server.status == ServerStatus.FAILED and server.desired_state == DesiredState.PRESENT:
         record(server, at=at, status=ServerStatus.PENDING, failure="")
 
 
 def fail(server: Server, reason: str, *, at: datetime) -> None:
     """The server needs a person, and the reason says why. The same failure again is no news."""
-    reason = reason[:LONGEST_NOTE]
+    reason = reason[:MAX_NOTE]
     if server.status in {ServerStatus.DELETED, ServerStatus.FAILED} and server.failure == reason:
         return
-    with tenancy.system():
-        server.move_to(ServerStatus.FAILED)
+    with tenancy.as_worker():
+        server.transition_to(ServerStatus.FAILED)
         server.failure = reason
         write(server, Step.FAILED, at=at, note=reason)
         events.server_failed.send(sender=Server, server=server, reason=reason, at=at)

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
+from servers.drivers import base
+from servers.drivers.base import Account, Build, Capability, Inventory, Person, RemoteServer, ServerSpec, Signal, Usage
+from servers.drivers.pterodactyl import accounts, inventory, power, servers
+from servers.drivers.pterodactyl.client import PanelClient
 from servers.models import Provider
-from servers.providers import base
-from servers.providers.base import Account, Build, Capability, Inventory, Observed, Person, ServerSpec, Signal, Usage
-from servers.providers.pterodactyl import accounts, inventory, power, servers
-from servers.providers.pterodactyl.client import PanelClient
 
 
 class Pterodactyl:
@@ -21,35 +21,35 @@ class Pterodactyl:
         """The person's account, made if need be. One call at a time per provider. Raises AccountConflict."""
         return accounts.account_of(self._panel, person)
 
-    def find(self, key: UUID) -> Observed | None:
+    def find(self, key: UUID) -> RemoteServer | None:
         """What the panel has under our key; None only when it is certainly absent."""
         return servers.find(self._panel, key)
 
-    def create(self, spec: ServerSpec, build: Build) -> Observed:
+    def create(self, spec: ServerSpec, build: Build) -> RemoteServer:
         """Ask for the server. After Unknown, look before asking again. Raises AlreadyThere, PortTaken, AccountGone."""
         return servers.create(self._panel, spec, build)
 
-    def reinstall(self, server: Observed) -> None:
+    def reinstall(self, server: RemoteServer) -> None:
         """Install again from the start; lifts a suspension. Raises NotOnNode."""
         servers.tell(self._panel, server, "reinstall")
 
-    def resize(self, server: Observed, spec: ServerSpec) -> Observed:
+    def resize(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
         """Give it the spec's limits and ports; the answer tells which it really has."""
         return servers.resize(self._panel, server, spec)
 
-    def describe(self, server: Observed, spec: ServerSpec) -> Observed:
+    def describe(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
         """Give it the spec's name, owner and key."""
         return servers.describe(self._panel, server, spec)
 
-    def suspend(self, server: Observed) -> None:
+    def suspend(self, server: RemoteServer) -> None:
         """Stop it and keep it stopped. Raises NotOnNode."""
         servers.tell(self._panel, server, "suspend")
 
-    def resume(self, server: Observed) -> None:
+    def resume(self, server: RemoteServer) -> None:
         """Lift a suspension; nothing is started. Raises NotOnNode."""
         servers.tell(self._panel, server, "unsuspend")
 
-    def delete(self, server: Observed) -> None:
+    def delete(self, server: RemoteServer) -> None:
         """Remove it; one that is gone already is fine."""
         servers.delete(self._panel, server)
 

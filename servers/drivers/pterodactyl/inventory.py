@@ -3,17 +3,17 @@
 from typing import Any
 
 from core.masking import storable
-from servers.providers.base import (
-    EggSeen,
+from servers.drivers.base import (
     Inventory,
-    NestSeen,
-    NodeSeen,
-    PlaceSeen,
-    PortSeen,
-    ServerSeen,
-    VariableSeen,
+    RemoteAllocation,
+    RemoteEgg,
+    RemoteEggVariable,
+    RemoteLocation,
+    RemoteNest,
+    RemoteNode,
+    RemoteServerSummary,
 )
-from servers.providers.pterodactyl.client import PanelClient, related
+from servers.drivers.pterodactyl.client import PanelClient, related
 
 LONGEST = 191
 
@@ -32,9 +32,9 @@ def inventory(panel: PanelClient) -> Inventory:
     )
 
 
-def _ports(panel: PanelClient, node_ref: str) -> list[PortSeen]:
+def _ports(panel: PanelClient, node_ref: str) -> list[RemoteAllocation]:
     return [
-        PortSeen(
+        RemoteAllocation(
             ref=str(each["id"]),
             node_ref=node_ref,
             ip=_line(each["ip"], 45),
@@ -46,18 +46,18 @@ def _ports(panel: PanelClient, node_ref: str) -> list[PortSeen]:
     ]
 
 
-def _eggs(panel: PanelClient, nest_ref: str) -> list[EggSeen]:
+def _eggs(panel: PanelClient, nest_ref: str) -> list[RemoteEgg]:
     """The eggs of a nest with their variables; this list has no pages."""
     return [_egg(each, nest_ref) for each in panel.pages(f"/nests/{int(nest_ref)}/eggs", {"include": "variables"})]
 
 
-def _place(each: dict[str, Any]) -> PlaceSeen:
-    return PlaceSeen(ref=str(each["id"]), code=_line(each["short"], 60), name=_line(each.get("long")))
+def _place(each: dict[str, Any]) -> RemoteLocation:
+    return RemoteLocation(ref=str(each["id"]), code=_line(each["short"], 60), name=_line(each.get("long")))
 
 
-def _node(each: dict[str, Any]) -> NodeSeen:
+def _node(each: dict[str, Any]) -> RemoteNode:
     """A node. An overcommit of -1 ("no check") is not taken over: we always check."""
-    return NodeSeen(
+    return RemoteNode(
         ref=str(each["id"]),
         place_ref=str(each["location_id"]),
         name=_line(each["name"]),
@@ -70,9 +70,9 @@ def _node(each: dict[str, Any]) -> NodeSeen:
     )
 
 
-def _server(each: dict[str, Any]) -> ServerSeen:
+def _server(each: dict[str, Any]) -> RemoteServerSummary:
     ports = [str(port["id"]) for port in related(each, "allocations")]
-    return ServerSeen(
+    return RemoteServerSummary(
         ref=str(each["id"]),
         key=str(each.get("external_id") or ""),
         name=_line(each.get("name")),
@@ -83,8 +83,8 @@ def _server(each: dict[str, Any]) -> ServerSeen:
     )
 
 
-def _nest(each: dict[str, Any]) -> NestSeen:
-    return NestSeen(
+def _nest(each: dict[str, Any]) -> RemoteNest:
+    return RemoteNest(
         ref=str(each["id"]),
         name=_line(each["name"]),
         author=_line(each.get("author")),
@@ -92,10 +92,10 @@ def _nest(each: dict[str, Any]) -> NestSeen:
     )
 
 
-def _egg(each: dict[str, Any], nest_ref: str) -> EggSeen:
+def _egg(each: dict[str, Any], nest_ref: str) -> RemoteEgg:
     offered = each.get("docker_images")
     images = offered if isinstance(offered, dict) else {}
-    return EggSeen(
+    return RemoteEgg(
         ref=str(each["id"]),
         nest_ref=nest_ref,
         name=_line(each["name"]),
@@ -110,8 +110,8 @@ def _egg(each: dict[str, Any], nest_ref: str) -> EggSeen:
     )
 
 
-def _variable(each: dict[str, Any]) -> VariableSeen:
-    return VariableSeen(
+def _variable(each: dict[str, Any]) -> RemoteEggVariable:
+    return RemoteEggVariable(
         ref=str(each["id"]),
         name=_line(each["name"]),
         description=_text(each.get("description")),

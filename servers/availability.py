@@ -51,8 +51,8 @@ def open_nodes(blueprint: Blueprint) -> QuerySet[Any]:
         is_draining=False,
         is_in_maintenance=False,
     ).annotate(
-        free_memory_mib=F("memory_sellable_mib") - F("memory_held_mib"),
-        free_disk_mib=F("disk_sellable_mib") - F("disk_held_mib"),
+        free_memory_mib=F("memory_sellable_mib") - F("memory_reserved_mib"),
+        free_disk_mib=F("disk_sellable_mib") - F("disk_reserved_mib"),
     )
 
 
@@ -81,7 +81,7 @@ def nodes_with_room(blueprint: Blueprint, location: Location, size: Size) -> Que
 def availability[Key: Hashable](*, blueprint: Blueprint, sizes: Mapping[Key, Size]) -> dict[UUID, set[Key]]:
     """For each location that could take the blueprint, which of the sizes fit now. One query."""
     fitting: dict[UUID, set[Key]] = defaultdict(set)
-    with tenancy.system():
+    with tenancy.as_worker():
         counted = open_nodes(blueprint).annotate(free_ports=FREE_PORTS)
         nodes = list(counted.values_list("location_id", "free_memory_mib", "free_disk_mib", "free_ports"))
     for location_id, memory_mib, disk_mib, ports in nodes:

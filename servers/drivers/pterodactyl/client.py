@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from core import outside
 from core.outside import Answer, Expect, OutsideError, Session
+from servers.drivers import base, guard
 from servers.models import Provider
-from servers.providers import base, guard
 
 HEADERS = {"Accept": "application/json"}
 READ_SECONDS = 20.0
@@ -16,9 +16,9 @@ WRITE_SECONDS = 40.0  # a create waits for two node calls of 15 s
 BULK_SECONDS = 60.0
 BULK_BYTES = 64 * 1024 * 1024  # a nest's eggs come on one page, scripts and all
 PAGE_SIZE = 100
-MOST_PAGES = 10_000
+MAX_PAGES = 10_000
 # The panel counts calls by the minute, and a long list may need more than one minute's share of them.
-LONGEST_WINDOW = 90
+MAX_WINDOW = 90
 # The panel answers for its nodes too; a dead one must not keep us from asking it about all the others.
 NODES_FAULT = frozenset({"DaemonConnectionException"})
 STORED_NOTHING = {"DataValidationException", "QueryException", "UniqueConstraintViolationException"}
@@ -46,7 +46,7 @@ class PanelClient:
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Every attribute set of a list, page after page; we build the next page's address, for the panel's lies."""
         session = self._session("application", self._application_key, BULK_SECONDS, BULK_BYTES)
-        for page in range(1, MOST_PAGES):
+        for page in range(1, MAX_PAGES):
             asked = {**(params or {}), "page": page, "per_page": PAGE_SIZE}
             body = _read_patiently(session, path, asked)
             yield from items_of(body)
@@ -136,7 +136,7 @@ def _read_patiently(session: Session, path: str, params: Mapping[str, Any]) -> d
     try:
         return _read(session, path, params)
     except outside.Unavailable as error:
-        if error.status != 429 or error.retry_after is None or error.retry_after > LONGEST_WINDOW:
+        if error.status != 429 or error.retry_after is None or error.retry_after > MAX_WINDOW:
             raise
         time.sleep(error.retry_after + 1)
     return _read(session, path, params)

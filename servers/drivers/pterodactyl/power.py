@@ -4,8 +4,8 @@ import re
 from decimal import Decimal
 
 from core import outside
-from servers.providers.base import Power, Signal, Usage
-from servers.providers.pterodactyl.client import PanelClient
+from servers.drivers.base import Power, Signal, Usage
+from servers.drivers.pterodactyl.client import PanelClient
 
 MIB = 1024 * 1024
 POWERS = {"offline": Power.OFF, "stopped": Power.OFF}

@@ -8,15 +8,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from core import outside
-from core.work import Again
-from servers import capacity, journal
+from core.work import Reschedule
+from servers import capacity, provisioning_log
+from servers.drivers import base
 from servers.models import Allocation, PanelAccount, Server, ServerHold
-from servers.providers import base
 
-NOW = Again(timedelta(0))
-SOON = Again(timedelta(seconds=2))
+NOW = Reschedule(timedelta(0))
+SOON = Reschedule(timedelta(seconds=2))
 # For what takes minutes or hours and is not ours to end: a restore, a node under maintenance.
-LATER = Again(timedelta(seconds=30))
+LATER = Reschedule(timedelta(seconds=30))
 # What a server remembers of its making, as it was before.
 UNMADE: dict[str, Any] = {
     "ref": "",
@@ -33,17 +33,17 @@ UNMADE: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Case:
+class ConvergenceContext:
     """A server as it should be, and as its provider has it; `seen` is None where it certainly has nothing."""
 
     server: Server
     driver: base.Provider
-    seen: base.Observed | None
+    seen: base.RemoteServer | None
     has_holds: bool
     at: datetime
 
     @property
-    def present(self) -> base.Observed:
+    def present(self) -> base.RemoteServer:
         """What the provider has; only for steps that run when it has something."""
         if self.seen is None:
             raise ValueError(f"{self.server.pk} is not there")
@@ -54,8 +54,8 @@ class Case:
         return capability in self.driver.capabilities
 
     def record(self, **what: Any) -> None:
-        """See `journal.record`."""
-        journal.record(self.server, at=self.at, **what)
+        """See `provisioning_log.record`."""
+        provisioning_log.record(self.server, at=self.at, **what)
 
 
 def has_holds(server: Server) -> bool:
@@ -63,16 +63,16 @@ def has_holds(server: Server) -> bool:
     return ServerHold.objects.filter(server=server, lifted_at=None).exists()
 
 
-def known_account(case: Case) -> base.Account | None:
+def known_account(ctx: ConvergenceContext) -> base.Account | None:
     """The owner's account, where one was found or made before."""
-    provider_id = case.server.blueprint.provider_id
-    row = PanelAccount.objects.filter(user_id=case.server.owner_id, provider_id=provider_id).first()
+    provider_id = ctx.server.blueprint.provider_id
+    row = PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).first()
     return base.Account(row.ref, row.username, row.is_panel_admin) if row else None
 
 
-def spec_of(case: Case, account: base.Account) -> base.ServerSpec:
+def spec_of(ctx: ConvergenceContext, account: base.Account) -> base.ServerSpec:
     """What the provider has to be told, all but what the server is built from. Rejected where no room is kept."""
-    server = case.server
+    server = ctx.server
     ports = tuple(port.ref for port in ports_of(server))
     if not ports:
         raise outside.Rejected(_("No port is kept for this server."))
@@ -97,8 +97,8 @@ def ports_of(server: Server) -> list[Allocation]:
     return list(rows.order_by("-is_primary", "port", "ip"))
 
 
-def swap_ports(case: Case, refs: Iterable[str]) -> None:
-    """Other ports of the same node for those that the provider has given away. Raises capacity.NoPortFree."""
-    lost = [port for port in ports_of(case.server) if port.ref in set(refs)]
+def swap_ports(ctx: ConvergenceContext, refs: Iterable[str]) -> None:
+    """Other ports of the same node for those that the provider has given away. Raises capacity.NoFreePort."""
+    lost = [port for port in ports_of(ctx.server) if port.ref in set(refs)]
     for port in lost:
         capacity.replace_port(allocation_id=port.pk)

@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.outside import OutsideError
-from servers.providers.base import Account, AccountConflict, Person
-from servers.providers.pterodactyl.client import PanelClient, broken_rules, is_absent
+from servers.drivers.base import Account, AccountConflict, Person
+from servers.drivers.pterodactyl.client import PanelClient, broken_rules, is_absent
 
-LONGEST_NAME = 191
+MAX_NAME = 191
 PASSWORD_BYTES = 24
 _NOT_A_NAME = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -70,7 +70,7 @@ def _fields(person: Person) -> dict[str, Any]:
 
 def _name(text: str) -> str:
     """One line of at most 191 characters, as the panel's column takes it."""
-    return _NOT_A_NAME.sub(" ", unicodedata.normalize("NFC", text)).strip()[:LONGEST_NAME].strip()
+    return _NOT_A_NAME.sub(" ", unicodedata.normalize("NFC", text)).strip()[:MAX_NAME].strip()
 
 
 def _account(attributes: dict[str, Any]) -> Account:

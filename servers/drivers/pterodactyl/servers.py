@@ -6,33 +6,33 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from core import outside
-from servers.providers.base import (
+from servers.drivers.base import (
     AccountGone,
     AlreadyThere,
     Build,
-    Condition,
     Limits,
     NotOnNode,
-    Observed,
     PortTaken,
+    RemoteServer,
+    RemoteState,
     ServerSpec,
     WrongState,
 )
-from servers.providers.pterodactyl.client import PanelClient, broken_rules, is_absent, related
+from servers.drivers.pterodactyl.client import PanelClient, broken_rules, is_absent, related
 
 CONDITIONS = {
-    None: Condition.READY,
-    "installing": Condition.INSTALLING,
-    "install_failed": Condition.INSTALL_FAILED,
-    "reinstall_failed": Condition.REINSTALL_FAILED,
-    "suspended": Condition.SUSPENDED,
-    "restoring_backup": Condition.RESTORING,
+    None: RemoteState.READY,
+    "installing": RemoteState.INSTALLING,
+    "install_failed": RemoteState.INSTALL_FAILED,
+    "reinstall_failed": RemoteState.REINSTALL_FAILED,
+    "suspended": RemoteState.SUSPENDED,
+    "restoring_backup": RemoteState.RESTORING,
 }
 INCLUDE = {"include": "allocations"}
 NO_SWAP, IO_WEIGHT = 0, 500
 
 
-def find(panel: PanelClient, key: UUID) -> Observed | None:
+def find(panel: PanelClient, key: UUID) -> RemoteServer | None:
     """The server with our id as its external id; None when the panel says that there is none."""
     try:
         attributes = panel.get(f"/servers/external/{key}", INCLUDE)["attributes"]
@@ -45,7 +45,7 @@ def find(panel: PanelClient, key: UUID) -> Observed | None:
     return observed(attributes)
 
 
-def create(panel: PanelClient, spec: ServerSpec, build: Build) -> Observed:
+def create(panel: PanelClient, spec: ServerSpec, build: Build) -> RemoteServer:
     """Ask for the server once. The answer comes before the install has begun."""
     try:
         attributes = panel.send("POST", "/servers", _creation(spec, build))["attributes"]
@@ -125,13 +125,13 @@ def _feature_limits(limits: Limits) -> dict[str, int]:
     return {"databases": limits.databases, "backups": limits.backups, "allocations": 0}
 
 
-def describe(panel: PanelClient, server: Observed, spec: ServerSpec) -> Observed:
+def describe(panel: PanelClient, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
     """Replace name, owner and key."""
     panel.send("PATCH", f"/servers/{_path(server)}/details", _details(spec))
     return _reread(panel, spec)
 
 
-def resize(panel: PanelClient, server: Observed, spec: ServerSpec) -> Observed:
+def resize(panel: PanelClient, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
     """Replace the limits and add missing ports; the panel passes over what it cannot add, so we read again."""
     wanted, present = set(spec.allocations), server.allocation_refs
     primary = spec.allocations[0] if spec.allocations[0] in present else server.primary_ref
@@ -147,14 +147,14 @@ def resize(panel: PanelClient, server: Observed, spec: ServerSpec) -> Observed:
     return _reread(panel, spec)
 
 
-def _reread(panel: PanelClient, spec: ServerSpec) -> Observed:
+def _reread(panel: PanelClient, spec: ServerSpec) -> RemoteServer:
     found = find(panel, spec.key)
     if found is None:
         raise outside.Unknown("the server went away while it was changed")
     return found
 
 
-def tell(panel: PanelClient, server: Observed, word: str) -> None:
+def tell(panel: PanelClient, server: RemoteServer, word: str) -> None:
     """One of the calls without a body: suspend, unsuspend, reinstall. During a transfer the panel asks to wait."""
     try:
         panel.send("POST", f"/servers/{_path(server)}/{word}")
@@ -162,7 +162,7 @@ def tell(panel: PanelClient, server: Observed, word: str) -> None:
         raise outside.Unavailable(str(error), status=error.status, code=error.code) from None
 
 
-def delete(panel: PanelClient, server: Observed) -> None:
+def delete(panel: PanelClient, server: RemoteServer) -> None:
     """Delete it; already gone is fine. A node that does not answer keeps it: nothing is forced."""
     try:
         panel.send("DELETE", f"/servers/{_path(server)}")
@@ -171,19 +171,19 @@ def delete(panel: PanelClient, server: Observed) -> None:
             raise
 
 
-def _path(server: Observed) -> str:
+def _path(server: RemoteServer) -> str:
     """The panel's number. Anything else in this place could name another call."""
     return str(int(server.ref))
 
 
-def observed(attributes: dict[str, Any]) -> Observed:
+def observed(attributes: dict[str, Any]) -> RemoteServer:
     """A server's attributes in our words. Unavailable for a state that nobody knew when this was written."""
     status = attributes.get("status")
     if status not in CONDITIONS:
         raise outside.Unavailable(f"the panel calls a server {str(status)[:40]!r}, which is not understood")
     limits, features = attributes["limits"], attributes["feature_limits"]
     ports = {str(port["id"]) for port in related(attributes, "allocations")}
-    return Observed(
+    return RemoteServer(
         ref=str(attributes["id"]),
         identifier=str(attributes["identifier"]),
         key=str(attributes.get("external_id") or ""),
