@@ -31,7 +31,7 @@ class TenancyMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse:
-        """Run the view bound; a view marked `non_atomic_view` gets the means to bind its parts itself (`bound(request)`)."""
+        """Run the view bound; a `non_atomic_view` binds its parts itself, with `bound(request)`."""
         prepare(request)
         is_in_steps = getattr(view, "is_in_steps", False)
         try:

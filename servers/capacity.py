@@ -58,7 +58,7 @@ def reserve(
     at: datetime,
     expires_at: datetime,
 ) -> Reservation:
-    """Reserve capacity for one server until `expires_at`. Raises InsufficientCapacity if at one instant no node had any."""
+    """Reserve capacity for one server until `expires_at`. Raises InsufficientCapacity when no node has enough."""
     if expires_at <= at:
         raise ValueError("a hold must expire in the future")
     wish = ReservationRequest(organization, size, expires_at)

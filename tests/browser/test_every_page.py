@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from sandbox.client import Sandbox
 from tests import emptying
 from tests.browser import pictures
-from tests.browser.gallery import Gallery
+from tests.browser.gallery import Gallery, furnish
 from tests.browser.looks import DESK, DESK_DARK, PHONE, PHONE_DARK, Look, opened
 from tests.browser.views import NAMES, views
 from tests.browser.web import Web
@@ -29,7 +29,7 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
     with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
         emptying.empty()
         try:
-            yield dataset.furnish(sandbox_process)
+            yield furnish(sandbox_process)
         finally:
             emptying.empty()  # also closes the connection, which nobody finds again once the browser is gone
 
