@@ -31,7 +31,8 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
     """The address of the hosted page for an open payment; the same page however often it is asked for.
 
     The two addresses are kept at the first call, so that every repeat asks for exactly the same.
-    Raises CheckoutClosed, and `outside.Unavailable`, `Unknown` (both: try again, with the same key) or `Rejected` (this payment is over).
+    Raises CheckoutClosed, and `outside.Unavailable`, `Unknown` (both: try again, with the same key) or `Rejected` (this
+    payment is over).
     """
     payment = _opened(payment_id, success_url, cancel_url, at)
     if payment.asked_at is None and _is_late(payment, at):
