@@ -97,7 +97,7 @@ def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     may = user.has_perm
     found.work = _work(user, at)
     if may("billing.view_payment"):
-        found.payments_under_review = _payments_held()
+        found.payments_under_review = _payments_under_review()
     if may("orders.view_order"):
         found.orders_stuck, found.orders_lately = _orders_stuck(), _orders_lately(at)
     if may("servers.view_server"):
@@ -133,7 +133,7 @@ def _work(user: "User | AnonymousUser", at: datetime) -> list[WorkLine]:
     return lines
 
 
-def _payments_held() -> list[Payment]:
+def _payments_under_review() -> list[Payment]:
     rows = Payment.objects.filter(state=PaymentState.UNDER_REVIEW).select_related("organization")
     return list(rows.order_by("created_at")[:SHOWN])
 
@@ -157,7 +157,7 @@ def _servers_failed() -> list[Server]:
 def _nodes() -> list[NodeLine]:
     """The fullest first."""
     rows = Node.objects.filter(is_present=True, is_enabled=True).select_related("location")
-    fullness = {name: _percent(f"{name}_held_mib", f"{name}_sellable_mib") for name in ("memory", "disk")}
+    fullness = {name: _percent(f"{name}_reserved_mib", f"{name}_sellable_mib") for name in ("memory", "disk")}
     fullest = rows.annotate(**{f"{name}_percent": value for name, value in fullness.items()})
     ordered: QuerySet[Any] = fullest.order_by(F("memory_percent").desc(), F("disk_percent").desc(), "name")
     return [NodeLine(node, node.memory_percent, node.disk_percent) for node in ordered[:SHOWN]]

@@ -91,8 +91,8 @@ def _take(node_id: UUID, wish: ReservationRequest, pick: Pick) -> Reservation | 
     """Room on this node, or None with nothing taken and no lock kept."""
     size = wish.size
     with transaction.atomic():
-        room = Q(memory_held_mib__lte=F("memory_sellable_mib") - size.memory_mib)
-        room &= Q(disk_held_mib__lte=F("disk_sellable_mib") - size.disk_mib)
+        room = Q(memory_reserved_mib__lte=F("memory_sellable_mib") - size.memory_mib)
+        room &= Q(disk_reserved_mib__lte=F("disk_sellable_mib") - size.disk_mib)
         took = (
             _sellable()
             .filter(room, pk=node_id)
