@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from sandbox import pterodactyl, stripe
+from sandbox import pterodactyl
 from sandbox.control import Control, ControlError, LoopbackOnly, on_control_error
 from sandbox.frame import Frame, ServiceApp
 from sandbox.gate import gated
 from sandbox.mail import Mailbox
 from sandbox.pages import page
 from sandbox.state import Persistent
+from sandbox.stripe import service as stripe
 
 TICK_SECONDS = 0.5
 

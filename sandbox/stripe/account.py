@@ -2,8 +2,7 @@
 
 import copy
 import secrets
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from sandbox.clock import Clock
 from sandbox.frame import Frame
@@ -11,15 +10,21 @@ from sandbox.state import JsonObject
 from sandbox.stripe import errors
 
 API_VERSION = "2026-10-28.endive"
-NOUNS = {"payment_method": "PaymentMethod", "checkout.session": "checkout.session", "payment_intent": "payment_intent"}
+BUSINESS_NAME = "Sandbox Shop"
+ASYNC_SECONDS = 20
+"""How long bank debits and slow refunds take."""
+SETTINGS: JsonObject = {"gaps": [1.0, 3.0, 9.0], "timeout": 10.0, "idempotency_seconds": 86400, "work_seconds": 0.0}
+"""What tests may change: waits between webhook tries, their time limit, the life of a key, how long a POST takes."""
+SAVED = ("tables", "notes", "stored", "endpoints", "deliveries", "switches", "settings")
 
 
 class Account:
     """Objects as they look on the wire, by kind and in the order made.
 
     `notes` holds per object id what the wire does not show: a session's line items, a method's test behaviour.
-    `stored` are the idempotent results. `outbox` names events not yet given to the courier. `request` is the call being
-    worked on, for the events it causes; work never awaits, so there is only one. `on_reset` is called by a reset.
+    `stored` are the idempotent results, `endpoints` the addresses that webhooks go to, `outbox` the ids of events not
+    yet sent. `request` is the call being worked on, for the events it causes; work never awaits, so there is only one.
+    `on_reset` is called by a reset.
     """
 
     name = "stripe"
@@ -36,29 +41,22 @@ class Account:
         self.tables: dict[str, dict[str, JsonObject]] = {}
         self.notes: dict[str, JsonObject] = {}
         self.stored: dict[str, JsonObject] = {}
+        self.endpoints: list[JsonObject] = []
         self.deliveries: list[JsonObject] = []
         self.switches: list[JsonObject] = []
-        self.settings: JsonObject = default_settings()
+        self.settings: JsonObject = copy.deepcopy(SETTINGS)
         self.outbox: list[str] = []
         for forget in self.on_reset:
             forget()
 
     def snapshot(self) -> JsonObject:
         """The whole account."""
-        return {
-            "tables": self.tables,
-            "notes": self.notes,
-            "stored": self.stored,
-            "deliveries": self.deliveries,
-            "switches": self.switches,
-            "settings": self.settings,
-        }
+        return {name: getattr(self, name) for name in SAVED}
 
     def restore(self, saved: JsonObject) -> None:
         """Take over a saved account."""
-        self.tables, self.notes, self.stored = saved["tables"], saved["notes"], saved["stored"]
-        self.deliveries, self.switches = saved["deliveries"], saved["switches"]
-        self.settings = default_settings() | saved["settings"]
+        for name in SAVED:
+            setattr(self, name, saved[name])
 
     def now(self) -> int:
         """The present second."""
@@ -73,9 +71,9 @@ class Account:
         """The unseen facts about an object, made empty when there are none."""
         return self.notes.setdefault(identity, {})
 
-    def all(self, kind: str) -> Iterator[JsonObject]:
+    def all(self, kind: str) -> list[JsonObject]:
         """The objects of one kind, newest first."""
-        return iter(list(reversed(self.tables.get(kind, {}).values())))
+        return list(reversed(self.tables.get(kind, {}).values()))
 
     def get(self, kind: str, identity: str | None) -> JsonObject | None:
         """One object, or None."""
@@ -88,7 +86,7 @@ class Account:
         """
         found = self.get(kind, identity)
         if found is None:
-            raise errors.missing_resource(NOUNS.get(kind, kind), identity, param)
+            raise errors.missing_resource("PaymentMethod" if kind == "payment_method" else kind, identity, param)
         return found
 
     def by_id(self, identity: str) -> JsonObject | None:
@@ -96,21 +94,14 @@ class Account:
         return next((table[identity] for table in self.tables.values() if identity in table), None)
 
 
-def default_settings() -> JsonObject:
-    """Delivery gaps, time limits and durations in seconds, which tests shorten, and the name on the hosted page."""
-    return {
-        "gaps": [1.0, 3.0, 9.0],
-        "timeout": 10.0,
-        "idempotency_seconds": 86400,
-        "async_seconds": 20,
-        "work_seconds": 0.0,
-        "business_name": "Sandbox Shop",
-    }
-
-
 def new_id(prefix: str) -> str:
     """A fresh id such as `cus_4f…`; the prefix includes its underscore."""
     return prefix + secrets.token_hex(12)
+
+
+def null_fields(names: str) -> JsonObject:
+    """Fields, named with spaces between them, that every new object has as null."""
+    return dict.fromkeys(names.split())
 
 
 def as_list(url: str, entries: list[JsonObject]) -> JsonObject:
@@ -118,14 +109,7 @@ def as_list(url: str, entries: list[JsonObject]) -> JsonObject:
     return {"object": "list", "url": url, "has_more": False, "data": entries, "total_count": len(entries)}
 
 
-def merge_metadata(thing: JsonObject, changes: dict[str, str] | None) -> None:
+def merge_metadata(thing: JsonObject, changes: dict[str, str]) -> None:
     """Stripe's metadata update: given keys replace, blank values delete, the rest stays."""
-    if changes is None:
-        return
-    kept = {**(thing.get("metadata") or {}), **changes}
-    thing["metadata"] = {key: value for key, value in kept.items() if value != ""}
-
-
-def changed_fields(before: JsonObject, after: JsonObject) -> dict[str, Any]:
-    """The earlier values of every top-level field that differs, as `previous_attributes` wants them."""
-    return {key: copy.deepcopy(value) for key, value in before.items() if after.get(key) != value}
+    merged = {**thing["metadata"], **changes}
+    thing["metadata"] = {key: value for key, value in merged.items() if value != ""}

@@ -1,7 +1,6 @@
 """The `/v1` calls: key, form, idempotency, work, answer."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,18 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.state import JsonObject
 from sandbox.stripe import due, errors
 from sandbox.stripe.account import API_VERSION, Account, new_id
-from sandbox.stripe.delivery import Courier
+from sandbox.stripe.delivery import WebhookSender
 from sandbox.stripe.endpoints import Call, Endpoint
 from sandbox.stripe.errors import StripeError
-from sandbox.stripe.expand import rendered
+from sandbox.stripe.expand import expanded
 from sandbox.stripe.forms import Pairs, nested, pairs_of
 from sandbox.stripe.idempotency import KeyStore, fingerprint, key_of
 
 KEY_PREFIXES = ("sk_test_", "rk_test_")
-LONGEST_WAIT = 5.0
+MAX_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -35,26 +33,39 @@ class Answer:
 class Api:
     """Runs declared endpoints against one account."""
 
-    def __init__(self, account: Account, courier: Courier, save: Callable[[], None]) -> None:
+    def __init__(self, account: Account, sender: WebhookSender, save: Callable[[], None]) -> None:
         self.account = account
-        self._courier = courier
+        self._sender = sender
         self._save = save
         self._keys = KeyStore(account)
 
     def routes(self, endpoints: list[Endpoint]) -> list[BaseRoute]:
         """One route per endpoint, and a 404 in Stripe's form for the rest of `/v1`."""
-        known: list[BaseRoute] = [Route(each.path, self._serving(each), methods=[each.method]) for each in endpoints]
-        return [*known, Route("/v1/{rest:path}", self._unknown, methods=["GET", "POST", "DELETE", "PUT", "PATCH"])]
+
+        def serving(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+            async def serve(request: Request) -> Response:
+                return await self._serve(endpoint, request)
+
+            return serve
+
+        async def unknown(request: Request) -> Response:
+            message = f"Unrecognized request URL ({request.method}: {_path(request)})."
+            request_id = new_id("req_")
+            error = StripeError(404, "invalid_request_error", message)
+            return _response(_failure(error, request_id), request_id, None)
+
+        known: list[BaseRoute] = [Route(each.path, serving(each), methods=[each.method]) for each in endpoints]
+        return [*known, Route("/v1/{rest:path}", unknown, methods=["GET", "POST", "DELETE", "PUT", "PATCH"])]
 
     async def commit(self) -> None:
-        """Save, then send new events off; waits for those that must come before the answer."""
+        """Save, then send new events; waits for those that must come before the answer."""
         self._save()
-        urgent = self._courier.dispatch()
+        urgent = self._sender.dispatch()
         if urgent:
-            await asyncio.wait(urgent, timeout=LONGEST_WAIT)
+            await asyncio.wait(urgent, timeout=MAX_WAIT_SECONDS)
 
     async def refuse(self, request: Request, status: int) -> Response:
-        """Answer an armed status fault; a 5xx is remembered under the call's idempotency key, as outside."""
+        """Answer an armed status fault; a 5xx is remembered under the call's idempotency key, as Stripe does."""
         request_id, key = new_id("req_"), key_of(request.method, request.headers)
         answer = _failure(errors.armed(status), request_id)
         if key and status >= 500:
@@ -62,72 +73,53 @@ class Api:
             self._keys.remember(key, mark, answer.status, answer.text, request_id)
         return _response(answer, request_id, key)
 
-    def _serving(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        async def serve(request: Request) -> Response:
-            request_id, key = new_id("req_"), key_of(request.method, request.headers)
-            try:
-                return await self._serve(endpoint, request, request_id, key)
-            except StripeError as error:
-                return _response(_failure(error, request_id), request_id, key)
-
-        return serve
-
-    async def _serve(self, endpoint: Endpoint, request: Request, request_id: str, key: str | None) -> Response:
-        _check_caller(request)
-        pairs = await _pairs(request)
-        mark = fingerprint(request.method, _path(request), pairs)
-        earlier = self._keys.earlier(key, mark) if key else None
-        if earlier is not None:
-            replayed = {"Idempotent-Replayed": "true", "Original-Request": earlier["request_id"]}
-            return _response(Answer(earlier["status"], earlier["body"]), request_id, key, replayed)
-        params = endpoint.accepts.read(nested(pairs))
-        call = Call(self.account, params, dict(request.path_params), _path(request))
-        if key is None:
-            return _response(await self._run(endpoint, call, request_id, None), request_id, None)
-        self._keys.running.add(key)
+    async def _serve(self, endpoint: Endpoint, request: Request) -> Response:
+        request_id, key = new_id("req_"), key_of(request.method, request.headers)
         try:
-            answer = await self._run(endpoint, call, request_id, (key, mark))
+            _check_caller(request)
+            pairs = await _pairs(request)
+            mark = fingerprint(request.method, _path(request), pairs)
+            earlier = self._keys.earlier(key, mark) if key else None
+            if earlier is not None:
+                replayed = {"Idempotent-Replayed": "true", "Original-Request": earlier["request_id"]}
+                return _response(Answer(earlier["status"], earlier["body"]), request_id, key, replayed)
+            params = endpoint.accepts.read(nested(pairs))
+        except StripeError as error:  # nothing ran, so the key stays free
+            return _response(_failure(error, request_id), request_id, key)
+        call = Call(self.account, params, dict(request.path_params), _path(request))
+        if key:
+            self._keys.running.add(key)
+        try:
+            pause = self.account.settings["work_seconds"]
+            if pause and endpoint.method == "POST":
+                await asyncio.sleep(pause)
+            answer, is_stored = self._work(endpoint, call, request_id, key)
+            if key and is_stored:
+                self._keys.remember(key, mark, answer.status, answer.text, request_id)
+            await self.commit()
         finally:
-            self._keys.running.discard(key)
+            self._keys.running.discard(key or "")
         return _response(answer, request_id, key)
 
-    async def _run(self, endpoint: Endpoint, call: Call, request_id: str, key: tuple[str, str] | None) -> Answer:
-        """Do the work and remember its result before anything else can happen."""
-        pause = self.account.settings["work_seconds"] if endpoint.method == "POST" else 0
-        if pause:
-            await asyncio.sleep(pause)
+    def _work(self, endpoint: Endpoint, call: Call, request_id: str, key: str | None) -> tuple[Answer, bool]:
+        """Run the call; the answer, and whether a key remembers it."""
         due.catch_up(self.account)
-        self.account.request = {"id": request_id, "idempotency_key": key[0] if key else None}
-        try:
-            answer, is_stored = self._work(endpoint, call, request_id)
-        finally:
-            self.account.request = {"id": None, "idempotency_key": None}
-        if key and is_stored:
-            self._keys.remember(*key, answer.status, answer.text, request_id)
-        await self.commit()
-        return answer
-
-    def _work(self, endpoint: Endpoint, call: Call, request_id: str) -> tuple[Answer, bool]:
+        self.account.request = {"id": request_id, "idempotency_key": key}
         try:
             thing = endpoint.handler(call)
         except StripeError as error:
             return _failure(error, request_id), error.is_stored
+        finally:
+            self.account.request = {"id": None, "idempotency_key": None}
         try:
-            return Answer(200, _text(rendered(self.account, thing, call.params.get("expand", [])))), True
+            answer = expanded(self.account, thing, call.params.get("expand", []))
         except StripeError as error:
             return _failure(error, request_id), True  # the work is done, so the key must remember it
-
-    async def _unknown(self, request: Request) -> Response:
-        message = f"Unrecognized request URL ({request.method}: {_path(request)})."
-        error = StripeError(404, "invalid_request_error", message)
-        request_id = new_id("req_")
-        return _response(_failure(error, request_id), request_id, None)
+        return Answer(200, json.dumps(answer, indent=2)), True
 
 
 def _check_caller(request: Request) -> None:
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        credential = base64.b64decode(credential + "==").decode("utf-8", "replace").partition(":")[0]
+    credential = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not credential:
         raise errors.unauthorized("You did not provide an API key. Send it as 'Authorization: Bearer sk_test_…'.")
     if not credential.startswith(KEY_PREFIXES):
@@ -153,11 +145,7 @@ def _path(request: Request) -> str:
 
 def _failure(error: StripeError, request_id: str) -> Answer:
     body = error.body | {"request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}"}
-    return Answer(error.status, _text({"error": body}))
-
-
-def _text(thing: JsonObject) -> str:
-    return json.dumps(thing, indent=2)
+    return Answer(error.status, json.dumps({"error": body}, indent=2))
 
 
 def _response(answer: Answer, request_id: str, key: str | None, more: dict[str, str] | None = None) -> Response:

@@ -3,7 +3,8 @@
 import asyncio
 import copy
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,12 +12,10 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.control import ControlError, json_body
 from sandbox.state import JsonObject
-from sandbox.stripe import disputes, due, refunds, switches
+from sandbox.stripe import charging, disputes, due, refunds, switches
 from sandbox.stripe.account import Account
-from sandbox.stripe.delivery import Courier
-from sandbox.stripe.documents import authenticate
+from sandbox.stripe.delivery import WebhookSender, register_endpoint
 from sandbox.stripe.errors import StripeError
-from sandbox.stripe.webhook_endpoints import register
 
 SECRET_FIELDS = ("client_secret", "secret")
 POLL_SECONDS = 0.01
@@ -25,9 +24,9 @@ POLL_SECONDS = 0.01
 class StripeControl:
     """The handlers."""
 
-    def __init__(self, account: Account, courier: Courier, commit: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, account: Account, sender: WebhookSender, commit: Callable[[], Awaitable[None]]) -> None:
         self._account = account
-        self._courier = courier
+        self._sender = sender
         self._commit = commit
 
     def routes(self) -> list[BaseRoute]:
@@ -37,7 +36,6 @@ class StripeControl:
             Route("/settings", self.change_settings, methods=["POST"]),
             Route("/endpoints", self.add_endpoint, methods=["POST"]),
             Route("/switches", self.arm_switch, methods=["POST"]),
-            Route("/switches", self.list_switches, methods=["GET"]),
             Route("/switches", self.clear_switches, methods=["DELETE"]),
             Route("/deliveries", self.deliveries, methods=["GET"]),
             Route("/settle", self.settle, methods=["POST"]),
@@ -55,7 +53,7 @@ class StripeControl:
         return JSONResponse(tables)
 
     async def change_settings(self, request: Request) -> Response:
-        """Change delivery gaps, time limits and durations (all in seconds) or the shop's name."""
+        """Change delivery gaps, time limits and durations, all in seconds."""
         wanted = await json_body(request)
         strange = set(wanted) - set(self._account.settings)
         if strange:
@@ -65,16 +63,12 @@ class StripeControl:
         return JSONResponse(self._account.settings)
 
     async def add_endpoint(self, request: Request) -> Response:
-        """Register a webhook endpoint with a secret of the caller's choosing; the same address again replaces it."""
+        """Send webhooks to an address, signed with a secret; the same address again replaces it."""
         wanted = await json_body(request)
         if not wanted.get("url") or not wanted.get("secret"):
             raise ControlError("url and secret are needed")
-        table = self._account.tables.setdefault("webhook_endpoint", {})
-        for known in [each for each in table.values() if each["url"] == wanted["url"]]:
-            del table[known["id"]]
-        endpoint = register(self._account, wanted["url"], wanted["secret"], wanted.get("enabled_events"))
-        await self._commit()
-        return JSONResponse(endpoint, status_code=201)
+        endpoint = register_endpoint(self._account, wanted["url"], wanted["secret"], wanted.get("enabled_events"))
+        return await self._done(endpoint, status=201)
 
     async def arm_switch(self, request: Request) -> Response:
         """Make the delivery of coming events misbehave."""
@@ -82,18 +76,12 @@ class StripeControl:
             switch = switches.arm(self._account, await json_body(request))
         except switches.UnknownSwitch as error:
             raise ControlError(str(error)) from error
-        await self._commit()
-        return JSONResponse(switch, status_code=201)
-
-    async def list_switches(self, _request: Request) -> Response:
-        """The armed switches and how often each was used."""
-        return JSONResponse({"switches": self._account.switches})
+        return await self._done(switch, status=201)
 
     async def clear_switches(self, _request: Request) -> Response:
-        """Deliver normally again; what is already under way keeps its fate."""
+        """Deliver new events normally again; deliveries under way keep their switches."""
         self._account.switches.clear()
-        await self._commit()
-        return JSONResponse({"switches": []})
+        return await self._done({"switches": []})
 
     async def deliveries(self, _request: Request) -> Response:
         """Every delivery with its tries and their statuses (null: no answer)."""
@@ -102,50 +90,47 @@ class StripeControl:
     async def settle(self, request: Request) -> Response:
         """Wait until no delivery is under way, at most `seconds` (default 5)."""
         limit = time.monotonic() + float((await json_body(request)).get("seconds", 5))
-        while not self._courier.is_idle and time.monotonic() < limit:
+        while not self._sender.is_idle and time.monotonic() < limit:
             await asyncio.sleep(POLL_SECONDS)
-        return JSONResponse({"is_idle": self._courier.is_idle})
+        return JSONResponse({"is_idle": self._sender.is_idle})
 
     async def resend(self, request: Request) -> Response:
         """Deliver an event once more."""
-        event = self._account.get("event", request.path_params["id"])
-        if event is None:
-            raise ControlError("no such event")
-        return JSONResponse({"endpoints": self._courier.resend(event)})
+        return JSONResponse({"endpoints": self._sender.resend(self._find("event", request))})
 
     async def clear_debit(self, request: Request) -> Response:
         """End a bank debit under way now: `outcome` is `succeed` or `fail`."""
         intent = self._find("payment_intent", request)
-        is_good = await _outcome(request, "succeed", "fail")
+        is_good = await _outcome(request)
         if intent["status"] != "processing":
             raise ControlError(f"the payment intent is {intent['status']}, not processing")
-        due.settle(self._account, intent, is_good=is_good)
+        due.settle_debit(self._account, intent, is_good=is_good)
         return await self._done(intent)
 
     async def authenticate(self, request: Request) -> Response:
         """Answer the bank's question for an intent that requires action: `outcome` is `succeed` or `fail`."""
         intent = self._find("payment_intent", request)
-        is_good = await _outcome(request, "succeed", "fail")
-        with _as_control_error():
-            authenticate(self._account, intent, is_good=is_good)
+        is_passed = await _outcome(request)
+        with refusal_as_control_error():
+            charging.authenticate(self._account, intent, is_passed=is_passed)
         return await self._done(intent)
 
     async def fail_refund(self, request: Request) -> Response:
         """Let a refund fail late, for `reason` (default `lost_or_stolen_card`)."""
         refund = self._find("refund", request)
         reason = (await json_body(request)).get("reason", "lost_or_stolen_card")
-        with _as_control_error():
+        with refusal_as_control_error():
             refunds.fail(self._account, refund, reason)
         return await self._done(refund)
 
     async def open_dispute(self, request: Request) -> Response:
-        """Dispute a `charge` or the charge of a `payment_intent`, with `reason` and `amount` if wanted."""
+        """Dispute the charge of a `payment_intent`, with `reason` and `amount` if wanted."""
         wanted = await json_body(request)
         intent = self._account.get("payment_intent", wanted.get("payment_intent"))
-        charge = self._account.get("charge", intent["latest_charge"] if intent else wanted.get("charge"))
+        charge = self._account.get("charge", intent["latest_charge"]) if intent else None
         if charge is None:
-            raise ControlError("charge or payment_intent must name a charge")
-        with _as_control_error():
+            raise ControlError("payment_intent must name one with a charge")
+        with refusal_as_control_error():
             reason = wanted.get("reason", "fraudulent")
             dispute = disputes.open_dispute(self._account, charge, reason, wanted.get("amount"))
         return await self._done(dispute)
@@ -156,7 +141,7 @@ class StripeControl:
         verdict = (await json_body(request)).get("status")
         if verdict not in {"won", "lost"}:
             raise ControlError("status must be won or lost")
-        with _as_control_error():
+        with refusal_as_control_error():
             disputes.close_dispute(self._account, dispute, verdict)
         return await self._done(dispute)
 
@@ -166,27 +151,25 @@ class StripeControl:
             raise ControlError(f"no such {kind}: {request.path_params['id']}")
         return found
 
-    async def _done(self, thing: JsonObject) -> Response:
+    async def _done(self, thing: JsonObject, status: int = 200) -> Response:
         await self._commit()
-        return JSONResponse(_public(thing))
+        return JSONResponse(_public(thing), status_code=status)
 
 
-class _as_control_error:  # noqa: N801  reads as a phrase in `with`
-    """Turns Stripe's refusal into the control API's."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, StripeError):
-            raise ControlError(str(error)) from error
+@contextmanager
+def refusal_as_control_error() -> Iterator[None]:
+    """Turn Stripe's refusal into the control API's."""
+    try:
+        yield
+    except StripeError as error:
+        raise ControlError(str(error)) from error
 
 
-async def _outcome(request: Request, good: str, bad: str) -> bool:
-    outcome = (await json_body(request)).get("outcome", good)
-    if outcome not in {good, bad}:
-        raise ControlError(f"outcome must be {good} or {bad}")
-    return bool(outcome == good)
+async def _outcome(request: Request) -> bool:
+    outcome = (await json_body(request)).get("outcome", "succeed")
+    if outcome not in {"succeed", "fail"}:
+        raise ControlError("outcome must be succeed or fail")
+    return bool(outcome == "succeed")
 
 
 def _public(thing: JsonObject) -> JsonObject:

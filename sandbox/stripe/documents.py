@@ -1,4 +1,4 @@
-"""Small pages the API's other links lead to: authentication, receipts, invoices and the account's overview."""
+"""Small pages that links of the API lead to: the bank's question, receipts, invoices and the latest payments."""
 
 from collections.abc import Awaitable, Callable
 from html import escape
@@ -9,32 +9,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.pages import page
-from sandbox.state import JsonObject
 from sandbox.stripe import charging
 from sandbox.stripe.account import Account
-from sandbox.stripe.errors import StripeError, wrong_state
 from sandbox.stripe.money import shown
 
 LATEST = 25
-
-
-def authenticate(account: Account, intent: JsonObject, *, is_good: bool) -> None:
-    """The buyer passed or failed their bank's check for an intent that asked for it.
-
-    Raises StripeError when the intent does not wait for one.
-    """
-    if intent["status"] != "requires_action":
-        raise wrong_state(
-            "This PaymentIntent does not wait for authentication.", code="payment_intent_unexpected_state"
-        )
-    method = account.find("payment_method", intent["payment_method"])
-    if not is_good:
-        charging.refuse(account, intent, method, charging.FAILED_AUTHENTICATION)
-        return
-    try:
-        charging.confirm(account, intent, method, charging.Buyer.AUTHENTICATED)
-    except StripeError:
-        return  # the refusal is on the intent, where the shop reads it
 
 
 class Documents:
@@ -55,12 +34,11 @@ class Documents:
         ]
 
     async def overview(self, _request: Request) -> Response:
-        """The latest payments and checkouts, for people trying the demo."""
-        intents = [each for _, each in zip(range(LATEST), self._account.all("payment_intent"), strict=False)]
+        """The latest payments, for users of the demo."""
         rows = "".join(
             f"<tr><td>{escape(each['id'])}</td><td class=num>{escape(shown(each['amount'], each['currency']))}</td>"
             f"<td><span class=tag>{escape(each['status'])}</span></td></tr>"
-            for each in intents
+            for each in self._account.all("payment_intent")[:LATEST]
         )
         table = f"<table><thead><tr><th>Payment<th>Amount<th>Status</thead><tbody>{rows}</tbody></table>"
         empty = '<p class="quiet">No payments yet.</p>'
@@ -85,11 +63,11 @@ class Documents:
         intent = self._account.get("payment_intent", request.path_params["id"])
         if intent is None or intent["status"] != "requires_action":
             return await self.ask(request)
-        is_good = b"outcome=pass" in await request.body()
-        authenticate(self._account, intent, is_good=is_good)
+        is_passed = b"outcome=pass" in await request.body()
+        charging.authenticate(self._account, intent, is_passed=is_passed)
         await self._commit()
         target = self._account.note(intent["id"]).get("return_url") or f"{self._account.base_url}/"
-        result = {"payment_intent": intent["id"], "redirect_status": "succeeded" if is_good else "failed"}
+        result = {"payment_intent": intent["id"], "redirect_status": "succeeded" if is_passed else "failed"}
         glue = "&" if "?" in target else "?"
         return RedirectResponse(f"{target}{glue}{urlencode(result)}", status_code=303)
 
@@ -97,30 +75,27 @@ class Documents:
         """What a charge paid."""
         charge = self._account.get("charge", request.path_params["id"])
         if charge is None:
-            return _missing()
+            return _document("Nothing here", {}, status=404)
         facts = {
             "Paid": shown(charge["amount_captured"], charge["currency"]),
             "Refunded": shown(charge["amount_refunded"], charge["currency"]),
             "Status": charge["status"],
         }
-        return page("Receipt", _facts("Receipt", facts), width="narrow")
+        return _document("Receipt", facts)
 
     async def invoice(self, request: Request) -> Response:
         """What an invoice asks for."""
         invoice = self._account.get("invoice", request.path_params["id"])
         if invoice is None:
-            return _missing()
+            return _document("Nothing here", {}, status=404)
         facts = {line["description"]: shown(line["amount"], line["currency"]) for line in invoice["lines"]["data"]}
         facts |= {"Total": shown(invoice["total"], invoice["currency"]), "Status": invoice["status"]}
-        return page("Invoice", _facts(f"Invoice {invoice['number']}", facts), width="narrow")
+        return _document(f"Invoice {invoice['number']}", facts)
 
 
-def _facts(title: str, facts: dict[str, str]) -> str:
+def _document(title: str, facts: dict[str, str], status: int = 200) -> Response:
     rows = "".join(
         f"<div><dt>{escape(key)}</dt><dd class=num>{escape(value)}</dd></div>" for key, value in facts.items()
     )
-    return f'<div class="card"><h1>{escape(title)}</h1><dl class="rows">{rows}</dl></div>'
-
-
-def _missing() -> Response:
-    return page("Not found", '<div class="card"><h1>Nothing here</h1></div>', width="narrow", status=404)
+    body = f'<div class="card"><h1>{escape(title)}</h1><dl class="rows">{rows}</dl></div>'
+    return page(title, body, width="narrow", status=status)

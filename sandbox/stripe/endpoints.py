@@ -1,15 +1,17 @@
-"""How a noun declares its calls, and the list form they share."""
+"""How an API call is declared, and the list form that calls share."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import ge, gt, le, lt
 from typing import Any
 
 from sandbox.state import JsonObject
 from sandbox.stripe import errors
 from sandbox.stripe.account import Account
-from sandbox.stripe.schema import EXPAND, PAGING, Group, Spec
+from sandbox.stripe.schema import EXPAND, PAGING, Group, Instants, Spec
 
 DEFAULT_LIMIT = 10
+BOUNDS: dict[str, Callable[[int, int], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
 
 @dataclass(frozen=True)
@@ -35,42 +37,41 @@ class Endpoint:
     accepts: Group
 
 
-def read(path: str, handler: Handler) -> Endpoint:
-    """A GET of one object."""
+def get(path: str, kind: str) -> Endpoint:
+    """A GET of one object of a kind."""
+
+    def handler(call: Call) -> JsonObject:
+        return call.account.find(kind, call.path["id"])
+
     return Endpoint("GET", path, handler, Group({"expand": EXPAND}))
 
 
-def listing(path: str, handler: Handler, **filters: Spec) -> Endpoint:
+def get_list(path: str, handler: Handler, filters: dict[str, Spec] | None = None) -> Endpoint:
     """A GET of a list, with cursors and the given filters."""
-    return Endpoint("GET", path, handler, Group({**PAGING, **filters}))
+    return Endpoint("GET", path, handler, Group({**PAGING, **(filters or {})}))
 
 
-def write(path: str, handler: Handler, fields: dict[str, Spec], *required: str) -> Endpoint:
-    """A POST accepting `fields`."""
-    return Endpoint("POST", path, handler, Group({"expand": EXPAND, **fields}, required))
-
-
-def remove(path: str, handler: Handler) -> Endpoint:
-    """A DELETE."""
-    return Endpoint("DELETE", path, handler, Group({"expand": EXPAND}))
-
-
-def reader(kind: str) -> Handler:
-    """The handler that answers one object of a kind."""
-    return lambda call: call.account.find(kind, call.path["id"])
-
-
-def lister(kind: str, *equal: str) -> Handler:
-    """The handler that lists a kind, newest first, filtered where the `equal` fields match."""
+def get_all(path: str, kind: str, filters: dict[str, Spec] | None = None) -> Endpoint:
+    """A GET of a kind, newest first, by `created` and by fields that must equal a filter of their name."""
 
     def handler(call: Call) -> JsonObject:
-        wanted = {name: call.params[name] for name in equal if name in call.params}
-        entries = (
-            entry for entry in call.account.all(kind) if all(entry.get(name) == value for name, value in wanted.items())
-        )
-        return page_of(call, entries)
+        wanted = {name: call.params[name] for name in filters or {} if name in call.params}
+        entries = call.account.all(kind)
+        return page_of(call, (each for each in entries if all(each[name] == value for name, value in wanted.items())))
 
-    return handler
+    return get_list(path, handler, {"created": Instants(), **(filters or {})})
+
+
+def post(
+    path: str, handler: Handler, fields: dict[str, Spec] | None = None, required: tuple[str, ...] = ()
+) -> Endpoint:
+    """A POST accepting `fields`."""
+    return Endpoint("POST", path, handler, Group({"expand": EXPAND, **(fields or {})}, required))
+
+
+def delete(path: str, handler: Handler) -> Endpoint:
+    """A DELETE."""
+    return Endpoint("DELETE", path, handler, Group({"expand": EXPAND}))
 
 
 def page_of(call: Call, entries: Iterable[JsonObject]) -> JsonObject:
@@ -78,8 +79,8 @@ def page_of(call: Call, entries: Iterable[JsonObject]) -> JsonObject:
 
     Raises StripeError when a cursor names nothing in the list or both cursors are given.
     """
-    bounds = call.params.get("created", {})
-    found = [entry for entry in entries if _within(entry.get("created", 0), bounds)]
+    bounds = call.params.get("created", {}).items()
+    found = [each for each in entries if all(BOUNDS[name](each.get("created", 0), bound) for name, bound in bounds)]
     limit = call.params.get("limit", DEFAULT_LIMIT)
     after, before = call.params.get("starting_after"), call.params.get("ending_before")
     if after and before:
@@ -92,18 +93,8 @@ def page_of(call: Call, entries: Iterable[JsonObject]) -> JsonObject:
     return {"object": "list", "url": call.url, "has_more": len(found) > len(shown), "data": shown}
 
 
-def _within(created: int, bounds: dict[str, int]) -> bool:
-    tests = {
-        "gt": lambda bound: created > bound,
-        "gte": lambda bound: created >= bound,
-        "lt": lambda bound: created < bound,
-        "lte": lambda bound: created <= bound,
-    }
-    return all(tests[name](bound) for name, bound in bounds.items())
-
-
 def _position(found: list[JsonObject], identity: str, param: str) -> int:
-    for place, entry in enumerate(found):
+    for position, entry in enumerate(found):
         if entry["id"] == identity:
-            return place
+            return position
     raise errors.missing_resource("object", identity, param)

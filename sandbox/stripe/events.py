@@ -2,82 +2,58 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sandbox.state import JsonObject
-from sandbox.stripe import errors
 from sandbox.stripe.account import API_VERSION, Account, new_id
-from sandbox.stripe.endpoints import Call, Endpoint, listing, page_of, read, reader
-from sandbox.stripe.schema import Flag, Instants, Many, Text
+from sandbox.stripe.endpoints import Call, page_of
+from sandbox.stripe.schema import Flag, Instants, Many, Spec, Text
 from sandbox.stripe.switches import plan_for
 
-KEPT = 3000
+MAX_EVENTS = 3000
+FILTERS: dict[str, Spec] = {"types": Many(Text(), most=20), "created": Instants(), "delivery_success": Flag()}
 
 
 def emit(account: Account, kind: str, thing: JsonObject, previous: JsonObject | None = None) -> None:
     """Record that `kind` happened to `thing` and put the event in the outbox; `previous` only for `*.updated`."""
     plan = plan_for(account, kind)
+    content: JsonObject = {"object": thing} | ({} if previous is None else {"previous_attributes": previous})
     for _ in range(2 if "twin" in plan else 1):
-        event = account.add(_event(account, kind, thing, previous))
+        event = account.add(
+            {
+                "id": new_id("evt_"),
+                "object": "event",
+                "account": None,
+                "api_version": API_VERSION,
+                "context": None,
+                "created": account.now(),
+                "data": copy.deepcopy(content),
+                "livemode": False,
+                "pending_webhooks": 0,
+                "request": dict(account.request),
+                "type": kind,
+            }
+        )
         account.note(event["id"])["plan"] = plan
         account.outbox.append(event["id"])
-    _forget_oldest(account)
-
-
-def _forget_oldest(account: Account) -> None:
     events = account.tables["event"]
-    for identity in list(events)[: max(0, len(events) - KEPT)]:
+    for identity in list(events)[: max(0, len(events) - MAX_EVENTS)]:
         del events[identity]
         account.notes.pop(identity, None)
 
 
-def _event(account: Account, kind: str, thing: JsonObject, previous: JsonObject | None) -> JsonObject:
-    content: JsonObject = {"object": copy.deepcopy(thing)}
-    if previous is not None:
-        content["previous_attributes"] = previous
-    return {
-        "id": new_id("evt_"),
-        "object": "event",
-        "account": None,
-        "api_version": API_VERSION,
-        "context": None,
-        "created": account.now(),
-        "data": content,
-        "livemode": False,
-        "pending_webhooks": 0,
-        "request": dict(account.request),
-        "type": kind,
-    }
+@contextmanager
+def updating(account: Account, kind: str, thing: JsonObject) -> Iterator[None]:
+    """Emit `kind` with the earlier values of what the block changes; nothing when it changes nothing."""
+    before = copy.deepcopy(thing)
+    yield
+    previous = {name: value for name, value in before.items() if thing.get(name) != value}
+    if previous:
+        emit(account, kind, thing, previous)
 
 
 def list_events(call: Call) -> JsonObject:
     """Events, newest first, by type and by whether every endpoint has taken them."""
-    if "type" in call.params and "types" in call.params:
-        raise errors.invalid("You may only specify one of these parameters: type, types.", param="types")
-    return page_of(call, _wanted(call))
-
-
-def _wanted(call: Call) -> Iterator[JsonObject]:
-    kinds = call.params.get("types") or ([call.params["type"]] if "type" in call.params else None)
-    delivered = call.params.get("delivery_success")
-    for event in call.account.all("event"):
-        if kinds is not None and not any(_fits(event["type"], kind) for kind in kinds):
-            continue
-        if delivered is None or (event["pending_webhooks"] == 0) == delivered:
-            yield event
-
-
-def _fits(kind: str, wanted: str) -> bool:
-    return kind.startswith(wanted[:-1]) if wanted.endswith("*") else kind == wanted
-
-
-ENDPOINTS: list[Endpoint] = [
-    read("/v1/events/{id}", reader("event")),
-    listing(
-        "/v1/events",
-        list_events,
-        type=Text(),
-        types=Many(Text(), most=20),
-        created=Instants(),
-        delivery_success=Flag(),
-    ),
-]
+    types, delivered = call.params.get("types"), call.params.get("delivery_success")
+    found = (each for each in call.account.all("event") if types is None or each["type"] in types)
+    return page_of(call, (each for each in found if delivered in {None, each["pending_webhooks"] == 0}))

@@ -34,17 +34,14 @@ def nested(pairs: Pairs) -> dict[str, Any]:
         found = KEY.fullmatch(name)
         if found is None:
             raise errors.unknown_parameter(name)
-        _place(root, [found.group(1), *STEP.findall(found.group(2))], value, name)
-    return root
-
-
-def _place(root: dict[str, Any], steps: list[str], value: str, name: str) -> None:
-    here = root
-    for step in steps[:-1]:
-        here = here.setdefault(step or str(len(here)), {})
-        if not isinstance(here, dict):
+        *groups, last = [found.group(1), *STEP.findall(found.group(2))]
+        here = root
+        for group in groups:
+            here = here.setdefault(group or str(len(here)), {})
+            if not isinstance(here, dict):
+                raise errors.invalid("Invalid object", param=name)
+        last = last or str(len(here))
+        if isinstance(here.get(last), dict):
             raise errors.invalid("Invalid object", param=name)
-    last = steps[-1] or str(len(here))
-    if isinstance(here.get(last), dict):
-        raise errors.invalid("Invalid object", param=name)
-    here[last] = value
+        here[last] = value
+    return root

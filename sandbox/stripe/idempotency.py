@@ -9,7 +9,7 @@ from sandbox.stripe import errors
 from sandbox.stripe.account import Account
 from sandbox.stripe.forms import Pairs
 
-LONGEST_KEY = 255
+MAX_KEY = 255
 
 
 @dataclass
@@ -24,9 +24,13 @@ class KeyStore:
 
         Raises StripeError when the key is too long, was used with other parameters, or is still running.
         """
-        if len(key) > LONGEST_KEY:
-            raise errors.invalid(f"Idempotency keys may be at most {LONGEST_KEY} characters.")
-        stored = self._alive(key)
+        if len(key) > MAX_KEY:
+            raise errors.invalid(f"Idempotency keys may be at most {MAX_KEY} characters.")
+        stored = self.account.stored.get(key)
+        lifetime = self.account.settings["idempotency_seconds"]
+        if stored is not None and self.account.clock.now() - stored["at"] >= lifetime:
+            del self.account.stored[key]
+            stored = None
         if stored is not None and stored["fingerprint"] != fingerprint:
             raise errors.key_reused(key)
         if key in self.running:
@@ -43,20 +47,10 @@ class KeyStore:
             "at": self.account.clock.now(),
         }
 
-    def _alive(self, key: str) -> JsonObject | None:
-        stored = self.account.stored.get(key)
-        if stored is None:
-            return None
-        if self.account.clock.now() - stored["at"] >= self.account.settings["idempotency_seconds"]:
-            del self.account.stored[key]
-            return None
-        return stored
-
 
 def fingerprint(method: str, path: str, pairs: Pairs) -> str:
     """What must be equal for two calls to be the same operation; the order of fields does not matter."""
-    text = repr((method, path, sorted(pairs)))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(repr((method, path, sorted(pairs))).encode()).hexdigest()
 
 
 def key_of(method: str, headers: Mapping[str, str]) -> str | None:

@@ -3,11 +3,45 @@
 import copy
 
 from sandbox.state import JsonObject
-from sandbox.stripe import errors
-from sandbox.stripe.account import Account, as_list, merge_metadata, new_id
-from sandbox.stripe.endpoints import Call, Endpoint, listing, page_of, read, reader, write
+from sandbox.stripe.account import BUSINESS_NAME, Account, as_list, new_id, null_fields
+from sandbox.stripe.endpoints import Call, page_of
 from sandbox.stripe.events import emit
-from sandbox.stripe.schema import Choice, Group, Instants, Metadata, Text
+from sandbox.stripe.schema import Choice, Group, Instants, Spec, Text
+
+PAYMENT_FILTERS: dict[str, Spec] = {
+    "invoice": Text(),
+    "status": Choice("open", "paid", "canceled"),
+    "payment": Group({"type": Choice("payment_intent"), "payment_intent": Text()}, ("type",)),
+    "created": Instants(),
+}
+NULL = (
+    "account_tax_ids application automatically_finalizes_at custom_fields customer_account default_payment_method "
+    "default_source due_date footer from_invoice invoice_pdf last_finalization_error latest_revision "
+    "next_payment_attempt on_behalf_of receipt_number rendering shipping_cost shipping_details statement_descriptor "
+    "test_clock webhooks_delivered_at"
+)
+ZERO = (
+    "amount_overpaid amount_paid amount_shipping attempt_count ending_balance post_payment_credit_notes_amount "
+    "pre_payment_credit_notes_amount starting_balance"
+)
+EMPTY = "customer_tax_ids default_tax_rates discounts total_discount_amounts total_pretax_credit_amounts total_taxes"
+SAME: JsonObject = {
+    **null_fields(NULL),
+    **dict.fromkeys(ZERO.split(), 0),
+    **{name: [] for name in EMPTY.split()},
+    "account_country": "US",
+    "account_name": BUSINESS_NAME,
+    "attempted": False,
+    "auto_advance": True,
+    "automatic_tax": {"enabled": False, **null_fields("disabled_reason liability provider status")},
+    "collection_method": "charge_automatically",
+    "issuer": {"type": "self"},
+    "livemode": False,
+    "metadata": {},
+    "payment_settings": null_fields("default_mandate payment_method_options payment_method_types"),
+}
+"""What every new invoice starts with."""
+CUSTOMER_FIELDS = ("address", "email", "name", "phone", "shipping", "tax_exempt")
 
 
 def subscription_of(invoice: JsonObject) -> str:
@@ -15,134 +49,42 @@ def subscription_of(invoice: JsonObject) -> str:
     return str(invoice["parent"]["subscription_details"]["subscription"])
 
 
-def make(account: Account, subscription: JsonObject, reason: str, lines: list[JsonObject], off: int = 0) -> JsonObject:
-    """An open, finalized invoice over the lines less the discount `off` in minor units.
-
-    The hour Stripe leaves a renewal as a draft is skipped.
-    """
+def make(account: Account, subscription: JsonObject, reason: str, lines: list[JsonObject]) -> JsonObject:
+    """An open, finalized invoice over the lines. The hour that Stripe leaves a renewal as a draft is skipped."""
     customer = account.find("customer", subscription["customer"])
-    invoice = account.add(_invoice(account, subscription, customer, reason, lines, off))
+    identity, now, total = new_id("in_"), account.now(), sum(line["amount"] for line in lines)
     for line in lines:
-        line["invoice"] = invoice["id"]
-    invoice["lines"] = as_list(f"/v1/invoices/{invoice['id']}/lines", lines)
+        line["invoice"] = identity
+    details = {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]}
+    invoice = account.add(
+        {
+            **copy.deepcopy(SAME),
+            **dict.fromkeys(("amount_due", "amount_remaining", "subtotal", "total"), total),
+            **dict.fromkeys(("subtotal_excluding_tax", "total_excluding_tax"), total),
+            **dict.fromkeys(("created", "effective_at", "period_end", "period_start"), now),
+            **{f"customer_{name}": customer[name] for name in CUSTOMER_FIELDS},
+            "id": identity,
+            "object": "invoice",
+            "billing_reason": reason,
+            "currency": subscription["currency"],
+            "customer": customer["id"],
+            "description": subscription["description"],
+            "hosted_invoice_url": f"{account.base_url}/i/{identity}",
+            "lines": as_list(f"/v1/invoices/{identity}/lines", lines),
+            "number": f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}",
+            "parent": {
+                "quote_details": None,
+                "subscription_details": {**details, "subscription_proration_date": None},
+                "type": "subscription_details",
+            },
+            "status": "open",
+            "status_transitions": {"finalized_at": now, **null_fields("marked_uncollectible_at paid_at voided_at")},
+        }
+    )
+    customer["next_invoice_sequence"] += 1
     emit(account, "invoice.created", {**invoice, "status": "draft"})
     emit(account, "invoice.finalized", invoice)
     return invoice
-
-
-FIXED: JsonObject = {
-    "account_country": "US",
-    "account_tax_ids": None,
-    "amount_overpaid": 0,
-    "amount_paid": 0,
-    "amount_shipping": 0,
-    "application": None,
-    "attempt_count": 0,
-    "attempted": False,
-    "auto_advance": True,
-    "automatic_tax": {
-        "disabled_reason": None,
-        "enabled": False,
-        "liability": None,
-        "provider": None,
-        "status": None,
-    },
-    "automatically_finalizes_at": None,
-    "collection_method": "charge_automatically",
-    "custom_fields": None,
-    "customer_account": None,
-    "customer_tax_ids": [],
-    "default_payment_method": None,
-    "default_source": None,
-    "default_tax_rates": [],
-    "discounts": [],
-    "due_date": None,
-    "ending_balance": 0,
-    "footer": None,
-    "from_invoice": None,
-    "invoice_pdf": None,
-    "issuer": {"type": "self"},
-    "last_finalization_error": None,
-    "latest_revision": None,
-    "livemode": False,
-    "metadata": {},
-    "next_payment_attempt": None,
-    "on_behalf_of": None,
-    "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
-    "post_payment_credit_notes_amount": 0,
-    "pre_payment_credit_notes_amount": 0,
-    "receipt_number": None,
-    "rendering": None,
-    "shipping_cost": None,
-    "shipping_details": None,
-    "starting_balance": 0,
-    "statement_descriptor": None,
-    "status": "open",
-    "test_clock": None,
-    "total_pretax_credit_amounts": [],
-    "total_taxes": [],
-    "webhooks_delivered_at": None,
-}
-"""What every new invoice starts with."""
-
-
-def _invoice(
-    account: Account, subscription: JsonObject, customer: JsonObject, reason: str, lines: list[JsonObject], off: int
-) -> JsonObject:
-    identity = new_id("in_")
-    subtotal = sum(line["amount"] for line in lines)
-    total = subtotal - off
-    return {
-        **copy.deepcopy(FIXED),
-        "id": identity,
-        "object": "invoice",
-        "account_name": account.settings["business_name"],
-        "amount_due": total,
-        "amount_remaining": total,
-        "billing_reason": reason,
-        "created": account.now(),
-        "currency": subscription["currency"],
-        "customer": customer["id"],
-        "customer_address": customer["address"],
-        "customer_email": customer["email"],
-        "customer_name": customer["name"],
-        "customer_phone": customer["phone"],
-        "customer_shipping": customer["shipping"],
-        "customer_tax_exempt": customer["tax_exempt"],
-        "description": subscription["description"],
-        "effective_at": account.now(),
-        "hosted_invoice_url": f"{account.base_url}/i/{identity}",
-        "lines": as_list(f"/v1/invoices/{identity}/lines", []),
-        "number": _next_number(customer),
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": dict(subscription["metadata"]),
-                "subscription": subscription["id"],
-                "subscription_proration_date": None,
-            },
-            "type": "subscription_details",
-        },
-        "period_end": account.now(),
-        "period_start": account.now(),
-        "status_transitions": {
-            "finalized_at": account.now(),
-            "marked_uncollectible_at": None,
-            "paid_at": None,
-            "voided_at": None,
-        },
-        "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal,
-        "total": total,
-        "total_discount_amounts": [{"amount": off, "discount": new_id("di_")}] if off else [],
-        "total_excluding_tax": total,
-    }
-
-
-def _next_number(customer: JsonObject) -> str:
-    number = customer["next_invoice_sequence"]
-    customer["next_invoice_sequence"] = number + 1
-    return f"{customer['invoice_prefix']}-{number:04d}"
 
 
 def line(account: Account, price: JsonObject, quantity: int, period: tuple[int, int], parent: JsonObject) -> JsonObject:
@@ -227,40 +169,6 @@ def mark_failed(account: Account, invoice: JsonObject, next_attempt_at: int | No
     emit(account, "invoice.payment_failed", invoice)
 
 
-def void(call: Call) -> JsonObject:
-    """Declare an unpaid invoice void."""
-    invoice = call.account.find("invoice", call.path["id"])
-    if invoice["status"] not in {"open", "uncollectible"}:
-        raise errors.wrong_state(f"You can only void an open invoice. This one is {invoice['status']}.")
-    invoice.update(status="void", next_payment_attempt=None)
-    invoice["status_transitions"]["voided_at"] = call.account.now()
-    emit(call.account, "invoice.voided", invoice)
-    return invoice
-
-
-def update(call: Call) -> JsonObject:
-    """Change metadata."""
-    invoice = call.account.find("invoice", call.path["id"])
-    merge_metadata(invoice, call.params.get("metadata"))
-    emit(call.account, "invoice.updated", invoice, {})
-    return invoice
-
-
-def list_invoices(call: Call) -> JsonObject:
-    """Invoices, newest first, by customer, subscription or status."""
-    wanted = call.params
-    return page_of(
-        call,
-        (
-            invoice
-            for invoice in call.account.all("invoice")
-            if wanted.get("customer") in {None, invoice["customer"]}
-            and wanted.get("status") in {None, invoice["status"]}
-            and wanted.get("subscription") in {None, subscription_of(invoice)}
-        ),
-    )
-
-
 def list_payments(call: Call) -> JsonObject:
     """Links between invoices and PaymentIntents, by either."""
     wanted = call.params
@@ -275,22 +183,3 @@ def list_payments(call: Call) -> JsonObject:
             and intent in {None, payment["payment"]["payment_intent"]}
         ),
     )
-
-
-STATUS = Choice("draft", "open", "paid", "uncollectible", "void")
-PAYMENT = Group({"type": Choice("payment_intent"), "payment_intent": Text()}, ("type",))
-ENDPOINTS: list[Endpoint] = [
-    read("/v1/invoices/{id}", reader("invoice")),
-    listing("/v1/invoices", list_invoices, customer=Text(), subscription=Text(), status=STATUS, created=Instants()),
-    write("/v1/invoices/{id}", update, {"metadata": Metadata()}),
-    write("/v1/invoices/{id}/void", void, {}),
-    listing(
-        "/v1/invoice_payments",
-        list_payments,
-        invoice=Text(),
-        status=Choice("open", "paid", "canceled"),
-        payment=PAYMENT,
-        created=Instants(),
-    ),
-    read("/v1/invoice_payments/{id}", reader("invoice_payment")),
-]

@@ -34,5 +34,5 @@ def _choice(method: Behaviour, chosen: str) -> str:
     return (
         f'<label class="choice"><input type="radio" name="card" value="{method.token}"{checked} required>'
         f'<span><b>{escape(method.label)} <span class="num quiet">···· {method.last4}</span></b>'
-        f'<span class="quiet small">{escape(method.says)}</span></span></label>'
+        f'<span class="quiet small">{escape(method.hint)}</span></span></label>'
     )

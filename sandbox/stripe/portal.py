@@ -11,75 +11,38 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.pages import page
 from sandbox.state import JsonObject
-from sandbox.stripe import errors, subscriptions
-from sandbox.stripe.account import Account, changed_fields, new_id
+from sandbox.stripe import errors, payment_methods, subscriptions
+from sandbox.stripe.account import Account, new_id, null_fields
 from sandbox.stripe.cards import METHODS
-from sandbox.stripe.customers import choose_default, living
-from sandbox.stripe.endpoints import Call, Endpoint, write
-from sandbox.stripe.events import emit
+from sandbox.stripe.customers import choose_default
+from sandbox.stripe.endpoints import Call
+from sandbox.stripe.events import updating
 from sandbox.stripe.method_choice import choices
-from sandbox.stripe.payment_methods import attach, make
-from sandbox.stripe.schema import Choice, Group, Loose, Text, Url
 
-LASTS_SECONDS = 3600
-FLOWS = Choice(
-    "payment_method_update",
-    "customer_update",
-    "subscription_cancel",
-    "subscription_pause",
-    "subscription_update",
-    "subscription_update_confirm",
-)
+LIFETIME_SECONDS = 3600
 
 
 def create(call: Call) -> JsonObject:
     """A short-lived portal page for a customer."""
     account, given = call.account, call.params
-    living(account, given["customer"])
+    account.find("customer", given["customer"], "customer")
     identity = new_id("bps_")
     return account.add(
         {
+            **null_fields("customer_account flow locale on_behalf_of"),
             "id": identity,
             "object": "billing_portal.session",
-            "configuration": given.get("configuration", "bpc_sandbox_default"),
+            "configuration": "bpc_sandbox_default",
             "created": account.now(),
             "customer": given["customer"],
-            "customer_account": None,
-            "flow": given.get("flow_data"),
             "livemode": False,
-            "locale": given.get("locale"),
-            "on_behalf_of": None,
             "return_url": given.get("return_url"),
             "url": f"{account.base_url}/p/session/{identity}",
         }
     )
 
 
-ENDPOINTS: list[Endpoint] = [
-    write(
-        "/v1/billing_portal/sessions",
-        create,
-        {
-            "customer": Text(),
-            "return_url": Url(),
-            "configuration": Text(),
-            "locale": Text(10),
-            "flow_data": Group(
-                {
-                    "type": FLOWS,
-                    "after_completion": Loose(),
-                    "subscription_cancel": Loose(),
-                    "subscription_update": Loose(),
-                },
-                ("type",),
-            ),
-        },
-        "customer",
-    ),
-]
-
-
-class Portal:
+class PortalPage:
     """Serves `/p/session/<id>`."""
 
     def __init__(self, account: Account, commit: Callable[[], Awaitable[None]]) -> None:
@@ -88,8 +51,10 @@ class Portal:
 
     def routes(self) -> list[BaseRoute]:
         """Show and act."""
-        path = "/p/session/{id}"
-        return [Route(path, self.show, methods=["GET"]), Route(path, self.act, methods=["POST"])]
+        return [
+            Route("/p/session/{id}", self.show, methods=["GET"]),
+            Route("/p/session/{id}", self.act, methods=["POST"]),
+        ]
 
     async def show(self, request: Request) -> Response:
         """Saved cards and subscriptions."""
@@ -104,20 +69,22 @@ class Portal:
         session = self._open_session(request)
         if session is None:
             return await self.show(request)
-        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        form = {name: values[0] for name, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
         customer = self._account.find("customer", session["customer"])
-        actions = {
-            "add": self._add_card,
-            "default": self._make_default,
-            "remove": self._remove_card,
-            "cancel": self._cancel,
-            "keep": self._keep,
-        }
-        action = actions.get(form.get("action", [""])[0])
-        if action is None:
-            return await self.show(request)
+        action, identity = form.get("action"), form.get("id", "")
         try:
-            action(customer, form.get("id", form.get("card", [""]))[0])
+            if action == "add":
+                self._add_card(customer, form.get("card", ""))
+            elif action == "default":
+                with updating(self._account, "customer.updated", customer):
+                    choose_default(self._account, customer, identity)
+            elif action == "remove":
+                method = self._account.find("payment_method", identity, "id")
+                if method["customer"] != customer["id"]:
+                    raise errors.missing_resource("PaymentMethod", identity, "id")
+                payment_methods.detach(self._account, method)
+            elif action in {"cancel", "keep"}:
+                self._schedule_end(customer, identity, is_ending=action == "cancel")
         except errors.StripeError as error:
             return page("Billing", self._body(session, str(error)), width="narrow", status=error.status)
         await self._commit()
@@ -125,70 +92,46 @@ class Portal:
 
     def _open_session(self, request: Request) -> JsonObject | None:
         session = self._account.get("billing_portal.session", request.path_params["id"])
-        is_open = session is not None and session["created"] + LASTS_SECONDS > self._account.now()
+        is_open = session is not None and session["created"] + LIFETIME_SECONDS > self._account.now()
         return session if is_open else None
 
     def _add_card(self, customer: JsonObject, token: str) -> None:
+        """Save a card and make it the default."""
         test = METHODS.get(token)
         if test is None or test.is_bank:
             raise errors.invalid("Choose a card.", param="card")
         if test.now is not None:
             raise errors.card(test.now.message, code=test.now.code, decline_code=test.now.decline_code)
-        method = make(self._account, test)
-        attach(self._account, method, customer["id"])
+        method = payment_methods.make(self._account, test)
+        payment_methods.attach(self._account, method, customer["id"])
         self._account.note(method["id"])["is_set_up"] = True
-        self._make_default(customer, method["id"])
+        with updating(self._account, "customer.updated", customer):
+            choose_default(self._account, customer, method["id"])
 
-    def _make_default(self, customer: JsonObject, method: str) -> None:
-        before = {**customer, "invoice_settings": dict(customer["invoice_settings"])}
-        choose_default(self._account, customer, method)
-        emit(self._account, "customer.updated", customer, changed_fields(before, customer))
-
-    def _remove_card(self, customer: JsonObject, method_id: str) -> None:
-        method = self._account.find("payment_method", method_id, "id")
-        if method["customer"] != customer["id"]:
-            raise errors.missing_resource("PaymentMethod", method_id, "id")
-        if customer["invoice_settings"]["default_payment_method"] == method_id:
-            choose_default(self._account, customer, None)
-        method["customer"] = None
-        emit(self._account, "payment_method.detached", method, {"customer": customer["id"]})
-
-    def _cancel(self, customer: JsonObject, subscription: str) -> None:
-        self._schedule(customer, subscription, is_ending=True)
-
-    def _keep(self, customer: JsonObject, subscription: str) -> None:
-        self._schedule(customer, subscription, is_ending=False)
-
-    def _schedule(self, customer: JsonObject, identity: str, *, is_ending: bool) -> None:
+    def _schedule_end(self, customer: JsonObject, identity: str, *, is_ending: bool) -> None:
         subscription = self._account.find("subscription", identity, "id")
         if subscription["customer"] != customer["id"] or subscription["status"] in subscriptions.ENDED:
             raise errors.missing_resource("subscription", identity, "id")
-        before = {**subscription, "cancellation_details": dict(subscription["cancellation_details"])}
-        subscriptions.schedule_end(self._account, subscription, is_ending=is_ending)
-        emit(self._account, "customer.subscription.updated", subscription, changed_fields(before, subscription))
+        with updating(self._account, "customer.subscription.updated", subscription):
+            subscriptions.schedule_end(self._account, subscription, is_ending=is_ending)
 
     def _body(self, session: JsonObject, problem: str = "") -> str:
         customer = self._account.find("customer", session["customer"])
+        cards = [each for each in self._account.all("payment_method") if each["customer"] == customer["id"]]
+        default = customer["invoice_settings"]["default_payment_method"]
+        card_rows = "".join(_card_row(each, is_default=each["id"] == default) for each in cards)
+        owned = [each for each in self._account.all("subscription") if each["customer"] == customer["id"]]
+        rows = "".join(_subscription_row(each) for each in owned if each["status"] not in subscriptions.ENDED)
         back = f'<a href="{escape(session["return_url"])}">← Back to the shop</a>' if session["return_url"] else ""
-        alert = f'<p class="alert" role="alert">{escape(problem)}</p>' if problem else ""
         return (
             f'{back}<h1>Billing <span class="tag">Test mode</span></h1>'
             f'<p class="quiet">{escape(customer["email"] or "")}</p>'
-            f"{alert}{self._subscriptions(customer)}{self._cards(customer)}"
+            + (f'<p class="alert" role="alert">{escape(problem)}</p>' if problem else "")
+            + (f'<section class="card"><h2>Subscriptions</h2>{rows}</section>' if rows else "")
+            + f'<section class="card"><h2>Saved cards</h2>{card_rows or "<p class=quiet>None yet.</p>"}</section>'
             f'<form class="card" method="post"><h2>Add a card</h2>{choices("pm_card_visa", with_bank=False)}'
             '<button class="go" name="action" value="add">Save card</button></form>'
         )
-
-    def _cards(self, customer: JsonObject) -> str:
-        default = customer["invoice_settings"]["default_payment_method"]
-        owned = [each for each in self._account.all("payment_method") if each["customer"] == customer["id"]]
-        rows = "".join(_card_row(method, is_default=method["id"] == default) for method in owned)
-        return f'<section class="card"><h2>Saved cards</h2>{rows or "<p class=quiet>None yet.</p>"}</section>'
-
-    def _subscriptions(self, customer: JsonObject) -> str:
-        owned = [each for each in self._account.all("subscription") if each["customer"] == customer["id"]]
-        rows = "".join(_subscription_row(each) for each in owned if each["status"] not in subscriptions.ENDED)
-        return f'<section class="card"><h2>Subscriptions</h2>{rows}</section>' if rows else ""
 
 
 def _card_row(method: JsonObject, *, is_default: bool) -> str:

@@ -8,7 +8,6 @@ from sandbox.stripe import errors
 
 MAX_KEYS, MAX_KEY, MAX_VALUE = 50, 40, 500
 WHOLE = re.compile(r"-?[0-9]{1,19}")
-DECIMAL = re.compile(r"-?[0-9]{1,14}(\.[0-9]{1,12})?")
 
 
 class Spec(Protocol):
@@ -27,25 +26,21 @@ def _text(value: Any, param: str) -> str:
     return value
 
 
-def _refuse_blank(value: str, param: str) -> None:
-    if value == "":
-        message = (
-            f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a parameter; "
-            f"however '{param}' cannot be unset. Remove '{param}' from your request or supply a non-empty value."
-        )
-        raise errors.invalid(message, param=param, code="parameter_invalid_empty")
-
-
 class Text:
     """A string of at most `most` characters; blank is refused."""
 
     def __init__(self, most: int = 5000) -> None:
         self._most = most
 
-    def read(self, value: Any, param: str) -> str | None:
+    def read(self, value: Any, param: str) -> str:
         """The text itself."""
         text = _text(value, param)
-        _refuse_blank(text, param)
+        if text == "":
+            message = (
+                f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a parameter; "
+                f"however '{param}' cannot be unset. Remove '{param}' from your request or supply a non-empty value."
+            )
+            raise errors.invalid(message, param=param, code="parameter_invalid_empty")
         if len(text) > self._most:
             message = f"Invalid string: must be at most {self._most} characters"
             raise errors.invalid(message, param=param, code="parameter_invalid_string_length")
@@ -79,17 +74,6 @@ class Integer:
             message = f"Invalid integer: must be between {self._least} and {self._most}"
             raise errors.invalid(message, param=param, code="parameter_invalid_integer")
         return number
-
-
-class Decimal:
-    """A decimal number, kept as text."""
-
-    def read(self, value: Any, param: str) -> str:
-        """The number's text."""
-        text = _text(value, param)
-        if not DECIMAL.fullmatch(text):
-            raise errors.invalid(f"Invalid decimal: {text}", param=param)
-        return text
 
 
 class Flag:
@@ -174,38 +158,26 @@ class Group:
         if not isinstance(value, dict):
             raise errors.invalid("Invalid object", param=param)
         for name in value:
+            if name == "payment_method_types":
+                message = (
+                    "payment_method_types is no longer supported in this API version. Leave it out to use dynamic "
+                    "payment methods, or send allowed_payment_method_types or excluded_payment_method_types."
+                )
+                code = "payment_method_types_no_longer_supported"
+                raise errors.invalid(message, param=_joined(param, name), code=code)
             if name not in self._fields:
-                raise self._unknown(name, _joined(param, name))
+                raise errors.unknown_parameter(_joined(param, name))
         for name in self._required:
             if name not in value:
                 raise errors.missing_parameter(_joined(param, name))
         return {name: self._fields[name].read(inner, _joined(param, name)) for name, inner in value.items()}
-
-    def _unknown(self, name: str, param: str) -> errors.StripeError:
-        if name != "payment_method_types":
-            return errors.unknown_parameter(param)
-        message = (
-            "payment_method_types is no longer supported in this API version. Leave it out to use dynamic payment "
-            "methods, or send allowed_payment_method_types or excluded_payment_method_types."
-        )
-        return errors.invalid(message, param=param, code="payment_method_types_no_longer_supported")
-
-
-class Loose:
-    """A parameter of the real API that is taken and echoed but has no effect here."""
-
-    def read(self, value: Any, param: str) -> Any:
-        """Whatever was sent, with booleans and whole numbers turned into such."""
-        if isinstance(value, dict):
-            return {key: self.read(inner, f"{param}[{key}]") for key, inner in value.items()}
-        return {"true": True, "false": False}.get(value, value)
 
 
 def _joined(param: str, name: str) -> str:
     return f"{param}[{name}]" if param else name
 
 
-RANGE = Group({"gt": Integer(), "gte": Integer(), "lt": Integer(), "lte": Integer()})
+BOUNDS = Group({"gt": Integer(), "gte": Integer(), "lt": Integer(), "lte": Integer()})
 
 
 class Instants:
@@ -214,7 +186,7 @@ class Instants:
     def read(self, value: Any, param: str) -> dict[str, int]:
         """Bounds by `gt`, `gte`, `lt`, `lte`."""
         if isinstance(value, dict):
-            return RANGE.read(value, param)
+            return BOUNDS.read(value, param)
         instant = Integer().read(value, param)
         return {"gte": instant, "lte": instant}
 
