@@ -22,8 +22,8 @@ class SandboxError(Exception):
 
 
 @dataclass(frozen=True)
-class Paid:
-    """Where the hosted page sent the buyer: `url` is the shop's address, or empty when the payment was refused."""
+class PaymentOutcome:
+    """Where the hosted page sent the buyer: `url` is the shop's address, empty when the payment was refused."""
 
     status: int
     url: str
@@ -125,7 +125,7 @@ class Sandbox:
         """Load the panel's seed anew, with these nodes (memory, disk, allocations, …) if any are given."""
         return self._control("POST", "/pterodactyl/seed", {"nodes": list(nodes)} if nodes else {})
 
-    def pay(self, session_url: str, card: str = "pm_card_visa", email: str = "") -> Paid:
+    def pay(self, session_url: str, card: str = "pm_card_visa", email: str = "") -> PaymentOutcome:
         """Press the button on a hosted Checkout page, as a browser's form would.
 
         Raises SandboxError when the page does not exist.
@@ -135,7 +135,7 @@ class Sandbox:
         if answer.status_code == 404:
             raise SandboxError(f"no hosted page at {session_url}")
         target = urljoin(session_url, answer.headers["location"]) if answer.is_redirect else ""
-        return Paid(answer.status_code, target, answer.text)
+        return PaymentOutcome(answer.status_code, target, answer.text)
 
     def stripe_endpoint(self, url: str, secret: str, enabled_events: list[str] | None = None) -> dict[str, Any]:
         """Send Stripe events to `url`, signed with `secret`; the same address again replaces it."""
@@ -144,7 +144,7 @@ class Sandbox:
         )
 
     def stripe_settings(self, **settings: Any) -> dict[str, Any]:
-        """Change gaps, timeout, idempotency_seconds, async_seconds, work_seconds or business_name."""
+        """Change gaps, timeout, idempotency_seconds or work_seconds."""
         return self._control("POST", "/stripe/settings", settings)
 
     def webhook_switch(self, kind: str, **options: Any) -> dict[str, Any]:
@@ -254,17 +254,12 @@ def start(state_dir: Path | None = None, port: int = 0) -> Iterator[tuple[subpro
         command += ["--state", str(state_dir)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  our own interpreter
         try:
-            base_url, smtp_port = _ready(process)
-            with Sandbox(base_url, smtp_port) as sandbox:
+            assert process.stdout is not None  # noqa: S101  the pipe was asked for
+            line = process.stdout.readline()
+            words = line.split()
+            if len(words) != 3 or words[0] != READY_WORD:
+                raise SandboxError(f"the sandbox did not start (it said {line!r}; its errors are above)")
+            with Sandbox(words[1], int(words[2].removeprefix("smtp="))) as sandbox:
                 yield process, sandbox
         finally:
             process.terminate()
-
-
-def _ready(process: "subprocess.Popen[str]") -> tuple[str, int]:
-    assert process.stdout is not None  # noqa: S101  the pipe was asked for
-    line = process.stdout.readline()
-    words = line.split()
-    if len(words) != 3 or words[0] != READY_WORD:
-        raise SandboxError(f"the sandbox did not start (it said {line!r}; its errors are above)")
-    return words[1], int(words[2].removeprefix("smtp="))

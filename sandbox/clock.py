@@ -40,8 +40,3 @@ class Clock:
     def reset(self) -> None:
         """Return to real time."""
         self._offset = 0.0
-
-    @property
-    def offset(self) -> float:
-        """Seconds ahead of real time."""
-        return self._offset

@@ -16,7 +16,7 @@ from sandbox.state import Persistent
 
 
 class LoopbackOnly:
-    """Refuses callers from other machines, and pages in a browser on this one: these routes can rewrite everything."""
+    """Refuses callers from other machines, and pages in a browser on this one: these routes can change everything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -110,9 +110,9 @@ class Control:
         """The armed faults and how often each hit."""
         return JSONResponse({"faults": self._frame.faults.listed()})
 
-    async def clear_faults(self, request: Request) -> Response:
-        """Disarm all faults, or those of `?service=`."""
-        self._frame.faults.clear(request.query_params.get("service"))
+    async def clear_faults(self, _request: Request) -> Response:
+        """Disarm all faults."""
+        self._frame.faults.clear(None)
         return JSONResponse({"faults": self._frame.faults.listed()})
 
     async def list_requests(self, request: Request) -> Response:
@@ -124,9 +124,8 @@ class Control:
         return JSONResponse({"requests": entries})
 
     async def read_clock(self, _request: Request) -> Response:
-        """The present instant and how far it is from real time."""
-        clock = self._frame.clock
-        return JSONResponse({"now": clock.now(), "offset": clock.offset})
+        """The present instant."""
+        return JSONResponse({"now": self._frame.clock.now()})
 
     async def move_clock(self, request: Request) -> Response:
         """Advance by seconds, jump to an instant, or with `at: null` return to real time."""
@@ -142,7 +141,7 @@ class Control:
         for service in self._services:
             if service.background is not None:
                 service.background.tick()
-        return JSONResponse({"now": clock.now(), "offset": clock.offset})
+        return JSONResponse({"now": clock.now()})
 
 
 def _number(value: Any) -> float:

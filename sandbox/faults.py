@@ -28,15 +28,6 @@ class Fault:
     after: int = 0
     hits: int = 0
 
-    def fits(self, method: str, path: str) -> bool:
-        """Whether the request is one this fault is meant for."""
-        return request_fits(self.match, method, path)
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether it has hit as often as it was armed for."""
-        return self.times > 0 and self.hits >= self.times
-
 
 def request_fits(match: str, method: str, path: str) -> bool:
     """Whether `POST /api/servers` style patterns cover a request; a path matches as a prefix or as a `*` glob."""
@@ -71,7 +62,8 @@ class FaultList:
     def take(self, service: str, method: str, path: str) -> Fault | None:
         """The first fault that hits this request, counted as used; None when the request passes."""
         for fault in self.armed:
-            if fault.service != service or fault.is_spent or not fault.fits(method, path):
+            is_spent = fault.times > 0 and fault.hits >= fault.times
+            if fault.service != service or is_spent or not request_fits(fault.match, method, path):
                 continue
             if fault.after > 0:
                 fault.after -= 1
@@ -80,7 +72,7 @@ class FaultList:
             return fault
         return None
 
-    def clear(self, service: str | None = None) -> None:
+    def clear(self, service: str | None) -> None:
         """Disarm one service's faults, or all."""
         self.armed = [fault for fault in self.armed if service not in {None, fault.service}]
 

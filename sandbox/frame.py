@@ -1,4 +1,4 @@
-"""What every stand-in shares with the others, and what it gives back to be mounted."""
+"""What all stand-ins share, and what each returns to be mounted."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-KEPT = 5000
+MAX_ENTRIES = 5000
 HIDDEN = "[hidden]"
 SECRET_WORDS = ("secret", "password", "token", "private", "card[number]", "cvc", "api_key")
 
 
 @dataclass
-class Seen:
+class LoggedRequest:
     """One request: what was asked, under which idempotency key, and how it ended (`status` None: no answer left)."""
 
     service: str
@@ -30,22 +30,17 @@ class Seen:
 class RequestLog:
     """The latest requests, oldest first."""
 
-    entries: deque[Seen] = field(default_factory=lambda: deque(maxlen=KEPT))
-
-    def add(self, seen: Seen) -> Seen:
-        """Keep the request; its `status` is filled in when the answer leaves."""
-        self.entries.append(seen)
-        return seen
+    entries: deque[LoggedRequest] = field(default_factory=lambda: deque(maxlen=MAX_ENTRIES))
 
     def of(self, service: str | None) -> list[dict[str, Any]]:
         """The requests to one service, or to all."""
-        return [asdict(seen) for seen in self.entries if service in {None, seen.service}]
+        return [asdict(each) for each in self.entries if service in {None, each.service}]
 
     def clear(self, service: str | None) -> None:
         """Forget one service's requests, or all."""
-        kept = [seen for seen in self.entries if service not in {None, seen.service}]
+        others = [each for each in self.entries if service not in {None, each.service}]
         self.entries.clear()
-        self.entries.extend(kept)
+        self.entries.extend(others)
 
 
 def readable_body(content_type: str, body: bytes) -> Any:

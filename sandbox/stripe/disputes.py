@@ -17,6 +17,21 @@ EVIDENCE = (
     "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
     "uncategorized_file uncategorized_text"
 )
+SAME: JsonObject = {
+    "balance_transactions": [],
+    "enhanced_eligibility_types": [],
+    "evidence": {**null_fields(EVIDENCE), "enhanced_evidence": {}},
+    "is_charge_refundable": False,
+    "livemode": False,
+    "metadata": {},
+    "network_reason_code": "10.4",
+    "payment_method_details": {
+        "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"},
+        "type": "card",
+    },
+    "status": "needs_response",
+}
+"""What every new dispute starts with."""
 
 
 def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int | None = None) -> JsonObject:
@@ -29,15 +44,13 @@ def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int 
     disputed = charge["amount"] if amount is None else amount
     dispute = account.add(
         {
+            **copy.deepcopy(SAME),
             "id": new_id("dp_"),
             "object": "dispute",
             "amount": disputed,
-            "balance_transactions": [],
             "charge": charge["id"],
             "created": account.now(),
             "currency": charge["currency"],
-            "enhanced_eligibility_types": [],
-            "evidence": {**null_fields(EVIDENCE), "enhanced_evidence": {}},
             "evidence_details": {
                 "due_by": account.now() + ANSWER_SECONDS,
                 "enhanced_eligibility": {},
@@ -46,17 +59,8 @@ def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int 
                 "submission_count": 0,
                 "submission_method": "not_submitted",
             },
-            "is_charge_refundable": False,
-            "livemode": False,
-            "metadata": {},
-            "network_reason_code": "10.4",
             "payment_intent": charge["payment_intent"],
-            "payment_method_details": {
-                "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"},
-                "type": "card",
-            },
             "reason": reason,
-            "status": "needs_response",
         }
     )
     charge["disputed"] = True

@@ -24,8 +24,44 @@ def resolve(account: Account, identity: str) -> JsonObject:
 
 def make(account: Account, test: Behaviour) -> JsonObject:
     """A new, unattached method that behaves as the test token does."""
+    kind = "us_bank_account" if test.is_bank else "card"
+    address = null_fields("city country line1 line2 postal_code state")
+    method = account.add(
+        {
+            "id": new_id("pm_"),
+            "object": "payment_method",
+            "allow_redisplay": "unspecified",
+            "billing_details": {"address": address, **null_fields("email name phone tax_id")},
+            "created": account.now(),
+            "customer": None,
+            "customer_account": None,
+            "livemode": False,
+            "metadata": {},
+            "radar_options": {},
+            "type": kind,
+            kind: _details(test),
+        }
+    )
+    account.note(method["id"]).update(token=test.token, is_set_up=False)
+    return method
+
+
+def _details(test: Behaviour) -> JsonObject:
+    """The facts of the card or bank account."""
     fingerprint = hashlib.sha256(f"{test.brand}{test.last4}".encode()).hexdigest()[:16]  # equal for equal numbers
-    card: JsonObject = {
+    if test.is_bank:
+        return {
+            "account_holder_type": "individual",
+            "account_type": "checking",
+            "bank_name": "STRIPE TEST BANK",
+            "financial_connections_account": None,
+            "fingerprint": fingerprint,
+            "last4": test.last4,
+            "networks": {"preferred": "ach", "supported": ["ach"]},
+            "routing_number": "110000000",
+            "status_details": {},
+        }
+    return {
         "brand": test.brand,
         "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
         "country": "US",
@@ -41,37 +77,6 @@ def make(account: Account, test: Behaviour) -> JsonObject:
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
     }
-    bank: JsonObject = {
-        "account_holder_type": "individual",
-        "account_type": "checking",
-        "bank_name": "STRIPE TEST BANK",
-        "financial_connections_account": None,
-        "fingerprint": fingerprint,
-        "last4": test.last4,
-        "networks": {"preferred": "ach", "supported": ["ach"]},
-        "routing_number": "110000000",
-        "status_details": {},
-    }
-    address = null_fields("city country line1 line2 postal_code state")
-    method = account.add(
-        {
-            "id": new_id("pm_"),
-            "object": "payment_method",
-            "allow_redisplay": "unspecified",
-            "billing_details": {"address": address, **null_fields("email name phone tax_id")},
-            "created": account.now(),
-            "customer": None,
-            "customer_account": None,
-            "livemode": False,
-            "metadata": {},
-            "radar_options": {},
-            **(
-                {"type": "us_bank_account", "us_bank_account": bank} if test.is_bank else {"type": "card", "card": card}
-            ),
-        }
-    )
-    account.note(method["id"]).update(token=test.token, is_set_up=False)
-    return method
 
 
 def behaviour(account: Account, method: JsonObject) -> Behaviour:

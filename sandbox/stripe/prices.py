@@ -24,26 +24,7 @@ def make(account: Account, given: JsonObject, param: str = "currency", *, is_act
     Raises StripeError for an unknown currency.
     """
     code = money.currency(given["currency"], param)
-    data = given["product_data"]
-    product = account.add(
-        {
-            **null_fields("default_price package_dimensions shippable statement_descriptor tax_code tax_details"),
-            **null_fields("unit_label url"),
-            "id": new_id("prod_"),
-            "object": "product",
-            "active": True,
-            "created": account.now(),
-            "description": data.get("description"),
-            "images": [],
-            "livemode": False,
-            "marketing_features": [],
-            "metadata": data.get("metadata", {}),
-            "name": data["name"],
-            "type": "service",
-            "updated": account.now(),
-        }
-    )
-    emit(account, "product.created", product)
+    product = _make_product(account, given["product_data"])
     recurring = given.get("recurring")
     rhythm = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
     price = account.add(
@@ -67,6 +48,29 @@ def make(account: Account, given: JsonObject, param: str = "currency", *, is_act
     )
     emit(account, "price.created", price)
     return price
+
+
+def _make_product(account: Account, given: JsonObject) -> JsonObject:
+    product = account.add(
+        {
+            **null_fields("default_price package_dimensions shippable statement_descriptor tax_code tax_details"),
+            **null_fields("unit_label url"),
+            "id": new_id("prod_"),
+            "object": "product",
+            "active": True,
+            "created": account.now(),
+            "description": given.get("description"),
+            "images": [],
+            "livemode": False,
+            "marketing_features": [],
+            "metadata": given.get("metadata", {}),
+            "name": given["name"],
+            "type": "service",
+            "updated": account.now(),
+        }
+    )
+    emit(account, "product.created", product)
+    return product
 
 
 def create(call: Call) -> JsonObject:

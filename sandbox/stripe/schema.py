@@ -37,8 +37,9 @@ class Text:
         text = _text(value, param)
         if text == "":
             message = (
-                f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a parameter; "
-                f"however '{param}' cannot be unset. Remove '{param}' from your request or supply a non-empty value."
+                f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a "
+                f"parameter; however '{param}' cannot be unset. Remove '{param}' from your request or supply a "
+                "non-empty value."
             )
             raise errors.invalid(message, param=param, code="parameter_invalid_empty")
         if len(text) > self._most:

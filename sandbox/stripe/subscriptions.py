@@ -29,7 +29,7 @@ NULL = (
 
 @dataclass(frozen=True)
 class Order:
-    """What a new subscription is for; `lines` are price and quantity, one-time prices bill on the first invoice only."""
+    """What a new subscription is for; `lines` are price and quantity; one-time prices bill once."""
 
     customer: str
     method: str

