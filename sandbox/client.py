@@ -18,7 +18,7 @@ READY_WORD = "SANDBOX"
 
 
 class SandboxError(Exception):
-    """The sandbox did not start or refused a control request; the text says why."""
+    """The sandbox did not start or refused a control request; the text gives the reason."""
 
 
 @dataclass(frozen=True)

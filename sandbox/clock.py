@@ -6,7 +6,7 @@ from sandbox.state import JsonObject
 
 
 class Clock:
-    """Real time plus an offset; it never stands still, so ages and deadlines behave as outside."""
+    """Real time plus an offset; it never stops, so ages and deadlines behave as in production."""
 
     name = "clock"
 

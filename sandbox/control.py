@@ -37,7 +37,7 @@ def refusal(message: str, status: int = 400) -> JSONResponse:
 
 
 class ControlError(ValueError):
-    """A control request that makes no sense; the text says why."""
+    """A control request that makes no sense; the text gives the reason."""
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def on_control_error(_request: Request, error: Exception) -> Response:
 
 
 class Control:
-    """The handlers, over every service and every saved part."""
+    """The handlers of `/_control` itself, over every service and every saved part."""
 
     def __init__(self, frame: Frame, services: list[ServiceApp], parts: list[Persistent]) -> None:
         self._frame = frame

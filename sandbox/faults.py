@@ -8,7 +8,7 @@ KINDS = ("delay", "lose_answer", "status", "drop", "hang", "html", "huge")
 
 
 class UnknownFault(ValueError):
-    """The asked kind does not exist, or an option makes no sense; the text says which."""
+    """The asked kind does not exist, or an option makes no sense; the text names it."""
 
 
 @dataclass

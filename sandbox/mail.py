@@ -92,7 +92,7 @@ class Mailbox:
             f'<td><a href="/mail/{mail["number"]}">{escape(mail["subject"] or "(no subject)")}</a></td></tr>'
             for mail in reversed(self._to(request.query_params.get("to")))
         )
-        empty = '<p class="quiet">No mail yet. Whatever the shop sends, to whatever address, lands here.</p>'
+        empty = '<p class="quiet">No mail yet. Every message that the shop sends appears here, to any address.</p>'
         table = f"<table><thead><tr><th>To</th><th>Subject</th></tr></thead><tbody>{rows}</tbody></table>"
         return page("Mailbox", f'<h1>Mailbox</h1><div class="card">{table if rows else empty}</div>')
 

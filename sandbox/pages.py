@@ -1,4 +1,4 @@
-"""The plain HTML shell that every page shares: no script, no outside assets, light and dark."""
+"""The plain HTML shell that every page shares: no script, no assets from elsewhere, light and dark."""
 
 from html import escape
 from pathlib import Path

@@ -19,9 +19,9 @@ SAVED = ("tables", "notes", "stored", "endpoints", "deliveries", "switches", "se
 
 
 class Account:
-    """Objects as they look on the wire, by kind and in the order made.
+    """Objects as the API shows them, by kind and in the order made.
 
-    `notes` holds per object id what the wire does not show: a session's line items, a method's test behaviour.
+    `notes` holds per object id what the API does not show: a session's line items, a method's test behaviour.
     `stored` are the idempotent results, `endpoints` the addresses that webhooks go to, `outbox` the ids of events not
     yet sent. `request` is the call being worked on, for the events it causes; work never awaits, so there is only one.
     `on_reset` is called by a reset.
@@ -90,7 +90,7 @@ class Account:
         return found
 
     def by_id(self, identity: str) -> JsonObject | None:
-        """An object of whatever kind."""
+        """An object of any kind."""
         return next((table[identity] for table in self.tables.values() if identity in table), None)
 
 

@@ -1,4 +1,4 @@
-"""Confirming a PaymentIntent: what the bank says, and what follows at once or later."""
+"""Confirming a PaymentIntent: what the bank answers, and what follows at once or later."""
 
 from enum import StrEnum
 
@@ -23,7 +23,7 @@ FAILED_AUTHENTICATION = Decline(
 
 
 class Buyer(StrEnum):
-    """Where the buyer is while we charge."""
+    """Whether the buyer is present while we charge."""
 
     ABSENT = "absent"
     PRESENT = "present"
@@ -33,7 +33,7 @@ class Buyer(StrEnum):
 def confirm(account: Account, intent: JsonObject, method: JsonObject, buyer: Buyer) -> None:
     """Charge the intent with the method; it ends succeeded, processing or requires_action.
 
-    Raises StripeError 402 when refused; the intent is then `requires_payment_method` and carries the reason.
+    Raises StripeError 402 when refused; the intent then has the reason in `last_payment_error`.
     """
     test = behaviour(account, method)
     intent.update(payment_method=method["id"], next_action=None, last_payment_error=None)
@@ -74,9 +74,9 @@ def _ask_for_buyer(account: Account, intent: JsonObject, method: JsonObject, buy
 
 
 def authenticate(account: Account, intent: JsonObject, *, is_passed: bool) -> None:
-    """The buyer passed or failed the bank's check for an intent that asked for it; a refusal is on the intent.
+    """Apply that the buyer passed or failed the bank's check; a refusal is recorded on the intent.
 
-    Raises StripeError when the intent does not wait for one.
+    Raises StripeError when the intent does not require action.
     """
     if intent["status"] != "requires_action":
         message = "This PaymentIntent does not wait for authentication."
@@ -108,7 +108,7 @@ def refuse(account: Account, intent: JsonObject, method: JsonObject, decline: De
 
 
 def clear(account: Account, intent: JsonObject) -> None:
-    """The bank agreed: take the money."""
+    """Take the money that the bank approved."""
     charge = account.find("charge", intent["latest_charge"])
     charges.succeed(account, charge)
     intent.update(status="succeeded", amount_received=intent["amount"], processing=None, next_action=None)
@@ -120,7 +120,7 @@ def clear(account: Account, intent: JsonObject) -> None:
 
 
 def bounce(account: Account, intent: JsonObject) -> None:
-    """A bank debit came back: the intent wants another method."""
+    """Record that a bank debit failed: the intent requires another method."""
     charge = account.find("charge", intent["latest_charge"])
     method = account.find("payment_method", intent["payment_method"])
     _record_failure(account, intent, charge, method, behaviour_of(account, intent).bounces or BANK_FUNDS)

@@ -74,7 +74,7 @@ def _charge(account: Account, session: JsonObject, amount: int, given: JsonObjec
 
 
 def _complete_subscription(account: Account, session: JsonObject, customer: str | None, method: JsonObject) -> None:
-    """Charge what is due now and make the subscription, whose first invoice that pays."""
+    """Charge what is due now and make the subscription with its first invoice."""
     note = account.note(session["id"])
     data = note["subscription_data"]
     is_trial = "trial_period_days" in data
@@ -116,11 +116,11 @@ def _complete_setup(account: Account, session: JsonObject, customer: str | None,
 
 
 def clear(account: Account, session: JsonObject) -> None:
-    """A bank debit arrived after the session was complete."""
+    """Mark a complete session paid by a bank debit that cleared."""
     session["payment_status"] = "paid"
     emit(account, "checkout.session.async_payment_succeeded", session)
 
 
 def bounce(account: Account, session: JsonObject) -> None:
-    """A bank debit came back after the session was complete."""
+    """Announce that the bank debit of a complete session failed."""
     emit(account, "checkout.session.async_payment_failed", session)

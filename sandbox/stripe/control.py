@@ -22,7 +22,7 @@ POLL_SECONDS = 0.01
 
 
 class StripeControl:
-    """The handlers."""
+    """The handlers of `/_control/stripe`."""
 
     def __init__(self, account: Account, sender: WebhookSender, commit: Callable[[], Awaitable[None]]) -> None:
         self._account = account
@@ -138,11 +138,11 @@ class StripeControl:
     async def close_dispute(self, request: Request) -> Response:
         """End a dispute: `status` is `won` or `lost`."""
         dispute = self._find("dispute", request)
-        verdict = (await json_body(request)).get("status")
-        if verdict not in {"won", "lost"}:
+        status = (await json_body(request)).get("status")
+        if status not in {"won", "lost"}:
             raise ControlError("status must be won or lost")
         with refusal_as_control_error():
-            disputes.close_dispute(self._account, dispute, verdict)
+            disputes.close_dispute(self._account, dispute, status)
         return await self._done(dispute)
 
     def _find(self, kind: str, request: Request) -> JsonObject:

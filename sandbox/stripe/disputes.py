@@ -1,4 +1,4 @@
-"""Disputes: a buyer's bank takes the money back, and a verdict follows."""
+"""Disputes: a buyer's bank takes the money back, until the dispute is won or lost."""
 
 import copy
 
@@ -72,15 +72,15 @@ def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int 
     return dispute
 
 
-def close_dispute(account: Account, dispute: JsonObject, verdict: str) -> None:
+def close_dispute(account: Account, dispute: JsonObject, status: str) -> None:
     """End a dispute as `won` (the money returns) or `lost`.
 
     Raises StripeError when it is already closed.
     """
     if dispute["status"] in {"won", "lost"}:
         raise errors.wrong_state("This dispute is already closed.")
-    dispute["status"] = verdict
-    if verdict == "won":
+    dispute["status"] = status
+    if status == "won":
         booked = charges.book(account, dispute, "adjustment", dispute["amount"])
         dispute["balance_transactions"].append(copy.deepcopy(booked))
         emit(account, "charge.dispute.funds_reinstated", dispute)

@@ -17,14 +17,14 @@ LATEST = 25
 
 
 class Documents:
-    """Serves the pages."""
+    """Serves the pages of documents."""
 
     def __init__(self, account: Account, commit: Callable[[], Awaitable[None]]) -> None:
         self._account = account
         self._commit = commit
 
     def routes(self) -> list[BaseRoute]:
-        """All of them."""
+        """Overview, authentication, receipts and invoices."""
         return [
             Route("/", self.overview, methods=["GET"]),
             Route("/c/authenticate/{id}", self.ask, methods=["GET"]),
@@ -84,7 +84,7 @@ class Documents:
         return _document("Receipt", facts)
 
     async def invoice(self, request: Request) -> Response:
-        """What an invoice asks for."""
+        """The lines and the total of an invoice."""
         invoice = self._account.get("invoice", request.path_params["id"])
         if invoice is None:
             return _document("Nothing here", {}, status=404)

@@ -37,6 +37,6 @@ def settle_debit(account: Account, intent: JsonObject, *, is_good: bool) -> None
     invoice = account.get("invoice", note.get("invoice"))
     if invoice is not None and invoice["status"] == "open":
         if is_good:
-            renewals.arrived(account, invoice, intent)
+            renewals.payment_succeeded(account, invoice, intent)
         else:
-            renewals.bounced(account, invoice)
+            renewals.payment_failed(account, invoice)

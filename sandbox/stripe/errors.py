@@ -8,7 +8,7 @@ DOCS = "https://docs.stripe.com/error-codes/"
 
 
 class StripeError(Exception):
-    """An answer in Stripe's error form; `is_stored` tells whether an idempotency key remembers it."""
+    """An answer in Stripe's error form; `is_stored` is whether an idempotency key remembers it."""
 
     def __init__(self, status: int, kind: str, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ def wrong_state(message: str, *, code: str | None = None, **details: Any) -> Str
 
 
 def card(message: str, *, code: str, decline_code: str | None, **details: Any) -> StripeError:
-    """402: the bank or the card said no."""
+    """402: the bank refused the charge."""
     return StripeError(402, "card_error", message, code=code, decline_code=decline_code, is_stored=True, **details)
 
 

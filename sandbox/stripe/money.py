@@ -26,7 +26,7 @@ FEE_PER_MILLE, FIXED_FEE = 29, 30
 
 
 def currency(code: str, param: str = "currency") -> str:
-    """The code in small letters.
+    """The code in lower case.
 
     Raises StripeError for one Stripe does not know.
     """
@@ -59,7 +59,7 @@ def fee(amount: int, code: str) -> int:
 
 
 def shown(amount: int, code: str) -> str:
-    """The amount for people, such as `12.50 USD`."""
+    """The amount as pages show it, such as `12.50 USD`."""
     places = 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
     if not places:
         return f"{amount:,} {code.upper()}"

@@ -1,4 +1,4 @@
-"""The turn of a subscription's period: bill, charge, try again, give up."""
+"""Renewals of subscriptions: a new period, its invoice, the charge, retries, the end."""
 
 from sandbox.state import JsonObject
 from sandbox.stripe import charging, invoices, payment_intents, subscriptions
@@ -57,7 +57,7 @@ def _collect(account: Account, invoice: JsonObject) -> None:
     try:
         _charge(account, invoice, _default_method(account, invoice))
     except StripeError:
-        bounced(account, invoice)
+        payment_failed(account, invoice)
 
 
 def _charge(account: Account, invoice: JsonObject, method: JsonObject | None) -> None:
@@ -66,7 +66,7 @@ def _charge(account: Account, invoice: JsonObject, method: JsonObject | None) ->
         raise wrong_state("This customer has no attached payment source or default payment method.")
     charging.confirm(account, intent, method, charging.Buyer.ABSENT)
     if intent["status"] == "succeeded":
-        arrived(account, invoice, intent)
+        payment_succeeded(account, invoice, intent)
     else:
         invoice["next_payment_attempt"] = None  # a bank debit is under way
 
@@ -90,16 +90,16 @@ def _default_method(account: Account, invoice: JsonObject) -> JsonObject | None:
     return method if method is not None and method["customer"] == customer["id"] else None
 
 
-def arrived(account: Account, invoice: JsonObject, intent: JsonObject) -> None:
-    """The money is there: the invoice is paid and its subscription active."""
+def payment_succeeded(account: Account, invoice: JsonObject, intent: JsonObject) -> None:
+    """Mark the invoice paid and its subscription active."""
     invoices.mark_paid(account, invoice, intent)
     subscription = account.find("subscription", invoices.subscription_of(invoice))
     if subscription["status"] in {"past_due", "incomplete"}:
         subscriptions.change(account, subscription, status="active")
 
 
-def bounced(account: Account, invoice: JsonObject) -> None:
-    """An attempt failed: past due with another try in three days, canceled after the last."""
+def payment_failed(account: Account, invoice: JsonObject) -> None:
+    """Count a failed attempt: past due with another try in three days, canceled after the last."""
     subscription = account.find("subscription", invoices.subscription_of(invoice))
     has_more = invoice["attempt_count"] + 1 < MAX_ATTEMPTS and subscription["status"] != "incomplete"
     invoices.mark_failed(account, invoice, account.now() + RETRY_SECONDS if has_more else None)

@@ -1,4 +1,4 @@
-"""Beginning anew: nothing of before reaches into what comes after."""
+"""A reset: requests from before it change nothing after it."""
 
 import contextlib
 import time

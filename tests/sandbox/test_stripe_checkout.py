@@ -265,6 +265,19 @@ def test_a_past_due_subscription_recovers_with_a_new_card(shop: StripeShop) -> N
     assert shop.v1.subscriptions.retrieve(done.subscription).status == "active"
 
 
+def test_an_invoice_is_paid_with_a_card_of_its_customer_only(shop: StripeShop) -> None:
+    done = shop.subscribe("pm_card_declineLater")
+    shop.sandbox.advance(32 * DAY)
+    _, foreign = shop.save_card()
+    latest = shop.v1.subscriptions.retrieve(done.subscription).latest_invoice
+
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        shop.v1.invoices.pay(latest, {"payment_method": foreign})
+
+    assert refused.value.param == "payment_method"
+    assert shop.v1.invoices.retrieve(latest).status == "open"
+
+
 def test_canceling_at_period_end_lets_the_paid_time_run_out(shop: StripeShop) -> None:
     done = shop.subscribe()
     shop.v1.subscriptions.update(done.subscription, {"cancel_at_period_end": True})

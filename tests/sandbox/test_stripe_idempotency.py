@@ -85,14 +85,6 @@ def test_the_same_key_while_the_first_runs_is_a_conflict(shop: StripeShop) -> No
     assert len(shop.sandbox.stripe_state()["customer"]) == 1
 
 
-def test_without_a_key_the_work_is_done_twice(shop: StripeShop) -> None:
-    charge = shop.charge(amount=2000)
-    for _ in range(2):
-        shop.v1.refunds.create({"payment_intent": charge.id, "amount": 500})
-
-    assert shop.v1.charges.retrieve(charge.latest_charge).amount_refunded == 1000
-
-
 def test_a_lost_answer_is_found_again_under_its_key(shop: StripeShop) -> None:
     customer, method = shop.save_card()
     shop.sandbox.arm("stripe", "POST /v1/payment_intents", "lose_answer")
@@ -104,14 +96,6 @@ def test_a_lost_answer_is_found_again_under_its_key(shop: StripeShop) -> None:
 
     assert again.status == "succeeded"
     assert len(intents(shop)) == 1
-
-
-def test_the_library_retries_a_lost_answer_by_itself(shop: StripeShop) -> None:
-    shop.sandbox.arm("stripe", "POST /v1/customers", "lose_answer")
-
-    customer = client_for(shop.sandbox, retries=2).v1.customers.create({"email": "a@example.com"})
-
-    assert [each["id"] for each in shop.sandbox.stripe_state()["customer"]] == [customer.id]
 
 
 def test_a_dropped_call_did_nothing(shop: StripeShop) -> None:

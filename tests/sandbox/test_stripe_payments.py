@@ -193,13 +193,13 @@ def test_a_slow_refund_ends_in_time(shop: StripeShop, card: str, status: str) ->
 
 
 @pytest.mark.parametrize(
-    ("verdict", "balance"),
+    ("outcome", "balance"),
     [
         ("won", 2000 - 88 - 1500),
         ("lost", -88 - 1500),
     ],
 )
-def test_a_dispute_takes_the_money_until_a_verdict(shop: StripeShop, verdict: str, balance: int) -> None:
+def test_a_dispute_takes_the_money_until_a_outcome(shop: StripeShop, outcome: str, balance: int) -> None:
     charge = shop.charge()
     dispute = shop.sandbox.dispute(charge.id, "product_not_received")
     assert shop.v1.disputes.retrieve(dispute["id"]).status == "needs_response"
@@ -207,11 +207,11 @@ def test_a_dispute_takes_the_money_until_a_verdict(shop: StripeShop, verdict: st
         shop.v1.refunds.create({"payment_intent": charge.id})
     assert refused.value.code == "charge_disputed"
 
-    shop.sandbox.close_dispute(dispute["id"], verdict)
+    shop.sandbox.close_dispute(dispute["id"], outcome)
 
-    assert shop.v1.disputes.retrieve(dispute["id"]).status == verdict
+    assert shop.v1.disputes.retrieve(dispute["id"]).status == outcome
     assert shop.kinds()[-1] == "charge.dispute.closed"
-    assert ("charge.dispute.funds_reinstated" in shop.kinds()) == (verdict == "won")
+    assert ("charge.dispute.funds_reinstated" in shop.kinds()) == (outcome == "won")
     assert "charge.dispute.funds_withdrawn" in shop.kinds()
     assert sum(entry.net for entry in shop.v1.balance_transactions.list().data) == balance
 

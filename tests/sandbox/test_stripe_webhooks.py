@@ -30,7 +30,7 @@ def test_the_signature_is_the_contracts() -> None:
     assert header == "t=1700000000,v1=ba4b00f4a1173fead7ffe838ea39fa5a111f4a924c0ae09c03a711d7bf2af6af"
 
 
-def test_a_paid_session_is_told_in_signed_events(shop: StripeShop, listening: Receiver) -> None:
+def test_a_paid_session_sends_signed_events(shop: StripeShop, listening: Receiver) -> None:
     session = paid_session(shop)
 
     assert set(listening.kinds) >= PAID
