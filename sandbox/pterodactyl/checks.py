@@ -1,10 +1,9 @@
-"""Single rules of the panel's validator: does one value pass one rule?
+"""The rules of the panel's validator, one check each.
 
-The semantics are PHP's and Laravel 10's, because egg authors wrote their rules against those: numeric text counts as
-a number, nothing counts as an empty string for sizes, and ``in`` compares loosely.
+They mean what they mean in PHP and Laravel 10, because egg authors wrote their rules for those: numeric text counts as
+a number, null counts as an empty string for sizes, and ``in`` compares loosely.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,6 +55,11 @@ def size_of(value: object, *, is_number: bool) -> float:
     return len(as_text(value))
 
 
+def is_true(value: object) -> bool:
+    """The meaning of a field that passed ``boolean``."""
+    return value in (True, 1, "1")
+
+
 def is_filled(value: object) -> bool:
     """What ``required`` asks for: not null, not blank text, not an empty list or object."""
     if isinstance(value, str):
@@ -79,7 +83,7 @@ def is_boolean(value: object) -> bool:
 
 
 def is_email(value: object) -> bool:
-    """An address; the domain needs no dot."""
+    """An address, whose domain needs no dot."""
     return isinstance(value, str) and EMAIL.match(value) is not None and ".." not in value
 
 
@@ -90,44 +94,27 @@ def is_url(value: object) -> bool:
     return URL_HOST.match(value.split("://", 1)[1]) is not None
 
 
-def is_ip(value: object) -> bool:
-    """An IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(str(value))
-    except ValueError:
-        return False
-    return True
-
-
-def loosely_equal(left: str, right: str) -> bool:
-    """PHP's ``==`` between two strings: numeric texts compare as numbers."""
-    if is_numeric(left) and is_numeric(right):
-        return float(left) == float(right)
-    return left == right
-
-
 def is_one_of(value: object, choices: Sequence[str]) -> bool:
-    """Whether the value is among the choices, compared loosely."""
+    """Whether the value is among the choices by PHP's ``==``, to which numeric texts are numbers."""
     if isinstance(value, list | dict):
         return False
-    return any(loosely_equal(as_text(value), choice) for choice in choices)
-
-
-def php_pattern(delimited: str) -> re.Pattern[str]:
-    """Turn ``/^\\d+$/i`` into a compiled pattern; without the ``u`` flag, classes mean ASCII."""
-    opening = delimited[:1]
-    closing = {"(": ")", "[": "]", "{": "}", "<": ">"}.get(opening, opening)
-    end = delimited.rindex(closing)
-    letters = delimited[end + 1 :]
-    flags = re.NOFLAG if "u" in letters else re.ASCII
-    for letter, flag in (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE)):
-        flags |= flag if letter in letters else re.NOFLAG
-    return re.compile(delimited[1:end], flags)
+    text = as_text(value)
+    return any(
+        float(text) == float(choice) if is_numeric(text) and is_numeric(choice) else text == choice
+        for choice in choices
+    )
 
 
 def matches(value: object, delimited: str) -> bool:
-    """Whether text or a number matches a PHP regular expression."""
-    return php_pattern(delimited).search(as_text(value)) is not None
+    """Whether text or a number matches a PHP regular expression such as ``/^\\d+$/i``."""
+    opening = delimited[:1]
+    closing = {"(": ")", "[": "]", "{": "}", "<": ">"}.get(opening, opening)
+    end = delimited.rindex(closing)
+    modifiers = delimited[end + 1 :]
+    flags = re.NOFLAG if "u" in modifiers else re.ASCII
+    for modifier, flag in (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE)):
+        flags |= flag if modifier in modifiers else re.NOFLAG
+    return re.compile(delimited[1:end], flags).search(as_text(value)) is not None
 
 
 def is_scalar(value: object) -> bool:
@@ -148,13 +135,13 @@ def has_digits_between(value: object, low: int, high: int) -> bool:
 
 
 def is_greater(value: object, limit: str, *, is_number: bool) -> bool:
-    """Greater than a number given in the rule."""
+    """Greater than the number of the rule."""
     if not is_numeric(limit) or not (is_number or is_numeric(value)):
         return False
     return size_of(value, is_number=True) > float(limit)
 
 
-def _size(compare: Callable[[float, list[float]], bool]) -> Check:
+def size_check(compare: Callable[[float, list[float]], bool]) -> Check:
     """A check on what is measured, against the numbers of the rule."""
 
     def check(value: object, rule: Rule, is_number: bool) -> bool:  # noqa: FBT001 - one signature for all checks
@@ -172,11 +159,10 @@ CHECKS: dict[str, Check] = {
     "array": lambda value, _rule, _number: isinstance(value, list | dict),
     "email": lambda value, _rule, _number: is_email(value),
     "url": lambda value, _rule, _number: is_url(value),
-    "ip": lambda value, _rule, _number: is_ip(value),
-    "max": _size(lambda size, limits: size <= limits[0]),
-    "min": _size(lambda size, limits: size >= limits[0]),
-    "between": _size(lambda size, limits: limits[0] <= size <= limits[1]),
-    "size": _size(lambda size, limits: size == limits[0]),
+    "max": size_check(lambda size, limits: size <= limits[0]),
+    "min": size_check(lambda size, limits: size >= limits[0]),
+    "between": size_check(lambda size, limits: limits[0] <= size <= limits[1]),
+    "size": size_check(lambda size, limits: size == limits[0]),
     "gt": lambda value, rule, number: is_greater(value, rule.parameters[0], is_number=number),
     "in": lambda value, rule, _number: is_one_of(value, rule.parameters),
     "not_in": lambda value, rule, _number: not is_one_of(value, rule.parameters),

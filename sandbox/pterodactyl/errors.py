@@ -1,4 +1,4 @@
-"""The panel's refusals: exception codes, the JSON envelope, and what a caller without ``Accept`` gets instead."""
+"""The panel's error answers: exception codes and the JSON envelope."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,8 @@ from typing import Any
 GENERIC = "An unexpected error was encountered while processing this request, please try again."
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """One failed validation rule."""
-
-    field: str
-    rule: str
-
-
 class PanelError(Exception):
-    """A refusal with the panel's exception class as its code."""
+    """An error answer; the code is the panel's exception class."""
 
     def __init__(self, status: int, code: str, detail: str = GENERIC, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {code}")
@@ -30,12 +22,20 @@ class PanelError(Exception):
         return [{"code": self.code, "status": str(self.status), "detail": self.detail}]
 
 
-class Invalid(PanelError):
+@dataclass(frozen=True, slots=True)
+class FailedRule:
+    """A validation rule that a field does not pass."""
+
+    field: str
+    rule: str
+
+
+class ValidationError(PanelError):
     """422 with one element per failed rule."""
 
-    def __init__(self, complaints: Sequence[Complaint]) -> None:
-        super().__init__(422, "ValidationException", "The given fields were invalid.")
-        self.complaints = list(complaints)
+    def __init__(self, failed: Sequence[FailedRule]) -> None:
+        super().__init__(422, "ValidationException")
+        self.failed = list(failed)
 
     def elements(self) -> list[dict[str, Any]]:
         """The ``errors`` array; ``meta`` names the field and the rule."""
@@ -43,44 +43,34 @@ class Invalid(PanelError):
             {
                 "code": self.code,
                 "status": "422",
-                "detail": f"The {complaint.field.replace('_', ' ')} field is not acceptable.",
-                "meta": {"source_field": complaint.field, "rule": complaint.rule},
+                "detail": f"The {each.field.replace('_', ' ')} field is invalid.",
+                "meta": {"source_field": each.field, "rule": each.rule},
             }
-            for complaint in self.complaints
+            for each in self.failed
         ]
 
 
-class DaemonFailure(PanelError):
-    """The node failed or was not reached; the status is the node's own, or 504."""
+class DaemonError(PanelError):
+    """The call to the node failed; the status is the node's own, or 504 when it gave none."""
 
     def __init__(self, status: int = 504) -> None:
-        super().__init__(status, "DaemonConnectionException", f"The node did not do as asked (status {status}).")
+        super().__init__(status, "DaemonConnectionException", f"The call to the node failed (status {status}).")
 
 
 class WorkerDied(Exception):
-    """The panel's worker process vanished in the middle of a request; the web server answers 502 for it."""
+    """The panel's worker process ended in the middle of a request; the web server answers 502."""
 
 
 def refusal(code: str, detail: str) -> PanelError:
-    """A 400 business refusal."""
+    """400: a business rule is not met."""
     return PanelError(400, code, detail)
 
 
-def missing(detail: str = "The requested resource could not be found on the server.") -> PanelError:
+def not_found() -> PanelError:
     """404: no such record or route."""
-    return PanelError(404, "NotFoundHttpException", detail)
+    return PanelError(404, "NotFoundHttpException", "The requested resource could not be found on the server.")
 
 
 def forbidden() -> PanelError:
-    """403: the key may not do this."""
+    """403: the key has no right to this."""
     return PanelError(403, "AccessDeniedHttpException", "This action is unauthorized.")
-
-
-def lost_race(code: str) -> PanelError:
-    """500: a constraint was hit between the check and the insert."""
-    return PanelError(500, code)
-
-
-def wrong_state(detail: str) -> PanelError:
-    """409: the server's state forbids client calls."""
-    return PanelError(409, "ServerStateConflictException", detail)

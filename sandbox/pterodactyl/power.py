@@ -1,20 +1,18 @@
-"""A game server's process: power signals, what it prints, and the figures it uses."""
+"""A game server's process: power signals, its console output, and the resources it uses."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.pterodactyl import daemon
-from sandbox.pterodactyl.errors import DaemonFailure
-from sandbox.pterodactyl.rows import Due, Server
-
-if TYPE_CHECKING:
-    from sandbox.pterodactyl.panel import Panel
+from sandbox.pterodactyl.errors import DaemonError
+from sandbox.pterodactyl.panel import Panel
+from sandbox.pterodactyl.rows import Job, Server
 
 SIGNALS = ("start", "stop", "restart", "kill")
 MIB = 1024 * 1024
-CONSOLE_KEPT = 200
+LINES_KEPT = 200
 UNLIMITED_MEMORY_MIB = 4096
-CHATTER = (
+SAMPLE_OUTPUT = (
     "Saved the world in {n} ms",
     "{n} of 20 players online",
     "Tick took {n} ms, keeping up",
@@ -23,103 +21,98 @@ CHATTER = (
 )
 
 
-def send_signal(panel: "Panel", server: Server, signal: str) -> None:
-    """Let the node act on a power signal; the outcome comes later.
+def send_signal(panel: Panel, server: Server, signal: str) -> None:
+    """Begin what a power signal asks for; it ends later.
 
-    Raises DaemonFailure with 409 while an earlier signal is being acted on, unless this one kills.
+    Raises DaemonError with 409 while an earlier signal is carried out, except for ``kill``.
     """
-    is_busy = bool([due for due in panel.store.agenda.where(server_id=server.id) if due.kind == "power"])
-    if is_busy and signal != "kill":
-        raise DaemonFailure(409)
-    daemon.cancel(panel, server, "power")
+    if signal != "kill" and panel.store.jobs.where(server_id=server.id, kind="power"):
+        raise DaemonError(409)
+    daemon.cancel_jobs(panel, server, "power")
     at = panel.now()
+    is_offline = server.runtime.state == "offline"
     if signal == "kill":
         change_state(panel, server, "offline", at)
-    elif signal == "start" and server.runtime.state == "offline":
+    elif signal in {"start", "restart"} and is_offline:
         start(panel, server, at)
-    elif signal in {"stop", "restart"} and server.runtime.state != "offline":
+    elif signal in {"stop", "restart"} and not is_offline:
         change_state(panel, server, "stopping", at)
-        then = "start" if signal == "restart" else ""
-        daemon.schedule(panel, server, "power", at=at + panel.settings.power_seconds, state="offline", then=then)
-    elif signal == "restart":
-        start(panel, server, at)
+        ends_at = at + panel.settings.power_seconds
+        daemon.schedule_job(panel, server, "power", at=ends_at, state="offline", is_restart=signal == "restart")
 
 
-def start(panel: "Panel", server: Server, at: float) -> None:
-    """Begin to boot; running comes ``power_seconds`` later."""
+def start(panel: Panel, server: Server, at: float) -> None:
+    """Begin to boot; the state is running ``power_seconds`` later."""
     change_state(panel, server, "starting", at)
     write_line(panel, server, f"container@pterodactyl~ {server.startup}")
-    daemon.schedule(panel, server, "power", at=at + panel.settings.power_seconds, state="running", then="")
+    ends_at = at + panel.settings.power_seconds
+    daemon.schedule_job(panel, server, "power", at=ends_at, state="running", is_restart=False)
 
 
-def stop_at_once(panel: "Panel", server: Server) -> None:
-    """End the process without ado, as for a suspension or a reinstall."""
-    daemon.cancel(panel, server, "power")
+def stop_now(panel: Panel, server: Server) -> None:
+    """End the process at once, as for a suspension or a reinstall."""
+    daemon.cancel_jobs(panel, server, "power")
     if server.runtime.state != "offline":
         change_state(panel, server, "offline", panel.now())
 
 
-def on_due(panel: "Panel", due: Due, server: Server) -> None:
-    """Reach the state a signal was sent for."""
-    change_state(panel, server, due.detail["state"], due.due_at)
-    if due.detail["state"] == "running":
+def end_power_change(panel: Panel, job: Job, server: Server) -> None:
+    """Reach the state that a signal asked for."""
+    change_state(panel, server, job.detail["state"], job.due_at)
+    if job.detail["state"] == "running":
         write_line(panel, server, "Server marked as running.")
-    if due.detail["then"] == "start":
-        start(panel, server, due.due_at)
+    if job.detail["is_restart"]:
+        start(panel, server, job.due_at)
 
 
-def change_state(panel: "Panel", server: Server, state: str, at: float) -> None:
-    """Enter a power state and tell the console."""
+def change_state(panel: Panel, server: Server, state: str, at: float) -> None:
+    """Enter a power state and publish it on the console."""
     server.runtime.state = state
     server.runtime.since_at = at
     panel.emit(server, "status", state)
 
 
-def write_line(panel: "Panel", server: Server, line: str) -> None:
+def write_line(panel: Panel, server: Server, line: str) -> None:
     """Print a line on the console; only the latest are kept."""
     server.runtime.console.append(line)
-    del server.runtime.console[:-CONSOLE_KEPT]
+    del server.runtime.console[:-LINES_KEPT]
     panel.emit(server, "console output", line)
 
 
-def run_command(panel: "Panel", server: Server, command: str) -> None:
+def run_command(panel: Panel, server: Server, command: str) -> None:
     """Type a command on the console."""
     write_line(panel, server, f"> {command}")
     write_line(panel, server, f"[{server.name}] done: {command}")
 
 
-def chatter(server: Server, beat: int) -> str:
-    """The line a running game prints at a beat of the clock, the same for every listener."""
-    number = (beat * 2654435761 + int(server.identifier, 16)) % 997
-    return CHATTER[number % len(CHATTER)].format(n=number % 21)
+def sample_output(server: Server, period: int) -> str:
+    """The line that a running game prints in this period of time, the same on every socket."""
+    number = (period * 2654435761 + int(server.identifier, 16)) % 997
+    return SAMPLE_OUTPUT[number % len(SAMPLE_OUTPUT)].format(n=number % 21)
 
 
 def wave(server: Server, now: float, seconds: float) -> float:
-    """A figure from 0 to 1 that swings with the clock, out of step with other servers."""
+    """A figure from 0 to 1 that swings with the clock, with another phase for each server."""
     phase = int(server.identifier, 16) % 628 / 100
     return (math.sin(now * 2 * math.pi / seconds + phase) + 1) / 2
 
 
-def disk_bytes(server: Server) -> int:
-    """What the server's files take; a game of some size lies below them."""
-    share = 0.12 + int(server.identifier[:4], 16) % 100 / 1000
-    base = (server.disk or UNLIMITED_MEMORY_MIB) * MIB * share if server.installed_at else 0
-    return int(base) + sum(len(text) for text in server.runtime.files.values())
-
-
-def usage(panel: "Panel", server: Server) -> dict[str, Any]:
+def usage(panel: Panel, server: Server) -> dict[str, Any]:
     """What the process uses now: bytes, cpu percent of one thread, uptime in milliseconds."""
     now, runtime = panel.now(), server.runtime
-    is_up = runtime.state in {"starting", "running", "stopping"}
+    is_up = runtime.state != "offline"
     up_seconds = max(0.0, now - runtime.since_at) if is_up else 0.0
-    warmth = min(1.0, 0.4 + up_seconds / 300)
-    memory = (server.memory or UNLIMITED_MEMORY_MIB) * MIB * warmth * (0.45 + 0.12 * wave(server, now, 240))
+    warm_up = min(1.0, 0.4 + up_seconds / 300)
+    memory = (server.memory or UNLIMITED_MEMORY_MIB) * MIB * warm_up * (0.45 + 0.12 * wave(server, now, 240))
     cpu = (server.cpu or 100) * (0.12 + 0.35 * wave(server, now, 75) * wave(server, now, 17))
     traffic = up_seconds * (900 + int(server.identifier[:3], 16))
+    # The game itself takes a share of the disk besides the few files that the stand-in keeps.
+    share = 0.12 + int(server.identifier[:4], 16) % 100 / 1000 if server.installed_at else 0
+    game = (server.disk or UNLIMITED_MEMORY_MIB) * MIB * share
     return {
         "memory_bytes": int(memory) if is_up else 0,
         "cpu_absolute": round(cpu, 3) if is_up else 0,
-        "disk_bytes": disk_bytes(server),
+        "disk_bytes": int(game) + sum(len(text) for text in runtime.files.values()),
         "network_rx_bytes": int(traffic),
         "network_tx_bytes": int(traffic * 2.3),
         "uptime": int(up_seconds * 1000),

@@ -1,20 +1,20 @@
-"""The panel's route tables: a path is looked up before anything else about a request is judged."""
+"""The panel's routes: the path of a request is looked up before its key is checked."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.responses import Response
 
 from sandbox.pterodactyl.call import Call
-from sandbox.pterodactyl.errors import PanelError, missing
+from sandbox.pterodactyl.errors import PanelError, not_found
 
 Endpoint = Callable[[Call], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method and path, the endpoint behind it, and the kind of record a key needs a right on."""
+    """A method and path, the endpoint, and the kind of row that a key needs a right on."""
 
     api: str
     method: str
@@ -33,7 +33,7 @@ class Routes:
 
     def add(self, method: str, path: str, resource: str = "") -> Callable[[Endpoint], Endpoint]:
         """Register an endpoint; ``{name}`` stands for one path part."""
-        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", f"/api/{self.api}{path}".rstrip("/")) + r"\Z")
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", f"/api/{self.api}{path}") + r"\Z")
 
         def register(endpoint: Endpoint) -> Endpoint:
             self.listed.append(Route(self.api, method, pattern, endpoint, resource or self.resource))
@@ -42,10 +42,10 @@ class Routes:
         return register
 
 
-def find(routes: list[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
+def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
     """The route for a request, with its path parts.
 
-    Raises a 404 for an unknown path and a 405 for a wrong verb.
+    Raises a 404 for an unknown path and a 405 for a wrong method.
     """
     allowed = set()
     for route in routes:
@@ -58,4 +58,4 @@ def find(routes: list[Route], method: str, path: str) -> tuple[Route, dict[str, 
     if allowed:
         headers = {"Allow": ", ".join(sorted(allowed))}
         raise PanelError(405, "MethodNotAllowedHttpException", "The method is not supported for this route.", headers)
-    raise missing()
+    raise not_found()

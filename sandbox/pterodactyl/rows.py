@@ -1,4 +1,4 @@
-"""The panel's records, flat as in its database; times are unix seconds of the sandbox clock, sizes are MiB."""
+"""The rows of the panel's tables; times are unix seconds of the sandbox clock, sizes are MiB."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """A record with an id and the two times every table has."""
+    """An id and the two times that every table has."""
 
     id: int = 0
     created_at: float = 0.0
@@ -25,13 +25,12 @@ class User(Row):
     external_id: str | None = None
     language: str = "en"
     is_root_admin: bool = False
-    has_two_factor: bool = False
     password: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class ApiKey(Row):
-    """A bearer key: sixteen characters that identify, thirty-two that prove."""
+    """A bearer key: an identifier of 16 characters and a secret of 32."""
 
     user_id: int
     identifier: str
@@ -39,7 +38,6 @@ class ApiKey(Row):
     description: str = ""
     allowed_ips: list[str] = field(default_factory=list)
     rights: dict[str, int] = field(default_factory=dict)
-    last_used_at: float | None = None
 
     @property
     def is_application(self) -> bool:
@@ -49,7 +47,7 @@ class ApiKey(Row):
 
 @dataclass(slots=True, kw_only=True)
 class Location(Row):
-    """A place that nodes stand in."""
+    """Where nodes are."""
 
     short: str
     long: str | None = None
@@ -81,7 +79,7 @@ class Node(Row):
 
 @dataclass(slots=True, kw_only=True)
 class Allocation(Row):
-    """An address and port of a node, held by at most one server."""
+    """An address and port of a node, assigned to at most one server."""
 
     node_id: int
     ip: str
@@ -93,7 +91,7 @@ class Allocation(Row):
 
 @dataclass(slots=True, kw_only=True)
 class Nest(Row):
-    """A family of eggs."""
+    """A group of eggs."""
 
     uuid: str
     name: str
@@ -135,7 +133,7 @@ class Egg(Row):
 
 @dataclass(slots=True, kw_only=True)
 class Server(Row):
-    """A game server: the panel's row, and beside it what its node knows."""
+    """A game server: the panel's row, with what its node stores about it."""
 
     uuid: str
     name: str
@@ -172,18 +170,16 @@ class Server(Row):
 
 @dataclass(slots=True, kw_only=True)
 class Runtime:
-    """What the node knows of a server; a server the node was never told of has ``is_known`` false."""
+    """What the node stores about a server; ``is_known`` is false while the node has nothing."""
 
     is_known: bool = False
     state: str = "offline"
     since_at: float = 0.0
     is_reinstall: bool = False
     should_start: bool = False
-    is_suspended: bool = False
     files: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
-    lines_dropped: int = 0
     stats: dict[str, Any] | None = None
     stats_until_at: float = 0.0
 
@@ -230,17 +226,8 @@ class Database(Row):
 
 
 @dataclass(slots=True, kw_only=True)
-class Subuser(Row):
-    """A user who was given a part in someone else's server."""
-
-    user_id: int
-    server_id: int
-    permissions: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
 class Schedule(Row):
-    """A timed plan of a server, with its tasks in order."""
+    """A schedule of a server, with its tasks in order."""
 
     server_id: int
     name: str
@@ -252,18 +239,8 @@ class Schedule(Row):
 
 
 @dataclass(slots=True, kw_only=True)
-class Activity(Row):
-    """One line of a server's activity log."""
-
-    server_id: int
-    user_id: int | None
-    event: str
-    ip: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Due(Row):
-    """Something the node will do by itself at ``due_at``."""
+class Job(Row):
+    """Work of the node that ends at ``due_at``: an install, a power change, a backup or a restore."""
 
     due_at: float
     kind: str

@@ -4,25 +4,17 @@ import re
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from sandbox.frame import Frame, ServiceApp
-from sandbox.pterodactyl import answers, console, node_http, pages
-from sandbox.pterodactyl.application import allocations, creation, locations, nests, nodes, servers, users
-from sandbox.pterodactyl.application import databases as application_databases
-from sandbox.pterodactyl.client import account, backups, files, network, schedules, setup
-from sandbox.pterodactyl.client import databases as client_databases
-from sandbox.pterodactyl.client import servers as client_servers
+from sandbox.pterodactyl import api, console, jobs, signed_links, web_page
+from sandbox.pterodactyl.call import path_of
 from sandbox.pterodactyl.control import PanelControl
-from sandbox.pterodactyl.errors import PanelError, missing
-from sandbox.pterodactyl.limits import too_many_requests
+from sandbox.pterodactyl.errors import PanelError, not_found
 from sandbox.pterodactyl.panel import Panel
+from sandbox.pterodactyl.rate_limits import too_many_requests
 
-MODULES = (
-    *(users, nodes, allocations, locations, nests, creation, application_databases, servers),
-    *(account, client_servers, backups, client_databases, files, schedules, setup, network),
-)
 SOCKET = re.compile(r"/node/(?P<node>[^/]+)/api/servers/(?P<server>[^/]+)/ws\Z")
 LINK = re.compile(r"/node/(?P<node>[^/]+)/(?P<action>(?:download|upload)/\w+)\Z")
 CODES = {
@@ -36,58 +28,63 @@ CODES = {
 }
 
 
-def panel_app(panel: Panel) -> ASGIApp:
-    """Everything below the mount: both APIs, the nodes, the page for people."""
+class NodeWork:
+    """The nodes' planned work, which goes on between requests."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await answer_socket(panel, WebSocket(scope, receive, send))
-            return
-        response = await answer(panel, Request(scope, receive))
-        await response(scope, receive, send)
+    def __init__(self, panel: Panel) -> None:
+        self.panel = panel
 
-    return app
+    def tick(self) -> None:
+        """Do what is due."""
+        if jobs.run_due(self.panel):
+            self.panel.save()
+
+    async def close(self) -> None:
+        """Nothing runs between ticks."""
 
 
 async def answer(panel: Panel, request: Request) -> Response:
-    """Answer one request."""
-    path = panel.path_of(request)
+    """Answer one request to the APIs, a node's link or the web page."""
+    path = path_of(request)
     if path.startswith("/api/"):
-        return await panel.answer(request)
+        return await api.answer(panel, request)
     link = LINK.match(path)
     if link is not None:
-        return await node_http.serve(panel, request, link["node"], link["action"])
+        return await signed_links.serve(panel, request, link["node"], link["action"])
     if path == "/":
-        panel.tick()
-        return pages.overview(panel)
-    return answers.refused(panel, request, missing())
-
-
-async def answer_socket(panel: Panel, socket: WebSocket) -> None:
-    """Serve a console, or refuse anything else."""
-    match = SOCKET.match(panel.path_of(socket))
-    if match is None:
-        await socket.close()
-        return
-    await console.connect(panel, socket, node_id=match["node"], server_uuid=match["server"])
+        jobs.run_due(panel)
+        return web_page.overview(panel)
+    return api.error_response(panel, request, not_found())
 
 
 def build(frame: Frame) -> ServiceApp:
     """The panel stand-in with its seed loaded."""
-    panel = Panel(frame, [route for module in MODULES for route in module.routes.listed])
+    panel = Panel(frame)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            response = await answer(panel, Request(scope, receive))
+            await response(scope, receive, send)
+            return
+        socket = WebSocket(scope, receive, send)
+        match = SOCKET.match(path_of(socket))
+        if match is None:
+            await socket.close()
+        else:
+            await console.connect(panel, socket, node_id=match["node"], server_uuid=match["server"])
 
     async def refuse(request: Request, status: int) -> Response:
         """An armed status fault, in the panel's own form."""
         error = PanelError(status, CODES.get(status, "HttpException"), "Refused on demand.")
         if status == 429:
             error = too_many_requests(panel.settings.rate_limits["application"], panel.now() + 1, panel.now())
-        return answers.refused(panel, request, error)
+        return api.error_response(panel, request, error)
 
     return ServiceApp(
-        app=panel_app(panel),
+        app=app,
         content=panel,
         refuse=refuse,
         control_routes=PanelControl(panel).routes(),
-        background=panel,
+        background=NodeWork(panel),
         title="Pterodactyl",
     )

@@ -6,14 +6,14 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from sandbox.pterodactyl import rows
-from sandbox.pterodactyl.errors import missing
+from sandbox.pterodactyl.errors import not_found
 
 
 class Table[R: rows.Row]:
     """Rows by id; ids grow and are not used twice, as with AUTO_INCREMENT."""
 
-    def __init__(self, kind: type[R], now: Callable[[], float]) -> None:
-        self.kind = kind
+    def __init__(self, row_type: type[R], now: Callable[[], float]) -> None:
+        self.row_type = row_type
         self.now = now
         self.rows: dict[int, R] = {}
         self.last_id = 0
@@ -34,28 +34,28 @@ class Table[R: rows.Row]:
         return row
 
     def get(self, key: object) -> R | None:
-        """The row with this id; numeric text will do."""
+        """The row with this id, which may be numeric text."""
         if isinstance(key, str) and key.isdecimal():
             key = int(key)
         return self.rows.get(key) if isinstance(key, int) and not isinstance(key, bool) else None
 
-    def must(self, key: object) -> R:
-        """The row with this id. Raises a 404."""
+    def get_or_404(self, key: object) -> R:
+        """The row with this id, which may be numeric text. Raises a 404."""
         row = self.get(key)
         if row is None:
-            raise missing()
+            raise not_found()
         return row
 
     def remove(self, row: R) -> None:
-        """Drop a row; harmless when it is gone already."""
+        """Delete a row; harmless when it is deleted already."""
         self.rows.pop(row.id, None)
 
     def where(self, **wanted: object) -> list[R]:
-        """The rows whose attributes equal all that is asked for, oldest first."""
+        """The rows whose attributes have all these values, oldest first."""
         return [row for row in self.rows.values() if all(getattr(row, name) == value for name, value in wanted.items())]
 
     def touch(self, row: R) -> None:
-        """Note that a row was changed."""
+        """Set the time of the last change."""
         row.updated_at = self.now()
 
     def dump(self) -> dict[str, Any]:
@@ -64,19 +64,19 @@ class Table[R: rows.Row]:
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Replace the rows by those of a dump."""
-        self.rows = {each["id"]: revive(self.kind, each) for each in saved["rows"]}
+        self.rows = {each["id"]: from_json(self.row_type, each) for each in saved["rows"]}
         self.last_id = saved["last_id"]
 
 
-def revive[T](kind: type[T], saved: Mapping[str, Any]) -> T:
-    """Build a record from its JSON form, nested records included."""
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+def from_json[T](row_type: type[T], saved: Mapping[str, Any]) -> T:
+    """Build a row from its JSON form, nested rows included."""
+    known = {each.name for each in fields(row_type)}  # type: ignore[arg-type]
     values = {name: value for name, value in saved.items() if name in known}
-    if kind is rows.Egg:
-        values["variables"] = [revive(rows.EggVariable, each) for each in values["variables"]]
-    if kind is rows.Server:
-        values["runtime"] = revive(rows.Runtime, values["runtime"])
-    return kind(**values)
+    if row_type is rows.Egg:
+        values["variables"] = [from_json(rows.EggVariable, each) for each in values["variables"]]
+    if row_type is rows.Server:
+        values["runtime"] = from_json(rows.Runtime, values["runtime"])
+    return row_type(**values)
 
 
 class Store:
@@ -93,28 +93,21 @@ class Store:
     backups: Table[rows.Backup]
     database_hosts: Table[rows.DatabaseHost]
     databases: Table[rows.Database]
-    subusers: Table[rows.Subuser]
     schedules: Table[rows.Schedule]
-    activity: Table[rows.Activity]
-    agenda: Table[rows.Due]
+    jobs: Table[rows.Job]
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.clear()
 
     def clear(self) -> None:
-        """Make every table new and empty."""
-        for name, kind in self.kinds().items():
-            setattr(self, name, Table(kind, self.now))
-
-    @classmethod
-    def kinds(cls) -> dict[str, type[rows.Row]]:
-        """Each table's name and the kind of its rows."""
-        return {name: typing.get_args(hint)[0] for name, hint in typing.get_type_hints(cls).items()}
+        """Empty every table."""
+        for name, hint in typing.get_type_hints(Store).items():
+            setattr(self, name, Table(typing.get_args(hint)[0], self.now))
 
     def tables(self) -> dict[str, Table[Any]]:
         """Each table by name."""
-        return {name: getattr(self, name) for name in self.kinds()}
+        return {name: getattr(self, name) for name in typing.get_type_hints(Store)}
 
     def dump(self) -> dict[str, Any]:
         """Every table as plain JSON."""
@@ -125,14 +118,6 @@ class Store:
         for name, table in self.tables().items():
             table.load(saved[name])
 
-    def server_at(self, allocation: rows.Allocation) -> rows.Server | None:
-        """The server that holds an allocation."""
-        return self.servers.get(allocation.server_id) if allocation.server_id else None
-
     def allocations_of(self, server: rows.Server) -> list[rows.Allocation]:
-        """What a server holds; the panel lists them by id."""
+        """The allocations assigned to a server, by id."""
         return self.allocations.where(server_id=server.id)
-
-    def database_count(self, server: rows.Server) -> int:
-        """How many databases a server has."""
-        return len(self.databases.where(server_id=server.id))

@@ -1,4 +1,4 @@
-"""Signed tokens of the nodes: console access and one-time links, as JSON web tokens with HS256."""
+"""Tokens that a node accepts, for its console and its one-time links: JSON web tokens with HS256."""
 
 import base64
 import hashlib
@@ -8,54 +8,59 @@ import math
 import uuid
 from typing import Any
 
+from sandbox.pterodactyl.panel import Panel
+from sandbox.pterodactyl.rows import Node, Server
+
 
 class BadToken(Exception):
-    """The token is not one of this node's, or not for now; the text is what the console says."""
+    """The token is not signed by this node, or its time is over; the text is what the console says."""
 
 
-def _encoded(part: bytes) -> str:
+def base64url(part: bytes) -> str:
+    """Base64 for addresses, without padding."""
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def _decoded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+def signature(node: Node, signed: str) -> str:
+    """The HMAC of a token's first two parts with the node's key."""
+    return base64url(hmac.new(node.token.encode(), signed.encode(), hashlib.sha256).digest())
 
 
-def _signature(key: str, signed: str) -> str:
-    return _encoded(hmac.new(key.encode(), signed.encode(), hashlib.sha256).digest())
-
-
-def issue(key: str, *, issuer: str, audience: str, now: float, seconds: float, **claims: object) -> str:
-    """A token that is good from five minutes ago until ``seconds`` from now."""
+def issue(panel: Panel, server: Server, *, seconds: float, **claims: object) -> tuple[str, str]:
+    """The address of a server's node, and a token valid from five minutes ago until ``seconds`` from now."""
+    node, now = panel.store.nodes.get_or_404(server.node_id), panel.now()
+    node_url = f"{panel.url}/node/{node.id}"
     payload = {
-        "iss": issuer,
-        "aud": [audience],
+        "iss": panel.url,
+        "aud": [node_url],
         "jti": uuid.uuid4().hex,
         "iat": int(now),
         "nbf": int(now) - 300,
         "exp": math.ceil(now + seconds),
         "unique_id": uuid.uuid4().hex[:16],
+        "server_uuid": server.uuid,
         **claims,
     }
-    head = _encoded(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-    signed = f"{head}.{_encoded(json.dumps(payload).encode())}"
-    return f"{signed}.{_signature(key, signed)}"
+    header = {"alg": "HS256", "typ": "JWT"}
+    signed = ".".join(base64url(json.dumps(part).encode()) for part in (header, payload))
+    return node_url, f"{signed}.{signature(node, signed)}"
 
 
-def read(key: str, token: str, *, now: float) -> dict[str, Any]:
+def read(panel: Panel, node: Node, token: str) -> dict[str, Any]:
     """The claims of a token.
 
     Raises BadToken for a wrong signature, nonsense, or a time outside the token's.
     """
-    signed, _, signature = token.rpartition(".")
-    if not signed or not hmac.compare_digest(_signature(key, signed).encode(), signature.encode()):
+    signed, _, sent = token.rpartition(".")
+    if not signed or not hmac.compare_digest(signature(node, signed).encode(), sent.encode()):
         raise BadToken("jwt: signature is not valid")
+    payload = signed.partition(".")[2]
     try:
-        claims: dict[str, Any] = json.loads(_decoded(signed.partition(".")[2]))
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError as error:
         raise BadToken("jwt: malformed token") from error
-    if claims["exp"] <= now:
+    if claims["exp"] <= panel.now():
         raise BadToken("jwt: exp claim is invalid")
-    if claims["nbf"] > now:
+    if claims["nbf"] > panel.now():
         raise BadToken("jwt: nbf claim is invalid")
     return claims

@@ -1,14 +1,14 @@
-"""A server's files on its node: a small tree of texts, with the operations the file calls need."""
+"""A server's files on its node: texts by path, with the operations of the file calls."""
 
 import json
 import posixpath
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.pterodactyl.errors import DaemonFailure
+from sandbox.pterodactyl.errors import DaemonError
 from sandbox.pterodactyl.rows import Runtime
 
-MOST_READ_BYTES = 4 * 1024 * 1024
+MAX_READ_BYTES = 4 * 1024 * 1024
 
 
 def clean(path: str) -> str:
@@ -32,11 +32,11 @@ class Volume:
         """A file's text. Raises a 404 of the node."""
         path = clean(path)
         if path not in self.files:
-            raise DaemonFailure(404)
+            raise DaemonError(404)
         return self.files[path]
 
     def write(self, path: str, text: str) -> None:
-        """Write a file, and with it the folders above."""
+        """Write a file; the folders above it exist with it."""
         self.files[clean(path)] = text
 
     def make_folder(self, path: str) -> None:
@@ -44,7 +44,7 @@ class Volume:
         if clean(path) not in self.folders:
             self.folders.append(clean(path))
 
-    def listed(self, folder: str) -> list[tuple[str, int | None]]:
+    def entries(self, folder: str) -> list[tuple[str, int | None]]:
         """The names in a folder: with a size for files, with None for folders. Raises a 404 of the node."""
         folder = clean(folder)
         found: dict[str, int | None] = {}
@@ -54,7 +54,7 @@ class Volume:
                 is_file = not slash and path in self.files
                 found[name] = len(self.files[path].encode()) if is_file else None
         if not found and folder != "/" and folder not in self.folders:
-            raise DaemonFailure(404)
+            raise DaemonError(404)
         return sorted(found.items(), key=lambda entry: (entry[1] is not None, entry[0]))
 
     def under(self, path: str) -> list[str]:
@@ -66,17 +66,12 @@ class Volume:
         source, target = clean(source), clean(target)
         moved = self.under(source)
         if not moved and source not in self.folders:
-            raise DaemonFailure(404)
+            raise DaemonError(404)
         for path in moved:
             self.files[target + path[len(source) :]] = self.files.pop(path)
         self.folders[:] = [
             target + each[len(source) :] if each == source or below(source, each) else each for each in self.folders
         ]
-
-    def copy(self, path: str) -> None:
-        """Copy a file beside itself as ``name copy.ext``. Raises a 404 of the node."""
-        stem, dot = posixpath.splitext(clean(path))
-        self.files[f"{stem} copy{dot}"] = self.read(path)
 
     def remove(self, path: str) -> None:
         """Delete a file or a folder with all below it."""
@@ -97,10 +92,10 @@ class Volume:
         return target
 
     def decompress(self, root: str, archive: str) -> None:
-        """Unpack an archive of ours. Raises a 400 of the node for anything else."""
+        """Unpack an archive that ``compress`` made. Raises a 400 of the node for anything else."""
         try:
             packed: Any = json.loads(self.read(f"{root}/{archive}"))
         except ValueError as error:
-            raise DaemonFailure(400) from error
+            raise DaemonError(400) from error
         for name, text in packed.items():
             self.write(f"{root}/{name}", text)

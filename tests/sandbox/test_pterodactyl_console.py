@@ -20,16 +20,16 @@ def server(panel: PanelUnderTest) -> dict[str, Any]:
 
 
 class Listener:
-    """The other end of a console socket."""
+    """A client of a console socket."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
-    def say(self, event: str, *args: str) -> None:
+    def send(self, event: str, *args: str) -> None:
         """Send one frame."""
         self.socket.send(json.dumps({"event": event, "args": list(args)}))
 
-    def hear(self, *, timeout: float = 3) -> tuple[str, list[str]]:
+    def receive(self, *, timeout: float = 3) -> tuple[str, list[str]]:
         """The next frame."""
         frame = json.loads(self.socket.recv(timeout=timeout))
         return frame["event"], frame.get("args", [])
@@ -37,7 +37,7 @@ class Listener:
     def wait_for(self, event: str) -> list[str]:
         """The arguments of the next frame of this kind; the others are passed over."""
         for _ in range(200):
-            name, args = self.hear()
+            name, args = self.receive()
             if name == event:
                 return args
         raise AssertionError(f"no {event}")
@@ -51,7 +51,7 @@ def access(panel: PanelUnderTest, server: dict[str, Any], **options: Any) -> dic
 
 @contextmanager
 def listening(panel: PanelUnderTest, server: dict[str, Any]) -> Iterator[Listener]:
-    """A socket that has not said anything yet."""
+    """A socket that has not sent a token yet."""
     with connect(access(panel, server)["socket"], origin=Origin(panel.sandbox_url)) as socket:
         yield Listener(socket)
 
@@ -60,8 +60,8 @@ def listening(panel: PanelUnderTest, server: dict[str, Any]) -> Iterator[Listene
 def authenticated(panel: PanelUnderTest, server: dict[str, Any]) -> Iterator[Listener]:
     """A socket past its first token and status."""
     with listening(panel, server) as listener:
-        listener.say("auth", access(panel, server)["token"])
-        assert listener.hear() == ("auth success", [])
+        listener.send("auth", access(panel, server)["token"])
+        assert listener.receive() == ("auth success", [])
         listener.wait_for("status")
         yield listener
 
@@ -70,11 +70,11 @@ def test_after_auth_come_success_status_and_one_stats_when_offline(
     panel: PanelUnderTest, server: dict[str, Any]
 ) -> None:
     with listening(panel, server) as listener:
-        listener.say("auth", access(panel, server)["token"])
+        listener.send("auth", access(panel, server)["token"])
 
-        assert listener.hear() == ("auth success", [])
-        assert listener.hear() == ("status", ["offline"])
-        event, args = listener.hear()
+        assert listener.receive() == ("auth success", [])
+        assert listener.receive() == ("status", ["offline"])
+        event, args = listener.receive()
 
     assert event == "stats"
     assert set(stats_of(args[0])) == {
@@ -103,21 +103,21 @@ def test_a_missing_or_foreign_origin_is_refused(
             pass
 
 
-def test_a_bad_token_is_a_jwt_error_and_so_is_talking_without_one(
+def test_a_bad_token_is_a_jwt_error_and_so_is_a_frame_without_one(
     panel: PanelUnderTest, server: dict[str, Any]
 ) -> None:
     other = panel.make_ready_server(external_id="svc-2")
     with listening(panel, server) as listener:
-        listener.say("send logs")
-        assert listener.hear()[0] == "jwt error"
-        listener.say("auth", "nonsense")
-        assert listener.hear()[0] == "jwt error"
-        listener.say("auth", access(panel, other)["token"])
-        assert listener.hear()[0] == "jwt error"
+        listener.send("send logs")
+        assert listener.receive()[0] == "jwt error"
+        listener.send("auth", "nonsense")
+        assert listener.receive()[0] == "jwt error"
+        listener.send("auth", access(panel, other)["token"])
+        assert listener.receive()[0] == "jwt error"
         token = access(panel, server)["token"]
         panel.advance(601)
-        listener.say("auth", token)
-        assert listener.hear()[0] == "jwt error"
+        listener.send("auth", token)
+        assert listener.receive()[0] == "jwt error"
 
 
 def test_a_token_is_announced_as_expiring_then_expired_and_renewed_on_the_same_socket(
@@ -127,60 +127,50 @@ def test_a_token_is_announced_as_expiring_then_expired_and_renewed_on_the_same_s
     with authenticated(panel, server) as listener:
         panel.advance(545)
         listener.wait_for("token expiring")
-        listener.say("auth", access(panel, server)["token"])
-        assert listener.hear() == ("auth success", [])
+        listener.send("auth", access(panel, server)["token"])
+        assert listener.receive() == ("auth success", [])
         panel.advance(545)
         assert listener.wait_for("token expiring") == []
         panel.advance(60)
         assert listener.wait_for("token expired") == []
-        listener.say("send command", "hi")
-        assert listener.hear()[0] == "jwt error"
-        listener.say("auth", access(panel, server)["token"])
-        assert listener.hear() == ("auth success", [])
-        listener.say("set state", "start")
+        listener.send("send command", "hi")
+        assert listener.receive()[0] == "jwt error"
+        listener.send("auth", access(panel, server)["token"])
+        assert listener.receive() == ("auth success", [])
+        listener.send("set state", "start")
         assert listener.wait_for("status") == ["starting"]
 
 
-def test_a_short_token_life_is_a_matter_of_configuration(panel: PanelUnderTest, server: dict[str, Any]) -> None:
+def test_the_life_of_a_token_is_a_setting(panel: PanelUnderTest, server: dict[str, Any]) -> None:
     panel.set(token_seconds=0.6, token_warning_seconds=0.4, token_check_seconds=0.1)
     with listening(panel, server) as listener:
-        listener.say("auth", access(panel, server)["token"])
+        listener.send("auth", access(panel, server)["token"])
 
         listener.wait_for("token expiring")
         listener.wait_for("token expired")
 
 
 def test_set_state_and_commands_show_on_the_console(panel: PanelUnderTest, server: dict[str, Any]) -> None:
-    panel.set(power_seconds=0.3, stats_seconds=0.1, chatter_seconds=0.2)
+    panel.set(power_seconds=0.3, stats_seconds=0.1, output_seconds=0.2)
     with authenticated(panel, server) as listener:
-        listener.say("set state", "start")
+        listener.send("set state", "start")
         assert listener.wait_for("status") == ["starting"]
         assert listener.wait_for("status") == ["running"]
-        listener.say("send command", "say hi")
-        heard = [listener.wait_for("console output")[0] for _ in range(4)]
+        listener.send("send command", "say hi")
+        lines = [listener.wait_for("console output")[0] for _ in range(4)]
         stats = stats_of(listener.wait_for("stats")[0])
-        listener.say("set state", "kill")
+        listener.send("set state", "kill")
         assert listener.wait_for("status") == ["offline"]
-        listener.say("send logs")
+        listener.send("send logs")
         logs = [listener.wait_for("console output")[0] for _ in range(3)]
 
-    assert "> say hi" in heard
+    assert "> say hi" in lines
     assert stats["state"] == "running"
     assert 0 < stats["memory_bytes"] < stats["memory_limit_bytes"]
     assert logs[1:] == ["Server marked as running.", "> say hi"]
 
 
-def test_what_a_token_does_not_allow_is_ignored_silently(panel: PanelUnderTest, server: dict[str, Any]) -> None:
-    token = panel.control("POST", f"/pterodactyl/servers/{server['id']}/token", {"permissions": ["websocket.connect"]})
-    with listening(panel, server) as listener:
-        listener.say("auth", token["token"])
-        listener.wait_for("stats")
-        listener.say("set state", "start")
-        listener.say("send stats")
-        assert stats_of(listener.wait_for("stats")[0])["state"] == "offline"
-
-
-def test_an_install_and_a_backup_are_heard_of_and_the_socket_closes_with_the_server(
+def test_an_install_and_a_backup_are_announced_and_the_socket_closes_with_the_server(
     panel: PanelUnderTest, server: dict[str, Any]
 ) -> None:
     with authenticated(panel, server) as listener:
@@ -199,7 +189,7 @@ def test_an_install_and_a_backup_are_heard_of_and_the_socket_closes_with_the_ser
     assert report["is_successful"] is True
 
 
-def test_a_node_that_is_down_takes_no_sockets(panel: PanelUnderTest, server: dict[str, Any]) -> None:
+def test_a_node_that_is_down_accepts_no_sockets(panel: PanelUnderTest, server: dict[str, Any]) -> None:
     panel.set(node_mode="refuse")
 
     with pytest.raises(InvalidStatus), listening(panel, server):

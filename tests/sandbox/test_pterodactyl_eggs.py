@@ -1,10 +1,10 @@
-"""Egg variables and their rules, with the eggs of the seed and, where they are at hand, real ones."""
+"""Egg variables and their rules, with the eggs of the seed and, where they are present, real ones."""
 
 from pathlib import Path
 
 import pytest
 
-from sandbox.pterodactyl.errors import Invalid
+from sandbox.pterodactyl.errors import ValidationError
 from sandbox.pterodactyl.validation import validate_environment
 from tests.sandbox.pterodactyl_panel import PanelUnderTest
 
@@ -16,7 +16,7 @@ def is_accepted(rules: str, value: object) -> bool:
     """Whether a variable with these rules takes a value."""
     try:
         validate_environment({"X": value}, [("X", rules)])
-    except Invalid:
+    except ValidationError:
         return False
     return True
 
@@ -57,7 +57,7 @@ def is_accepted(rules: str, value: object) -> bool:
         ("present", "", None),
     ],
 )
-def test_a_variable_is_held_to_its_rules(rules: str, good: object, bad: object) -> None:
+def test_a_variable_is_validated_by_its_rules(rules: str, good: object, bad: object) -> None:
     assert is_accepted(rules, good)
     if rules != "present":
         assert not is_accepted(rules, bad)

@@ -288,11 +288,3 @@ def test_a_create_still_says_installing_when_another_call_deleted_the_server_mea
 
     assert (answer.status_code, answer.json()["attributes"]["status"]) == (201, "installing")
     assert panel.state("servers") == []
-
-
-def test_one_node_may_be_out_while_the_others_work(panel: PanelUnderTest) -> None:
-    panel.set(node_modes={"1": "refuse"})
-    elsewhere = next(each["id"] for each in panel.state("allocations") if each["node_id"] == 2)
-
-    assert panel.application("POST", "/servers", panel.server_body()).status_code == 504
-    assert panel.make_server(allocation={"default": elsewhere})["node"] == 2

@@ -40,18 +40,6 @@ def test_pages_may_be_any_size_and_lie_beyond_the_end(panel: PanelUnderTest) -> 
     assert panel.application("GET", "/nodes/1/allocations?page=x").json()["meta"]["pagination"]["current_page"] == 1
 
 
-def test_the_client_list_is_clamped_to_a_hundred_and_its_links_keep_the_query(panel: PanelUnderTest) -> None:
-    for n in range(2):
-        panel.make_server(external_id=f"svc-{n}")
-
-    clamped = panel.client("GET", "?per_page=1000").json()["meta"]["pagination"]
-    first = panel.client("GET", "?per_page=1&type=owner").json()["meta"]["pagination"]
-
-    assert clamped["per_page"] == 100
-    assert "per_page=1" in first["links"]["next"]
-    assert "type=owner" in first["links"]["next"]
-
-
 def test_filters_find_parts_without_regard_to_case_and_a_comma_means_or(panel: PanelUnderTest) -> None:
     for name in ("svc-1", "svc-10", "Other-1"):
         panel.make_server(external_id=name)
@@ -64,17 +52,14 @@ def test_filters_find_parts_without_regard_to_case_and_a_comma_means_or(panel: P
     assert found("filter[external_id]=svc-10,other") == ["svc-10", "Other-1"]
     assert found("filter[external_id]=s%25-10") == ["svc-10"]
     assert found("filter=svc") == ["svc-1", "svc-10", "Other-1"]
-    assert found("sort=-id") == ["Other-1", "svc-10", "svc-1"]
 
 
-def test_unknown_filters_and_sorts_are_400(panel: PanelUnderTest) -> None:
+def test_an_unknown_filter_is_400(panel: PanelUnderTest) -> None:
     assert code_of(panel.application("GET", "/servers?filter[owner]=1")) == (400, "InvalidFilterQuery")
-    assert code_of(panel.application("GET", "/servers?sort=name")) == (400, "InvalidSortQuery")
-    assert panel.application("GET", "/nodes/1/allocations?sort=name").status_code == 200
     assert panel.application("GET", "/nests?filter[name]=zzz").json()["data"]
 
 
-def test_allocations_are_filtered_exactly_by_address_port_and_holder(panel: PanelUnderTest) -> None:
+def test_allocations_are_filtered_exactly_by_address_port_and_server(panel: PanelUnderTest) -> None:
     server = panel.make_server()
 
     def count(query: str) -> int:
@@ -103,25 +88,16 @@ def test_includes_nest_two_deep_and_unknown_names_are_ignored(panel: PanelUnderT
     assert (variable["object"], variable["attributes"]["server_value"]) == ("server_variable", "latest")
     assert variable["attributes"]["created_at"].endswith("Z")
     assert "relationships" not in panel.application("GET", f"{path}?include=nonsense").json()["attributes"]
-    assert code_of(panel.application("GET", f"{path}?include=transfer")) == (500, "TypeError")
-    egg = panel.application("GET", "/nests/4/eggs/16?include=config,script").json()["attributes"]
-    assert egg["relationships"]["config"]["object"] == egg["relationships"]["script"]["object"] == "null_resource"
     assert panel.application("GET", "/nests/1/eggs/16").status_code == 404
 
 
-def test_a_nodes_sums_cover_its_servers_and_deployable_says_no_with_400(panel: PanelUnderTest) -> None:
-    panel.make_server()
+def test_a_nodes_allocated_resources_are_the_sums_of_its_servers(panel: PanelUnderTest) -> None:
+    for number in range(2):
+        panel.make_server(external_id=f"svc-{number}")
 
     node = panel.application("GET", "/nodes/1").json()["attributes"]
-    assert node["allocated_resources"] == {"memory": 1024, "disk": 2048}
-    fitting = panel.application("GET", "/nodes/deployable?memory=64512&disk=1&location_ids[]=1").json()
-    assert "meta" not in fitting
-    assert fitting["data"][0]["attributes"]["sum_memory"] == "1024"
-    assert "meta" in panel.application("GET", "/nodes/deployable?memory=1&disk=1&page=1").json()
-    too_big = panel.application("GET", "/nodes/deployable?memory=64513&disk=1&location_ids[]=1")
-    assert code_of(too_big) == (400, "NoViableNodeException")
-    plain = panel.application("GET", "/nodes/deployable?memory=1&disk=1&location_ids=1")
-    assert errors_of(plain) == [("location_ids", "array")]
+
+    assert node["allocated_resources"] == {"memory": 2048, "disk": 4096}
 
 
 def test_allocations_are_made_repeatably_and_refused_by_their_own_codes(panel: PanelUnderTest) -> None:
@@ -131,12 +107,10 @@ def test_allocations_are_made_repeatably_and_refused_by_their_own_codes(panel: P
     before = len(panel.state("allocations"))
     assert make("192.0.2.200", "30000-30009", "30005").status_code == 204
     assert make("192.0.2.200", "30009-30000").status_code == 204
-    assert make("192.0.2.208/30", "30000").status_code == 204
-    assert len(panel.state("allocations")) == before + 14
+    assert len(panel.state("allocations")) == before + 10
     assert code_of(make("192.0.2.1", "1024")) == (400, "PortOutOfRangeException")
     assert code_of(make("192.0.2.1", "2000-3000")) == (400, "TooManyPortsInRangeException")
     assert code_of(make("192.0.2.1", "many")) == (400, "InvalidPortMappingException")
-    assert code_of(make("192.0.2.0/26", "30000")) == (400, "CidrOutOfRangeException")
     assert errors_of(make("192.0.2.1", 30000)) == [("ports.0", "string")]
     held = panel.make_server()["allocation"]
     assert code_of(panel.application("DELETE", f"/nodes/1/allocations/{held}")) == (
@@ -146,7 +120,7 @@ def test_allocations_are_made_repeatably_and_refused_by_their_own_codes(panel: P
     assert panel.application("DELETE", f"/nodes/2/allocations/{held}").status_code == 404
 
 
-def test_patching_details_without_the_outside_id_erases_it(panel: PanelUnderTest) -> None:
+def test_patching_details_without_the_external_id_erases_it(panel: PanelUnderTest) -> None:
     server = panel.make_server(description="mine")
     path = f"/servers/{server['id']}/details"
 
@@ -260,40 +234,6 @@ def test_parallel_deletes_are_204_or_404(panel: PanelUnderTest) -> None:
     answers = at_once([lambda: panel.application("DELETE", f"/servers/{server['id']}")] * 4)
 
     assert sorted(answer.status_code for answer in answers) == [204, 404, 404, 404]
-
-
-def test_locations_are_made_changed_and_kept_while_they_have_nodes(panel: PanelUnderTest) -> None:
-    made = panel.application("POST", "/locations", {"short": "ap", "long": "Asia"}).json()
-    path = f"/locations/{made['attributes']['id']}"
-
-    assert made["meta"]["resource"].endswith(path)
-    assert errors_of(panel.application("POST", "/locations", {"short": "AP"})) == [("short", "unique")]
-    assert panel.application("PATCH", path, {"short": "ap2"}).json()["attributes"]["long"] == "Asia"
-    assert panel.application("DELETE", path).status_code == 204
-    assert code_of(panel.application("DELETE", "/locations/1")) == (400, "HasActiveNodesException")
-
-
-def test_a_node_is_made_changed_and_kept_while_it_has_servers(panel: PanelUnderTest) -> None:
-    body = {
-        "name": "US-East-2",
-        "location_id": 1,
-        "fqdn": "node9.panel.test",
-        "scheme": "https",
-        "memory": 1024,
-        "memory_overallocate": 0,
-        "disk": 2048,
-        "disk_overallocate": 0,
-        "daemon_sftp": 2022,
-        "daemon_listen": 8080,
-    }
-    made = panel.application("POST", "/nodes", body).json()["attributes"]
-    changed = panel.application("PATCH", f"/nodes/{made['id']}", body | {"memory": 4096, "maintenance_mode": True})
-
-    assert (changed.json()["attributes"]["memory"], changed.json()["attributes"]["maintenance_mode"]) == (4096, True)
-    assert panel.application("GET", f"/nodes/{made['id']}/configuration").json()["uuid"] == made["uuid"]
-    assert panel.application("DELETE", f"/nodes/{made['id']}").status_code == 204
-    panel.make_server()
-    assert code_of(panel.application("DELETE", "/nodes/1")) == (400, "HasActiveServersException")
 
 
 @pytest.mark.parametrize("path", ["/servers/x", "/servers/external/a/b", "/servers/external/a%2Fb", "/nodes/99"])

@@ -1,4 +1,4 @@
-"""The seed, what survives a restart, and the page for people."""
+"""The seed, what survives a restart, and the web page."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,13 +10,13 @@ from sandbox import client
 from tests.sandbox.pterodactyl_panel import PanelUnderTest
 
 
-def test_the_seed_has_three_places_and_nodes_with_free_ports_from_documentation_networks(
+def test_the_seed_has_three_locations_and_nodes_with_free_ports_from_documentation_networks(
     panel: PanelUnderTest,
 ) -> None:
-    places = panel.application("GET", "/locations").json()["data"]
+    locations = panel.application("GET", "/locations").json()["data"]
     nodes = panel.application("GET", "/nodes").json()["data"]
 
-    assert [place["attributes"]["short"] for place in places] == ["us-east", "us-west", "eu"]
+    assert [location["attributes"]["short"] for location in locations] == ["us-east", "us-west", "eu"]
     assert [node["attributes"]["id"] for node in nodes] == [1, 2, 3]
     for node in nodes:
         free = [each for each in panel.state("allocations") if each["node_id"] == node["attributes"]["id"]]
@@ -40,7 +40,7 @@ def test_a_setting_that_makes_no_sense_is_refused_as_a_whole(panel: PanelUnderTe
     answer = requests.post(url, json={"power_seconds": 77, **body}, timeout=5)
 
     assert answer.status_code == 400
-    assert panel.control("GET", "/pterodactyl/settings")["power_seconds"] != 77
+    assert panel.control("POST", "/pterodactyl/settings", {})["power_seconds"] != 77
 
 
 def test_keys_stay_over_a_reset_and_the_rest_goes(panel: PanelUnderTest) -> None:
@@ -91,7 +91,7 @@ def test_a_kill_while_a_create_waits_for_the_node_leaves_the_row_installing_for_
         assert panel.application("POST", f"/servers/{found['id']}/reinstall").status_code == 404
 
 
-def test_the_page_for_people_lists_servers_with_their_state_and_escapes_names(panel: PanelUnderTest) -> None:
+def test_the_web_page_lists_servers_with_their_state_and_escapes_names(panel: PanelUnderTest) -> None:
     panel.make_server(name="<b>Bold</b>")
 
     page = requests.get(f"{panel.url}/", timeout=5)

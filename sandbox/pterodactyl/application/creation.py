@@ -5,15 +5,15 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from sandbox.pterodactyl import daemon, deployment, lifecycle, server_rules
-from sandbox.pterodactyl.call import Call, reply
-from sandbox.pterodactyl.checks import as_text
-from sandbox.pterodactyl.collation import same
-from sandbox.pterodactyl.errors import DaemonFailure, lost_race
-from sandbox.pterodactyl.listing import includes
-from sandbox.pterodactyl.objects import item
+from sandbox.pterodactyl import daemon, deployment, lifecycle
+from sandbox.pterodactyl.application import server_fields
+from sandbox.pterodactyl.application.transformers import item
+from sandbox.pterodactyl.call import Call
+from sandbox.pterodactyl.checks import as_text, is_true
+from sandbox.pterodactyl.collation import is_same
+from sandbox.pterodactyl.errors import DaemonError, PanelError
 from sandbox.pterodactyl.routing import Routes
 from sandbox.pterodactyl.rows import Allocation, Egg, Server
 from sandbox.pterodactyl.validation import validate, validate_environment
@@ -23,25 +23,55 @@ routes = Routes("application", "servers")
 
 @routes.add("POST", "/servers")
 async def create(call: Call) -> Response:
-    """Make a server; its row is visible before the node has answered, and gone again when the node fails."""
+    """Make a server; its row is visible before the node has answered, and gone again when the call to it fails."""
     fields, panel = call.fields, call.panel
-    validate(fields, server_rules.creation(panel, is_deployed=bool(fields.get("deploy"))))
-    primary = chosen_allocation(call)
-    egg = panel.store.eggs.must(as_text(fields["egg"]))
+    store = panel.store
+    # Each of the three steps reports alone: the fields, the choice of node and port, the egg's variables.
+    validate(fields, server_fields.creation(panel, is_deployed=bool(fields.get("deploy"))))
+    if fields.get("deploy"):
+        primary = deploy(call)
+    else:
+        primary = store.allocations.get_or_404(as_text(fields["allocation"]["default"]))
+    egg = store.eggs.get_or_404(as_text(fields["egg"]))
     variables = [(each.env_variable, each.rules) for each in egg.variables]
-    environment = validate_environment(as_map(fields["environment"]), variables)
+    environment = validate_environment(server_fields.as_map(fields["environment"]), variables)
     await asyncio.sleep(panel.settings.race_delay_ms / 1000)
-    refuse_lost_race(call, primary)
+    # The database has unique indexes on the external id and on the primary allocation.
+    for other in store.servers:
+        if is_same(other.external_id, fields.get("external_id")) or other.allocation_id == primary.id:
+            raise PanelError(500, panel.rng.choice(["QueryException", "DataValidationException"]))
     server = insert(call, egg, primary, environment)
-    answer = item(call, server, includes(call))
-    panel.commit()
-    await tell_node(call, server)
-    return reply(answer, 201)
+    answer = item(call, server)
+    panel.save()  # the transaction ends here, before the call to the node
+
+    def install() -> None:
+        if store.servers.get(server.id) is server:
+            lifecycle.begin_install(panel, server, is_reinstall=False)
+
+    try:
+        await daemon.call(panel, install)
+    except DaemonError:
+        if store.servers.get(server.id) is server:
+            await lifecycle.remove_by_force(panel, server)
+        raise
+    return JSONResponse(answer, 201)
 
 
-def as_map(environment: object) -> Mapping[str, object]:
-    """The variables that were sent; an empty list is an empty object."""
-    return environment if isinstance(environment, Mapping) else {}
+def deploy(call: Call) -> Allocation:
+    """The primary allocation that the panel picks. Raises a 400 when no node or no port is found."""
+    limits, wanted = call.fields["limits"], call.fields["deploy"]
+    nodes = deployment.viable_nodes(
+        call.panel,
+        memory=int(float(limits["memory"])),
+        disk=int(float(limits["disk"])),
+        location_ids=[int(each) for each in as_list(wanted["locations"])],
+    )
+    return deployment.pick_allocation(
+        call.panel,
+        nodes,
+        is_ip_dedicated=wanted["dedicated_ip"] not in (False, 0, "0"),
+        port_range=as_list(wanted["port_range"]),
+    )
 
 
 def as_list(value: Any) -> list[Any]:
@@ -49,47 +79,8 @@ def as_list(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, Mapping) else list(value)
 
 
-def is_true(value: object) -> bool:
-    """A boolean field's meaning."""
-    return value in (True, 1, "1")
-
-
-def chosen_allocation(call: Call) -> Allocation:
-    """The primary allocation: the one named, or one the panel picks.
-
-    Raises a 400 when automatic deployment finds no node or no port.
-    """
-    fields, panel = call.fields, call.panel
-    wanted = fields.get("deploy")
-    if not wanted:
-        return panel.store.allocations.must(as_text(fields["allocation"]["default"]))
-    nodes = deployment.viable_nodes(
-        panel,
-        memory=int(float(fields["limits"]["memory"])),
-        disk=int(float(fields["limits"]["disk"])),
-        location_ids=[int(each) for each in as_list(wanted["locations"])],
-    )
-    return deployment.pick_allocation(
-        panel,
-        nodes,
-        is_ip_dedicated=wanted["dedicated_ip"] not in (False, 0, "0"),
-        port_range=as_list(wanted["port_range"]),
-    )
-
-
-def refuse_lost_race(call: Call, primary: Allocation) -> None:
-    """Hit the unique indexes of outside id and primary allocation.
-
-    Raises a 500 with either of the two codes.
-    """
-    for server in call.panel.store.servers:
-        is_same_id = same(server.external_id, call.fields.get("external_id"))
-        if is_same_id or server.allocation_id == primary.id:
-            raise lost_race(call.panel.rng.choice(["QueryException", "DataValidationException"]))
-
-
 def insert(call: Call, egg: Egg, primary: Allocation, environment: dict[str, str]) -> Server:
-    """Write the row and its allocations; additional ones are taken from whoever holds them."""
+    """Write the row and assign its allocations, the additional ones even if they are another server's."""
     fields, store = call.fields, call.panel.store
     features = fields["feature_limits"]
     server = Server(
@@ -104,55 +95,20 @@ def insert(call: Call, egg: Egg, primary: Allocation, environment: dict[str, str
         egg_id=egg.id,
         startup=fields["startup"],
         image=fields["docker_image"],
-        threads=threads(fields["limits"]),
+        threads=server_fields.read_threads(fields["limits"]),
         is_oom_disabled=is_true(fields.get("oom_disabled", True)),
         is_skipping_scripts=is_true(fields.get("skip_scripts")),
         database_limit=int(features.get("databases") or 0),
         allocation_limit=int(features.get("allocations") or 0),
         backup_limit=int(features.get("backups") or 0),
         environment=environment,
-        **limits(fields["limits"]),
+        **server_fields.read_limits(fields["limits"]),
     )
     server.runtime.should_start = is_true(fields.get("start_on_completion"))
     store.servers.add(server)
-    for allocation in [primary, *additional(call)]:
-        allocation.server_id = server.id
+    asked = server_fields.as_map(fields.get("allocation")).get("additional")
+    additional = [store.allocations.get(as_text(each)) for each in (asked if isinstance(asked, list) else [])]
+    for allocation in [primary, *additional]:
+        if allocation is not None:
+            allocation.server_id = server.id
     return server
-
-
-def limits(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The five numeric limits."""
-    return {name: int(float(fields[name])) for name in server_rules.LIMITS}
-
-
-def threads(fields: Mapping[str, Any]) -> str | None:
-    """The threads a server is pinned to."""
-    return None if fields.get("threads") is None else str(fields["threads"])
-
-
-def additional(call: Call) -> list[Allocation]:
-    """The additional allocations that exist, whatever node they are on and whoever holds them."""
-    asked = as_map(call.fields.get("allocation")).get("additional")
-    found = (call.panel.store.allocations.get(as_text(each)) for each in (asked if isinstance(asked, list) else []))
-    return [allocation for allocation in found if allocation is not None]
-
-
-async def tell_node(call: Call, server: Server) -> None:
-    """Have the node take the server in; when it fails, clean up on the node and drop the row.
-
-    Raises DaemonFailure.
-    """
-    panel = call.panel
-    node = panel.store.nodes.must(server.node_id)
-    try:
-        await daemon.ask(panel, node, lambda: accept(call, server))
-    except DaemonFailure:
-        if panel.store.servers.get(server.id) is server:
-            await lifecycle.remove_by_force(panel, server)
-        raise
-
-
-def accept(call: Call, server: Server) -> None:
-    """The node's side: note the server and install it, unless it was deleted meanwhile."""
-    if call.panel.store.servers.get(server.id) is server:
-        lifecycle.begin_install(call.panel, server, is_reinstall=False)

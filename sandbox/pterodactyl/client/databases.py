@@ -2,42 +2,43 @@
 
 import asyncio
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from sandbox.pterodactyl import game_databases
-from sandbox.pterodactyl.call import Call, no_content, reply
-from sandbox.pterodactyl.client import access, shapes
-from sandbox.pterodactyl.errors import missing, refusal
+from sandbox.pterodactyl import server_databases
+from sandbox.pterodactyl.call import Call, no_content
+from sandbox.pterodactyl.client import access, transformers
+from sandbox.pterodactyl.errors import not_found, refusal
 from sandbox.pterodactyl.keys import random_text
-from sandbox.pterodactyl.listing import includes
+from sandbox.pterodactyl.listing import included
 from sandbox.pterodactyl.routing import Routes
-from sandbox.pterodactyl.rows import Database, DatabaseHost, Server
+from sandbox.pterodactyl.rows import Database, Server
+from sandbox.pterodactyl.transformers import plain_list
 from sandbox.pterodactyl.validation import validate
 
 routes = Routes("client")
 
 
-def named(call: Call, server: Server) -> Database:
-    """The database of the path, by word or number, if it is the server's. Raises a 404."""
-    for row in call.panel.store.databases.where(server_id=server.id):
-        if call.params["database"] in (shapes.hash_id(row.id), str(row.id)):
-            return row
-    raise missing()
+def find_database(call: Call, server: Server) -> Database:
+    """The database of the path, by hashid or number, if it is the server's. Raises a 404."""
+    for database in call.panel.store.databases.where(server_id=server.id):
+        if call.params["database"] in (transformers.hashid(database.id), str(database.id)):
+            return database
+    raise not_found()
 
 
 @routes.add("GET", "/servers/{server}/databases")
 async def index(call: Call) -> Response:
-    """A server's databases, all at once."""
-    server = access.server_for(call, "database.read")
-    has_password = "password" in includes(call)
+    """A server's databases, without pages."""
+    server = access.usable_server(call)
+    has_password = "password" in included(call)
     found = call.panel.store.databases.where(server_id=server.id)
-    return reply(shapes.listed([shapes.database(call, row, has_password=has_password) for row in found]))
+    return JSONResponse(plain_list(transformers.database(call, each, has_password=has_password) for each in found))
 
 
 @routes.add("POST", "/servers/{server}/databases")
 async def create(call: Call) -> Response:
-    """Make a database on a host the panel picks."""
-    server, panel = access.server_for(call, "database.create"), call.panel
+    """Make a database on a host of the server's node, else on any."""
+    server, panel = access.usable_server(call), call.panel
     validate(
         call.fields,
         {
@@ -45,34 +46,29 @@ async def create(call: Call) -> Response:
             "remote": "required|string|regex:/^[0-9%.]{1,15}$/",
         },
     )
-    host = picked_host(call, server)
-    game_databases.refuse_over_limit(panel, server)
-    await asyncio.sleep(panel.settings.race_delay_ms / 1000)
-    row = game_databases.add(panel, server, host, name=call.fields["database"], remote=call.fields["remote"])
-    access.log(call, server, "server:database.create")
-    return reply(shapes.database(call, row, has_password=True))
-
-
-def picked_host(call: Call, server: Server) -> DatabaseHost:
-    """A host on the server's node, else any. Raises a 400 when there is none."""
-    hosts = list(call.panel.store.database_hosts)
+    hosts = list(panel.store.database_hosts)
     if not hosts:
         raise refusal("NoSuitableDatabaseHostException", "No database host was found for this server.")
-    return next((host for host in hosts if host.node_id == server.node_id), hosts[0])
+    host = next((host for host in hosts if host.node_id == server.node_id), hosts[0])
+    server_databases.check_limit(panel, server)
+    await asyncio.sleep(panel.settings.race_delay_ms / 1000)
+    database = server_databases.create_database(
+        panel, server, host, name=call.fields["database"], remote=call.fields["remote"]
+    )
+    return JSONResponse(transformers.database(call, database, has_password=True))
 
 
 @routes.add("POST", "/servers/{server}/databases/{database}/rotate-password")
 async def rotate_password(call: Call) -> Response:
     """Give a database a new password and show it."""
-    row = named(call, access.server_for(call, "database.update"))
-    row.password = random_text(24)
-    call.panel.store.databases.touch(row)
-    return reply(shapes.database(call, row, has_password=True))
+    database = find_database(call, access.usable_server(call))
+    database.password = random_text(24)
+    call.panel.store.databases.touch(database)
+    return JSONResponse(transformers.database(call, database, has_password=True))
 
 
 @routes.add("DELETE", "/servers/{server}/databases/{database}")
 async def remove(call: Call) -> Response:
-    """Drop a database."""
-    server = access.server_for(call, "database.delete")
-    call.panel.store.databases.remove(named(call, server))
+    """Delete a database."""
+    call.panel.store.databases.remove(find_database(call, access.usable_server(call)))
     return no_content()

@@ -1,31 +1,18 @@
 """The client API's objects."""
 
 import re
-from typing import Any
 
-from sandbox.pterodactyl import rows, shapes
 from sandbox.pterodactyl.call import Call
+from sandbox.pterodactyl.rows import Allocation, Backup, Database, EggVariable, Schedule, Server, User
 from sandbox.pterodactyl.store import Store
-from sandbox.pterodactyl.times import stamp
+from sandbox.pterodactyl.transformers import Json, feature_limits, item, limits, plain_list, timestamp
 
-Json = dict[str, Any]
 VARIABLE = re.compile(r"\{\{\s*(?:server\.environment\.|env\.)?(\w+)\s*\}\}")
 
 
-def shown(name: str, attributes: Json) -> Json:
-    """An object with its attributes."""
-    return {"object": name, "attributes": attributes}
-
-
-def listed(found: list[Json]) -> Json:
-    """A list without pages."""
-    return {"object": "list", "data": found}
-
-
-def allocation(call: Call, row: rows.Allocation) -> Json:
-    """An allocation as its server's user sees it."""
-    server = call.panel.store.server_at(row)
-    return shown(
+def allocation(server: Server, row: Allocation) -> Json:
+    """An allocation of a server."""
+    return item(
         "allocation",
         {
             "id": row.id,
@@ -33,14 +20,14 @@ def allocation(call: Call, row: rows.Allocation) -> Json:
             "ip_alias": row.ip_alias,
             "port": row.port,
             "notes": row.notes,
-            "is_default": server is not None and server.allocation_id == row.id,
+            "is_default": server.allocation_id == row.id,
         },
     )
 
 
-def variable(server: rows.Server, row: rows.EggVariable) -> Json:
+def variable(server: Server, row: EggVariable) -> Json:
     """An egg variable with the value of a server."""
-    return shown(
+    return item(
         "egg_variable",
         {
             "name": row.name,
@@ -54,16 +41,16 @@ def variable(server: rows.Server, row: rows.EggVariable) -> Json:
     )
 
 
-def variables(call: Call, server: rows.Server) -> list[Json]:
-    """The variables a user may see."""
-    egg = call.panel.store.eggs.must(server.egg_id)
+def variables(store: Store, server: Server) -> list[Json]:
+    """The variables that a user may see."""
+    egg = store.eggs.get_or_404(server.egg_id)
     return [variable(server, each) for each in egg.variables if each.is_user_viewable]
 
 
-def invocation(store: Store, server: rows.Server) -> str:
-    """The startup with its variables filled in; hidden ones stay hidden."""
-    egg = store.eggs.must(server.egg_id)
-    primary = store.allocations.must(server.allocation_id)
+def startup_command(store: Store, server: Server) -> str:
+    """The startup with the values of its variables, except hidden ones."""
+    egg = store.eggs.get_or_404(server.egg_id)
+    primary = store.allocations.get_or_404(server.allocation_id)
     values = {"SERVER_MEMORY": str(server.memory), "SERVER_IP": primary.ip, "SERVER_PORT": str(primary.port)}
     for each in egg.variables:
         value = server.environment.get(each.env_variable, "")
@@ -71,10 +58,10 @@ def invocation(store: Store, server: rows.Server) -> str:
     return VARIABLE.sub(lambda match: values.get(match[1], match[0]), server.startup)
 
 
-def server(call: Call, row: rows.Server) -> Json:
+def server(call: Call, row: Server) -> Json:
     """A server with its allocations and variables."""
     store = call.panel.store
-    node, egg = store.nodes.must(row.node_id), store.eggs.must(row.egg_id)
+    node, egg = store.nodes.get_or_404(row.node_id), store.eggs.get_or_404(row.egg_id)
     attributes = {
         "server_owner": row.user_id == call.user.id,
         "identifier": row.identifier,
@@ -85,26 +72,26 @@ def server(call: Call, row: rows.Server) -> Json:
         "is_node_under_maintenance": node.is_under_maintenance,
         "sftp_details": {"ip": node.fqdn, "port": node.daemon_sftp},
         "description": row.description,
-        "limits": shapes.limits(row),
-        "invocation": invocation(store, row),
+        "limits": limits(row),
+        "invocation": startup_command(store, row),
         "docker_image": row.image,
         "egg_features": egg.features or None,
-        "feature_limits": shapes.feature_limits(row),
+        "feature_limits": feature_limits(row),
         "status": row.status,
         "is_suspended": row.status == "suspended",
         "is_installing": row.status in {"installing", "install_failed"},
         "is_transferring": False,
         "relationships": {
-            "allocations": listed([allocation(call, each) for each in store.allocations_of(row)]),
-            "variables": listed(variables(call, row)),
+            "allocations": plain_list(allocation(row, each) for each in store.allocations_of(row)),
+            "variables": plain_list(variables(store, row)),
         },
     }
-    return shown("server", attributes)
+    return item("server", attributes)
 
 
-def account(user: rows.User) -> Json:
+def account(user: User) -> Json:
     """The user behind the key."""
-    return shown(
+    return item(
         "user",
         {
             "id": user.id,
@@ -118,23 +105,9 @@ def account(user: rows.User) -> Json:
     )
 
 
-def api_key(key: rows.ApiKey) -> Json:
-    """A key without its secret part."""
-    return shown(
-        "api_key",
-        {
-            "identifier": key.identifier,
-            "description": key.description,
-            "allowed_ips": key.allowed_ips,
-            "last_used_at": stamp(key.last_used_at),
-            "created_at": stamp(key.created_at),
-        },
-    )
-
-
-def backup(row: rows.Backup) -> Json:
+def backup(row: Backup) -> Json:
     """A backup."""
-    return shown(
+    return item(
         "backup",
         {
             "uuid": row.uuid,
@@ -144,17 +117,17 @@ def backup(row: rows.Backup) -> Json:
             "ignored_files": row.ignored_files,
             "checksum": row.checksum,
             "bytes": row.size_bytes,
-            "created_at": stamp(row.created_at),
-            "completed_at": stamp(row.completed_at),
+            "created_at": timestamp(row.created_at),
+            "completed_at": timestamp(row.completed_at),
         },
     )
 
 
-def database(call: Call, row: rows.Database, *, has_password: bool) -> Json:
-    """A database, under an id that is not a bare number."""
-    host = call.panel.store.database_hosts.must(row.host_id)
+def database(call: Call, row: Database, *, has_password: bool) -> Json:
+    """A database; its id is a hashid."""
+    host = call.panel.store.database_hosts.get_or_404(row.host_id)
     attributes: Json = {
-        "id": hash_id(row.id),
+        "id": hashid(row.id),
         "host": {"address": host.host, "port": host.port},
         "name": row.database,
         "username": row.username,
@@ -162,19 +135,19 @@ def database(call: Call, row: rows.Database, *, has_password: bool) -> Json:
         "max_connections": row.max_connections,
     }
     if has_password:
-        attributes["relationships"] = {"password": shown("database_password", {"password": row.password})}
-    return shown("server_database", attributes)
+        attributes["relationships"] = {"password": item("database_password", {"password": row.password})}
+    return item("server_database", attributes)
 
 
-def hash_id(number: int) -> str:
-    """A number dressed as a short word, always the same one."""
+def hashid(number: int) -> str:
+    """A database's id as the client API writes it."""
     letters = "k7m2x9q4w8z3v6n5"
     return "".join(letters[int(digit, 16)] for digit in f"{number * 2654435761 % 2**32:08x}")
 
 
-def schedule(row: rows.Schedule) -> Json:
+def schedule(row: Schedule) -> Json:
     """A schedule with its tasks."""
-    return shown(
+    return item(
         "server_schedule",
         {
             "id": row.id,
@@ -183,27 +156,10 @@ def schedule(row: rows.Schedule) -> Json:
             "is_active": row.is_active,
             "is_processing": False,
             "only_when_online": row.is_only_when_online,
-            "last_run_at": stamp(row.last_run_at),
+            "last_run_at": timestamp(row.last_run_at),
             "next_run_at": None,
-            "created_at": stamp(row.created_at),
-            "updated_at": stamp(row.updated_at),
-            "relationships": {"tasks": listed([shown("schedule_task", task) for task in row.tasks])},
-        },
-    )
-
-
-def activity(row: rows.Activity) -> Json:
-    """A line of the activity log."""
-    return shown(
-        "activity_log",
-        {
-            "id": hash_id(row.id),
-            "event": row.event,
-            "is_api": True,
-            "ip": row.ip,
-            "description": None,
-            "properties": [],
-            "has_additional_metadata": False,
-            "timestamp": stamp(row.created_at),
+            "created_at": timestamp(row.created_at),
+            "updated_at": timestamp(row.updated_at),
+            "relationships": {"tasks": plain_list(item("schedule_task", task) for task in row.tasks)},
         },
     )

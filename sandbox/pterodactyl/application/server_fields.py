@@ -1,13 +1,12 @@
-"""The rules for a server's request fields, shared by create, details, build and startup."""
+"""A server's request fields: their rules, for create, details, build and startup, and how they are read."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.pterodactyl.collation import exists, unique
+from sandbox.pterodactyl.panel import Panel
 from sandbox.pterodactyl.rows import Server
 from sandbox.pterodactyl.validation import Custom, RuleLine
-
-if TYPE_CHECKING:
-    from sandbox.pterodactyl.panel import Panel
 
 IMAGE = r"regex:/^[\w.\/\-:@ ]*$/"
 LIMITS = {
@@ -26,37 +25,32 @@ FEATURE_LIMITS = {
 }
 
 
-def naming(panel: "Panel", own: Server | None = None) -> dict[str, RuleLine]:
-    """The rules for outside id, name, description and owner."""
-    is_unused = unique(panel.store.servers, lambda server: server.external_id, but=own)
+def naming(panel: Panel, own: Server | None = None) -> dict[str, RuleLine]:
+    """The rules for external id, name, description and owner."""
+    is_unused = unique(panel.store.servers, "external_id", but=own)
     return {
         "external_id": ["sometimes", "nullable", "string", "between:1,191", is_unused],
         "name": "required|string|min:1|max:191",
         "description": "sometimes|nullable|string",
-        "user": ["required", "integer", exists(lambda value: panel.store.users.get(value) is not None)],
+        "user": ["required", "integer", exists(panel.store.users)],
     }
 
 
-def egg(panel: "Panel") -> RuleLine:
-    """The rule for an egg's id."""
-    return ["required", exists(lambda value: panel.store.eggs.get(value) is not None)]
-
-
-def free_allocation(panel: "Panel") -> Custom:
-    """The rule that an allocation exists and nobody holds it."""
+def free_allocation(panel: Panel) -> Custom:
+    """The rule that an allocation exists and is not assigned."""
 
     def is_free(value: object) -> bool:
         allocation = panel.store.allocations.get(value)
         return allocation is not None and allocation.server_id is None
 
-    return exists(is_free)
+    return Custom("exists", is_free)
 
 
-def creation(panel: "Panel", *, is_deployed: bool) -> dict[str, RuleLine]:
-    """The rules for a new server; with ``deploy`` the allocations that were sent are not looked at."""
+def creation(panel: Panel, *, is_deployed: bool) -> dict[str, RuleLine]:
+    """The rules for a new server; with ``deploy`` the allocations that were sent are not checked."""
     rules: dict[str, RuleLine] = {
         **naming(panel),
-        "egg": egg(panel),
+        "egg": ["required", exists(panel.store.eggs)],
         "docker_image": f"required|string|max:191|{IMAGE}",
         "startup": "required|string",
         "environment": "present|array",
@@ -83,15 +77,14 @@ def creation(panel: "Panel", *, is_deployed: bool) -> dict[str, RuleLine]:
     }
 
 
-def build(panel: "Panel", server: Server) -> dict[str, RuleLine]:
+def build(panel: Panel, server: Server) -> dict[str, RuleLine]:
     """The rules for new limits: inside ``limits``, or at top level without it."""
     others = [each for each in panel.store.servers if each is not server]
     is_not_primary_elsewhere = Custom(
         "unique", lambda value: not any(str(each.allocation_id) == str(value) for each in others)
     )
-    is_there = exists(lambda value: panel.store.allocations.get(value) is not None)
     return {
-        "allocation": ["required", "bail", "integer", is_not_primary_elsewhere, is_there],
+        "allocation": ["required", "bail", "integer", is_not_primary_elsewhere, exists(panel.store.allocations)],
         "oom_disabled": "sometimes|boolean",
         "limits": "sometimes|array",
         **{f"limits.{name}": f"required_with:limits|{line}" for name, line in LIMITS.items()},
@@ -106,12 +99,27 @@ def build(panel: "Panel", server: Server) -> dict[str, RuleLine]:
     }
 
 
-def startup(panel: "Panel") -> dict[str, RuleLine]:
+def startup(panel: Panel) -> dict[str, RuleLine]:
     """The rules for a new startup."""
     return {
         "startup": "required|string",
         "environment": "present|array",
-        "egg": egg(panel),
+        "egg": ["required", exists(panel.store.eggs)],
         "image": f"required|string|max:191|{IMAGE}",
         "skip_scripts": "present|boolean",
     }
+
+
+def read_limits(fields: Mapping[str, Any]) -> dict[str, int]:
+    """The five numeric limits, under the names of the row."""
+    return {name: int(float(fields[name])) for name in LIMITS}
+
+
+def read_threads(fields: Mapping[str, Any]) -> str | None:
+    """The threads that a server is pinned to."""
+    return None if fields.get("threads") is None else str(fields["threads"])
+
+
+def as_map(value: object) -> Mapping[str, Any]:
+    """An object as it was sent; an empty list counts as an empty object."""
+    return value if isinstance(value, Mapping) else {}

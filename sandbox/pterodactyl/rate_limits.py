@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 from sandbox.pterodactyl.errors import PanelError
 
+WINDOW_SECONDS = 60
+
 
 @dataclass(slots=True)
 class Window:
-    """The requests of one owner on one API since the window opened."""
+    """The requests of one owner to one API since the window opened."""
 
     closes_at: float
     used: int = 0
@@ -15,26 +17,22 @@ class Window:
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Counts requests; the application and client APIs have separate buckets."""
+    """Counts requests per API and owner."""
 
     windows: dict[tuple[str, str], Window] = field(default_factory=dict)
 
-    def count(self, bucket: tuple[str, str], *, limit: int, seconds: float, now: float) -> dict[str, str]:
-        """Count one request and return the headers its answer carries.
+    def count(self, api: str, owner: str, *, limit: int, now: float) -> dict[str, str]:
+        """Count one request and return the headers of its answer.
 
-        Raises a 429 when the window is used up; such a request is not counted.
+        Raises a 429 when the limit is reached; such a request is not counted.
         """
-        window = self.windows.get(bucket)
+        window = self.windows.get((api, owner))
         if window is None or window.closes_at <= now:
-            window = self.windows[bucket] = Window(closes_at=now + seconds)
+            window = self.windows[api, owner] = Window(closes_at=now + WINDOW_SECONDS)
         if window.used >= limit:
             raise too_many_requests(limit, window.closes_at, now)
         window.used += 1
         return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(limit - window.used)}
-
-    def clear(self) -> None:
-        """Forget every window."""
-        self.windows.clear()
 
 
 def too_many_requests(limit: int, closes_at: float, now: float) -> PanelError:

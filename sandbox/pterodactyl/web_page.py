@@ -1,20 +1,17 @@
-"""The page for people: which servers the panel has, and how they are."""
+"""The web page: which servers the panel has, and their status."""
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from sandbox.pages import page
+from sandbox.pterodactyl.panel import Panel
 from sandbox.pterodactyl.rows import Node, Server
-
-if TYPE_CHECKING:
-    from sandbox.pterodactyl.panel import Panel
 
 STATUS_TAGS = {None: "good", "installing": "warn", "restoring_backup": "warn"}
 
 
-def overview(panel: "Panel") -> Response:
+def overview(panel: Panel) -> Response:
     """All servers and nodes."""
     servers = "".join(server_row(panel, server) for server in panel.store.servers)
     table = (
@@ -33,7 +30,7 @@ def overview(panel: "Panel") -> Response:
     )
 
 
-def server_row(panel: "Panel", server: Server) -> str:
+def server_row(panel: Panel, server: Server) -> str:
     """One server."""
     store = panel.store
     owner, egg = store.users.get(server.user_id), store.eggs.get(server.egg_id)
@@ -49,8 +46,8 @@ def server_row(panel: "Panel", server: Server) -> str:
     )
 
 
-def node_tile(panel: "Panel", node: Node) -> str:
-    """One node with what is taken of it."""
+def node_tile(panel: Panel, node: Node) -> str:
+    """One node, with what its servers use of it."""
     servers = panel.store.servers.where(node_id=node.id)
     allocations = panel.store.allocations.where(node_id=node.id)
     free = len([each for each in allocations if each.server_id is None])
