@@ -43,10 +43,11 @@ class PanelControl:
         return JSONResponse(content, status_code=status)
 
     async def state(self, _request: Request) -> Response:
-        """Every row, without secrets."""
+        """Every row of the tables that change, without secrets, and the number of eggs."""
         jobs.run_due(self.panel)
         store = self.panel.store
-        return JSONResponse({name: [without_secrets(row) for row in store.tables()[name]] for name in TABLES})
+        tables = {name: [without_secrets(row) for row in store.tables()[name]] for name in TABLES}
+        return JSONResponse({**tables, "eggs": len(store.eggs)})
 
     async def change_settings(self, request: Request) -> Response:
         """Change some settings; the rest stay."""

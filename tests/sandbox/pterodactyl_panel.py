@@ -1,6 +1,6 @@
-"""The panel stand-in as its tests drive it: requests with the administrator's keys, and the control routes."""
+"""The panel stand-in for its tests: requests with the administrator's keys, and the control routes."""
 
-import json
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ class PanelUnderTest:
     def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str
     ) -> requests.Response:
-        """A request to a path below the panel, as a JSON speaking program makes it."""
+        """A request for JSON to a path below the panel."""
         sent = {"Accept": "application/json", "Authorization": f"Bearer {key or self.client_key}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         options: dict[str, Any] = {"timeout": 20, "allow_redirects": False}
@@ -59,8 +59,7 @@ class PanelUnderTest:
 
     def post_at_once(self, path: str, bodies: Sequence[dict[str, Any]]) -> list[requests.Response]:
         """Post all bodies at the same time."""
-        with ThreadPoolExecutor(len(bodies)) as pool:
-            return list(pool.map(lambda body: self.call("POST", path, body), bodies))
+        return at_once([functools.partial(self.call, "POST", path, body) for body in bodies])
 
     # Control.
 
@@ -91,7 +90,7 @@ class PanelUnderTest:
         """Arm a fault on the panel."""
         self.control("POST", "/faults", {"service": "pterodactyl", "kind": kind, "match": match, **options})
 
-    # Things to have.
+    # Rows to test with.
 
     def server_body(self, **changes: Any) -> dict[str, Any]:
         """The body of a create that succeeds, with the first free port."""
@@ -147,7 +146,7 @@ class PanelUnderTest:
         return str(made["key"])
 
     def status_of(self, server: dict[str, Any]) -> str | None:
-        """A server's status, as the application API tells it."""
+        """A server's status by the application API."""
         found = self.application("GET", f"/servers/{server['id']}").json()
         status: str | None = found["attributes"]["status"]
         return status
@@ -168,7 +167,7 @@ def user_body(**changes: Any) -> dict[str, Any]:
 
 
 def at_once[R](works: Sequence[Callable[[], R]]) -> list[R]:
-    """Run all at the same time and return what each came to."""
+    """Run all at the same time and return their results."""
     with ThreadPoolExecutor(len(works)) as pool:
         return [future.result() for future in [pool.submit(work) for work in works]]
 
@@ -180,13 +179,7 @@ def errors_of(answer: requests.Response) -> list[tuple[str, str]]:
 
 
 def code_of(answer: requests.Response) -> tuple[int, str]:
-    """Status and exception class of a refusal; both places of the status agree."""
+    """Status and exception class of a refusal; the envelope has the same status."""
     element = answer.json()["errors"][0]
     assert element["status"] == str(answer.status_code)
     return answer.status_code, element["code"]
-
-
-def stats_of(text: str) -> dict[str, Any]:
-    """The figures of a stats frame."""
-    found: dict[str, Any] = json.loads(text)
-    return found

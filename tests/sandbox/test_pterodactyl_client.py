@@ -23,7 +23,7 @@ def path(server: dict[str, Any], rest: str = "") -> str:
 
 
 def current_state(panel: PanelUnderTest, server: dict[str, Any]) -> str:
-    """The power state as the stats call tells it."""
+    """The power state by the stats call."""
     state: str = panel.client("GET", path(server, "resources")).json()["attributes"]["current_state"]
     return state
 
@@ -253,7 +253,7 @@ def test_files_are_listed_read_written_moved_and_deleted(panel: PanelUnderTest, 
     assert panel.client("GET", path(server, "files/contents?file=/config/b.txt")).text == "héllo"
 
 
-def test_files_travel_by_signed_links(panel: PanelUnderTest, server: dict[str, Any]) -> None:
+def test_files_are_uploaded_and_downloaded_by_signed_links(panel: PanelUnderTest, server: dict[str, Any]) -> None:
     up = panel.client("GET", path(server, "files/upload")).json()["attributes"]["url"]
     sent = requests.post(f"{up}&directory=/maps", files={"files": ("m.txt", "a map")}, timeout=5)
     down = panel.client("GET", path(server, "files/download?file=/maps/m.txt")).json()["attributes"]["url"]

@@ -188,7 +188,7 @@ def test_deploy_reassigns_even_another_servers_primary_when_it_is_listed_as_addi
     assert allocation["server_id"] == second["id"]
 
 
-def test_deploy_sums_what_servers_take_and_says_no_node(panel: PanelUnderTest) -> None:
+def test_deploy_sums_the_resources_of_servers_and_refuses_a_full_node(panel: PanelUnderTest) -> None:
     panel.seed({"memory": 2048, "disk": 9000, "allocations": 9})
     for n in range(2):
         assert panel.application("POST", "/servers", panel.deployed_body(external_id=f"svc-{n}")).status_code == 201
@@ -236,7 +236,7 @@ def test_deploy_uses_public_nodes_only_and_ignores_maintenance(panel: PanelUnder
     assert server["node"] == 2
 
 
-def test_deploy_picks_free_ports_at_random_within_the_range_or_says_there_is_none(panel: PanelUnderTest) -> None:
+def test_deploy_picks_free_ports_at_random_within_the_range_and_refuses_when_there_is_none(panel: PanelUnderTest) -> None:
     picked = set()
     for n in range(5):
         deploy = {"locations": [1], "port_range": ["25600-25620", "nonsense"]}

@@ -264,7 +264,7 @@ def test_a_delete_or_backup_whose_answer_is_lost_took_effect(panel: PanelUnderTe
     assert panel.state("servers") == []
 
 
-def test_the_panel_carries_on_when_the_caller_gives_up(panel: PanelUnderTest) -> None:
+def test_the_panel_finishes_a_create_when_the_caller_gives_up(panel: PanelUnderTest) -> None:
     panel.set(node_mode="slow", node_slow_seconds=0.5)
     headers = {"Accept": "application/json", "Authorization": f"Bearer {panel.application_key}"}
     url = f"{panel.url}/api/application/servers"

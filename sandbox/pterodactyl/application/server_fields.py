@@ -110,7 +110,7 @@ def startup(panel: Panel) -> dict[str, RuleLine]:
     }
 
 
-def read_limits(fields: Mapping[str, Any]) -> dict[str, int]:
+def read_limits(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The five numeric limits, under the names of the row."""
     return {name: int(float(fields[name])) for name in LIMITS}
 

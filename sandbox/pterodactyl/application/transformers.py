@@ -48,7 +48,7 @@ def created(call: Call, row: Row, path: str) -> Json:
     return {**item(call, row), "meta": {"resource": f"{call.panel.url}/api/application/{path}/{row.id}"}}
 
 
-def page(call: Call, rows: Iterable[Row]) -> Json:
+def page[R: Row](call: Call, rows: Iterable[R]) -> Json:
     """One page of rows."""
     return paginated(call, list(rows), lambda row: item(call, row))
 

@@ -6,7 +6,7 @@ from sandbox.pterodactyl.call import Call, no_content
 from sandbox.pterodactyl.client import access, transformers
 from sandbox.pterodactyl.errors import FailedRule, PanelError, ValidationError, refusal
 from sandbox.pterodactyl.routing import Routes
-from sandbox.pterodactyl.transformers import plain_list
+from sandbox.pterodactyl.transformers import Json, plain_list
 from sandbox.pterodactyl.validation import failed_rules, validate
 
 routes = Routes("client")
@@ -16,7 +16,7 @@ routes = Routes("client")
 async def show(call: Call) -> Response:
     """The variables that a user may see, and the startup command with their values."""
     server, store = access.usable_server(call), call.panel.store
-    meta = {
+    meta: Json = {
         "startup_command": transformers.startup_command(store, server),
         "docker_images": store.eggs.get_or_404(server.egg_id).docker_images or [],
         "raw_startup_command": server.startup,
