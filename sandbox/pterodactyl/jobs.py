@@ -14,16 +14,15 @@ JOBS: dict[str, Callable[[Panel, Job, Server], None]] = {
 }
 
 
-def run_due(panel: Panel) -> bool:
-    """Do all that is due by the clock, oldest first; whether there was anything."""
+def run_due(panel: Panel) -> None:
+    """Do all that is due by the clock, oldest first, and save the outcome."""
     is_changed = False
-    while True:
-        due = [job for job in panel.store.jobs if job.due_at <= panel.now()]
-        if not due:
-            return is_changed
+    while due := [job for job in panel.store.jobs if job.due_at <= panel.now()]:
         job = min(due, key=lambda each: (each.due_at, each.id))
         panel.store.jobs.remove(job)
         server = panel.store.servers.get(job.server_id)
         if server is not None:
             JOBS[job.kind](panel, job, server)
         is_changed = True
+    if is_changed:
+        panel.save()

@@ -36,8 +36,7 @@ class NodeWork:
 
     def tick(self) -> None:
         """Do what is due."""
-        if jobs.run_due(self.panel):
-            self.panel.save()
+        jobs.run_due(self.panel)
 
     async def close(self) -> None:
         """Nothing runs between ticks."""

@@ -236,7 +236,9 @@ def test_deploy_uses_public_nodes_only_and_ignores_maintenance(panel: PanelUnder
     assert server["node"] == 2
 
 
-def test_deploy_picks_free_ports_at_random_within_the_range_and_refuses_when_there_is_none(panel: PanelUnderTest) -> None:
+def test_deploy_picks_free_ports_at_random_within_the_range_and_refuses_when_there_is_none(
+    panel: PanelUnderTest,
+) -> None:
     picked = set()
     for n in range(5):
         deploy = {"locations": [1], "port_range": ["25600-25620", "nonsense"]}
