@@ -8,4 +8,4 @@ class AccountsConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from accounts import receivers  # noqa: F401 - connects them
+        from accounts import receivers  # noqa: F401 - connects the receivers

@@ -1,4 +1,4 @@
-"""What every template may know of the person."""
+"""What every template knows about the user."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from django.http import HttpRequest
 
 
 def organization(request: HttpRequest) -> dict[str, Any]:
-    """`organization`: the current one, None for visitors."""
+    """`organization`: the current one, None for a visitor who is not signed in."""
     return {"organization": getattr(request, "organization", None)}

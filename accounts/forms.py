@@ -1,4 +1,4 @@
-"""Forms about the person."""
+"""Forms about the user."""
 
 import zoneinfo
 from typing import Any
@@ -11,7 +11,7 @@ from accounts.models import User
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What a person may change about themselves."""
+    """What users may change about themselves."""
 
     timezone = forms.ChoiceField(label=_("Time zone"))
     locale = forms.ChoiceField(label=_("Language"))

@@ -1,4 +1,4 @@
-"""Every view runs in one transaction bound to what its user may see."""
+"""Every view runs in one transaction, as a database role that sees what its user may see."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,20 +10,20 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from accounts import queries
-from accounts.models import Membership, Organization
+from accounts.models import Membership
 from core import tenancy
-from core.tenancy import Bound
+from core.tenancy import TenantContext
 
-CURRENT = "organization"  # the session's key for the organization that lists and new things belong to
+CURRENT = "organization"  # session key of the organization whose rows are listed and that owns what is created
 
 
 class TenancyMiddleware:
-    """Binds the view, chosen by who asks and what for; last in the list, since it runs the view itself."""
+    """Chooses the role of a request and runs its view with it. Last in the list, because it runs the view itself."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        # Django shows middleware the exceptions of views that it runs itself; we run them, so allauth is asked by hand.
-        self.answer_of_allauth = AccountMiddleware(get_response).process_exception
+        # Django calls process_exception only for views that it runs itself; here we run them, so we call allauth's.
+        self.allauth_response_to = AccountMiddleware(get_response).process_exception
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
@@ -31,45 +31,44 @@ class TenancyMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse:
-        """Run the view bound; a `non_atomic_view` binds its parts itself, with `bound(request)`."""
-        prepare(request)
-        is_in_steps = getattr(view, "is_in_steps", False)
+        """Run the view in a tenant transaction; a `non_atomic_view` opens its own, with `tenant_transaction`."""
+        set_tenant(request)
+        is_non_atomic = getattr(view, "is_non_atomic", False)
         try:
-            with nullcontext() if is_in_steps else bound(request):
-                return _rendered(view(request, *args, **kwargs))
-        except (ImmediateHttpResponse, ReauthenticationRequired) as question:
-            answer: HttpResponse = self.answer_of_allauth(request, question)
-            return answer
+            with nullcontext() if is_non_atomic else tenant_transaction(request):
+                response = view(request, *args, **kwargs)
+                # A lazy template response runs its queries while it renders, so it is rendered in here.
+                render = getattr(response, "render", None)
+                return render() if callable(render) else response
+        except (ImmediateHttpResponse, ReauthenticationRequired) as error:
+            response_of_allauth: HttpResponse = self.allauth_response_to(request, error)
+            return response_of_allauth
 
 
-def prepare(request: HttpRequest) -> None:
-    """Read, before the role narrows, who asks: `request.organization` and `request.memberships`."""
+def set_tenant(request: HttpRequest) -> None:
+    """Set `request.memberships`, `request.organization` and `request.tenant_context`. Runs before the role is set."""
     memberships: list[Membership] = []
     if request.user.is_authenticated:
         memberships = list(queries.memberships_of(request.user))
-    request.memberships = memberships  # type: ignore[attr-defined]
-    request.organization = _current_organization(request, memberships)  # type: ignore[attr-defined]
-    request.bound = _bound_of(request, memberships)  # type: ignore[attr-defined]
-
-
-def bound(request: HttpRequest) -> AbstractContextManager[Bound]:
-    """A transaction that sees what this request may see."""
-    who: Bound = request.bound  # type: ignore[attr-defined]
-    return tenancy.bind(role=who.role, user_id=who.user_id, organizations=who.organizations)
-
-
-def _current_organization(request: HttpRequest, memberships: list[Membership]) -> Organization | None:
+    organizations = [membership.organization for membership in memberships]
     chosen = request.session.get(CURRENT) if memberships else None
-    own = [membership.organization for membership in memberships]
-    return next((organization for organization in own if str(organization.pk) == chosen), own[0] if own else None)
+    first = organizations[0] if organizations else None
+    current = next((organization for organization in organizations if str(organization.pk) == chosen), first)
+    request.memberships = memberships  # type: ignore[attr-defined]
+    request.organization = current  # type: ignore[attr-defined]
+    request.tenant_context = TenantContext(  # type: ignore[attr-defined]
+        role_of(request), request.user.pk, tuple(organization.pk for organization in organizations)
+    )
 
 
-def _bound_of(request: HttpRequest, memberships: list[Membership]) -> Bound:
-    organizations = tuple(membership.organization_id for membership in memberships)
-    return Bound(_role_of(request), request.user.pk, organizations)
+def tenant_transaction(request: HttpRequest) -> AbstractContextManager[TenantContext]:
+    """A transaction that sees what this request may see."""
+    context: TenantContext = request.tenant_context  # type: ignore[attr-defined]
+    return tenancy.as_role(role=context.role, user_id=context.user_id, organizations=context.organizations)
 
 
-def _role_of(request: HttpRequest) -> str:
+def role_of(request: HttpRequest) -> str:
+    """The database role for the request: by its view, and in the admin also by its user."""
     match = request.resolver_match
     name = match.view_name if match else ""
     if name.startswith(settings.TENANCY_SYSTEM_VIEWS):
@@ -77,9 +76,3 @@ def _role_of(request: HttpRequest) -> str:
     if match and match.app_names[:1] == ["admin"] and getattr(request.user, "is_staff", False):
         return tenancy.STAFF
     return tenancy.CUSTOMER
-
-
-def _rendered(response: HttpResponse) -> HttpResponse:
-    """Render a lazy template response while still bound."""
-    render = getattr(response, "render", None)
-    return render() if callable(render) else response

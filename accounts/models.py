@@ -1,4 +1,4 @@
-"""People, and the organizations that own everything that costs money."""
+"""Users, and the organizations that own everything that costs money."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from core.models import Entity, Timestamped, choices_check
-from core.tenancy.declare import custom
+from core.tenancy.declarations import custom
 
 
 class UserStatus(models.TextChoices):
@@ -20,10 +20,10 @@ class UserStatus(models.TextChoices):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by e-mail address; finds them without regard to case."""
+    """Creates users by e-mail address and finds them regardless of its case."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """A user with a hashed password; `None` makes one that cannot sign in by password."""
+        """A user with a hashed password; with `None` it cannot sign in by password."""
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -34,12 +34,12 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, status=UserStatus.ACTIVE, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """The user with this e-mail address, whatever its case."""
+        """The user with this e-mail address, in any case."""
         return self.get(email__iexact=username)
 
 
 class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
-    """A person who signs in by e-mail. Sees itself and the people of its organizations."""
+    """Somebody who signs in by e-mail. Sees itself and the members of its organizations."""
 
     tenancy = custom(
         "id = (SELECT app_user()) OR id IN (SELECT user_id FROM accounts_membership"
@@ -72,7 +72,7 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]
-        """Whether the person may sign in; a suspended or deleted one may not, at once."""
+        """Whether the user may sign in. Suspending or deleting a user takes effect at once."""
         return self.status in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}
 
     @property
@@ -85,7 +85,7 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
 
 
 class Organization(Entity, Timestamped):
-    """Owner of servers, invoices and money. Every user has a personal one."""
+    """The owner of servers, invoices and money. Every user has a personal one."""
 
     tenancy = custom("id = ANY (ARRAY(SELECT unnest(app_organizations())))")
 
@@ -128,7 +128,7 @@ class Role(models.TextChoices):
 
 
 class Membership(Entity, Timestamped):
-    """A person's place in an organization."""
+    """A user's role in an organization."""
 
     tenancy = custom(
         "organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))) OR user_id = (SELECT app_user())"

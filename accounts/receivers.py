@@ -1,4 +1,4 @@
-"""News from allauth."""
+"""What happens on allauth's signals."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ def activate(email_address: Any, **_: Any) -> None:
 
 
 @receiver(signals.password_changed)
-def note_password_change(user: Any, **_: Any) -> None:
-    """Who changed a password, and from where, is in the audit trail."""
+def record_password_change(user: Any, **_: Any) -> None:
+    """Write an audit entry: who changed a password, and from where."""
     audit.record(action="user.change_password", entity=user, actor=user)
 
 
 @receiver(signals.password_reset)
-def note_password_reset(user: Any, **_: Any) -> None:
-    """So is a password set through a link in mail."""
+def record_password_reset(user: Any, **_: Any) -> None:
+    """Write an audit entry for a password set through a link in an e-mail."""
     audit.record(action="user.reset_password", entity=user, actor=user)
 
 
 @receiver(signals.email_changed)
-def note_email_change(user: Any, from_email_address: Any, to_email_address: Any, **_: Any) -> None:
-    """So is another address, which from now on signs in and resets the password."""
+def record_email_change(user: Any, from_email_address: Any, to_email_address: Any, **_: Any) -> None:
+    """Write an audit entry: from now on the new address signs in and resets the password."""
     old = {"email_address": from_email_address.pk} if from_email_address else None
     audit.record(
         action="user.change_email", entity=user, actor=user, old=old, new={"email_address": to_email_address.pk}

@@ -1,6 +1,6 @@
-"""Staff roles: Django groups whose permissions are kept as written here by every `seed`."""
+"""Staff roles: Django groups. Every `seed` sets their permissions to what is written here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from django.contrib.auth.models import Group, Permission
 from django.db import models
@@ -9,11 +9,11 @@ from accounts.models import User
 from core import tenancy
 
 SUPERADMIN, ADMIN, BILLING, SUPPORT = "superadmin", "admin", "billing", "support"
-EVERYTHING = "*"
-# Of these apps no role but superadmin gets more than a look: they say who may do what.
-_KEYS_OF_THE_HOUSE = frozenset({"admin", "auth", "contenttypes", "sessions", "account", "usersessions"})
+ALL_PERMISSIONS = "*"
+# These apps decide who may do what, so "app.*" does not include them: only superadmins may change them.
+ACCESS_CONTROL_APPS = frozenset({"admin", "auth", "contenttypes", "sessions", "account", "usersessions"})
 
-_CATALOG_WRITES = (
+CATALOG_WRITES = (
     "catalog.add_product",
     "catalog.change_product",
     "catalog.add_plan",
@@ -23,8 +23,8 @@ _CATALOG_WRITES = (
     "catalog.change_addon",
     "catalog.add_addonprice",
 )
-_MONEY_WRITES = ("billing.add_refund", "billing.change_payment", "billing.change_gatewayevent", "orders.change_order")
-_CARE_WRITES = (
+BILLING_WRITES = ("billing.add_refund", "billing.change_payment", "billing.change_gatewayevent", "orders.change_order")
+SUPPORT_WRITES = (
     "servers.change_server",
     "servers.add_serverhold",
     "servers.change_serverhold",
@@ -32,9 +32,9 @@ _CARE_WRITES = (
     "support.change_delivery",
     "orders.change_order",
 )
-# "app.*" is every permission of an app, "app.view_*" every look into it.
+# "app.*" is every permission of an app, "app.view_*" every view permission of it.
 ROLES: Mapping[str, tuple[str, ...]] = {
-    SUPERADMIN: (EVERYTHING,),
+    SUPERADMIN: (ALL_PERMISSIONS,),
     ADMIN: (
         *("accounts.view_*", "accounts.change_user", "accounts.change_organization", "account.view_*"),
         *("core.view_*", "core.change_setting", "catalog.*", "billing.*", "servers.*", "orders.*", "support.*"),
@@ -44,63 +44,56 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *("accounts.view_user", "accounts.view_organization", "accounts.view_membership"),
         "accounts.change_organization",
         *("catalog.view_*", "billing.view_*", "orders.view_*", "servers.view_server"),
-        *_CATALOG_WRITES,
-        *_MONEY_WRITES,
+        *CATALOG_WRITES,
+        *BILLING_WRITES,
     ),
     SUPPORT: (
         *("accounts.view_user", "accounts.view_organization", "accounts.view_membership", "account.view_emailaddress"),
         *("catalog.view_*", "servers.view_*", "orders.view_*", "support.view_*"),
         *("billing.view_invoice", "billing.view_invoiceitem", "billing.view_payment", "billing.view_refund"),
         *("billing.view_subscription", "billing.view_subscriptionitem"),
-        *_CARE_WRITES,
+        *SUPPORT_WRITES,
     ),
 }
 
 
 class UnknownPermission(LookupError):
-    """A role names a permission that no model has."""
+    """A role lists a permission that no model has."""
 
 
 def ensure_roles() -> None:
-    """Make the four groups and give each exactly the permissions written above. Calling it twice changes nothing."""
+    """Create the four groups and set their permissions to those above. Calling it twice changes nothing."""
+    rows: models.QuerySet[Permission] = Permission.objects.select_related("content_type")
     with tenancy.as_worker():
-        known = _permissions()
+        permissions = {f"{row.content_type.app_label}.{row.codename}": row for row in rows}
         for name, patterns in ROLES.items():
+            granted: set[Permission] = set()
+            for pattern in patterns:
+                matches = {row for label, row in permissions.items() if is_covered(label, pattern)}
+                if not matches:
+                    raise UnknownPermission(pattern)
+                granted |= matches
             group, _is_new = Group.objects.get_or_create(name=name)
-            group.permissions.set(_matching(known, patterns))
+            group.permissions.set(granted)
 
 
-def may_assign_roles(user: User) -> bool:
-    """Whether the person may say who is staff and with which role: superadmins only."""
-    return user.is_superuser or SUPERADMIN in names_of(user)
+def is_covered(label: str, pattern: str) -> bool:
+    """Whether the permission `app.codename` is one of those that the pattern grants."""
+    if pattern == ALL_PERMISSIONS:
+        return True
+    if not pattern.endswith("*"):
+        return label == pattern
+    is_view = pattern.endswith("view_*")
+    return label.startswith(pattern[:-1]) and (is_view or label.split(".")[0] not in ACCESS_CONTROL_APPS)
 
 
-def names_of(user: User) -> frozenset[str]:
-    """The person's roles; asked once for a loaded user."""
+def can_assign_roles(user: User) -> bool:
+    """Whether the user may make others staff and give them roles: superadmins only."""
+    return user.is_superuser or SUPERADMIN in role_names_of(user)
+
+
+def role_names_of(user: User) -> frozenset[str]:
+    """The names of the user's roles; queried once per loaded user."""
     if not hasattr(user, "_role_names"):
         user._role_names = frozenset(user.groups.values_list("name", flat=True))  # type: ignore[attr-defined]
     return user._role_names  # type: ignore[no-any-return, attr-defined]
-
-
-def _permissions() -> dict[str, Permission]:
-    rows: models.QuerySet[Permission] = Permission.objects.select_related("content_type")
-    return {f"{row.content_type.app_label}.{row.codename}": row for row in rows}
-
-
-def _matching(known: Mapping[str, Permission], patterns: Iterable[str]) -> set[Permission]:
-    found: set[Permission] = set()
-    for pattern in patterns:
-        matches = {row for label, row in known.items() if _fits(label, pattern)}
-        if not matches:
-            raise UnknownPermission(pattern)
-        found |= matches
-    return found
-
-
-def _fits(label: str, pattern: str) -> bool:
-    if pattern == EVERYTHING:
-        return True
-    if pattern.endswith("*"):
-        is_look = pattern.endswith("view_*")
-        return label.startswith(pattern[:-1]) and (is_look or label.split(".")[0] not in _KEYS_OF_THE_HOUSE)
-    return label == pattern

@@ -1,4 +1,4 @@
-"""Writes about people and organizations."""
+"""Writes about users and organizations."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,13 +14,13 @@ from core import audit, site_settings, tenancy
 from core.ids import uuid7
 
 NAME_LENGTH = 120
-SIGNING_IN = timedelta(days=1)  # a new session is listed a moment before it is stored; this leaves it far behind
+SIGN_IN_MARGIN = timedelta(days=1)  # allauth lists a new session shortly before Django stores it
 PROFILE_FIELDS = ("first_name", "last_name", "phone", "timezone", "locale")
 BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
 
-def give_personal_organization(*, user: User) -> Organization:
-    """The user's own organization, made at sign-up. Calling it twice is harmless."""
+def ensure_personal_organization(*, user: User) -> Organization:
+    """The user's own organization, created at sign-up. Calling it twice is harmless."""
     with tenancy.as_worker():
         organization, is_new = Organization.objects.get_or_create(
             owner=user,
@@ -39,26 +39,27 @@ def give_personal_organization(*, user: User) -> Organization:
 
 
 def verify_email(*, user: User) -> None:
-    """The address is the user's: a pending account becomes active."""
+    """The user confirmed the address: a pending account becomes active."""
     with tenancy.as_worker():
-        moved = User.objects.filter(pk=user.pk, status=UserStatus.PENDING_VERIFICATION).update(status=UserStatus.ACTIVE)
-        if moved:
+        pending = User.objects.filter(pk=user.pk, status=UserStatus.PENDING_VERIFICATION)
+        if pending.update(status=UserStatus.ACTIVE):
             user.status = UserStatus.ACTIVE
             audit.record(action="user.verify_email", entity=user, actor=user)
 
 
 def change_profile(*, user: User, fields: dict[str, Any], actor: User) -> None:
-    """Store the profile fields a person may change about themselves."""
-    _change(user, {name: fields[name] for name in PROFILE_FIELDS if name in fields}, "user.change_profile", actor)
+    """Store the profile fields that users may change about themselves."""
+    allowed = {name: fields[name] for name in PROFILE_FIELDS if name in fields}
+    _update_with_audit(user, allowed, "user.change_profile", actor)
 
 
 def change_billing_contact(*, organization: Organization, fields: dict[str, Any], actor: User) -> None:
-    """Store what the next invoice is addressed to; issued invoices keep what they had."""
+    """Store the address of the next invoices; issued invoices keep theirs."""
     allowed = {name: fields[name] for name in BILLING_FIELDS if name in fields}
-    _change(organization, allowed, "organization.change_billing_contact", actor)
+    _update_with_audit(organization, allowed, "organization.change_billing_contact", actor)
 
 
-def _change(row: User | Organization, fields: dict[str, Any], action: str, actor: User) -> None:
+def _update_with_audit(row: User | Organization, fields: dict[str, Any], action: str, actor: User) -> None:
     old = {name: getattr(row, name) for name in fields}
     new = {name: value for name, value in fields.items() if old[name] != value}
     if not new:
@@ -71,7 +72,7 @@ def _change(row: User | Organization, fields: dict[str, Any], action: str, actor
 
 
 def suspend_user(*, user: User, reason: str, actor: User | None, at: datetime) -> bool:
-    """Shut a person out at once: no sign-in, and every session ends now. False when they were shut out already."""
+    """Suspend at once: no sign-in, and every session ends now. False when suspended or deleted already."""
     with tenancy.as_worker():
         row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.status not in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}:
@@ -83,7 +84,7 @@ def suspend_user(*, user: User, reason: str, actor: User | None, at: datetime) -
 
 
 def reactivate_user(*, user: User, reason: str = "", actor: User | None, at: datetime) -> bool:
-    """Let a suspended person in again, who may still have to confirm an address. False when not suspended."""
+    """Lift a suspension; the user may still have to confirm an address. False when not suspended."""
     with tenancy.as_worker():
         row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.status != UserStatus.SUSPENDED:
@@ -104,7 +105,7 @@ def _set_status(row: User, status: UserStatus, action: str, reason: str, actor: 
 
 
 def end_sessions(*, user: User) -> int:
-    """Sign the person out everywhere; the number of sessions that were ended."""
+    """Sign the user out everywhere; returns the number of sessions."""
     with tenancy.as_worker():
         sessions = list(UserSession.objects.filter(user=user))
         for session in sessions:
@@ -112,10 +113,10 @@ def end_sessions(*, user: User) -> int:
     return len(sessions)
 
 
-def forget_ended_sessions(*, at: datetime) -> int:
-    """Delete sessions that ran out, and from where they were used; the number of sessions."""
+def delete_ended_sessions(*, at: datetime) -> int:
+    """Delete expired sessions and the list of devices they were used from; returns the number of sessions."""
     with tenancy.as_worker():
         _, deleted = Session.objects.filter(expire_date__lt=at).delete()
         live = Session.objects.filter(session_key=models.OuterRef("session_key"))
-        UserSession.objects.filter(~models.Exists(live), created_at__lt=at - SIGNING_IN).delete()
+        UserSession.objects.filter(~models.Exists(live), created_at__lt=at - SIGN_IN_MARGIN).delete()
     return deleted.get(Session._meta.label, 0)

@@ -1,4 +1,4 @@
-"""Celery's entries to what accounts do by the clock."""
+"""Scheduled tasks of accounts."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -7,6 +7,6 @@ from accounts import services
 
 
 @shared_task
-def forget_ended_sessions() -> int:
-    """Delete sessions that ran out."""
-    return services.forget_ended_sessions(at=timezone.now())
+def delete_ended_sessions() -> int:
+    """Delete expired sessions."""
+    return services.delete_ended_sessions(at=timezone.now())

@@ -1,4 +1,4 @@
-"""Addresses of the person's own pages; signing in is allauth's."""
+"""URLs of the user's own pages; those for signing in are allauth's."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The person's own pages."""
+"""The user's own pages."""
 
 from typing import cast
 
@@ -18,7 +18,7 @@ from core.pages import render_part
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    """See and change one's own details."""
+    """Show and change the user's own details."""
     user = cast("User", request.user)
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=user.pk))
     if request.method == "POST" and form.is_valid():

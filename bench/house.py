@@ -15,7 +15,7 @@ from catalog.models import PlanPrice, Term
 from core import work
 from core.ids import uuid7
 from core.money import Money
-from nodebyte.seeding import people
+from nodebyte.seeding import users
 from orders import services as orders
 from orders.models import Order
 from servers.models import Blueprint, Location, Server, ServerStatus
@@ -72,7 +72,7 @@ def goods() -> Goods:
 
 def full_house(ground: Ground) -> House:
     """25 paid orders whose servers run, and 60 invoices."""
-    customer = User.objects.get(email=people.CUSTOMER_EMAIL)
+    customer = User.objects.get(email=users.CUSTOMER_EMAIL)
     organization = customer.owned_organizations.get(is_personal=True)
     ground.sandbox.panel_settings(install_seconds=0.0)
     at, bought = timezone.now(), goods()

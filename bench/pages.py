@@ -17,7 +17,7 @@ from bench.ground import Ground
 from bench.house import House, full_house
 from bench.report import Row
 from bench.timing import Once, medians_ms
-from nodebyte.seeding import people
+from nodebyte.seeding import users
 
 TIMES = 15
 STAFF_TIMES = 5
@@ -92,7 +92,7 @@ def _rows(page: Page, found: dict[str, float]) -> list[Row]:
 
 def _staff_rows(limits: dict[str, float]) -> list[Row]:
     """Lists with all their columns, filters and counts: only the middle and the slowest, as all look alike."""
-    staff = _signed_in(User.objects.get(email=people.STAFF_EMAIL))
+    staff = _signed_in(User.objects.get(email=users.STAFF_EMAIL))
     pages = [page for page in _staff_pages(staff) if page.open() == ANSWERED]
     once = {page: _ms(page.open) for page in pages}
     slowest = sorted(pages, key=lambda page: once[page], reverse=True)[:SHOWN_LISTS]

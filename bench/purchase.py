@@ -16,7 +16,7 @@ from bench.report import Row
 from bench.shop import at_work
 from billing import checkout
 from billing.models import GatewayEvent
-from nodebyte.seeding import people
+from nodebyte.seeding import users
 from orders.models import Order, OrderStatus
 from servers.models import ProvisioningStep, Step
 
@@ -75,7 +75,7 @@ def measure(ground: Ground) -> list[Row]:
 
 def _buy(ground: Ground, number: int) -> Bought:
     time.sleep(PAUSE_SECONDS * number % 3)
-    user = User.objects.get(email=people.CUSTOMER_EMAIL)
+    user = User.objects.get(email=users.CUSTOMER_EMAIL)
     organization = Organization.objects.get(owner=user, is_personal=True)
     order = place(organization, user, goods().choice(f"bench-{number}"), timezone.now())
     back = f"{settings.SITE_URL}/orders/{order.pk}/"

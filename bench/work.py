@@ -18,7 +18,7 @@ from billing import ledger
 from billing.models import AccountKind, EntryKind, Gateway
 from core.ids import uuid7
 from core.money import Money
-from nodebyte.seeding import people
+from nodebyte.seeding import users
 from servers import capacity
 from servers.availability import Size
 from servers.models import Allocation, Blueprint, Location, Node, Reservation
@@ -101,7 +101,7 @@ def _claiming_bare(ground: Ground, batch: int) -> Iterator[Once]:
 
 
 def _organization() -> Organization:
-    user = User.objects.get(email=people.CUSTOMER_EMAIL)
+    user = User.objects.get(email=users.CUSTOMER_EMAIL)
     return Organization.objects.get(owner=user, is_personal=True)
 
 

@@ -113,11 +113,9 @@ class PriceFormSet(PaginationInlineFormSet, BaseInlineFormSet):  # type: ignore[
         """The price now offered."""
         chosen = {name: form.cleaned_data[name] for name in ("term", "amount", "stripe_price_id")}
         chosen |= {"actor": self.actor, "at": timezone.now()}
-        if isinstance(self.instance, Addon):
-            return services.offer_addon_price(addon=self.instance, **chosen)
-        return services.offer_plan_price(
-            plan=self.instance, setup_fee_minor=form.cleaned_data["setup_fee"].minor, **chosen
-        )
+        if "setup_fee" in form.cleaned_data:  # a plan's form has one
+            chosen["setup_fee_minor"] = form.cleaned_data["setup_fee"].minor
+        return services.offer_price(item=self.instance, **chosen)
 
 
 class PriceInline(RecordInline):

@@ -1,7 +1,5 @@
 """What is for sale: products, plans and their versioned prices, add-ons."""
 
-from typing import ClassVar
-
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -30,7 +28,7 @@ class Term(models.TextChoices):
 
 
 class Product(Entity, Timestamped):
-    """A thing customers look for by name, such as Minecraft."""
+    """What customers look for by name, such as Minecraft."""
 
     tenancy = tenancy.SHARED
 
@@ -92,9 +90,7 @@ class Plan(Entity, Timestamped):
 
 
 class Price(Entity):
-    """A price as it was offered from one instant on. Never edited: superseded, so that what was sold stays true."""
-
-    FROZEN: ClassVar[tuple[str, ...]] = ("amount_minor", "setup_fee_minor", "currency", "term")
+    """A price as offered from one instant on. Never edited, only superseded: what was sold keeps its price."""
 
     term = models.CharField(max_length=12, choices=Term)
     currency = models.CharField(max_length=3)

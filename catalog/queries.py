@@ -1,4 +1,4 @@
-"""Reads of what is for sale now."""
+"""What is for sale now."""
 
 from collections.abc import Sequence
 
@@ -33,13 +33,13 @@ def plans_for_sale(product: Product) -> "models.QuerySet[Plan]":
 
 
 def current_plan_prices(plans: Sequence[Plan], currency: str) -> list[PlanPrice]:
-    """What the plans cost now, for every term, with the plan and its product at hand; one query."""
+    """The plans' current prices for every term, with plan and product joined. One query."""
     prices = PlanPrice.objects.filter(plan__in=plans, currency=currency, superseded_at__isnull=True)
     return list(prices.select_related("plan__product").order_by("plan__position", "amount_minor"))
 
 
 def current_addon_prices(product: Product, currency: str) -> list[AddonPrice]:
-    """What the product's add-ons cost now, for every term; one query."""
+    """The current prices of the product's add-ons for every term. One query."""
     addons = Addon.objects.filter(is_active=True, products=product)
     prices = AddonPrice.objects.filter(addon__in=addons, currency=currency, superseded_at__isnull=True)
     return list(prices.select_related("addon").order_by("addon__position", "addon__name"))

@@ -1,6 +1,7 @@
-"""Writes to the catalog: superseding prices, counting stock."""
+"""Writes to the catalog: new prices, stock."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import models
@@ -12,69 +13,50 @@ from core.money import Money
 
 
 class SoldOut(Exception):
-    """No piece of a plan with limited stock is left."""
+    """A plan with limited stock has none left."""
 
 
-def offer_plan_price(
+def offer_price(
     *,
-    plan: Plan,
+    item: Plan | Addon,
     term: Term,
     amount: Money,
     setup_fee_minor: int = 0,
     stripe_price_id: str = "",
     actor: User | str | None = None,
     at: datetime,
-) -> PlanPrice:
-    """Sell the plan at this price from now on; subscriptions keep the price they were sold at.
+) -> PlanPrice | AddonPrice:
+    """Sell the plan or add-on at this price from now on; subscriptions keep the price they were sold at.
 
-    The same price again changes nothing.
+    Only a plan has a setup fee. The same price again changes nothing.
     """
+    fields: dict[str, Any] = {"amount_minor": amount.minor, "stripe_price_id": stripe_price_id}
+    if isinstance(item, Plan):
+        fields["setup_fee_minor"] = setup_fee_minor
     with tenancy.as_worker():
-        Plan.objects.select_for_update(no_key=True).get(pk=plan.pk)
-        rows = PlanPrice.objects.filter(plan=plan, term=term, currency=amount.currency, superseded_at__isnull=True)
+        type(item)._default_manager.select_for_update(no_key=True).get(pk=item.pk)  # one offer at a time
+        rows = item.prices.filter(term=term, currency=amount.currency, superseded_at__isnull=True)
         current = rows.first()
-        fields = {"amount_minor": amount.minor, "setup_fee_minor": setup_fee_minor, "stripe_price_id": stripe_price_id}
-        if current and _is_same(current, fields):
+        if current and all(getattr(current, name) == value for name, value in fields.items()):
             return current
         rows.update(superseded_at=at)
-        price = PlanPrice.objects.create(plan=plan, term=term, currency=amount.currency, offered_at=at, **fields)
-        audit.record(action="plan.offer_price", entity=plan, actor=actor, old=_shown(current), new=_shown(price))
+        price = item.prices.create(term=term, currency=amount.currency, offered_at=at, **fields)
+        audit.record(
+            action=f"{item._meta.model_name}.offer_price",
+            entity=item,
+            actor=actor,
+            old=_audited(current) if current else None,
+            new=_audited(price),
+        )
     return price
 
 
-def offer_addon_price(
-    *,
-    addon: Addon,
-    term: Term,
-    amount: Money,
-    stripe_price_id: str = "",
-    actor: User | str | None = None,
-    at: datetime,
-) -> AddonPrice:
-    """Sell the add-on at this price from now on. The same price again changes nothing."""
-    with tenancy.as_worker():
-        Addon.objects.select_for_update(no_key=True).get(pk=addon.pk)
-        rows = AddonPrice.objects.filter(addon=addon, term=term, currency=amount.currency, superseded_at__isnull=True)
-        current = rows.first()
-        fields = {"amount_minor": amount.minor, "stripe_price_id": stripe_price_id}
-        if current and _is_same(current, fields):
-            return current
-        rows.update(superseded_at=at)
-        price = AddonPrice.objects.create(addon=addon, term=term, currency=amount.currency, offered_at=at, **fields)
-        audit.record(action="addon.offer_price", entity=addon, actor=actor, old=_shown(current), new=_shown(price))
-    return price
-
-
-def _is_same(price: PlanPrice | AddonPrice, fields: dict[str, object]) -> bool:
-    return all(getattr(price, name) == value for name, value in fields.items())
-
-
-def _shown(price: PlanPrice | AddonPrice | None) -> dict[str, object] | None:
-    return {"amount_minor": price.amount_minor, "currency": price.currency, "term": price.term} if price else None
+def _audited(price: PlanPrice | AddonPrice) -> dict[str, object]:
+    return {"amount_minor": price.amount_minor, "currency": price.currency, "term": price.term}
 
 
 def take_stock(*, plan_id: UUID) -> bool:
-    """Take one piece; False where the plan's stock is unlimited, SoldOut where none is left."""
+    """Take one unit; False when the plan's stock is unlimited, SoldOut when none is left."""
     with tenancy.as_worker():
         if Plan.objects.filter(pk=plan_id, stock__gte=1).update(stock=models.F("stock") - 1):
             return True
@@ -84,6 +66,6 @@ def take_stock(*, plan_id: UUID) -> bool:
 
 
 def return_stock(*, plan_id: UUID) -> None:
-    """Give a taken piece back; harmless where the plan's stock has become unlimited meanwhile."""
+    """Put a unit back; does nothing when the plan's stock has become unlimited."""
     with tenancy.as_worker():
         Plan.objects.filter(pk=plan_id, stock__isnull=False).update(stock=models.F("stock") + 1)

@@ -9,6 +9,6 @@ class CoreConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from core import checks, schema  # noqa: F401 - registers the checks
+        from core import schema
 
         post_migrate.connect(schema.apply_after_migrate, sender=self)

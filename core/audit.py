@@ -1,8 +1,8 @@
-"""The audit trail: services record what they did; `verify` tells whether anyone touched the record since.
+"""The audit trail: services record what they did; `verify` finds entries that were changed afterwards.
 
-The database makes both hashes (core/migrations/0003_audit_chain.py): an entry's own at insert, without a lock, and its
-link to the entries before it as the transaction commits. Chaining at commit keeps the one lock that orders the chain
-short, and takes it after the row locks of the business transaction, so that audited services do not deadlock on it.
+The database computes both hashes (core/migrations/0003_audit_chain.py): an entry's own at insert, without a lock, and
+its link to the entries before it when the transaction commits. The one lock that orders the chain is then held only
+briefly, and is taken after the row locks of the business transaction, so audited services do not deadlock on it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +24,8 @@ SYSTEM = "system"
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where an act came from. `user` is asked only when an entry is written."""
+class AuditContext:
+    """Where the actions of a request come from. `user` is called only when an entry is written."""
 
     ip: str | None = None
     user_agent: str = ""
@@ -33,8 +33,8 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Break:
-    """A place where the record is not as it was written. `problem` is edited, deleted, inserted or unchained."""
+class ChainBreak:
+    """An entry that is not as it was written. `problem` is edited, deleted, inserted, unchained or cut off."""
 
     entry_id: int
     problem: str
@@ -42,24 +42,24 @@ class Break:
 
 
 @dataclass(frozen=True)
-class Head:
-    """The end of the chain; kept elsewhere it also reveals that the newest entries were cut off."""
+class ChainHead:
+    """The end of the chain. Stored elsewhere, it also shows that the newest entries were cut off."""
 
     position: int
     hash: str
 
 
-_origin: ContextVar[Origin] = ContextVar("audit_origin", default=Origin())  # noqa: B039 - frozen
+_context: ContextVar[AuditContext] = ContextVar("audit_context", default=AuditContext())  # noqa: B039 - frozen
 
 
 @contextmanager
-def acting_from(origin: Origin) -> Iterator[None]:
-    """Entries recorded in the block came from here."""
-    token = _origin.set(origin)
+def use_context(context: AuditContext) -> Iterator[None]:
+    """Entries recorded in the block carry this context."""
+    token = _context.set(context)
     try:
         yield
     finally:
-        _origin.reset(token)
+        _context.reset(token)
 
 
 def record(
@@ -75,22 +75,27 @@ def record(
 ) -> AuditEntry:
     """Write one entry in the caller's transaction.
 
-    `actor` is a user, a name for what is not a person ("stripe"), or None for the request's user. Values under names
-    that look secret are masked. Without an `organization`, the entity's own `organization_id` is taken.
+    `actor` is a user, the name of a system ("stripe"), or None for the request's user. Values under names that look
+    secret are masked. Without an `organization`, the entity's own `organization_id` is taken.
     """
-    origin = _origin.get()
-    user, label = _actor(actor if actor is not None else origin.user())
+    context = _context.get()
+    # A user is stored by key only: the name of a person must not be in a record that cannot be erased.
+    actor = context.user() if actor is None else actor
+    actor_id = None if isinstance(actor, str) else getattr(actor, "pk", None)
+    label = actor if isinstance(actor, str) else "" if actor_id is not None else SYSTEM
+    owner = getattr(entity, "organization_id", None) if organization is None else organization
+    owner_id = owner.pk if isinstance(owner, models.Model) else owner
     entry = AuditEntry(
-        actor_id=user,
+        actor_id=actor_id,
         actor_label=label[:100],
-        organization_id=_organization_id(organization, entity),
+        organization_id=owner_id if isinstance(owner_id, UUID) else None,
         action=action,
         entity_type=entity._meta.label_lower,
         entity_id=str(entity.pk),
         old=masked(old),
         new=masked(new),
-        ip=origin.ip,
-        user_agent=storable(origin.user_agent),
+        ip=context.ip,
+        user_agent=storable(context.user_agent),
         metadata=masked(metadata or {}),
         **({"at": at} if at else {}),
     )
@@ -99,50 +104,28 @@ def record(
     return entry
 
 
-def _actor(actor: Any) -> tuple[Any, str]:
-    """The user's key and the label: a person's name stays out of a record that cannot be erased."""
-    if isinstance(actor, str):
-        return None, actor
-    pk = getattr(actor, "pk", None)
-    return (pk, "") if pk is not None else (None, SYSTEM)
-
-
-def _organization_id(organization: models.Model | UUID | None, entity: models.Model) -> UUID | None:
-    if organization is None:
-        found = getattr(entity, "organization_id", None)
-    else:
-        found = organization.pk if isinstance(organization, models.Model) else organization
-    return found if isinstance(found, UUID) else None
-
-
-def verify(from_id: int | None = None, *, anchor: Head | None = None) -> list[Break]:
+def verify(from_id: int | None = None, *, anchor: ChainHead | None = None) -> list[ChainBreak]:
     """Every place (at most 1000) where entries from `from_id` on were edited, deleted, inserted or unchained.
 
     `anchor` is a head noted earlier: it must still be where it was.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        _chain_pending(cursor)
+        # Link what this very transaction wrote, as its commit would.
+        cursor.execute("SET CONSTRAINTS core_audit_chain IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS core_audit_chain DEFERRED")
         cursor.execute("SELECT * FROM core_audit_breaks(%s, %s)", [from_id or 0, MAX_BREAKS])
-        breaks = [Break(entry_id, problem, position) for entry_id, problem, position in cursor.fetchall()]
-        return breaks + _anchor_breaks(cursor, anchor)
+        breaks = [ChainBreak(entry_id, problem, position) for entry_id, problem, position in cursor.fetchall()]
+        if anchor is not None:
+            link = [anchor.position, anchor.hash]
+            cursor.execute("SELECT 1 FROM core_auditlink WHERE position = %s AND hash = %s", link)
+            if not cursor.fetchone():
+                breaks.append(ChainBreak(0, "cut off", anchor.position))
+        return breaks
 
 
-def head() -> Head | None:
-    """The present end of the chain, None while it is empty."""
+def head() -> ChainHead | None:
+    """The current end of the chain, None while it is empty."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT position, hash FROM core_auditlink ORDER BY position DESC LIMIT 1")
         row = cursor.fetchone()
-    return Head(*row) if row else None
-
-
-def _chain_pending(cursor: Any) -> None:
-    """Chain what this very transaction wrote, as its commit would."""
-    cursor.execute("SET CONSTRAINTS core_audit_chain IMMEDIATE")
-    cursor.execute("SET CONSTRAINTS core_audit_chain DEFERRED")
-
-
-def _anchor_breaks(cursor: Any, anchor: Head | None) -> list[Break]:
-    if anchor is None:
-        return []
-    cursor.execute("SELECT 1 FROM core_auditlink WHERE position = %s AND hash = %s", [anchor.position, anchor.hash])
-    return [] if cursor.fetchone() else [Break(0, "cut off", anchor.position)]
+    return ChainHead(*row) if row else None

@@ -1,4 +1,4 @@
-"""Whose address a request came from, believing only the proxies we run ourselves."""
+"""The address of the client, trusting only the proxies we run ourselves."""
 
 import ipaddress
 
@@ -7,10 +7,10 @@ from django.http import HttpRequest
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """The client's address, None when the server gives none (a Unix socket).
+    """The client's address; None when the server knows none (a Unix socket).
 
-    X-Forwarded-For counts only from the right, and only as far as TRUSTED_PROXY_COUNT proxies wrote it; a chain that
-    is shorter did not pass them all, so the connection's own address is taken.
+    X-Forwarded-For is read from the right, and only as far as TRUSTED_PROXY_COUNT proxies wrote it. A shorter header
+    did not pass through all of them, so the address of the connection is taken.
     """
     own = _address(request.META.get("REMOTE_ADDR", ""))
     proxies: int = settings.TRUSTED_PROXY_COUNT
@@ -21,7 +21,7 @@ def client_ip(request: HttpRequest) -> str | None:
 
 
 def _address(text: str) -> str | None:
-    """The bare address in `1.2.3.4`, `1.2.3.4:80`, `::1%eth0` or `[::1]:80`; None when it is none."""
+    """The bare address in `1.2.3.4`, `1.2.3.4:80`, `::1%eth0` or `[::1]:80`; None when the text is not an address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

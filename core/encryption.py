@@ -1,6 +1,6 @@
 """Columns that hold secrets: encrypted in the database, decrypted only where code asks a row for the value.
 
-A loaded row carries the sealed token; reading the attribute opens it. Rows listed, printed or logged stay sealed.
+A loaded row holds the ciphertext; reading the attribute decrypts it. Listing, printing or logging a row does not.
 """
 
 import json
@@ -17,15 +17,15 @@ from django.db.models.lookups import Lookup
 from django.db.models.query_utils import DeferredAttribute
 from django.utils.translation import gettext_lazy as _
 
-MARK = "fernet:"  # tells a stored token from anything else
+PREFIX = "fernet:"  # distinguishes a stored token from any other text
 
 
 class UndecryptableError(Exception):
-    """No key in FIELD_ENCRYPTION_KEYS opens the stored value. The text names the row, never the value."""
+    """No key in FIELD_ENCRYPTION_KEYS decrypts the stored value. The text names the row, never the value."""
 
 
-class Sealed:
-    """A stored token that has not been opened."""
+class Ciphertext:
+    """A stored token that has not been decrypted."""
 
     __slots__ = ("token",)
 
@@ -33,17 +33,17 @@ class Sealed:
         self.token = token
 
     def __repr__(self) -> str:
-        return "<sealed>"
+        return "<encrypted>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sealed) and other.token == self.token
+        return isinstance(other, Ciphertext) and other.token == self.token
 
     def __hash__(self) -> int:
         return hash(self.token)
 
 
 @lru_cache(maxsize=4)
-def _box(keys: tuple[str, ...]) -> MultiFernet:
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     if not keys:
         raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is empty")
     return MultiFernet([Fernet(key) for key in keys])
@@ -53,28 +53,28 @@ def _keys() -> tuple[str, ...]:
     return tuple(cast("Sequence[str]", settings.FIELD_ENCRYPTION_KEYS))
 
 
-def seal(text: str) -> Sealed:
+def encrypt(text: str) -> Ciphertext:
     """Encrypt with the first key."""
-    return Sealed(MARK + _box(_keys()).encrypt(text.encode()).decode())
+    return Ciphertext(PREFIX + _fernet(_keys()).encrypt(text.encode()).decode())
 
 
-def unseal(sealed: Sealed) -> str:
-    """Decrypt with whichever key fits; InvalidToken when none does."""
-    return _box(_keys()).decrypt(sealed.token.removeprefix(MARK)).decode()
+def decrypt(ciphertext: Ciphertext) -> str:
+    """Decrypt with any of the keys; InvalidToken when none fits."""
+    return _fernet(_keys()).decrypt(ciphertext.token.removeprefix(PREFIX)).decode()
 
 
-def resealed(sealed: Sealed) -> Sealed | None:
+def reencrypt(ciphertext: Ciphertext) -> Ciphertext | None:
     """The same secret under the first key, or None when it already is; InvalidToken when no key fits."""
-    token = sealed.token.removeprefix(MARK)
+    token = ciphertext.token.removeprefix(PREFIX)
     try:
-        _box(_keys()[:1]).decrypt(token)
+        _fernet(_keys()[:1]).decrypt(token)
     except InvalidToken:
-        return Sealed(MARK + _box(_keys()).rotate(token).decode())
+        return Ciphertext(PREFIX + _fernet(_keys()).rotate(token).decode())
     return None
 
 
 def is_set(instance: models.Model, field_name: str) -> bool:
-    """Whether the row holds a secret in this column, without opening it: what staff may see."""
+    """Whether the row holds a secret in this column, without decrypting it: all that staff may see."""
     if field_name in instance.get_deferred_fields():
         stored = type(instance)._base_manager.values_list(field_name, flat=True).get(pk=instance.pk)
     else:
@@ -82,30 +82,30 @@ def is_set(instance: models.Model, field_name: str) -> bool:
     return stored not in (None, "")
 
 
-class _OpeningAttribute(DeferredAttribute):
-    """Opens the token when the attribute is read, where the row is known and can be named in the error."""
+class DecryptingAttribute(DeferredAttribute):
+    """Decrypts when the attribute is read: only there is the row known, which the error names."""
 
     field: "EncryptedField"
 
     def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
         value = super().__get__(instance, cls)
-        if instance is None or not isinstance(value, Sealed):
+        if instance is None or not isinstance(value, Ciphertext):
             return value
         try:
-            opened = self.field.read_secret(unseal(value))
+            decrypted = self.field.read_secret(decrypt(value))
         except (InvalidToken, ValueError):
             row = f"{instance._meta.label}.{self.field.name} of row {instance.pk}"
             raise UndecryptableError(f"{row} cannot be decrypted with the keys in FIELD_ENCRYPTION_KEYS") from None
-        instance.__dict__[self.field.attname] = opened
-        return opened
+        instance.__dict__[self.field.attname] = decrypted
+        return decrypted
 
     def __set__(self, instance: models.Model, value: Any) -> None:
-        """Keep the value; having a setter makes Python ask `__get__` even when the row holds one."""
+        """Store the value. Only with a setter does Python call `__get__` although the instance holds a value."""
         instance.__dict__[self.field.attname] = value
 
 
 class SecretFormField(forms.CharField):
-    """An input that never shows the present secret; left empty, the secret stays."""
+    """An input that never shows the current secret; left empty, it keeps the secret."""
 
     widget = forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False)
 
@@ -133,11 +133,11 @@ class SecretJSONFormField(SecretFormField):
 
 
 class EncryptedField(models.TextField):  # type: ignore[type-arg]
-    """What both kinds share."""
+    """The base of both encrypted fields."""
 
-    descriptor_class = _OpeningAttribute
+    descriptor_class = DecryptingAttribute
     form_class: type[SecretFormField] = SecretFormField
-    # Admin shows a read-only field by looking its value up among these, so a secret is never printed there.
+    # The admin looks the value of a read-only field up among these, so it never prints a secret.
     flatchoices = [("", "")]
 
     def read_secret(self, text: str) -> Any:
@@ -148,25 +148,25 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]
         """The Python value as the text to encrypt."""
         return str(value)
 
-    def from_db_value(self, value: str | None, *_: Any) -> Sealed | str | None:
-        """Seal what was stored; nothing stays nothing."""
-        return Sealed(value) if value else value
+    def from_db_value(self, value: str | None, *_: Any) -> Ciphertext | str | None:
+        """Wrap the stored token; empty stays empty."""
+        return Ciphertext(value) if value else value
 
     def get_prep_value(self, value: Any) -> str | None:
         """Encrypt on the way into the database; tokens pass through."""
         if value is None or value == "":
             return None if self.null else ""
-        sealed = value if isinstance(value, Sealed) else seal(self.write_secret(value))
-        return sealed.token
+        ciphertext = value if isinstance(value, Ciphertext) else encrypt(self.write_secret(value))
+        return ciphertext.token
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's signature
-        """Save an unopened token as it is."""
-        kept = model_instance.__dict__.get(self.attname)
-        return kept if isinstance(kept, Sealed) else super().pre_save(model_instance, add)
+        """Save a token that was not decrypted as it is."""
+        current = model_instance.__dict__.get(self.attname)
+        return current if isinstance(current, Ciphertext) else super().pre_save(model_instance, add)
 
     def to_python(self, value: Any) -> Any:
-        """A fixture's token back as sealed; all else as given."""
-        return Sealed(value) if isinstance(value, str) and value.startswith(MARK) else value
+        """The token of a fixture as ciphertext; anything else unchanged."""
+        return Ciphertext(value) if isinstance(value, str) and value.startswith(PREFIX) else value
 
     def value_to_string(self, obj: models.Model) -> str:
         """The token, for `dumpdata`: an export holds no secret."""
@@ -180,11 +180,11 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]
 
     def formfield(self, **options: Any) -> Any:
         """A password input that is empty when the form opens."""
-        kept = {name: options[name] for name in ("label", "help_text") if name in options}
-        return self.form_class(**{"label": self.verbose_name, **kept})
+        texts = {name: options[name] for name in ("label", "help_text") if name in options}
+        return self.form_class(**{"label": self.verbose_name, **texts})
 
     def save_form_data(self, instance: models.Model, data: Any) -> None:
-        """Take what was typed; keep the present secret when nothing was."""
+        """Store what was typed; keep the current secret when nothing was."""
         if data not in (None, ""):
             super().save_form_data(instance, data)
 
@@ -196,7 +196,7 @@ class EncryptedTextField(EncryptedField):
 class EncryptedJSONField(EncryptedField):
     """A secret JSON value, such as a set of credentials. Null means not set."""
 
-    if TYPE_CHECKING:  # what the stubs read of a field
+    if TYPE_CHECKING:  # what django-stubs reads of a field
         _pyi_private_set_type: Any
         _pyi_private_get_type: Any
 

@@ -1,4 +1,4 @@
-"""Time-ordered identifiers (RFC 9562, version 7): unguessable enough for URLs, and kind to indexes."""
+"""Time-ordered identifiers (RFC 9562, version 7): random enough for URLs, ordered so that index inserts stay local."""
 
 import secrets
 import time

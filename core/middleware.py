@@ -1,4 +1,4 @@
-"""What every request carries for the audit trail."""
+"""The audit context of a request."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ USER_AGENT_LENGTH = 400
 
 
 class AuditContextMiddleware:
-    """Tells `core.audit` who is asking and from where, for the length of the request."""
+    """Gives `core.audit` the user and the address of the request while it runs."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -19,6 +19,8 @@ class AuditContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request inside its audit context."""
         agent = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_LENGTH]
-        origin = audit.Origin(ip=client_ip(request), user_agent=agent, user=lambda: getattr(request, "user", None))
-        with audit.acting_from(origin):
+        context = audit.AuditContext(
+            ip=client_ip(request), user_agent=agent, user=lambda: getattr(request, "user", None)
+        )
+        with audit.use_context(context):
             return self.get_response(request)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from babel import Locale
 from django.utils.translation import get_language, to_locale
@@ -15,12 +14,12 @@ WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".sp
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND".split()  # noqa: SIM905
 EXPONENTS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
 CODE = re.compile(r"[A-Z]{3}")
-# As people type it: ASCII digits only, and few enough that the minor units fit the BIGINT columns.
+# ASCII digits only, and few enough that the minor units fit the BIGINT columns.
 DECIMAL = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,4})?")
 
 
 class CurrencyMismatch(ValueError):
-    """Two currencies met in one sum or comparison."""
+    """Two currencies in one sum or comparison."""
 
 
 def exponent(currency: str) -> int:
@@ -30,7 +29,7 @@ def exponent(currency: str) -> int:
 
 @dataclass(frozen=True, slots=True, order=False)
 class Money:
-    """An exact amount: `minor` whole minor units of `currency` (upper-case ISO 4217)."""
+    """An exact amount: `minor` whole minor units of `currency` (ISO 4217 in capitals)."""
 
     minor: int
     currency: str
@@ -56,43 +55,39 @@ class Money:
             raise ValueError(f"{text!r} is not a whole number of minor units of {currency}")
         return cls(int(minor), currency)
 
-    def _same(self, other: "Money") -> int:
+    def _minor_of(self, other: "Money") -> int:
         if other.currency != self.currency:
             raise CurrencyMismatch(f"{self.currency} and {other.currency} do not mix")
         return other.minor
 
     def __add__(self, other: "Money") -> "Money":
-        return Money(self.minor + self._same(other), self.currency)
+        return Money(self.minor + self._minor_of(other), self.currency)
 
     def __sub__(self, other: "Money") -> "Money":
-        return Money(self.minor - self._same(other), self.currency)
+        return Money(self.minor - self._minor_of(other), self.currency)
 
     def __neg__(self) -> "Money":
         return Money(-self.minor, self.currency)
 
     def __mul__(self, times: int) -> "Money":
         if isinstance(times, bool) or not isinstance(times, int):
-            raise TypeError("money is multiplied by whole numbers only; see `share`")
+            raise TypeError("money is multiplied by whole numbers only")
         return Money(self.minor * times, self.currency)
 
     def __lt__(self, other: "Money") -> bool:
-        return self.minor < self._same(other)
+        return self.minor < self._minor_of(other)
 
     def __le__(self, other: "Money") -> bool:
-        return self.minor <= self._same(other)
+        return self.minor <= self._minor_of(other)
 
     def __gt__(self, other: "Money") -> bool:
-        return self.minor > self._same(other)
+        return self.minor > self._minor_of(other)
 
     def __ge__(self, other: "Money") -> bool:
-        return self.minor >= self._same(other)
+        return self.minor >= self._minor_of(other)
 
     def __bool__(self) -> bool:
         return self.minor != 0
-
-    def share(self, part: Decimal) -> "Money":
-        """This amount times an exact `part`, rounded once, half-even, to the minor unit."""
-        return Money(round(self.minor * Fraction(part)), self.currency)
 
     @property
     def amount(self) -> Decimal:
@@ -100,12 +95,12 @@ class Money:
         return Decimal(self.minor).scaleb(-exponent(self.currency))
 
     def __str__(self) -> str:
-        """As the reader's language writes it, always to the last minor unit: CLDR hides the cents of some."""
+        """Formatted for the current language, always with all decimals: CLDR leaves them out for some currencies."""
         locale = Locale.parse(to_locale(get_language() or "en"))
         pattern = copy.copy(locale.currency_formats["standard"])
         pattern.frac_prec = (exponent(self.currency),) * 2
-        written: str = pattern.apply(self.amount, locale, currency=self.currency, currency_digits=False)
-        return written
+        formatted: str = pattern.apply(self.amount, locale, currency=self.currency, currency_digits=False)
+        return formatted
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:

@@ -1,8 +1,8 @@
-"""What the models declare beyond Django's own schema, brought into the database after every migrate.
+"""Grants, row-level security and triggers: what the models declare beyond Django's schema, applied after every migrate.
 
 A table without a declaration is closed to customers, because nothing is granted by default. Policies and triggers are
-only touched where they differ, so a deploy takes no lock for them; all in one transaction, so that no customer meets a
-table whose grant is there and whose policy is not yet. A test compares both.
+changed only where they differ, so a usual deploy takes no lock for them. All of it runs in one transaction, so no table
+is ever granted to customers while its policy is missing. A test compares models and database.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from django.apps import apps
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from core.tenancy.declare import Tenancy, tenancy_of
+from core.tenancy.declarations import tenancy_of
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
 CACHE_TABLE = "core_cache"
-# A policy's comment holds the condition that it was made from, since PostgreSQL stores a rewritten one.
+# A policy's comment holds the condition it was made from, because PostgreSQL stores a rewritten one.
 POLICIES = """
     SELECT polrelid::regclass::text, polname, coalesce(obj_description(oid, 'pg_policy'), '') FROM pg_policy"""
 
@@ -32,20 +32,20 @@ def apply_after_migrate(*, using: str, **_: Any) -> None:
 
 
 def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
-    """The SQL that is still missing, in order; nothing when the database is as declared."""
+    """The SQL that is still missing, in order; only grants when the database is as declared."""
     tables = set(connection.introspection.table_names())
-    models_here = [model for model in own_models() if model._meta.db_table in tables]  # not all, halfway through
-    yield from _grants(models_here)
+    present = [model for model in own_models() if model._meta.db_table in tables]  # not all, halfway through migrating
+    yield from grants(present)
     secured = {name for (name,) in _rows(connection, "SELECT relname FROM pg_class WHERE relrowsecurity")}
     triggers = set(_rows(connection, "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"))
-    policies = {(table, policy): mark for table, policy, mark in _rows(connection, POLICIES)}
-    for model in models_here:
-        yield from _policy_statements(model, secured, policies)
-        yield from _trigger_statements(model, triggers)
+    conditions = {(table, policy): comment for table, policy, comment in _rows(connection, POLICIES)}
+    for model in present:
+        yield from missing_policies(model, secured, conditions)
+        yield from missing_triggers(model, triggers)
 
 
 def own_models() -> list[type[models.Model]]:
-    """Every concrete, managed model, libraries' and hidden many-to-many tables included."""
+    """Every concrete, managed model, those of libraries and hidden many-to-many tables included."""
     return [
         model for model in apps.get_models(include_auto_created=True) if model._meta.managed and not model._meta.proxy
     ]
@@ -57,7 +57,8 @@ def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def _grants(models_here: list[type[models.Model]]) -> Iterator[str]:
+def grants(present: list[type[models.Model]]) -> Iterator[str]:
+    """What each role may do with each table. Repeating a grant changes nothing."""
     yield f"GRANT USAGE ON SCHEMA public TO {CUSTOMER}, {STAFF}, {WORKER}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {WORKER}, {STAFF}"
     yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {WORKER}, {STAFF}"
@@ -65,7 +66,7 @@ def _grants(models_here: list[type[models.Model]]) -> Iterator[str]:
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {CACHE_TABLE} TO {CUSTOMER}"
     readable, append_only, owned = [], [], []
-    for model in models_here:
+    for model in present:
         declared = tenancy_of(model)
         if declared is not None and declared.is_readable:
             readable.append(f'"{model._meta.db_table}"')
@@ -81,16 +82,18 @@ def _grants(models_here: list[type[models.Model]]) -> Iterator[str]:
         yield f"REVOKE DELETE ON {', '.join(owned)} FROM {STAFF}"
 
 
-def _policy_statements(
-    model: type[models.Model], secured: set[str], named: dict[tuple[str, str], str]
+def missing_policies(
+    model: type[models.Model], secured: set[str], conditions: dict[tuple[str, str], str]
 ) -> Iterator[str]:
+    """Row-level security of a table: customers by the model's condition, staff and workers without one."""
     declared, table = tenancy_of(model), model._meta.db_table
     if declared is None or declared.condition is None:
         return
     if table not in secured:
         yield f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY'
-    for policy, role, condition in _policies(declared):
-        if named.get((table, policy)) == condition:
+    wanted = (("tenant", CUSTOMER, declared.condition), ("unrestricted", f"{STAFF}, {WORKER}", "true"))
+    for policy, role, condition in wanted:
+        if conditions.get((table, policy)) == condition:
             continue
         yield f'DROP POLICY IF EXISTS {policy} ON "{table}"'
         yield f'CREATE POLICY {policy} ON "{table}" TO {role} USING ({condition})'
@@ -98,12 +101,8 @@ def _policy_statements(
         yield f"COMMENT ON POLICY {policy} ON \"{table}\" IS '{quoted}'"
 
 
-def _policies(declared: Tenancy) -> Iterator[tuple[str, str, str]]:
-    yield "tenant", CUSTOMER, declared.condition or "false"
-    yield "house", f"{STAFF}, {WORKER}", "true"
-
-
-def _trigger_statements(model: type[models.Model], triggers: set[tuple[str, str]]) -> Iterator[str]:
+def missing_triggers(model: type[models.Model], triggers: set[tuple[str, str]]) -> Iterator[str]:
+    """The triggers that maintain `updated_at` and refuse changes to append-only tables."""
     table = model._meta.db_table
     names = {field.name for field in model._meta.get_fields()}
     if "updated_at" in names and (table, "keep_updated_at") not in triggers:

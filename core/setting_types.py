@@ -1,4 +1,4 @@
-"""What a setting's value may be: its Python type, its bounds, and its form in the database."""
+"""The types of settings: which Python value each takes, its bounds, and its form in the database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,30 @@ def checked(definition: Definition, value: Any) -> Any:
     """The value, or ValidationError when it is of the wrong type, out of bounds or refused by the validator."""
     if value == "" and isinstance(definition.default, str) and definition.default == "":
         return value
-    _CHECKS[definition.type](definition, value)
+    match definition.type:
+        case SettingType.BOOLEAN:
+            _require(isinstance(value, bool), _("Must be yes or no."))
+        case SettingType.INTEGER | SettingType.HUE:
+            _require(isinstance(value, int) and not isinstance(value, bool), _("Must be a whole number."))
+            _require_within_bounds(definition, value)
+        case SettingType.DECIMAL:
+            _require(isinstance(value, Decimal) and value.is_finite(), _("Must be a decimal number."))
+            _require_within_bounds(definition, value)
+        case SettingType.DURATION:
+            is_whole = isinstance(value, timedelta) and not value.microseconds
+            _require(is_whole, _("Must be a duration in whole seconds."))
+            _require_within_bounds(definition, value)
+        case SettingType.CHOICE:
+            choices = ", ".join(definition.choices)
+            _require(value in definition.choices, _("Must be one of %(choices)s."), choices=choices)
+        case _:
+            _require_text(definition, value)
+    if definition.type is SettingType.HUE:
+        _require(0 <= value <= 360, _("A hue lies between 0 and 360."))
+    elif definition.type is SettingType.EMAIL:
+        validate_email(value)
+    elif definition.type is SettingType.URL:
+        URLValidator(schemes=["http", "https"])(value)
     if definition.validator is not None:
         definition.validator(value)
     return value
@@ -52,18 +75,14 @@ def to_stored(value: Any) -> Any:
 
 def from_stored(definition: Definition, value: Any) -> Any:
     """The Python value of a stored JSON form; what does not convert is left for `checked` to refuse."""
-    if definition.type is SettingType.DURATION and isinstance(value, int) and not isinstance(value, bool):
-        return _or_same(lambda: timedelta(seconds=value), value)
-    if definition.type is SettingType.DECIMAL and isinstance(value, str):
-        return _or_same(lambda: Decimal(value), value)
-    return value
-
-
-def _or_same(convert: Callable[[], Any], value: Any) -> Any:
     try:
-        return convert()
+        if definition.type is SettingType.DURATION and isinstance(value, int) and not isinstance(value, bool):
+            return timedelta(seconds=value)
+        if definition.type is SettingType.DECIMAL and isinstance(value, str):
+            return Decimal(value)
     except (InvalidOperation, OverflowError):
         return value
+    return value
 
 
 def _require(condition: object, message: Any, **params: Any) -> None:
@@ -71,67 +90,16 @@ def _require(condition: object, message: Any, **params: Any) -> None:
         raise ValidationError(message, code="invalid", params=params)
 
 
-def _within(definition: Definition, value: Any) -> None:
+def _require_within_bounds(definition: Definition, value: Any) -> None:
     low, high = definition.min, definition.max
     _require(low is None or value >= low, _("Must be at least %(bound)s."), bound=low)
     _require(high is None or value <= high, _("Must be at most %(bound)s."), bound=high)
 
 
-def _check_text(definition: Definition, value: Any) -> None:
+def _require_text(definition: Definition, value: Any) -> None:
     _require(isinstance(value, str), _("Must be text."))
-    longest = definition.max or (MAX_TEXT if definition.type is SettingType.TEXT else MAX_LINE)
-    _require(len(value) <= longest, _("Must be at most %(bound)s characters."), bound=longest)
+    max_length = definition.max or (MAX_TEXT if definition.type is SettingType.TEXT else MAX_LINE)
+    _require(len(value) <= max_length, _("Must be at most %(bound)s characters."), bound=max_length)
     allowed = "\n\r\t" if definition.type is SettingType.TEXT else ""
-    _require(all(sign.isprintable() or sign in allowed for sign in value), _("Must not hold control characters."))
-
-
-def _check_integer(definition: Definition, value: Any) -> None:
-    _require(isinstance(value, int) and not isinstance(value, bool), _("Must be a whole number."))
-    _within(definition, value)
-
-
-def _check_boolean(_definition: Definition, value: Any) -> None:
-    _require(isinstance(value, bool), _("Must be yes or no."))
-
-
-def _check_decimal(definition: Definition, value: Any) -> None:
-    _require(isinstance(value, Decimal) and value.is_finite(), _("Must be a decimal number."))
-    _within(definition, value)
-
-
-def _check_choice(definition: Definition, value: Any) -> None:
-    _require(value in definition.choices, _("Must be one of %(choices)s."), choices=", ".join(definition.choices))
-
-
-def _check_hue(definition: Definition, value: Any) -> None:
-    _check_integer(definition, value)
-    _require(0 <= value <= 360, _("A hue lies between 0 and 360."))
-
-
-def _check_email(definition: Definition, value: Any) -> None:
-    _check_text(definition, value)
-    validate_email(value)
-
-
-def _check_url(definition: Definition, value: Any) -> None:
-    _check_text(definition, value)
-    URLValidator(schemes=["http", "https"])(value)
-
-
-def _check_duration(definition: Definition, value: Any) -> None:
-    _require(isinstance(value, timedelta) and not value.microseconds, _("Must be a duration in whole seconds."))
-    _within(definition, value)
-
-
-_CHECKS: dict[SettingType, Callable[[Definition, Any], None]] = {
-    SettingType.STRING: _check_text,
-    SettingType.TEXT: _check_text,
-    SettingType.INTEGER: _check_integer,
-    SettingType.BOOLEAN: _check_boolean,
-    SettingType.DECIMAL: _check_decimal,
-    SettingType.CHOICE: _check_choice,
-    SettingType.HUE: _check_hue,
-    SettingType.EMAIL: _check_email,
-    SettingType.URL: _check_url,
-    SettingType.DURATION: _check_duration,
-}
+    is_printable = all(character.isprintable() or character in allowed for character in value)
+    _require(is_printable, _("Must not hold control characters."))

@@ -1,4 +1,4 @@
-"""The shop's own choices: which keys exist, what each may hold, and the value in force.
+"""Settings that staff change at runtime: which keys exist, what each may hold, and the value in force.
 
 Apps register their keys in `AppConfig.ready()`. A missing, empty or no longer valid value means the default.
 """
@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,14 +17,14 @@ from core import audit, tenancy
 from core.models import Setting, SettingType
 from core.setting_types import Definition, checked, from_stored, to_stored
 
-__all__ = ["Definition", "SettingType", "definitions", "forget", "get", "public", "register", "set_value"]
+__all__ = ["Definition", "SettingType", "clear_cache", "definitions", "get", "public", "register", "set_value"]
 log = logging.getLogger(__name__)
-MAX_AGE_SECONDS = 5.0  # how long another process's change may go unseen
+MAX_AGE_SECONDS = 5.0  # how long another process may still see an old value
 _definitions: dict[str, Definition] = {}
 
 
 def register(definition: Definition) -> None:
-    """Make a key known. ValueError when it is taken by another definition or its default is not a valid value."""
+    """Register a key. ValueError when another definition has it or its default is not a valid value."""
     present = _definitions.get(definition.key)
     if present is not None and present != definition:
         raise ValueError(f"the setting {definition.key} is registered twice")
@@ -48,65 +47,60 @@ def definition_of(key: str) -> Definition:
     return _definitions[key]
 
 
-@dataclass(frozen=True)
-class _Snapshot:
-    values: Mapping[str, Any]
-    read_at: float
-
-
-class _Memory:
-    """The stored values as last read; asked again after MAX_AGE_SECONDS, and at once after a change in this process."""
+class SettingsCache:
+    """The stored values as last read. Read again after MAX_AGE_SECONDS, and at once after a change in this process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._snapshot: _Snapshot | None = None
+        self._cached: tuple[float, Mapping[str, Any]] | None = None
         self._uncommitted = threading.local()
 
     def values(self) -> Mapping[str, Any]:
-        """The stored values by key. A transaction that changed some reads past the memory until it has committed."""
+        """The stored values by key. A transaction that changed some does not use the cache until it has committed."""
         if getattr(self._uncommitted, "is_changed", False) and connection.in_atomic_block:
-            return _stored_values()
-        snapshot = self._snapshot
-        if snapshot is None or self.clock() - snapshot.read_at > MAX_AGE_SECONDS:
+            return self._stored()
+        cached = self._cached
+        if cached is None or self.clock() - cached[0] > MAX_AGE_SECONDS:
             read_at = self.clock()
-            snapshot = self._snapshot = _Snapshot(_stored_values(), read_at)
-        return snapshot.values
+            cached = self._cached = (read_at, self._stored())
+        return cached[1]
 
-    def changed(self) -> None:
+    def mark_changed(self) -> None:
         """A value was written in the running transaction."""
         self._uncommitted.is_changed = True
-        transaction.on_commit(self.forget)
+        transaction.on_commit(self.clear)
 
-    def forget(self) -> None:
-        """Read anew next time."""
+    def clear(self) -> None:
+        """Read again next time."""
         self._uncommitted.is_changed = False
-        self._snapshot = None
+        self._cached = None
+
+    def _stored(self) -> dict[str, Any]:
+        return dict(Setting.objects.values_list("key", "value"))
 
 
-_memory = _Memory()
+_cache = SettingsCache()
 
 
-def forget() -> None:
-    """Forget what this process remembers; tests call it between cases."""
-    _memory.forget()
-
-
-def _stored_values() -> dict[str, Any]:
-    return dict(Setting.objects.values_list("key", "value"))
+def clear_cache() -> None:
+    """Clear this process's cache; tests do so between cases."""
+    _cache.clear()
 
 
 def get(key: str) -> Any:
     """The value in force, in its Python type: str, int, bool, Decimal, or timedelta for a duration."""
-    return _in_force(definition_of(key), _memory.values())
+    return _effective_value(definition_of(key), _cache.values())
 
 
 def public() -> dict[str, Any]:
     """The values that templates may show, by key."""
-    stored = _memory.values()
-    return {key: _in_force(definition, stored) for key, definition in _definitions.items() if definition.is_public}
+    stored = _cache.values()
+    return {
+        key: _effective_value(definition, stored) for key, definition in _definitions.items() if definition.is_public
+    }
 
 
-def _in_force(definition: Definition, stored: Mapping[str, Any]) -> Any:
+def _effective_value(definition: Definition, stored: Mapping[str, Any]) -> Any:
     value = stored.get(definition.key)
     if value is None or (isinstance(value, str) and not value.strip()):
         return definition.default
@@ -118,35 +112,33 @@ def _in_force(definition: Definition, stored: Mapping[str, Any]) -> Any:
 
 
 def set_value(key: str, value: Any, actor: Any = None) -> Any:
-    """Store a value and record who did; the value then in force. None or an empty text goes back to the default.
+    """Store a value with an audit entry; returns the value then in force. None or an empty text restores the default.
 
     ValidationError for an unknown key, a wrong type or a value out of bounds.
     """
     definition = definition_of(key)
     is_empty = value is None or (isinstance(value, str) and not value.strip())
     stored = None if is_empty else to_stored(checked(definition, value))
-    with tenancy.as_worker():
-        _write(definition, stored, actor)
-    return get(key)
-
-
-def _write(definition: Definition, stored: Any, actor: Any) -> None:
     described = {
         "type": definition.type,
         "category": str(definition.category),
         "description": str(definition.description),
         "is_public": definition.is_public,
     }
-    setting, _is_new = Setting.objects.get_or_create(key=definition.key, defaults=described)
-    setting = Setting.objects.select_for_update(no_key=True).get(pk=setting.pk)
-    before = setting.value
-    Setting.objects.filter(pk=setting.pk).update(value=stored, **described)
-    _memory.changed()
-    if before != stored:
-        audit.record(action="setting.set", entity=setting, actor=actor, old={"value": before}, new={"value": stored})
+    with tenancy.as_worker():
+        setting, _is_new = Setting.objects.get_or_create(key=key, defaults=described)
+        setting = Setting.objects.select_for_update(no_key=True).get(pk=setting.pk)
+        before = setting.value
+        Setting.objects.filter(pk=setting.pk).update(value=stored, **described)
+        _cache.mark_changed()
+        if before != stored:
+            old, new = {"value": before}, {"value": stored}
+            audit.record(action="setting.set", entity=setting, actor=actor, old=old, new=new)
+    return get(key)
 
 
-def _is_currency(value: Any) -> None:
+def validate_currency(value: Any) -> None:
+    """ValidationError unless the value looks like an ISO 4217 code."""
     if not (len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()):
         raise ValidationError(_("A currency is three capital letters, such as USD."))
 
@@ -167,7 +159,7 @@ CORE_DEFINITIONS = (
         SHOP,
         _("Currency in which prices are first shown."),
         is_public=True,
-        validator=_is_currency,
+        validator=validate_currency,
     ),
 )
 for _definition in CORE_DEFINITIONS:

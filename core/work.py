@@ -1,4 +1,4 @@
-"""Performing durable work: claim rows, run their handlers, back off, mark_dead. The queue only nudges."""
+"""Durable work: claim rows, run their handlers, back off, mark dead. The queue only wakes workers early."""
 
 import logging
 import random
@@ -18,37 +18,37 @@ from core.models import WorkItem, WorkState
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(hours=1)
-MAX_NUDGE = timedelta(minutes=1)  # beside a longer wait the few seconds until the sweep do not count
+MAX_WAKE_DELAY = timedelta(minutes=1)  # after a longer wait the sweep, which runs every few seconds, is soon enough
 
 
 class WorkerLost(Exception):
-    """A worker took the item and did not live to say how it ended, too many times."""
+    """Too many workers claimed the item and died before they recorded how it ended."""
 
 
 @dataclass(frozen=True)
 class Reschedule:
-    """A handler's answer that all is well and it wants to look again later; no failure is counted."""
+    """Returned by a handler that wants to run again later. Not a failure: the attempts start again at zero."""
 
     after: timedelta
 
 
-class Perform(Protocol):
-    """Carries one item out. Any crash may make it run again, so it must be repeatable."""
+class Handler(Protocol):
+    """Performs one item. A crash may make it run again, so it must be safe to repeat."""
 
     def __call__(self, item: WorkItem, /, *, at: datetime) -> Reschedule | None: ...
 
 
-_registry: dict[type[WorkItem], Callable[..., Reschedule | None]] = {}
+_handlers: dict[type[WorkItem], Callable[..., Reschedule | None]] = {}
 
 
-def register(model: type[WorkItem], perform: Callable[..., Reschedule | None]) -> None:
+def register(model: type[WorkItem], handler: Callable[..., Reschedule | None]) -> None:
     """Name the handler of a work table; called from AppConfig.ready()."""
-    _registry[model] = perform
+    _handlers[model] = handler
 
 
 def registered() -> tuple[type[WorkItem], ...]:
     """Every work table, for sweeps, the admin and the health page."""
-    return tuple(_registry)
+    return tuple(_handlers)
 
 
 def run_due(
@@ -58,45 +58,41 @@ def run_due(
     models: tuple[type[WorkItem], ...] | None = None,
     clock: Callable[[], datetime] | None = None,
 ) -> int:
-    """Claim and perform what is due, at most `limit` items a table; the number performed.
+    """Claim and run what is due, at most `limit` items a table; returns how many were run.
 
-    `at` is the instant that counts as now; a worker that runs long passes `clock` so that each item sees its own now.
+    `at` is the instant that counts as now. A worker that runs for long passes `clock`, so that each item gets its own.
     """
-    performed = 0
+    count = 0
     for model in models or registered():
         for _ in range(limit):
             items = model.claim(limit=1, at=clock() if clock else at)
             if not items:
                 break
-            perform_one(items[0], at=clock() if clock else at)
-            performed += 1
-    return performed
+            run_item(items[0], at=clock() if clock else at)
+            count += 1
+    return count
 
 
-def perform_one(item: WorkItem, *, at: datetime) -> None:
-    """Run one claimed item's handler and record how it ended; one that keeps taking its worker down is buried."""
-    if item.attempts > item.MAX_ATTEMPTS:
-        _mark_dead(item, at, WorkerLost(f"{item.attempts - 1} attempts, and the last worker never came back"))
+def run_item(item: WorkItem, *, at: datetime) -> None:
+    """Run the handler of a claimed item and record how it ended."""
+    if item.attempts > item.MAX_ATTEMPTS:  # every worker that claimed it was killed
+        _mark_dead(item, at, WorkerLost(f"{item.attempts - 1} attempts, and the last worker did not report back"))
         return
     try:
-        again = _registry[type(item)](item, at=at)
+        reschedule = _handlers[type(item)](item, at=at)
     except outside.Rejected as error:
         _mark_dead(item, at, error)
     except (outside.Unavailable, outside.Unknown) as error:
         _back_off(item, at, error)
-    except Exception as error:  # the row must outlive any fault of ours; it is kept, shown and logged
+    except Exception as error:  # a fault of ours must not lose the row: it is kept, shown and logged
         log.exception("%s %s failed", item._meta.label, item.pk)
         _back_off(item, at, error)
     else:
-        _settle(item, at, again)
-
-
-def _settle(item: WorkItem, at: datetime, again: Reschedule | None) -> None:
-    if again is None:
-        item.finish(at=at)
-    else:
-        item.requeue(run_at=at + again.after, attempts=0)
-        wake_worker_later(type(item), again.after)
+        if reschedule is None:
+            item.finish(at=at)
+        else:
+            item.requeue(run_at=at + reschedule.after, attempts=0)
+            wake_worker_later(type(item), reschedule.after)
 
 
 def _mark_dead(item: WorkItem, at: datetime, error: Exception) -> None:
@@ -116,7 +112,7 @@ def _back_off(item: WorkItem, at: datetime, error: Exception) -> None:
 
 
 def backoff(attempts: int) -> timedelta:
-    """2 s doubling to an hour, each shortened by up to a quarter at random so that no crowd comes back at once."""
+    """2 s doubling up to an hour, each shortened at random by up to a quarter so that items do not retry together."""
     longest: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), MAX_DELAY)
     return longest * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
 
@@ -127,13 +123,13 @@ def describe(error: Exception) -> str:
 
 
 def wake_worker(model: type[WorkItem]) -> None:
-    """After commit, tell a worker that there is work; when the queue is down the sweep finds it."""
+    """After commit, tell a worker that there is work. When the queue is down, the sweep finds the row."""
     transaction.on_commit(lambda: _send(model._meta.label), robust=True)
 
 
 def wake_worker_later(model: type[WorkItem], after: timedelta) -> None:
-    """Have a worker look as soon as a short wait is over, rather than when the sweep comes by."""
-    if timedelta(0) < after <= MAX_NUDGE:
+    """Wake a worker when a short wait is over, rather than leave the item to the next sweep."""
+    if timedelta(0) < after <= MAX_WAKE_DELAY:
         transaction.on_commit(lambda: _send(model._meta.label, countdown=after.total_seconds()), robust=True)
 
 
@@ -145,9 +141,9 @@ def _send(label: str, countdown: float | None = None) -> None:
 
 
 def model_of(label: str) -> type[WorkItem]:
-    """The work table named `app.Model`; LookupError when it is none."""
+    """The work table named `app.Model`; LookupError when there is none."""
     model = apps.get_model(label)
-    if model not in _registry:
+    if model not in _handlers:
         raise LookupError(f"{label} is not a work table")
     return model
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.middleware import bound
+from accounts.middleware import tenant_transaction
 from accounts.models import Organization
 from billing import checkout
 from billing.models import Payment, PaymentState
@@ -46,7 +46,7 @@ def currency_of(request: HttpRequest) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def configure(request: HttpRequest, slug: str) -> HttpResponse:
     """The plan configurator. A POST places the order, then sends the customer to the page where it is paid."""
-    with bound(request):
+    with tenant_transaction(request):
         offer = offer_of(_product(slug), currency_of(request))
         if request.method != "POST" or "reprice" in request.POST:
             return _configurator(request, _form(request, offer))
@@ -120,7 +120,7 @@ def _later() -> str:
 
 def _to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     """The hosted page for the order's open payment; where it cannot be opened now, the order's page says so."""
-    with bound(request):
+    with tenant_transaction(request):
         payment = Payment.objects.filter(invoice_id=order.invoice_id, state=PaymentState.PENDING).first()
     page = reverse("orders:progress", kwargs={"pk": order.pk})
     if payment is None:
@@ -144,7 +144,7 @@ def _to_payment(request: HttpRequest, order: Order) -> HttpResponse:
 @require_POST
 def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Go (back) to the payment page of an order that waits for money."""
-    with bound(request):
+    with tenant_transaction(request):
         order = get_object_or_404(Order, pk=pk)
         try:
             services.reopen_payment(order_id=order.pk, at=timezone.now())

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.middleware import bound
+from accounts.middleware import tenant_transaction
 from core import outside, tenancy
 from core.pages import render_part
 from servers import queries, services, usage
@@ -48,10 +48,10 @@ def _server(pk: UUID) -> Server:
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server with its live figures, which are asked of the panel outside any transaction."""
-    with bound(request):
+    with tenant_transaction(request):
         server = _server(pk)
     figures = usage.usage_of(server, timezone.now()) if server.status in showing.POWERED else None
-    with bound(request):
+    with tenant_transaction(request):
         return _page(request, server, figures=figures)
 
 
@@ -95,7 +95,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start, stop, restart or kill the machine."""
     form = PowerForm(request.POST)
-    with bound(request):
+    with tenant_transaction(request):
         server = _server(pk)
     if form.is_valid():
         _press(request, server, form.cleaned_data["signal"])

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.models import EmailAddress
 
@@ -23,7 +23,7 @@ def make_user(email: str = "", *, password: str | None = PASSWORD, is_verified: 
     status = UserStatus.ACTIVE if is_verified else UserStatus.PENDING_VERIFICATION
     user = User.objects.create_user(address, password, **{"status": status, **fields})
     EmailAddress.objects.create(user=user, email=user.email, verified=is_verified, primary=True)
-    accounts.give_personal_organization(user=user)
+    accounts.ensure_personal_organization(user=user)
     return user
 
 
@@ -53,7 +53,8 @@ def make_plan(product: Product | None = None, **fields: Any) -> Plan:
 def make_price(plan: Plan | None = None, *, minor: int = 800, currency: str = "USD", **fields: Any) -> PlanPrice:
     """The plan's current monthly price."""
     offer: dict[str, Any] = {"term": Term.MONTHLY, "actor": "test", "at": NOON} | fields
-    return catalog.offer_plan_price(plan=plan or make_plan(), amount=Money(minor, currency), **offer)
+    price = catalog.offer_price(item=plan or make_plan(), amount=Money(minor, currency), **offer)
+    return cast("PlanPrice", price)
 
 
 def make_addon(product: Product | None = None, **fields: Any) -> Addon:
@@ -70,4 +71,5 @@ def make_addon_price(
 ) -> AddonPrice:
     """The add-on's current monthly price."""
     offer: dict[str, Any] = {"term": Term.MONTHLY, "actor": "test", "at": NOON} | fields
-    return catalog.offer_addon_price(addon=addon or make_addon(), amount=Money(minor, currency), **offer)
+    price = catalog.offer_price(item=addon or make_addon(), amount=Money(minor, currency), **offer)
+    return cast("AddonPrice", price)

@@ -57,9 +57,9 @@ def _made_database(
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
     """Settings that a case rolled back are unknown to the next (the cache is a table, and rolled back too)."""
-    site_settings.forget()
+    site_settings.clear_cache()
     yield
-    site_settings.forget()
+    site_settings.clear_cache()
 
 
 @pytest.fixture(scope="session", autouse=True)

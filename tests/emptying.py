@@ -44,7 +44,7 @@ def empty(to: str = SEED) -> None:
         kept = _tables(cursor, schema=to)
         cursor.execute(";".join(f"INSERT INTO public.{table} TABLE {to}.{table}" for table in kept))
     connection.close()
-    site_settings.forget()
+    site_settings.clear_cache()
 
 
 def _tables(cursor: Any, schema: str = "public") -> list[str]:

@@ -63,7 +63,7 @@ def make_customer(email: str = "ada@example.test", **fields: Any) -> User:
     """A person with a verified address and a personal organization."""
     user = User.objects.create_user(email, PASSWORD, status=UserStatus.ACTIVE, **fields)
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
-    accounts.give_personal_organization(user=user)
+    accounts.ensure_personal_organization(user=user)
     return user
 
 
@@ -81,7 +81,7 @@ def make_priced_plan(*, code: str = "mc-1gb", memory_mib: int = 1024, minor: int
         disk_mib=memory_mib * 5,
         **fields,
     )
-    catalog.offer_plan_price(plan=plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=timezone.now())
+    catalog.offer_price(item=plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=timezone.now())
     return PlanPrice.objects.select_related("plan__product").get(plan=plan)
 
 

@@ -54,7 +54,7 @@ def _require_authority(user: User, act: Act) -> None:
 def _may_touch(actor: Any, user: User) -> bool:
     if user.is_superuser:
         return bool(actor.is_superuser)
-    return not user.is_staff or roles.may_assign_roles(actor)
+    return not user.is_staff or roles.can_assign_roles(actor)
 
 
 class MembershipOfUserInline(MembershipInline):
@@ -113,7 +113,7 @@ class UserAdmin(Record):
 
     def typed(self, request: HttpRequest, row: Any) -> tuple[str, ...]:
         """Roles only for superadmins, and never one's own."""
-        may_assign = roles.may_assign_roles(request.user) and row is not None and row.pk != request.user.pk  # type: ignore[arg-type]
+        may_assign = roles.can_assign_roles(request.user) and row is not None and row.pk != request.user.pk  # type: ignore[arg-type]
         return self.editable if may_assign else PROFILE
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

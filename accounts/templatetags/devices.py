@@ -1,4 +1,4 @@
-"""Naming a device from what its browser says of itself, well enough for its owner to know it again."""
+"""A readable name for a device from its user agent, so that its owner recognizes it."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 register = template.Library()
 
-# In this order: many browsers also name those that they descend from, and telephones the systems of desks.
+# The order matters: many browsers also name their ancestors, and phones the desktop systems.
 BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -30,12 +30,12 @@ SYSTEMS = (
 
 @register.filter
 def device(user_agent: str) -> str:
-    """ "Firefox on Android", as far as the header tells; its beginning where it is no browser we know."""
-    browser, system = _first(BROWSERS, user_agent), _first(SYSTEMS, user_agent)
+    """ "Firefox on Android", as far as the header says; the start of the header for an unknown browser."""
+    browser, system = _first_match(BROWSERS, user_agent), _first_match(SYSTEMS, user_agent)
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or user_agent[:40] or _("An unknown browser")
 
 
-def _first(marks: Sequence[tuple[str, str]], text: str) -> str:
-    return next((name for mark, name in marks if mark in text), "")
+def _first_match(patterns: Sequence[tuple[str, str]], text: str) -> str:
+    return next((name for pattern, name in patterns if pattern in text), "")

@@ -1,7 +1,7 @@
 """core's tables."""
 
 from core.models.audit import AuditEntry, AuditLink
-from core.models.base import Entity, Timestamped, choices_check
+from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
 from core.models.work_item import WorkItem, WorkState
@@ -18,4 +18,5 @@ __all__ = [
     "WorkItem",
     "WorkState",
     "choices_check",
+    "iff",
 ]

@@ -1,4 +1,4 @@
-"""The audit trail: what was done, by whom, to what; and the chain that shows when a row was tampered with."""
+"""The audit trail: what was done, by whom, to what; and the hash chain that shows tampering."""
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -6,11 +6,11 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from core.tenancy.declare import PRIVATE
+from core.tenancy.declarations import PRIVATE
 
 
 class AuditEntry(models.Model):
-    """One act, written by `core.audit.record`, never changed; the database makes `hash` over every other column."""
+    """An action, written by `core.audit.record` and never changed; the database sets `hash` over all other columns."""
 
     tenancy = PRIVATE
     append_only = True
@@ -40,7 +40,7 @@ class AuditEntry(models.Model):
 
 
 class AuditLink(models.Model):
-    """A link of the chain over the entries, made by the database at each commit; positions have no gaps."""
+    """A link of the chain over the entries, written by the database at commit; positions have no gaps."""
 
     tenancy = PRIVATE
     append_only = True

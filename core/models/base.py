@@ -1,6 +1,6 @@
-"""What most tables share: a time-ordered id, and the two instants."""
+"""What most tables share: a time-ordered id, the two instants, and two kinds of constraint."""
 
-from typing import Any, Self
+from typing import Self
 
 from django.db import models
 from django.db.models.functions import Now
@@ -9,7 +9,7 @@ from core.ids import uuid7
 
 
 class Entity(models.Model):
-    """A row with a uuid7 key, which is also the key that outside systems are given."""
+    """A row with a uuid7 key. Other systems are given the same key."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
 
@@ -17,7 +17,7 @@ class Entity(models.Model):
         abstract = True
 
     def reload(self) -> Self:
-        """This row as it now stands in the database."""
+        """This row as it is now in the database."""
         return type(self)._default_manager.get(pk=self.pk)
 
 
@@ -32,6 +32,10 @@ class Timestamped(models.Model):
 
 
 def choices_check(name: str, field: str, choices: type[models.TextChoices]) -> models.CheckConstraint:
-    """A constraint that the column holds one of the choices: the database refuses a state the code does not know."""
-    condition: Any = models.Q(**{f"{field}__in": choices.values})
-    return models.CheckConstraint(name=name, condition=condition)
+    """A constraint that the column holds one of the choices."""
+    return models.CheckConstraint(name=name, condition=models.Q(**{f"{field}__in": choices.values}))
+
+
+def iff(name: str, one: models.Q, other: models.Q) -> models.CheckConstraint:
+    """A constraint that both conditions hold or neither does, such as "deleted" and `deleted_at` set."""
+    return models.CheckConstraint(name=name, condition=(one & other) | (~one & ~other))

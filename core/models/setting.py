@@ -1,4 +1,4 @@
-"""A choice the shop's staff made; `core.site_settings` says which keys exist and what they may hold."""
+"""Settings that staff change at runtime; `core.site_settings` says which keys exist and what they may hold."""
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from core.models.base import choices_check
-from core.tenancy.declare import SHARED
+from core.tenancy.declarations import SHARED
 
 
 class SettingType(models.TextChoices):

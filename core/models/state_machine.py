@@ -1,21 +1,21 @@
-"""Which status may follow which: the rule about one row, on the row."""
+"""Which status may follow which."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
 class IllegalTransition(ValueError):
-    """A status was asked for that cannot follow the present one."""
+    """The requested status may not follow the current one."""
 
 
 class StateMachine:
-    """A model with a `status` that only moves as `TRANSITIONS` says."""
+    """A model whose `status` changes only as `TRANSITIONS` allows."""
 
     TRANSITIONS: ClassVar[Mapping[Any, set[Any]]]
     status: Any
 
     def transition_to(self, status: Any) -> None:
-        """Check the move and make it. The caller holds the row lock and saves. Raises IllegalTransition."""
+        """Set the status, or raise IllegalTransition. The caller holds the row lock and saves."""
         if status not in self.TRANSITIONS[self.status]:
             raise IllegalTransition(f"{self} cannot go from {self.status} to {status}")
         self.status = status

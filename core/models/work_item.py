@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
-from core.models.base import Timestamped, choices_check
+from core.models.base import Timestamped, choices_check, iff
 
 
 class WorkState(models.TextChoices):
@@ -17,7 +17,7 @@ class WorkState(models.TextChoices):
 
 
 class WorkItem(Timestamped):
-    """Work that must happen, safe to perform more than once. `core.work` claims and performs it."""
+    """Work that must happen, safe to run more than once. `core.work` claims and runs it."""
 
     LEASE: ClassVar[timedelta] = timedelta(minutes=5)
     MAX_ATTEMPTS: ClassVar[int] = 12
@@ -33,10 +33,10 @@ class WorkItem(Timestamped):
         abstract = True
         constraints = [
             choices_check("%(app_label)s_%(class)s_state_known", "state", WorkState),
-            models.CheckConstraint(
-                name="%(app_label)s_%(class)s_lease_iff_running",
-                condition=models.Q(state=WorkState.RUNNING, lease_until__isnull=False)
-                | (~models.Q(state=WorkState.RUNNING) & models.Q(lease_until__isnull=True)),
+            iff(
+                "%(app_label)s_%(class)s_lease_iff_running",
+                models.Q(state=WorkState.RUNNING),
+                models.Q(lease_until__isnull=False),
             ),
         ]
         indexes = [
@@ -49,7 +49,7 @@ class WorkItem(Timestamped):
 
     @classmethod
     def claim(cls, *, limit: int, at: datetime) -> list[Self]:
-        """Lease up to `limit` rows that are due, or whose worker vanished; each to one caller, in one statement."""
+        """Lease up to `limit` rows that are due, or whose lease ran out; each row goes to one caller. One statement."""
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
         # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
@@ -64,22 +64,21 @@ class WorkItem(Timestamped):
         parameters: dict[str, Any] = {"lease": at + cls.LEASE, "at": at, "limit": limit}
         return sorted(cls._default_manager.raw(sql, parameters), key=lambda item: item.run_at)
 
-    def _mine(self) -> models.QuerySet[Self]:
-        """The row while this worker still holds it: a lease taken over by another is left alone."""
+    def _leased(self) -> models.QuerySet[Self]:
+        """The row, only while this worker holds its lease: no write after another worker has taken it over."""
         return type(self)._default_manager.filter(
             pk=self.pk, state=WorkState.RUNNING, lease_until=self.lease_until, attempts=self.attempts
         )
 
     def finish(self, *, at: datetime) -> bool:
         """Record that the work is done; False when another worker has taken it over."""
-        return bool(self._mine().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""))
+        return bool(self._leased().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""))
 
     def requeue(self, *, run_at: datetime, error: str = "", attempts: int | None = None) -> bool:
-        """Give the row back to be run at `run_at`."""
-        kept = self.attempts if attempts is None else attempts
-        fields = {"run_at": run_at, "last_error": error, "attempts": kept}
-        return bool(self._mine().update(state=WorkState.QUEUED, lease_until=None, **fields))
+        """Release the lease; the row is due again at `run_at`."""
+        fields = {"run_at": run_at, "last_error": error, "attempts": self.attempts if attempts is None else attempts}
+        return bool(self._leased().update(state=WorkState.QUEUED, lease_until=None, **fields))
 
     def mark_dead(self, *, at: datetime, reason: str) -> bool:
         """Stop trying: a person must look at the reason and press Retry."""
-        return bool(self._mine().update(state=WorkState.DEAD, lease_until=None, finished_at=at, last_error=reason))
+        return bool(self._leased().update(state=WorkState.DEAD, lease_until=None, finished_at=at, last_error=reason))

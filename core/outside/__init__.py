@@ -1,22 +1,20 @@
-"""Talking HTTP to other systems: time limits always, three kinds of error, and no secret in any log."""
+"""HTTP calls to other systems: always with time limits, three kinds of error, and no secret in any log."""
 
-from core.outside.answer import Answer, Expect
 from core.outside.errors import OutsideError, Rejected, Unavailable, Unknown
-from core.outside.gate import Breaker, Gate
 from core.outside.guard import refuse_transaction
-from core.outside.plain import requests_session
-from core.outside.reach import Reach
-from core.outside.session import Session
+from core.outside.limits import CircuitBreaker, HostLimits
+from core.outside.response import Expect, OutsideResponse
+from core.outside.session import OutsideSession
+from core.outside.transport import requests_session
 
 __all__ = [
-    "Answer",
-    "Breaker",
+    "CircuitBreaker",
     "Expect",
-    "Gate",
+    "HostLimits",
     "OutsideError",
-    "Reach",
+    "OutsideResponse",
+    "OutsideSession",
     "Rejected",
-    "Session",
     "Unavailable",
     "Unknown",
     "refuse_transaction",

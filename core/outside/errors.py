@@ -1,4 +1,4 @@
-"""The three ways a call to another system fails; drivers raise them, services decide by them."""
+"""The three ways in which a call to another system fails. Drivers raise them; services decide by them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,8 @@ class OutsideError(Exception):
         super().__init__(message)
         self.status = status
         self.body: dict[str, Any] = dict(body or {})
-        self.retry_after = retry_after  # whole seconds the other side asked us to wait
-        self.code = code  # the other side's own word for the error, where it gives one
+        self.retry_after = retry_after  # whole seconds the other system asked us to wait
+        self.code = code  # the other system's own code for the error, if it gives one
 
 
 class Unavailable(OutsideError):
@@ -32,4 +32,4 @@ class Unknown(OutsideError):
 
 
 class Rejected(OutsideError):
-    """The other side understood and said no: a person must look."""
+    """The other system understood and refused: a person must look."""

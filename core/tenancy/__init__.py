@@ -1,7 +1,7 @@
-"""Who may see which row, kept by PostgreSQL: declarations on models, roles, and the binding of a request."""
+"""Who may see which row, enforced by PostgreSQL: declarations on models, database roles, and the role of a request."""
 
-from core.tenancy.binding import Bound, as_worker, bind, current, non_atomic_view
-from core.tenancy.declare import OWNED, PERSONAL, PRIVATE, SHARED, Tenancy
+from core.tenancy.context import TenantContext, as_role, as_worker, current, non_atomic_view
+from core.tenancy.declarations import OWNED, PERSONAL, PRIVATE, SHARED, Tenancy
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "SHARED",
     "STAFF",
     "WORKER",
-    "Bound",
     "Tenancy",
+    "TenantContext",
+    "as_role",
     "as_worker",
-    "bind",
     "current",
     "non_atomic_view",
 ]

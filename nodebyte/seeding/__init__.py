@@ -1,1 +1,1 @@
-"""Filling a new shop: what `manage.py seed` does, safe to run again."""
+"""The data that `manage.py seed` puts into a new shop. Safe to run again."""

@@ -1,12 +1,12 @@
-"""The game servers a new shop offers, as the source documents name them; egg is the panel's id there."""
+"""The game servers and add-ons that a new shop offers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Game:
-    """A game: its sizes in GiB of memory, the price of a GiB a month in US cents, and its egg on the panel."""
+class GameSeed:
+    """A game: its sizes in GiB of memory, the monthly price of a GiB in US cents, and the panel's id of its egg."""
 
     slug: str
     name: str
@@ -22,75 +22,75 @@ class Game:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-PASSWORD = "{{secret}}"  # noqa: S105 - the blueprint's word for a password of each server's own
+PASSWORD = "{{secret}}"  # noqa: S105 - the blueprint's placeholder for a generated password per server
 SURVIVAL, SANDBOX, FACTORY, PARTY = "Survival", "Sandbox", "Factory and colony", "Party and arena"
 GAMES = (
-    Game(
+    GameSeed(
         "minecraft", "Minecraft", "mc", "39",
         "Your world, your rules, up in seconds.",
         "Paper by default, the jar and version yours to choose. From a server for friends to a network's hub.",
         SANDBOX, (1, 2, 4, 8, 16), 200,
     ),
-    Game(
+    GameSeed(
         "rust", "Rust", "rust", "50",
         "Raids need a machine that keeps up.",
         "Enough memory for a full map, and disk for its saves.",
         SURVIVAL, (6, 8, 12, 16), 220,
         environment={"RCON_PASS": PASSWORD},
     ),
-    Game(
+    GameSeed(
         "palworld", "Palworld", "palworld", "15",
         "Room for every pal and every base.",
         "A dedicated server for up to 32 players, with the world's settings open to you.",
         SURVIVAL, (8, 12, 16), 210,
         environment={"ADMIN_PASSWORD": PASSWORD},
     ),
-    Game(
+    GameSeed(
         "ark", "ARK: Survival Evolved", "ark", "14",
         "Tame, build, and keep the dinosaurs on your own map.",
         "One map to a server, any of the official ones.",
         SURVIVAL, (6, 8, 12), 220,
         environment={"ARK_ADMIN_PASSWORD": PASSWORD},
     ),
-    Game(
+    GameSeed(
         "terraria", "Terraria", "terraria", "16",
         "Dig, fight, explore, together.",
         "Small, light and always on; worlds of any size.",
         SANDBOX, (1, 2, 4), 180,
     ),
-    Game(
+    GameSeed(
         "vintage-story", "Vintage Story", "vs", "32",
         "A slow world deserves a steady server.",
         "Keeps its worlds on fast disk.",
         SANDBOX, (2, 4, 8), 190,
         environment={"WORLD_WIDTH": "1024000"},
     ),
-    Game(
+    GameSeed(
         "factorio", "Factorio", "factorio", "21",
         "The factory must grow, also while you sleep.",
         "A headless server with its saves kept.",
         FACTORY, (2, 4, 8), 190,
         environment={"SERVER_USERNAME": "unnamed"},
     ),
-    Game(
+    GameSeed(
         "mindustry", "Mindustry", "mindustry", "29",
         "Conveyors, turrets and company.",
         "A small server for co-operative and versus maps.",
         FACTORY, (1, 2), 180,
     ),
-    Game(
+    GameSeed(
         "rimworld", "RimWorld Together", "rimworld", "26",
         "One planet, many colonies.",
         "A shared world for your group's colonies.",
         FACTORY, (1, 2, 4), 180,
     ),
-    Game(
+    GameSeed(
         "among-us", "Among Us", "among-us", "34",
         "Your own lobby, with nobody sus about the ping.",
         "A private regional server.",
         PARTY, (1, 2), 180,
     ),
-    Game(
+    GameSeed(
         "teeworlds", "Teeworlds", "teeworlds", "33",
         "Fast, small, and yours.",
         "A server for every mode the game has.",
@@ -101,8 +101,8 @@ GAMES = (
 
 
 @dataclass(frozen=True)
-class Extra:
-    """An add-on: what it adds, and its price a month in US cents."""
+class AddonSeed:
+    """An add-on: what it adds, and its monthly price in US cents."""
 
     code: str
     name: str
@@ -112,9 +112,9 @@ class Extra:
     cents: int
 
 
-EXTRAS = (
-    Extra("memory-1gb", "1 GB more memory", "For more players or more mods.", "memory", 1024, 250),
-    Extra("disk-10gb", "10 GB more disk", "For larger worlds and more backups.", "disk", 10240, 150),
-    Extra("backups-5", "5 more backups", "Five more copies kept on the machine.", "backups", 5, 200),
-    Extra("port-1", "1 more port", "For a map, a voice server or a query port.", "ports", 1, 100),
+ADDONS = (
+    AddonSeed("memory-1gb", "1 GB more memory", "For more players or more mods.", "memory", 1024, 250),
+    AddonSeed("disk-10gb", "10 GB more disk", "For larger worlds and more backups.", "disk", 10240, 150),
+    AddonSeed("backups-5", "5 more backups", "Five more copies kept on the machine.", "backups", 5, 200),
+    AddonSeed("port-1", "1 more port", "For a map, a voice server or a query port.", "ports", 1, 100),
 )

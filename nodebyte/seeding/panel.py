@@ -4,17 +4,17 @@ from datetime import datetime
 
 from catalog.models import Product
 from core import tenancy
-from nodebyte.seeding.games import GAMES, Game
+from nodebyte.seeding.games import GAMES
 from servers import inventory
 from servers.models import Blueprint, Egg, Provider, ProviderKind, SyncState
 
 
 class PanelUnready(Exception):
-    """The panel's inventory could not be read; the message is the sync's own."""
+    """The panel's inventory could not be read; the message is that of the sync."""
 
 
 def seed_panel(*, name: str, base_url: str, application_key: str, client_key: str, at: datetime) -> list[str]:
-    """The provider with its inventory and blueprints; slugs of games whose egg the panel lacks."""
+    """Create the provider with its inventory and blueprints; returns the games whose egg the panel does not have."""
     with tenancy.as_worker():
         provider, _is_new = Provider.objects.update_or_create(
             name=name,
@@ -27,24 +27,23 @@ def seed_panel(*, name: str, base_url: str, application_key: str, client_key: st
     run = inventory.sync(provider_id=provider.pk, at=at)
     if run.state != SyncState.COMPLETED:
         raise PanelUnready(run.error)
+    missing = []
     with tenancy.as_worker():
-        return [game.slug for game in GAMES if not _blueprint(provider, game)]
-
-
-def _blueprint(provider: Provider, game: Game) -> bool:
-    egg = Egg.objects.filter(nest__provider=provider, ref=game.egg, is_present=True).first()
-    product = Product.objects.filter(slug=game.slug).first()
-    if egg is None or product is None:
-        return False
-    Blueprint.objects.get_or_create(
-        product=product,
-        plan=None,
-        is_active=True,
-        defaults={
-            "name": f"{product.name} on {provider.name}",
-            "provider": provider,
-            "egg": egg,
-            "environment": dict(game.environment),
-        },
-    )
-    return True
+        for game in GAMES:
+            egg = Egg.objects.filter(nest__provider=provider, ref=game.egg, is_present=True).first()
+            product = Product.objects.filter(slug=game.slug).first()
+            if egg is None or product is None:
+                missing.append(game.slug)
+                continue
+            Blueprint.objects.get_or_create(
+                product=product,
+                plan=None,
+                is_active=True,
+                defaults={
+                    "name": f"{product.name} on {provider.name}",
+                    "provider": provider,
+                    "egg": egg,
+                    "environment": dict(game.environment),
+                },
+            )
+    return missing

@@ -150,8 +150,8 @@ def test_only_named_fields_of_a_billing_contact_are_stored(ada: User) -> None:
 
 def test_a_personal_organization_is_given_once(ada: User) -> None:
     first = make_organization(ada)
-    with tenancy.bind(role=tenancy.CUSTOMER, user_id=ada.pk, organizations=[first.pk]):
-        assert services.give_personal_organization(user=ada) == first
+    with tenancy.as_role(role=tenancy.CUSTOMER, user_id=ada.pk, organizations=[first.pk]):
+        assert services.ensure_personal_organization(user=ada) == first
     assert Membership.objects.filter(user=ada).count() == 1
 
 

@@ -63,12 +63,12 @@ def test_sessions_that_ran_out_are_deleted_with_where_they_were_used(client: Cli
     sign_in(client, "ada@example.com")
     now = timezone.now()
 
-    assert tasks.forget_ended_sessions() == 0
-    assert services.forget_ended_sessions(at=now + timedelta(days=2)) == 0
+    assert tasks.delete_ended_sessions() == 0
+    assert services.delete_ended_sessions(at=now + timedelta(days=2)) == 0
     assert is_signed_in(client)
     assert UserSession.objects.count() == 1
 
-    assert services.forget_ended_sessions(at=now + timedelta(days=30)) == 1
+    assert services.delete_ended_sessions(at=now + timedelta(days=30)) == 1
     assert not Session.objects.exists()
     assert not UserSession.objects.exists()
 
@@ -78,5 +78,5 @@ def test_the_clock_names_tasks_that_exist() -> None:
 
     named = {entry["task"] for entry in app.conf.beat_schedule.values()}
 
-    assert "accounts.tasks.forget_ended_sessions" in named
+    assert "accounts.tasks.delete_ended_sessions" in named
     assert named <= set(app.tasks)

@@ -32,7 +32,7 @@ def first_row(model: Any) -> Any:
 
 def queries(client: Client, address: str) -> tuple[int, str]:
     """How many questions the page asks, and what it shows."""
-    site_settings.forget()  # or one page in a while would ask for them again
+    site_settings.clear_cache()  # or one page in a while would ask for them again
     with CaptureQueriesContext(connection) as asked:
         response = client.get(address)
     assert response.status_code == 200, address

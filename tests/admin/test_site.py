@@ -119,7 +119,7 @@ def test_the_start_page_is_quiet_when_nothing_waits(superadmin: Client) -> None:
 
 
 def asked(client: Client) -> int:
-    site_settings.forget()
+    site_settings.clear_cache()
     with CaptureQueriesContext(connection) as captured:
         assert client.get(INDEX).status_code == 200
     return len(captured)

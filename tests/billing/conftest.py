@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.outside.gate import forget_gates
+from core.outside.limits import reset_limits
 
 
 @pytest.fixture(autouse=True)
 def _forgiving_gates() -> Iterator[None]:
     """A breaker that one test opened must not stay open for the next."""
-    forget_gates()
+    reset_limits()
     yield
-    forget_gates()
+    reset_limits()

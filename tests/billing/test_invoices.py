@@ -78,7 +78,7 @@ def test_the_address_of_an_issued_invoice_is_frozen() -> None:
 @pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
 def test_an_issued_invoice_does_not_change(role: str, change: dict[str, object]) -> None:
     issued = invoicing.issue_invoice(invoice=make_draft(), at=datetime(2026, 1, 1, tzinfo=UTC))
-    with pytest.raises(IntegrityError, match="does not change"), tenancy.bind(role=role):
+    with pytest.raises(IntegrityError, match="does not change"), tenancy.as_role(role=role):
         Invoice.objects.filter(pk=issued.pk).update(**change)
 
 

@@ -41,7 +41,7 @@ def unguarded() -> Iterator[Any]:
 
 
 def test_an_entry_holds_what_was_done_by_whom_and_from_where() -> None:
-    with audit.acting_from(audit.Origin(ip="2001:db8::1", user_agent="Firefox")):
+    with audit.use_context(audit.AuditContext(ip="2001:db8::1", user_agent="Firefox")):
         entry = audit.record(
             action="setting.set", entity=make_setting(), actor="stripe", old={"value": 1}, new={"value": 2}
         )
@@ -73,7 +73,7 @@ def test_secrets_are_masked_at_any_depth_and_absence_stays_visible() -> None:
 
 
 def test_texts_that_postgresql_cannot_hold_are_recorded_all_the_same() -> None:
-    with audit.acting_from(audit.Origin(user_agent="a\x00b")):
+    with audit.use_context(audit.AuditContext(user_agent="a\x00b")):
         entry = audit.record(action="x", entity=make_setting(), new={"name": "a\x00\ud800b"})
     assert "\x00" not in AuditEntry.objects.get(pk=entry.pk).user_agent
 
@@ -82,7 +82,7 @@ def test_texts_that_postgresql_cannot_hold_are_recorded_all_the_same() -> None:
 @pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF, tenancy.CUSTOMER])
 def test_no_role_of_ours_changes_an_entry(statement: str, role: str) -> None:
     make_entries(1)
-    with pytest.raises(DatabaseError), tenancy.bind(role=role), connection.cursor() as cursor:
+    with pytest.raises(DatabaseError), tenancy.as_role(role=role), connection.cursor() as cursor:
         cursor.execute(statement)
 
 
@@ -116,7 +116,7 @@ def test_an_edited_column_shows(edit: str) -> None:
     entry = make_entries()[1]
     with unguarded() as cursor:
         cursor.execute(f"UPDATE core_auditentry SET {edit} WHERE id = %s", [entry.pk])
-    assert audit.verify() == [audit.Break(entry.pk, "edited", 2)]
+    assert audit.verify() == [audit.ChainBreak(entry.pk, "edited", 2)]
 
 
 def test_every_column_is_covered_by_the_hash() -> None:
@@ -136,10 +136,10 @@ def test_a_deleted_entry_shows_with_or_without_its_link() -> None:
     first, second, third = make_entries()
     with unguarded() as cursor:
         cursor.execute("DELETE FROM core_auditentry WHERE id = %s", [second.pk])
-    assert audit.verify() == [audit.Break(second.pk, "deleted", 2)]
+    assert audit.verify() == [audit.ChainBreak(second.pk, "deleted", 2)]
     with unguarded() as cursor:
         cursor.execute("DELETE FROM core_auditlink WHERE entry_id = %s", [second.pk])
-    assert audit.verify() == [audit.Break(third.pk, "unchained", 3)]
+    assert audit.verify() == [audit.ChainBreak(third.pk, "unchained", 3)]
     assert audit.verify(from_id=third.pk + 1) == []
     assert first.pk < second.pk
 
@@ -153,7 +153,7 @@ def test_an_inserted_entry_shows() -> None:
         )
         (inserted,) = cursor.fetchone()
         cursor.execute("UPDATE core_auditentry e SET hash = core_audit_entry_hash(e) WHERE id = %s", [inserted])
-    assert audit.verify() == [audit.Break(inserted, "inserted")]
+    assert audit.verify() == [audit.ChainBreak(inserted, "inserted")]
 
 
 def test_the_newest_entries_cut_off_show_against_a_head_kept_elsewhere() -> None:
@@ -165,7 +165,7 @@ def test_the_newest_entries_cut_off_show_against_a_head_kept_elsewhere() -> None
         cursor.execute("DELETE FROM core_auditlink WHERE entry_id = %s", [entries[2].pk])
         cursor.execute("DELETE FROM core_auditentry WHERE id = %s", [entries[2].pk])
     assert audit.verify() == []
-    assert audit.verify(anchor=head) == [audit.Break(0, "cut off", 3)]
+    assert audit.verify(anchor=head) == [audit.ChainBreak(0, "cut off", 3)]
 
 
 def test_the_hash_does_not_depend_on_the_sessions_settings() -> None:
@@ -177,7 +177,7 @@ def test_the_hash_does_not_depend_on_the_sessions_settings() -> None:
 
 
 def test_a_customers_request_that_may_only_read_still_records() -> None:
-    with tenancy.bind(role=tenancy.CUSTOMER):
+    with tenancy.as_role(role=tenancy.CUSTOMER):
         entry = audit.record(action="x", entity=make_setting())
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_user")

@@ -30,7 +30,7 @@ def test_concurrent_writers_make_one_chain() -> None:
     def write() -> None:
         try:
             for _ in range(10):
-                with tenancy.bind(role=tenancy.CUSTOMER):  # commits as the customer's role
+                with tenancy.as_role(role=tenancy.CUSTOMER):  # commits as the customer's role
                     audit.record(action="x", entity=make_setting())
         finally:
             connection.close()

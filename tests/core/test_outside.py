@@ -1,4 +1,4 @@
-"""core.outside over real HTTP: what each kind of failure becomes, and what never leaves the process."""
+"""core.outside over real HTTP: which error each failure becomes, and what is never logged."""
 
 import gzip
 import logging
@@ -12,14 +12,13 @@ import pytest
 import requests
 
 from core import outside
-from core.outside.reach import is_public
 from tests.core.local_server import LocalServer, Reply, drop, reply, serving
 
 TOKEN = "ptla_a-very-secret-token"
 
 
 class Clock:
-    """Monotonic seconds that stand still until moved."""
+    """Monotonic seconds that only a test changes."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -28,14 +27,14 @@ class Clock:
         return self.now
 
 
-def make_session(server: LocalServer, **options: object) -> outside.Session:
+def make_session(server: LocalServer, **options: object) -> outside.OutsideSession:
     options = {
-        "gate": outside.Gate(),
+        "limits": outside.HostLimits(),
         "sleep": lambda _seconds: None,
         "read_timeout": 0.4,
         "connect_timeout": 0.4,
     } | options
-    return outside.Session("panel", server.url, {"Authorization": f"Bearer {TOKEN}"}, **options)  # type: ignore[arg-type]
+    return outside.OutsideSession("panel", server.url, {"Authorization": f"Bearer {TOKEN}"}, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -45,31 +44,31 @@ def closed_port() -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def test_an_answer_carries_parsed_json_with_decimals() -> None:
+def test_a_response_carries_parsed_json_with_decimals() -> None:
     with serving(reply(201, b'{"price": 0.1, "id": 7}', X_Trace="a")) as server:
-        answer = make_session(server).call("POST", "/servers", json={"name": "x"}, params={"page": 2})
+        response = make_session(server).call("POST", "/servers", json={"name": "x"}, params={"page": 2})
 
-    assert (answer.status, answer.body) == (201, {"price": Decimal("0.1"), "id": 7})
-    assert answer.headers["x-trace"] == "a"
+    assert (response.status, response.body) == (201, {"price": Decimal("0.1"), "id": 7})
+    assert response.headers["x-trace"] == "a"
     assert server.requests[0].startswith("POST /servers?page=2 HTTP/1.1")
     assert f"Authorization: Bearer {TOKEN}" in server.requests[0]
     assert server.requests[0].endswith('{"name": "x"}')
 
 
 @pytest.mark.parametrize("status", [202, 204])
-def test_no_content_is_an_answer_without_body(status: int) -> None:
+def test_no_content_is_a_response_without_body(status: int) -> None:
     with serving(reply(status, b"")) as server:
         assert make_session(server).call("POST", "/power").body is None
 
 
 def test_a_refused_connection_means_that_nothing_happened(closed_port: str) -> None:
-    session = outside.Session("panel", closed_port, gate=outside.Gate())
+    session = outside.OutsideSession("panel", closed_port, limits=outside.HostLimits())
     with pytest.raises(outside.Unavailable):
         session.call("POST", "/servers")
 
 
 def test_an_unresolvable_name_means_that_nothing_happened() -> None:
-    session = outside.Session("panel", "http://no-such-host.invalid", gate=outside.Gate())
+    session = outside.OutsideSession("panel", "http://no-such-host.invalid", limits=outside.HostLimits())
     with pytest.raises(outside.Unavailable):
         session.call("POST", "/servers")
 
@@ -82,7 +81,7 @@ def half(connection: socket.socket) -> None:
     connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id":')
 
 
-LOST_ANSWERS: dict[str, Reply] = {
+LOST_RESPONSES: dict[str, Reply] = {
     "dropped": drop,
     "hanging": hang,
     "cut in the body": half,
@@ -99,9 +98,9 @@ LOST_ANSWERS: dict[str, Reply] = {
 }
 
 
-@pytest.mark.parametrize("kind", LOST_ANSWERS)
-def test_a_lost_answer_is_unknown_for_a_write_and_unavailable_for_a_read(kind: str) -> None:
-    with serving(LOST_ANSWERS[kind]) as server:
+@pytest.mark.parametrize("kind", LOST_RESPONSES)
+def test_a_lost_response_is_unknown_for_a_write_and_unavailable_for_a_read(kind: str) -> None:
+    with serving(LOST_RESPONSES[kind]) as server:
         session = make_session(server, body_limit=2000)
         with pytest.raises(outside.Unknown):
             session.call("POST", "/servers")
@@ -129,17 +128,17 @@ def test_a_retry_after_date_is_understood() -> None:
     assert caught.value.retry_after == 86_400
 
 
-def test_a_vendor_may_promise_that_another_status_did_nothing() -> None:
+def test_a_vendor_may_promise_that_another_status_was_not_carried_out() -> None:
     with (
         serving(reply(504, b'{"errors": [{"code": "DaemonConnectionException"}]}')) as server,
         pytest.raises(outside.Unavailable) as caught,
     ):
-        make_session(server, nothing_done=frozenset({504})).call("POST", "/servers")
+        make_session(server, not_carried_out=frozenset({504})).call("POST", "/servers")
     assert caught.value.code == "DaemonConnectionException"
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 409, 422])
-def test_a_refusal_carries_status_code_and_body(status: int) -> None:
+def test_a_rejection_carries_status_code_and_body(status: int) -> None:
     with (
         serving(reply(status, b'{"errors": [{"code": "Taken", "detail": "in use"}]}', Location="/elsewhere")) as server,
         pytest.raises(outside.Rejected) as caught,
@@ -150,7 +149,7 @@ def test_a_refusal_carries_status_code_and_body(status: int) -> None:
     assert len(server.requests) == 1, "redirects are not followed"
 
 
-def test_a_refusal_in_html_is_still_a_refusal() -> None:
+def test_a_rejection_in_html_is_still_a_rejection() -> None:
     with serving(reply(404, b"<html>" + b"x" * 5000)) as server, pytest.raises(outside.Rejected) as caught:
         make_session(server, body_limit=2000).call("GET", "/servers/1")
     assert (caught.value.status, caught.value.body) == (404, {})
@@ -172,7 +171,7 @@ def test_secrets_reach_neither_errors_nor_logs(caplog: pytest.LogCaptureFixture)
     assert "panel POST /hooks/… at 127.0.0.1: Rejected 403" in caplog.text
 
 
-def test_cookies_are_not_kept() -> None:
+def test_cookies_are_not_stored() -> None:
     with serving(reply(200, b"{}", Set_Cookie="session=stolen; Path=/")) as server:
         session = make_session(server)
         session.call("GET", "/a")
@@ -180,7 +179,7 @@ def test_cookies_are_not_kept() -> None:
     assert "stolen" not in server.requests[1]
 
 
-def test_only_a_repeatable_call_is_repeated() -> None:
+def test_only_a_repeatable_call_is_retried() -> None:
     with serving(reply(503, b""), reply(503, b""), reply(200, b'{"id": 1}')) as server:
         slept: list[float] = []
         session = make_session(server, sleep=slept.append)
@@ -193,7 +192,7 @@ def test_only_a_repeatable_call_is_repeated() -> None:
     assert len(server.requests) == 1
 
 
-def test_repeats_are_bounded_and_a_long_retry_after_ends_them() -> None:
+def test_retries_are_bounded_and_a_long_retry_after_ends_them() -> None:
     with serving(reply(503, b"")) as server:
         with pytest.raises(outside.Unavailable):
             make_session(server).call("GET", "/", is_repeatable=True)
@@ -209,11 +208,11 @@ def test_a_write_lost_once_stays_unknown_though_later_tries_did_nothing() -> Non
         make_session(server).call("PUT", "/servers/1", is_repeatable=True)
 
 
-def test_the_breaker_opens_and_lets_one_probe_through() -> None:
+def test_the_circuit_breaker_opens_and_allows_one_probe() -> None:
     clock = Clock()
-    gate = outside.Gate(breaker=outside.Breaker(threshold=3, cool_down=30, clock=clock))
+    limits = outside.HostLimits(breaker=outside.CircuitBreaker(threshold=3, cool_down=30, clock=clock))
     with serving(drop, drop, drop, drop, reply(200, b"{}")) as server:
-        session = make_session(server, gate=gate)
+        session = make_session(server, limits=limits)
         for _ in range(3):
             with pytest.raises(outside.Unknown):
                 session.call("POST", "/")
@@ -222,7 +221,7 @@ def test_the_breaker_opens_and_lets_one_probe_through() -> None:
         assert (len(server.requests), refused.value.retry_after) == (3, 30)
         clock.now += 31
         with pytest.raises(outside.Unknown):
-            session.call("POST", "/")  # the probe fails: closed for another cool-down
+            session.call("POST", "/")  # the probe fails: open for another cool-down
         with pytest.raises(outside.Unavailable):
             session.call("POST", "/")
         clock.now += 31
@@ -231,10 +230,10 @@ def test_the_breaker_opens_and_lets_one_probe_through() -> None:
         assert len(server.requests) == 6
 
 
-def test_refusals_do_not_open_the_breaker() -> None:
-    gate = outside.Gate(breaker=outside.Breaker(threshold=1))
+def test_rejections_do_not_open_the_circuit_breaker() -> None:
+    limits = outside.HostLimits(breaker=outside.CircuitBreaker(threshold=1))
     with serving(reply(422, b"{}")) as server:
-        session = make_session(server, gate=gate)
+        session = make_session(server, limits=limits)
         for _ in range(3):
             with pytest.raises(outside.Rejected):
                 session.call("POST", "/")
@@ -242,23 +241,23 @@ def test_refusals_do_not_open_the_breaker() -> None:
 
 def test_only_one_caller_gets_the_probe() -> None:
     clock = Clock()
-    breaker = outside.Breaker(threshold=1, cool_down=30, clock=clock)
-    breaker.failed()
+    breaker = outside.CircuitBreaker(threshold=1, cool_down=30, clock=clock)
+    breaker.record_failure()
     clock.now += 30
     assert breaker.seconds_to_wait() == 0
     assert breaker.seconds_to_wait() == 30
 
 
-def test_calls_at_once_are_limited() -> None:
+def test_the_number_of_concurrent_calls_is_limited() -> None:
     release = threading.Event()
 
     def wait(connection: socket.socket) -> None:
         release.wait(5)
         connection.sendall(reply(200, b"{}"))
 
-    gate = outside.Gate(limit=1, patience=0.05)
+    limits = outside.HostLimits(max_concurrent=1, acquire_timeout=0.05)
     with serving(wait) as server:
-        session = make_session(server, gate=gate, read_timeout=5)
+        session = make_session(server, limits=limits, read_timeout=5)
         first = threading.Thread(target=session.call, args=("GET", "/"))
         first.start()
         while not server.requests:
@@ -271,17 +270,17 @@ def test_calls_at_once_are_limited() -> None:
         assert session.call("GET", "/").status == 200
 
 
-def test_sessions_to_one_origin_share_a_gate() -> None:
+def test_sessions_to_one_origin_share_its_limits() -> None:
     with serving(drop) as server:
         for _ in range(5):
             with pytest.raises(outside.Unavailable):
-                outside.Session("panel", server.url).call("GET", "/")
+                outside.OutsideSession("panel", server.url).call("GET", "/")
         with pytest.raises(outside.Unavailable, match="not sent"):
-            outside.Session("other key", server.url).call("GET", "/")
+            outside.OutsideSession("other key", server.url).call("GET", "/")
         assert len(server.requests) == 5
 
 
-def test_a_slow_drip_is_cut_off() -> None:
+def test_a_slow_response_is_cut_off() -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         with suppress(OSError):  # the client hangs up
@@ -299,47 +298,16 @@ def test_a_slow_drip_is_cut_off() -> None:
 @pytest.mark.parametrize("path", ["servers", "//evil", "/a?b=c", "/a#b", "/a/../b", "/a b", "/a\r\nX: y", "/a\\b"])
 def test_a_path_cannot_lead_elsewhere(path: str) -> None:
     with pytest.raises(ValueError, match="a path begins"):
-        outside.Session("panel", "http://127.0.0.1:1").call("GET", path)
+        outside.OutsideSession("panel", "http://127.0.0.1:1").call("GET", path)
 
 
 @pytest.mark.parametrize("address", ["ftp://x", "x", "http://", "https://x/?token=1"])
 def test_a_base_address_must_be_http(address: str) -> None:
     with pytest.raises(ValueError, match="http"):
-        outside.Session("panel", address)
+        outside.OutsideSession("panel", address)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[::]", "2130706433"])
-def test_a_public_session_does_not_reach_this_machine(host: str) -> None:
-    with serving(reply()) as server:
-        port = server.url.rsplit(":", 1)[1]
-        session = outside.Session("hook", f"http://{host}:{port}", reach=outside.Reach.PUBLIC, gate=outside.Gate())
-        with pytest.raises(outside.Rejected, match="not sent"):
-            session.call("POST", "/")
-        assert server.requests == []
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("10.0.0.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("224.0.0.1", False),
-        ("::ffff:10.0.0.1", False),
-        ("::ffff:8.8.8.8", True),
-        ("64:ff9b::a00:1", False),
-        ("2002:a00:1::", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-    ],
-)
-def test_what_counts_as_public(address: str, *, expected: bool) -> None:
-    assert is_public(address) is expected
-
-
-def test_a_lent_session_has_limits_and_follows_nothing() -> None:
+def test_a_session_for_a_library_has_time_limits_and_follows_no_redirect() -> None:
     with serving(reply(302, b"", Location="http://127.0.0.1:1/")) as server:
         assert outside.requests_session().get(server.url, timeout=None).status_code == 302
     with serving(hang) as server, pytest.raises(requests.ReadTimeout):

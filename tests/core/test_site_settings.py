@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     stopped = Clock()
-    monkeypatch.setattr(site_settings, "_memory", site_settings._Memory(stopped))
+    monkeypatch.setattr(site_settings, "_memory", site_settings.SettingsCache(stopped))
     return stopped
 
 
@@ -70,7 +70,7 @@ def test_without_a_stored_value_the_default_holds() -> None:
 )
 def test_a_value_comes_back_in_its_type(key: str, value: Any) -> None:
     assert site_settings.set_value(key, value) == value
-    site_settings.forget()
+    site_settings.clear_cache()
     assert site_settings.get(key) == value
     assert type(site_settings.get(key)) is type(value)
 
@@ -167,8 +167,8 @@ def test_a_change_rolled_back_is_not_remembered() -> None:
 
 def test_a_customers_request_reads_settings() -> None:
     site_settings.set_value("shop.name", "A")
-    site_settings.forget()
-    with tenancy.bind(role=tenancy.CUSTOMER):
+    site_settings.clear_cache()
+    with tenancy.as_role(role=tenancy.CUSTOMER):
         assert site_settings.get("shop.name") == "A"
 
 
@@ -182,7 +182,7 @@ def test_a_key_is_registered_once_and_with_a_valid_default() -> None:
 
 def test_templates_see_public_settings_only(django_assert_num_queries: Any) -> None:
     site_settings.set_value("shop.name", "<b>A</b>")
-    site_settings.forget()
+    site_settings.clear_cache()
     context = context_processors.site(RequestFactory().get("/"))
     template = engines["django"].from_string("{{ site.shop_name }}|{{ site.currency }}|{{ site.test_days }}")
     with django_assert_num_queries(1):

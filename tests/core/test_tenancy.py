@@ -13,7 +13,7 @@ from accounts.models import Organization, User
 from core import schema, tenancy
 from core.ids import uuid7
 from core.models import AuditEntry
-from core.tenancy.declare import tenancy_of
+from core.tenancy.declarations import tenancy_of
 from tests.builders import make_organization, make_user
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def database_view() -> tuple[str, str, str]:
 
 def as_customer(user_id: UUID | None = None, *organizations: UUID) -> Any:
     """A binding to a customer."""
-    return tenancy.bind(role=tenancy.CUSTOMER, user_id=user_id, organizations=organizations)
+    return tenancy.as_role(role=tenancy.CUSTOMER, user_id=user_id, organizations=organizations)
 
 
 def test_a_binding_lasts_exactly_as_long_as_its_block() -> None:
@@ -59,7 +59,7 @@ def test_system_elevates_within_a_customers_block_and_gives_the_role_back() -> N
 def test_bindings_nest_and_come_back_in_order() -> None:
     first, second = uuid7(), uuid7()
     with as_customer(first):
-        with tenancy.bind(role=tenancy.STAFF, user_id=second):
+        with tenancy.as_role(role=tenancy.STAFF, user_id=second):
             assert database_view()[:2] == ("nodebyte_staff", str(second))
         assert database_view()[:2] == ("nodebyte_customer", str(first))
     assert database_view() == WORKER
@@ -104,7 +104,7 @@ def test_a_savepoint_rolled_back_by_hand_keeps_the_binding() -> None:
 
 @pytest.mark.parametrize("role", ["postgres", "nodebyte_worker; --", "", "none", "NODEBYTE_WORKER"])
 def test_a_role_that_is_not_ours_is_refused(role: str) -> None:
-    with pytest.raises(ValueError, match="not a role of ours"), tenancy.bind(role=role):
+    with pytest.raises(ValueError, match="not a role of ours"), tenancy.as_role(role=role):
         pass
     assert database_view() == WORKER
 
@@ -191,7 +191,7 @@ def test_no_role_of_ours_can_log_in_own_a_table_or_pass_by_row_level_security() 
 
 def test_staff_may_not_delete_a_tenants_row_nor_touch_the_audit_trail() -> None:
     organization = make_organization()
-    with tenancy.bind(role=tenancy.STAFF):
+    with tenancy.as_role(role=tenancy.STAFF):
         assert Organization.objects.filter(pk=organization.pk).exists()
         for statement in (
             "DELETE FROM accounts_organization",

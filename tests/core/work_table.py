@@ -41,7 +41,7 @@ def make_many(count: int, *, state: str) -> None:
 @contextmanager
 def performed_by(perform: Callable[..., work.Reschedule | None]) -> Iterator[None]:
     """Deliveries are performed by this handler for the length of the block."""
-    before = work._registry[Delivery]
+    before = work._handlers[Delivery]
     work.register(Delivery, perform)
     try:
         yield

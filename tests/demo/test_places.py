@@ -13,7 +13,7 @@ from demo import __main__ as demo
 from demo.crew import Crew, Failed
 from demo.places import HOST, free_port, places
 from demo.purchase import Bought
-from nodebyte.seeding import people
+from nodebyte.seeding import users
 from sandbox.client import Sandbox
 
 
@@ -78,8 +78,8 @@ def test_the_nudges_of_an_earlier_run_are_dropped(tmp_path: Path) -> None:
 
 
 def test_the_logins_told_are_those_seeded() -> None:
-    assert demo.PASSWORD == people.DEMO_PASSWORD
-    assert demo.LOGINS == {"admin": people.STAFF_EMAIL, "customer": people.CUSTOMER_EMAIL}
+    assert demo.PASSWORD == users.DEMO_PASSWORD
+    assert demo.LOGINS == {"admin": users.STAFF_EMAIL, "customer": users.CUSTOMER_EMAIL}
 
 
 def test_the_good_end_is_the_last_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

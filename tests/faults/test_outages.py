@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from billing.gateways.stripe import client as stripe_client
-from core.outside import Session
-from core.outside.gate import forget_gates
+from core.outside import OutsideSession
+from core.outside.limits import reset_limits
 from servers.drivers.pterodactyl import client as panel_client
 from tests.faults.purchase import Purchase, assert_one_of_everything
 
@@ -46,10 +46,10 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("READ_SECONDS", "WRITE_SECONDS"):
         monkeypatch.setattr(panel_client, name, PATIENCE)
     monkeypatch.setattr(stripe_client, "READ_TIMEOUT", PATIENCE)
-    monkeypatch.setitem(Session.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
+    monkeypatch.setitem(OutsideSession.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
     monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_args, **_options: 0)
     stripe_client._client.cache_clear()
-    forget_gates()
+    reset_limits()
 
 
 @pytest.mark.parametrize("outage", [name for name in OUTAGES if name != CONFLICT])

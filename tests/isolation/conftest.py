@@ -2,22 +2,22 @@
 
 import pytest
 
-from tests.isolation.tenants import Room, Tenant, make_room, make_tenant
+from tests.isolation.tenants import Dataset, Tenant, make_dataset, make_tenant
 
 
 @pytest.fixture
-def room(db: None) -> Room:
-    """What is sold and where it is placed."""
-    return make_room()
+def dataset(db: None) -> Dataset:
+    """What is sold and where its servers are placed."""
+    return make_dataset()
 
 
 @pytest.fixture
-def ada(room: Room) -> Tenant:
+def ada(dataset: Dataset) -> Tenant:
     """One customer."""
-    return make_tenant(room, "ada7f3")
+    return make_tenant(dataset, "ada7f3")
 
 
 @pytest.fixture
-def bob(room: Room) -> Tenant:
+def bob(dataset: Dataset) -> Tenant:
     """Another."""
-    return make_tenant(room, "bob91c")
+    return make_tenant(dataset, "bob91c")

@@ -1,4 +1,4 @@
-"""Every route of the product, read from the URL table itself, with addresses that name the first tenant's things."""
+"""Every route of the product, read from the URL configuration, with URLs that name rows of the first tenant."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,28 +14,28 @@ from tests.isolation.tenants import Tenant
 
 
 class Unclassified(Exception):
-    """A route has a parameter of which nothing here knows whose thing it names: say so in `_values`."""
+    """A route has a parameter that `_values` does not know: add it there."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the URL table: its full name, and the parameters in its address."""
+    """One route: its full name, and the parameters of its URL."""
 
     name: str
     parameters: frozenset[str]
 
     @property
     def is_staff(self) -> bool:
-        """Whether it is one of the admin's."""
+        """Whether it belongs to the admin."""
         return self.name.startswith("admin:")
 
     @property
-    def names_a_thing(self) -> bool:
-        """Whether the address names something that belongs to somebody."""
+    def names_a_row(self) -> bool:
+        """Whether the URL names a row that belongs to a tenant."""
         return "pk" in self.parameters
 
-    def addresses(self, tenant: Tenant) -> list[str]:
-        """The route's addresses for everything of the tenant's that it can name."""
+    def urls(self, tenant: Tenant) -> list[str]:
+        """The route's URLs for every row of the tenant that it can name."""
         choices: list[dict[str, Any]] = [{}]
         for parameter in sorted(self.parameters):
             values = _values(self, parameter, tenant)
@@ -55,14 +55,14 @@ def _walk(patterns: list[Any], namespace: str, above: frozenset[str]) -> Iterato
         if isinstance(each, URLResolver):
             inner = f"{namespace}{each.namespace}:" if each.namespace else namespace
             yield from _walk(each.url_patterns, inner, parameters)
-        elif isinstance(each, URLPattern) and not _is_nameless_of_admin(each):
+        elif isinstance(each, URLPattern) and not _is_unnamed_in_admin(each):
             if not each.name:
                 raise Unclassified(f"the route {each.pattern} has no name")
             yield Route(f"{namespace}{each.name}", parameters)
 
 
-def _is_nameless_of_admin(pattern: URLPattern) -> bool:
-    """Django's own two: what answers an unknown page, and the old address of a row, which leads to its page."""
+def _is_unnamed_in_admin(pattern: URLPattern) -> bool:
+    """Django's own two: the catch-all for unknown pages, and the old URL of a row, which redirects to its page."""
     return pattern.name is None and str(pattern.pattern) in {"(?P<url>.*)$", "<path:object_id>/"}
 
 
@@ -90,7 +90,7 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
 
 
 def _row_of_admin(route: Route, tenant: Tenant) -> str:
-    """The key of a row behind an admin page, the tenant's own where the table has one."""
+    """The key of a row for an admin page, the tenant's own if the table has one."""
     name = route.name.removeprefix("admin:")
     for model in admin.site._registry:
         if name.startswith(f"{model._meta.app_label}_{model._meta.model_name}_"):

@@ -1,4 +1,4 @@
-"""Rows for any table without knowing its models, and what PostgreSQL's catalog says of who may read it."""
+"""Rows for any table without knowing its model, and what PostgreSQL's catalog says about who may read it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from django.db import connection, models
 
 from core.tenancy import CUSTOMER
 
-# What fills a column that must hold something; the database casts it.
+# Values for columns that must not be null; the database casts them.
 FILLERS = {
     "uuid": "gen_random_uuid()",
     "character varying": "left(md5(random()::text), {length})",
@@ -29,7 +29,7 @@ CHECKS = "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND co
 
 @contextmanager
 def as_owner() -> Iterator[Any]:
-    """A cursor as the tables' owner with triggers and foreign keys off: rows need nothing around them."""
+    """A cursor as the tables' owner with triggers and foreign keys off, so that rows can stand alone."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -39,7 +39,7 @@ def as_owner() -> Iterator[Any]:
 
 
 def put_row(model: type[models.Model], **given: Any) -> None:
-    """Insert a row that holds what is given and anything at all elsewhere."""
+    """Insert a row with the given values and arbitrary ones elsewhere."""
     table = model._meta.db_table
     with as_owner() as cursor:
         cursor.execute(CHECKS, [table])
@@ -47,8 +47,8 @@ def put_row(model: type[models.Model], **given: Any) -> None:
             cursor.execute(f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"')
         cursor.execute(COLUMNS, [table])
         fillers = {
-            column: FILLERS.get(kind, NUMBER).format(length=length)
-            for column, kind, length in cursor.fetchall()
+            column: FILLERS.get(data_type, NUMBER).format(length=length)
+            for column, data_type, length in cursor.fetchall()
             if column not in given
         }
         columns = ", ".join(f'"{name}"' for name in [*given, *fillers])
@@ -64,7 +64,7 @@ def is_readable(model: type[models.Model]) -> bool:
 
 
 def is_secured(model: type[models.Model]) -> bool:
-    """Whether row-level security is on, with one policy for the customer's role and a condition that binds rows."""
+    """Whether row-level security is on, with one policy for the customer's role and a condition on the tenant."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relrowsecurity, p.qual FROM pg_class c LEFT JOIN pg_policies p"

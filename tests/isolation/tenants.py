@@ -1,4 +1,4 @@
-"""A shop with two customers who bought the same thing, made by the services and without any network."""
+"""A shop with two customers who bought the same product, made by the services without any network."""
 
 from dataclasses import dataclass
 
@@ -29,8 +29,8 @@ from tests.builders import make_organization, make_plan, make_price, make_produc
 
 
 @dataclass(frozen=True)
-class Room:
-    """What is sold and where it is placed."""
+class Dataset:
+    """What is sold and where its servers are placed."""
 
     product: Product
     price: PlanPrice
@@ -40,7 +40,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Tenant:
-    """A customer with a paid server and an order that waits for money; `mark` is in every text that is theirs."""
+    """A customer with a paid server and an unpaid order; every text of theirs contains `mark`."""
 
     mark: str
     user: User
@@ -51,7 +51,7 @@ class Tenant:
     invoice: Invoice
 
 
-def make_room(*, ports: int = 20) -> Room:
+def make_dataset(*, ports: int = 20) -> Dataset:
     """A panel with one large node, and a game sold on it."""
     provider = Provider.objects.create(kind=ProviderKind.PTERODACTYL, name="Panel", base_url="http://127.0.0.1:1")
     location = Location.objects.create(provider=provider, ref="1", code="eu-1", name="Helsinki")
@@ -64,18 +64,18 @@ def make_room(*, ports: int = 20) -> Room:
     product = make_product(slug="minecraft", name="Minecraft")
     price = make_price(make_plan(product))
     blueprint = Blueprint.objects.create(name="Minecraft", product=product, provider=provider, egg=egg)
-    return Room(product, price, location, blueprint)
+    return Dataset(product, price, location, blueprint)
 
 
-def make_tenant(room: Room, mark: str) -> Tenant:
-    """A customer who bought a server that runs, and has another one in the basket."""
+def make_tenant(dataset: Dataset, mark: str) -> Tenant:
+    """A customer with a running server and an unpaid order for another one."""
     user = make_user(f"{mark}@example.com", first_name=f"{mark}-first", last_name=f"{mark}-last", phone=f"{mark}-phone")
     organization = make_organization(user)
     Organization.objects.filter(pk=organization.pk).update(
         billing_name=f"{mark}-billing", address_line=f"{mark}-street"
     )
     organization = organization.reload()
-    order, unpaid = (_order(room, user, organization, f"{mark}-{name}") for name in ("paid", "unpaid"))
+    order, unpaid = (_order(dataset, user, organization, f"{mark}-{name}") for name in ("paid", "unpaid"))
     _pay(order, mark)
     server = Server.objects.get(order_item__order=order)
     now = timezone.now()
@@ -83,9 +83,9 @@ def make_tenant(room: Room, mark: str) -> Tenant:
     return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload())
 
 
-def _order(room: Room, user: User, organization: Organization, name: str) -> Order:
+def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:
     choice = orders.OrderRequest(
-        plan_price=room.price, location=room.location, blueprint=room.blueprint, server_name=name
+        plan_price=dataset.price, location=dataset.location, blueprint=dataset.blueprint, server_name=name
     )
     return orders.place_order(
         organization=organization, user=user, choice=choice, form_token=uuid7(), at=timezone.now()

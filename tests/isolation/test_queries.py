@@ -1,4 +1,4 @@
-"""Pages whose own filter is forgotten still show a tenant nothing of another: the database stands behind them."""
+"""A page that forgets its filter still shows no other tenant's rows: PostgreSQL refuses them."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from accounts.models import Membership, Organization, User
 from billing import queries as billing
 from billing.models import Invoice, InvoiceItem, LedgerAccount, Payment, Posting, Subscription
 from core import schema, tenancy
-from core.tenancy.declare import tenancy_of
+from core.tenancy.declarations import tenancy_of
 from orders import queries as orders
 from orders.models import Order, OrderItem, OrderStatusChange
 from servers import queries as servers
@@ -37,19 +37,19 @@ OWNED += [Payment, Subscription, LedgerAccount, Posting]
 PAGES = ["dashboard", "servers:list", "billing:invoices", "accounts:profile", "home", "catalog:products"]
 
 
-def bound_to(tenant: Tenant) -> Any:
-    return tenancy.bind(role=tenancy.CUSTOMER, user_id=tenant.user.pk, organizations=[tenant.organization.pk])
+def as_tenant(tenant: Tenant) -> Any:
+    return tenancy.as_role(role=tenancy.CUSTOMER, user_id=tenant.user.pk, organizations=[tenant.organization.pk])
 
 
 @pytest.mark.parametrize("model", OWNED, ids=lambda model: model._meta.label)
-def test_everything_asked_for_is_everything_of_ones_own(ada: Tenant, bob: Tenant, model: type[models.Model]) -> None:
+def test_a_query_for_all_rows_finds_the_tenants_own(ada: Tenant, bob: Tenant, model: type[models.Model]) -> None:
     rows = model._base_manager.all()
     mine = set(rows.filter(organization=ada.organization).values_list("pk", flat=True))
     theirs = set(rows.filter(organization=bob.organization).values_list("pk", flat=True))
     assert mine
     assert theirs
 
-    with bound_to(ada):
+    with as_tenant(ada):
         assert set(rows.all().values_list("pk", flat=True)) == mine
         assert not rows.filter(pk__in=theirs).exists()
         assert not rows.filter(organization=bob.organization).exists()
@@ -68,11 +68,11 @@ def test_everything_asked_for_is_everything_of_ones_own(ada: Tenant, bob: Tenant
     ],
     ids=lambda rows: f"{rows.__module__}.{rows.__name__}",
 )
-def test_the_queries_of_pages_find_a_tenants_own_rows_without_naming_it(ada: Tenant, bob: Tenant, rows: Any) -> None:
+def test_the_queries_of_pages_find_a_tenants_own_rows_without_a_filter(ada: Tenant, bob: Tenant, rows: Any) -> None:
     everything = rows().count()
-    with bound_to(ada):
+    with as_tenant(ada):
         mine = rows().count()
-    with bound_to(bob):
+    with as_tenant(bob):
         theirs = rows().count()
 
     assert 0 < mine < everything
@@ -81,47 +81,47 @@ def test_the_queries_of_pages_find_a_tenants_own_rows_without_naming_it(ada: Ten
 
 @contextmanager
 def filters_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every condition on an organization or a person that code passes to a query is dropped."""
-    plain = models.QuerySet._filter_or_exclude  # type: ignore[attr-defined]
+    """Drop every condition on an organization or a user that code passes to a query."""
+    original = models.QuerySet._filter_or_exclude  # type: ignore[attr-defined]
 
-    def careless(self: Any, negate: bool, args: Any, kwargs: dict[str, Any]) -> Any:
+    def without_filters(self: Any, negate: bool, args: Any, kwargs: dict[str, Any]) -> Any:
         kept = {
             name: value
             for name, value in kwargs.items()
             if not re.match(r"(organization|user|owner)(_id)?(__in)?$", name)
         }
-        return plain(self, negate, args, kept)
+        return original(self, negate, args, kept)
 
     with monkeypatch.context() as patch:
-        patch.setattr(models.QuerySet, "_filter_or_exclude", careless)
+        patch.setattr(models.QuerySet, "_filter_or_exclude", without_filters)
         yield
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_that_forgets_whose_rows_it_lists_shows_nobody_elses(
+def test_a_page_without_its_filter_shows_no_other_tenants_rows(
     client: Client, monkeypatch: pytest.MonkeyPatch, ada: Tenant, bob: Tenant, name: str
 ) -> None:
     client.force_login(ada.user)
     from accounts import middleware
 
-    prepare = middleware.prepare
+    set_tenant = middleware.set_tenant
 
-    def careful(request: Any) -> None:
-        prepare(request)
+    def set_tenant_then_forget(request: Any) -> None:
+        set_tenant(request)
         forgetting.__enter__()
 
     forgetting = filters_forgotten(monkeypatch)
-    monkeypatch.setattr(middleware, "prepare", careful)  # who asks is read with care; the page itself forgets
+    monkeypatch.setattr(middleware, "set_tenant", set_tenant_then_forget)  # only the page itself forgets its filters
     try:
-        answer = client.get(reverse(name))
+        response = client.get(reverse(name))
     finally:
         forgetting.__exit__(None, None, None)
 
-    assert answer.status_code == 200
-    assert bob.mark not in answer.content.decode()
+    assert response.status_code == 200
+    assert bob.mark not in response.content.decode()
 
 
-def test_the_forgetting_would_show_if_the_database_did_not_stand_behind(
+def test_without_row_level_security_the_missing_filter_would_show(
     monkeypatch: pytest.MonkeyPatch, ada: Tenant, bob: Tenant
 ) -> None:
     with filters_forgotten(monkeypatch):
@@ -140,8 +140,8 @@ def pages_of(tenant: Tenant) -> list[str]:
     ]
 
 
-@pytest.mark.django_db(transaction=True)  # the panel is asked outside any transaction
-def test_a_tenants_own_pages_show_what_is_theirs(client: Client, ada: Tenant) -> None:
+@pytest.mark.django_db(transaction=True)  # the panel is called outside any transaction
+def test_a_tenants_own_pages_show_its_rows(client: Client, ada: Tenant) -> None:
     client.force_login(ada.user)
     for path in pages_of(ada):
         assert client.get(path).status_code == 200, path
@@ -149,22 +149,22 @@ def test_a_tenants_own_pages_show_what_is_theirs(client: Client, ada: Tenant) ->
         assert ada.mark in client.get(path).content.decode(), path
 
 
-@pytest.mark.django_db(transaction=True)  # the panel is asked outside any transaction
-def test_no_page_reads_a_tenants_table_unbound(client: Client, ada: Tenant) -> None:
-    """A view that talks to the outside opens its own bindings; what it reads beside them it reads as the worker."""
+@pytest.mark.django_db(transaction=True)  # the panel is called outside any transaction
+def test_no_page_reads_a_tenants_table_outside_a_tenant_transaction(client: Client, ada: Tenant) -> None:
+    """A view that calls other systems opens its own transactions; what it reads outside them it reads as the worker."""
     client.force_login(ada.user)
     tables = [model._meta.db_table for model in schema.own_models() if getattr(tenancy_of(model), "condition", None)]
     known = {
         "accounts_user",
         "accounts_membership",
         "accounts_organization",
-    }  # who asks is read before the role narrows
+    }  # the middleware reads these before it sets the role
     pattern = re.compile("|".join(rf'"{table}"' for table in tables if table not in known))
-    unbound: list[str] = []
+    unprotected: list[str] = []
 
     def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if tenancy.current() is None and pattern.search(sql):
-            unbound.append(sql)
+            unprotected.append(sql)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(watch):
@@ -173,4 +173,4 @@ def test_no_page_reads_a_tenants_table_unbound(client: Client, ada: Tenant) -> N
         for path in ("servers:power", "servers:rename"):
             client.post(reverse(path, args=[ada.server.pk]), {"signal": "bogus", "name": ""})
 
-    assert unbound == []
+    assert unprotected == []

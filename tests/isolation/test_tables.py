@@ -1,4 +1,4 @@
-"""Every table of ours shows a tenant its own rows and nobody else's; a new table needs not be named here."""
+"""Every table of ours shows a tenant its own rows only. A new table is tested without being named here."""
 
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,23 +9,23 @@ from django.db import DataError, connection, models, transaction
 from accounts.models import Membership, Organization, User
 from core import schema, tenancy
 from core.ids import uuid7
-from core.tenancy.declare import OWNED, PERSONAL, SHARED, tenancy_of
+from core.tenancy.declarations import OWNED, PERSONAL, SHARED, tenancy_of
 from servers.models import Allocation
 from tests.isolation.tables import as_owner, is_readable, is_secured, put_row
 
 pytestmark = pytest.mark.django_db
-# Tables with a condition of their own, and the columns that say whose a row is.
+# Tables with their own condition, and the columns that say to whom a row belongs.
 CUSTOM: dict[type[models.Model], dict[str, str]] = {
     Organization: {"id": "organization"},
     User: {"id": "user"},
     Membership: {"organization_id": "organization", "user_id": "user"},
 }
-# Open tables that point to a tenant's rows, and why that tells nothing.
-OPEN = {Allocation: "which ports are free is public; of the rest it names a reservation's random id only"}
+# Shared tables that reference a tenant's rows, and why that reveals nothing.
+OPEN = {Allocation: "which ports are free is public; otherwise it holds only the random id of a reservation"}
 
 
 class Tenant(NamedTuple):
-    """Somebody's user and organization, by id alone."""
+    """The ids of a user and an organization."""
 
     user: UUID
     organization: UUID
@@ -36,33 +36,33 @@ def new_tenant() -> Tenant:
 
 
 def own_columns(model: type[models.Model]) -> dict[str, str]:
-    """Which columns say whose a row is: `{"organization_id": "organization"}`."""
+    """The columns that say to whom a row belongs: `{"organization_id": "organization"}`."""
     declared = tenancy_of(model)
     known = {OWNED: {"organization_id": "organization"}, PERSONAL: {"user_id": "user"}}
     return known.get(declared) or CUSTOM[model]  # type: ignore[arg-type]
 
 
 def conditioned() -> list[type[models.Model]]:
-    """Every model whose rows belong to somebody."""
+    """Every model whose rows belong to a tenant."""
     return [model for model in schema.own_models() if getattr(tenancy_of(model), "condition", None)]
 
 
 def undeclared() -> list[str]:
-    """Models of ours that do not say who sees them."""
+    """Models of ours without a tenancy declaration."""
     return [model._meta.label for model in schema.own_models() if tenancy_of(model) is None]
 
 
 def exposed() -> list[str]:
-    """Tables about somebody that customers may read without a policy that stops them, as PostgreSQL sees it."""
+    """Tables with tenants' data that customers may read without a policy, according to PostgreSQL."""
     return [
         model._meta.label
         for model in schema.own_models()
-        if is_about_somebody(model) and is_readable(model) and not is_secured(model)
+        if holds_tenant_data(model) and is_readable(model) and not is_secured(model)
     ]
 
 
-def is_about_somebody(model: type[models.Model]) -> bool:
-    """Whether a row names an organization, a person, or a row that does."""
+def holds_tenant_data(model: type[models.Model]) -> bool:
+    """Whether a row references an organization, a user, or a row that does."""
     names = {field.name for field in model._meta.get_fields() if field.concrete}
     if names & {"organization", "organization_id", "user", "user_id", "owner"} or model in CUSTOM:
         return True
@@ -70,29 +70,29 @@ def is_about_somebody(model: type[models.Model]) -> bool:
     return model not in OPEN and bool(targets & set(conditioned()))
 
 
-def visible(model: type[models.Model]) -> int:
-    """How many rows there are, for whoever is bound."""
+def count_visible(model: type[models.Model]) -> int:
+    """How many rows the current role sees."""
     return model._base_manager.count()
 
 
 def as_customer(tenant: Tenant | None) -> Any:
     if tenant is None:
-        return tenancy.bind(role=tenancy.CUSTOMER)
-    return tenancy.bind(role=tenancy.CUSTOMER, user_id=tenant.user, organizations=[tenant.organization])
+        return tenancy.as_role(role=tenancy.CUSTOMER)
+    return tenancy.as_role(role=tenancy.CUSTOMER, user_id=tenant.user, organizations=[tenant.organization])
 
 
-def test_every_model_says_who_sees_it() -> None:
+def test_every_model_declares_its_tenancy() -> None:
     assert undeclared() == []
 
 
-def test_a_model_that_forgot_to_say_is_found() -> None:
-    class Forgotten:
+def test_a_model_without_a_declaration_is_found() -> None:
+    class Undeclared:
         _meta = Organization._meta
 
-    assert tenancy_of(Forgotten) is None  # type: ignore[arg-type]
+    assert tenancy_of(Undeclared) is None  # type: ignore[arg-type]
 
 
-def test_no_table_about_somebody_is_open() -> None:
+def test_no_table_with_tenant_data_is_unprotected() -> None:
     assert exposed() == []
 
 
@@ -114,21 +114,21 @@ def test_a_tenant_sees_its_own_rows_only(model: type[models.Model]) -> None:
     assert seen_by(model, ada) == seen_by(model, bob) == 1
     assert seen_by(model, stranger) == seen_by(model, None) == 0
     for role in (tenancy.STAFF, tenancy.WORKER):
-        with tenancy.bind(role=role):
-            assert visible(model) == 2
+        with tenancy.as_role(role=role):
+            assert count_visible(model) == 2
 
 
 def seen_by(model: type[models.Model], tenant: Tenant | None) -> int:
-    """How many rows the tenant sees, asked for all of them and for one's own by name."""
+    """How many rows the tenant sees, without a filter and with one for its own."""
     with as_customer(tenant):
-        everything = visible(model)
-        named = [
+        total = count_visible(model)
+        filtered = [
             model._base_manager.filter(**{column: getattr(tenant, owner)}).count()
             for column, owner in own_columns(model).items()
             if tenant is not None
         ]
-    assert all(count == everything for count in named)
-    return everything
+    assert all(count == total for count in filtered)
+    return total
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def seen_by(model: type[models.Model], tenant: Tenant | None) -> int:
     [model for model in conditioned() if tenancy_of(model) is OWNED and model._meta.get_field("organization").null],
     ids=lambda model: model._meta.label,
 )
-def test_the_houses_own_rows_are_nobodys(model: type[models.Model]) -> None:
+def test_rows_without_an_organization_are_hidden_from_customers(model: type[models.Model]) -> None:
     tenant = new_tenant()
     put_row(model, organization_id=None)
     assert seen_by(model, tenant) == 0
@@ -149,15 +149,15 @@ def test_a_member_of_two_organizations_sees_both_and_its_fellow_members() -> Non
         put_row(Organization, id=tenant.organization)
         put_row(User, id=tenant.user)
         put_row(Membership, organization_id=tenant.organization, user_id=tenant.user)
-    with tenancy.bind(role=tenancy.CUSTOMER, user_id=ada.user, organizations=[ada.organization, bob.organization]):
+    with tenancy.as_role(role=tenancy.CUSTOMER, user_id=ada.user, organizations=[ada.organization, bob.organization]):
         assert set(Organization.objects.values_list("pk", flat=True)) == {ada.organization, bob.organization}
         assert set(User.objects.values_list("pk", flat=True)) == {ada.user, bob.user}
     with as_customer(ada):
         assert set(User.objects.values_list("pk", flat=True)) == {ada.user}
 
 
-def test_an_organization_named_in_an_unbound_setting_is_refused_rather_than_guessed() -> None:
-    """A value that is no list of ids stops the query: nothing is shown for a setting that something garbled."""
+def test_a_malformed_list_of_organizations_is_an_error_and_shows_nothing() -> None:
+    """A setting that is no list of ids stops the query."""
     with as_customer(new_tenant()):
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('app.organizations', 'x'' OR true --', true)")
@@ -165,7 +165,7 @@ def test_an_organization_named_in_an_unbound_setting_is_refused_rather_than_gues
             Organization.objects.count()
 
 
-def test_the_tables_open_to_all_hold_nothing_about_anybody() -> None:
-    open_tables = [model for model in schema.own_models() if tenancy_of(model) is SHARED]
-    assert open_tables
-    assert [model._meta.label for model in open_tables if is_about_somebody(model)] == []
+def test_shared_tables_hold_no_tenant_data() -> None:
+    shared = [model for model in schema.own_models() if tenancy_of(model) is SHARED]
+    assert shared
+    assert [model._meta.label for model in shared if holds_tenant_data(model)] == []

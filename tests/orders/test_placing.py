@@ -129,8 +129,8 @@ def test_a_price_raised_after_ordering_does_not_change_the_order(shop: Shop) -> 
     from core.money import Money
 
     order = place(shop)
-    catalog.offer_plan_price(
-        plan=shop.price.plan, term=Term.MONTHLY, amount=Money(9900, "USD"), actor="test", at=timezone.now()
+    catalog.offer_price(
+        item=shop.price.plan, term=Term.MONTHLY, amount=Money(9900, "USD"), actor="test", at=timezone.now()
     )
 
     assert order.reload().total_minor == 800

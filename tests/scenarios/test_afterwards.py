@@ -163,8 +163,8 @@ def stripes_price(shop: Shop) -> PlanPrice:
     reference = tell("price", lambda stripe: stripe.v1.prices.create(params)).id
     site_settings.set_value("billing.collected_by_stripe", True)
     price = shop.price
-    return catalog.offer_plan_price(
-        plan=price.plan,
+    return catalog.offer_price(
+        item=price.plan,
         term=Term(price.term),
         amount=price.amount,
         stripe_price_id=reference,

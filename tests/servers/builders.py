@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from accounts.models import Organization, User, UserStatus
-from accounts.services import give_personal_organization
+from accounts.services import ensure_personal_organization
 from catalog.models import Kind, Plan, Product
 from sandbox.client import Sandbox
 from servers import capacity, inventory, services
@@ -33,7 +33,7 @@ def make_user(email: str = "", **fields: Any) -> User:
     """A verified customer with a personal organization."""
     address = email or f"customer{next(_number)}@example.com"
     user = User.objects.create_user(address, None, status=UserStatus.ACTIVE, **fields)
-    give_personal_organization(user=user)
+    ensure_personal_organization(user=user)
     return user
 
 

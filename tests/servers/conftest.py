@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.cache import cache
 
-from core.outside import gate
+from core.outside import limits
 from sandbox.client import Sandbox
 from servers.models import Provider
 from tests.servers.builders import connect_panel
@@ -15,9 +15,9 @@ from tests.servers.steps import control
 @pytest.fixture(autouse=True)
 def _closed_breakers() -> Iterator[None]:
     """The stand-in's faults of one test must not stop the calls of the next."""
-    gate.forget_gates()
+    limits.reset_limits()
     yield
-    gate.forget_gates()
+    limits.reset_limits()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from core import work
-from core.outside import gate
+from core.outside import limits
 from sandbox.client import Sandbox
 from servers.models import Provider, ProvisioningStep, ProvisioningTask, Server, ServerStatus, Step
 from tests.servers.builders import AT, make_server
@@ -26,7 +26,7 @@ def run_until_quiet(at: datetime, *, within: timedelta = AN_HOUR) -> datetime:
     """Perform all work in the order it falls due, time jumping from one to the next; the instant it ended."""
     until = at + within
     while True:
-        gate.forget_gates()  # breakers live by the real clock, which does not jump with us
+        limits.reset_limits()  # breakers live by the real clock, which does not jump with us
         work.run_due(at=at, models=(ProvisioningTask,))
         following = ProvisioningTask.objects.filter(state="queued").order_by("run_at").first()
         if following is None or following.run_at > until:

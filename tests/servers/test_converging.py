@@ -9,7 +9,7 @@ from django.db import connection
 
 from core import outside, work
 from core.models import WorkState
-from core.outside import Session
+from core.outside import OutsideSession
 from sandbox.client import Sandbox
 from servers import convergence, events, provisioning_log, services
 from servers.convergence.context import SOON
@@ -176,16 +176,16 @@ def test_a_kill_after_any_call_still_ends_in_one_server(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     server = make_server(provider)
-    executioner, call = Executioner(number), Session.call
+    executioner, call = Executioner(number), OutsideSession.call
 
-    def killing(self: Session, *args: Any, **options: Any) -> Any:
+    def killing(self: OutsideSession, *args: Any, **options: Any) -> Any:
         try:
             return call(self, *args, **options)
         finally:
             executioner.strike()
 
     with monkeypatch.context() as patched:
-        patched.setattr(Session, "call", killing)
+        patched.setattr(OutsideSession, "call", killing)
         was_killed = run_killed(AT)
     assert was_killed or number > 9
 
@@ -265,7 +265,7 @@ def test_a_port_given_away_on_the_panel_is_replaced(panel: Sandbox, provider: Pr
 def make_stranger(panel: Sandbox, provider: Provider, *, allocation: str, external_id: str = "someone-elses") -> int:
     """A server that an admin made by hand on the panel; its id."""
     keys = provider.credentials
-    session = Session(
+    session = OutsideSession(
         "test",
         f"{panel.panel_url}/api/application",
         {"Accept": "application/json", "Authorization": f"Bearer {keys['application_key']}"},
@@ -289,7 +289,7 @@ def make_stranger(panel: Sandbox, provider: Provider, *, allocation: str, extern
 
 def test_a_strangers_account_is_never_taken_over(panel: Sandbox, provider: Provider) -> None:
     owner = make_user("shared@example.com")
-    session = Session(
+    session = OutsideSession(
         "test",
         f"{panel.panel_url}/api/application",
         {"Accept": "application/json", "Authorization": f"Bearer {provider.credentials['application_key']}"},

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from core import outside
 from core.ids import uuid7
-from core.outside import gate
+from core.outside import limits
 from sandbox.client import Sandbox
 from servers.drivers import base, registry
 from servers.drivers.base import Build, Capability, Limits, Person, Power, RemoteState, ServerSpec, Signal
@@ -38,9 +38,9 @@ class Stage:
 @pytest.fixture(params=[ProviderKind.PTERODACTYL])
 def stage(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Stage]:
     """Each driver in turn."""
-    gate.forget_gates()
+    limits.reset_limits()
     yield {ProviderKind.PTERODACTYL: pterodactyl_stage}[request.param](sandbox)
-    gate.forget_gates()
+    limits.reset_limits()
 
 
 def pterodactyl_stage(sandbox: Sandbox) -> Stage:
@@ -193,7 +193,7 @@ def test_a_question_whose_answer_is_nonsense_is_no_absence(stage: Stage) -> None
         with pytest.raises(outside.Unavailable):
             stage.driver.find(uuid7())
         stage.sandbox.clear_faults()
-        gate.forget_gates()
+        limits.reset_limits()
 
 
 def test_suspending_and_resuming_twice_is_harmless(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from core import outside
-from core.outside import gate
+from core.outside import limits
 from sandbox.client import Sandbox
 from servers import inventory, services, work
 from servers.convergence import converge
@@ -101,7 +101,7 @@ def test_a_dead_node_does_not_keep_us_from_the_panel(panel: Sandbox, provider: P
     server = make_running(provider)
     driver = registry.driver_of(provider)
     control(panel, "settings", {"node_mode": "refuse"})
-    for _ in range(gate.FAILURES_TO_OPEN + 1):
+    for _ in range(limits.FAILURES_TO_OPEN + 1):
         with pytest.raises(outside.Unavailable, match="504"):
             driver.usage(server.identifier)
 

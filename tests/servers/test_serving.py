@@ -151,7 +151,7 @@ def test_a_customer_who_may_only_read_can_hold_room_and_see_where_there_is_some(
     blueprint, owner = make_blueprint(provider), make_user()
     organization = organization_of(owner)
 
-    with tenancy.bind(role=tenancy.CUSTOMER, user_id=owner.pk, organizations=[organization.pk]):
+    with tenancy.as_role(role=tenancy.CUSTOMER, user_id=owner.pk, organizations=[organization.pk]):
         room = make_hold(blueprint, location, organization=organization)
         assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {location.pk: {"s"}}
         assert queries.locations_for_sale() == [location]

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from core.outside import Expect, Session
+from core.outside import Expect, OutsideSession
 from sandbox.client import Sandbox
 from servers import inventory, locks
 from servers.drivers.pterodactyl.client import PanelClient
@@ -113,7 +113,7 @@ def test_what_left_the_panel_is_marked_and_comes_back(panel: Sandbox, provider: 
 def add_port(provider: Provider, port: Allocation) -> None:
     """Make an address anew on the panel."""
     headers = {"Accept": "application/json", "Authorization": f"Bearer {provider.credentials['application_key']}"}
-    session = Session("test", f"{provider.base_url}/api/application", headers)
+    session = OutsideSession("test", f"{provider.base_url}/api/application", headers)
     body = {"ip": port.ip, "ports": [str(port.port)]}
     session.call("POST", f"/nodes/{port.node.ref}/allocations", json=body, expects=Expect.NOTHING)
 

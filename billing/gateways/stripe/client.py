@@ -11,8 +11,8 @@ from django.conf import settings
 
 from billing.gateways.stripe.errors import translated
 from core.outside import OutsideError, Rejected, Unavailable, Unknown, refuse_transaction, requests_session
-from core.outside.gate import Gate, gate_of
-from core.outside.plain import CONNECT_TIMEOUT, READ_TIMEOUT
+from core.outside.limits import HostLimits, limits_of
+from core.outside.transport import CONNECT_TIMEOUT, READ_TIMEOUT
 
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
@@ -84,7 +84,7 @@ def _exchange[Answer](call: str, made: Callable[[stripe.StripeClient], Answer], 
     refuse_transaction(call)
     client = _client(secret_key(), base_address())
     gate = _gate()
-    with gate.entered(call):
+    with gate.slot(call):
         try:
             with translated(call, is_read=is_read):
                 answer = made(client)
@@ -92,7 +92,7 @@ def _exchange[Answer](call: str, made: Callable[[stripe.StripeClient], Answer], 
         except OutsideError as error:
             _note(gate, error)
             raise
-        gate.breaker.succeeded()
+        gate.breaker.record_success()
     return answer
 
 
@@ -103,14 +103,14 @@ def _require_own(call: str, answer: object, *, is_read: bool) -> None:
         raise kind(f"{call}: the answer is not Stripe's", status=200)
 
 
-def _gate() -> Gate:
+def _gate() -> HostLimits:
     parts = urlsplit(base_address())
-    return gate_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
+    return limits_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
 
 
-def _note(gate: Gate, error: OutsideError) -> None:
+def _note(gate: HostLimits, error: OutsideError) -> None:
     """A refusal shows that Stripe is well; silence counts against it."""
     if isinstance(error, Rejected) or error.status is not None:
-        gate.breaker.succeeded()
+        gate.breaker.record_success()
     else:
-        gate.breaker.failed()
+        gate.breaker.record_failure()

@@ -7,7 +7,7 @@ import stripe
 
 from billing.gateways.base import KEY_MISMATCH, REPLAYED_FAILURE
 from core.outside import OutsideError, Rejected, Unavailable, Unknown
-from core.outside.answer import retry_after
+from core.outside.response import retry_after
 
 NOT_CARRIED_OUT = frozenset({409, 429})
 NOT_ALLOWED = frozenset({401, 403})  # our key is wrong or restricted: that says nothing about what was asked for

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.db import models, transaction
 
-from core.encryption import EncryptedField, Sealed, encrypted_fields, resealed
+from core.encryption import Ciphertext, EncryptedField, encrypted_fields, reencrypt
 
 BATCH = 500
 
@@ -43,10 +43,10 @@ def _rotate_column(model: type[models.Model], field: EncryptedField, broken: lis
 
 
 def _rotate_row(model: type[models.Model], field: EncryptedField, pk: Any, value: Any, broken: list[str]) -> int:
-    if not isinstance(value, Sealed):
+    if not isinstance(value, Ciphertext):
         return 0
     try:
-        renewed = resealed(value)
+        renewed = reencrypt(value)
     except InvalidToken:
         broken.append(f"{model._meta.label}.{field.name} of row {pk}")
         return 0

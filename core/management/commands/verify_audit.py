@@ -27,10 +27,10 @@ class Command(BaseCommand):
         self.stdout.write(f"the audit trail is whole; head {head.position}:{head.hash}" if head else "no entries yet")
 
 
-def _anchor(text: str | None) -> audit.Head | None:
+def _anchor(text: str | None) -> audit.ChainHead | None:
     if not text:
         return None
     position, _, digest = text.partition(":")
     if not position.isdigit() or not digest:
         raise CommandError("--anchor looks like 12:abcdef…, as printed by an earlier run")
-    return audit.Head(int(position), digest)
+    return audit.ChainHead(int(position), digest)

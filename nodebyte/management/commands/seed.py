@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts import roles
-from nodebyte.seeding import catalog, panel, people
+from nodebyte.seeding import catalog, panel, users
 
 
 class Command(BaseCommand):
@@ -20,34 +20,32 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The panel's keys come from PANEL_APPLICATION_KEY and PANEL_CLIENT_KEY, so that no process list shows them."""
         parser.add_argument("--demo", action="store_true", help="known passwords and a customer; refused in production")
-        parser.add_argument("--staff-email", default=people.STAFF_EMAIL)
+        parser.add_argument("--staff-email", default=users.STAFF_EMAIL)
         parser.add_argument("--panel-url", default="")
         parser.add_argument("--panel-name", default="Panel")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Seed in the order that later parts stand on."""
+        """Roles first, then the catalog, the logins and the panel: each needs those before it."""
         if options["demo"] and settings.IS_PRODUCTION:
             raise CommandError("--demo makes logins with known passwords; it is refused where SITE_URL is public.")
         roles.ensure_roles()
         products = catalog.seed_catalog(at=timezone.now())
         self.stdout.write(f"catalog: {len(products)} products")
-        self._people(options)
-        if options["panel_url"]:
-            self._panel(options)
-
-    def _people(self, options: dict[str, Any]) -> None:
-        password = people.DEMO_PASSWORD if options["demo"] else None
-        logins = [people.seed_staff(email=options["staff_email"], password=password)]
+        password = users.DEMO_PASSWORD if options["demo"] else None
+        logins = [users.seed_staff(email=options["staff_email"], password=password)]
         if options["demo"]:
-            logins.append(people.seed_customer(email=people.CUSTOMER_EMAIL, password=password))
+            logins.append(users.seed_customer(email=users.CUSTOMER_EMAIL, password=password))
         for login in filter(None, logins):
             self.stdout.write(f"{login.role} login: {login.email} password: {login.password} (shown once)")
+        if options["panel_url"]:
+            self.seed_panel(name=options["panel_name"], base_url=options["panel_url"])
 
-    def _panel(self, options: dict[str, Any]) -> None:
+    def seed_panel(self, *, name: str, base_url: str) -> None:
+        """Connect the panel with the keys from the environment."""
         try:
             missing = panel.seed_panel(
-                name=options["panel_name"],
-                base_url=options["panel_url"],
+                name=name,
+                base_url=base_url,
                 application_key=os.environ.get("PANEL_APPLICATION_KEY", ""),
                 client_key=os.environ.get("PANEL_CLIENT_KEY", ""),
                 at=timezone.now(),

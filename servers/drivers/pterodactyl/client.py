@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from core import outside
-from core.outside import Answer, Expect, OutsideError, Session
+from core.outside import Expect, OutsideError, OutsideResponse, OutsideSession
 from servers.drivers import base, guard
 from servers.models import Provider
 
@@ -79,17 +79,21 @@ class PanelClient:
         except outside.Rejected as error:
             _raise_key_sees_nothing(error)
 
-    def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> Session:
+    def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> OutsideSession:
         guard.refuse_transaction()
         if not key:
             raise outside.Unavailable(f"{self._name}: no {api} key is set")
         headers = {**HEADERS, "Authorization": f"Bearer {key}"}
         url = f"{self._url}/api/{api}"
-        options: dict[str, Any] = {"read_timeout": seconds, "body_limit": body_limit, "others_fault": NODES_FAULT}
-        return Session(self._name, url, headers, **options)
+        options: dict[str, Any] = {
+            "read_timeout": seconds,
+            "body_limit": body_limit,
+            "upstream_fault_codes": NODES_FAULT,
+        }
+        return OutsideSession(self._name, url, headers, **options)
 
 
-def _called(session: Session, method: str, path: str, **options: Any) -> Answer:
+def _called(session: OutsideSession, method: str, path: str, **options: Any) -> OutsideResponse:
     try:
         return session.call(method, path, **options)
     except OutsideError as error:
@@ -123,7 +127,7 @@ def _raise_key_sees_nothing(error: outside.Rejected) -> NoReturn:
 
 
 def _read(
-    session: Session, path: str, params: Mapping[str, Any] | None = None, *, is_repeatable: bool = True
+    session: OutsideSession, path: str, params: Mapping[str, Any] | None = None, *, is_repeatable: bool = True
 ) -> dict[str, Any]:
     answer = _called(session, "GET", path, params=params, is_repeatable=is_repeatable)
     if not _is_object(answer.body):
@@ -131,7 +135,7 @@ def _read(
     return dict(answer.body)
 
 
-def _read_patiently(session: Session, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _read_patiently(session: OutsideSession, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """A page of a list; where the minute's calls are used up, the next minute is waited for, once."""
     try:
         return _read(session, path, params)

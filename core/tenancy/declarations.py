@@ -1,4 +1,4 @@
-"""What a model says of its rows' visibility: `tenancy = OWNED`, and so on."""
+"""What a model declares about who sees its rows: `tenancy = OWNED`, and so on."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from django.db import models
 
 @dataclass(frozen=True)
 class Tenancy:
-    """How customers see a table. `condition` is SQL over the row; None means no row-level security."""
+    """What customers see of a table. `condition` is SQL over the row; None means no row-level security."""
 
     name: str
     is_readable: bool
     condition: str | None = None
 
 
-# The sub-select makes PostgreSQL compute the list once for a statement, and use the index on the column.
-_MINE = "ANY (ARRAY(SELECT unnest(app_organizations())))"
-OWNED = Tenancy("owned", is_readable=True, condition=f"organization_id = {_MINE}")
+# With the sub-select PostgreSQL computes the list once per statement and uses the index on the column.
+OWN_ORGANIZATIONS = "ANY (ARRAY(SELECT unnest(app_organizations())))"
+OWNED = Tenancy("owned", is_readable=True, condition=f"organization_id = {OWN_ORGANIZATIONS}")
 PERSONAL = Tenancy("personal", is_readable=True, condition="user_id = (SELECT app_user())")
 SHARED = Tenancy("shared", is_readable=True)
 PRIVATE = Tenancy("private", is_readable=False)
@@ -27,17 +27,17 @@ def custom(condition: str) -> Tenancy:
     return Tenancy("custom", is_readable=True, condition=condition)
 
 
-# Tables of libraries, by app label; what is not named here is private.
+# Tables of libraries, by app label; those not named here are private.
 LIBRARIES = {"contenttypes": SHARED}
 
 
 def tenancy_of(model: type[models.Model]) -> Tenancy | None:
-    """The model's declaration, a library's default, or None where one of our models forgot."""
+    """The model's declaration, a library's default, or None for a model of ours without one."""
     declared: Tenancy | None = getattr(model, "tenancy", None)
     if declared is not None:
         return declared
     parent: object = model._meta.auto_created
-    if isinstance(parent, type):  # a hidden many-to-many table is as open as a shared parent, else closed
+    if isinstance(parent, type):  # a hidden many-to-many table is shared if its parent is, otherwise private
         return SHARED if getattr(parent, "tenancy", None) is SHARED else PRIVATE
     is_ours = hasattr(model._meta.app_config, "is_nodebyte")
     return None if is_ours else LIBRARIES.get(model._meta.app_label, PRIVATE)

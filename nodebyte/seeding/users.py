@@ -1,4 +1,4 @@
-"""The first people of a shop: staff with a generated password, and in a demo a customer too."""
+"""The first users of a shop: staff with a generated password and, for a demo, a customer."""
 
 import secrets
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group
 
-from accounts import services
+from accounts import roles, services
 from accounts.models import User, UserStatus
 from core import audit, tenancy
 
@@ -17,7 +17,7 @@ CUSTOMER_EMAIL = "ada@nodebyte.test"
 
 @dataclass(frozen=True)
 class Login:
-    """A new person's login; the password is shown once, here."""
+    """The login of a new user. The password is shown once, by `seed`."""
 
     role: str
     email: str
@@ -25,16 +25,16 @@ class Login:
 
 
 def seed_staff(*, email: str, password: str | None) -> Login | None:
-    """The first superadmin; None when the address exists already, whose password is left alone."""
-    return _person("staff", email, password, is_staff=True)
+    """The first superadmin; None when the address exists already, whose password stays as it is."""
+    return _seed_user("staff", email, password, is_staff=True)
 
 
 def seed_customer(*, email: str, password: str | None) -> Login | None:
     """A customer with a verified address, for a demo."""
-    return _person("customer", email, password, is_staff=False)
+    return _seed_user("customer", email, password, is_staff=False)
 
 
-def _person(role: str, email: str, password: str | None, *, is_staff: bool) -> Login | None:
+def _seed_user(role: str, email: str, password: str | None, *, is_staff: bool) -> Login | None:
     with tenancy.as_worker():
         if User.objects.filter(email__iexact=email).exists():
             return None
@@ -43,8 +43,8 @@ def _person(role: str, email: str, password: str | None, *, is_staff: bool) -> L
             email, chosen, status=UserStatus.ACTIVE, is_staff=is_staff, is_superuser=is_staff, first_name=role.title()
         )
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
-        services.give_personal_organization(user=user)
+        services.ensure_personal_organization(user=user)
         if is_staff:
-            user.groups.add(*Group.objects.filter(name="superadmin"))
+            user.groups.add(*Group.objects.filter(name=roles.SUPERADMIN))
         audit.record(action="user.seed", entity=user, actor="seed", new={"role": role})
     return Login(role, email, chosen)

@@ -1,4 +1,4 @@
-"""Reading an answer: bounded in size and time, and only believed when it is what was expected."""
+"""Reading a response: bounded in size and time, and accepted only when it has the expected form."""
 
 import json
 import time
@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 import requests
 
 CHUNK = 64 * 1024
+MAX_RETRY_AFTER_SECONDS = 86_400
 
 
 class Expect(StrEnum):
-    """What a success carries: JSON, TEXT (a string), or NOTHING (any body is ignored)."""
+    """What a successful response carries: JSON, TEXT (a string), or NOTHING (any body is ignored)."""
 
     JSON = "json"
     TEXT = "text"
@@ -23,7 +24,7 @@ class Expect(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class OutsideResponse:
     """A success (2xx). `body` is parsed JSON with decimals for fractions, a string for TEXT, None without content."""
 
     status: int
@@ -35,7 +36,7 @@ class UnreadableError(Exception):
     """The body is too big, too slow or not what was expected; the text says which."""
 
 
-def read(
+def read_body(
     response: requests.Response, *, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> bytes:
     """The decompressed body. Raises UnreadableError past `limit` bytes or `seconds`."""
@@ -49,8 +50,8 @@ def read(
     return bytes(content)
 
 
-def parse(response: requests.Response, content: bytes, expect: Expect) -> Any:
-    """The body as expected; UnreadableError when a JSON answer is not JSON."""
+def parse_body(response: requests.Response, content: bytes, expect: Expect) -> Any:
+    """The body in the expected form; UnreadableError when a JSON response is not JSON."""
     is_empty = response.status_code in {202, 204, 205} and not content
     if expect is Expect.NOTHING or is_empty or response.request.method == "HEAD":
         return None
@@ -60,19 +61,19 @@ def parse(response: requests.Response, content: bytes, expect: Expect) -> Any:
 
 
 def strict_json(content: bytes) -> Any:
-    """JSON with `Decimal` fractions; NaN, infinities, absurd nesting and anything else are UnreadableError."""
+    """JSON with `Decimal` fractions; NaN, infinities, excessive nesting and anything else raise UnreadableError."""
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise ValueError(name)
+
     try:
-        return json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(content, parse_float=Decimal, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         raise UnreadableError("the answer is not JSON") from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
 def error_body(content: bytes) -> dict[str, Any]:
-    """The body of a refusal as a dict: a JSON object as it is, a list under `errors`, anything else empty."""
+    """The body of an error response as a dict: a JSON object as it is, a list under `errors`, anything else empty."""
     try:
         body = strict_json(content)
     except UnreadableError:
@@ -81,21 +82,21 @@ def error_body(content: bytes) -> dict[str, Any]:
 
 
 def error_code(body: Mapping[str, Any]) -> str:
-    """The vendor's own word for the error, from the places where vendors put it; empty when there is none."""
+    """The vendor's own code for the error, from where vendors usually put it; empty when there is none."""
     errors = body.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
-    for place in (body.get("error"), first, body):
-        if isinstance(place, str):
-            return place[:100]
-        if isinstance(place, Mapping):
+    for candidate in (body.get("error"), first, body):
+        if isinstance(candidate, str):
+            return candidate[:100]
+        if isinstance(candidate, Mapping):
             for name in ("code", "type", "name", "id"):
-                if isinstance(place.get(name), str | int) and place[name]:
-                    return str(place[name])[:100]
+                if isinstance(candidate.get(name), str | int) and candidate[name]:
+                    return str(candidate[name])[:100]
     return ""
 
 
 def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> int | None:
-    """Whole seconds from a Retry-After header, in seconds or as a date; None when absent or nonsense. At most a day."""
+    """Whole seconds from a Retry-After header, in seconds or as a date; None when absent or invalid. At most a day."""
     text = headers.get("Retry-After", "").strip()
     if text.replace(".", "", 1).isascii() and text.replace(".", "", 1).isdigit():
         seconds = Decimal(text).to_integral_value(rounding="ROUND_CEILING")
@@ -104,4 +105,4 @@ def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.t
             seconds = Decimal(round(parsedate_to_datetime(text).timestamp() - now()))
         except (ValueError, TypeError, OverflowError):
             return None
-    return min(max(int(seconds), 0), 86_400)
+    return min(max(int(seconds), 0), MAX_RETRY_AFTER_SECONDS)

@@ -1,0 +1,59 @@
+"""The configured `requests.Session` under every call; vendors' libraries use it too."""
+
+import logging
+import os
+import threading
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+POOLED_HOSTS = 32
+POOLED_CONNECTIONS = 16
+_pool: HTTPAdapter | None = None
+_pool_lock = threading.Lock()
+logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines hold whole URLs
+
+
+class _LimitedSession(requests.Session):
+    """A session with time limits on every call; no cookies, no redirects, no proxies from the environment."""
+
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._timeout = timeout
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send with a time limit, also when the caller gave none."""
+        options["timeout"] = options.get("timeout") or self._timeout
+        return super().send(request, **options)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """No redirect is ever followed: a 3xx response is returned as it is."""
+
+
+def requests_session(
+    *, connect_timeout: float = CONNECT_TIMEOUT, read_timeout: float = READ_TIMEOUT
+) -> requests.Session:
+    """A configured session for a library (`stripe.RequestsClient(session=…)`). All sessions share one pool."""
+    global _pool
+    session = _LimitedSession((connect_timeout, read_timeout))
+    with _pool_lock:
+        if _pool is None:
+            _pool = HTTPAdapter(pool_connections=POOLED_HOSTS, pool_maxsize=POOLED_CONNECTIONS, max_retries=0)
+        session.mount("https://", _pool)
+        session.mount("http://", _pool)
+    return session
+
+
+def reset_pool() -> None:
+    """Start again without connections. A forked process must: two processes on one would read each other's data."""
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=reset_pool)
