@@ -39,7 +39,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
-    """Somebody who signs in by e-mail. Sees itself and the members of its organizations."""
+    """Signs in by e-mail address. Customers see themselves and the members of their organizations."""
 
     tenancy = custom(
         "id = (SELECT app_user()) OR id IN (SELECT user_id FROM accounts_membership"

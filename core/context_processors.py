@@ -1,4 +1,4 @@
-"""What every template sees of the shop's settings."""
+"""The public settings for every template."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from core import site_settings
 
 
 class Site:
-    """The public settings as attributes: `site.shop_name`, or `site.name`, is `shop.name`; read when first asked."""
+    """The public settings as attributes: `site.shop_name` or `site.name` is `shop.name`. Read on first use."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] | None = None
@@ -26,7 +26,7 @@ class Site:
 
     @property
     def brand_css_url(self) -> str:
-        """The stylesheet of the shop's colour; its address changes with the colour, so that it may be cached long."""
+        """The URL of the brand stylesheet. It changes with the colour, so that browsers may cache it for long."""
         return f"{reverse('brand_css')}?v={self.shop_brand_hue}"
 
 

@@ -53,8 +53,14 @@ def checked(definition: Definition, value: Any) -> Any:
         case SettingType.CHOICE:
             choices = ", ".join(definition.choices)
             _require(value in definition.choices, _("Must be one of %(choices)s."), choices=choices)
-        case _:
-            _require_text(definition, value)
+        case _:  # the kinds of text
+            is_multiline = definition.type is SettingType.TEXT
+            max_length = definition.max or (MAX_TEXT if is_multiline else MAX_LINE)
+            allowed = "\n\r\t" if is_multiline else ""
+            _require(isinstance(value, str), _("Must be text."))
+            _require(len(value) <= max_length, _("Must be at most %(bound)s characters."), bound=max_length)
+            is_printable = all(character.isprintable() or character in allowed for character in value)
+            _require(is_printable, _("Must not hold control characters."))
     if definition.type is SettingType.HUE:
         _require(0 <= value <= 360, _("A hue lies between 0 and 360."))
     elif definition.type is SettingType.EMAIL:
@@ -94,12 +100,3 @@ def _require_within_bounds(definition: Definition, value: Any) -> None:
     low, high = definition.min, definition.max
     _require(low is None or value >= low, _("Must be at least %(bound)s."), bound=low)
     _require(high is None or value <= high, _("Must be at most %(bound)s."), bound=high)
-
-
-def _require_text(definition: Definition, value: Any) -> None:
-    _require(isinstance(value, str), _("Must be text."))
-    max_length = definition.max or (MAX_TEXT if definition.type is SettingType.TEXT else MAX_LINE)
-    _require(len(value) <= max_length, _("Must be at most %(bound)s characters."), bound=max_length)
-    allowed = "\n\r\t" if definition.type is SettingType.TEXT else ""
-    is_printable = all(character.isprintable() or character in allowed for character in value)
-    _require(is_printable, _("Must not hold control characters."))

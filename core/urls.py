@@ -1,4 +1,4 @@
-"""core's addresses."""
+"""core's URLs."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""core's pages: only the stylesheet that carries the shop's colour, since the strict CSP allows no inline style."""
+"""The stylesheet with the brand colour: the strict CSP allows no inline style."""
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
@@ -12,7 +12,7 @@ SHORT_SECONDS = 60
 
 @require_safe
 def brand_css(request: HttpRequest) -> HttpResponse:
-    """The brand's hue as CSS; cached for good under its version, briefly under any other address."""
+    """The brand's hue as CSS; cached for long under its current version, briefly under any other URL."""
     hue = site_settings.get("shop.brand_hue")
     response = HttpResponse(f":root{{--brand-h:{hue}}}\n", content_type="text/css; charset=utf-8")
     if request.GET.get("v") == str(hue):

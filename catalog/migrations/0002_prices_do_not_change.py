@@ -1,10 +1,10 @@
-"""A price is superseded, never edited: what was sold at it stays true."""
+"""A price is superseded, never edited: whatever was sold keeps its price."""
 
 from django.db import migrations
 
 TABLES = ("catalog_planprice", "catalog_addonprice")
 FUNCTION = """
-CREATE FUNCTION catalog_price_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION catalog_price_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF to_jsonb(NEW) - ARRAY['superseded_at', 'stripe_price_id']
         <> to_jsonb(OLD) - ARRAY['superseded_at', 'stripe_price_id'] THEN
@@ -13,8 +13,8 @@ BEGIN
     RETURN NEW;
 END $$;
 """
-TRIGGER = "CREATE TRIGGER catalog_price_stays BEFORE UPDATE ON {0} FOR EACH ROW EXECUTE FUNCTION catalog_price_stays();"
-UNDO = "DROP TRIGGER catalog_price_stays ON {0};"
+TRIGGER = "CREATE TRIGGER catalog_price_fixed BEFORE UPDATE ON {0} FOR EACH ROW EXECUTE FUNCTION catalog_price_fixed();"
+UNDO = "DROP TRIGGER catalog_price_fixed ON {0};"
 
 
 class Migration(migrations.Migration):
@@ -22,6 +22,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             FUNCTION + "".join(TRIGGER.format(table) for table in TABLES),
-            "".join(UNDO.format(table) for table in TABLES) + "DROP FUNCTION catalog_price_stays();",
+            "".join(UNDO.format(table) for table in TABLES) + "DROP FUNCTION catalog_price_fixed();",
         ),
     ]

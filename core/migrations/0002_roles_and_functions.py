@@ -1,4 +1,4 @@
-"""The database roles, the functions behind row-level security, the table triggers and the cache table."""
+"""The database roles, the functions used by row-level security, the trigger functions and the cache table."""
 
 from django.db import migrations
 
@@ -10,10 +10,10 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
-            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was first
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was faster
             END;
         END IF;
-        IF NOT pg_has_role(session_user, role_name, 'SET') THEN  -- who makes a role may not yet act as it
+        IF NOT pg_has_role(session_user, role_name, 'SET') THEN  -- creating a role does not include the right to use it
             EXECUTE format('GRANT %I TO %I', role_name, session_user);
         END IF;
     END LOOP;
@@ -49,6 +49,6 @@ DROP FUNCTION app_user() CASCADE;
 class Migration(migrations.Migration):
     dependencies = [("core", "0001_initial")]
     operations = [
-        migrations.RunSQL(ROLES, migrations.RunSQL.noop),  # roles belong to the cluster, other databases may use them
+        migrations.RunSQL(ROLES, migrations.RunSQL.noop),  # roles belong to the cluster; other databases may use them
         migrations.RunSQL(FUNCTIONS, UNDO),
     ]

@@ -1,13 +1,13 @@
-"""The audit trail's hashes: an entry's own at insert, its link to those before it at commit, and the check of both.
+"""The hashes of the audit trail: an entry's own at insert, its link to the entries before it at commit, and the check.
 
-The link is made by a deferred trigger because whoever holds the chain's lock makes all other audited transactions wait.
-Taken at insert it would be held through the rest of a business transaction, and together with that transaction's row
-locks it would deadlock; taken at commit it is held for the moment of committing.
+A deferred trigger writes the link, because the chain's lock makes all other audited transactions wait. Taken at insert,
+the lock would be held for the rest of the business transaction and could deadlock with its row locks. Taken at commit,
+it is held only while committing.
 """
 
 from django.db import migrations
 
-# Every column, in one text that cannot be read two ways (a JSON array) and does not depend on the session's settings.
+# Every column, as one unambiguous text (a JSON array) that does not depend on the session's settings.
 ENTRY_HASH = """
 CREATE FUNCTION core_audit_entry_hash(entry core_auditentry) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT encode(sha256(convert_to(jsonb_build_array(
@@ -26,11 +26,11 @@ END $$;
 CREATE TRIGGER core_audit_hash BEFORE INSERT ON core_auditentry
     FOR EACH ROW EXECUTE FUNCTION core_audit_hash_entry();
 """
-# READ COMMITTED matters: the statement after the lock sees the link that the lock's last holder committed.
+# This needs READ COMMITTED: the statement after the lock sees the link that the previous holder committed.
 CHAIN = """
-CREATE FUNCTION core_audit_link_hash(place bigint, entry bigint, entry_hash text, previous_hash text) RETURNS text
+CREATE FUNCTION core_audit_link_hash(pos bigint, entry bigint, entry_hash text, previous_hash text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT encode(sha256(convert_to(jsonb_build_array(place, entry, entry_hash, previous_hash)::text, 'UTF8')), 'hex')
+    SELECT encode(sha256(convert_to(jsonb_build_array(pos, entry, entry_hash, previous_hash)::text, 'UTF8')), 'hex')
 $$;
 
 CREATE FUNCTION core_audit_chain_entry() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -52,13 +52,13 @@ CREATE CONSTRAINT TRIGGER core_audit_chain AFTER INSERT ON core_auditentry DEFER
     FOR EACH ROW EXECUTE FUNCTION core_audit_chain_entry();
 """
 BREAKS = """
-CREATE FUNCTION core_audit_breaks(from_id bigint, most integer)
-RETURNS TABLE (entry_id bigint, problem text, place bigint) LANGUAGE sql STABLE AS $$
+CREATE FUNCTION core_audit_breaks(from_id bigint, max_rows integer)
+RETURNS TABLE (entry_id bigint, problem text, link_position bigint) LANGUAGE sql STABLE AS $$
     WITH chain AS (
         SELECT link.*, lag(link.position, 1, 0::bigint) OVER w AS before, lag(link.hash, 1, '') OVER w AS before_hash
         FROM core_auditlink link WINDOW w AS (ORDER BY link.position)
     ), found AS (
-        SELECT coalesce(entry.id, chain.entry_id) AS id, chain.position AS place, CASE
+        SELECT coalesce(entry.id, chain.entry_id) AS id, chain.position AS link_position, CASE
             WHEN entry.id IS NULL THEN 'deleted'
             WHEN chain.entry_id IS NULL THEN 'inserted'
             WHEN entry.hash <> core_audit_entry_hash(entry) OR entry.hash <> chain.entry_hash THEN 'edited'
@@ -68,7 +68,7 @@ RETURNS TABLE (entry_id bigint, problem text, place bigint) LANGUAGE sql STABLE 
             END AS problem
         FROM chain FULL JOIN core_auditentry entry ON entry.id = chain.entry_id
     )
-    SELECT id, problem, place FROM found WHERE problem IS NOT NULL AND id >= from_id ORDER BY id LIMIT most
+    SELECT id, problem, link_position FROM found WHERE problem IS NOT NULL AND id >= from_id ORDER BY id LIMIT max_rows
 $$;
 """
 UNDO = """

@@ -22,7 +22,7 @@ class Entity(models.Model):
 
 
 class Timestamped(models.Model):
-    """`created_at` and `updated_at`; the database keeps the second by trigger (core/schema.py)."""
+    """`created_at` and `updated_at`; a database trigger sets the second (core/schema.py)."""
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -1,6 +1,6 @@
 """Limits per host: how many calls run at once, and a circuit breaker that stops calling a host that is down.
 
-They are kept per process and per origin, so every session to one host shares them.
+They belong to the process and the origin, so all sessions to one host share them.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, with roles that work in its connection pool."""
+"""Django's PostgreSQL backend, with roles that work with its connection pool."""

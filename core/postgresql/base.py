@@ -1,7 +1,7 @@
-"""The database backend named in settings: Django's own, but for how a connection takes its role.
+"""The database backend named in settings: Django's own, except for how a connection gets its role.
 
-Django composes `SET ROLE` through its own connection; inside the pool's thread that one is still waiting for the pool,
-and neither goes on (seen on Django 6.1.3).
+Django builds the `SET ROLE` statement through its own connection. In the pool's thread that connection is still waiting
+for the pool, so both wait forever (seen with Django 6.1.3).
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from psycopg import sql
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """PostgreSQL, every connection starting as OPTIONS["assume_role"]."""
+    """PostgreSQL; every connection starts as the role OPTIONS["assume_role"]."""
 
     def _configure_role(self, connection: Any) -> bool:
         role = self.settings_dict["OPTIONS"].get("assume_role")

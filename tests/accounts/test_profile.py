@@ -1,4 +1,4 @@
-"""The person's own page: what may be changed, what is refused, what is written down."""
+"""The profile page: what may be changed, what is refused, what is audited."""
 
 from typing import Any
 
@@ -26,16 +26,16 @@ GOOD = {
 
 @pytest.fixture
 def ada(client: Client) -> User:
-    """Somebody who is signed in."""
+    """A user who is signed in."""
     user = make_user("ada@example.com")
     client.force_login(user)
     return user
 
 
-def test_what_a_person_changes_is_kept_and_written_down(client: Client, ada: User) -> None:
-    answer = client.post(PROFILE, GOOD, HTTP_USER_AGENT="Firefox", REMOTE_ADDR="198.51.100.7")
+def test_a_change_is_stored_and_audited(client: Client, ada: User) -> None:
+    response = client.post(PROFILE, GOOD, HTTP_USER_AGENT="Firefox", REMOTE_ADDR="198.51.100.7")
 
-    assert (answer.status_code, answer["Location"]) == (302, PROFILE)
+    assert (response.status_code, response["Location"]) == (302, PROFILE)
     user = ada.reload()
     assert (user.full_name, user.phone, user.timezone) == ("Ada Lovelace", "+1 555 0100", "Europe/London")
     entry = AuditEntry.objects.get(action="user.change_profile")
@@ -46,7 +46,7 @@ def test_what_a_person_changes_is_kept_and_written_down(client: Client, ada: Use
     assert "Saved." in client.get(PROFILE).content.decode()
 
 
-def test_saving_without_a_change_writes_nothing(client: Client, ada: User) -> None:
+def test_saving_without_a_change_writes_no_audit_entry(client: Client, ada: User) -> None:
     client.post(PROFILE, GOOD)
     client.post(PROFILE, GOOD)
 
@@ -67,15 +67,15 @@ def test_saving_without_a_change_writes_nothing(client: Client, ada: User) -> No
         ("locale", "en; DROP TABLE"),
     ],
 )
-def test_a_bad_value_is_refused_beside_its_field(client: Client, ada: User, field: str, value: str) -> None:
-    answer = client.post(PROFILE, GOOD | {field: value})
+def test_an_invalid_value_shows_an_error_at_its_field(client: Client, ada: User, field: str, value: str) -> None:
+    response = client.post(PROFILE, GOOD | {field: value})
 
-    assert answer.status_code == 422
-    assert list(answer.context["form"].errors) == [field]
-    page = answer.content.decode()
+    assert response.status_code == 422
+    assert list(response.context["form"].errors) == [field]
+    page = response.content.decode()
     assert f'id="id_{field}"' in page
     assert 'aria-invalid="true"' in page
-    assert str(answer.context["form"].errors[field][0]) in page.replace("&#x27;", "'").replace("&quot;", '"').replace(
+    assert str(response.context["form"].errors[field][0]) in page.replace("&#x27;", "'").replace("&quot;", '"').replace(
         "&amp;", "&"
     )
     assert ada.reload().first_name == ""
@@ -97,7 +97,7 @@ def test_any_name_is_shown_as_text(client: Client, ada: User, name: str) -> None
 @pytest.mark.parametrize(
     "field", ["email", "is_staff", "is_superuser", "status", "password", "preferences", "id", "groups"]
 )
-def test_what_is_not_on_the_form_cannot_be_changed_by_naming_it(client: Client, ada: User, field: str) -> None:
+def test_fields_that_are_not_on_the_form_cannot_be_changed(client: Client, ada: User, field: str) -> None:
     rows: Any = User.objects.filter(pk=ada.pk).values()
     before = rows.get()
     client.post(PROFILE, GOOD | {field: "1"})
@@ -106,18 +106,18 @@ def test_what_is_not_on_the_form_cannot_be_changed_by_naming_it(client: Client, 
     assert {name for name in before if before[name] != after[name]} <= {*GOOD, "updated_at"}
 
 
-def test_a_part_of_the_page_is_answered_to_htmx(client: Client, ada: User) -> None:
-    part = client.post(PROFILE, GOOD | {"locale": "xx"}, HTTP_HX_REQUEST="true")
+def test_htmx_gets_only_the_form(client: Client, ada: User) -> None:
+    response = client.post(PROFILE, GOOD | {"locale": "xx"}, HTTP_HX_REQUEST="true")
 
-    assert part.status_code == 422
-    assert "<html" not in part.content.decode()
-    assert "HX-Request" in part["Vary"]
+    assert response.status_code == 422
+    assert "<html" not in response.content.decode()
+    assert "HX-Request" in response["Vary"]
 
 
 def test_a_visitor_is_asked_to_sign_in(client: Client) -> None:
-    for answer in (client.get(PROFILE), client.post(PROFILE, GOOD)):
-        assert answer.status_code == 302
-        assert answer["Location"].startswith("/accounts/login/")
+    for response in (client.get(PROFILE), client.post(PROFILE, GOOD)):
+        assert response.status_code == 302
+        assert response["Location"].startswith("/accounts/login/")
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "trace"])
@@ -125,13 +125,13 @@ def test_other_methods_are_refused(client: Client, ada: User, method: str) -> No
     assert getattr(client, method)(PROFILE).status_code == 405
 
 
-def test_the_page_asks_the_database_little(client: Client, ada: User, django_assert_num_queries: Any) -> None:
+def test_the_page_needs_few_queries(client: Client, ada: User, django_assert_num_queries: Any) -> None:
     client.get(PROFILE)
     with django_assert_num_queries(8):
         assert client.get(PROFILE).status_code == 200
 
 
-def test_only_named_fields_of_a_billing_contact_are_stored(ada: User) -> None:
+def test_only_billing_fields_of_a_billing_contact_are_stored(ada: User) -> None:
     organization = make_organization(ada)
     fields = {"billing_name": "Ada Ltd", "country": "GB", "owner": make_user(), "is_personal": False, "currency": "EUR"}
     services.change_billing_contact(organization=organization, fields=fields, actor=ada)
@@ -148,14 +148,14 @@ def test_only_named_fields_of_a_billing_contact_are_stored(ada: User) -> None:
     assert entry.new == {"billing_name": "Ada Ltd", "country": "GB"}
 
 
-def test_a_personal_organization_is_given_once(ada: User) -> None:
+def test_a_personal_organization_is_created_once(ada: User) -> None:
     first = make_organization(ada)
     with tenancy.as_role(role=tenancy.CUSTOMER, user_id=ada.pk, organizations=[first.pk]):
         assert services.ensure_personal_organization(user=ada) == first
     assert Membership.objects.filter(user=ada).count() == 1
 
 
-def test_an_organization_the_person_left_is_not_current_any_more(client: Client, ada: User) -> None:
+def test_an_organization_the_user_left_is_no_longer_the_current_one(client: Client, ada: User) -> None:
     guest = make_organization()
     membership = Membership.objects.create(organization=guest, user=ada)
     session = client.session
@@ -168,7 +168,7 @@ def test_an_organization_the_person_left_is_not_current_any_more(client: Client,
 
 
 @pytest.mark.parametrize("planted", ["", "not-an-id", "1' OR '1'='1", None, 7])
-def test_a_session_that_names_no_organization_of_ones_own_means_the_personal_one(
+def test_an_invalid_organization_in_the_session_means_the_personal_one(
     client: Client, ada: User, planted: object
 ) -> None:
     session = client.session
@@ -178,7 +178,7 @@ def test_a_session_that_names_no_organization_of_ones_own_means_the_personal_one
     assert client.get(PROFILE).wsgi_request.organization == make_organization(ada)  # type: ignore[attr-defined]
 
 
-def test_a_session_that_names_another_tenants_organization_means_the_personal_one(client: Client, ada: User) -> None:
+def test_another_tenants_organization_in_the_session_means_the_personal_one(client: Client, ada: User) -> None:
     session = client.session
     session[CURRENT] = str(make_organization().pk)
     session.save()
@@ -186,7 +186,7 @@ def test_a_session_that_names_another_tenants_organization_means_the_personal_on
     assert client.get(PROFILE).wsgi_request.organization == make_organization(ada)  # type: ignore[attr-defined]
 
 
-def test_a_suspended_persons_open_form_changes_nothing(client: Client, ada: User) -> None:
+def test_a_suspended_user_cannot_submit_an_open_form(client: Client, ada: User) -> None:
     client.get(PROFILE)
     services.suspend_user(user=ada, reason="abuse", actor=None, at=timezone.now())
 

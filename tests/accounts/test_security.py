@@ -1,4 +1,4 @@
-"""What protects an account that is signed in: asking again, addresses that must be proved, headers, cookies."""
+"""What protects a signed-in account: reauthentication, address verification, headers, cookies."""
 
 import json
 import subprocess
@@ -23,12 +23,12 @@ EMAIL = "/accounts/email/"
 
 
 def confirm_password(client: Client) -> None:
-    """Type the password once more, as changing the account asks for."""
+    """Enter the password again, as changing the account requires."""
     assert client.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
 
 
-def wait_long(client: Client) -> None:
-    """Let the time since the password was last typed be a day."""
+def expire_reauthentication(client: Client) -> None:
+    """Move the last password entry one day back."""
     session = client.session
     for record in session["account_authentication_methods"]:
         record["at"] = time.time() - 86_400
@@ -36,38 +36,38 @@ def wait_long(client: Client) -> None:
 
 
 @pytest.mark.parametrize("action", ["action_add", "action_remove", "action_primary"])
-def test_a_session_left_open_cannot_change_the_address_without_the_password(client: Client, action: str) -> None:
+def test_changing_the_address_in_an_old_session_needs_the_password(client: Client, action: str) -> None:
     user = make_user("ada@example.com")
     EmailAddress.objects.create(user=user, email="second@example.com", verified=True)
     sign_in(client, "ada@example.com")
     confirm_password(client)
-    wait_long(client)
+    expire_reauthentication(client)
 
-    answer = client.post(
+    response = client.post(
         EMAIL, {action: "", "email": "new@example.com" if action == "action_add" else "second@example.com"}
     )
 
-    assert answer.status_code == 302
-    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert response.status_code == 302
+    assert response["Location"].startswith("/accounts/reauthenticate/")
     assert set(EmailAddress.objects.values_list("email", "primary")) == {
         ("ada@example.com", True),
         ("second@example.com", False),
     }
 
 
-def test_the_password_typed_again_carries_out_what_was_asked(client: Client) -> None:
+def test_after_reauthentication_the_requested_change_is_made(client: Client) -> None:
     make_user("ada@example.com")
     sign_in(client, "ada@example.com")
-    ask = client.post(EMAIL, {"action_add": "", "email": "new@example.com"})
-    assert client.get(ask["Location"]).status_code == 200
-    assert client.post(ask["Location"], {"password": "wrong"}).status_code in {200, 422}
+    redirect = client.post(EMAIL, {"action_add": "", "email": "new@example.com"})
+    assert client.get(redirect["Location"]).status_code == 200
+    assert client.post(redirect["Location"], {"password": "wrong"}).status_code in {200, 422}
     assert not EmailAddress.objects.filter(email="new@example.com").exists()
-    client.post(ask["Location"], {"password": PASSWORD}, follow=True)
+    client.post(redirect["Location"], {"password": PASSWORD}, follow=True)
 
     assert EmailAddress.objects.filter(email="new@example.com", verified=False).exists()
 
 
-def test_a_new_address_signs_nobody_in_and_is_not_the_users_until_it_is_proved(client: Client) -> None:
+def test_a_new_address_becomes_the_users_only_after_verification(client: Client) -> None:
     user = make_user("ada@example.com")
     sign_in(client, "ada@example.com")
     confirm_password(client)
@@ -81,7 +81,7 @@ def test_a_new_address_signs_nobody_in_and_is_not_the_users_until_it_is_proved(c
     assert EmailAddress.objects.get(user=user, primary=True).verified
 
 
-def test_another_persons_address_cannot_be_taken(client: Client) -> None:
+def test_another_users_address_cannot_be_taken(client: Client) -> None:
     make_user("ada@example.com")
     bob = make_user("bob@example.com")
     sign_in(client, "ada@example.com")
@@ -94,7 +94,7 @@ def test_another_persons_address_cannot_be_taken(client: Client) -> None:
     assert User.objects.get(email="bob@example.com") == bob
 
 
-def test_another_persons_session_cannot_be_ended(client: Client) -> None:
+def test_another_users_session_cannot_be_ended(client: Client) -> None:
     make_user("ada@example.com")
     make_user("bob@example.com")
     bob = Client()
@@ -109,28 +109,28 @@ def test_another_persons_session_cannot_be_ended(client: Client) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/games/", "/accounts/login/", "/accounts/signup/", "/no-such-page/", "/health/live"]
 )
-def test_every_answer_carries_the_strict_policy(client: Client, path: str) -> None:
-    answer = client.get(path)
-    policy = answer["Content-Security-Policy"]
+def test_every_response_has_the_strict_security_headers(client: Client, path: str) -> None:
+    response = client.get(path)
+    policy = response["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "base-uri 'none'" in policy
     for danger in ("unsafe-inline", "unsafe-eval", "*", "http:"):
         assert danger not in policy.replace(settings.STRIPE_API_BASE or "nothing", "")
-    assert answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["X-Frame-Options"] == "DENY"
-    assert answer["Referrer-Policy"] == "same-origin"
-    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["Referrer-Policy"] == "same-origin"
+    assert response["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-def test_a_signed_in_page_is_kept_by_no_shared_cache(client: Client) -> None:
+def test_a_signed_in_page_varies_by_cookie(client: Client) -> None:
     client.force_login(make_user())
 
     assert "Cookie" in client.get("/profile/")["Vary"]
 
 
-def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(client: Client) -> None:
+def test_the_session_cookie_is_hidden_from_scripts_and_other_sites(client: Client) -> None:
     make_user("ada@example.com")
     cookie = sign_in(client, "ada@example.com").cookies["sessionid"]
 
@@ -148,7 +148,7 @@ SECURE = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", 
 
 
 @pytest.mark.parametrize(("site", "is_secure"), [("https://shop.example", True), ("http://localhost:8000", False)])
-def test_cookies_are_for_https_only_where_the_site_is(site: str, is_secure: bool, tmp_path: Path) -> None:
+def test_cookies_are_https_only_when_the_site_is(site: str, is_secure: bool, tmp_path: Path) -> None:
     production = PRODUCTION | {
         "SITE_URL": site,
         "NODEBYTE_VAR": str(tmp_path),
@@ -158,20 +158,20 @@ def test_cookies_are_for_https_only_where_the_site_is(site: str, is_secure: bool
     run = subprocess.run(
         [sys.executable, "-c", script], env=production, cwd=settings.BASE_DIR, capture_output=True, check=True
     )
-    said = json.loads(run.stdout)
+    values = json.loads(run.stdout)
 
-    assert said["SESSION_COOKIE_HTTPONLY"] is True
-    assert all(said[name] is is_secure for name in SECURE)
-    assert bool(said["SECURE_HSTS_SECONDS"]) is is_secure
+    assert values["SESSION_COOKIE_HTTPONLY"] is True
+    assert all(values[name] is is_secure for name in SECURE)
+    assert bool(values["SECURE_HSTS_SECONDS"]) is is_secure
 
 
-def test_a_customer_is_not_let_into_the_staff_pages(client: Client) -> None:
+def test_a_customer_cannot_open_the_admin(client: Client) -> None:
     client.force_login(make_user())
 
     assert client.get("/admin/").status_code == 404
 
 
-def test_an_error_page_tells_nothing_of_the_code(client: Client) -> None:
+def test_an_error_page_reveals_no_code_and_no_query_string(client: Client) -> None:
     client.raise_request_exception = False
     body = client.get("/no-such-page/?token=sk_live_1").content.decode()
 

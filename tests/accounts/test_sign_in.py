@@ -1,4 +1,4 @@
-"""Signing in and out: sessions that turn, end when they must, and lead nowhere else."""
+"""Signing in and out: session keys change, sessions end when they must, redirects stay on the site."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,16 +28,16 @@ def is_signed_in(client: Client) -> bool:
 
 
 @pytest.mark.parametrize("typed", ["ada@example.com", "ADA@Example.COM", " ada@example.com "])
-def test_a_person_signs_in_by_address_whatever_its_case(client: Client, typed: str) -> None:
+def test_a_user_signs_in_by_address_in_any_case(client: Client, typed: str) -> None:
     make_user("ada@example.com")
 
-    answer = sign_in(client, typed)
+    response = sign_in(client, typed)
 
-    assert (answer.status_code, answer["Location"]) == (302, "/dashboard/")
+    assert (response.status_code, response["Location"]) == (302, "/dashboard/")
     assert is_signed_in(client)
 
 
-def test_a_wrong_password_and_an_unknown_address_look_the_same(client: Client) -> None:
+def test_a_wrong_password_and_an_unknown_address_get_the_same_response(client: Client) -> None:
     make_user("ada@example.com")
     wrong, unknown = sign_in(client, "ada@example.com", "wrong"), sign_in(Client(), "eve@example.com", "wrong")
 
@@ -45,32 +45,32 @@ def test_a_wrong_password_and_an_unknown_address_look_the_same(client: Client) -
     assert wrong.context["form"].errors == unknown.context["form"].errors
 
 
-def test_guessing_a_password_is_stopped_even_from_many_addresses_and_for_the_right_one(client: Client) -> None:
+def test_password_guessing_is_blocked_across_client_addresses_and_even_with_the_right_password(client: Client) -> None:
     make_user("ada@example.com")
     for guess in range(5):
         sign_in(client, "ada@example.com", f"guess {guess}", REMOTE_ADDR=f"198.51.100.{guess}")
 
-    answer = sign_in(client, "ada@example.com", REMOTE_ADDR="198.51.100.77")
+    response = sign_in(client, "ada@example.com", REMOTE_ADDR="198.51.100.77")
 
-    assert "Location" not in answer
-    assert "Too many" in str(answer.context["form"].errors)
+    assert "Location" not in response
+    assert "Too many" in str(response.context["form"].errors)
     assert not is_signed_in(client)
 
 
-def test_one_address_cannot_try_many_accounts_by_lying_about_where_it_is() -> None:
-    answers = [
+def test_one_client_cannot_try_many_accounts_with_forged_addresses() -> None:
+    responses = [
         sign_in(Client(), f"user{number}@example.com", "x", HTTP_X_FORWARDED_FOR=f"203.0.113.{number}").status_code
         for number in range(31)
     ]
 
-    assert answers[-1] == 429 or 429 in answers
+    assert responses[-1] == 429 or 429 in responses
 
 
-def test_the_counts_of_tries_are_not_pushed_out_by_a_crowd() -> None:
+def test_the_cache_is_large_enough_to_keep_rate_limits() -> None:
     assert cache._max_entries >= 100_000
 
 
-def test_the_session_turns_at_sign_in_so_that_a_planted_one_is_worthless(client: Client) -> None:
+def test_signing_in_changes_the_session_key_so_that_a_planted_session_is_useless(client: Client) -> None:
     make_user("ada@example.com")
     client.get("/accounts/login/")
     session = client.session
@@ -80,38 +80,38 @@ def test_the_session_turns_at_sign_in_so_that_a_planted_one_is_worthless(client:
     sign_in(client, "ada@example.com")
 
     assert client.session.session_key != before
-    thief = Client()
-    thief.cookies.load({"sessionid": str(before)})
-    assert not is_signed_in(thief)
+    attacker = Client()
+    attacker.cookies.load({"sessionid": str(before)})
+    assert not is_signed_in(attacker)
 
 
 def test_changing_the_password_ends_every_other_session(client: Client) -> None:
     make_user("ada@example.com")
-    elsewhere = Client()
-    for one in (client, elsewhere):
+    other_device = Client()
+    for one in (client, other_device):
         sign_in(one, "ada@example.com")
-    answer = client.post(
+    response = client.post(
         "/accounts/password/change/",
         {"oldpassword": PASSWORD, "password1": "another fine battery", "password2": "another fine battery"},
     )
 
-    assert answer.status_code == 302
-    assert not is_signed_in(elsewhere)
+    assert response.status_code == 302
+    assert not is_signed_in(other_device)
     assert "Location" not in sign_in(Client(), "ada@example.com", PASSWORD)
     assert "Location" in sign_in(Client(), "ada@example.com", "another fine battery")
 
 
-def test_a_reset_password_ends_the_sessions_of_whoever_knew_the_old_one(client: Client) -> None:
+def test_resetting_the_password_ends_all_sessions(client: Client) -> None:
     make_user("ada@example.com")
-    thief = Client()
-    sign_in(thief, "ada@example.com")
+    attacker = Client()
+    sign_in(attacker, "ada@example.com")
     client.post(RESET, {"email": "ADA@example.com"})
     page = client.get(link_in(mail.outbox[-1]), follow=True)
     new = "another fine battery"
-    answer = client.post(page.request["PATH_INFO"], {"password1": new, "password2": new})
+    response = client.post(page.request["PATH_INFO"], {"password1": new, "password2": new})
 
-    assert answer.status_code == 302
-    assert not is_signed_in(thief)
+    assert response.status_code == 302
+    assert not is_signed_in(attacker)
     assert "Location" in sign_in(Client(), "ada@example.com", new)
 
 
@@ -126,7 +126,7 @@ def test_a_reset_link_works_once(client: Client) -> None:
     assert "password1" not in again.content.decode()
 
 
-def test_asking_for_a_reset_tells_nobody_who_has_an_account(client: Client) -> None:
+def test_requesting_a_reset_does_not_reveal_whether_an_account_exists(client: Client) -> None:
     make_user("ada@example.com")
     known, unknown = client.post(RESET, {"email": "ada@example.com"}), client.post(RESET, {"email": "eve@example.com"})
 
@@ -134,7 +134,7 @@ def test_asking_for_a_reset_tells_nobody_who_has_an_account(client: Client) -> N
     assert client.get(known["Location"]).content == client.get(unknown["Location"]).content
 
 
-def test_a_suspended_person_gets_no_reset_that_lets_them_in(client: Client) -> None:
+def test_a_suspended_user_gets_no_reset_link(client: Client) -> None:
     user = make_user("ada@example.com")
     services.suspend_user(user=user, reason="abuse", actor=None, at=timezone.now())
     client.post(RESET, {"email": "ada@example.com"})
@@ -143,7 +143,7 @@ def test_a_suspended_person_gets_no_reset_that_lets_them_in(client: Client) -> N
 
 
 @pytest.mark.parametrize("status", [UserStatus.SUSPENDED, UserStatus.DELETED])
-def test_a_person_who_is_shut_out_loses_the_session_with_the_next_request(client: Client, status: UserStatus) -> None:
+def test_a_suspended_or_deleted_user_is_signed_out_at_the_next_request(client: Client, status: UserStatus) -> None:
     user = make_user("ada@example.com")
     sign_in(client, "ada@example.com")
     User.objects.filter(pk=user.pk).update(status=status)
@@ -153,7 +153,7 @@ def test_a_person_who_is_shut_out_loses_the_session_with_the_next_request(client
     assert not is_signed_in(client)
 
 
-def test_suspension_ends_the_sessions_so_that_coming_back_means_signing_in(client: Client) -> None:
+def test_suspension_ends_sessions_so_a_reactivated_user_must_sign_in_again(client: Client) -> None:
     user, staff = make_user("ada@example.com"), make_staff()
     sign_in(client, "ada@example.com")
     now = timezone.now()
@@ -174,7 +174,7 @@ def test_suspension_ends_the_sessions_so_that_coming_back_means_signing_in(clien
     assert is_signed_in(client)
 
 
-def test_a_person_who_never_proved_the_address_is_not_let_in_by_a_suspension_lifted() -> None:
+def test_reactivating_a_user_with_an_unverified_address_leaves_it_unverified() -> None:
     user = make_user(is_verified=False)
     services.suspend_user(user=user, reason="abuse", actor=None, at=timezone.now())
     services.reactivate_user(user=user, actor=None, at=timezone.now())
@@ -182,7 +182,7 @@ def test_a_person_who_never_proved_the_address_is_not_let_in_by_a_suspension_lif
     assert user.reload().status == UserStatus.PENDING_VERIFICATION
 
 
-def test_a_deleted_person_is_not_brought_back_by_suspending_or_reactivating() -> None:
+def test_suspending_or_reactivating_does_not_restore_a_deleted_user() -> None:
     user = make_user(status=UserStatus.DELETED)
 
     assert services.suspend_user(user=user, reason="x", actor=None, at=timezone.now()) is False
@@ -208,30 +208,32 @@ def test_a_deleted_person_is_not_brought_back_by_suspending_or_reactivating() ->
         "https://testserver.evil.example/",
     ],
 )
-def test_signing_in_and_out_leads_to_no_other_site(client: Client, target: str) -> None:
+def test_signing_in_and_out_redirects_to_no_other_site(client: Client, target: str) -> None:
     make_user("ada@example.com")
-    answers = [
+    responses = [
         client.post(LOGIN, {"login": "ada@example.com", "password": PASSWORD, "next": target}),
         client.post("/accounts/logout/", {"next": target}),
     ]
-    for answer in answers:
-        assert answer.status_code == 302
-        assert urlsplit(answer["Location"]).netloc in {"", "testserver"}
-        assert answer["Location"].startswith("/")
-        assert not answer["Location"].startswith(("//", "/\\"))
-        assert "\n" not in answer["Location"]
+    for response in responses:
+        assert response.status_code == 302
+        assert urlsplit(response["Location"]).netloc in {"", "testserver"}
+        assert response["Location"].startswith("/")
+        assert not response["Location"].startswith(("//", "/\\"))
+        assert "\n" not in response["Location"]
 
 
-def test_signing_in_leads_back_to_the_page_that_asked_for_it(client: Client) -> None:
+def test_signing_in_redirects_back_to_the_requested_page(client: Client) -> None:
     make_user("ada@example.com")
-    asked = client.get("/profile/")
-    assert asked["Location"] == "/accounts/login/?next=/profile/"
-    answer = client.post(asked["Location"], {"login": "ada@example.com", "password": PASSWORD, "next": "/profile/"})
+    requested = client.get("/profile/")
+    assert requested["Location"] == "/accounts/login/?next=/profile/"
+    response = client.post(
+        requested["Location"], {"login": "ada@example.com", "password": PASSWORD, "next": "/profile/"}
+    )
 
-    assert answer["Location"] == "/profile/"
+    assert response["Location"] == "/profile/"
 
 
-def test_signing_out_takes_a_post(client: Client) -> None:
+def test_signing_out_needs_a_post(client: Client) -> None:
     make_user("ada@example.com")
     sign_in(client, "ada@example.com")
     client.get("/accounts/logout/")
@@ -240,14 +242,14 @@ def test_signing_out_takes_a_post(client: Client) -> None:
     assert not is_signed_in(client)
 
 
-def test_a_form_without_its_token_is_refused() -> None:
+def test_a_form_without_a_csrf_token_is_refused() -> None:
     make_user("ada@example.com")
-    answer = sign_in(Client(enforce_csrf_checks=True), "ada@example.com")
+    response = sign_in(Client(enforce_csrf_checks=True), "ada@example.com")
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
-def test_the_page_asks_the_database_little(client: Client, django_assert_num_queries: Any) -> None:
+def test_the_page_needs_few_queries(client: Client, django_assert_num_queries: Any) -> None:
     client.get(LOGIN)
     with django_assert_num_queries(4):
         assert client.get(LOGIN).status_code == 200

@@ -1,4 +1,4 @@
-"""Signing up: a person, their organization, and an address that must be proved."""
+"""Signing up: a user, a personal organization, and an address that must be verified."""
 
 import re
 from typing import Any
@@ -27,10 +27,10 @@ def link_in(message: Any) -> str:
     return found[1]
 
 
-def test_signing_up_makes_a_pending_person_who_owns_an_organization(client: Client) -> None:
-    answer = sign_up(client, "Ada.Lovelace@Example.com")
+def test_signing_up_creates_a_pending_user_who_owns_an_organization(client: Client) -> None:
+    response = sign_up(client, "Ada.Lovelace@Example.com")
 
-    assert (answer.status_code, answer["Location"]) == (302, "/accounts/confirm-email/")
+    assert (response.status_code, response["Location"]) == (302, "/accounts/confirm-email/")
     user = User.objects.get()
     assert (user.email, user.status) == ("ada.lovelace@example.com", UserStatus.PENDING_VERIFICATION)
     assert not user.is_staff
@@ -42,7 +42,7 @@ def test_signing_up_makes_a_pending_person_who_owns_an_organization(client: Clie
     assert AuditEntry.objects.filter(action="organization.create", actor=user).count() == 1
 
 
-def test_nobody_is_signed_in_before_the_address_is_proved(client: Client) -> None:
+def test_a_user_cannot_sign_in_before_the_address_is_verified(client: Client) -> None:
     sign_up(client)
 
     assert client.get("/dashboard/").status_code == 302
@@ -50,7 +50,7 @@ def test_nobody_is_signed_in_before_the_address_is_proved(client: Client) -> Non
     assert client.get("/dashboard/").status_code == 302
 
 
-def test_opening_the_link_changes_nothing_and_the_button_on_it_activates(client: Client) -> None:
+def test_opening_the_link_changes_nothing_and_its_button_activates_the_account(client: Client) -> None:
     sign_up(client)
     (message,) = mail.outbox
     link = link_in(message)
@@ -64,7 +64,7 @@ def test_opening_the_link_changes_nothing_and_the_button_on_it_activates(client:
     assert AuditEntry.objects.filter(action="user.verify_email", entity_id=str(user.pk)).count() == 1
 
 
-def test_a_used_or_altered_link_activates_nobody(client: Client) -> None:
+def test_a_used_or_forged_link_does_not_activate(client: Client) -> None:
     sign_up(client)
     link = link_in(mail.outbox[0])
     forged = link[:-3] + ("aa/" if not link.endswith("aa/") else "bb/")
@@ -77,7 +77,7 @@ def test_a_used_or_altered_link_activates_nobody(client: Client) -> None:
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"])
-def test_an_address_that_is_taken_is_answered_like_a_new_one_and_makes_nobody(client: Client, email: str) -> None:
+def test_a_taken_address_gets_the_response_of_a_new_one_and_creates_no_user(client: Client, email: str) -> None:
     make_user("ada@example.com")
     taken = sign_up(client, email)
     new = sign_up(Client(), "new@example.com")
@@ -89,7 +89,7 @@ def test_an_address_that_is_taken_is_answered_like_a_new_one_and_makes_nobody(cl
 
 
 @pytest.mark.parametrize("field", ["is_staff", "is_superuser", "status", "groups", "user_permissions"])
-def test_nobody_can_give_themselves_a_right_by_a_field_that_is_not_on_the_form(client: Client, field: str) -> None:
+def test_fields_that_are_not_on_the_form_cannot_grant_permissions(client: Client, field: str) -> None:
     sign_up(client, **{field: "active" if field == "status" else "1"})
 
     user = User.objects.get()
@@ -107,31 +107,31 @@ def test_nobody_can_give_themselves_a_right_by_a_field_that_is_not_on_the_form(c
         "a@example.com\r\nBcc: x@example.com",
         "a\x00@example.com",
         "x" * 300 + "@example.com",
-        "x" * 180 + "@example.com",  # longer than the column, which would keep the beginning of it
+        "x" * 180 + "@example.com",  # longer than the column, which would cut it off
         "a@example.com,b@example.com",
         "<script>@example.com",
     ],
 )
-def test_a_bad_address_is_refused_beside_its_field(client: Client, email: str) -> None:
-    answer = sign_up(client, email)
+def test_an_invalid_address_shows_an_error_at_its_field(client: Client, email: str) -> None:
+    response = sign_up(client, email)
 
-    assert answer.status_code in {200, 422}
-    assert answer.context["form"].errors["email"]
+    assert response.status_code in {200, 422}
+    assert response.context["form"].errors["email"]
     assert not User.objects.exists()
     assert mail.outbox == []
 
 
 @pytest.mark.parametrize("password", ["", "short", "password", "12345678", "ada@example.com"])
-def test_a_weak_password_is_refused_and_never_sent_back(client: Client, password: str) -> None:
-    answer = sign_up(client, password1=password)
+def test_a_weak_password_is_refused_and_not_shown_again(client: Client, password: str) -> None:
+    response = sign_up(client, password1=password)
 
-    assert answer.context["form"].errors["password1"]
+    assert response.context["form"].errors["password1"]
     assert not User.objects.exists()
     if len(password) > 5:
-        assert f'value="{password}"' not in answer.content.decode().replace('value="ada@example.com"', "")
+        assert f'value="{password}"' not in response.content.decode().replace('value="ada@example.com"', "")
 
 
-def test_a_look_alike_address_is_another_person(client: Client) -> None:
+def test_a_look_alike_address_is_another_user(client: Client) -> None:
     make_user("admin@example.com")
     sign_up(client, "аdmin@example.com")
 
@@ -145,10 +145,10 @@ def test_a_megabyte_in_a_field_is_refused(client: Client) -> None:
     assert not User.objects.exists()
 
 
-def test_the_page_says_what_to_do_and_asks_the_database_little(client: Client, django_assert_num_queries: Any) -> None:
+def test_the_page_helps_password_managers_and_needs_few_queries(client: Client, django_assert_num_queries: Any) -> None:
     client.get(SIGN_UP)
     with django_assert_num_queries(4):
-        answer = client.get(SIGN_UP)
+        response = client.get(SIGN_UP)
 
-    assert answer.status_code == 200
-    assert 'autocomplete="new-password"' in answer.content.decode()
+    assert response.status_code == 200
+    assert 'autocomplete="new-password"' in response.content.decode()

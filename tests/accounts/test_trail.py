@@ -1,4 +1,4 @@
-"""What stays of a person's doings: changes of the account in the audit trail, and no session that is over."""
+"""Account changes are in the audit trail, and ended sessions are deleted."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 NEW_PASSWORD = "quite another 7 words"
 
 
-def test_a_changed_password_is_in_the_trail(client: Client) -> None:
+def test_a_changed_password_is_in_the_audit_trail(client: Client) -> None:
     user = make_user("ada@example.com")
     sign_in(client, "ada@example.com")
 
@@ -34,7 +34,7 @@ def test_a_changed_password_is_in_the_trail(client: Client) -> None:
     assert NEW_PASSWORD not in str(entry.__dict__)
 
 
-def test_a_password_set_by_mail_is_in_the_trail(client: Client) -> None:
+def test_a_password_reset_is_in_the_audit_trail(client: Client) -> None:
     user = make_user("ada@example.com")
     client.post(RESET, {"email": "ada@example.com"})
     form = client.get(link_in(mail.outbox[-1]), follow=True)
@@ -44,7 +44,7 @@ def test_a_password_set_by_mail_is_in_the_trail(client: Client) -> None:
     assert AuditEntry.objects.get(action="user.reset_password").actor_id == user.pk
 
 
-def test_another_address_is_in_the_trail_without_the_address_itself(client: Client) -> None:
+def test_a_changed_address_is_in_the_audit_trail_without_the_address_itself(client: Client) -> None:
     user = make_user("ada@example.com")
     sign_in(client, "ada@example.com")
     confirm_password(client)
@@ -58,7 +58,7 @@ def test_another_address_is_in_the_trail_without_the_address_itself(client: Clie
     assert "new@example.com" not in str(entry.__dict__)
 
 
-def test_sessions_that_ran_out_are_deleted_with_where_they_were_used(client: Client) -> None:
+def test_expired_sessions_are_deleted_with_their_device_entries(client: Client) -> None:
     make_user("ada@example.com")
     sign_in(client, "ada@example.com")
     now = timezone.now()
@@ -73,10 +73,10 @@ def test_sessions_that_ran_out_are_deleted_with_where_they_were_used(client: Cli
     assert not UserSession.objects.exists()
 
 
-def test_the_clock_names_tasks_that_exist() -> None:
+def test_the_schedule_names_existing_tasks() -> None:
     app.loader.import_default_modules()
 
-    named = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
 
-    assert "accounts.tasks.delete_ended_sessions" in named
-    assert named <= set(app.tasks)
+    assert "accounts.tasks.delete_ended_sessions" in scheduled
+    assert scheduled <= set(app.tasks)

@@ -1,4 +1,4 @@
-"""Tiny HTTP servers on this machine whose answers a test scripts byte by byte."""
+"""Small local HTTP servers whose responses a test scripts byte by byte."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ Reply = bytes | Callable[[socket.socket], None]
 
 
 def reply(status: int = 200, body: bytes = b"{}", **headers: str) -> bytes:
-    """One whole HTTP answer; header names are given with underscores."""
+    """A complete HTTP response; header names are given with underscores."""
     lines = [f"HTTP/1.1 {status} Scripted", f"Content-Length: {len(body)}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
@@ -20,7 +20,7 @@ def drop(_connection: socket.socket) -> None:
 
 
 class LocalServer:
-    """Answers each connection with the next scripted reply (the last one for ever) and keeps what it was sent."""
+    """Answers each connection with the next scripted reply, the last one repeatedly, and records the requests."""
 
     def __init__(self, replies: list[Reply]) -> None:
         self.replies = replies
@@ -81,7 +81,7 @@ def _read_request(connection: socket.socket) -> str:
 
 @contextmanager
 def serving(*replies: Reply) -> Iterator[LocalServer]:
-    """A server for the length of the block."""
+    """A server during the block."""
     server = LocalServer(list(replies))
     try:
         yield server

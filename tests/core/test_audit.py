@@ -1,4 +1,4 @@
-"""The audit trail: what is recorded, and that tampering shows."""
+"""The audit trail: what is recorded, and that tampering is found."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def make_entries(count: int = 3) -> list[AuditEntry]:
 
 @contextmanager
 def unguarded() -> Iterator[Any]:
-    """What a person with the owner's password can do: no role, no trigger, no foreign key in the way."""
+    """What the owner of the tables can do: write without role, triggers and foreign keys."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -40,7 +40,7 @@ def unguarded() -> Iterator[Any]:
         cursor.execute(f"SET LOCAL ROLE {tenancy.WORKER}")
 
 
-def test_an_entry_holds_what_was_done_by_whom_and_from_where() -> None:
+def test_an_entry_records_what_was_done_by_whom_and_from_where() -> None:
     with audit.use_context(audit.AuditContext(ip="2001:db8::1", user_agent="Firefox")):
         entry = audit.record(
             action="setting.set", entity=make_setting(), actor="stripe", old={"value": 1}, new={"value": 2}
@@ -72,7 +72,7 @@ def test_secrets_are_masked_at_any_depth_and_absence_stays_visible() -> None:
     }
 
 
-def test_texts_that_postgresql_cannot_hold_are_recorded_all_the_same() -> None:
+def test_text_that_postgresql_cannot_store_is_recorded_without_those_characters() -> None:
     with audit.use_context(audit.AuditContext(user_agent="a\x00b")):
         entry = audit.record(action="x", entity=make_setting(), new={"name": "a\x00\ud800b"})
     assert "\x00" not in AuditEntry.objects.get(pk=entry.pk).user_agent
@@ -80,13 +80,13 @@ def test_texts_that_postgresql_cannot_hold_are_recorded_all_the_same() -> None:
 
 @pytest.mark.parametrize("statement", ["UPDATE core_auditentry SET action = 'x'", "DELETE FROM core_auditentry"])
 @pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF, tenancy.CUSTOMER])
-def test_no_role_of_ours_changes_an_entry(statement: str, role: str) -> None:
+def test_no_role_of_ours_can_change_an_entry(statement: str, role: str) -> None:
     make_entries(1)
     with pytest.raises(DatabaseError), tenancy.as_role(role=role), connection.cursor() as cursor:
         cursor.execute(statement)
 
 
-def test_even_the_owner_meets_the_append_only_trigger() -> None:
+def test_the_append_only_trigger_also_stops_the_owner() -> None:
     make_entries(1)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
@@ -112,7 +112,7 @@ EDITS = [
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_column_shows(edit: str) -> None:
+def test_an_edited_column_is_found(edit: str) -> None:
     entry = make_entries()[1]
     with unguarded() as cursor:
         cursor.execute(f"UPDATE core_auditentry SET {edit} WHERE id = %s", [entry.pk])
@@ -124,7 +124,7 @@ def test_every_column_is_covered_by_the_hash() -> None:
     assert covered == {field.column for field in AuditEntry._meta.concrete_fields}
 
 
-def test_an_edit_with_its_hash_made_anew_shows() -> None:
+def test_an_edit_with_a_recomputed_hash_is_found() -> None:
     entry = make_entries()[1]
     with unguarded() as cursor:
         cursor.execute("UPDATE core_auditentry SET action = 'x' WHERE id = %s", [entry.pk])
@@ -132,7 +132,7 @@ def test_an_edit_with_its_hash_made_anew_shows() -> None:
     assert [broken.problem for broken in audit.verify()] == ["edited"]
 
 
-def test_a_deleted_entry_shows_with_or_without_its_link() -> None:
+def test_a_deleted_entry_is_found_with_or_without_its_link() -> None:
     first, second, third = make_entries()
     with unguarded() as cursor:
         cursor.execute("DELETE FROM core_auditentry WHERE id = %s", [second.pk])
@@ -144,7 +144,7 @@ def test_a_deleted_entry_shows_with_or_without_its_link() -> None:
     assert first.pk < second.pk
 
 
-def test_an_inserted_entry_shows() -> None:
+def test_an_inserted_entry_is_found() -> None:
     make_entries()
     columns = "action, entity_type, entity_id, actor_label, user_agent, metadata, hash"
     with unguarded() as cursor:
@@ -156,7 +156,7 @@ def test_an_inserted_entry_shows() -> None:
     assert audit.verify() == [audit.ChainBreak(inserted, "inserted")]
 
 
-def test_the_newest_entries_cut_off_show_against_a_head_kept_elsewhere() -> None:
+def test_a_head_stored_elsewhere_shows_that_the_newest_entries_were_cut_off() -> None:
     entries = make_entries()
     head = audit.head()
     assert head is not None
@@ -176,7 +176,7 @@ def test_the_hash_does_not_depend_on_the_sessions_settings() -> None:
     assert audit.verify() == []
 
 
-def test_a_customers_request_that_may_only_read_still_records() -> None:
+def test_a_customers_request_writes_audit_entries_although_it_can_only_read() -> None:
     with tenancy.as_role(role=tenancy.CUSTOMER):
         entry = audit.record(action="x", entity=make_setting())
         with connection.cursor() as cursor:
@@ -211,7 +211,7 @@ def test_the_command_reports_and_fails_on_a_break() -> None:
         (0, "", "", None),
     ],
 )
-def test_a_forwarded_address_counts_only_from_our_own_proxies(
+def test_a_forwarded_address_is_trusted_only_from_our_own_proxies(
     proxies: int, remote: str, forwarded: str, expected: str | None
 ) -> None:
     request = RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded)
@@ -219,7 +219,7 @@ def test_a_forwarded_address_counts_only_from_our_own_proxies(
         assert client_ip(request) == expected
 
 
-def test_the_middleware_tells_who_asks_and_forgets_afterwards(django_user_model: Any) -> None:
+def test_the_middleware_sets_the_audit_context_only_during_the_request(django_user_model: Any) -> None:
     user = django_user_model.objects.create_user("ann@example.com", "a-long-password")
 
     def view(request: HttpRequest) -> HttpResponse:

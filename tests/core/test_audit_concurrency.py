@@ -1,4 +1,4 @@
-"""The audit chain under writers that really commit."""
+"""The audit chain with concurrent writers that really commit."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from core.models import AuditLink, Setting, SettingType
 
 @pytest.fixture(autouse=True)
 def _committing(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
-    """Real commits, emptied again by the owner: flush cannot, since the trail is append-only."""
+    """Real commits. The owner empties the tables afterwards; flush cannot, since they are append-only."""
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         yield
         with transaction.atomic(), connection.cursor() as cursor:
@@ -62,7 +62,7 @@ def _record_and_close() -> None:
         connection.close()
 
 
-def test_a_rolled_back_act_leaves_neither_entry_nor_link() -> None:
+def test_a_rolled_back_transaction_leaves_neither_entry_nor_link() -> None:
     audit.record(action="kept", entity=make_setting())
     with transaction.atomic():
         audit.record(action="undone", entity=make_setting())

@@ -1,4 +1,4 @@
-"""Encrypted columns: what the database holds, what staff see, and rotation."""
+"""Encrypted columns: what the database stores, what staff see, and key rotation."""
 
 import json
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def stored(column: str, pk: int) -> Any:
         return cursor.fetchone()[0]
 
 
-def test_the_database_holds_no_plain_text_and_the_row_gives_it_back() -> None:
+def test_the_database_stores_ciphertext_and_the_row_decrypts_it() -> None:
     made = Vault.objects.create(token="grün-secret", credentials={"user": "u-secret", "n": [1]})
 
     assert stored("token", made.pk).startswith("fernet:")
@@ -73,7 +73,7 @@ def test_the_database_holds_no_plain_text_and_the_row_gives_it_back() -> None:
     assert (found.token, found.credentials) == ("grün-secret", {"user": "u-secret", "n": [1]})
 
 
-def test_unopened_values_show_nothing_and_are_saved_as_they_are() -> None:
+def test_values_not_yet_decrypted_are_hidden_and_saved_unchanged() -> None:
     made = Vault.objects.create(token="s3cret")
     found = Vault.objects.get(pk=made.pk)
     before = stored("token", made.pk)
@@ -100,7 +100,7 @@ def test_empty_means_not_set(empty: str | None) -> None:
     assert not encryption.is_set(Vault.objects.get(pk=made.pk), "token")
 
 
-def test_is_set_answers_without_opening() -> None:
+def test_is_set_needs_no_key() -> None:
     made = Vault.objects.create(token="x")
     with override_settings(FIELD_ENCRYPTION_KEYS=[Fernet.generate_key().decode()]):
         assert encryption.is_set(Vault.objects.get(pk=made.pk), "token")
@@ -129,7 +129,7 @@ def test_a_lost_key_names_the_row_and_never_the_value() -> None:
     assert stored("token", made.pk) not in str(caught.value)
 
 
-def test_plain_text_put_into_the_column_is_not_taken_for_a_secret() -> None:
+def test_plain_text_in_the_column_is_not_accepted_as_a_secret() -> None:
     made = Vault.objects.create(token="x")
     with connection.cursor() as cursor:
         cursor.execute("UPDATE core_test_vault SET token = 'plain'")
@@ -143,7 +143,7 @@ def test_no_key_is_a_clear_error() -> None:
         Vault.objects.create(token="x")
 
 
-def test_the_form_shows_nothing_keeps_the_secret_when_empty_and_takes_a_new_one() -> None:
+def test_the_form_hides_the_secret_keeps_it_when_empty_and_stores_a_new_one() -> None:
     made = Vault.objects.create(token="s3cret", credentials={"a": "s3cret"})
     assert "s3cret" not in VaultForm(instance=made).as_p()
 
@@ -166,7 +166,7 @@ def test_a_read_only_admin_page_shows_no_secret() -> None:
         assert "s3cret" not in str(display_for_field(getattr(made, name), field, "-"))
 
 
-def test_a_fixture_holds_tokens_only_and_loads_again() -> None:
+def test_a_fixture_contains_only_tokens_and_can_be_loaded() -> None:
     made = Vault.objects.create(token="s3cret", credentials={"a": "s3cret"})
     text = serializers.serialize("json", Vault.objects.filter(pk=made.pk))
     assert "s3cret" not in text
@@ -181,7 +181,7 @@ def _vault_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_vault_is_installed")
-def test_rotation_brings_every_row_under_the_first_key_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rotation_reencrypts_every_row_with_the_first_key_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.management.commands.rotate_encryption.BATCH", 2)
     with override_settings(FIELD_ENCRYPTION_KEYS=[OLD]):
         for number in range(5):
@@ -203,7 +203,7 @@ def test_rotation_brings_every_row_under_the_first_key_and_may_be_repeated(monke
 
 
 @pytest.mark.usefixtures("_vault_is_installed")
-def test_rotation_names_what_no_key_opens_and_carries_on() -> None:
+def test_rotation_reports_what_no_key_decrypts_and_continues() -> None:
     with override_settings(FIELD_ENCRYPTION_KEYS=[Fernet.generate_key().decode()]):
         lost = Vault.objects.create(token="lost")
     with override_settings(FIELD_ENCRYPTION_KEYS=[OLD]):

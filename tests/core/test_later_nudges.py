@@ -8,7 +8,7 @@ import pytest
 
 from core import outside, work
 from support.models import Delivery
-from tests.core.work_table import NOON, make_item, performed_by
+from tests.core.work_table import NOON, handled_by, make_item
 
 pytestmark = pytest.mark.django_db
 LABEL = "support.Delivery"
@@ -23,7 +23,7 @@ def nudges_after(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callb
 
     def performed(handler: Callable[..., work.Reschedule | None]) -> list[tuple[str, dict[str, float]]]:
         make_item()
-        with performed_by(handler), django_capture_on_commit_callbacks(execute=True):
+        with handled_by(handler), django_capture_on_commit_callbacks(execute=True):
             assert work.run_due(at=NOON, models=(Delivery,), limit=1) == 1
         return sent
 

@@ -1,4 +1,4 @@
-"""What the models declare stands in the database."""
+"""The database has the grants, policies and triggers that the models declare."""
 
 import pytest
 from django.db import connection
@@ -14,14 +14,14 @@ def test_after_migrate_no_policy_and_no_trigger_is_missing() -> None:
 
 
 @pytest.mark.django_db
-def test_the_suite_works_as_the_runtime_role() -> None:
+def test_the_suite_runs_as_the_runtime_role() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         assert cursor.fetchone() == ("nodebyte_worker",)
 
 
 @pytest.mark.django_db
-def test_a_policy_that_was_changed_by_hand_is_put_back() -> None:
+def test_a_policy_or_trigger_dropped_by_hand_is_restored() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
         cursor.execute("DROP POLICY tenant ON orders_order")
@@ -35,7 +35,7 @@ def test_a_policy_that_was_changed_by_hand_is_put_back() -> None:
 
 
 @pytest.mark.django_db
-def test_a_database_that_has_only_some_apps_tables_is_brought_as_far_as_it_goes() -> None:
+def test_a_database_with_only_some_tables_gets_the_grants_for_those() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
         cursor.execute("DROP TABLE support_delivery")

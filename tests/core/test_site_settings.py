@@ -1,4 +1,4 @@
-"""Site settings: a typed registry, values in force, and the shop's colour as a stylesheet."""
+"""Site settings: a typed registry, values in force, and the brand colour as a stylesheet."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Clock:
-    """Monotonic seconds that stand still until moved."""
+    """Monotonic seconds that only a test changes."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     stopped = Clock()
-    monkeypatch.setattr(site_settings, "_memory", site_settings.SettingsCache(stopped))
+    monkeypatch.setattr(site_settings, "_cache", site_settings.SettingsCache(stopped))
     return stopped
 
 
@@ -48,7 +48,7 @@ def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
         site_settings.register(definition)
 
 
-def test_without_a_stored_value_the_default_holds() -> None:
+def test_without_a_stored_value_the_default_is_in_force() -> None:
     assert site_settings.get("shop.name") == "NodeByte"
     assert site_settings.get("test.grace") == timedelta(days=3)
 
@@ -115,10 +115,10 @@ def test_unknown_keys_are_refused() -> None:
         site_settings.set_value("shop.nmae", "x")
 
 
-@pytest.mark.parametrize("nothing", [None, "", "   "])
-def test_nothing_means_the_default_and_never_zero(nothing: str | None) -> None:
+@pytest.mark.parametrize("empty", [None, "", "   "])
+def test_an_empty_value_means_the_default_and_never_zero(empty: str | None) -> None:
     site_settings.set_value("test.days", 3)
-    assert site_settings.set_value("test.days", nothing) == 7
+    assert site_settings.set_value("test.days", empty) == 7
 
 
 @pytest.mark.parametrize("stored", ["", 0, -5, "7", None, [], {"a": 1}, 10**30])
@@ -135,7 +135,7 @@ def test_a_stored_empty_text_means_the_default(stored: Any) -> None:
     assert site_settings.get("shop.name") == "NodeByte"
 
 
-def test_a_change_is_audited_once_and_only_when_it_is_one() -> None:
+def test_a_change_is_audited_once_and_an_unchanged_value_is_not() -> None:
     site_settings.set_value("shop.name", "A", actor="setup")
     site_settings.set_value("shop.name", "A", actor="setup")
     entry = AuditEntry.objects.get()
@@ -157,7 +157,7 @@ def test_reading_again_costs_no_query_until_another_process_may_have_changed_it(
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_change_rolled_back_is_not_remembered() -> None:
+def test_a_change_that_is_rolled_back_is_not_cached() -> None:
     assert site_settings.get("shop.name") == "NodeByte"
     with transaction.atomic():
         assert site_settings.set_value("shop.name", "Undone") == "Undone"
@@ -189,7 +189,7 @@ def test_templates_see_public_settings_only(django_assert_num_queries: Any) -> N
         assert template.render(context) == "&lt;b&gt;A&lt;/b&gt;|USD|"
 
 
-def test_the_brand_stylesheet_is_kept_for_long_only_under_its_version() -> None:
+def test_the_brand_stylesheet_is_cached_for_long_only_under_its_version() -> None:
     site_settings.set_value("shop.brand_hue", 30)
     plain = views.brand_css(RequestFactory().get("/brand.css"))
     versioned = views.brand_css(RequestFactory().get("/brand.css?v=30"))
@@ -201,7 +201,7 @@ def test_the_brand_stylesheet_is_kept_for_long_only_under_its_version() -> None:
     assert "immutable" not in plain["Cache-Control"] + outdated["Cache-Control"]
 
 
-def test_the_brand_stylesheet_is_at_its_address(client: Client) -> None:
+def test_the_brand_stylesheet_is_at_its_url(client: Client) -> None:
     response = client.get("/brand.css")
     assert response.status_code == 200
     assert response.content == b":root{--brand-h:264}\n"

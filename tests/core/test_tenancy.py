@@ -1,4 +1,4 @@
-"""Roles and bindings: who a piece of work is for, exactly as long as its block."""
+"""Database roles: in force exactly as long as their block."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WORKER = ("nodebyte_worker", "", "")
 
 
 def database_view() -> tuple[str, str, str]:
-    """What the database itself says: its role, the user and the organizations."""
+    """The role, the user and the organizations, as the database reports them."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_user::text, coalesce(current_setting('app.user_id', true), ''),"
@@ -32,20 +32,20 @@ def database_view() -> tuple[str, str, str]:
 
 
 def as_customer(user_id: UUID | None = None, *organizations: UUID) -> Any:
-    """A binding to a customer."""
+    """The context of a customer."""
     return tenancy.as_role(role=tenancy.CUSTOMER, user_id=user_id, organizations=organizations)
 
 
-def test_a_binding_lasts_exactly_as_long_as_its_block() -> None:
+def test_a_role_lasts_exactly_as_long_as_its_block() -> None:
     user, first, second = uuid7(), uuid7(), uuid7()
-    with as_customer(user, first, second) as bound:
+    with as_customer(user, first, second) as context:
         assert database_view() == ("nodebyte_customer", str(user), f"{first},{second}")
-        assert tenancy.current() == bound
+        assert tenancy.current() == context
     assert database_view() == WORKER
     assert tenancy.current() is None
 
 
-def test_system_elevates_within_a_customers_block_and_gives_the_role_back() -> None:
+def test_as_worker_elevates_within_a_customers_block_and_restores_the_role() -> None:
     user, organization = uuid7(), uuid7()
     with as_customer(user, organization):
         with tenancy.as_worker():
@@ -56,7 +56,7 @@ def test_system_elevates_within_a_customers_block_and_gives_the_role_back() -> N
         assert database_view() == ("nodebyte_customer", str(user), str(organization))
 
 
-def test_bindings_nest_and_come_back_in_order() -> None:
+def test_roles_nest_and_are_restored_in_order() -> None:
     first, second = uuid7(), uuid7()
     with as_customer(first):
         with tenancy.as_role(role=tenancy.STAFF, user_id=second):
@@ -65,7 +65,7 @@ def test_bindings_nest_and_come_back_in_order() -> None:
     assert database_view() == WORKER
 
 
-def test_an_exception_brings_the_role_back_too() -> None:
+def test_an_exception_restores_the_role() -> None:
     user = uuid7()
     with as_customer(user):
         with pytest.raises(LookupError), tenancy.as_worker():
@@ -78,14 +78,14 @@ def test_an_exception_brings_the_role_back_too() -> None:
     assert tenancy.current() is None
 
 
-def test_a_database_error_inside_brings_the_role_back_too() -> None:
+def test_a_database_error_restores_the_role() -> None:
     with as_customer():
         with pytest.raises(ProgrammingError), tenancy.as_worker(), connection.cursor() as cursor:
             cursor.execute("SELECT no_such_column")
         assert database_view()[0] == "nodebyte_customer"
 
 
-def test_a_block_that_is_to_be_rolled_back_brings_the_role_back_and_undoes_its_writes() -> None:
+def test_a_block_marked_for_rollback_restores_the_role_and_undoes_its_writes() -> None:
     user = make_user()
     with as_customer(user.pk):
         with tenancy.as_worker():
@@ -95,7 +95,7 @@ def test_a_block_that_is_to_be_rolled_back_brings_the_role_back_and_undoes_its_w
     assert user.reload().first_name == ""
 
 
-def test_a_savepoint_rolled_back_by_hand_keeps_the_binding() -> None:
+def test_a_savepoint_rolled_back_by_hand_keeps_the_role() -> None:
     with as_customer():
         savepoint = transaction.savepoint_create()
         transaction.savepoint_rollback(savepoint)
@@ -109,7 +109,7 @@ def test_a_role_that_is_not_ours_is_refused(role: str) -> None:
     assert database_view() == WORKER
 
 
-def test_nobody_sees_anything_of_anybody_without_a_name() -> None:
+def test_a_customer_role_without_a_user_sees_no_row() -> None:
     make_organization()
     with as_customer():
         assert not Organization.objects.exists()
@@ -125,7 +125,7 @@ def test_a_customer_sees_itself_its_organizations_and_their_members_only() -> No
 
 
 @pytest.mark.parametrize("model", schema.own_models(), ids=lambda model: model._meta.label)
-def test_a_customer_writes_no_table(model: Any) -> None:
+def test_a_customer_cannot_write_any_table(model: Any) -> None:
     table = connection.ops.quote_name(model._meta.db_table)
     column = connection.ops.quote_name(model._meta.pk.column)
     for statement in (
@@ -139,7 +139,7 @@ def test_a_customer_writes_no_table(model: Any) -> None:
 
 
 @pytest.mark.parametrize("model", schema.own_models(), ids=lambda model: model._meta.label)
-def test_a_customer_reads_exactly_the_tables_that_say_so(model: Any) -> None:
+def test_a_customer_reads_exactly_the_tables_declared_readable(model: Any) -> None:
     declared = tenancy_of(model)
     statement = f"SELECT 1 FROM {connection.ops.quote_name(model._meta.db_table)}"
 
@@ -147,7 +147,7 @@ def test_a_customer_reads_exactly_the_tables_that_say_so(model: Any) -> None:
 
 
 def refused_to_a_customer(statement: str) -> bool:
-    """Whether PostgreSQL itself refuses the statement for want of a right."""
+    """Whether PostgreSQL refuses the statement for lack of a privilege."""
     try:
         with as_customer(), connection.cursor() as cursor:
             cursor.execute(statement)
@@ -157,17 +157,17 @@ def refused_to_a_customer(statement: str) -> bool:
 
 
 @pytest.mark.parametrize("function", ["pg_read_file('/etc/passwd')", "lo_import('/etc/passwd')", "pg_ls_dir('/')"])
-def test_a_customer_reaches_no_file_of_the_database_machine(function: str) -> None:
+def test_a_customer_cannot_read_files_on_the_database_server(function: str) -> None:
     assert refused_to_a_customer(f"SELECT {function}")
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE mine (id int)", "CREATE ROLE me", "DROP TABLE accounts_user"])
-def test_a_customer_changes_no_schema(statement: str) -> None:
+def test_a_customer_cannot_change_the_schema(statement: str) -> None:
     with pytest.raises(ProgrammingError), as_customer(), connection.cursor() as cursor:
         cursor.execute(statement)
 
 
-def test_no_role_of_ours_can_log_in_own_a_table_or_pass_by_row_level_security() -> None:
+def test_no_role_of_ours_can_log_in_own_a_table_or_bypass_row_level_security() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles"
@@ -189,7 +189,7 @@ def test_no_role_of_ours_can_log_in_own_a_table_or_pass_by_row_level_security() 
     assert owned == memberships == (0,)
 
 
-def test_staff_may_not_delete_a_tenants_row_nor_touch_the_audit_trail() -> None:
+def test_staff_may_not_delete_a_tenants_row_nor_change_the_audit_trail() -> None:
     organization = make_organization()
     with tenancy.as_role(role=tenancy.STAFF):
         assert Organization.objects.filter(pk=organization.pk).exists()
@@ -208,7 +208,7 @@ def test_staff_may_not_delete_a_tenants_row_nor_touch_the_audit_trail() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_runs_after_commit_runs_as_the_worker_with_no_name() -> None:
+def test_what_runs_after_commit_runs_as_the_worker_without_a_user() -> None:
     seen: list[Any] = []
     with as_customer(uuid7(), uuid7()):
         transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
@@ -219,28 +219,28 @@ def test_what_runs_after_commit_runs_as_the_worker_with_no_name() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_binding_in_one_thread_is_unknown_to_another() -> None:
+def test_a_role_in_one_thread_does_not_affect_another() -> None:
     seen: list[Any] = []
     user = uuid7()
-    gate = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
     def other() -> None:
         try:
-            gate.wait(10)
+            barrier.wait(10)
             seen.append((tenancy.current(), database_view()))
             with as_customer():
-                gate.wait(10)
-                gate.wait(10)
+                barrier.wait(10)
+                barrier.wait(10)
         finally:
             connection.close()
 
     thread = threading.Thread(target=other)
     thread.start()
     with as_customer(user):
-        gate.wait(10)
-        gate.wait(10)
+        barrier.wait(10)
+        barrier.wait(10)
         assert database_view()[1] == str(user)
-        gate.wait(10)
+        barrier.wait(10)
     thread.join(10)
 
     assert seen == [(None, WORKER)]
@@ -248,7 +248,7 @@ def test_a_binding_in_one_thread_is_unknown_to_another() -> None:
 
 @pytest.fixture
 def _pooled(transactional_db: None) -> Iterator[None]:
-    """The default connection comes from a pool of exactly one, as in production."""
+    """The default connection comes from a pool of exactly one."""
     before = connections["default"]
     options = before.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
     wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="default")
@@ -261,23 +261,23 @@ def _pooled(transactional_db: None) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_pooled")
 @pytest.mark.parametrize("ending", ["commit", "failure", "cut off"])
-def test_a_pooled_connection_comes_back_as_the_worker_with_no_name(ending: str) -> None:
-    first = server_process()
+def test_a_pooled_connection_is_returned_as_the_worker_without_a_user(ending: str) -> None:
+    first = backend_pid()
     with suppress(LookupError, InterfaceError), as_customer(uuid7(), uuid7()):
         assert database_view()[0] == "nodebyte_customer"
         if ending == "failure":
             raise LookupError
         if ending == "cut off":
-            connection.close()  # given back to the pool in the middle of the transaction
+            connection.close()  # returned to the pool in the middle of the transaction
     connection.close()
 
     assert database_view() == WORKER
-    assert server_process() == first
+    assert backend_pid() == first
     assert tenancy.current() is None
 
 
-def server_process() -> int:
-    """The process that serves this connection."""
+def backend_pid() -> int:
+    """The PostgreSQL process behind this connection."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""Durable work: every row is performed, by one worker at a time, however the others die."""
+"""Durable work: every row is handled, by one worker at a time, even when workers die."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from core import outside, tasks, work
 from core.models import WorkState
 from support.models import Delivery
-from tests.core.work_table import DUE_INDEX, NOON, make_item, make_many, performed_by
+from tests.core.work_table import DUE_INDEX, NOON, handled_by, make_item, make_many
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -28,10 +28,10 @@ def fail_with(error: Exception) -> object:
     return perform
 
 
-def test_what_is_due_is_performed_once_and_done() -> None:
+def test_a_due_row_is_handled_once_and_done() -> None:
     seen = []
     due, later = make_item(), make_item(run_at=NOON + SECOND)
-    with performed_by(lambda item, at: seen.append((item.pk, at))):
+    with handled_by(lambda item, at: seen.append((item.pk, at))):
         assert work.run_due(at=NOON) == 1
         assert work.run_due(at=NOON) == 0
 
@@ -40,10 +40,10 @@ def test_what_is_due_is_performed_once_and_done() -> None:
     assert later.reload().state == WorkState.QUEUED
 
 
-def test_the_oldest_comes_first_and_the_limit_holds() -> None:
+def test_the_oldest_is_handled_first_and_the_limit_is_kept() -> None:
     seen: list[object] = []
     items = [make_item(run_at=NOON - SECOND * age) for age in (1, 3, 2)]
-    with performed_by(lambda item, at: seen.append(item.pk)):
+    with handled_by(lambda item, at: seen.append(item.pk)):
         assert work.run_due(at=NOON, limit=2) == 2
 
     assert seen == [items[1].pk, items[2].pk]
@@ -54,13 +54,13 @@ def test_a_long_run_gives_each_item_its_own_now() -> None:
     seen = []
     for _ in range(2):
         make_item()
-    with performed_by(lambda item, at: seen.append(at)):
+    with handled_by(lambda item, at: seen.append(at)):
         work.run_due(at=NOON, clock=lambda: next(ticks))
 
     assert seen[0] < seen[1]
 
 
-def test_a_dead_workers_row_is_run_again_when_its_lease_is_over_and_not_before() -> None:
+def test_the_row_of_a_dead_worker_is_handled_again_only_after_its_lease() -> None:
     item = make_item()
     (taken,) = Delivery.claim(limit=1, at=NOON)
 
@@ -71,7 +71,7 @@ def test_a_dead_workers_row_is_run_again_when_its_lease_is_over_and_not_before()
 
 
 @pytest.mark.parametrize("ending", ["finish", "requeue", "mark_dead"])
-def test_a_worker_that_was_taken_over_changes_nothing(ending: str) -> None:
+def test_a_worker_that_lost_its_lease_changes_nothing(ending: str) -> None:
     make_item()
     (slow,) = Delivery.claim(limit=1, at=NOON)
     (quick,) = Delivery.claim(limit=1, at=NOON + Delivery.LEASE)
@@ -87,13 +87,13 @@ def test_a_worker_that_was_taken_over_changes_nothing(ending: str) -> None:
     assert quick.finish(at=NOON) is True
 
 
-def test_a_slow_handler_does_not_end_the_run_of_the_worker_that_took_over() -> None:
+def test_a_slow_handler_does_not_finish_the_row_of_the_worker_that_took_over() -> None:
     item = make_item()
 
-    def overslept(_item: Delivery, *, at: object) -> None:
+    def too_slow(_item: Delivery, *, at: object) -> None:
         Delivery.claim(limit=1, at=NOON + Delivery.LEASE)
 
-    with performed_by(overslept):
+    with handled_by(too_slow):
         work.run_due(at=NOON, limit=1)
 
     assert (item.reload().state, item.reload().attempts) == (WorkState.RUNNING, 2)
@@ -111,9 +111,9 @@ def test_back_off_doubles_to_an_hour_and_is_shortened_by_at_most_a_quarter(attem
 @pytest.mark.parametrize(
     "error", [outside.Unavailable("down"), outside.Unknown("lost"), RuntimeError("our own fault")], ids=lambda e: str(e)
 )
-def test_a_failure_waits_and_keeps_its_reason(error: Exception) -> None:
+def test_a_failure_backs_off_and_stores_its_reason(error: Exception) -> None:
     item = make_item()
-    with performed_by(fail_with(error)):  # type: ignore[arg-type]
+    with handled_by(fail_with(error)):  # type: ignore[arg-type]
         work.run_due(at=NOON)
 
     now = item.reload()
@@ -122,17 +122,17 @@ def test_a_failure_waits_and_keeps_its_reason(error: Exception) -> None:
     assert str(error) in now.last_error
 
 
-def test_the_wait_the_other_side_asked_for_is_kept() -> None:
+def test_the_retry_after_of_the_other_system_is_respected() -> None:
     item = make_item()
-    with performed_by(fail_with(outside.Unavailable("busy", retry_after=97))):  # type: ignore[arg-type]
+    with handled_by(fail_with(outside.Unavailable("busy", retry_after=97))):  # type: ignore[arg-type]
         work.run_due(at=NOON)
 
     assert item.reload().run_at == NOON + SECOND * 97
 
 
-def test_a_refusal_is_dead_at_once() -> None:
+def test_a_rejection_is_dead_at_once() -> None:
     item = make_item()
-    with performed_by(fail_with(outside.Rejected("no such egg"))):  # type: ignore[arg-type]
+    with handled_by(fail_with(outside.Rejected("no such egg"))):  # type: ignore[arg-type]
         work.run_due(at=NOON)
 
     now = item.reload()
@@ -140,10 +140,10 @@ def test_a_refusal_is_dead_at_once() -> None:
     assert now.last_error == "Rejected: no such egg"
 
 
-def test_the_last_attempt_that_fails_is_the_end() -> None:
+def test_the_last_failed_attempt_is_dead() -> None:
     item = make_item()
     at = NOON
-    with performed_by(fail_with(outside.Unavailable("down"))):  # type: ignore[arg-type]
+    with handled_by(fail_with(outside.Unavailable("down"))):  # type: ignore[arg-type]
         for _ in range(Delivery.MAX_ATTEMPTS):
             assert item.reload().state == WorkState.QUEUED
             work.run_due(at=at)
@@ -153,12 +153,12 @@ def test_the_last_attempt_that_fails_is_the_end() -> None:
     assert work.run_due(at=at) == 0
 
 
-def test_an_item_that_kills_every_worker_is_buried_without_being_run_again() -> None:
+def test_an_item_that_kills_every_worker_is_dead_without_another_run() -> None:
     item, at = make_item(), NOON
     for _ in range(Delivery.MAX_ATTEMPTS):
         assert Delivery.claim(limit=1, at=at)
         at += Delivery.LEASE
-    with performed_by(fail_with(AssertionError("was run"))):  # type: ignore[arg-type]
+    with handled_by(fail_with(AssertionError("was run"))):  # type: ignore[arg-type]
         work.run_due(at=at)
 
     assert item.reload().state == WorkState.DEAD
@@ -170,29 +170,29 @@ def test_a_dead_row_is_retried_with_all_its_attempts() -> None:
 
     assert work.retry(item, at=NOON) is True
     assert work.retry(item, at=NOON) is False
-    with performed_by(lambda item, at: None):
+    with handled_by(lambda item, at: None):
         assert work.run_due(at=NOON) == 1
     assert (item.reload().state, item.reload().attempts, item.reload().last_error) == (WorkState.DONE, 1, "")
 
 
 @pytest.mark.parametrize("state", [WorkState.QUEUED, WorkState.DONE])
-def test_only_the_dead_are_retried(state: WorkState) -> None:
+def test_only_dead_rows_are_retried(state: WorkState) -> None:
     item = make_item(state=state, attempts=3)
 
     assert work.retry(item, at=NOON + SECOND) is False
     assert (item.reload().state, item.reload().run_at, item.reload().attempts) == (state, NOON, 3)
 
 
-def test_again_is_no_failure() -> None:
+def test_a_reschedule_is_no_failure() -> None:
     item = make_item(attempts=7, last_error="earlier trouble")
-    with performed_by(lambda item, at: work.Reschedule(after=SECOND * 5)):
+    with handled_by(lambda item, at: work.Reschedule(after=SECOND * 5)):
         work.run_due(at=NOON)
 
     now = item.reload()
     assert (now.state, now.run_at, now.attempts, now.last_error) == (WorkState.QUEUED, NOON + SECOND * 5, 0, "")
 
 
-def test_a_failing_handler_takes_its_own_writes_back_and_no_more() -> None:
+def test_a_failing_handler_rolls_back_only_its_own_writes() -> None:
     item, other = make_item(), make_item(run_at=NOON + SECOND)
 
     def half_done(_item: Delivery, *, at: object) -> None:
@@ -200,7 +200,7 @@ def test_a_failing_handler_takes_its_own_writes_back_and_no_more() -> None:
             Delivery.objects.filter(pk=other.pk).update(subject="changed")
             raise RuntimeError("in the middle")
 
-    with performed_by(half_done):
+    with handled_by(half_done):
         work.run_due(at=NOON)
 
     assert other.reload().subject == "Hello"
@@ -212,33 +212,33 @@ def test_a_running_row_without_a_lease_cannot_be_stored() -> None:
         make_item(state=WorkState.RUNNING)
 
 
-def test_a_very_long_error_is_cut_to_what_fits() -> None:
+def test_a_very_long_error_is_shortened() -> None:
     assert len(work.describe(RuntimeError("x" * 10_000))) == 2000
 
 
-def test_the_sweep_performs_what_no_nudge_told_of() -> None:
+def test_the_sweep_handles_rows_for_which_no_worker_was_woken() -> None:
     item = make_item()
-    with performed_by(lambda item, at: None):
+    with handled_by(lambda item, at: None):
         assert tasks.sweep() == 1
     assert item.reload().state == WorkState.DONE
 
 
-def test_the_task_performs_one_table_only() -> None:
+def test_the_task_handles_one_table_only() -> None:
     item = make_item()
     other = next(model for model in work.registered() if model is not Delivery)
-    with performed_by(lambda item, at: None):
+    with handled_by(lambda item, at: None):
         assert tasks.run_work(other._meta.label) == 0
         assert tasks.run_work("support.Delivery") == 1
     assert item.reload().state == WorkState.DONE
 
 
 @pytest.mark.parametrize("label", ["accounts.User", "support.Nothing", "os.system"])
-def test_the_task_refuses_what_is_no_work_table(label: str) -> None:
+def test_the_task_refuses_a_model_that_is_no_work_table(label: str) -> None:
     with pytest.raises(LookupError):
         tasks.run_work(label)
 
 
-def test_a_nudge_waits_for_the_commit(
+def test_waking_a_worker_waits_for_the_commit(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: pytest.FixtureRequest
 ) -> None:
     sent: list[str] = []
@@ -250,7 +250,7 @@ def test_a_nudge_waits_for_the_commit(
     assert sent == ["support.Delivery"]
 
 
-def test_a_rolled_back_nudge_is_never_sent(
+def test_after_a_rollback_no_worker_is_woken(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: pytest.FixtureRequest
 ) -> None:
     sent: list[str] = []
@@ -262,7 +262,7 @@ def test_a_rolled_back_nudge_is_never_sent(
     assert sent == []
 
 
-def test_a_dead_queue_costs_a_warning_and_nothing_else(
+def test_an_unreachable_queue_causes_only_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     django_capture_on_commit_callbacks: pytest.FixtureRequest,

@@ -16,11 +16,11 @@ from django.db import connection, transaction
 from core import work
 from core.models import WorkState
 from support.models import Delivery
-from tests.core.work_table import NOON, make_item, performed_by
+from tests.core.work_table import NOON, handled_by, make_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 8
-NUDGE = """
+WAKE_WORKER = """
 import django
 django.setup()
 from core import work
@@ -30,12 +30,12 @@ work.wake_worker(Delivery)
 
 
 def run_workers(step: Any) -> None:
-    """Run `step` in as many threads as there are workers, all released at once; any error fails the test."""
-    gate, errors = threading.Barrier(WORKERS), []
+    """Run `step` in WORKERS threads that start together; any error fails the test."""
+    barrier, errors = threading.Barrier(WORKERS), []
 
     def worker() -> None:
         try:
-            gate.wait(timeout=30)
+            barrier.wait(timeout=30)
             step()
         except BaseException as error:
             errors.append(error)
@@ -51,7 +51,7 @@ def run_workers(step: Any) -> None:
 
 
 def claim_elsewhere(taken: list[Any]) -> None:
-    """Claim all there is over another connection, which must not have to wait."""
+    """Claim all rows over another connection, which must not block."""
 
     def claim() -> None:
         taken.extend(Delivery.claim(limit=10, at=NOON))
@@ -63,17 +63,17 @@ def claim_elsewhere(taken: list[Any]) -> None:
     assert not thread.is_alive()
 
 
-def test_each_row_goes_to_exactly_one_of_many_workers() -> None:
+def test_each_row_is_handled_by_exactly_one_of_many_workers() -> None:
     items = [make_item() for _ in range(40)]
-    performed: list[Any] = []
-    with performed_by(lambda item, at: performed.append(item.pk)):
+    handled: list[Any] = []
+    with handled_by(lambda item, at: handled.append(item.pk)):
         run_workers(lambda: work.run_due(at=NOON, models=(Delivery,)))
 
-    assert Counter(performed) == Counter({item.pk: 1 for item in items})
+    assert Counter(handled) == Counter({item.pk: 1 for item in items})
     assert set(Delivery.objects.values_list("state", "attempts")) == {(WorkState.DONE, 1)}
 
 
-def test_one_row_is_taken_by_one_of_many_workers() -> None:
+def test_one_row_is_claimed_by_one_of_many_workers() -> None:
     make_item()
     taken: list[Any] = []
     run_workers(lambda: taken.extend(Delivery.claim(limit=1, at=NOON)))
@@ -100,7 +100,7 @@ def test_a_claim_does_not_wait_for_a_row_that_another_holds() -> None:
     assert [item.pk for item in taken] == [second.pk]
 
 
-def test_a_row_is_no_work_before_the_transaction_that_wrote_it_has_committed() -> None:
+def test_a_row_cannot_be_claimed_before_its_transaction_has_committed() -> None:
     taken: list[Any] = []
     with transaction.atomic():
         make_item()
@@ -110,21 +110,21 @@ def test_a_row_is_no_work_before_the_transaction_that_wrote_it_has_committed() -
     assert len(Delivery.claim(limit=1, at=NOON)) == 1
 
 
-def test_a_nudge_reaches_a_worker_through_the_queue_of_files(tmp_path: Path) -> None:
-    item = make_item(sent_at=NOON)  # sent already: the handler has only to say so
+def test_a_wake_up_reaches_a_worker_through_the_file_queue(tmp_path: Path) -> None:
+    item = make_item(sent_at=NOON)  # sent already: the handler only has to record it
     environment = process_environment(tmp_path)
-    subprocess.run([sys.executable, "-c", NUDGE], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", WAKE_WORKER], env=environment, check=True, timeout=30)
     assert len(list((tmp_path / "queue" / "messages").iterdir())) == 1
 
-    said = until_the_first_task_is_done(environment)
+    line = log_line_of_first_task(environment)
 
-    assert "core.tasks.run_work" in said
+    assert "core.tasks.run_work" in line
     assert item.reload().state == WorkState.DONE
     assert list((tmp_path / "queue" / "messages").iterdir()) == []
 
 
 def process_environment(var: Path) -> dict[str, str]:
-    """What a process needs to work in this test's database with a queue of its own."""
+    """The environment of a process that uses this test's database and its own queue."""
     database = connection.settings_dict
     login = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}@"
     if database["HOST"]:
@@ -136,8 +136,8 @@ def process_environment(var: Path) -> dict[str, str]:
     return os.environ | own | {"PYTHONPATH": path}
 
 
-def until_the_first_task_is_done(environment: dict[str, str]) -> str:
-    """Run one worker until it reports a task; the report."""
+def log_line_of_first_task(environment: dict[str, str]) -> str:
+    """Run one worker until it reports a task; returns that line."""
     command = [sys.executable, "-m", "celery", "-A", "nodebyte", "worker", "-P", "solo", "-l", "INFO"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     worker = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

@@ -1,4 +1,4 @@
-"""A real work table for tests of the mechanism: support's deliveries, with handlers of the test's own."""
+"""A real work table for tests of durable work: support's deliveries, with the test's own handlers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,10 +39,10 @@ def make_many(count: int, *, state: str) -> None:
 
 
 @contextmanager
-def performed_by(perform: Callable[..., work.Reschedule | None]) -> Iterator[None]:
-    """Deliveries are performed by this handler for the length of the block."""
+def handled_by(handler: Callable[..., work.Reschedule | None]) -> Iterator[None]:
+    """Deliveries go to this handler during the block."""
     before = work._handlers[Delivery]
-    work.register(Delivery, perform)
+    work.register(Delivery, handler)
     try:
         yield
     finally:
