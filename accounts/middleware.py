@@ -36,13 +36,13 @@ class TenancyMiddleware:
         is_non_atomic = getattr(view, "is_non_atomic", False)
         try:
             with nullcontext() if is_non_atomic else tenant_transaction(request):
-                response = view(request, *args, **kwargs)
+                response: HttpResponse = view(request, *args, **kwargs)
                 # A lazy template response runs its queries while it renders, so it is rendered in here.
                 render = getattr(response, "render", None)
-                return render() if callable(render) else response
+                response = render() if callable(render) else response
         except (ImmediateHttpResponse, ReauthenticationRequired) as error:
-            response_of_allauth: HttpResponse = self.allauth_response_to(request, error)
-            return response_of_allauth
+            response = self.allauth_response_to(request, error)
+        return response
 
 
 def set_tenant(request: HttpRequest) -> None:

@@ -116,9 +116,8 @@ def verify(from_id: int | None = None, *, anchor: ChainHead | None = None) -> li
         cursor.execute("SELECT * FROM core_audit_breaks(%s, %s)", [from_id or 0, MAX_BREAKS])
         breaks = [ChainBreak(entry_id, problem, position) for entry_id, problem, position in cursor.fetchall()]
         if anchor is not None:
-            link = [anchor.position, anchor.hash]
-            cursor.execute("SELECT 1 FROM core_auditlink WHERE position = %s AND hash = %s", link)
-            if not cursor.fetchone():
+            cursor.execute("SELECT hash FROM core_auditlink WHERE position = %s", [anchor.position])
+            if cursor.fetchone() != (anchor.hash,):
                 breaks.append(ChainBreak(0, "cut off", anchor.position))
         return breaks
 

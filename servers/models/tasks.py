@@ -47,7 +47,7 @@ class ProvisioningTask(Entity, WorkItem):
         """Give the row back; a new wish does not wait for `run_at`."""
         due = models.Case(models.When(is_wanted_again=True, then=models.F("run_at")), default=models.Value(run_at))
         fields = {"last_error": error, "attempts": self.attempts if attempts is None else attempts}
-        rows = self._mine()
+        rows = self._leased()
         return bool(rows.update(state=WorkState.QUEUED, lease_until=None, run_at=due, is_wanted_again=False, **fields))
 
     def mark_dead(self, *, at: datetime, reason: str) -> bool:
@@ -58,7 +58,7 @@ class ProvisioningTask(Entity, WorkItem):
         return self.requeue(run_at=at, error=reason, attempts=0)
 
     def _wanted_once(self) -> "models.QuerySet[ProvisioningTask]":
-        return self._mine().filter(is_wanted_again=False)
+        return self._leased().filter(is_wanted_again=False)
 
     def __str__(self) -> str:
         return f"{self.server_id} {self.state}"

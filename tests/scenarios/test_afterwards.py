@@ -163,7 +163,7 @@ def stripes_price(shop: Shop) -> PlanPrice:
     reference = tell("price", lambda stripe: stripe.v1.prices.create(params)).id
     site_settings.set_value("billing.collected_by_stripe", True)
     price = shop.price
-    return catalog.offer_price(
+    offered = catalog.offer_price(
         item=price.plan,
         term=Term(price.term),
         amount=price.amount,
@@ -171,6 +171,8 @@ def stripes_price(shop: Shop) -> PlanPrice:
         actor="test",
         at=timezone.now(),
     )
+    assert isinstance(offered, PlanPrice)
+    return offered
 
 
 @pytest.fixture
