@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from celery import current_app
 from django.apps import apps
@@ -32,17 +31,14 @@ class Reschedule:
     after: timedelta
 
 
-class Handler(Protocol):
-    """Performs one item. A crash may make it run again, so it must be safe to repeat."""
-
-    def __call__(self, item: WorkItem, /, *, at: datetime) -> Reschedule | None: ...
-
-
 _handlers: dict[type[WorkItem], Callable[..., Reschedule | None]] = {}
 
 
 def register(model: type[WorkItem], handler: Callable[..., Reschedule | None]) -> None:
-    """Name the handler of a work table; called from AppConfig.ready()."""
+    """Name the handler of a work table, from AppConfig.ready(). It is called as `handler(item, at=…)`.
+
+    A crash may make an item run again, so a handler must be safe to repeat.
+    """
     _handlers[model] = handler
 
 
