@@ -23,6 +23,7 @@ from billing.models import (
     SubscriptionItem,
 )
 from billing.periods import Period
+from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.money import Money, total
 
@@ -37,12 +38,17 @@ class NotEnough(Exception):
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """A line to be: `unit` times `quantity`, for an item of a subscription or on its own."""
+    """A line of a quote or of an invoice: `unit` times `quantity`. Lines that do not recur are paid once.
+
+    A quote knows the catalog's `price`; an invoice adds the subscription, its item and the period.
+    """
 
     kind: ItemKind
     description: str
     unit: Money
     quantity: int = 1
+    is_recurring: bool = True
+    price: PlanPrice | AddonPrice | None = None
     subscription: Subscription | None = None
     subscription_item: SubscriptionItem | None = None
     period: Period | None = None
