@@ -29,7 +29,7 @@ class CheckoutClosed(outside.Rejected):
 def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: datetime) -> str:
     """The address of the checkout session of an open payment; the same session however often it is called.
 
-    The two addresses are stored at the first call, so that every repeat asks for exactly the same.
+    The two addresses are stored at the first call, so that every repeat sends exactly the same request.
     Raises CheckoutClosed, and `outside.Unavailable`, `Unknown` (both: try again) or `Rejected` (this payment is over).
     """
     with tenancy.as_worker():
@@ -39,7 +39,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
-    # The shortest session would stay open too long after the payment, and the capacity reserved for it, have expired.
+    # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
         payments.fail(payment_id=payment_id, reason="too little time was left for a checkout session")
@@ -47,7 +47,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
     if payment.session_url:
         return str(payment.session_url)
     customer = customers.ensure_customer(organization=payment.organization, gateway=payment.gateway)
-    # Stored before the call: from here on nothing that the gateway is asked for changes, and the poller looks for it.
+    # Stored before the call: from here on the request does not change, and the poller searches for its session.
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
         if payment.session_requested_at is None and payment.expires_at is not None:
@@ -59,7 +59,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
     except (outside.Unknown, outside.Rejected) as error:
         session = session_after_error(payment, customer, error)
     if not payments.store_session(payment_id=payment_id, session=session):
-        driver_of(payment.gateway).expire_session(session.reference)  # nobody would look at it again
+        driver_of(payment.gateway).expire_session(session.reference)  # it is stored nowhere, so it must not be paid
         raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
     return session.url
 

@@ -1,4 +1,4 @@
-"""Gateways: what they keep for an organization, and the webhook events that they sent."""
+"""Gateways: customers and cards that they store for organizations, and the webhook events that they sent."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -41,7 +41,7 @@ class GatewayCustomer(Entity, Timestamped):
 
 
 class PaymentMethod(Entity, Timestamped):
-    """A card or account saved at the gateway for renewals; we hold its reference, never its number."""
+    """A card or account saved at the gateway for renewals; we store its reference, never its number."""
 
     tenancy = tenancy.OWNED
 

@@ -182,7 +182,7 @@ class RefundTask(Entity, WorkItem):
 
 
 class Dispute(Entity, Timestamped):
-    """A customer's bank takes a payment back; it decides weeks later whether it keeps it."""
+    """A customer's bank takes a payment back; it decides weeks later who gets the money."""
 
     tenancy = tenancy.OWNED
 
