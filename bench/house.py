@@ -96,7 +96,7 @@ def open_payment(order: Order) -> Payment:
 
 def _pay(order: Order, at: datetime) -> None:
     payment = open_payment(order)
-    receipt = GatewayPayment(
+    gateway_payment = GatewayPayment(
         transaction_id=f"pi_{payment.pk}",
         amount=payment.amount,
         is_live=False,
@@ -104,7 +104,7 @@ def _pay(order: Order, at: datetime) -> None:
         organization_id=order.organization_id,
         method_label="Visa ending 4242",
     )
-    payments.settle(payment_id=payment.pk, receipt=receipt, at=at)
+    payments.settle(payment_id=payment.pk, gateway_payment=gateway_payment, at=at)
 
 
 def _build(ground: Ground, at: datetime) -> None:

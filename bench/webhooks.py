@@ -17,8 +17,9 @@ from bench.report import Row, slower
 from bench.shop import WORKERS, served
 from bench.timing import Once, Opened, medians_ms, rates
 from bench.web_client import ask
-from billing import inbox
-from billing.gateways.stripe import signatures
+from billing import webhooks
+from billing.gateways.base import WebhookEvent
+from billing.gateways.stripe import webhooks as stripe_webhooks
 from billing.models import EventResult, Gateway, GatewayEvent
 from core import work
 from core.ids import uuid7
@@ -74,7 +75,7 @@ def _parts() -> list[Row]:
     """Where one request's time goes."""
     body, header = signed_event()
     parts: dict[str, Once] = {
-        "signature and JSON": lambda: signatures.verified(body.encode(), header, at=timezone.now()),
+        "signature and JSON": lambda: stripe_webhooks.verify(body.encode(), header, at=timezone.now()),
         "the INSERT and its commit": _store_unknown,
         "the wake_worker": lambda: work.wake_worker(GatewayEvent),
     }
@@ -128,7 +129,7 @@ def _asking_nothing() -> Iterator[Once]:
 def _storing_bare(ground: Ground) -> Iterator[Once]:
     """The view's own statement on a connection without Django."""
     with ground.bare() as connection:
-        yield lambda: connection.execute(inbox.STORE, _values())
+        yield lambda: connection.execute(webhooks.INSERT_EVENT, _values())
 
 
 def _values() -> tuple[Any, ...]:
@@ -141,7 +142,8 @@ def _store_unknown() -> None:
     """Stored without a wake_worker, as events that do not concern us are."""
     number = f"part_{next(_numbers)}"
     text, at = event_text(), timezone.now()
-    inbox.store(gateway=Gateway.STRIPE, event_id=number, event_type=TYPE, text=text, is_known=False, at=at)
+    event = WebhookEvent(number, TYPE, text, is_known_type=False)
+    webhooks.store_event(gateway=Gateway.STRIPE, event=event, at=at)
 
 
 def _post_event(port: int) -> None:

@@ -119,7 +119,7 @@ def _entering() -> Iterator[Once]:
     wallet = ledger.wallet_of(organization, "USD")
 
     def once() -> None:
-        ledger.enter(
+        ledger.post_entry(
             kind=EntryKind.PAYMENT,
             reference=f"bench:{next(_numbers)}",
             lines=ledger.transfer(clearing, wallet, PENNY),

@@ -8,9 +8,11 @@ class BillingConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from billing import inbox, refunds, settings  # noqa: F401 - models must be loaded first
-        from billing.models import GatewayEvent, RefundTask
+        from billing import gateway_sync, refunds, settings  # noqa: F401 - models must be loaded first
+        from billing.gateways import base, stripe
+        from billing.models import Gateway, GatewayEvent, RefundTask
         from core import work
 
-        work.register(GatewayEvent, inbox.perform)
+        base.register(Gateway.STRIPE, stripe)
+        work.register(GatewayEvent, gateway_sync.process_event)
         work.register(RefundTask, refunds.perform)

@@ -1,14 +1,13 @@
 """Organizations as customers of a gateway."""
 
 from accounts.models import Organization
-from billing.gateways import driver_of
-from billing.gateways.base import USED_KEYS, CustomerRequest
+from billing.gateways.base import USED_KEYS, CustomerRequest, driver_of
 from billing.models import GatewayCustomer
 from core import tenancy
 from core.outside import OutsideError
 
 
-def reference_of(*, organization: Organization, gateway: str) -> str:
+def ensure_customer(*, organization: Organization, gateway: str) -> str:
     """The gateway's reference of the organization; calls the gateway when there is none yet."""
     with tenancy.as_worker():
         customer, _is_new = GatewayCustomer.objects.get_or_create(organization=organization, gateway=gateway)
@@ -19,7 +18,7 @@ def reference_of(*, organization: Organization, gateway: str) -> str:
     try:
         reference = driver_of(gateway).ensure_customer(request)
     except OutsideError as error:
-        if error.code in USED_KEYS:  # another row is another key; a customer this one may have made has no money
+        if error.code in USED_KEYS:  # a new row is a new key; a customer created under the old one has no money
             GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).delete()
         raise
     with tenancy.as_worker():
@@ -27,7 +26,7 @@ def reference_of(*, organization: Organization, gateway: str) -> str:
     return customer.reload().reference or reference
 
 
-def forget(*, organization: Organization, gateway: str) -> None:
-    """The gateway knows the customer no more: the next use makes a new one, under a new key."""
+def forget_customer(*, organization: Organization, gateway: str) -> None:
+    """The gateway does not know the customer: the next use creates a new one, under a new key."""
     with tenancy.as_worker():
         GatewayCustomer.objects.filter(organization=organization, gateway=gateway).delete()

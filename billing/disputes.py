@@ -1,75 +1,75 @@
-"""Disputes: a bank took the money back, and perhaps gives it again."""
+"""Disputes: a bank took the money back, and returns it when the dispute is won."""
 
 from datetime import datetime
 from uuid import UUID
 
-from billing import events, ledger
+from billing import events, ledger, payments
 from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.models import AccountKind, Dispute, EntryKind, Payment, PaymentState
-from billing.refunds import resting_state
-from billing.rows import locked_payment
 from core import audit, tenancy
 
 CLOSED = frozenset({DisputeStatus.WON, DisputeStatus.LOST})
 
 
-def take_report(*, payment_id: UUID, report: GatewayDispute, at: datetime) -> Dispute | None:
-    """Make our rows say what the gateway says of a dispute; the same report again changes nothing.
+def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: datetime) -> Dispute | None:
+    """Make our rows agree with a dispute at the gateway; the same state again changes nothing.
 
-    None while no money was taken: an inquiry, or one that was won before we heard of it.
+    None while no money was taken: an inquiry, or a dispute that was won before we knew of it.
     """
     with tenancy.as_worker():
-        payment = locked_payment(payment_id)
-        dispute = Dispute.objects.filter(reference=report.reference).first()
+        payment = payments.lock_payment(payment_id)
+        dispute = Dispute.objects.filter(reference=gateway_dispute.reference).first()
         if dispute is None:
-            if report.status in {DisputeStatus.INQUIRY, DisputeStatus.WON}:
+            if gateway_dispute.status in {DisputeStatus.INQUIRY, DisputeStatus.WON}:
                 return None
-            dispute = _open(payment, report, at)
-        if report.status in CLOSED and dispute.closed_at is None:
-            _close(payment, dispute, report.status, at)
+            dispute = open_dispute(payment, gateway_dispute, at)
+        if gateway_dispute.status in CLOSED and dispute.closed_at is None:
+            is_won = gateway_dispute.status is DisputeStatus.WON
+            dispute.closed_at, dispute.is_won = at, is_won
+            dispute.save(update_fields=["closed_at", "is_won"])
+            if is_won:
+                return_funds(payment, dispute, at)
+            audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
+            events.dispute_closed.send(Payment, payment=payment, is_won=is_won, at=at)
     return dispute
 
 
-def _open(payment: Payment, report: GatewayDispute, at: datetime) -> Dispute:
+def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime) -> Dispute:
+    """Record that the bank took the money."""
+    amount = gateway_dispute.amount
     dispute = Dispute.objects.create(
         organization_id=payment.organization_id,
         payment=payment,
-        reference=report.reference,
-        amount_minor=report.amount.minor,
-        currency=report.amount.currency,
-        reason=report.reason,
-        opened_at=report.opened_at,
+        reference=gateway_dispute.reference,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        reason=gateway_dispute.reason,
+        opened_at=gateway_dispute.opened_at,
     )
-    currency = report.amount.currency
-    clearing = ledger.account_of(AccountKind.CLEARING, currency, payment.gateway)
-    disputed = ledger.account_of(AccountKind.DISPUTES, currency)
-    ledger.enter(
+    clearing = ledger.account_of(AccountKind.CLEARING, amount.currency, payment.gateway)
+    disputed = ledger.account_of(AccountKind.DISPUTES, amount.currency)
+    ledger.post_entry(
         kind=EntryKind.DISPUTE,
-        reference=_reference(dispute),
-        lines=ledger.transfer(disputed, clearing, report.amount),
+        reference=f"dispute:{dispute.reference}",
+        lines=ledger.transfer(disputed, clearing, amount),
         organization=payment.organization,
         at=at,
     )
     payment.state = PaymentState.DISPUTED
     payment.save(update_fields=["state"])
-    audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": report.reason})
+    audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason})
     events.payment_disputed.send(Payment, payment=payment, at=at)
     return dispute
 
 
-def _reference(dispute: Dispute) -> str:
-    return f"dispute:{dispute.reference}"
-
-
-def _close(payment: Payment, dispute: Dispute, verdict: DisputeStatus, at: datetime) -> None:
-    is_won = verdict is DisputeStatus.WON
-    dispute.closed_at, dispute.is_won = at, is_won
-    dispute.save(update_fields=["closed_at", "is_won"])
-    if is_won:
-        reference = f"dispute_won:{dispute.reference}"
-        ledger.reverse(kind=EntryKind.DISPUTE_WON, reference=reference, of=_reference(dispute), at=at)
-        if not payment.disputes.exclude(is_won=True).exists():
-            payment.state = resting_state(payment) if payment.refundable else PaymentState.REFUNDED
-            payment.save(update_fields=["state"])
-    audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
-    events.dispute_closed.send(Payment, payment=payment, is_won=is_won, at=at)
+def return_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
+    """The dispute is won: the money is here again, and the payment as before once no other dispute is open or lost."""
+    ledger.reverse_entry(
+        kind=EntryKind.DISPUTE_WON,
+        reference=f"dispute_won:{dispute.reference}",
+        of=f"dispute:{dispute.reference}",
+        at=at,
+    )
+    if not payment.disputes.exclude(is_won=True).exists():
+        payment.state = payment.settled_state if payment.refundable else PaymentState.REFUNDED
+        payment.save(update_fields=["state"])

@@ -18,11 +18,13 @@ from billing.models import (
     InvoiceSeries,
     InvoiceState,
     ItemKind,
+    LedgerAccount,
     PaymentState,
     Subscription,
     SubscriptionItem,
 )
 from billing.periods import Period
+from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.money import Money, total
 
@@ -31,18 +33,23 @@ UNPAID = frozenset({InvoiceState.DRAFT, InvoiceState.OPEN, InvoiceState.OVERDUE,
 ADDRESS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
 
-class NotEnough(Exception):
-    """The wallet holds less than the invoice's total."""
+class InsufficientBalance(Exception):
+    """The wallet's balance is less than the invoice's total."""
 
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """A line to be: `unit` times `quantity`, for an item of a subscription or on its own."""
+    """A line of a quote or of an invoice: `unit` times `quantity`. Lines that do not recur are paid once.
+
+    A quote knows the catalog's `price`; an invoice adds the subscription, its item and the period.
+    """
 
     kind: ItemKind
     description: str
     unit: Money
     quantity: int = 1
+    is_recurring: bool = True
+    price: PlanPrice | AddonPrice | None = None
     subscription: Subscription | None = None
     subscription_item: SubscriptionItem | None = None
     period: Period | None = None
@@ -51,6 +58,16 @@ class InvoiceLine:
     def amount(self) -> Money:
         """Quantity times unit price."""
         return self.unit * self.quantity
+
+
+def lock_invoice(invoice_id: UUID) -> Invoice:
+    """The invoice under its row lock; the caller holds a transaction.
+
+    Everyone who locks several rows takes them in one order: the invoice, its payment, then whatever follows from them
+    (upper apps' rows last). So a payment that arrives and a cancellation never wait for each other.
+    """
+    rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization")
+    return rows.get(pk=invoice_id)
 
 
 def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime) -> Invoice:
@@ -63,116 +80,102 @@ def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[
             total_minor=total((line.amount for line in lines), currency).minor,
             created_at=at,
         )
-        InvoiceItem.objects.bulk_create(_item(invoice, line, position) for position, line in enumerate(lines))
+        InvoiceItem.objects.bulk_create(
+            InvoiceItem(
+                invoice=invoice,
+                organization_id=organization.pk,
+                kind=line.kind,
+                description=line.description[:255],
+                quantity=line.quantity,
+                unit_minor=line.unit.minor,
+                amount_minor=line.amount.minor,
+                currency=line.unit.currency,
+                subscription=line.subscription,
+                subscription_item=line.subscription_item,
+                period_start=line.period.start if line.period else None,
+                period_end=line.period.end if line.period else None,
+                position=position,
+            )
+            for position, line in enumerate(lines)
+        )
     return invoice
 
 
-def _item(invoice: Invoice, line: InvoiceLine, position: int) -> InvoiceItem:
-    return InvoiceItem(
-        invoice=invoice,
-        organization_id=invoice.organization_id,
-        kind=line.kind,
-        description=line.description[:255],
-        quantity=line.quantity,
-        unit_minor=line.unit.minor,
-        amount_minor=line.amount.minor,
-        currency=line.unit.currency,
-        subscription=line.subscription,
-        subscription_item=line.subscription_item,
-        period_start=line.period.start if line.period else None,
-        period_end=line.period.end if line.period else None,
-        position=position,
-    )
-
-
-def locked(invoice_id: UUID) -> Invoice:
-    """The invoice under its row lock; the caller holds a transaction."""
-    rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization")
-    return rows.get(pk=invoice_id)
-
-
 def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
-    """Give the invoice its number and freeze who it is addressed to. Calling it twice is harmless.
+    """Give the invoice its number and freeze the billing address. Calling it twice is harmless.
 
     The series' row stays locked until the transaction ends, so a number whose transaction fails is used again.
     """
     with tenancy.as_worker():
-        row = locked(invoice.pk)
+        row = lock_invoice(invoice.pk)
         if row.number is None:
+            series = InvoiceSeries.objects.select_for_update(no_key=True).get(pk=row.series_id)
+            InvoiceSeries.objects.filter(pk=series.pk).update(next_number=F("next_number") + 1)
+            row.number = series.pattern.format(year=at.year, number=series.next_number)
+            row.issued_at, row.state = at, InvoiceState.OPEN
             row.billing_address = {name: getattr(row.organization, name) for name in ADDRESS}
-            row.number, row.issued_at, row.state = _next_number(row.series_id, at), at, InvoiceState.OPEN
             row.save(update_fields=["number", "issued_at", "state", "billing_address"])
     return row
 
 
-def _next_number(code: str, at: datetime) -> str:
-    series = InvoiceSeries.objects.select_for_update(no_key=True).get(pk=code)
-    InvoiceSeries.objects.filter(pk=code).update(next_number=F("next_number") + 1)
-    return series.pattern.format(year=at.year, number=series.next_number)
-
-
 def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at: datetime) -> Invoice:
-    """Issue the invoice and pay it from the wallet, begin or move on what it is for, and tell. Twice is harmless.
+    """Issue the invoice, pay it from the wallet, and begin or renew its subscriptions. Twice is harmless.
 
-    `first_period` is the first period as the billing_mode bills it; else it begins at `at`. Raises NotEnough.
+    `first_period` is a subscription's first period as the gateway bills it; without it the period begins at `at`.
+    Raises InsufficientBalance.
     """
     with tenancy.as_worker():
-        row = locked(invoice.pk)
+        row = lock_invoice(invoice.pk)
         if row.state not in UNPAID:
             return row
         for subscription in Subscription.objects.filter(invoice_items__invoice=row).distinct():
-            _begin_or_move_on(row, subscription, first_period, at)
+            begin_or_renew(row, subscription, first_period, at)
         row = issue_invoice(invoice=row, at=at)
-        _charge(row, at)
+        if row.total:
+            wallet = ledger.wallet_of(row.organization, row.currency)
+            locked_wallet = LedgerAccount.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+            if locked_wallet.balance_minor < row.total_minor:
+                raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row}")
+            revenue = ledger.account_of(AccountKind.REVENUE, row.currency)
+            ledger.post_entry(
+                kind=EntryKind.CHARGE,
+                reference=f"invoice:{row.pk}",
+                lines=ledger.transfer(wallet, revenue, row.total),
+                organization=row.organization,
+                at=at,
+            )
         row.state, row.paid_at = InvoiceState.PAID, at
         row.save(update_fields=["state", "paid_at"])
         events.invoice_paid.send(Invoice, invoice=row, at=at)
     return row
 
 
+def begin_or_renew(invoice: Invoice, subscription: Subscription, first_period: Period | None, at: datetime) -> None:
+    """Items drafted with a period renew the subscription; items without one are its first, and get their period now."""
+    items = invoice.items.filter(subscription=subscription).exclude(kind=ItemKind.SETUP)
+    renewed = items.filter(period_start__isnull=False).first()
+    if renewed is not None and renewed.period_start and renewed.period_end:
+        period = Period(renewed.period_start, renewed.period_end)
+        subscriptions.advance(subscription=subscription, period=period, at=at)
+    else:
+        period = subscriptions.activate(subscription=subscription, period=first_period, at=at)
+        items.update(period_start=period.start, period_end=period.end)
+
+
 def pay_free_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
-    """Settle an invoice over nothing. ValueError when there is something to pay."""
+    """Settle an invoice whose total is zero. ValueError when there is something to pay."""
     if invoice.total_minor:
         raise ValueError(f"{invoice} is not free")
     return pay_from_wallet(invoice=invoice, at=at)
 
 
-def _begin_or_move_on(invoice: Invoice, subscription: Subscription, first: Period | None, at: datetime) -> None:
-    """Items drafted with a period renew; the others are a subscription's first, and get its period now."""
-    items = invoice.items.filter(subscription=subscription).exclude(kind=ItemKind.SETUP)
-    billed = items.filter(period_start__isnull=False).first()
-    if billed is not None and billed.period_start and billed.period_end:
-        period = Period(billed.period_start, billed.period_end)
-        subscriptions.advance(subscription=subscription, period=period, at=at)
-        return
-    period = subscriptions.activate(subscription=subscription, period=first, at=at)
-    items.update(period_start=period.start, period_end=period.end)
-
-
-def _charge(invoice: Invoice, at: datetime) -> None:
-    if not invoice.total:
-        return
-    wallet = ledger.wallet_of(invoice.organization, invoice.currency)
-    held = type(wallet).objects.select_for_update(no_key=True).get(pk=wallet.pk)
-    if held.balance_minor < invoice.total_minor:
-        raise NotEnough(f"the wallet holds less than invoice {invoice} asks for")
-    revenue = ledger.account_of(AccountKind.REVENUE, invoice.currency)
-    ledger.enter(
-        kind=EntryKind.CHARGE,
-        reference=f"invoice:{invoice.pk}",
-        lines=ledger.transfer(wallet, revenue, invoice.total),
-        organization=invoice.organization,
-        at=at,
-    )
-
-
 def void_draft(*, invoice: Invoice, at: datetime) -> bool:
-    """Drop an invoice that nobody will pay, and have its payment page closed soon; False when it was issued.
+    """Drop a draft that is not wanted, and have its checkout session closed soon; False when it was issued.
 
-    Money that arrives all the same still pays it.
+    Money that arrives nevertheless still pays it.
     """
     with tenancy.as_worker():
-        row = locked(invoice.pk)
+        row = lock_invoice(invoice.pk)
         if row.state != InvoiceState.DRAFT:
             return False
         row.state = InvoiceState.EXPIRED

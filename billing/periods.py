@@ -18,7 +18,7 @@ class Period:
 def next_period_end(start: datetime, term: Term | str, anchor_day: int) -> datetime:
     """When the period that begins at `start` ends.
 
-    Months keep the day they were bought on: from 31 January to 28 or 29 February, then 31 March.
+    Months keep the day of the purchase: from 31 January to 28 or 29 February, then 31 March.
     """
     months = Term(term).months
     if not months:

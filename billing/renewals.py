@@ -1,83 +1,80 @@
-"""Later periods of subscriptions that the gateway collects: money comes by itself, and we invoice it once a period."""
+"""Subscriptions that the gateway renews: it charges each later period by itself, and we invoice the period once."""
 
+import logging
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from billing import invoicing, payments, subscriptions
-from billing.gateways.base import GatewayPayment
+from billing.gateways.base import GatewayPayment, driver_of
 from billing.invoicing import InvoiceLine
 from billing.models import BillingMode, Gateway, InvoiceItem, ItemKind, Payment, Subscription, SubscriptionStatus
 from billing.periods import Period
-from core import tenancy
+from core import outside, tenancy
 from core.money import Money
 
-RUNNING = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
+log = logging.getLogger(__name__)
+RENEWABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
 
-def record(*, subscription_id: UUID, receipt: GatewayPayment, at: datetime) -> Payment:
-    """Invoice the period that the receipt pays for, with payment and bookings; the same receipt again changes nothing.
+def record_renewal(*, subscription_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
+    """Invoice the period that was paid for, and settle the invoice. The same transaction again changes nothing.
 
-    Money for a period already billed, or of another amount than was sold, is held for staff.
+    Money for a period already billed, or of another amount than was sold, goes under review.
     """
     with tenancy.as_worker():
-        subscription = subscriptions.locked(subscription_id)
-        known = Payment.objects.filter(gateway=Gateway.STRIPE, transaction_id=receipt.transaction_id).first()
+        subscription = subscriptions.lock_subscription(subscription_id)
+        known = Payment.objects.filter(gateway=Gateway.STRIPE, transaction_id=gateway_payment.transaction_id).first()
         if known is not None:
             return known
-        objection = _objection(subscription, receipt)
-        if objection or receipt.period is None:
-            return hold(subscription=subscription, receipt=receipt, reason=objection, at=at)
-        payment = _payment(subscription, receipt, receipt.period, at)
-        ours = replace(receipt, payment_id=payment.pk)
-        return payments.settle(payment_id=payment.pk, receipt=ours, at=at)
+        reason = mismatch_reason(subscription, gateway_payment)
+        if reason or gateway_payment.period is None:
+            return payments.record_unexpected_payment(
+                organization=subscription.organization,
+                gateway=Gateway.STRIPE,
+                gateway_payment=gateway_payment,
+                reason=reason,
+                at=at,
+            )
+        invoice = invoicing.draft_invoice(
+            organization=subscription.organization,
+            currency=subscription.currency,
+            lines=renewal_lines(subscription, gateway_payment.period),
+            at=at,
+        )
+        payment = Payment.objects.create(
+            organization=subscription.organization,
+            invoice=invoice,
+            gateway=Gateway.STRIPE,
+            billing_mode=BillingMode.GATEWAY,
+            amount_minor=invoice.total_minor,
+            currency=invoice.currency,
+            idempotency_key=f"renewal:{gateway_payment.transaction_id}",
+            created_at=at,
+        )
+        # The gateway repeats the ids of the subscription's first payment; this money is for the new one.
+        own_payment = replace(gateway_payment, payment_id=payment.pk)
+        return payments.settle(payment_id=payment.pk, gateway_payment=own_payment, at=at)
 
 
-def hold(*, subscription: Subscription, receipt: GatewayPayment, reason: str, at: datetime) -> Payment:
-    """Hold money that came for a subscription and for nothing we can name."""
-    return payments.record_unexpected_payment(
-        organization=subscription.organization, gateway=Gateway.STRIPE, receipt=receipt, reason=reason, at=at
-    )
-
-
-def _objection(subscription: Subscription, receipt: GatewayPayment) -> str:
-    if receipt.organization_id != subscription.organization_id:
+def mismatch_reason(subscription: Subscription, gateway_payment: GatewayPayment) -> str:
+    """Why this money may not renew the subscription; empty when it may."""
+    period = gateway_payment.period
+    if gateway_payment.organization_id != subscription.organization_id:
         return f"subscription {subscription.pk} is another organization's"
-    if subscription.status not in RUNNING:
+    if subscription.status not in RENEWABLE:
         return f"subscription {subscription.pk} is {subscription.status}"
-    if receipt.amount != subscription.amount:
-        return f"subscription {subscription.pk} costs {subscription.amount}, got {receipt.amount}"
-    if receipt.period is None:
+    if gateway_payment.amount != subscription.amount:
+        return f"subscription {subscription.pk} costs {subscription.amount}, got {gateway_payment.amount}"
+    if period is None:
         return f"no period of subscription {subscription.pk} is named"
-    if _is_billed(subscription, receipt.period):
-        return f"the period of subscription {subscription.pk} from {receipt.period.start:%Y-%m-%d} is billed already"
+    if InvoiceItem.objects.filter(subscription=subscription, period_start=period.start).exists():
+        return f"the period of subscription {subscription.pk} from {period.start:%Y-%m-%d} is billed already"
     return ""
 
 
-def _is_billed(subscription: Subscription, period: Period) -> bool:
-    return InvoiceItem.objects.filter(subscription=subscription, period_start=period.start).exists()
-
-
-def _payment(subscription: Subscription, receipt: GatewayPayment, period: Period, at: datetime) -> Payment:
-    invoice = invoicing.draft_invoice(
-        organization=subscription.organization,
-        currency=subscription.currency,
-        lines=_lines(subscription, period),
-        at=at,
-    )
-    return Payment.objects.create(
-        organization=subscription.organization,
-        invoice=invoice,
-        gateway=Gateway.STRIPE,
-        billing_mode=BillingMode.GATEWAY,
-        amount_minor=invoice.total_minor,
-        currency=invoice.currency,
-        idempotency_key=f"renewal:{receipt.transaction_id}",
-        created_at=at,
-    )
-
-
-def _lines(subscription: Subscription, period: Period) -> list[InvoiceLine]:
+def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLine]:
+    """The invoice lines of a later period, at the prices the subscription was sold at."""
     return [
         InvoiceLine(
             kind=ItemKind(item.kind),
@@ -90,3 +87,22 @@ def _lines(subscription: Subscription, period: Period) -> list[InvoiceLine]:
         )
         for item in subscription.items.all()
     ]
+
+
+def stop_ended_renewals(*, at: datetime, limit: int = 100) -> int:
+    """Have the gateway stop renewing what has ended here; the number stopped. What fails is tried next time."""
+    ended = Subscription.objects.filter(
+        status__in=[SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED],
+        stripe_subscription_id__isnull=False,
+        gateway_ended_at__isnull=True,
+    )
+    stopped = 0
+    for subscription in ended.order_by("ended_at")[:limit]:
+        try:
+            driver_of(Gateway.STRIPE).cancel_subscription(str(subscription.stripe_subscription_id))
+        except outside.OutsideError as error:
+            log.warning("the gateway still renews subscription %s: %s", subscription.pk, error)
+            continue
+        subscriptions.mark_gateway_ended(subscription_id=subscription.pk, at=at)
+        stopped += 1
+    return stopped

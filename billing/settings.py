@@ -1,4 +1,4 @@
-"""The operator's choices about money."""
+"""billing's settings, which operators edit."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -7,7 +7,7 @@ from core.site_settings import Definition, SettingType
 
 site_settings.register(
     Definition(
-        key="billing.collected_by_stripe",
+        key="billing.gateway_renews",
         type=SettingType.BOOLEAN,
         default=False,
         category=_("Billing"),

@@ -1,4 +1,4 @@
-"""What renews: opened when ordered, activated by the first payment, moved on by each later one."""
+"""Subscriptions: opened with the order, activated by the first payment, advanced by each later one."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,16 +12,10 @@ from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.money import total
 
-__all__ = [
-    "activate",
-    "advance",
-    "cancel_at_period_end",
-    "cancel_pending",
-    "end_subscription",
-    "mark_past_due",
-    "next_period_end",
-    "open_subscription",
-]
+
+def lock_subscription(subscription_id: UUID) -> Subscription:
+    """The subscription under its row lock; the caller holds a transaction."""
+    return Subscription.objects.select_for_update(no_key=True).get(pk=subscription_id)
 
 
 def open_subscription(
@@ -32,7 +26,7 @@ def open_subscription(
     billing_mode: BillingMode = BillingMode.SELF,
     at: datetime,
 ) -> Subscription:
-    """A pending subscription at the prices it is sold at, which it keeps whatever is offered later."""
+    """A pending subscription. It keeps the prices it is sold at, whatever is offered later."""
     prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
     recurring = total((price.amount for price in prices), plan_price.currency)
     with tenancy.as_worker():
@@ -44,59 +38,46 @@ def open_subscription(
             billing_mode=billing_mode,
             created_at=at,
         )
-        SubscriptionItem.objects.bulk_create(
-            _item(subscription, price, position) for position, price in enumerate(prices)
-        )
+        items = []
+        for position, price in enumerate(prices):
+            item = SubscriptionItem(
+                subscription=subscription,
+                organization_id=organization.pk,
+                unit_minor=price.amount_minor,
+                currency=price.currency,
+                position=position,
+            )
+            if isinstance(price, PlanPrice):
+                item.kind, item.plan_price = ItemKind.PLAN, price
+                item.description = f"{price.plan.product.name} {price.plan.name}"
+            else:
+                item.kind, item.addon_price, item.description = ItemKind.ADDON, price, price.addon.name
+            items.append(item)
+        SubscriptionItem.objects.bulk_create(items)
     return subscription
 
 
-def _item(subscription: Subscription, price: PlanPrice | AddonPrice, position: int) -> SubscriptionItem:
-    item = SubscriptionItem(
-        subscription=subscription,
-        organization_id=subscription.organization_id,
-        unit_minor=price.amount_minor,
-        currency=price.currency,
-        position=position,
-    )
-    if isinstance(price, PlanPrice):
-        item.kind, item.plan_price = ItemKind.PLAN, price
-        item.description = f"{price.plan.product.name} {price.plan.name}"
-    else:
-        item.kind, item.addon_price, item.description = ItemKind.ADDON, price, price.addon.name
-    return item
-
-
-def locked(subscription_id: UUID) -> Subscription:
-    """The subscription under its row lock; the caller holds a transaction."""
-    return Subscription.objects.select_for_update(no_key=True).get(pk=subscription_id)
-
-
 def activate(*, subscription: Subscription, period: Period | None = None, at: datetime) -> Period:
-    """Begin the first period at `at`, or as the billing_mode says; once begun, the first period is simply returned.
+    """Begin the first period and return it: `period` as the gateway bills it, else from `at`.
 
-    A subscription that was canceled unpaid is revived, because its money came after all.
+    Calling it twice returns the first period. A subscription that was canceled unpaid is revived: its payment arrived.
     """
     with tenancy.as_worker():
-        row = locked(subscription.pk)
-        if row.current_period_start is None:
-            first = period or Period(at, next_period_end(at, row.term, at.day))
-            row.transition_to(SubscriptionStatus.ACTIVE)
-            row.anchor_day, row.canceled_at = first.start.day, None
-            row.current_period_start, row.current_period_end = first.start, first.end
-            row.save()
-    return _current_period(row)
-
-
-def _current_period(row: Subscription) -> Period:
-    if row.current_period_start is None or row.current_period_end is None:
-        raise ValueError(f"subscription {row.pk} has no period")
-    return Period(row.current_period_start, row.current_period_end)
+        row = lock_subscription(subscription.pk)
+        if row.current_period_start is not None and row.current_period_end is not None:
+            return Period(row.current_period_start, row.current_period_end)
+        first = period or Period(at, next_period_end(at, row.term, at.day))
+        row.transition_to(SubscriptionStatus.ACTIVE)
+        row.anchor_day, row.canceled_at = first.start.day, None
+        row.current_period_start, row.current_period_end = first.start, first.end
+        row.save()
+    return first
 
 
 def advance(*, subscription: Subscription, period: Period, at: datetime) -> None:
-    """A later period is paid: move on to it and recover; an older period than the current one changes nothing."""
+    """A later period is paid: move on to it and recover. A period older than the current one changes nothing."""
     with tenancy.as_worker():
-        row = locked(subscription.pk)
+        row = lock_subscription(subscription.pk)
         if row.current_period_end is not None and period.end > row.current_period_end:
             row.current_period_start, row.current_period_end = period.start, period.end
             row.save(update_fields=["current_period_start", "current_period_end"])
@@ -106,22 +87,21 @@ def advance(*, subscription: Subscription, period: Period, at: datetime) -> None
             events.subscription_recovered.send(Subscription, subscription=row, at=at)
 
 
-def mark_past_due(*, subscription: Subscription, at: datetime) -> bool:
-    """A renewal could not be collected; False when that does not apply (any more)."""
+def mark_past_due(*, subscription: Subscription) -> bool:
+    """A renewal was not paid; False when the subscription is not active."""
     with tenancy.as_worker():
-        row = locked(subscription.pk)
+        row = lock_subscription(subscription.pk)
         if row.status != SubscriptionStatus.ACTIVE:
             return False
         row.transition_to(SubscriptionStatus.PAST_DUE)
         row.save(update_fields=["status"])
-        events.subscription_past_due.send(Subscription, subscription=row, at=at)
     return True
 
 
 def cancel_pending(*, subscription: Subscription, at: datetime) -> bool:
-    """Cancel what was ordered and not paid; False when it is past that."""
+    """Cancel what was ordered and not paid; False when it is not pending."""
     with tenancy.as_worker():
-        row = locked(subscription.pk)
+        row = lock_subscription(subscription.pk)
         if row.status != SubscriptionStatus.PENDING:
             return False
         row.transition_to(SubscriptionStatus.CANCELED)
@@ -130,26 +110,32 @@ def cancel_pending(*, subscription: Subscription, at: datetime) -> bool:
     return True
 
 
-def cancel_at_period_end(*, subscription: Subscription, is_wanted: bool, at: datetime) -> None:
-    """Let it run out with its period, or take that back."""
+def cancel_at_period_end(*, subscription: Subscription, at: datetime) -> None:
+    """Let the subscription end with its period."""
     with tenancy.as_worker():
-        row = locked(subscription.pk)
-        row.cancels_at_period_end, row.is_auto_renewed = is_wanted, not is_wanted
-        row.canceled_at = at if is_wanted else None
+        row = lock_subscription(subscription.pk)
+        row.cancels_at_period_end, row.is_auto_renewed, row.canceled_at = True, False, at
         row.save(update_fields=["cancels_at_period_end", "is_auto_renewed", "canceled_at"])
 
 
-def note_collection_ended(*, subscription_id: UUID, at: datetime) -> None:
-    """The gateway that collected it collects no more."""
+def undo_cancellation(*, subscription: Subscription) -> None:
+    """Let the subscription renew again after its period."""
     with tenancy.as_worker():
-        rows = Subscription.objects.filter(pk=subscription_id, collection_ended_at__isnull=True)
-        rows.update(collection_ended_at=at)
+        row = lock_subscription(subscription.pk)
+        row.cancels_at_period_end, row.is_auto_renewed, row.canceled_at = False, True, None
+        row.save(update_fields=["cancels_at_period_end", "is_auto_renewed", "canceled_at"])
+
+
+def mark_gateway_ended(*, subscription_id: UUID, at: datetime) -> None:
+    """The gateway no longer renews the subscription."""
+    with tenancy.as_worker():
+        Subscription.objects.filter(pk=subscription_id, gateway_ended_at__isnull=True).update(gateway_ended_at=at)
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:
-    """End it for good; False when it has ended or never began."""
+    """End the subscription for good; False when it has ended or never began."""
     with tenancy.as_worker():
-        row = locked(subscription.pk)
+        row = lock_subscription(subscription.pk)
         if SubscriptionStatus.ENDED not in Subscription.TRANSITIONS[SubscriptionStatus(row.status)]:
             return False
         row.transition_to(SubscriptionStatus.ENDED)

@@ -1,13 +1,13 @@
-"""Celery's entries to billing."""
+"""billing's Celery tasks."""
 
 from celery import shared_task
 from django.utils import timezone
 
-from billing import polling
+from billing import gateway_sync, renewals
 
 
 @shared_task
 def poll_open_payments() -> int:
-    """Look at the open payments that are due, and end at the gateway what has ended here."""
-    polling.stop_collecting(at=timezone.now())
-    return polling.poll_open_payments(at=timezone.now())
+    """Stop what the gateway still renews although it has ended here, and sync the open payments that are due."""
+    renewals.stop_ended_renewals(at=timezone.now())
+    return gateway_sync.poll_open_payments(at=timezone.now())

@@ -1,56 +1,67 @@
-"""Taking webhooks: judged on the raw bytes, stored, answered. Nothing is done here that could take time."""
+"""Webhooks: verified on the raw bytes, stored, and answered. A worker then syncs what the event is about."""
 
 import logging
+from datetime import datetime
 
-from django.db import DataError
+from django.db import DataError, connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from billing import inbox
-from billing.gateways.stripe import events, signatures
-from billing.models import Gateway
-from core import tenancy
+from billing.gateways.base import WebhookEvent
+from billing.gateways.stripe import webhooks as stripe_webhooks
+from billing.models import EventResult, Gateway, GatewayEvent
+from core import tenancy, work
+from core.ids import uuid7
+from core.models import WorkState
 
 log = logging.getLogger(__name__)
 MAX_BODY = 512 * 1024
+INSERT_EVENT = """
+    INSERT INTO billing_gatewayevent
+        (id, gateway, event_id, type, payload, received_at, result, state, run_at, finished_at,
+         note, last_error, attempts)
+    VALUES (%s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, '', '', 0)
+    ON CONFLICT (gateway, event_id) DO NOTHING"""
 
 
 @csrf_exempt
 @tenancy.non_atomic_view
 @require_POST
 def stripe(request: HttpRequest) -> HttpResponse:
-    """Stripe's webhook: 200 when the event is kept (again), 400 for anything that is not Stripe's, 413, 503."""
-    if _announced_length(request) > MAX_BODY:
+    """Stripe's webhook: 200 when the event is stored, 400 where it is not Stripe's, 413 too large, 503 no secret."""
+    announced = str(request.META.get("CONTENT_LENGTH") or "0")
+    if announced.isascii() and announced.isdigit() and int(announced) > MAX_BODY:
         return HttpResponse(status=413)
     body = request.body
     if len(body) > MAX_BODY:
         return HttpResponse(status=413)
+    at = timezone.now()
     try:
-        return _kept(body, request.headers.get("Stripe-Signature", ""))
-    except signatures.NotSetUp as error:
+        event = stripe_webhooks.verify(body, request.headers.get("Stripe-Signature", ""), at=at)
+        store_event(gateway=Gateway.STRIPE, event=event, at=at)
+    except stripe_webhooks.NotConfigured as error:
         log.error("a webhook was refused: %s", error)
         return HttpResponse(status=503)
-    except (signatures.Forged, signatures.Malformed, DataError) as error:
+    except (stripe_webhooks.InvalidSignature, stripe_webhooks.InvalidPayload, DataError) as error:
         log.warning("a webhook was refused: %s", type(error).__name__)
         return HttpResponse(status=400)
-
-
-def _announced_length(request: HttpRequest) -> int:
-    length = str(request.META.get("CONTENT_LENGTH") or "0")
-    return int(length) if length.isascii() and length.isdigit() else 0
-
-
-def _kept(body: bytes, signature: str) -> HttpResponse:
-    at = timezone.now()
-    event = signatures.verified(body, signature, at=at)
-    inbox.store(
-        gateway=Gateway.STRIPE,
-        event_id=event.event_id,
-        event_type=event.type,
-        text=event.text,
-        is_known=event.type in events.TYPES,
-        at=at,
-    )
     return HttpResponse(status=200)
+
+
+def store_event(*, gateway: Gateway, event: WebhookEvent, at: datetime) -> bool:
+    """Store an event once; False when it is stored already. Types that we do not follow are stored as done.
+
+    Raises DataError where the payload is not JSON to PostgreSQL.
+    """
+    result = EventResult.PENDING if event.is_known_type else EventResult.IGNORED
+    state = WorkState.QUEUED if event.is_known_type else WorkState.DONE
+    finished_at = None if event.is_known_type else at
+    values = (gateway.value, event.event_id, event.type, event.payload, at, result.value, state.value, at, finished_at)
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT_EVENT, (uuid7(), *values))
+        is_new = bool(cursor.rowcount)
+    if is_new and event.is_known_type:
+        work.wake_worker(GatewayEvent)
+    return is_new

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import invoicing, payments, subscriptions
+from billing import invoicing, refunds, subscriptions
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from core import site_settings, tenancy
@@ -129,7 +129,7 @@ def _order_of(server: Server) -> Order | None:
 
 def locked(order_id: UUID) -> Order:
     """The order under its lock and, before it, its invoice's: billing locks in that order too when money arrives."""
-    invoicing.locked(Order.objects.values_list("invoice_id", flat=True).get(pk=order_id))
+    invoicing.lock_invoice(Order.objects.values_list("invoice_id", flat=True).get(pk=order_id))
     rows = Order.objects.select_for_update(no_key=True, of=("self",))
     return rows.select_related("organization", "placed_by", "invoice").get(pk=order_id)
 
@@ -157,7 +157,7 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
 
 def _give_back(payment: Payment, reason: str, actor: object, at: datetime) -> None:
     if payment.refundable:
-        payments.refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=actor, at=at)
+        refunds.refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=actor, at=at)
 
 
 def let_go(order: Order, *, at: datetime) -> None:

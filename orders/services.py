@@ -94,7 +94,7 @@ def _place(organization: Organization, user: User, choice: OrderRequest, form_to
 def _is_collected_by_stripe(choice: OrderRequest) -> bool:
     """Stripe can only collect what it has a price for, and only when the operator chose so."""
     prices = [choice.plan_price, *choice.addon_prices]
-    return bool(site_settings.get("billing.collected_by_stripe")) and all(price.stripe_price_id for price in prices)
+    return bool(site_settings.get("billing.gateway_renews")) and all(price.stripe_price_id for price in prices)
 
 
 def _invoice_lines(total: Quote, subscription: Subscription) -> list[InvoiceLine]:

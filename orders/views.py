@@ -113,7 +113,7 @@ def _shown_quote(form: ConfigureForm) -> dict[str, Any] | None:
 
 def _later() -> str:
     """What happens after the first period, as things are set up now."""
-    if site_settings.get("billing.collected_by_stripe"):
+    if site_settings.get("billing.gateway_renews"):
         return _("Then %(price)s every %(period)s, until you cancel.")
     return _("Pays for one %(period)s. A further one costs %(price)s, and nothing is charged by itself.")
 

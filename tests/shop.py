@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Organization, User, UserStatus
-from billing import checkout, polling
+from billing import checkout, gateway_sync
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from catalog.models import Kind, Plan, PlanPrice, Product, Term
@@ -178,7 +178,7 @@ def run_until_idle(clock: Clock, *, steps: int = 60, step: timedelta = STEP) -> 
 
 def run_once(at: datetime) -> int:
     """One round of everything that happens by itself; how much there was."""
-    done = work.run_due(at=at) + polling.poll_open_payments(at=at)
+    done = work.run_due(at=at) + gateway_sync.poll_open_payments(at=at)
     return done + orders.cancel_expired(at=at) + fulfilment.retry_waiting(at=at) + fulfilment.refund_overdue(at=at)
 
 

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import payments
+from billing import payments, refunds
 from billing.models import Dispute, Payment, PaymentState, Refund, RefundTask
 from billing.refunds import REFUNDABLE
 from core.money import Money
@@ -47,7 +47,7 @@ def refund(payment: Payment, act: Act) -> str:
     amount = act.chosen["amount"]
     if row.refunds.count() != act.chosen["seen"]:
         raise Refused(_("Another refund was made meanwhile; look again."))
-    payments.refund_payment(payment=row, amount=amount, reason=act.chosen["reason"], actor=act.user, at=act.at)
+    refunds.refund_payment(payment=row, amount=amount, reason=act.chosen["reason"], actor=act.user, at=act.at)
     return _("%(amount)s goes back; the gateway is told now.") % {"amount": amount}
 
 

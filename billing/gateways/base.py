@@ -1,32 +1,33 @@
-"""What billing asks of a gateway, and what it gets back: plain frozen facts, never a vendor's objects.
+"""The driver protocol of a gateway, and the facts it states: frozen dataclasses, never a vendor's objects.
 
 Every call raises `outside.Unavailable`, `outside.Unknown` or `outside.Rejected`, and may be repeated without harm: what
 creates something carries an idempotency key that was stored before the call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from billing.periods import Period
 from core.money import Money
 
 # The code of an Unknown or Rejected whose idempotency key is used up: look, and go on under another key.
-REPLAYED_FAILURE = "replayed_failure"  # the gateway remembers a failure of its own and only repeats it
+REPLAYED_FAILURE = "replayed_failure"  # the gateway stored a failure of its own under the key and repeats it
 KEY_MISMATCH = "idempotency_mismatch"  # the key was first used with other parameters
-USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})  # such a key can bring nothing any more
-CUSTOMER_GONE = "customer_gone"  # the gateway does not know the customer (any more)
+USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})
+CUSTOMER_GONE = "customer_gone"  # the gateway does not know the customer
+NOT_AUTHORIZED = frozenset({401, 403})  # our API key is wrong or restricted: that says nothing about the request
 
-# A page cannot close sooner after it was made (Stripe's 30 minutes, and one for clocks that differ).
+# The shortest time a checkout session can be open (Stripe's 30 minutes, and one for clocks that differ).
 MIN_SESSION_LIFETIME = timedelta(minutes=31)
 
 
 @dataclass(frozen=True)
 class SavedCard:
-    """A payment method kept at the gateway for later charges."""
+    """A payment method saved at the gateway for later charges."""
 
     reference: str
     brand: str
@@ -36,7 +37,7 @@ class SavedCard:
 
 @dataclass(frozen=True)
 class GatewayPayment:
-    """Money that arrived, as the gateway states it when asked. `payment_id` and `organization_id` are ours, echoed."""
+    """Money that arrived, as the gateway states it. `payment_id` and `organization_id` are ours, from its metadata."""
 
     transaction_id: str
     amount: Money
@@ -50,10 +51,10 @@ class GatewayPayment:
 
 
 class CheckoutSessionStatus(StrEnum):
-    """OPEN can be paid, CLEARING waits for a bank, PAID has a receipt; FAILED and EXPIRED are final."""
+    """OPEN can be paid, PROCESSING waits for a bank, PAID has a payment; FAILED and EXPIRED are final."""
 
     OPEN = "open"
-    CLEARING = "clearing"
+    PROCESSING = "processing"
     PAID = "paid"
     FAILED = "failed"
     EXPIRED = "expired"
@@ -61,7 +62,7 @@ class CheckoutSessionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class LineItem:
-    """What the page shows and charges: `price_reference` names the gateway's own recurring price instead."""
+    """What the session charges: an amount of ours, or with `price_reference` the gateway's own recurring price."""
 
     description: str
     unit: Money
@@ -71,7 +72,7 @@ class LineItem:
 
 @dataclass(frozen=True)
 class CheckoutRequest:
-    """Everything a hosted payment page is made from; all of it comes from stored rows, so a repeat is identical."""
+    """Everything a checkout session is created from. All of it comes from stored rows, so a repeat is identical."""
 
     idempotency_key: str
     payment_id: UUID
@@ -81,33 +82,33 @@ class CheckoutRequest:
     success_url: str
     cancel_url: str
     expires_at: datetime
-    subscription_id: UUID | None = None  # set where the gateway shall collect the later periods by itself
+    subscription_id: UUID | None = None  # set where the gateway renews the subscription
 
 
 @dataclass(frozen=True)
 class CheckoutSession:
-    """A hosted payment page as it now stands."""
+    """A hosted payment page in its current state."""
 
     reference: str
     url: str
     status: CheckoutSessionStatus
     payment_id: UUID | None
-    receipt: GatewayPayment | None = None
+    payment: GatewayPayment | None = None
     failure: str = ""
 
 
 @dataclass(frozen=True)
 class CustomerRequest:
-    """The organization as the gateway shall know it. `row_id` is the id of our row."""
+    """The organization as a customer of the gateway."""
 
-    row_id: UUID
+    gateway_customer_id: UUID  # of our GatewayCustomer
     organization_id: UUID
     name: str
     email: str
 
 
 class RefundStatus(StrEnum):
-    """PENDING is on its way; SUCCEEDED can still turn FAILED days later."""
+    """PENDING is not decided yet; SUCCEEDED can still turn FAILED days later."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -116,7 +117,7 @@ class RefundStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """A refund to ask for. `refund_id` is ours and comes back with it."""
+    """A refund to create. `refund_id` is the id of our row, which the gateway stores with it."""
 
     refund_id: UUID
     idempotency_key: str
@@ -126,7 +127,7 @@ class RefundRequest:
 
 @dataclass(frozen=True)
 class GatewayRefund:
-    """A refund as it now stands; `refund_id` is None where it was made at the gateway, not by us."""
+    """A refund in its current state; `refund_id` is None where it was made at the gateway and not by us."""
 
     reference: str
     transaction_id: str
@@ -137,7 +138,7 @@ class GatewayRefund:
 
 
 class DisputeStatus(StrEnum):
-    """INQUIRY has taken no money (yet)."""
+    """An INQUIRY has taken no money."""
 
     INQUIRY = "inquiry"
     OPEN = "open"
@@ -147,7 +148,7 @@ class DisputeStatus(StrEnum):
 
 @dataclass(frozen=True)
 class GatewayDispute:
-    """A dispute as it now stands."""
+    """A dispute in its current state."""
 
     reference: str
     transaction_id: str
@@ -158,16 +159,16 @@ class GatewayDispute:
 
 
 class GatewayInvoiceStatus(StrEnum):
-    """Of a bill that the gateway wrote for a subscription it collects."""
+    """Of an invoice that the gateway issued for a subscription it renews."""
 
     PAID = "paid"
     UNPAID = "unpaid"
-    OVER = "over"  # void or given up
+    CLOSED = "closed"  # void or uncollectible
 
 
 @dataclass(frozen=True)
 class GatewayInvoice:
-    """A gateway's own invoice. `payment_id` is the payment that began the subscription."""
+    """An invoice that the gateway issued. `payment_id` is our payment that began the subscription."""
 
     reference: str
     status: GatewayInvoiceStatus
@@ -176,11 +177,11 @@ class GatewayInvoice:
     subscription_reference: str
     subscription_id: UUID | None
     payment_id: UUID | None
-    receipt: GatewayPayment | None = None
+    payment: GatewayPayment | None = None
 
 
 class GatewaySubscriptionStatus(StrEnum):
-    """Of a subscription that the gateway collects."""
+    """Of a subscription that the gateway renews."""
 
     ACTIVE = "active"
     PAST_DUE = "past_due"
@@ -190,7 +191,7 @@ class GatewaySubscriptionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class GatewaySubscription:
-    """A gateway's own subscription as it now stands."""
+    """A subscription that the gateway renews, in its current state."""
 
     reference: str
     subscription_id: UUID | None
@@ -201,29 +202,39 @@ class GatewaySubscription:
 
 @dataclass(frozen=True)
 class Transaction:
-    """What a gateway knows of a transaction: whose it says it is. `is_ours` tells whether its customer is ours."""
+    """To which of our payments a transaction belongs, and to which customer of the gateway."""
 
     reference: str
     payment_id: UUID | None
     customer: str
 
 
-class Topic(StrEnum):
-    """What an event is about, and so what to read again."""
+class ObjectType(StrEnum):
+    """The objects of a gateway that our rows follow."""
 
-    PAGE = "page"
-    BILL = "bill"
-    RECURRING = "recurring"
+    CHECKOUT_SESSION = "checkout_session"
+    INVOICE = "invoice"
+    SUBSCRIPTION = "subscription"
     REFUND = "refund"
     DISPUTE = "dispute"
 
 
 @dataclass(frozen=True)
-class News:
-    """An event boiled down: look at this object again. Nothing else in the event is believed."""
+class ObjectRef:
+    """The object that an event is about. It is read again; nothing else in the event is believed."""
 
-    topic: Topic
-    reference: str
+    type: ObjectType
+    id: str
+
+
+@dataclass(frozen=True)
+class WebhookEvent:
+    """A webhook event whose signature was right. `payload` is the body as it came."""
+
+    event_id: str
+    type: str
+    payload: str
+    is_known_type: bool
 
 
 class Driver(Protocol):
@@ -233,43 +244,56 @@ class Driver(Protocol):
         """Whether the configured key moves real money."""
 
     def ensure_customer(self, request: CustomerRequest) -> str:
-        """The gateway's reference of the organization, made where it is missing."""
+        """The gateway's reference of the customer, created if needed."""
 
     def create_session(self, request: CheckoutRequest) -> CheckoutSession:
-        """The hosted page for a payment, or the one an earlier, unheard call made."""
+        """The checkout session of a payment; a repeat gives the same session."""
 
     def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
-        """The page an earlier, unheard call may have made; None only when there is certainly none."""
+        """The session that an earlier call created although its answer was lost; None only when there is none."""
 
     def read_session(self, reference: str) -> CheckoutSession:
-        """The page as it now stands."""
+        """The session in its current state."""
 
     def expire_session(self, reference: str) -> CheckoutSession:
-        """Close the page, unless it was paid meanwhile; the page as it then stands."""
+        """Close the session, unless it was paid meanwhile; the session in the state it then has."""
 
-    def ask_refund(self, request: RefundRequest) -> GatewayRefund:
+    def create_refund(self, request: RefundRequest) -> GatewayRefund:
         """Send money back, once for each idempotency key."""
 
     def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
-        """The refund an earlier, unheard call may have made; None only when there is certainly none."""
+        """The refund that an earlier call created although its answer was lost; None only when there is none."""
 
-    def refund(self, reference: str) -> GatewayRefund:
-        """A refund as it now stands."""
+    def read_refund(self, reference: str) -> GatewayRefund:
+        """The refund in its current state."""
 
-    def dispute(self, reference: str) -> GatewayDispute:
-        """A dispute as it now stands."""
+    def read_dispute(self, reference: str) -> GatewayDispute:
+        """The dispute in its current state."""
 
-    def bill(self, reference: str) -> GatewayInvoice | None:
-        """A bill of a subscription as it now stands; None where it belongs to none."""
+    def read_invoice(self, reference: str) -> GatewayInvoice | None:
+        """The invoice of a subscription in its current state; None where it belongs to none."""
 
-    def recurring(self, reference: str) -> GatewaySubscription:
-        """A subscription collected by the gateway as it now stands."""
+    def read_subscription(self, reference: str) -> GatewaySubscription:
+        """The subscription that the gateway renews, in its current state."""
 
     def cancel_subscription(self, reference: str) -> None:
-        """See to it that the gateway collects a subscription no more; harmless when it has ended."""
+        """Stop the gateway from renewing the subscription; harmless when it has ended."""
 
-    def transaction(self, reference: str) -> Transaction:
-        """Whose a transaction says it is."""
+    def read_transaction(self, reference: str) -> Transaction:
+        """To whom the transaction belongs."""
 
-    def news_of(self, event_type: str, content: dict[str, object]) -> News | None:
-        """What an event is about; None for types that do not concern us."""
+    def object_of_event(self, event_type: str, payload: Mapping[str, Any]) -> ObjectRef | None:
+        """The object that an event is about; None for types that we do not follow."""
+
+
+_drivers: dict[str, Driver] = {}
+
+
+def register(gateway: str, driver: Driver) -> None:
+    """Name the driver of a gateway; called from AppConfig.ready()."""
+    _drivers[gateway] = driver
+
+
+def driver_of(gateway: str) -> Driver:
+    """The driver of a gateway."""
+    return _drivers[gateway]

@@ -1,4 +1,4 @@
-"""The ledger's laws, kept by the database: entries sum to zero, wallets follow their postings, issued invoices stay."""
+"""The ledger's rules as triggers: entries sum to zero, wallets follow their postings, issued invoices do not change."""
 
 from django.db import migrations
 
@@ -26,7 +26,7 @@ CREATE CONSTRAINT TRIGGER billing_posting_balances AFTER INSERT ON billing_posti
 CREATE CONSTRAINT TRIGGER billing_entry_balances AFTER INSERT ON billing_journalentry
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_balances();
 """
-# Wallets keep a running balance; the database moves it, so no code can forget or invent it.
+# Wallets have a running balance. The database updates it with each posting, so no code can forget or invent it.
 WALLETS = """
 CREATE FUNCTION billing_move_wallets() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -61,7 +61,7 @@ END $$;
 CREATE TRIGGER billing_wallet_is_its_postings BEFORE INSERT OR UPDATE ON billing_ledgeraccount
     FOR EACH ROW EXECUTE FUNCTION billing_wallet_is_its_postings();
 """
-# Once issued, an invoice and its items say for ever what they said; only the state moves on.
+# An issued invoice and its items never change, except for the state.
 ISSUED = """
 CREATE FUNCTION billing_issued_invoice_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,19 +1,24 @@
 """billing's tables."""
 
-from billing.models.customers import GatewayCustomer, PaymentMethod
-from billing.models.events import EventResult, GatewayEvent
+from billing.models.gateways import (
+    BillingMode,
+    EventResult,
+    Gateway,
+    GatewayCustomer,
+    GatewayEvent,
+    PaymentMethod,
+)
 from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, ItemKind
 from billing.models.ledger import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.payments import (
     Dispute,
-    Gateway,
     Payment,
     PaymentState,
     Refund,
     RefundState,
     RefundTask,
 )
-from billing.models.subscriptions import BillingMode, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
     "AccountKind",

@@ -20,7 +20,7 @@ class AccountKind(models.TextChoices):
     FEES = "fees", _("Gateway fees")
     REFUNDS = "refunds", _("Refunds")
     DISPUTES = "disputes", _("Disputed payments")
-    UNDER_REVIEW = "under_review", _("Under review")
+    SUSPENSE = "suspense", _("Suspense (payments under review)")
     PROMOTION = "promotion", _("Promotional credit")
     ROUNDING = "rounding", _("Rounding")
 
@@ -62,7 +62,7 @@ class EntryKind(models.TextChoices):
     PAYMENT = "payment", _("Payment received")
     CHARGE = "charge", _("Invoice paid from wallet")
     UNDER_REVIEW = "under_review", _("Payment under review")
-    RELEASE = "release", _("Held payment accepted")
+    REVIEW_ACCEPTED = "review_accepted", _("Payment accepted after review")
     REFUND = "refund", _("Refund")
     REFUND_FAILED = "refund_failed", _("Refund that failed")
     DISPUTE = "dispute", _("Dispute: funds taken")
@@ -70,7 +70,7 @@ class EntryKind(models.TextChoices):
 
 
 class JournalEntry(Entity):
-    """One event in the books. `reference` is its idempotency key: the same fact cannot be entered twice."""
+    """One event in the books. `reference` is its idempotency key: the same event cannot be posted twice."""
 
     tenancy = tenancy.OWNED
     append_only = True

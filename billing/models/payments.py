@@ -1,4 +1,4 @@
-"""Payments and refunds: intent written down before the gateway is called, unique per gateway transaction after."""
+"""Payments, refunds and disputes. A row exists before the gateway is called; a transaction belongs to one payment."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -7,16 +7,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models.invoices import Invoice
-from billing.models.subscriptions import BillingMode
+from billing.models.gateways import BillingMode, Gateway
 from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, Timestamped, WorkItem, choices_check
 from core.money import Money
-
-
-class Gateway(models.TextChoices):
-    STRIPE = "stripe", _("Stripe")
 
 
 class PaymentState(models.TextChoices):
@@ -40,7 +35,9 @@ class Payment(Entity, Timestamped):
     )
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payments")
-    invoice = models.ForeignKey(Invoice, null=True, blank=True, on_delete=models.PROTECT, related_name="payments")
+    invoice = models.ForeignKey(
+        "billing.Invoice", null=True, blank=True, on_delete=models.PROTECT, related_name="payments"
+    )
     gateway = models.CharField(max_length=16, choices=Gateway)
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
     state = models.CharField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
@@ -49,13 +46,16 @@ class Payment(Entity, Timestamped):
     refunded_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     received_currency = models.CharField(
-        max_length=3, blank=True, default="", help_text=_("Of what arrived; another than asked for is always held.")
+        max_length=3,
+        blank=True,
+        default="",
+        help_text=_("What arrived. Another currency than asked for goes under review."),
     )
     idempotency_key = models.CharField(max_length=191, unique=True)
     success_url = models.CharField(max_length=500, blank=True, default="")
     cancel_url = models.CharField(max_length=500, blank=True, default="")
-    asked_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the gateway was first asked for the page; empty: certainly never.")
+    session_requested_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When a checkout session was first requested. Empty: never.")
     )
     session_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
     session_url = EncryptedTextField(blank=True, default="")
@@ -64,7 +64,7 @@ class Payment(Entity, Timestamped):
     poll_at = models.DateTimeField(null=True, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     review_reason = models.CharField(max_length=191, blank=True, default="")
-    accepted_at = models.DateTimeField(null=True, blank=True, help_text=_("When staff accepted what was held."))
+    accepted_at = models.DateTimeField(null=True, blank=True, help_text=_("When staff accepted it after review."))
     failure = models.CharField(max_length=191, blank=True, default="")
     method_label = models.CharField(max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242."))
 
@@ -109,12 +109,17 @@ class Payment(Entity, Timestamped):
         return Money(self.received_minor - self.refunded_minor, self.received.currency)
 
     @property
-    def is_held(self) -> bool:
-        """Whether the money waits for staff, whatever became of the payment since."""
+    def is_under_review(self) -> bool:
+        """Whether staff have yet to accept the money, also when it was refunded or disputed since."""
         return bool(self.review_reason) and self.accepted_at is None
 
+    @property
+    def settled_state(self) -> PaymentState:
+        """The state of received money without a dispute or a full refund."""
+        return PaymentState.UNDER_REVIEW if self.is_under_review else PaymentState.SUCCEEDED
+
     def is_open(self, at: datetime) -> bool:
-        """Whether the customer can still pay on the gateway's page."""
+        """Whether the customer can still pay in the checkout session."""
         return self.state == PaymentState.PENDING and (self.expires_at is None or self.expires_at > at)
 
     def __str__(self) -> str:
@@ -122,13 +127,13 @@ class Payment(Entity, Timestamped):
 
 
 class RefundState(models.TextChoices):
-    PENDING = "pending", _("Asked for")
+    PENDING = "pending", _("Requested")
     SUCCEEDED = "succeeded", _("Succeeded")
     FAILED = "failed", _("Failed")
 
 
 class Refund(Entity, Timestamped):
-    """Money on its way back to the customer, under its own idempotency key."""
+    """Money returned to the customer, requested under its own idempotency key."""
 
     tenancy = tenancy.OWNED
 
@@ -161,7 +166,7 @@ class Refund(Entity, Timestamped):
 
 
 class RefundTask(Entity, WorkItem):
-    """Asking the gateway for a refund, and looking again until it has said how it ended."""
+    """Requests the refund from the gateway, and follows it until the gateway has decided."""
 
     tenancy = tenancy.PRIVATE
 
@@ -177,7 +182,7 @@ class RefundTask(Entity, WorkItem):
 
 
 class Dispute(Entity, Timestamped):
-    """A customer's bank takes a payment back; the verdict comes weeks later."""
+    """A customer's bank takes a payment back; it decides weeks later who gets the money."""
 
     tenancy = tenancy.OWNED
 

@@ -1,4 +1,4 @@
-"""Subscriptions: what renews, at the prices it was sold at."""
+"""Subscriptions at the prices they were sold at."""
 
 from typing import Any, ClassVar
 
@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.gateways import BillingMode
 from billing.models.invoices import ItemKind
 from catalog.models import AddonPrice, PlanPrice, Term
 from core import tenancy
@@ -22,15 +23,8 @@ class SubscriptionStatus(models.TextChoices):
     ENDED = "ended", _("Ended")
 
 
-class BillingMode(models.TextChoices):
-    """Who renews: we charge each period ourselves, or the gateway does with a subscription of its own."""
-
-    SELF = "self", _("Renewed by us")
-    GATEWAY = "gateway", _("Renewed by the gateway")
-
-
 class Subscription(StateMachine, Entity, Timestamped):
-    """A recurring sale: its period is what has been paid for."""
+    """A recurring sale. The current period is the one that has been paid for."""
 
     tenancy = tenancy.OWNED
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
@@ -52,7 +46,7 @@ class Subscription(StateMachine, Entity, Timestamped):
             SubscriptionStatus.CANCELED,
             SubscriptionStatus.ENDED,
         },
-        # Canceled unpaid, and then the money came after all.
+        # Canceled unpaid, and the payment arrived later.
         SubscriptionStatus.CANCELED: {SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED},
         SubscriptionStatus.ENDED: set(),
     }
@@ -70,8 +64,8 @@ class Subscription(StateMachine, Entity, Timestamped):
     anchor_day = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Day of month periods begin on."))
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
-    collection_ended_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the gateway that collected it said that it collects no more.")
+    gateway_ended_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the gateway confirmed that it no longer renews.")
     )
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -85,7 +79,7 @@ class Subscription(StateMachine, Entity, Timestamped):
                 condition=models.Q(
                     status__in=["canceled", "ended"],
                     stripe_subscription_id__isnull=False,
-                    collection_ended_at__isnull=True,
+                    gateway_ended_at__isnull=True,
                 ),
             )
         ]

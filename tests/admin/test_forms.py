@@ -192,7 +192,7 @@ def setting_page(key: str) -> str:
 
 @pytest.mark.parametrize(
     ("key", "typed", "value"),
-    [("shop.name", "Voxel", "Voxel"), ("shop.brand_hue", "120", 120), ("billing.collected_by_stripe", "yes", True)],
+    [("shop.name", "Voxel", "Voxel"), ("shop.brand_hue", "120", 120), ("billing.gateway_renews", "yes", True)],
 )
 def test_a_setting_is_stored_in_its_type(superadmin: Client, key: str, typed: str, value: object) -> None:
     assert superadmin.get(setting_page(key)).status_code == 200

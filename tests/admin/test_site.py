@@ -99,7 +99,7 @@ def trouble(rows: Rows) -> None:
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")
     clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
     lines = ledger.transfer(clearing, revenue, Money(1250, "USD"))
-    ledger.enter(kind=EntryKind.CHARGE, reference="sold", lines=lines, organization=rows.organizations[0], at=now)
+    ledger.post_entry(kind=EntryKind.CHARGE, reference="sold", lines=lines, organization=rows.organizations[0], at=now)
 
 
 def test_the_start_page_shows_what_waits_for_a_person(superadmin: Client) -> None:

@@ -1,4 +1,4 @@
-"""What billing's tests begin with: an organization that ordered something and has yet to pay for it."""
+"""An organization that ordered something and has not paid yet: what most tests of billing begin with."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,9 +40,9 @@ class Sale:
     invoice: Invoice
     payment: Payment
 
-    def receipt(self, **changes: Any) -> GatewayPayment:
-        """The receipt of exactly what was asked for, unless the test changes something."""
-        right: dict[str, Any] = {
+    def gateway_payment(self, **changes: Any) -> GatewayPayment:
+        """Exactly what was asked for, unless the test changes something."""
+        expected: dict[str, Any] = {
             "transaction_id": f"pi_{self.payment.pk}",
             "amount": self.payment.amount,
             "is_live": False,
@@ -50,11 +50,12 @@ class Sale:
             "organization_id": self.organization.pk,
             "method_label": "Visa ending 4242",
         }
-        return GatewayPayment(**(right | changes))
+        return GatewayPayment(**(expected | changes))
 
     def settle(self, at: datetime = NOON, **changes: Any) -> Payment:
         """Let the money arrive."""
-        return payments.settle(payment_id=self.payment.pk, receipt=self.receipt(**changes), at=at)
+        gateway_payment = self.gateway_payment(**changes)
+        return payments.settle(payment_id=self.payment.pk, gateway_payment=gateway_payment, at=at)
 
     @property
     def expires_at(self) -> datetime:
@@ -63,7 +64,7 @@ class Sale:
         return self.payment.expires_at
 
     def reloaded(self) -> "Sale":
-        """The same sale with its payment as it now stands."""
+        """The same sale with its payment read again."""
         return replace(self, payment=self.payment.reload())
 
     def reopened(self, at: datetime | None = None) -> "Sale":
@@ -73,8 +74,8 @@ class Sale:
         payment = payments.open_payment(invoice=self.invoice, gateway=Gateway.STRIPE, expires_at=until, at=now)
         return replace(self, payment=payment)
 
-    def page(self, at: datetime | None = None) -> str:
-        """The hosted page's address."""
+    def create_session(self, at: datetime | None = None) -> str:
+        """The address of the payment's checkout session."""
         return checkout.create_session(
             payment_id=self.payment.pk,
             success_url="https://shop.example/done",
@@ -134,7 +135,7 @@ def balance(kind: AccountKind, currency: str = "USD") -> int:
 
 
 def wallet_balance(organization: Organization, currency: str = "USD") -> int:
-    """What the database keeps as the wallet's balance."""
+    """The running balance of the wallet."""
     return LedgerAccount.objects.get(
         kind=AccountKind.WALLET, organization=organization, currency=currency
     ).balance_minor

@@ -1,8 +1,8 @@
-"""Stripe's minor units against ours, at the edge."""
+"""Stripe's minor units and ours."""
 
 import pytest
 
-from billing.gateways.stripe.amounts import from_stripe, to_stripe
+from billing.gateways.stripe.fields import from_stripe_amount, to_stripe_amount
 from core.money import Money
 from core.outside import Rejected
 
@@ -21,17 +21,17 @@ from core.outside import Rejected
         (Money(2**62, "USD"), 2**62),
     ],
 )
-def test_amounts_cross_the_edge_and_come_back(amount: Money, sent: int) -> None:
-    assert to_stripe(amount) == sent
-    assert from_stripe(sent, amount.currency.lower()) == amount
+def test_an_amount_is_the_same_after_it_was_converted_for_stripe_and_back(amount: Money, sent: int) -> None:
+    assert to_stripe_amount(amount) == sent
+    assert from_stripe_amount(sent, amount.currency.lower()) == amount
 
 
 @pytest.mark.parametrize("amount", [Money(1255, "KWD"), Money(50, "MGA")])
 def test_what_stripe_cannot_express_is_refused_and_not_rounded(amount: Money) -> None:
     with pytest.raises(Rejected):
-        to_stripe(amount)
+        to_stripe_amount(amount)
 
 
 def test_a_broken_amount_from_stripe_is_refused() -> None:
     with pytest.raises(Rejected):
-        from_stripe(150_001, "isk")
+        from_stripe_amount(150_001, "isk")

@@ -1,4 +1,4 @@
-"""Going to the hosted page and paying there, over real HTTP, whatever becomes of the answers."""
+"""Checkout sessions are created and paid over real HTTP, whatever happens to the answers."""
 
 from datetime import timedelta
 from threading import Thread
@@ -8,9 +8,10 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import checkout, payments, polling
+from billing import checkout, gateway_sync, payments
+from billing.gateways import stripe
 from billing.gateways.base import KEY_MISMATCH, CheckoutRequest, CheckoutSession
-from billing.gateways.stripe import client, pages
+from billing.gateways.stripe import client
 from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
 from core import outside
 from core.money import Money
@@ -34,26 +35,26 @@ def sessions(sandbox: Sandbox) -> list[dict[str, Any]]:
     return sandbox.stripe_state().get("checkout.session", [])
 
 
-def test_the_page_carries_our_marks_on_session_and_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    url = sale.page()
+def test_session_and_payment_intent_carry_our_ids(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    url = sale.create_session()
     session = sessions(stripe_sandbox)[0]
-    marks = {"payment": str(sale.payment.pk), "organization": str(sale.organization.pk)}
+    metadata = {"payment": str(sale.payment.pk), "organization": str(sale.organization.pk)}
 
     assert session["url"] == url
-    assert session["metadata"] == marks
+    assert session["metadata"] == metadata
     assert session["client_reference_id"] == str(sale.payment.pk)
     assert (session["amount_total"], session["currency"], session["mode"]) == (800, "usd", "payment")
     assert session["customer"] == GatewayCustomer.objects.get().reference
 
     assert stripe_sandbox.pay(url).is_accepted
     intent = stripe_sandbox.stripe_state()["payment_intent"][0]
-    assert (intent["metadata"], intent["setup_future_usage"]) == (marks, "off_session")
+    assert (intent["metadata"], intent["setup_future_usage"]) == (metadata, "off_session")
 
 
-def test_a_paid_page_settles_and_the_card_is_kept_for_renewals(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page(), card="pm_card_mastercard")
+def test_a_paid_session_settles_and_the_card_is_saved_for_renewals(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.create_session(), card="pm_card_mastercard")
 
-    polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
+    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
 
     payment = sale.payment.reload()
     assert (payment.state, payment.method_label) == (PaymentState.SUCCEEDED, "Mastercard ending 4444")
@@ -63,15 +64,15 @@ def test_a_paid_page_settles_and_the_card_is_kept_for_renewals(sale: Sale, strip
     assert balance(AccountKind.REVENUE) == 800
 
 
-def test_asking_again_gives_the_same_page(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    assert sale.page() == sale.page()
+def test_a_repeat_gives_the_same_session(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    assert sale.create_session() == sale.create_session()
     assert len(stripe_sandbox.requests("stripe", SESSIONS)) == 1
 
 
-def test_a_repeat_asks_for_the_addresses_of_the_first_time(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_repeat_uses_the_addresses_of_the_first_call(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
     with pytest.raises(outside.Unknown):
-        sale.page()
+        sale.create_session()
 
     url = checkout.create_session(
         payment_id=sale.payment.pk, success_url="https://other.example/", cancel_url="x", at=timezone.now()
@@ -80,16 +81,16 @@ def test_a_repeat_asks_for_the_addresses_of_the_first_time(sale: Sale, stripe_sa
     assert [session["url"] for session in sessions(stripe_sandbox)] == [url]
     assert sessions(stripe_sandbox)[0]["success_url"] == "https://shop.example/done"
     assert sale.payment.reload().success_url == "https://shop.example/done"
-    assert len(stripe_sandbox.requests("stripe", READS)) == 0, "the key still fitted: nothing had to be looked up"
+    assert len(stripe_sandbox.requests("stripe", READS)) == 0, "the key was still good: nothing had to be searched"
 
 
-def test_lost_answers_and_two_tabs_end_in_one_page(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_lost_answer_and_two_tabs_end_in_one_session(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=1)
     urls: list[str] = []
 
     def open_tab() -> None:
         try:
-            urls.append(sale.page())
+            urls.append(sale.create_session())
         finally:
             connection.close()
 
@@ -103,90 +104,90 @@ def test_lost_answers_and_two_tabs_end_in_one_page(sale: Sale, stripe_sandbox: S
     assert set(urls) == {sessions(stripe_sandbox)[0]["url"]}
 
 
-def test_an_unheard_page_is_found_by_its_mark_and_settled(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_session_whose_answer_was_lost_is_found_by_its_metadata_and_settled(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
     with pytest.raises(outside.Unknown):
-        sale.page()
+        sale.create_session()
     assert sale.payment.reload().session_id is None
     stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
 
-    polling.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
 
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 
 
-def test_a_page_whose_payment_ended_while_it_was_made_is_closed_and_never_shown(
+def test_a_session_whose_payment_ended_while_it_was_created_is_expired_and_never_shown(
     sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = pages.create
+    create = stripe.create_session
 
     def create_while_the_order_is_canceled(request: CheckoutRequest) -> CheckoutSession:
-        page = create(request)
+        session = create(request)
         payments.expire(payment_id=sale.payment.pk, at=timezone.now())
-        return page
+        return session
 
-    monkeypatch.setattr(pages, "create", create_while_the_order_is_canceled)
+    monkeypatch.setattr(stripe, "create_session", create_while_the_order_is_canceled)
 
     with pytest.raises(checkout.CheckoutClosed):
-        sale.page()
+        sale.create_session()
     assert [session["status"] for session in sessions(stripe_sandbox)] == ["expired"]
 
 
-def test_a_used_key_whose_page_was_paid_leaves_the_payment_to_the_poller(
+def test_a_used_key_whose_session_was_paid_leaves_the_payment_to_the_poller(
     sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
     with pytest.raises(outside.Unknown):
-        sale.page()
+        sale.create_session()
     stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
 
     def refuse(request: CheckoutRequest) -> CheckoutSession:
         raise outside.Rejected(f"used: {request.idempotency_key}", status=400, code=KEY_MISMATCH)
 
-    monkeypatch.setattr(pages, "create", refuse)
+    monkeypatch.setattr(stripe, "create_session", refuse)
     with pytest.raises(checkout.CheckoutClosed):
-        sale.page()
+        sale.create_session()
     assert sale.payment.reload().state == PaymentState.PENDING
 
-    polling.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 
 
-def test_a_page_is_found_behind_others_and_every_answer_on_the_way_may_fail(
+def test_a_session_is_found_on_a_later_list_page_and_any_of_the_calls_may_fail(
     sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PER_PAGE", 1)
-    sale.page()
-    make_sale(at=timezone.now(), organization=sale.organization).page()
+    sale.create_session()
+    make_sale(at=timezone.now(), organization=sale.organization).create_session()
     customer = GatewayCustomer.objects.get().reference
     assert customer is not None
 
-    found = pages.find(customer=customer, payment_id=sale.payment.pk)
+    found = stripe.find_session(customer=customer, payment_id=sale.payment.pk)
     assert found is not None
     assert found.payment_id == sale.payment.pk
 
     stripe_sandbox.arm("stripe", READS, "status", status=429, after=1)
     with pytest.raises(outside.Unavailable):
-        pages.find(customer=customer, payment_id=sale.payment.pk)
+        stripe.find_session(customer=customer, payment_id=sale.payment.pk)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_key_that_may_not_read_is_waited_for(sale: Sale, stripe_sandbox: Sandbox, status: int) -> None:
-    sale.page()
+def test_a_key_that_may_not_read_counts_as_unavailable(sale: Sale, stripe_sandbox: Sandbox, status: int) -> None:
+    sale.create_session()
     reference = sale.payment.reload().session_id
     assert reference is not None
     stripe_sandbox.arm("stripe", READS, "status", status=status)
 
     with pytest.raises(outside.Unavailable):
-        pages.read(reference)
+        stripe.read_session(reference)
 
 
-def test_a_failure_that_stripe_remembers_ends_the_payment_instead_of_repeating_it(
-    sale: Sale, stripe_sandbox: Sandbox
-) -> None:
+def test_a_failure_that_stripe_replays_ends_the_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "status", status=500, times=1)
     with pytest.raises(outside.Rejected):
-        sale.page()
+        sale.create_session()
     assert sale.payment.reload().state == PaymentState.FAILED
 
     again = sale.reopened()
@@ -194,77 +195,79 @@ def test_a_failure_that_stripe_remembers_ends_the_payment_instead_of_repeating_i
     assert again.payment.idempotency_key != sale.payment.idempotency_key
 
 
-def test_a_wrong_key_of_ours_does_not_end_the_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_wrong_api_key_does_not_end_the_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "status", status=401, times=1)
     with pytest.raises(outside.Rejected):
-        sale.page()
+        sale.create_session()
     assert sale.payment.reload().state == PaymentState.PENDING
-    assert sale.page()
+    assert sale.create_session()
 
 
-def test_a_customer_deleted_at_stripe_is_made_anew(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_customer_deleted_at_stripe_is_created_again(sale: Sale, stripe_sandbox: Sandbox) -> None:
     GatewayCustomer.objects.create(organization=sale.organization, gateway="stripe", reference="cus_gone")
     with pytest.raises(outside.Rejected):
-        sale.page()
+        sale.create_session()
 
     again = sale.reopened()
-    assert again.page()
+    assert again.create_session()
 
 
 def test_too_many_requests_change_nothing(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", SESSIONS, "status", status=429, times=1)
     with pytest.raises(outside.Unavailable):
-        sale.page()
-    assert sale.page()
+        sale.create_session()
+    assert sale.create_session()
 
 
-def test_a_page_is_not_opened_after_its_time_nor_for_a_settled_payment(sale: Sale) -> None:
+def test_no_session_is_created_for_an_expired_or_settled_payment(sale: Sale) -> None:
     with pytest.raises(checkout.CheckoutClosed):
-        sale.page(at=timezone.now() + timedelta(minutes=46))
+        sale.create_session(at=timezone.now() + timedelta(minutes=46))
     sale.settle(at=timezone.now())
     with pytest.raises(checkout.CheckoutClosed):
-        sale.page()
+        sale.create_session()
 
 
-def test_the_library_refuses_to_be_called_inside_a_transaction(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_stripe_is_never_called_inside_a_transaction(sale: Sale, stripe_sandbox: Sandbox) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="inside a database transaction"):
-        pages.read("cs_test_1")
+        stripe.read_session("cs_test_1")
     assert stripe_sandbox.requests("stripe") == []
 
 
 def test_an_amount_in_whole_yen_arrives_as_whole_yen(stripe_sandbox: Sandbox) -> None:
     sale = make_sale(minor=1200, currency="JPY", at=timezone.now())
-    stripe_sandbox.pay(sale.page())
-    polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
+    stripe_sandbox.pay(sale.create_session())
+    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
     assert sale.payment.reload().received == Money(1200, "JPY")
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 
 
-def test_a_page_asked_for_late_stays_open_long_enough_for_stripe(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_session_created_late_stays_open_for_stripes_minimum(sale: Sale, stripe_sandbox: Sandbox) -> None:
     Payment.objects.update(expires_at=timezone.now() + timedelta(minutes=20))
-    assert sale.page()
+    assert sale.create_session()
     shown = sessions(stripe_sandbox)[0]["expires_at"]
     assert shown == int(sale.reloaded().expires_at.timestamp())
     assert shown >= stripe_sandbox.now() + 29 * 60
 
 
-def test_a_page_asked_for_too_late_makes_way_for_another_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_session_requested_too_late_fails_and_another_payment_can_be_opened(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
     Payment.objects.update(expires_at=timezone.now() + timedelta(minutes=10))
     with pytest.raises(checkout.CheckoutClosed):
-        sale.page()
+        sale.create_session()
     assert sessions(stripe_sandbox) == []
-    assert sale.reopened().page()
+    assert sale.reopened().create_session()
 
 
-def test_a_customer_whose_making_failed_for_good_is_made_under_another_key(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_customer_whose_creation_failed_is_created_under_another_key(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", "POST /v1/customers", "status", status=500, times=1)
     with pytest.raises(outside.Unknown):
-        sale.page()
-    assert sale.page()
+        sale.create_session()
+    assert sale.create_session()
 
 
-def test_the_pages_address_is_not_readable_in_the_database(sale: Sale) -> None:
-    url = sale.page()
+def test_the_address_of_a_session_is_encrypted_in_the_database(sale: Sale) -> None:
+    url = sale.create_session()
     with connection.cursor() as cursor:
         cursor.execute("SELECT session_url FROM billing_payment")
         (stored,) = cursor.fetchone()
@@ -278,5 +281,5 @@ def test_neither_errors_nor_logs_name_the_key(
     caplog.set_level("DEBUG")
     stripe_sandbox.arm("stripe", SESSIONS, "status", status=400, times=1)
     with pytest.raises(outside.Rejected) as refused:
-        sale.page()
+        sale.create_session()
     assert STRIPE_KEY not in f"{refused.value} {sale.payment.reload().failure} {caplog.text}"

@@ -127,7 +127,7 @@ def test_eight_at_once_with_failures_between_leave_no_gap() -> None:
 
 
 @pytest.mark.django_db
-def test_a_paid_first_invoice_begins_the_subscription_and_bills_its_period() -> None:
+def test_a_paid_first_invoice_activates_the_subscription_and_bills_its_period() -> None:
     sale = make_sale(setup_minor=300)
 
     payment = sale.settle()
@@ -165,13 +165,13 @@ def draft_april(sale: Sale) -> Invoice:
 
 
 @pytest.mark.django_db
-def test_an_invoice_the_wallet_cannot_pay_moves_nothing_on() -> None:
+def test_an_invoice_that_the_wallet_cannot_pay_changes_nothing() -> None:
     sale = make_sale()
     sale.settle()
-    subscriptions.mark_past_due(subscription=sale.subscription, at=APRIL.start)
+    subscriptions.mark_past_due(subscription=sale.subscription)
     invoice = draft_april(sale)
 
-    with pytest.raises(invoicing.NotEnough):
+    with pytest.raises(invoicing.InsufficientBalance):
         invoicing.pay_from_wallet(invoice=invoice, at=APRIL.start)
 
     row = sale.subscription.reload()
@@ -180,13 +180,13 @@ def test_an_invoice_the_wallet_cannot_pay_moves_nothing_on() -> None:
 
 
 @pytest.mark.django_db
-def test_a_paid_later_period_moves_the_subscription_on_and_recovers_it() -> None:
+def test_a_paid_later_period_advances_the_subscription_and_recovers_it() -> None:
     sale = make_sale()
     sale.settle()
-    subscriptions.mark_past_due(subscription=sale.subscription, at=APRIL.start)
+    subscriptions.mark_past_due(subscription=sale.subscription)
     clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
     lines = ledger.transfer(clearing, ledger.wallet_of(sale.organization, "USD"), Money(800, "USD"))
-    ledger.enter(kind=EntryKind.PAYMENT, reference="credit", lines=lines, at=NOON)
+    ledger.post_entry(kind=EntryKind.PAYMENT, reference="credit", lines=lines, at=NOON)
 
     invoicing.pay_from_wallet(invoice=draft_april(sale), at=APRIL.start)
 
@@ -197,21 +197,21 @@ def test_a_paid_later_period_moves_the_subscription_on_and_recovers_it() -> None
 
 @pytest.mark.django_db
 def test_a_paid_invoice_is_not_paid_again() -> None:
-    told: list[Invoice] = []
+    sent: list[Invoice] = []
     sale = make_sale()
     sale.settle()
-    events.invoice_paid.connect(lambda invoice, **_: told.append(invoice), weak=False, dispatch_uid="again")
+    events.invoice_paid.connect(lambda invoice, **_: sent.append(invoice), weak=False, dispatch_uid="again")
     try:
         again = invoicing.pay_from_wallet(invoice=sale.invoice, at=APRIL.end)
     finally:
         events.invoice_paid.disconnect(dispatch_uid="again")
-    assert (again.paid_at, told) == (NOON, [])
+    assert (again.paid_at, sent) == (NOON, [])
 
 
 @pytest.mark.django_db
-def test_a_free_invoice_is_paid_without_any_entry_and_one_that_costs_is_not_free() -> None:
-    told: list[Invoice] = []
-    events.invoice_paid.connect(lambda invoice, **_: told.append(invoice), weak=False, dispatch_uid="free")
+def test_a_free_invoice_is_paid_without_a_journal_entry_and_one_that_costs_is_refused() -> None:
+    sent: list[Invoice] = []
+    events.invoice_paid.connect(lambda invoice, **_: sent.append(invoice), weak=False, dispatch_uid="free")
     try:
         free = invoicing.pay_free_invoice(invoice=make_draft(0), at=NOON)
         with pytest.raises(ValueError, match="not free"):
@@ -219,12 +219,12 @@ def test_a_free_invoice_is_paid_without_any_entry_and_one_that_costs_is_not_free
     finally:
         events.invoice_paid.disconnect(dispatch_uid="free")
     assert free.state == InvoiceState.PAID
-    assert told == [free]
+    assert sent == [free]
     assert balance(AccountKind.REVENUE) == 0
 
 
 @pytest.mark.django_db
-def test_a_dropped_draft_has_its_page_closed_and_is_still_paid_by_money_on_its_way() -> None:
+def test_a_voided_draft_has_its_session_closed_and_is_still_paid_by_money_that_arrives() -> None:
     sale = make_sale()
     assert invoicing.void_draft(invoice=sale.invoice, at=NOON)
     assert sale.payment.reload().poll_at == NOON

@@ -1,4 +1,4 @@
-"""The laws of the books, kept by the database whatever the code does."""
+"""The ledger's rules, enforced by the database whatever the code does."""
 
 from datetime import timedelta
 from threading import Thread
@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.utils import DatabaseError
 
 from billing import ledger
-from billing.ledger import Line
+from billing.ledger import EntryLine
 from billing.models import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from core import tenancy
 from core.money import Money
@@ -18,12 +18,12 @@ from tests.builders import make_organization
 committing = pytest.mark.django_db(transaction=True)
 
 
-def enter(reference: str = "gift:1", amount: Money = MONEY, source: LedgerAccount | None = None) -> JournalEntry:
+def post(reference: str = "gift:1", amount: Money = MONEY, source: LedgerAccount | None = None) -> JournalEntry:
     """Money from clearing to a new organization's wallet, or from the account given."""
     wallet = ledger.wallet_of(make_organization(), amount.currency)
     origin = source or ledger.account_of(AccountKind.CLEARING, amount.currency, "stripe")
     lines = ledger.transfer(origin, wallet, amount)
-    return ledger.enter(kind=EntryKind.PAYMENT, reference=reference, lines=lines, at=NOON)
+    return ledger.post_entry(kind=EntryKind.PAYMENT, reference=reference, lines=lines, at=NOON)
 
 
 def refuse_at_commit() -> None:
@@ -38,10 +38,10 @@ def test_an_entry_that_does_not_sum_to_zero_is_refused_at_commit() -> None:
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")
 
     with pytest.raises(IntegrityError, match="off by"):
-        ledger.enter(
+        ledger.post_entry(
             kind=EntryKind.PAYMENT,
             reference="off",
-            lines=[Line(clearing, Money(-800, "USD")), Line(revenue, Money(799, "USD"))],
+            lines=[EntryLine(clearing, Money(-800, "USD")), EntryLine(revenue, Money(799, "USD"))],
             at=NOON,
         )
 
@@ -52,17 +52,17 @@ def test_an_entry_that_does_not_sum_to_zero_is_refused_at_commit() -> None:
 @committing
 def test_an_entry_that_balances_only_across_two_currencies_is_refused() -> None:
     lines = [
-        Line(ledger.account_of(AccountKind.CLEARING, "USD", "stripe"), Money(-800, "USD")),
-        Line(ledger.account_of(AccountKind.REVENUE, "EUR"), Money(800, "EUR")),
+        EntryLine(ledger.account_of(AccountKind.CLEARING, "USD", "stripe"), Money(-800, "USD")),
+        EntryLine(ledger.account_of(AccountKind.REVENUE, "EUR"), Money(800, "EUR")),
     ]
     with pytest.raises(IntegrityError, match="off by"):
-        ledger.enter(kind=EntryKind.PAYMENT, reference="mixed", lines=lines, at=NOON)
+        ledger.post_entry(kind=EntryKind.PAYMENT, reference="mixed", lines=lines, at=NOON)
 
 
 @committing
 def test_an_entry_without_postings_is_refused() -> None:
     with pytest.raises(IntegrityError, match="fewer than two"):
-        ledger.enter(kind=EntryKind.PAYMENT, reference="empty", lines=[], at=NOON)
+        ledger.post_entry(kind=EntryKind.PAYMENT, reference="empty", lines=[], at=NOON)
 
 
 @pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_a_posting_in_another_currency_than_its_account_is_refused() -> None:
     clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")
     with pytest.raises(IntegrityError, match="another currency"), transaction.atomic():
-        ledger.enter(
+        ledger.post_entry(
             kind=EntryKind.PAYMENT,
             reference="wrong",
             lines=ledger.transfer(clearing, revenue, Money(800, "EUR")),
@@ -90,15 +90,15 @@ def test_a_posting_in_another_currency_than_its_account_is_refused() -> None:
         "TRUNCATE billing_posting",
     ],
 )
-def test_what_is_entered_stays_entered(role: str, statement: str) -> None:
-    enter()
-    with pytest.raises(DatabaseError, match="permission denied"), tenancy.as_role(role=role):
+def test_posted_entries_cannot_be_changed(role: str, statement: str) -> None:
+    post()
+    with pytest.raises(DatabaseError, match="permission denied"), tenancy.bind(role=role):
         _execute(statement)
 
 
 @pytest.mark.django_db
-def test_not_even_the_owner_of_the_tables_changes_what_is_entered() -> None:
-    enter()
+def test_not_even_the_owner_of_the_tables_changes_a_posted_entry() -> None:
+    post()
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         _execute("SET LOCAL ROLE NONE; UPDATE billing_posting SET amount_minor = 1")
 
@@ -110,10 +110,10 @@ def _execute(statement: str) -> None:
 
 @pytest.mark.django_db
 def test_a_wallet_never_goes_below_zero() -> None:
-    wallet = enter().postings.get(account__kind=AccountKind.WALLET).account
+    wallet = post().postings.get(account__kind=AccountKind.WALLET).account
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")
     with pytest.raises(IntegrityError, match="wallet_not_negative"), transaction.atomic():
-        ledger.enter(
+        ledger.post_entry(
             kind=EntryKind.CHARGE,
             reference="too much",
             lines=ledger.transfer(wallet, revenue, Money(801, "USD")),
@@ -123,21 +123,21 @@ def test_a_wallet_never_goes_below_zero() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"balance_minor": 1_000_000}, "by postings only"),
         ({"currency": "EUR"}, "does not change"),
         ({"gateway": "other"}, "does not change"),
     ],
 )
-def test_an_account_edited_by_hand_is_refused(change: dict[str, object], told: str) -> None:
-    wallet = enter().postings.get(account__kind=AccountKind.WALLET).account
-    with pytest.raises(IntegrityError, match=told), transaction.atomic():
+def test_an_account_edited_by_hand_is_refused(change: dict[str, object], message: str) -> None:
+    wallet = post().postings.get(account__kind=AccountKind.WALLET).account
+    with pytest.raises(IntegrityError, match=message), transaction.atomic():
         LedgerAccount.objects.filter(pk=wallet.pk).update(**change)
 
 
 @pytest.mark.django_db
-def test_an_account_that_begins_rich_is_refused() -> None:
+def test_an_account_that_begins_with_a_balance_is_refused() -> None:
     with pytest.raises(IntegrityError, match="begins at zero"), transaction.atomic():
         LedgerAccount.objects.create(
             kind=AccountKind.WALLET, organization=make_organization(), currency="USD", balance_minor=1
@@ -145,8 +145,8 @@ def test_an_account_that_begins_rich_is_refused() -> None:
 
 
 @pytest.mark.django_db
-def test_the_database_moves_the_wallet_and_no_other_balance() -> None:
-    entry = enter()
+def test_the_database_updates_the_wallets_balance_and_no_other() -> None:
+    entry = post()
 
     wallet = entry.postings.get(account__kind=AccountKind.WALLET)
     assert wallet.account.reload().balance_minor == 800
@@ -160,9 +160,9 @@ def test_the_same_fact_again_is_the_same_entry() -> None:
     wallet = ledger.wallet_of(make_organization(), "USD")
     lines = ledger.transfer(ledger.account_of(AccountKind.CLEARING, "USD", "stripe"), wallet, MONEY)
 
-    first = ledger.enter(kind=EntryKind.PAYMENT, reference="payment:1", lines=lines, at=NOON)
+    first = ledger.post_entry(kind=EntryKind.PAYMENT, reference="payment:1", lines=lines, at=NOON)
     later = NOON + timedelta(days=1)
-    again = ledger.enter(kind=EntryKind.PAYMENT, reference="payment:1", lines=list(reversed(lines)), at=later)
+    again = ledger.post_entry(kind=EntryKind.PAYMENT, reference="payment:1", lines=list(reversed(lines)), at=later)
 
     assert again == first
     assert wallet.reload().balance_minor == 800
@@ -170,29 +170,29 @@ def test_the_same_fact_again_is_the_same_entry() -> None:
 
 @pytest.mark.django_db
 def test_a_reference_used_for_something_else_is_a_conflict() -> None:
-    enter("payment:1")
+    post("payment:1")
     with pytest.raises(ledger.LedgerConflict):
-        enter("payment:1", Money(900, "USD"))
+        post("payment:1", Money(900, "USD"))
 
 
 @pytest.mark.django_db
-def test_a_reversal_brings_every_account_back() -> None:
-    enter("refund:1")
-    ledger.reverse(kind=EntryKind.REFUND_FAILED, reference="refund_failed:1", of="refund:1", at=NOON)
+def test_a_reversal_restores_every_account() -> None:
+    post("refund:1")
+    ledger.reverse_entry(kind=EntryKind.REFUND_FAILED, reference="refund_failed:1", of="refund:1", at=NOON)
     assert balance(AccountKind.CLEARING) == 0
     assert balance(AccountKind.WALLET) == 0
 
 
 @committing
 def test_two_spenders_of_one_wallet_cannot_both_have_the_money() -> None:
-    wallet = enter().postings.get(account__kind=AccountKind.WALLET).account
+    wallet = post().postings.get(account__kind=AccountKind.WALLET).account
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")
     refused: list[Exception] = []
 
     def spend(number: int) -> None:
         lines = ledger.transfer(wallet, revenue, Money(500, "USD"))
         try:
-            ledger.enter(kind=EntryKind.CHARGE, reference=f"spend:{number}", lines=lines, at=NOON)
+            ledger.post_entry(kind=EntryKind.CHARGE, reference=f"spend:{number}", lines=lines, at=NOON)
         except IntegrityError as error:
             refused.append(error)
         finally:

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from billing import events, payments, refunds
-from billing.gateways import driver_of
+from billing.gateways.base import driver_of
+from billing.gateways.stripe.client import write
 from billing.models import (
     AccountKind,
     Dispute,
@@ -41,14 +42,14 @@ def sale(stripe_sandbox: Sandbox) -> Sale:
 @pytest.fixture
 def paid(sale: Sale, stripe_sandbox: Sandbox) -> Sale:
     """An order that was paid and settled."""
-    stripe_sandbox.pay(sale.page())
-    hear_and_work(stripe_sandbox)
+    stripe_sandbox.pay(sale.create_session())
+    deliver_and_work(stripe_sandbox)
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
     return sale
 
 
-def hear_and_work(sandbox: Sandbox) -> None:
-    """Take every event Stripe has, and do what follows."""
+def deliver_and_work(sandbox: Sandbox) -> None:
+    """Deliver every event that Stripe has, and run the work that follows."""
     assert set(hear(sandbox)) <= {200}
     while run_due():
         pass
@@ -68,7 +69,7 @@ def refund_of(sandbox: Sandbox) -> dict[str, Any]:
 # -- payment -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_completed_page_pays_the_invoice(paid: Sale) -> None:
+def test_a_completed_session_pays_the_invoice(paid: Sale) -> None:
     assert paid.invoice.reload().state == InvoiceState.PAID
     assert outcomes()["checkout.session.completed"] == EventResult.PROCESSED
     assert outcomes()["payment_intent.succeeded"] == EventResult.IGNORED
@@ -92,7 +93,7 @@ def test_however_webhooks_are_delivered_there_is_one_payment(
 ) -> None:
     stripe_sandbox.stripe_endpoint(f"{live_server.url}/webhooks/stripe/", WEBHOOK_SECRET)
     misbehave(stripe_sandbox)
-    stripe_sandbox.pay(sale.page())
+    stripe_sandbox.pay(sale.create_session())
     stripe_sandbox.settle_webhooks(30)
 
     while run_due():
@@ -104,8 +105,8 @@ def test_however_webhooks_are_delivered_there_is_one_payment(
     assert not GatewayEvent.objects.exclude(state=WorkState.DONE).exists()
 
 
-def test_an_event_lies_and_the_page_itself_is_believed(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    sale.page()
+def test_an_event_lies_and_the_session_itself_is_believed(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    sale.create_session()
     GatewayEvent.objects.create(
         gateway="stripe",
         event_id="evt_lie",
@@ -118,25 +119,27 @@ def test_an_event_lies_and_the_page_itself_is_believed(sale: Sale, stripe_sandbo
     assert sale.payment.reload().state == PaymentState.PENDING
 
 
-def test_a_page_of_another_shop_in_the_same_account_is_foreign(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    url = sale.page()
+def test_a_session_of_another_shop_in_the_same_account_is_unrelated(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    url = sale.create_session()
     stripe_sandbox.pay(url)
     Payment.objects.all().delete()
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     assert outcomes()["checkout.session.completed"] == EventResult.UNRELATED
 
 
-def test_money_of_another_amount_than_asked_is_held_with_its_reason(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
+def test_money_of_another_amount_than_asked_goes_under_review_with_its_reason(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    stripe_sandbox.pay(sale.create_session())
     Payment.objects.update(amount_minor=801)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     event = GatewayEvent.objects.get(type="checkout.session.completed")
     assert (event.result, event.note) == (EventResult.UNDER_REVIEW, "asked for 801, got 800 minor units of USD")
     assert sale.invoice.reload().state == InvoiceState.DRAFT
 
 
 def test_while_stripe_does_not_answer_the_event_waits(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
+    stripe_sandbox.pay(sale.create_session())
     stripe_sandbox.arm("stripe", "GET /v1/checkout/sessions", "status", status=500, times=3)
     hear(stripe_sandbox)
     run_due()
@@ -148,31 +151,31 @@ def test_while_stripe_does_not_answer_the_event_waits(sale: Sale, stripe_sandbox
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 
 
-def test_an_expired_page_expires_its_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    sale.page()
+def test_an_expired_session_expires_its_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    sale.create_session()
     stripe_sandbox.advance(46 * 60)
     stripe_sandbox.requests()  # time passes with the next request
     driver_of("stripe").read_session(str(sale.payment.reload().session_id))
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     assert sale.payment.reload().state == PaymentState.EXPIRED
 
 
 # -- refunds -----------------------------------------------------------------------------------------------------------
 
 
-def give_back(sale: Sale, minor: int = 800) -> Refund:
-    """Refund a part, and do what follows."""
-    refund = refunds.refund_payment(
+def make_refund(sale: Sale, minor: int = 800) -> Refund:
+    """Refund a part, and run the work that follows."""
+    made = refunds.refund_payment(
         payment=sale.payment, amount=Money(minor, "USD"), reason="asked", actor=None, at=timezone.now()
     )
     while run_due():
         pass
-    return refund.reload()
+    return made.reload()
 
 
 def test_a_full_refund_sends_the_money_back_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    refund = give_back(paid)
-    hear_and_work(stripe_sandbox)
+    refund = make_refund(paid)
+    deliver_and_work(stripe_sandbox)
 
     assert refund.state == RefundState.SUCCEEDED
     assert refund_of(stripe_sandbox)["metadata"] == {"refund": str(refund.pk)}
@@ -184,13 +187,13 @@ def test_a_full_refund_sends_the_money_back_once(paid: Sale, stripe_sandbox: San
 
 
 def test_partial_refunds_end_at_what_arrived(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    give_back(paid, 300)
-    give_back(paid, 300)
+    make_refund(paid, 300)
+    make_refund(paid, 300)
     assert paid.payment.reload().state == PaymentState.SUCCEEDED
     for too_much in (201, 0, -1):
         with pytest.raises(NotRefundable):
-            give_back(paid, too_much)
-    give_back(paid, 200)
+            make_refund(paid, too_much)
+    make_refund(paid, 200)
 
     assert paid.payment.reload().state == PaymentState.REFUNDED
     assert [refund["amount"] for refund in stripe_sandbox.stripe_state()["refund"]] == [300, 300, 200]
@@ -198,7 +201,7 @@ def test_partial_refunds_end_at_what_arrived(paid: Sale, stripe_sandbox: Sandbox
 
 def test_a_refund_whose_answer_is_lost_is_made_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", "POST /v1/refunds", "lose_answer", times=3)
-    refund = give_back(paid)
+    refund = make_refund(paid)
     assert refund.state == RefundState.PENDING
     assert RefundTask.objects.get().state == WorkState.QUEUED
 
@@ -209,9 +212,11 @@ def test_a_refund_whose_answer_is_lost_is_made_once(paid: Sale, stripe_sandbox: 
     assert balance(AccountKind.REFUNDS) == -800
 
 
-def test_an_unheard_refund_is_found_even_when_its_key_is_forgotten(paid: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_refund_whose_answer_was_lost_is_found_even_when_its_key_is_forgotten(
+    paid: Sale, stripe_sandbox: Sandbox
+) -> None:
     stripe_sandbox.arm("stripe", "POST /v1/refunds", "lose_answer", times=3)
-    refund = give_back(paid, 300)
+    refund = make_refund(paid, 300)
     stripe_sandbox.advance(25 * 3600)
 
     run_due(timezone.now() + timedelta(hours=25))
@@ -220,9 +225,9 @@ def test_an_unheard_refund_is_found_even_when_its_key_is_forgotten(paid: Sale, s
     assert refund_of(stripe_sandbox)["amount"] == 300
 
 
-def test_a_failure_that_stripe_remembers_is_passed_by_under_a_new_key(paid: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_failure_that_stripe_replays_is_repeated_under_a_new_key(paid: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.arm("stripe", "POST /v1/refunds", "status", status=500, times=1)
-    refund = give_back(paid)
+    refund = make_refund(paid)
     assert refund.state == RefundState.PENDING
 
     run_due(timezone.now() + timedelta(minutes=1))
@@ -231,9 +236,9 @@ def test_a_failure_that_stripe_remembers_is_passed_by_under_a_new_key(paid: Sale
     assert refund_of(stripe_sandbox)["amount"] == 800
 
 
-def test_a_refund_that_stripe_refuses_leaves_the_money_with_us(paid: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_refund_that_stripe_refuses_leaves_the_money_here(paid: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.dispute(transactions(stripe_sandbox)[0])
-    refund = give_back(paid)
+    refund = make_refund(paid)
     assert (refund.state, "charge_disputed" in refund.failure) == (RefundState.FAILED, True)
     assert paid.payment.reload().refunded_minor == 0
     assert balance(AccountKind.REFUNDS) == 0
@@ -241,9 +246,9 @@ def test_a_refund_that_stripe_refuses_leaves_the_money_with_us(paid: Sale, strip
 
 
 def test_a_refund_that_fails_days_later_brings_the_money_back(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    give_back(paid)
+    make_refund(paid)
     stripe_sandbox.fail_refund(refund_of(stripe_sandbox)["id"])
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
 
     assert Refund.objects.get().state == RefundState.FAILED
     assert paid.payment.reload().state == PaymentState.SUCCEEDED
@@ -252,10 +257,10 @@ def test_a_refund_that_fails_days_later_brings_the_money_back(paid: Sale, stripe
     assert balance(AccountKind.REFUNDS) == 0
 
 
-def test_a_slow_refund_is_looked_at_again(stripe_sandbox: Sandbox, sale: Sale) -> None:
-    stripe_sandbox.pay(sale.page(), card="pm_card_pendingRefund")
-    hear_and_work(stripe_sandbox)
-    refund = give_back(sale)
+def test_a_pending_refund_is_polled(stripe_sandbox: Sandbox, sale: Sale) -> None:
+    stripe_sandbox.pay(sale.create_session(), card="pm_card_pendingRefund")
+    deliver_and_work(stripe_sandbox)
+    refund = make_refund(sale)
     assert (refund.state, bool(refund.transaction_id)) == (RefundState.PENDING, True)
     stripe_sandbox.advance(8 * 86_400)
 
@@ -265,10 +270,10 @@ def test_a_slow_refund_is_looked_at_again(stripe_sandbox: Sandbox, sale: Sale) -
     assert len(stripe_sandbox.requests("stripe", "POST /v1/refunds")) == 1
 
 
-def test_a_refund_made_in_stripes_dashboard_is_booked_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    made_by_hand(stripe_sandbox, 300)
-    hear_and_work(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
+def test_a_refund_made_in_stripes_dashboard_is_recorded_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
+    refund_in_dashboard(stripe_sandbox, 300)
+    deliver_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
 
     refund = Refund.objects.get()
     assert (refund.amount, refund.state, refund.reason) == (
@@ -280,17 +285,17 @@ def test_a_refund_made_in_stripes_dashboard_is_booked_once(paid: Sale, stripe_sa
     assert balance(AccountKind.REFUNDS) == -300
 
 
-def made_by_hand(sandbox: Sandbox, minor: int) -> None:
-    """Refund as a person does in Stripe's dashboard: without any mark of ours."""
-    from billing.gateways.stripe.client import tell
-
+def refund_in_dashboard(sandbox: Sandbox, minor: int) -> None:
+    """Refund as in Stripe's dashboard: without our metadata."""
     params: Any = {"payment_intent": transactions(sandbox)[0], "amount": minor}
-    tell("by hand", lambda stripe: stripe.v1.refunds.create(params))
+    write("by hand", lambda stripe: stripe.v1.refunds.create(params))
 
 
-def test_news_of_a_refund_before_the_payment_settles_the_payment_first(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
-    made_by_hand(stripe_sandbox, 800)
+def test_the_event_of_a_refund_before_that_of_the_payment_settles_the_payment_first(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    stripe_sandbox.pay(sale.create_session())
+    refund_in_dashboard(stripe_sandbox, 800)
     stored = stripe_sandbox.stripe_state()["event"]
     only = [event for event in stored if event["type"] == "refund.created"]
     for event in only:
@@ -308,29 +313,29 @@ def test_news_of_a_refund_before_the_payment_settles_the_payment_first(sale: Sal
     assert balance(AccountKind.CLEARING) == 0
 
 
-def test_held_money_is_refunded_from_where_it_is_held(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
+def test_money_under_review_is_refunded_from_suspense(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.create_session())
     Payment.objects.update(amount_minor=801)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
 
-    give_back(sale)
+    make_refund(sale)
 
     assert sale.payment.reload().state == PaymentState.REFUNDED
     assert sale.invoice.reload().state == InvoiceState.DRAFT
-    assert balance(AccountKind.UNDER_REVIEW) == 0
+    assert balance(AccountKind.SUSPENSE) == 0
     assert balance(AccountKind.REFUNDS) == 0
 
 
 def test_credit_that_was_accepted_is_refunded_from_the_wallet(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
+    stripe_sandbox.pay(sale.create_session())
     Payment.objects.update(amount_minor=801)
     sale.invoice.items.update(unit_minor=801, amount_minor=801)
     type(sale.invoice).objects.update(total_minor=801)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     payments.accept_payment(payment_id=sale.payment.pk, reason="keep", actor=None, at=timezone.now())
     assert balance(AccountKind.WALLET) == 800
 
-    give_back(sale)
+    make_refund(sale)
 
     assert balance(AccountKind.WALLET) == 0
     assert balance(AccountKind.CLEARING) == 0
@@ -341,14 +346,14 @@ def test_credit_that_was_accepted_is_refunded_from_the_wallet(sale: Sale, stripe
 
 def test_a_dispute_takes_the_money_and_a_won_one_brings_it_back(paid: Sale, stripe_sandbox: Sandbox) -> None:
     dispute = stripe_sandbox.dispute(transactions(stripe_sandbox)[0])
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     assert paid.payment.reload().state == PaymentState.DISPUTED
     assert balance(AccountKind.DISPUTES) == -800
     with pytest.raises(NotRefundable):
-        give_back(paid)
+        make_refund(paid)
 
     stripe_sandbox.close_dispute(dispute["id"], "won")
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
 
     assert paid.payment.reload().state == PaymentState.SUCCEEDED
     assert Dispute.objects.get().is_won
@@ -359,31 +364,31 @@ def test_a_dispute_takes_the_money_and_a_won_one_brings_it_back(paid: Sale, stri
 def test_a_lost_dispute_stays_a_loss(paid: Sale, stripe_sandbox: Sandbox) -> None:
     dispute = stripe_sandbox.dispute(transactions(stripe_sandbox)[0])
     stripe_sandbox.close_dispute(dispute["id"], "lost")
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     assert paid.payment.reload().state == PaymentState.DISPUTED
     assert Dispute.objects.get().is_won is False
     assert balance(AccountKind.DISPUTES) == -800
 
 
-def test_the_news_of_a_dispute_is_told_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    told: list[str] = []
-    events.payment_disputed.connect(lambda **_: told.append("opened"), weak=False, dispatch_uid="told")
-    events.dispute_closed.connect(lambda is_won, **_: told.append(f"closed {is_won}"), weak=False, dispatch_uid="told")
+def test_the_signals_of_a_dispute_are_sent_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
+    sent: list[str] = []
+    events.payment_disputed.connect(lambda **_: sent.append("opened"), weak=False, dispatch_uid="sent")
+    events.dispute_closed.connect(lambda is_won, **_: sent.append(f"closed {is_won}"), weak=False, dispatch_uid="sent")
     try:
         dispute = stripe_sandbox.dispute(transactions(stripe_sandbox)[0])
-        hear_and_work(stripe_sandbox)
+        deliver_and_work(stripe_sandbox)
         stripe_sandbox.close_dispute(dispute["id"], "won")
-        hear_and_work(stripe_sandbox)
+        deliver_and_work(stripe_sandbox)
     finally:
-        events.payment_disputed.disconnect(dispatch_uid="told")
-        events.dispute_closed.disconnect(dispatch_uid="told")
-    assert told == ["opened", "closed True"]
+        events.payment_disputed.disconnect(dispatch_uid="sent")
+        events.dispute_closed.disconnect(dispatch_uid="sent")
+    assert sent == ["opened", "closed True"]
 
 
 def test_every_cent_is_explained_after_all_of_it(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    give_back(paid, 300)
+    make_refund(paid, 300)
     stripe_sandbox.dispute(transactions(stripe_sandbox)[0], amount=500)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     assert sum(balance(kind) for kind in AccountKind) == 0
     assert balance(AccountKind.CLEARING) == 0
     assert balance(AccountKind.REVENUE) == MONEY.minor

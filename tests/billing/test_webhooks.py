@@ -1,4 +1,4 @@
-"""The webhook's door: only Stripe's own, recent, whole and new gets in, and each once."""
+"""The webhook view stores only events that Stripe signed lately, each once."""
 
 import json
 import time
@@ -26,7 +26,7 @@ def _keys(settings: Any) -> None:
 
 
 def make_event(**fields: Any) -> dict[str, Any]:
-    """An event about a page of ours."""
+    """An event about a checkout session of ours."""
     about = {"object": {"id": "cs_test_1", "object": "checkout.session"}}
     kind = "checkout.session.completed"
     return {"id": "evt_1", "object": "event", "type": kind, "livemode": False, "data": about} | fields
@@ -43,11 +43,11 @@ def post(body: str | bytes, *, secret: str = WEBHOOK_SECRET, age: int = 0, heade
 
 
 def send(**options: Any) -> int:
-    """The status of a right event sent with these options."""
+    """The status of a valid event sent with these options."""
     return int(post(json.dumps(make_event()), **options).status_code)
 
 
-def test_a_signed_event_is_kept_and_waits_for_a_worker() -> None:
+def test_a_signed_event_is_stored_and_waits_for_a_worker() -> None:
     assert send() == 200
     event = GatewayEvent.objects.get()
     assert (event.event_id, event.type, event.state) == ("evt_1", "checkout.session.completed", WorkState.QUEUED)
@@ -55,19 +55,19 @@ def test_a_signed_event_is_kept_and_waits_for_a_worker() -> None:
     assert event.payload["data"]["object"]["id"] == "cs_test_1"
 
 
-def test_the_same_event_again_is_answered_and_kept_once() -> None:
+def test_the_same_event_again_is_answered_and_stored_once() -> None:
     assert [send(), send(), send()] == [200, 200, 200]
     assert GatewayEvent.objects.count() == 1
 
 
-def test_a_type_that_does_not_concern_us_is_kept_and_done() -> None:
+def test_an_event_of_another_type_is_stored_as_done() -> None:
     assert post(json.dumps(make_event(type="payout.paid"))).status_code == 200
     event = GatewayEvent.objects.get()
     assert (event.state, event.result) == (WorkState.DONE, EventResult.IGNORED)
 
 
 @pytest.mark.parametrize("age", [299, -299])
-def test_a_signature_of_nearly_five_minutes_ago_or_ahead_is_taken(age: int) -> None:
+def test_a_signature_of_nearly_five_minutes_ago_or_ahead_is_accepted(age: int) -> None:
     assert send(age=age) == 200
 
 
@@ -112,13 +112,13 @@ def test_another_secret_and_a_body_changed_by_one_byte_are_refused() -> None:
     assert not GatewayEvent.objects.exists()
 
 
-def test_while_secrets_are_exchanged_both_are_taken(settings: Any) -> None:
+def test_while_a_secret_is_being_replaced_both_are_accepted(settings: Any) -> None:
     settings.STRIPE_WEBHOOK_SECRET = f"{OLD}, {NEW}"
     assert [send(secret=OLD), send(secret=NEW), send(secret=WEBHOOK_SECRET)] == [200, 200, 400]
 
 
 @pytest.mark.parametrize("empty", ["", " ", ",", " , "])
-def test_without_a_secret_nothing_is_believed_and_the_log_says_so(
+def test_without_a_secret_every_event_is_refused_and_the_log_says_so(
     settings: Any, empty: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.STRIPE_WEBHOOK_SECRET = empty
@@ -162,7 +162,7 @@ def test_a_body_that_is_not_text_is_refused() -> None:
     assert post(b"\xff\xfe").status_code == 400
 
 
-def test_an_event_without_an_object_is_kept_and_ignored() -> None:
+def test_an_event_without_an_object_is_stored() -> None:
     assert post(json.dumps(make_event(data=None))).status_code == 200
 
 
@@ -171,7 +171,7 @@ def test_a_body_past_half_a_mebibyte_is_refused_unread(size: int) -> None:
     assert post("x" * size).status_code == 413
 
 
-def test_a_large_event_below_the_limit_is_taken() -> None:
+def test_a_large_event_below_the_limit_is_stored() -> None:
     assert post(json.dumps(make_event(padding="x" * 400_000))).status_code == 200
 
 
@@ -184,13 +184,13 @@ def test_being_localhost_proves_nothing() -> None:
     assert client.post(ADDRESS, data=json.dumps(make_event()), content_type="application/json").status_code == 400
 
 
-def test_taking_an_event_costs_one_query(django_assert_num_queries: Any) -> None:
+def test_storing_an_event_costs_one_query(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
         assert send() == 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_delivered_eight_times_at_once_is_kept_once() -> None:
+def test_an_event_delivered_eight_times_at_once_is_stored_once() -> None:
     statuses: list[int] = []
 
     def deliver() -> None:

@@ -181,7 +181,7 @@ def test_a_cancellation_waits_for_money_that_is_just_being_booked(shop: Shop) ->
 
     with ThreadPoolExecutor(1) as other:
         with transaction.atomic():
-            invoicing.locked(order.invoice_id)  # as billing does first, when money arrives
+            invoicing.lock_invoice(order.invoice_id)  # as billing does first, when money arrives
             canceling = other.submit(cancel)
             _wait_for_somebody_to_wait()
             Order.objects.select_for_update(nowait=True).get(pk=order.pk)  # as it does later

@@ -94,7 +94,7 @@ def _order(dataset: Dataset, user: User, organization: Organization, name: str) 
 
 def _pay(order: Order, mark: str) -> None:
     payment = Payment.objects.get(invoice_id=order.invoice_id)
-    receipt = GatewayPayment(
+    gateway_payment = GatewayPayment(
         transaction_id=f"{mark}-transaction",
         amount=Money(payment.amount_minor, payment.currency),
         is_live=False,
@@ -102,4 +102,4 @@ def _pay(order: Order, mark: str) -> None:
         organization_id=order.organization_id,
         method_label=f"{mark}-visa",
     )
-    payments.settle(payment_id=payment.pk, receipt=receipt, at=timezone.now())
+    payments.settle(payment_id=payment.pk, gateway_payment=gateway_payment, at=timezone.now())

@@ -117,7 +117,7 @@ def test_the_front_page_promises_the_times_that_are_set(client: Client) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize(("is_stripes", "said"), [(True, "until you cancel"), (False, "nothing is charged by itself")])
 def test_the_price_says_what_comes_after(is_stripes: bool, said: str, client: Client) -> None:
-    site_settings.set_value("billing.collected_by_stripe", is_stripes)
+    site_settings.set_value("billing.gateway_renews", is_stripes)
     product = make_dataset(1).product
 
     assert said in client.get(reverse("orders:configure", kwargs={"slug": product.slug})).content.decode()

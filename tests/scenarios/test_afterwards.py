@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import payments, subscriptions
-from billing.gateways.stripe.client import tell
+from billing import refunds, subscriptions
+from billing.gateways.stripe.client import write
 from billing.models import (
     AccountKind,
     BillingMode,
@@ -60,7 +60,7 @@ def standing_holds() -> list[str]:
 def test_a_full_refund_by_staff_returns_the_money_and_rests_the_server(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
-    payments.refund_payment(
+    refunds.refund_payment(
         payment=payment, amount=payment.refundable, reason="goodwill", actor=shop.customer, at=clock.now
     )
     run_until_idle(clock)
@@ -79,7 +79,7 @@ def test_a_full_refund_by_staff_returns_the_money_and_rests_the_server(shop: Sho
 def test_a_partial_refund_leaves_the_server_running(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
-    payments.refund_payment(
+    refunds.refund_payment(
         payment=payment, amount=Money(300, "USD"), reason="an outage", actor=shop.customer, at=clock.now
     )
     run_until_idle(clock)
@@ -160,8 +160,8 @@ def stripes_price(shop: Shop) -> PlanPrice:
         "recurring": {"interval": "month"},
         "product_data": {"name": "Minecraft 1 GB"},
     }
-    reference = tell("price", lambda stripe: stripe.v1.prices.create(params)).id
-    site_settings.set_value("billing.collected_by_stripe", True)
+    reference = write("price", lambda stripe: stripe.v1.prices.create(params)).id
+    site_settings.set_value("billing.gateway_renews", True)
     price = shop.price
     offered = catalog.offer_price(
         item=price.plan,
@@ -182,7 +182,7 @@ def renewed(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> Subscription:
     buy(shop, clock, plan_price=price)
     first_end = Subscription.objects.get().current_period_end
     shop.sandbox.advance(MONTH)
-    tell("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
+    write("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
     for _twice in range(2):
         follow(shop, clock)
     subscription = Subscription.objects.get()

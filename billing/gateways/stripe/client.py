@@ -1,23 +1,26 @@
-"""The one door to Stripe's library: its version, time limits, retries and address are set here."""
+"""Calls through Stripe's library: its version, time limits, retries and address, and its errors as ours."""
 
 import os
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import stripe
 from django.conf import settings
 
-from billing.gateways.stripe.errors import translated
+from billing.gateways.base import KEY_MISMATCH, NOT_AUTHORIZED, REPLAYED_FAILURE
 from core.outside import OutsideError, Rejected, Unavailable, Unknown, refuse_transaction, requests_session
-from core.outside.limits import HostLimits, limits_of
+from core.outside.limits import limits_of
+from core.outside.response import retry_after
 from core.outside.transport import CONNECT_TIMEOUT, READ_TIMEOUT
 
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
 RETRIES = 2  # within one call and under one idempotency key
-PER_PAGE = 100  # the most that a list answers at once
+PER_PAGE = 100  # Stripe's maximum for a list
+NOT_CARRIED_OUT = frozenset({409, 429})
+REFUSALS = (stripe.CardError, stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)
 stripe.enable_telemetry = False
 
 
@@ -38,79 +41,73 @@ def _client(key: str, base: str) -> stripe.StripeClient:
 os.register_at_fork(after_in_child=_client.cache_clear)
 
 
-def base_address() -> str:
-    """Stripe, or what stands in for it."""
-    return settings.STRIPE_API_BASE or API_BASE
-
-
-def secret_key() -> str:
-    """The configured key. Unavailable while there is none."""
-    if not settings.STRIPE_SECRET_KEY:
-        raise Unavailable("Stripe is not set up: STRIPE_SECRET_KEY is empty")
-    return str(settings.STRIPE_SECRET_KEY)
-
-
 def is_live() -> bool:
     """Whether the configured key moves real money."""
     return "_live_" in str(settings.STRIPE_SECRET_KEY)
 
 
-def ask[Answer](call: str, question: Callable[[stripe.StripeClient], Answer]) -> Answer:
-    """Read something from Stripe; Unavailable or Rejected where that fails."""
-    return _exchange(call, question, is_read=True)
+def read[Answer](call: str, request: Callable[[stripe.StripeClient], Answer]) -> Answer:
+    """Read something from Stripe; Unavailable or Rejected where that fails. `call` names it in logs."""
+    return _send(call, request, is_read=True)
 
 
-def ask_all(call: str, question: Callable[[stripe.StripeClient, Any], Any], **filters: str) -> Iterator[Any]:
-    """All rows of a list, newest first; each further page is a question of its own, with the errors of `ask`."""
+def read_all(call: str, request: Callable[[stripe.StripeClient, Any], Any], **filters: str) -> Iterator[Any]:
+    """All rows of a list, newest first. Each page is a call of its own, with the errors of `read`."""
     params: dict[str, Any] = {**filters, "limit": PER_PAGE}
     while True:
-        page = ask(call, partial(_with, question, params))
+        page = read(call, lambda client, params=params: request(client, params))  # type: ignore[misc]
         yield from page.data
         if not page.has_more or not page.data:
             return
         params = {**params, "starting_after": page.data[-1].id}
 
 
-def _with(question: Callable[[stripe.StripeClient, Any], Any], params: Any, made: stripe.StripeClient) -> Any:
-    return question(made, params)
+def write[Answer](call: str, request: Callable[[stripe.StripeClient], Answer]) -> Answer:
+    """Change something at Stripe, under the request's idempotency key; Unknown where the answer was lost."""
+    return _send(call, request, is_read=False)
 
 
-def tell[Answer](call: str, order: Callable[[stripe.StripeClient], Answer]) -> Answer:
-    """Have Stripe do something, under the idempotency key the order carries; Unknown where the answer was lost."""
-    return _exchange(call, order, is_read=False)
-
-
-def _exchange[Answer](call: str, made: Callable[[stripe.StripeClient], Answer], *, is_read: bool) -> Answer:
+def _send[Answer](call: str, request: Callable[[stripe.StripeClient], Answer], *, is_read: bool) -> Answer:
     refuse_transaction(call)
-    client = _client(secret_key(), base_address())
-    gate = _gate()
-    with gate.slot(call):
+    if not settings.STRIPE_SECRET_KEY:
+        raise Unavailable("Stripe is not set up: STRIPE_SECRET_KEY is empty")
+    base = settings.STRIPE_API_BASE or API_BASE
+    client = _client(str(settings.STRIPE_SECRET_KEY), base)
+    parts = urlsplit(base)
+    limits = limits_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
+    with limits.slot(call):
         try:
-            with translated(call, is_read=is_read):
-                answer = made(client)
-            _require_own(call, answer, is_read=is_read)
-        except OutsideError as error:
-            _note(gate, error)
-            raise
-        gate.breaker.record_success()
+            answer = request(client)
+        except stripe.StripeError as error:
+            outside_error = translate_error(call, error, is_read=is_read)
+            if isinstance(outside_error, Rejected) or outside_error.status is not None:
+                limits.breaker.record_success()  # a refusal shows that Stripe is up
+            else:
+                limits.breaker.record_failure()
+            raise outside_error from None  # the library's text may hold the body
+        limits.breaker.record_success()
+    if not getattr(answer, "object", None):
+        # A success without an object comes from a proxy, and tells nothing of what Stripe did.
+        error_class = Unavailable if is_read else Unknown
+        raise error_class(f"{call}: the answer is not Stripe's", status=200)
     return answer
 
 
-def _require_own(call: str, answer: object, *, is_read: bool) -> None:
-    """A success of another shape comes from somebody in between, and tells nothing of what Stripe did."""
-    if not getattr(answer, "object", None):
-        kind = Unavailable if is_read else Unknown
-        raise kind(f"{call}: the answer is not Stripe's", status=200)
-
-
-def _gate() -> HostLimits:
-    parts = urlsplit(base_address())
-    return limits_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
-
-
-def _note(gate: HostLimits, error: OutsideError) -> None:
-    """A refusal shows that Stripe is well; silence counts against it."""
-    if isinstance(error, Rejected) or error.status is not None:
-        gate.breaker.record_success()
-    else:
-        gate.breaker.record_failure()
+def translate_error(call: str, error: stripe.StripeError, *, is_read: bool) -> OutsideError:
+    """Unavailable, Unknown or Rejected for an exception of Stripe's library."""
+    status, code = error.http_status, str(error.code or "")
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    text = f"{call}: {status or 'no answer'} {code}".strip()
+    text_and_param = f"{text} {getattr(error, 'param', '') or ''}".strip()
+    if isinstance(error, stripe.RateLimitError) or status in NOT_CARRIED_OUT:
+        return Unavailable(text, status=status, code=code, retry_after=retry_after(headers))
+    if isinstance(error, stripe.IdempotencyError):
+        return Rejected(text, status=status, code=KEY_MISMATCH)
+    if is_read and status in NOT_AUTHORIZED:
+        return Unavailable(text_and_param, status=status, code=code)
+    if isinstance(error, REFUSALS):
+        return Rejected(text_and_param, status=status, code=code)
+    if is_read:
+        return Unavailable(text, status=status, code=code)
+    is_replayed = headers.get("idempotent-replayed", "") == "true"
+    return Unknown(text, status=status, code=REPLAYED_FAILURE if is_replayed else code)

@@ -1,55 +1,80 @@
-"""Refunds, asked for under a key of our own and marked with our id."""
+"""Refunds and disputes on Stripe. A refund of ours carries our id in its metadata."""
 
 from typing import Any
 
-from billing.gateways.base import GatewayRefund, RefundRequest, RefundStatus
+from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundRequest, RefundStatus
 from billing.gateways.stripe import client
-from billing.gateways.stripe.amounts import from_stripe, to_stripe
-from billing.gateways.stripe.fields import id_of, ours
+from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, metadata_id, to_stripe_amount
 
-STATUSES = {"succeeded": RefundStatus.SUCCEEDED, "failed": RefundStatus.FAILED, "canceled": RefundStatus.FAILED}
+REFUND_STATUSES = {
+    "succeeded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+    "canceled": RefundStatus.FAILED,
+}
+# An inquiry that closed, or a dispute prevented, took nothing in the end, as if won.
+DISPUTE_STATUSES = {
+    "won": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
+    "prevented": DisputeStatus.WON,
+    "warning_closed": DisputeStatus.WON,
+    "warning_needs_response": DisputeStatus.INQUIRY,
+    "warning_under_review": DisputeStatus.INQUIRY,
+}
 
 
-def create(request: RefundRequest) -> GatewayRefund:
-    """Ask for the refund, or under the same key hear of it again."""
+def create_refund(request: RefundRequest) -> GatewayRefund:
+    """Create the refund, or under the same key read it again."""
     params: Any = {
         "payment_intent": request.transaction_id,
-        "amount": to_stripe(request.amount),
+        "amount": to_stripe_amount(request.amount),
         "metadata": {"refund": str(request.refund_id)},
     }
     options: Any = {"idempotency_key": request.idempotency_key}
-    return _report(client.tell("Stripe refund", lambda stripe: stripe.v1.refunds.create(params, options)))
+    return _refund(client.write("Stripe refund", lambda stripe: stripe.v1.refunds.create(params, options)))
 
 
-def read(reference: str) -> GatewayRefund:
-    """A refund as it now stands."""
-    return _report(client.ask("Stripe refund", lambda stripe: stripe.v1.refunds.retrieve(reference)))
+def read_refund(reference: str) -> GatewayRefund:
+    """The refund in its current state."""
+    return _refund(client.read("Stripe refund", lambda stripe: stripe.v1.refunds.retrieve(reference)))
 
 
-def find(request: RefundRequest) -> GatewayRefund | None:
-    """The refund with our mark among those of the transaction."""
-    listed = client.ask_all(
+def find_refund(request: RefundRequest) -> GatewayRefund | None:
+    """The refund with our id among those of the transaction."""
+    listed = client.read_all(
         "Stripe refunds",
         lambda stripe, params: stripe.v1.refunds.list(params),
         payment_intent=request.transaction_id,
     )
-    reports = (_report(refund) for refund in listed)
-    return next((report for report in reports if report.refund_id == request.refund_id), None)
+    refunds = (_refund(refund) for refund in listed)
+    return next((refund for refund in refunds if refund.refund_id == request.refund_id), None)
 
 
-def newest_of_charge(charge: str) -> str:
+def newest_refund_id(charge: str) -> str:
     """The id of a charge's newest refund, empty where it has none: a `charge.refunded` event does not name it."""
     params: Any = {"charge": charge, "limit": 1}
-    listed = client.ask("Stripe refunds", lambda stripe: stripe.v1.refunds.list(params))
+    listed = client.read("Stripe refunds", lambda stripe: stripe.v1.refunds.list(params))
     return str(listed.data[0].id) if listed.data else ""
 
 
-def _report(refund: Any) -> GatewayRefund:
+def _refund(refund: Any) -> GatewayRefund:
     return GatewayRefund(
         reference=refund.id,
         transaction_id=id_of(refund.payment_intent),
-        amount=from_stripe(refund.amount, refund.currency),
-        status=STATUSES.get(str(refund.status), RefundStatus.PENDING),
-        refund_id=ours(refund.metadata, "refund"),
+        amount=from_stripe_amount(refund.amount, refund.currency),
+        status=REFUND_STATUSES.get(str(refund.status), RefundStatus.PENDING),
+        refund_id=metadata_id(refund.metadata, "refund"),
         failure=str(getattr(refund, "failure_reason", None) or "")[:191],
+    )
+
+
+def read_dispute(reference: str) -> GatewayDispute:
+    """The dispute in its current state."""
+    dispute: Any = client.read("Stripe dispute", lambda stripe: stripe.v1.disputes.retrieve(reference))
+    return GatewayDispute(
+        reference=dispute.id,
+        transaction_id=id_of(dispute.payment_intent),
+        amount=from_stripe_amount(dispute.amount, dispute.currency),
+        status=DISPUTE_STATUSES.get(str(dispute.status), DisputeStatus.OPEN),
+        reason=str(dispute.reason)[:64],
+        opened_at=instant(dispute.created),
     )

@@ -1,4 +1,4 @@
-"""Subscriptions that Stripe renews: each period of theirs becomes one invoice, one payment and one set of bookings."""
+"""Subscriptions that Stripe renews: each period becomes one invoice, one payment and its journal entries."""
 
 from typing import Any
 from uuid import uuid4
@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from billing import events, polling, renewals, subscriptions
-from billing.gateways.stripe.client import ask, tell
+from billing import events, gateway_sync, renewals, subscriptions
+from billing.gateways.stripe.client import read, write
 from billing.models import (
     AccountKind,
     BillingMode,
@@ -45,9 +45,9 @@ def sale(stripe_sandbox: Sandbox) -> Sale:
 
 @pytest.fixture
 def running(sale: Sale, stripe_sandbox: Sandbox) -> Sale:
-    """The sale, paid and heard of."""
-    stripe_sandbox.pay(sale.page())
-    hear_and_work(stripe_sandbox)
+    """The sale, paid and synced."""
+    stripe_sandbox.pay(sale.create_session())
+    deliver_and_work(stripe_sandbox)
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
     return sale
 
@@ -60,11 +60,11 @@ def make_stripe_price(minor: int = 800) -> str:
         "recurring": {"interval": "month"},
         "product_data": {"name": "Minecraft 1 GB"},
     }
-    return str(tell("price", lambda stripe: stripe.v1.prices.create(params)).id)
+    return str(write("price", lambda stripe: stripe.v1.prices.create(params)).id)
 
 
-def hear_and_work(sandbox: Sandbox) -> None:
-    """Take every event Stripe has, and do what follows."""
+def deliver_and_work(sandbox: Sandbox) -> None:
+    """Deliver every event that Stripe has, and run the work that follows."""
     assert set(hear(sandbox)) <= {200}
     while run_due():
         pass
@@ -73,12 +73,12 @@ def hear_and_work(sandbox: Sandbox) -> None:
 def pass_a_month(sandbox: Sandbox) -> None:
     """Let the next period begin at Stripe."""
     sandbox.advance(MONTH)
-    ask("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
+    read("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
 
 
-def test_the_first_period_is_paid_once_whichever_event_comes_first(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
-    hear_and_work(stripe_sandbox)
+def test_the_first_period_is_paid_once_although_two_events_report_it(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.create_session())
+    deliver_and_work(stripe_sandbox)
 
     subscription = sale.subscription.reload()
     payment = Payment.objects.get()
@@ -92,19 +92,19 @@ def test_the_first_period_is_paid_once_whichever_event_comes_first(sale: Sale, s
     assert set(kinds.values_list("result", flat=True)) == {EventResult.PROCESSED}
 
 
-def test_a_poll_alone_begins_it_too(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
-    polling.look_at(payment_id=sale.payment.pk, at=timezone.now())
+def test_polling_alone_activates_the_subscription_too(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.create_session())
+    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
 
 
 def test_each_later_period_is_invoiced_by_us_once(running: Sale, stripe_sandbox: Sandbox) -> None:
     before = running.subscription.reload().current_period_end
     pass_a_month(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     stripe_sandbox.twin_webhooks()
     pass_a_month(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
 
     invoices = Invoice.objects.filter(state=InvoiceState.PAID).order_by("number")
     assert [invoice.total_minor for invoice in invoices] == [1100, 800, 800]
@@ -117,8 +117,10 @@ def test_each_later_period_is_invoiced_by_us_once(running: Sale, stripe_sandbox:
     assert balance(AccountKind.REVENUE) == 2700
 
 
-def test_a_later_period_heard_of_before_the_first_settles_the_first(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.pay(sale.page())
+def test_the_event_of_a_later_period_before_that_of_the_first_settles_the_first(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    stripe_sandbox.pay(sale.create_session())
     pass_a_month(stripe_sandbox)
     stored = [event for event in stripe_sandbox.stripe_state()["event"] if event["type"] == "invoice.paid"]
     event = stored[-1]
@@ -137,72 +139,75 @@ def test_a_later_period_heard_of_before_the_first_settles_the_first(sale: Sale, 
     assert sorted(Payment.objects.values_list("received_minor", flat=True)) == [800, 1100]
 
 
-def test_a_period_of_another_price_than_was_sold_is_held(running: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_period_of_another_price_than_was_sold_goes_under_review(running: Sale, stripe_sandbox: Sandbox) -> None:
     type(running.subscription).objects.update(amount_minor=900)
     pass_a_month(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
-    held = Payment.objects.get(state=PaymentState.UNDER_REVIEW)
-    assert (held.invoice, held.received_minor) == (None, 800)
-    assert "$9.00" in held.review_reason
+    deliver_and_work(stripe_sandbox)
+    reviewed = Payment.objects.get(state=PaymentState.UNDER_REVIEW)
+    assert (reviewed.invoice, reviewed.received_minor) == (None, 800)
+    assert "$9.00" in reviewed.review_reason
 
 
-def test_a_second_transaction_for_a_billed_period_is_held(running: Sale) -> None:
+def test_a_second_transaction_for_a_billed_period_goes_under_review(running: Sale) -> None:
     row = running.subscription.reload()
     assert row.current_period_start is not None
     assert row.current_period_end is not None
-    receipt = running.receipt(
+    gateway_payment = running.gateway_payment(
         transaction_id="pi_twice", amount=MONEY, period=Period(row.current_period_start, row.current_period_end)
     )
 
-    payment = renewals.record(subscription_id=row.pk, receipt=receipt, at=timezone.now())
+    payment = renewals.record_renewal(subscription_id=row.pk, gateway_payment=gateway_payment, at=timezone.now())
 
     assert payment.state == PaymentState.UNDER_REVIEW
     assert "billed already" in payment.review_reason
 
 
-def test_money_for_another_organizations_subscription_is_held(running: Sale) -> None:
-    receipt = running.receipt(transaction_id="pi_other", amount=MONEY, organization_id=uuid4())
-    payment = renewals.record(subscription_id=running.subscription.pk, receipt=receipt, at=timezone.now())
+def test_money_for_another_organizations_subscription_goes_under_review(running: Sale) -> None:
+    gateway_payment = running.gateway_payment(transaction_id="pi_other", amount=MONEY, organization_id=uuid4())
+    payment = renewals.record_renewal(
+        subscription_id=running.subscription.pk, gateway_payment=gateway_payment, at=timezone.now()
+    )
     assert "another organization" in payment.review_reason
 
 
 def test_a_declined_renewal_is_past_due_and_recovers_when_it_is_paid(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    told: list[str] = []
-    events.subscription_past_due.connect(lambda **_: told.append("past due"), weak=False, dispatch_uid="told")
-    events.subscription_recovered.connect(lambda **_: told.append("recovered"), weak=False, dispatch_uid="told")
+    recovered: list[object] = []
+    signal = events.subscription_recovered
+    signal.connect(lambda subscription, **_: recovered.append(subscription), weak=False, dispatch_uid="test")
     try:
-        stripe_sandbox.pay(sale.page(), card="pm_card_declineLater")
-        hear_and_work(stripe_sandbox)
+        stripe_sandbox.pay(sale.create_session(), card="pm_card_declineLater")
+        deliver_and_work(stripe_sandbox)
         pass_a_month(stripe_sandbox)
-        hear_and_work(stripe_sandbox)
+        deliver_and_work(stripe_sandbox)
         assert sale.subscription.reload().status == SubscriptionStatus.PAST_DUE
         pay_by_another_card(stripe_sandbox)
-        hear_and_work(stripe_sandbox)
+        deliver_and_work(stripe_sandbox)
     finally:
-        events.subscription_past_due.disconnect(dispatch_uid="told")
-        events.subscription_recovered.disconnect(dispatch_uid="told")
+        signal.disconnect(dispatch_uid="test")
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
-    assert told == ["past due", "recovered"]
+    assert recovered == [sale.subscription]
 
 
 def pay_by_another_card(sandbox: Sandbox) -> None:
-    """The customer gives Stripe a card that works, and Stripe collects what is open."""
+    """The customer gives Stripe a card that works, and Stripe charges the open invoice."""
     subscription = sandbox.stripe_state()["subscription"][0]
-    (bill,) = [each for each in sandbox.stripe_state()["invoice"] if each["status"] == "open"]
+    (invoice,) = [each for each in sandbox.stripe_state()["invoice"] if each["status"] == "open"]
     owner: Any = {"customer": subscription["customer"]}
-    card = tell("card", lambda stripe: stripe.v1.payment_methods.attach("pm_card_visa", owner))
+    card = write("card", lambda stripe: stripe.v1.payment_methods.attach("pm_card_visa", owner))
     payment: Any = {"payment_method": card.id}
-    tell("bill", lambda stripe: stripe.v1.invoices.pay(bill["id"], payment))
+    write("invoice", lambda stripe: stripe.v1.invoices.pay(invoice["id"], payment))
 
 
-def test_canceling_at_stripe_is_noted_and_its_end_ends_ours(running: Sale, stripe_sandbox: Sandbox) -> None:
+def test_canceling_at_stripe_is_stored_and_its_end_ends_our_subscription(
+    running: Sale, stripe_sandbox: Sandbox
+) -> None:
     reference = str(running.subscription.reload().stripe_subscription_id)
-    tell("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, {"cancel_at_period_end": True}))
-    hear_and_work(stripe_sandbox)
+    write("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, {"cancel_at_period_end": True}))
+    deliver_and_work(stripe_sandbox)
     assert running.subscription.reload().cancels_at_period_end
 
     pass_a_month(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
 
     row = running.subscription.reload()
     assert (row.status, row.cancels_at_period_end) == (SubscriptionStatus.ENDED, True)
@@ -217,67 +222,67 @@ def test_a_price_stripe_does_not_know_ends_the_payment_and_not_the_customer(stri
         setup_minor=300,
     )
     with pytest.raises(outside.Rejected):
-        sale.page()
+        sale.create_session()
 
     assert sale.payment.reload().state == PaymentState.FAILED
     assert GatewayCustomer.objects.get().reference
 
 
-@pytest.mark.parametrize(("seconds_later", "is_noted"), [(0, True), (86400, False)])
+@pytest.mark.parametrize(("seconds_later", "is_stored"), [(0, True), (86400, False)])
 def test_a_day_to_end_on_counts_as_the_periods_end_only_when_the_period_reaches_it(
-    running: Sale, stripe_sandbox: Sandbox, seconds_later: int, is_noted: bool
+    running: Sale, stripe_sandbox: Sandbox, seconds_later: int, is_stored: bool
 ) -> None:
     reference = str(running.subscription.reload().stripe_subscription_id)
     ends_at = stripe_sandbox.stripe_state()["subscription"][0]["items"]["data"][0]["current_period_end"]
     day: Any = {"cancel_at": ends_at + seconds_later}
-    tell("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, day))
-    hear_and_work(stripe_sandbox)
+    write("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, day))
+    deliver_and_work(stripe_sandbox)
 
-    assert running.subscription.reload().cancels_at_period_end is is_noted
+    assert running.subscription.reload().cancels_at_period_end is is_stored
 
 
-def test_a_subscription_that_is_not_ours_is_foreign(stripe_sandbox: Sandbox, sale: Sale) -> None:
-    stripe_sandbox.pay(sale.page())
+def test_a_subscription_that_is_not_ours_is_unrelated(stripe_sandbox: Sandbox, sale: Sale) -> None:
+    stripe_sandbox.pay(sale.create_session())
     Payment.objects.all().delete()
     sale.invoice.items.all().delete()
     sale.subscription.items.all().delete()
     sale.subscription.delete()
-    hear_and_work(stripe_sandbox)
-    told = GatewayEvent.objects.filter(type__in=["invoice.paid", "checkout.session.completed"])
-    assert set(told.values_list("result", flat=True)) == {EventResult.UNRELATED}
+    deliver_and_work(stripe_sandbox)
+    found = GatewayEvent.objects.filter(type__in=["invoice.paid", "checkout.session.completed"])
+    assert set(found.values_list("result", flat=True)) == {EventResult.UNRELATED}
 
 
 def test_a_refund_of_a_renewal_finds_its_payment(running: Sale, stripe_sandbox: Sandbox) -> None:
     pass_a_month(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     renewal = Payment.objects.get(received_minor=800)
     params: Any = {"payment_intent": renewal.transaction_id}
-    tell("by hand", lambda stripe: stripe.v1.refunds.create(params))
-    hear_and_work(stripe_sandbox)
+    write("by hand", lambda stripe: stripe.v1.refunds.create(params))
+    deliver_and_work(stripe_sandbox)
     assert renewal.reload().state == PaymentState.REFUNDED
 
 
-def test_what_ends_with_us_is_collected_no_more(running: Sale, stripe_sandbox: Sandbox) -> None:
+def test_what_ends_here_is_no_longer_renewed_by_the_gateway(running: Sale, stripe_sandbox: Sandbox) -> None:
     subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
     stripe_sandbox.arm("stripe", "DELETE /v1/subscriptions", "status", status=503, times=0)
-    assert polling.stop_collecting(at=timezone.now()) == 0
+    assert renewals.stop_ended_renewals(at=timezone.now()) == 0
     stripe_sandbox.clear_faults()
 
-    assert [polling.stop_collecting(at=timezone.now()) for _ in range(2)] == [1, 0]
+    assert [renewals.stop_ended_renewals(at=timezone.now()) for _ in range(2)] == [1, 0]
 
     pass_a_month(stripe_sandbox)
     assert len(stripe_sandbox.stripe_state()["invoice"]) == 1
 
 
-def test_money_for_a_subscription_that_has_ended_is_held(running: Sale, stripe_sandbox: Sandbox) -> None:
+def test_money_for_a_subscription_that_has_ended_goes_under_review(running: Sale, stripe_sandbox: Sandbox) -> None:
     subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
     pass_a_month(stripe_sandbox)
-    hear_and_work(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
     assert "is ended" in Payment.objects.get(state=PaymentState.UNDER_REVIEW).review_reason
 
 
-def test_what_ended_at_stripe_already_needs_no_stopping(running: Sale, stripe_sandbox: Sandbox) -> None:
+def test_what_ended_at_stripe_already_counts_as_stopped(running: Sale, stripe_sandbox: Sandbox) -> None:
     reference = str(running.subscription.reload().stripe_subscription_id)
-    tell("cancel", lambda stripe: stripe.v1.subscriptions.cancel(reference))
+    write("cancel", lambda stripe: stripe.v1.subscriptions.cancel(reference))
     subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
-    assert polling.stop_collecting(at=timezone.now()) == 1
+    assert renewals.stop_ended_renewals(at=timezone.now()) == 1

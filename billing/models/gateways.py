@@ -1,12 +1,22 @@
-"""What a gateway keeps for an organization: its customer object and its saved cards."""
+"""Gateways: customers and cards that they store for organizations, and the webhook events that they sent."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models.payments import Gateway
 from core import tenancy
-from core.models import Entity, Timestamped
+from core.models import Entity, Timestamped, WorkItem
+
+
+class Gateway(models.TextChoices):
+    STRIPE = "stripe", _("Stripe")
+
+
+class BillingMode(models.TextChoices):
+    """Who renews: we charge each period ourselves, or the gateway does with a subscription of its own."""
+
+    SELF = "self", _("Renewed by us")
+    GATEWAY = "gateway", _("Renewed by the gateway")
 
 
 class GatewayCustomer(Entity, Timestamped):
@@ -31,7 +41,7 @@ class GatewayCustomer(Entity, Timestamped):
 
 
 class PaymentMethod(Entity, Timestamped):
-    """A card or account saved at the gateway for renewals; we hold its reference, never its number."""
+    """A card or account saved at the gateway for renewals; we store its reference, never its number."""
 
     tenancy = tenancy.OWNED
 
@@ -55,3 +65,37 @@ class PaymentMethod(Entity, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.brand} {self.last4}".strip() or self.reference
+
+
+class EventResult(models.TextChoices):
+    PENDING = "", _("Not processed yet")
+    PROCESSED = "processed", _("Processed")
+    IGNORED = "ignored", _("Ignored, unknown type")
+    UNRELATED = "unrelated", _("Unrelated to this shop")
+    UNDER_REVIEW = "under_review", _("Under review")
+
+
+class GatewayEvent(Entity, WorkItem):
+    """A signed webhook event as it came, stored once. The worker reads the object it names again from the gateway."""
+
+    tenancy = tenancy.PRIVATE
+
+    gateway = models.CharField(max_length=16, choices=Gateway)
+    event_id = models.CharField(max_length=191)
+    type = models.CharField(max_length=100)
+    payload = models.JSONField()
+    received_at = models.DateTimeField()
+    result = models.CharField(max_length=12, choices=EventResult, default=EventResult.PENDING, blank=True)
+    note = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("gateway event")
+        verbose_name_plural = _("gateway events")
+        constraints = [
+            *WorkItem.Meta.constraints,
+            models.UniqueConstraint(fields=["gateway", "event_id"], name="billing_event_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"

@@ -1,0 +1,235 @@
+"""Making our rows agree with a gateway: after a webhook event, and by polling open payments.
+
+Each `sync_…` function reads one object of the gateway again and acts on what it says now. So order, duplicates and
+concurrency of events cannot matter, and an event that never arrives costs minutes.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q
+
+from billing import customers, disputes, payments, refunds, renewals, subscriptions
+from billing.gateways.base import (
+    CheckoutSession,
+    CheckoutSessionStatus,
+    GatewayInvoiceStatus,
+    GatewaySubscriptionStatus,
+    ObjectType,
+    driver_of,
+)
+from billing.models import EventResult, Gateway, GatewayCustomer, GatewayEvent, Payment, PaymentState, Subscription
+from core import outside, tenancy
+
+log = logging.getLogger(__name__)
+# How often an open payment is polled, by the time since its checkout session was requested.
+POLL_INTERVALS = (
+    (timedelta(minutes=2), timedelta(seconds=30)),
+    (timedelta(minutes=5), timedelta(minutes=1)),
+    (timedelta(minutes=15), timedelta(minutes=2)),
+)
+LAST_POLL_INTERVAL = timedelta(minutes=5)
+POLL_LEASE = timedelta(minutes=2)  # until another poller may take over what this one did not finish
+
+type Outcome = tuple[EventResult, str]  # how an event ended, and a note for staff
+PROCESSED: Outcome = (EventResult.PROCESSED, "")
+UNRELATED: Outcome = (EventResult.UNRELATED, "")
+
+
+def process_event(event: GatewayEvent, *, at: datetime) -> None:
+    """Sync the object that the event is about. Raises the errors of `outside` where the gateway cannot be read now."""
+    ref = driver_of(event.gateway).object_of_event(event.type, event.payload)
+    result, note = (EventResult.IGNORED, "") if ref is None else SYNC[ref.type](event.gateway, ref.id, at)
+    GatewayEvent.objects.filter(pk=event.pk).update(result=result, note=note[:255])
+
+
+def poll_open_payments(*, at: datetime, limit: int = 100) -> int:
+    """Sync the open payments that are due; the number of them. Two pollers at once share the work."""
+    with tenancy.as_worker():
+        due = Payment.objects.filter(state__in=Payment.OPEN, poll_at__lte=at).order_by("poll_at")
+        ids = list(due.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True)[:limit])
+        Payment.objects.filter(pk__in=ids).update(poll_at=at + POLL_LEASE)
+    for payment_id in ids:
+        try:
+            sync_payment(payment_id=payment_id, at=at)
+        except outside.OutsideError as error:
+            log.warning("payment %s could not be synced: %s", payment_id, error)
+        except Exception:  # one payment's fault must not keep the others waiting; it is tried again
+            log.exception("payment %s could not be synced", payment_id)
+    return len(ids)
+
+
+def sync_payment(*, payment_id: UUID, at: datetime) -> None:
+    """Read the checkout session of an open payment, close it when its time is over, and plan the next poll."""
+    payment = Payment.objects.select_related("organization").get(pk=payment_id)
+    if payment.state not in Payment.OPEN:
+        return
+    driver, session = driver_of(payment.gateway), None
+    if payment.session_id is not None:
+        session = driver.read_session(payment.session_id)
+    elif payment.session_requested_at is not None:  # it may have been created although the answer was lost
+        customer = customers.ensure_customer(organization=payment.organization, gateway=payment.gateway)
+        session = driver.find_session(customer=customer, payment_id=payment.pk)
+    if payment.state == PaymentState.PENDING and payment.expires_at is not None and payment.expires_at <= at:
+        if session is None:
+            payments.expire(payment_id=payment_id, at=at)
+        elif session.status is CheckoutSessionStatus.OPEN:
+            session = driver.expire_session(session.reference)
+    if session is not None:
+        apply_session(payment_id=payment_id, session=session, at=at)
+    plan_next_poll(payment_id=payment_id, at=at)
+
+
+def plan_next_poll(*, payment_id: UUID, at: datetime) -> None:
+    """Set when an open payment is polled next: at its expiry at the latest."""
+    payment = Payment.objects.get(pk=payment_id)
+    if payment.state == PaymentState.PROCESSING:
+        next_at = at + payments.PROCESSING_POLL
+    else:
+        age = at - (payment.session_requested_at or at)
+        next_at = at + next((gap for until, gap in POLL_INTERVALS if age < until), LAST_POLL_INTERVAL)
+        if payment.expires_at is not None and payment.expires_at > at:
+            next_at = min(next_at, payment.expires_at)
+    with tenancy.as_worker():
+        Payment.objects.filter(pk=payment_id, state__in=Payment.OPEN).update(poll_at=next_at)
+
+
+def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -> None:
+    """Make the payment agree with its session; any number of times, in any order."""
+    payments.store_session(payment_id=payment_id, session=session)
+    if session.payment is not None:
+        payments.settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
+    elif Payment.objects.filter(pk=payment_id, session_id=session.reference).exists():
+        if session.status is CheckoutSessionStatus.EXPIRED:
+            payments.expire(payment_id=payment_id, at=at)
+        elif session.status is CheckoutSessionStatus.FAILED:
+            payments.fail(payment_id=payment_id, reason=session.failure or "the bank refused")
+        elif session.status is CheckoutSessionStatus.PROCESSING:
+            payments.mark_processing(payment_id=payment_id, at=at)
+
+
+def sync_session(gateway: str, reference: str, at: datetime) -> Outcome:
+    """A checkout session: its payment is settled, failed, expired or waits for the bank."""
+    session = driver_of(gateway).read_session(reference)
+    payment = _payment(gateway, session.payment_id)
+    if payment is None:
+        return UNRELATED
+    apply_session(payment_id=payment.pk, session=session, at=at)
+    return _outcome(payment)
+
+
+def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
+    """An invoice of a subscription that the gateway renews: its first period, a later one, or one not paid."""
+    gateway_invoice = driver_of(gateway).read_invoice(reference)
+    if gateway_invoice is None:
+        return UNRELATED
+    subscription = _subscription(gateway_invoice.subscription_id, gateway_invoice.subscription_reference)
+    if subscription is None:
+        return UNRELATED
+    gateway_payment = gateway_invoice.payment
+    if gateway_payment is None:
+        if gateway_invoice.status is GatewayInvoiceStatus.UNPAID and gateway_invoice.is_renewal:
+            subscriptions.mark_past_due(subscription=subscription)
+        return PROCESSED
+    first = _payment(gateway, gateway_invoice.payment_id)
+    if gateway_invoice.is_first and first is not None:
+        return _outcome(payments.settle(payment_id=first.pk, gateway_payment=gateway_payment, at=at))
+    if not gateway_invoice.is_renewal:
+        unexpected = payments.record_unexpected_payment(
+            organization=subscription.organization,
+            gateway=Gateway(gateway),
+            gateway_payment=gateway_payment,
+            reason=f"an invoice for subscription {subscription.pk} that is no renewal",
+            at=at,
+        )
+        return _outcome(unexpected)
+    if subscription.current_period_start is None:  # a later period's event came before that of the first
+        if first is not None:
+            sync_payment(payment_id=first.pk, at=at)
+        if first is None or first.reload().state not in Payment.RECEIVED:
+            raise outside.Unavailable("the first payment of this subscription is not settled yet")
+    payment = renewals.record_renewal(subscription_id=subscription.pk, gateway_payment=gateway_payment, at=at)
+    return _outcome(payment)
+
+
+def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
+    """A subscription that the gateway renews: past due, canceled at its period's end, or ended."""
+    found = driver_of(gateway).read_subscription(reference)
+    subscription = _subscription(found.subscription_id, found.reference)
+    if subscription is None:
+        return UNRELATED
+    if found.cancels_at_period_end and not subscription.cancels_at_period_end:
+        subscriptions.cancel_at_period_end(subscription=subscription, at=at)
+    elif subscription.cancels_at_period_end and not found.cancels_at_period_end:
+        subscriptions.undo_cancellation(subscription=subscription)
+    if found.status is GatewaySubscriptionStatus.PAST_DUE:
+        subscriptions.mark_past_due(subscription=subscription)
+    if found.status is GatewaySubscriptionStatus.ENDED:
+        subscriptions.mark_gateway_ended(subscription_id=subscription.pk, at=at)
+        reason = found.end_reason or "ended at the gateway"
+        subscriptions.end_subscription(subscription=subscription, reason=reason, at=at)
+    return PROCESSED
+
+
+def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
+    """A refund, made by us or at the gateway."""
+    gateway_refund = driver_of(gateway).read_refund(reference)
+    payment = payment_of_transaction(gateway, gateway_refund.transaction_id, at)
+    if payment is None:
+        return UNRELATED
+    refunds.record_refund(payment_id=payment.pk, gateway_refund=gateway_refund, at=at)
+    return PROCESSED
+
+
+def sync_dispute(gateway: str, reference: str, at: datetime) -> Outcome:
+    """A dispute: opened, won or lost."""
+    gateway_dispute = driver_of(gateway).read_dispute(reference)
+    payment = payment_of_transaction(gateway, gateway_dispute.transaction_id, at)
+    if payment is None:
+        return UNRELATED
+    disputes.record_dispute(payment_id=payment.pk, gateway_dispute=gateway_dispute, at=at)
+    return PROCESSED
+
+
+SYNC: dict[ObjectType, Callable[[str, str, datetime], Outcome]] = {
+    ObjectType.CHECKOUT_SESSION: sync_session,
+    ObjectType.INVOICE: sync_invoice,
+    ObjectType.SUBSCRIPTION: sync_subscription,
+    ObjectType.REFUND: sync_refund,
+    ObjectType.DISPUTE: sync_dispute,
+}
+
+
+def payment_of_transaction(gateway: str, transaction_id: str, at: datetime) -> Payment | None:
+    """The payment of a transaction, settled first if its own event has not come yet; None when it is not ours."""
+    if not transaction_id:
+        return None
+    known = Payment.objects.filter(gateway=gateway, transaction_id=transaction_id)
+    if known.exists():
+        return known.get()
+    transaction = driver_of(gateway).read_transaction(transaction_id)
+    payment = _payment(gateway, transaction.payment_id)
+    if payment is not None:
+        sync_payment(payment_id=payment.pk, at=at)
+    elif not GatewayCustomer.objects.filter(gateway=gateway, reference=transaction.customer).exists():
+        return None
+    if not known.exists():
+        raise outside.Unavailable(f"the payment of transaction {transaction_id} is not settled yet")
+    return known.get()
+
+
+def _payment(gateway: str, payment_id: UUID | None) -> Payment | None:
+    return Payment.objects.filter(pk=payment_id, gateway=gateway).first() if payment_id else None
+
+
+def _subscription(subscription_id: UUID | None, reference: str) -> Subscription | None:
+    """Ours by the gateway's reference, or by the id in its metadata where no reference is stored yet."""
+    is_it = Q(stripe_subscription_id=reference) | Q(pk=subscription_id, stripe_subscription_id__isnull=True)
+    return Subscription.objects.select_related("organization").filter(is_it).first()
+
+
+def _outcome(payment: Payment) -> Outcome:
+    row = payment.reload()
+    return (EventResult.UNDER_REVIEW, row.review_reason) if row.state == PaymentState.UNDER_REVIEW else PROCESSED
