@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-
 from demo.places import HOST, free_port
+
 from sandbox import client
 from sandbox.client import Sandbox
 

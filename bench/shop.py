@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.ground import Ground
-from bench.web_client import ask
 from demo.crew import Crew, Member
 from demo.places import HOST
+
+from bench.ground import Ground
+from bench.web_client import ask
 
 READY_SECONDS = 60
 WORKERS = 2

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     try:
         return run([*PYTEST, *arguments], environment)
     finally:
-        subprocess.run([sys.executable, "-m", "core.embedded", "stop", var], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "manage.py", "embedded", "stop"], cwd=ROOT, env=environment, check=True)
 
 
 def find_chromium() -> str:

@@ -1,6 +1,6 @@
 """From a stranger to a running server, with nothing but pages, links, forms, mail and the payment page."""
 
-from demo.visitor import Page, Visitor
+from demo.browser import Page, Visitor
 from servers.models import Server, ServerStatus
 from tests.scenarios.person import Person
 from tests.shop import Clock, Shop, hear, panel_servers, run_until_idle

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from django.conf import settings
 from django.test import Client
 
-from demo.visitor import Form, Page, read_page
+from demo.browser import Form, Page, read_page
 from tests.shop import path_of
 
 FORM = "application/x-www-form-urlencoded"
