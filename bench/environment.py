@@ -1,20 +1,19 @@
-"""Where a bench stands: its own PostgreSQL with fsync on, its own stand-ins, and Django set up on both.
+"""Where a bench runs: a PostgreSQL of its own with fsync on, stand-ins of its own, and Django set up on both.
 
 The folder is always var/bench, whatever NODEBYTE_VAR says: its database is dropped at every start, and that must never
 be a shop's.
 """
 
 import os
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from demo.places import HOST, free_port
 
+from core import embedded
+from demo.environment import HOST, free_port
 from sandbox import client
 from sandbox.client import Sandbox
 
@@ -23,51 +22,47 @@ VAR = ROOT / "var" / "bench"
 WEB_PORT = 8040
 WEBHOOK_SECRET = "whsec_nodebyte_bench"
 UNLIMITED = {"application": 10_000_000, "client": 10_000_000}
-STOP_TRIES = 3
 
 
 @dataclass(frozen=True)
-class Ground:
+class Environment:
     """What every bench may use."""
 
-    var: Path
     sandbox: Sandbox
-    database_url: str
     web_port: int
 
     @property
-    def shop(self) -> str:
-        """The address that a shop started on this ground answers at."""
+    def shop_url(self) -> str:
+        """The address that the shop answers at once it is started."""
         return f"http://{HOST}:{self.web_port}"
 
-    def bare(self) -> "psycopg.Connection[tuple[object, ...]]":
-        """A connection as any process of ours has it, without Django: the worker's role, autocommit."""
-        connection = psycopg.connect(self.database_url, autocommit=True)
+    def bare_connection(self) -> "psycopg.Connection[tuple[object, ...]]":
+        """A connection without Django, otherwise like any of ours: the worker's role, autocommit."""
+        connection = psycopg.connect(embedded.url(VAR), autocommit=True)
         connection.execute("SET ROLE nodebyte_worker")
         return connection
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """A fresh database, migrated and seeded with the demo's catalog and panel, beside running stand-ins."""
-    shutil.rmtree(VAR / "queue", ignore_errors=True)
+def bench_environment() -> Iterator[Environment]:
+    """A new database, migrated and seeded with the demo's catalog and panel, beside running stand-ins."""
     VAR.mkdir(parents=True, exist_ok=True)
     with client.start() as (_process, sandbox):
         web_port = free_port(WEB_PORT)
-        os.environ.update(environment(sandbox, web_port))
+        os.environ.update(variables(sandbox, web_port))
         try:
-            url = _fresh_database()
+            _create_database()
             _set_up_django()
-            _fill(sandbox)
-            yield Ground(VAR, sandbox, url, web_port)
+            _seed(sandbox)
+            yield Environment(sandbox, web_port)
         finally:
             _stop_database()
 
 
-def environment(sandbox: Sandbox, web_port: int) -> dict[str, str]:
-    """What every process of a bench is told; a shop's own servers and keys are blanked out."""
-    blanked = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "DEBUG", "ALLOWED_HOSTS", "TRUSTED_PROXY_COUNT"), "")
-    return blanked | {
+def variables(sandbox: Sandbox, web_port: int) -> dict[str, str]:
+    """The environment variables of every process of a bench; a shop's own servers and keys are blanked out."""
+    blank = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "DEBUG", "ALLOWED_HOSTS", "TRUSTED_PROXY_COUNT"), "")
+    return blank | {
         "DJANGO_SETTINGS_MODULE": "nodebyte.settings",
         "NODEBYTE_VAR": str(VAR),
         "SITE_URL": f"http://{HOST}:{web_port}",
@@ -78,13 +73,11 @@ def environment(sandbox: Sandbox, web_port: int) -> dict[str, str]:
     }
 
 
-def _fresh_database() -> str:
-    from core import embedded
-
-    url = embedded.url(VAR)
-    with psycopg.connect(url.replace(f"/{embedded.DATABASE}?", "/postgres?"), autocommit=True) as connection:
+def _create_database() -> None:
+    embedded.start(VAR)
+    with psycopg.connect(embedded.url(VAR, "postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {embedded.DATABASE} WITH (FORCE)")
-    return embedded.url(VAR)
+    embedded.start(VAR)
 
 
 def _set_up_django() -> None:
@@ -92,12 +85,13 @@ def _set_up_django() -> None:
     from django.conf import settings
 
     django.setup()
-    settings.DATABASES["default"]["OPTIONS"]["pool"] |= {"max_size": 32}  # so that 16 threads measure us, not the pool
+    # So that 16 threads measure our code and not the waiting for a connection.
+    settings.DATABASES["default"]["OPTIONS"]["pool"] |= {"max_size": 32}
     settings.LOGGING_CONFIG = None
     settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "testserver"]
 
 
-def _fill(sandbox: Sandbox) -> None:
+def _seed(sandbox: Sandbox) -> None:
     from django.core.management import call_command
 
     keys = sandbox.panel_keys()
@@ -112,13 +106,5 @@ def _fill(sandbox: Sandbox) -> None:
 def _stop_database() -> None:
     from django.db import connections
 
-    from core import embedded
-
     connections.close_all()
-    for _ in range(STOP_TRIES):
-        try:
-            embedded.stop(VAR)
-        except OSError:
-            time.sleep(1)
-        else:
-            return
+    embedded.stop(VAR)
