@@ -1,16 +1,10 @@
 """Durable work under several workers at once, and over a real queue."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 
 from core import work
@@ -20,13 +14,6 @@ from tests.core.work_table import NOON, make_item, performed_by
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 8
-NUDGE = """
-import django
-django.setup()
-from core import work
-from support.models import Delivery
-work.wake_worker(Delivery)
-"""
 
 
 def run_workers(step: Any) -> None:
@@ -108,42 +95,3 @@ def test_a_row_is_no_work_before_the_transaction_that_wrote_it_has_committed() -
         assert taken == []
 
     assert len(Delivery.claim(limit=1, at=NOON)) == 1
-
-
-def test_a_nudge_reaches_a_worker_through_the_queue_of_files(tmp_path: Path) -> None:
-    item = make_item(sent_at=NOON)  # sent already: the handler has only to say so
-    environment = process_environment(tmp_path)
-    subprocess.run([sys.executable, "-c", NUDGE], env=environment, check=True, timeout=30)
-    assert len(list((tmp_path / "queue" / "messages").iterdir())) == 1
-
-    said = until_the_first_task_is_done(environment)
-
-    assert "core.tasks.run_work" in said
-    assert item.reload().state == WorkState.DONE
-    assert list((tmp_path / "queue" / "messages").iterdir()) == []
-
-
-def process_environment(var: Path) -> dict[str, str]:
-    """What a process needs to work in this test's database with a queue of its own."""
-    database = connection.settings_dict
-    login = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}@"
-    if database["HOST"]:
-        url = f"postgres://{login}{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
-    else:
-        url = f"postgres://{login}/{database['NAME']}?host={database['OPTIONS']['host']}"
-    own = {"DATABASE_URL": url, "NODEBYTE_VAR": str(var)}
-    path = os.pathsep.join([str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")])
-    return os.environ | own | {"PYTHONPATH": path}
-
-
-def until_the_first_task_is_done(environment: dict[str, str]) -> str:
-    """Run one worker until it reports a task; the report."""
-    command = [sys.executable, "-m", "celery", "-A", "nodebyte", "worker", "-P", "solo", "-l", "INFO"]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    worker = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    try:
-        assert worker.stderr is not None
-        return next(line for line in worker.stderr if "succeeded in" in line or "raised" in line)
-    finally:
-        worker.kill()
-        worker.wait(timeout=10)
