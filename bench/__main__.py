@@ -11,7 +11,7 @@ from bench.environment import bench_environment
 from bench.report import table
 
 BENCHES = {
-    "webhooks": "Webhooks taken in",
+    "webhooks": "Webhooks",
     "pages": "Pages",
     "purchase": "From paid to running, beyond the panel's own time",
     "work": "Durable work, ledger, capacity",

@@ -112,7 +112,7 @@ TEMPLATES = [
     },
 ]
 
-# -- people ------------------------------------------------------------------------------------------------------------
+# -- users -------------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -140,7 +140,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 # -- tenancy: views that are not a customer's own (sign-in and sign-up need to read any account) -----------------------
 TENANCY_SYSTEM_VIEWS = ("account_", "usersessions_")
 
-# -- words and numbers -------------------------------------------------------------------------------------------------
+# -- language and time -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -204,7 +204,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celerybeat-schedule")
 
-# -- mail: written to support.Delivery in the business transaction, sent by the worker ---------------------------------
+# -- email: written to support.Delivery in the business transaction, sent by the worker ---------------------------------
 MAILERS = {"default": {"BACKEND": "support.mail.QueuedBackend"}, "delivery": _mailer}
 DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", "NodeByte <shop@localhost>")
 
