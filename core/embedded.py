@@ -55,7 +55,7 @@ def is_running(var: Path) -> bool:
     """Whether the process that the data folder names is a PostgreSQL server."""
     try:
         pid = int((_data_folder(var) / "postmaster.pid").read_text().partition("\n")[0])
-        return psutil.Process(pid).name().startswith("postgres")
+        return bool(psutil.Process(pid).name().startswith("postgres"))
     except (OSError, ValueError, psutil.Error):
         return False
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,9 +59,9 @@ def is_done(item: Delivery) -> bool:
     return bool(item.reload().state == WorkState.DONE)
 
 
-def make_sent_item(**fields: object) -> Delivery:
+def make_sent_item(*, run_at: datetime = NOON) -> Delivery:
     """Sent already, so that the handler has nothing to do but to finish it."""
-    return make_item(sent_at=NOON, **fields)
+    return make_item(sent_at=NOON, run_at=run_at)
 
 
 def test_a_message_wakes_it(process: "subprocess.Popen[bytes]") -> None:
@@ -82,7 +82,9 @@ def test_a_row_is_performed_when_it_becomes_due(process: "subprocess.Popen[bytes
     item = make_sent_item(run_at=timezone.now() + timedelta(seconds=1.5))
 
     assert until(lambda: is_done(item))
-    assert item.reload().finished_at >= item.run_at
+    finished_at = item.reload().finished_at
+    assert finished_at is not None
+    assert finished_at >= item.run_at
 
 
 def test_it_goes_on_when_its_connection_to_the_database_is_lost(process: "subprocess.Popen[bytes]", log: Path) -> None:
