@@ -1,4 +1,4 @@
-"""The Celery app and the schedule. Messages only wake a worker: every fact is a row, so losing the broker loses nothing.
+"""The Celery app and the schedule. Messages only wake a worker: every fact is a row, so a lost broker loses nothing.
 
 Celery's beat runs the schedule where there is a Redis, and `manage.py worker` where there is none.
 """
