@@ -50,13 +50,15 @@ def bench_environment() -> Iterator[Environment]:
     with client.start() as (_process, sandbox):
         web_port = free_port(WEB_PORT)
         os.environ.update(variables(sandbox, web_port))
+        embedded.start(VAR)
         try:
-            _create_database()
-            _set_up_django()
-            _seed(sandbox)
+            with psycopg.connect(embedded.url(VAR, "postgres"), autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {embedded.DATABASE} WITH (FORCE)")
+            embedded.start(VAR)  # creates it again
+            set_up_shop(sandbox)
             yield Environment(sandbox, web_port)
         finally:
-            _stop_database()
+            embedded.stop(VAR)
 
 
 def variables(sandbox: Sandbox, web_port: int) -> dict[str, str]:
@@ -73,27 +75,17 @@ def variables(sandbox: Sandbox, web_port: int) -> dict[str, str]:
     }
 
 
-def _create_database() -> None:
-    embedded.start(VAR)
-    with psycopg.connect(embedded.url(VAR, "postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {embedded.DATABASE} WITH (FORCE)")
-    embedded.start(VAR)
-
-
-def _set_up_django() -> None:
+def set_up_shop(sandbox: Sandbox) -> None:
+    """Set Django up on this environment; migrate and seed."""
     import django
     from django.conf import settings
+    from django.core.management import call_command
 
     django.setup()
     # So that 16 threads measure our code and not the waiting for a connection.
     settings.DATABASES["default"]["OPTIONS"]["pool"] |= {"max_size": 32}
     settings.LOGGING_CONFIG = None
     settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "testserver"]
-
-
-def _seed(sandbox: Sandbox) -> None:
-    from django.core.management import call_command
-
     keys = sandbox.panel_keys()
     os.environ |= {"PANEL_APPLICATION_KEY": keys["application"], "PANEL_CLIENT_KEY": keys["client"]}
     sandbox.panel_settings(rate_limits=UNLIMITED)
@@ -101,10 +93,3 @@ def _seed(sandbox: Sandbox) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         call_command("seed", "--demo", "--panel-url", keys["url"], stdout=nowhere)
-
-
-def _stop_database() -> None:
-    from django.db import connections
-
-    connections.close_all()
-    embedded.stop(VAR)

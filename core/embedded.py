@@ -25,7 +25,7 @@ with warnings.catch_warnings():  # where no runtime folder exists, it says so an
 DATABASE = "nodebyte"
 SOCKET = ".s.PGSQL.5432"
 MAX_SOCKET_PATH = 103  # bytes; macOS allows no more, Linux 107
-START_SECONDS = 60
+START_SECONDS = "60"
 CONFIGURATION = """
 # Written by NodeByte for its embedded server.
 max_connections = 200
@@ -72,14 +72,18 @@ def start(var: Path, *, is_disposable: bool = False) -> None:
         if not is_running(var):
             server = get_server(data, cleanup_mode=None, start=False)
             server.ensure_pgdata_inited()
-            _configure(data, CONFIGURATION + (DISPOSABLE if is_disposable else ""))
+            included, main = data / "nodebyte.conf", data / "postgresql.conf"
+            included.write_text(CONFIGURATION + (DISPOSABLE if is_disposable else ""))
+            included.chmod(0o644)
+            if "include = 'nodebyte.conf'" not in main.read_text():
+                with main.open("a") as conf:
+                    conf.write("\ninclude = 'nodebyte.conf'\n")
             sockets = _socket_folder(data)
             if sockets != data:
                 sockets.mkdir(mode=0o755, exist_ok=True)
                 shutil.chown(sockets, server.system_user or os.getuid())
             options = f'-h "" -k "{sockets}"'  # no TCP port
-            wait = ("-w", "-t", str(START_SECONDS))
-            _pg_ctl(server, *wait, "-o", options, "-l", str(data / "log"), "start")
+            _pg_ctl(server, "-w", "-t", START_SECONDS, "-o", options, "-l", str(data / "log"), "start")
         with psycopg.connect(url(var, "postgres"), autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
@@ -104,15 +108,3 @@ def _socket_folder(data: Path) -> Path:
 
 def _pg_ctl(server: PostgresServer, *arguments: str) -> None:
     pgexec("pg_ctl", ("-D", str(server.pgdata), *arguments), bin_path=server.bin_path, user=server.system_user)
-
-
-def _configure(data: Path, configuration: str) -> None:
-    included = data / "nodebyte.conf"
-    main = data / "postgresql.conf"
-    if included.exists() and included.read_text() == configuration:
-        return
-    included.write_text(configuration)
-    included.chmod(0o644)
-    if "include = 'nodebyte.conf'" not in main.read_text():
-        with main.open("a") as conf:
-            conf.write("\ninclude = 'nodebyte.conf'\n")

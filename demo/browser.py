@@ -192,8 +192,11 @@ class _PageParser(HTMLParser):
 
     def _control(self, tag: str, has: dict[str, str]) -> None:
         name, is_required = has.get("name", ""), "required" in has
-        if tag == "input":
-            self._input(name, has, is_required=is_required)
+        kind = has.get("type", "text").lower()
+        if tag == "input" and kind in {"radio", "checkbox"}:
+            self._add(Field(name, kind, has.get("value", "on"), is_on="checked" in has, is_required=is_required))
+        elif tag == "input" and kind in TYPED | {"hidden"}:
+            self._add(Field(name, kind, has.get("value", ""), is_required=is_required))
         elif tag == "select":
             self._select = Field(name, "select", is_required=is_required)
             self._add(self._select)
@@ -202,13 +205,6 @@ class _PageParser(HTMLParser):
             self._add(self._textarea)
         elif tag == "option" and self._select is not None and ("selected" in has or not self._select.value):
             self._select.value = has.get("value", "")
-
-    def _input(self, name: str, has: dict[str, str], *, is_required: bool) -> None:
-        kind = has.get("type", "text").lower()
-        if kind in {"radio", "checkbox"}:
-            self._add(Field(name, kind, has.get("value", "on"), is_on="checked" in has, is_required=is_required))
-        elif kind in TYPED | {"hidden"}:
-            self._add(Field(name, kind, has.get("value", ""), is_required=is_required))
 
     def _add(self, control: Field) -> None:
         if self._form is not None and control.name:

@@ -1,6 +1,6 @@
 """The Celery app and the schedule. Messages only wake a worker: every fact is a row, so a lost broker loses nothing.
 
-Celery's beat runs the schedule where there is a Redis, and `manage.py worker` where there is none.
+Celery's beat runs the schedule (in seconds) where there is a Redis, and `manage.py worker` where there is none.
 """
 
 import os

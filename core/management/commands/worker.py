@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core import queue, tasks, work
-from core.models import WorkItem, WorkState
+from core.models import WorkState
 
 log = logging.getLogger(__name__)
 SWEEP = timedelta(seconds=1)  # a row that nobody sent a message about waits no longer than this
@@ -58,12 +58,16 @@ class Worker:
                 self._next_run[number] = time.monotonic() + entry["schedule"]
                 self.start(entry["task"])
         now, wait = timezone.now(), SWEEP
+        # A row may be claimed when it is queued, or when its worker vanished.
+        is_claimable = Q(state=WorkState.QUEUED) | Q(state=WorkState.RUNNING, lease_until__lte=now)
         for model in work.registered():
-            first = _first_due(model, now)
-            if first is not None and first <= now:
+            rows = model._default_manager.filter(is_claimable, run_at__lte=now + SWEEP).order_by("run_at")
+            run_at = rows.values_list("run_at", flat=True).first()
+            if run_at is not None and run_at <= now:
                 self.start(tasks.run_work.name, model._meta.label)
-            elif first is not None:
-                wait = min(wait, first - now)
+                run_at = rows.filter(run_at__gt=now).values_list("run_at", flat=True).first()
+            if run_at is not None:
+                wait = min(wait, run_at - now)
         return wait.total_seconds()
 
     def start(self, *call: str) -> None:
@@ -88,13 +92,6 @@ class Worker:
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
         self._threads.shutdown(cancel_futures=True)
-
-
-def _first_due(model: type[WorkItem], now: datetime) -> datetime | None:
-    """When the next row is due, if that is before the next sweep; rows whose worker vanished are due too."""
-    is_claimable = Q(state=WorkState.QUEUED) | Q(state=WorkState.RUNNING, lease_until__lte=now)
-    rows = model._default_manager.filter(is_claimable, run_at__lte=now + SWEEP).order_by("run_at")
-    return rows.values_list("run_at", flat=True).first()
 
 
 class Command(BaseCommand):
