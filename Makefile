@@ -1,11 +1,11 @@
-# Everything a person types. `make help` lists it.
+# The commands for users and developers. `make help` lists them.
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 PYTHON_ENV := .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fmt bench lock clean bootstrap
 
-help: ## say what there is
+help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: bootstrap ## run the whole shop on stand-ins and buy one server (ONCE=1: then stop)

@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.ground import Ground, ground
+from bench.environment import bench_environment
 from bench.report import table
 
 BENCHES = {
-    "webhooks": "Webhooks taken in",
+    "webhooks": "Webhooks",
     "pages": "Pages",
     "purchase": "From paid to running, beyond the panel's own time",
     "work": "Durable work, ledger, capacity",
@@ -26,19 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
         parser.error(f"no bench is named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
-    with ground() as found:
+    with bench_environment() as environment:
         logging.disable(logging.ERROR)  # every request logs a line, and a terminal is slower than the shop
         for name in names:
-            _measure(name, found)
+            began_at = time.monotonic()
+            # Imported only now: models need Django set up on this run's database.
+            rows = importlib.import_module(f"bench.{name}").measure(environment)
+            print(table(BENCHES[name], rows))
+            print(f"({name}: {time.monotonic() - began_at:.0f} s)\n", flush=True)
     return 0
-
-
-def _measure(name: str, found: Ground) -> None:
-    begun = time.monotonic()
-    # Imported only now: models need Django set up on this run's database.
-    rows = importlib.import_module(f"bench.{name}").measure(found)
-    print(table(BENCHES[name], rows))
-    print(f"({name}: {time.monotonic() - begun:.0f} s)\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Every page of the product, opened by a customer with a full house: how often it asks the database, and how long."""
+"""Every page of the product, opened by a customer with many rows: how many queries it makes, and how long it takes."""
 
 import re
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
-from bench.ground import Ground
-from bench.house import House, full_house
+from bench.dataset import Dataset, create_dataset
+from bench.environment import Environment
 from bench.report import Row
-from bench.timing import Once, medians_ms
+from bench.timing import Call, call_ms, medians_ms
 from nodebyte.seeding import users
 
 TIMES = 15
@@ -24,7 +23,7 @@ STAFF_TIMES = 5
 SHOWN_LISTS = 3
 SELECT_1, EMPTY = "SELECT 1", "an empty view, signed in"
 ANSWERED, BROKEN = 200, 500
-# Pages that exist only to be posted to, or belong to signing in: a customer with a session never lingers there.
+# Pages that are only posted to, or belong to signing in, where a customer with a session has nothing to do.
 SKIPPED = re.compile(
     r"account_(logout|confirm|reauth|inactive|password_reset|email_verif|login_code)|jsi18n|autocomplete"
 )
@@ -44,19 +43,19 @@ class Page:
         return status
 
     def round_trips(self) -> int:
-        """How often it asks the database, BEGIN, COMMIT and the change of role included."""
+        """How many queries it makes, BEGIN, COMMIT and the change of role included."""
         with CaptureQueriesContext(connection) as asked:
             self.open()
         return len(asked)
 
 
-def measure(ground: Ground) -> list[Row]:
+def measure(environment: Environment) -> list[Row]:
     """The customer's pages, each beside SELECT 1 and an empty view of the same turn; then the staff's lists."""
-    house = full_house(ground)
-    customer = _signed_in(house.customer)
-    found_pages = {page: page.open() for page in _customer_pages(house, customer)}
+    dataset = create_dataset(environment.sandbox)
+    customer = _signed_in(dataset.customer)
+    found_pages = {page: page.open() for page in _customer_pages(dataset, customer)}
     pages = [page for page, status in found_pages.items() if status == ANSWERED]
-    empty: dict[str, Once] = {SELECT_1: select_1, EMPTY: lambda: customer.get("/health/live")}
+    empty: dict[str, Call] = {SELECT_1: select_1, EMPTY: lambda: customer.get("/health/live")}
     found = medians_ms(empty | {page.name: page.open for page in pages}, times=TIMES)
     rows = [
         Row(SELECT_1, found[SELECT_1], "ms"),
@@ -94,7 +93,7 @@ def _staff_rows(limits: dict[str, float]) -> list[Row]:
     """Lists with all their columns, filters and counts: only the middle and the slowest, as all look alike."""
     staff = _signed_in(User.objects.get(email=users.STAFF_EMAIL))
     pages = [page for page in _staff_pages(staff) if page.open() == ANSWERED]
-    once = {page: _ms(page.open) for page in pages}
+    once = {page: call_ms(page.open) for page in pages}
     slowest = sorted(pages, key=lambda page: once[page], reverse=True)[:SHOWN_LISTS]
     shown = medians_ms({page.name: page.open for page in slowest}, times=STAFF_TIMES)
     middle = statistics.median(once.values())
@@ -109,18 +108,12 @@ def _staff_rows(limits: dict[str, float]) -> list[Row]:
     return rows
 
 
-def _ms(once: Once) -> float:
-    begin = time.perf_counter()
-    once()
-    return (time.perf_counter() - begin) * 1000
-
-
-def _customer_pages(house: House, client: Client) -> Iterator[Page]:
+def _customer_pages(dataset: Dataset, client: Client) -> Iterator[Page]:
     for name, parameters in sorted(_routes(get_resolver())):
         if name.startswith("admin:") or SKIPPED.search(name):
             continue
         try:
-            arguments = {each: house.example(name, each) for each in parameters}
+            arguments = {each: dataset.example(name, each) for each in parameters}
             yield Page(name, reverse(name, kwargs=arguments), client)
         except (KeyError, NoReverseMatch):
             continue

@@ -2,12 +2,12 @@
 
 import http.client
 
-from demo.places import HOST
+from demo.environment import HOST
 
 TIMEOUT_SECONDS = 30
 
 
-def ask(port: int, method: str, path: str, body: bytes = b"", signature: str = "") -> None:
+def request(port: int, method: str, path: str, body: bytes = b"", signature: str = "") -> None:
     """One request on a connection of its own, as webhooks come; anything but 200 raises."""
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS)
     headers = {"Content-Type": "application/json", "Stripe-Signature": signature} if signature else {}

@@ -1,4 +1,4 @@
-"""Webhooks taken in: the real view with its signature check and stored event, beside the same INSERT alone."""
+"""Webhooks: the real view with its signature check and stored event, beside the same INSERT alone."""
 
 import itertools
 import json
@@ -12,11 +12,11 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from bench.ground import WEBHOOK_SECRET, Ground
+from bench.environment import WEBHOOK_SECRET, Environment
+from bench.processes import WEB_WORKERS, running_web
 from bench.report import Row, slower
-from bench.shop import WORKERS, served
-from bench.timing import Once, Opened, medians_ms, rates
-from bench.web_client import ask
+from bench.timing import Call, OpenCall, medians_ms, rates
+from bench.web_client import request
 from billing import webhooks
 from billing.gateways.base import WebhookEvent
 from billing.gateways.stripe import webhooks as stripe_webhooks
@@ -28,23 +28,27 @@ from sandbox.stripe.delivery import signature
 
 PATH = "/webhooks/stripe/"
 TYPE = "checkout.session.completed"
-CROWD = 8
+CLIENTS = 8
 TIMES = 100
 # Stripe's own Checkout Session events are of about this size.
 PADDING_BYTES = 2500
 _numbers = itertools.count()
 
 
-def measure(ground: Ground) -> list[Row]:
+def measure(environment: Environment) -> list[Row]:
     """Bare SQL, an empty view and the webhook's: in this process with 1 and 8 clients, and behind gunicorn."""
-    rows = [*_in_process(ground, 1), *_in_process(ground, CROWD), *_over_sockets(ground), *_parts()]
+    rows = [*_in_process(environment, 1), *_in_process(environment, CLIENTS), *_over_sockets(environment), *_parts()]
     GatewayEvent.objects.all().delete()
     return rows
 
 
-def _in_process(ground: Ground, threads: int) -> list[Row]:
+def _in_process(environment: Environment, threads: int) -> list[Row]:
     clients = f"{threads} client{'s' if threads > 1 else ''}"
-    compared: dict[str, Opened] = {"bare": lambda: _storing_bare(ground), "empty": _asking_nothing, "view": _posting}
+    compared: dict[str, OpenCall] = {
+        "bare": lambda: _bare_insert(environment),
+        "empty": _empty_view,
+        "view": _webhook_posts,
+    }
     found = rates(compared, threads=threads)
     bare = found["bare"]
     return [
@@ -54,17 +58,18 @@ def _in_process(ground: Ground, threads: int) -> list[Row]:
     ]
 
 
-def _over_sockets(ground: Ground) -> list[Row]:
-    with served(ground) as port:
-        compared: dict[str, Opened] = {
-            "bare": lambda: _storing_bare(ground),
-            "empty": lambda: nullcontext(lambda: ask(port, "GET", "/health/live")),
-            "view": lambda: nullcontext(lambda: _post_event(port)),
+def _over_sockets(environment: Environment) -> list[Row]:
+    port = environment.web_port
+    with running_web(environment):
+        compared: dict[str, OpenCall] = {
+            "bare": lambda: _bare_insert(environment),
+            "empty": lambda: nullcontext(lambda: request(port, "GET", "/health/live")),
+            "view": lambda: nullcontext(lambda: _post_over_socket(port)),
         }
-        found = rates(compared, threads={"bare": WORKERS, "empty": CROWD, "view": CROWD})
-    where = f"gunicorn with {WORKERS} workers, {CROWD} clients"
+        found = rates(compared, threads={"bare": WEB_WORKERS, "empty": CLIENTS, "view": CLIENTS})
+    where = f"gunicorn with {WEB_WORKERS} workers, {CLIENTS} clients"
     return [
-        Row(f"bare INSERT and commit, {WORKERS} clients, as many as workers", found["bare"], "/s"),
+        Row(f"bare INSERT and commit, {WEB_WORKERS} clients, as many as workers", found["bare"], "/s"),
         slower(f"empty view, {where}", found["empty"], "/s", found["bare"], "bare INSERT"),
         slower(f"webhook view, {where}", found["view"], "/s", found["bare"], "bare INSERT"),
         slower("the same", found["view"], "/s", found["empty"], "empty view there"),
@@ -74,12 +79,12 @@ def _over_sockets(ground: Ground) -> list[Row]:
 def _parts() -> list[Row]:
     """Where one request's time goes."""
     body, header = signed_event()
-    parts: dict[str, Once] = {
+    parts: dict[str, Call] = {
         "signature and JSON": lambda: stripe_webhooks.verify(body.encode(), header, at=timezone.now()),
         "the INSERT and its commit": _store_unknown,
-        "the wake_worker": lambda: work.wake_worker(GatewayEvent),
+        "waking the worker": lambda: work.wake_worker(GatewayEvent),
     }
-    with _posting() as posting:
+    with _webhook_posts() as posting:
         found = medians_ms({"whole": posting, **parts}, times=TIMES)
     whole = found.pop("whole")
     found["Django around it, and the test client"] = whole - sum(found.values())
@@ -106,46 +111,46 @@ def signed_event() -> tuple[str, str]:
 
 
 @contextmanager
-def _posting() -> Iterator[Once]:
+def _webhook_posts() -> Iterator[Call]:
     client = Client()
 
-    def once() -> None:
+    def call() -> None:
         body, header = signed_event()
         answer = client.post(PATH, body, content_type="application/json", headers={"Stripe-Signature": header})
         assert answer.status_code == 200
 
-    yield once
+    yield call
     connections.close_all()
 
 
 @contextmanager
-def _asking_nothing() -> Iterator[Once]:
+def _empty_view() -> Iterator[Call]:
     client = Client()
     yield lambda: client.get("/health/live")
     connections.close_all()
 
 
 @contextmanager
-def _storing_bare(ground: Ground) -> Iterator[Once]:
+def _bare_insert(environment: Environment) -> Iterator[Call]:
     """The view's own statement on a connection without Django."""
-    with ground.bare() as connection:
+    with environment.bare_connection() as connection:
         yield lambda: connection.execute(webhooks.INSERT_EVENT, _values())
 
 
 def _values() -> tuple[Any, ...]:
     text, at = event_text(), timezone.now()
-    fate = (EventResult.PENDING.value, WorkState.QUEUED.value, at + timedelta(days=1), None)
-    return (uuid7(), Gateway.STRIPE.value, f"bare_{next(_numbers)}", TYPE, text, at, *fate)
+    state = (EventResult.PENDING.value, WorkState.QUEUED.value, at + timedelta(days=1), None)
+    return (uuid7(), Gateway.STRIPE.value, f"bare_{next(_numbers)}", TYPE, text, at, *state)
 
 
 def _store_unknown() -> None:
-    """Stored without a wake_worker, as events that do not concern us are."""
+    """Stored without waking a worker, as events that do not concern us are."""
     number = f"part_{next(_numbers)}"
     text, at = event_text(), timezone.now()
     event = WebhookEvent(number, TYPE, text, is_known_type=False)
     webhooks.store_event(gateway=Gateway.STRIPE, event=event, at=at)
 
 
-def _post_event(port: int) -> None:
+def _post_over_socket(port: int) -> None:
     body, header = signed_event()
-    ask(port, "POST", PATH, body.encode(), header)
+    request(port, "POST", PATH, body.encode(), header)

@@ -1,4 +1,4 @@
-"""Durable work, ledger entries and holds on room a second, each beside the bare SQL that does the same."""
+"""Work items, ledger entries and reservations a second, each beside the bare SQL that does the same."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from bench.ground import Ground
+from bench.environment import Environment
 from bench.report import Row, slower
-from bench.timing import Once, rates
+from bench.timing import Call, rates
 from billing import ledger
 from billing.models import AccountKind, EntryKind, Gateway
 from core.ids import uuid7
@@ -26,8 +26,8 @@ from support.models import Delivery
 
 BATCHES = (1, 10, 100)
 QUEUED = 60_000
-# Buyers at once, and the nodes they want room on.
-CROWDS = ((1, 1), (16, 1), (16, 4))
+# Buyers at the same time, and the nodes they buy on.
+BUYERS_AND_NODES = ((1, 1), (16, 1), (16, 4))
 PORTS = 4_000
 SMALL = Size(memory_mib=1, disk_mib=1, cpu_percent=100)
 PENNY = Money(1, "USD")
@@ -46,28 +46,28 @@ POSTINGS = """
     INSERT INTO billing_posting (id, entry_id, account_id, organization_id, amount_minor, currency)
     VALUES (uuidv7(), %(entry)s, %(clearing)s, NULL, -1, 'USD'),
         (uuidv7(), %(entry)s, %(wallet)s, %(owner)s, 1, 'USD')"""
-TAKE = """
+UPDATE_NODE = """
     UPDATE servers_node SET memory_reserved_mib = memory_reserved_mib + 1, disk_reserved_mib = disk_reserved_mib + 1
     WHERE id = %s AND memory_reserved_mib < memory_sellable_mib AND disk_reserved_mib < disk_sellable_mib"""
-RESERVE = """
+INSERT_RESERVATION = """
     INSERT INTO servers_reservation (id, organization_id, node_id, memory_mib, disk_mib, cpu_percent, ports, state,
         expires_at) VALUES (%s, %s, %s, 1, 1, 100, 1, 'reserved', now() + interval '1 hour')"""
-PORT = """
+TAKE_PORT = """
     UPDATE servers_allocation SET reservation_id = %s, is_primary = true WHERE id = (
         SELECT id FROM servers_allocation WHERE node_id = %s AND reservation_id IS NULL AND NOT is_taken_elsewhere
             AND is_present ORDER BY port, ip LIMIT 1 FOR UPDATE SKIP LOCKED)"""
 
 
-def measure(ground: Ground) -> list[Row]:
-    """Claims, entries, holds."""
-    return [*_claims(ground), *_entries(ground), *_holds(ground)]
+def measure(environment: Environment) -> list[Row]:
+    """Claims, entries, reservations."""
+    return [*_claims(environment), *_entries(environment), *_reservations(environment)]
 
 
-def _claims(ground: Ground) -> Iterator[Row]:
+def _claims(environment: Environment) -> Iterator[Row]:
     for batch in BATCHES:
         _fill_queue()
-        bare_claims, our_claims = partial(_claiming_bare, ground, batch), partial(_claiming, batch)
-        found = rates({"bare": bare_claims, "ours": our_claims}, threads=1)
+        bare_calls, our_calls = partial(_bare_claims, environment, batch), partial(_our_claims, batch)
+        found = rates({"bare": bare_calls, "ours": our_calls}, threads=1)
         Delivery.objects.filter(recipient="a@b.test").delete()
         bare = found["bare"] * batch
         yield Row(f"claims, bare SKIP LOCKED, {batch} at a time", bare, "rows/s")
@@ -89,14 +89,14 @@ def _analyze(table: str) -> None:
 
 
 @contextmanager
-def _claiming(batch: int) -> Iterator[Once]:
+def _our_claims(batch: int) -> Iterator[Call]:
     yield lambda: Delivery.claim(limit=batch, at=timezone.now())
     connections.close_all()
 
 
 @contextmanager
-def _claiming_bare(ground: Ground, batch: int) -> Iterator[Once]:
-    with ground.bare() as bare:
+def _bare_claims(environment: Environment, batch: int) -> Iterator[Call]:
+    with environment.bare_connection() as bare:
         yield lambda: bare.execute(CLAIM, [batch]).fetchall()
 
 
@@ -105,20 +105,20 @@ def _organization() -> Organization:
     return Organization.objects.get(owner=user, is_personal=True)
 
 
-def _entries(ground: Ground) -> Iterator[Row]:
-    found = rates({"bare": lambda: _entering_bare(ground), "ours": _entering}, threads=1)
+def _entries(environment: Environment) -> Iterator[Row]:
+    found = rates({"bare": lambda: _bare_entries(environment), "ours": _our_entries}, threads=1)
     yield Row("ledger entries with two postings, bare INSERTs", found["bare"], "/s")
     yield slower("ledger entries with two postings", found["ours"], "/s", found["bare"], "bare INSERTs")
 
 
 @contextmanager
-def _entering() -> Iterator[Once]:
+def _our_entries() -> Iterator[Call]:
     """Money received: clearing to a wallet, whose balance a trigger keeps."""
     organization = _organization()
     clearing = ledger.account_of(AccountKind.CLEARING, "USD", Gateway.STRIPE)
     wallet = ledger.wallet_of(organization, "USD")
 
-    def once() -> None:
+    def call() -> None:
         ledger.post_entry(
             kind=EntryKind.PAYMENT,
             reference=f"bench:{next(_numbers)}",
@@ -127,47 +127,48 @@ def _entering() -> Iterator[Once]:
             at=timezone.now(),
         )
 
-    yield once
+    yield call
     connections.close_all()
 
 
 @contextmanager
-def _entering_bare(ground: Ground) -> Iterator[Once]:
+def _bare_entries(environment: Environment) -> Iterator[Call]:
     organization = _organization()
     accounts = {
         "clearing": ledger.account_of(AccountKind.CLEARING, "USD", Gateway.STRIPE).pk,
         "wallet": ledger.wallet_of(organization, "USD").pk,
         "owner": organization.pk,
     }
-    with ground.bare() as bare:
+    with environment.bare_connection() as bare:
 
-        def once() -> None:
+        def call() -> None:
             entry = uuid7()
             with bare.transaction():
                 bare.execute(ENTRY, [entry, f"bare:{next(_numbers)}"])
                 bare.execute(POSTINGS, {"entry": entry, **accounts})
 
-        yield once
+        yield call
 
 
-def _holds(ground: Ground) -> Iterator[Row]:
-    for buyers, count in CROWDS:
-        nodes, location, blueprint = _machine_room(count)
-        bare_holds, our_holds = partial(_holding_bare, ground, nodes), partial(_holding, blueprint, location)
-        found = rates({"bare": bare_holds, "ours": our_holds}, threads=buyers)
+def _reservations(environment: Environment) -> Iterator[Row]:
+    for buyers, count in BUYERS_AND_NODES:
+        nodes, location, blueprint = _create_nodes(count)
+        bare_calls = partial(_bare_reservations, environment, nodes)
+        our_calls = partial(_our_reservations, blueprint, location)
+        found = rates({"bare": bare_calls, "ours": our_calls}, threads=buyers)
         where = f"{buyers} at once, {count} node{'s' if count > 1 else ''}"
-        yield Row(f"holds, bare SQL, {where}", found["bare"], "/s")
-        yield slower(f"holds, {where}", found["ours"], "/s", found["bare"], "bare SQL")
+        yield Row(f"reservations, bare SQL, {where}", found["bare"], "/s")
+        yield slower(f"reservations, {where}", found["ours"], "/s", found["bare"], "bare SQL")
 
 
-def _machine_room(count: int) -> tuple[list[Node], Location, Blueprint]:
-    """Nodes with room for every hold that fits into the bench's time, at a location of their own."""
+def _create_nodes(count: int) -> tuple[list[Node], Location, Blueprint]:
+    """Nodes with capacity for every reservation that the bench can make, at a location of their own."""
     seeded = Blueprint.objects.select_related("provider", "product").order_by("pk")[0]
     mark = f"bench-{next(_numbers)}"
     location = Location.objects.create(provider=seeded.provider, ref=mark, code=mark)
-    roomy = dict.fromkeys(("memory_mib", "disk_mib", "memory_sellable_mib", "disk_sellable_mib"), 1_000_000)
+    large = dict.fromkeys(("memory_mib", "disk_mib", "memory_sellable_mib", "disk_sellable_mib"), 1_000_000)
     nodes = [
-        Node.objects.create(provider=seeded.provider, location=location, ref=f"{mark}-{number}", name=mark, **roomy)
+        Node.objects.create(provider=seeded.provider, location=location, ref=f"{mark}-{number}", name=mark, **large)
         for number in range(count)
     ]
     for node in nodes:
@@ -180,10 +181,10 @@ def _machine_room(count: int) -> tuple[list[Node], Location, Blueprint]:
 
 
 @contextmanager
-def _holding(blueprint: Blueprint, location: Location) -> Iterator[Once]:
+def _our_reservations(blueprint: Blueprint, location: Location) -> Iterator[Call]:
     organization = _organization()
 
-    def once() -> Reservation:
+    def call() -> Reservation:
         at = timezone.now()
         return capacity.reserve(
             organization=organization,
@@ -194,23 +195,23 @@ def _holding(blueprint: Blueprint, location: Location) -> Iterator[Once]:
             expires_at=at + timedelta(hours=1),
         )
 
-    yield once
+    yield call
     connections.close_all()
 
 
 @contextmanager
-def _holding_bare(ground: Ground, nodes: list[Node]) -> Iterator[Once]:
-    """The three statements that a hold cannot do without, in one transaction."""
+def _bare_reservations(environment: Environment, nodes: list[Node]) -> Iterator[Call]:
+    """The three statements that a reservation cannot do without, in one transaction."""
     organization = _organization()
     turn = itertools.cycle(nodes)
-    with ground.bare() as bare:
-        yield lambda: _hold_bare(bare, organization, next(turn))
+    with environment.bare_connection() as bare:
+        yield lambda: _reserve_bare(bare, organization, next(turn))
     connections.close_all()
 
 
-def _hold_bare(bare: psycopg.Connection[tuple[object, ...]], organization: Organization, node: Node) -> None:
+def _reserve_bare(bare: psycopg.Connection[tuple[object, ...]], organization: Organization, node: Node) -> None:
     reservation = uuid7()
     with bare.transaction():
-        assert bare.execute(TAKE, [node.pk]).rowcount == 1
-        bare.execute(RESERVE, [reservation, organization.pk, node.pk])
-        assert bare.execute(PORT, [reservation, node.pk]).rowcount == 1
+        assert bare.execute(UPDATE_NODE, [node.pk]).rowcount == 1
+        bare.execute(INSERT_RESERVATION, [reservation, organization.pk, node.pk])
+        assert bare.execute(TAKE_PORT, [reservation, node.pk]).rowcount == 1

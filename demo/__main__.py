@@ -6,18 +6,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 import requests
 
-from demo.crew import Crew, Failed, Member
-from demo.places import HOST, Places, places
-from demo.purchase import Bought, buy
+from demo.environment import HOST, Environment, locked_environment
+from demo.processes import DemoError, ProcessGroup, ServerProcess
+from demo.purchase import Purchase, buy
 from sandbox.client import READY_WORD, Sandbox, SandboxError
 
 READY_SECONDS = 90
-LOOK_SECONDS = 0.1
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+POLL_SECONDS = 0.1
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PASSWORD = "nodebyte-demo"
 LOGINS = {"admin": "admin@nodebyte.test", "customer": "ada@nodebyte.test"}
 
@@ -29,67 +28,95 @@ def main() -> int:
         "--once", action="store_true", help="stop after the purchase; exit 0 only if it ended in one server"
     )
     options = parser.parse_args()
-    for number in ENDING:
+    for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:
-        with places() as found:
-            bought = run(found, is_once=options.once)
-    except (Failed, SandboxError) as error:
+        with locked_environment() as environment:
+            purchase = run(environment, is_once=options.once)
+    except (DemoError, SandboxError) as error:
         print(f"DEMO FAILED: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.")
         return 0
-    print(f"DEMO OK order={bought.order} paid_to_running={bought.seconds:.2f}s")  # last: all has stopped, too
+    # Last, when all has stopped: scripts read the last line.
+    print(f"DEMO OK order={purchase.order_id} paid_to_running={purchase.seconds:.2f}s")
     return 0
 
 
-def run(found: Places, *, is_once: bool) -> Bought:
+def run(environment: Environment, *, is_once: bool) -> Purchase:
     """Start everything, buy, and stay until interrupted or stop; whatever happens, nothing is left running."""
-    crew = Crew(logs=found.var / "log", environment=found.environment(), mark=str(found.var))
-    left = crew.clear_leftovers()
+    logs = environment.var / "log"
+    processes = ProcessGroup(logs=logs, environment=environment.variables(), mark=str(environment.var))
+    left = processes.clear_leftovers()
     if left:
         print(f"Cleared {left} processes that an earlier demo left.")
-    found.forget_nudges()
     try:
-        sandbox = _start(crew, found)
-        bought = buy(shop=found.shop, sandbox=sandbox, watch=crew.check)
-        _check_panel(sandbox, bought)
+        sandbox = start(processes, environment)
+        purchase = buy(shop_url=environment.shop_url, sandbox=sandbox, check_processes=processes.check)
+        check_panel(sandbox, purchase)
         if not is_once:
-            _stay(crew, found)
+            shop = environment.shop_url
+            print(f"Sign in as {LOGINS['admin']} (staff) or {LOGINS['customer']} (customer), password {PASSWORD}.")
+            print(f"Logs are in {logs}. Ctrl-C stops everything.")
+            print(f"READY shop={shop}/ admin={shop}/admin/ sandbox={environment.sandbox_url}/", flush=True)
+        while not is_once:
+            processes.check()
+            time.sleep(0.5)
     finally:
-        _stop(crew, found)
-    return bought
+        stop(processes)
+    return purchase
 
 
-def _start(crew: Crew, found: Places) -> Sandbox:
-    begun = time.monotonic()
+def start(processes: ProcessGroup, environment: Environment) -> Sandbox:
+    """Start the stand-ins, the database and the shop, migrated and seeded."""
+    began_at = time.monotonic()
 
     def say(text: str) -> None:
-        print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)
+        print(f"[{time.monotonic() - began_at:5.1f} s] {text}", flush=True)
 
-    process = _start_sandbox(crew, found)
-    _start_database(crew, found, say)
+    # The sandbox takes a moment to start, so it goes first and is waited for when it is needed.
+    address = ["--host", HOST, "--port", str(environment.sandbox_port)]
+    sandbox_process = processes.start(
+        "sandbox", ["-m", "sandbox", *address, "--state", str(environment.var / "sandbox")]
+    )
+    if os.environ.get("DATABASE_URL"):
+        say("using the database in DATABASE_URL: demo logins and orders will be written there")
+    else:
+        say("starting PostgreSQL")
+        start_database(processes)
     say("migrating, and collecting static files")
-    crew.run("migrate", ["manage.py", "migrate", "--no-input"])
-    crew.run("collectstatic", ["manage.py", "collectstatic", "--no-input", "--verbosity", "0"])
-    sandbox = _until(lambda: _announced(process), "the sandbox to be ready", process)
+    processes.run("migrate", ["manage.py", "migrate", "--no-input"])
+    processes.run("collectstatic", ["manage.py", "collectstatic", "--no-input", "--verbosity", "0"])
+    sandbox = wait_until(lambda: running_sandbox(sandbox_process), "the sandbox to be ready", sandbox_process)
     say(f"sandbox at {sandbox.base_url}; seeding the shop from its panel")
-    crew.environment |= found.shop_environment(sandbox)
-    _seed(crew, sandbox)
-    sandbox.stripe_endpoint(found.webhook_url, found.webhook_secret)
-    _start_shop(crew, found)
-    say(f"shop at {found.shop}; buying a server")
+    processes.environment |= environment.shop_variables(sandbox)
+    keys = sandbox.panel_keys()
+    processes.run(
+        "seed",
+        ["manage.py", "seed", "--demo", "--panel-url", keys["url"]],
+        PANEL_APPLICATION_KEY=keys["application"],
+        PANEL_CLIENT_KEY=keys["client"],
+    )
+    sandbox.stripe_endpoint(environment.webhook_url, environment.webhook_secret)
+    web = processes.start_web(HOST, environment.web_port)
+    processes.start_worker(environment.var)
+    wait_until(lambda: is_ready(environment.shop_url), "the shop to be ready", web)
+    say(f"shop at {environment.shop_url}; buying a server")
     return sandbox
 
 
-def _start_sandbox(crew: Crew, found: Places) -> Member:
-    where = ["--host", HOST, "--port", str(found.sandbox_port), "--state", str(found.var / "sandbox")]
-    return crew.start("sandbox", ["-m", "sandbox", *where])
+def start_database(processes: ProcessGroup) -> None:
+    """Start the embedded PostgreSQL, twice if need be: after a kill its old processes take a moment to end."""
+    try:
+        processes.run("postgres", ["manage.py", "embedded", "start"])
+    except DemoError:
+        time.sleep(2)
+        processes.run("postgres", ["manage.py", "embedded", "start"])
 
 
-def _announced(process: Member) -> Sandbox | None:
-    """From the line the sandbox prints once it is ready; None before that."""
+def running_sandbox(process: ServerProcess) -> Sandbox | None:
+    """A client of the sandbox, from the line it prints once it is ready; None before that."""
     for line in process.log.read_text().splitlines():
         if line.startswith(f"{READY_WORD} "):
             _, url, smtp = line.split()
@@ -97,81 +124,42 @@ def _announced(process: Member) -> Sandbox | None:
     return None
 
 
-def _seed(crew: Crew, sandbox: Sandbox) -> None:
-    keys = sandbox.panel_keys()
-    crew.run(
-        "seed",
-        ["manage.py", "seed", "--demo", "--panel-url", keys["url"]],
-        PANEL_APPLICATION_KEY=keys["application"],
-        PANEL_CLIENT_KEY=keys["client"],
-    )
+def is_ready(shop_url: str) -> bool | None:
+    """True when the shop can serve; None before that."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(f"{shop_url}/health/ready", timeout=5).ok or None
+        except requests.RequestException:
+            return None
 
 
-def _start_database(crew: Crew, found: Places, say: Callable[[str], None]) -> None:
-    if os.environ.get("DATABASE_URL"):
-        say("using the database in DATABASE_URL: demo logins and orders will be written there")
-        return
-    say("starting PostgreSQL")
-    try:
-        crew.run("postgres", ["-m", "core.embedded", "start", str(found.var)])
-    except Failed:  # after a kill its old processes may need a moment to see that their parent is gone
-        time.sleep(2)
-        crew.run("postgres", ["-m", "core.embedded", "start", str(found.var)])
-
-
-def _start_shop(crew: Crew, found: Places) -> None:
-    bind = f"{HOST}:{found.web_port}"
-    how = ["--bind", bind, "--workers", "2", "--timeout", "60", "--no-control-socket"]  # that would be in HOME
-    web = crew.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *how])
-    beat = str(found.var / "celerybeat-schedule")
-    crew.start(
-        "worker",
-        ["-m", "celery", "-A", "nodebyte", "worker", "-B", "-s", beat, "--concurrency", "2", "--loglevel", "INFO"],
-    )
-    _until(lambda: True if _is_ready(found) else None, "the shop to be ready", web)
-
-
-def _is_ready(found: Places) -> bool:
-    session = requests.Session()
-    session.trust_env = False
-    try:
-        return session.get(f"{found.shop}/health/ready", timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def _until[T](look: Callable[[], T | None], what: str, member: Member) -> T:
+def wait_until[T](poll: Callable[[], T | None], what: str, process: ServerProcess) -> T:
+    """Poll until there is a result. Raises DemoError when the process ends first, or none comes."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        found = look()
-        if found is not None:
-            return found
-        member.check()
-        time.sleep(LOOK_SECONDS)
-    raise Failed(f"waited {READY_SECONDS} s in vain for {what}; see {member.log}")
+        result = poll()
+        if result is not None:
+            return result
+        process.check()
+        time.sleep(POLL_SECONDS)
+    raise DemoError(f"waited {READY_SECONDS} s in vain for {what}; see {process.log}")
 
 
-def _check_panel(sandbox: Sandbox, bought: Bought) -> None:
-    servers = [each for each in sandbox.panel_state()["servers"] if each["external_id"] == bought.server]
+def check_panel(sandbox: Sandbox, purchase: Purchase) -> None:
+    """Raise DemoError unless the purchase ended in exactly one server on the panel."""
+    servers = [each for each in sandbox.panel_state()["servers"] if each["external_id"] == purchase.server_id]
     if len(servers) != 1:
-        raise Failed(f"order {bought.order} ended with {len(servers)} servers on the panel instead of one")
+        raise DemoError(f"order {purchase.order_id} ended with {len(servers)} servers on the panel instead of one")
 
 
-def _stay(crew: Crew, found: Places) -> NoReturn:
-    print(f"Sign in as {LOGINS['admin']} (staff) or {LOGINS['customer']} (customer), password {PASSWORD}.")
-    print(f"Logs are in {found.var / 'log'}. Ctrl-C stops everything.")
-    print(f"READY shop={found.shop}/ admin={found.shop}/admin/ sandbox={found.sandbox}/", flush=True)
-    while True:
-        crew.check()
-        time.sleep(0.5)
-
-
-def _stop(crew: Crew, found: Places) -> None:
-    for number in ENDING:
+def stop(processes: ProcessGroup) -> None:
+    """Stop everything that `start` started."""
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # stopping takes seconds and must not be stopped itself
-    crew.stop()
+    processes.stop()
     if not os.environ.get("DATABASE_URL"):
-        crew.run("postgres", ["-m", "core.embedded", "stop", str(found.var)])
+        processes.run("postgres", ["manage.py", "embedded", "stop"])
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The roof. Importing it makes NodeByte's Celery app the current one, so that a web process's nudges find its queue."""
+"""The project. Importing it makes NodeByte's Celery app the current one, so that web processes send to its broker."""
 
 from nodebyte.celery import app
 

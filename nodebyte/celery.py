@@ -1,4 +1,7 @@
-"""The Celery app: nudges and the clock. Every fact is a row; losing the whole broker loses nothing."""
+"""The Celery app and the schedule. Messages only wake a worker: every fact is a row, so a lost broker loses nothing.
+
+Celery's beat runs the schedule (in seconds) where there is a Redis, and `manage.py worker` where there is none.
+"""
 
 import os
 

@@ -1,5 +1,6 @@
 """Reading the environment once, at boot, and naming everything wrong with it in one message."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,10 +19,10 @@ MAIL_TIMEOUT_SECONDS = 10
 
 
 class Environment:
-    """The process environment as typed values; problems gather until `refuse_if_wrong`.
+    """The process environment as typed values; problems are collected until `refuse_if_wrong`.
 
     A shop is in production when SITE_URL names anything but this machine. On this machine a missing key is made once
-    and kept under NODEBYTE_VAR, and missing servers are embedded; in production each is a problem.
+    and kept under NODEBYTE_VAR, and PostgreSQL does what missing servers would; in production each is a problem.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
@@ -31,8 +32,14 @@ class Environment:
         self.var = Path(self.text("NODEBYTE_VAR", str(BASE_DIR / "var"))).resolve()
         self.site_url = self.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
         self.is_production = not _is_loopback(self.site_url)
-        self._check_site_url()
-        self.debug = self._debug()
+        parts = _split(self.site_url)
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+            self.problems.append("SITE_URL must look like https://shop.example, without a path.")
+        elif self.is_production and parts.scheme != "https":
+            self.problems.append("SITE_URL must begin with https://: over http anyone on the way reads the cookies.")
+        self.debug = self.flag("DEBUG")
+        if self.debug and self.is_production:
+            self.problems.append("DEBUG must be off when SITE_URL is public: it shows secrets to visitors.")
 
     def _read_secret_files(self) -> None:
         for name in SECRETS:
@@ -68,19 +75,6 @@ class Environment:
             return 0
         return int(value)
 
-    def _check_site_url(self) -> None:
-        parts = _split(self.site_url)
-        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
-            self.problems.append("SITE_URL must look like https://shop.example, without a path.")
-        elif self.is_production and parts.scheme != "https":
-            self.problems.append("SITE_URL must begin with https://: over http anyone on the way reads the cookies.")
-
-    def _debug(self) -> bool:
-        debug = self.flag("DEBUG")
-        if debug and self.is_production:
-            self.problems.append("DEBUG must be off when SITE_URL is public: it shows secrets to visitors.")
-        return debug
-
     def allowed_hosts(self) -> list[str]:
         """ALLOWED_HOSTS, or the host of SITE_URL (with its loopback names when that is this machine)."""
         hosts = [host.strip() for host in self.text("ALLOWED_HOSTS").split(",") if host.strip()]
@@ -92,23 +86,28 @@ class Environment:
 
     def secret_key(self) -> str:
         """SECRET_KEY: at least 50 characters in production, made and kept under var/ otherwise."""
-        key = self.text("SECRET_KEY") or self._kept("secret_key", get_random_secret_key)
+        key = self.text("SECRET_KEY") or self._local_key("secret_key", get_random_secret_key)
         if key and self.is_production and (len(key) < 50 or key.startswith("django-insecure")):
             self.problems.append("SECRET_KEY must be at least 50 random characters and not an example.")
         return key
 
     def encryption_keys(self) -> list[str]:
         """FIELD_ENCRYPTION_KEYS: Fernet keys, comma separated; the first encrypts, all decrypt."""
-        text = self.text("FIELD_ENCRYPTION_KEYS") or self._kept("field_encryption_keys", _new_fernet_key)
+        text = self.text("FIELD_ENCRYPTION_KEYS") or self._local_key(
+            "field_encryption_keys", lambda: Fernet.generate_key().decode()
+        )
         keys = [key.strip() for key in text.split(",") if key.strip()]
         if text and not keys:
             self.problems.append("FIELD_ENCRYPTION_KEYS holds no key.")
         for position, key in enumerate(keys, start=1):
-            if not _is_fernet_key(key):
+            try:
+                Fernet(key)
+            except ValueError:
                 self.problems.append(f"FIELD_ENCRYPTION_KEYS: key {position} is not 32 url-safe base64 bytes.")
         return keys
 
-    def _kept(self, name: str, make: Callable[[], str]) -> str:
+    def _local_key(self, name: str, make: Callable[[], str]) -> str:
+        """The key in a private file of this name, made by the first process that asks; in production a problem."""
         if self.is_production:
             self.problems.append(f"{name.upper()} is missing (or give {name.upper()}_FILE).")
             return ""
@@ -116,14 +115,19 @@ class Environment:
         try:
             if not path.exists():
                 self.var.mkdir(parents=True, exist_ok=True)
-                _write_once(path, make())
+                partial = path.with_name(f".{name}.{os.getpid()}")
+                partial.write_text(make())
+                partial.chmod(0o600)
+                with contextlib.suppress(FileExistsError):  # another process was first
+                    os.link(partial, path)
+                partial.unlink()
             return path.read_text().strip()
         except OSError as error:
             self.problems.append(f"NODEBYTE_VAR: {name} can be neither made nor read there: {error.strerror}.")
             return ""
 
     def embedded_allowed(self, name: str) -> bool:
-        """Whether an embedded server may stand in for the missing variable `name`; in production only when asked."""
+        """Whether the shop may run without the server of the missing variable `name`; in production only when told."""
         if self.text(name):
             return False  # it is there but wrong, and named already
         if self.is_production and not self.flag("NODEBYTE_EMBEDDED"):
@@ -158,7 +162,7 @@ class Environment:
         return value
 
     def stripe_keys(self) -> tuple[str, str]:
-        """STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET: both or neither; a public shop takes no test money unasked."""
+        """STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET: both or neither; no test key in production unless allowed."""
         key = self.prefixed("STRIPE_SECRET_KEY", ("sk_", "rk_"))
         secret = self.prefixed("STRIPE_WEBHOOK_SECRET", ("whsec_",))
         if bool(key) != bool(secret):
@@ -195,13 +199,22 @@ class Environment:
             self.problems.append("EMAIL_URL must name the mail server's host.")
         if parts.scheme == "smtp" and parts.password and not _is_loopback(value):
             self.problems.append("EMAIL_URL sends its password in the clear; use smtp+tls:// or smtps://.")
-        return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": _smtp_options(parts)}
+        options = {
+            "host": parts.hostname or "localhost",
+            "port": parts.port,
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_tls": parts.scheme == "smtp+tls",
+            "use_ssl": parts.scheme == "smtps",
+            "timeout": MAIL_TIMEOUT_SECONDS,
+        }
+        return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
 
     def refuse_if_wrong(self) -> None:
         """Raise ImproperlyConfigured that names every problem found."""
         if self.problems:
             lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(self.problems))
-            raise ImproperlyConfigured(f"The environment needs mending:\n{lines}")
+            raise ImproperlyConfigured(f"The environment has problems:\n{lines}")
 
 
 def _split(url: str) -> SplitResult | None:
@@ -218,40 +231,3 @@ def _is_loopback(url: str) -> bool:
     parts = _split(url)
     host = (parts.hostname if parts else "") or ""
     return host in LOOPBACK_HOSTS or host.endswith(".localhost")
-
-
-def _smtp_options(parts: SplitResult) -> dict[str, object]:
-    return {
-        "host": parts.hostname or "localhost",
-        "port": parts.port,
-        "username": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "use_tls": parts.scheme == "smtp+tls",
-        "use_ssl": parts.scheme == "smtps",
-        "timeout": MAIL_TIMEOUT_SECONDS,
-    }
-
-
-def _new_fernet_key() -> str:
-    return Fernet.generate_key().decode()
-
-
-def _is_fernet_key(key: str) -> bool:
-    try:
-        Fernet(key)
-    except ValueError:
-        return False
-    return True
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Write a private file unless another process was first."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.chmod(0o600)
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        return
-    finally:
-        partial.unlink()

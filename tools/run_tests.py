@@ -1,6 +1,6 @@
 """Runs the suite on an embedded PostgreSQL of its own, and stops that server however the run ends.
 
-Arguments go to pytest. CHROMIUM names a browser; without any, browser tests are left out, and that is said.
+Arguments go to pytest. CHROMIUM names a browser; without any, browser tests are left out, and a line says so.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# A shop's own settings must not steer its tests; DATABASE_URL and REDIS_URL may, on purpose.
+# A shop's own settings must not reach its tests, except DATABASE_URL and REDIS_URL.
 DROPPED = ("SITE_URL", "DEBUG", "EMAIL_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE")
 PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile"]
 
@@ -25,12 +25,12 @@ def main(arguments: list[str]) -> int:
     if chromium:
         environment["CHROMIUM"] = chromium
     else:
-        print("No Chromium here, so the browser tests are left out; install one, or say CHROMIUM=/path/to/chromium.")
+        print("No Chromium here, so the browser tests are left out. Install one, or set CHROMIUM=/path/to/chromium.")
         arguments = ["-m", "not browser", *arguments]
     try:
         return run([*PYTEST, *arguments], environment)
     finally:
-        subprocess.run([sys.executable, "-m", "core.embedded", "stop", var], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "manage.py", "embedded", "stop"], cwd=ROOT, env=environment, check=True)
 
 
 def find_chromium() -> str:

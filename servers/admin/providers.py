@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from celery import current_app
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import flatten
@@ -12,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from kombu.exceptions import OperationalError
 
-from core import audit
+from core import audit, queue
 from core.encryption import UndecryptableError, is_set
 from core.staff import Act, Deed, Record, RecordInline
 from core.staff.secrets import SecretInput
@@ -31,7 +30,7 @@ def resync(provider: Provider, act: Act) -> str:
 
 def _send(provider: Provider) -> None:
     try:
-        current_app.send_task(SYNC_TASK, args=[str(provider.pk)])
+        queue.send(SYNC_TASK, str(provider.pk))
     except OperationalError as error:
         audit.record(action="provider.resync_unsent", entity=provider, metadata={"reason": str(error)})
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import current_app
 from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.db import connection
@@ -15,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User, UserStatus
 from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, Refund, RefundTask
+from core import queue
 from core.models import AuditEntry, WorkState
 from orders.models import Order, OrderStatus
 from servers.models import (
@@ -131,7 +131,7 @@ def test_a_pull_is_left_to_a_worker_after_the_commit(
     rows: Rows, superadmin: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(current_app, "send_task", lambda name, args: sent.append((name, args)))
+    monkeypatch.setattr(queue, "send", lambda name, *arguments: sent.append((name, list(arguments))))
 
     with django_capture_on_commit_callbacks() as callbacks:
         press(superadmin, rows.providers[0], "resync")

@@ -17,7 +17,7 @@ from core import outside
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale
-from tests.stand_ins import STRIPE_KEY
+from tests.sandbox_fixtures import STRIPE_KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSIONS = "POST /v1/checkout/sessions"

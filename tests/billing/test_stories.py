@@ -27,8 +27,8 @@ from core.models import WorkState
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due, transactions
+from tests.sandbox_fixtures import WEBHOOK_SECRET
 from tests.shop import hear
-from tests.stand_ins import WEBHOOK_SECRET
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from billing.models import EventResult, GatewayEvent
 from core.models import WorkState
-from tests.stand_ins import STRIPE_KEY, WEBHOOK_SECRET
+from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/webhooks/stripe/"

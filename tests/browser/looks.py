@@ -9,8 +9,8 @@ from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.gallery import Gallery
+from tests.browser.page_monitor import PageMonitor
 from tests.browser.views import BROKEN, View, broken_page
-from tests.browser.watch import Watch
 from tests.browser.web import Web
 
 
@@ -45,7 +45,7 @@ def sign_in(context: BrowserContext, web: Web, session: str) -> None:
 
 
 @contextmanager
-def opened(browser: Browser, web: Web, gallery: Gallery, view: View, look: Look) -> Iterator[tuple[Page, Watch]]:
+def opened(browser: Browser, web: Web, gallery: Gallery, view: View, look: Look) -> Iterator[tuple[Page, PageMonitor]]:
     """The page as its reader meets it, with what it has complained of since."""
     context = browser.new_context(**look.options)
     try:
@@ -53,11 +53,11 @@ def opened(browser: Browser, web: Web, gallery: Gallery, view: View, look: Look)
             sign_in(context, web, gallery.sessions[view.who])
         page = context.new_page()
         page.route(f"**{BROKEN}", lambda route: route.fulfill(status=500, body=broken_page(), content_type="text/html"))
-        watch = Watch(page, web.url)
+        monitor = PageMonitor(page, web.url)
         page.goto(f"{web.url}{view.address}")
         if view.act is not None:
             view.act(page)
-        assert watch.status == view.status, web.log.read_text()[-3000:]
-        yield page, watch
+        assert monitor.status == view.status, web.log.read_text()[-3000:]
+        yield page, monitor
     finally:
         context.close()

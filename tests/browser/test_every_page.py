@@ -9,13 +9,13 @@ from django.test.utils import override_settings
 from playwright.sync_api import Browser, Page
 
 from sandbox.client import Sandbox
-from tests import emptying
+from tests import database_reset
 from tests.browser import pictures
 from tests.browser.gallery import Gallery, furnish
 from tests.browser.looks import DESK, DESK_DARK, PHONE, PHONE_DARK, Look, opened
 from tests.browser.views import NAMES, views
 from tests.browser.web import Web
-from tests.stand_ins import STRIPE_KEY, WEBHOOK_SECRET
+from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 
 LOOKS = (DESK, DESK_DARK, PHONE, PHONE_DARK) if pictures.are_wanted() else (DESK, PHONE_DARK)
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -27,11 +27,11 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
     sandbox_process.reset()
     stripe = {"STRIPE_API_BASE": sandbox_process.stripe_url, "STRIPE_SECRET_KEY": STRIPE_KEY}
     with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
-        emptying.empty()
+        database_reset.reset()
         try:
             yield furnish(sandbox_process)
         finally:
-            emptying.empty()  # also closes the connection, which nobody finds again once the browser is gone
+            database_reset.reset()  # also closes the connection, which nobody finds again once the browser is gone
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
@@ -39,13 +39,13 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
 def test_a_page_is_open_to_everyone_and_quiet(
     browser: Browser, shop_process: Web, gallery: Gallery, name: str, look: Look
 ) -> None:
-    with opened(browser, shop_process, gallery, views(gallery)[name], look) as (page, watch):
+    with opened(browser, shop_process, gallery, views(gallery)[name], look) as (page, monitor):
         pictures.take(page, name, look)
 
         assert barriers(page) == []
         assert page.evaluate(SIDEWAYS) <= 0, "the page scrolls sideways"
         assert page.locator("h1").count() == 1
-        assert watch.complaints == []
+        assert monitor.problems == []
 
 
 def barriers(page: Page) -> list[str]:

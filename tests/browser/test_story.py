@@ -5,7 +5,6 @@ A browser, gunicorn, PostgreSQL, the workers beside it, and the stand-ins for St
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -16,10 +15,9 @@ from sandbox.client import Sandbox
 from servers.models import Server, ServerStatus
 from tests.browser import gallery
 from tests.browser.looks import DESK, PHONE
-from tests.browser.watch import Watch
-from tests.browser.web import HOST, Web
-from tests.browser.worker import at_work
-from tests.stand_ins import WEBHOOK_SECRET
+from tests.browser.page_monitor import PageMonitor
+from tests.browser.web import Web, working
+from tests.sandbox_fixtures import WEBHOOK_SECRET
 
 EMAIL = "lin@customer.test"
 PASSWORD = "seven brass lanterns"
@@ -32,17 +30,12 @@ HANDS = {
 
 
 @pytest.fixture
-def shop(
-    shop_process: Web, stripe_sandbox: Sandbox, transactional_db: None, browser: Browser, settings: Any
-) -> Iterator[Web]:
+def shop(shop_process: Web, stripe_sandbox: Sandbox, transactional_db: None, browser: Browser) -> Iterator[Web]:
     """The seeded shop, open: webhooks reach it, and its workers work."""
-    mail = {"host": HOST, "port": stripe_sandbox.smtp_port}
-    backend = "django.core.mail.backends.smtp.EmailBackend"
-    settings.MAILERS = settings.MAILERS | {"delivery": {"BACKEND": backend, "OPTIONS": mail}}
     stripe_sandbox.panel_settings(install_seconds=2.0, power_seconds=0.5, stats_cache_seconds=0.0)
     stripe_sandbox.stripe_endpoint(shop_process.webhook_url, WEBHOOK_SECRET)
     gallery.seed(stripe_sandbox)
-    with at_work():
+    with working(shop_process):
         yield shop_process
 
 
@@ -59,7 +52,7 @@ def test_a_stranger_becomes_a_customer_with_a_running_server(
     shop: Web, context: BrowserContext, sandbox: Sandbox
 ) -> None:
     page = context.new_page()
-    watch = Watch(page, shop.url, sandbox.base_url)
+    monitor = PageMonitor(page, shop.url, sandbox.base_url)
 
     sign_up(page, shop, sandbox)
     order(page, shop)
@@ -69,7 +62,7 @@ def test_a_stranger_becomes_a_customer_with_a_running_server(
     read_the_invoice(page)
     save_the_profile(page)
 
-    assert watch.complaints == []
+    assert monitor.problems == []
     assert Order.objects.get().status == OrderStatus.ACTIVE
     assert Payment.objects.get().state == PaymentState.SUCCEEDED
     server = Server.objects.get()

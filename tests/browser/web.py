@@ -1,35 +1,36 @@
-"""The shop as it really runs: gunicorn in a process of its own over the test database, static files as released."""
+"""The shop as it really runs: gunicorn and a worker in processes of their own, over the test database."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
-from urllib.parse import quote, urlencode
 
 import requests
 from django.conf import settings
-from django.db import connection
 
 from sandbox.client import Sandbox
-from tests.stand_ins import STRIPE_KEY, WEBHOOK_SECRET
+from tests.processes import database_url
+from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 READY_SECONDS = 60
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR")
+STOP_SECONDS = 20
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR")
 
 
 @dataclass(frozen=True)
 class Web:
-    """A shop that answers at `url`, and the file it logs to."""
+    """A shop that answers at `url`, the file it logs to, and the environment variables of its processes."""
 
     url: str
     log: Path
+    environment: Mapping[str, str] = field(repr=False)
 
     @property
     def webhook_url(self) -> str:
@@ -41,10 +42,22 @@ class Web:
 def serve(var: Path, sandbox: Sandbox) -> Iterator[Web]:
     """Run the shop on a free port, its files under `var`, with the stand-ins as its outside world."""
     with socket.create_server((HOST, 0)) as listener:
-        web = Web(f"http://{HOST}:{listener.getsockname()[1]}", var / "web.log")
-        environment = _environment(var, web.url, sandbox)
-        _collect_static(environment)
-        with web.log.open("wb") as log, _gunicorn(listener, environment, log) as process:
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        web = Web(url, var / "web.log", _environment(var, url, sandbox))
+        collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+        subprocess.run(collect, cwd=ROOT, env=web.environment, check=True)
+        bind = f"fd://{listener.fileno()}"
+        gunicorn = ["-m", "gunicorn", "nodebyte.wsgi", "--bind", bind, "--threads", "4", "--timeout", "60"]
+        with web.log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *gunicorn],
+                cwd=ROOT,
+                env=web.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener.fileno()],
+            )
+        with process:
             try:
                 _wait_until_ready(web, process)
                 yield web
@@ -52,13 +65,33 @@ def serve(var: Path, sandbox: Sandbox) -> Iterator[Web]:
                 process.terminate()
 
 
+@contextmanager
+def working(web: Web) -> Iterator[None]:
+    """A worker of the shop; stopped at the end, when it has finished what it does."""
+    log = web.log.with_name("worker.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "worker"],
+            cwd=ROOT,
+            env=web.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        code = process.wait(STOP_SECONDS)
+    assert code in {0, -signal.SIGTERM}, log.read_text()[-3000:]
+
+
 def _environment(var: Path, url: str, sandbox: Sandbox) -> dict[str, str]:
     """The environment of a small real shop; the test run's database and keys, nothing else of the caller's."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return kept | {
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return inherited | {
         "DJANGO_SETTINGS_MODULE": "nodebyte.settings",
         "NODEBYTE_VAR": str(var),
-        "DATABASE_URL": _database_url(connection.settings_dict),
+        "DATABASE_URL": database_url(),
         "SECRET_KEY": settings.SECRET_KEY,
         "FIELD_ENCRYPTION_KEYS": ",".join(settings.FIELD_ENCRYPTION_KEYS),
         "SITE_URL": url,
@@ -67,35 +100,6 @@ def _environment(var: Path, url: str, sandbox: Sandbox) -> dict[str, str]:
         "STRIPE_SECRET_KEY": STRIPE_KEY,
         "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
-
-
-def _database_url(database: Mapping[str, object]) -> str:
-    """The present test database; a server that listens in a folder is named as libpq does."""
-    where = {"HOST": database["HOST"], "PORT": database["PORT"]}
-    login = ":".join(quote(str(database[part]), safe="") for part in ("USER", "PASSWORD"))
-    port = f":{where['PORT']}" if where["PORT"] else ""
-    options = database["OPTIONS"]
-    folder = options.get("host", "") if isinstance(options, dict) else ""
-    query = f"?{urlencode({'host': folder})}" if folder else ""
-    return f"postgresql://{login}@{where['HOST']}{port}/{database['NAME']}{query}"
-
-
-def _collect_static(environment: Mapping[str, str]) -> None:
-    command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
-
-
-def _gunicorn(listener: socket.socket, environment: Mapping[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    bind = f"fd://{listener.fileno()}"
-    command = [sys.executable, "-m", "gunicorn", "nodebyte.wsgi", "--bind", bind, "--threads", "4", "--timeout", "60"]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        pass_fds=[listener.fileno()],
-    )
 
 
 def _wait_until_ready(web: Web, process: "subprocess.Popen[bytes]") -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from core import outside, tasks, work
+from core import outside, queue, tasks, work
 from core.models import WorkState
 from support.models import Delivery
 from tests.core.work_table import DUE_INDEX, NOON, handled_by, make_item, make_many
@@ -267,9 +267,9 @@ def test_an_unreachable_queue_causes_only_a_warning(
     caplog: pytest.LogCaptureFixture,
     django_capture_on_commit_callbacks: pytest.FixtureRequest,
 ) -> None:
-    queue = Celery("dead", broker="redis://127.0.0.1:1/0", set_as_current=False)
-    queue.conf.update(task_publish_retry=False, broker_transport_options=settings.QUEUE_PATIENCE)
-    monkeypatch.setattr(work, "current_app", queue)
+    dead = Celery("dead", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    dead.conf.update(task_publish_retry=False, broker_transport_options=settings.BROKER_RETRY)
+    monkeypatch.setattr(queue, "current_app", dead)
     monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("a page would wait for the queue"))
     with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         item = make_item()

@@ -1,16 +1,10 @@
 """Durable work under several workers at once, and over a real queue."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 
 from core import work
@@ -20,13 +14,6 @@ from tests.core.work_table import NOON, handled_by, make_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 8
-WAKE_WORKER = """
-import django
-django.setup()
-from core import work
-from support.models import Delivery
-work.wake_worker(Delivery)
-"""
 
 
 def run_workers(step: Any) -> None:
@@ -108,42 +95,3 @@ def test_a_row_cannot_be_claimed_before_its_transaction_has_committed() -> None:
         assert taken == []
 
     assert len(Delivery.claim(limit=1, at=NOON)) == 1
-
-
-def test_a_wake_up_reaches_a_worker_through_the_file_queue(tmp_path: Path) -> None:
-    item = make_item(sent_at=NOON)  # sent already: the handler only has to record it
-    environment = process_environment(tmp_path)
-    subprocess.run([sys.executable, "-c", WAKE_WORKER], env=environment, check=True, timeout=30)
-    assert len(list((tmp_path / "queue" / "messages").iterdir())) == 1
-
-    line = log_line_of_first_task(environment)
-
-    assert "core.tasks.run_work" in line
-    assert item.reload().state == WorkState.DONE
-    assert list((tmp_path / "queue" / "messages").iterdir()) == []
-
-
-def process_environment(var: Path) -> dict[str, str]:
-    """The environment of a process that uses this test's database and its own queue."""
-    database = connection.settings_dict
-    login = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}@"
-    if database["HOST"]:
-        url = f"postgres://{login}{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
-    else:
-        url = f"postgres://{login}/{database['NAME']}?host={database['OPTIONS']['host']}"
-    own = {"DATABASE_URL": url, "NODEBYTE_VAR": str(var)}
-    path = os.pathsep.join([str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")])
-    return os.environ | own | {"PYTHONPATH": path}
-
-
-def log_line_of_first_task(environment: dict[str, str]) -> str:
-    """Run one worker until it reports a task; returns that line."""
-    command = [sys.executable, "-m", "celery", "-A", "nodebyte", "worker", "-P", "solo", "-l", "INFO"]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    worker = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    try:
-        assert worker.stderr is not None
-        return next(line for line in worker.stderr if "succeeded in" in line or "raised" in line)
-    finally:
-        worker.kill()
-        worker.wait(timeout=10)

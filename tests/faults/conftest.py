@@ -1,4 +1,4 @@
-"""The shop that stories about faults take place in: built once for a file, and brought back before each test."""
+"""The shop of the stories about faults: built once for a file, and reset before each test."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,35 +8,35 @@ import pytest
 
 from core.ids import uuid7
 from sandbox.client import Sandbox
-from tests import emptying
+from tests import database_reset
 from tests.faults.purchase import Purchase
+from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import Shop, make_shop
-from tests.stand_ins import STRIPE_KEY, WEBHOOK_SECRET
 
-STANDING = "standing"  # the schema that keeps the shop as it was built
+BUILT = "built_shop"  # the schema that the rows of the new shop are saved in
 
 
 @pytest.fixture(scope="module")
-def standing_shop(sandbox_process: Sandbox, django_db_setup: None, django_db_blocker: Any) -> Iterator[Shop]:
-    """A shop with a customer, its panel synced; noted so that each test can have it as new."""
+def built_shop(sandbox_process: Sandbox, django_db_setup: None, django_db_blocker: Any) -> Iterator[Shop]:
+    """A shop with a customer, its panel synced; saved so that each test gets it as new."""
     sandbox_process.reset()
     with django_db_blocker.unblock():
-        emptying.empty()
+        database_reset.reset()
         shop = make_shop(sandbox_process)
-        emptying.set_aside(STANDING)
+        database_reset.save_rows(BUILT)
         yield shop
-        emptying.empty()
+        database_reset.reset()
 
 
 @pytest.fixture
-def shop(standing_shop: Shop, settings: Any, django_db_blocker: Any) -> Iterator[Shop]:
+def shop(built_shop: Shop, settings: Any, django_db_blocker: Any) -> Iterator[Shop]:
     """The shop as it was built, its stand-ins as at their start."""
-    settings.STRIPE_API_BASE = standing_shop.sandbox.stripe_url
+    settings.STRIPE_API_BASE = built_shop.sandbox.stripe_url
     settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRET = STRIPE_KEY, WEBHOOK_SECRET
-    standing_shop.sandbox.reset()
+    built_shop.sandbox.reset()
     with django_db_blocker.unblock():
-        emptying.empty(to=STANDING)
-        yield standing_shop
+        database_reset.reset(to=BUILT)
+        yield built_shop
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One purchase, from the form to the running server, told so that it can be told again after any crash."""
+"""One purchase, from the form to the running server, which can be run again after any crash."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,36 +29,36 @@ from tests import shop as shops
 from tests.shop import Clock, Shop
 
 PRICE = 800
-# Beyond every lease, and well within the time that an order keeps its place.
-WHILE_DEAD = timedelta(minutes=6)
-TRIES = 6
+# Beyond every lease, and well within the time that an order's reservation lasts.
+RESTART_AFTER = timedelta(minutes=6)
+MAX_TRIES = 6
 
-type Hear = Callable[[Sandbox], object]
+type DeliverWebhooks = Callable[[Sandbox], object]
 
 
-def deaf(_sandbox: Sandbox) -> None:
-    """No webhook arrives."""
+def no_webhooks(_sandbox: Sandbox) -> None:
+    """None arrives."""
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """What stays the same however often it is told: the shop, the form's token, and when it began."""
+    """What stays the same however often it is run: the shop, the form's token, and when it began."""
 
     shop: Shop
     token: UUID
     began_at: datetime
 
-    def tell(self, *, late: timedelta = timedelta(0), hear: Hear = shops.hear) -> None:
+    def run(self, *, after: timedelta = timedelta(0), deliver_webhooks: DeliverWebhooks = shops.hear) -> None:
         """Order, open the page, pay, let Stripe's events arrive, and let the workers work until nothing is left.
 
-        `late` is how long after the beginning this telling takes place; `hear` is how webhooks arrive, if they do.
+        `after` is how long after the beginning this run takes place.
         """
         here = self._with_own_connections()
-        clock = Clock(here.sandbox, self.began_at + late)
+        clock = Clock(here.sandbox, self.began_at + after)
         here.sandbox.set_clock(clock.now.timestamp())
         order = shops.place(here, token=self.token, at=clock.now)
         _pay(here.sandbox, order, clock)
-        hear(here.sandbox)
+        deliver_webhooks(here.sandbox)
         shops.run_until_idle(clock)
 
     def _with_own_connections(self) -> Shop:
@@ -69,7 +69,7 @@ class Purchase:
 
 def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     """The customer pays on Stripe's page, if the order still waits for it; where no page opens, they press again."""
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         if order.reload().status != OrderStatus.PENDING_PAYMENT:
             return
         orders.reopen_payment(order_id=order.pk, at=clock.now)
@@ -83,14 +83,14 @@ def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
 
 
 def assert_one_of_everything(here: Shop) -> None:
-    """The end that every story must have: paid once, built once, booked once, told once."""
+    """The end that every story must have: paid once, built once, booked once, notified once."""
     _assert_money(here.sandbox)
     _assert_machine(here)
     assert [order.status for order in Order.objects.all()] == [OrderStatus.ACTIVE]
     assert [row.status for row in Subscription.objects.all()] == [SubscriptionStatus.ACTIVE]
     order = Order.objects.get()
-    told = sorted(str(reference) for reference in Delivery.objects.values_list("reference", flat=True))
-    assert told == [f"order:{order.pk}:active", f"order:{order.pk}:paid"]
+    notified = sorted(str(reference) for reference in Delivery.objects.values_list("reference", flat=True))
+    assert notified == [f"order:{order.pk}:active", f"order:{order.pk}:paid"]
     assert dead_work() == {}
     assert audit.verify() == []
 

@@ -1,7 +1,7 @@
 """Stripe and the panel misbehave at each call of a purchase, and it still ends in one of everything.
 
-Real time limits are 20 to 40 s for the panel and 30 s for Stripe; here they are a fraction of a second, and a silence
-is twice as long. Pauses between repeats within one call are left out. Nothing else is shortened: back-off, leases and
+Real timeouts are 20 to 40 s for the panel and 30 s for Stripe; here they are a fraction of a second, and a delay is
+twice as long. Pauses between retries within one call are left out. Nothing else is shortened: back-off, leases and
 waiting for lost answers go by the story's clock.
 """
 
@@ -16,14 +16,14 @@ from servers.drivers.pterodactyl import client as panel_client
 from tests.faults.purchase import Purchase, assert_one_of_everything
 
 pytestmark = pytest.mark.faults
-PATIENCE = 0.4
-REPEATS = 3  # a read is tried three times within one call, so this many faults make one call fail
-CONFLICT = "conflict"  # by which Stripe says that the key is in use just now; a panel's is for a person to look at
+TIMEOUT_SECONDS = 0.4
+RETRIES = 3  # a read is tried three times within one call, so this many faults make one call fail
+CONFLICT = "conflict"  # Stripe's answer while the key is in use; a panel's means that staff must look
 OUTAGES: dict[str, dict[str, Any]] = {
     "answer lost": {"kind": "lose_answer"},
     "connection dropped": {"kind": "drop"},
-    "carried out when we no longer listen": {"kind": "delay", "seconds": 2 * PATIENCE},
-    "silence": {"kind": "hang", "seconds": 2 * PATIENCE},
+    "carried out after our timeout": {"kind": "delay", "seconds": 2 * TIMEOUT_SECONDS},
+    "no answer": {"kind": "hang", "seconds": 2 * TIMEOUT_SECONDS},
     "too many requests": {"kind": "status", "status": 429, "headers": {"Retry-After": "7"}},
     CONFLICT: {"kind": "status", "status": 409},
     "error": {"kind": "status", "status": 500},
@@ -42,10 +42,10 @@ STRIPE_CALLS = ["POST /v1/customers", "POST /v1/checkout/sessions", "GET /v1/che
 
 
 @pytest.fixture(autouse=True)
-def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("READ_SECONDS", "WRITE_SECONDS"):
-        monkeypatch.setattr(panel_client, name, PATIENCE)
-    monkeypatch.setattr(stripe_client, "READ_TIMEOUT", PATIENCE)
+        monkeypatch.setattr(panel_client, name, TIMEOUT_SECONDS)
+    monkeypatch.setattr(stripe_client, "READ_TIMEOUT", TIMEOUT_SECONDS)
     monkeypatch.setitem(OutsideSession.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
     monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_args, **_options: 0)
     stripe_client._client.cache_clear()
@@ -66,9 +66,9 @@ def test_stripe_misbehaves(purchase: Purchase, call: str, outage: str) -> None:
 
 def _misbehave(purchase: Purchase, service: str, call: str, outage: str) -> None:
     sandbox = purchase.shop.sandbox
-    sandbox.arm(service, call, times=REPEATS, **OUTAGES[outage])
+    sandbox.arm(service, call, times=RETRIES, **OUTAGES[outage])
 
-    purchase.tell()
+    purchase.run()
 
     assert sandbox.faults()[0]["hits"] >= 1
     assert_one_of_everything(purchase.shop)

@@ -9,15 +9,15 @@ from billing.models import EventResult, GatewayEvent
 from core.models import WorkState
 from sandbox.client import Sandbox
 from tests.faults.purchase import Purchase, assert_one_of_everything
+from tests.sandbox_fixtures import WEBHOOK_SECRET
 from tests.shop import WEBHOOK
-from tests.stand_ins import WEBHOOK_SECRET
 
 pytestmark = pytest.mark.faults
 EVENTS = 9  # that Stripe sends about one purchase
 PAID = "checkout.session.completed"
-LONG_AGO = 3 * 300  # seconds, thrice what a signature's age may be
+OLD_SECONDS = 3 * 300  # three times the age that a signature may have
 
-type Spoil = Callable[[Sandbox], None]
+type Disturb = Callable[[Sandbox], None]
 
 
 @pytest.fixture
@@ -31,17 +31,17 @@ def purchase(purchase: Purchase, live_server: Any) -> Purchase:
 
 def buy(purchase: Purchase) -> None:
     """The purchase, its workers beginning when every delivery has come to its end."""
-    purchase.tell(hear=Sandbox.settle_webhooks)
+    purchase.run(deliver_webhooks=Sandbox.settle_webhooks)
 
 
 def statuses(sandbox: Sandbox, kind: str = "*") -> list[int | None]:
-    """What our server answered to each try, of one type of event or of all."""
-    told = [delivery for delivery in sandbox.deliveries() if kind in {"*", delivery["type"]}]
-    return [attempt["status"] for delivery in told for attempt in delivery["tries"]]
+    """What our server answered to each attempt, for one type of event or for all."""
+    deliveries = [delivery for delivery in sandbox.deliveries() if kind in {"*", delivery["type"]}]
+    return [attempt["status"] for delivery in deliveries for attempt in delivery["tries"]]
 
 
-def was_heard() -> bool:
-    """Whether the money came to light by a webhook, not by polling."""
+def came_by_webhook() -> bool:
+    """Whether the payment was found by a webhook, not by polling."""
     return GatewayEvent.objects.filter(type=PAID, result=EventResult.PROCESSED).exists()
 
 
@@ -49,7 +49,7 @@ def test_as_usual(purchase: Purchase) -> None:
     buy(purchase)
 
     assert statuses(purchase.shop.sandbox) == [200] * EVENTS
-    assert was_heard()
+    assert came_by_webhook()
     assert_one_of_everything(purchase.shop)
 
 
@@ -70,20 +70,20 @@ def test_only_the_one_about_the_payment_is_lost(purchase: Purchase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "tries"),
+    ("disturb", "tries"),
     [
         (lambda stripe: stripe.duplicate_webhooks(5), 5),
         (lambda stripe: stripe.concurrent_webhooks(8), 8),
     ],
     ids=["five times over", "eight times at once"],
 )
-def test_every_webhook_arrives(purchase: Purchase, spoil: Spoil, tries: int) -> None:
-    spoil(purchase.shop.sandbox)
+def test_every_webhook_arrives(purchase: Purchase, disturb: Disturb, tries: int) -> None:
+    disturb(purchase.shop.sandbox)
     buy(purchase)
 
     assert statuses(purchase.shop.sandbox) == [200] * EVENTS * tries
     assert GatewayEvent.objects.count() == EVENTS
-    assert was_heard()
+    assert came_by_webhook()
     assert_one_of_everything(purchase.shop)
 
 
@@ -91,11 +91,11 @@ def test_newest_first(purchase: Purchase) -> None:
     purchase.shop.sandbox.reorder_webhooks(0.2)
     buy(purchase)
 
-    assert was_heard()
+    assert came_by_webhook()
     assert_one_of_everything(purchase.shop)
 
 
-def test_two_events_for_every_fact(purchase: Purchase) -> None:
+def test_two_events_about_the_same_change(purchase: Purchase) -> None:
     purchase.shop.sandbox.twin_webhooks()
     buy(purchase)
 
@@ -108,23 +108,23 @@ def test_before_the_call_that_caused_them_is_answered(purchase: Purchase) -> Non
     purchase.shop.sandbox.webhooks_before_answer()
     buy(purchase)
 
-    assert was_heard()
+    assert came_by_webhook()
     assert_one_of_everything(purchase.shop)
 
 
 @pytest.mark.parametrize(
     "forge",
-    [{"kind": "bad_signature"}, {"kind": "old_timestamp", "seconds": LONG_AGO}],
+    [{"kind": "bad_signature"}, {"kind": "old_timestamp", "seconds": OLD_SECONDS}],
     ids=["another's signature", "an old signature"],
 )
-def test_forged_webhooks_are_refused_and_the_true_ones_after_them_believed(
+def test_forged_webhooks_are_refused_and_the_real_ones_after_them_accepted(
     purchase: Purchase, forge: dict[str, Any]
 ) -> None:
     purchase.shop.sandbox.webhook_switch(**forge, tries=2)
     buy(purchase)
 
     assert sorted(statuses(purchase.shop.sandbox, PAID), key=str) == [200, 400, 400]
-    assert was_heard()
+    assert came_by_webhook()
     assert_one_of_everything(purchase.shop)
 
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from billing.models import Invoice, Payment
 from catalog.models import AddonKind, Plan, Term
 from core.ids import uuid7
-from demo.visitor import read_page
+from demo.browser import read_page
 from orders.models import Order, OrderItem, OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Allocation, Location, Node, Reservation

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests import emptying
+from tests import database_reset
 from tests.pages.rows import Dataset, make_dataset
 
 MANY = 25
@@ -20,9 +20,9 @@ def rooms_of(django_db_setup: None, django_db_blocker: Any) -> Callable[[int], A
     @contextmanager
     def standing(number: int) -> Iterator[Dataset]:
         with django_db_blocker.unblock():
-            emptying.empty()
+            database_reset.reset()
             yield make_dataset(number)
-            emptying.empty()
+            database_reset.reset()
 
     return standing
 

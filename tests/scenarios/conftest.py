@@ -1,4 +1,4 @@
-"""The shop that scenarios happen in, with mail that really travels."""
+"""The shop of the scenarios, with emails sent over SMTP."""
 
 from typing import Any
 

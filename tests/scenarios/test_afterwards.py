@@ -1,4 +1,4 @@
-"""What may come after the purchase: money that goes back, by our will or by the bank's, and periods that follow."""
+"""What may follow a purchase: refunds, disputes, and later periods."""
 
 from typing import Any
 
@@ -37,13 +37,13 @@ def buy(shop: Shop, clock: Clock, **fields: Any) -> Payment:
     """A purchase brought to its running server; its payment."""
     order = place(shop, at=clock.now, **fields)
     shop.sandbox.pay(create_session(order, at=clock.now))
-    follow(shop, clock)
+    deliver_events(shop, clock)
     assert order.reload().status == OrderStatus.ACTIVE
     return Payment.objects.get()
 
 
-def follow(shop: Shop, clock: Clock) -> None:
-    """Hear what Stripe has to say, old and new, and do what follows."""
+def deliver_events(shop: Shop, clock: Clock) -> None:
+    """Deliver every event that Stripe has, old and new, and do what follows."""
     assert set(hear(shop.sandbox)) == {200}
     run_until_idle(clock)
 
@@ -53,25 +53,25 @@ def is_suspended_on_the_panel(shop: Shop) -> bool:
     return bool(server["status"] == "suspended")
 
 
-def standing_holds() -> list[str]:
+def open_holds() -> list[str]:
     return list(ServerHold.objects.filter(lifted_at=None).values_list("kind", flat=True))
 
 
-def test_a_full_refund_by_staff_returns_the_money_and_rests_the_server(shop: Shop, clock: Clock) -> None:
+def test_a_full_refund_by_staff_returns_the_money_and_suspends_the_server(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
     refunds.refund_payment(
         payment=payment, amount=payment.refundable, reason="goodwill", actor=shop.customer, at=clock.now
     )
     run_until_idle(clock)
-    follow(shop, clock)
+    deliver_events(shop, clock)
 
     assert Refund.objects.get().state == RefundState.SUCCEEDED
     assert payment.reload().state == PaymentState.REFUNDED
     assert Invoice.objects.get().state == InvoiceState.REFUNDED
     assert [refund["amount"] for refund in shop.sandbox.stripe_state()["refund"]] == [PRICE]
     assert balances()[AccountKind.CLEARING] == 0
-    assert standing_holds() == [HoldKind.BILLING]
+    assert open_holds() == [HoldKind.BILLING]
     assert is_suspended_on_the_panel(shop)
     assert dead_work() == {}
 
@@ -83,43 +83,43 @@ def test_a_partial_refund_leaves_the_server_running(shop: Shop, clock: Clock) ->
         payment=payment, amount=Money(300, "USD"), reason="an outage", actor=shop.customer, at=clock.now
     )
     run_until_idle(clock)
-    follow(shop, clock)
+    deliver_events(shop, clock)
 
     assert payment.reload().state == PaymentState.SUCCEEDED
     assert balances()[AccountKind.CLEARING] == -(PRICE - 300)
-    assert standing_holds() == []
+    assert open_holds() == []
     assert Server.objects.get().status == ServerStatus.RUNNING
 
 
-def test_a_disputed_server_rests_and_a_won_dispute_wakes_it(shop: Shop, clock: Clock) -> None:
+def test_a_dispute_suspends_the_server_and_a_won_one_resumes_it(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
-    follow(shop, clock)
+    deliver_events(shop, clock)
     assert payment.reload().state == PaymentState.DISPUTED
     assert balances()[AccountKind.CLEARING] == 0
     assert is_suspended_on_the_panel(shop)
     assert Server.objects.get().status == ServerStatus.SUSPENDED
 
     shop.sandbox.close_dispute(dispute["id"], "won")
-    follow(shop, clock)
+    deliver_events(shop, clock)
     assert payment.reload().state == PaymentState.SUCCEEDED
     assert balances()[AccountKind.CLEARING] == -PRICE
-    assert standing_holds() == []
+    assert open_holds() == []
     assert not is_suspended_on_the_panel(shop)
     assert Server.objects.get().status == ServerStatus.RUNNING
 
 
-def test_a_lost_dispute_keeps_it_resting(shop: Shop, clock: Clock) -> None:
+def test_a_lost_dispute_keeps_it_suspended(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
     shop.sandbox.close_dispute(dispute["id"], "lost")
-    follow(shop, clock)
+    deliver_events(shop, clock)
 
     assert payment.reload().state == PaymentState.DISPUTED
     assert balances()[AccountKind.CLEARING] == 0
-    assert standing_holds() == [HoldKind.BILLING]
+    assert open_holds() == [HoldKind.BILLING]
     assert is_suspended_on_the_panel(shop)
 
 
@@ -128,26 +128,26 @@ def test_a_won_dispute_does_not_lift_what_staff_hold_for_abuse(shop: Shop, clock
     server = Server.objects.get()
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
     servers.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="spam", actor=shop.customer, at=clock.now)
-    follow(shop, clock)
+    deliver_events(shop, clock)
 
     shop.sandbox.close_dispute(dispute["id"], "won")
-    follow(shop, clock)
+    deliver_events(shop, clock)
 
-    assert standing_holds() == [HoldKind.ABUSE]
+    assert open_holds() == [HoldKind.ABUSE]
     assert is_suspended_on_the_panel(shop)
 
 
-def test_a_won_dispute_does_not_wake_a_server_whose_subscription_has_ended(shop: Shop, clock: Clock) -> None:
+def test_a_won_dispute_does_not_resume_a_server_whose_subscription_has_ended(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
-    follow(shop, clock)
+    deliver_events(shop, clock)
     subscriptions.end_subscription(subscription=Subscription.objects.get(), reason="by staff", at=clock.now)
 
     shop.sandbox.close_dispute(dispute["id"], "won")
-    follow(shop, clock)
+    deliver_events(shop, clock)
 
     assert payment.reload().state == PaymentState.SUCCEEDED
-    assert standing_holds() == [HoldKind.BILLING]
+    assert open_holds() == [HoldKind.BILLING]
     assert is_suspended_on_the_panel(shop)
 
 
@@ -184,7 +184,7 @@ def renewed(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> Subscription:
     shop.sandbox.advance(MONTH)
     write("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
     for _twice in range(2):
-        follow(shop, clock)
+        deliver_events(shop, clock)
     subscription = Subscription.objects.get()
     assert subscription.current_period_start == first_end
     return subscription
@@ -200,13 +200,13 @@ def test_what_stripe_renews_is_invoiced_by_us_once_a_period(shop: Shop, renewed:
     assert dead_work() == {}
 
 
-def test_a_dispute_about_a_later_month_rests_the_server_too(shop: Shop, clock: Clock, renewed: Subscription) -> None:
+def test_a_dispute_about_a_later_month_suspends_the_server_too(shop: Shop, clock: Clock, renewed: Subscription) -> None:
     later = Payment.objects.get(invoice__items__period_start=renewed.current_period_start)
 
     dispute = shop.sandbox.dispute(str(later.transaction_id))
-    follow(shop, clock)
+    deliver_events(shop, clock)
     assert is_suspended_on_the_panel(shop)
 
     shop.sandbox.close_dispute(dispute["id"], "won")
-    follow(shop, clock)
+    deliver_events(shop, clock)
     assert not is_suspended_on_the_panel(shop)

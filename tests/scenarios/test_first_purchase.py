@@ -1,94 +1,94 @@
-"""From a stranger to a running server, with nothing but pages, links, forms, mail and the payment page."""
+"""From a new user to a running server, with nothing but pages, links, forms, emails and the payment page."""
 
-from demo.visitor import Page, Visitor
+from demo.browser import Browser, Page
 from servers.models import Server, ServerStatus
-from tests.scenarios.person import Person
+from tests.scenarios.browser import ClientBrowser
 from tests.shop import Clock, Shop, hear, panel_servers, run_until_idle
 
 PASSWORD = "a quite long pass phrase 42"
 EMAIL = "grace@example.test"
 
 
-def sign_up_from(person: Person, page: Page, shop: Shop, clock: Clock) -> Page:
-    """Give an address and a password, open the mail, and confirm; the page that follows."""
-    person.send(page, page.form_with("password1"), email=EMAIL, password1=PASSWORD)
+def sign_up_from(browser: ClientBrowser, page: Page, shop: Shop, clock: Clock) -> Page:
+    """Give an address and a password, open the email, and confirm; the page that follows."""
+    browser.send(page, page.form_with("password1"), email=EMAIL, password1=PASSWORD)
     run_until_idle(clock)
     (mail,) = shop.sandbox.mails(to=EMAIL)
     (link,) = [link for link in mail["links"] if "confirm-email" in link]
-    confirm = person.open(link)
-    return person.send(confirm, confirm.form_to("confirm-email"))
+    confirm = browser.open(link)
+    return browser.send(confirm, confirm.form_to("confirm-email"))
 
 
-def choose(person: Person, name: str) -> Page:
-    """Walk from the home page to the configurator and order a server of that name; the page that follows."""
-    games = person.open(person.open("/").link_to("/games/"))
-    product = person.open(games.link_to("/games/minecraft/"))
-    form_page = person.open(product.link_to("/order/minecraft/"))
-    return person.send(form_page, form_page.form_with("server_name"), server_name=name)
+def choose(browser: ClientBrowser, name: str) -> Page:
+    """Go from the home page to the configurator and order a server of that name; the page that follows."""
+    games = browser.open(browser.open("/").link_to("/games/"))
+    product = browser.open(games.link_to("/games/minecraft/"))
+    form_page = browser.open(product.link_to("/order/minecraft/"))
+    return browser.send(form_page, form_page.form_with("server_name"), server_name=name)
 
 
-def pay(person: Person, shop: Shop) -> Page:
-    """Pay on the page one was sent to, and come back."""
-    assert person.away.startswith(shop.sandbox.stripe_url)
-    assert "8.00" in Visitor().open(person.away).text
-    paid = shop.sandbox.pay(person.away)
+def pay(browser: ClientBrowser, shop: Shop) -> Page:
+    """Pay on the page that the browser was sent to, and come back."""
+    assert browser.left_to.startswith(shop.sandbox.stripe_url)
+    assert "8.00" in Browser().open(browser.left_to).text
+    paid = shop.sandbox.pay(browser.left_to)
     assert paid.is_accepted
-    return person.open(paid.url)
+    return browser.open(paid.url)
 
 
-def test_a_stranger_gets_a_running_server_stops_it_and_renames_it(shop: Shop, clock: Clock) -> None:
-    person = Person()
+def test_a_new_user_gets_a_running_server_stops_it_and_renames_it(shop: Shop, clock: Clock) -> None:
+    browser = ClientBrowser()
 
-    sign_up = choose(person, "Grace's world")
-    order_page = sign_up_from(person, sign_up, shop, clock)
+    sign_up = choose(browser, "Grace's world")
+    order_page = sign_up_from(browser, sign_up, shop, clock)
     assert "Grace&#x27;s world" in order_page.text
-    person.send(order_page, order_page.form_with("server_name"))
-    thanks = pay(person, shop)
+    browser.send(order_page, order_page.form_with("server_name"))
+    thanks = pay(browser, shop)
     assert thanks.is_refreshing
 
     assert set(hear(shop.sandbox)) == {200}
     run_until_idle(clock)
-    done = person.open(thanks.url)
+    done = browser.open(thanks.url)
     assert not done.is_refreshing
     assert "Active" in done.statuses
 
     server = Server.objects.get()
-    page = person.open(done.link_to(f"/servers/{server.pk}/"))
+    page = browser.open(done.link_to(f"/servers/{server.pk}/"))
     assert server.address in page.text
     assert "Grace&#x27;s world" in page.text
     _confirm, paid, running = shop.sandbox.mails(to=EMAIL)
     assert "8.00" in paid["text"]
     assert server.address in running["text"]
 
-    person.press(page, "/power/", signal="stop")
+    browser.press(page, "/power/", signal="stop")
     assert power_of(shop) == "offline"
     assert server.reload().status == ServerStatus.STOPPED
 
-    page = person.open(page.url)
-    renamed = person.send(page, page.form_to("/rename/"), name="Hopper")
+    page = browser.open(page.url)
+    renamed = browser.send(page, page.form_to("/rename/"), name="Hopper")
     assert "Hopper" in renamed.text
     run_until_idle(clock)
     assert [row["name"] for row in panel_servers(shop.sandbox)] == ["Hopper"]
 
-    invoices = person.open("/invoices/")
-    assert "$8.00" in person.open(invoices.link_to("/invoices/", "-")).text
+    invoices = browser.open("/invoices/")
+    assert "$8.00" in browser.open(invoices.link_to("/invoices/", "-")).text
 
 
 def power_of(shop: Shop) -> str:
-    """What the node says of the only server, once it had time to do as it was told."""
+    """The power state of the only server, after the node had time to change it."""
     shop.sandbox.advance(30)
     (server,) = panel_servers(shop.sandbox)
     return str(server["runtime"]["state"])
 
 
-def test_a_declined_card_is_told_and_another_one_pays(shop: Shop, clock: Clock) -> None:
-    person = Person()
-    person.client.force_login(shop.customer)
-    choose(person, "lantern-smp")
+def test_a_declined_card_is_reported_and_another_one_pays(shop: Shop, clock: Clock) -> None:
+    browser = ClientBrowser()
+    browser.client.force_login(shop.customer)
+    choose(browser, "lantern-smp")
 
-    declined = shop.sandbox.pay(person.away, card="pm_card_chargeDeclined")
+    declined = shop.sandbox.pay(browser.left_to, card="pm_card_chargeDeclined")
     assert (declined.status, declined.is_accepted) == (402, False)
-    pay(person, shop)
+    pay(browser, shop)
     hear(shop.sandbox)
     run_until_idle(clock)
 
@@ -96,17 +96,17 @@ def test_a_declined_card_is_told_and_another_one_pays(shop: Shop, clock: Clock) 
     assert len([charge for charge in shop.sandbox.stripe_state()["charge"] if charge["paid"]]) == 1
 
 
-def test_one_who_goes_back_from_the_payment_page_can_pay_from_the_order(shop: Shop, clock: Clock) -> None:
-    person = Person()
-    person.client.force_login(shop.customer)
-    choose(person, "lantern-smp")
-    first = person.away
+def test_a_user_who_goes_back_from_the_payment_page_can_pay_from_the_order(shop: Shop, clock: Clock) -> None:
+    browser = ClientBrowser()
+    browser.client.force_login(shop.customer)
+    choose(browser, "lantern-smp")
+    first = browser.left_to
 
-    dashboard = person.open("/dashboard/")
-    order_page = person.open(dashboard.link_to("/orders/"))
-    person.press(order_page, "/pay/")
-    assert person.away == first
-    pay(person, shop)
+    dashboard = browser.open("/dashboard/")
+    order_page = browser.open(dashboard.link_to("/orders/"))
+    browser.press(order_page, "/pay/")
+    assert browser.left_to == first
+    pay(browser, shop)
     hear(shop.sandbox)
     run_until_idle(clock)
 

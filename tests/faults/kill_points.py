@@ -1,10 +1,10 @@
 """Where a process may be killed: after every commit and after every outside call, each with a name.
 
-`watch` sees Django's commits, the writes that commit by themselves, and every HTTP request, and calls `reach(name)`
-when one has happened and nobody has learned of it yet. Between two such points nothing lasting happens, so to be killed
-just before one is to be killed just after the one before it. What wrote no row is no point: losing it loses nothing.
+`watch` sees Django's commits, the writes that commit by themselves, and every HTTP request, and calls `on_point(name)`
+when one has happened and the caller does not know of it yet. Between two such points nothing lasting happens, so being
+killed just before one is the same as being killed just after the one before it. What wrote no row is no point.
 
-A name is what happened and which of our functions did it, with a count where it happens again:
+A name says what happened and in which of our functions, with a count where it happens again:
 `commit in billing.payments.settle`, `POST /stripe/v1/refunds in billing.gateways.stripe.refunds.ask #2`.
 """
 
@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = {"core", "accounts", "catalog", "billing", "servers", "orders", "support", "nodebyte"}
-PLUMBING = (
+INFRASTRUCTURE = (
     "core/tenancy/",
     "core/outside/",
     "core/postgresql/",
@@ -38,28 +38,28 @@ BEGINS = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
 WRITE = re.compile(r"(?<!FOR )(?<!KEY )\b(INSERT INTO|UPDATE|DELETE FROM|MERGE INTO)\s+\"?(\w+)", re.IGNORECASE)
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b(cs|pi|cus|ch|re|sub|in|evt|pm)_\w+|(?<=/)([0-9a-f]{8}|\d+)(?=/|$)")
 
-type Reach = Callable[[str], None]
+type OnPoint = Callable[[str], None]
 
 
 @contextmanager
-def watch(reach: Reach) -> Iterator[None]:
-    """Call `reach` with each point's name as this process comes to it."""
+def watch(on_point: OnPoint) -> Iterator[None]:
+    """Call `on_point` with each point's name as this process comes to it."""
     seen: Counter[str] = Counter()
 
-    def happened(what: str) -> None:
+    def on_event(what: str) -> None:
         function = _function()
         if function is None:
             return
         where = f"{what} in {function}"
         seen[where] += 1
-        reach(where if seen[where] == 1 else f"{where} #{seen[where]}")
+        on_point(where if seen[where] == 1 else f"{where} #{seen[where]}")
 
-    with _watched_database(happened), _watched_requests(happened):
+    with _watched_database(on_event), _watched_requests(on_event):
         yield
 
 
 @contextmanager
-def _watched_database(happened: Reach) -> Iterator[None]:
+def _watched_database(on_event: OnPoint) -> Iterator[None]:
     execute: Any = CursorWrapper._execute_with_wrappers  # type: ignore[attr-defined]
     commit: Any = BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
     written: set[BaseDatabaseWrapper] = set()
@@ -71,14 +71,14 @@ def _watched_database(happened: Reach) -> Iterator[None]:
             if self.db.in_atomic_block:
                 written.add(self.db)
             else:
-                happened(f"{write[1].split()[0].lower()} {write[2]}")
+                on_event(f"{write[1].split()[0].lower()} {write[2]}")
         return result
 
     def watched_commit(self: BaseDatabaseWrapper) -> Any:
         result = commit(self)
         if self in written:
             written.discard(self)
-            happened("commit")
+            on_event("commit")
         return result
 
     with (
@@ -89,12 +89,12 @@ def _watched_database(happened: Reach) -> Iterator[None]:
 
 
 @contextmanager
-def _watched_requests(happened: Reach) -> Iterator[None]:
+def _watched_requests(on_event: OnPoint) -> Iterator[None]:
     send = HTTPAdapter.send
 
     def watched(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
         answer = send(self, request, *args, **kwargs)
-        happened(f"{request.method} {IDS.sub('…', urlsplit(request.url).path)}")
+        on_event(f"{request.method} {IDS.sub('…', urlsplit(request.url).path)}")
         return answer
 
     with patch.object(HTTPAdapter, "send", watched):
@@ -102,13 +102,13 @@ def _watched_requests(happened: Reach) -> Iterator[None]:
 
 
 def _function() -> str | None:
-    """The innermost of our functions on the stack that is not plumbing; None where only the test itself acts."""
+    """The innermost of our functions on the stack that is not infrastructure; None where only the test acts."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(ROOT) and not frame.f_code.co_name.startswith("<"):
             local = path.relative_to(ROOT).as_posix()
-            if local.split("/")[0] in APPS and not local.startswith(PLUMBING):
+            if local.split("/")[0] in APPS and not local.startswith(INFRASTRUCTURE):
                 return f"{local.removesuffix('.py').replace('/', '.')}.{frame.f_code.co_name}"
         frame = frame.f_back
     return None

@@ -1,4 +1,4 @@
-"""Crowds: more buyers than room, many workers on one inbox, and people who change their mind while they pay."""
+"""Many at once: more buyers than capacity, many workers on one inbox, and cancellation while a payment arrives."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ from tests.faults.purchase import PRICE, balances, dead_work
 from tests.shop import Clock, Shop, create_session, hear, panel_servers, place, run_until_idle
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
-BUYERS, ROOM, THREADS = 200, 100, 20
+BUYERS, CAPACITY, THREADS = 200, 100, 20
 
 
 def at_once[Thing, Result](act: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
@@ -49,7 +49,7 @@ def buy(shop: Shop) -> Callable[[object], str]:
         try:
             place(shop)
         except InsufficientCapacity:
-            return "no room"
+            return "no capacity"
         except SoldOut:
             return "sold out"
         return "placed"
@@ -57,20 +57,20 @@ def buy(shop: Shop) -> Callable[[object], str]:
     return attempt
 
 
-def test_two_hundred_buyers_and_room_for_one_hundred(shop: Shop) -> None:
+def test_two_hundred_buyers_and_capacity_for_one_hundred(shop: Shop) -> None:
     size = shop.price.plan.memory_mib
     nodes = Node.objects.filter(location=shop.location)
-    nodes.update(memory_sellable_mib=ROOM * size, disk_sellable_mib=F("disk_mib"))
+    nodes.update(memory_sellable_mib=CAPACITY * size, disk_sellable_mib=F("disk_mib"))
     _give_ports(shop, nodes.get(), BUYERS)
 
     outcomes = Counter(at_once(buy(shop), range(BUYERS)))
 
-    assert outcomes == {"placed": ROOM, "no room": BUYERS - ROOM}
-    assert Order.objects.count() == Payment.objects.count() == Invoice.objects.count() == ROOM
-    assert Reservation.objects.filter(state=ReservationState.RESERVED).count() == ROOM
-    assert nodes.get().memory_reserved_mib == ROOM * size
+    assert outcomes == {"placed": CAPACITY, "no capacity": BUYERS - CAPACITY}
+    assert Order.objects.count() == Payment.objects.count() == Invoice.objects.count() == CAPACITY
+    assert Reservation.objects.filter(state=ReservationState.RESERVED).count() == CAPACITY
+    assert nodes.get().memory_reserved_mib == CAPACITY * size
     held = Allocation.objects.filter(reservation__isnull=False)
-    assert held.count() == held.values("reservation").distinct().count() == ROOM
+    assert held.count() == held.values("reservation").distinct().count() == CAPACITY
 
 
 def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
@@ -79,11 +79,11 @@ def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
 
     outcomes = Counter(at_once(buy(shop), range(ports + 20)))
 
-    assert outcomes == {"placed": ports, "no room": 20}
+    assert outcomes == {"placed": ports, "no capacity": 20}
     assert nodes.get().memory_reserved_mib == ports * shop.price.plan.memory_mib
 
 
-def test_buying_and_canceling_the_last_pieces_at_once_never_locks_up(shop: Shop) -> None:
+def test_buying_and_canceling_the_last_pieces_at_once_never_deadlocks(shop: Shop) -> None:
     Plan.objects.update(stock=10)
     placed = [place(shop) for _ in range(10)]
 
@@ -91,10 +91,10 @@ def test_buying_and_canceling_the_last_pieces_at_once_never_locks_up(shop: Shop)
         orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
         return "canceled"
 
-    deeds: list[Callable[[], str]] = []
+    actions: list[Callable[[], str]] = []
     for order in placed:
-        deeds += [lambda order=order: cancel(order), *[lambda: buy(shop)(None)] * 4]  # type: ignore[misc]
-    outcomes = Counter(at_once(lambda deed: deed(), deeds))
+        actions += [lambda order=order: cancel(order), *[lambda: buy(shop)(None)] * 4]  # type: ignore[misc]
+    outcomes = Counter(at_once(lambda action: action(), actions))
 
     sold = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).count()
     assert outcomes["canceled"] == 10
@@ -110,12 +110,12 @@ def _give_ports(shop: Shop, node: Node, count: int) -> None:
 
 @pytest.fixture
 def customers(shop: Shop) -> list[Order]:
-    """Ten people who have paid, and of whose payments nobody has heard."""
+    """The orders of ten users who have paid, and whose webhooks have not arrived."""
     clock = Clock(shop.sandbox)
     placed = []
     for number in range(10):
-        person = shops.make_customer(f"buyer{number}@example.test")
-        theirs = Shop(**{**vars(shop), "customer": person, "organization": person.owned_organizations.get()})
+        user = shops.make_customer(f"buyer{number}@example.test")
+        theirs = Shop(**{**vars(shop), "customer": user, "organization": user.owned_organizations.get()})
         order = place(theirs, at=clock.now)
         assert shop.sandbox.pay(create_session(order, at=clock.now)).is_accepted
         placed.append(order)
@@ -149,7 +149,7 @@ def _numbers() -> list[int]:
     return sorted(int(str(number).rsplit("-", 1)[-1]) for number in Invoice.objects.values_list("number", flat=True))
 
 
-def test_canceling_in_the_moment_of_paying_never_locks_up_and_never_loses_the_money(
+def test_canceling_in_the_moment_of_paying_never_deadlocks_and_never_loses_the_money(
     shop: Shop, customers: list[Order]
 ) -> None:
     clock = Clock(shop.sandbox)
@@ -159,9 +159,11 @@ def test_canceling_in_the_moment_of_paying_never_locks_up_and_never_loses_the_mo
     def cancel(order: Order) -> None:
         orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=at)
 
-    deeds: list[Callable[[], Any]] = [lambda: work.run_due(at=at) for _ in customers]
-    deeds += [lambda order=order: cancel(order) for order in customers]  # type: ignore[misc]
-    at_once(lambda deed: deed(), [deed for pair in zip(deeds[:10], deeds[10:], strict=True) for deed in pair])
+    actions: list[Callable[[], Any]] = [lambda: work.run_due(at=at) for _ in customers]
+    actions += [lambda order=order: cancel(order) for order in customers]  # type: ignore[misc]
+    at_once(
+        lambda action: action(), [action for pair in zip(actions[:10], actions[10:], strict=True) for action in pair]
+    )
     run_until_idle(clock, step=timedelta(seconds=10))
 
     assert {order.reload().status for order in customers} == {OrderStatus.ACTIVE}
@@ -183,19 +185,19 @@ def test_a_cancellation_waits_for_money_that_is_just_being_booked(shop: Shop) ->
         with transaction.atomic():
             invoicing.lock_invoice(order.invoice_id)  # as billing does first, when money arrives
             canceling = other.submit(cancel)
-            _wait_for_somebody_to_wait()
+            _wait_for_a_blocked_query()
             Order.objects.select_for_update(nowait=True).get(pk=order.pk)  # as it does later
         assert canceling.result(timeout=10)
 
 
-def _wait_for_somebody_to_wait() -> None:
-    """Until a lock is asked for that this transaction has."""
+def _wait_for_a_blocked_query() -> None:
+    """Until somebody asks for a lock that this transaction has."""
     for _ in range(1000):
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*), pg_sleep(0.01) FROM pg_locks WHERE NOT granted")
             if cursor.fetchone()[0]:
                 return
-    raise AssertionError("nobody waits")
+    raise AssertionError("no query is blocked")
 
 
 def test_a_hundred_clicks_on_one_form_are_one_order(shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""A person at a browser without JavaScript, who reads pages, follows links and fills in what the forms ask for."""
+"""A browser without JavaScript over Django's test client: reads pages, follows links and fills in forms."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,25 +7,25 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from django.conf import settings
 from django.test import Client
 
-from demo.visitor import Form, Page, read_page
+from demo.browser import Form, Page, read_page
 from tests.shop import path_of
 
 FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass
-class Person:
-    """One browser session, which meets every check that a real one does. `away` is where a form led out of the shop."""
+class ClientBrowser:
+    """One session, with CSRF checks as in production. `left_to` is where a form led out of the shop."""
 
     client: Client = field(default_factory=lambda: Client(enforce_csrf_checks=True))
-    away: str = ""
+    left_to: str = ""
 
     def open(self, url: str) -> Page:
-        """Type an address or follow a link."""
+        """Open an address or follow a link."""
         return self._read(url, self.client.get(path_of(url)))
 
     def send(self, page: Page, form: Form, **answers: str) -> Page:
-        """Fill in a form of the page and send it, as the page has it where nothing is answered."""
+        """Fill in and send a form of the page; what is not answered is sent as the page has it."""
         content = urlencode(form.filled(answers))
         headers = {"Referer": page.url, "Origin": _origin(page.url)}
         return self._read(form.action, self.client.post(path_of(form.action), content, FORM, headers=headers))
@@ -38,15 +38,15 @@ class Person:
 
     def _read(self, url: str, answer: Any) -> Page:
         """The page that was answered, after the redirects that stay within the shop."""
-        self.away = ""
+        self.left_to = ""
         while answer.status_code in {301, 302, 303}:
             url = urljoin(url, answer["Location"])
             if _origin(url) not in {_origin(settings.SITE_URL), "http://testserver"}:
-                self.away = url
+                self.left_to = url
                 return read_page(url, answer.status_code, "")
             answer = self.client.get(path_of(url))
         page = read_page(urljoin("http://testserver", path_of(url)), answer.status_code, answer.content.decode())
-        assert answer.status_code < 400, f"{url} answered {answer.status_code}.{page.said()}"
+        assert answer.status_code < 400, f"{url} answered {answer.status_code}.{page.error_text()}"
         return page
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from demo.crew import Failed
-from demo.visitor import Page, read_page
+from demo.browser import Page, read_page
+from demo.processes import DemoError
 
 URL = "http://127.0.0.1:8000/order/mc-1gb/"
 
@@ -62,11 +62,11 @@ def test_messages_are_read_whole() -> None:
         '<div role="alert">Not <b>this</b> <div>address</div>.</div><ul class="errorlist x"><li>Taken</li></ul>'
     )
 
-    assert page.complaints == ["Not this address .", "Taken"]
+    assert page.errors == ["Not this address .", "Taken"]
 
 
 def test_a_form_that_is_not_there_is_told_with_what_the_page_says() -> None:
     page = page_of('<p role="alert">Sold out.</p>')
 
-    with pytest.raises(Failed, match=r"no form that asks for 'plan'\. It says: Sold out\."):
+    with pytest.raises(DemoError, match=r"no form that asks for 'plan'\. It says: Sold out\."):
         page.form_with("plan")

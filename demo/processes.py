@@ -11,17 +11,18 @@ from pathlib import Path
 
 import psutil
 
-MARK = "NODEBYTE_DEMO"  # every process of a demo carries it, so that a rerun finds what an earlier one left
+MARK = "NODEBYTE_DEMO"  # an environment variable of every process, by which the next run finds what is left of this one
 STOP_SECONDS = 15
 SHOWN_LINES = 20
 PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
-class Failed(Exception):
-    """The demo cannot go on; the text says why, for a person."""
+class DemoError(Exception):
+    """The demo cannot go on; the text tells the user why."""
 
 
-class Member:
+class ServerProcess:
     """One running process with its own log file."""
 
     def __init__(self, name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -30,18 +31,13 @@ class Member:
         self.log = log
 
     def check(self) -> None:
-        """Raise Failed when it has ended."""
+        """Raise DemoError when it has ended."""
         code = self.process.poll()
         if code is not None:
-            raise Failed(f"{self.name} ended by itself ({_ending(code)}).{last_lines(self.log)}")
-
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM to the process; its children are its own affair."""
-        if self.process.poll() is None:
-            self.process.terminate()
+            raise DemoError(f"{self.name} ended by itself ({_ending(code)}).{last_lines(self.log)}")
 
     def stop(self, deadline: float) -> None:
-        """Wait for its end until `deadline`, then kill whatever is left of its group."""
+        """Wait for its end until `deadline`, then kill whatever is left of its process group."""
         try:
             self.process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -53,18 +49,18 @@ class Member:
         self.process.wait()
 
 
-class Crew:
+class ProcessGroup:
     """Starts processes that share one environment and one folder of logs."""
 
     def __init__(self, *, logs: Path, environment: Mapping[str, str], mark: str) -> None:
         self.logs = logs
         self.environment = {**environment, MARK: mark, "PYTHONUNBUFFERED": "1"}
         self.mark = mark
-        self._members: list[Member] = []
+        self._processes: list[ServerProcess] = []
         logs.mkdir(parents=True, exist_ok=True)
 
     def run(self, name: str, command: Sequence[str], **extra: str) -> None:
-        """Run one command to its end. Raises Failed with its last lines when it fails."""
+        """Run one Python command to its end. Raises DemoError with its last lines when it fails."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             done = subprocess.run(
@@ -76,10 +72,10 @@ class Crew:
                 check=False,
             )
         if done.returncode:
-            raise Failed(f"{name} failed ({_ending(done.returncode)}).{last_lines(log)}")
+            raise DemoError(f"{name} failed ({_ending(done.returncode)}).{last_lines(log)}")
 
-    def start(self, name: str, command: Sequence[str], **extra: str) -> Member:
-        """Start one process in a group of its own; it gets SIGTERM when this one dies."""
+    def start(self, name: str, command: Sequence[str], **extra: str) -> ServerProcess:
+        """Start one Python process in a group of its own; it gets SIGTERM when this one dies."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -91,43 +87,57 @@ class Crew:
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
-        member = Member(name, process, log)
-        self._members.append(member)
-        return member
+        started = ServerProcess(name, process, log)
+        self._processes.append(started)
+        return started
+
+    def start_web(self, host: str, port: int) -> ServerProcess:
+        """Start gunicorn."""
+        options = ["--bind", f"{host}:{port}", "--workers", "2", "--timeout", "60"]
+        # Its control socket would be in the user's home.
+        return self.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *options, "--no-control-socket"])
+
+    def start_worker(self, var: Path) -> ServerProcess:
+        """Start the worker with its schedule: Celery's where there is a Redis, NodeByte's own where there is none."""
+        if not self.environment.get("REDIS_URL"):
+            return self.start("worker", ["manage.py", "worker"])
+        options = ["-B", "-s", str(var / "celerybeat-schedule"), "--concurrency", "2", "--loglevel", "INFO"]
+        return self.start("worker", ["-m", "celery", "-A", "nodebyte", "worker", *options])
 
     def check(self) -> None:
-        """Raise Failed when any process has ended."""
-        for member in self._members:
-            member.check()
+        """Raise DemoError when any process has ended."""
+        for process in self._processes:
+            process.check()
 
     def stop(self) -> None:
         """Stop all, the last started first; harmless when nothing runs."""
         deadline = time.monotonic() + STOP_SECONDS
-        for member in reversed(self._members):
-            member.ask_to_stop()
-        for member in reversed(self._members):
-            member.stop(deadline)
-        self._members.clear()
+        for each in reversed(self._processes):
+            if each.process.poll() is None:
+                each.process.terminate()
+        for each in reversed(self._processes):
+            each.stop(deadline)
+        self._processes.clear()
 
     def clear_leftovers(self) -> int:
-        """Kill what an earlier demo of the same folder left running; how many. PostgreSQL is left to its own care."""
-        left = [process for process in psutil.process_iter(["name"]) if self._is_ours(process)]
+        """Kill what an earlier demo of the same folder left running, except PostgreSQL; how many processes."""
+        left = [process for process in psutil.process_iter(["name"]) if self._is_leftover(process)]
         for process in left:
             process.kill()
         psutil.wait_procs(left, timeout=5)
         return len(left)
 
-    def _is_ours(self, process: psutil.Process) -> bool:
+    def _is_leftover(self, process: psutil.Process) -> bool:
         if process.pid == os.getpid() or str(process.info["name"]).startswith("postgres"):
             return False
         try:
             return bool(process.environ().get(MARK) == self.mark)
         except (psutil.Error, OSError):
-            return False  # another user's, or gone
+            return False  # another user's, or ended
 
 
 def last_lines(log: Path) -> str:
-    """The end of a log, indented, with its place; empty when nothing was written."""
+    """The end of a log, indented, with its path; empty when nothing was written."""
     lines = log.read_text(errors="replace").splitlines()[-SHOWN_LINES:] if log.exists() else []
     shown = "".join(f"\n    {line}" for line in lines)
     return f" Its last lines ({log}):{shown}" if shown else ""
@@ -135,9 +145,6 @@ def last_lines(log: Path) -> str:
 
 def _ending(code: int) -> str:
     return f"exit {code}" if code >= 0 else signal.Signals(-code).name
-
-
-_LIBC = ctypes.CDLL(None)
 
 
 def _die_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""The stand-ins for outside systems: one process for a run (and for each xdist worker), begun anew for each test."""
+"""The stand-ins for outside systems: one process for each pytest worker, reset for each test."""
 
 from collections.abc import Iterator
 from typing import Any

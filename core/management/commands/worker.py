@@ -1,0 +1,124 @@
+"""Background work without Redis: woken by PostgreSQL's NOTIFY, by the next row that is due, and by the schedule."""
+
+import json
+import logging
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from celery import current_app
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection, connections
+from django.db.models import Q
+from django.utils import timezone
+
+from core import queue, tasks, work
+from core.models import WorkState
+
+log = logging.getLogger(__name__)
+SWEEP = timedelta(seconds=1)  # a row that nobody sent a message about waits no longer than this
+
+
+class Worker:
+    """Runs tasks in threads: those that messages name, those of Celery's beat schedule, and work that is due."""
+
+    def __init__(self, threads: int) -> None:
+        current_app.loader.import_default_modules()  # registers every app's tasks
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="worker")
+        self._waiting: set[tuple[str, ...]] = set()
+        # The worker sweeps by itself. The rest runs at the start too, so that an hourly task survives restarts.
+        self._schedule = [
+            entry for entry in current_app.conf.beat_schedule.values() if entry["task"] != tasks.sweep.name
+        ]
+        self._next_run = [0.0] * len(self._schedule)
+
+    def run(self) -> None:
+        """Listen and start what is due, until a signal raises KeyboardInterrupt; a lost database is waited for."""
+        while True:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"LISTEN {queue.CHANNEL}")
+                log.info("the worker is ready.")
+                while True:
+                    wait = self._start_due()
+                    for message in connection.connection.notifies(timeout=wait, stop_after=1):
+                        self.start(*json.loads(message.payload))
+            except (DatabaseError, psycopg.Error) as error:
+                log.warning("the database is away: %s", error)
+                connection.close()
+                time.sleep(SWEEP.total_seconds())
+
+    def _start_due(self) -> float:
+        """Start what is due now; the seconds until something else is, `SWEEP` at most."""
+        for number, entry in enumerate(self._schedule):
+            if self._next_run[number] <= time.monotonic():
+                self._next_run[number] = time.monotonic() + entry["schedule"]
+                self.start(entry["task"])
+        now, wait = timezone.now(), SWEEP
+        # A row may be claimed when it is queued, or when its worker vanished.
+        is_claimable = Q(state=WorkState.QUEUED) | Q(state=WorkState.RUNNING, lease_until__lte=now)
+        for model in work.registered():
+            rows = model._default_manager.filter(is_claimable, run_at__lte=now + SWEEP).order_by("run_at")
+            run_at = rows.values_list("run_at", flat=True).first()
+            if run_at is not None and run_at <= now:
+                self.start(tasks.run_work.name, model._meta.label)
+                run_at = rows.filter(run_at__gt=now).values_list("run_at", flat=True).first()
+            if run_at is not None:
+                wait = min(wait, run_at - now)
+        return wait.total_seconds()
+
+    def start(self, *call: str) -> None:
+        """Have a thread run a task with its arguments, unless the same call is waiting for a thread already.
+
+        Tasks carry no facts: each does what is due when it runs, so one does for all that asked before it began.
+        """
+        if call not in self._waiting:
+            self._waiting.add(call)
+            self._threads.submit(self._perform, *call)
+
+    def _perform(self, *call: str) -> None:
+        self._waiting.discard(call)
+        name, *arguments = call
+        try:
+            current_app.tasks[name](*arguments)
+        except Exception:  # the worker must outlive any fault of a task
+            log.exception("%s failed", name)
+        finally:
+            connections.close_all()
+
+    def stop(self) -> None:
+        """Drop what has not begun, and wait for what has."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+class Command(BaseCommand):
+    """Any number may run; each also runs the schedule, which does no harm."""
+
+    help = "Perform background work and the schedule where there is no Redis, until SIGTERM."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """--threads is how many tasks may run at the same time."""
+        parser.add_argument("--threads", type=int, default=4)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Work until a signal comes; what runs then is finished, and a second signal ends the process at once."""
+        if current_app.conf.broker_url:
+            raise CommandError("REDIS_URL is set. Run Celery instead: celery -A nodebyte worker")
+        connection.ensure_connection()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _interrupt)
+        worker = Worker(options["threads"])
+        try:
+            worker.run()
+        except KeyboardInterrupt:
+            log.info("the worker stops.")
+        finally:
+            worker.stop()
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt

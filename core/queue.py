@@ -1,0 +1,23 @@
+"""Asking a worker to run a task: through Celery where REDIS_URL is set, through PostgreSQL's NOTIFY where it is not.
+
+A message is only a hint. Every fact is a row, and the sweep finds the rows that a lost message was about.
+"""
+
+import json
+
+from celery import current_app
+from django.db import connection
+
+CHANNEL = "nodebyte_tasks"
+
+
+def send(task: str, *args: str, countdown: float | None = None) -> None:
+    """Send one message. Raises kombu's OperationalError when Redis does not answer.
+
+    NOTIFY knows no countdown, and needs none: the worker it wakes looks when the next row is due.
+    """
+    if current_app.conf.broker_url:
+        current_app.send_task(task, args=args, countdown=countdown)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps([task, *args])])

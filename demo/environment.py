@@ -1,0 +1,93 @@
+"""A demo's folder, ports and lock, and the environment variables of its processes."""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.processes import DemoError
+from sandbox.client import Sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+WEB_PORT, SANDBOX_PORT = 8000, 8001
+PORT_STEP, PORT_TRIES = 10, 50
+INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "DATABASE_URL", "REDIS_URL", "XDG_RUNTIME_DIR"}
+WEBHOOK_PATH = "/webhooks/stripe/"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One demo's folder and addresses."""
+
+    var: Path
+    web_port: int
+    sandbox_port: int
+    webhook_secret: str
+
+    @property
+    def shop_url(self) -> str:
+        """The shop's address."""
+        return f"http://{HOST}:{self.web_port}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """The sandbox's address."""
+        return f"http://{HOST}:{self.sandbox_port}"
+
+    @property
+    def webhook_url(self) -> str:
+        """Where Stripe's stand-in sends events."""
+        return self.shop_url + WEBHOOK_PATH
+
+    def variables(self) -> dict[str, str]:
+        """For every process: few of the caller's variables, so that a real shop's keys never reach the demo."""
+        inherited = {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("LC_")}
+        return inherited | {
+            "NODEBYTE_VAR": str(self.var),
+            "SITE_URL": self.shop_url,
+            "DEFAULT_FROM_EMAIL": "NodeByte <shop@nodebyte.test>",
+        }
+
+    def shop_variables(self, sandbox: Sandbox) -> dict[str, str]:
+        """For the shop's own processes: the stand-ins' addresses and keys."""
+        return {
+            "EMAIL_URL": f"smtp://{HOST}:{sandbox.smtp_port}",
+            "STRIPE_API_BASE": sandbox.stripe_url,
+            "STRIPE_SECRET_KEY": "sk_test_demo",
+            "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
+        }
+
+
+@contextmanager
+def locked_environment() -> Iterator[Environment]:
+    """The environment, with its folder locked for this process. Raises DemoError when another demo has the lock."""
+    var = Path(os.environ.get("NODEBYTE_VAR") or ROOT / "var" / "demo").resolve()
+    var.mkdir(parents=True, exist_ok=True)
+    with (var / "demo.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another demo runs in {var}; stop it, or give this one a folder in NODEBYTE_VAR."
+            raise DemoError(message) from error
+        secret = var / "stripe_webhook_secret"
+        if not secret.exists():
+            secret.write_text(f"whsec_{secrets.token_urlsafe(24)}")
+            secret.chmod(0o600)
+        yield Environment(var, free_port(WEB_PORT), free_port(SANDBOX_PORT), secret.read_text())
+
+
+def free_port(preferred: int) -> int:
+    """`preferred`, or one ten, twenty … above it that nobody listens on; else whichever the system gives."""
+    for port in (*range(preferred, preferred + PORT_STEP * PORT_TRIES, PORT_STEP), 0):
+        try:
+            with socket.create_server((HOST, port)) as listener:
+                found: int = listener.getsockname()[1]
+                return found
+        except OSError:
+            continue
+    raise DemoError("no port is free.")

@@ -1,0 +1,62 @@
+"""The embedded PostgreSQL runs when it was started, and only then."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(var: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a Python command of a shop that lives in `var` and has no DATABASE_URL."""
+    environment = os.environ | {"NODEBYTE_VAR": str(var), "DATABASE_URL": "", "REDIS_URL": ""}
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("-c", "import django; django.setup()"),
+        ("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/core/test_ids.py"),
+    ],
+    ids=["settings", "collecting tests"],
+)
+def test_importing_the_settings_starts_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run(tmp_path, *command)
+
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "postgres").exists()
+
+
+@pytest.mark.parametrize("command", ["migrate", "runserver", "worker"])
+def test_a_command_that_needs_it_says_how_to_start_it(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, "manage.py", command)
+
+    assert done.returncode == 1
+    assert "Start it with: manage.py embedded start" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_starts_and_stops_where_the_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    var = tmp_path / ("v" * 100)
+    url = embedded.url(var)
+    for _twice in range(2):
+        started = run(var, "manage.py", "embedded", "start")
+        assert started.returncode == 0, started.stderr
+    try:
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT current_database()").fetchone() == (embedded.DATABASE,)
+    finally:
+        for _twice in range(2):
+            assert run(var, "manage.py", "embedded", "stop").returncode == 0
+
+    assert not embedded.is_running(var)
+    assert embedded.url(var) == url

@@ -1,0 +1,51 @@
+"""Resetting the test database between tests that really commit.
+
+Django's flush cannot: the runtime role may not truncate, and the append-only tables refuse everybody. The owner can,
+with triggers off. Rows that migrations inserted (series, permissions, content types) are put back as they were.
+"""
+
+from typing import Any
+
+from django.db import connections, transaction
+
+from core import site_settings
+
+MIGRATED = "migrated"
+TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = %s AND tablename <> 'django_migrations'"
+LOCK_TIMEOUT = "10s"  # a thread that a test forgot must fail the reset rather than block it
+
+
+def save_migrated_rows() -> None:
+    """Save what the migrations inserted; called once, on a new database."""
+    save_rows(MIGRATED)
+
+
+def save_rows(schema: str) -> None:
+    """Copy every table's present rows into a schema, for `reset(to=…)` to bring back."""
+    with transaction.atomic(), connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        cursor.execute(f"CREATE SCHEMA {schema}")
+        for table in _tables(cursor, "public"):
+            cursor.execute(f"CREATE TABLE {schema}.{table} AS TABLE public.{table}")
+            if cursor.rowcount == 0:
+                cursor.execute(f"DROP TABLE {schema}.{table}")
+
+
+def reset(to: str = MIGRATED) -> None:
+    """Bring every table back to what the migrations left, or to what `save_rows` saved."""
+    connection = connections["default"]
+    connection.close()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(";".join(f"DELETE FROM public.{table}" for table in _tables(cursor, "public")))
+        cursor.execute(";".join(f"INSERT INTO public.{table} TABLE {to}.{table}" for table in _tables(cursor, to)))
+    connection.close()
+    site_settings.clear_cache()
+
+
+def _tables(cursor: Any, schema: str) -> list[str]:
+    cursor.execute(TABLES, [schema])
+    return [name for (name,) in cursor.fetchall()]
