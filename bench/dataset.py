@@ -72,7 +72,7 @@ def create_dataset(sandbox: Sandbox) -> Dataset:
             organization_id=order.organization_id,
             method_label="Visa ending 4242",
         )
-        payments.settle(payment_id=payment.pk, receipt=paid, at=at)
+        payments.settle(payment_id=payment.pk, gateway_payment=paid, at=at)
     run_work_until_servers_run(sandbox, at)
     for number in range(INVOICES - SERVERS):  # of earlier days, beside those of the orders
         issued_at = at - timedelta(days=number + 1)

@@ -92,7 +92,7 @@ def test_a_posting_in_another_currency_than_its_account_is_refused() -> None:
 )
 def test_posted_entries_cannot_be_changed(role: str, statement: str) -> None:
     post()
-    with pytest.raises(DatabaseError, match="permission denied"), tenancy.bind(role=role):
+    with pytest.raises(DatabaseError, match="permission denied"), tenancy.as_role(role=role):
         _execute(statement)
 
 

@@ -68,7 +68,7 @@ def test_a_real_shops_keys_never_reach_the_demo(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_printed_logins_are_those_seeded() -> None:
     assert demo.PASSWORD == users.DEMO_PASSWORD
-    assert demo.LOGINS == {"admin": users.STAFF_EMAIL, "customer": people.CUSTOMER_EMAIL}
+    assert demo.LOGINS == {"admin": users.STAFF_EMAIL, "customer": users.CUSTOMER_EMAIL}
 
 
 def test_success_is_the_last_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
