@@ -259,11 +259,11 @@ def _post_received(payment: Payment, kind: EntryKind, target: LedgerAccount, at:
     )
 
 
-def mark_processing(*, payment_id: UUID, at: datetime) -> bool:
-    """The customer has paid and the bank takes days; False when the payment is not pending."""
+def mark_processing(*, payment_id: UUID, at: datetime) -> None:
+    """The customer has paid and the bank takes days. A payment that is not pending stays as it is."""
     with tenancy.as_worker():
-        rows = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING)
-        return bool(rows.update(state=PaymentState.PROCESSING, poll_at=at + PROCESSING_POLL))
+        pending = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING)
+        pending.update(state=PaymentState.PROCESSING, poll_at=at + PROCESSING_POLL)
 
 
 def fail(*, payment_id: UUID, reason: str) -> bool:

@@ -87,15 +87,13 @@ def advance(*, subscription: Subscription, period: Period, at: datetime) -> None
             events.subscription_recovered.send(Subscription, subscription=row, at=at)
 
 
-def mark_past_due(*, subscription: Subscription) -> bool:
-    """A renewal was not paid; False when the subscription is not active."""
+def mark_past_due(*, subscription: Subscription) -> None:
+    """A renewal was not paid. A subscription that is not active stays as it is."""
     with tenancy.as_worker():
         row = lock_subscription(subscription.pk)
-        if row.status != SubscriptionStatus.ACTIVE:
-            return False
-        row.transition_to(SubscriptionStatus.PAST_DUE)
-        row.save(update_fields=["status"])
-    return True
+        if row.status == SubscriptionStatus.ACTIVE:
+            row.transition_to(SubscriptionStatus.PAST_DUE)
+            row.save(update_fields=["status"])
 
 
 def cancel_pending(*, subscription: Subscription, at: datetime) -> bool:

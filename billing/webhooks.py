@@ -50,8 +50,8 @@ def stripe(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=200)
 
 
-def store_event(*, gateway: Gateway, event: WebhookEvent, at: datetime) -> bool:
-    """Store an event once; False when it is stored already. Types that we do not follow are stored as done.
+def store_event(*, gateway: Gateway, event: WebhookEvent, at: datetime) -> None:
+    """Store an event, once. Types that we do not follow are stored as done.
 
     Raises DataError where the payload is not JSON to PostgreSQL.
     """
@@ -64,4 +64,3 @@ def store_event(*, gateway: Gateway, event: WebhookEvent, at: datetime) -> bool:
         is_new = bool(cursor.rowcount)
     if is_new and event.is_known_type:
         work.wake_worker(GatewayEvent)
-    return is_new
