@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, Timestamped, choices_check, iff
 from core.money import Money
 
 
@@ -62,10 +62,10 @@ class Invoice(Entity, Timestamped):
         constraints = [
             choices_check("billing_invoice_state_known", "state", InvoiceState),
             models.CheckConstraint(name="billing_invoice_total_not_negative", condition=models.Q(total_minor__gte=0)),
-            models.CheckConstraint(
-                name="billing_invoice_number_iff_issued",
-                condition=models.Q(number__isnull=True, issued_at__isnull=True)
-                | models.Q(number__isnull=False, issued_at__isnull=False),
+            iff(
+                "billing_invoice_number_iff_issued",
+                models.Q(number__isnull=False),
+                models.Q(issued_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="billing_invoice_paid_has_number",

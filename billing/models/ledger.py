@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, choices_check
+from core.models import Entity, choices_check, iff
 
 
 class AccountKind(models.TextChoices):
@@ -45,10 +45,10 @@ class LedgerAccount(Entity):
                 nulls_distinct=False,
                 name="billing_account_once",
             ),
-            models.CheckConstraint(
-                name="billing_wallet_iff_organization",
-                condition=models.Q(kind=AccountKind.WALLET, organization__isnull=False)
-                | (~models.Q(kind=AccountKind.WALLET) & models.Q(organization__isnull=True)),
+            iff(
+                "billing_wallet_iff_organization",
+                models.Q(kind=AccountKind.WALLET),
+                models.Q(organization__isnull=False),
             ),
             models.CheckConstraint(name="billing_wallet_not_negative", condition=models.Q(balance_minor__gte=0)),
             choices_check("billing_account_kind_known", "kind", AccountKind),

@@ -10,7 +10,7 @@ from accounts.models import Organization
 from billing.models.gateways import BillingMode, Gateway
 from core import tenancy
 from core.encryption import EncryptedTextField
-from core.models import Entity, Timestamped, WorkItem, choices_check
+from core.models import Entity, Timestamped, WorkItem, choices_check, iff
 from core.money import Money
 
 
@@ -200,10 +200,10 @@ class Dispute(Entity, Timestamped):
         verbose_name = _("dispute")
         verbose_name_plural = _("disputes")
         constraints = [
-            models.CheckConstraint(
-                name="billing_dispute_verdict_iff_closed",
-                condition=models.Q(closed_at__isnull=True, is_won__isnull=True)
-                | models.Q(closed_at__isnull=False, is_won__isnull=False),
+            iff(
+                "billing_dispute_outcome_iff_closed",
+                models.Q(is_won__isnull=False),
+                models.Q(closed_at__isnull=False),
             ),
             models.CheckConstraint(name="billing_dispute_positive", condition=models.Q(amount_minor__gt=0)),
         ]
