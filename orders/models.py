@@ -1,0 +1,164 @@
+"""Orders: what was bought, at which prices, and its status."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from billing.models import Invoice, Subscription
+from catalog.models import AddonPrice, PlanPrice
+from core import tenancy
+from core.models import Entity, StateMachine, Timestamped, choices_check
+from core.money import Money
+from servers.models import Location, Reservation, Server
+
+
+class OrderStatus(models.TextChoices):
+    PENDING_PAYMENT = "pending_payment", _("Waiting for payment")
+    PAID = "paid", _("Paid")
+    PROVISIONING = "provisioning", _("Being set up")
+    ACTIVE = "active", _("Active")
+    WAITING_CAPACITY = "waiting_capacity", _("Waiting for room")
+    CANCELED = "canceled", _("Canceled")
+    FAILED = "failed", _("Failed")
+
+
+_S = OrderStatus
+
+
+class Order(StateMachine, Entity, Timestamped):
+    """A purchase. `form_token` makes a doubled submit one order."""
+
+    tenancy = tenancy.OWNED
+    TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
+        _S.PENDING_PAYMENT: {_S.PAID, _S.CANCELED},
+        _S.PAID: {_S.PROVISIONING, _S.WAITING_CAPACITY, _S.FAILED, _S.CANCELED},
+        _S.WAITING_CAPACITY: {_S.PROVISIONING, _S.CANCELED},
+        _S.PROVISIONING: {_S.ACTIVE, _S.FAILED, _S.CANCELED},
+        _S.FAILED: {_S.PROVISIONING, _S.ACTIVE, _S.CANCELED},
+        _S.ACTIVE: {_S.CANCELED},
+        _S.CANCELED: {_S.PAID},  # a payment that arrives after canceling revives the order
+    }
+
+    number = models.BigIntegerField(
+        unique=True, editable=False, db_default=models.Func(models.Value("orders_order_number"), function="nextval")
+    )
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders")
+    placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    form_token = models.UUIDField()
+    status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
+    currency = models.CharField(max_length=3)
+    total_minor = models.BigIntegerField(help_text=_("Due today, as quoted when the order was placed."))
+    invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="order")
+    placed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text=_("Unpaid until then, the order is canceled and its place given back."))
+    paid_at = models.DateTimeField(null=True, blank=True)
+    active_at = models.DateTimeField(null=True, blank=True)
+    refund_due_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Paid but without room, or failed: the money goes back by itself then.")
+    )
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["-placed_at"]
+        indexes = [
+            models.Index(fields=["organization", "-placed_at"], name="orders_order_of_org"),
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(status=OrderStatus.PENDING_PAYMENT),
+                name="orders_order_expiry",
+            ),
+        ]
+        constraints = [
+            choices_check("orders_order_status_known", "status", OrderStatus),
+            models.UniqueConstraint(fields=["organization", "form_token"], name="orders_form_token_once"),
+            models.CheckConstraint(
+                name="orders_paid_at_when_paid",
+                condition=~models.Q(status__in=["paid", "provisioning", "active", "waiting_capacity", "failed"])
+                | models.Q(paid_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="orders_active_at_when_active",
+                condition=~models.Q(status="active") | models.Q(active_at__isnull=False),
+            ),
+        ]
+
+    @property
+    def total(self) -> Money:
+        """Due today."""
+        return Money(self.total_minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+
+class OrderItem(Entity, Timestamped):
+    """One server of an order: plan price, location, name and options, its subscription, and once paid its server."""
+
+    tenancy = tenancy.OWNED
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    plan_price = models.ForeignKey(PlanPrice, on_delete=models.PROTECT)
+    location = models.ForeignKey(Location, on_delete=models.PROTECT)
+    server_name = models.CharField(_("server name"), max_length=64)
+    options: Any = models.JSONField(default=dict, blank=True)
+    is_stock_taken = models.BooleanField(default=False, help_text=_("A piece of the plan's limited stock is ours."))
+    reservation = models.OneToOneField(
+        Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item"
+    )
+    subscription = models.OneToOneField(Subscription, on_delete=models.PROTECT, related_name="order_item")
+    server = models.OneToOneField(Server, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item")
+
+    class Meta:
+        verbose_name = _("order item")
+        verbose_name_plural = _("order items")
+
+    def __str__(self) -> str:
+        return self.server_name
+
+
+class OrderItemAddon(Entity):
+    """An add-on of an order's item, at the price it was ordered at."""
+
+    tenancy = tenancy.OWNED
+
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name = _("order add-on")
+        verbose_name_plural = _("order add-ons")
+        constraints = [models.UniqueConstraint(fields=["item", "addon_price"], name="orders_addon_once")]
+
+    def __str__(self) -> str:
+        return str(self.addon_price_id)
+
+
+class OrderStatusChange(Entity):
+    """One change of an order's status: when, from what to what, why and by whom."""
+
+    tenancy = tenancy.OWNED
+    append_only = True
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="changes")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    old = models.CharField(max_length=16, blank=True, default="")
+    new = models.CharField(max_length=16, choices=OrderStatus)
+    reason = models.CharField(max_length=255, blank=True, default="")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("order status change")
+        verbose_name_plural = _("order status changes")
+        ordering = ["at"]
+
+    def __str__(self) -> str:
+        return f"{self.old} → {self.new}"
