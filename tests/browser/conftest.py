@@ -1,4 +1,4 @@
-"""A real browser on a shop that really runs; left out, and that said, where no Chromium is installed."""
+"""A real browser on a shop that really runs; skipped where no Chromium is installed."""
 
 import os
 import shutil
