@@ -193,6 +193,20 @@ def test_a_blueprint_with_chosen_locations_is_sold_only_there() -> None:
     assert queries.locations_of([make_blueprint(provider)]) == [here, there]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "closed", [{"is_enabled": False}, {"is_present": False}, {"is_draining": True}, {"is_in_maintenance": True}]
+)
+def test_a_location_is_offered_only_while_a_node_of_it_may_be_sold(closed: dict[str, bool]) -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location, **closed)
+    blueprint = make_blueprint(provider)
+
+    assert queries.locations_for_sale() == []
+    assert queries.locations_of([blueprint]) == []
+
+
 def test_power_buttons_reach_the_machine_and_are_on_record(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
 
