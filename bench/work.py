@@ -20,7 +20,7 @@ from core.ids import uuid7
 from core.money import Money
 from nodebyte.seeding import users
 from servers import capacity
-from servers.availability import Size
+from servers.capacity import Size
 from servers.models import Allocation, Blueprint, Location, Node, Reservation
 from support.models import Delivery
 

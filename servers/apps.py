@@ -1,4 +1,4 @@
-"""servers's Django configuration."""
+"""The Django configuration of servers."""
 
 from django.apps import AppConfig
 
@@ -8,11 +8,11 @@ class ServersConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        """Name the drivers and the handler of the work."""
+        """Register the drivers and the handler of provisioning tasks."""
         from core import work
         from servers import convergence
         from servers.drivers import pterodactyl, registry
         from servers.models import ProviderKind, ProvisioningTask
 
-        registry.register(ProviderKind.PTERODACTYL, pterodactyl.make)
+        registry.register(ProviderKind.PTERODACTYL, pterodactyl.PterodactylDriver)
         work.register(ProvisioningTask, convergence.perform)

@@ -1,6 +1,6 @@
-"""News of servers for the apps above, sent inside the transaction that records it.
+"""Events of servers for the apps above, sent inside the transaction that records them.
 
-Each carries `server` and `at`; `server_failed` also `reason`. Receivers may lock their own rows: the server's row is
+Each has `server` and `at`; `server_failed` also has `reason`. Receivers may lock their own rows: the server's row is
 written after they have run.
 """
 

@@ -6,8 +6,9 @@ import unicodedata
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from servers.drivers.base import PowerAction
+
 NAME = re.compile(r"[\w][\w .\-']*", re.UNICODE)
-POWER = ("start", "stop", "restart", "kill")
 
 
 def clean_server_name(text: str) -> str:
@@ -31,6 +32,6 @@ class RenameForm(forms.Form):
 
 
 class PowerForm(forms.Form):
-    """What to do with the machine's power."""
+    """A power action."""
 
-    signal = forms.ChoiceField(choices=[(signal, signal) for signal in POWER])
+    action = forms.ChoiceField(choices=[(action.value, action.value) for action in PowerAction])

@@ -1,28 +1,28 @@
-"""Locks that outlive a transaction: PostgreSQL's own, given back when the work ends or its process dies."""
+"""Locks that outlive a transaction: PostgreSQL's advisory locks, released when the work or its process ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connection
 
-from servers.drivers.guard import refuse_transaction
+from core.outside import refuse_transaction
 
-SPACE = "servers:"
+PREFIX = "servers:"
 
 
 @contextmanager
-def held(name: str) -> Iterator[bool]:
-    """Whether the block has the lock to itself; it does not wait. Not inside a transaction, which would outlive it."""
-    refuse_transaction()
-    is_ours = _ask("pg_try_advisory_lock", name)
+def advisory_lock(name: str) -> Iterator[bool]:
+    """Whether the block has the lock; it does not wait for it. Not inside a transaction, which would outlive it."""
+    refuse_transaction("an advisory lock")
+    is_locked = _call("pg_try_advisory_lock", name)
     try:
-        yield is_ours
+        yield is_locked
     finally:
-        if is_ours:
-            _ask("pg_advisory_unlock", name)
+        if is_locked:
+            _call("pg_advisory_unlock", name)
 
 
-def _ask(function: str, name: str) -> bool:
+def _call(function: str, name: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [SPACE + name])
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [PREFIX + name])
         return bool(cursor.fetchone()[0])

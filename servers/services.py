@@ -1,4 +1,4 @@
-"""Every write about servers. What should be is written here; convergence makes it so."""
+"""Every write about servers. The desired state is written here; convergence makes the panel agree."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,8 +7,9 @@ from uuid import UUID
 from accounts.models import Organization, User
 from catalog.models import Plan
 from core import audit, tenancy
-from servers import provisioning_log
-from servers.availability import Size
+from servers.capacity import Size
+from servers.convergence import provisioning_log
+from servers.convergence.scheduling import request_convergence
 from servers.models import (
     Blueprint,
     DesiredState,
@@ -21,26 +22,21 @@ from servers.models import (
     ServerVariable,
     Step,
 )
-from servers.power import PowerRefused, send_power_action
-from servers.work import request_convergence, request_recheck
 
 __all__ = [
-    "NotKept",
-    "PowerRefused",
+    "CapacityNotConfirmed",
     "create_server",
     "delete_server",
     "hold_server",
     "lift_hold",
     "rename_server",
     "request_convergence",
-    "request_recheck",
     "retry",
-    "send_power_action",
 ]
 
 
-class NotKept(ValueError):
-    """A server needs room that is kept for it."""
+class CapacityNotConfirmed(ValueError):
+    """A server needs a confirmed reservation."""
 
 
 def create_server(
@@ -57,14 +53,13 @@ def create_server(
     variables: Mapping[str, str],
     at: datetime,
 ) -> Server:
-    """The server that stands in the kept reservation, made at the first call. Raises NotKept."""
+    """The server of a confirmed reservation, created at the first call. Raises CapacityNotConfirmed."""
     with tenancy.as_worker():
-        room = Reservation.objects.select_for_update(no_key=True).get(pk=reservation.pk)
-        existing = Server.objects.filter(reservation=room).first()
-        if existing is not None:
+        locked = Reservation.objects.select_for_update(no_key=True).get(pk=reservation.pk)
+        if existing := Server.objects.filter(reservation=locked).first():
             return existing
-        if room.state != ReservationState.CONFIRMED:
-            raise NotKept(f"reservation {room.pk} is {room.state}")
+        if locked.state != ReservationState.CONFIRMED:
+            raise CapacityNotConfirmed(f"reservation {locked.pk} is {locked.state}")
         server = Server.objects.create(
             organization=organization,
             owner=owner,
@@ -72,8 +67,8 @@ def create_server(
             kind=plan.product.kind,
             blueprint=blueprint,
             plan=plan,
-            node_id=room.node_id,
-            reservation=room,
+            node_id=locked.node_id,
+            reservation=locked,
             cpu_percent=size.cpu_percent,
             memory_mib=size.memory_mib,
             disk_mib=size.disk_mib,
@@ -81,25 +76,21 @@ def create_server(
             databases_limit=databases,
             backups_limit=backups,
         )
-        _begin(server, variables, at)
-    return server
-
-
-def _begin(server: Server, variables: Mapping[str, str], at: datetime) -> None:
-    ServerVariable.objects.bulk_create(
-        ServerVariable(organization_id=server.organization_id, server=server, env_variable=name, value=value)
-        for name, value in variables.items()
-    )
-    provisioning_log.write(server, Step.PLACED, at=at)
-    new = {"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib}
-    audit.record(action="server.create", entity=server, actor=server.owner, new=new, at=at)
-    request_convergence(server_id=server.pk, at=at)
+        ServerVariable.objects.bulk_create(
+            ServerVariable(organization=organization, server=server, env_variable=env_variable, value=value)
+            for env_variable, value in variables.items()
+        )
+        provisioning_log.write(server, Step.PLACED, at=at)
+        new = {"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib}
+        audit.record(action="server.create", entity=server, actor=owner, new=new, at=at)
+        request_convergence(server_id=server.pk, at=at)
+        return server
 
 
 def hold_server(*, server_id: UUID, kind: HoldKind, reason: str, actor: User | None, at: datetime) -> ServerHold:
     """Keep a server suspended until this hold is lifted. Calling it twice is harmless."""
     with tenancy.as_worker():
-        server = _locked(server_id)
+        server = lock_server(server_id)
         hold, is_new = ServerHold.objects.get_or_create(
             server=server,
             kind=kind,
@@ -118,9 +109,9 @@ def hold_server(*, server_id: UUID, kind: HoldKind, reason: str, actor: User | N
 
 
 def lift_hold(*, server_id: UUID, kind: HoldKind, actor: User | None, at: datetime) -> bool:
-    """Lift the hold of this kind, and only it; False when there is none. Others keep the server suspended."""
+    """Lift the hold of this kind, and only it; False when there is none. Other holds keep the server suspended."""
     with tenancy.as_worker():
-        server = _locked(server_id)
+        server = lock_server(server_id)
         lifted = ServerHold.objects.filter(server=server, kind=kind, lifted_at=None).update(lifted_at=at)
         if lifted:
             audit.record(action="server.lift_hold", entity=server, actor=actor, new={"kind": kind}, at=at)
@@ -129,9 +120,9 @@ def lift_hold(*, server_id: UUID, kind: HoldKind, actor: User | None, at: dateti
 
 
 def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
-    """Take the server away for good, at the panel first; its room is given back at the end. Harmless twice."""
+    """Delete the server for good, at the panel first, then release its capacity. Calling it twice is harmless."""
     with tenancy.as_worker():
-        server = _locked(server_id)
+        server = lock_server(server_id)
         if server.desired_state == DesiredState.ABSENT:
             return
         Server.objects.filter(pk=server_id).update(desired_state=DesiredState.ABSENT)
@@ -142,7 +133,7 @@ def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
 def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetime) -> None:
     """Give the server another name, here at once and on the panel soon."""
     with tenancy.as_worker():
-        server = _locked(server_id)
+        server = lock_server(server_id)
         if server.name == name:
             return
         Server.objects.filter(pk=server_id).update(name=name)
@@ -153,16 +144,17 @@ def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetim
 
 
 def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
-    """Try again what failed: build, install again or make anew, as the panel requires; False if nothing failed."""
+    """Try again after a failure: create or install, as the panel requires; False if the server has not failed."""
     with tenancy.as_worker():
-        server = _locked(server_id)
+        server = lock_server(server_id)
         if server.status != ServerStatus.FAILED:
             return False
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
-        provisioning_log.try_again(server, at=at)
+        provisioning_log.retry_failed(server, at=at)
         request_convergence(server_id=server_id, at=at)
     return True
 
 
-def _locked(server_id: UUID) -> Server:
+def lock_server(server_id: UUID) -> Server:
+    """The server under its row lock, until the transaction ends."""
     return Server.objects.select_for_update(no_key=True).get(pk=server_id)

@@ -1,22 +1,22 @@
-"""Celery's entries to servers' services."""
+"""Celery tasks of servers."""
 
 from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
-from servers import capacity, inventory, work
+from servers import capacity, convergence, inventory
 
 
 @shared_task(acks_late=True)
 def sync_inventory() -> int:
-    """Mirror every active provider; the number of pulls."""
+    """Mirror every active provider; the number of syncs."""
     return len(inventory.sync_all(at=timezone.now()))
 
 
 @shared_task(acks_late=True)
 def sync_provider(provider_id: str) -> str:
-    """Mirror one provider; the run's state, or "busy" while another process is at it."""
+    """Mirror one provider; the run's state, or "busy" while another process is syncing it."""
     try:
         return str(inventory.sync(provider_id=UUID(provider_id), at=timezone.now()).state)
     except inventory.SyncBusy:
@@ -25,11 +25,11 @@ def sync_provider(provider_id: str) -> str:
 
 @shared_task(acks_late=True)
 def expire_reservations() -> int:
-    """Give back room that was held and not paid in time; the number of reservations."""
+    """Release capacity that was reserved and not paid in time; the number of reservations."""
     return capacity.expire_due(at=timezone.now())
 
 
 @shared_task(acks_late=True)
 def recheck_servers() -> int:
-    """Look again at servers nobody looked at lately; the number asked for."""
-    return work.request_recheck(at=timezone.now())
+    """Converge servers that were not observed lately; their number."""
+    return convergence.request_recheck(at=timezone.now())

@@ -1,4 +1,4 @@
-"""Addresses of servers."""
+"""URLs of servers."""
 
 from django.urls import path
 

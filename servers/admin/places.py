@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core import formats
 from core.staff import Record, RecordInline
-from servers.inventory import places
+from servers import inventory
 from servers.models import Allocation, Location, Node, Reservation
 
 SELLING = ("memory_headroom_mib", "disk_headroom_mib", "memory_overcommit_percent", "disk_overcommit_percent")
@@ -102,7 +102,7 @@ class NodeAdmin(Record):
         """What can be sold follows at once; what is held already stays held."""
         super().save_model(request, obj, form, change)
         if set(form.changed_data) & set(SELLING):
-            places.work_out_sellable(obj.provider_id)
+            inventory.update_sellable(obj.provider_id)
 
 
 @admin.register(Allocation)

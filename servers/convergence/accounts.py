@@ -1,19 +1,20 @@
-"""The owner's account at the provider, found or made, one at a time for each provider."""
+"""The owner's account at the provider, found or created, one at a time for each provider."""
 
 from django.utils.translation import gettext as _
 
 from core import outside, tenancy
 from core.work import Reschedule
-from servers import locks, provisioning_log
-from servers.convergence.context import NOW, ConvergenceContext, known_account
-from servers.drivers.base import Account, Person
+from servers.convergence import provisioning_log
+from servers.convergence.context import NOW, ConvergenceContext
+from servers.drivers.base import Account, AccountOwner
+from servers.locks import advisory_lock
 from servers.models import PanelAccount, ProvisioningStep, Step
 
 
 def step(ctx: ConvergenceContext) -> Reschedule | None:
-    """Make sure of the account and journal it; None when that is done."""
-    if known_account(ctx) is None:
-        _keep(ctx, _made(ctx))
+    """Ensure that there is an account, and log it; None when that is done."""
+    if stored_account(ctx) is None:
+        create_account(ctx)
         return NOW
     with tenancy.as_worker():
         if not ProvisioningStep.objects.filter(server=ctx.server, step=Step.ACCOUNT).exists():
@@ -21,39 +22,39 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     return None
 
 
-def required(ctx: ConvergenceContext) -> Account:
-    """The account of a server that exists, whose owner must have one."""
-    account = known_account(ctx)
-    if account is None:
-        account = _made(ctx)
-        _keep(ctx, account)
-    return account
+def account_of(ctx: ConvergenceContext) -> Account:
+    """The owner's account, created if necessary."""
+    return stored_account(ctx) or create_account(ctx)
 
 
-def forget(ctx: ConvergenceContext) -> None:
-    """The provider no longer has the account: find or make it anew."""
+def stored_account(ctx: ConvergenceContext) -> Account | None:
+    """The owner's account, where one was found or created before."""
     provider_id = ctx.server.blueprint.provider_id
+    row = PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).first()
+    return Account(row.ref, row.username, row.is_panel_admin) if row else None
+
+
+def create_account(ctx: ConvergenceContext) -> Account:
+    """Find or create the owner's account at the provider, and store it."""
+    owner, provider_id = ctx.server.owner, ctx.server.blueprint.provider_id
+    with advisory_lock(f"accounts:{provider_id}") as is_locked:  # two calls at once could create two accounts
+        if not is_locked:
+            raise outside.Unavailable("another account is being created there just now", retry_after=1)
+        account = ctx.driver.account_of(AccountOwner(owner.pk, owner.email, owner.first_name, owner.last_name))
     with tenancy.as_worker():
-        PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).delete()
-
-
-def _made(ctx: ConvergenceContext) -> Account:
-    """Two calls at once could make two accounts under one id, so they take turns."""
-    owner = ctx.server.owner
-    with locks.held(f"accounts:{ctx.server.blueprint.provider_id}") as is_ours:
-        if not is_ours:
-            raise outside.Unavailable("another account is being made there just now", retry_after=1)
-        return ctx.driver.account_of(Person(owner.pk, owner.email, owner.first_name, owner.last_name))
-
-
-def _keep(ctx: ConvergenceContext, account: Account) -> None:
-    provider_id = ctx.server.blueprint.provider_id
-    with tenancy.as_worker():
-        taken = PanelAccount.objects.filter(provider_id=provider_id, ref=account.ref)
-        if taken.exclude(user_id=ctx.server.owner_id).exists():
+        linked = PanelAccount.objects.filter(provider_id=provider_id, ref=account.ref)
+        if linked.exclude(user_id=owner.pk).exists():
             raise outside.Rejected(_("The panel's account {ref} is linked to another user.").format(ref=account.ref))
         PanelAccount.objects.update_or_create(
-            user_id=ctx.server.owner_id,
+            user_id=owner.pk,
             provider_id=provider_id,
             defaults={"ref": account.ref, "username": account.username, "is_panel_admin": account.is_admin},
         )
+    return account
+
+
+def forget_account(ctx: ConvergenceContext) -> None:
+    """The provider no longer has the account: have it found or created again."""
+    provider_id = ctx.server.blueprint.provider_id
+    with tenancy.as_worker():
+        PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).delete()

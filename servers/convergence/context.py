@@ -1,4 +1,4 @@
-"""What one look at a server has brought together."""
+"""What the steps of one round of convergence work on."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers import capacity, provisioning_log
+from servers import capacity
+from servers.convergence import provisioning_log
 from servers.drivers import base
-from servers.models import Allocation, PanelAccount, Server, ServerHold
+from servers.models import Allocation, Server
 
 NOW = Reschedule(timedelta(0))
 SOON = Reschedule(timedelta(seconds=2))
-# For what takes minutes or hours and is not ours to end: a restore, a node under maintenance.
+# For what takes minutes or hours and is not for us to end: a restore, a node under maintenance.
 LATER = Reschedule(timedelta(seconds=30))
-# What a server remembers of its making, as it was before.
-UNMADE: dict[str, Any] = {
+# The columns about a server's creation, as they were before it.
+NOT_CREATED: dict[str, Any] = {
     "ref": "",
     "identifier": "",
     "create_asked_at": None,
@@ -34,48 +35,36 @@ UNMADE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ConvergenceContext:
-    """A server as it should be, and as its provider has it; `seen` is None where it certainly has nothing."""
+    """A server as it should be, and as its provider has it; `remote` is None where the provider has none."""
 
     server: Server
-    driver: base.Provider
-    seen: base.RemoteServer | None
+    driver: base.Driver
+    remote: base.RemoteServer | None
     has_holds: bool
     at: datetime
 
     @property
-    def present(self) -> base.RemoteServer:
-        """What the provider has; only for steps that run when it has something."""
-        if self.seen is None:
-            raise ValueError(f"{self.server.pk} is not there")
-        return self.seen
+    def existing(self) -> base.RemoteServer:
+        """The remote server; only for steps that run when there is one."""
+        if self.remote is None:
+            raise ValueError(f"{self.server.pk} does not exist at the provider")
+        return self.remote
 
     def can(self, capability: base.Capability) -> bool:
         """Whether the provider offers this."""
         return capability in self.driver.capabilities
 
-    def record(self, **what: Any) -> None:
+    def record(self, **changes: Any) -> None:
         """See `provisioning_log.record`."""
-        provisioning_log.record(self.server, at=self.at, **what)
-
-
-def has_holds(server: Server) -> bool:
-    """Whether any reason to keep the server suspended stands."""
-    return ServerHold.objects.filter(server=server, lifted_at=None).exists()
-
-
-def known_account(ctx: ConvergenceContext) -> base.Account | None:
-    """The owner's account, where one was found or made before."""
-    provider_id = ctx.server.blueprint.provider_id
-    row = PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).first()
-    return base.Account(row.ref, row.username, row.is_panel_admin) if row else None
+        provisioning_log.record(self.server, at=self.at, **changes)
 
 
 def spec_of(ctx: ConvergenceContext, account: base.Account) -> base.ServerSpec:
-    """What the provider has to be told, all but what the server is built from. Rejected where no room is kept."""
+    """The server as the provider should have it. Raises Rejected where no port is reserved."""
     server = ctx.server
     ports = tuple(port.ref for port in ports_of(server))
     if not ports:
-        raise outside.Rejected(_("No port is kept for this server."))
+        raise outside.Rejected(_("No port is reserved for this server."))
     return base.ServerSpec(
         key=server.pk,
         name=server.name.strip(),
@@ -97,8 +86,13 @@ def ports_of(server: Server) -> list[Allocation]:
     return list(rows.order_by("-is_primary", "port", "ip"))
 
 
-def swap_ports(ctx: ConvergenceContext, refs: Iterable[str]) -> None:
-    """Other ports of the same node for those that the provider has given away. Raises capacity.NoFreePort."""
-    lost = [port for port in ports_of(ctx.server) if port.ref in set(refs)]
-    for port in lost:
-        capacity.replace_port(allocation_id=port.pk)
+def replace_ports(server: Server, refs: Iterable[str]) -> None:
+    """Take other ports of the node for those that the panel assigned elsewhere. Raises Rejected where it has none."""
+    taken = set(refs)
+    try:
+        for port in ports_of(server):
+            if port.ref in taken:
+                capacity.replace_port(allocation_id=port.pk)
+    except capacity.NoFreePort as error:
+        reason = _("The panel assigned this server's port to another server, and its node has no other free port.")
+        raise outside.Rejected(reason) from error

@@ -1,4 +1,4 @@
-"""Bringing a server into being: intent first, one call, and no second one while the first may still have worked."""
+"""Creating a server: recorded before the call, one call, and no second one while the first may still have worked."""
 
 from datetime import timedelta
 
@@ -6,81 +6,64 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers import capacity
-from servers.convergence import accounts, building, installing
-from servers.convergence.context import NOW, UNMADE, ConvergenceContext, spec_of, swap_ports
-from servers.drivers.base import AccountGone, PortTaken
+from servers.convergence import accounts, build, installing
+from servers.convergence.context import NOT_CREATED, NOW, ConvergenceContext, replace_ports, spec_of
+from servers.drivers.base import AccountNotFound, PortTaken
 from servers.models import ReservationState, ServerStatus, Step
 
 # A panel that lost its caller works on for as long as two node calls last.
-SETTLING = timedelta(seconds=30)
+LOST_ANSWER_WAIT = timedelta(seconds=30)
 
 
 def step(ctx: ConvergenceContext) -> Reschedule | None:
-    """The next step for a server that should be there and is not."""
+    """The next step for a server that should be present and does not exist at the provider."""
     server = ctx.server
     if server.status == ServerStatus.FAILED:
         return None
     if server.ref:
-        return _vanished(ctx)
+        # It existed and is gone. Only staff may decide to create it again, by Retry.
+        if server.status != ServerStatus.PENDING:
+            raise outside.Rejected(_("The panel no longer has this server. Retry creates it again, without its files."))
+        ctx.record(**NOT_CREATED)
+        return NOW
     if wait := wait_for_lost_answer(ctx):
         return wait
     if ctx.has_holds:
         ctx.record(status=ServerStatus.SUSPENDED)
         return None
-    return accounts.step(ctx) or _create(ctx)
-
-
-def _vanished(ctx: ConvergenceContext) -> Reschedule:
-    """It was there and is gone: only a person may decide to make it anew, by Retry."""
-    if ctx.server.status != ServerStatus.PENDING:
-        raise outside.Rejected(_("The panel no longer has this server. Retry makes it anew, without its files."))
-    ctx.record(**UNMADE)
-    return NOW
+    return accounts.step(ctx) or create(ctx)
 
 
 def wait_for_lost_answer(ctx: ConvergenceContext) -> Reschedule | None:
-    """Where a creation's answer never came: look, and look again half a minute later, before it counts as not made."""
+    """After a creation whose answer was lost: not found twice, half a minute apart, means not created."""
     server = ctx.server
     if server.ref or server.create_asked_at is None:
         return None
     if server.create_missed_at is None:
         ctx.record(create_missed_at=ctx.at)
-    rest = (server.create_missed_at or ctx.at) + SETTLING - ctx.at
+    rest = (server.create_missed_at or ctx.at) + LOST_ANSWER_WAIT - ctx.at
     return Reschedule(rest) if rest > timedelta(0) else None
 
 
-def _create(ctx: ConvergenceContext) -> Reschedule:
-    """Ask once. The intent is on record before the call; it stays there only where the answer was lost."""
-    _refuse_without_room(ctx)
-    build, spec = building.build_of(ctx.server), spec_of(ctx, accounts.required(ctx))
+def create(ctx: ConvergenceContext) -> Reschedule:
+    """One call. It is recorded beforehand, and the record stays only where the answer was lost."""
+    reservation = ctx.server.reservation
+    if reservation is None or reservation.state != ReservationState.CONFIRMED:
+        raise outside.Rejected(_("No capacity is confirmed for this server, so it cannot be created."))
+    server_build, spec = build.build_of(ctx.server), spec_of(ctx, accounts.account_of(ctx))
     ctx.record(create_asked_at=ctx.at, create_missed_at=None)
     try:
-        seen = ctx.driver.create(spec, build)
+        remote = ctx.driver.create(spec, server_build)
     except PortTaken as error:
         ctx.record(create_asked_at=None)
-        return _take_other_ports(ctx, error)
-    except AccountGone:
+        replace_ports(ctx.server, error.refs)
+        ctx.record(step=Step.PLACED, note=_("With another port: the panel had assigned the first one elsewhere."))
+        return NOW
+    except AccountNotFound:
         ctx.record(create_asked_at=None)
-        accounts.forget(ctx)
+        accounts.forget_account(ctx)
         return NOW
     except (outside.Unavailable, outside.Rejected):
         ctx.record(create_asked_at=None)
         raise
-    return installing.adopt(ctx, seen)
-
-
-def _refuse_without_room(ctx: ConvergenceContext) -> None:
-    reservation = ctx.server.reservation
-    if reservation is None or reservation.state != ReservationState.CONFIRMED:
-        raise outside.Rejected(_("No room is kept for this server, so it cannot be placed."))
-
-
-def _take_other_ports(ctx: ConvergenceContext, error: PortTaken) -> Reschedule:
-    try:
-        swap_ports(ctx, error.refs)
-    except capacity.NoFreePort:
-        reason = _("The panel gave this server's port to another one, and its node has no other port free.")
-        raise outside.Rejected(reason) from error
-    ctx.record(step=Step.PLACED, note=_("On another port: the panel had given the first one away."))
-    return NOW
+    return installing.attach(ctx, remote)

@@ -7,39 +7,39 @@ from django.utils.translation import gettext as _
 from core import outside
 from core.models import WorkState
 from core.work import Reschedule
-from servers.convergence.context import NOW, UNMADE, ConvergenceContext, ports_of
+from servers.convergence.context import NOT_CREATED, NOW, ConvergenceContext, ports_of
 from servers.drivers.base import Capability, NotOnNode, RemoteServer
 from servers.models import ProvisioningTask, ServerStatus, Step
 
-# An install is looked at again after a twentieth of the time it has taken: waiting adds a fortieth, on the average.
-QUICKEST, SLOWEST = timedelta(seconds=1), timedelta(seconds=30)
-SHARE = 20
-# The panel allows 240 calls a minute; all looks at it together take half of that, two a second.
-LOOKS_A_SECOND = 2
-ON_THEIR_WAY = (ServerStatus.PENDING, ServerStatus.INSTALLING, ServerStatus.DELETING)
+# An install is polled again after a twentieth of the time it has taken, which adds a fortieth on average.
+MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=1), timedelta(seconds=30)
+POLLS_PER_INSTALL = 20
+# The panel allows 240 calls a minute; all polls of it together take half of that, two a second.
+POLLS_PER_SECOND = 2
+IN_PROGRESS = (ServerStatus.PENDING, ServerStatus.INSTALLING, ServerStatus.DELETING)
 
 
-def adopt(ctx: ConvergenceContext, seen: RemoteServer) -> Reschedule:
-    """Write down that the server exists, whether by the call just made or by an earlier one whose answer was lost."""
+def attach(ctx: ConvergenceContext, remote: RemoteServer) -> Reschedule:
+    """Record that the server exists, whether by the call just made or by an earlier one whose answer was lost."""
     ports = ports_of(ctx.server)
-    primary = next((port for port in ports if port.ref == seen.primary_ref), ports[0] if ports else None)
+    primary = next((port for port in ports if port.ref == remote.primary_ref), ports[0] if ports else None)
     ctx.record(
         status=ServerStatus.INSTALLING,
         step=Step.CREATED,
-        ref=seen.ref,
-        identifier=seen.identifier,
+        ref=remote.ref,
+        identifier=remote.identifier,
         ip=primary.ip if primary else "",
         port=primary.port if primary else None,
         address=primary.address if primary else "",
-        install_deadline_at=ctx.at + _patience(ctx),
+        install_deadline_at=ctx.at + install_timeout(ctx),
         create_missed_at=None,
         failure="",
     )
-    return Reschedule(_pace(ctx))
+    return Reschedule(poll_interval(ctx))
 
 
-def watch(ctx: ConvergenceContext) -> Reschedule | None:
-    """The next step while the panel says that the install goes on."""
+def wait_for_install(ctx: ConvergenceContext) -> Reschedule | None:
+    """The next step while the panel reports an install in progress."""
     server = ctx.server
     if server.status == ServerStatus.FAILED:
         return None
@@ -48,68 +48,62 @@ def watch(ctx: ConvergenceContext) -> Reschedule | None:
         if is_late:
             minutes = server.blueprint.install_minutes
             raise outside.Rejected(_("The install did not end within {minutes} minutes.").format(minutes=minutes))
-        return Reschedule(_pace(ctx))
+        return Reschedule(poll_interval(ctx))
     if server.status == ServerStatus.PENDING and is_late:
-        return again(ctx)  # a person pressed Retry on an install that is stuck
-    ctx.record(status=ServerStatus.INSTALLING, install_deadline_at=ctx.at + _patience(ctx), is_install_doubtful=False)
-    return Reschedule(_pace(ctx))
+        return reinstall(ctx)  # staff retry an install that never ends
+    deadline = ctx.at + install_timeout(ctx)
+    ctx.record(status=ServerStatus.INSTALLING, install_deadline_at=deadline, is_install_doubtful=False)
+    return Reschedule(poll_interval(ctx))
 
 
-def failed(ctx: ConvergenceContext) -> Reschedule | None:
-    """The panel reports a failed install: a failure to be seen, and after Retry another try."""
+def fail_install(ctx: ConvergenceContext) -> Reschedule | None:
+    """The panel reports a failed install: the server fails, and is installed again when staff retry it."""
     if ctx.server.status == ServerStatus.FAILED:
         return None
     if ctx.server.status == ServerStatus.PENDING:
-        return again(ctx)
-    raise outside.Rejected(_("The game could not be installed. The node's install log tells why."))
+        return reinstall(ctx)
+    raise outside.Rejected(_("The game could not be installed. See the install log on the node."))
 
 
-def again(ctx: ConvergenceContext) -> Reschedule:
-    """Install from the start. It also lifts a suspension, and how it ends can be seen."""
+def reinstall(ctx: ConvergenceContext) -> Reschedule:
+    """Install from the start. That also lifts a suspension, and how it ends can be seen."""
     if not ctx.can(Capability.REINSTALL):
-        raise outside.Rejected(_("Whether the server is installed cannot be told, and its panel cannot install again."))
+        raise outside.Rejected(_("It is not known whether the server is installed, and its panel cannot reinstall it."))
     try:
-        ctx.driver.reinstall(ctx.present)
+        ctx.driver.reinstall(ctx.existing)
     except NotOnNode:
-        return _start_over(ctx)
+        # The node does not have the server. One that was never used is deleted and created again.
+        if ctx.server.running_at is not None:
+            raise outside.Rejected(_("The node no longer has this server; its files may be lost.")) from None
+        ctx.driver.delete(ctx.existing)
+        ctx.record(status=ServerStatus.PENDING, failure="", **NOT_CREATED)
+        return NOW
     ctx.record(
         status=ServerStatus.INSTALLING,
-        install_deadline_at=ctx.at + _patience(ctx),
+        install_deadline_at=ctx.at + install_timeout(ctx),
         installed_at=None,
         start_asked_at=None,
         reinstall_asked_at=ctx.at,
         is_install_doubtful=False,
         failure="",
     )
-    return Reschedule(_pace(ctx))
+    return Reschedule(poll_interval(ctx))
 
 
-def _start_over(ctx: ConvergenceContext) -> Reschedule:
-    """The node never heard of the server. One that nobody used is deleted and made anew; any other is for a person."""
-    if ctx.server.running_at is not None:
-        raise outside.Rejected(_("The node no longer knows this server; its files may be lost."))
-    ctx.driver.delete(ctx.present)
-    ctx.record(status=ServerStatus.PENDING, failure="", **UNMADE)
-    return NOW
-
-
-def _patience(ctx: ConvergenceContext) -> timedelta:
+def install_timeout(ctx: ConvergenceContext) -> timedelta:
+    """How long an install may take."""
     return timedelta(minutes=ctx.server.blueprint.install_minutes)
 
 
-def _pace(ctx: ConvergenceContext) -> timedelta:
-    """When to look again: quick at first, slower as the install goes on, and slower the more servers are at work."""
+def poll_interval(ctx: ConvergenceContext) -> timedelta:
+    """When to look again: quick at first, slower as the install goes on, and with more servers in progress."""
     deadline = ctx.server.install_deadline_at or ctx.at
-    elapsed = ctx.at - (deadline - _patience(ctx))
-    crowd = timedelta(seconds=1) * _at_work(ctx) / LOOKS_A_SECOND
-    return max(QUICKEST, min(elapsed / SHARE, SLOWEST), crowd)
-
-
-def _at_work(ctx: ConvergenceContext) -> int:
-    """How many servers of this provider are on their way, each with a look at its every step.
-
-    Those that a recheck queues are looked at once and are no crowd.
-    """
-    provider = ctx.server.blueprint.provider
-    at_work = ProvisioningTask.objects.filter(state__in=[WorkState.QUEUED, WorkState.RUNNING])
-    return at_work.filter(server__blueprint__provider=provider, server__status__in=ON_THEIR_WAY).count()
+    elapsed = ctx.at - (deadline - install_timeout(ctx))
+    # Servers that a recheck queues are looked at once, so they do not count.
+    in_progress = ProvisioningTask.objects.filter(
+        state__in=[WorkState.QUEUED, WorkState.RUNNING],
+        server__blueprint__provider=ctx.server.blueprint.provider,
+        server__status__in=IN_PROGRESS,
+    ).count()
+    share = timedelta(seconds=1) * in_progress / POLLS_PER_SECOND
+    return max(MIN_INTERVAL, min(elapsed / POLLS_PER_INSTALL, MAX_INTERVAL), share)

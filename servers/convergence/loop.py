@@ -1,14 +1,15 @@
-"""One round of convergence, under the server's own lock."""
+"""One round of convergence, under the server's own lock: look at the panel, and take the one next step."""
 
 from datetime import datetime
 from uuid import UUID
 
 from core import outside
 from core.work import Reschedule
-from servers import locks, provisioning_log
-from servers.convergence import creation, presence, removal
-from servers.convergence.context import SOON, ConvergenceContext, has_holds
+from servers.convergence import creation, drift, installing, provisioning_log, removal, starting, suspension
+from servers.convergence.context import LATER, SOON, ConvergenceContext
 from servers.drivers import registry
+from servers.drivers.base import RemoteState
+from servers.locks import advisory_lock
 from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus
 
 
@@ -16,50 +17,66 @@ def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
     """Look at the server, take the one next step, record it; None when nothing is left to do.
 
     May be called any number of times, concurrently and after any crash; never inside a transaction. Unavailable and
-    Unknown: come again. Rejected: the failure is on the server, for a person to see.
+    Unknown: try again later. Rejected: the server has failed, and staff have to look.
     """
-    with locks.held(f"server:{server_id}") as is_ours:
-        if not is_ours:
+    with advisory_lock(f"server:{server_id}") as is_locked:
+        if not is_locked:
             return SOON
-        server = _server(server_id)
+        server = _read(server_id)
         if server.status == ServerStatus.DELETED:
             return None
         try:
-            return _step(server, at)
+            driver = registry.driver_of(server.blueprint.provider)
+            remote = driver.find(server.pk)
+            provisioning_log.observe(server, remote, at=at)
+            return next_step(ConvergenceContext(server, driver, remote, server.has_holds(), at))
         except outside.Rejected as error:
             provisioning_log.fail(server, str(error), at=at)
             raise
 
 
-def _server(server_id: UUID) -> Server:
-    rows = Server.objects.select_related("blueprint__provider", "blueprint__egg", "reservation", "owner")
-    return rows.get(pk=server_id)
-
-
-def _step(server: Server, at: datetime) -> Reschedule | None:
-    driver = registry.driver_of(server.blueprint.provider)
-    seen = driver.find(server.pk)
-    provisioning_log.observe(server, seen, at=at)
-    ctx = ConvergenceContext(server, driver, seen, has_holds(server), at)
+def next_step(ctx: ConvergenceContext) -> Reschedule | None:
+    """Take the first step that is needed, in this order."""
+    server, remote = ctx.server, ctx.remote
     if server.desired_state == DesiredState.ABSENT:
         return removal.step(ctx)
-    return creation.step(ctx) if seen is None else presence.step(ctx)
-
-
-def _was_dead(task: ProvisioningTask) -> bool:
-    """Whether a person put the buried row back: only then does a first attempt remember an error."""
-    return task.attempts == 1 and bool(task.last_error)
+    if remote is None:
+        return creation.step(ctx)
+    if server.ref != remote.ref:
+        return installing.attach(ctx, remote)
+    if ctx.has_holds:
+        return suspension.ensure_suspended(ctx)
+    match remote.state:
+        case RemoteState.SUSPENDED:
+            return suspension.lift_suspension(ctx)
+        case RemoteState.INSTALLING:
+            return installing.wait_for_install(ctx)
+        case RemoteState.INSTALL_FAILED | RemoteState.REINSTALL_FAILED:
+            return installing.fail_install(ctx)
+        case RemoteState.RESTORING:
+            return LATER
+    if server.running_at is None:
+        return starting.step(ctx)
+    if server.status == ServerStatus.SUSPENDED:
+        return starting.mark_resumed(ctx)
+    return drift.step(ctx)
 
 
 def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
     """The task's handler. When the last attempt fails, the server says so too."""
-    if _was_dead(task):
-        provisioning_log.try_again(_server(task.server_id), at=at)
+    # Only a dead task that staff put back in the queue has an error at its first attempt.
+    if task.attempts == 1 and task.last_error:
+        provisioning_log.retry_failed(_read(task.server_id), at=at)
     try:
         return converge(server_id=task.server_id, at=at)
     except outside.Rejected:
         raise
     except Exception as error:
         if task.attempts >= task.MAX_ATTEMPTS:
-            provisioning_log.fail(_server(task.server_id), str(error) or type(error).__name__, at=at)
+            provisioning_log.fail(_read(task.server_id), str(error) or type(error).__name__, at=at)
         raise
+
+
+def _read(server_id: UUID) -> Server:
+    rows = Server.objects.select_related("blueprint__provider", "blueprint__egg", "reservation", "owner")
+    return rows.get(pk=server_id)

@@ -1,1 +1,1 @@
-"""The machine rooms we rent: one protocol, one package for each vendor."""
+"""Drivers of providers: one protocol, one package for each vendor."""

@@ -1,4 +1,4 @@
-"""What every driver offers, in our words. Only the driver's own package knows the vendor's."""
+"""The protocol of drivers, and what they take and answer. Only a driver's own package knows its vendor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class Capability(StrEnum):
     INVENTORY = "inventory"
 
 
-class Signal(StrEnum):
-    """What a power button asks for."""
+class PowerAction(StrEnum):
+    """What a customer may do with a server's power."""
 
     START = "start"
     STOP = "stop"
@@ -30,7 +30,7 @@ class Signal(StrEnum):
 
 
 class RemoteState(StrEnum):
-    """A server's state as its provider tells it. READY says installed only if no suspension came in between."""
+    """A server's state as its provider reports it. READY means installed only if no suspension came in between."""
 
     INSTALLING = "installing"
     INSTALL_FAILED = "install_failed"
@@ -40,8 +40,8 @@ class RemoteState(StrEnum):
     READY = "ready"
 
 
-class Power(StrEnum):
-    """Whether the machine runs."""
+class PowerState(StrEnum):
+    """Whether a server runs."""
 
     OFF = "off"
     STARTING = "starting"
@@ -50,36 +50,36 @@ class Power(StrEnum):
 
 
 class PortTaken(outside.Rejected):
-    """Nothing was made: these allocations (the provider's refs) belong to somebody else there."""
+    """Nothing was created: these allocations (the provider's refs) are assigned to another server there."""
 
     def __init__(self, message: str, refs: frozenset[str]) -> None:
         super().__init__(message)
         self.refs = refs
 
 
-class AlreadyThere(outside.Unavailable):
-    """Nothing was made: the provider has something under this key already. Look again."""
+class AlreadyExists(outside.Unavailable):
+    """Nothing was created: the provider has a server under this key already. Look again."""
 
 
-class AccountGone(outside.Rejected):
-    """Nothing was made: the provider no longer has the owner's account."""
+class AccountNotFound(outside.Rejected):
+    """Nothing was created: the provider no longer has the owner's account."""
 
 
 class NotOnNode(outside.Rejected):
-    """The panel knows the server and its node does not."""
+    """The panel has the server and its node does not."""
 
 
 class WrongState(outside.Rejected):
-    """The provider will not do that while the server is as it is."""
+    """The provider does not do that in the server's present state."""
 
 
 class AccountConflict(outside.Rejected):
-    """The person's e-mail address or name belongs to a stranger's account there. It is never taken over."""
+    """The owner's e-mail address or name belongs to another account there, which is never taken over."""
 
 
 @dataclass(frozen=True)
-class Person:
-    """Whom an account at the provider is for; `key` is our user's id."""
+class AccountOwner:
+    """The user that an account at the provider is for; `key` is our user's id."""
 
     key: UUID
     email: str
@@ -89,7 +89,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Account:
-    """A person's account at the provider."""
+    """A user's account at the provider."""
 
     ref: str
     username: str
@@ -109,7 +109,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Build:
-    """What a server is made from: needed once, to create it."""
+    """What a server is built from; needed only to create it."""
 
     egg_ref: str
     image: str
@@ -119,7 +119,7 @@ class Build:
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """What a provider is told about a server. `key` is our id, `allocations` its ports' refs, the primary first."""
+    """A server as it should be. `key` is our id, `allocations` are its ports' refs, the primary first."""
 
     key: UUID
     name: str
@@ -138,7 +138,7 @@ class RemoteServer:
     name: str
     account_ref: str
     node_ref: str
-    condition: RemoteState
+    state: RemoteState
     limits: Limits
     primary_ref: str
     allocation_refs: frozenset[str] = frozenset()
@@ -149,7 +149,7 @@ class RemoteServer:
 class Usage:
     """What a server uses now. Memory and disk in MiB, cpu in percent of one core, traffic in bytes since the start."""
 
-    power: Power
+    power_state: PowerState
     cpu_percent: Decimal
     memory_mib: int
     disk_mib: int
@@ -172,13 +172,13 @@ class RemoteNode:
     """A node at the provider. Sizes in MiB; overcommit as the provider's own default in percent."""
 
     ref: str
-    place_ref: str
+    location_ref: str
     name: str
     memory_mib: int
     disk_mib: int
     memory_overcommit_percent: int
     disk_overcommit_percent: int
-    is_open: bool
+    is_public: bool
     is_in_maintenance: bool
 
 
@@ -196,7 +196,7 @@ class RemoteAllocation:
 
 @dataclass(frozen=True)
 class RemoteServerSummary:
-    """A server at the provider, ours or not: what it takes of its node. Sizes in MiB, 0 for unlimited."""
+    """A server at the provider, ours or not, and what it takes of its node. Sizes in MiB, 0 for unlimited."""
 
     ref: str
     key: str
@@ -250,39 +250,39 @@ class RemoteNest:
 class Inventory:
     """All that a provider has, at about one instant."""
 
-    places: tuple[RemoteLocation, ...]
+    locations: tuple[RemoteLocation, ...]
     nodes: tuple[RemoteNode, ...]
-    ports: tuple[RemoteAllocation, ...]
+    allocations: tuple[RemoteAllocation, ...]
     servers: tuple[RemoteServerSummary, ...]
     nests: tuple[RemoteNest, ...]
     eggs: tuple[RemoteEgg, ...]
 
 
-class Provider(Protocol):
-    """A machine room we rent. Every call may be repeated without harm, and raises core.outside's errors.
+class Driver(Protocol):
+    """A provider of servers. Every call may be repeated without harm, and raises core.outside's errors.
 
     No call may be made inside a database transaction.
     """
 
     capabilities: frozenset[Capability]
 
-    def account_of(self, person: Person) -> Account:
-        """The person's account, made if need be. One call at a time per provider. Raises AccountConflict."""
+    def account_of(self, owner: AccountOwner) -> Account:
+        """The owner's account, created if necessary. One call at a time per provider. Raises AccountConflict."""
 
     def find(self, key: UUID) -> RemoteServer | None:
         """What the provider has under our key; None only when it is certainly absent."""
 
     def create(self, spec: ServerSpec, build: Build) -> RemoteServer:
-        """Ask for the machine. After Unknown, look before asking again. Raises AlreadyThere, PortTaken, AccountGone."""
+        """Create the server. After Unknown, call find first. Raises AlreadyExists, PortTaken, AccountNotFound."""
 
     def reinstall(self, server: RemoteServer) -> None:
         """Install again from the start; lifts a suspension. Raises NotOnNode."""
 
     def resize(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
-        """Give it the spec's limits and ports; the answer tells which it really has."""
+        """Change it to the spec's limits and ports; the answer says which it really has."""
 
-    def describe(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
-        """Give it the spec's name, owner and key."""
+    def update_details(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
+        """Change it to the spec's name, owner and key."""
 
     def suspend(self, server: RemoteServer) -> None:
         """Stop it and keep it stopped. Raises NotOnNode."""
@@ -291,13 +291,13 @@ class Provider(Protocol):
         """Lift a suspension; nothing is started. Raises NotOnNode."""
 
     def delete(self, server: RemoteServer) -> None:
-        """Remove it with all it holds; one that is gone already is fine."""
+        """Delete it with all its files; one that is already deleted is fine."""
 
-    def press(self, identifier: str, signal: Signal) -> None:
-        """Pass a power signal on; what comes of it shows later. Raises WrongState, NotOnNode."""
+    def send_power_action(self, identifier: str, action: PowerAction) -> None:
+        """Start, stop, restart or kill it; the outcome shows later. Raises WrongState, NotOnNode."""
 
     def usage(self, identifier: str) -> Usage:
-        """What it uses, perhaps some seconds old. Raises WrongState, NotOnNode."""
+        """What it uses; may be some seconds old. Raises WrongState, NotOnNode."""
 
     def inventory(self) -> Inventory:
-        """Everything there is."""
+        """Everything that the provider has."""

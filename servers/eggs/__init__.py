@@ -1,1 +1,1 @@
-"""Game templates as a Pterodactyl panel exports them: read, understood and checked without a panel or a database."""
+"""The variables of eggs: their rules, and the environment that a server is created with."""

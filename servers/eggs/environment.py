@@ -1,12 +1,13 @@
-"""The environment a server is created with: the egg's defaults, the blueprint's settings, the customer's choices."""
+"""The environment that a server is created with: the egg's defaults, the blueprint's values, the customer's choices."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
-from . import php, rules
+from servers.eggs import rules
+from servers.models import EggVariable
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
@@ -15,81 +16,47 @@ UNKNOWN_VARIABLE = "unknown_variable"
 NOT_EDITABLE = "not_editable"
 
 
-class Variable(Protocol):
-    """What is needed of an egg's variable, stored or freshly read."""
-
-    @property
-    def env_variable(self) -> str: ...
-    @property
-    def default_value(self) -> str: ...
-    @property
-    def is_user_viewable(self) -> bool: ...
-    @property
-    def is_user_editable(self) -> bool: ...
-    @property
-    def rules(self) -> str: ...
-
-
 @dataclass(frozen=True)
 class Problem:
-    """What stands against one variable: the panel rule it breaks, or one of this module's own two.
-
-    With `is_unchecked`, nothing is known to be wrong: the rule could not be applied here.
-    """
+    """What is wrong with one variable: the rule it breaks, or one of this module's own two."""
 
     env_variable: str
     rule: str
     message: "StrPromise"
-    is_unchecked: bool = False
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Every variable of the egg as text, as `POST /servers` wants it, and what the panel would object to."""
+    """Every variable of the egg as text, as the panel wants it, and what is wrong with them."""
 
     values: dict[str, str]
     problems: list[Problem]
 
-    @property
-    def is_acceptable(self) -> bool:
-        """Whether nothing is known that would make the panel refuse it."""
-        return all(problem.is_unchecked for problem in self.problems)
-
 
 def merge(
-    variables: Iterable[Variable], overrides: Mapping[str, str], customer: Mapping[str, str] | None = None
+    variables: Iterable[EggVariable], overrides: Mapping[str, str], chosen: Mapping[str, str] | None = None
 ) -> Environment:
-    """The egg's defaults, replaced by the blueprint's `overrides`, replaced by what the `customer` may and did set.
+    """The egg's defaults, replaced by the blueprint's `overrides`, replaced by what the customer chose and may choose.
 
-    A value given as empty text stays empty: it unsets a default. Of variables sharing a name the last one counts, as
-    on the panel. Names the egg lacks, and values a customer may not set, are refused by name and left out.
+    Empty text replaces a default too. Of variables with the same name the last one counts, as on the panel. Names that
+    the egg does not have, and values that a customer may not set, are problems and left out.
     """
     known = {variable.env_variable: variable for variable in variables}
-    refusals = list(_refusals(known, customer or {}))
-    refused = {problem.env_variable for problem in refusals}
-    allowed = {name: value for name, value in (customer or {}).items() if name not in refused}
-    values = {
-        name: php.trimmed(allowed.get(name, overrides.get(name, variable.default_value)))
-        for name, variable in known.items()
-    }
-    return Environment(values, [*_unknown(known, overrides), *refusals, *_violations(known, values)])
-
-
-def _unknown(known: Mapping[str, Variable], given: Mapping[str, str]) -> Iterator[Problem]:
-    for name in given:
+    allowed: dict[str, str] = {}
+    unknown = [name for name in overrides if name not in known]
+    problems: list[Problem] = []
+    for name, value in (chosen or {}).items():
         if name not in known:
-            yield Problem(name, UNKNOWN_VARIABLE, _("The game has no such setting."))
-
-
-def _refusals(known: Mapping[str, Variable], customer: Mapping[str, str]) -> Iterator[Problem]:
-    """The panel lets users set only what they may both see and edit; so do we."""
-    yield from _unknown(known, customer)
-    for name in customer:
-        if name in known and not (known[name].is_user_viewable and known[name].is_user_editable):
-            yield Problem(name, NOT_EDITABLE, _("This setting cannot be changed by customers."))
-
-
-def _violations(known: Mapping[str, Variable], values: Mapping[str, str]) -> Iterator[Problem]:
+            unknown.append(name)
+        elif known[name].is_user_viewable and known[name].is_user_editable:
+            allowed[name] = value
+        else:  # as on the panel, users may set only what they may both see and edit
+            problems.append(Problem(name, NOT_EDITABLE, _("Customers cannot change this setting.")))
+    problems += [Problem(name, UNKNOWN_VARIABLE, _("The game has no such setting.")) for name in unknown]
+    values = {
+        name: allowed.get(name, overrides.get(name, variable.default_value)).strip() for name, variable in known.items()
+    }
     for name, variable in known.items():
-        for violation in rules.violations(rules.parse(variable.rules), values[name]):
-            yield Problem(name, violation.rule, violation.message, violation.is_unchecked)
+        broken = rules.violations(variable.rules, values[name])
+        problems += [Problem(name, violation.rule, violation.message) for violation in broken]
+    return Environment(values, problems)

@@ -1,138 +1,142 @@
-"""The rule lists of egg variables ("required|string|max:20"): read and applied as the panel's validator does."""
+"""The validation rules of egg variables, such as "required|string|max:20", as far as they are checked before the panel.
 
-from collections.abc import Callable
+The panel's validator is Laravel's. Checked here are the rules that most eggs use; any other, or one written in an
+unusual way, passes here and is left to the panel, whose answer names the variable.
+"""
+
+import csv
+import re
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from . import checks, php, preg, sentences
-from .checks import Rule, Subject
-
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
 
-__all__ = ["Rule", "RuleSet", "Uncheckable", "Violation", "parse", "uncheckable", "unknown_rules", "violations"]
-
-type RuleSet = tuple[Rule, ...]
-
-SHORT_NAMES = {"int": "integer", "bool": "boolean"}
-# Rules that steer the others and never fail here: every variable is always sent, so `present` and `sometimes` hold.
-MARKERS = frozenset({"nullable", "present", "sometimes", "bail"})
-PATTERN_RULES = frozenset({"regex", "not_regex"})
-NUMBER_RULES = frozenset({"numeric", "integer"})
-_CANONICAL = {name.replace("_", ""): name for name in (*MARKERS, *checks.CHECKS, *SHORT_NAMES)}
+SYNONYMS = {"int": "integer", "bool": "boolean"}
+MAX_LISTED_CHOICES = 12
+MAX_MATCHED_LENGTH = 255  # a longer value is not tried against a pattern here
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
+_EXPRESSION = re.compile(r"(?P<delimiter>[/#~])(?P<body>.*)(?P=delimiter)(?P<flag>i?)")
+# What means the same in PHP and in Python: characters, escapes, classes, groups and repetitions.
+_PLAIN = re.compile(
+    r"(?:\\[dDsSwWbBnrt]|\\[^A-Za-z0-9]|[^\\()\[{*+?]"
+    r"|\[\^?(?:\\[dDsSwWnrt]|\\[^A-Za-z0-9]|[^\\\[\]])+\]"
+    r"|\((?:\?[:=!])?(?![?*])|\)|[*+?]\??|\{[0-9]+(?:,[0-9]*)?\}\??)*+"
+)
+# A repeated group can take exponential time, unless every repetition has a small limit.
+_REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{[0-9]+,\})|\)\{.*[*+]|[*+].*\)\{")
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One rule a value does not meet; with `is_unchecked`, one that could not be applied here at all."""
+    """A rule that a value breaks, and what to enter instead."""
 
     rule: str
     message: "StrPromise"
-    is_unchecked: bool = False
 
 
-@dataclass(frozen=True)
-class Uncheckable:
-    """A rule only the panel can judge (or that it, too, would stumble over), and why."""
+def violations(rules: str, value: str) -> list[Violation]:
+    """The rules of the list that the value breaks, in the list's order; only `required` where that is broken.
 
-    rule: Rule
-    reason: "StrPromise"
-
-
-def parse(rules: str) -> RuleSet:
-    """The rules of a pipe list in order; empty parts are dropped, unknown names kept.
-
-    As on the panel, "|" separates even inside an expression, unless the list begins with a pattern rule: then
-    all of it is that one pattern.
+    As on the panel, empty text is null: it passes if the list says `nullable`, and otherwise breaks most rules.
     """
-    parts = [rules] if _name(rules) in PATTERN_RULES else rules.split("|")
-    return tuple(_rule(part) for part in parts if part.strip())
+    text = value.strip()
+    # As on the panel, "|" separates even inside a pattern, unless the list begins with one.
+    entries = [rules] if rules.startswith(("regex:", "not_regex:")) else rules.split("|")
+    parsed = []
+    for entry in entries:
+        name, _colon, parameters = entry.partition(":")
+        name = name.strip().lower()
+        parsed.append((SYNONYMS.get(name, name), parameters))
+    names = {name for name, _parameters in parsed}
+    if not text and "required" in names:
+        return [Violation("required", _("This value is required."))]
+    if not text and "nullable" in names:
+        return []
+    # Beside `numeric` or `integer` the size of a number is its amount; any other text's is its length.
+    amount = number(text) if names & {"numeric", "integer"} else None
+    found = ((name, problem(name, parameters, text, amount)) for name, parameters in parsed)
+    return [Violation(name, message) for name, message in found if message]
 
 
-def violations(rules: RuleSet, value: str | None) -> list[Violation]:
-    """Every rule the value breaks, in the list's order; none once `required` has failed.
-
-    Empty text counts as null. Null passes any rule but `required` if the list says `nullable`, and otherwise fails
-    most of them. Rules that cannot be applied here are listed too, marked `is_unchecked`.
-    """
-    subject = Subject(php.trimmed(value or "") or None, is_number=any(rule.name in NUMBER_RULES for rule in rules))
-    found: list[Violation] = []
-    for rule in _rules_that_run(rules, subject):
-        if violation := _violation(rule, subject):
-            found.append(violation)
-            if rule.name == "required" or _has(rules, "bail"):
-                break
-    return found
+def number(text: str) -> Decimal | None:
+    """The value of numeric text; None for any other."""
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def unknown_rules(rules: RuleSet) -> list[str]:
-    """The names of the rules that cannot be applied here: unknown, malformed, or an expression without a twin."""
-    return [entry.rule.name for entry in uncheckable(rules)]
+def problem(rule: str, parameters: str, text: str, amount: Decimal | None) -> "StrPromise | None":
+    """What to enter instead of a value that breaks the rule; None also for a rule that is left to the panel."""
+    match rule:
+        case "string" if not text:
+            return _("This value must not be empty.")
+        case "integer" if not _INTEGER.fullmatch(text):
+            return _("Enter a whole number.")
+        case "numeric" if number(text) is None:
+            return _("Enter a number.")
+        case "boolean" if text not in {"0", "1"}:
+            return _("Enter 1 for yes or 0 for no.")
+        case "in":
+            return choice_problem(parameters, text)
+        case "min" | "max" | "between":
+            return size_problem(rule, parameters, text, amount)
+        case "regex" if matches(parameters, text) is False:
+            return format_lazy(_("This value does not match the pattern {pattern}."), pattern=parameters)
+    return None
 
 
-def uncheckable(rules: RuleSet) -> tuple[Uncheckable, ...]:
-    """The rules that cannot be applied here, each with a sentence why."""
-    return tuple(Uncheckable(rule, reason) for rule in rules if (reason := _obstacle(rule)))
-
-
-def _rule(part: str) -> Rule:
-    _written, colon, parameter = part.partition(":")
-    name = _name(part)
-    if not colon:
-        return Rule(name, (), part)
-    return Rule(name, (parameter,) if name in PATTERN_RULES else php.comma_list(parameter), part)
-
-
-def _name(part: str) -> str:
-    """The rule's name in snake case however it was written: "notIn", "NOT_IN" and "not-in" are one."""
-    written = part.partition(":")[0].strip().lower()
-    squashed = "".join(letter for letter in written if letter not in "_- ")
-    name = _CANONICAL.get(squashed, written)
-    return SHORT_NAMES.get(name, name)
-
-
-def _has(rules: RuleSet, name: str) -> bool:
-    return any(rule.name == name for rule in rules)
-
-
-def _rules_that_run(rules: RuleSet, subject: Subject) -> RuleSet:
-    if subject.value is None and _has(rules, "nullable"):
-        return tuple(rule for rule in rules if rule.name == "required")
-    return tuple(rule for rule in rules if rule.name not in MARKERS)
-
-
-def _violation(rule: Rule, subject: Subject) -> Violation | None:
-    if reason := _obstacle(rule):
-        message = format_lazy(_("The rule “{rule}” cannot be checked here. {reason}"), rule=rule.text, reason=reason)
-        return Violation(rule.name, message, is_unchecked=True)
-    if checks.CHECKS[rule.name](subject, rule.parameters):
+def choice_problem(parameters: str, text: str) -> "StrPromise | None":
+    """As in PHP, numbers are compared by value: "1" is "1.0"."""
+    choices = next(csv.reader([parameters]), [])
+    if text in choices or (number(text) is not None and number(text) in map(number, choices)):
         return None
-    return Violation(rule.name, sentences.sentence(rule, subject))
+    listed = [choice for choice in choices if choice][:MAX_LISTED_CHOICES]
+    return format_lazy(_("Choose one of these: {choices}."), choices=", ".join(listed))
 
 
-def _obstacle(rule: Rule) -> "StrPromise | None":
-    """Why the rule cannot be applied here, if so."""
-    if rule.name in MARKERS:
+def size_problem(rule: str, parameters: str, text: str, amount: Decimal | None) -> "StrPromise | None":
+    """The amount of a number, or the length of any other text, against one or two limits."""
+    limits = [number(limit.strip()) for limit in parameters.split(",")]
+    low, high = {"min": (limits[0], None), "max": (None, limits[0])}.get(rule, (limits[0], limits[-1]))
+    if None in limits or (rule == "between" and len(limits) != 2):
+        return None  # not numbers, such as the name of another field
+    size = Decimal(len(text)) if amount is None else amount
+    if (low is None or size >= low) and (high is None or size <= high):
         return None
-    if rule.name not in checks.CHECKS:
-        return _("It is not known.")
-    if len(rule.parameters) < checks.PARAMETER_COUNTS.get(rule.name, 0):
-        return _("It lacks a parameter.")
-    return _parameter_obstacle(rule)
+    sentences = {
+        ("min", True): _("Enter at least {low}."),
+        ("max", True): _("Enter at most {high}."),
+        ("between", True): _("Enter a number from {low} to {high}."),
+        ("min", False): _("Enter at least {low} characters."),
+        ("max", False): _("Enter at most {high} characters."),
+        ("between", False): _("Enter {low} to {high} characters."),
+    }
+    return format_lazy(sentences[rule, amount is not None], low=low, high=high)
 
 
-def _parameter_obstacle(rule: Rule) -> "StrPromise | None":
-    counted = rule.parameters[: checks.PARAMETER_COUNTS.get(rule.name, 0)]
-    is_readable: Callable[[str], bool] | None = checks.PARAMETER_KINDS.get(rule.name)
-    if is_readable and not all(is_readable(parameter) for parameter in counted):
-        return _("Its parameter is not a number.")
-    if rule.name not in PATTERN_RULES:
+def matches(expression: str, text: str) -> bool | None:
+    """Whether the PHP expression is found in the text; None where that is left to the panel."""
+    pattern = compile_pattern(expression)
+    # PHP compares bytes, which is the same only for ASCII.
+    if pattern is None or not text.isascii() or len(text) > MAX_MATCHED_LENGTH:
+        return None
+    return bool(text) and pattern.search(text) is not None
+
+
+@lru_cache(maxsize=512)
+def compile_pattern(expression: str) -> re.Pattern[str] | None:
+    """A plain PHP expression, delimiters included, as a Python one; None for any other."""
+    found = _EXPRESSION.fullmatch(expression.strip())
+    if found is None or not found["body"].isascii():
+        return None
+    if not _PLAIN.fullmatch(found["body"]) or _REPEATED_GROUP.search(found["body"]):
         return None
     try:
-        preg.translate(rule.parameters[0])
-    except preg.Untranslatable as refusal:
-        return refusal.reason
-    return None
+        return re.compile(found["body"], re.ASCII | (re.IGNORECASE if found["flag"] else re.NOFLAG))
+    except re.error:
+        return None

@@ -1,6 +1,6 @@
 """Which columns of each table come from the provider, and which are ours."""
 
-from servers.inventory.mirror import STAGE, Mirror
+from servers.inventory.merge import STAGE, Mirror
 
 COUNTERS = (
     *("memory_headroom_mib", "memory_sellable_mib", "memory_reserved_mib"),
@@ -18,7 +18,7 @@ LOCATIONS = Mirror(
     values={"code": "text", "name": "text"},
     fixed={"is_active": "true"},
 )
-# Overcommit and whether a node is for sale are taken over once; from then on the shop's staff decide.
+# Overcommit and whether a node is for sale are copied once; from then on staff decide.
 NODE = Mirror(
     table="servers_node",
     scope=PROVIDER,
@@ -32,7 +32,7 @@ NODE = Mirror(
         "memory_foreign_mib": "bigint",
         "disk_foreign_mib": "bigint",
     },
-    first={"memory_overcommit_percent": "integer", "disk_overcommit_percent": "integer", "is_enabled": "boolean"},
+    initial={"memory_overcommit_percent": "integer", "disk_overcommit_percent": "integer", "is_enabled": "boolean"},
     fixed=dict.fromkeys(COUNTERS, "0") | {"is_draining": "false"},
 )
 ALLOCATION = Mirror(
@@ -40,9 +40,9 @@ ALLOCATION = Mirror(
     scope=NODES,
     key={"node_id": "uuid", "ref": "text"},
     values={"ip": "text", "alias": "text", "port": "integer", "is_taken_elsewhere": "boolean"},
-    # An address deleted and made anew at the provider comes back under another ref, perhaps one that another had.
+    # An address deleted and added again at the provider gets another ref, perhaps one that another address had.
     before=f"""
-        UPDATE servers_allocation AS t SET ref = 'gone ' || t.id FROM {STAGE} AS s
+        UPDATE servers_allocation AS t SET ref = 'old ' || t.id FROM {STAGE} AS s
         WHERE t.node_id = s.node_id AND t.ref = s.ref AND (t.ip <> s.ip OR t.port <> s.port);
         UPDATE servers_allocation AS t SET ref = s.ref FROM {STAGE} AS s
         WHERE t.node_id = s.node_id AND t.ip = s.ip AND t.port = s.port AND t.ref <> s.ref""",

@@ -1,14 +1,17 @@
-"""servers' tables."""
+"""The tables of servers."""
 
+from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint
-from servers.models.capacity import Reservation, ReservationState
 from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
-from servers.models.places import Allocation, Location, Node
+from servers.models.locations import Location
+from servers.models.nodes import Node
 from servers.models.providers import Health, PanelAccount, Provider, ProviderKind, SyncKind, SyncRun, SyncState
+from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
+from servers.models.reservations import Reservation, ReservationState
 from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
-from servers.models.tasks import ProvisioningStep, ProvisioningTask, Step
 
 __all__ = [
+    "FREE",
     "Allocation",
     "Blueprint",
     "DesiredState",

@@ -1,4 +1,4 @@
-"""How what is sold is built: which egg, image and environment, and where it may stand."""
+"""Blueprints: which egg, image and environment a plan is built with, and in which locations."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from catalog.models import Plan, Product
 from core import tenancy
 from core.models import Entity, Timestamped
 from servers.models.eggs import Egg
-from servers.models.places import Location
+from servers.models.locations import Location
 from servers.models.providers import Provider
 
 
 class Blueprint(Entity, Timestamped):
-    """How a product's plans are built at a provider; a blueprint for one plan stands above its product's."""
+    """How a product's plans are built at a provider; a blueprint for one plan takes precedence over its product's."""
 
     tenancy = tenancy.SHARED
 
@@ -28,10 +28,10 @@ class Blueprint(Entity, Timestamped):
     environment: Any = models.JSONField(
         default=dict,
         blank=True,
-        help_text=_("Overrides of the egg's defaults; {{secret}} makes a password for each server."),
+        help_text=_("Overrides of the egg's defaults; {{secret}} stands for a password generated for each server."),
     )
     locations = models.ManyToManyField(
-        Location, related_name="blueprints", blank=True, help_text=_("None chosen: everywhere.")
+        Location, related_name="blueprints", blank=True, help_text=_("None chosen: every location.")
     )
     install_minutes = models.PositiveIntegerField(default=30, help_text=_("An install longer than this has failed."))
     is_active = models.BooleanField(default=True)

@@ -1,4 +1,4 @@
-"""Game templates as the panel has them."""
+"""Eggs: the panel's game templates, mirrored by the sync."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from servers.models.providers import Provider
 
 
 class Nest(Entity, Timestamped):
-    """A family of eggs."""
+    """A group of eggs."""
 
     tenancy = tenancy.SHARED
 
@@ -43,7 +43,10 @@ class Egg(Entity, Timestamped):
     description = models.TextField(blank=True, default="")
     docker_images: Any = models.JSONField(default=dict, blank=True)
     first_image = models.CharField(
-        max_length=191, blank=True, default="", help_text=_("The image list keeps no order, so the first is kept here.")
+        max_length=191,
+        blank=True,
+        default="",
+        help_text=_("The list of images has no order, so the first one is stored here."),
     )
     startup = models.TextField(blank=True, default="")
     features: Any = models.JSONField(default=list, blank=True)
@@ -56,7 +59,7 @@ class Egg(Entity, Timestamped):
 
     @property
     def default_image(self) -> str:
-        """The first image, which the panel takes too; empty where the egg names none."""
+        """The first image, which is the panel's default too; empty where the egg has none."""
         return self.first_image or next((image for image in self.docker_images.values() if image), "")
 
     def __str__(self) -> str:
@@ -91,7 +94,7 @@ class EggVariable(Entity, Timestamped):
 
 
 class EggProperty(Entity, Timestamped):
-    """Anything else worth keeping about an egg, by key."""
+    """Any other property of an egg, by key."""
 
     tenancy = tenancy.SHARED
 

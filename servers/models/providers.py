@@ -1,4 +1,4 @@
-"""The machine rooms we rent, and who our users are there."""
+"""Providers of servers, our users' accounts there, and inventory syncs."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ class ProviderKind(models.TextChoices):
 
 
 class Health(models.TextChoices):
-    UNKNOWN = "unknown", _("Not asked yet")
+    UNKNOWN = "unknown", _("Not checked yet")
     HEALTHY = "healthy", _("Healthy")
     FAILING = "failing", _("Failing")
 
 
 class Provider(Entity, Timestamped):
-    """A panel or cloud. Credentials are encrypted and never shown."""
+    """A panel or cloud where servers run. Credentials are encrypted and never shown."""
 
     tenancy = tenancy.PRIVATE
 
@@ -46,7 +46,7 @@ class Provider(Entity, Timestamped):
 
 
 class PanelAccount(Entity, Timestamped):
-    """Our user's account on a panel, found by exact external id and never by e-mail."""
+    """A user's account on a panel, found by exact external id and never by e-mail."""
 
     tenancy = tenancy.PERSONAL
 
@@ -82,7 +82,7 @@ class SyncState(models.TextChoices):
 
 
 class SyncRun(Entity):
-    """One inventory pull: what came, what changed, how long it took, why it failed."""
+    """One inventory sync: what was read, what changed, how long it took, why it failed."""
 
     tenancy = tenancy.PRIVATE
 

@@ -1,4 +1,4 @@
-"""Servers: what should be, beside what was last seen."""
+"""Servers: the desired state, beside what was last observed."""
 
 from typing import Any, ClassVar
 
@@ -11,8 +11,8 @@ from catalog.models import Kind, Plan
 from core import tenancy
 from core.models import Entity, StateMachine, Timestamped, choices_check
 from servers.models.blueprints import Blueprint
-from servers.models.capacity import Reservation
-from servers.models.places import Node
+from servers.models.nodes import Node
+from servers.models.reservations import Reservation
 
 
 class DesiredState(models.TextChoices):
@@ -35,9 +35,10 @@ _S = ServerStatus
 
 
 class Server(StateMachine, Entity, Timestamped):
-    """A machine a customer pays for. Our row is the truth; the panel follows. Sizes in MiB, cpu in percent of a core.
+    """A server that a customer pays for. Sizes in MiB, cpu in percent of a core.
 
-    The id is the key that every panel is given. `status` is what the customer sees, `observed` the panel's last word.
+    Our row is the truth, and the panel is made to follow. The id is the key that every panel is given. `status` is what
+    the customer sees, `observed` what the panel answered last.
     """
 
     tenancy = tenancy.OWNED
@@ -57,7 +58,7 @@ class Server(StateMachine, Entity, Timestamped):
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
         related_name="servers",
-        help_text=_("Its user on the panel."),
+        help_text=_("The user who owns it on the panel."),
     )
     name = models.CharField(_("name"), max_length=64)
     hostname = models.CharField(max_length=191, blank=True, default="")
@@ -86,16 +87,18 @@ class Server(StateMachine, Entity, Timestamped):
     observed_at = models.DateTimeField(null=True, blank=True)
     create_asked_at = models.DateTimeField(null=True, blank=True)
     create_missed_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("First looked for in vain after a creation whose answer was lost.")
+        null=True, blank=True, help_text=_("When it was first not found after a creation whose answer was lost.")
     )
     install_deadline_at = models.DateTimeField(null=True, blank=True)
     is_install_doubtful = models.BooleanField(
-        default=False, help_text=_("A suspension hid how the install ended; only installing again can tell.")
+        default=False, help_text=_("A suspension hid how the install ended; it has to be installed again.")
     )
     installed_at = models.DateTimeField(null=True, blank=True)
     reinstall_asked_at = models.DateTimeField(null=True, blank=True)
     start_asked_at = models.DateTimeField(null=True, blank=True)
-    running_at = models.DateTimeField(null=True, blank=True, help_text=_("First confirmed by the panel."))
+    running_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the panel first reported it as running.")
+    )
     deleted_at = models.DateTimeField(null=True, blank=True)
     metadata: Any = models.JSONField(default=dict, blank=True)
 
@@ -106,7 +109,7 @@ class Server(StateMachine, Entity, Timestamped):
         indexes = [models.Index(fields=["organization", "name"], name="servers_server_of_org")]
         constraints = [
             choices_check("servers_server_status_known", "status", ServerStatus),
-            choices_check("servers_server_wanted_known", "desired_state", DesiredState),
+            choices_check("servers_server_desired_state_known", "desired_state", DesiredState),
             models.CheckConstraint(
                 name="servers_server_deleted_at_iff_deleted",
                 condition=models.Q(status=ServerStatus.DELETED, deleted_at__isnull=False)
@@ -115,9 +118,13 @@ class Server(StateMachine, Entity, Timestamped):
         ]
 
     def transition_to(self, status: Any) -> None:
-        """See `StateMachine`; staying where it is is always allowed, since convergence looks again and again."""
+        """See `StateMachine`; the same status is always allowed, since convergence runs again and again."""
         if status != self.status:
             super().transition_to(status)
+
+    def has_holds(self) -> bool:
+        """Whether a reason to keep the server suspended is in force."""
+        return self.holds.filter(lifted_at=None).exists()
 
     def __str__(self) -> str:
         return self.name
@@ -130,7 +137,7 @@ class HoldKind(models.TextChoices):
 
 
 class ServerHold(Entity, Timestamped):
-    """A reason to keep a server suspended: while any stands, it is. A payment lifts only billing holds."""
+    """A reason to keep a server suspended, in force until it is lifted. A payment lifts only billing holds."""
 
     tenancy = tenancy.OWNED
 
@@ -159,7 +166,7 @@ class ServerHold(Entity, Timestamped):
 
 
 class ServerVariable(Entity, Timestamped):
-    """What the customer chose for an egg variable; what is not here takes the blueprint's or the egg's value."""
+    """The customer's value of an egg variable; others take the blueprint's or the egg's value."""
 
     tenancy = tenancy.OWNED
 

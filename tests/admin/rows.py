@@ -210,7 +210,14 @@ class Rows:
         )
         self.each(servers.ServerVariable, env_variable=lambda n: f"V{n}", value=SECRET, **first)
         self.each(servers.ProvisioningStep, step="placed", at=AT, **first)
-        self.each(servers.ProvisioningTask, state="dead", run_at=AT, last_error="Rejected: no", **first)
+        self.each(
+            servers.ProvisioningTask,
+            server=lambda n: self.servers[n],
+            state="dead",
+            run_at=AT,
+            last_error="Rejected: no",
+            **owned,
+        )
 
     def sales(self) -> None:
         """Orders, all items and all history on the first."""

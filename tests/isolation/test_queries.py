@@ -171,6 +171,6 @@ def test_no_page_reads_a_tenants_table_outside_a_tenant_transaction(client: Clie
         for path in pages_of(ada):
             client.get(path)
         for path in ("servers:power", "servers:rename"):
-            client.post(reverse(path, args=[ada.server.pk]), {"signal": "bogus", "name": ""})
+            client.post(reverse(path, args=[ada.server.pk]), {"action": "bogus", "name": ""})
 
     assert unprotected == []

@@ -56,7 +56,8 @@ STAFF_OPEN = {
 }
 METHODS = ("get", "post")
 LOGIN, START = "/accounts/login/", "/admin/"
-DATA = {"name": "taken over", "signal": "kill", "email": "eve@example.com", "action": "delete_selected", "post": "yes"}
+DATA = {"name": "taken over", "email": "eve@example.com", "action": "delete_selected", "post": "yes"}
+POWER = {"action": "kill"}
 
 
 class Requester:
@@ -70,7 +71,11 @@ class Requester:
 
     def request(self, method: str, url: str, looking_for: str = "") -> Any:
         """The response. A GET also passes a search term, in case the page can search."""
-        sent = DATA if method == "post" else dict.fromkeys(("s", "q", "term"), looking_for)
+        sent = (
+            DATA | (POWER if url.endswith("/power/") else {})
+            if method == "post"
+            else dict.fromkeys(("s", "q", "term"), looking_for)
+        )
         self.client.cookies.load(self.cookies)
         with transaction.atomic():
             response = getattr(self.client, method)(url, sent)

@@ -68,7 +68,7 @@ def test_a_bad_profile_is_refused_beside_its_field(owner: Client) -> None:
 def test_an_unknown_power_action_is_an_error(owner: Client, dataset: Dataset) -> None:
     power = reverse("servers:power", kwargs={"pk": dataset.server.pk})
 
-    page = owner.post(power, {"signal": "explode"}, follow=True).content.decode()
+    page = owner.post(power, {"action": "explode"}, follow=True).content.decode()
 
     assert "That is not something a server can do." in page
 

@@ -15,8 +15,8 @@ from core.templatetags.ui import cores
 from orders import queries
 from orders.models import Order, OrderStatus
 from orders.progress import progress_of
-from servers import shown
-from servers.drivers.base import Power
+from servers.drivers.base import PowerState
+from servers.live import status as live
 from servers.models import ServerStatus
 from tests.pages.rows import make_dataset
 
@@ -125,23 +125,23 @@ def test_the_summary_says_how_the_plan_renews(is_renewed_by_stripe: bool, said: 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("pressed", "told", "state"),
+    ("sent", "reported", "state"),
     [
-        (None, Power.RUNNING, "running"),
-        (None, Power.STOPPING, "stopping"),
-        ("stop", Power.RUNNING, "stopping"),
-        ("stop", Power.OFF, "stopped"),
-        ("start", Power.OFF, "starting"),
-        ("kill", Power.STOPPING, "stopping"),
+        (None, PowerState.RUNNING, "running"),
+        (None, PowerState.STOPPING, "stopping"),
+        ("stop", PowerState.RUNNING, "stopping"),
+        ("stop", PowerState.OFF, "stopped"),
+        ("start", PowerState.OFF, "starting"),
+        ("kill", PowerState.STOPPING, "stopping"),
     ],
 )
-def test_a_pressed_button_shows_until_the_panel_tells_the_outcome(pressed: str, told: Power, state: str) -> None:
+def test_a_sent_action_shows_until_the_panel_reports_its_outcome(sent: str, reported: PowerState, state: str) -> None:
     cache.clear()
-    server, figures = SimpleNamespace(pk=uuid7(), status=ServerStatus.RUNNING), SimpleNamespace(power=told)
-    if pressed:
-        shown.remember_press(server.pk, pressed)
+    server, usage = SimpleNamespace(pk=uuid7(), status=ServerStatus.RUNNING), SimpleNamespace(power_state=reported)
+    if sent:
+        live.store_pending_action(server.pk, sent)
 
-    assert shown.shown(server, figures).state == state  # type: ignore[arg-type]
+    assert live.live_status(server, usage).state == state  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

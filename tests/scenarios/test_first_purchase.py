@@ -60,7 +60,7 @@ def test_a_new_user_gets_a_running_server_stops_it_and_renames_it(shop: Shop, cl
     assert "8.00" in paid["text"]
     assert server.address in running["text"]
 
-    browser.press(page, "/power/", signal="stop")
+    browser.press(page, "/power/", action="stop")
     assert power_of(shop) == "offline"
     assert server.reload().status == ServerStatus.STOPPED
 

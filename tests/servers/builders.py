@@ -1,4 +1,4 @@
-"""Rows for tests about servers: a panel's provider, places with room, a blueprint, a server to converge."""
+"""Rows for tests about servers: a provider, nodes with free capacity, a blueprint, a server to converge."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -43,7 +43,7 @@ def organization_of(user: User) -> Organization:
 
 
 def make_provider(base_url: str = "http://panel.invalid", **fields: Any) -> Provider:
-    """A panel, by default one that nobody can reach."""
+    """A panel, by default one that cannot be reached."""
     number = next(_number)
     return Provider.objects.create(
         kind=ProviderKind.PTERODACTYL,
@@ -55,14 +55,14 @@ def make_provider(base_url: str = "http://panel.invalid", **fields: Any) -> Prov
 
 
 def make_location(provider: Provider, code: str = "eu") -> Location:
-    """A region."""
+    """A location."""
     return Location.objects.create(provider=provider, ref=str(next(_number)), code=code, name=code.upper())
 
 
 def make_node(
     location: Location, *, memory_mib: int = 8192, disk_mib: int = 81920, ports: int = 8, **fields: Any
 ) -> Node:
-    """A node on which all of its memory and disk can be sold, with free ports on one address."""
+    """A node whose memory and disk can all be sold, with free ports on one address."""
     number = next(_number)
     node = Node.objects.create(
         provider_id=location.provider_id,
@@ -80,7 +80,7 @@ def make_node(
 
 
 def make_ports(node: Node, number: int, ip: str = "192.0.2.1", first: int = 25565) -> None:
-    """Free ports on a node, one after another."""
+    """Free ports of a node, with consecutive numbers."""
     Allocation.objects.bulk_create(
         Allocation(node=node, ref=str(next(_number)), ip=ip, port=first + offset) for offset in range(number)
     )
@@ -102,8 +102,8 @@ def make_blueprint(provider: Provider, plan: Plan | None = None, **fields: Any) 
     )
 
 
-def make_hold(blueprint: Blueprint, location: Location, size: Size = SMALL, **fields: Any) -> Reservation:
-    """Room held for ten minutes."""
+def make_reservation(blueprint: Blueprint, location: Location, size: Size = SMALL, **fields: Any) -> Reservation:
+    """Capacity reserved for ten minutes."""
     organization = fields.pop("organization", None) or organization_of(make_user())
     options = {"at": AT, "expires_at": AT + timedelta(minutes=10), **fields}
     return capacity.reserve(organization=organization, blueprint=blueprint, location=location, size=size, **options)
@@ -132,15 +132,15 @@ def make_game_blueprint(
 
 
 def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **fields: Any) -> Server:
-    """A paid server of the stand-in panel that convergence has not touched yet."""
+    """A paid server of the stand-in panel that has not been converged yet."""
     plan = fields.pop("plan", None) or make_plan()
     owner = fields.pop("owner", None) or make_user()
     blueprint = fields.pop("blueprint", None) or make_game_blueprint(provider, plan)
     location = fields.pop("location", None) or Location.objects.filter(provider=provider).order_by("code")[0]
-    held = make_hold(
+    reservation = make_reservation(
         blueprint, location, size, organization=organization_of(owner), at=at, expires_at=at + timedelta(hours=1)
     )
-    assert capacity.confirm(reservation_id=held.pk, at=at)
+    assert capacity.confirm(reservation_id=reservation.pk, at=at)
     options = {"name": "My server", "databases": 1, "backups": 2, "variables": {}, **fields}
     return services.create_server(
         organization=organization_of(owner),
@@ -148,7 +148,7 @@ def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **
         blueprint=blueprint,
         plan=plan,
         size=size,
-        reservation=held,
+        reservation=reservation,
         at=at,
         **options,
     )

@@ -1,4 +1,4 @@
-"""Shared by the tests about servers: a connected panel, and breakers that forget the last test's faults."""
+"""Fixtures of the tests about servers: a connected panel, and circuit breakers that are closed before each test."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from django.core.cache import cache
 from core.outside import limits
 from sandbox.client import Sandbox
 from servers.models import Provider
+from tests.servers.actions import control
 from tests.servers.builders import connect_panel
-from tests.servers.steps import control
 
 
 @pytest.fixture(autouse=True)
 def _closed_breakers() -> Iterator[None]:
-    """The stand-in's faults of one test must not stop the calls of the next."""
+    """Faults of one test must not stop the calls of the next."""
     limits.reset_limits()
     yield
     limits.reset_limits()
@@ -22,7 +22,7 @@ def _closed_breakers() -> Iterator[None]:
 
 @pytest.fixture
 def panel(sandbox: Sandbox) -> Sandbox:
-    """The stand-in panel, with installs and boots that take no time and figures that are always fresh."""
+    """The stand-in panel, with installs and boots that take no time and usage that is not cached."""
     control(sandbox, "settings", {"install_seconds": 0, "power_seconds": 0, "stats_cache_seconds": 0})
     return sandbox
 

@@ -1,4 +1,4 @@
-"""Room is never sold twice, and never refused while there is some."""
+"""Capacity is never sold twice, and never refused while there is some."""
 
 import threading
 from collections import Counter
@@ -18,11 +18,11 @@ from tests.servers.builders import (
     AT,
     SMALL,
     make_blueprint,
-    make_hold,
     make_location,
     make_node,
     make_ports,
     make_provider,
+    make_reservation,
     make_user,
     organization_of,
 )
@@ -31,14 +31,14 @@ LATER = AT + timedelta(minutes=10)
 
 
 def in_threads(work: Callable[[int], Any], calls: int, workers: int = 40) -> list[Any]:
-    """The outcome of each call, exceptions included; all workers begin together."""
+    """The outcome of each call, exceptions included; all workers start at once."""
     start = threading.Barrier(min(calls, workers))
-    met = threading.local()
+    local = threading.local()
 
     def run(number: int) -> Any:
         try:
-            if not getattr(met, "begun", False):
-                met.begun = True
+            if not getattr(local, "has_started", False):
+                local.has_started = True
                 start.wait(timeout=30)
             return work(number)
         except Exception as error:
@@ -50,12 +50,14 @@ def in_threads(work: Callable[[int], Any], calls: int, workers: int = 40) -> lis
         return list(pool.map(run, range(calls)))
 
 
-def assert_books_agree() -> None:
-    """Counters say what reservations say, and every live reservation has its ports, one of them primary."""
+def assert_counters_agree() -> None:
+    """The nodes' counters are the sums of the reservations, and every live reservation has its ports, one primary."""
     live = Reservation.objects.exclude(state=ReservationState.RELEASED)
     for node in Node.objects.all():
-        held = live.filter(node=node).aggregate(memory=Sum("memory_mib", default=0), disk=Sum("disk_mib", default=0))
-        assert (node.memory_reserved_mib, node.disk_reserved_mib) == (held["memory"], held["disk"])
+        reserved = live.filter(node=node).aggregate(
+            memory=Sum("memory_mib", default=0), disk=Sum("disk_mib", default=0)
+        )
+        assert (node.memory_reserved_mib, node.disk_reserved_mib) == (reserved["memory"], reserved["disk"])
     for reservation in live:
         ports = list(reservation.allocations.all())
         assert len(ports) == reservation.ports
@@ -65,71 +67,71 @@ def assert_books_agree() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_hundred_buyers_get_exactly_the_hundred_places() -> None:
+def test_two_hundred_buyers_get_exactly_the_capacity_of_a_hundred() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
-    for places in (50, 30, 20):
-        make_node(location, memory_mib=1024 * places, disk_mib=10**9, ports=places + 5)
+    for servers in (50, 30, 20):
+        make_node(location, memory_mib=1024 * servers, disk_mib=10**9, ports=servers + 5)
     organization = organization_of(make_user())
 
-    outcomes = in_threads(lambda _n: make_hold(blueprint, location, organization=organization), 200)
+    outcomes = in_threads(lambda _n: make_reservation(blueprint, location, organization=organization), 200)
 
     kinds = Counter(type(outcome).__name__ for outcome in outcomes)
     assert kinds == {"Reservation": 100, "InsufficientCapacity": 100}
     assert Allocation.objects.filter(reservation__isnull=False).count() == 100
     assert not Node.objects.filter(memory_reserved_mib__gt=F("memory_sellable_mib")).exists()
-    assert_books_agree()
+    assert_counters_agree()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_place_and_fifty_buyers_make_one_sale() -> None:
+def test_capacity_for_one_and_fifty_buyers_make_one_sale() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location, memory_mib=1024, ports=3)
     organization = organization_of(make_user())
 
-    outcomes = in_threads(lambda _n: make_hold(blueprint, location, organization=organization), 50)
+    outcomes = in_threads(lambda _n: make_reservation(blueprint, location, organization=organization), 50)
 
     assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Reservation": 1, "InsufficientCapacity": 49}
-    assert_books_agree()
+    assert_counters_agree()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_last_port_is_held_once_though_memory_is_plenty() -> None:
+def test_the_last_port_is_reserved_once_though_memory_is_plenty() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location, memory_mib=10**6, disk_mib=10**7, ports=7)
     organization = organization_of(make_user())
     size = Size(memory_mib=10, disk_mib=10, cpu_percent=10, ports=2)
 
-    outcomes = in_threads(lambda _n: make_hold(blueprint, location, size, organization=organization), 20)
+    outcomes = in_threads(lambda _n: make_reservation(blueprint, location, size, organization=organization), 20)
 
     assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Reservation": 3, "InsufficientCapacity": 17}
-    assert_books_agree()
+    assert_counters_agree()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_keeping_races_expiry_and_one_of_them_wins() -> None:
+def test_of_a_confirmation_and_an_expiry_at_once_only_one_happens() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location, memory_mib=1024 * 20, disk_mib=10**7, ports=20)
     organization = organization_of(make_user())
-    held = [make_hold(blueprint, location, organization=organization) for _ in range(20)]
+    reservations = [make_reservation(blueprint, location, organization=organization) for _ in range(20)]
 
     def race(number: int) -> Any:
         if number % 3 == 0:
             return capacity.expire_due(at=LATER)
-        return capacity.confirm(reservation_id=held[number % 20].pk, at=LATER)
+        return capacity.confirm(reservation_id=reservations[number % 20].pk, at=LATER)
 
     outcomes = in_threads(race, 60, workers=12)
 
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert not Reservation.objects.filter(state=ReservationState.RESERVED).exists()
-    assert_books_agree()
+    assert_counters_agree()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_holding_keeping_and_releasing_at_once_never_deadlocks_nor_leaks() -> None:
+def test_reserving_confirming_and_releasing_at_once_never_deadlocks_nor_leaks() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
     for _ in range(3):
@@ -138,21 +140,21 @@ def test_holding_keeping_and_releasing_at_once_never_deadlocks_nor_leaks() -> No
 
     def live(number: int) -> None:
         try:
-            room = make_hold(blueprint, location, organization=organization)
+            reservation = make_reservation(blueprint, location, organization=organization)
         except InsufficientCapacity:
             return
-        capacity.confirm(reservation_id=room.pk, at=AT)
+        capacity.confirm(reservation_id=reservation.pk, at=AT)
         if number % 2:
-            capacity.release(reservation_id=room.pk, at=AT)
+            capacity.release(reservation_id=reservation.pk, at=AT)
 
     outcomes = in_threads(live, 120, workers=16)
 
     assert not [outcome for outcome in outcomes if outcome is not None]
-    assert_books_agree()
+    assert_counters_agree()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_node_that_is_locked_by_another_is_no_reason_to_refuse() -> None:
+def test_a_locked_node_does_not_stop_a_reservation_on_another() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
     busy = make_node(location, memory_mib=1024, ports=2)
@@ -161,7 +163,9 @@ def test_a_node_that_is_locked_by_another_is_no_reason_to_refuse() -> None:
 
     with transaction.atomic():
         Node.objects.select_for_update().get(pk=busy.pk)
-        [outcome] = in_threads(lambda _n: make_hold(blueprint, location, organization=organization), 1, workers=1)
+        [outcome] = in_threads(
+            lambda _n: make_reservation(blueprint, location, organization=organization), 1, workers=1
+        )
 
     assert outcome.node_id == free.pk
 
@@ -178,7 +182,7 @@ def test_ports_locked_by_a_sync_are_waited_for() -> None:
         list(Allocation.objects.select_for_update().filter(node=node))
         waiting = threading.Thread(
             target=lambda: found.extend(
-                in_threads(lambda _n: make_hold(blueprint, location, organization=organization), 1, workers=1)
+                in_threads(lambda _n: make_reservation(blueprint, location, organization=organization), 1, workers=1)
             )
         )
         waiting.start()
@@ -197,7 +201,7 @@ def test_the_fullest_node_that_fits_is_taken() -> None:
     fullest = make_node(location, memory_mib=1500)
     make_node(location, memory_mib=1000)
 
-    assert make_hold(blueprint, location).node_id == fullest.pk
+    assert make_reservation(blueprint, location).node_id == fullest.pk
 
 
 @pytest.mark.django_db
@@ -210,7 +214,7 @@ def test_a_closed_node_takes_nothing(closed: dict[str, bool]) -> None:
     make_node(location, **closed)
 
     with pytest.raises(InsufficientCapacity):
-        make_hold(blueprint, location)
+        make_reservation(blueprint, location)
     assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {}
 
 
@@ -224,10 +228,10 @@ def test_a_blueprint_stays_in_its_locations_and_with_its_provider() -> None:
     for location in (here, there, elsewhere):
         make_node(location)
 
-    assert make_hold(blueprint, here).node.location == here
+    assert make_reservation(blueprint, here).node.location == here
     for location in (there, elsewhere):
         with pytest.raises(InsufficientCapacity):
-            make_hold(blueprint, location)
+            make_reservation(blueprint, location)
     assert set(capacity.availability(blueprint=blueprint, sizes={"s": SMALL})) == {here.pk}
 
 
@@ -238,7 +242,7 @@ def test_an_inactive_provider_sells_nothing() -> None:
     make_node(location)
 
     with pytest.raises(InsufficientCapacity):
-        make_hold(make_blueprint(provider), location)
+        make_reservation(make_blueprint(provider), location)
 
 
 @pytest.mark.django_db
@@ -248,14 +252,14 @@ def test_several_ports_come_from_one_address_where_one_has_enough() -> None:
     node = make_node(location, ports=2)
     make_ports(node, 3, ip="198.51.100.7", first=30000)
 
-    room = make_hold(make_blueprint(provider), location, Size(1024, 1024, 100, ports=3))
+    reservation = make_reservation(make_blueprint(provider), location, Size(1024, 1024, 100, ports=3))
 
-    assert {port.ip for port in room.allocations.all()} == {"198.51.100.7"}
-    assert [port.port for port in room.allocations.filter(is_primary=True)] == [30000]
+    assert {port.ip for port in reservation.allocations.all()} == {"198.51.100.7"}
+    assert [port.port for port in reservation.allocations.filter(is_primary=True)] == [30000]
 
 
 @pytest.mark.django_db
-def test_what_is_taken_elsewhere_or_gone_is_not_given() -> None:
+def test_a_port_that_is_taken_elsewhere_or_removed_is_not_reserved() -> None:
     provider = make_provider()
     location = make_location(provider)
     node = make_node(location, ports=2)
@@ -264,21 +268,21 @@ def test_what_is_taken_elsewhere_or_gone_is_not_given() -> None:
     Allocation.objects.filter(pk=second.pk).update(is_present=False)
 
     with pytest.raises(InsufficientCapacity):
-        make_hold(make_blueprint(provider), location)
+        make_reservation(make_blueprint(provider), location)
 
 
 @pytest.mark.django_db
-def test_availability_tells_sizes_by_location() -> None:
+def test_availability_lists_sizes_by_location() -> None:
     provider = make_provider()
     blueprint = make_blueprint(provider)
-    roomy, tight = make_location(provider, "roomy"), make_location(provider, "tight")
-    make_node(roomy, memory_mib=8192)
-    make_node(tight, memory_mib=2048)
+    large, small = make_location(provider, "large"), make_location(provider, "small")
+    make_node(large, memory_mib=8192)
+    make_node(small, memory_mib=2048)
     sizes = {"small": SMALL, "large": Size(4096, 4096, 200), "many ports": Size(512, 512, 50, ports=9)}
 
     assert capacity.availability(blueprint=blueprint, sizes=sizes) == {
-        roomy.pk: {"small", "large"},
-        tight.pk: {"small"},
+        large.pk: {"small", "large"},
+        small.pk: {"small"},
     }
 
 
@@ -295,12 +299,12 @@ def test_releasing_twice_gives_back_once() -> None:
     provider = make_provider()
     location = make_location(provider)
     node = make_node(location)
-    room = make_hold(make_blueprint(provider), location)
+    reservation = make_reservation(make_blueprint(provider), location)
 
-    assert capacity.release(reservation_id=room.pk, at=AT)
-    assert not capacity.release(reservation_id=room.pk, at=AT)
+    assert capacity.release(reservation_id=reservation.pk, at=AT)
+    assert not capacity.release(reservation_id=reservation.pk, at=AT)
     assert node.reload().memory_reserved_mib == 0
-    assert not capacity.confirm(reservation_id=room.pk, at=AT)
+    assert not capacity.confirm(reservation_id=reservation.pk, at=AT)
 
 
 @pytest.mark.django_db
@@ -308,15 +312,15 @@ def test_only_what_is_unpaid_and_overdue_expires() -> None:
     provider = make_provider()
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location)
-    kept, overdue, fresh = (make_hold(blueprint, location) for _ in range(3))
-    capacity.confirm(reservation_id=kept.pk, at=AT)
+    confirmed, overdue, fresh = (make_reservation(blueprint, location) for _ in range(3))
+    capacity.confirm(reservation_id=confirmed.pk, at=AT)
     assert capacity.extend(reservation_id=fresh.pk, expires_at=LATER + timedelta(minutes=1))
-    assert not capacity.extend(reservation_id=kept.pk, expires_at=LATER)
+    assert not capacity.extend(reservation_id=confirmed.pk, expires_at=LATER)
 
     assert capacity.expire_due(at=LATER) == 1
-    states = [room.reload().state for room in (kept, overdue, fresh)]
+    states = [each.reload().state for each in (confirmed, overdue, fresh)]
     assert states == [ReservationState.CONFIRMED, ReservationState.RELEASED, ReservationState.RESERVED]
-    assert_books_agree()
+    assert_counters_agree()
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""What a big, busy or half-dead panel does to us: its minute's calls used up, a node silent, a transfer, a poor key."""
+"""Large, busy and faulty panels: the rate limit reached, a silent node, a transfer, a key without rights."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -10,20 +10,20 @@ from django.db import connection
 from core import outside
 from core.outside import limits
 from sandbox.client import Sandbox
-from servers import inventory, services, work
-from servers.convergence import converge
+from servers import convergence, inventory, services
+from servers.convergence import converge, scheduling
 from servers.convergence.context import LATER
 from servers.drivers import registry
 from servers.drivers.pterodactyl import client
-from servers.drivers.pterodactyl.servers import observed
+from servers.drivers.pterodactyl.driver import remote_server
 from servers.models import Allocation, Health, HoldKind, Provider, ProvisioningTask, Server, ServerStatus, SyncState
+from tests.servers.actions import control, make_running, request_count, run_until_quiet
 from tests.servers.builders import AT, make_server
-from tests.servers.steps import asked, control, make_running, run_until_quiet
 
 MINUTE = timedelta(minutes=1)
 
 
-def test_a_pull_longer_than_a_minutes_calls_waits_for_the_next_minute(
+def test_a_sync_longer_than_a_minutes_calls_waits_for_the_next_minute(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[int] = []
@@ -54,9 +54,9 @@ def test_a_recheck_of_many_is_spread_over_minutes(
     for _ in range(5):
         make_server(provider)
     ProvisioningTask.objects.update(state="done", finished_at=AT)
-    monkeypatch.setattr(work, "RECHECKS_A_MINUTE", 2)
+    monkeypatch.setattr(scheduling, "RECHECKS_PER_MINUTE", 2)
 
-    assert work.request_recheck(at=AT) == 5
+    assert convergence.request_recheck(at=AT) == 5
     due = ProvisioningTask.objects.order_by("run_at").values_list("run_at", flat=True)
     assert [(at - AT) // MINUTE for at in due] == [0, 0, 1, 1, 2]
 
@@ -67,7 +67,7 @@ def test_a_suspension_during_a_transfer_waits_for_its_end(
     server = make_running(provider)
     body = {"errors": [{"code": "ConflictHttpException", "status": "409", "detail": "transferring"}]}
     with monkeypatch.context() as transfer:
-        transfer.setattr(client.PanelClient, "send", _refusing(body))
+        transfer.setattr(client.PanelClient, "write", _refusing(body))
         services.hold_server(server_id=server.pk, kind=HoldKind.BILLING, reason="unpaid", actor=None, at=AT)
         run_until_quiet(AT, within=timedelta(seconds=20))
         assert server.reload().status == ServerStatus.RUNNING
@@ -78,17 +78,17 @@ def test_a_suspension_during_a_transfer_waits_for_its_end(
 
 
 def _refusing(body: dict[str, Any]) -> Any:
-    def send(self: client.PanelClient, method: str, path: str, json: Any = None) -> Any:
+    def refuse(self: client.PanelClient, method: str, path: str, json: Any = None) -> Any:
         error = outside.Rejected("panel POST suspend: 409", status=409, code="ConflictHttpException", body=body)
-        client._raise_in_our_words(error, is_read=False)
+        client.raise_translated(error, is_read=False)
 
-    return send
+    return refuse
 
 
 def test_a_client_key_that_sees_no_servers_waits_for_the_operator(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("servers.drivers.pterodactyl.power._path", lambda identifier: "deadbeef")
+    monkeypatch.setattr("servers.drivers.pterodactyl.driver.client_path", lambda identifier: "/servers/deadbeef")
     server = make_server(provider)
 
     run_until_quiet(AT, within=timedelta(seconds=30))
@@ -97,7 +97,7 @@ def test_a_client_key_that_sees_no_servers_waits_for_the_operator(
     assert "root admin" in ProvisioningTask.objects.get(server=server).last_error
 
 
-def test_a_dead_node_does_not_keep_us_from_the_panel(panel: Sandbox, provider: Provider) -> None:
+def test_a_node_that_is_down_does_not_stop_calls_about_others(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     driver = registry.driver_of(provider)
     control(panel, "settings", {"node_mode": "refuse"})
@@ -108,17 +108,17 @@ def test_a_dead_node_does_not_keep_us_from_the_panel(panel: Sandbox, provider: P
     assert driver.find(server.pk) is not None
 
 
-def test_figures_of_a_dead_node_are_asked_for_once(panel: Sandbox, provider: Provider) -> None:
+def test_usage_of_a_node_that_is_down_is_tried_once(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     control(panel, "settings", {"node_mode": "refuse"})
-    before = asked(panel, "GET /api/client/servers/*/resources")
+    before = request_count(panel, "GET /api/client/servers/*/resources")
     with pytest.raises(outside.Unavailable):
         registry.driver_of(provider).usage(server.identifier)
 
-    assert asked(panel, "GET /api/client/servers/*/resources") == before + 1
+    assert request_count(panel, "GET /api/client/servers/*/resources") == before + 1
 
 
-def test_ports_that_the_key_may_not_read_are_not_ports_that_are_gone(panel: Sandbox, provider: Provider) -> None:
+def test_ports_that_the_key_may_not_read_are_not_removed_ports(panel: Sandbox, provider: Provider) -> None:
     attributes = {
         "status": None,
         "limits": {},
@@ -126,20 +126,18 @@ def test_ports_that_the_key_may_not_read_are_not_ports_that_are_gone(panel: Sand
         "relationships": {"allocations": {"object": "null_resource", "attributes": None}},
     }
     with pytest.raises(outside.Unavailable, match="allocations"):
-        observed(attributes)
+        remote_server(attributes)
 
 
 @pytest.mark.parametrize("tail", ["/", "/api", "/api/", "/api/application", "/api/client/"])
-def test_an_address_copied_with_its_api_is_no_panel_without_servers(
-    panel: Sandbox, provider: Provider, tail: str
-) -> None:
+def test_an_address_copied_with_its_api_path_works(panel: Sandbox, provider: Provider, tail: str) -> None:
     server = make_running(provider)
     provider.base_url = panel.panel_url + tail
 
     assert registry.driver_of(provider).find(server.pk) is not None
 
 
-def test_what_is_not_ours_to_end_is_looked_at_seldom(panel: Sandbox, provider: Provider) -> None:
+def test_a_state_that_only_the_panel_can_end_is_polled_slowly(panel: Sandbox, provider: Provider) -> None:
     """A node under maintenance answers 409 to the root admin too, for hours."""
     server = make_server(provider)
     assert converge(server_id=server.pk, at=AT) is not None
@@ -150,7 +148,7 @@ def test_what_is_not_ours_to_end_is_looked_at_seldom(panel: Sandbox, provider: P
     assert ProvisioningTask.objects.get(server=server).run_at >= AT + LATER.after
 
 
-def test_ports_made_anew_under_each_others_refs_are_followed(panel: Sandbox, provider: Provider) -> None:
+def test_ports_added_again_under_each_others_refs_are_followed(panel: Sandbox, provider: Provider) -> None:
     """As after a panel was put back from a backup and its ports were added again in another order."""
     one, other = Allocation.objects.filter(node__provider=provider, node__ref="1").order_by("port")[:2]
     first, second = one.ref, other.ref
@@ -169,7 +167,7 @@ def test_an_inventory_that_cannot_be_stored_is_a_failed_run(
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 / 0")
 
-    monkeypatch.setattr(import_module("servers.inventory.sync"), "merge_games", full)
+    monkeypatch.setattr(import_module("servers.inventory.sync"), "merge_eggs", full)
 
     run = inventory.sync(provider_id=provider.pk, at=AT)
 

@@ -1,4 +1,4 @@
-"""Held while any hold stands; and nothing is believed that a suspension may have hidden."""
+"""Suspended while a hold is in force; and an install that a suspension may have hidden is repeated."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 
 from core.models import AuditEntry
 from sandbox.client import Sandbox
-from servers import events, services
+from servers import convergence, events, services
 from servers.models import HoldKind, Provider, Server, ServerHold, ServerStatus, Step
+from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet, steps_of
 from tests.servers.builders import AT, make_server
-from tests.servers.steps import asked, control, make_running, panel_servers, run_until_quiet, steps_of
 
 LATER = AT + timedelta(hours=2)
 
@@ -27,11 +27,11 @@ def lift(server: Server, kind: HoldKind = HoldKind.BILLING) -> None:
     run_until_quiet(AT)
 
 
-def test_a_hold_suspends_and_its_lifting_brings_the_game_back(panel: Sandbox, provider: Provider) -> None:
+def test_a_hold_suspends_and_lifting_it_starts_the_game_again(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    heard: list[str] = []
+    received: list[str] = []
     signals = {"suspended": events.server_suspended, "resumed": events.server_resumed}
-    listeners = [(signal, lambda name=name, **_: heard.append(name)) for name, signal in signals.items()]
+    listeners = [(signal, lambda name=name, **_: received.append(name)) for name, signal in signals.items()]
     for signal, listener in listeners:
         signal.connect(listener)
 
@@ -44,7 +44,7 @@ def test_a_hold_suspends_and_its_lifting_brings_the_game_back(panel: Sandbox, pr
     assert (server.reload().status, panel_servers(panel)[0]["status"]) == (ServerStatus.RUNNING, None)
     assert panel_servers(panel)[0]["runtime"]["state"] == "running"
     assert steps_of(server)[-2:] == [Step.SUSPENDED, Step.RESUMED]
-    assert heard == ["suspended", "resumed"]
+    assert received == ["suspended", "resumed"]
     assert AuditEntry.objects.filter(action__in=["server.hold", "server.lift_hold"]).count() == 2
 
 
@@ -54,7 +54,7 @@ def test_a_hold_placed_twice_is_one_hold(panel: Sandbox, provider: Provider) -> 
     hold(server)
 
     assert ServerHold.objects.count() == 1
-    assert asked(panel, "POST /api/application/servers/*/suspend") == 1
+    assert request_count(panel, "POST /api/application/servers/*/suspend") == 1
 
 
 def test_a_payment_lifts_only_its_own_hold(panel: Sandbox, provider: Provider) -> None:
@@ -68,22 +68,22 @@ def test_a_payment_lifts_only_its_own_hold(panel: Sandbox, provider: Provider) -
     assert not services.lift_hold(server_id=server.pk, kind=HoldKind.BILLING, actor=None, at=AT)
 
 
-def test_a_suspension_that_the_panel_lost_comes_back_at_the_next_recheck(panel: Sandbox, provider: Provider) -> None:
+def test_a_suspension_that_the_panel_lost_is_restored_by_the_next_recheck(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     hold(server)
-    tell(panel, provider, server, "unsuspend")
+    post_command(panel, provider, server, "unsuspend")
     assert panel_servers(panel)[0]["status"] is None
 
-    assert services.request_recheck(at=LATER) == 1
+    assert convergence.request_recheck(at=LATER) == 1
     run_until_quiet(LATER)
 
     assert panel_servers(panel)[0]["status"] == "suspended"
     assert steps_of(server)[-1] == Step.SUSPENDED
 
 
-def test_a_suspension_by_somebody_on_the_panel_is_lifted(panel: Sandbox, provider: Provider) -> None:
+def test_a_suspension_by_an_admin_of_the_panel_is_lifted(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    tell(panel, provider, server, "suspend")
+    post_command(panel, provider, server, "suspend")
 
     services.request_convergence(server_id=server.pk, at=AT)
     run_until_quiet(AT)
@@ -91,15 +91,15 @@ def test_a_suspension_by_somebody_on_the_panel_is_lifted(panel: Sandbox, provide
     assert (server.reload().status, panel_servers(panel)[0]["status"]) == (ServerStatus.RUNNING, None)
 
 
-def tell(panel: Sandbox, provider: Provider, server: Server, word: str) -> None:
-    """What an admin, or a compromised node, does on the panel by itself."""
+def post_command(panel: Sandbox, provider: Provider, server: Server, word: str) -> None:
+    """What an admin, or a compromised node, does on the panel."""
     from servers.drivers.pterodactyl.client import PanelClient
 
-    PanelClient(provider).send("POST", f"/servers/{server.reload().ref}/{word}")
+    PanelClient(provider).write("POST", f"/servers/{server.reload().ref}/{word}")
 
 
 @pytest.mark.parametrize("outcome", ["success", "fail"])
-def test_an_install_that_ended_unseen_behind_a_suspension_is_not_believed(
+def test_an_install_that_ended_during_a_suspension_is_repeated(
     panel: Sandbox, provider: Provider, outcome: str
 ) -> None:
     control(panel, "settings", {"install_seconds": 100, "install_outcome": outcome})
@@ -113,13 +113,13 @@ def test_an_install_that_ended_unseen_behind_a_suspension_is_not_believed(
     control(panel, "settings", {"install_seconds": 0, "install_outcome": "success"})
     lift(server)
 
-    assert asked(panel, "POST /api/application/servers/*/reinstall") == 1
-    assert asked(panel, "POST /api/application/servers/*/unsuspend") == 0
+    assert request_count(panel, "POST /api/application/servers/*/reinstall") == 1
+    assert request_count(panel, "POST /api/application/servers/*/unsuspend") == 0
     assert (server.reload().status, panel_servers(panel)[0]["status"]) == (ServerStatus.RUNNING, None)
     assert Step.RUNNING in steps_of(server)
 
 
-def test_a_failed_suspension_that_wiped_the_install_status_is_not_believed(panel: Sandbox, provider: Provider) -> None:
+def test_an_install_whose_status_a_failed_suspension_erased_is_repeated(panel: Sandbox, provider: Provider) -> None:
     control(panel, "settings", {"install_seconds": 100, "install_outcome": "fail"})
     server = make_server(provider)
     run_until_quiet(AT, within=timedelta(seconds=10))
@@ -133,11 +133,11 @@ def test_a_failed_suspension_that_wiped_the_install_status_is_not_believed(panel
     services.lift_hold(server_id=server.pk, kind=HoldKind.ABUSE, actor=None, at=AT)
     run_until_quiet(AT)
 
-    assert asked(panel, "POST /api/application/servers/*/reinstall") == 1
+    assert request_count(panel, "POST /api/application/servers/*/reinstall") == 1
     assert server.reload().status == ServerStatus.RUNNING
 
 
-def test_a_hold_before_anything_was_made_keeps_it_unmade(panel: Sandbox, provider: Provider) -> None:
+def test_a_hold_before_the_creation_delays_the_creation(panel: Sandbox, provider: Provider) -> None:
     server = make_server(provider)
     hold(server)
     assert (server.reload().status, panel_servers(panel)) == (ServerStatus.SUSPENDED, [])
@@ -152,7 +152,7 @@ def test_a_suspension_waits_for_a_restore_whose_end_would_lift_it(panel: Sandbox
     restore(panel, provider, server)
     services.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
     run_until_quiet(AT, within=timedelta(seconds=10))
-    assert asked(panel, "POST /api/application/servers/*/suspend") == 0
+    assert request_count(panel, "POST /api/application/servers/*/suspend") == 0
 
     panel.advance(60)
     run_until_quiet(AT)
@@ -166,9 +166,9 @@ def restore(panel: Sandbox, provider: Provider, server: Server) -> None:
 
     control(panel, "settings", {"backup_seconds": 0, "restore_seconds": 30})
     client, path = PanelClient(provider), f"/servers/{server.reload().identifier}/backups"
-    client.tell_client(path, {"name": "evening"})
+    client.client_write(path, {"name": "evening"})
     [backup] = panel.panel_state()["backups"]
-    client.tell_client(f"{path}/{backup['uuid']}/restore", {"truncate": False})
+    client.client_write(f"{path}/{backup['uuid']}/restore", {"truncate": False})
 
 
 @pytest.mark.parametrize("word", ["suspend", "unsuspend"])
@@ -177,7 +177,7 @@ def restore(panel: Sandbox, provider: Provider, server: Server) -> None:
     [{"kind": "lose_answer"}, {"kind": "drop"}, {"kind": "status", "status": 500}],
     ids=lambda f: str(f["kind"]),
 )
-def test_a_fault_at_a_hold_or_its_lifting_is_got_over(
+def test_a_fault_at_a_suspension_or_its_lifting_is_overcome(
     panel: Sandbox, provider: Provider, word: str, fault: dict[str, Any]
 ) -> None:
     server = make_running(provider)

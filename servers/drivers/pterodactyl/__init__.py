@@ -1,5 +1,5 @@
 """Pterodactyl panels. Only this package knows the vendor."""
 
-from servers.drivers.pterodactyl.driver import Pterodactyl, make
+from servers.drivers.pterodactyl.driver import PterodactylDriver
 
-__all__ = ["Pterodactyl", "make"]
+__all__ = ["PterodactylDriver"]

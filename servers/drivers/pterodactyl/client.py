@@ -1,13 +1,14 @@
-"""HTTP to a panel: headers, time limits, pages, and its errors in our three kinds."""
+"""HTTP to a panel: headers, time limits, pages, and its errors as the three kinds of core.outside."""
 
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from core import outside
-from core.outside import Expect, OutsideError, OutsideResponse, OutsideSession
-from servers.drivers import base, guard
+from core.outside import Expect, OutsideError, OutsideResponse, OutsideSession, refuse_transaction
+from servers.drivers import base
 from servers.models import Provider
 
 HEADERS = {"Accept": "application/json"}
@@ -17,14 +18,19 @@ BULK_SECONDS = 60.0
 BULK_BYTES = 64 * 1024 * 1024  # a nest's eggs come on one page, scripts and all
 PAGE_SIZE = 100
 MAX_PAGES = 10_000
-# The panel counts calls by the minute, and a long list may need more than one minute's share of them.
-MAX_WINDOW = 90
-# The panel answers for its nodes too; a dead one must not keep us from asking it about all the others.
-NODES_FAULT = frozenset({"DaemonConnectionException"})
-STORED_NOTHING = {"DataValidationException", "QueryException", "UniqueConstraintViolationException"}
-# A wrong key or a locked panel says nothing about one server: it is for the operator to mend, and then to go on.
-OPERATORS = {401, 403, 419}
-# An address copied together with its API would make every path unknown, and the panel says so as of a missing record.
+# The panel limits calls per minute, and a long list may need more calls than that.
+MAX_RATE_LIMIT_WAIT = 90
+# The panel answers for its nodes too; one that is down must not open the circuit breaker for all the others.
+NODE_ERRORS = frozenset({"DaemonConnectionException"})
+NOTHING_STORED = {
+    "DataValidationException",
+    "QueryException",
+    "UniqueConstraintViolationException",
+    "TwoFactorAuthRequiredException",
+}
+# A wrong key or a locked panel says nothing about one server: the operator mends it, and then the work goes on.
+OPERATOR_STATUSES = {401, 403, 419}
+# With an address that was copied together with its API every path would be answered as a record that does not exist.
 _API = re.compile(r"(/api(/application|/client)?)?/*$")
 
 
@@ -38,49 +44,58 @@ class PanelClient:
         self.has_client_key = bool(self._client_key)
         self._name, self._url = f"panel {provider.name}", _API.sub("", provider.base_url.rstrip("/"))
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+    def read(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """One object of the application API. A read may be repeated."""
         session = self._session("application", self._application_key, READ_SECONDS)
         return _read(session, path, params)
 
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """Every attribute set of a list, page after page; we build the next page's address, for the panel's lies."""
+        """The attributes of every item of a list, page after page. The panel's own links to pages are wrong."""
         session = self._session("application", self._application_key, BULK_SECONDS, BULK_BYTES)
         for page in range(1, MAX_PAGES):
-            asked = {**(params or {}), "page": page, "per_page": PAGE_SIZE}
-            body = _read_patiently(session, path, asked)
+            query = {**(params or {}), "page": page, "per_page": PAGE_SIZE}
+            try:
+                body = _read(session, path, query)
+            except outside.Unavailable as error:
+                if error.status != 429 or error.retry_after is None or error.retry_after > MAX_RATE_LIMIT_WAIT:
+                    raise
+                time.sleep(error.retry_after + 1)  # the next minute's calls; waited for once
+                body = _read(session, path, query)
             yield from items_of(body)
-            if page >= _page_count(body):
+            page_count = ((body.get("meta") or {}).get("pagination") or {}).get("total_pages")
+            if not isinstance(page_count, int) or page >= page_count:
                 return
         raise outside.Rejected(f"{self._name} GET {path}: the list has no end")
 
-    def send(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> Any:
+    def write(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> Any:
         """A write to the application API; its object, or None for an answer without one."""
         session = self._session("application", self._application_key, WRITE_SECONDS)
         expects = Expect.JSON if json is not None else Expect.NOTHING
-        answer = _called(session, method, path, json=json, expects=expects)
-        if json is not None and not _is_object(answer.body):
-            raise outside.Unknown(f"{self._name} {method} {path}: the answer is not the panel's", status=answer.status)
-        return answer.body
+        response = _call(session, method, path, json=json, expects=expects)
+        if json is not None and not _is_object(response.body):
+            raise outside.Unknown(
+                f"{self._name} {method} {path}: the answer is not from the panel", status=response.status
+            )
+        return response.body
 
-    def ask_client(self, path: str) -> Any:
-        """One object of the client API, asked for once: behind it a node may be silent for 15 s, and a page waits."""
+    def client_read(self, path: str) -> Any:
+        """One object of the client API. Tried once: its node may be silent for 15 s while a page waits."""
         session = self._session("client", self._client_key, READ_SECONDS)
         try:
             return _read(session, path, is_repeatable=False)
         except outside.Rejected as error:
-            _raise_key_sees_nothing(error)
+            _raise_key_not_admin(error)
 
-    def tell_client(self, path: str, json: Mapping[str, Any]) -> None:
+    def client_write(self, path: str, json: Mapping[str, Any]) -> None:
         """A write to the client API."""
         session = self._session("client", self._client_key, READ_SECONDS)
         try:
-            _called(session, "POST", path, json=json, expects=Expect.NOTHING)
+            _call(session, "POST", path, json=json, expects=Expect.NOTHING)
         except outside.Rejected as error:
-            _raise_key_sees_nothing(error)
+            _raise_key_not_admin(error)
 
     def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> OutsideSession:
-        guard.refuse_transaction()
+        refuse_transaction(self._name)
         if not key:
             raise outside.Unavailable(f"{self._name}: no {api} key is set")
         headers = {**HEADERS, "Authorization": f"Bearer {key}"}
@@ -88,39 +103,39 @@ class PanelClient:
         options: dict[str, Any] = {
             "read_timeout": seconds,
             "body_limit": body_limit,
-            "upstream_fault_codes": NODES_FAULT,
+            "upstream_fault_codes": NODE_ERRORS,
         }
         return OutsideSession(self._name, url, headers, **options)
 
 
-def _called(session: OutsideSession, method: str, path: str, **options: Any) -> OutsideResponse:
+def _call(session: OutsideSession, method: str, path: str, **options: Any) -> OutsideResponse:
     try:
         return session.call(method, path, **options)
     except OutsideError as error:
-        _raise_in_our_words(error, is_read=method == "GET")
+        raise_translated(error, is_read=method == "GET")
 
 
-def _raise_in_our_words(error: OutsideError, *, is_read: bool) -> NoReturn:
-    """The panel's codes tell more than its statuses: whether anything happened, and whose fault it is."""
+def raise_translated(error: OutsideError, *, is_read: bool) -> NoReturn:
+    """Raise the error that the panel's code means; its status alone does not say whether anything happened."""
     details: dict[str, Any] = {"status": error.status, "body": error.body, "retry_after": error.retry_after}
     details["code"] = error.code
     if error.code == "DaemonConnectionException":
         if error.status == 404:
             raise base.NotOnNode(str(error), **details) from None
         raise outside.Unavailable(str(error), **details) from None
-    if error.code in STORED_NOTHING or error.code == "TwoFactorAuthRequiredException" or error.status in OPERATORS:
+    if error.code in NOTHING_STORED or error.status in OPERATOR_STATUSES:
         raise outside.Unavailable(str(error), **details) from None
     if isinstance(error, outside.Rejected) and error.status and "errors" not in error.body:
-        kind = outside.Unavailable if is_read else outside.Unknown  # a proxy spoke, not the panel
+        kind = outside.Unavailable if is_read else outside.Unknown  # a proxy answered, not the panel
         raise kind(str(error), **details) from None
     if error.status == 409:
         raise base.WrongState(str(error), **details) from None
     raise error
 
 
-def _raise_key_sees_nothing(error: outside.Rejected) -> NoReturn:
-    """A client key that is not a root admin's sees no customer's server: the operator's to mend, not the server's."""
-    if is_absent(error):
+def _raise_key_not_admin(error: outside.Rejected) -> NoReturn:
+    """A client key that is not a root admin's finds no customer's server: the operator has to replace the key."""
+    if is_not_found(error):
         reason = f"{error}; is the client key a root admin's?"
         raise outside.Unavailable(reason, status=error.status, code=error.code) from None
     raise error
@@ -129,25 +144,14 @@ def _raise_key_sees_nothing(error: outside.Rejected) -> NoReturn:
 def _read(
     session: OutsideSession, path: str, params: Mapping[str, Any] | None = None, *, is_repeatable: bool = True
 ) -> dict[str, Any]:
-    answer = _called(session, "GET", path, params=params, is_repeatable=is_repeatable)
-    if not _is_object(answer.body):
-        raise outside.Unavailable(f"{session!r} GET {path}: the answer is not the panel's", status=answer.status)
-    return dict(answer.body)
-
-
-def _read_patiently(session: OutsideSession, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """A page of a list; where the minute's calls are used up, the next minute is waited for, once."""
-    try:
-        return _read(session, path, params)
-    except outside.Unavailable as error:
-        if error.status != 429 or error.retry_after is None or error.retry_after > MAX_WINDOW:
-            raise
-        time.sleep(error.retry_after + 1)
-    return _read(session, path, params)
+    response = _call(session, "GET", path, params=params, is_repeatable=is_repeatable)
+    if not _is_object(response.body):
+        raise outside.Unavailable(f"{session!r} GET {path}: the answer is not from the panel", status=response.status)
+    return dict(response.body)
 
 
 def _is_object(body: Any) -> bool:
-    """Whether it is the panel that answered; a success of another shape comes from somebody in between."""
+    """Whether the panel answered; a success of another shape comes from a proxy."""
     return isinstance(body, dict) and bool({"attributes", "data"} & body.keys())
 
 
@@ -160,9 +164,9 @@ def items_of(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def related(attributes: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The attributes of included objects, such as a server's allocations. Unavailable where the key may not read them.
+    """The attributes of included objects, such as a server's allocations.
 
-    None at all and none that may be seen are two things: the second must not look as if the panel had taken them away.
+    Raises Unavailable where the key may not read them, which is not the same as none.
     """
     included = (attributes.get("relationships") or {}).get(name) or {}
     if included.get("object") == "null_resource":
@@ -170,21 +174,26 @@ def related(attributes: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return list(items_of(included))
 
 
-def _page_count(body: Mapping[str, Any]) -> int:
-    count = ((body.get("meta") or {}).get("pagination") or {}).get("total_pages")
-    return count if isinstance(count, int) else 1
+@dataclass(frozen=True)
+class ValidationError:
+    """A field that the panel refused, such as `environment.VERSION`, the rule it breaks, and the panel's sentence."""
+
+    field: str
+    rule: str
+    detail: str
 
 
-def broken_rules(error: OutsideError) -> list[tuple[str, str]]:
-    """The fields and rules a 422 names, such as ("environment.VERSION", "required")."""
+def validation_errors(error: OutsideError) -> list[ValidationError]:
+    """The fields that a 422 names."""
     found = []
     for entry in error.body.get("errors") or []:
         meta = entry.get("meta") if isinstance(entry, dict) else None
         if isinstance(meta, dict):
-            found.append((str(meta.get("source_field") or ""), str(meta.get("rule") or "")))
+            field, rule = str(meta.get("source_field") or ""), str(meta.get("rule") or "")
+            found.append(ValidationError(field, rule, str(entry.get("detail") or rule)))
     return found
 
 
-def is_absent(error: OutsideError) -> bool:
+def is_not_found(error: OutsideError) -> bool:
     """Whether the panel itself says that the record does not exist; a proxy's 404 does not count."""
     return error.status == 404 and error.code == "NotFoundHttpException"

@@ -1,4 +1,4 @@
-"""Look at servers again, as cron does where no beat runs."""
+"""Converge servers again, from cron where no Celery beat runs."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,19 +6,21 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from servers import work
+from servers import convergence
+from servers.convergence.scheduling import RECHECK_AFTER
 
 
 class Command(BaseCommand):
-    """A panel can lose a suspension or a whole server without telling: only looking shows it."""
+    """A panel can lose a suspension or a whole server without reporting it."""
 
-    help = "Ask for convergence of every server that nobody looked at for some minutes."
+    help = "Request convergence of every server that was not observed for some minutes."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """--minutes is how long ago the last look may be; 0 asks for all."""
-        parser.add_argument("--minutes", type=int, default=int(work.RECHECK_AFTER.total_seconds()) // 60)
+        """--minutes is how long ago the last observation may be; 0 selects all."""
+        parser.add_argument("--minutes", type=int, default=int(RECHECK_AFTER.total_seconds()) // 60)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Ask, and say for how many."""
+        """Request it, and say for how many."""
         since = timedelta(minutes=options["minutes"])
-        self.stdout.write(f"{work.request_recheck(at=timezone.now(), not_seen_for=since)} servers will be looked at")
+        count = convergence.request_recheck(at=timezone.now(), not_observed_for=since)
+        self.stdout.write(f"{count} servers will be checked")

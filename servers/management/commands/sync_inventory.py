@@ -10,31 +10,32 @@ from servers.models import Provider, SyncRun, SyncState
 
 
 class Command(BaseCommand):
-    """Prints what each pull brought and found odd; exits 1 when one failed."""
+    """Prints what each sync read and found odd; exits 1 when one failed."""
 
     help = "Mirror the inventory of every active provider, or of one."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """--provider narrows it to one by name."""
+        """--provider selects one by name."""
         parser.add_argument("--provider", metavar="NAME")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Pull and report."""
-        runs = self._one(options["provider"]) if options["provider"] else inventory.sync_all(at=timezone.now())
+        """Sync and report."""
+        name, at = options["provider"], timezone.now()
+        if name:
+            provider = Provider.objects.filter(name=name).first()
+            if provider is None:
+                raise CommandError(f"there is no provider called {name}")
+            try:
+                runs = [inventory.sync(provider_id=provider.pk, at=at)]
+            except inventory.SyncBusy:
+                raise CommandError(f"{name} is being synced already") from None
+        else:
+            runs = inventory.sync_all(at=at)
         for run in runs:
             self._report(run)
         failed = [run for run in runs if run.state != SyncState.COMPLETED]
         if failed:
-            raise CommandError(f"{len(failed)} of {len(runs)} pulls failed")
-
-    def _one(self, name: str) -> list[SyncRun]:
-        provider = Provider.objects.filter(name=name).first()
-        if provider is None:
-            raise CommandError(f"there is no provider called {name}")
-        try:
-            return [inventory.sync(provider_id=provider.pk, at=timezone.now())]
-        except inventory.SyncBusy:
-            raise CommandError(f"{name} is being synced already") from None
+            raise CommandError(f"{len(failed)} of {len(runs)} syncs failed")
 
     def _report(self, run: SyncRun) -> None:
         took = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0

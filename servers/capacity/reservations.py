@@ -1,0 +1,192 @@
+"""Reservations of a node's memory, disk and ports: reserved at checkout, confirmed when paid, released exactly once.
+
+The locking rule: a node's row before its allocations; never two nodes at a time; a reservation before its node.
+Each reservation is made in a transaction of its own, since several in one would lock several nodes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Case, Count, F, QuerySet, Value, When
+from django.db.models.functions import Greatest
+
+from accounts.models import Organization
+from core import tenancy
+from servers.capacity.availability import Size, nodes_that_fit, placeable
+from servers.models import FREE, Allocation, Blueprint, Location, Node, Reservation, ReservationState
+
+EXPIRY_BATCH = 500
+
+
+class InsufficientCapacity(Exception):
+    """No node of the location can take a server of this size now."""
+
+
+class NoFreePort(InsufficientCapacity):
+    """The node of a confirmed reservation has no other free port."""
+
+
+@dataclass(frozen=True)
+class ReservationRequest:
+    """What to reserve, for whom and until when."""
+
+    organization: Organization
+    size: Size
+    expires_at: datetime
+
+
+def reserve(
+    *,
+    organization: Organization,
+    blueprint: Blueprint,
+    location: Location,
+    size: Size,
+    at: datetime,
+    expires_at: datetime,
+) -> Reservation:
+    """Reserve capacity for one server until `expires_at`. Raises InsufficientCapacity when no node has enough."""
+    if expires_at <= at:
+        raise ValueError("a reservation must expire in the future")
+    request = ReservationRequest(organization, size, expires_at)
+    skip_locked = True
+    with tenancy.as_worker():
+        while nodes := list(nodes_that_fit(blueprint, location, size).values_list("pk", flat=True)):
+            for node_id in unlocked_first(nodes):
+                if reservation := reserve_on_node(node_id, request, skip_locked=skip_locked):
+                    return reservation
+            skip_locked = False  # ports that looked free may be locked by a sync: wait for them from now on
+    raise InsufficientCapacity(
+        f"{location.code} cannot take {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
+    )
+
+
+def unlocked_first(nodes: list[UUID]) -> Iterator[UUID]:
+    """The nodes in order, except that the first one which is not locked comes first: waiting is the last resort."""
+    if len(nodes) == 1:
+        yield from nodes
+        return
+    with transaction.atomic():
+        rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
+        free = (F("memory_sellable_mib") - F("memory_reserved_mib"), F("disk_sellable_mib") - F("disk_reserved_mib"))
+        unlocked = rows.order_by(*free, "pk").values_list("pk", flat=True).first()
+        transaction.set_rollback(True)  # give the lock of this one row back at once
+    yield from sorted(nodes, key=lambda node: node != unlocked)
+
+
+def reserve_on_node(node_id: UUID, request: ReservationRequest, *, skip_locked: bool) -> Reservation | None:
+    """The reservation on this node; None where it has not enough, with nothing changed and no lock kept."""
+    size = request.size
+    with transaction.atomic():
+        has_capacity = placeable(Node.objects.filter(pk=node_id)).filter(
+            memory_reserved_mib__lte=F("memory_sellable_mib") - size.memory_mib,
+            disk_reserved_mib__lte=F("disk_sellable_mib") - size.disk_mib,
+        )
+        is_taken = has_capacity.update(
+            memory_reserved_mib=F("memory_reserved_mib") + size.memory_mib,
+            disk_reserved_mib=F("disk_reserved_mib") + size.disk_mib,
+        )
+        ports = lock_free_ports(node_id, size.ports, skip_locked=skip_locked) if is_taken else []
+        if len(ports) < size.ports:
+            transaction.set_rollback(True)
+            return None
+        reservation = Reservation.objects.create(
+            organization=request.organization,
+            node_id=node_id,
+            memory_mib=size.memory_mib,
+            disk_mib=size.disk_mib,
+            cpu_percent=size.cpu_percent,
+            ports=size.ports,
+            expires_at=request.expires_at,
+        )
+        Allocation.objects.filter(pk__in=ports[1:]).update(reservation=reservation)
+        Allocation.objects.filter(pk=ports[0]).update(reservation=reservation, is_primary=True)
+        return reservation
+
+
+def lock_free_ports(node_id: UUID, count: int, *, skip_locked: bool = False) -> list[UUID]:
+    """Up to `count` free ports of a node whose row the caller has locked, of one address where one has enough."""
+    free = Allocation.objects.filter(FREE, node_id=node_id)
+    order: list[str | Case] = ["port", "ip"]
+    if count > 1 and (ip := best_address(free, count)):
+        order.insert(0, Case(When(ip=ip, then=Value(0)), default=Value(1)))
+    rows = free.order_by(*order).select_for_update(skip_locked=skip_locked)
+    return [port.pk for port in rows[:count]]
+
+
+def best_address(free: QuerySet[Allocation], count: int) -> str | None:
+    """Of the addresses with `count` free ports the one with the fewest; where none has enough, the one with most."""
+    counts = {row["ip"]: row["free"] for row in free.order_by().values("ip").annotate(free=Count("pk"))}
+    enough = {ip: number for ip, number in counts.items() if number >= count}
+    if enough:
+        return min(enough, key=lambda ip: (enough[ip], ip))
+    return max(counts, key=lambda ip: (counts[ip], ip), default=None)
+
+
+def confirm(*, reservation_id: UUID, at: datetime) -> bool:
+    """Make a paid reservation permanent; whether it is confirmed now. False means that it was released before."""
+    with tenancy.as_worker():
+        rows = Reservation.objects.filter(pk=reservation_id)
+        reserved = rows.filter(state=ReservationState.RESERVED)
+        is_confirmed = reserved.update(state=ReservationState.CONFIRMED, expires_at=None)
+        return bool(is_confirmed) or rows.filter(state=ReservationState.CONFIRMED).exists()
+
+
+def extend(*, reservation_id: UUID, expires_at: datetime) -> bool:
+    """Let an unpaid reservation expire later, never earlier; False when it is confirmed or released already."""
+    with tenancy.as_worker():
+        reserved = Reservation.objects.filter(pk=reservation_id, state=ReservationState.RESERVED)
+        return bool(reserved.update(expires_at=Greatest("expires_at", Value(expires_at))))
+
+
+def release(*, reservation_id: UUID, at: datetime) -> bool:
+    """Return the capacity to the node; whether this call did. Calling it twice is harmless."""
+    with tenancy.as_worker():
+        rows = Reservation.objects.filter(pk=reservation_id).exclude(state=ReservationState.RELEASED)
+        return _release(rows, at)
+
+
+def expire_due(*, at: datetime) -> int:
+    """Release what was not paid in time; the number of reservations. Each in its own transaction."""
+    due = Reservation.objects.filter(state=ReservationState.RESERVED, expires_at__lte=at).order_by("expires_at")
+    expired = 0
+    for pk in list(due.values_list("pk", flat=True)[:EXPIRY_BATCH]):
+        with tenancy.as_worker():
+            expired += _release(due.filter(pk=pk), at)
+    return expired
+
+
+def _release(rows: QuerySet[Reservation], at: datetime) -> bool:
+    """Release the one row of `rows`, if it is still among them once it is locked."""
+    reservation = rows.select_for_update(no_key=True).first()
+    if reservation is None:
+        return False
+    Reservation.objects.filter(pk=reservation.pk).update(
+        state=ReservationState.RELEASED, expires_at=None, released_at=at
+    )
+    Node.objects.filter(pk=reservation.node_id).update(
+        memory_reserved_mib=F("memory_reserved_mib") - reservation.memory_mib,
+        disk_reserved_mib=F("disk_reserved_mib") - reservation.disk_mib,
+    )
+    Allocation.objects.filter(reservation=reservation).update(reservation=None, is_primary=False)
+    return True
+
+
+def replace_port(*, allocation_id: UUID) -> Allocation:
+    """Give a reservation another port of its node for one that the panel assigned elsewhere. Raises NoFreePort."""
+    with tenancy.as_worker():
+        lost = Allocation.objects.get(pk=allocation_id)
+        Node.objects.select_for_update(no_key=True).get(pk=lost.node_id)
+        lost = Allocation.objects.select_for_update().get(pk=allocation_id)
+        if lost.reservation_id is None:
+            raise NoFreePort(f"{lost} belongs to no reservation")
+        reservation_id, is_primary = lost.reservation_id, lost.is_primary
+        ports = lock_free_ports(lost.node_id, 1)
+        if not ports:
+            raise NoFreePort(f"{lost.node_id} has no free port left")
+        rows = Allocation.objects.filter(pk=lost.pk)
+        rows.update(reservation=None, is_primary=False, is_taken_elsewhere=True)
+        Allocation.objects.filter(pk=ports[0]).update(reservation_id=reservation_id, is_primary=is_primary)
+        return Allocation.objects.get(pk=ports[0])

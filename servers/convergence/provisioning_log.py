@@ -1,0 +1,76 @@
+"""Recording what convergence did: columns, an entry of the provisioning log and the event, in one transaction."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import Signal
+
+from core import tenancy
+from servers import events
+from servers.drivers.base import RemoteServer
+from servers.models import DesiredState, ProvisioningStep, Server, ServerStatus, Step
+
+MAX_NOTE = 255
+
+
+def record(
+    server: Server,
+    *,
+    at: datetime,
+    status: ServerStatus | None = None,
+    step: Step | None = None,
+    note: str = "",
+    event: Signal | None = None,
+    **columns: Any,
+) -> None:
+    """Update the server, log the step and send the event. The caller has the server's advisory lock.
+
+    The event is sent before the server's row is written: receivers lock their own rows first, as their services do.
+    """
+    with tenancy.as_worker():
+        if status is not None:
+            server.transition_to(status)
+            columns["status"] = status
+        for name, value in columns.items():
+            setattr(server, name, value)
+        if step is not None:
+            write(server, step, at=at, note=note)
+        if event is not None:
+            event.send(sender=Server, server=server, at=at)
+        if columns:
+            Server.objects.filter(pk=server.pk).update(**columns)
+
+
+def write(server: Server, step: Step, *, at: datetime, note: str = "") -> None:
+    """Add an entry to the server's provisioning log."""
+    ProvisioningStep.objects.create(
+        organization_id=server.organization_id, server=server, step=step, note=note[:MAX_NOTE], at=at
+    )
+
+
+def observe(server: Server, remote: RemoteServer | None, *, at: datetime) -> None:
+    """Store what the provider answered."""
+    observed: dict[str, Any] = {}
+    if remote is not None:
+        observed = {**asdict(remote), "allocation_refs": sorted(remote.allocation_refs)}
+    record(server, at=at, observed=observed, observed_at=at)
+
+
+def retry_failed(server: Server, *, at: datetime) -> None:
+    """Make a failed server pending again. One that is to be deleted goes on being deleted in any case."""
+    if server.status == ServerStatus.FAILED and server.desired_state == DesiredState.PRESENT:
+        record(server, at=at, status=ServerStatus.PENDING, failure="")
+
+
+def fail(server: Server, reason: str, *, at: datetime) -> None:
+    """Mark the server failed, for staff to look at. The same failure again is not recorded again."""
+    reason = reason[:MAX_NOTE]
+    if server.status in {ServerStatus.DELETED, ServerStatus.FAILED} and server.failure == reason:
+        return
+    with tenancy.as_worker():
+        server.transition_to(ServerStatus.FAILED)
+        server.failure = reason
+        write(server, Step.FAILED, at=at, note=reason)
+        events.server_failed.send(sender=Server, server=server, reason=reason, at=at)
+        Server.objects.filter(pk=server.pk).update(status=server.status, failure=reason)

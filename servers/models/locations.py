@@ -1,0 +1,30 @@
+"""Locations: where a provider has nodes."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from core import tenancy
+from core.models import Entity, Timestamped
+from servers.models.providers import Provider
+
+
+class Location(Entity, Timestamped):
+    """A provider's location, such as us-east."""
+
+    tenancy = tenancy.SHARED
+
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locations")
+    ref = models.CharField(max_length=64)
+    code = models.CharField(max_length=60)
+    name = models.CharField(max_length=191, blank=True, default="")
+    is_active = models.BooleanField(default=True)
+    is_present = models.BooleanField(default=True, help_text=_("Found by the last sync."))
+
+    class Meta:
+        verbose_name = _("location")
+        verbose_name_plural = _("locations")
+        ordering = ["code"]
+        constraints = [models.UniqueConstraint(fields=["provider", "ref"], name="servers_location_once")]
+
+    def __str__(self) -> str:
+        return self.name or self.code

@@ -1,0 +1,375 @@
+"""What customers and other apps use: services, power, usage, lists, and the tasks behind them."""
+
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import transaction
+
+from core import outside, tenancy, work
+from core.models import AuditEntry, WorkState
+from sandbox.client import Sandbox
+from servers import capacity, queries, services, tasks
+from servers.drivers.base import PowerState
+from servers.live import power
+from servers.live.usage import usage_of
+from servers.models import (
+    HoldKind,
+    Location,
+    Node,
+    Provider,
+    ProvisioningTask,
+    Reservation,
+    Server,
+    ServerStatus,
+    ServerVariable,
+)
+from tests.servers.actions import make_running, panel_servers, run_until_quiet
+from tests.servers.builders import (
+    AT,
+    SMALL,
+    connect_panel,
+    make_blueprint,
+    make_game_blueprint,
+    make_location,
+    make_node,
+    make_plan,
+    make_provider,
+    make_reservation,
+    make_server,
+    make_user,
+    organization_of,
+)
+
+
+def make_unreachable_server(**fields: Any) -> Server:
+    """A server of a panel that cannot be reached."""
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    plan = make_plan()
+    return make_server(provider, plan=plan, blueprint=make_blueprint(provider, plan), location=location, **fields)
+
+
+@pytest.mark.django_db
+def test_a_server_is_created_once_for_a_reservation() -> None:
+    server = make_unreachable_server(variables={"A": "1"})
+
+    again = services.create_server(
+        organization=server.organization,
+        owner=server.owner,
+        name="Another",
+        blueprint=server.blueprint,
+        plan=server.plan,
+        size=SMALL,
+        reservation=Reservation.objects.get(server=server),
+        databases=0,
+        backups=0,
+        variables={"A": "2"},
+        at=AT,
+    )
+
+    assert (again, Server.objects.count(), ProvisioningTask.objects.count()) == (server, 1, 1)
+    assert ServerVariable.objects.get().value == "1"
+
+
+@pytest.mark.django_db
+def test_a_reservation_that_is_not_confirmed_gets_no_server() -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    plan, owner = make_plan(), make_user()
+    blueprint = make_blueprint(provider, plan)
+    reservation = make_reservation(blueprint, location)
+
+    for _ in range(2):
+        with pytest.raises(services.CapacityNotConfirmed):
+            services.create_server(
+                organization=organization_of(owner),
+                owner=owner,
+                name="x",
+                blueprint=blueprint,
+                plan=plan,
+                size=SMALL,
+                reservation=reservation,
+                databases=0,
+                backups=0,
+                variables={},
+                at=AT,
+            )
+        capacity.release(reservation_id=reservation.pk, at=AT)
+
+
+@pytest.mark.django_db
+def test_requests_share_one_task_and_the_earliest_instant_counts() -> None:
+    server = make_unreachable_server()
+    ProvisioningTask.objects.update(run_at=AT + timedelta(hours=1), attempts=5)
+
+    for minutes in (5, 3, 9):
+        services.request_convergence(server_id=server.pk, at=AT + timedelta(minutes=minutes))
+
+    task = ProvisioningTask.objects.get()
+    assert (task.run_at, task.attempts) == (AT + timedelta(minutes=3), 0)
+
+
+@pytest.mark.django_db
+def test_a_request_while_the_task_runs_is_kept_however_the_task_ends() -> None:
+    server = make_unreachable_server()
+    endings = [
+        lambda task: task.finish(at=AT),
+        lambda task: task.mark_dead(at=AT, reason="no"),
+        lambda task: task.requeue(run_at=AT + timedelta(days=1)),
+    ]
+    for end in endings:
+        [task] = ProvisioningTask.claim(limit=1, at=AT)
+        services.request_convergence(server_id=server.pk, at=AT)
+        assert end(task)
+        task = ProvisioningTask.objects.get()
+        assert (task.state, task.is_requested_again, task.run_at) == (WorkState.QUEUED, False, AT)
+
+
+@pytest.mark.django_db
+def test_a_failure_is_retried_only_where_something_failed() -> None:
+    server = make_unreachable_server()
+
+    assert not services.retry(server_id=server.pk, actor=None, at=AT)
+    Server.objects.update(status=ServerStatus.FAILED, failure="x")
+    assert services.retry(server_id=server.pk, actor=server.owner, at=AT)
+
+    assert (server.reload().status, server.reload().failure) == (ServerStatus.PENDING, "")
+    assert AuditEntry.objects.filter(action="server.retry", actor=server.owner).exists()
+
+
+@pytest.mark.django_db
+def test_a_customer_who_may_only_read_can_reserve_capacity_and_see_where_there_is_some() -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    blueprint, owner = make_blueprint(provider), make_user()
+    organization = organization_of(owner)
+
+    with tenancy.as_role(role=tenancy.CUSTOMER, user_id=owner.pk, organizations=[organization.pk]):
+        reservation = make_reservation(blueprint, location, organization=organization)
+        assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {location.pk: {"s"}}
+        assert queries.locations_for_sale() == [location]
+        assert queries.locations_of([blueprint]) == [location]
+        assert list(queries.blueprints_of(blueprint.product)) == [blueprint]
+
+    assert reservation.organization == organization
+
+
+@pytest.mark.django_db
+def test_a_list_shows_the_organizations_own_servers_without_more_queries(
+    django_assert_num_queries: Any,
+) -> None:
+    mine = make_unreachable_server(name="b")
+    make_unreachable_server(name="another")
+    deleted = make_unreachable_server(name="deleted", owner=mine.owner)
+    Server.objects.filter(pk=deleted.pk).update(status=ServerStatus.DELETED, deleted_at=AT)
+
+    with django_assert_num_queries(1):
+        [row] = queries.servers_of(mine.organization)
+        values = tuple(getattr(row, name) for name in ("name", "location_name", "plan_name", "node_name"))
+
+    assert values == ("b", "EU", "Small", Node.objects.get(servers=mine).name)
+    assert list(queries.servers_of([mine.organization])) == [row]
+
+
+@pytest.mark.django_db
+def test_a_blueprint_with_chosen_locations_is_sold_only_there() -> None:
+    provider = make_provider()
+    here, there = make_location(provider, "here"), make_location(provider, "there")
+    for location in (here, there):
+        make_node(location)
+    make_location(provider, "empty")
+    blueprint = make_blueprint(provider)
+    blueprint.locations.add(there)
+
+    assert queries.locations_of([blueprint]) == [there]
+    assert queries.locations_for_sale() == [there]
+    assert queries.locations_of([make_blueprint(provider)]) == [here, there]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "closed", [{"is_enabled": False}, {"is_present": False}, {"is_draining": True}, {"is_in_maintenance": True}]
+)
+def test_a_location_is_offered_only_while_a_node_of_it_may_be_sold(closed: dict[str, bool]) -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location, **closed)
+    blueprint = make_blueprint(provider)
+
+    assert queries.locations_for_sale() == []
+    assert queries.locations_of([blueprint]) == []
+
+
+def test_power_actions_reach_the_server_and_are_audited(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+
+    power.send_power_action(server_id=server.pk, action="stop", actor=server.owner, at=AT)
+    assert panel_servers(panel)[0]["runtime"]["state"] == "offline"
+    assert server.reload().status == ServerStatus.STOPPED
+    power.send_power_action(server_id=server.pk, action="start", actor=server.owner, at=AT)
+
+    assert panel_servers(panel)[0]["runtime"]["state"] == "running"
+    assert server.reload().status == ServerStatus.RUNNING
+    audited = AuditEntry.objects.filter(action="server.power").order_by("id").values_list("new", flat=True)
+    assert list(audited) == [{"action": "stop"}, {"action": "start"}]
+
+
+def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+
+    def send(action: str = "start") -> None:
+        power.send_power_action(server_id=server.pk, action=action, actor=None, at=AT)
+
+    with pytest.raises(power.PowerRefused, match="installed"):
+        send()
+    run_until_quiet(AT)
+    services.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="x", actor=None, at=AT)
+    with pytest.raises(power.PowerRefused, match="suspended"):
+        send()
+    run_until_quiet(AT)
+    with pytest.raises(power.PowerRefused, match="suspended"):
+        send()
+    services.lift_hold(server_id=server.pk, kind=HoldKind.ABUSE, actor=None, at=AT)
+    run_until_quiet(AT)
+    with pytest.raises(ValueError, match="explode"):
+        send("explode")
+    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    run_until_quiet(AT)
+    with pytest.raises(power.PowerRefused):
+        send()
+
+
+def test_power_on_a_panel_that_is_down_is_an_outside_error_and_changes_nothing(
+    panel: Sandbox, provider: Provider
+) -> None:
+    server = make_running(provider)
+    panel.arm("pterodactyl", "POST /api/client", "drop")
+
+    with pytest.raises(outside.Unknown):
+        power.send_power_action(server_id=server.pk, action="stop", actor=None, at=AT)
+    assert server.reload().status == ServerStatus.RUNNING
+
+
+def test_usage_is_live_and_cached_for_a_moment(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    panel.advance(100)
+    before = len(panel.requests("pterodactyl"))
+
+    first, second = usage_of(server, AT), usage_of(server, AT)
+
+    assert first is not None
+    assert (first.power_state, first == second) == (PowerState.RUNNING, True)
+    assert 0 < first.memory_mib < 1024
+    assert first.cpu_percent > Decimal(0)
+    assert first.uptime_seconds >= 99
+    assert len(panel.requests("pterodactyl")) == before + 1
+
+
+def test_usage_has_samples_of_the_last_minutes(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    for _ in range(3):
+        cache.delete(f"servers:usage:{server.pk}")
+        usage = usage_of(server, AT)
+
+    assert usage is not None
+    assert len(usage.samples["cpu"]) == len(usage.samples["memory"]) == 3
+
+
+@pytest.mark.parametrize("kind", ["html", "huge", "drop", "status"])
+def test_no_usage_rather_than_an_error_when_the_panel_fails(panel: Sandbox, provider: Provider, kind: str) -> None:
+    server = make_running(provider)
+    panel.arm("pterodactyl", "GET /api/client", kind, times=0)
+    before = len(panel.requests("pterodactyl"))
+
+    assert usage_of(server, AT) is None
+    after = len(panel.requests("pterodactyl"))
+    assert usage_of(server, AT) is None
+
+    assert before < after == len(panel.requests("pterodactyl"))
+
+
+def test_a_suspended_server_has_no_usage(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    services.hold_server(server_id=server.pk, kind=HoldKind.BILLING, reason="x", actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert usage_of(server, AT) is None
+
+
+@pytest.mark.django_db
+def test_the_network_is_refused_inside_a_transaction() -> None:
+    server = make_unreachable_server()
+
+    with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+        usage_of(server, AT)
+    with pytest.raises(RuntimeError, match="transaction"):
+        power.send_power_action(server_id=server.pk, action="start", actor=None, at=AT)
+
+
+def test_without_a_client_key_a_server_is_delivered_but_takes_no_power_actions(
+    panel: Sandbox, provider: Provider
+) -> None:
+    provider.credentials = {"application_key": provider.credentials["application_key"]}
+    provider.save()
+
+    server = make_running(provider)
+
+    assert usage_of(server, AT) is None
+    with pytest.raises(power.PowerRefused):
+        power.send_power_action(server_id=server.pk, action="start", actor=None, at=AT)
+
+
+def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None:
+    server = make_server(provider)
+    right = provider.credentials
+    provider.credentials = {"application_key": "ptla_wrong", "client_key": "ptlc_wrong"}
+    provider.save()
+    run_until_quiet(AT, within=timedelta(minutes=10))
+    assert server.reload().status == ServerStatus.PENDING
+
+    provider.credentials = right
+    provider.save()
+    run_until_quiet(AT, within=timedelta(hours=3))
+
+    assert server.reload().status == ServerStatus.RUNNING
+
+
+def test_the_celery_tasks_and_the_command(panel: Sandbox, provider: Provider) -> None:
+    make_running(provider)
+    reservation = make_reservation(
+        make_game_blueprint(provider),
+        Location.objects.filter(provider=provider)[0],
+        at=AT - timedelta(days=400),
+        expires_at=AT - timedelta(days=399),
+    )
+
+    assert tasks.sync_inventory() == 1
+    assert tasks.sync_provider(str(provider.pk)) == "completed"
+    assert tasks.expire_reservations() == 1
+    assert not capacity.confirm(reservation_id=reservation.pk, at=AT)
+    Server.objects.update(observed_at=AT - timedelta(days=400))
+    assert (tasks.recheck_servers(), tasks.recheck_servers()) == (1, 0)
+    assert ProvisioningTask.objects.count() == 1
+    out = StringIO()
+    call_command("recheck_servers", minutes=0, stdout=out)
+    assert out.getvalue().startswith("0 ")
+    assert work.run_due(at=AT + timedelta(days=9999)) == 1
+
+
+def test_two_panels_can_be_used_at_once(panel: Sandbox, provider: Provider) -> None:
+    other = connect_panel(panel)
+    owner = make_user()
+
+    make_running(provider, owner=owner)
+    Location.objects.filter(provider=other).first()
+
+    assert provider.accounts.count() == 1
+    assert other.accounts.count() == 0
