@@ -1,4 +1,4 @@
-"""Answers for whoever watches the machines: alive, ready for visitors, and the database's latency."""
+"""Health checks for load balancers and monitoring: alive, ready, and the database's latency."""
 
 import time
 

@@ -1,7 +1,6 @@
-"""The front page, and the first page after signing in."""
+"""The home page and the dashboard."""
 
 from datetime import timedelta
-from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -11,37 +10,33 @@ from django.views.decorators.http import require_safe
 from billing import queries as billing
 from core import site_settings
 from orders import queries as orders
-from orders.shop import shelf
-from orders.views import currency_of
+from orders.storefront.offers import currency_of, product_cards
 from servers import queries as servers
 
-MAX_SERVERS = 12  # on the first page; the list has them all
+MAX_SERVERS = 12  # on the dashboard; the list has them all
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """The shop's front page."""
-    context = {"products": shelf(currency_of(request)), "locations": servers.locations_for_sale(), **_promises()}
-    return render(request, "nodebyte/home.html", context)
-
-
-def _promises() -> dict[str, Any]:
-    """The times that the front page promises, as the shop is set up now."""
-    hours = {name: site_settings.get(f"orders.{name}_refund_hours") for name in ("failed", "waiting")}
-    return {
-        "refund_after": {name: timedelta(hours=count) for name, count in hours.items()},
-        "held_for": timedelta(minutes=site_settings.get("orders.hold_minutes")),
+    """The shop's home page, with the times it promises as the settings have them."""
+    context = {
+        "cards": product_cards(currency_of(request.organization)),  # type: ignore[attr-defined]
+        "locations": servers.locations_for_sale(),
+        "failed_refund_after": timedelta(hours=site_settings.get("orders.failed_refund_hours")),
+        "waiting_refund_after": timedelta(hours=site_settings.get("orders.waiting_refund_hours")),
+        "reserved_for": timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     }
+    return render(request, "nodebyte/home.html", context)
 
 
 @login_required
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """What the current organization has, what is under way, and what it owes."""
+    """What the current organization has, what it ordered, and what it owes."""
     organization = request.organization  # type: ignore[attr-defined]
     context = {
         "servers": servers.servers_of(organization)[:MAX_SERVERS],
-        "orders": orders.orders_under_way(organization),
+        "orders": orders.open_orders(organization),
         "invoices": billing.invoices_due(organization),
     }
     return render(request, "nodebyte/dashboard.html", context)

@@ -1,4 +1,4 @@
-"""Every address of the product."""
+"""Root URL configuration."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -10,7 +10,7 @@ urlpatterns = [
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("core.urls")),
     path("", include("accounts.urls")),
-    path("", include("orders.shop_urls")),
+    path("", include("orders.storefront.urls")),
     path("", include("orders.urls")),
     path("", include("servers.urls")),
     path("", include("billing.urls")),

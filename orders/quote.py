@@ -1,73 +1,74 @@
-"""What a choice costs: one pure function, used by the page, the order and the invoice alike."""
+"""What a plan with add-ons comes to: its price and its limits. Pure functions: they read nothing from the database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from billing.invoicing import InvoiceLine
 from billing.models import ItemKind
-from catalog.models import AddonPrice, PlanPrice, Term
+from catalog.models import Addon, AddonKind, AddonPrice, Plan, PlanPrice, Term
 from core.money import Money, total
-
-
-@dataclass(frozen=True)
-class QuoteLine:
-    """A line as the customer reads it. GatewaySubscription lines come again each period, the others are paid once."""
-
-    kind: ItemKind
-    label: str
-    unit: Money
-    quantity: int = 1
-    is_recurring: bool = True
-    price: PlanPrice | AddonPrice | None = None
-
-    @property
-    def money(self) -> Money:
-        """Quantity times unit."""
-        return self.unit * self.quantity
+from servers.capacity import Size
 
 
 @dataclass(frozen=True)
 class Quote:
     """Everything that will be charged for one server, in one currency and term."""
 
-    lines: tuple[QuoteLine, ...]
+    lines: tuple[InvoiceLine, ...]
     currency: str
     term: Term
 
     @property
     def due_today(self) -> Money:
-        """First period and what is paid once."""
-        return total((line.money for line in self.lines), self.currency)
+        """The first period and the one-time fees."""
+        return total((line.amount for line in self.lines), self.currency)
 
     @property
     def recurring(self) -> Money:
         """What each later period costs."""
-        return total((line.money for line in self.lines if line.is_recurring), self.currency)
+        return total((line.amount for line in self.lines if line.is_recurring), self.currency)
 
 
-class NotTogether(ValueError):
-    """Prices of different terms or currencies do not make one quote."""
+class MixedPrices(ValueError):
+    """Prices of different terms or currencies cannot be quoted together."""
 
 
 def quote(*, plan_price: PlanPrice, addon_prices: Sequence[AddonPrice] = ()) -> Quote:
-    """The quote for a plan with add-ons. Reads nothing: the prices bring their plan, product and add-on along."""
-    wanted = (plan_price.term, plan_price.currency)
-    if any((price.term, price.currency) != wanted for price in addon_prices):
-        raise NotTogether("every price of a quote has the plan's term and currency")
-    lines = [_plan_line(plan_price), *(_addon_line(price) for price in addon_prices), *_setup_lines(plan_price)]
-    return Quote(tuple(lines), plan_price.currency, Term(plan_price.term))
+    """The price of a plan with add-ons, for the page, the order and the invoice alike.
+
+    Prices come with their plan, product and add-on selected. Raises MixedPrices.
+    """
+    term, currency = plan_price.term, plan_price.currency
+    if any((price.term, price.currency) != (term, currency) for price in addon_prices):
+        raise MixedPrices("every price of a quote has the plan's term and currency")
+    plan = plan_price.plan
+    lines = [InvoiceLine(ItemKind.PLAN, f"{plan.product.name} {plan.name}", plan_price.amount, price=plan_price)]
+    lines += [InvoiceLine(ItemKind.ADDON, price.addon.name, price.amount, price=price) for price in addon_prices]
+    if plan_price.setup_fee:
+        lines.append(InvoiceLine(ItemKind.SETUP, _("Setup fee"), plan_price.setup_fee, is_recurring=False))
+    return Quote(tuple(lines), currency, Term(term))
 
 
-def _plan_line(price: PlanPrice) -> QuoteLine:
-    return QuoteLine(ItemKind.PLAN, f"{price.plan.product.name} {price.plan.name}", price.amount, price=price)
+@dataclass(frozen=True)
+class ServerLimits:
+    """What a server may use of its node, and how many databases and backups its panel allows."""
+
+    size: Size
+    databases: int
+    backups: int
 
 
-def _addon_line(price: AddonPrice) -> QuoteLine:
-    return QuoteLine(ItemKind.ADDON, price.addon.name, price.amount, price=price)
-
-
-def _setup_lines(price: PlanPrice) -> list[QuoteLine]:
-    if not price.setup_fee:
-        return []
-    return [QuoteLine(ItemKind.SETUP, _("Setup fee"), price.setup_fee, is_recurring=False)]
+def server_limits(plan: Plan, addons: Sequence[Addon] = ()) -> ServerLimits:
+    """The plan's limits, raised by each add-on's quantity of its kind."""
+    extra = dict.fromkeys(AddonKind, 0)
+    for addon in addons:
+        extra[AddonKind(addon.kind)] += addon.quantity
+    size = Size(
+        memory_mib=plan.memory_mib + extra[AddonKind.MEMORY],
+        disk_mib=plan.disk_mib + extra[AddonKind.DISK],
+        cpu_percent=plan.cpu_percent,
+        ports=plan.ports + extra[AddonKind.PORTS],
+    )
+    return ServerLimits(size, plan.databases + extra[AddonKind.DATABASES], plan.backups + extra[AddonKind.BACKUPS])

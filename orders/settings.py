@@ -1,40 +1,42 @@
-"""The operator's choices about orders."""
-
-from typing import Any
+"""Site settings about orders."""
 
 from django.utils.translation import gettext_lazy as _
 
 from core import site_settings
 from core.site_settings import Definition, SettingType
 
+CATEGORY = _("Orders")
 
-def _register(key: str, description: Any, *, default: int, least: int, most: int) -> None:
-    site_settings.register(
-        Definition(
-            key=key,
-            type=SettingType.INTEGER,
-            default=default,
-            category=_("Orders"),
-            description=description,
-            min=least,
-            max=most,
-        )
+site_settings.register(
+    Definition(
+        key="orders.reservation_minutes",
+        type=SettingType.INTEGER,
+        default=45,
+        category=CATEGORY,
+        description=_("Minutes until an unpaid order is canceled and its capacity released."),
+        min=31,  # Stripe's checkout sessions live 30 minutes at least
+        max=1380,
     )
-
-
-# Stripe's page lives 30 minutes at least, so that is the shortest an offer to pay can stand.
-_register("orders.hold_minutes", _("Minutes that an unpaid order keeps its place."), default=45, least=31, most=1380)
-_register(
-    "orders.waiting_refund_hours",
-    _("Hours after which a paid order without room is refunded."),
-    default=24,
-    least=1,
-    most=720,
 )
-_register(
-    "orders.failed_refund_hours",
-    _("Hours after which an order whose server could not be made is refunded."),
-    default=72,
-    least=1,
-    most=720,
+site_settings.register(
+    Definition(
+        key="orders.waiting_refund_hours",
+        type=SettingType.INTEGER,
+        default=24,
+        category=CATEGORY,
+        description=_("Hours after which a paid order that waits for capacity is refunded."),
+        min=1,
+        max=720,
+    )
+)
+site_settings.register(
+    Definition(
+        key="orders.failed_refund_hours",
+        type=SettingType.INTEGER,
+        default=72,
+        category=CATEGORY,
+        description=_("Hours after which an order whose server could not be created is refunded."),
+        min=1,
+        max=720,
+    )
 )

@@ -1,24 +1,24 @@
-"""Celery's entries to what orders do by the clock."""
+"""Celery's entries to what happens to orders by the clock."""
 
 from celery import shared_task
 from django.utils import timezone
 
-from orders import fulfilment, services
+from orders import cancellation, fulfilment
 
 
 @shared_task
-def let_go_of_expired() -> int:
-    """Cancel unpaid orders whose time is over."""
-    return services.cancel_expired(at=timezone.now())
+def cancel_expired() -> int:
+    """Cancel orders that were not paid in time."""
+    return cancellation.cancel_expired(at=timezone.now())
 
 
 @shared_task
 def retry_waiting() -> int:
-    """Try again to place paid orders that found no room."""
+    """Try paid orders again that wait for capacity."""
     return fulfilment.retry_waiting(at=timezone.now())
 
 
 @shared_task
 def refund_overdue() -> int:
-    """Refund paid orders that stood without a server for too long."""
-    return fulfilment.refund_overdue(at=timezone.now())
+    """Refund paid orders whose server did not run in time."""
+    return cancellation.refund_overdue(at=timezone.now())

@@ -1,4 +1,4 @@
-"""Addresses of ordering."""
+"""Addresses of a customer's orders."""
 
 from django.urls import path
 
@@ -6,7 +6,6 @@ from orders import views
 
 app_name = "orders"
 urlpatterns = [
-    path("order/<slug:slug>/", views.configure, name="configure"),
     path("orders/<uuid:pk>/", views.progress, name="progress"),
     path("orders/<uuid:pk>/pay/", views.pay, name="pay"),
     path("orders/<uuid:pk>/cancel/", views.cancel, name="cancel"),

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from core import audit
 from core.staff import Act, Deed, ReasonForm, Record, RecordInline, Refused
-from orders import fulfilment, services
+from orders import cancellation, fulfilment
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
 
 STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
@@ -14,7 +14,7 @@ STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
 
 def place(order: Order, act: Act) -> str:
     """Look for room again."""
-    is_placed = fulfilment.retry_placing(order_id=order.pk, at=act.at)
+    is_placed = fulfilment.retry_order(order_id=order.pk, at=act.at)
     audit.record(action="order.retry_placing", entity=order, actor=act.user, new={"is_placed": is_placed})
     if not is_placed:
         raise Refused(_("There is still no room for order %(order)s.") % {"order": order})
@@ -23,14 +23,14 @@ def place(order: Order, act: Act) -> str:
 
 def refund(order: Order, act: Act) -> str:
     """Cancel what was paid and give the money back."""
-    if not fulfilment.cancel_paid(order_id=order.pk, reason=act.chosen["reason"], actor=act.user, at=act.at):
+    if not cancellation.cancel_paid(order_id=order.pk, reason=act.chosen["reason"], actor=act.user, at=act.at):
         raise Refused(_("The order is past that."))
     return _("Order %(order)s is canceled; its money goes back.") % {"order": order}
 
 
 def cancel(order: Order, act: Act) -> str:
     """Cancel what was not paid."""
-    if not services.cancel_unpaid(order_id=order.pk, reason=act.chosen["reason"], actor=act.user, at=act.at):
+    if not cancellation.cancel_unpaid(order_id=order.pk, reason=act.chosen["reason"], actor=act.user, at=act.at):
         raise Refused(_("The order is past that."))
     return _("Order %(order)s is canceled; its room is given back.") % {"order": order}
 

@@ -1,4 +1,4 @@
-"""Orders: what was asked for, at which prices, and how far it has come."""
+"""Orders: what was bought, at which prices, and its status."""
 
 from typing import Any, ClassVar
 
@@ -39,7 +39,7 @@ class Order(StateMachine, Entity, Timestamped):
         _S.PROVISIONING: {_S.ACTIVE, _S.FAILED, _S.CANCELED},
         _S.FAILED: {_S.PROVISIONING, _S.ACTIVE, _S.CANCELED},
         _S.ACTIVE: {_S.CANCELED},
-        _S.CANCELED: {_S.PAID},  # money that arrives after we gave up still has to lead somewhere
+        _S.CANCELED: {_S.PAID},  # a payment that arrives after canceling revives the order
     }
 
     number = models.BigIntegerField(
@@ -96,7 +96,7 @@ class Order(StateMachine, Entity, Timestamped):
 
 
 class OrderItem(Entity, Timestamped):
-    """One server of an order: its plan price, place, name and choices; later its subscription and its server."""
+    """One server of an order: plan price, location, name and options, its subscription, and once paid its server."""
 
     tenancy = tenancy.OWNED
 
@@ -140,7 +140,7 @@ class OrderItemAddon(Entity):
 
 
 class OrderStatusChange(Entity):
-    """A move of an order: when, from what to what, why and by whom."""
+    """One change of an order's status: when, from what to what, why and by whom."""
 
     tenancy = tenancy.OWNED
     append_only = True

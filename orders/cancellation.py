@@ -1,0 +1,83 @@
+"""Canceling an order: what it reserved is released, and what was paid is refunded."""
+
+from datetime import datetime
+from uuid import UUID
+
+from accounts.models import User
+from billing import invoicing, refunds, subscriptions
+from billing.models import Payment, PaymentState
+from catalog import services as catalog
+from core import tenancy
+from orders import transitions
+from orders.models import Order, OrderStatus
+from orders.placement import is_payment_under_review
+from servers import capacity
+from servers import services as servers
+
+
+def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
+    """Cancel an order that is not paid; False when it is too late for that."""
+    with tenancy.as_worker():
+        order = transitions.lock_order(order_id)
+        if order.status != OrderStatus.PENDING_PAYMENT or is_payment_under_review(order):
+            return False
+        invoicing.void_draft(invoice=order.invoice, at=at)
+        _release(order, at)
+        transitions.transition(order, OrderStatus.CANCELED, reason=reason, actor=actor, at=at)
+    return True
+
+
+def cancel_expired(*, at: datetime) -> int:
+    """Cancel orders that were not paid in time; the number canceled.
+
+    The gateway's checkout session expires at the same instant and its payment is polled, so this waits until no payment
+    is open or under review: an order is never canceled while a payment may be on its way.
+    Reservations without an order are released too.
+    """
+    expired = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT, expires_at__lte=at).exclude(
+        invoice__payments__state__in=[*Payment.OPEN, PaymentState.UNDER_REVIEW]
+    )
+    ids = list(expired.values_list("pk", flat=True))
+    canceled = sum(cancel_unpaid(order_id=pk, reason="not paid in time", at=at) for pk in ids)
+    capacity.expire_due(at=at)
+    return canceled
+
+
+def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> bool:
+    """Cancel a paid order that has no running server, and refund it; False when it is too late for that."""
+    with tenancy.as_worker():
+        order = transitions.lock_order(order_id)
+        if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
+            return False
+        _release(order, at)
+        for payment in order.invoice.payments.filter(state=PaymentState.SUCCEEDED):
+            if payment.refundable:
+                refunds.refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=actor, at=at)
+        transitions.transition(order, OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
+    return True
+
+
+def refund_overdue(*, at: datetime) -> int:
+    """Cancel and refund every paid order whose server did not run in time; the number of orders."""
+    due = Order.objects.filter(
+        status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED], refund_due_at__lte=at
+    ).values_list("pk", flat=True)
+    return sum(cancel_paid(order_id=pk, reason="no server in time", actor=None, at=at) for pk in list(due))
+
+
+def _release(order: Order, at: datetime) -> None:
+    """Return the stock, delete the server or release its reservation, and cancel the subscription of each item.
+
+    Stock comes before capacity, as when an order is placed, so that two orders never wait for each other.
+    """
+    for item in order.items.select_related("subscription", "server", "plan_price"):
+        if item.is_stock_taken:
+            catalog.return_stock(plan_id=item.plan_price.plan_id)
+            item.is_stock_taken = False
+            item.save(update_fields=["is_stock_taken"])
+        if item.server is not None:
+            servers.delete_server(server_id=item.server.pk, actor=None, at=at)
+        elif item.reservation_id is not None:
+            capacity.release(reservation_id=item.reservation_id, at=at)
+        if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
+            subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)

@@ -1,0 +1,121 @@
+"""The configurator's form: what the customer chooses, checked against what is for sale now."""
+
+from typing import Any, cast
+from uuid import uuid4
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import PlanPrice, Term
+from orders.placement import OrderRequest
+from orders.quote import Quote, quote
+from orders.storefront.offers import Offer
+from servers.forms import clean_server_name
+
+OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
+
+
+class ConfigureForm(forms.Form):
+    """Plan, region, billing cycle, add-ons and name of one server."""
+
+    plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
+    location = forms.ChoiceField(
+        label=_("Region"),
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Choose a region."),
+            "invalid_choice": _("This region is no longer available. Choose another region."),
+        },
+    )
+    term = forms.ChoiceField(label=_("Billing cycle"), widget=forms.RadioSelect)
+    addons = forms.MultipleChoiceField(label=_("Add-ons"), required=False, widget=forms.CheckboxSelectMultiple)
+    server_name = forms.CharField(
+        label=_("Server name"),
+        min_length=2,
+        max_length=64,
+        help_text=_("Letters, digits, spaces and . - '. You can change it later."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    form_token = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, offer: Offer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer = offer
+        addons = offer.addons(self.chosen("term"))
+        choices: dict[str, list[tuple[str, Any]]] = {
+            "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
+            "location": [(location.code, str(location)) for location in offer.locations],
+            "term": [(term.value, term.label) for term in offer.terms],
+            "addons": [(price.addon.code, f"{price.addon.name} (+{price.amount})") for price in addons],
+        }
+        for name, options in choices.items():
+            self.fields[name].choices = options  # type: ignore[attr-defined]
+
+    def chosen(self, name: str) -> str:
+        """The value that was sent, or the one the form began with."""
+        value = self.data.get(name) if self.is_bound else None
+        return str(value or self.initial.get(name, ""))
+
+    def clean_server_name(self) -> str:
+        """See `clean_server_name`."""
+        return clean_server_name(self.cleaned_data["server_name"])
+
+    def clean(self) -> dict[str, Any]:
+        """Check that plan, term and region go together, and look up their rows."""
+        cleaned = super().clean() or self.cleaned_data
+        if "plan" in cleaned and "term" in cleaned:
+            cleaned["plan_price"] = self.offer.price(cleaned["plan"], cleaned["term"])
+            if cleaned["plan_price"] is None:
+                self.add_error("term", _("This plan is not sold with this billing cycle."))
+            by_code = {price.addon.code: price for price in self.offer.addons(cleaned["term"])}
+            codes = dict.fromkeys(cleaned.get("addons", []))  # each once, however often it was sent
+            cleaned["addon_prices"] = [by_code[code] for code in codes if code in by_code]
+        if "plan" in cleaned and "location" in cleaned:
+            location = next(row for row in self.offer.locations if row.code == cleaned["location"])
+            cleaned["location_row"] = location
+            if not self.offer.is_available(cleaned["plan"], location):
+                self.add_error("location", OUT_OF_STOCK_HERE)
+        return cleaned
+
+    @property
+    def order_request(self) -> OrderRequest:
+        """The checked form as a request; only after `is_valid()`."""
+        price: PlanPrice = self.cleaned_data["plan_price"]
+        blueprint = self.offer.blueprint(price.plan)
+        if blueprint is None:
+            raise LookupError(f"plan {price.plan.code} has no blueprint")
+        return OrderRequest(
+            plan_price=price,
+            location=self.cleaned_data["location_row"],
+            blueprint=blueprint,
+            server_name=self.cleaned_data["server_name"],
+            addon_prices=tuple(self.cleaned_data["addon_prices"]),
+        )
+
+    def quote(self) -> Quote | None:
+        """What the present choices cost, None until a plan and term that go together are chosen."""
+        price = self.offer.price(self.chosen("plan"), self.chosen("term"))
+        if price is None:
+            return None
+        data = cast("QueryDict", self.data)
+        codes = set(data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
+        addons = [addon for addon in self.offer.addons(price.term) if addon.addon.code in codes]
+        return quote(plan_price=price, addon_prices=addons)
+
+
+def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
+    """What an untouched form shows: what the address asks for, else the first that is available."""
+    plans = offer.plans()
+    available = [row for row in plans if row.is_available] or plans
+    code = requested.get("plan") or (available[0].plan.code if available else "")
+    locations = [row for row in offer.locations if offer.is_available(code, row)] or list(offer.locations)
+    term = requested.get("term") or (Term.MONTHLY if Term.MONTHLY in offer.terms else next(iter(offer.terms), ""))
+    return {
+        "plan": code,
+        "location": requested.get("location") or (locations[0].code if locations else ""),
+        "term": str(term),
+        "addons": requested.getlist("addons"),
+        "server_name": requested.get("server_name", ""),
+        "form_token": requested.get("form_token") or uuid4(),
+    }

@@ -1,0 +1,138 @@
+"""What can be ordered now: products, plans with their prices and where each is available, and add-ons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from accounts.models import Organization
+from catalog import queries as catalog
+from catalog.models import AddonPrice, Plan, PlanPrice, Product, Term
+from core import site_settings
+from core.money import Money
+from orders.quote import server_limits
+from servers import capacity
+from servers import queries as servers
+from servers.models import Blueprint, Location
+
+
+@dataclass(frozen=True)
+class ProductCard:
+    """A product as lists show it, with its lowest monthly price."""
+
+    product: Product
+    plan_count: int
+    price: Money | None
+    period: str
+
+
+@dataclass(frozen=True)
+class PlanOffer:
+    """A plan at its price for one term."""
+
+    plan: Plan
+    price: Money
+    period: str
+    is_available: bool
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Everything about a product that its page, the form and the quote need; read in a fixed number of queries."""
+
+    product: Product
+    prices: Sequence[PlanPrice]
+    addon_prices: Sequence[AddonPrice]
+    blueprints: Mapping[UUID | None, Blueprint]
+    locations: Sequence[Location]
+    available: Mapping[UUID, set[str]]  # the codes of the plans that fit, by location
+
+    @property
+    def terms(self) -> list[Term]:
+        """Terms that any plan is sold for, shortest first."""
+        sold = {price.term for price in self.prices}
+        return [term for term in Term if term in sold]
+
+    def plans(self, term: Term | None = None) -> list[PlanOffer]:
+        """Each plan with its price for the term, or for the shortest it has."""
+        by_plan: dict[str, dict[Term, PlanPrice]] = {}
+        for price in self.prices:
+            by_plan.setdefault(price.plan.code, {})[Term(price.term)] = price
+        offers = []
+        for code, prices in by_plan.items():
+            shown_term = term if term in prices else min(prices, key=list(Term).index)
+            price = prices[shown_term]
+            is_available = price.plan.stock != 0 and any(code in codes for codes in self.available.values())
+            offers.append(PlanOffer(price.plan, price.amount, period_name(shown_term), is_available))
+        return offers
+
+    def price(self, code: str, term: str) -> PlanPrice | None:
+        """The price of a plan for a term, None where it is not sold so."""
+        return next((price for price in self.prices if (price.plan.code, price.term) == (code, term)), None)
+
+    def addons(self, term: str) -> list[AddonPrice]:
+        """Add-ons with their price for the term."""
+        return [price for price in self.addon_prices if price.term == term]
+
+    def is_available(self, code: str, location: Location) -> bool:
+        """Whether the plan fits somewhere in the location now; only placing the order reserves it."""
+        return code in self.available.get(location.pk, set())
+
+    def blueprint(self, plan: Plan) -> Blueprint | None:
+        """How the plan is built: its own blueprint, else its product's."""
+        return self.blueprints.get(plan.pk) or self.blueprints.get(None)
+
+
+def period_name(term: Term) -> str:
+    """The term as it is written after a price: "month"."""
+    names = {
+        Term.HOURLY: _("hour"),
+        Term.MONTHLY: _("month"),
+        Term.QUARTERLY: _("quarter"),
+        Term.SEMIANNUALLY: _("half-year"),
+        Term.YEARLY: _("year"),
+    }
+    return names[term]
+
+
+def currency_of(organization: Organization | None) -> str:
+    """The organization's currency; visitors see the shop's."""
+    return organization.currency if organization else str(site_settings.get("shop.currency"))
+
+
+def product_cards(currency: str) -> list[ProductCard]:
+    """Every product for sale."""
+    return [
+        ProductCard(
+            product=product,
+            plan_count=product.plan_count,  # type: ignore[attr-defined]
+            price=None if product.from_minor is None else Money(product.from_minor, currency),  # type: ignore[attr-defined]
+            period=period_name(Term.MONTHLY),
+        )
+        for product in catalog.products_for_sale(currency)
+    ]
+
+
+def offer_of(product: Product, currency: str) -> Offer:
+    """The product's offer in a currency."""
+    prices = catalog.current_plan_prices(list(catalog.plans_for_sale(product)), currency)
+    blueprints = {blueprint.plan_id: blueprint for blueprint in servers.blueprints_of(product)}
+    plans = {price.plan.code: price.plan for price in prices}
+    available: dict[UUID, set[str]] = {}
+    for plan_id, blueprint in blueprints.items():
+        sizes = {
+            code: server_limits(plan).size
+            for code, plan in plans.items()
+            if (plan.pk if plan.pk in blueprints else None) == plan_id
+        }
+        for location_id, codes in capacity.availability(blueprint=blueprint, sizes=sizes).items():
+            available.setdefault(location_id, set()).update(codes)
+    return Offer(
+        product=product,
+        prices=prices,
+        addon_prices=catalog.current_addon_prices(product, currency),
+        blueprints=blueprints,
+        locations=servers.locations_of(list(blueprints.values())),
+        available=available,
+    )

@@ -1,0 +1,12 @@
+"""Addresses of the storefront."""
+
+from django.urls import path
+
+from orders.storefront import views
+
+app_name = "storefront"
+urlpatterns = [
+    path("products/", views.products, name="products"),
+    path("products/<slug:slug>/", views.product, name="product"),
+    path("products/<slug:slug>/configure/", views.configure, name="configure"),
+]

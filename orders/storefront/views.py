@@ -1,0 +1,99 @@
+"""The storefront: the product list, a product with its plans, and the configurator that places an order."""
+
+import logging
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.middleware import tenant_transaction
+from catalog.models import Product, Term
+from catalog.services import SoldOut
+from core import site_settings, tenancy
+from core.pages import render_part
+from orders import placement
+from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
+from orders.storefront.offers import currency_of, offer_of, period_name, product_cards
+from orders.views import redirect_to_payment
+from servers.capacity import InsufficientCapacity
+
+log = logging.getLogger(__name__)
+KEPT_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "server_name")
+
+
+@require_safe
+def products(request: HttpRequest) -> HttpResponse:
+    """Everything for sale, or one category of it."""
+    cards = product_cards(currency_of(request.organization))  # type: ignore[attr-defined]
+    names = {slugify(card.product.category): card.product.category for card in cards if card.product.category}
+    category = request.GET.get("category", "")
+    context = {
+        "cards": [card for card in cards if not category or slugify(card.product.category) == category],
+        "categories": [{"slug": slug, "name": name} for slug, name in sorted(names.items())],
+        "category": category if category in names else "",
+    }
+    return render(request, "storefront/products.html", context)
+
+
+@require_safe
+def product(request: HttpRequest, slug: str) -> HttpResponse:
+    """One product with its plans, and whether each is available."""
+    row = get_object_or_404(Product, slug=slug, is_active=True)
+    offer = offer_of(row, currency_of(request.organization))  # type: ignore[attr-defined]
+    return render(request, "storefront/product.html", {"product": row, "offers": offer.plans(Term.MONTHLY)})
+
+
+@tenancy.non_atomic_view
+@require_http_methods(["GET", "HEAD", "POST"])
+def configure(request: HttpRequest, slug: str) -> HttpResponse:
+    """The configurator. A POST places the order, then sends the customer to the payment page."""
+    with tenant_transaction(request):
+        row = get_object_or_404(Product, slug=slug, is_active=True)
+        offer = offer_of(row, currency_of(request.organization))  # type: ignore[attr-defined]
+        if request.method != "POST" or "reprice" in request.POST:
+            form = ConfigureForm(initial=initial_choices(offer, request.POST or request.GET), offer=offer)
+            return render_configurator(request, form)
+        if not request.user.is_authenticated:
+            # What was chosen travels in the address, so that it is there again after signing up.
+            choices = [(name, value) for name in KEPT_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
+            back = f"{request.path}?{urlencode(choices)}"
+            return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
+        form = ConfigureForm(request.POST, offer=offer)
+        order = None
+        if form.is_valid():
+            try:
+                order = placement.place_order(
+                    organization=request.organization,  # type: ignore[attr-defined]
+                    user=request.user,
+                    order_request=form.order_request,
+                    form_token=form.cleaned_data["form_token"],
+                    at=timezone.now(),
+                )
+            except InsufficientCapacity:
+                form.add_error("location", OUT_OF_STOCK_HERE)
+            except SoldOut:
+                form.add_error("plan", _("This plan is sold out."))
+        if order is None:
+            log.info("order form refused: %s", sorted(form.errors))
+            return render_configurator(request, form, status=422)
+    return redirect_to_payment(request, order)
+
+
+def render_configurator(request: HttpRequest, form: ConfigureForm, status: int = 200) -> HttpResponse:
+    """The configurator's page; for htmx only its summary and the prices beside it."""
+    term = Term(form.chosen("term")) if form.chosen("term") in Term.values else None
+    quote = form.quote()
+    context = {
+        "product": form.offer.product,
+        "offers": form.offer.plans(term),
+        "form": form,
+        "quote": quote,
+        "period": period_name(quote.term) if quote else "",
+        "is_renewed_by_gateway": site_settings.get("billing.gateway_renews"),
+    }
+    return render_part(request, "storefront/configure.html", "quote", context, status=status)
