@@ -205,7 +205,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celerybeat-schedule")
 
 # -- email: written to support.Delivery in the business transaction, sent by the worker --------------------------------
-MAILERS = {"default": {"BACKEND": "support.mail.QueuedBackend"}, "delivery": _mailer}
+MAILERS = {"default": {"BACKEND": "support.email.QueuedBackend"}, "delivery": _mailer}
 DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", "NodeByte <shop@localhost>")
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ class SupportConfig(AppConfig):
 
     def ready(self) -> None:
         from core import work
-        from support import mail, receivers  # noqa: F401
+        from support import email, receivers  # noqa: F401
         from support.models import Delivery
 
-        work.register(Delivery, mail.deliver)
+        work.register(Delivery, email.deliver)

@@ -1,4 +1,4 @@
-"""Telling people: messages to be sent, once, by the worker."""
+"""Messages to customers, sent once by the worker."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Channel(models.TextChoices):
 
 
 class Delivery(Entity, WorkItem):
-    """A message on its way. The body may hold sign-in links, so it is encrypted, and emptied once sent."""
+    """A message to one recipient. The body may hold sign-in links, so it is encrypted, and emptied once sent."""
 
     tenancy = tenancy.PRIVATE
 
