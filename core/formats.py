@@ -1,4 +1,4 @@
-"""Figures as people read them: sizes, durations and instants in the page's language and time zone."""
+"""Numbers, sizes, durations and instants in the page's language and time zone."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +10,10 @@ from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
+# Hosts sell memory and disk in gigabytes of 1,024 MiB: a "4 GB" plan has 4,096 MiB. Every page writes sizes with this
+# one unit, so that a plan's name and its numbers agree.
+MIB_PER_GB = 1_024
+GB_PER_TB = 1_024
 
 
 def locale() -> str:
@@ -24,11 +28,13 @@ def number(value: int | Decimal, *, places: int = 0) -> str:
 
 
 def size(mib: int) -> str:
-    """A size given in MiB, in the largest unit that keeps it above one: "512 MiB", "1.5 GiB", "2 TiB"."""
-    for unit, factor in (("TiB", 1_048_576), ("GiB", 1_024)):
-        if mib >= factor:
-            return f"{number(Decimal(mib) / factor, places=1)} {unit}"
-    return f"{number(mib)} MiB"
+    """A size given in MiB, in the largest unit that keeps it above one: "512 MB", "1.5 GB", "2 TB"."""
+    if mib < MIB_PER_GB:
+        return f"{number(mib)} MB"
+    gigabytes = Decimal(mib) / MIB_PER_GB
+    if gigabytes < GB_PER_TB:
+        return f"{number(gigabytes, places=1)} GB"
+    return f"{number(gigabytes / GB_PER_TB, places=1)} TB"
 
 
 def duration(length: timedelta | Decimal | float) -> str:
@@ -36,18 +42,14 @@ def duration(length: timedelta | Decimal | float) -> str:
     seconds = Decimal(str(length.total_seconds() if isinstance(length, timedelta) else length))
     if seconds < 10:
         return _("%(count)s s") % {"count": number(seconds, places=1)}
-    parts = [text for text in _parts(int(seconds)) if text]
-    return " ".join(parts[:2])
-
-
-def _parts(seconds: int) -> list[str]:
+    whole = int(seconds)
     units = (
-        (seconds // DAY, _("%(count)s d")),
-        (seconds % DAY // HOUR, _("%(count)s h")),
-        (seconds % HOUR // MINUTE, _("%(count)s min")),
-        (seconds % MINUTE, _("%(count)s s")),
+        (whole // DAY, _("%(count)s d")),
+        (whole % DAY // HOUR, _("%(count)s h")),
+        (whole % HOUR // MINUTE, _("%(count)s min")),
+        (whole % MINUTE, _("%(count)s s")),
     )
-    return [text % {"count": count} if count else "" for count, text in units]
+    return " ".join([text % {"count": count} for count, text in units if count][:2])
 
 
 def instant(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Answering with a page, or with the one part of it that htmx asked for."""
+"""Rendering a page, or only the part of it that htmx asked for."""
 
 from collections.abc import Mapping
 from typing import Any

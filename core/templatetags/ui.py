@@ -1,4 +1,4 @@
-"""The parts pages are made of: icons, figures, status pills, meters, sparklines, form fields, breadcrumbs."""
+"""Template tags: icons, formatted values, status pills, meters, sparklines, form fields, breadcrumbs."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -19,16 +19,18 @@ from core.money import Money
 
 register = template.Library()
 
-MESSAGE_TONES = {"success": "good", "warning": "warn", "error": "bad"}
-MESSAGE_ICONS = {"good": "check", "warn": "alert", "bad": "alert"}
+MESSAGE_TONES = {"success": "success", "warning": "warning", "error": "danger"}
+MESSAGE_ICONS = {"success": "check", "warning": "alert", "danger": "alert"}
 APPEARANCES = (("auto", _("Follow the device")), ("light", _("Light")), ("dark", _("Dark")))
 
-# What the apps' states mean to a reader; a state not named here is neutral.
+# A state that is not named here is neutral.
 TONES: dict[str, frozenset[str]] = {
-    "good": frozenset({"active", "done", "paid", "running", "succeeded", "verified", "healthy", "resolved"}),
-    "busy": frozenset({"installing", "provisioning", "pending", "starting", "stopping", "queued", "deleting"}),
-    "warn": frozenset({"past_due", "waiting", "waiting_capacity", "open", "pending_payment", "suspended", "disputed"}),
-    "bad": frozenset({"failed", "overdue", "dead", "rejected", "lost"}),
+    "success": frozenset({"active", "done", "paid", "running", "succeeded", "verified", "healthy", "resolved"}),
+    "info": frozenset({"installing", "provisioning", "pending", "starting", "stopping", "queued", "deleting"}),
+    "warning": frozenset(
+        {"past_due", "waiting", "waiting_capacity", "open", "pending_payment", "suspended", "disputed"}
+    ),
+    "danger": frozenset({"failed", "overdue", "dead", "rejected", "lost"}),
 }
 GLYPHS: tuple[tuple[str, str], ...] = (
     ("minecraft", "minecraft"),
@@ -92,13 +94,13 @@ def money(amount: Money | int | None, currency: str = "") -> str:
 
 @register.simple_tag
 def pill(text: str, tone: str = "") -> SafeString:
-    """A short status with a dot; tone is good, busy, warn, bad or nothing."""
+    """A short label with a dot; tone is success, info, warning, danger or nothing."""
     return format_html('<span class="{}">{}</span>', f"pill {tone}".strip(), text)
 
 
 @register.simple_tag
 def status(state: str, text: str = "") -> SafeString:
-    """The pill for a state's value, toned by what the word means; `text` is what the reader sees."""
+    """The pill for a state's value in its tone; `text` is what the reader sees."""
     return pill(text or str(state).replace("_", " ").capitalize(), tone_of(state))
 
 
@@ -108,14 +110,14 @@ def tone_of(state: str) -> str:
 
 
 @register.filter
-def mib(value: int | None) -> str:
-    """A size in MiB, readable; a dash for None."""
+def size(value: int | None) -> str:
+    """A size in MiB as "4 GB"; a dash for None."""
     return "–" if value is None else formats.size(value)
 
 
 @register.filter
 def cores(percent: int) -> str:
-    """Processor given in percent of one core, in cores: "2 cores", "1.5 cores"."""
+    """CPU given in percent of one core, in cores: "2 cores", "1.5 cores"."""
     count = formats.number(Decimal(percent) / 100, places=1)
     return ngettext("%(count)s core", "%(count)s cores", 1 if percent == 100 else 2) % {"count": count}
 
@@ -151,16 +153,15 @@ def meter(label: str, value: Decimal | float | None, limit: Decimal | float | No
     return {"label": label, "text": text, "is_measured": True, **shown}
 
 
-@register.inclusion_tag("ui/spark.html")
-def spark(samples: Sequence[float], ceiling: float = 100, label: str = "") -> dict[str, Any]:
+@register.inclusion_tag("ui/sparkline.html")
+def sparkline(samples: Sequence[float], ceiling: float = 100, label: str = "") -> dict[str, Any]:
     """A small line of recent values, oldest first, drawn against `ceiling`; nothing for fewer than two."""
-    return {"line": _line(samples, ceiling) if len(samples) > 1 else "", "label": label}
-
-
-def _line(samples: Sequence[float], ceiling: float) -> str:
+    if len(samples) < 2:
+        return {"line": "", "label": label}
     step = 100 / (len(samples) - 1)
     heights = (30 - 28 * min(max(value / ceiling, 0), 1) for value in samples)
-    return " ".join(f"{index * step:.1f} {height:.1f}" for index, height in enumerate(heights))
+    line = " ".join(f"{index * step:.1f} {height:.1f}" for index, height in enumerate(heights))
+    return {"line": line, "label": label}
 
 
 @register.inclusion_tag("ui/field.html")
@@ -178,14 +179,14 @@ def field(bound: BoundField, label: str = "") -> dict[str, Any]:
 
 @register.inclusion_tag("ui/breadcrumbs.html")
 def breadcrumbs(*pairs: str) -> dict[str, Any]:
-    """Where this page lies: label and address by turns, the last label alone for the page itself."""
+    """Labels and addresses by turns; the last label alone is this page."""
     steps = list(zip(pairs[0::2], pairs[1::2], strict=False))
     return {"steps": steps, "here": pairs[-1] if len(pairs) % 2 else ""}
 
 
 @register.simple_tag(takes_context=True)
 def current(context: Context, address: str) -> str:
-    """`page` where the address is this page, `true` where this page lies under it: for aria-current."""
+    """`page` where the address is this page, `true` where this page is below it: for aria-current."""
     path = getattr(context.get("request"), "path", "")
     if address == path:
         return "page"

@@ -1,33 +1,34 @@
-// What a script adds to pages that already work: the appearance switch, dismissing notices, copying an address.
+// What a script adds to pages that already work: the theme switch, dismissing notices, copying an address.
 const root = document.documentElement;
 
-function wear(theme) {
+function applyTheme(theme) {
   if (theme === "auto") delete root.dataset.theme;
   else root.dataset.theme = theme;
-  const age = theme === "auto" ? 0 : 31536000;
-  document.cookie = `theme=${theme}; path=/; max-age=${age}; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
+  const maxAge = theme === "auto" ? 0 : 31536000;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `theme=${theme}; path=/; max-age=${maxAge}; SameSite=Lax${secure}`;
   for (const button of document.querySelectorAll("[data-themes] button")) {
     button.setAttribute("aria-pressed", String(button.value === theme));
   }
 }
 
-function reveal(within) {
-  for (const part of within.querySelectorAll("[data-themes], [data-dismiss], [data-copy]")) part.hidden = false;
-  if (window.htmx) for (const part of within.querySelectorAll("[data-scriptless]")) part.hidden = true;
+function showScriptedControls(container) {
+  for (const control of container.querySelectorAll("[data-themes], [data-dismiss], [data-copy]")) control.hidden = false;
+  if (window.htmx) for (const control of container.querySelectorAll("[data-no-script]")) control.hidden = true;
 }
 
 async function copy(button) {
   await navigator.clipboard.writeText(button.dataset.copy);
-  const said = document.getElementById(button.dataset.says);
-  if (said) said.textContent = button.dataset.done;
+  const status = document.getElementById(button.dataset.status);
+  if (status) status.textContent = button.dataset.message;
 }
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.closest("[data-themes]")) wear(button.value);
-  else if ("dismiss" in button.dataset) button.closest(".note").remove();
+  if (button.closest("[data-themes]")) applyTheme(button.value);
+  else if ("dismiss" in button.dataset) button.closest(".notice").remove();
   else if ("copy" in button.dataset) copy(button);
 });
-document.addEventListener("htmx:load", (event) => reveal(event.target));
-reveal(document);
+document.addEventListener("htmx:load", (event) => showScriptedControls(event.target));
+showScriptedControls(document);
