@@ -15,7 +15,7 @@ from core import work
 from core.ids import uuid7
 from core.money import Money
 from nodebyte.seeding import users
-from orders import services as orders
+from orders import placement
 from orders.models import Order
 from sandbox.client import Sandbox
 from servers.models import Blueprint, Location, Server, ServerStatus
@@ -45,14 +45,14 @@ class Dataset:
         )
 
 
-def order_request(name: str) -> orders.OrderRequest:
+def order_request(name: str) -> placement.OrderRequest:
     """One smallest Minecraft server by the month."""
     price = PlanPrice.objects.select_related("plan__product").get(
         plan__code=PLAN, term=Term.MONTHLY, superseded_at__isnull=True
     )
     blueprint = Blueprint.objects.get(product=price.plan.product)
     location = Location.objects.filter(provider=blueprint.provider).order_by("code")[0]
-    return orders.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
+    return placement.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
 
 
 def create_dataset(sandbox: Sandbox) -> Dataset:
@@ -85,8 +85,8 @@ def create_dataset(sandbox: Sandbox) -> Dataset:
 
 def place_order(organization: Organization, user: User, server_name: str, at: datetime) -> Order:
     """An order that waits for its payment."""
-    return orders.place_order(
-        organization=organization, user=user, choice=order_request(server_name), form_token=uuid7(), at=at
+    return placement.place_order(
+        organization=organization, user=user, order_request=order_request(server_name), form_token=uuid7(), at=at
     )
 
 

@@ -57,9 +57,9 @@ def buy(*, shop_url: str, sandbox: Sandbox, check_processes: Callable[[], None])
     timeline = Timeline()
     browser = Browser()
     home = browser.open(f"{shop_url}/")
-    games = browser.open(home.link_to(f"{shop_url}/games/"))
-    product = browser.open(games.link_to(f"{shop_url}/games/", "minecraft"))
-    configurator_url = product.link_to(f"{shop_url}/order/")
+    products = browser.open(home.link_to(f"{shop_url}/products/"))
+    product = browser.open(products.link_to(f"{shop_url}/products/", "minecraft"))
+    configurator_url = product.link_to(f"{shop_url}/products/", "/configure/")
     timeline.say(f"chose {configurator_url}")
 
     email = f"user-{secrets.token_hex(4)}@customer.test"

@@ -18,8 +18,8 @@ _numbers = count(1)
 
 
 def make_user(email: str = "", *, password: str | None = PASSWORD, is_verified: bool = True, **fields: Any) -> User:
-    """A person with a personal organization, signed up and confirmed unless said otherwise."""
-    address = email or f"person{next(_numbers)}@example.com"
+    """A user with a personal organization, signed up and confirmed by default."""
+    address = email or f"user{next(_numbers)}@example.com"
     status = UserStatus.ACTIVE if is_verified else UserStatus.PENDING_VERIFICATION
     user = User.objects.create_user(address, password, **{"status": status, **fields})
     EmailAddress.objects.create(user=user, email=user.email, verified=is_verified, primary=True)
@@ -33,7 +33,7 @@ def make_staff(email: str = "", **fields: Any) -> User:
 
 
 def make_organization(owner: User | None = None) -> Organization:
-    """The personal organization of a new person, or of the owner given."""
+    """The personal organization of a new user, or of the owner given."""
     return (owner or make_user()).owned_organizations.get(is_personal=True)
 
 
@@ -44,7 +44,7 @@ def make_product(**fields: Any) -> Product:
 
 
 def make_plan(product: Product | None = None, **fields: Any) -> Plan:
-    """A size of the product: one core, 1 GiB of memory, 5 GiB of disk."""
+    """A plan of the product: one core, 1 GB of memory, 5 GB of disk."""
     sizes = {"cpu_percent": 100, "memory_mib": 1024, "disk_mib": 5120}
     named = {"code": f"plan-{next(_numbers)}", "name": "1 GB"}
     return Plan.objects.create(product=product or make_product(), **(sizes | named | fields))
@@ -58,7 +58,7 @@ def make_price(plan: Plan | None = None, *, minor: int = 800, currency: str = "U
 
 
 def make_addon(product: Product | None = None, **fields: Any) -> Addon:
-    """One more GiB of memory, for the product if one is given."""
+    """One more GB of memory, for the product if one is given."""
     named = {"code": f"addon-{next(_numbers)}", "name": "1 GB more", "kind": AddonKind.MEMORY, "quantity": 1024}
     addon = Addon.objects.create(**(named | fields))
     if product is not None:

@@ -1,4 +1,4 @@
-"""A small shop over the stand-ins, and the people in it: what stories about orders begin with."""
+"""A small shop over the stand-ins and its customer: what tests of whole purchases begin with."""
 
 import json
 import time
@@ -22,8 +22,7 @@ from catalog.models import Kind, Plan, PlanPrice, Product, Term
 from core import work
 from core.ids import uuid7
 from core.money import Money
-from orders import fulfilment
-from orders import services as orders
+from orders import cancellation, fulfilment, placement
 from orders.models import Order
 from sandbox.client import Sandbox
 from sandbox.stripe.delivery import signature
@@ -38,7 +37,7 @@ PASSWORD = "correct horse battery staple"
 
 @dataclass(frozen=True)
 class Shop:
-    """One product, sold at one price, built at one place, and the customer who wants it."""
+    """One product, sold at one price, in one location, and the customer who orders it."""
 
     sandbox: Sandbox
     provider: Provider
@@ -48,19 +47,19 @@ class Shop:
     customer: User
     organization: Organization
 
-    def choice(self, **fields: Any) -> orders.OrderRequest:
-        """What the customer chooses, unless the story says otherwise."""
+    def order_request(self, **fields: Any) -> placement.OrderRequest:
+        """What the customer orders, unless the test says otherwise."""
         chosen: dict[str, Any] = {
             "plan_price": self.price,
             "location": self.location,
             "blueprint": self.blueprint,
             "server_name": "lantern-smp",
         }
-        return orders.OrderRequest(**(chosen | fields))
+        return placement.OrderRequest(**(chosen | fields))
 
 
 def make_customer(email: str = "ada@example.test", **fields: Any) -> User:
-    """A person with a verified address and a personal organization."""
+    """A user with a verified address and a personal organization."""
     user = User.objects.create_user(email, PASSWORD, status=UserStatus.ACTIVE, **fields)
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
     accounts.ensure_personal_organization(user=user)
@@ -118,24 +117,24 @@ def make_shop(sandbox: Sandbox, **plan: Any) -> Shop:
 
 @dataclass
 class Clock:
-    """The story's own time: everything that happens by the clock is told it, and the stand-ins go along."""
+    """The test's own time: everything timed gets it as `at`, and the stand-ins follow it."""
 
     sandbox: Sandbox
     now: datetime = field(default_factory=lambda: datetime.now(tz=UTC))
 
     def pass_by(self, step: timedelta = STEP) -> datetime:
-        """Let time go on."""
+        """Advance the time."""
         self.now += step
         self.sandbox.advance(step.total_seconds())
         return self.now
 
 
-def place(shop: Shop, *, token: UUID | None = None, at: datetime | None = None, **fields: Any) -> Order:
+def place_order(shop: Shop, *, token: UUID | None = None, at: datetime | None = None, **fields: Any) -> Order:
     """The customer's order."""
-    return orders.place_order(
+    return placement.place_order(
         organization=shop.organization,
         user=shop.customer,
-        choice=shop.choice(**fields),
+        order_request=shop.order_request(**fields),
         form_token=token or uuid7(),
         at=at or timezone.now(),
     )
@@ -152,7 +151,7 @@ def create_session(order: Order, *, at: datetime | None = None) -> str:
     )
 
 
-def hear(sandbox: Sandbox, client: Client | None = None) -> list[int]:
+def deliver_webhooks(sandbox: Sandbox, client: Client | None = None) -> list[int]:
     """Deliver to our webhook, through the real view, every event that Stripe has; the statuses answered."""
     return [(client or Client()).post(WEBHOOK, **delivery).status_code for delivery in signed_events(sandbox)]
 
@@ -170,20 +169,21 @@ def signed(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_until_idle(clock: Clock, *, steps: int = 60, step: timedelta = STEP) -> None:
-    """Let workers and the clock's own jobs do everything there is to do, as time goes by."""
+    """Run workers and scheduled jobs until nothing is left to do, as time passes."""
     for _ in range(steps):
         if not run_once(clock.pass_by(step)) and not is_anything_waiting(clock.now):
             return
 
 
 def run_once(at: datetime) -> int:
-    """One round of everything that happens by itself; how much there was."""
+    """One round of workers and scheduled jobs; how many things were done."""
     done = work.run_due(at=at) + gateway_sync.poll_open_payments(at=at)
-    return done + orders.cancel_expired(at=at) + fulfilment.retry_waiting(at=at) + fulfilment.refund_overdue(at=at)
+    done += cancellation.cancel_expired(at=at) + cancellation.refund_overdue(at=at)
+    return done + fulfilment.retry_waiting(at=at)
 
 
 def is_anything_waiting(at: datetime) -> bool:
-    """Whether something will still happen by itself: work soon due, money or room that may yet come or go."""
+    """Whether workers or scheduled jobs will still do something: work soon due, open payments, refunds due."""
     soon = {"state__in": ["queued", "running"], "run_at__lte": at + timedelta(minutes=10)}
     return (
         any(model._default_manager.filter(**soon).exists() for model in work.registered())

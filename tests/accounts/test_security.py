@@ -107,7 +107,7 @@ def test_another_users_session_cannot_be_ended(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/games/", "/accounts/login/", "/accounts/signup/", "/no-such-page/", "/health/live"]
+    "path", ["/", "/products/", "/accounts/login/", "/accounts/signup/", "/no-such-page/", "/health/live"]
 )
 def test_every_response_has_the_strict_security_headers(client: Client, path: str) -> None:
     response = client.get(path)

@@ -107,7 +107,7 @@ def test_the_start_page_shows_what_waits_for_a_person(superadmin: Client) -> Non
 
     page = superadmin.get(INDEX).content.decode()
 
-    for told in ("no memory left", "one cent short", "the key is refused", "$12.50", "7.8 GiB / 8 GiB", "1 dead"):
+    for told in ("no memory left", "one cent short", "the key is refused", "$12.50", "7.8 GB / 8 GB", "1 dead"):
         assert told in page
     assert "refunded by itself in 5\xa0hours" in page
     assert "charge.succeeded, 7\xa0minutes ago" in page

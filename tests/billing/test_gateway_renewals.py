@@ -26,7 +26,7 @@ from core.models import WorkState
 from sandbox.client import Sandbox
 from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due
 from tests.builders import make_price
-from tests.shop import hear
+from tests.shop import deliver_webhooks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MONTH = 32 * 86_400
@@ -65,7 +65,7 @@ def make_stripe_price(minor: int = 800) -> str:
 
 def deliver_and_work(sandbox: Sandbox) -> None:
     """Deliver every event that Stripe has, and run the work that follows."""
-    assert set(hear(sandbox)) <= {200}
+    assert set(deliver_webhooks(sandbox)) <= {200}
     while run_due():
         pass
 

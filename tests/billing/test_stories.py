@@ -28,7 +28,7 @@ from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due, transactions
 from tests.sandbox_fixtures import WEBHOOK_SECRET
-from tests.shop import hear
+from tests.shop import deliver_webhooks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def paid(sale: Sale, stripe_sandbox: Sandbox) -> Sale:
 
 def deliver_and_work(sandbox: Sandbox) -> None:
     """Deliver every event that Stripe has, and run the work that follows."""
-    assert set(hear(sandbox)) <= {200}
+    assert set(deliver_webhooks(sandbox)) <= {200}
     while run_due():
         pass
 
@@ -141,7 +141,7 @@ def test_money_of_another_amount_than_asked_goes_under_review_with_its_reason(
 def test_while_stripe_does_not_answer_the_event_waits(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.pay(sale.create_session())
     stripe_sandbox.arm("stripe", "GET /v1/checkout/sessions", "status", status=500, times=3)
-    hear(stripe_sandbox)
+    deliver_webhooks(stripe_sandbox)
     run_due()
     waiting = GatewayEvent.objects.get(type="checkout.session.completed")
     assert (waiting.state, waiting.attempts) == (WorkState.QUEUED, 1)

@@ -1,4 +1,4 @@
-"""A shop with something in every state, and the people who own it: what the pictures are taken of."""
+"""A shop with something in every state, and two users: what the screenshots are taken of."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,12 +17,21 @@ from billing.models import Invoice, ItemKind, Payment, PaymentState
 from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
-from orders import services as orders
+from orders import cancellation
 from orders.models import Order
 from sandbox.client import Sandbox
 from servers import services as servers
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
-from tests.shop import Clock, Shop, create_session, hear, make_customer, place, run_once, run_until_idle
+from tests.shop import (
+    Clock,
+    Shop,
+    create_session,
+    deliver_webhooks,
+    make_customer,
+    place_order,
+    run_once,
+    run_until_idle,
+)
 
 AGENT, HERE = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
@@ -33,7 +42,7 @@ LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
 
 @dataclass(frozen=True)
 class Gallery:
-    """Addresses of what there is to see, by name, and the sessions of `owner`, who has all, and of `newcomer`."""
+    """Addresses of pages by name, and the sessions of `owner`, who has everything, and of `newcomer`."""
 
     addresses: dict[str, str]
     sessions: dict[str, str]
@@ -49,7 +58,7 @@ def seed(sandbox: Sandbox) -> None:
     )
 
 
-def furnish(sandbox: Sandbox) -> Gallery:
+def make_gallery(sandbox: Sandbox) -> Gallery:
     """Buy servers and orders into each state. Wants Stripe's settings to point at the stand-in."""
     seed(sandbox)
     owner = make_customer("ada@example.test", first_name="Ada", last_name="Lovelace")
@@ -58,7 +67,7 @@ def furnish(sandbox: Sandbox) -> Gallery:
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)
     sessions = {"owner": _session(owner), "newcomer": _session(newcomer)}
-    return Gallery(made | _letters(newcomer), sessions)
+    return Gallery(made | _email_links(newcomer), sessions)
 
 
 def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
@@ -81,8 +90,8 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     _pay(sandbox, bought["installing"], clock)
     run_until_idle(clock, steps=8, step=timedelta(seconds=2))
     found["installing"] = _server(bought["installing"])
-    places = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
-    return places | {
+    addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
+    return addresses | {
         "order active": _page("orders:progress", bought["running"].pk),
         "order provisioning": _page("orders:progress", bought["installing"].pk),
         "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
@@ -99,20 +108,20 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     canceled, waiting = _bought(shop, "second-thoughts", clock), _bought(shop, "late-payer", clock)
     pages = {waiting.pk: create_session(waiting, at=clock.now)}
     for order in (canceled, waiting):
-        orders.cancel_unpaid(order_id=order.pk, reason="canceled by the customer", actor=owner, at=clock.now)
+        cancellation.cancel_unpaid(order_id=order.pk, reason="canceled by the customer", actor=owner, at=clock.now)
     Node.objects.update(is_enabled=False)
     sandbox.pay(pages[waiting.pk])
-    hear(sandbox)
+    deliver_webhooks(sandbox)
     for _round in range(4):
         run_once(clock.pass_by())
     Node.objects.update(is_enabled=True)
-    pending = place(shop, at=datetime.now(tz=UTC), server_name="saturday")
+    pending = place_order(shop, at=datetime.now(tz=UTC), server_name="saturday")
     placed = {
         "failed": failed,
         "canceled": canceled,
         "waiting": waiting,
         "pending": pending,
-        "held": _held(shop, clock),
+        "under-review": _under_review(shop, clock),
     }
     pages_of = {f"order {state}": _page("orders:progress", order.pk) for state, order in placed.items()}
     return pages_of | {"server failed": _page("servers:detail", _server(failed).pk)}
@@ -133,11 +142,11 @@ def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
 
 
 def _bought(shop: Shop, name: str, clock: Clock) -> Order:
-    return place(shop, at=clock.now, server_name=name)
+    return place_order(shop, at=clock.now, server_name=name)
 
 
-def _held(shop: Shop, clock: Clock) -> Order:
-    """An order whose money arrived a cent short."""
+def _under_review(shop: Shop, clock: Clock) -> Order:
+    """An order whose payment arrived a cent short."""
     order = _bought(shop, "one-cent-short", clock)
     Payment.objects.filter(invoice=order.invoice).update(
         state=PaymentState.UNDER_REVIEW,
@@ -155,22 +164,22 @@ def _server(order: Order) -> Server:
 
 def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     sandbox.pay(create_session(order, at=clock.now))
-    hear(sandbox)
+    deliver_webhooks(sandbox)
 
 
 def _left_open(owner: User, at: datetime) -> Invoice:
-    """An invoice that waits for money."""
+    """An unpaid invoice."""
     organization = owner.owned_organizations.get()
     line = InvoiceLine(kind=ItemKind.PLAN, description="Palworld 16 GB, monthly", quantity=1, unit=Money(3360, "USD"))
     invoice = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=at)
     return invoicing.issue_invoice(invoice=invoice, at=at)
 
 
-def _letters(person: User) -> dict[str, str]:
-    """The links that mails carry."""
-    fresh = EmailAddress.objects.create(user=person, email="grace.hopper@example.test", verified=False)
-    token = default_token_generator.make_token(person)
-    uid = user_pk_to_url_str(person)
+def _email_links(user: User) -> dict[str, str]:
+    """The links in e-mails."""
+    fresh = EmailAddress.objects.create(user=user, email="grace.hopper@example.test", verified=False)
+    token = default_token_generator.make_token(user)
+    uid = user_pk_to_url_str(user)
     return {
         "confirm": reverse("account_confirm_email", args=[EmailConfirmationHMAC(fresh).key]),
         "confirm broken": reverse("account_confirm_email", args=["no-such-key"]),
@@ -178,17 +187,17 @@ def _letters(person: User) -> dict[str, str]:
     }
 
 
-def _session(person: User) -> str:
-    """A telephone is signed in, and then this browser; its session's key."""
+def _session(user: User) -> str:
+    """Sign in a phone and then this browser; the browser's session key."""
     keys = []
     for agent, ip in (
         ("Mozilla/5.0 (Android 16; Mobile) Firefox/152.0", "2001:db8:85a3::8a2e:370:7334"),
         (AGENT, HERE),
     ):
         client = Client()
-        client.force_login(person)
+        client.force_login(user)
         keys.append(str(client.session.session_key))
-        UserSession.objects.create(user=person, session_key=keys[-1], user_agent=agent, ip=ip)
+        UserSession.objects.create(user=user, session_key=keys[-1], user_agent=agent, ip=ip)
     return keys[-1]
 
 

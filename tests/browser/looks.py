@@ -1,4 +1,4 @@
-"""How a page is looked at: the width, the colours, the pointer."""
+"""The windows that pages are opened in: width, colours, pointer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.browser.web import Web
 
 @dataclass(frozen=True)
 class Look:
-    """A way of looking; widths in CSS pixels."""
+    """A window; widths in CSS pixels."""
 
     name: str
     width: int
@@ -35,18 +35,18 @@ class Look:
         }
 
 
-DESK, DESK_DARK = Look("desk-light", 1280, "light"), Look("desk-dark", 1280, "dark")
+DESKTOP, DESKTOP_DARK = Look("desktop-light", 1280, "light"), Look("desktop-dark", 1280, "dark")
 PHONE, PHONE_DARK = Look("phone-light", 390, "light"), Look("phone-dark", 390, "dark")
 
 
 def sign_in(context: BrowserContext, web: Web, session: str) -> None:
-    """Give the browser a session that is open."""
+    """Give the browser an open session."""
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": web.url}])
 
 
 @contextmanager
 def opened(browser: Browser, web: Web, gallery: Gallery, view: View, look: Look) -> Iterator[tuple[Page, PageMonitor]]:
-    """The page as its reader meets it, with what it has complained of since."""
+    """The page in the window, with its complaints since."""
     context = browser.new_context(**look.options)
     try:
         if view.who != "visitor":

@@ -1,4 +1,4 @@
-"""Pictures of every page, for people to judge; taken only where somebody asks for them."""
+"""Screenshots of every page, taken only where they are asked for."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every page of the product, in every state: open to everyone, true to its policy, quiet, and alone."""
+"""Every page of the product, in every state: accessible, within its CSP, without errors or foreign requests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +11,13 @@ from playwright.sync_api import Browser, Page
 from sandbox.client import Sandbox
 from tests import database_reset
 from tests.browser import pictures
-from tests.browser.gallery import Gallery, furnish
-from tests.browser.looks import DESK, DESK_DARK, PHONE, PHONE_DARK, Look, opened
+from tests.browser.gallery import Gallery, make_gallery
+from tests.browser.looks import DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK, Look, opened
 from tests.browser.views import NAMES, views
 from tests.browser.web import Web
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 
-LOOKS = (DESK, DESK_DARK, PHONE, PHONE_DARK) if pictures.are_wanted() else (DESK, PHONE_DARK)
+LOOKS = (DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK) if pictures.are_wanted() else (DESKTOP, PHONE_DARK)
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -29,14 +29,14 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
     with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
         database_reset.reset()
         try:
-            yield furnish(sandbox_process)
+            yield make_gallery(sandbox_process)
         finally:
-            database_reset.reset()  # also closes the connection, which nobody finds again once the browser is gone
+            database_reset.reset()  # also closes the connection, which is lost once the browser is gone
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_open_to_everyone_and_quiet(
+def test_a_page_is_accessible_and_without_errors(
     browser: Browser, shop_process: Web, gallery: Gallery, name: str, look: Look
 ) -> None:
     with opened(browser, shop_process, gallery, views(gallery)[name], look) as (page, monitor):
@@ -49,17 +49,17 @@ def test_a_page_is_open_to_everyone_and_quiet(
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe finds, each with its rule, its place and what to do about it."""
+    """What axe finds, each with its rule, its element and how to repair it."""
     rules = Axe().run(page).response["violations"]
     found = ((rule["id"], node) for rule in rules for node in rule["nodes"])
     return [f"{name}: {node['target']} {node['html'][:120]} {node['failureSummary']}" for name, node in found]
 
 
-def test_no_state_is_forgotten(gallery: Gallery) -> None:
+def test_every_page_is_named(gallery: Gallery) -> None:
     assert set(views(gallery)) == set(NAMES)
 
 
-def test_a_barrier_is_found(browser: Browser) -> None:
+def test_an_accessibility_barrier_is_found(browser: Browser) -> None:
     page = browser.new_page()
     page.set_content('<html lang="en"><title>t</title><main><h1>h</h1><input></main>')
     assert [barrier.partition(":")[0] for barrier in barriers(page)] == ["label"]

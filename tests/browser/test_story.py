@@ -1,4 +1,4 @@
-"""A stranger becomes a customer with a running server, and every hand and wheel in between is real.
+"""A visitor becomes a customer with a running server, and every part in between is real.
 
 A browser, gunicorn, PostgreSQL, the workers beside it, and the stand-ins for Stripe, the panel and the mail server.
 """
@@ -14,24 +14,24 @@ from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Server, ServerStatus
 from tests.browser import gallery
-from tests.browser.looks import DESK, PHONE
+from tests.browser.looks import DESKTOP, PHONE
 from tests.browser.page_monitor import PageMonitor
 from tests.browser.web import Web, working
 from tests.sandbox_fixtures import WEBHOOK_SECRET
 
 EMAIL = "lin@customer.test"
 PASSWORD = "seven brass lanterns"
-PATIENCE_MS = 60_000
-HANDS = {
-    "with scripts": DESK.options,
-    "without scripts": DESK.options | {"java_script_enabled": False},
+TIMEOUT_MS = 60_000
+DEVICES = {
+    "with scripts": DESKTOP.options,
+    "without scripts": DESKTOP.options | {"java_script_enabled": False},
     "on a phone": PHONE.options,
 }
 
 
 @pytest.fixture
 def shop(shop_process: Web, stripe_sandbox: Sandbox, transactional_db: None, browser: Browser) -> Iterator[Web]:
-    """The seeded shop, open: webhooks reach it, and its workers work."""
+    """The seeded shop, open: webhooks reach it, and its workers run."""
     stripe_sandbox.panel_settings(install_seconds=2.0, power_seconds=0.5, stats_cache_seconds=0.0)
     stripe_sandbox.stripe_endpoint(shop_process.webhook_url, WEBHOOK_SECRET)
     gallery.seed(stripe_sandbox)
@@ -39,16 +39,16 @@ def shop(shop_process: Web, stripe_sandbox: Sandbox, transactional_db: None, bro
         yield shop_process
 
 
-@pytest.fixture(params=HANDS, ids=lambda hands: hands.replace(" ", "-"))
+@pytest.fixture(params=DEVICES, ids=lambda device: device.replace(" ", "-"))
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
-    """Somebody's browser: with JavaScript, without it, or on a telephone."""
-    opened = browser.new_context(**HANDS[request.param])
-    opened.set_default_timeout(PATIENCE_MS)
+    """The visitor's browser: with JavaScript, without it, or on a phone."""
+    opened = browser.new_context(**DEVICES[request.param])
+    opened.set_default_timeout(TIMEOUT_MS)
     yield opened
     opened.close()
 
 
-def test_a_stranger_becomes_a_customer_with_a_running_server(
+def test_a_visitor_becomes_a_customer_with_a_running_server(
     shop: Web, context: BrowserContext, sandbox: Sandbox
 ) -> None:
     page = context.new_page()
@@ -71,33 +71,33 @@ def test_a_stranger_becomes_a_customer_with_a_running_server(
 
 
 def sign_up(page: Page, shop: Web, sandbox: Sandbox) -> None:
-    """From the front page to an account, whose address the mail confirms."""
+    """From the front page to an account, whose address an e-mail confirms."""
     page.goto(shop.url)
-    reach(page, "Create account")
+    open_from_top_bar(page, "Create account")
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("One click left, in your mail")
-    open_letter(page, sandbox)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check your email")
+    open_newest_email(page, sandbox)
     page.locator("a[href*='/confirm-email/']").first.click()
-    page.get_by_role("button", name="Yes, it is mine").click()
+    page.get_by_role("button", name="Confirm email address").click()
     expect(page.get_by_role("heading", name="Hello")).to_be_visible()
 
 
-def open_letter(page: Page, sandbox: Sandbox) -> None:
-    """The newest mail in the stand-in's mailbox; mail takes its time, so the mailbox is looked at again."""
-    for _look in range(40):
+def open_newest_email(page: Page, sandbox: Sandbox) -> None:
+    """The newest e-mail in the stand-in's mailbox, as soon as it arrives."""
+    for _attempt in range(40):
         page.goto(f"{sandbox.base_url}/mail?to={EMAIL}")
-        letter = page.locator("tbody a").first
-        if letter.count():
-            letter.click()
+        email = page.locator("tbody a").first
+        if email.count():
+            email.click()
             return
         page.wait_for_timeout(250)
-    raise AssertionError("no mail came")
+    raise AssertionError("no e-mail came")
 
 
-def reach(page: Page, name: str) -> None:
-    """A link of the top bar, which a telephone keeps in a menu."""
+def open_from_top_bar(page: Page, name: str) -> None:
+    """A link of the top bar, which is a menu on a phone."""
     menu = page.get_by_role("button", name="Menu")
     if menu.is_visible():
         menu.click()
@@ -106,7 +106,7 @@ def reach(page: Page, name: str) -> None:
 
 def order(page: Page, shop: Web) -> None:
     """The 4 GB Minecraft server in Europe with another gigabyte; the price follows the choices."""
-    page.goto(f"{shop.url}/games/")
+    page.goto(f"{shop.url}/products/")
     page.get_by_role("link", name="Minecraft").click()
     page.get_by_role("link", name="Configure 4 GB").click()
     page.get_by_label("Europe").check()
@@ -117,7 +117,7 @@ def order(page: Page, shop: Web) -> None:
         again.click()  # without scripts the price is asked for
         expect(page.get_by_label("Server name")).to_have_value("Lin's lantern")
     expect(page.locator("#quote")).to_contain_text("$10.50")
-    page.get_by_role("button", name="Order and pay").click()
+    page.get_by_role("button", name="Continue to payment").click()
 
 
 def pay(page: Page) -> None:
@@ -128,20 +128,20 @@ def pay(page: Page) -> None:
 
 
 def watch_it_start(page: Page) -> None:
-    """The order's page comes to its end by itself: scripts fetch it anew, or the page reloads."""
+    """The order's page follows the order: a script reloads its part, or the browser the page."""
     expect(page.get_by_role("heading", level=1)).to_contain_text("Order")
-    expect(page.locator("#progress [role=status]")).to_have_text("Active", timeout=PATIENCE_MS)
+    expect(page.locator("#progress [role=status]")).to_have_text("Active", timeout=TIMEOUT_MS)
     expect(page.locator(".steps .done")).to_have_count(7)
-    page.get_by_role("link", name="Open the server").click()
+    page.get_by_role("link", name="Manage server").click()
     expect(page.locator("#state")).to_have_text("Running")
-    expect(page.locator("#usage")).to_contain_text(" GiB of ")
+    expect(page.locator("#usage")).to_contain_text(" GB of ")
 
 
 def stop(page: Page) -> None:
     """Press the button, and see the machine stop."""
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("The machine has been told.")).to_be_visible()
-    expect(page.locator("#state")).to_have_text("Stopped", timeout=PATIENCE_MS)
+    expect(page.locator("#state")).to_have_text("Stopped", timeout=TIMEOUT_MS)
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()
 

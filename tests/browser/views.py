@@ -1,4 +1,4 @@
-"""Every page a person may come to, and how to get there."""
+"""Every page there is, and how to get there."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from playwright.sync_api import Page
 
 from tests.browser.gallery import Gallery
 
-BROKEN = "/broken/"  # served by the browser's own route: a released shop has no page that fails on purpose
+BROKEN = "/broken/"  # answered by the browser's own route: the shop has no page that fails on purpose
 
 
 @dataclass(frozen=True)
 class View:
-    """One page: its name, the address, whose eyes, and what is done there before it is looked at."""
+    """One page: its name and address, who opens it, and what is done there first."""
 
     name: str
     address: str
@@ -30,7 +30,7 @@ NAMES = (
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
-    "order failed", "order canceled", "order held",
+    "order failed", "order canceled", "order under-review",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
 )  # fmt: skip
@@ -38,22 +38,24 @@ NAMES = (
 
 def views(gallery: Gallery) -> dict[str, View]:
     """All of them by name."""
-    return {view.name: view for view in (*_shop(), *_entrance(gallery), *_rooms(gallery), *_things(gallery), *_wrong())}
+    return {
+        view.name: view for view in (*_shop(), *_sign_in(gallery), *_account(gallery), *_objects(gallery), *_errors())
+    }
 
 
 def _shop() -> Iterator[View]:
-    configure = "/order/minecraft/?plan=mc-4gb"
+    configure = "/products/minecraft/configure/?plan=mc-4gb"
     yield View("home", "/")
     yield View("menu of the shop", "/", act=_open_menu)
-    yield View("products", "/games/")
-    yield View("category", "/games/?category=survival")
-    yield View("category empty", "/games/?category=none")
-    yield View("product", "/games/minecraft/")
+    yield View("products", "/products/")
+    yield View("category", "/products/?category=survival")
+    yield View("category empty", "/products/?category=none")
+    yield View("product", "/products/minecraft/")
     yield View("configurator", configure)
     yield View("configurator refused", configure, "owner", _order_badly, 422)
 
 
-def _entrance(gallery: Gallery) -> Iterator[View]:
+def _sign_in(gallery: Gallery) -> Iterator[View]:
     yield View("sign up", "/accounts/signup/")
     yield View("sign up refused", "/accounts/signup/", act=_sign_up_badly)
     yield View("log in", "/accounts/login/")
@@ -68,7 +70,7 @@ def _entrance(gallery: Gallery) -> Iterator[View]:
     yield View("confirm broken", gallery.addresses["confirm broken"])
 
 
-def _rooms(gallery: Gallery) -> Iterator[View]:
+def _account(gallery: Gallery) -> Iterator[View]:
     for name, address in (("dashboard", "/dashboard/"), ("servers", "/servers/"), ("invoices", "/invoices/")):
         yield View(name, address, "owner")
         yield View(f"{name} empty", address, "newcomer")
@@ -81,7 +83,7 @@ def _rooms(gallery: Gallery) -> Iterator[View]:
     yield View("reauthenticate", "/accounts/reauthenticate/", "owner")
 
 
-def _things(gallery: Gallery) -> Iterator[View]:
+def _objects(gallery: Gallery) -> Iterator[View]:
     for name, address in gallery.addresses.items():
         if name.startswith(("order ", "server ", "invoice ")):
             yield View(name, address, "owner")
@@ -91,7 +93,7 @@ def _things(gallery: Gallery) -> Iterator[View]:
     yield View("server rename refused", running, "owner", _rename_badly, 422)
 
 
-def _wrong() -> Iterator[View]:
+def _errors() -> Iterator[View]:
     yield View("not found", "/no/such/page/", status=404)
     yield View("csrf", "/accounts/login/", act=_log_in_without_cookie, status=403)
     yield View("broken", BROKEN, status=500)
@@ -104,7 +106,7 @@ def broken_page() -> str:
 
 def _open_menu(page: Page) -> None:
     button = page.locator("[popovertarget=more], [popovertarget=topnav]").first
-    if button.is_visible():  # on a desk the menu stands open
+    if button.is_visible():  # on a desktop the menu is always shown
         button.click()
 
 
@@ -117,7 +119,7 @@ def _send(page: Page, form: str) -> None:
 
 def _order_badly(page: Page) -> None:
     page.fill("[name=server_name]", "<b>")
-    with page.expect_response("**/order/**"):
+    with page.expect_response("**/configure/**"):
         page.locator("[name=addons]").first.check()  # the price is asked for anew
     page.locator("#quote td", has_text="more memory").wait_for()
     _send(page, "#configure")

@@ -11,7 +11,7 @@ from core.templatetags.ui import GLYPHS, MESSAGE_ICONS
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 # The back office has a looser policy of its own, and mail programs read nothing but inline styles.
-PAGES = [path for path in TEMPLATES if not {"admin", "mail"} & set(path.parts)]
+PAGES = [path for path in TEMPLATES if not {"admin", "email"} & set(path.parts)]
 STATIC = ROOT / "static"
 FORBIDDEN = {
     "an inline style": r"\sstyle\s*=|<style",
@@ -39,7 +39,7 @@ def test_no_template_needs_a_looser_policy(what: str) -> None:
 def test_every_icon_that_is_asked_for_is_drawn() -> None:
     text = "".join(path.read_text() for path in TEMPLATES)
     asked = set(re.findall(r"{% icon \"([a-z]+)\"", text)) | set(re.findall(r"icon_name=\"([a-z]+)\"", text))
-    handed_on = set(re.findall(r"include \"ui/(?:rail_link|empty)\.html\"[^%]* name=\"([a-z]+)\"", text))
+    handed_on = set(re.findall(r"include \"ui/(?:sidebar_link|empty)\.html\"[^%]* name=\"([a-z]+)\"", text))
     assert len(asked) > 10
     assert len(handed_on) > 5
     assert asked | handed_on | set(MESSAGE_ICONS.values()) | {"info"} <= symbols("icons.svg")
@@ -55,4 +55,4 @@ def test_the_stylesheets_stay_small() -> None:
 
 
 def test_the_page_for_our_own_faults_needs_nothing() -> None:
-    assert "Something broke on our side" in get_template("500.html").render()
+    assert "Something went wrong on our side" in get_template("500.html").render()

@@ -22,7 +22,7 @@ def rendered(source: str, **context: object) -> str:
 
 @pytest.mark.parametrize(
     ("mib", "text"),
-    [(512, "512 MiB"), (1023, "1,023 MiB"), (1024, "1 GiB"), (1536, "1.5 GiB"), (20480, "20 GiB"), (2097152, "2 TiB")],
+    [(512, "512 MB"), (1023, "1,023 MB"), (1024, "1 GB"), (1536, "1.5 GB"), (20480, "20 GB"), (2097152, "2 TB")],
 )
 def test_a_size_is_written_in_the_unit_that_reads_best(mib: int, text: str) -> None:
     assert formats.size(mib) == text
@@ -57,9 +57,9 @@ def test_money_comes_as_money_or_as_minor_units_and_nothing_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "tone"), [("running", "good"), ("installing", "busy"), ("past_due", "warn"), ("failed", "bad")]
+    ("state", "tone"), [("running", "success"), ("installing", "info"), ("past_due", "warning"), ("failed", "danger")]
 )
-def test_a_status_wears_the_tone_of_what_it_means(state: str, tone: str) -> None:
+def test_a_status_is_shown_in_its_tone(state: str, tone: str) -> None:
     assert rendered("{% status state text %}", state=state, text="Läuft") == f'<span class="pill {tone}">Läuft</span>'
 
 
@@ -82,8 +82,8 @@ def test_a_meter_never_claims_more_than_its_limit_and_says_nothing_without_one()
 
 
 def test_a_spark_is_drawn_against_its_ceiling_from_two_samples_on() -> None:
-    assert 'd="M0.0 30.0 50.0 16.0 100.0 2.0"' in rendered("{% spark samples 200 %}", samples=[0, 100, 400])
-    assert rendered("{% spark samples %}", samples=[1]).strip() == ""
+    assert 'd="M0.0 30.0 50.0 16.0 100.0 2.0"' in rendered("{% sparkline samples 200 %}", samples=[0, 100, 400])
+    assert rendered("{% sparkline samples %}", samples=[1]).strip() == ""
 
 
 class PlaceForm(forms.Form):

@@ -20,7 +20,7 @@ from billing.models import (
 from core import audit, work
 from core.models import WorkState
 from core.outside import OutsideError
-from orders import services as orders
+from orders import placement
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Allocation, Node, Reservation, ReservationState, Server, ServerStatus
@@ -48,7 +48,9 @@ class Purchase:
     token: UUID
     began_at: datetime
 
-    def run(self, *, after: timedelta = timedelta(0), deliver_webhooks: DeliverWebhooks = shops.hear) -> None:
+    def run(
+        self, *, after: timedelta = timedelta(0), deliver_webhooks: DeliverWebhooks = shops.deliver_webhooks
+    ) -> None:
         """Order, open the page, pay, let Stripe's events arrive, and let the workers work until nothing is left.
 
         `after` is how long after the beginning this run takes place.
@@ -56,7 +58,7 @@ class Purchase:
         here = self._with_own_connections()
         clock = Clock(here.sandbox, self.began_at + after)
         here.sandbox.set_clock(clock.now.timestamp())
-        order = shops.place(here, token=self.token, at=clock.now)
+        order = shops.place_order(here, token=self.token, at=clock.now)
         _pay(here.sandbox, order, clock)
         deliver_webhooks(here.sandbox)
         shops.run_until_idle(clock)
@@ -72,7 +74,7 @@ def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     for _ in range(MAX_TRIES):
         if order.reload().status != OrderStatus.PENDING_PAYMENT:
             return
-        orders.reopen_payment(order_id=order.pk, at=clock.now)
+        placement.reopen_payment(order_id=order.pk, at=clock.now)
         try:
             sandbox.pay(shops.create_session(order, at=clock.now))
         except OutsideError:

@@ -17,13 +17,13 @@ from catalog.models import Plan
 from catalog.services import SoldOut
 from core import audit, work
 from core.ids import uuid7
-from orders import services as orders
+from orders import cancellation
 from orders.models import Order, OrderStatus
 from servers.capacity import InsufficientCapacity
 from servers.models import Allocation, Node, Reservation, ReservationState, Server
 from tests import shop as shops
 from tests.faults.purchase import PRICE, balances, dead_work
-from tests.shop import Clock, Shop, create_session, hear, panel_servers, place, run_until_idle
+from tests.shop import Clock, Shop, create_session, deliver_webhooks, panel_servers, place_order, run_until_idle
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 BUYERS, CAPACITY, THREADS = 200, 100, 20
@@ -47,7 +47,7 @@ def buy(shop: Shop) -> Callable[[object], str]:
 
     def attempt(_buyer: object) -> str:
         try:
-            place(shop)
+            place_order(shop)
         except InsufficientCapacity:
             return "no capacity"
         except SoldOut:
@@ -85,10 +85,10 @@ def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
 
 def test_buying_and_canceling_the_last_pieces_at_once_never_deadlocks(shop: Shop) -> None:
     Plan.objects.update(stock=10)
-    placed = [place(shop) for _ in range(10)]
+    placed = [place_order(shop) for _ in range(10)]
 
     def cancel(order: Order) -> str:
-        orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
+        cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
         return "canceled"
 
     actions: list[Callable[[], str]] = []
@@ -116,7 +116,7 @@ def customers(shop: Shop) -> list[Order]:
     for number in range(10):
         user = shops.make_customer(f"buyer{number}@example.test")
         theirs = Shop(**{**vars(shop), "customer": user, "organization": user.owned_organizations.get()})
-        order = place(theirs, at=clock.now)
+        order = place_order(theirs, at=clock.now)
         assert shop.sandbox.pay(create_session(order, at=clock.now)).is_accepted
         placed.append(order)
     return placed
@@ -124,7 +124,7 @@ def customers(shop: Shop) -> list[Order]:
 
 def test_twenty_workers_on_one_inbox_settle_each_payment_once(shop: Shop, customers: list[Order]) -> None:
     clock = Clock(shop.sandbox)
-    assert set(hear(shop.sandbox)) == {200}
+    assert set(deliver_webhooks(shop.sandbox)) == {200}
     at = clock.pass_by()
 
     performed = at_once(lambda _worker: work.run_due(at=at), range(THREADS))
@@ -153,11 +153,11 @@ def test_canceling_in_the_moment_of_paying_never_deadlocks_and_never_loses_the_m
     shop: Shop, customers: list[Order]
 ) -> None:
     clock = Clock(shop.sandbox)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
     at = clock.pass_by()
 
     def cancel(order: Order) -> None:
-        orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=at)
+        cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=at)
 
     actions: list[Callable[[], Any]] = [lambda: work.run_due(at=at) for _ in customers]
     actions += [lambda order=order: cancel(order) for order in customers]  # type: ignore[misc]
@@ -173,11 +173,11 @@ def test_canceling_in_the_moment_of_paying_never_deadlocks_and_never_loses_the_m
 
 
 def test_a_cancellation_waits_for_money_that_is_just_being_booked(shop: Shop) -> None:
-    order = place(shop)
+    order = place_order(shop)
 
     def cancel() -> bool:
         try:
-            return orders.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
+            return cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
         finally:
             connection.close()
 
@@ -203,7 +203,7 @@ def _wait_for_a_blocked_query() -> None:
 def test_a_hundred_clicks_on_one_form_are_one_order(shop: Shop) -> None:
     token = uuid7()
 
-    placed = at_once(lambda _click: place(shop, token=token).pk, range(100))
+    placed = at_once(lambda _click: place_order(shop, token=token).pk, range(100))
 
     assert len(set(placed)) == 1
     assert Reservation.objects.count() == 1

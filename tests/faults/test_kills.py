@@ -14,11 +14,11 @@ from django.db import connection
 
 from tests.faults import forks
 from tests.faults.purchase import RESTART_AFTER, DeliverWebhooks, Purchase, assert_one_of_everything, no_webhooks
-from tests.shop import hear
+from tests.shop import deliver_webhooks
 
 pytestmark = pytest.mark.faults
 LISTS = {
-    hear: Path(__file__).with_name("kill_points.txt"),
+    deliver_webhooks: Path(__file__).with_name("kill_points.txt"),
     no_webhooks: Path(__file__).with_name("kill_points_without_webhooks.txt"),
 }
 
@@ -27,17 +27,19 @@ def _listed(webhooks: DeliverWebhooks) -> list[str]:
     return LISTS[webhooks].read_text("utf-8").splitlines() if LISTS[webhooks].exists() else []
 
 
-WITH_WEBHOOKS = _listed(hear)
+WITH_WEBHOOKS = _listed(deliver_webhooks)
 ONLY_WITHOUT_WEBHOOKS = [point for point in _listed(no_webhooks) if point not in WITH_WEBHOOKS]
 
 
-def _run_again(purchase: Purchase, *, after: timedelta = RESTART_AFTER, webhooks: DeliverWebhooks = hear) -> None:
+def _run_again(
+    purchase: Purchase, *, after: timedelta = RESTART_AFTER, webhooks: DeliverWebhooks = deliver_webhooks
+) -> None:
     exited = forks.run(lambda: purchase.run(after=after, deliver_webhooks=webhooks))
     assert exited.status == 0, exited.output
     assert_one_of_everything(purchase.shop)
 
 
-@pytest.mark.parametrize("webhooks", [hear, no_webhooks])
+@pytest.mark.parametrize("webhooks", [deliver_webhooks, no_webhooks])
 def test_a_purchase_comes_to_exactly_the_listed_points(purchase: Purchase, webhooks: DeliverWebhooks) -> None:
     reached = forks.kill_points_of(lambda: purchase.run(deliver_webhooks=webhooks))
     if os.environ.get("RECORD_POINTS"):

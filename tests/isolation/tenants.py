@@ -11,7 +11,7 @@ from billing.models import Invoice, Payment
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
-from orders import services as orders
+from orders import placement
 from orders.models import Order
 from servers.models import (
     Allocation,
@@ -84,11 +84,11 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:
-    choice = orders.OrderRequest(
+    order_request = placement.OrderRequest(
         plan_price=dataset.price, location=dataset.location, blueprint=dataset.blueprint, server_name=name
     )
-    return orders.place_order(
-        organization=organization, user=user, choice=choice, form_token=uuid7(), at=timezone.now()
+    return placement.place_order(
+        organization=organization, user=user, order_request=order_request, form_token=uuid7(), at=timezone.now()
     )
 
 

@@ -34,7 +34,7 @@ OWNED = [
     InvoiceItem,
 ]
 OWNED += [Payment, Subscription, LedgerAccount, Posting]
-PAGES = ["dashboard", "servers:list", "billing:invoices", "accounts:profile", "home", "catalog:products"]
+PAGES = ["dashboard", "servers:list", "billing:invoices", "accounts:profile", "home", "storefront:products"]
 
 
 def as_tenant(tenant: Tenant) -> Any:
@@ -136,7 +136,7 @@ def pages_of(tenant: Tenant) -> list[str]:
         reverse("orders:progress", args=[tenant.order.pk]),
         reverse("orders:progress", args=[tenant.unpaid.pk]),
         reverse("billing:invoice", args=[tenant.invoice.pk]),
-        reverse("orders:configure", args=["minecraft"]),
+        reverse("storefront:configure", args=["minecraft"]),
     ]
 
 

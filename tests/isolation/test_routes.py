@@ -25,9 +25,9 @@ pytestmark = pytest.mark.django_db
 PUBLIC = {
     "home": 200,
     "brand_css": 200,
-    "catalog:products": 200,
-    "catalog:product": 200,
-    "orders:configure": 200,
+    "storefront:products": 200,
+    "storefront:product": 200,
+    "storefront:configure": 200,
     "health_live": 200,
     "health_ready": 200,
     "health_db": 200,

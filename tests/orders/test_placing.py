@@ -1,4 +1,4 @@
-"""Placing an order: all or nothing, once, and only while there is room."""
+"""Placing an order: all or nothing, once, and only with enough capacity."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,15 +11,15 @@ from billing.models import Invoice, InvoiceState, Payment, Subscription, Subscri
 from catalog.models import Plan
 from catalog.services import SoldOut
 from core.ids import uuid7
-from orders import services
+from orders import cancellation
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers.capacity import InsufficientCapacity
 from servers.models import Node, Reservation, ReservationState
-from tests.shop import Shop, make_shop, place
+from tests.shop import Shop, make_shop, place_order
 
 
-def held_mib() -> int:
+def reserved_mib() -> int:
     return sum(Node.objects.values_list("memory_reserved_mib", flat=True))
 
 
@@ -28,15 +28,15 @@ def shop(sandbox: Sandbox, transactional_db: None) -> Shop:
     return make_shop(sandbox)
 
 
-def test_an_order_holds_the_room_and_writes_down_what_was_sold(shop: Shop) -> None:
-    order = place(shop)
+def test_an_order_reserves_capacity_and_writes_down_what_was_sold(shop: Shop) -> None:
+    order = place_order(shop)
 
     item = order.items.get()
     assert order.status == OrderStatus.PENDING_PAYMENT
     assert order.total_minor == 800
     assert item.reservation is not None
     assert item.reservation.state == ReservationState.RESERVED
-    assert held_mib() == 1024
+    assert reserved_mib() == 1024
     assert item.subscription.status == SubscriptionStatus.PENDING
     assert order.invoice.number is None
     assert order.invoice.items.get().description == "Minecraft 1 GB"
@@ -49,7 +49,7 @@ def test_the_same_form_sent_by_eight_tabs_at_once_is_one_order(shop: Shop) -> No
 
     def submit(_: int) -> object:
         try:
-            return place(shop, token=token).pk
+            return place_order(shop, token=token).pk
         finally:
             connection.close()
 
@@ -59,14 +59,14 @@ def test_the_same_form_sent_by_eight_tabs_at_once_is_one_order(shop: Shop) -> No
     assert len(orders) == 1
     assert Reservation.objects.count() == 1
     assert Payment.objects.count() == 1
-    assert held_mib() == 1024
+    assert reserved_mib() == 1024
 
 
-def test_without_room_nothing_at_all_is_written(shop: Shop) -> None:
+def test_without_capacity_nothing_at_all_is_written(shop: Shop) -> None:
     Node.objects.update(memory_sellable_mib=512)
 
     with pytest.raises(InsufficientCapacity):
-        place(shop)
+        place_order(shop)
 
     assert (Order.objects.count(), Invoice.objects.count(), Subscription.objects.count()) == (0, 0, 0)
 
@@ -76,7 +76,7 @@ def test_the_last_piece_of_stock_is_sold_once_to_many_buyers(shop: Shop) -> None
 
     def buy(_: int) -> bool:
         try:
-            place(shop)
+            place_order(shop)
         except SoldOut:
             return False
         finally:
@@ -88,38 +88,38 @@ def test_the_last_piece_of_stock_is_sold_once_to_many_buyers(shop: Shop) -> None
 
     assert sold == 1
     assert Plan.objects.get().stock == 0
-    assert held_mib() == 1024
+    assert reserved_mib() == 1024
 
 
-def test_an_unpaid_order_is_canceled_in_time_and_gives_everything_back(shop: Shop) -> None:
+def test_an_unpaid_order_is_canceled_in_time_and_releases_everything(shop: Shop) -> None:
     Plan.objects.update(stock=3)
-    order = place(shop)
+    order = place_order(shop)
     Payment.objects.update(state="expired")
 
-    assert services.cancel_expired(at=order.expires_at + timedelta(seconds=1)) == 1
+    assert cancellation.cancel_expired(at=order.expires_at + timedelta(seconds=1)) == 1
 
     order = order.reload()
     assert order.status == OrderStatus.CANCELED
     assert order.invoice.state == InvoiceState.EXPIRED
-    assert held_mib() == 0
+    assert reserved_mib() == 0
     assert Plan.objects.get().stock == 3
     assert order.items.get().subscription.status == SubscriptionStatus.CANCELED
 
 
-def test_an_order_whose_payment_page_is_open_is_not_canceled_by_the_clock(shop: Shop) -> None:
-    order = place(shop)
+def test_an_order_whose_checkout_session_is_open_is_not_canceled_by_the_clock(shop: Shop) -> None:
+    order = place_order(shop)
 
-    assert services.cancel_expired(at=order.expires_at + timedelta(seconds=1)) == 0
+    assert cancellation.cancel_expired(at=order.expires_at + timedelta(seconds=1)) == 0
     assert order.reload().status == OrderStatus.PENDING_PAYMENT
 
 
-def test_canceling_twice_gives_the_room_back_once(shop: Shop) -> None:
-    first, second = place(shop), place(shop)
+def test_canceling_twice_releases_the_capacity_once(shop: Shop) -> None:
+    first, second = place_order(shop), place_order(shop)
 
     for _ in range(2):
-        services.cancel_unpaid(order_id=first.pk, reason="changed my mind", actor=shop.customer, at=timezone.now())
+        cancellation.cancel_unpaid(order_id=first.pk, reason="changed my mind", actor=shop.customer, at=timezone.now())
 
-    assert held_mib() == 1024
+    assert reserved_mib() == 1024
     assert second.reload().status == OrderStatus.PENDING_PAYMENT
 
 
@@ -128,7 +128,7 @@ def test_a_price_raised_after_ordering_does_not_change_the_order(shop: Shop) -> 
     from catalog.models import Term
     from core.money import Money
 
-    order = place(shop)
+    order = place_order(shop)
     catalog.offer_price(
         item=shop.price.plan, term=Term.MONTHLY, amount=Money(9900, "USD"), actor="test", at=timezone.now()
     )

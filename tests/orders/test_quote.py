@@ -4,7 +4,7 @@ import pytest
 
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
 from core.money import Money
-from orders.quote import NotTogether, quote
+from orders.quote import MixedPrices, quote
 
 
 def make_price(amount_minor: int = 800, setup_fee_minor: int = 0, currency: str = "USD") -> PlanPrice:
@@ -22,10 +22,10 @@ def test_due_today_is_the_first_period_with_add_ons_and_the_setup_fee() -> None:
     result = quote(plan_price=make_price(800, 300), addon_prices=[make_addon_price(250)])
 
     assert result.due_today == Money(1350, "USD")
-    assert [line.label for line in result.lines] == ["Minecraft 4 GB", "1 GB more", "Setup fee"]
+    assert [line.description for line in result.lines] == ["Minecraft 4 GB", "1 GB more", "Setup fee"]
 
 
-def test_the_setup_fee_does_not_come_again() -> None:
+def test_the_setup_fee_is_charged_once() -> None:
     assert quote(plan_price=make_price(800, 300)).recurring == Money(800, "USD")
 
 
@@ -35,10 +35,10 @@ def test_a_currency_without_minor_units_stays_whole() -> None:
 
 @pytest.mark.parametrize("odd", [make_addon_price(term=Term.YEARLY), make_addon_price(currency="EUR")])
 def test_prices_of_another_term_or_currency_make_no_quote(odd: AddonPrice) -> None:
-    with pytest.raises(NotTogether):
+    with pytest.raises(MixedPrices):
         quote(plan_price=make_price(), addon_prices=[odd])
 
 
-def test_the_quote_asks_the_database_nothing() -> None:
+def test_a_quote_reads_nothing_from_the_database() -> None:
     """No database mark on this module: any query would fail the test."""
     assert quote(plan_price=make_price(), addon_prices=[make_addon_price()]).due_today

@@ -6,11 +6,21 @@ import pytest
 from django.test import Client
 
 from billing.models import AccountKind, Payment, PaymentState, Posting, Subscription, SubscriptionStatus
+from orders import cancellation, placement
 from orders.models import OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Node, Server, ServerStatus
 from support.models import Delivery
-from tests.shop import Clock, Shop, create_session, hear, make_shop, panel_servers, place, run_until_idle
+from tests.shop import (
+    Clock,
+    Shop,
+    create_session,
+    deliver_webhooks,
+    make_shop,
+    panel_servers,
+    place_order,
+    run_until_idle,
+)
 
 
 @pytest.fixture
@@ -24,10 +34,10 @@ def clearing() -> int:
 
 def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
 
     assert shop.sandbox.pay(create_session(order)).is_accepted
-    assert set(hear(shop.sandbox)) == {200}
+    assert set(deliver_webhooks(shop.sandbox)) == {200}
     run_until_idle(clock)
 
     order = order.reload()
@@ -39,14 +49,14 @@ def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
     assert order.invoice.number is not None
     assert Subscription.objects.get().status == SubscriptionStatus.ACTIVE
     assert sorted(filter(None, Delivery.objects.values_list("reference", flat=True))) == [
-        f"order:{order.pk}:active",
-        f"order:{order.pk}:paid",
+        f"order.active:{order.pk}",
+        f"order.paid:{order.pk}",
     ]
 
 
-def test_a_webhook_never_heard_costs_minutes_and_not_the_order(shop: Shop) -> None:
+def test_a_lost_webhook_costs_minutes_and_not_the_order(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     shop.sandbox.pay(create_session(order))
 
     run_until_idle(clock, step=timedelta(seconds=20))
@@ -55,9 +65,9 @@ def test_a_webhook_never_heard_costs_minutes_and_not_the_order(shop: Shop) -> No
     assert len(panel_servers(shop.sandbox)) == 1
 
 
-def test_an_order_nobody_pays_is_canceled_and_its_room_given_back(shop: Shop) -> None:
+def test_an_order_nobody_pays_is_canceled_and_its_capacity_released(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     create_session(order)
 
     run_until_idle(clock, step=timedelta(minutes=2), steps=60)
@@ -67,15 +77,13 @@ def test_an_order_nobody_pays_is_canceled_and_its_room_given_back(shop: Shop) ->
     assert panel_servers(shop.sandbox) == []
 
 
-def test_money_that_comes_after_canceling_still_ends_in_a_server(shop: Shop) -> None:
-    from orders import services
-
+def test_a_payment_after_canceling_still_ends_in_a_server(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     url = create_session(order)
-    services.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
+    cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
     shop.sandbox.pay(url)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
 
     run_until_idle(clock)
 
@@ -83,16 +91,14 @@ def test_money_that_comes_after_canceling_still_ends_in_a_server(shop: Shop) -> 
     assert len(panel_servers(shop.sandbox)) == 1
 
 
-def test_paid_without_room_waits_and_takes_the_next_free_place(shop: Shop) -> None:
-    from orders import services
-
+def test_a_paid_order_without_capacity_waits_until_there_is_some(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     url = create_session(order)
-    services.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
+    cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
     run_until_idle(clock, steps=4)
     assert order.reload().status == OrderStatus.WAITING_CAPACITY
 
@@ -102,19 +108,17 @@ def test_paid_without_room_waits_and_takes_the_next_free_place(shop: Shop) -> No
     assert order.reload().status == OrderStatus.ACTIVE
 
 
-def test_paid_without_room_for_a_day_is_refunded_by_itself(shop: Shop) -> None:
-    from orders import services
-
+def test_a_paid_order_without_capacity_for_a_day_is_refunded(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     url = create_session(order)
-    services.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
+    cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
 
     run_until_idle(clock, step=timedelta(hours=2), steps=30)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
     run_until_idle(clock)
 
     assert order.reload().status == OrderStatus.CANCELED
@@ -124,12 +128,12 @@ def test_paid_without_room_for_a_day_is_refunded_by_itself(shop: Shop) -> None:
     assert panel_servers(shop.sandbox) == []
 
 
-def test_an_install_that_fails_is_told_and_refunded_when_nobody_mends_it(shop: Shop) -> None:
+def test_a_failed_installation_is_refunded_when_nobody_repairs_it(shop: Shop) -> None:
     shop.sandbox.panel_settings(install_outcome="fail")
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     shop.sandbox.pay(create_session(order))
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
     run_until_idle(clock, steps=10)
     assert order.reload().status == OrderStatus.FAILED
 
@@ -140,11 +144,9 @@ def test_an_install_that_fails_is_told_and_refunded_when_nobody_mends_it(shop: S
     assert clearing() == 0
 
 
-def test_money_that_is_held_keeps_the_order_open_and_asks_for_no_second_payment(shop: Shop, client: Client) -> None:
-    from orders import services
-
+def test_a_payment_under_review_keeps_the_order_open_and_asks_for_no_second_payment(shop: Shop, client: Client) -> None:
     clock = Clock(shop.sandbox)
-    order = place(shop, at=clock.now)
+    order = place_order(shop, at=clock.now)
     Payment.objects.update(
         state=PaymentState.UNDER_REVIEW,
         transaction_id="pi_odd",
@@ -158,7 +160,7 @@ def test_money_that_is_held_keeps_the_order_open_and_asks_for_no_second_payment(
     page = client.get(f"/orders/{order.pk}/").content.decode()
 
     assert order.reload().status == OrderStatus.PENDING_PAYMENT
-    assert "our staff look at it" in page
-    assert "Cancel the order" not in page
-    with pytest.raises(services.OrderClosed):
-        services.reopen_payment(order_id=order.pk, at=clock.now)
+    assert "Our staff are checking it" in page
+    assert "Cancel order" not in page
+    with pytest.raises(placement.OrderClosed):
+        placement.reopen_payment(order_id=order.pk, at=clock.now)

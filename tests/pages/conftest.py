@@ -14,30 +14,30 @@ MANY = 25
 
 
 @pytest.fixture(scope="module")
-def rooms_of(django_db_setup: None, django_db_blocker: Any) -> Callable[[int], Any]:
+def datasets(django_db_setup: None, django_db_blocker: Any) -> Callable[[int], Any]:
     """A context in which there are so many of everything."""
 
     @contextmanager
-    def standing(number: int) -> Iterator[Dataset]:
+    def made(number: int) -> Iterator[Dataset]:
         with django_db_blocker.unblock():
             database_reset.reset()
             yield make_dataset(number)
             database_reset.reset()
 
-    return standing
+    return made
 
 
 @pytest.fixture(scope="module")
-def dataset(rooms_of: Callable[[int], Any]) -> Iterator[Dataset]:
+def dataset(datasets: Callable[[int], Any]) -> Iterator[Dataset]:
     """One of everything."""
-    with rooms_of(1) as standing:
-        yield standing
+    with datasets(1) as made:
+        yield made
 
 
 @pytest.fixture(scope="module", params=[1, MANY], ids=["one row", "many rows"])
-def standing(request: pytest.FixtureRequest, rooms_of: Callable[[int], Any]) -> Iterator[Dataset]:
+def small_or_large(request: pytest.FixtureRequest, datasets: Callable[[int], Any]) -> Iterator[Dataset]:
     """One of everything, and then twenty-five."""
-    with rooms_of(request.param) as made:
+    with datasets(request.param) as made:
         yield made
 
 

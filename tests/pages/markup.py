@@ -33,7 +33,7 @@ class Outline:
         return is_labelled or bool(control.get("aria-label") or control.get("aria-labelledby"))
 
     def value_of(self, name: str) -> str:
-        """What the control of this name holds."""
+        """The value of the control with this name."""
         return next(each.get("value", "") for each in self.controls if each.get("name") == name)
 
 

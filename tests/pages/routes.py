@@ -1,4 +1,4 @@
-"""Every page a customer or visitor can read, for tests that hold for all of them."""
+"""Every page of customers and visitors, for tests that apply to all of them."""
 
 from django.urls import reverse
 
@@ -16,9 +16,9 @@ def address(name: str, dataset: Dataset) -> str:
     slug = dataset.product.slug
     addresses = {
         "home": reverse("home"),
-        "products": reverse("catalog:products"),
-        "product": reverse("catalog:product", kwargs={"slug": slug}),
-        "configurator": reverse("orders:configure", kwargs={"slug": slug}),
+        "products": reverse("storefront:products"),
+        "product": reverse("storefront:product", kwargs={"slug": slug}),
+        "configurator": reverse("storefront:configure", kwargs={"slug": slug}),
         "sign up": reverse("account_signup"),
         "log in": reverse("account_login"),
         "reset password": reverse("account_reset_password"),

@@ -12,7 +12,7 @@ from billing.models import Invoice, ItemKind
 from catalog.models import Kind, Product, Term
 from core.ids import uuid7
 from core.money import Money
-from orders import services as orders
+from orders import placement
 from orders.models import Order
 from servers import capacity
 from servers import services as servers
@@ -46,24 +46,27 @@ class Dataset:
 
 
 def make_dataset(number: int) -> Dataset:
-    """`number` products, sizes, add-ons, regions, orders under way, running servers and invoices to pay."""
+    """`number` products, plans, add-ons, regions, open orders, running servers and unpaid invoices."""
     customer = make_user()
-    product, location = make_shelves(number)
+    product, location = make_catalog(number)
     blueprint = Blueprint.objects.get(product=product)
-    placed = [_order(customer, blueprint, location, f"order {count}") for count in range(number)]
-    running = [_server(customer, blueprint, location, f"server {count}") for count in range(number)]
+    placed = [make_order(customer, blueprint, location, f"order {count}") for count in range(number)]
+    running = [make_server(customer, blueprint, location, f"server {count}") for count in range(number)]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
     return Dataset(customer, product, placed[-1], running[-1], issued[-1])
 
 
-def make_shelves(number: int) -> tuple[Product, Location]:
-    """Products whose one size is sold, the first with `number` sizes and add-ons, in `number` regions with room."""
-    provider = make_provider("http://127.0.0.1:9")  # where nobody listens
-    locations = [make_location(provider, code=f"place-{count}") for count in range(number)]
+def make_catalog(number: int) -> tuple[Product, Location]:
+    """Products with one plan, the first with `number` plans and add-ons, in `number` regions with capacity."""
+    provider = make_provider("http://127.0.0.1:9")
+    locations = [make_location(provider, code=f"region-{count}") for count in range(number)]
     for location in locations:
         make_node(location, memory_mib=262_144, disk_mib=2_621_440, ports=3 * number)
     first = make_product(slug="minecraft", name="Minecraft", tagline="Your world.", category="Sandbox")
-    for product in [first, *(make_product(kind=Kind.GAME, category=f"Shelf {count}") for count in range(number - 1))]:
+    for product in [
+        first,
+        *(make_product(kind=Kind.GAME, category=f"Category {count}") for count in range(number - 1)),
+    ]:
         make_price(make_plan(product))
         Blueprint.objects.create(name=product.name, product=product, provider=provider)
     for count in range(number - 1):
@@ -73,21 +76,21 @@ def make_shelves(number: int) -> tuple[Product, Location]:
     return first, locations[0]
 
 
-def _order(customer: User, blueprint: Blueprint, location: Location, name: str) -> Order:
+def make_order(customer: User, blueprint: Blueprint, location: Location, name: str) -> Order:
     price = make_price(make_plan(blueprint.product, is_active=False), term=Term.MONTHLY)
-    choice = orders.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
+    order_request = placement.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
     organization = make_organization(customer)
-    return orders.place_order(
-        organization=organization, user=customer, choice=choice, form_token=uuid7(), at=timezone.now()
+    return placement.place_order(
+        organization=organization, user=customer, order_request=order_request, form_token=uuid7(), at=timezone.now()
     )
 
 
-def _server(customer: User, blueprint: Blueprint, location: Location, name: str) -> Server:
+def make_server(customer: User, blueprint: Blueprint, location: Location, name: str) -> Server:
     at, organization = timezone.now(), make_organization(customer)
-    held = capacity.reserve(
+    reservation = capacity.reserve(
         organization=organization, blueprint=blueprint, location=location, size=SIZE, at=at, expires_at=at + HOUR
     )
-    capacity.confirm(reservation_id=held.pk, at=at)
+    capacity.confirm(reservation_id=reservation.pk, at=at)
     server = servers.create_server(
         organization=organization,
         owner=customer,
@@ -95,7 +98,7 @@ def _server(customer: User, blueprint: Blueprint, location: Location, name: str)
         blueprint=blueprint,
         plan=make_plan(blueprint.product, is_active=False),
         size=SIZE,
-        reservation=held,
+        reservation=reservation,
         databases=1,
         backups=1,
         variables={},
@@ -105,9 +108,9 @@ def _server(customer: User, blueprint: Blueprint, location: Location, name: str)
     return server
 
 
-def make_invoice(customer: User, words: str) -> Invoice:
-    """An issued invoice that waits for money."""
-    line = InvoiceLine(kind=ItemKind.PLAN, description=words, unit=PRICE)
+def make_invoice(customer: User, description: str) -> Invoice:
+    """An issued invoice that is not paid."""
+    line = InvoiceLine(kind=ItemKind.PLAN, description=description, unit=PRICE)
     organization, at = make_organization(customer), timezone.now()
     draft = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=at)
     return invoicing.issue_invoice(invoice=draft, at=at)

@@ -1,4 +1,4 @@
-"""What cannot be taken is said beside its field, and nothing typed is lost."""
+"""Bad input is an error beside its field, and nothing typed is lost."""
 
 import pytest
 from django.test import Client
@@ -23,8 +23,8 @@ def order_form(dataset: Dataset, owner: Client) -> dict[str, str]:
         ("server_name", "<b>bold</b>", "Use letters, digits, spaces"),
         ("server_name", "", "This field is required."),
         ("server_name", "x" * 65, "at most 64 characters"),
-        ("location", "", "Choose where the server shall stand."),
-        ("location", "moon", "Nothing is sold in that region just now."),
+        ("location", "", "Choose a region."),
+        ("location", "moon", "This region is no longer available."),
         ("plan", "huge", "huge is not one of the available choices."),
         ("term", "weekly", "weekly is not one of the available choices."),
     ],
@@ -46,18 +46,6 @@ def test_a_bad_order_is_refused_beside_its_field(
     assert Order.objects.count() == before
 
 
-def test_a_choice_survives_signing_in(visitor: Client, owner: Client, dataset: Dataset) -> None:
-    form = order_form(dataset, owner) | {"server_name": "Lin's lantern"}
-
-    answer = visitor.post(address("configurator", dataset), form)
-
-    assert answer.status_code == 302
-    target = answer["Location"]
-    assert target.startswith(reverse("account_signup"))
-    back = visitor.get(visitor.get(target).context["redirect_field_value"]).content.decode()
-    assert outline_of(back).value_of("server_name") == "Lin's lantern"
-
-
 @pytest.mark.parametrize(("name", "value"), [("", ""), ("!", "!"), ("x" * 65, "x" * 65)])
 def test_a_bad_name_is_refused_beside_its_field(name: str, value: str, owner: Client, dataset: Dataset) -> None:
     answer = owner.post(reverse("servers:rename", kwargs={"pk": dataset.server.pk}), {"name": name})
@@ -77,7 +65,7 @@ def test_a_bad_profile_is_refused_beside_its_field(owner: Client) -> None:
     assert page.ids["id_phone_error"] == 1
 
 
-def test_what_no_server_can_do_is_said(owner: Client, dataset: Dataset) -> None:
+def test_an_unknown_power_action_is_an_error(owner: Client, dataset: Dataset) -> None:
     power = reverse("servers:power", kwargs={"pk": dataset.server.pk})
 
     page = owner.post(power, {"signal": "explode"}, follow=True).content.decode()
@@ -86,7 +74,7 @@ def test_what_no_server_can_do_is_said(owner: Client, dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete"])
-def test_power_is_pressed_by_posting_only(method: str, owner: Client, dataset: Dataset) -> None:
+def test_power_actions_are_only_posted(method: str, owner: Client, dataset: Dataset) -> None:
     power = reverse("servers:power", kwargs={"pk": dataset.server.pk})
 
     assert getattr(owner, method)(power).status_code == 405

@@ -8,7 +8,7 @@ from tests.pages.markup import Outline, outline_of
 from tests.pages.routes import NAMES, PUBLIC, address
 from tests.pages.rows import Dataset
 
-SHELVES = ("home", "products", "product")
+INDEXED = ("home", "products", "product")
 
 
 def outline(name: str, dataset: Dataset) -> Outline:
@@ -36,8 +36,8 @@ def test_no_two_pages_have_the_same_title(dataset: Dataset) -> None:
     assert len(set(titles)) == len(titles)
 
 
-@pytest.mark.parametrize("name", SHELVES)
-def test_a_page_that_searches_find_describes_itself(name: str, dataset: Dataset) -> None:
+@pytest.mark.parametrize("name", INDEXED)
+def test_a_page_for_search_engines_has_a_description(name: str, dataset: Dataset) -> None:
     assert len(outline(name, dataset).named.get("description", "")) > 10
 
 

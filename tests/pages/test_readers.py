@@ -1,4 +1,4 @@
-"""Who reads a page: its owner, a stranger, somebody not signed in, htmx, a browser without JavaScript."""
+"""Who reads a page: its owner, another customer, a visitor, htmx, a browser without JavaScript."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ PARTS = {"order": 'id="progress"', "server": 'id="live"', "configurator": 'id="q
 
 
 @pytest.fixture(scope="module")
-def stranger(dataset: Dataset) -> Client:
+def other_customer(dataset: Dataset) -> Client:
     """Another customer's browser."""
     client = Client()
     client.force_login(make_user())
@@ -40,16 +40,16 @@ def test_the_owner_reads_it(name: str, owner: Client, dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_to_a_stranger_there_is_nothing(name: str, stranger: Client, dataset: Dataset) -> None:
-    answer = stranger.get(address(name, dataset))
+def test_another_customer_does_not_find_it(name: str, other_customer: Client, dataset: Dataset) -> None:
+    answer = other_customer.get(address(name, dataset))
 
     assert answer.status_code == 404
-    assert "There is nothing at this address" in answer.content.decode()
+    assert "Page not found" in answer.content.decode()
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_stranger_sees_their_own_empty_list(name: str, stranger: Client, dataset: Dataset) -> None:
-    page = stranger.get(address(name, dataset)).content.decode()
+def test_another_customer_sees_their_own_empty_list(name: str, other_customer: Client, dataset: Dataset) -> None:
+    page = other_customer.get(address(name, dataset)).content.decode()
 
     assert 'class="empty"' in page
     assert str(dataset.server.pk) not in page
@@ -91,7 +91,7 @@ def test_without_scripts_a_live_page_reloads_itself(name: str, owner: Client, da
 
 
 @pytest.mark.usefixtures("unlocked")
-def test_a_page_that_came_to_its_end_is_left_alone(owner: Client, dataset: Dataset) -> None:
+def test_a_page_with_nothing_to_follow_does_not_reload(owner: Client, dataset: Dataset) -> None:
     Order.objects.filter(pk=dataset.order.pk).update(status=OrderStatus.CANCELED)
     page = owner.get(address("order", dataset)).content.decode()
     Order.objects.filter(pk=dataset.order.pk).update(status=OrderStatus.PENDING_PAYMENT)
@@ -127,5 +127,5 @@ def is_enabled(page: str, name: str) -> bool:
     return bool(tag) and "disabled" not in tag
 
 
-def test_the_lists_go_on_over_pages(dataset: Dataset) -> None:
+def test_a_page_number_past_the_end_shows_the_last_page(dataset: Dataset) -> None:
     assert signed_in(dataset).get(address("servers", dataset), {"page": "99"}).status_code == 200

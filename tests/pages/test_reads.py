@@ -1,4 +1,4 @@
-"""A page asks the database as often for twenty-five rows as for one."""
+"""A page has as many queries for twenty-five rows as for one."""
 
 import pytest
 from django.db import connection
@@ -8,8 +8,8 @@ from tests.pages.conftest import signed_in
 from tests.pages.routes import NAMES, address
 from tests.pages.rows import Dataset
 
-# Statements of a page for somebody signed in; six of them find out who asks and bind the transaction to it.
-MOST = {
+# Statements of a page for somebody signed in; six of them find out the user and bind the transaction to them.
+MAX_QUERIES = {
     "home": 13,
     "products": 7,
     "product": 22,
@@ -22,11 +22,11 @@ MOST = {
     "server": 12,
     "invoice": 9,
 }
-OTHERWISE = 8
+DEFAULT_MAX = 8
 
 
 def statements(dataset: Dataset, name: str) -> list[str]:
-    """What the second visit asks: the first fills what a process remembers."""
+    """The second visit's queries: the first fills caches."""
     client = signed_in(dataset)
     client.get(address(name, dataset))
     with CaptureQueriesContext(connection) as asked:
@@ -35,7 +35,7 @@ def statements(dataset: Dataset, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_asks_a_known_number_of_times_however_much_it_shows(name: str, standing: Dataset) -> None:
-    asked = statements(standing, name)
+def test_a_page_has_a_known_number_of_queries_however_much_it_shows(name: str, small_or_large: Dataset) -> None:
+    asked = statements(small_or_large, name)
 
-    assert len(asked) <= MOST.get(name, OTHERWISE), "\n".join(asked)
+    assert len(asked) <= MAX_QUERIES.get(name, DEFAULT_MAX), "\n".join(asked)

@@ -1,4 +1,4 @@
-"""What pages say: promised times come from the settings, steps from the journal, figures in words."""
+"""What pages say: promised times come from the settings, steps from the provisioning log, numbers in words."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from core.ids import uuid7
 from core.templatetags.ui import cores
 from orders import queries
 from orders.models import Order, OrderStatus
-from orders.timeline import timeline
+from orders.progress import progress_of
 from servers import shown
 from servers.drivers.base import Power
 from servers.models import ServerStatus
@@ -23,7 +23,7 @@ from tests.pages.rows import make_dataset
 
 @pytest.fixture
 def order(db: None) -> Order:
-    """A paid order whose server has its place since seven seconds after the payment."""
+    """A paid order whose server was assigned to a node seven seconds after the payment."""
     dataset = make_dataset(1)
     dataset.order.items.update(server=dataset.server)
     step = dataset.server.steps.get()
@@ -37,28 +37,28 @@ def order(db: None) -> Order:
 def shown_steps(order: Order, **fields: object) -> list[tuple[str, int | None]]:
     """State and seconds of each step, once the order is in this state."""
     Order.objects.filter(pk=order.pk).update(**fields)
-    return [(step.state, step.seconds) for step in timeline(queries.order_for_page().get(pk=order.pk))]
+    return [(step.state, step.seconds) for step in progress_of(queries.order_for_page().get(pk=order.pk))]
 
 
-def test_steps_are_real_and_count_from_the_payment(order: Order) -> None:
+def test_steps_are_counted_from_the_payment(order: Order) -> None:
     node = order.items.get().server.node.name  # type: ignore[union-attr]
 
     assert shown_steps(order) == [
         ("done", None),
         ("done", 0),
         ("done", 7),
-        ("now", None),
-        ("todo", None),
-        ("todo", None),
-        ("todo", None),
+        ("current", None),
+        ("upcoming", None),
+        ("upcoming", None),
+        ("upcoming", None),
     ]
-    assert timeline(queries.order_for_page().get(pk=order.pk))[2].detail == node
+    assert progress_of(queries.order_for_page().get(pk=order.pk))[2].detail == node
 
 
 def test_a_failed_order_shows_where_it_stopped(order: Order) -> None:
     states = [state for state, _seconds in shown_steps(order, status=OrderStatus.FAILED)]
 
-    assert states == ["done", "done", "done", "failed", "todo", "todo", "todo"]
+    assert states == ["done", "done", "done", "failed", "upcoming", "upcoming", "upcoming"]
 
 
 def test_a_canceled_order_shows_only_how_far_it_came(order: Order) -> None:
@@ -68,18 +68,16 @@ def test_a_canceled_order_shows_only_how_far_it_came(order: Order) -> None:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (OrderStatus.PENDING_PAYMENT, "Your place is held until"),
-        (OrderStatus.PAID, "Paid, and going on by itself."),
-        (OrderStatus.PROVISIONING, "Paid, and going on by itself."),
-        (OrderStatus.WAITING_CAPACITY, "If it does not run by"),
-        (OrderStatus.FAILED, "If it does not run by"),
-        (OrderStatus.CANCELED, "What you paid goes back the way it came"),
-        (OrderStatus.ACTIVE, "Your server runs, 12 s after you paid."),
+        (OrderStatus.PENDING_PAYMENT, "Your server is reserved until"),
+        (OrderStatus.PAID, "We received your payment and are setting up your server."),
+        (OrderStatus.PROVISIONING, "We received your payment and are setting up your server."),
+        (OrderStatus.WAITING_CAPACITY, "If it is not running by"),
+        (OrderStatus.FAILED, "If it is not running by"),
+        (OrderStatus.CANCELED, "We refund your payment to the method you paid with"),
+        (OrderStatus.ACTIVE, "Your server is running, 12 s after you paid."),
     ],
 )
-def test_each_state_of_an_order_says_what_it_means(
-    order: Order, status: OrderStatus, said: str, client: Client
-) -> None:
+def test_each_status_of_an_order_is_explained(order: Order, status: OrderStatus, said: str, client: Client) -> None:
     assert order.paid_at is not None
     times = {"active_at": order.paid_at + timedelta(seconds=12), "refund_due_at": order.paid_at + timedelta(days=1)}
     Order.objects.filter(pk=order.pk).update(status=status, **times)
@@ -88,7 +86,7 @@ def test_each_state_of_an_order_says_what_it_means(
     assert said in client.get(reverse("orders:progress", kwargs={"pk": order.pk})).content.decode()
 
 
-def test_who_comes_back_from_paying_is_not_asked_to_pay_again(order: Order, client: Client) -> None:
+def test_a_customer_who_returns_from_paying_is_not_asked_to_pay_again(order: Order, client: Client) -> None:
     Order.objects.filter(pk=order.pk).update(status=OrderStatus.PENDING_PAYMENT)
     client.force_login(order.placed_by)
     address = reverse("orders:progress", kwargs={"pk": order.pk})
@@ -102,25 +100,27 @@ def test_who_comes_back_from_paying_is_not_asked_to_pay_again(order: Order, clie
 
 
 @pytest.mark.django_db
-def test_the_front_page_promises_the_times_that_are_set(client: Client) -> None:
+def test_the_home_page_promises_the_times_of_the_settings(client: Client) -> None:
     site_settings.set_value("orders.failed_refund_hours", 36)
     site_settings.set_value("orders.waiting_refund_hours", 5)
-    site_settings.set_value("orders.hold_minutes", 90)
+    site_settings.set_value("orders.reservation_minutes", 90)
 
     page = client.get("/").content.decode()
 
-    assert "1 d 12 h after the installation failed" in page
-    assert "5 h after you paid and no machine had room" in page
+    assert "1 d 12 h after a failed installation" in page
+    assert "5 h after your payment if the region is still out of stock" in page
     assert "1 h 30 min from the moment you order" in page
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("is_stripes", "said"), [(True, "until you cancel"), (False, "nothing is charged by itself")])
-def test_the_price_says_what_comes_after(is_stripes: bool, said: str, client: Client) -> None:
-    site_settings.set_value("billing.gateway_renews", is_stripes)
+@pytest.mark.parametrize(
+    ("is_renewed_by_stripe", "said"), [(True, "until you cancel"), (False, "You are never charged automatically")]
+)
+def test_the_summary_says_how_the_plan_renews(is_renewed_by_stripe: bool, said: str, client: Client) -> None:
+    site_settings.set_value("billing.gateway_renews", is_renewed_by_stripe)
     product = make_dataset(1).product
 
-    assert said in client.get(reverse("orders:configure", kwargs={"slug": product.slug})).content.decode()
+    assert said in client.get(reverse("storefront:configure", kwargs={"slug": product.slug})).content.decode()
 
 
 @pytest.mark.django_db
@@ -147,7 +147,7 @@ def test_a_pressed_button_shows_until_the_panel_tells_the_outcome(pressed: str, 
 @pytest.mark.parametrize(
     ("percent", "words"), [(100, "1 core"), (150, "1.5 cores"), (50, "0.5 cores"), (800, "8 cores")]
 )
-def test_processor_is_told_in_cores(percent: int, words: str) -> None:
+def test_cpu_is_written_in_cores(percent: int, words: str) -> None:
     assert cores(percent) == words
 
 

@@ -13,7 +13,7 @@ def shop(stripe_sandbox: Sandbox, transactional_db: None, settings: Any) -> Shop
     """The shop, its stand-ins, and SMTP between them."""
     options = {"host": "127.0.0.1", "port": stripe_sandbox.smtp_port, "timeout": 5}
     settings.MAILERS = {
-        "default": {"BACKEND": "support.mail.QueuedBackend"},
+        "default": {"BACKEND": "support.email.QueuedBackend"},
         "delivery": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options},
     }
     return make_shop(stripe_sandbox)

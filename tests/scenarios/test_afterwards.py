@@ -27,7 +27,7 @@ from orders.models import Order, OrderStatus
 from servers import services as servers
 from servers.models import HoldKind, Server, ServerHold, ServerStatus
 from tests.faults.purchase import balances, dead_work
-from tests.shop import Clock, Shop, create_session, hear, panel_servers, place, run_until_idle
+from tests.shop import Clock, Shop, create_session, deliver_webhooks, panel_servers, place_order, run_until_idle
 
 PRICE = 800
 MONTH = 32 * 86_400  # seconds
@@ -35,7 +35,7 @@ MONTH = 32 * 86_400  # seconds
 
 def buy(shop: Shop, clock: Clock, **fields: Any) -> Payment:
     """A purchase brought to its running server; its payment."""
-    order = place(shop, at=clock.now, **fields)
+    order = place_order(shop, at=clock.now, **fields)
     shop.sandbox.pay(create_session(order, at=clock.now))
     deliver_events(shop, clock)
     assert order.reload().status == OrderStatus.ACTIVE
@@ -44,7 +44,7 @@ def buy(shop: Shop, clock: Clock, **fields: Any) -> Payment:
 
 def deliver_events(shop: Shop, clock: Clock) -> None:
     """Deliver every event that Stripe has, old and new, and do what follows."""
-    assert set(hear(shop.sandbox)) == {200}
+    assert set(deliver_webhooks(shop.sandbox)) == {200}
     run_until_idle(clock)
 
 

@@ -3,7 +3,7 @@
 from demo.browser import Browser, Page
 from servers.models import Server, ServerStatus
 from tests.scenarios.browser import ClientBrowser
-from tests.shop import Clock, Shop, hear, panel_servers, run_until_idle
+from tests.shop import Clock, Shop, deliver_webhooks, panel_servers, run_until_idle
 
 PASSWORD = "a quite long pass phrase 42"
 EMAIL = "grace@example.test"
@@ -21,9 +21,9 @@ def sign_up_from(browser: ClientBrowser, page: Page, shop: Shop, clock: Clock) -
 
 def choose(browser: ClientBrowser, name: str) -> Page:
     """Go from the home page to the configurator and order a server of that name; the page that follows."""
-    games = browser.open(browser.open("/").link_to("/games/"))
-    product = browser.open(games.link_to("/games/minecraft/"))
-    form_page = browser.open(product.link_to("/order/minecraft/"))
+    products = browser.open(browser.open("/").link_to("/products/"))
+    product = browser.open(products.link_to("/products/minecraft/"))
+    form_page = browser.open(product.link_to("/products/minecraft/configure/"))
     return browser.send(form_page, form_page.form_with("server_name"), server_name=name)
 
 
@@ -46,7 +46,7 @@ def test_a_new_user_gets_a_running_server_stops_it_and_renames_it(shop: Shop, cl
     thanks = pay(browser, shop)
     assert thanks.is_refreshing
 
-    assert set(hear(shop.sandbox)) == {200}
+    assert set(deliver_webhooks(shop.sandbox)) == {200}
     run_until_idle(clock)
     done = browser.open(thanks.url)
     assert not done.is_refreshing
@@ -89,7 +89,7 @@ def test_a_declined_card_is_reported_and_another_one_pays(shop: Shop, clock: Clo
     declined = shop.sandbox.pay(browser.left_to, card="pm_card_chargeDeclined")
     assert (declined.status, declined.is_accepted) == (402, False)
     pay(browser, shop)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
     run_until_idle(clock)
 
     assert len(panel_servers(shop.sandbox)) == 1
@@ -107,7 +107,7 @@ def test_a_user_who_goes_back_from_the_payment_page_can_pay_from_the_order(shop:
     browser.press(order_page, "/pay/")
     assert browser.left_to == first
     pay(browser, shop)
-    hear(shop.sandbox)
+    deliver_webhooks(shop.sandbox)
     run_until_idle(clock)
 
     assert len(panel_servers(shop.sandbox)) == 1

@@ -1,4 +1,4 @@
-"""Mails about an account: short, from the shop, with the one link that matters, and honest about doing nothing."""
+"""E-mails about an account: short, from the shop, with the one link that matters, and what to do if it was not you."""
 
 import pytest
 from django.core import mail
@@ -11,8 +11,8 @@ from tests.builders import make_user
 pytestmark = pytest.mark.django_db
 
 
-def letter() -> EmailMessage:
-    """The only mail sent so far."""
+def only_email() -> EmailMessage:
+    """The only e-mail sent so far."""
     (only,) = mail.outbox
     return only
 
@@ -20,10 +20,10 @@ def letter() -> EmailMessage:
 def test_signing_up_asks_to_confirm_the_address(client: Client) -> None:
     client.post(reverse("account_signup"), {"email": "lin@customer.test", "password1": "seven brass lanterns"})
 
-    assert letter().subject == "Confirm your email address"
-    assert str(letter().body).count("http") == 1
-    assert "/confirm-email/" in str(letter().body)
-    assert str(letter().body).strip().endswith("NodeByte")
+    assert only_email().subject == "Confirm your email address"
+    assert str(only_email().body).count("http") == 1
+    assert "/confirm-email/" in str(only_email().body)
+    assert str(only_email().body).strip().endswith("NodeByte")
 
 
 def test_signing_up_twice_tells_the_owner_and_nobody_else(client: Client) -> None:
@@ -32,8 +32,8 @@ def test_signing_up_twice_tells_the_owner_and_nobody_else(client: Client) -> Non
     answer = client.post(reverse("account_signup"), {"email": "lin@customer.test", "password1": "seven brass lanterns"})
 
     assert answer["Location"] == reverse("account_email_verification_sent")
-    assert letter().subject == "You have an account already"
-    assert "/password/reset/" in str(letter().body)
+    assert only_email().subject == "You already have an account"
+    assert "/password/reset/" in str(only_email().body)
 
 
 def test_a_reset_sends_a_link_to_choose_a_password(client: Client) -> None:
@@ -41,14 +41,14 @@ def test_a_reset_sends_a_link_to_choose_a_password(client: Client) -> None:
 
     client.post(reverse("account_reset_password"), {"email": "lin@customer.test"})
 
-    assert letter().subject == "Choose a new password"
-    assert "/password/reset/key/" in str(letter().body)
-    assert "your password stays as it is" in str(letter().body)
+    assert only_email().subject == "Choose a new password"
+    assert "/password/reset/key/" in str(only_email().body)
+    assert "Your password stays as it is" in str(only_email().body)
 
 
 def test_a_reset_for_nobody_says_so_by_mail_only(client: Client) -> None:
     answer = client.post(reverse("account_reset_password"), {"email": "nobody@customer.test"})
 
     assert answer["Location"] == reverse("account_reset_password_done")
-    assert letter().subject == "There is no account for this address"
-    assert reverse("account_signup") in str(letter().body)
+    assert only_email().subject == "There is no account for this address"
+    assert reverse("account_signup") in str(only_email().body)

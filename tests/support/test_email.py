@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from core import work
 from core.models import WorkState
-from support.mail import deliver
+from support.email import deliver
 from support.models import Delivery
 
-QUEUED = {"BACKEND": "support.mail.QueuedBackend"}
+QUEUED = {"BACKEND": "support.email.QueuedBackend"}
 
 
 class PostOffice:
@@ -137,9 +137,7 @@ def test_a_message_taken_already_is_not_sent_again_by_a_repeated_handler(post_of
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("refusal", "state"), [("550 no such person", WorkState.DEAD), ("451 later", WorkState.QUEUED)]
-)
+@pytest.mark.parametrize(("refusal", "state"), [("550 no such user", WorkState.DEAD), ("451 later", WorkState.QUEUED)])
 def test_a_refusal_for_good_is_final_and_a_deferral_waits(
     post_office: PostOffice, refusal: str, state: WorkState
 ) -> None:
