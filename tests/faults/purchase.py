@@ -92,7 +92,7 @@ def assert_one_of_everything(here: Shop) -> None:
     assert [row.status for row in Subscription.objects.all()] == [SubscriptionStatus.ACTIVE]
     order = Order.objects.get()
     notified = sorted(str(reference) for reference in Delivery.objects.values_list("reference", flat=True))
-    assert notified == [f"order:{order.pk}:active", f"order:{order.pk}:paid"]
+    assert notified == [f"order.active:{order.pk}", f"order.paid:{order.pk}"]
     assert dead_work() == {}
     assert audit.verify() == []
 
