@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.core.cache import cache
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
+from core.models import StatusChoices, Tone
 from servers.drivers.base import Power, Signal
 from servers.models import Server, ServerStatus
 from servers.usage import Figures
@@ -14,16 +15,21 @@ POWERED = {ServerStatus.RUNNING, ServerStatus.STOPPED}
 OF_STATUS = {ServerStatus.RUNNING: Power.RUNNING, ServerStatus.STOPPED: Power.OFF}
 GOAL = {Signal.START: Power.RUNNING, Signal.RESTART: Power.RUNNING, Signal.STOP: Power.OFF, Signal.KILL: Power.OFF}
 ON_THE_WAY = {Power.RUNNING: Power.STARTING, Power.OFF: Power.STOPPING}
-STATES = {Power.OFF: "stopped", Power.STARTING: "starting", Power.RUNNING: "running", Power.STOPPING: "stopping"}
 REMEMBERED_SECONDS = 40  # a panel may tell figures that are half a minute old
+
+
+class PowerState(StatusChoices):
+    STOPPED = "stopped", Tone.NEUTRAL, _("Stopped")
+    STARTING = "starting", Tone.INFO, _("Starting")
+    RUNNING = "running", Tone.SUCCESS, _("Running")
+    STOPPING = "stopping", Tone.INFO, _("Stopping")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The state's value, which gives the pill its tone, and its words."""
+    """The state to show, and what can be done now."""
 
-    state: str
-    label: str
+    state: StatusChoices
     can_start: bool = False
     can_stop: bool = False
     can_kill: bool = False
@@ -38,11 +44,10 @@ def shown(server: Server, figures: Figures | None) -> Shown:
     """What the panel says of the machine, our own row where it says nothing."""
     status = ServerStatus(server.status)
     if status not in POWERED:
-        return Shown(status.value, str(status.label))
+        return Shown(status)
     power = _power(server, figures.power if figures else OF_STATUS[status])
     return Shown(
-        STATES[power],
-        _label(power),
+        PowerState.STOPPED if power == Power.OFF else PowerState(power.value),
         can_start=power == Power.OFF,
         can_stop=power in {Power.RUNNING, Power.STARTING},
         can_kill=power != Power.OFF,
@@ -54,16 +59,6 @@ def _power(server: Server, told: Power) -> Power:
     if wanted is None or told == wanted:
         return told
     return ON_THE_WAY[Power(wanted)]
-
-
-def _label(power: Power) -> str:
-    labels = {
-        Power.OFF: _("Stopped"),
-        Power.STARTING: _("Starting"),
-        Power.RUNNING: _("Running"),
-        Power.STOPPING: _("Stopping"),
-    }
-    return labels[power]
 
 
 def _key(server_id: UUID) -> str:

@@ -22,7 +22,7 @@ class ProvisioningTask(Entity, WorkItem):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="tasks")
-    is_wanted_again = models.BooleanField(default=False)
+    is_wanted_again = models.BooleanField(_("run once more"), default=False)
 
     class Meta(WorkItem.Meta):
         abstract = False
