@@ -8,15 +8,15 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.tenancy.declarations import custom
 
 
-class UserStatus(models.TextChoices):
-    PENDING_VERIFICATION = "pending_verification", _("Waiting for e-mail verification")
-    ACTIVE = "active", _("Active")
-    SUSPENDED = "suspended", _("Suspended")
-    DELETED = "deleted", _("Deleted")
+class UserStatus(StatusChoices):
+    PENDING_VERIFICATION = "pending_verification", Tone.WARNING, _("Waiting for email verification")
+    ACTIVE = "active", Tone.SUCCESS, _("Active")
+    SUSPENDED = "suspended", Tone.WARNING, _("Suspended")
+    DELETED = "deleted", Tone.NEUTRAL, _("Deleted")
 
 
 class UserManager(BaseUserManager["User"]):
@@ -46,16 +46,16 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
         " WHERE organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))))"
     )
 
-    email = models.EmailField(_("e-mail address"), max_length=191)
+    email = models.EmailField(_("email address"), max_length=191)
     username = models.CharField(_("username"), max_length=64, null=True, blank=True)  # noqa: DJ001 - unique when given
     first_name = models.CharField(_("first name"), max_length=100, blank=True)
     last_name = models.CharField(_("last name"), max_length=100, blank=True)
     phone = models.CharField(_("phone"), max_length=32, blank=True)
     timezone = models.CharField(_("time zone"), max_length=64, default="UTC")
     locale = models.CharField(_("language"), max_length=16, default="en")
-    preferences = models.JSONField(default=dict, blank=True)
-    status = models.CharField(max_length=24, choices=UserStatus, default=UserStatus.PENDING_VERIFICATION)
-    is_staff = models.BooleanField(_("staff"), default=False)
+    preferences = models.JSONField(_("preferences"), default=dict, blank=True)
+    status = StatusField(max_length=24, choices=UserStatus, default=UserStatus.PENDING_VERIFICATION)
+    is_staff = models.BooleanField(_("staff"), default=False, help_text=_("Can sign in to the admin."))
 
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
@@ -92,15 +92,15 @@ class Organization(Entity, Timestamped):
     name = models.CharField(_("name"), max_length=120)
     slug = models.SlugField(max_length=64, unique=True)
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="owned_organizations")
-    is_personal = models.BooleanField(default=False)
+    is_personal = models.BooleanField(_("personal"), default=False, help_text=_("Created with its owner's account."))
     billing_name = models.CharField(_("billing name"), max_length=191, blank=True)
-    billing_email = models.EmailField(_("billing e-mail"), max_length=191, blank=True)
+    billing_email = models.EmailField(_("billing email"), max_length=191, blank=True)
     address_line = models.CharField(_("street and number"), max_length=191, blank=True)
     postal_code = models.CharField(_("postal code"), max_length=32, blank=True)
     city = models.CharField(_("city"), max_length=100, blank=True)
     region = models.CharField(_("region"), max_length=100, blank=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
-    tax_id = models.CharField(_("tax id"), max_length=32, blank=True)
+    tax_id = models.CharField(_("tax ID"), max_length=32, blank=True)
     currency = models.CharField(_("currency"), max_length=3, default="USD")
     settings = models.JSONField(default=dict, blank=True)
     members = models.ManyToManyField(User, through="accounts.Membership", related_name="organizations")

@@ -1,4 +1,4 @@
-"""What is for sale. Prices are never edited: a new one is offered and supersedes the one before."""
+"""What is for sale. Prices are never edited: a new price supersedes the current one."""
 
 from typing import Any, ClassVar
 
@@ -11,19 +11,19 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import PaginationInlineFormSet
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog import services
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
 from core import site_settings
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 from core.money import CODE, Money
-from core.staff import Record, RecordInline
-from core.staff.deeds import dress
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one a line."""
+    """A list of texts, one per line."""
 
-    widget = forms.Textarea(attrs={"rows": 6})
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 6})
 
     def prepare_value(self, value: Any) -> Any:
         """The list as lines."""
@@ -40,34 +40,30 @@ class LinesField(forms.CharField):
 
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A product; its features are typed one a line."""
+    """A product; its features are entered one per line."""
 
-    features = LinesField(required=False, label=_("Features"), help_text=_("One a line."))
+    features = LinesField(required=False, label=_("Features"), help_text=_("One per line."))
 
     class Meta:
         model = Product
         fields = ("features",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "features" in self.fields:
-            dress(self)
-
 
 class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A price to be offered from now on, typed in major units."""
+    """A price that is offered from now on."""
 
-    amount = forms.CharField(label=_("Amount"), max_length=20, help_text=_("Such as 8.00"))
+    amount = forms.CharField(
+        label=_("Amount"), max_length=20, help_text=_("Such as 8.00"), widget=UnfoldAdminTextInputWidget
+    )
 
     class Meta:
         fields = ("term", "currency", "stripe_price_id")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "term" in self.fields:  # not in the lines of prices that were offered, which are only read
+        if "term" in self.fields:  # absent where the price is read-only
             self.fields["term"].initial = Term.MONTHLY
             self.fields["currency"].initial = site_settings.get("shop.currency")
-        dress(self)
 
     def clean_currency(self) -> str:
         """Three capital letters."""
@@ -77,7 +73,7 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
         return currency
 
     def clean(self) -> dict[str, Any]:
-        """Amounts as exact money of the currency."""
+        """The amounts as Money."""
         cleaned = super().clean() or self.cleaned_data
         for name in ("amount", "setup_fee"):
             if name in self.fields and name in cleaned and "currency" in cleaned:
@@ -95,22 +91,22 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
         return money
 
     def validate_constraints(self) -> None:
-        """Left to the service: the present price, which this one supersedes, is no obstacle."""
+        """Left to the service, which first supersedes the current price."""
 
 
 class NewPlanPriceForm(NewPriceForm):
-    """A plan's price may come with a setup fee."""
+    """A plan's price can have a setup fee."""
 
-    setup_fee = forms.CharField(label=_("Setup fee"), max_length=20, required=False)
+    setup_fee = forms.CharField(label=_("Setup fee"), max_length=20, required=False, widget=UnfoldAdminTextInputWidget)
 
 
 class PriceFormSet(PaginationInlineFormSet, BaseInlineFormSet):  # type: ignore[type-arg, misc]
-    """Offers what was typed through the catalog's services, whoever typed it on record."""
+    """Offers the new prices through the catalog's services, which audit who did."""
 
     actor: Any = None
 
     def save_new(self, form: Any, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """The price now offered."""
+        """Offer the price."""
         chosen = {name: form.cleaned_data[name] for name in ("term", "amount", "stripe_price_id")}
         chosen |= {"actor": self.actor, "at": timezone.now()}
         if "setup_fee" in form.cleaned_data:  # a plan's form has one
@@ -118,32 +114,36 @@ class PriceFormSet(PaginationInlineFormSet, BaseInlineFormSet):  # type: ignore[
         return services.offer_price(item=self.instance, **chosen)
 
 
-class PriceInline(RecordInline):
-    """Every price that was ever offered, and a line for the next one."""
+class PriceInline(ReadOnlyInline):
+    """Every price that was ever offered, and a row for the next one."""
 
     formset = PriceFormSet
     extra = 1
     max_num = 500
     ordering = (F("superseded_at").desc(nulls_first=True), "term", "currency")
-    is_linked = False
-    names: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id", "offered_at", "superseded_at")
-    asked: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id")
+    has_link = False
+    columns: ClassVar[tuple[str, ...]] = (
+        "term",
+        "currency",
+        "amount",
+        "stripe_price_id",
+        "offered_at",
+        "superseded_at",
+    )
+    inputs: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id")
     verbose_name = _("price")
-    verbose_name_plural = _("prices: a new one supersedes the one before, subscriptions keep theirs")
+    verbose_name_plural = _("prices. A new price applies to new orders; existing subscriptions keep theirs")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """All but the inputs of the next price."""
-        return [name for name in self.names if name not in self.asked]
+        """All but the inputs of the new price."""
+        return [name for name in self.columns if name not in self.inputs]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Offering a price has a permission of its own."""
-        return obj is not None and self._may_offer(request)
-
-    def _may_offer(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(f"catalog.add_{self.model._meta.model_name}"))
+        return obj is not None and bool(request.user.has_perm(f"catalog.add_{self.model._meta.model_name}"))
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        """The form set, knowing who offers."""
+        """The formset, with the user who offers."""
         formset = super().get_formset(request, obj, **kwargs)
         formset.actor = request.user
         return formset
@@ -154,8 +154,8 @@ class PlanPriceInline(PriceInline):
 
     model = PlanPrice
     form = NewPlanPriceForm
-    names = ("term", "currency", "amount", "setup_fee", "stripe_price_id", "offered_at", "superseded_at")
-    asked = ("term", "currency", "amount", "setup_fee", "stripe_price_id")
+    inputs = ("term", "currency", "amount", "setup_fee", "stripe_price_id")
+    columns = (*inputs, "offered_at", "superseded_at")
 
 
 class AddonPriceInline(PriceInline):
@@ -165,16 +165,16 @@ class AddonPriceInline(PriceInline):
     form = NewPriceForm
 
 
-class PlanInline(RecordInline):
+class PlanInline(ReadOnlyInline):
     """A product's plans."""
 
     model = Plan
-    names = ("code", "name", "cpu_percent", "memory_mib", "disk_mib", "stock", "is_active")
+    columns = ("code", "name", "cpu_percent", "memory_mib", "disk_mib", "stock", "is_active")
 
 
 @admin.register(Product)
-class ProductAdmin(Record):
-    """What customers look for by name."""
+class ProductAdmin(ReadOnlyAdmin):
+    """A game, a VPS or a container that customers choose."""
 
     form = ProductForm
     editable = ("name", "slug", "kind", "tagline", "description", "features", "category", "is_active", "position")
@@ -186,12 +186,12 @@ class ProductAdmin(Record):
     inlines = (PlanInline,)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A slug is made once; later it may stand in links."""
+        """Only when adding: later the slug is part of links."""
         return {} if obj else self.prepopulated_fields
 
 
 @admin.register(Plan)
-class PlanAdmin(Record):
+class PlanAdmin(ReadOnlyAdmin):
     """A size of a product, with its prices."""
 
     editable = (
@@ -213,8 +213,8 @@ class PlanAdmin(Record):
 
 
 @admin.register(Addon)
-class AddonAdmin(Record):
-    """Something added to a server for a price."""
+class AddonAdmin(ReadOnlyAdmin):
+    """An optional extra of a server, with its prices."""
 
     editable = ("name", "description", "quantity", "products", "is_active", "position")
     addable = ("code", "kind", *editable)
@@ -226,22 +226,22 @@ class AddonAdmin(Record):
 
 
 class CurrentFilter(admin.SimpleListFilter):
-    """Prices that are offered now, or that were."""
+    """Current or earlier prices."""
 
-    title = _("offered")
+    title = _("price")
     parameter_name = "offered"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Now or before."""
-        return [("now", _("Now")), ("before", _("Before"))]
+        """Current or earlier."""
+        return [("now", _("Current")), ("before", _("Earlier"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """By whether a later price superseded it."""
         return queryset.filter(superseded_at__isnull=self.value() == "now") if self.value() else queryset
 
 
-class PriceAdmin(Record):
-    """Prices, to read; a new one is offered on the page of what it is for."""
+class PriceAdmin(ReadOnlyAdmin):
+    """Prices, read-only: a new one is offered on the page of its plan or add-on."""
 
     list_filter = (CurrentFilter, "term", "currency")
     date_hierarchy = "offered_at"

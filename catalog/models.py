@@ -33,14 +33,14 @@ class Product(Entity, Timestamped):
     tenancy = tenancy.SHARED
 
     kind = models.CharField(max_length=10, choices=Kind)
-    slug = models.SlugField(max_length=64, unique=True)
+    slug = models.SlugField(_("slug"), max_length=64, unique=True, help_text=_("Part of the product's web address."))
     name = models.CharField(max_length=100)
-    tagline = models.CharField(max_length=191, blank=True)
+    tagline = models.CharField(_("tagline"), max_length=191, blank=True, help_text=_("One line under the name."))
     description = models.TextField(blank=True)
     features = models.JSONField(default=list, blank=True)
-    category = models.CharField(max_length=64, blank=True, db_index=True)
-    is_active = models.BooleanField(default=True)
-    position = models.PositiveIntegerField(default=0)
+    category = models.CharField(_("category"), max_length=64, blank=True, db_index=True)
+    is_active = models.BooleanField(_("active"), default=True, help_text=_("Only active products are sold."))
+    position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
 
     class Meta:
         verbose_name = _("product")
@@ -60,18 +60,23 @@ class Plan(Entity, Timestamped):
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="plans")
     code = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=100)
-    cpu_percent = models.PositiveIntegerField()
-    memory_mib = models.PositiveIntegerField()
-    disk_mib = models.PositiveIntegerField()
-    network_mbps = models.PositiveIntegerField(default=1000)
-    databases = models.PositiveIntegerField(default=0)
-    backups = models.PositiveIntegerField(default=0)
-    ports = models.PositiveIntegerField(default=1)
-    cost_minor = models.BigIntegerField(null=True, blank=True)
-    cost_currency = models.CharField(max_length=3, blank=True, default="")
-    stock = models.PositiveIntegerField(null=True, blank=True, help_text=_("Empty: unlimited."))
-    is_active = models.BooleanField(default=True)
-    position = models.PositiveIntegerField(default=0)
+    cpu_percent = models.PositiveIntegerField(_("CPU (% of a core)"), help_text=_("100 is one core."))
+    memory_mib = models.PositiveIntegerField(_("memory (MiB)"))
+    disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
+    network_mbps = models.PositiveIntegerField(_("network (Mbit/s)"), default=1000)
+    databases = models.PositiveIntegerField(_("databases"), default=0)
+    backups = models.PositiveIntegerField(_("backups"), default=0)
+    ports = models.PositiveIntegerField(_("extra ports"), default=1)
+    cost_minor = models.BigIntegerField(
+        _("own cost per month"),
+        null=True,
+        blank=True,
+        help_text=_("In the currency's smallest unit: 450 is $4.50. Customers never see it."),
+    )
+    cost_currency = models.CharField(_("currency of the cost"), max_length=3, blank=True, default="")
+    stock = models.PositiveIntegerField(_("stock"), null=True, blank=True, help_text=_("Empty: unlimited."))
+    is_active = models.BooleanField(_("active"), default=True, help_text=_("Only active plans are sold."))
+    position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
 
     class Meta:
         verbose_name = _("plan")
@@ -92,12 +97,14 @@ class Plan(Entity, Timestamped):
 class Price(Entity):
     """A price as offered from one instant on. Never edited, only superseded: what was sold keeps its price."""
 
-    term = models.CharField(max_length=12, choices=Term)
+    term = models.CharField(_("billing cycle"), max_length=12, choices=Term)
     currency = models.CharField(max_length=3)
-    amount_minor = models.BigIntegerField()
-    stripe_price_id = models.CharField(max_length=64, blank=True, default="")
+    amount_minor = models.BigIntegerField(_("amount"))
+    stripe_price_id = models.CharField(_("Stripe price ID"), max_length=64, blank=True, default="")
     offered_at = models.DateTimeField()
-    superseded_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(
+        _("superseded at"), null=True, blank=True, help_text=_("Empty: this is the current price.")
+    )
 
     class Meta:
         abstract = True
@@ -114,7 +121,7 @@ class PlanPrice(Price):
     tenancy = tenancy.SHARED
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="prices")
-    setup_fee_minor = models.BigIntegerField(default=0)
+    setup_fee_minor = models.BigIntegerField(_("setup fee"), default=0)
 
     class Meta:
         verbose_name = _("plan price")
@@ -137,7 +144,7 @@ class PlanPrice(Price):
         return Money(self.setup_fee_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.plan_id} {self.term} {self.amount}"
+        return f"{self.amount}, {self.get_term_display()}"
 
 
 class AddonKind(models.TextChoices):
@@ -159,10 +166,16 @@ class Addon(Entity, Timestamped):
     name = models.CharField(max_length=100)
     description = models.CharField(max_length=191, blank=True)
     kind = models.CharField(max_length=16, choices=AddonKind)
-    quantity = models.PositiveIntegerField(default=1)
-    products = models.ManyToManyField(Product, related_name="addons", blank=True)
-    is_active = models.BooleanField(default=True)
-    position = models.PositiveIntegerField(default=0)
+    quantity = models.PositiveIntegerField(_("quantity"), default=1, help_text=_("How much one add-on adds."))
+    products = models.ManyToManyField(
+        Product,
+        related_name="addons",
+        blank=True,
+        verbose_name=_("products"),
+        help_text=_("Where it is offered. None chosen: nowhere."),
+    )
+    is_active = models.BooleanField(_("active"), default=True, help_text=_("Only active add-ons are sold."))
+    position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
 
     class Meta:
         verbose_name = _("add-on")
@@ -195,4 +208,4 @@ class AddonPrice(Price):
         ]
 
     def __str__(self) -> str:
-        return f"{self.addon_id} {self.term} {self.amount}"
+        return f"{self.amount}, {self.get_term_display()}"

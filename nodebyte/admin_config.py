@@ -1,4 +1,4 @@
-"""Django's admin, on our site."""
+"""Makes StaffSite the default admin site."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -1,4 +1,4 @@
-"""The staff's site: signed in through the shop's own door, with its own content policy, its colours and its menu."""
+"""The admin site: signed in through the shop's own pages, with its own content security policy, colours and menu."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -29,7 +29,7 @@ STAFF_CSP: dict[str, Any] = settings.SECURE_CSP | {
 
 
 class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
-    """Only for staff: visitors are sent to the shop's sign-in, customers find nothing here."""
+    """Only for staff: visitors are sent to the shop's sign-in, customers get a 404."""
 
     site_title = _("Staff")
     site_header = _("Staff")
@@ -38,27 +38,25 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
     empty_value_display = "–"
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:  # noqa: FBT001, FBT002
-        """Django's guard, our content policy, and no word to a customer that there is anything."""
+        """Django's check, our content security policy, and a 404 for customers."""
         guarded: Callable[..., HttpResponse] = csp_override(STAFF_CSP)(super().admin_view(view, cacheable))
 
         @wraps(guarded)
         def admin_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            self._turn_away_customers(request)
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise Http404
             return guarded(request, *args, **kwargs)
 
         return admin_page
 
-    def _turn_away_customers(self, request: HttpRequest) -> None:
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The shop's own sign-in, which throttles and verifies email addresses; back here afterwards."""
         if request.user.is_authenticated and not self.has_permission(request):
             raise Http404
-
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The shop's own sign-in, where throttling and e-mail verification are; back here afterwards."""
-        self._turn_away_customers(request)
         home = reverse("admin:index", current_app=self.name)
-        wished = request.GET.get(REDIRECT_FIELD_NAME, "")
-        is_ours = url_has_allowed_host_and_scheme(wished, {request.get_host()}, request.is_secure())
-        target = wished if is_ours and wished.startswith(home) else home
+        next_url = request.GET.get(REDIRECT_FIELD_NAME, "")
+        is_safe = url_has_allowed_host_and_scheme(next_url, {request.get_host()}, request.is_secure())
+        target = next_url if is_safe and next_url.startswith(home) else home
         if self.has_permission(request):
             return HttpResponseRedirect(target)
         return redirect_to_login(target, reverse("account_login"))
@@ -75,20 +73,20 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         return HttpResponseRedirect(reverse("account_change_password"))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """What is stuck and what matters."""
+        """The start page."""
         from nodebyte import overview
 
-        shown = overview.overview(request.user, at=timezone.now())
-        return super().index(request, {"overview": shown, **(extra_context or {})})  # type: ignore[no-any-return]
+        context = {"overview": overview.overview(request.user, at=timezone.now()), **(extra_context or {})}
+        return super().index(request, context)  # type: ignore[no-any-return]
 
 
 def primary_colours(request: HttpRequest) -> dict[str, str]:
-    """The shop's brand colour in unfold's eleven steps."""
+    """The shop's brand colour in unfold's eleven shades."""
     hue = site_settings.get("shop.brand_hue")
-    return {step: f"oklch({light}% {chroma} {hue})" for step, (light, chroma) in _STEPS.items()}
+    return {shade: f"oklch({light}% {chroma} {hue})" for shade, (light, chroma) in SHADES.items()}
 
 
-_STEPS = {
+SHADES = {
     "50": ("97.5", ".016"),
     "100": ("95", ".03"),
     "200": ("90", ".06"),
@@ -104,40 +102,35 @@ _STEPS = {
 
 
 def shop_name(request: HttpRequest) -> str:
-    """What the shop is called."""
+    """The shop's name."""
     return str(site_settings.get("shop.name"))
 
 
 def stylesheet(request: HttpRequest) -> str:
-    """Address of what our own staff pages add to unfold's look."""
+    """The URL of our styles for the admin."""
     return static("css/staff.css")
 
 
 def favicon(request: HttpRequest) -> str:
-    """Address of the shop's icon."""
+    """The URL of the shop's icon."""
     return static("favicon.svg")
 
 
-def _entry(title: Any, icon: str, model: str, permission: str = "") -> dict[str, Any]:
-    app, _dot, name = model.partition(".")
-    needed = permission or f"{app}.view_{name}"
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
-        "permission": lambda request: request.user.has_perm(needed),
-    }
-
-
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The menu; entries that the person may not look at are left out, and then groups without entries."""
-    groups = [
-        {"title": title, "separator": True, "items": [_entry(*entry) for entry in entries]} for title, entries in MENU
+    """The menu, without entries that the user may not view, and without groups left empty."""
+    groups: list[dict[str, Any]] = [
+        {"items": [{"title": _("Today"), "icon": "dashboard", "link": reverse_lazy("admin:index")}]}
     ]
-    for group in groups:
-        group["items"] = [item for item in group["items"] if item["permission"](request)]
-    start = {"title": _("Today"), "icon": "dashboard", "link": reverse_lazy("admin:index")}
-    return [{"items": [start]}, *(group for group in groups if group["items"])]
+    for title, entries in MENU:
+        items = []
+        for item_title, icon, model in entries:
+            app, _dot, name = model.partition(".")
+            if request.user.has_perm(f"{app}.view_{name}"):
+                url = reverse_lazy(f"admin:{app}_{name}_changelist")
+                items.append({"title": item_title, "icon": icon, "link": url})
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups
 
 
 MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
@@ -153,12 +146,12 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         ),
     ),
     (
-        _("Machines"),
+        _("Infrastructure"),
         (
             (_("Servers"), "dns", "servers.server"),
             (_("Nodes"), "memory", "servers.node"),
             (_("Locations"), "public", "servers.location"),
-            (_("Ports"), "lan", "servers.allocation"),
+            (_("Allocations"), "lan", "servers.allocation"),
             (_("Reservations"), "event_seat", "servers.reservation"),
             (_("Providers"), "cloud", "servers.provider"),
             (_("Blueprints"), "architecture", "servers.blueprint"),
@@ -175,7 +168,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         ),
     ),
     (
-        _("People"),
+        _("Customers and staff"),
         (
             (_("Users"), "person", "accounts.user"),
             (_("Organizations"), "groups", "accounts.organization"),
@@ -183,23 +176,23 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         ),
     ),
     (
-        _("Books"),
+        _("Accounting"),
         (
-            (_("Journal"), "menu_book", "billing.journalentry"),
+            (_("Journal entries"), "menu_book", "billing.journalentry"),
             (_("Ledger accounts"), "account_balance", "billing.ledgeraccount"),
         ),
     ),
     (
-        _("Work"),
+        _("Background work"),
         (
-            (_("Gateway inbox"), "inbox", "billing.gatewayevent"),
-            (_("Refunds under way"), "undo", "billing.refundtask"),
-            (_("Provisioning"), "construction", "servers.provisioningtask"),
+            (_("Gateway events"), "inbox", "billing.gatewayevent"),
+            (_("Refund tasks"), "undo", "billing.refundtask"),
+            (_("Provisioning tasks"), "construction", "servers.provisioningtask"),
             (_("Deliveries"), "outgoing_mail", "support.delivery"),
         ),
     ),
     (
-        _("House"),
+        _("System"),
         (
             (_("Settings"), "settings", "core.setting"),
             (_("Audit trail"), "history_edu", "core.auditentry"),

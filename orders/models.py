@@ -10,19 +10,19 @@ from accounts.models import Organization
 from billing.models import Invoice, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
-from core.models import Entity, StateMachine, Timestamped, choices_check
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money
 from servers.models import Location, Reservation, Server
 
 
-class OrderStatus(models.TextChoices):
-    PENDING_PAYMENT = "pending_payment", _("Waiting for payment")
-    PAID = "paid", _("Paid")
-    PROVISIONING = "provisioning", _("Being set up")
-    ACTIVE = "active", _("Active")
-    WAITING_CAPACITY = "waiting_capacity", _("Waiting for room")
-    CANCELED = "canceled", _("Canceled")
-    FAILED = "failed", _("Failed")
+class OrderStatus(StatusChoices):
+    PENDING_PAYMENT = "pending_payment", Tone.WARNING, _("Waiting for payment")
+    PAID = "paid", Tone.SUCCESS, _("Paid")
+    PROVISIONING = "provisioning", Tone.INFO, _("Setting up")
+    ACTIVE = "active", Tone.SUCCESS, _("Active")
+    WAITING_CAPACITY = "waiting_capacity", Tone.WARNING, _("Waiting for capacity")
+    CANCELED = "canceled", Tone.NEUTRAL, _("Canceled")
+    FAILED = "failed", Tone.DANGER, _("Failed")
 
 
 _S = OrderStatus
@@ -47,17 +47,22 @@ class Order(StateMachine, Entity, Timestamped):
     )
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders")
     placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
-    form_token = models.UUIDField()
-    status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
+    form_token = models.UUIDField(_("form token"))
+    status = StatusField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
     currency = models.CharField(max_length=3)
-    total_minor = models.BigIntegerField(help_text=_("Due today, as quoted when the order was placed."))
+    total_minor = models.BigIntegerField(_("total"), help_text=_("Due when the order was placed."))
     invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="order")
     placed_at = models.DateTimeField()
-    expires_at = models.DateTimeField(help_text=_("Unpaid until then, the order is canceled and its place given back."))
+    expires_at = models.DateTimeField(
+        _("payment due until"), help_text=_("An order that is still unpaid then is canceled and its capacity released.")
+    )
     paid_at = models.DateTimeField(null=True, blank=True)
-    active_at = models.DateTimeField(null=True, blank=True)
+    active_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
     refund_due_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("Paid but without room, or failed: the money goes back by itself then.")
+        _("automatic refund at"),
+        null=True,
+        blank=True,
+        help_text=_("A paid order that cannot be delivered is refunded then."),
     )
 
     class Meta:
@@ -106,7 +111,9 @@ class OrderItem(Entity, Timestamped):
     location = models.ForeignKey(Location, on_delete=models.PROTECT)
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
-    is_stock_taken = models.BooleanField(default=False, help_text=_("A piece of the plan's limited stock is ours."))
+    is_stock_taken = models.BooleanField(
+        _("takes limited stock"), default=False, help_text=_("One piece of the plan's limited stock is taken for it.")
+    )
     reservation = models.OneToOneField(
         Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="order_item"
     )
@@ -128,7 +135,7 @@ class OrderItemAddon(Entity):
 
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT)
+    addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT, verbose_name=_("add-on price"))
 
     class Meta:
         verbose_name = _("order add-on")
@@ -147,11 +154,16 @@ class OrderStatusChange(Entity):
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="changes")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    old = models.CharField(max_length=16, blank=True, default="")
-    new = models.CharField(max_length=16, choices=OrderStatus)
+    old = models.CharField(_("from"), max_length=16, blank=True, default="")
+    new = StatusField(_("to"), max_length=16, choices=OrderStatus)
     reason = models.CharField(max_length=255, blank=True, default="")
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("by"),
     )
     at = models.DateTimeField()
 

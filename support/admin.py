@@ -1,16 +1,15 @@
-"""Messages on their way."""
+"""The admin of outgoing messages."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from core.staff import WorkRecord
-from core.staff.work import WORK_FIELDS
+from core.admin_base import WORK_FIELDS, WorkItemAdmin
 from support.models import Delivery
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(WorkRecord):
-    """Each message that is to be sent once. Bodies may hold sign-in links and are never shown."""
+class DeliveryAdmin(WorkItemAdmin):
+    """Messages, each sent once. Bodies may hold sign-in links and are never shown."""
 
     list_display = ("created_at", "subject", "recipient", "channel", "state", "attempts", "sent_at", "last_error")
     list_filter = ("state", "channel")

@@ -21,13 +21,13 @@ class Delivery(Entity, WorkItem):
 
     channel = models.CharField(max_length=8, choices=Channel, default=Channel.EMAIL)
     reference = models.CharField(max_length=191, null=True, blank=True, unique=True)
-    recipient = models.CharField(max_length=191)
-    sender = models.CharField(max_length=191)
+    recipient = models.CharField(_("to"), max_length=191)
+    sender = models.CharField(_("from"), max_length=191)
     subject = models.CharField(max_length=255)
     body = EncryptedTextField(blank=True, default="")
-    html_body = EncryptedTextField(blank=True, default="")
+    html_body = EncryptedTextField(_("HTML body"), blank=True, default="")
     headers: Any = models.JSONField(default=dict, blank=True)
-    message_id = models.CharField(max_length=191)
+    message_id = models.CharField(_("message ID"), max_length=191)
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(WorkItem.Meta):

@@ -1,4 +1,4 @@
-"""Staff's pages about people."""
+"""The admin of users, organizations and roles."""
 
 from accounts.admin.access import EmailAddressAdmin, GroupAdmin, UserSessionAdmin
 from accounts.admin.organizations import MembershipAdmin, OrganizationAdmin

@@ -1,4 +1,4 @@
-"""Roles, confirmed addresses and sessions, to read: they change by `seed`, by the person, and by signing in or out."""
+"""Roles, email addresses and sessions, read-only: roles come from `seed`, the others from what users do."""
 
 from allauth.account import admin as allauth_account
 from allauth.account.models import EmailAddress
@@ -9,17 +9,17 @@ from django.contrib.auth import admin as django_auth
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
-from core.staff import Record
+from core.admin_base import ReadOnlyAdmin
 
-# The libraries' own pages let staff type anything; importing them first registers them, so that ours can replace them.
+# The libraries' own admins let staff edit everything. Importing them registers them, so that ours can replace them.
 REPLACED = (allauth_account, allauth_usersessions, django_auth)
 for _model in (EmailAddress, UserSession, Group):
     admin.site.unregister(_model)
 
 
 @admin.register(EmailAddress)
-class EmailAddressAdmin(Record):
-    """Whether a person's address is confirmed; only the person can confirm it."""
+class EmailAddressAdmin(ReadOnlyAdmin):
+    """Whether a user's address is confirmed; only the user can confirm it."""
 
     list_display = ("email", "user", "verified", "primary")
     list_filter = ("verified", "primary")
@@ -28,8 +28,8 @@ class EmailAddressAdmin(Record):
 
 
 @admin.register(UserSession)
-class UserSessionAdmin(Record):
-    """Where people are signed in. The session's key is a secret and is not shown."""
+class UserSessionAdmin(ReadOnlyAdmin):
+    """Where users are signed in. The session's key is a secret and is not shown."""
 
     list_display = ("user", "ip", "created_at", "last_seen_at", "user_agent")
     list_select_related = ("user",)
@@ -39,8 +39,8 @@ class UserSessionAdmin(Record):
 
 
 @admin.register(Group)
-class GroupAdmin(Record):
-    """A staff role with what it may do, as accounts/roles.py says."""
+class GroupAdmin(ReadOnlyAdmin):
+    """A staff role with its permissions, as accounts/roles.py declares them."""
 
     list_display = ("name",)
     search_fields = ("name",)
@@ -48,6 +48,6 @@ class GroupAdmin(Record):
 
     @admin.display(description=_("permissions"))
     def granted(self, group: Group) -> str:
-        """Its permissions, one a line."""
+        """Its permissions, one per line."""
         rows = group.permissions.select_related("content_type").order_by("content_type__app_label", "codename")
         return "\n".join(f"{row.content_type.app_label}.{row.codename}" for row in rows)

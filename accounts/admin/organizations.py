@@ -8,20 +8,20 @@ from django.http import HttpRequest
 
 from accounts import services
 from accounts.models import Membership, Organization
-from core.staff import Record, RecordInline
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
-class MembershipInline(RecordInline):
-    """The people of an organization."""
+class MembershipInline(ReadOnlyInline):
+    """The members of an organization."""
 
     model = Membership
-    names = ("user", "role", "created_at")
+    columns = ("user", "role", "created_at")
     related = ("user", "organization")
 
 
 @admin.register(Organization)
-class OrganizationAdmin(Record):
-    """Whom invoices are addressed to; issued ones keep what they had."""
+class OrganizationAdmin(ReadOnlyAdmin):
+    """Who owns and pays for servers. A change here does not alter invoices already issued."""
 
     editable = services.BILLING_FIELDS
     list_display = ("name", "owner", "is_personal", "country", "currency", "created_at")
@@ -32,14 +32,14 @@ class OrganizationAdmin(Record):
     inlines = (MembershipInline,)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
-        """Through the service that customers use too; it records what changed."""
+        """Use the service that customers use too; it audits what changed."""
         present = Organization.objects.get(pk=obj.pk)
         services.change_billing_contact(organization=present, fields=form.cleaned_data, actor=request.user)  # type: ignore[arg-type]
 
 
 @admin.register(Membership)
-class MembershipAdmin(Record):
-    """Who belongs where."""
+class MembershipAdmin(ReadOnlyAdmin):
+    """Who is a member of which organization."""
 
     list_display = ("user", "organization", "role", "created_at")
     list_filter = ("role",)

@@ -1,4 +1,4 @@
-"""People. Roles are given by superadmins only; nobody else may touch a colleague's row."""
+"""Users. Only superadmins assign roles, and only they change members of staff."""
 
 from typing import Any
 
@@ -14,59 +14,61 @@ from accounts import roles, services
 from accounts.admin.organizations import MembershipInline
 from accounts.models import User, UserStatus
 from core import audit
-from core.staff import Act, Deed, ReasonForm, Record, Refused
+from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReasonForm, StaffAction
 
 PROFILE = services.PROFILE_FIELDS
 ROLE_FIELDS = ("is_staff", "groups")
 
 
-def suspend(user: User, act: Act) -> str:
-    """Shut the person out at once."""
-    _require_authority(user, act)
-    if not services.suspend_user(user=user, reason=act.chosen["reason"], actor=act.user, at=act.at):
-        raise Refused(_("They are shut out already."))
+def suspend(user: User, context: ActionContext) -> str:
+    """End every session and refuse new ones."""
+    check_authority(user, context)
+    if not services.suspend_user(user=user, reason=context.data["reason"], actor=context.user, at=context.at):
+        raise ActionError(_("This user is suspended already."))
     return _("%(user)s is suspended and signed out everywhere.") % {"user": user}
 
 
-def reactivate(user: User, act: Act) -> str:
-    """Let the person in again."""
-    _require_authority(user, act)
-    if not services.reactivate_user(user=user, reason=act.chosen["reason"], actor=act.user, at=act.at):
-        raise Refused(_("They are not suspended."))
-    return _("%(user)s may sign in again.") % {"user": user}
+def reactivate(user: User, context: ActionContext) -> str:
+    """Let the user sign in again."""
+    check_authority(user, context)
+    if not services.reactivate_user(user=user, reason=context.data["reason"], actor=context.user, at=context.at):
+        raise ActionError(_("This user is not suspended."))
+    return _("%(user)s can sign in again.") % {"user": user}
 
 
-def sign_out(user: User, act: Act) -> str:
-    """End every session of the person."""
-    _require_authority(user, act)
+def sign_out(user: User, context: ActionContext) -> str:
+    """End every session of the user."""
+    check_authority(user, context)
     count = services.end_sessions(user=user)
-    audit.record(action="user.sign_out_everywhere", entity=user, actor=act.user, new={"sessions": count})
+    audit.record(action="user.sign_out_everywhere", entity=user, actor=context.user, new={"sessions": count})
     return _("%(count)s session(s) of %(user)s ended.") % {"count": count, "user": user}
 
 
-def _require_authority(user: User, act: Act) -> None:
-    if user.pk == act.user.pk:
-        raise Refused(_("Not to yourself."))
-    if not _may_touch(act.user, user):
-        raise Refused(_("Only a superadmin may do this to a colleague."))
+def check_authority(user: User, context: ActionContext) -> None:
+    """Refuse actions on oneself, and on colleagues unless one assigns roles."""
+    if user.pk == context.user.pk:
+        raise ActionError(_("You cannot do this to your own account."))
+    if not has_authority_over(user, context.user):
+        raise ActionError(_("Only a superadmin can do this to a member of staff."))
 
 
-def _may_touch(actor: Any, user: User) -> bool:
+def has_authority_over(user: User, actor: Any) -> bool:
+    """Whether the actor may change this user: superusers only by superusers, staff only by those who assign roles."""
     if user.is_superuser:
         return bool(actor.is_superuser)
     return not user.is_staff or roles.can_assign_roles(actor)
 
 
 class MembershipOfUserInline(MembershipInline):
-    """The organizations of a person."""
+    """The organizations of a user."""
 
     fk_name = "user"
-    names = ("organization", "role", "created_at")
+    columns = ("organization", "role", "created_at")
 
 
 @admin.register(User)
-class UserAdmin(Record):
-    """A person's details, never their password: that is reset by e-mail."""
+class UserAdmin(ReadOnlyAdmin):
+    """A user's details, never their password: that is reset by email."""
 
     editable = (*PROFILE, *ROLE_FIELDS)
     list_display = ("email", "first_name", "last_name", "status", "is_staff", "created_at", "last_login")
@@ -81,55 +83,56 @@ class UserAdmin(Record):
         (gettext_lazy("Staff"), ("is_staff", "is_superuser", "groups")),
         (gettext_lazy("Record"), ("id", "preferences", "last_login", "created_at", "updated_at")),
     )
-    deeds = (
-        Deed(
+    staff_actions = (
+        StaffAction(
             name="suspend",
             label=gettext_lazy("Suspend"),
-            perform=suspend,
+            run=suspend,
             permissions=("accounts.change_user",),
             form=ReasonForm,
-            note=gettext_lazy("They cannot sign in any more, and every session ends now. Their servers run on."),
-            suits=lambda user: user.status in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION},
+            description=gettext_lazy("Every session ends now and the user cannot sign in. Their servers keep running."),
+            is_available=lambda user: user.status in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION},
             icon="block",
-            is_grave=True,
+            is_destructive=True,
         ),
-        Deed(
+        StaffAction(
             name="reactivate",
             label=gettext_lazy("Reactivate"),
-            perform=reactivate,
+            run=reactivate,
             permissions=("accounts.change_user",),
             form=ReasonForm,
-            suits=lambda user: user.status == UserStatus.SUSPENDED,
+            description=gettext_lazy("The user can sign in again. Sessions that ended stay ended."),
+            is_available=lambda user: user.status == UserStatus.SUSPENDED,
             icon="lock_open",
         ),
-        Deed(
+        StaffAction(
             name="sign_out",
             label=gettext_lazy("Sign out everywhere"),
-            perform=sign_out,
+            run=sign_out,
             permissions=("accounts.change_user",),
+            description=gettext_lazy("Every session of this user ends now. They can sign in again."),
             icon="logout",
         ),
     )
 
-    def typed(self, request: HttpRequest, row: Any) -> tuple[str, ...]:
-        """Roles only for superadmins, and never one's own."""
-        may_assign = roles.can_assign_roles(request.user) and row is not None and row.pk != request.user.pk  # type: ignore[arg-type]
-        return self.editable if may_assign else PROFILE
+    def get_editable(self, request: HttpRequest, obj: Any) -> tuple[str, ...]:
+        """Roles are edited by superadmins only, and never one's own."""
+        can_assign = roles.can_assign_roles(request.user) and obj is not None and obj.pk != request.user.pk  # type: ignore[arg-type]
+        return self.editable if can_assign else PROFILE
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Colleagues' rows only for superadmins, superusers' only for superusers."""
-        is_open = obj is None or _may_touch(request.user, obj)
-        return is_open and super().has_change_permission(request, obj)
+        """Only users that one has authority over."""
+        return (obj is None or has_authority_over(obj, request.user)) and super().has_change_permission(request, obj)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Groups are the four roles."""
+        """The groups to choose from are the staff roles."""
         if db_field.name == "groups":
             kwargs["queryset"] = Group.objects.filter(name__in=roles.ROLES)
         found: ModelMultipleChoiceField[Any] | None = super().formfield_for_manytomany(db_field, request, **kwargs)
         return found
 
     def save_related(self, request: HttpRequest, form: ModelForm[Any], formsets: Any, change: Any) -> None:
-        """Someone who is no longer staff, or has new roles, signs in anew."""
+        """A user whose roles changed must sign in again."""
         super().save_related(request, form, formsets, change)
         if set(form.changed_data) & set(ROLE_FIELDS):
             services.end_sessions(user=form.instance)

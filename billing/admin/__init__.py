@@ -1,4 +1,4 @@
-"""Staff's pages about money."""
+"""The admin of billing."""
 
 from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin

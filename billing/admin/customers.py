@@ -1,14 +1,14 @@
-"""What a gateway keeps for an organization."""
+"""What a payment gateway stores about an organization."""
 
 from django.contrib import admin
 
 from billing.models import GatewayCustomer, PaymentMethod
-from core.staff import Record
+from core.admin_base import ReadOnlyAdmin
 
 
 @admin.register(GatewayCustomer)
-class GatewayCustomerAdmin(Record):
-    """An organization at the gateway."""
+class GatewayCustomerAdmin(ReadOnlyAdmin):
+    """An organization's customer record at a gateway."""
 
     list_display = ("organization", "gateway", "reference", "created_at")
     list_filter = ("gateway",)
@@ -17,7 +17,7 @@ class GatewayCustomerAdmin(Record):
 
 
 @admin.register(PaymentMethod)
-class PaymentMethodAdmin(Record):
+class PaymentMethodAdmin(ReadOnlyAdmin):
     """Saved cards, by their last four digits."""
 
     list_display = ("organization", "gateway", "brand", "last4", "expires_on", "is_default", "created_at")

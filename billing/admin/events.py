@@ -1,16 +1,15 @@
-"""The gateway inbox."""
+"""The inbox of gateway webhooks."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import GatewayEvent
-from core.staff import WorkRecord
-from core.staff.work import WORK_FIELDS
+from core.admin_base import WORK_FIELDS, WorkItemAdmin
 
 
 @admin.register(GatewayEvent)
-class GatewayEventAdmin(WorkRecord):
-    """Every signed webhook as it came, and what was done about it."""
+class GatewayEventAdmin(WorkItemAdmin):
+    """Every verified webhook as received, and what came of it."""
 
     list_display = ("received_at", "type", "gateway", "state", "result", "attempts", "note", "last_error")
     list_filter = ("state", "result", "gateway", "type")

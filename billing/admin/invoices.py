@@ -1,28 +1,28 @@
-"""Invoices: written by services, unchangeable once issued."""
+"""Invoices: written by services, never changed once issued."""
 
 from django.contrib import admin
 
 from billing.models import Invoice, InvoiceItem, InvoiceSeries, Payment
-from core.staff import Record, RecordInline
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
-class InvoiceItemInline(RecordInline):
+class InvoiceItemInline(ReadOnlyInline):
     """An invoice's lines."""
 
     model = InvoiceItem
-    names = ("kind", "description", "quantity", "unit_minor", "amount_minor", "period_start", "period_end")
-    is_linked = False
+    columns = ("kind", "description", "quantity", "unit_minor", "amount_minor", "period_start", "period_end")
+    has_link = False
 
 
-class PaymentInline(RecordInline):
-    """What was tried to collect it."""
+class PaymentInline(ReadOnlyInline):
+    """The payments of an invoice."""
 
     model = Payment
-    names = ("gateway", "state", "amount_minor", "received_minor", "refunded_minor", "method_label", "settled_at")
+    columns = ("gateway", "state", "amount_minor", "received_minor", "refunded_minor", "method_label", "settled_at")
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(Record):
+class InvoiceAdmin(ReadOnlyAdmin):
     """What an organization owes."""
 
     list_display = ("__str__", "organization", "state", "total_minor", "issued_at", "due_at", "paid_at")
@@ -34,7 +34,7 @@ class InvoiceAdmin(Record):
 
 
 @admin.register(InvoiceItem)
-class InvoiceItemAdmin(Record):
+class InvoiceItemAdmin(ReadOnlyAdmin):
     """Lines of every invoice."""
 
     list_display = ("invoice", "organization", "kind", "description", "quantity", "amount_minor", "period_start")
@@ -45,7 +45,7 @@ class InvoiceItemAdmin(Record):
 
 
 @admin.register(InvoiceSeries)
-class InvoiceSeriesAdmin(Record):
-    """Runs of invoice numbers."""
+class InvoiceSeriesAdmin(ReadOnlyAdmin):
+    """Series of invoice numbers."""
 
     list_display = ("code", "pattern", "next_number")

@@ -1,23 +1,23 @@
-"""The books: to read only. What is wrong is put right by another entry, made by a service."""
+"""The ledger, read-only: a mistake is corrected by another entry, made by a service."""
 
 from django.contrib import admin
 
 from billing.models import JournalEntry, LedgerAccount, Posting
-from core.staff import Record, RecordInline
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
-class PostingInline(RecordInline):
+class PostingInline(ReadOnlyInline):
     """An entry's postings."""
 
     model = Posting
-    names = ("account", "organization", "amount_minor", "currency")
+    columns = ("account", "organization", "amount_minor", "currency")
     related = ("account", "organization")
-    is_linked = False
+    has_link = False
 
 
 @admin.register(JournalEntry)
-class JournalEntryAdmin(Record):
-    """Every event in the books."""
+class JournalEntryAdmin(ReadOnlyAdmin):
+    """Every entry of the ledger."""
 
     list_display = ("at", "kind", "reference", "organization", "note")
     list_filter = ("kind",)
@@ -29,7 +29,7 @@ class JournalEntryAdmin(Record):
 
 
 @admin.register(LedgerAccount)
-class LedgerAccountAdmin(Record):
+class LedgerAccountAdmin(ReadOnlyAdmin):
     """The accounts; only wallets keep a running balance."""
 
     list_display = ("kind", "organization", "gateway", "currency", "balance_minor")
@@ -39,7 +39,7 @@ class LedgerAccountAdmin(Record):
 
 
 @admin.register(Posting)
-class PostingAdmin(Record):
+class PostingAdmin(ReadOnlyAdmin):
     """Every amount on every account."""
 
     list_display = ("entry", "account", "organization", "amount_minor")

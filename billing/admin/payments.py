@@ -1,4 +1,4 @@
-"""Payments and refunds, and what staff can do about them."""
+"""Payments, refunds and disputes, with their staff actions."""
 
 from typing import Any
 
@@ -6,18 +6,27 @@ from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing import payments, refunds
 from billing.models import Dispute, Payment, PaymentState, Refund, RefundTask
 from billing.refunds import REFUNDABLE
+from core.admin_base import (
+    ActionContext,
+    ActionError,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    ReasonForm,
+    StaffAction,
+    WorkItemAdmin,
+)
 from core.money import Money
-from core.staff import Act, Deed, ReasonForm, Record, RecordInline, Refused, WorkRecord
 
 
 class RefundForm(ReasonForm):
-    """How much, the rest unless typed otherwise. `seen` makes a doubled press one refund."""
+    """How much to refund; the rest by default. `seen`, the count of refunds shown, makes a double click one refund."""
 
-    amount = forms.CharField(label=gettext_lazy("Amount"), max_length=20)
+    amount = forms.CharField(label=gettext_lazy("Amount"), max_length=20, widget=UnfoldAdminTextInputWidget)
     seen = forms.IntegerField(widget=forms.HiddenInput)
     field_order = ("amount", "reason", "seen")
 
@@ -29,7 +38,7 @@ class RefundForm(ReasonForm):
         self.fields["seen"].initial = row.refunds.count()
 
     def clean_amount(self) -> Money:
-        """Exact money of the payment's currency, not more than the rest."""
+        """Money in the payment's currency, at most the rest."""
         try:
             amount = Money.parse(self.cleaned_data["amount"].strip(), self.rest.currency)
         except ValueError:
@@ -41,40 +50,40 @@ class RefundForm(ReasonForm):
         return amount
 
 
-def refund(payment: Payment, act: Act) -> str:
-    """Give money back."""
+def refund(payment: Payment, context: ActionContext) -> str:
+    """Refund all or part of a payment."""
     row = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
-    amount = act.chosen["amount"]
-    if row.refunds.count() != act.chosen["seen"]:
-        raise Refused(_("Another refund was made meanwhile; look again."))
-    refunds.refund_payment(payment=row, amount=amount, reason=act.chosen["reason"], actor=act.user, at=act.at)
-    return _("%(amount)s goes back; the gateway is told now.") % {"amount": amount}
+    amount = context.data["amount"]
+    if row.refunds.count() != context.data["seen"]:
+        raise ActionError(_("Another refund was made in the meantime. Check the payment again."))
+    refunds.refund_payment(payment=row, amount=amount, reason=context.data["reason"], actor=context.user, at=context.at)
+    return _("%(amount)s is being refunded.") % {"amount": amount}
 
 
-def accept(payment: Payment, act: Act) -> str:
-    """Take a held payment as good."""
-    payments.accept_payment(payment_id=payment.pk, reason=act.chosen["reason"], actor=act.user, at=act.at)
+def accept(payment: Payment, context: ActionContext) -> str:
+    """Accept a payment that is under review."""
+    payments.accept_payment(payment_id=payment.pk, reason=context.data["reason"], actor=context.user, at=context.at)
     return _("The payment is accepted.")
 
 
-class RefundInline(RecordInline):
-    """What went back of a payment."""
+class RefundInline(ReadOnlyInline):
+    """The refunds of a payment."""
 
     model = Refund
-    names = ("created_at", "amount_minor", "state", "reason", "settled_at", "failure")
+    columns = ("created_at", "amount_minor", "state", "reason", "settled_at", "failure")
     ordering = ("-created_at",)
 
 
-class DisputeInline(RecordInline):
-    """Whether a bank took it back."""
+class DisputeInline(ReadOnlyInline):
+    """The disputes of a payment."""
 
     model = Dispute
-    names = ("opened_at", "amount_minor", "reason", "closed_at", "is_won")
+    columns = ("opened_at", "amount_minor", "reason", "closed_at", "is_won")
 
 
 @admin.register(Payment)
-class PaymentAdmin(Record):
-    """Each attempt to collect."""
+class PaymentAdmin(ReadOnlyAdmin):
+    """Each attempt to collect money."""
 
     list_display = (
         "created_at",
@@ -92,36 +101,59 @@ class PaymentAdmin(Record):
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (RefundInline, DisputeInline)
-    deeds = (
-        Deed(
+    sections = (
+        (None, ("organization", "invoice", "state", "review_reason", "failure")),
+        (
+            gettext_lazy("Money"),
+            ("amount_minor", "received_minor", "received_currency", "refunded_minor", "method_label", "billing_mode"),
+        ),
+        (
+            gettext_lazy("Gateway"),
+            (
+                *("gateway", "transaction_id", "session_id", "session_url", "idempotency_key"),
+                *("success_url", "cancel_url"),
+            ),
+        ),
+        (
+            gettext_lazy("History"),
+            (
+                *("id", "created_at", "session_requested_at", "expires_at", "poll_at", "settled_at", "accepted_at"),
+                "updated_at",
+            ),
+        ),
+    )
+    staff_actions = (
+        StaffAction(
             name="refund",
             label=gettext_lazy("Refund"),
-            perform=refund,
+            run=refund,
             permissions=("billing.add_refund",),
             form=RefundForm,
-            note=gettext_lazy("The money goes back the way it came. A full refund suspends the server it paid for."),
-            suits=lambda payment: payment.state in REFUNDABLE and bool(payment.refundable),
+            description=gettext_lazy(
+                "The money goes back to the original payment method. A full refund suspends the server it paid for."
+            ),
+            is_available=lambda payment: payment.state in REFUNDABLE and bool(payment.refundable),
             icon="undo",
-            is_grave=True,
+            is_destructive=True,
         ),
-        Deed(
+        StaffAction(
             name="accept",
-            label=gettext_lazy("Accept the held payment"),
-            perform=accept,
+            label=gettext_lazy("Accept the payment"),
+            run=accept,
             permissions=("billing.change_payment",),
             form=ReasonForm,
-            note=gettext_lazy(
-                "The money is credited to the organization's wallet, and its invoice paid where it suffices."
+            description=gettext_lazy(
+                "The money goes to the organization's wallet and pays the invoice if it covers it."
             ),
-            suits=lambda payment: payment.state == PaymentState.UNDER_REVIEW,
+            is_available=lambda payment: payment.state == PaymentState.UNDER_REVIEW,
             icon="check_circle",
         ),
     )
 
 
 @admin.register(Refund)
-class RefundAdmin(Record):
-    """Money on its way back; asked for on the payment's page."""
+class RefundAdmin(ReadOnlyAdmin):
+    """Refunds; they are started on the payment's page."""
 
     list_display = ("created_at", "organization", "payment", "amount_minor", "state", "reason", "failure")
     list_filter = ("state", "currency")
@@ -132,8 +164,8 @@ class RefundAdmin(Record):
 
 
 @admin.register(RefundTask)
-class RefundTaskAdmin(WorkRecord):
-    """Refunds being asked for at the gateway."""
+class RefundTaskAdmin(WorkItemAdmin):
+    """The work of sending refunds to the gateway."""
 
     list_display = ("created_at", "refund", "state", "attempts", "run_at", "last_error", "finished_at")
     list_select_related = ("refund",)
@@ -141,8 +173,8 @@ class RefundTaskAdmin(WorkRecord):
 
 
 @admin.register(Dispute)
-class DisputeAdmin(Record):
-    """Payments that a customer's bank took back, until the verdict."""
+class DisputeAdmin(ReadOnlyAdmin):
+    """Payments that a customer's bank took back."""
 
     list_display = ("opened_at", "organization", "payment", "amount_minor", "reason", "closed_at", "is_won")
     list_filter = ("is_won", ("closed_at", admin.EmptyFieldListFilter))

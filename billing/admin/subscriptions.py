@@ -1,22 +1,22 @@
-"""Subscriptions at the prices they were sold at."""
+"""Subscriptions, at the prices they were sold for."""
 
 from django.contrib import admin
 
 from billing.models import Subscription, SubscriptionItem
-from core.staff import Record, RecordInline
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
-class SubscriptionItemInline(RecordInline):
+class SubscriptionItemInline(ReadOnlyInline):
     """The plan and the add-ons of a subscription."""
 
     model = SubscriptionItem
-    names = ("kind", "description", "quantity", "unit_minor", "currency")
-    is_linked = False
+    columns = ("kind", "description", "quantity", "unit_minor", "currency")
+    has_link = False
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(Record):
-    """What renews."""
+class SubscriptionAdmin(ReadOnlyAdmin):
+    """What an organization pays for each period."""
 
     list_display = (
         "organization",
@@ -36,7 +36,7 @@ class SubscriptionAdmin(Record):
 
 
 @admin.register(SubscriptionItem)
-class SubscriptionItemAdmin(Record):
+class SubscriptionItemAdmin(ReadOnlyAdmin):
     """Items of every subscription."""
 
     list_display = ("description", "organization", "kind", "quantity", "unit_minor")

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, Timestamped, WorkItem
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem
 
 
 class Gateway(models.TextChoices):
@@ -26,7 +26,7 @@ class GatewayCustomer(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     gateway = models.CharField(max_length=16, choices=Gateway)
-    reference = models.CharField(max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered
+    reference = models.CharField(_("gateway ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered
 
     class Meta:
         verbose_name = _("gateway customer")
@@ -47,11 +47,11 @@ class PaymentMethod(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payment_methods")
     gateway = models.CharField(max_length=16, choices=Gateway)
-    reference = models.CharField(max_length=191)
+    reference = models.CharField(_("gateway ID"), max_length=191)
     brand = models.CharField(max_length=32, blank=True, default="")
-    last4 = models.CharField(max_length=4, blank=True, default="")
+    last4 = models.CharField(_("last four digits"), max_length=4, blank=True, default="")
     expires_on = models.DateField(null=True, blank=True)
-    is_default = models.BooleanField(default=False)
+    is_default = models.BooleanField(_("default"), default=False)
 
     class Meta:
         verbose_name = _("payment method")
@@ -67,12 +67,12 @@ class PaymentMethod(Entity, Timestamped):
         return f"{self.brand} {self.last4}".strip() or self.reference
 
 
-class EventResult(models.TextChoices):
-    PENDING = "", _("Not processed yet")
-    PROCESSED = "processed", _("Processed")
-    IGNORED = "ignored", _("Ignored, unknown type")
-    UNRELATED = "unrelated", _("Unrelated to this shop")
-    UNDER_REVIEW = "under_review", _("Under review")
+class EventResult(StatusChoices):
+    PENDING = "", Tone.INFO, _("Not processed yet")
+    PROCESSED = "processed", Tone.SUCCESS, _("Processed")
+    IGNORED = "ignored", Tone.NEUTRAL, _("Ignored: unknown type")
+    UNRELATED = "unrelated", Tone.NEUTRAL, _("Not about this shop")
+    UNDER_REVIEW = "under_review", Tone.WARNING, _("Under review")
 
 
 class GatewayEvent(Entity, WorkItem):
@@ -81,11 +81,11 @@ class GatewayEvent(Entity, WorkItem):
     tenancy = tenancy.PRIVATE
 
     gateway = models.CharField(max_length=16, choices=Gateway)
-    event_id = models.CharField(max_length=191)
+    event_id = models.CharField(_("event ID"), max_length=191)
     type = models.CharField(max_length=100)
-    payload = models.JSONField()
+    payload = models.JSONField(_("content"))
     received_at = models.DateTimeField()
-    result = models.CharField(max_length=12, choices=EventResult, default=EventResult.PENDING, blank=True)
+    result = StatusField(max_length=12, choices=EventResult, default=EventResult.PENDING, blank=True)
     note = models.CharField(max_length=255, blank=True, default="")
 
     class Meta(WorkItem.Meta):

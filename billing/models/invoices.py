@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check, iff
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money
 
 
@@ -18,7 +18,7 @@ class InvoiceSeries(models.Model):
 
     code = models.CharField(max_length=16, primary_key=True)
     pattern = models.CharField(max_length=64, help_text=_("Such as NB-{year}-{number:05d}"))
-    next_number = models.PositiveBigIntegerField(default=1)
+    next_number = models.PositiveBigIntegerField(_("next number"), default=1)
 
     class Meta:
         verbose_name = _("invoice series")
@@ -28,14 +28,14 @@ class InvoiceSeries(models.Model):
         return self.code
 
 
-class InvoiceState(models.TextChoices):
-    DRAFT = "draft", _("Draft")
-    OPEN = "open", _("Open")
-    PAID = "paid", _("Paid")
-    OVERDUE = "overdue", _("Overdue")
-    VOID = "void", _("Void")
-    REFUNDED = "refunded", _("Refunded")
-    EXPIRED = "expired", _("Expired")
+class InvoiceState(StatusChoices):
+    DRAFT = "draft", Tone.INFO, _("Draft")
+    OPEN = "open", Tone.WARNING, _("Open")
+    PAID = "paid", Tone.SUCCESS, _("Paid")
+    OVERDUE = "overdue", Tone.DANGER, _("Overdue")
+    VOID = "void", Tone.NEUTRAL, _("Void")
+    REFUNDED = "refunded", Tone.NEUTRAL, _("Refunded")
+    EXPIRED = "expired", Tone.NEUTRAL, _("Expired")
 
 
 class Invoice(Entity, Timestamped):
@@ -46,9 +46,9 @@ class Invoice(Entity, Timestamped):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices")
     series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
     number = models.CharField(max_length=64, null=True, blank=True, unique=True)
-    state = models.CharField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
+    state = StatusField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
     currency = models.CharField(max_length=3)
-    total_minor = models.BigIntegerField()
+    total_minor = models.BigIntegerField(_("total"))
     billing_address: Any = models.JSONField(default=dict, blank=True)
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
@@ -102,8 +102,8 @@ class InvoiceItem(Entity):
     kind = models.CharField(max_length=8, choices=ItemKind)
     description = models.CharField(max_length=255)
     quantity = models.PositiveIntegerField(default=1)
-    unit_minor = models.BigIntegerField()
-    amount_minor = models.BigIntegerField()
+    unit_minor = models.BigIntegerField(_("unit price"))
+    amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     subscription = models.ForeignKey(
         "billing.Subscription", null=True, blank=True, on_delete=models.PROTECT, related_name="invoice_items"

@@ -34,7 +34,7 @@ class LedgerAccount(Entity):
     organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
     gateway = models.CharField(max_length=16, blank=True, default="")
     currency = models.CharField(max_length=3)
-    balance_minor = models.BigIntegerField(default=0)
+    balance_minor = models.BigIntegerField(_("balance"), default=0)
 
     class Meta:
         verbose_name = _("ledger account")
@@ -99,7 +99,7 @@ class Posting(Entity):
     entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="postings")
     account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="postings")
     organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
-    amount_minor = models.BigIntegerField()
+    amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
 
     class Meta:

@@ -10,19 +10,19 @@ from accounts.models import Organization
 from billing.models.gateways import BillingMode, Gateway
 from core import tenancy
 from core.encryption import EncryptedTextField
-from core.models import Entity, Timestamped, WorkItem, choices_check, iff
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check, iff
 from core.money import Money
 
 
-class PaymentState(models.TextChoices):
-    PENDING = "pending", _("Waiting for the customer")
-    PROCESSING = "processing", _("Clearing at the bank")
-    SUCCEEDED = "succeeded", _("Succeeded")
-    FAILED = "failed", _("Failed")
-    EXPIRED = "expired", _("Expired")
-    UNDER_REVIEW = "under_review", _("Under review")
-    REFUNDED = "refunded", _("Refunded")
-    DISPUTED = "disputed", _("Disputed")
+class PaymentState(StatusChoices):
+    PENDING = "pending", Tone.INFO, _("Waiting for the customer")
+    PROCESSING = "processing", Tone.INFO, _("Processing at the bank")
+    SUCCEEDED = "succeeded", Tone.SUCCESS, _("Succeeded")
+    FAILED = "failed", Tone.DANGER, _("Failed")
+    EXPIRED = "expired", Tone.NEUTRAL, _("Expired")
+    UNDER_REVIEW = "under_review", Tone.WARNING, _("Under review")
+    REFUNDED = "refunded", Tone.NEUTRAL, _("Refunded")
+    DISPUTED = "disputed", Tone.WARNING, _("Disputed")
 
 
 class Payment(Entity, Timestamped):
@@ -40,33 +40,41 @@ class Payment(Entity, Timestamped):
     )
     gateway = models.CharField(max_length=16, choices=Gateway)
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
-    state = models.CharField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
-    amount_minor = models.BigIntegerField(help_text=_("What we asked for."))
-    received_minor = models.BigIntegerField(default=0, help_text=_("What the gateway says arrived."))
-    refunded_minor = models.BigIntegerField(default=0)
+    state = StatusField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
+    amount_minor = models.BigIntegerField(_("amount"), help_text=_("Requested from the customer."))
+    received_minor = models.BigIntegerField(_("received"), default=0, help_text=_("What the gateway says arrived."))
+    refunded_minor = models.BigIntegerField(_("refunded"), default=0)
     currency = models.CharField(max_length=3)
     received_currency = models.CharField(
+        _("currency received"),
         max_length=3,
         blank=True,
         default="",
-        help_text=_("What arrived. Another currency than asked for goes under review."),
+        help_text=_("A payment in another currency than requested is put under review."),
     )
     idempotency_key = models.CharField(max_length=191, unique=True)
-    success_url = models.CharField(max_length=500, blank=True, default="")
-    cancel_url = models.CharField(max_length=500, blank=True, default="")
+    success_url = models.CharField(_("return address after success"), max_length=500, blank=True, default="")
+    cancel_url = models.CharField(_("return address after cancellation"), max_length=500, blank=True, default="")
     session_requested_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When a checkout session was first requested. Empty: never.")
+        _("checkout first requested at"),
+        null=True,
+        blank=True,
+        help_text=_("When the gateway was first asked for a checkout session. Empty: never."),
     )
-    session_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
-    session_url = EncryptedTextField(blank=True, default="")
-    transaction_id = models.CharField(max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
+    session_id = models.CharField(_("checkout session ID"), max_length=191, null=True, blank=True, unique=True)
+    session_url = EncryptedTextField(_("checkout address"), blank=True, default="")
+    transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
     expires_at = models.DateTimeField(null=True, blank=True)
-    poll_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    poll_at = models.DateTimeField(_("next check at"), null=True, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
-    review_reason = models.CharField(max_length=191, blank=True, default="")
-    accepted_at = models.DateTimeField(null=True, blank=True, help_text=_("When staff accepted it after review."))
-    failure = models.CharField(max_length=191, blank=True, default="")
-    method_label = models.CharField(max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242."))
+    review_reason = models.CharField(_("reason for review"), max_length=191, blank=True, default="")
+    accepted_at = models.DateTimeField(
+        _("accepted at"), null=True, blank=True, help_text=_("When staff accepted a payment that was under review.")
+    )
+    failure = models.CharField(_("reason of failure"), max_length=191, blank=True, default="")
+    method_label = models.CharField(
+        _("paid with"), max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242.")
+    )
 
     class Meta:
         verbose_name = _("payment")
@@ -123,13 +131,13 @@ class Payment(Entity, Timestamped):
         return self.state == PaymentState.PENDING and (self.expires_at is None or self.expires_at > at)
 
     def __str__(self) -> str:
-        return f"{self.gateway} {self.amount} {self.state}"
+        return f"{self.amount}, {self.get_state_display()}"
 
 
-class RefundState(models.TextChoices):
-    PENDING = "pending", _("Requested")
-    SUCCEEDED = "succeeded", _("Succeeded")
-    FAILED = "failed", _("Failed")
+class RefundState(StatusChoices):
+    PENDING = "pending", Tone.INFO, _("Pending")
+    SUCCEEDED = "succeeded", Tone.SUCCESS, _("Succeeded")
+    FAILED = "failed", Tone.DANGER, _("Failed")
 
 
 class Refund(Entity, Timestamped):
@@ -139,13 +147,13 @@ class Refund(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    amount_minor = models.BigIntegerField()
+    amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=191)
-    state = models.CharField(max_length=12, choices=RefundState, default=RefundState.PENDING)
+    state = StatusField(max_length=12, choices=RefundState, default=RefundState.PENDING)
     idempotency_key = models.CharField(max_length=191, unique=True)
-    transaction_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
-    failure = models.CharField(max_length=191, blank=True, default="")
+    transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True, unique=True)
+    failure = models.CharField(_("reason of failure"), max_length=191, blank=True, default="")
     settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -162,7 +170,7 @@ class Refund(Entity, Timestamped):
         return Money(self.amount_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.state}"
+        return f"{self.amount}, {self.get_state_display()}"
 
 
 class RefundTask(Entity, WorkItem):
@@ -188,13 +196,13 @@ class Dispute(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
-    reference = models.CharField(max_length=191, unique=True)
-    amount_minor = models.BigIntegerField()
+    reference = models.CharField(_("gateway ID"), max_length=191, unique=True)
+    amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=64, blank=True, default="")
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
-    is_won = models.BooleanField(null=True, blank=True)
+    is_won = models.BooleanField(_("won"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("dispute")

@@ -10,17 +10,17 @@ from billing.models.gateways import BillingMode
 from billing.models.invoices import ItemKind
 from catalog.models import AddonPrice, PlanPrice, Term
 from core import tenancy
-from core.models import Entity, StateMachine, Timestamped, choices_check
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money
 
 
-class SubscriptionStatus(models.TextChoices):
-    PENDING = "pending", _("Pending")
-    ACTIVE = "active", _("Active")
-    PAST_DUE = "past_due", _("Past due")
-    SUSPENDED = "suspended", _("Suspended")
-    CANCELED = "canceled", _("Canceled")
-    ENDED = "ended", _("Ended")
+class SubscriptionStatus(StatusChoices):
+    PENDING = "pending", Tone.INFO, _("Pending")
+    ACTIVE = "active", Tone.SUCCESS, _("Active")
+    PAST_DUE = "past_due", Tone.WARNING, _("Past due")
+    SUSPENDED = "suspended", Tone.WARNING, _("Suspended")
+    CANCELED = "canceled", Tone.NEUTRAL, _("Canceled")
+    ENDED = "ended", Tone.NEUTRAL, _("Ended")
 
 
 class Subscription(StateMachine, Entity, Timestamped):
@@ -52,20 +52,27 @@ class Subscription(StateMachine, Entity, Timestamped):
     }
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="subscriptions")
-    status = models.CharField(max_length=10, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING)
-    term = models.CharField(max_length=12, choices=Term)
+    status = StatusField(max_length=10, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING)
+    term = models.CharField(_("billing cycle"), max_length=12, choices=Term)
     currency = models.CharField(max_length=3)
-    amount_minor = models.BigIntegerField(help_text=_("What a period costs, all items together."))
+    amount_minor = models.BigIntegerField(_("price per period"), help_text=_("All items together."))
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
-    stripe_subscription_id = models.CharField(max_length=191, null=True, blank=True, unique=True)
-    is_auto_renewed = models.BooleanField(default=True)
+    stripe_subscription_id = models.CharField(
+        _("Stripe subscription ID"), max_length=191, null=True, blank=True, unique=True
+    )
+    is_auto_renewed = models.BooleanField(_("renews automatically"), default=True)
     current_period_start = models.DateTimeField(null=True, blank=True)
     current_period_end = models.DateTimeField(null=True, blank=True, db_index=True)
-    anchor_day = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Day of month periods begin on."))
+    anchor_day = models.PositiveSmallIntegerField(
+        _("billing day"), null=True, blank=True, help_text=_("Day of the month on which periods begin.")
+    )
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
     gateway_ended_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the gateway confirmed that it no longer renews.")
+        _("gateway stopped renewing at"),
+        null=True,
+        blank=True,
+        help_text=_("When the gateway that renewed it said that it does not any more."),
     )
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -101,7 +108,7 @@ class Subscription(StateMachine, Entity, Timestamped):
         return Money(self.amount_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.term} {self.status}"
+        return f"{self.amount}, {self.get_term_display()}, {self.get_status_display()}"
 
 
 class SubscriptionItem(Entity):
@@ -113,10 +120,12 @@ class SubscriptionItem(Entity):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     kind = models.CharField(max_length=8, choices=ItemKind)
     plan_price = models.ForeignKey(PlanPrice, null=True, blank=True, on_delete=models.PROTECT)
-    addon_price = models.ForeignKey(AddonPrice, null=True, blank=True, on_delete=models.PROTECT)
+    addon_price = models.ForeignKey(
+        AddonPrice, null=True, blank=True, on_delete=models.PROTECT, verbose_name=_("add-on price")
+    )
     description = models.CharField(max_length=255)
     quantity = models.PositiveIntegerField(default=1)
-    unit_minor = models.BigIntegerField()
+    unit_minor = models.BigIntegerField(_("unit price"))
     currency = models.CharField(max_length=3)
     position = models.PositiveIntegerField(default=0)
 

@@ -4,6 +4,7 @@ from core.models.audit import AuditEntry, AuditLink
 from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
+from core.models.status import StatusChoices, StatusField, Tone
 from core.models.work_item import WorkItem, WorkState
 
 __all__ = [
@@ -14,7 +15,10 @@ __all__ = [
     "Setting",
     "SettingType",
     "StateMachine",
+    "StatusChoices",
+    "StatusField",
     "Timestamped",
+    "Tone",
     "WorkItem",
     "WorkState",
     "choices_check",

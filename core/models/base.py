@@ -4,6 +4,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import uuid7
 
@@ -11,7 +12,7 @@ from core.ids import uuid7
 class Entity(models.Model):
     """A row with a uuid7 key. Other systems are given the same key."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = models.UUIDField(_("ID"), primary_key=True, default=uuid7, editable=False)
 
     class Meta:
         abstract = True

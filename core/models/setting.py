@@ -32,7 +32,7 @@ class Setting(models.Model):
     type = models.CharField(max_length=10, choices=SettingType)
     category = models.CharField(max_length=50)
     description = models.TextField(blank=True, default="")
-    is_public = models.BooleanField(default=False)
+    is_public = models.BooleanField(_("public"), default=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

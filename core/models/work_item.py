@@ -7,13 +7,14 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from core.models.base import Timestamped, choices_check, iff
+from core.models.status import StatusChoices, StatusField, Tone
 
 
-class WorkState(models.TextChoices):
-    QUEUED = "queued", _("Queued")
-    RUNNING = "running", _("Running")
-    DONE = "done", _("Done")
-    DEAD = "dead", _("Dead")
+class WorkState(StatusChoices):
+    QUEUED = "queued", Tone.INFO, _("Queued")
+    RUNNING = "running", Tone.INFO, _("Running")
+    DONE = "done", Tone.SUCCESS, _("Done")
+    DEAD = "dead", Tone.DANGER, _("Failed")
 
 
 class WorkItem(Timestamped):
@@ -22,10 +23,10 @@ class WorkItem(Timestamped):
     LEASE: ClassVar[timedelta] = timedelta(minutes=5)
     MAX_ATTEMPTS: ClassVar[int] = 12
 
-    state = models.CharField(max_length=8, choices=WorkState, default=WorkState.QUEUED)
+    state = StatusField(max_length=8, choices=WorkState, default=WorkState.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
-    run_at = models.DateTimeField()
-    lease_until = models.DateTimeField(null=True, blank=True)
+    run_at = models.DateTimeField(_("next attempt at"))
+    lease_until = models.DateTimeField(_("worker's lease until"), null=True, blank=True)
     last_error = models.TextField(blank=True, default="")
     finished_at = models.DateTimeField(null=True, blank=True)
 

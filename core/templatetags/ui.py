@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from core import formats
+from core.models import Tone
 from core.money import Money
 
 register = template.Library()
@@ -23,15 +24,6 @@ MESSAGE_TONES = {"success": "success", "warning": "warning", "error": "danger"}
 MESSAGE_ICONS = {"success": "check", "warning": "alert", "danger": "alert"}
 APPEARANCES = (("auto", _("Follow the device")), ("light", _("Light")), ("dark", _("Dark")))
 
-# A state that is not named here is neutral.
-TONES: dict[str, frozenset[str]] = {
-    "success": frozenset({"active", "done", "paid", "running", "succeeded", "verified", "healthy", "resolved"}),
-    "info": frozenset({"installing", "provisioning", "pending", "starting", "stopping", "queued", "deleting"}),
-    "warning": frozenset(
-        {"past_due", "waiting", "waiting_capacity", "open", "pending_payment", "suspended", "disputed"}
-    ),
-    "danger": frozenset({"failed", "overdue", "dead", "rejected", "lost"}),
-}
 GLYPHS: tuple[tuple[str, str], ...] = (
     ("minecraft", "minecraft"),
     ("minetest", "minecraft"),
@@ -100,13 +92,10 @@ def pill(text: str, tone: str = "") -> SafeString:
 
 @register.simple_tag
 def status(state: str, text: str = "") -> SafeString:
-    """The pill for a state's value in its tone; `text` is what the reader sees."""
-    return pill(text or str(state).replace("_", " ").capitalize(), tone_of(state))
-
-
-def tone_of(state: str) -> str:
-    """The tone of a state's value, or nothing."""
-    return next((tone for tone, states in TONES.items() if str(state).lower() in states), "")
+    """The pill of a status, in the tone that its StatusChoices declare; it says `text`, or the status's label."""
+    tone = getattr(state, "tone", Tone.NEUTRAL)
+    label = text or getattr(state, "label", "") or str(state).replace("_", " ").capitalize()
+    return pill(label, "" if tone == Tone.NEUTRAL else tone)
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""Staff's pages about orders."""
+"""The admin of orders."""
 
 from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
 

@@ -1,96 +1,101 @@
-"""Orders: how far each has come, and what staff can do about one that is stuck."""
+"""Orders, with the staff actions for those that are stuck."""
 
 from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import audit
-from core.staff import Act, Deed, ReasonForm, Record, RecordInline, Refused
+from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 from orders import cancellation, fulfilment
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
 
 STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
 
 
-def place(order: Order, act: Act) -> str:
-    """Look for room again."""
-    is_placed = fulfilment.retry_order(order_id=order.pk, at=act.at)
-    audit.record(action="order.retry_placing", entity=order, actor=act.user, new={"is_placed": is_placed})
+def retry_placement(order: Order, context: ActionContext) -> str:
+    """Try again to reserve capacity."""
+    is_placed = fulfilment.retry_order(order_id=order.pk, at=context.at)
+    audit.record(action="order.retry_placing", entity=order, actor=context.user, new={"is_placed": is_placed})
     if not is_placed:
-        raise Refused(_("There is still no room for order %(order)s.") % {"order": order})
-    return _("Room is found; order %(order)s is being set up.") % {"order": order}
+        raise ActionError(_("There is still no capacity for order %(order)s.") % {"order": order})
+    return _("Capacity is reserved. Order %(order)s is being set up.") % {"order": order}
 
 
-def refund(order: Order, act: Act) -> str:
-    """Cancel what was paid and give the money back."""
-    if not cancellation.cancel_paid(order_id=order.pk, reason=act.chosen["reason"], actor=act.user, at=act.at):
-        raise Refused(_("The order is past that."))
-    return _("Order %(order)s is canceled; its money goes back.") % {"order": order}
+def refund(order: Order, context: ActionContext) -> str:
+    """Cancel a paid order and refund it."""
+    if not cancellation.cancel_paid(
+        order_id=order.pk, reason=context.data["reason"], actor=context.user, at=context.at
+    ):
+        raise ActionError(_("The order is no longer in a state for this."))
+    return _("Order %(order)s is canceled and being refunded.") % {"order": order}
 
 
-def cancel(order: Order, act: Act) -> str:
-    """Cancel what was not paid."""
-    if not cancellation.cancel_unpaid(order_id=order.pk, reason=act.chosen["reason"], actor=act.user, at=act.at):
-        raise Refused(_("The order is past that."))
-    return _("Order %(order)s is canceled; its room is given back.") % {"order": order}
+def cancel(order: Order, context: ActionContext) -> str:
+    """Cancel an unpaid order."""
+    if not cancellation.cancel_unpaid(
+        order_id=order.pk, reason=context.data["reason"], actor=context.user, at=context.at
+    ):
+        raise ActionError(_("The order is no longer in a state for this."))
+    return _("Order %(order)s is canceled and its capacity is released.") % {"order": order}
 
 
-DEEDS = (
-    Deed(
-        name="place",
-        label=gettext_lazy("Look for room again"),
-        perform=place,
+STAFF_ACTIONS = (
+    StaffAction(
+        name="retry_placement",
+        label=gettext_lazy("Retry placement"),
+        run=retry_placement,
         permissions=("orders.change_order",),
-        suits=lambda order: order.status == OrderStatus.WAITING_CAPACITY,
+        description=gettext_lazy("Looks for free capacity again and sets the servers up where there is some."),
+        is_available=lambda order: order.status == OrderStatus.WAITING_CAPACITY,
         icon="replay",
         is_bulk=True,
     ),
-    Deed(
+    StaffAction(
         name="refund",
         label=gettext_lazy("Cancel and refund"),
-        perform=refund,
+        run=refund,
         permissions=("orders.change_order", "billing.add_refund"),
         form=ReasonForm,
-        note=gettext_lazy("Its money goes back in full, its room is given back, and what was built is deleted."),
-        suits=lambda order: order.status in STUCK,
+        description=gettext_lazy("Refunds the order in full, releases its capacity and deletes what was built."),
+        is_available=lambda order: order.status in STUCK,
         icon="undo",
-        is_grave=True,
+        is_destructive=True,
     ),
-    Deed(
+    StaffAction(
         name="cancel",
         label=gettext_lazy("Cancel"),
-        perform=cancel,
+        run=cancel,
         permissions=("orders.change_order",),
         form=ReasonForm,
-        note=gettext_lazy(
-            "Its room is given back. A payment that still arrives is held for staff, or builds the order after all."
+        description=gettext_lazy(
+            "Releases its capacity. A payment that still arrives is put under review, or completes the order after all."
         ),
-        suits=lambda order: order.status == OrderStatus.PENDING_PAYMENT,
+        is_available=lambda order: order.status == OrderStatus.PENDING_PAYMENT,
         icon="close",
-        is_grave=True,
+        is_destructive=True,
     ),
 )
 
 
-class ItemInline(RecordInline):
+class ItemInline(ReadOnlyInline):
     """What was ordered."""
 
     model = OrderItem
-    names = ("server_name", "plan_price", "location", "subscription", "server", "reservation", "is_stock_taken")
+    columns = ("server_name", "plan_price", "location", "subscription", "server", "reservation", "is_stock_taken")
     related = ("plan_price", "location", "subscription", "server", "reservation")
 
 
-class ChangeInline(RecordInline):
+class ChangeInline(ReadOnlyInline):
     """Its history."""
 
     model = OrderStatusChange
-    names = ("at", "old", "new", "reason", "actor")
+    columns = ("at", "old", "new", "reason", "actor")
     related = ("actor",)
-    is_linked = False
+    has_link = False
 
 
 @admin.register(Order)
-class OrderAdmin(Record):
+class OrderAdmin(ReadOnlyAdmin):
     """A purchase."""
 
     list_display = (
@@ -106,19 +111,19 @@ class OrderAdmin(Record):
     list_filter = ("status", "currency", "placed_at")
     list_select_related = ("organization",)
     search_fields = ("=number", "organization__name", "placed_by__email", "items__server_name", "invoice__number")
-    search_help_text = gettext_lazy("Number, organization, e-mail, server name or invoice number")
+    search_help_text = gettext_lazy("Number, organization, email, server name or invoice number")
     date_hierarchy = "placed_at"
     inlines = (ItemInline, ChangeInline)
-    deeds = DEEDS
+    staff_actions = STAFF_ACTIONS
     sections = (
         (None, ("number", "organization", "placed_by", "status", "total_minor", "invoice")),
-        (gettext_lazy("When"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at")),
-        (gettext_lazy("Record"), ("id", "currency", "created_at", "updated_at")),
+        (gettext_lazy("Dates"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at")),
+        (gettext_lazy("Details"), ("id", "currency", "created_at", "updated_at")),
     )
 
 
 @admin.register(OrderItem)
-class OrderItemAdmin(Record):
+class OrderItemAdmin(ReadOnlyAdmin):
     """Items of every order."""
 
     list_display = ("server_name", "order", "organization", "location", "server", "created_at")
@@ -128,7 +133,7 @@ class OrderItemAdmin(Record):
 
 
 @admin.register(OrderItemAddon)
-class OrderItemAddonAdmin(Record):
+class OrderItemAddonAdmin(ReadOnlyAdmin):
     """Add-ons of every order's items."""
 
     list_display = ("item", "organization", "addon_price")
@@ -137,7 +142,7 @@ class OrderItemAddonAdmin(Record):
 
 
 @admin.register(OrderStatusChange)
-class OrderStatusChangeAdmin(Record):
+class OrderStatusChangeAdmin(ReadOnlyAdmin):
     """The history of every order."""
 
     list_display = ("at", "order", "old", "new", "reason", "actor")

@@ -1,11 +1,11 @@
-"""Staff's pages about machines."""
+"""The admin of servers and of the infrastructure they run on."""
 
 from servers.admin.blueprints import BlueprintAdmin
+from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, ReservationAdmin
 from servers.admin.eggs import EggAdmin, EggPropertyAdmin, EggVariableAdmin, NestAdmin
-from servers.admin.places import AllocationAdmin, LocationAdmin, NodeAdmin, ReservationAdmin
+from servers.admin.history import ProvisioningStepAdmin, ProvisioningTaskAdmin, ServerHoldAdmin, ServerVariableAdmin
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin, SyncRunAdmin
 from servers.admin.servers import ServerAdmin
-from servers.admin.trail import ProvisioningStepAdmin, ProvisioningTaskAdmin, ServerHoldAdmin, ServerVariableAdmin
 
 __all__ = [
     "AllocationAdmin",

@@ -1,4 +1,4 @@
-"""How what is sold is built."""
+"""Blueprints: how what is sold is built."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from core.staff import Record
+from core.admin_base import ReadOnlyAdmin
 from servers.models import Blueprint
 
 
@@ -19,14 +19,14 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = "__all__"  # noqa: DJ007 - the page says which
 
     def clean_environment(self) -> Any:
-        """Names with texts."""
+        """An object of texts."""
         environment = self.cleaned_data["environment"]
         if not isinstance(environment, dict) or not all(isinstance(value, str) for value in environment.values()):
-            raise ValidationError(_('Names with texts, such as {"MAX_PLAYERS": "20"}.'))
+            raise ValidationError(_('A JSON object of texts, such as {"MAX_PLAYERS": "20"}.'))
         return environment
 
     def clean(self) -> dict[str, Any]:
-        """Plan and product, egg and provider belong together."""
+        """The plan belongs to the product, the egg to the provider."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         plan, product = cleaned.get("plan"), cleaned.get("product") or self._present("product")
         if plan and product and plan.product_id != product.pk:
@@ -41,8 +41,8 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Blueprint)
-class BlueprintAdmin(Record):
-    """Which egg, image and environment a product's plans are built with, and where they may stand."""
+class BlueprintAdmin(ReadOnlyAdmin):
+    """Which egg, image and environment a product's plans are built with, and in which locations."""
 
     form = BlueprintForm
     editable = ("name", "egg", "image", "startup", "environment", "locations", "install_minutes", "is_active")

@@ -1,35 +1,35 @@
-"""Game templates as the panel has them: mirrored by sync, read here."""
+"""Nests and eggs, read-only: a sync copies them from the panel."""
 
 from django.contrib import admin
 
-from core.staff import Record, RecordInline
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 from servers.models import Egg, EggProperty, EggVariable, Nest
 
 
-class VariableInline(RecordInline):
-    """An egg's settings."""
+class VariableInline(ReadOnlyInline):
+    """The variables of an egg."""
 
     model = EggVariable
-    names = ("name", "env_variable", "default_value", "rules", "is_user_viewable", "is_user_editable", "is_present")
+    columns = ("name", "env_variable", "default_value", "rules", "is_user_viewable", "is_user_editable", "is_present")
 
 
-class PropertyInline(RecordInline):
-    """Whatever else is kept about an egg."""
+class PropertyInline(ReadOnlyInline):
+    """Further properties of an egg."""
 
     model = EggProperty
-    names = ("key", "value")
+    columns = ("key", "value")
 
 
-class EggInline(RecordInline):
+class EggInline(ReadOnlyInline):
     """The eggs of a nest."""
 
     model = Egg
-    names = ("name", "ref", "author", "is_present")
+    columns = ("name", "ref", "author", "is_present")
 
 
 @admin.register(Nest)
-class NestAdmin(Record):
-    """A family of eggs."""
+class NestAdmin(ReadOnlyAdmin):
+    """A group of eggs."""
 
     list_display = ("name", "provider", "ref", "author", "is_present")
     list_filter = ("provider", "is_present")
@@ -39,8 +39,8 @@ class NestAdmin(Record):
 
 
 @admin.register(Egg)
-class EggAdmin(Record):
-    """How one game is installed and started."""
+class EggAdmin(ReadOnlyAdmin):
+    """The panel's template for installing and starting one game."""
 
     list_display = ("name", "nest", "ref", "author", "is_present", "updated_at")
     list_filter = ("nest", "is_present")
@@ -51,8 +51,8 @@ class EggAdmin(Record):
 
 
 @admin.register(EggVariable)
-class EggVariableAdmin(Record):
-    """A setting of an egg with its rules."""
+class EggVariableAdmin(ReadOnlyAdmin):
+    """A variable of an egg, with its rules."""
 
     list_display = ("env_variable", "egg", "name", "default_value", "rules", "is_user_editable", "is_present")
     list_filter = ("is_user_editable", "is_present", "egg")
@@ -61,8 +61,8 @@ class EggVariableAdmin(Record):
 
 
 @admin.register(EggProperty)
-class EggPropertyAdmin(Record):
-    """Anything else about an egg, by key."""
+class EggPropertyAdmin(ReadOnlyAdmin):
+    """Further properties of eggs, by key."""
 
     list_display = ("egg", "key", "value")
     list_filter = ("key",)

@@ -1,4 +1,4 @@
-"""The machine rooms we rent. Their keys can be set here, never read."""
+"""Providers of servers. Their API keys can be set here, never read."""
 
 from typing import Any
 
@@ -10,76 +10,77 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from kombu.exceptions import OperationalError
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from core import audit, queue
-from core.encryption import UndecryptableError, is_set
-from core.staff import Act, Deed, Record, RecordInline
-from core.staff.secrets import SecretInput
+from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
+from core.encryption import SecretFormField, UndecryptableError, is_set
 from servers.models import PanelAccount, Provider, SyncRun
 
 KEYS = ("application_key", "client_key")
+KEY_INPUT = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
 SYNC_TASK = "servers.tasks.sync_provider"
 
 
-def resync(provider: Provider, act: Act) -> str:
-    """Ask a worker to pull the provider's inventory."""
-    audit.record(action="provider.resync", entity=provider, actor=act.user)
-    transaction.on_commit(lambda: _send(provider), robust=True)
-    return _("A worker will pull the inventory now; the result appears under sync runs.")
+def resync(provider: Provider, context: ActionContext) -> str:
+    """Ask a worker to sync the provider's inventory."""
+    audit.record(action="provider.resync", entity=provider, actor=context.user)
 
+    def send() -> None:
+        try:
+            queue.send(SYNC_TASK, str(provider.pk))
+        except OperationalError as error:
+            audit.record(action="provider.resync_unsent", entity=provider, metadata={"reason": str(error)})
 
-def _send(provider: Provider) -> None:
-    try:
-        queue.send(SYNC_TASK, str(provider.pk))
-    except OperationalError as error:
-        audit.record(action="provider.resync_unsent", entity=provider, metadata={"reason": str(error)})
+    transaction.on_commit(send, robust=True)
+    return _("A worker syncs the inventory now. See Sync runs for the result.")
 
 
 class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     """A provider, with an input for each of its keys."""
 
-    application_key = SecretInput(label=gettext_lazy("Application API key"))
-    client_key = SecretInput(label=gettext_lazy("Client API key"))
+    application_key = SecretFormField(label=gettext_lazy("Application API key"), max_length=500, widget=KEY_INPUT)
+    client_key = SecretFormField(label=gettext_lazy("Client API key"), max_length=500, widget=KEY_INPUT)
 
     class Meta:
         model = Provider
         fields = ("kind", "name", "base_url", "configuration", "is_active")
 
     def clean(self) -> dict[str, Any]:
-        """Another address needs its keys typed anew: the present ones must not be sent to it."""
+        """A new address needs its keys entered again: the stored ones must not be sent to it."""
         cleaned = super().clean() or self.cleaned_data
         is_moved = self.instance.pk and "base_url" in self.changed_data and is_set(self.instance, "credentials")
         if is_moved and not self.instance._state.adding and not all(cleaned.get(key) for key in KEYS):
-            self.add_error("base_url", _("Type both keys again to use them at another address."))
+            self.add_error("base_url", _("Enter both keys again to use them at another address."))
         return cleaned
 
     def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """Put what was typed among the credentials."""
-        typed = {key: self.cleaned_data[key] for key in KEYS if self.cleaned_data.get(key)}
-        if typed:
-            self.instance.credentials = {**_present(self.instance), **typed}
+        """Store the entered keys among the credentials."""
+        entered = {key: self.cleaned_data[key] for key in KEYS if self.cleaned_data.get(key)}
+        if entered:
+            self.instance.credentials = {**stored_keys(self.instance), **entered}
         return super().save(commit)
 
 
-def _present(provider: Provider) -> dict[str, str]:
-    """The keys there are; none where they can no longer be decrypted, so that new ones can be set."""
+def stored_keys(provider: Provider) -> dict[str, str]:
+    """The stored keys; none if they can no longer be decrypted, so that new ones can be set."""
     try:
         return dict(provider.credentials or {})
     except UndecryptableError:
         return {}
 
 
-class SyncRunInline(RecordInline):
-    """The latest pulls."""
+class SyncRunInline(ReadOnlyInline):
+    """The latest syncs."""
 
     model = SyncRun
-    names = ("started_at", "kind", "state", "finished_at", "error")
+    columns = ("started_at", "kind", "state", "finished_at", "error")
     per_page = 10
 
 
 @admin.register(Provider)
-class ProviderAdmin(Record):
-    """A panel: where it is, whether it answers, and its keys."""
+class ProviderAdmin(ReadOnlyAdmin):
+    """A panel: its address, whether it answers, and its keys."""
 
     form = ProviderForm
     editable = ("name", "base_url", *KEYS, "configuration", "is_active")
@@ -94,49 +95,49 @@ class ProviderAdmin(Record):
         (gettext_lazy("Configuration"), ("configuration",)),
         (gettext_lazy("Health"), ("health", "health_note", "checked_at", "created_at", "updated_at")),
     )
-    deeds = (
-        Deed(
+    staff_actions = (
+        StaffAction(
             name="resync",
-            label=gettext_lazy("Pull the inventory"),
-            perform=resync,
+            label=gettext_lazy("Sync the inventory"),
+            run=resync,
             permissions=("servers.change_provider",),
-            note=gettext_lazy(
-                "A worker reads locations, nodes, ports and eggs from the panel. Nothing is changed there."
+            description=gettext_lazy(
+                "A worker reads locations, nodes, ports and eggs from the panel. It changes nothing there."
             ),
-            suits=lambda provider: provider.is_active,
+            is_available=lambda provider: provider.is_active,
             icon="sync",
             is_bulk=True,
         ),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, dict[str, Any]]]:
-        """Without inputs for keys where the person may not set them."""
+        """Without inputs for keys if the user may not set them."""
         sections = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return sections
         names = [(title, flatten(options["fields"])) for title, options in sections]
         return [(title, {"fields": [name for name in fields if name not in KEYS]}) for title, fields in names]
 
-    @admin.display(description=gettext_lazy("application API key"))
+    @admin.display(description=gettext_lazy("stored application API key"))
     def application_key_state(self, provider: Provider) -> str:
         """Set or not set."""
-        return _("set") if _present(provider).get("application_key") else _("not set")
+        return _("set") if stored_keys(provider).get("application_key") else _("not set")
 
-    @admin.display(description=gettext_lazy("client API key"))
+    @admin.display(description=gettext_lazy("stored client API key"))
     def client_key_state(self, provider: Provider) -> str:
         """Set or not set."""
-        return _("set") if _present(provider).get("client_key") else _("not set")
+        return _("set") if stored_keys(provider).get("client_key") else _("not set")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """The keys are a column of their own."""
+        """Entered keys are stored in the credentials column."""
         if change and set(form.changed_data) & set(KEYS):
             obj.save(update_fields=["credentials"])
         super().save_model(request, obj, form, change)
 
 
 @admin.register(PanelAccount)
-class PanelAccountAdmin(Record):
-    """Who our users are on a panel."""
+class PanelAccountAdmin(ReadOnlyAdmin):
+    """The panel's accounts of our users."""
 
     list_display = ("user", "provider", "ref", "username", "is_panel_admin", "created_at")
     list_filter = ("provider", "is_panel_admin")
@@ -145,15 +146,15 @@ class PanelAccountAdmin(Record):
 
 
 @admin.register(SyncRun)
-class SyncRunAdmin(Record):
-    """What each pull brought and found."""
+class SyncRunAdmin(ReadOnlyAdmin):
+    """What each sync read and found."""
 
     list_display = ("started_at", "provider", "kind", "state", "finished_at", "found", "error")
     list_filter = ("state", "kind", "provider")
     list_select_related = ("provider",)
     date_hierarchy = "started_at"
 
-    @admin.display(description=gettext_lazy("findings"))
+    @admin.display(description=gettext_lazy("problems"))
     def found(self, run: SyncRun) -> int:
-        """How many things do not fit."""
+        """How many problems the sync found."""
         return len(run.findings)

@@ -1,14 +1,16 @@
-"""Servers: what should be, what was last seen, and what staff can do about the difference."""
+"""Servers: what they should be, what the panel last said, and their staff actions."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from core import audit
-from core.staff import Act, Deed, ReasonForm, Record, RecordInline, Refused
+from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 from servers import services
 from servers.models import (
     DesiredState,
@@ -25,162 +27,166 @@ LIVING = {status for status in ServerStatus if status not in {ServerStatus.DELET
 
 
 class LiftForm(ReasonForm):
-    """Which of the standing holds."""
+    """Which of the active holds."""
 
-    kind = forms.ChoiceField(label=gettext_lazy("Hold"))
+    kind = forms.ChoiceField(label=gettext_lazy("Hold"), widget=UnfoldAdminSelectWidget)
+    field_order = ("kind", "reason")
 
     def __init__(self, *args: Any, row: Server, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
-        standing = row.holds.filter(lifted_at=None)
-        self.fields["kind"].choices = [(hold.kind, f"{hold.get_kind_display()}: {hold.reason}") for hold in standing]  # type: ignore[attr-defined]
-        self.fields["kind"].widget.choices = self.fields["kind"].choices  # type: ignore[attr-defined]
+        holds = row.holds.filter(lifted_at=None)
+        self.fields["kind"].choices = [(hold.kind, f"{hold.get_kind_display()}: {hold.reason}") for hold in holds]
 
 
 class DeleteForm(ReasonForm):
-    """The name typed, so that no slip deletes a server."""
+    """Asks for the server's name, so that no server is deleted by a slip."""
 
-    name = forms.CharField(label=gettext_lazy("Type the server's name"))
+    name = forms.CharField(label=gettext_lazy("Server name"), widget=UnfoldAdminTextInputWidget)
+    field_order = ("name", "reason")
 
     def __init__(self, *args: Any, row: Server, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
-        self.fields["name"].help_text = _("Its name is %(name)s.") % {"name": row.name}
+        # unfold prints help texts unescaped, and customers choose the name.
+        self.fields["name"].help_text = format_html(_("Enter {} to confirm."), row.name)
 
     def clean_name(self) -> str:
         """Exactly the server's name."""
         name: str = self.cleaned_data["name"]
         if name != self.row.name:
-            raise forms.ValidationError(_("That is not its name."))
+            raise forms.ValidationError(_("This is not the server's name."))
         return name
 
 
-def hold(server: Server, act: Act) -> str:
+def suspend(server: Server, context: ActionContext) -> str:
     """Place a manual hold."""
     services.hold_server(
-        server_id=server.pk, kind=HoldKind.MANUAL, reason=act.chosen["reason"], actor=act.user, at=act.at
+        server_id=server.pk, kind=HoldKind.MANUAL, reason=context.data["reason"], actor=context.user, at=context.at
     )
     return _("%(server)s is being suspended.") % {"server": server}
 
 
-def lift(server: Server, act: Act) -> str:
+def lift_hold(server: Server, context: ActionContext) -> str:
     """Lift one hold; others keep the server suspended."""
-    kind = HoldKind(act.chosen["kind"])
-    if not services.lift_hold(server_id=server.pk, kind=kind, actor=act.user, at=act.at):
-        raise Refused(_("This hold was lifted already."))
-    _note_reason("server.lift_hold_reason", server, act)
-    rest = server.holds.filter(lifted_at=None).count()
-    return _("Lifted.") if not rest else _("Lifted; %(count)s other hold(s) still suspend it.") % {"count": rest}
+    kind = HoldKind(context.data["kind"])
+    if not services.lift_hold(server_id=server.pk, kind=kind, actor=context.user, at=context.at):
+        raise ActionError(_("This hold was lifted already."))
+    audit_reason("server.lift_hold_reason", server, context)
+    count = server.holds.filter(lifted_at=None).count()
+    return _("Lifted. %(count)s other hold(s) still suspend the server.") % {"count": count} if count else _("Lifted.")
 
 
-def converge(server: Server, act: Act) -> str:
+def converge(server: Server, context: ActionContext) -> str:
     """Ask for convergence; a failed server is tried again."""
     if server.status == ServerStatus.FAILED:
-        services.retry(server_id=server.pk, actor=act.user, at=act.at)
+        services.retry(server_id=server.pk, actor=context.user, at=context.at)
     else:
-        services.request_convergence(server_id=server.pk, at=act.at)
-        audit.record(action="server.converge", entity=server, actor=act.user)
-    return _("A worker will look at %(server)s now.") % {"server": server}
+        services.request_convergence(server_id=server.pk, at=context.at)
+        audit.record(action="server.converge", entity=server, actor=context.user)
+    return _("A worker checks %(server)s now.") % {"server": server}
 
 
-def delete(server: Server, act: Act) -> str:
-    """Take the server away for good."""
-    services.delete_server(server_id=server.pk, actor=act.user, at=act.at)
-    _note_reason("server.delete_reason", server, act)
+def delete_server(server: Server, context: ActionContext) -> str:
+    """Delete the server and its files."""
+    services.delete_server(server_id=server.pk, actor=context.user, at=context.at)
+    audit_reason("server.delete_reason", server, context)
     return _("%(server)s is being deleted.") % {"server": server}
 
 
-def _note_reason(action: str, server: Server, act: Act) -> None:
-    audit.record(action=action, entity=server, actor=act.user, metadata={"reason": act.chosen["reason"]})
+def audit_reason(action: str, server: Server, context: ActionContext) -> None:
+    """Record why staff did it, beside what the service recorded."""
+    audit.record(action=action, entity=server, actor=context.user, metadata={"reason": context.data["reason"]})
 
 
-DEEDS = (
-    Deed(
+STAFF_ACTIONS = (
+    StaffAction(
         name="converge",
-        label=gettext_lazy("Converge now"),
-        perform=converge,
+        label=gettext_lazy("Check and repair"),
+        run=converge,
         permissions=("servers.change_server",),
-        note=gettext_lazy(
-            "A worker compares it with the panel and mends the difference; a failed server is tried again."
+        description=gettext_lazy(
+            "A worker compares the server with the panel and repairs differences. A failed server is tried again."
         ),
-        suits=lambda server: server.status != ServerStatus.DELETED,
+        is_available=lambda server: server.status != ServerStatus.DELETED,
         icon="sync",
         is_bulk=True,
     ),
-    Deed(
+    StaffAction(
         name="suspend",
         label=gettext_lazy("Suspend"),
-        perform=hold,
+        run=suspend,
         permissions=("servers.add_serverhold",),
         form=ReasonForm,
-        note=gettext_lazy("A manual hold: no payment lifts it, only staff."),
-        suits=lambda server: server.status in LIVING and not _has_manual_hold(server),
+        description=gettext_lazy("Places a manual hold. A payment does not lift it; only staff can."),
+        is_available=lambda server: (
+            server.status in LIVING and not server.holds.filter(lifted_at=None, kind=HoldKind.MANUAL).exists()
+        ),
         icon="pause",
     ),
-    Deed(
-        name="lift",
+    StaffAction(
+        name="lift_hold",
         label=gettext_lazy("Lift a hold"),
-        perform=lift,
+        run=lift_hold,
         permissions=("servers.change_serverhold",),
         form=LiftForm,
-        suits=lambda server: server.holds.filter(lifted_at=None).exists(),
+        description=gettext_lazy("The server runs again once its last hold is lifted."),
+        is_available=lambda server: server.holds.filter(lifted_at=None).exists(),
         icon="play_arrow",
     ),
-    Deed(
-        name="delete",
+    StaffAction(
+        name="delete_server",
         label=gettext_lazy("Delete the server"),
-        perform=delete,
+        run=delete_server,
         permissions=("servers.delete_server",),
         form=DeleteForm,
-        note=gettext_lazy("Its files are gone for good, and its room is given back. No money moves."),
-        suits=lambda server: server.desired_state == DesiredState.PRESENT and server.status in LIVING,
+        description=gettext_lazy(
+            "Deletes the server and its files for good and frees its capacity. Nothing is refunded."
+        ),
+        is_available=lambda server: server.desired_state == DesiredState.PRESENT and server.status in LIVING,
         icon="delete",
-        is_grave=True,
+        is_destructive=True,
     ),
 )
 
 
-def _has_manual_hold(server: Server) -> bool:
-    return server.holds.filter(lifted_at=None, kind=HoldKind.MANUAL).exists()
-
-
-class HoldInline(RecordInline):
+class HoldInline(ReadOnlyInline):
     """Why it is, or was, suspended."""
 
     model = ServerHold
-    names = ("kind", "reason", "placed_by", "placed_at", "lifted_at")
+    columns = ("kind", "reason", "placed_by", "placed_at", "lifted_at")
     related = ("placed_by", "organization")
     fk_name = "server"
     ordering = ("-placed_at",)
 
 
-class StepInline(RecordInline):
-    """Its journal."""
+class StepInline(ReadOnlyInline):
+    """Its provisioning log."""
 
     model = ProvisioningStep
-    names = ("at", "step", "note")
+    columns = ("at", "step", "note")
     ordering = ("-at",)
     per_page = 20
-    is_linked = False
+    has_link = False
 
 
-class VariableInline(RecordInline):
-    """What the customer chose; values may be secrets of theirs, so staff see the names."""
+class VariableInline(ReadOnlyInline):
+    """What the customer configured. Values may be the customer's secrets, so only names are shown."""
 
     model = ServerVariable
-    names = ("env_variable", "updated_at")
-    is_linked = False
+    columns = ("env_variable", "updated_at")
+    has_link = False
 
 
-class TaskInline(RecordInline):
-    """The work done on it."""
+class TaskInline(ReadOnlyInline):
+    """Its provisioning tasks."""
 
     model = ProvisioningTask
-    names = ("created_at", "state", "attempts", "run_at", "last_error", "finished_at")
+    columns = ("created_at", "state", "attempts", "run_at", "last_error", "finished_at")
     ordering = ("-created_at",)
     per_page = 10
 
 
 @admin.register(Server)
-class ServerAdmin(Record):
+class ServerAdmin(ReadOnlyAdmin):
     """A machine a customer pays for."""
 
     list_display = (
@@ -197,24 +203,24 @@ class ServerAdmin(Record):
     list_filter = ("status", "desired_state", "kind", "node", "plan", ("holds__lifted_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "plan", "node")
     search_fields = ("name", "organization__name", "owner__email", "=identifier", "=ref", "address")
-    search_help_text = gettext_lazy("Name, organization, e-mail, panel id or address")
+    search_help_text = gettext_lazy("Name, organization, email, panel id or address")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    deeds = DEEDS
+    staff_actions = STAFF_ACTIONS
     inlines = (HoldInline, StepInline, TaskInline, VariableInline)
     sections = (
         (None, ("name", "organization", "owner", "plan", "kind", "status", "desired_state", "failure")),
         (
-            gettext_lazy("Place"),
+            gettext_lazy("Location"),
             ("blueprint", "node", "reservation", "address", "ip", "port", "hostname", "ref", "identifier"),
         ),
         (
             gettext_lazy("Size"),
             ("cpu_percent", "memory_mib", "disk_mib", "databases_limit", "backups_limit", "ports_limit"),
         ),
-        (gettext_lazy("Seen on the panel"), ("observed", "observed_at")),
+        (gettext_lazy("Last seen on the panel"), ("observed", "observed_at")),
         (
-            gettext_lazy("Record"),
+            gettext_lazy("History"),
             (
                 *("id", "created_at", "create_asked_at", "create_missed_at", "install_deadline_at"),
                 *("is_install_doubtful", "installed_at", "reinstall_asked_at", "start_asked_at", "running_at"),

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.core.cache import cache
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
+from core.models import StatusChoices, Tone
 from servers.drivers.base import PowerAction, PowerState
 from servers.live.usage import LiveUsage
 from servers.models import Server, ServerStatus
@@ -23,12 +24,20 @@ STATE_ON_THE_WAY = {PowerState.RUNNING: PowerState.STARTING, PowerState.OFF: Pow
 PENDING_ACTION_SECONDS = 40  # a panel may report usage that is half a minute old
 
 
+class PowerStatus(StatusChoices):
+    """A driver's PowerState as customers read it."""
+
+    OFF = "off", Tone.NEUTRAL, _("Stopped")
+    STARTING = "starting", Tone.INFO, _("Starting")
+    RUNNING = "running", Tone.SUCCESS, _("Running")
+    STOPPING = "stopping", Tone.INFO, _("Stopping")
+
+
 @dataclass(frozen=True)
 class LiveStatus:
-    """The state's value, which sets the colour of the badge, and its label."""
+    """The state to show, and which power actions are possible in it."""
 
-    state: str
-    label: str
+    state: StatusChoices
     can_start: bool = False
     can_stop: bool = False
     can_kill: bool = False
@@ -43,19 +52,12 @@ def live_status(server: Server, usage: LiveUsage | None) -> LiveStatus:
     """What the panel reports of the server; our own row's status where it reports nothing."""
     status = ServerStatus(server.status)
     if status not in INSTALLED:
-        return LiveStatus(status.value, str(status.label))
+        return LiveStatus(status)
     reported = usage.power_state if usage else STATE_OF_STATUS[status]
     target = cache.get(_key(server.pk))
     state = reported if target in {None, reported} else STATE_ON_THE_WAY[PowerState(target)]
-    value, label = {
-        PowerState.OFF: ("stopped", _("Stopped")),
-        PowerState.STARTING: ("starting", _("Starting")),
-        PowerState.RUNNING: ("running", _("Running")),
-        PowerState.STOPPING: ("stopping", _("Stopping")),
-    }[state]
     return LiveStatus(
-        value,
-        label,
+        PowerStatus(state.value),
         can_start=state == PowerState.OFF,
         can_stop=state in {PowerState.RUNNING, PowerState.STARTING},
         can_kill=state != PowerState.OFF,

@@ -17,18 +17,20 @@ class Allocation(Entity, Timestamped):
     tenancy = tenancy.SHARED
 
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="allocations")
-    ref = models.CharField(max_length=64)
-    ip = models.CharField(max_length=45)
-    alias = models.CharField(max_length=191, blank=True, default="")
+    ref = models.CharField(_("panel ID"), max_length=64)
+    ip = models.CharField(_("IP address"), max_length=45)
+    alias = models.CharField(_("shown address"), max_length=191, blank=True, default="")
     port = models.PositiveIntegerField()
     is_taken_elsewhere = models.BooleanField(
-        default=False, help_text=_("The panel assigned it to a server that is not ours.")
+        _("used by another server"),
+        default=False,
+        help_text=_("The panel gave it to a server that this shop does not manage."),
     )
-    is_present = models.BooleanField(default=True, help_text=_("Found by the last sync."))
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
     reservation = models.ForeignKey(
         "servers.Reservation", null=True, blank=True, on_delete=models.PROTECT, related_name="allocations"
     )
-    is_primary = models.BooleanField(default=False)
+    is_primary = models.BooleanField(_("main port of its server"), default=False)
 
     class Meta:
         verbose_name = _("allocation")

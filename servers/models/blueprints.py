@@ -20,21 +20,38 @@ class Blueprint(Entity, Timestamped):
 
     name = models.CharField(max_length=100, unique=True)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="blueprints")
-    plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
+    plan = models.ForeignKey(
+        Plan,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="blueprints",
+        verbose_name=_("plan"),
+        help_text=_("Empty: every plan of the product."),
+    )
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="blueprints")
     egg = models.ForeignKey(Egg, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
-    image = models.CharField(max_length=191, blank=True, default="", help_text=_("Empty: the egg's first image."))
-    startup = models.TextField(blank=True, default="", help_text=_("Empty: the egg's start-up command."))
+    image = models.CharField(
+        _("Docker image"), max_length=191, blank=True, default="", help_text=_("Empty: the egg's default image.")
+    )
+    startup = models.TextField(_("start-up command"), blank=True, default="", help_text=_("Empty: the egg's own."))
     environment: Any = models.JSONField(
+        _("environment variables"),
         default=dict,
         blank=True,
-        help_text=_("Overrides of the egg's defaults; {{secret}} stands for a password generated for each server."),
+        help_text=_("Override the egg's defaults. {{secret}} becomes a new password for each server."),
     )
     locations = models.ManyToManyField(
-        Location, related_name="blueprints", blank=True, help_text=_("None chosen: every location.")
+        Location,
+        related_name="blueprints",
+        blank=True,
+        help_text=_("None chosen: every location."),
+        verbose_name=_("locations"),
     )
-    install_minutes = models.PositiveIntegerField(default=30, help_text=_("An install longer than this has failed."))
-    is_active = models.BooleanField(default=True)
+    install_minutes = models.PositiveIntegerField(
+        _("installation limit (minutes)"), default=30, help_text=_("An installation that takes longer has failed.")
+    )
+    is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
         verbose_name = _("blueprint")

@@ -16,11 +16,11 @@ class Nest(Entity, Timestamped):
     tenancy = tenancy.SHARED
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nests")
-    ref = models.CharField(max_length=64)
+    ref = models.CharField(_("panel ID"), max_length=64)
     name = models.CharField(max_length=191)
     author = models.CharField(max_length=191, blank=True, default="")
     description = models.TextField(blank=True, default="")
-    is_present = models.BooleanField(default=True)
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
         verbose_name = _("nest")
@@ -37,20 +37,21 @@ class Egg(Entity, Timestamped):
     tenancy = tenancy.SHARED
 
     nest = models.ForeignKey(Nest, on_delete=models.PROTECT, related_name="eggs")
-    ref = models.CharField(max_length=64)
+    ref = models.CharField(_("panel ID"), max_length=64)
     name = models.CharField(max_length=191)
     author = models.CharField(max_length=191, blank=True, default="")
     description = models.TextField(blank=True, default="")
-    docker_images: Any = models.JSONField(default=dict, blank=True)
+    docker_images: Any = models.JSONField(_("Docker images"), default=dict, blank=True)
     first_image = models.CharField(
+        _("default image"),
         max_length=191,
         blank=True,
         default="",
-        help_text=_("The list of images has no order, so the first one is stored here."),
+        help_text=_("The image list keeps no order, so the first is kept here."),
     )
-    startup = models.TextField(blank=True, default="")
+    startup = models.TextField(_("start-up command"), blank=True, default="")
     features: Any = models.JSONField(default=list, blank=True)
-    is_present = models.BooleanField(default=True)
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
         verbose_name = _("egg")
@@ -72,16 +73,16 @@ class EggVariable(Entity, Timestamped):
     tenancy = tenancy.SHARED
 
     egg = models.ForeignKey(Egg, on_delete=models.PROTECT, related_name="variables")
-    ref = models.CharField(max_length=64, blank=True, default="")
+    ref = models.CharField(_("panel ID"), max_length=64, blank=True, default="")
     name = models.CharField(max_length=191)
     description = models.TextField(blank=True, default="")
-    env_variable = models.CharField(max_length=191)
+    env_variable = models.CharField(_("environment variable"), max_length=191)
     default_value = models.TextField(blank=True, default="")
-    is_user_viewable = models.BooleanField(default=True)
-    is_user_editable = models.BooleanField(default=True)
+    is_user_viewable = models.BooleanField(_("customers can see it"), default=True)
+    is_user_editable = models.BooleanField(_("customers can change it"), default=True)
     rules = models.TextField(blank=True, default="")
     position = models.PositiveIntegerField(default=0)
-    is_present = models.BooleanField(default=True)
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
         verbose_name = _("egg variable")

@@ -14,11 +14,13 @@ class Location(Entity, Timestamped):
     tenancy = tenancy.SHARED
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locations")
-    ref = models.CharField(max_length=64)
+    ref = models.CharField(_("panel ID"), max_length=64)
     code = models.CharField(max_length=60)
     name = models.CharField(max_length=191, blank=True, default="")
-    is_active = models.BooleanField(default=True)
-    is_present = models.BooleanField(default=True, help_text=_("Found by the last sync."))
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Customers can order in active locations only.")
+    )
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
         verbose_name = _("location")

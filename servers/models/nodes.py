@@ -20,24 +20,48 @@ class Node(Entity, Timestamped):
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nodes")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="nodes")
-    ref = models.CharField(max_length=64)
+    ref = models.CharField(_("panel ID"), max_length=64)
     name = models.CharField(max_length=191)
-    memory_mib = models.PositiveBigIntegerField()
-    disk_mib = models.PositiveBigIntegerField()
-    memory_headroom_mib = models.PositiveBigIntegerField(default=0)
-    disk_headroom_mib = models.PositiveBigIntegerField(default=0)
-    memory_overcommit_percent = models.PositiveIntegerField(default=0)
-    disk_overcommit_percent = models.PositiveIntegerField(default=0)
-    memory_foreign_mib = models.PositiveBigIntegerField(default=0)
-    disk_foreign_mib = models.PositiveBigIntegerField(default=0)
-    memory_sellable_mib = models.PositiveBigIntegerField(default=0)
-    disk_sellable_mib = models.PositiveBigIntegerField(default=0)
-    memory_reserved_mib = models.PositiveBigIntegerField(default=0)
-    disk_reserved_mib = models.PositiveBigIntegerField(default=0)
-    is_enabled = models.BooleanField(default=True)
-    is_draining = models.BooleanField(default=False)
-    is_in_maintenance = models.BooleanField(default=False)
-    is_present = models.BooleanField(default=True, help_text=_("Found by the last sync."))
+    memory_mib = models.PositiveBigIntegerField(_("memory (MiB)"))
+    disk_mib = models.PositiveBigIntegerField(_("disk (MiB)"))
+    memory_headroom_mib = models.PositiveBigIntegerField(
+        _("memory kept free (MiB)"), default=0, help_text=_("Never sold, for the system itself.")
+    )
+    disk_headroom_mib = models.PositiveBigIntegerField(
+        _("disk kept free (MiB)"), default=0, help_text=_("Never sold, for the system itself.")
+    )
+    memory_overcommit_percent = models.PositiveIntegerField(
+        _("memory overcommit (%)"),
+        default=0,
+        help_text=_("Sell this much more memory than there is. 0: never more than there is."),
+    )
+    disk_overcommit_percent = models.PositiveIntegerField(
+        _("disk overcommit (%)"),
+        default=0,
+        help_text=_("Sell this much more disk than there is. 0: never more than there is."),
+    )
+    memory_foreign_mib = models.PositiveBigIntegerField(
+        _("memory of other servers (MiB)"),
+        default=0,
+        help_text=_("Used on the panel by servers that this shop does not manage."),
+    )
+    disk_foreign_mib = models.PositiveBigIntegerField(
+        _("disk of other servers (MiB)"),
+        default=0,
+        help_text=_("Used on the panel by servers that this shop does not manage."),
+    )
+    memory_sellable_mib = models.PositiveBigIntegerField(_("memory for sale (MiB)"), default=0)
+    disk_sellable_mib = models.PositiveBigIntegerField(_("disk for sale (MiB)"), default=0)
+    memory_reserved_mib = models.PositiveBigIntegerField(_("memory reserved (MiB)"), default=0)
+    disk_reserved_mib = models.PositiveBigIntegerField(_("disk reserved (MiB)"), default=0)
+    is_enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("New servers are placed on enabled nodes only.")
+    )
+    is_draining = models.BooleanField(
+        _("draining"), default=False, help_text=_("No new servers are placed here; existing ones stay.")
+    )
+    is_in_maintenance = models.BooleanField(_("in maintenance on the panel"), default=False)
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
         verbose_name = _("node")

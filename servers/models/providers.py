@@ -8,17 +8,17 @@ from django.utils.translation import gettext_lazy as _
 
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
 
 
 class ProviderKind(models.TextChoices):
     PTERODACTYL = "pterodactyl", "Pterodactyl"
 
 
-class Health(models.TextChoices):
-    UNKNOWN = "unknown", _("Not checked yet")
-    HEALTHY = "healthy", _("Healthy")
-    FAILING = "failing", _("Failing")
+class Health(StatusChoices):
+    UNKNOWN = "unknown", Tone.NEUTRAL, _("Not checked yet")
+    HEALTHY = "healthy", Tone.SUCCESS, _("Healthy")
+    FAILING = "failing", Tone.DANGER, _("Failing")
 
 
 class Provider(Entity, Timestamped):
@@ -28,13 +28,15 @@ class Provider(Entity, Timestamped):
 
     kind = models.CharField(max_length=16, choices=ProviderKind)
     name = models.CharField(max_length=100, unique=True)
-    base_url = models.URLField(max_length=191)
+    base_url = models.URLField(_("panel address"), max_length=191, help_text=_("Such as https://panel.example.com"))
     credentials: Any = EncryptedJSONField(default=dict, blank=True)
-    configuration: Any = models.JSONField(default=dict, blank=True)
-    is_active = models.BooleanField(default=True)
-    health = models.CharField(max_length=8, choices=Health, default=Health.UNKNOWN)
-    health_note = models.CharField(max_length=255, blank=True, default="")
-    checked_at = models.DateTimeField(null=True, blank=True)
+    configuration: Any = models.JSONField(_("configuration"), default=dict, blank=True)
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Inactive providers are neither synced nor sold.")
+    )
+    health = StatusField(max_length=8, choices=Health, default=Health.UNKNOWN)
+    health_note = models.CharField(_("problem"), max_length=255, blank=True, default="")
+    checked_at = models.DateTimeField(_("last checked at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("provider")
@@ -52,9 +54,9 @@ class PanelAccount(Entity, Timestamped):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="panel_accounts")
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="accounts")
-    ref = models.CharField(max_length=64)
+    ref = models.CharField(_("panel ID"), max_length=64)
     username = models.CharField(max_length=191, blank=True, default="")
-    is_panel_admin = models.BooleanField(default=False)
+    is_panel_admin = models.BooleanField(_("administrator of the panel"), default=False)
 
     class Meta:
         verbose_name = _("panel account")
@@ -75,10 +77,10 @@ class SyncKind(models.TextChoices):
     EGGS = "eggs", _("Nests and eggs")
 
 
-class SyncState(models.TextChoices):
-    RUNNING = "running", _("Running")
-    COMPLETED = "completed", _("Completed")
-    FAILED = "failed", _("Failed")
+class SyncState(StatusChoices):
+    RUNNING = "running", Tone.INFO, _("Running")
+    COMPLETED = "completed", Tone.SUCCESS, _("Completed")
+    FAILED = "failed", Tone.DANGER, _("Failed")
 
 
 class SyncRun(Entity):
@@ -87,12 +89,12 @@ class SyncRun(Entity):
     tenancy = tenancy.PRIVATE
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="sync_runs")
-    kind = models.CharField(max_length=12, choices=SyncKind, default=SyncKind.FULL)
-    state = models.CharField(max_length=12, choices=SyncState, default=SyncState.RUNNING)
+    kind = models.CharField(_("scope"), max_length=12, choices=SyncKind, default=SyncKind.FULL)
+    state = StatusField(max_length=12, choices=SyncState, default=SyncState.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    counts: Any = models.JSONField(default=dict, blank=True)
-    findings: Any = models.JSONField(default=list, blank=True)
+    counts: Any = models.JSONField(_("counts"), default=dict, blank=True)
+    findings: Any = models.JSONField(_("problems"), default=list, blank=True)
     error = models.TextField(blank=True, default="")
 
     class Meta:

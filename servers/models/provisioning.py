@@ -22,7 +22,7 @@ class ProvisioningTask(Entity, WorkItem):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="provisioning_task")
-    is_requested_again = models.BooleanField(default=False)
+    is_requested_again = models.BooleanField(_("run once more"), default=False)
 
     class Meta(WorkItem.Meta):
         abstract = False

@@ -4,15 +4,15 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core import tenancy
-from core.models import Entity, Timestamped, choices_check, iff
+from core import formats, tenancy
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from servers.models.nodes import Node
 
 
-class ReservationState(models.TextChoices):
-    RESERVED = "reserved", _("Reserved for checkout")
-    CONFIRMED = "confirmed", _("Confirmed: paid for")
-    RELEASED = "released", _("Released")
+class ReservationState(StatusChoices):
+    RESERVED = "reserved", Tone.INFO, _("Reserved for checkout")
+    CONFIRMED = "confirmed", Tone.SUCCESS, _("Confirmed")
+    RELEASED = "released", Tone.NEUTRAL, _("Released")
 
 
 class Reservation(Entity, Timestamped):
@@ -22,11 +22,11 @@ class Reservation(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="reservations")
-    memory_mib = models.PositiveIntegerField()
-    disk_mib = models.PositiveIntegerField()
-    cpu_percent = models.PositiveIntegerField()
-    ports = models.PositiveIntegerField(default=1)
-    state = models.CharField(max_length=9, choices=ReservationState, default=ReservationState.RESERVED)
+    memory_mib = models.PositiveIntegerField(_("memory (MiB)"))
+    disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
+    cpu_percent = models.PositiveIntegerField(_("CPU (% of a core)"))
+    ports = models.PositiveIntegerField(_("ports"), default=1)
+    state = StatusField(max_length=9, choices=ReservationState, default=ReservationState.RESERVED)
     expires_at = models.DateTimeField(null=True, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
 
@@ -55,4 +55,4 @@ class Reservation(Entity, Timestamped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.memory_mib} MiB on {self.node_id}, {self.state}"
+        return f"{formats.size(self.memory_mib)}, {self.get_state_display()}"

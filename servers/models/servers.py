@@ -9,26 +9,26 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from catalog.models import Kind, Plan
 from core import tenancy
-from core.models import Entity, StateMachine, Timestamped, choices_check, iff
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from servers.models.blueprints import Blueprint
 from servers.models.nodes import Node
 from servers.models.reservations import Reservation
 
 
-class DesiredState(models.TextChoices):
-    PRESENT = "present", _("Present")
-    ABSENT = "absent", _("Absent")
+class DesiredState(StatusChoices):
+    PRESENT = "present", Tone.NEUTRAL, _("Keep")
+    ABSENT = "absent", Tone.WARNING, _("Delete")
 
 
-class ServerStatus(models.TextChoices):
-    PENDING = "pending", _("Waiting")
-    INSTALLING = "installing", _("Installing")
-    RUNNING = "running", _("Running")
-    STOPPED = "stopped", _("Stopped")
-    SUSPENDED = "suspended", _("Suspended")
-    FAILED = "failed", _("Failed")
-    DELETING = "deleting", _("Deleting")
-    DELETED = "deleted", _("Deleted")
+class ServerStatus(StatusChoices):
+    PENDING = "pending", Tone.INFO, _("Waiting")
+    INSTALLING = "installing", Tone.INFO, _("Installing")
+    RUNNING = "running", Tone.SUCCESS, _("Running")
+    STOPPED = "stopped", Tone.NEUTRAL, _("Stopped")
+    SUSPENDED = "suspended", Tone.WARNING, _("Suspended")
+    FAILED = "failed", Tone.DANGER, _("Failed")
+    DELETING = "deleting", Tone.INFO, _("Deleting")
+    DELETED = "deleted", Tone.NEUTRAL, _("Deleted")
 
 
 _S = ServerStatus
@@ -58,7 +58,8 @@ class Server(StateMachine, Entity, Timestamped):
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
         related_name="servers",
-        help_text=_("The user who owns it on the panel."),
+        help_text=_("Whose account on the panel the server belongs to."),
+        verbose_name=_("owner"),
     )
     name = models.CharField(_("name"), max_length=64)
     hostname = models.CharField(max_length=191, blank=True, default="")
@@ -69,35 +70,42 @@ class Server(StateMachine, Entity, Timestamped):
     reservation = models.OneToOneField(
         Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="server"
     )
-    desired_state = models.CharField(max_length=8, choices=DesiredState, default=DesiredState.PRESENT)
-    status = models.CharField(max_length=12, choices=ServerStatus, default=ServerStatus.PENDING)
-    failure = models.CharField(max_length=255, blank=True, default="")
-    ref = models.CharField(max_length=64, blank=True, default="", help_text=_("The panel's own id."))
-    identifier = models.CharField(max_length=64, blank=True, default="", help_text=_("The panel's short id."))
-    ip = models.CharField(max_length=45, blank=True, default="")
+    desired_state = StatusField(max_length=8, choices=DesiredState, default=DesiredState.PRESENT)
+    status = StatusField(max_length=12, choices=ServerStatus, default=ServerStatus.PENDING)
+    failure = models.CharField(_("reason of failure"), max_length=255, blank=True, default="")
+    ref = models.CharField(_("panel ID"), max_length=64, blank=True, default="", help_text=_("The panel's own id."))
+    identifier = models.CharField(
+        _("short panel ID"), max_length=64, blank=True, default="", help_text=_("The panel's short id.")
+    )
+    ip = models.CharField(_("IP address"), max_length=45, blank=True, default="")
     port = models.PositiveIntegerField(null=True, blank=True)
     address = models.CharField(max_length=200, blank=True, default="")
-    cpu_percent = models.PositiveIntegerField()
-    memory_mib = models.PositiveIntegerField()
-    disk_mib = models.PositiveIntegerField()
-    databases_limit = models.PositiveIntegerField(default=0)
-    backups_limit = models.PositiveIntegerField(default=0)
-    ports_limit = models.PositiveIntegerField(default=1)
-    observed: Any = models.JSONField(default=dict, blank=True)
-    observed_at = models.DateTimeField(null=True, blank=True)
-    create_asked_at = models.DateTimeField(null=True, blank=True)
+    cpu_percent = models.PositiveIntegerField(_("CPU (% of a core)"), help_text=_("100 is one core."))
+    memory_mib = models.PositiveIntegerField(_("memory (MiB)"))
+    disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
+    databases_limit = models.PositiveIntegerField(_("databases"), default=0)
+    backups_limit = models.PositiveIntegerField(_("backups"), default=0)
+    ports_limit = models.PositiveIntegerField(_("extra ports"), default=1)
+    observed: Any = models.JSONField(_("state on the panel"), default=dict, blank=True)
+    observed_at = models.DateTimeField(_("last seen at"), null=True, blank=True)
+    create_asked_at = models.DateTimeField(_("creation requested at"), null=True, blank=True)
     create_missed_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When it was first not found after a creation whose answer was lost.")
+        _("first not found at"),
+        null=True,
+        blank=True,
+        help_text=_("The panel's answer to the creation was lost, and the server was not found then."),
     )
-    install_deadline_at = models.DateTimeField(null=True, blank=True)
+    install_deadline_at = models.DateTimeField(_("installation must end by"), null=True, blank=True)
     is_install_doubtful = models.BooleanField(
-        default=False, help_text=_("A suspension hid how the install ended; it has to be installed again.")
+        _("installation result unknown"),
+        default=False,
+        help_text=_("A suspension hid how the installation ended; only installing again can tell."),
     )
     installed_at = models.DateTimeField(null=True, blank=True)
-    reinstall_asked_at = models.DateTimeField(null=True, blank=True)
-    start_asked_at = models.DateTimeField(null=True, blank=True)
+    reinstall_asked_at = models.DateTimeField(_("reinstallation requested at"), null=True, blank=True)
+    start_asked_at = models.DateTimeField(_("start requested at"), null=True, blank=True)
     running_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the panel first reported it as running.")
+        _("first running at"), null=True, blank=True, help_text=_("First confirmed by the panel.")
     )
     deleted_at = models.DateTimeField(null=True, blank=True)
     metadata: Any = models.JSONField(default=dict, blank=True)
@@ -162,7 +170,7 @@ class ServerHold(Entity, Timestamped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.reason}"
+        return f"{self.get_kind_display()}: {self.reason}"
 
 
 class ServerVariable(Entity, Timestamped):
@@ -172,7 +180,7 @@ class ServerVariable(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="variables")
-    env_variable = models.CharField(max_length=191)
+    env_variable = models.CharField(_("environment variable"), max_length=191)
     value = models.TextField(blank=True, default="")
 
     class Meta:

@@ -28,10 +28,10 @@ def staff(db: None) -> Callable[[str], Client]:
 
 @pytest.fixture
 def superadmin(staff: Callable[[str], Client]) -> Client:
-    """A client that may do everything."""
+    """A client with every permission."""
     return staff(roles.SUPERADMIN)
 
 
-def person(client: Client) -> User:
-    """Who is signed in."""
+def signed_in_user(client: Client) -> User:
+    """The user that the client is signed in as."""
     return User.objects.get(pk=client.session["_auth_user_id"])

@@ -1,4 +1,4 @@
-"""One or many rows of every table; all hang on the first parent, so that a page's inlines are as long as its list."""
+"""One or many rows of every table; all belong to the first parent, so that a page's inlines are as long as its list."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from support.models import Delivery
 from tests.builders import make_user
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SECRET = "kept-under-the-floorboards"
+SECRET = "a-secret-value"
 
 
 class Rows:
@@ -26,19 +26,19 @@ class Rows:
 
     def __init__(self, count: int) -> None:
         self.numbers = range(count)
-        self.people()
+        self.users_and_organizations()
         self.catalog()
-        self.places()
-        self.money()
-        self.machines()
-        self.sales()
+        self.infrastructure()
+        self.billing()
+        self.servers_and_reservations()
+        self.placed_orders()
         self.work()
 
     def each(self, model: Any, **fields: Any) -> list[Any]:
         """`count` rows; a callable field is called with the row's number."""
         return [model.objects.create(**_filled(fields, number)) for number in self.numbers]
 
-    def people(self) -> None:
+    def users_and_organizations(self) -> None:
         """Users with organizations; everyone is a member of the first."""
         self.users: list[User] = [make_user(f"row{number}@example.com") for number in self.numbers]
         self.organizations: list[Organization] = [user.owned_organizations.get() for user in self.users]
@@ -52,7 +52,7 @@ class Rows:
         audit.verify()  # links what was written, as the commit would
 
     def user(self, number: int) -> User:
-        """The row's own person."""
+        """The row's own user."""
         return self.users[number]
 
     def organization(self, number: int) -> Organization:
@@ -69,8 +69,8 @@ class Rows:
         self.plan_prices = self.each(PlanPrice, plan=self.plans[0], **price)
         self.addon_prices = self.each(AddonPrice, addon=self.addons[0], **price)
 
-    def places(self) -> None:
-        """Providers with their places, nests and eggs."""
+    def infrastructure(self) -> None:
+        """Providers with their locations, nodes, nests and eggs."""
         keys = {"application_key": SECRET, "client_key": SECRET}
         named = {"kind": "pterodactyl", "base_url": "http://panel.test", "credentials": keys}
         self.providers = self.each(servers.Provider, name=lambda n: f"Panel {n}", **named)
@@ -101,8 +101,8 @@ class Rows:
         """The row's own location."""
         return self.locations[number]
 
-    def money(self) -> None:
-        """Invoices, payments and the books."""
+    def billing(self) -> None:
+        """Subscriptions, invoices, payments and the ledger."""
         series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T", pattern="T-1")
         owned = {"organization": self.organization}
         amounts = {"amount_minor": 800, "currency": "USD"}
@@ -153,9 +153,9 @@ class Rows:
             expires_on=date(2030, 1, 1),
             **owned,
         )
-        self.books()
+        self.ledger()
 
-    def books(self) -> None:
+    def ledger(self) -> None:
         """Balanced entries between wallets and one clearing account."""
         clearing = billing.LedgerAccount.objects.create(kind="clearing", gateway="stripe", currency="USD")
         wallets = self.each(billing.LedgerAccount, kind="wallet", organization=self.organization, currency="USD")
@@ -179,8 +179,8 @@ class Rows:
                 for account, minor in ((wallets[0], 100), (clearing, -100))
             )
 
-    def machines(self) -> None:
-        """Reservations on the first node, all ports in the first reservation, and servers with all that is theirs."""
+    def servers_and_reservations(self) -> None:
+        """Reservations on the first node, all ports in the first reservation, and servers with holds and tasks."""
         owned = {"organization": self.organization}
         size = {"memory_mib": 1024, "disk_mib": 5120, "cpu_percent": 100}
         self.reservations = self.each(servers.Reservation, node=self.nodes[0], state="confirmed", **size, **owned)
@@ -219,7 +219,7 @@ class Rows:
             **owned,
         )
 
-    def sales(self) -> None:
+    def placed_orders(self) -> None:
         """Orders, all items and all history on the first."""
         owned = {"organization": self.organization}
         self.orders = self.each(
@@ -250,7 +250,7 @@ class Rows:
         self.each(orders.OrderStatusChange, order=self.orders[0], new="paid", actor=self.user, at=AT, **owned)
 
     def work(self) -> None:
-        """The inbox and messages on their way."""
+        """Gateway events and messages."""
         event = {
             "gateway": "stripe",
             "type": "charge.refunded",

@@ -1,4 +1,4 @@
-"""What staff types: stored narrowly, checked, put on record; secrets go in and never come out."""
+"""What staff enters: validated, stored, audited; secrets go in and never come out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,14 @@ from core import site_settings
 from core.models import AuditEntry, Setting
 from servers.models import Node, Provider
 from tests.admin.rows import SECRET, Rows
-from tests.admin.test_deeds import page_of
+from tests.admin.test_actions import page_of
 from tests.builders import make_plan, make_price
 
 pytestmark = pytest.mark.django_db
 
 
-def filled(client: Client, address: str, **typed: Any) -> dict[str, Any]:
-    """The page's form as a browser would send it, with some of it typed anew."""
+def filled(client: Client, address: str, **data: Any) -> dict[str, Any]:
+    """The page's form as a browser would send it, with some fields entered."""
     context = client.get(address).context
     form = context["adminform"].form
     sent = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
@@ -31,32 +31,32 @@ def filled(client: Client, address: str, **typed: Any) -> dict[str, Any]:
         sent |= {f"{management.prefix}-{name}": value for name, value in management.initial.items()}
         for line in inline.formset.extra_forms:
             sent |= {line.add_prefix(name): as_sent(line, name) for name in line.fields}
-    return {name: value for name, value in (sent | typed).items() if value is not None and value is not False}
+    return {name: value for name, value in (sent | data).items() if value is not None and value is not False}
 
 
 def as_sent(line: Any, name: str) -> Any:
-    """What a browser sends of an input nobody touched: its value, or a menu's first entry."""
+    """What a browser sends for an untouched input: its value, or a menu's first entry."""
     value, choices = line[name].initial, list(getattr(line.fields[name].widget, "choices", ()))
     return choices[0][0] if value is None and choices and not hasattr(line.fields[name], "queryset") else value
 
 
-def save(client: Client, address: str, **typed: Any) -> Any:
-    response = client.post(address, filled(client, address, **typed))
+def save(client: Client, address: str, **data: Any) -> Any:
+    response = client.post(address, filled(client, address, **data))
     assert response.status_code == 302, response.context["adminform"].form.errors
     return response
 
 
-def offer(client: Client, plan: Any, **typed: Any) -> Any:
-    """Type into the first empty price line."""
+def offer(client: Client, plan: Any, **data: Any) -> Any:
+    """Fill in the first empty price row."""
     address = page_of(plan)
     count = PlanPrice.objects.filter(plan=plan).count()
-    line = {"term": "monthly", "currency": "USD", "amount": "9.50", "setup_fee": "", "stripe_price_id": ""} | typed
+    line = {"term": "monthly", "currency": "USD", "amount": "9.50", "setup_fee": "", "stripe_price_id": ""} | data
     prefix = {f"prices-{count}-{name}": value for name, value in line.items()}
     return client.post(address, filled(client, address, **prefix))
 
 
-def test_a_product_is_added_with_its_features_one_a_line(superadmin: Client) -> None:
-    typed = {
+def test_a_product_is_added_with_its_features_one_per_line(superadmin: Client) -> None:
+    data = {
         "name": "Terraria",
         "slug": "terraria",
         "kind": "game",
@@ -64,13 +64,13 @@ def test_a_product_is_added_with_its_features_one_a_line(superadmin: Client) -> 
         "is_active": "on",
     }
 
-    save(superadmin, reverse("admin:catalog_product_add"), **typed)
+    save(superadmin, reverse("admin:catalog_product_add"), **data)
 
     assert Product.objects.get(slug="terraria").features == ["Mods", "Instant"]
     assert AuditEntry.objects.filter(action="product.add", entity_type="catalog.product").exists()
 
 
-def test_a_new_price_supersedes_the_present_one(superadmin: Client) -> None:
+def test_a_new_price_supersedes_the_current_one(superadmin: Client) -> None:
     price = make_price(minor=800)
 
     assert offer(superadmin, price.plan).status_code == 302
@@ -91,16 +91,16 @@ def test_a_plan_is_saved_without_offering_a_price(superadmin: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", [{"amount": "-1"}, {"amount": "1.001"}, {"amount": "NaN"}, {"currency": "usd1"}, {"setup_fee": "x"}]
+    "data", [{"amount": "-1"}, {"amount": "1.001"}, {"amount": "NaN"}, {"currency": "usd1"}, {"setup_fee": "x"}]
 )
-def test_an_odd_price_is_refused(superadmin: Client, typed: dict[str, str]) -> None:
+def test_an_odd_price_is_refused(superadmin: Client, data: dict[str, str]) -> None:
     plan = make_plan()
 
-    assert offer(superadmin, plan, **typed).status_code == 200
+    assert offer(superadmin, plan, **data).status_code == 200
     assert not PlanPrice.objects.filter(plan=plan).exists()
 
 
-def test_a_price_that_was_offered_cannot_be_typed_over(superadmin: Client) -> None:
+def test_a_price_that_was_offered_cannot_be_changed(superadmin: Client) -> None:
     price = make_price(minor=800)
     sent = {"prices-0-id": price.pk, "prices-0-amount_minor": 1, "prices-0-amount": "0.01", "prices-0-term": "monthly"}
 
@@ -109,7 +109,7 @@ def test_a_price_that_was_offered_cannot_be_typed_over(superadmin: Client) -> No
     assert price.reload().amount_minor == 800
 
 
-def test_saving_a_node_leaves_what_is_held_alone(superadmin: Client) -> None:
+def test_saving_a_node_leaves_reservations_alone(superadmin: Client) -> None:
     node = Rows(1).nodes[0]
     sent = filled(superadmin, page_of(node), memory_headroom_mib=1024)
     Node.objects.filter(pk=node.pk).update(memory_reserved_mib=512)
@@ -120,7 +120,7 @@ def test_saving_a_node_leaves_what_is_held_alone(superadmin: Client) -> None:
     assert (changed.memory_reserved_mib, changed.memory_sellable_mib) == (512, 8192 - 1024)
 
 
-def test_headroom_above_what_is_held_never_oversells(superadmin: Client) -> None:
+def test_headroom_never_takes_reserved_memory_off_sale(superadmin: Client) -> None:
     node = Rows(1).nodes[0]
     Node.objects.filter(pk=node.pk).update(memory_reserved_mib=8192)
 
@@ -129,7 +129,7 @@ def test_headroom_above_what_is_held_never_oversells(superadmin: Client) -> None
     assert Node.objects.get(pk=node.pk).memory_sellable_mib == 8192
 
 
-def test_a_provider_keeps_its_keys_unless_new_ones_are_typed(superadmin: Client) -> None:
+def test_a_provider_keeps_its_keys_unless_new_ones_are_entered(superadmin: Client) -> None:
     provider = Rows(1).providers[0]
 
     save(superadmin, page_of(provider), name="Renamed")
@@ -143,19 +143,19 @@ def test_a_provider_keeps_its_keys_unless_new_ones_are_typed(superadmin: Client)
     assert "brand-new" not in str(list(AuditEntry.objects.values_list("old", "new")))
 
 
-def test_keys_are_not_sent_to_another_address_unless_typed_again(superadmin: Client) -> None:
+def test_keys_are_not_sent_to_another_address_unless_entered_again(superadmin: Client) -> None:
     provider = Rows(1).providers[0]
 
     response = superadmin.post(page_of(provider), filled(superadmin, page_of(provider), base_url="https://evil.test"))
 
-    assert "Type both keys again" in response.content.decode()
+    assert "Enter both keys again" in response.content.decode()
     assert Provider.objects.get(pk=provider.pk).base_url == "http://panel.test"
 
 
 def test_a_provider_is_added_with_its_keys(superadmin: Client) -> None:
-    typed = {"kind": "pterodactyl", "name": "New", "base_url": "https://panel.test", "application_key": "a"}
+    data = {"kind": "pterodactyl", "name": "New", "base_url": "https://panel.test", "application_key": "a"}
 
-    save(superadmin, reverse("admin:servers_provider_add"), client_key="c", is_active="on", **typed)
+    save(superadmin, reverse("admin:servers_provider_add"), client_key="c", is_active="on", **data)
 
     assert Provider.objects.get(name="New").credentials == {"application_key": "a", "client_key": "c"}
 
@@ -166,7 +166,7 @@ def test_a_blueprint_whose_parts_do_not_fit_is_refused(superadmin: Client) -> No
 
     response = superadmin.post(address, filled(superadmin, address, environment='{"A": 1}'))
 
-    assert "Names with texts" in response.content.decode()
+    assert "A JSON object of texts" in response.content.decode()
 
 
 def test_who_a_draft_is_addressed_to_can_be_changed(superadmin: Client) -> None:
@@ -179,7 +179,7 @@ def test_who_a_draft_is_addressed_to_can_be_changed(superadmin: Client) -> None:
 
 
 @pytest.mark.parametrize("model", [Invoice, AuditEntry])
-def test_the_books_cannot_be_typed_into(superadmin: Client, model: Any) -> None:
+def test_invoices_and_audit_entries_cannot_be_edited(superadmin: Client, model: Any) -> None:
     Rows(1)
     row = model.objects.first()
 
@@ -191,22 +191,22 @@ def setting_page(key: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("key", "typed", "value"),
+    ("key", "data", "value"),
     [("shop.name", "Voxel", "Voxel"), ("shop.brand_hue", "120", 120), ("billing.gateway_renews", "yes", True)],
 )
-def test_a_setting_is_stored_in_its_type(superadmin: Client, key: str, typed: str, value: object) -> None:
+def test_a_setting_is_stored_in_its_type(superadmin: Client, key: str, data: str, value: object) -> None:
     assert superadmin.get(setting_page(key)).status_code == 200
-    assert superadmin.post(setting_page(key), {"value": typed}).status_code == 302
+    assert superadmin.post(setting_page(key), {"value": data}).status_code == 302
 
     assert site_settings.get(key) == value
     assert AuditEntry.objects.filter(action="setting.set", entity_id=key, actor__isnull=False).exists()
 
 
 @pytest.mark.parametrize(
-    ("key", "typed"), [("shop.brand_hue", "361"), ("shop.currency", "dollars"), ("shop.support_email", "nobody")]
+    ("key", "data"), [("shop.brand_hue", "361"), ("shop.currency", "dollars"), ("shop.support_email", "nobody")]
 )
-def test_a_wrong_value_is_refused(superadmin: Client, key: str, typed: str) -> None:
-    assert superadmin.post(setting_page(key), {"value": typed}).status_code == 422
+def test_a_wrong_value_is_refused(superadmin: Client, key: str, data: str) -> None:
+    assert superadmin.post(setting_page(key), {"value": data}).status_code == 422
     assert not Setting.objects.filter(pk=key).exists()
 
 

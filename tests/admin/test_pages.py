@@ -1,4 +1,4 @@
-"""Every table has pages; they open, show no secret, and ask the database as often for twenty rows as for one."""
+"""Every table is in the admin; its pages open, show no secret, and make as many queries for twenty rows as for one."""
 
 from typing import Any
 
@@ -26,12 +26,12 @@ def url(model: Any, page: str, *args: Any) -> str:
 
 
 def first_row(model: Any) -> Any:
-    """The row that everything hangs on."""
+    """The row that all the others belong to."""
     return model._default_manager.order_by("pk").first()
 
 
 def queries(client: Client, address: str) -> tuple[int, str]:
-    """How many questions the page asks, and what it shows."""
+    """How many queries the page makes, and what it shows."""
     site_settings.clear_cache()  # or one page in a while would ask for them again
     with CaptureQueriesContext(connection) as asked:
         response = client.get(address)
@@ -39,7 +39,7 @@ def queries(client: Client, address: str) -> tuple[int, str]:
     return len(asked), response.content.decode()
 
 
-def test_every_table_of_ours_has_staff_pages() -> None:
+def test_every_table_of_ours_is_in_the_admin() -> None:
     ours = {model for model in apps.get_models() if hasattr(model._meta.app_config, "is_nodebyte")}
 
     assert not {model._meta.label for model in ours} - {model._meta.label for model in admin.site._registry}
@@ -47,7 +47,7 @@ def test_every_table_of_ours_has_staff_pages() -> None:
 
 @pytest.fixture
 def opened(superadmin: Client) -> Any:
-    """Opens every list and first change page; questions asked and text shown, by address without ids."""
+    """Opens every list and first change page; the queries made and the text shown, by page."""
 
     def open_all() -> dict[str, tuple[int, str]]:
         client, found = superadmin, {}
@@ -64,7 +64,7 @@ def opened(superadmin: Client) -> Any:
 
 
 def measured(count: int, opened: Any) -> dict[str, tuple[int, str]]:
-    """The pages with `count` rows in every table, which are gone afterwards."""
+    """The pages with `count` rows in every table, rolled back afterwards."""
     with transaction.atomic():
         Rows(count)
         found: dict[str, tuple[int, str]] = opened()
@@ -72,7 +72,7 @@ def measured(count: int, opened: Any) -> dict[str, tuple[int, str]]:
     return found
 
 
-def test_pages_ask_as_often_for_twenty_rows_as_for_one(opened: Any) -> None:
+def test_pages_make_as_many_queries_for_twenty_rows_as_for_one(opened: Any) -> None:
     few, many = measured(1, opened), measured(20, opened)
 
     assert not {page: (few[page][0], many[page][0]) for page in few if many[page][0] > few[page][0]}
@@ -84,7 +84,7 @@ def test_no_page_shows_a_secret(opened: Any) -> None:
     assert not [page for page, (_asked, text) in shown.items() if SECRET in text]
 
 
-def test_rows_can_be_added_only_where_staff_really_adds(superadmin: Client) -> None:
+def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) -> None:
     found = {model: superadmin.get(url(model, "add")).status_code for model in REGISTERED}
 
     wanted = {model: 200 if getattr(admin.site._registry[model], "addable", ()) else 403 for model in REGISTERED}
@@ -107,7 +107,7 @@ def test_nothing_can_be_deleted(superadmin: Client) -> None:
     assert set(found.values()) == {(403, True)}
 
 
-def test_odd_questions_to_a_list_do_not_break_it(superadmin: Client) -> None:
+def test_odd_queries_to_a_list_do_not_break_it(superadmin: Client) -> None:
     Rows(1)
     odd = ("q=%00", "q=1e309", "o=999", "p=-1", "state=nonsense", "id__exact=x")
 

@@ -1,4 +1,4 @@
-"""Each role sees and does what it may, and no more; nobody climbs."""
+"""Each role sees and does what its permissions allow, and no more; nobody raises their own."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from django.urls import reverse
 from accounts import roles
 from accounts.models import User
 from servers.models import Server
-from tests.admin.conftest import person
+from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
-from tests.admin.test_deeds import deed_of, held_payment, page_of
+from tests.admin.test_actions import page_of, payment_under_review, submit
 from tests.builders import make_staff, make_user
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +61,7 @@ def test_the_start_page_opens_for_every_role(staff: Staff, role: str) -> None:
     assert staff(role).get(reverse("admin:index")).status_code == 200
 
 
-def test_the_menu_holds_only_what_the_person_may_look_at(staff: Staff) -> None:
+def test_the_menu_holds_only_what_the_user_may_view(staff: Staff) -> None:
     client = staff(roles.SUPPORT)
 
     page = client.get(reverse("admin:index")).content.decode()
@@ -75,8 +75,8 @@ def test_the_menu_holds_only_what_the_person_may_look_at(staff: Staff) -> None:
 def test_support_neither_refunds_nor_deletes(staff: Staff) -> None:
     rows, client = Rows(1), staff(roles.SUPPORT)
 
-    assert client.post(deed_of(held_payment(rows), "refund"), {"amount": "1", "reason": "x"}).status_code == 403
-    assert client.post(deed_of(rows.servers[0], "delete"), {"name": "server0", "reason": "x"}).status_code == 403
+    assert submit(client, payment_under_review(rows), "refund", amount="1", reason="x").status_code == 403
+    assert submit(client, rows.servers[0], "delete_server", name="server0", reason="x").status_code == 403
     assert "Delete the server" not in client.get(page_of(rows.servers[0])).content.decode()
 
 
@@ -89,9 +89,9 @@ def test_staff_without_a_role_sees_no_table() -> None:
     assert status(client, "accounts_user") == 403
 
 
-def profile(user: User, **typed: object) -> dict[str, object]:
+def profile(user: User, **data: object) -> dict[str, object]:
     inline = {f"memberships-{name}_FORMS": 0 for name in ("TOTAL", "INITIAL", "MIN_NUM", "MAX_NUM")}
-    return {"first_name": "Ada", "timezone": "UTC", "locale": "en", **inline, **typed}
+    return {"first_name": "Ada", "timezone": "UTC", "locale": "en", **inline, **data}
 
 
 def test_an_admin_cannot_make_staff_or_superusers(staff: Staff) -> None:
@@ -110,11 +110,11 @@ def test_an_admin_cannot_make_staff_or_superusers(staff: Staff) -> None:
     )
 
 
-def test_an_admin_cannot_touch_a_colleague(staff: Staff) -> None:
+def test_an_admin_cannot_change_a_colleague(staff: Staff) -> None:
     client, colleague = staff(roles.ADMIN), make_staff("boss@example.com")
 
     client.post(page_of(colleague), profile(colleague))
-    client.post(deed_of(colleague, "suspend"), {"reason": "coup"})
+    submit(client, colleague, "suspend", reason="coup")
 
     assert (colleague.reload().first_name, colleague.reload().status) == ("", "active")
 
@@ -123,23 +123,23 @@ def test_a_superadmin_gives_a_role_but_never_to_themselves(superadmin: Client) -
     user, group = make_user(), Group.objects.get(name=roles.SUPPORT)
 
     superadmin.post(page_of(user), profile(user, is_staff="on", groups=[group.pk]))
-    superadmin.post(page_of(person(superadmin)), profile(user, is_superuser="on", groups=[]))
+    superadmin.post(page_of(signed_in_user(superadmin)), profile(user, is_superuser="on", groups=[]))
 
     assert (user.reload().is_staff, user.reload().is_superuser) == (True, False)
     assert list(user.groups.all()) == [group]
-    assert roles.SUPERADMIN in roles.role_names_of(person(superadmin))
+    assert roles.SUPERADMIN in roles.role_names_of(signed_in_user(superadmin))
 
 
-def test_a_superadmin_cannot_touch_a_superuser(superadmin: Client) -> None:
+def test_a_superadmin_cannot_change_a_superuser(superadmin: Client) -> None:
     root = make_user("root@example.com", is_staff=True, is_superuser=True)
 
     superadmin.post(page_of(root), profile(root))
-    superadmin.post(deed_of(root, "suspend"), {"reason": "coup"})
+    submit(superadmin, root, "suspend", reason="coup")
 
     assert (root.reload().first_name, root.reload().status) == ("", "active")
 
 
-def test_reading_alone_changes_nothing(staff: Staff) -> None:
+def test_view_permission_alone_changes_nothing(staff: Staff) -> None:
     rows, client = Rows(1), staff(roles.SUPPORT)
 
     client.post(page_of(rows.plans[0]), {"name": "stolen"})

@@ -1,4 +1,4 @@
-"""The staff's site: who comes in, by which door, under which policy; and what its first page asks for."""
+"""The admin site: who may sign in, how, and under which policy; and what its start page shows."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from core.money import Money
 from nodebyte import overview
 from orders.models import Order
 from servers.models import Node, Provider, Server
-from tests.admin.conftest import person
+from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
 from tests.builders import PASSWORD, make_staff, make_user
 
@@ -32,14 +32,14 @@ def test_a_visitor_is_sent_to_the_shops_own_sign_in() -> None:
     assert response.redirect_chain[-1][0] == "/accounts/login/?next=/admin/orders/order/"
 
 
-@pytest.mark.parametrize("wished", ["//evil.test", "https://evil.test/admin/", "\\\\evil.test", "/profile/", ""])
-def test_signing_in_leads_back_to_staff_pages_only(wished: str) -> None:
-    response = Client().get("/admin/login/", {"next": wished})
+@pytest.mark.parametrize("next_url", ["//evil.test", "https://evil.test/admin/", "\\\\evil.test", "/profile/", ""])
+def test_signing_in_leads_back_to_staff_pages_only(next_url: str) -> None:
+    response = Client().get("/admin/login/", {"next": next_url})
 
     assert response["Location"] == "/accounts/login/?next=/admin/"
 
 
-def test_staff_come_in_through_the_shops_sign_in() -> None:
+def test_staff_sign_in_through_the_shop() -> None:
     user, client = make_staff(), Client()
 
     response = client.post("/accounts/login/?next=/admin/", {"login": user.email, "password": PASSWORD, "next": INDEX})
@@ -58,7 +58,7 @@ def test_a_customer_finds_nothing(address: str) -> None:
     assert client.get(address).status_code == 404
 
 
-def test_passwords_are_not_typed_on_staff_pages(superadmin: Client) -> None:
+def test_passwords_are_not_entered_in_the_admin(superadmin: Client) -> None:
     assert superadmin.get("/admin/password_change/")["Location"] == "/accounts/password/change/"
     assert superadmin.post("/admin/login/", {"username": "x", "password": "y"}).status_code == 302
 
@@ -85,7 +85,7 @@ def test_staff_pages_work_as_the_staff_role(superadmin: Client) -> None:
 
 
 def trouble(rows: Rows) -> None:
-    """One of everything that waits for a person."""
+    """One of everything that needs attention."""
     now = timezone.now()
     Server.objects.update(status="failed", failure="no memory left")
     Order.objects.update(
@@ -102,40 +102,40 @@ def trouble(rows: Rows) -> None:
     ledger.post_entry(kind=EntryKind.CHARGE, reference="sold", lines=lines, organization=rows.organizations[0], at=now)
 
 
-def test_the_start_page_shows_what_waits_for_a_person(superadmin: Client) -> None:
+def test_the_start_page_shows_what_needs_attention(superadmin: Client) -> None:
     trouble(Rows(1))
 
     page = superadmin.get(INDEX).content.decode()
 
-    for told in ("no memory left", "one cent short", "the key is refused", "$12.50", "7.8 GB / 8 GB", "1 dead"):
-        assert told in page
-    assert "refunded by itself in 5\xa0hours" in page
+    for text in ("no memory left", "one cent short", "the key is refused", "$12.50", "7.8 GB / 8 GB", "1 failed"):
+        assert text in page
+    assert "refunded automatically in 5\xa0hours" in page
     assert "charge.succeeded, 7\xa0minutes ago" in page
-    assert "All quiet" not in page
+    assert "Nothing needs your attention" not in page
 
 
-def test_the_start_page_is_quiet_when_nothing_waits(superadmin: Client) -> None:
-    assert "All quiet" in superadmin.get(INDEX).content.decode()
+def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) -> None:
+    assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
 
 
-def asked(client: Client) -> int:
+def query_count(client: Client) -> int:
     site_settings.clear_cache()
     with CaptureQueriesContext(connection) as captured:
         assert client.get(INDEX).status_code == 200
     return len(captured)
 
 
-def test_the_start_page_asks_a_fixed_small_number_of_questions(superadmin: Client) -> None:
-    before = asked(superadmin)
+def test_the_start_page_makes_a_fixed_small_number_of_queries(superadmin: Client) -> None:
+    before = query_count(superadmin)
     trouble(Rows(20))
 
-    assert asked(superadmin) == before
+    assert query_count(superadmin) == before
     assert before <= 30
 
 
 def test_the_cards_follow_permissions(superadmin: Client) -> None:
     trouble(Rows(1))
-    everything = overview.overview(person(superadmin), at=timezone.now())
+    everything = overview.overview(signed_in_user(superadmin), at=timezone.now())
     nothing = overview.overview(AnonymousUser(), at=timezone.now())
 
     assert everything.revenue
@@ -143,7 +143,7 @@ def test_the_cards_follow_permissions(superadmin: Client) -> None:
     assert nothing == overview.Overview(at=nothing.at, work=[])
 
 
-def test_the_search_finds_rows_that_the_person_may_see(superadmin: Client) -> None:
+def test_the_search_finds_rows_that_the_user_may_see(superadmin: Client) -> None:
     user: User = make_user("needle@example.com")
 
     found = superadmin.get("/admin/search/", {"s": "needle"}).content.decode()

@@ -82,7 +82,6 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         "key": ["1-made-up"],
         "uidb36": ["1"],
         "app_label": ["orders"],
-        "deed": ["suspend"],
     }
     if parameter not in known:
         raise Unclassified(f"{route.name} has the parameter {parameter}")

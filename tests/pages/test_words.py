@@ -130,7 +130,7 @@ def test_the_summary_says_how_the_plan_renews(is_renewed_by_stripe: bool, said: 
         (None, PowerState.RUNNING, "running"),
         (None, PowerState.STOPPING, "stopping"),
         ("stop", PowerState.RUNNING, "stopping"),
-        ("stop", PowerState.OFF, "stopped"),
+        ("stop", PowerState.OFF, "off"),
         ("start", PowerState.OFF, "starting"),
         ("kill", PowerState.STOPPING, "stopping"),
     ],

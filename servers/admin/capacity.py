@@ -1,4 +1,4 @@
-"""Where machines stand, how full nodes are, and who holds which room."""
+"""Locations, nodes and how full they are, ports, and who reserved what."""
 
 from typing import Any
 
@@ -6,54 +6,38 @@ from django.contrib import admin
 from django.db.models import F
 from django.forms import ModelForm
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from core import formats
-from core.staff import Record, RecordInline
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
+from core.admin_base.columns import usage_bar
 from servers import inventory
 from servers.models import Allocation, Location, Node, Reservation
 
 SELLING = ("memory_headroom_mib", "disk_headroom_mib", "memory_overcommit_percent", "disk_overcommit_percent")
 
 
-def meter(held: int, sellable: int) -> SafeString:
-    """How full, as a bar and in words."""
-    percent = min(100, held * 100 // sellable) if sellable else 0
-    tone = "bg-red-600" if percent >= 95 else "bg-orange-500" if percent >= 80 else "bg-primary-600"
-    return format_html(
-        '<span class="flex items-center gap-2 whitespace-nowrap"><span class="block h-1.5 w-24 rounded-default'
-        ' overflow-hidden bg-base-200 dark:bg-base-700"><span class="block h-1.5 {}" style="width:{}%"></span></span>'
-        "{} / {}</span>",
-        tone,
-        percent,
-        formats.size(held),
-        formats.size(sellable),
-    )
-
-
-class AllocationInline(RecordInline):
-    """The ports that a reservation holds."""
+class AllocationInline(ReadOnlyInline):
+    """The ports of a reservation."""
 
     model = Allocation
-    names = ("ip", "alias", "port", "is_primary", "is_taken_elsewhere", "is_present")
+    columns = ("ip", "alias", "port", "is_primary", "is_taken_elsewhere", "is_present")
     related = ("node",)
 
 
-class ReservationInline(RecordInline):
-    """Who holds room on a node, the latest first."""
+class ReservationInline(ReadOnlyInline):
+    """Who reserved capacity on a node, the latest first."""
 
     model = Reservation
-    names = ("organization", "memory_mib", "disk_mib", "ports", "state", "expires_at", "created_at")
+    columns = ("organization", "memory_mib", "disk_mib", "ports", "state", "expires_at", "created_at")
     related = ("organization",)
     ordering = ("state", "-created_at")
     per_page = 20
 
 
 @admin.register(Location)
-class LocationAdmin(Record):
-    """A region of a provider; inactive ones are not offered."""
+class LocationAdmin(ReadOnlyAdmin):
+    """A location of a provider; customers can order only in active ones."""
 
     editable = ("is_active",)
     list_display = ("code", "name", "provider", "is_active", "is_present", "updated_at")
@@ -63,7 +47,7 @@ class LocationAdmin(Record):
 
 
 @admin.register(Node)
-class NodeAdmin(Record):
+class NodeAdmin(ReadOnlyAdmin):
     """A machine that servers are placed on."""
 
     editable = (*SELLING, "is_enabled", "is_draining")
@@ -83,31 +67,31 @@ class NodeAdmin(Record):
     inlines = (ReservationInline,)
     sections = (
         (None, ("name", "provider", "location", "ref", "is_enabled", "is_draining")),
-        (_("What can be sold"), ("memory", "disk", *SELLING)),
+        (_("Capacity for sale"), ("memory", "disk", *SELLING)),
         (_("Machine"), ("memory_mib", "disk_mib", "memory_foreign_mib", "disk_foreign_mib")),
-        (_("Record"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
+        (_("State"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
     )
 
     @admin.display(description=_("memory"), ordering=F("memory_reserved_mib") * 100 / (F("memory_sellable_mib") + 1))
     def memory(self, node: Node) -> SafeString:
-        """Held of what can be sold."""
-        return meter(node.memory_reserved_mib, node.memory_sellable_mib)
+        """Reserved of what can be sold."""
+        return usage_bar(node.memory_reserved_mib, node.memory_sellable_mib)
 
     @admin.display(description=_("disk"), ordering=F("disk_reserved_mib") * 100 / (F("disk_sellable_mib") + 1))
     def disk(self, node: Node) -> SafeString:
-        """Held of what can be sold."""
-        return meter(node.disk_reserved_mib, node.disk_sellable_mib)
+        """Reserved of what can be sold."""
+        return usage_bar(node.disk_reserved_mib, node.disk_sellable_mib)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
-        """What can be sold follows at once; what is held already stays held."""
+        """Recompute what can be sold; existing reservations stay."""
         super().save_model(request, obj, form, change)
         if set(form.changed_data) & set(SELLING):
             inventory.update_sellable(obj.provider_id)
 
 
 @admin.register(Allocation)
-class AllocationAdmin(Record):
-    """Addresses and ports, and who holds them."""
+class AllocationAdmin(ReadOnlyAdmin):
+    """Addresses and ports, and who reserved them."""
 
     list_display = ("address", "node", "is_primary", "is_taken_elsewhere", "is_present", "reservation")
     list_filter = ("node", "is_taken_elsewhere", "is_present", "is_primary")
@@ -116,8 +100,8 @@ class AllocationAdmin(Record):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(Record):
-    """Room held for checkout, kept once paid, given back once."""
+class ReservationAdmin(ReadOnlyAdmin):
+    """Capacity reserved at checkout, confirmed once paid, released at the end."""
 
     list_display = ("organization", "node", "memory_mib", "disk_mib", "ports", "state", "expires_at", "created_at")
     list_filter = ("state", "node")

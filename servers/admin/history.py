@@ -1,14 +1,14 @@
-"""What belongs to a server and is only read: its holds, variables, journal and work."""
+"""What belongs to servers, read-only: holds, variables, the provisioning log and tasks."""
 
 from django.contrib import admin
 
-from core.staff import Record, WorkRecord
+from core.admin_base import ReadOnlyAdmin, WorkItemAdmin
 from servers.models import ProvisioningStep, ProvisioningTask, ServerHold, ServerVariable
 
 
 @admin.register(ServerHold)
-class ServerHoldAdmin(Record):
-    """Why servers are, or were, kept suspended; placed and lifted on the server's page."""
+class ServerHoldAdmin(ReadOnlyAdmin):
+    """Why servers are or were suspended. Holds are placed and lifted on the server's page."""
 
     list_display = ("server", "kind", "reason", "placed_by", "placed_at", "lifted_at")
     list_filter = ("kind", ("lifted_at", admin.EmptyFieldListFilter))
@@ -19,8 +19,8 @@ class ServerHoldAdmin(Record):
 
 
 @admin.register(ServerVariable)
-class ServerVariableAdmin(Record):
-    """What customers chose for their eggs' variables. Values may be secrets of theirs and are not listed."""
+class ServerVariableAdmin(ReadOnlyAdmin):
+    """What customers configured. Values may be the customer's secrets and are not shown."""
 
     list_display = ("server", "env_variable", "updated_at")
     list_filter = ("env_variable",)
@@ -30,8 +30,8 @@ class ServerVariableAdmin(Record):
 
 
 @admin.register(ProvisioningStep)
-class ProvisioningStepAdmin(Record):
-    """The journal of every server."""
+class ProvisioningStepAdmin(ReadOnlyAdmin):
+    """The provisioning log of every server."""
 
     list_display = ("at", "server", "step", "note")
     list_filter = ("step",)
@@ -42,8 +42,8 @@ class ProvisioningStepAdmin(Record):
 
 
 @admin.register(ProvisioningTask)
-class ProvisioningTaskAdmin(WorkRecord):
-    """Servers being carried towards what they should be."""
+class ProvisioningTaskAdmin(WorkItemAdmin):
+    """The work of making servers what they should be."""
 
     list_display = ("server", "state", "attempts", "run_at", "last_error", "finished_at")
     list_select_related = ("server",)

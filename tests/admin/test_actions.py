@@ -1,6 +1,5 @@
-"""What staff can do, each pressed once through HTTP: the service did it, it is on record, failure is a message."""
+"""Every staff action once over HTTP: the service did it, it is audited, and a failure is a message."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,8 @@ from django.utils import timezone
 
 from accounts.models import User, UserStatus
 from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, Refund, RefundTask
-from core import queue
+from core import queue, work
+from core.ids import uuid7
 from core.models import AuditEntry, WorkState
 from orders.models import Order, OrderStatus
 from servers.models import (
@@ -28,12 +28,11 @@ from servers.models import (
     ServerStatus,
 )
 from support.models import Delivery
-from tests.admin.conftest import person
+from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
 from tests.builders import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
-type Press = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -45,31 +44,31 @@ def page_of(row: Any, page: str = "change") -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{page}", args=[quote(row.pk)])
 
 
-def deed_of(row: Any, name: str) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_deed", args=[quote(row.pk), name])
+def submit(client: Client, row: Any, action: str, /, **data: Any) -> Any:
+    """Submit the action's dialog."""
+    return client.post(page_of(row, action), {"_form_submitted": "True", **data})
 
 
-def press(client: Client, row: Any, deed: str, /, **typed: Any) -> list[str]:
-    """Open the deed's page, press its button; what was told."""
-    address = deed_of(row, deed)
-    assert client.get(address).status_code == 200
-    response = client.post(address, typed)
+def run(client: Client, row: Any, action: str, /, **data: Any) -> list[str]:
+    """Open the action's dialog and submit it; the messages shown."""
+    assert client.get(page_of(row, action)).status_code == 200
+    response = submit(client, row, action, **data)
     assert response.status_code == 302, response.content.decode()
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-def is_on_record(client: Client, action: str, row: Any) -> bool:
-    return AuditEntry.objects.filter(action=action, actor=person(client), entity_id=str(row.pk)).exists()
+def is_audited(client: Client, action: str, row: Any) -> bool:
+    return AuditEntry.objects.filter(action=action, actor=signed_in_user(client), entity_id=str(row.pk)).exists()
 
 
 @pytest.mark.parametrize("model", [Delivery, ProvisioningTask, GatewayEvent, RefundTask])
 def test_dead_work_is_queued_again(rows: Rows, superadmin: Client, model: Any) -> None:
     item = model.objects.get()
 
-    press(superadmin, item, "retry")
+    run(superadmin, item, "retry")
 
     assert item.reload().state == WorkState.QUEUED
-    assert is_on_record(superadmin, "work.retry", item)
+    assert is_audited(superadmin, "work.retry", item)
 
 
 def test_selected_dead_work_is_queued_again_at_once(superadmin: Client) -> None:
@@ -82,26 +81,44 @@ def test_selected_dead_work_is_queued_again_at_once(superadmin: Client) -> None:
     assert Delivery.objects.filter(state=WorkState.DEAD).count() == 1
 
 
+def test_one_failing_row_does_not_stop_the_others(superadmin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    Rows(3)
+    chosen = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
+    retry = work.retry
+
+    def failing_for_the_first(item: Any, **options: Any) -> bool:
+        if item.pk == chosen[0]:
+            raise RuntimeError("disk full")
+        return retry(item, **options)
+
+    monkeypatch.setattr(work, "retry", failing_for_the_first)
+    data = {"action": "retry", "_selected_action": chosen}
+    response = superadmin.post(reverse("admin:support_delivery_changelist"), data)
+
+    assert Delivery.objects.filter(state=WorkState.QUEUED).count() == 2
+    assert "disk full" in str(list(get_messages(response.wsgi_request))[-1])
+
+
 def test_a_server_is_suspended_by_a_hold_with_its_reason(rows: Rows, superadmin: Client) -> None:
     server = Server.objects.get()
 
-    press(superadmin, server, "suspend", reason="spam")
+    run(superadmin, server, "suspend", reason="spam")
 
     hold = ServerHold.objects.get(lifted_at=None)
-    assert (hold.kind, hold.reason, hold.placed_by) == (HoldKind.MANUAL, "spam", person(superadmin))
+    assert (hold.kind, hold.reason, hold.placed_by) == (HoldKind.MANUAL, "spam", signed_in_user(superadmin))
     assert ProvisioningTask.objects.filter(server=server, state=WorkState.QUEUED).exists()
 
 
 def test_suspending_asks_why(rows: Rows, superadmin: Client) -> None:
-    assert superadmin.post(deed_of(Server.objects.get(), "suspend"), {"reason": ""}).status_code == 422
+    assert submit(superadmin, Server.objects.get(), "suspend", reason="").status_code == 422
     assert not ServerHold.objects.filter(lifted_at=None).exists()
 
 
 def test_a_hold_is_lifted(rows: Rows, superadmin: Client) -> None:
     server = Server.objects.get()
-    press(superadmin, server, "suspend", reason="spam")
+    run(superadmin, server, "suspend", reason="spam")
 
-    press(superadmin, server, "lift", kind="manual", reason="settled")
+    run(superadmin, server, "lift_hold", kind="manual", reason="settled")
 
     assert not ServerHold.objects.filter(lifted_at=None).exists()
 
@@ -110,7 +127,7 @@ def test_a_failed_server_is_tried_again(rows: Rows, superadmin: Client) -> None:
     Server.objects.update(status=ServerStatus.FAILED, failure="no")
     server = Server.objects.get()
 
-    press(superadmin, server, "converge")
+    run(superadmin, server, "converge")
 
     assert server.reload().status == ServerStatus.PENDING
     assert ProvisioningTask.objects.filter(server=server, state=WorkState.QUEUED).exists()
@@ -119,22 +136,22 @@ def test_a_failed_server_is_tried_again(rows: Rows, superadmin: Client) -> None:
 def test_a_server_is_deleted_only_under_its_name(rows: Rows, superadmin: Client) -> None:
     server = Server.objects.get()
 
-    assert superadmin.post(deed_of(server, "delete"), {"name": "other", "reason": "x"}).status_code == 422
+    assert submit(superadmin, server, "delete_server", name="other", reason="x").status_code == 422
     assert server.reload().desired_state == DesiredState.PRESENT
-    press(superadmin, server, "delete", name=server.name, reason="asked for")
+    run(superadmin, server, "delete_server", name=server.name, reason="asked for")
 
     assert server.reload().desired_state == DesiredState.ABSENT
-    assert is_on_record(superadmin, "server.delete", server)
+    assert is_audited(superadmin, "server.delete", server)
 
 
-def test_a_pull_is_left_to_a_worker_after_the_commit(
+def test_a_sync_is_left_to_a_worker_after_the_commit(
     rows: Rows, superadmin: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[Any] = []
     monkeypatch.setattr(queue, "send", lambda name, *arguments: sent.append((name, list(arguments))))
 
     with django_capture_on_commit_callbacks() as callbacks:
-        press(superadmin, rows.providers[0], "resync")
+        run(superadmin, rows.providers[0], "resync")
     assert not sent
     for callback in callbacks:
         callback()
@@ -142,25 +159,25 @@ def test_a_pull_is_left_to_a_worker_after_the_commit(
     assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
 
 
-def held_payment(rows: Rows) -> Payment:
-    """Eight dollars that nobody has an invoice for."""
-    reason = {"state": PaymentState.UNDER_REVIEW, "review_reason": "nobody asked for it", "settled_at": timezone.now()}
+def payment_under_review(rows: Rows) -> Payment:
+    """Eight dollars without an invoice."""
+    reason = {"state": PaymentState.UNDER_REVIEW, "review_reason": "no invoice", "settled_at": timezone.now()}
     return Payment.objects.create(
         organization=rows.organizations[0],
         gateway="stripe",
         amount_minor=800,
         received_minor=800,
         currency="USD",
-        idempotency_key="held",
-        transaction_id="pi_held",
+        idempotency_key="review",
+        transaction_id="pi_review",
         **reason,
     )
 
 
-def test_a_part_of_a_payment_goes_back(rows: Rows, superadmin: Client) -> None:
-    payment = held_payment(rows)
+def test_a_payment_is_refunded_in_part(rows: Rows, superadmin: Client) -> None:
+    payment = payment_under_review(rows)
 
-    press(superadmin, payment, "refund", amount="3.00", reason="half a month", seen=0)
+    run(superadmin, payment, "refund", amount="3.00", reason="half a month", seen=0)
 
     refund = Refund.objects.get(payment=payment)
     assert (refund.amount_minor, refund.reason) == (300, "half a month")
@@ -168,37 +185,37 @@ def test_a_part_of_a_payment_goes_back(rows: Rows, superadmin: Client) -> None:
     assert JournalEntry.objects.filter(reference=f"refund:{refund.pk}").exists()
 
 
-def test_a_refund_pressed_twice_is_one(rows: Rows, superadmin: Client) -> None:
-    payment, typed = held_payment(rows), {"amount": "3.00", "reason": "x", "seen": 0}
+def test_a_refund_submitted_twice_is_made_once(rows: Rows, superadmin: Client) -> None:
+    payment, data = payment_under_review(rows), {"amount": "3.00", "reason": "x", "seen": 0}
 
-    press(superadmin, payment, "refund", **typed)
-    told = press(superadmin, payment, "refund", **typed)
+    run(superadmin, payment, "refund", **data)
+    messages = run(superadmin, payment, "refund", **data)
 
     assert Refund.objects.filter(payment=payment).count() == 1
-    assert "Another refund" in told[-1]
+    assert "Another refund" in messages[-1]
 
 
 @pytest.mark.parametrize("amount", ["8.01", "0", "-1", "1e3", "NaN", "3.001", "１"])
 def test_a_refund_of_an_odd_amount_is_refused(rows: Rows, superadmin: Client, amount: str) -> None:
-    payment = held_payment(rows)
+    payment = payment_under_review(rows)
 
-    answer = superadmin.post(deed_of(payment, "refund"), {"amount": amount, "reason": "x", "seen": 0})
+    answer = submit(superadmin, payment, "refund", amount=amount, reason="x", seen=0)
 
     assert answer.status_code == 422
     assert not Refund.objects.filter(payment=payment).exists()
 
 
-def test_a_held_payment_is_accepted(rows: Rows, superadmin: Client) -> None:
-    payment = held_payment(rows)
+def test_a_payment_under_review_is_accepted(rows: Rows, superadmin: Client) -> None:
+    payment = payment_under_review(rows)
 
-    press(superadmin, payment, "accept", reason="the customer wrote")
+    run(superadmin, payment, "accept", reason="the customer wrote")
 
     assert payment.reload().state == PaymentState.SUCCEEDED
-    assert is_on_record(superadmin, "payment.accept_payment", payment)
+    assert is_audited(superadmin, "payment.accept_payment", payment)
 
 
 def waiting_order(rows: Rows) -> Order:
-    """Paid, and no room: its item lost what was held for it."""
+    """A paid order without a reservation or a server."""
     order: Order = rows.orders[0]
     item = rows.items[0]
     Server.objects.update(reservation=None)
@@ -213,33 +230,33 @@ def waiting_order(rows: Rows) -> Order:
     return order
 
 
-def test_a_waiting_order_finds_room(rows: Rows, superadmin: Client) -> None:
+def test_a_waiting_order_is_placed_once_there_is_capacity(rows: Rows, superadmin: Client) -> None:
     order = waiting_order(rows)
     Allocation.objects.create(node=rows.nodes[0], ref="2", ip="192.0.2.1", port=30000)
 
-    press(superadmin, order, "place")
+    run(superadmin, order, "retry_placement")
 
     assert order.reload().status == OrderStatus.PROVISIONING
     assert Reservation.objects.count() == 2
 
 
-def test_a_waiting_order_without_room_goes_on_waiting(rows: Rows, superadmin: Client) -> None:
+def test_a_waiting_order_without_capacity_keeps_waiting(rows: Rows, superadmin: Client) -> None:
     order = waiting_order(rows)
 
-    told = press(superadmin, order, "place")
+    messages = run(superadmin, order, "retry_placement")
 
     assert order.reload().status == OrderStatus.WAITING_CAPACITY
-    assert "no room" in told[0]
+    assert "no capacity" in messages[0]
 
 
-def test_what_a_service_cannot_do_is_told_and_undone(rows: Rows, superadmin: Client) -> None:
+def test_an_unexpected_failure_is_shown_and_rolled_back(rows: Rows, superadmin: Client) -> None:
     order = waiting_order(rows)
     rows.items[0].options = {}
     rows.items[0].save()
 
-    told = press(superadmin, order, "place")
+    messages = run(superadmin, order, "retry_placement")
 
-    assert "failed: KeyError" in told[0]
+    assert "failed: KeyError" in messages[0]
     assert order.reload().status == OrderStatus.WAITING_CAPACITY
 
 
@@ -248,75 +265,92 @@ def test_a_failed_order_is_canceled_and_refunded(rows: Rows, superadmin: Client)
     Payment.objects.update(state=PaymentState.FAILED, received_minor=0, transaction_id=None)
     Order.objects.update(status=OrderStatus.FAILED, paid_at=timezone.now())
 
-    press(superadmin, order, "refund", reason="cannot be built")
+    run(superadmin, order, "refund", reason="cannot be built")
 
     assert order.reload().status == OrderStatus.CANCELED
     assert Server.objects.get().desired_state == DesiredState.ABSENT
 
 
 def test_an_unpaid_order_is_canceled(rows: Rows, superadmin: Client) -> None:
-    press(superadmin, rows.orders[0], "cancel", reason="asked for")
+    run(superadmin, rows.orders[0], "cancel", reason="asked for")
 
     assert rows.orders[0].reload().status == OrderStatus.CANCELED
 
 
-def test_a_suspended_person_is_out_at_once_and_can_come_back(superadmin: Client) -> None:
+def test_a_suspended_user_is_signed_out_at_once_and_can_be_reactivated(superadmin: Client) -> None:
     user, theirs = make_user(), Client()
     theirs.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
     assert theirs.get(reverse("dashboard")).status_code == 200
 
-    press(superadmin, user, "suspend", reason="abuse")
+    run(superadmin, user, "suspend", reason="abuse")
     assert theirs.get(reverse("dashboard")).status_code == 302
-    press(superadmin, user, "reactivate", reason="settled")
+    run(superadmin, user, "reactivate", reason="settled")
 
     assert user.reload().status == UserStatus.ACTIVE
     assert theirs.get(reverse("dashboard")).status_code == 302  # the old session stays ended
-    assert is_on_record(superadmin, "user.suspend", user)
+    assert is_audited(superadmin, "user.suspend", user)
 
 
-def test_a_person_is_signed_out_everywhere(superadmin: Client) -> None:
+def test_a_user_is_signed_out_everywhere(superadmin: Client) -> None:
     user, theirs = make_user(), Client()
     theirs.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
 
-    press(superadmin, user, "sign_out")
+    run(superadmin, user, "sign_out")
 
     assert theirs.get(reverse("dashboard")).status_code == 302
     assert user.reload().status == UserStatus.ACTIVE
 
 
-def test_nobody_suspends_themselves(superadmin: Client) -> None:
-    told = press(superadmin, person(superadmin), "suspend", reason="x")
+def test_users_cannot_suspend_themselves(superadmin: Client) -> None:
+    messages = run(superadmin, signed_in_user(superadmin), "suspend", reason="x")
 
-    assert told == ["Not to yourself."]
-    assert person(superadmin).status == UserStatus.ACTIVE
+    assert messages == ["You cannot do this to your own account."]
+    assert signed_in_user(superadmin).status == UserStatus.ACTIVE
 
 
 def test_the_audit_chain_is_verified(rows: Rows, superadmin: Client) -> None:
-    address = reverse("admin:core_auditentry_general_deed", args=["verify"])
+    response = superadmin.post(reverse("admin:core_auditentry_verify"), {"_form_submitted": "True"})
 
-    response = superadmin.post(address)
-
-    assert "is whole" in str(next(iter(get_messages(response.wsgi_request))))
+    assert "is intact" in str(next(iter(get_messages(response.wsgi_request))))
 
 
-def test_a_broken_audit_chain_is_told(rows: Rows, superadmin: Client) -> None:
+def test_a_broken_audit_chain_is_reported(rows: Rows, superadmin: Client) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE core_auditentry SET action = 'other' WHERE action = 'test'")
         cursor.execute("SET LOCAL session_replication_role = origin; SET LOCAL ROLE nodebyte_worker")
 
-    response = superadmin.post(reverse("admin:core_auditentry_general_deed", args=["verify"]))
+    response = superadmin.post(reverse("admin:core_auditentry_verify"), {"_form_submitted": "True"})
 
     assert "is broken in 1 place" in str(next(iter(get_messages(response.wsgi_request))))
 
 
-def test_a_deed_that_does_not_suit_the_state_is_not_done(rows: Rows, superadmin: Client) -> None:
+def test_an_action_that_the_state_does_not_allow_is_not_run(rows: Rows, superadmin: Client) -> None:
     user = User.objects.get(email="row0@example.com")
 
-    response = superadmin.post(deed_of(user, "reactivate"), {"reason": "x"})
+    response = submit(superadmin, user, "reactivate", reason="x")
 
-    assert "does not suit" in str(next(iter(get_messages(response.wsgi_request))))
+    assert "not available now" in str(next(iter(get_messages(response.wsgi_request))))
 
 
-def test_an_unknown_deed_is_not_found(rows: Rows, superadmin: Client) -> None:
-    assert superadmin.get(deed_of(rows.servers[0], "explode")).status_code == 404
+def test_an_action_of_an_unknown_row_is_not_found(superadmin: Client) -> None:
+    assert superadmin.get(reverse("admin:servers_server_suspend", args=[uuid7()])).status_code == 404
+
+
+def test_a_dialog_names_its_row_and_leaves_after_submission_through_htmx(rows: Rows, superadmin: Client) -> None:
+    server, headers = Server.objects.get(), {"HX-Request": "true"}
+
+    dialog = superadmin.get(page_of(server, "suspend"), headers=headers).content.decode()
+    refused = superadmin.post(page_of(server, "suspend"), {"_form_submitted": "True"}, headers=headers)
+    done = superadmin.post(page_of(server, "suspend"), {"_form_submitted": "True", "reason": "x"}, headers=headers)
+
+    assert server.name in dialog
+    assert "<html" not in dialog
+    assert (refused.status_code, "HX-Redirect" in refused) == (200, False)
+    assert done["HX-Redirect"] == page_of(server)
+
+
+def test_a_customers_server_name_cannot_inject_markup_into_a_dialog(rows: Rows, superadmin: Client) -> None:
+    Server.objects.update(name="<script>alert(1)</script>")
+
+    assert "<script>alert" not in superadmin.get(page_of(Server.objects.get(), "delete_server")).content.decode()
