@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from servers.availability import Size
+from servers.capacity import Size
 
 from catalog import services as catalog
 from core import site_settings, tenancy

@@ -61,7 +61,7 @@ class ProvisioningTask(Entity, WorkItem):
 class Step(models.TextChoices):
     """What the provisioning log tells a customer, in the order of a purchase."""
 
-    PLACED = "placed", _("Capacity reserved")
+    PLACED = "placed", _("Node assigned")
     ACCOUNT = "account", _("Panel account ready")
     CREATED = "created", _("Server created")
     INSTALLED = "installed", _("Game installed")

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, Timestamped, choices_check, iff
 from servers.models.nodes import Node
 
 
@@ -35,15 +35,15 @@ class Reservation(Entity, Timestamped):
         verbose_name_plural = _("reservations")
         constraints = [
             choices_check("servers_reservation_state_known", "state", ReservationState),
-            models.CheckConstraint(
-                name="servers_reservation_expires_iff_reserved",
-                condition=models.Q(state=ReservationState.RESERVED, expires_at__isnull=False)
-                | (~models.Q(state=ReservationState.RESERVED) & models.Q(expires_at__isnull=True)),
+            iff(
+                "servers_reservation_expires_iff_reserved",
+                models.Q(state=ReservationState.RESERVED),
+                models.Q(expires_at__isnull=False),
             ),
-            models.CheckConstraint(
-                name="servers_reservation_released_at_iff_released",
-                condition=models.Q(state=ReservationState.RELEASED, released_at__isnull=False)
-                | (~models.Q(state=ReservationState.RELEASED) & models.Q(released_at__isnull=True)),
+            iff(
+                "servers_reservation_released_at_iff_released",
+                models.Q(state=ReservationState.RELEASED),
+                models.Q(released_at__isnull=False),
             ),
         ]
         indexes = [

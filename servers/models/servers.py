@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from catalog.models import Kind, Plan
 from core import tenancy
-from core.models import Entity, StateMachine, Timestamped, choices_check
+from core.models import Entity, StateMachine, Timestamped, choices_check, iff
 from servers.models.blueprints import Blueprint
 from servers.models.nodes import Node
 from servers.models.reservations import Reservation
@@ -110,10 +110,10 @@ class Server(StateMachine, Entity, Timestamped):
         constraints = [
             choices_check("servers_server_status_known", "status", ServerStatus),
             choices_check("servers_server_desired_state_known", "desired_state", DesiredState),
-            models.CheckConstraint(
-                name="servers_server_deleted_at_iff_deleted",
-                condition=models.Q(status=ServerStatus.DELETED, deleted_at__isnull=False)
-                | (~models.Q(status=ServerStatus.DELETED) & models.Q(deleted_at__isnull=True)),
+            iff(
+                "servers_server_deleted_at_iff_deleted",
+                models.Q(status=ServerStatus.DELETED),
+                models.Q(deleted_at__isnull=False),
             ),
         ]
 
