@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from servers.capacity import Size
-
 from catalog import services as catalog
 from core import site_settings, tenancy
 from orders import transitions
@@ -12,6 +10,7 @@ from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
 from servers import services as servers
+from servers.capacity import Size
 from servers.models import Blueprint, Reservation, Server
 
 
