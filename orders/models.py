@@ -154,7 +154,7 @@ class OrderStatusChange(Entity):
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="changes")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    old = models.CharField(_("from"), max_length=16, blank=True, default="")
+    old = StatusField(_("from"), max_length=16, choices=OrderStatus, blank=True, default="")
     new = StatusField(_("to"), max_length=16, choices=OrderStatus)
     reason = models.CharField(max_length=255, blank=True, default="")
     actor = models.ForeignKey(
