@@ -60,6 +60,7 @@ def create_server(
             return existing
         if locked.state != ReservationState.CONFIRMED:
             raise CapacityNotConfirmed(f"reservation {locked.pk} is {locked.state}")
+        sizes = {"cpu_percent": size.cpu_percent, "memory_mib": size.memory_mib, "disk_mib": size.disk_mib}
         server = Server.objects.create(
             organization=organization,
             owner=owner,
@@ -69,9 +70,7 @@ def create_server(
             plan=plan,
             node_id=locked.node_id,
             reservation=locked,
-            cpu_percent=size.cpu_percent,
-            memory_mib=size.memory_mib,
-            disk_mib=size.disk_mib,
+            **sizes,
             ports_limit=size.ports,
             databases_limit=databases,
             backups_limit=backups,
