@@ -52,7 +52,7 @@ class RefundForm(ReasonForm):
 
 def refund(payment: Payment, context: ActionContext) -> str:
     """Refund all or part of a payment."""
-    row = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
+    row = payments.lock_payment(payment.pk)
     amount = context.data["amount"]
     if row.refunds.count() != context.data["seen"]:
         raise ActionError(_("Another refund was made in the meantime. Check the payment again."))

@@ -8,6 +8,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -193,6 +194,19 @@ def test_a_refund_submitted_twice_is_made_once(rows: Rows, superadmin: Client) -
 
     assert Refund.objects.filter(payment=payment).count() == 1
     assert "Another refund" in messages[-1]
+
+
+def test_a_refund_locks_the_invoice_before_the_payment(rows: Rows, superadmin: Client) -> None:
+    """As a webhook does: in the other order each could hold what the other waits for."""
+    payment = payment_under_review(rows)
+    Payment.objects.filter(pk=payment.pk).update(invoice=rows.invoices[0])
+
+    with CaptureQueriesContext(connection) as queries:
+        run(superadmin, payment, "refund", amount="3.00", reason="half a month", seen=0)
+
+    locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+    assert 'FROM "billing_invoice"' in locks[0]
+    assert Refund.objects.filter(payment=payment).exists()
 
 
 @pytest.mark.parametrize("amount", ["8.01", "0", "-1", "1e3", "NaN", "3.001", "１"])
