@@ -72,6 +72,16 @@ def test_a_message_wakes_it(process: "subprocess.Popen[bytes]") -> None:
     assert until(lambda: is_done(item))
 
 
+def test_a_message_that_is_not_understood_does_not_stop_it(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for payload in ("", "{", "5", "[]", "[[]]", "[" * 7000, '["no.such.task"]', '{"core": 1}'):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [queue.CHANNEL, payload])
+    item = make_sent_item()
+
+    assert until(lambda: is_done(item)), log.read_text()
+    assert process.poll() is None
+
+
 def test_a_row_that_nobody_sent_a_message_about_is_found(process: "subprocess.Popen[bytes]") -> None:
     item = make_sent_item()
 

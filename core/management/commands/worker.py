@@ -45,7 +45,7 @@ class Worker:
                 while True:
                     wait = self._start_due()
                     for message in connection.connection.notifies(timeout=wait, stop_after=1):
-                        self.start(*json.loads(message.payload))
+                        self.start_from_message(message.payload)
             except (DatabaseError, psycopg.Error) as error:
                 log.warning("the database is away: %s", error)
                 connection.close()
@@ -69,6 +69,15 @@ class Worker:
             if run_at is not None:
                 wait = min(wait, run_at - now)
         return wait.total_seconds()
+
+    def start_from_message(self, payload: str) -> None:
+        """Start what a message asks for. Any session of the database may notify the channel, so it may be anything."""
+        try:
+            task, *arguments = map(str, json.loads(payload))
+        except (ValueError, TypeError, RecursionError):
+            log.warning("a message was not understood: %.100s", payload)
+        else:
+            self.start(task, *arguments)
 
     def start(self, *call: str) -> None:
         """Have a thread run a task with its arguments, unless the same call is waiting for a thread already.
