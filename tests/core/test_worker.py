@@ -151,6 +151,26 @@ def test_equal_calls_that_wait_are_performed_once(worker: Worker, monkeypatch: p
     assert sorted(performed) == ["GatewayEvent", "ProvisioningTask", "first", "last", "second"]
 
 
+def test_one_slow_table_leaves_a_thread_to_the_others(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    is_over = threading.Event()
+
+    def run(label: str) -> None:
+        begun.append(label)
+        if label == "slow":
+            is_over.wait(MAX_SECONDS)
+
+    monkeypatch.setattr(tasks.run_work, "run", run)
+    worker.start(tasks.run_work.name, "slow")
+    assert until(lambda: begun == ["slow"])
+    worker.start(tasks.run_work.name, "slow")
+    worker.start(tasks.run_work.name, "quick")
+
+    assert until(lambda: begun == ["slow", "quick"])
+    is_over.set()
+    assert until(lambda: begun == ["slow", "quick", "slow"])  # asked for while it ran, so performed once more
+
+
 def test_a_call_after_one_has_begun_is_performed_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     performed: list[str] = []
     monkeypatch.setattr(tasks.run_work, "run", performed.append)

@@ -3,7 +3,9 @@
 import json
 import logging
 import signal
+import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import psycopg
 from celery import current_app
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connection, connections
+from django.db import Error as DatabaseError
+from django.db import connection, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -28,7 +31,12 @@ class Worker:
     def __init__(self, threads: int) -> None:
         current_app.loader.import_default_modules()  # registers every app's tasks
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._waiting: set[tuple[str, ...]] = set()
+        self._lock = threading.Lock()
+        self._waiting: set[tuple[str, ...]] = set()  # for a thread
+        self._deferred: set[tuple[str, ...]] = set()  # until the same call, which runs often enough, has ended
+        self._is_stopping = False
+        self._running: Counter[tuple[str, ...]] = Counter()
+        self._limit = max(1, threads - 1)  # one slow table leaves a thread to the others and to the schedule
         # The worker sweeps by itself. The rest runs at the start too, so that an hourly task survives restarts.
         self._schedule = [
             entry for entry in current_app.conf.beat_schedule.values() if entry["task"] != tasks.sweep.name
@@ -80,16 +88,24 @@ class Worker:
             self.start(task, *arguments)
 
     def start(self, *call: str) -> None:
-        """Have a thread run a task with its arguments, unless the same call is waiting for a thread already.
+        """Have a thread run a task with its arguments, once for all that ask while it waits.
 
-        Tasks carry no facts: each does what is due when it runs, so one does for all that asked before it began.
+        Tasks carry no facts: each does what is due when it runs, so one does for all that asked before it began. Of
+        one table several may run, of a task of the schedule one.
         """
-        if call not in self._waiting:
+        with self._lock:
+            if self._is_stopping or call in self._waiting or call in self._deferred:
+                return
+            if self._running[call] >= (self._limit if len(call) > 1 else 1):
+                self._deferred.add(call)
+                return
             self._waiting.add(call)
             self._threads.submit(self._perform, *call)
 
     def _perform(self, *call: str) -> None:
-        self._waiting.discard(call)
+        with self._lock:
+            self._waiting.discard(call)
+            self._running[call] += 1
         name, *arguments = call
         try:
             current_app.tasks[name](*arguments)
@@ -97,9 +113,17 @@ class Worker:
             log.exception("%s failed", name)
         finally:
             connections.close_all()
+            with self._lock:
+                self._running[call] -= 1
+                is_deferred = call in self._deferred and not self._is_stopping
+                self._deferred.discard(call)
+            if is_deferred:
+                self.start(*call)
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
+        with self._lock:
+            self._is_stopping = True
         self._threads.shutdown(cancel_futures=True)
 
 
