@@ -1,4 +1,4 @@
-"""billing's addresses."""
+"""URLs of billing: invoices and webhooks."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Addresses of a customer's orders."""
+"""URLs of a customer's orders."""
 
 from django.urls import path
 

@@ -15,7 +15,7 @@ STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
 def retry_placement(order: Order, context: ActionContext) -> str:
     """Try again to reserve capacity."""
     is_placed = fulfilment.retry_order(order_id=order.pk, at=context.at)
-    audit.record(action="order.retry_placing", entity=order, actor=context.user, new={"is_placed": is_placed})
+    audit.record(action="order.retry_placement", entity=order, actor=context.user, new={"is_placed": is_placed})
     if not is_placed:
         raise ActionError(_("There is still no capacity for order %(order)s.") % {"order": order})
     return _("Capacity is reserved. Order %(order)s is being set up.") % {"order": order}

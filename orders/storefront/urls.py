@@ -1,4 +1,4 @@
-"""Addresses of the storefront."""
+"""URLs of the storefront."""
 
 from django.urls import path
 
