@@ -18,7 +18,6 @@ from billing.models import (
     InvoiceSeries,
     InvoiceState,
     ItemKind,
-    LedgerAccount,
     PaymentState,
     Subscription,
     SubscriptionItem,
@@ -132,9 +131,8 @@ def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at:
             begin_or_renew(row, subscription, first_period, at)
         row = issue_invoice(invoice=row, at=at)
         if row.total:
-            wallet = ledger.wallet_of(row.organization, row.currency)
-            locked_wallet = LedgerAccount.objects.select_for_update(no_key=True).get(pk=wallet.pk)
-            if locked_wallet.balance_minor < row.total_minor:
+            wallet = ledger.lock_wallet(row.organization, row.currency)
+            if wallet.balance_minor < row.total_minor:
                 raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row}")
             revenue = ledger.account_of(AccountKind.REVENUE, row.currency)
             ledger.post_entry(
@@ -142,6 +140,7 @@ def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at:
                 reference=f"invoice:{row.pk}",
                 lines=ledger.transfer(wallet, revenue, row.total),
                 organization=row.organization,
+                source=row,
                 at=at,
             )
         row.state, row.paid_at = InvoiceState.PAID, at

@@ -214,6 +214,7 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
             reference=f"review_accepted:{payment.pk}",
             lines=ledger.transfer(suspense, wallet, payment.refundable),
             organization=payment.organization,
+            source=payment,
             at=at,
         )
         audit.record(
@@ -254,6 +255,7 @@ def _post_received(payment: Payment, kind: EntryKind, target: LedgerAccount, at:
         reference=f"payment:{payment.gateway}:{payment.transaction_id}",
         lines=ledger.transfer(clearing, target, payment.received),
         organization=payment.organization,
+        source=payment,
         at=at,
         note=payment.review_reason,
     )

@@ -1,49 +1,65 @@
-"""The ledger's rules as triggers: entries sum to zero, wallets follow their postings, issued invoices do not change."""
+"""The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay."""
 
 from django.db import migrations
 
-# Checked at commit, once per posting: an entry sums to zero in each currency and has at least two postings.
+# An entry is sealed at commit: it knows the transaction that wrote it, and only that one may add postings. The check is
+# made when a row is written; NOT VALID keeps a restored dump, in which the transaction is another one, loadable.
+SEALED = """
+ALTER TABLE billing_journalentry ADD COLUMN written_in xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    ADD CONSTRAINT billing_entry_written_in CHECK (written_in = pg_current_xact_id()) NOT VALID;
+"""
+# Postings are checked as the set that a statement inserts: each entry sums to zero in each currency. EXECUTE plans each
+# query anew: a plan kept from a first call with one entry would take minutes for a run of thousands. They count
+# the wrong rows rather than stop at the first one, because for a LIMIT the planner prefers nested loops.
 BALANCED = """
-CREATE FUNCTION billing_entry_balances() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION billing_check_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    entry uuid := to_jsonb(NEW)->>(CASE TG_TABLE_NAME WHEN 'billing_posting' THEN 'entry_id' ELSE 'id' END);
-    off record;
+    wrong record;
+    found_count bigint;
 BEGIN
-    SELECT currency, sum(amount_minor) AS total INTO off FROM billing_posting
-        WHERE entry_id = entry GROUP BY currency HAVING sum(amount_minor) <> 0 LIMIT 1;
+    SELECT entry_id, currency, sum(amount_minor) AS total INTO wrong FROM added
+        GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0 LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'journal entry % is off by % %', entry, off.total, off.currency
+        RAISE EXCEPTION 'journal entry % is off by % %', wrong.entry_id, wrong.total, wrong.currency
             USING ERRCODE = 'check_violation';
     END IF;
-    IF (SELECT count(*) FROM billing_posting WHERE entry_id = entry) < 2 THEN
-        RAISE EXCEPTION 'journal entry % has fewer than two postings', entry USING ERRCODE = 'check_violation';
+    EXECUTE 'SELECT count(*) FROM added WHERE NOT EXISTS (SELECT FROM billing_journalentry entry
+        WHERE entry.id = added.entry_id AND entry.written_in = pg_current_xact_id())' INTO found_count;
+    IF found_count > 0 THEN
+        RAISE EXCEPTION 'postings are added to a journal entry that is sealed or unknown'
+            USING ERRCODE = 'restrict_violation';
     END IF;
+    EXECUTE 'SELECT count(*) FROM added JOIN billing_ledgeraccount account ON account.id = added.account_id
+        WHERE account.currency <> added.currency OR account.organization_id IS DISTINCT FROM added.organization_id'
+        INTO found_count;
+    IF found_count > 0 THEN
+        RAISE EXCEPTION 'a posting is in another currency or of another organization than its account'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    EXECUTE 'UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
+        FROM (SELECT account_id, sum(amount_minor) AS total FROM added WHERE organization_id IS NOT NULL
+            GROUP BY account_id) moved
+        WHERE account.id = moved.account_id AND moved.total <> 0';
     RETURN NULL;
 END $$;
 
-CREATE CONSTRAINT TRIGGER billing_posting_balances AFTER INSERT ON billing_posting
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_balances();
-CREATE CONSTRAINT TRIGGER billing_entry_balances AFTER INSERT ON billing_journalentry
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_balances();
-"""
-# Wallets have a running balance. The database updates it with each posting, so no code can forget or invent it.
-WALLETS = """
-CREATE FUNCTION billing_move_wallets() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER billing_check_postings AFTER INSERT ON billing_posting
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_check_postings();
+
+CREATE FUNCTION billing_entry_has_postings() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
-    IF EXISTS (SELECT FROM added JOIN billing_ledgeraccount a ON a.id = added.account_id
-               WHERE a.currency <> added.currency) THEN
-        RAISE EXCEPTION 'a posting is in another currency than its account' USING ERRCODE = 'check_violation';
+    IF NOT EXISTS (SELECT FROM billing_posting WHERE entry_id = NEW.id) THEN
+        RAISE EXCEPTION 'journal entry % has no postings', NEW.id USING ERRCODE = 'check_violation';
     END IF;
-    UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
-    FROM (SELECT account_id, sum(amount_minor) AS total FROM added GROUP BY account_id) moved
-    WHERE account.id = moved.account_id AND account.kind = 'wallet' AND moved.total <> 0;
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER billing_posting_moves_wallets AFTER INSERT ON billing_posting
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_move_wallets();
-
-CREATE FUNCTION billing_wallet_is_its_postings() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE CONSTRAINT TRIGGER billing_entry_has_postings AFTER INSERT ON billing_journalentry
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_has_postings();
+"""
+# An organization's accounts have a running balance. Only postings move it, so no code can forget or invent it.
+BALANCES = """
+CREATE FUNCTION billing_balance_is_its_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.balance_minor <> 0 THEN
@@ -58,8 +74,8 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER billing_wallet_is_its_postings BEFORE INSERT OR UPDATE ON billing_ledgeraccount
-    FOR EACH ROW EXECUTE FUNCTION billing_wallet_is_its_postings();
+CREATE TRIGGER billing_balance_is_its_postings BEFORE INSERT OR UPDATE ON billing_ledgeraccount
+    FOR EACH ROW EXECUTE FUNCTION billing_balance_is_its_postings();
 """
 # An issued invoice and its items never change, except for the state.
 ISSUED = """
@@ -101,15 +117,15 @@ CREATE TRIGGER billing_issued_item_stays BEFORE INSERT OR UPDATE OR DELETE ON bi
 UNDO = """
 DROP TRIGGER billing_issued_item_stays ON billing_invoiceitem;
 DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
-DROP TRIGGER billing_wallet_is_its_postings ON billing_ledgeraccount;
-DROP TRIGGER billing_posting_moves_wallets ON billing_posting;
-DROP TRIGGER billing_entry_balances ON billing_journalentry;
-DROP TRIGGER billing_posting_balances ON billing_posting;
+DROP TRIGGER billing_balance_is_its_postings ON billing_ledgeraccount;
+DROP TRIGGER billing_entry_has_postings ON billing_journalentry;
+DROP TRIGGER billing_check_postings ON billing_posting;
 DROP FUNCTION billing_issued_item_stays();
 DROP FUNCTION billing_issued_invoice_stays();
-DROP FUNCTION billing_wallet_is_its_postings();
-DROP FUNCTION billing_move_wallets();
-DROP FUNCTION billing_entry_balances();
+DROP FUNCTION billing_balance_is_its_postings();
+DROP FUNCTION billing_entry_has_postings();
+DROP FUNCTION billing_check_postings();
+ALTER TABLE billing_journalentry DROP COLUMN written_in;
 """
 SERIES = """
 INSERT INTO billing_invoiceseries (code, pattern, next_number) VALUES ('NB', 'NB-{year}-{number:05d}', 1)
@@ -120,6 +136,6 @@ ON CONFLICT (code) DO NOTHING
 class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
     operations = [
-        migrations.RunSQL(BALANCED + WALLETS + ISSUED, UNDO),
+        migrations.RunSQL(SEALED + BALANCED + BALANCES + ISSUED, UNDO),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]
