@@ -103,7 +103,7 @@ class Rows:
 
     def billing(self) -> None:
         """Subscriptions, invoices, payments and the ledger."""
-        series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T", pattern="T-1")
+        series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T")
         owned = {"organization": self.organization}
         amounts = {"amount_minor": 800, "currency": "USD"}
         self.subscriptions = self.each(billing.Subscription, term="monthly", **owned, **amounts)
@@ -175,8 +175,8 @@ class Rows:
             )
         for entry in entries[1:]:
             billing.Posting.objects.bulk_create(
-                billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD")
-                for account, minor in ((wallets[0], 100), (clearing, -100))
+                billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD", organization=whose)
+                for account, minor, whose in ((wallets[0], 100, self.organizations[0]), (clearing, -100, None))
             )
 
     def servers_and_reservations(self) -> None:

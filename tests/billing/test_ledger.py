@@ -16,7 +16,7 @@ from billing.models import AccountKind, EntryKind, ItemKind, JournalEntry, Ledge
 from billing.models.ledger import ORGANIZATION_KINDS
 from core import tenancy
 from core.money import Money
-from tests.billing.sales import MONEY, NOON, balance, make_sale, wallet_balance
+from tests.billing.sales import MONEY, NOON, balance, make_sale, run_commit_triggers, wallet_balance
 from tests.builders import make_organization
 
 committing = pytest.mark.django_db(transaction=True)
@@ -28,12 +28,6 @@ def post(reference: str = "gift:1", amount: Money = MONEY, source: LedgerAccount
     origin = source or ledger.account_of(AccountKind.CLEARING, amount.currency, "stripe")
     lines = ledger.transfer(origin, wallet, amount)
     return ledger.post_entry(kind=EntryKind.PAYMENT, reference=reference, lines=lines, at=NOON)
-
-
-def refuse_at_commit() -> None:
-    """Bring the deferred checks forward, as the commit would."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 @committing
@@ -218,7 +212,7 @@ def test_the_database_updates_the_wallets_balance_and_no_other() -> None:
     assert wallet.account.reload().balance_minor == 800
     assert wallet.organization_id == wallet.account.organization_id
     assert entry.postings.get(account__kind=AccountKind.CLEARING).account.reload().balance_minor == 0
-    refuse_at_commit()
+    run_commit_triggers()
 
 
 @pytest.mark.django_db
