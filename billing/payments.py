@@ -180,7 +180,8 @@ def record_unexpected_payment(
     with tenancy.as_worker():
         fields = {
             "organization": organization,
-            "invoice": invoice,
+            # Money in another currency than the invoice's cannot be for it.
+            "invoice": invoice if invoice and invoice.currency == gateway_payment.amount.currency else None,
             "state": PaymentState.FAILED,  # not open; it goes under review in the same transaction
             "amount_minor": gateway_payment.amount.minor,
             "currency": gateway_payment.amount.currency,

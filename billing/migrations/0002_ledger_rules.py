@@ -163,19 +163,89 @@ CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON
 
 CREATE FUNCTION billing_issued_item_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    invoice uuid := CASE WHEN TG_OP = 'INSERT' THEN NEW.invoice_id ELSE OLD.invoice_id END;
+    invoice record;
 BEGIN
-    IF (SELECT issued_at IS NOT NULL FROM billing_invoice WHERE id = invoice) THEN
-        RAISE EXCEPTION 'the items of invoice %, which was issued, do not change', invoice
-            USING ERRCODE = 'restrict_violation';
-    END IF;
+    -- The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for this item.
+    FOR invoice IN SELECT id, issued_at FROM billing_invoice
+        WHERE id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
+                     CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
+        ORDER BY id FOR NO KEY UPDATE
+    LOOP
+        IF invoice.issued_at IS NOT NULL THEN
+            RAISE EXCEPTION 'the items of invoice %, which was issued, do not change', invoice.id
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+    END LOOP;
     RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END $$;
 
 CREATE TRIGGER billing_issued_item_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoiceitem
     FOR EACH ROW EXECUTE FUNCTION billing_issued_item_stays();
 """
+# An issued invoice is the sum of its items.
+SUMS = """
+CREATE FUNCTION billing_invoice_is_its_items() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    items bigint := (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = NEW.id);
+BEGIN
+    IF items <> NEW.total_minor THEN
+        RAISE EXCEPTION 'the items of invoice % are %, its total is %', NEW.id, items, NEW.total_minor
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER billing_invoice_is_its_items AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
+    EXECUTE FUNCTION billing_invoice_is_its_items();
+"""
+# A row names rows of its own organization and currency only: (columns) of a table reference (columns) of another.
+SAME_OWNER = [
+    ("invoiceitem", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    ("invoiceitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
+    (
+        "invoiceitem",
+        "subscription_item_id, subscription_id, organization_id, currency",
+        "subscriptionitem",
+        "id, subscription_id, organization_id, currency",
+    ),
+    ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
+    ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
+    ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),
+    ("journalentry", "payment_id, organization_id", "payment", "id, organization_id"),
+    ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
+    ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),
+    ("journalentry", "dispute_id, organization_id", "dispute", "id, organization_id"),
+]
+
+
+def composite_keys() -> list[migrations.RunSQL]:
+    """The keys above, which Django cannot declare. A reference that is null is not checked."""
+    keys = sorted({(target, columns) for _table, _own, target, columns in SAME_OWNER})
+    unique = {key: f"billing_{key[0]}_key_{number}" for number, key in enumerate(keys)}
+    statements = [
+        migrations.RunSQL(
+            f"ALTER TABLE billing_{target} ADD CONSTRAINT {name} UNIQUE ({columns})",
+            f"ALTER TABLE billing_{target} DROP CONSTRAINT {name}",
+        )
+        for (target, columns), name in unique.items()
+    ]
+    for table, own, target, columns in SAME_OWNER:
+        name = f"billing_{table}_{own.partition('_id')[0]}_same_owner"
+        statements.append(
+            migrations.RunSQL(
+                f"ALTER TABLE billing_{table} ADD CONSTRAINT {name} FOREIGN KEY ({own})"
+                f" REFERENCES billing_{target} ({columns}) DEFERRABLE INITIALLY DEFERRED",
+                f"ALTER TABLE billing_{table} DROP CONSTRAINT {name}",
+            )
+        )
+    return statements
+
+
 UNDO = """
+DROP TRIGGER billing_invoice_is_its_items ON billing_invoice;
+DROP FUNCTION billing_invoice_is_its_items();
 DROP TRIGGER billing_issued_item_stays ON billing_invoiceitem;
 DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
 DROP TRIGGER billing_series_counts ON billing_invoiceseries;
@@ -202,6 +272,7 @@ ON CONFLICT (code) DO NOTHING
 class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
     operations = [
-        migrations.RunSQL(SEALED + BALANCED + BALANCES + NUMBERS + ISSUED, UNDO),
+        migrations.RunSQL(SEALED + BALANCED + BALANCES + NUMBERS + ISSUED + SUMS, UNDO),
+        *composite_keys(),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]

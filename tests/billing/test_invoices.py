@@ -1,5 +1,6 @@
 """Invoices: gapless numbers, nothing changed once issued, a period billed once."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
@@ -102,6 +103,67 @@ def test_an_issued_invoice_is_never_deleted_and_its_lines_neither_added_nor_remo
             change()
     with pytest.raises(IntegrityError, match="never deleted"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM billing_invoice")
+
+
+@pytest.mark.django_db
+def test_an_invoice_whose_items_are_not_its_total_is_refused_at_commit() -> None:
+    draft = make_draft()
+    Invoice.objects.filter(pk=draft.pk).update(total_minor=801)
+    with pytest.raises(IntegrityError, match="its total is 801"), tenancy.as_role(role=tenancy.WORKER):
+        issue_and_commit(draft)
+
+
+def issue_and_commit(draft: Invoice) -> None:
+    """Issue it and run what the commit would."""
+    invoicing.issue_invoice(invoice=draft, at=NOON)
+    run_commit_triggers()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_item_added_while_another_transaction_issues_is_refused(is_first: bool) -> None:
+    """Whichever is first makes the other wait, and then one of the two fails."""
+    draft = make_draft()
+    errors: list[Exception] = []
+    is_open = Barrier(2)
+
+    def add() -> None:
+        with transaction.atomic():
+            InvoiceItem.objects.create(
+                invoice=draft,
+                organization=draft.organization,
+                kind="setup",
+                unit_minor=1,
+                amount_minor=1,
+                currency="USD",
+            )
+
+    def issue() -> None:
+        with transaction.atomic():
+            invoicing.issue_invoice(invoice=draft, at=NOON)
+
+    first, second = (add, issue) if is_first else (issue, add)
+
+    def run_second() -> None:
+        is_open.wait()
+        try:
+            second()
+        except IntegrityError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = Thread(target=run_second)
+    thread.start()
+    with transaction.atomic():
+        first()
+        is_open.wait()
+        time.sleep(0.3)
+    thread.join(timeout=20)
+
+    assert len(errors) == 1
+    assert draft.reload().issued_at == (None if is_first else NOON)
+    assert draft.items.count() == (2 if is_first else 1)
 
 
 @pytest.mark.django_db(transaction=True)
