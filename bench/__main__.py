@@ -14,6 +14,7 @@ BENCHES = {
     "webhooks": "Webhooks",
     "pages": "Pages",
     "purchase": "From paid to running, beyond the panel's own time",
+    "settlements": "Payments settled at the same time",
     "work": "Durable work, ledger, capacity",
 }
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from billing import events, ledger, payments
+from billing import events, ledger, payments, refunds
 from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.models import AccountKind, Dispute, EntryKind, Payment, PaymentState
 from core import audit, tenancy
@@ -29,6 +29,8 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             dispute.save(update_fields=["closed_at", "is_won"])
             if is_won:
                 return_funds(payment, dispute, at)
+            else:
+                withdraw_credit(payment, dispute, at)
             audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
             events.dispute_closed.send(Payment, payment=payment, is_won=is_won, at=at)
     return dispute
@@ -53,6 +55,7 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
         reference=f"dispute:{dispute.reference}",
         lines=ledger.transfer(disputed, clearing, amount),
         organization=payment.organization,
+        source=dispute,
         at=at,
     )
     payment.state = PaymentState.DISPUTED
@@ -60,6 +63,21 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
     audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason})
     events.payment_disputed.send(Payment, payment=payment, at=at)
     return dispute
+
+
+def withdraw_credit(payment: Payment, dispute: Dispute, at: datetime) -> None:
+    """The dispute is lost: what the money still stood for, credit in a wallet or money under review, goes too."""
+    if refunds.is_spent(payment) or dispute.currency != payment.received.currency:
+        return
+    disputed = ledger.account_of(AccountKind.DISPUTES, dispute.currency)
+    ledger.post_entry(
+        kind=EntryKind.DISPUTE_LOST,
+        reference=f"dispute_lost:{dispute.reference}",
+        lines=refunds.lines_back(payment, disputed, dispute.amount),
+        organization=payment.organization,
+        source=dispute,
+        at=at,
+    )
 
 
 def return_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:

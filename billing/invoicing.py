@@ -1,4 +1,4 @@
-"""Invoices: drafted, then issued under a gapless number and paid from the wallet in one transaction."""
+"""Invoices: drafted, then issued and paid from the wallet in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,8 @@ from billing.models import (
     EntryKind,
     Invoice,
     InvoiceItem,
-    InvoiceSeries,
     InvoiceState,
     ItemKind,
-    LedgerAccount,
     PaymentState,
     Subscription,
     SubscriptionItem,
@@ -102,19 +100,16 @@ def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[
 
 
 def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
-    """Give the invoice its number and freeze the billing address. Calling it twice is harmless.
+    """Issue the invoice and freeze it with the billing address. Calling it twice is harmless.
 
-    The series' row stays locked until the transaction ends, so a number whose transaction fails is used again.
+    The database gives the number when the transaction commits: who needs it reads the invoice again afterwards.
     """
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
-        if row.number is None:
-            series = InvoiceSeries.objects.select_for_update(no_key=True).get(pk=row.series_id)
-            InvoiceSeries.objects.filter(pk=series.pk).update(next_number=F("next_number") + 1)
-            row.number = series.pattern.format(year=at.year, number=series.next_number)
+        if row.issued_at is None:
             row.issued_at, row.state = at, InvoiceState.OPEN
             row.billing_address = {name: getattr(row.organization, name) for name in ADDRESS}
-            row.save(update_fields=["number", "issued_at", "state", "billing_address"])
+            row.save(update_fields=["issued_at", "state", "billing_address"])
     return row
 
 
@@ -132,16 +127,16 @@ def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at:
             begin_or_renew(row, subscription, first_period, at)
         row = issue_invoice(invoice=row, at=at)
         if row.total:
-            wallet = ledger.wallet_of(row.organization, row.currency)
-            locked_wallet = LedgerAccount.objects.select_for_update(no_key=True).get(pk=wallet.pk)
-            if locked_wallet.balance_minor < row.total_minor:
-                raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row}")
+            wallet = ledger.lock_wallet(row.organization, row.currency)
+            if wallet.balance_minor < row.total_minor:
+                raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row.pk}")
             revenue = ledger.account_of(AccountKind.REVENUE, row.currency)
             ledger.post_entry(
                 kind=EntryKind.CHARGE,
                 reference=f"invoice:{row.pk}",
                 lines=ledger.transfer(wallet, revenue, row.total),
                 organization=row.organization,
+                source=row,
                 at=at,
             )
         row.state, row.paid_at = InvoiceState.PAID, at

@@ -180,7 +180,8 @@ def record_unexpected_payment(
     with tenancy.as_worker():
         fields = {
             "organization": organization,
-            "invoice": invoice,
+            # Money in another currency than the invoice's cannot be for it.
+            "invoice": invoice if invoice and invoice.currency == gateway_payment.amount.currency else None,
             "state": PaymentState.FAILED,  # not open; it goes under review in the same transaction
             "amount_minor": gateway_payment.amount.minor,
             "currency": gateway_payment.amount.currency,
@@ -214,6 +215,7 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
             reference=f"review_accepted:{payment.pk}",
             lines=ledger.transfer(suspense, wallet, payment.refundable),
             organization=payment.organization,
+            source=payment,
             at=at,
         )
         audit.record(
@@ -254,6 +256,7 @@ def _post_received(payment: Payment, kind: EntryKind, target: LedgerAccount, at:
         reference=f"payment:{payment.gateway}:{payment.transaction_id}",
         lines=ledger.transfer(clearing, target, payment.received),
         organization=payment.organization,
+        source=payment,
         at=at,
         note=payment.review_reason,
     )

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from billing import events, ledger, payments
 from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_of
+from billing.ledger import EntryLine
 from billing.models import (
     AccountKind,
     EntryKind,
@@ -43,6 +44,9 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         left = row.refundable
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be refunded")
+        is_credit = not row.is_under_review and not is_spent(row)
+        if is_credit and ledger.lock_wallet(row.organization, amount.currency).balance_minor < amount.minor:
+            raise NotRefundable(f"{amount} of credit was spent and cannot be refunded")
         refund_id = uuid7()
         refund = _create(row, amount, at, id=refund_id, reason=reason[:191], idempotency_key=f"refund-{refund_id}")
         RefundTask.objects.create(refund=refund, run_at=at)
@@ -72,24 +76,29 @@ def _create(payment: Payment, amount: Money, at: datetime, **fields: object) -> 
     ledger.post_entry(
         kind=EntryKind.REFUND,
         reference=f"refund:{refund.pk}",
-        lines=ledger.transfer(account_refunded_from(payment), clearing, amount),
+        lines=lines_back(payment, clearing, amount),
         organization=payment.organization,
+        source=refund,
         at=at,
         note=refund.reason,
     )
     return refund
 
 
-def account_refunded_from(payment: Payment) -> LedgerAccount:
-    """Where the money is posted now: under review, spent on the invoice, or still in the wallet as credit."""
-    currency = payment.received.currency
-    if payment.is_under_review:
-        return ledger.account_of(AccountKind.SUSPENSE, currency)
+def is_spent(payment: Payment) -> bool:
+    """Whether the money has paid its invoice; otherwise it is under review or in the wallet as credit."""
     invoice = payment.invoice
-    is_spent = invoice is not None and invoice.paid_at == (payment.accepted_at or payment.settled_at)
-    if is_spent:
-        return ledger.account_of(AccountKind.REFUNDS, currency)
-    return ledger.wallet_of(payment.organization, currency)
+    is_paid_by_it = invoice is not None and invoice.paid_at == (payment.accepted_at or payment.settled_at)
+    return is_paid_by_it and not payment.is_under_review
+
+
+def lines_back(payment: Payment, target: LedgerAccount, amount: Money) -> list[EntryLine]:
+    """The lines that take `amount` of the payment from where it is posted now."""
+    if payment.is_under_review:
+        return [*ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, amount.currency), target, amount)]
+    if is_spent(payment):
+        return [*ledger.transfer(ledger.account_of(AccountKind.REFUNDS, amount.currency), target, amount)]
+    return ledger.withdraw(payment.organization, target, amount)
 
 
 def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:

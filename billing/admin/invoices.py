@@ -48,4 +48,4 @@ class InvoiceItemAdmin(ReadOnlyAdmin):
 class InvoiceSeriesAdmin(ReadOnlyAdmin):
     """Series of invoice numbers."""
 
-    list_display = ("code", "pattern", "next_number")
+    list_display = ("code", "seller", "prefix", "restarts_yearly", "year", "next_number")

@@ -1,9 +1,14 @@
 """The ledger, read-only: a mistake is corrected by another entry, made by a service."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from billing.models import JournalEntry, LedgerAccount, Posting
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
+from core.money import Money
 
 
 class PostingInline(ReadOnlyInline):
@@ -30,12 +35,21 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(LedgerAccount)
 class LedgerAccountAdmin(ReadOnlyAdmin):
-    """The accounts; only wallets keep a running balance."""
+    """The accounts, with the sum of their postings as balance."""
 
-    list_display = ("kind", "organization", "gateway", "currency", "balance_minor")
+    list_display = ("kind", "organization", "gateway", "currency", "posted_balance")
     list_filter = ("kind", "currency", "gateway")
     list_select_related = ("organization",)
     search_fields = ("organization__name",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Accounts with their balances."""
+        return super().get_queryset(request).with_posted_minor()
+
+    @admin.display(description=_("balance"), ordering="posted_minor")
+    def posted_balance(self, row: Any) -> str:
+        """What is posted on the account."""
+        return str(Money(row.posted_minor, row.currency))
 
 
 @admin.register(Posting)

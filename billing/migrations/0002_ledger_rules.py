@@ -1,49 +1,65 @@
-"""The ledger's rules as triggers: entries sum to zero, wallets follow their postings, issued invoices do not change."""
+"""The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay."""
 
 from django.db import migrations
 
-# Checked at commit, once per posting: an entry sums to zero in each currency and has at least two postings.
+# An entry is sealed at commit: it knows the transaction that wrote it, and only that one may add postings. The check is
+# made when a row is written; NOT VALID keeps a restored dump, in which the transaction is another one, loadable.
+SEALED = """
+ALTER TABLE billing_journalentry ADD COLUMN written_in xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    ADD CONSTRAINT billing_entry_written_in CHECK (written_in = pg_current_xact_id()) NOT VALID;
+"""
+# Postings are checked as the set that a statement inserts: each entry sums to zero in each currency. EXECUTE plans each
+# query anew: a plan kept from a first call with one entry would take minutes for a run of thousands. They count
+# the wrong rows rather than stop at the first one, because for a LIMIT the planner prefers nested loops.
 BALANCED = """
-CREATE FUNCTION billing_entry_balances() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION billing_check_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    entry uuid := to_jsonb(NEW)->>(CASE TG_TABLE_NAME WHEN 'billing_posting' THEN 'entry_id' ELSE 'id' END);
-    off record;
+    wrong record;
+    found_count bigint;
 BEGIN
-    SELECT currency, sum(amount_minor) AS total INTO off FROM billing_posting
-        WHERE entry_id = entry GROUP BY currency HAVING sum(amount_minor) <> 0 LIMIT 1;
+    SELECT entry_id, currency, sum(amount_minor) AS total INTO wrong FROM added
+        GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0 LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'journal entry % is off by % %', entry, off.total, off.currency
+        RAISE EXCEPTION 'journal entry % is off by % %', wrong.entry_id, wrong.total, wrong.currency
             USING ERRCODE = 'check_violation';
     END IF;
-    IF (SELECT count(*) FROM billing_posting WHERE entry_id = entry) < 2 THEN
-        RAISE EXCEPTION 'journal entry % has fewer than two postings', entry USING ERRCODE = 'check_violation';
+    EXECUTE 'SELECT count(*) FROM added WHERE NOT EXISTS (SELECT FROM billing_journalentry entry
+        WHERE entry.id = added.entry_id AND entry.written_in = pg_current_xact_id())' INTO found_count;
+    IF found_count > 0 THEN
+        RAISE EXCEPTION 'postings are added to a journal entry that is sealed or unknown'
+            USING ERRCODE = 'restrict_violation';
     END IF;
+    EXECUTE 'SELECT count(*) FROM added JOIN billing_ledgeraccount account ON account.id = added.account_id
+        WHERE account.currency <> added.currency OR account.organization_id IS DISTINCT FROM added.organization_id'
+        INTO found_count;
+    IF found_count > 0 THEN
+        RAISE EXCEPTION 'a posting is in another currency or of another organization than its account'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    EXECUTE 'UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
+        FROM (SELECT account_id, sum(amount_minor) AS total FROM added WHERE organization_id IS NOT NULL
+            GROUP BY account_id) moved
+        WHERE account.id = moved.account_id AND moved.total <> 0';
     RETURN NULL;
 END $$;
 
-CREATE CONSTRAINT TRIGGER billing_posting_balances AFTER INSERT ON billing_posting
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_balances();
-CREATE CONSTRAINT TRIGGER billing_entry_balances AFTER INSERT ON billing_journalentry
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_balances();
-"""
-# Wallets have a running balance. The database updates it with each posting, so no code can forget or invent it.
-WALLETS = """
-CREATE FUNCTION billing_move_wallets() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER billing_check_postings AFTER INSERT ON billing_posting
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_check_postings();
+
+CREATE FUNCTION billing_entry_has_postings() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
-    IF EXISTS (SELECT FROM added JOIN billing_ledgeraccount a ON a.id = added.account_id
-               WHERE a.currency <> added.currency) THEN
-        RAISE EXCEPTION 'a posting is in another currency than its account' USING ERRCODE = 'check_violation';
+    IF NOT EXISTS (SELECT FROM billing_posting WHERE entry_id = NEW.id) THEN
+        RAISE EXCEPTION 'journal entry % has no postings', NEW.id USING ERRCODE = 'check_violation';
     END IF;
-    UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
-    FROM (SELECT account_id, sum(amount_minor) AS total FROM added GROUP BY account_id) moved
-    WHERE account.id = moved.account_id AND account.kind = 'wallet' AND moved.total <> 0;
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER billing_posting_moves_wallets AFTER INSERT ON billing_posting
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_move_wallets();
-
-CREATE FUNCTION billing_wallet_is_its_postings() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE CONSTRAINT TRIGGER billing_entry_has_postings AFTER INSERT ON billing_journalentry
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_entry_has_postings();
+"""
+# An organization's accounts have a running balance. Only postings move it, so no code can forget or invent it.
+BALANCES = """
+CREATE FUNCTION billing_balance_is_its_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.balance_minor <> 0 THEN
@@ -58,61 +74,197 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER billing_wallet_is_its_postings BEFORE INSERT OR UPDATE ON billing_ledgeraccount
-    FOR EACH ROW EXECUTE FUNCTION billing_wallet_is_its_postings();
+CREATE TRIGGER billing_balance_is_its_postings BEFORE INSERT OR UPDATE ON billing_ledgeraccount
+    FOR EACH ROW EXECUTE FUNCTION billing_balance_is_its_postings();
 """
-# An issued invoice and its items never change, except for the state.
+# A number is given when the transaction commits, because the series' lock makes all other invoices wait: taken earlier,
+# it would be held for the rest of the business transaction. The first invoice numbers all those of its transaction. The
+# audit chain's lock comes first, so that two transactions that also write audit entries never wait for each other.
+NUMBERS = """
+CREATE FUNCTION billing_number_invoices() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    series billing_invoiceseries;
+    run record;
+BEGIN
+    IF (SELECT number IS NOT NULL FROM billing_invoice WHERE id = NEW.id) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('core_audit_chain'));
+    SELECT * INTO series FROM billing_invoiceseries WHERE code = NEW.series_id FOR NO KEY UPDATE;
+    FOR run IN
+        SELECT CASE WHEN series.restarts_yearly THEN extract(year FROM issued_at AT TIME ZONE 'UTC') ELSE 0 END AS year,
+            array_agg(id ORDER BY issued_at, id) AS ids, max(issued_at) AS last_issued_at
+        FROM (SELECT id, greatest(issued_at, series.last_issued_at) AS issued_at FROM billing_invoice
+            WHERE series_id = series.code AND number IS NULL AND issued_at IS NOT NULL) unnumbered
+        GROUP BY 1 ORDER BY 1
+    LOOP
+        IF run.year <> series.year THEN
+            series.year := run.year;
+            series.next_number := 1;
+        END IF;
+        UPDATE billing_invoice invoice SET
+            sequence_year = series.year,
+            sequence = series.next_number + numbered.place - 1,
+            number = series.prefix || CASE WHEN series.restarts_yearly THEN series.year || '-' ELSE '' END || lpad(
+                (series.next_number + numbered.place - 1)::text,
+                greatest(series.width, length((series.next_number + numbered.place - 1)::text)), '0'),
+            issued_at = greatest(invoice.issued_at, series.last_issued_at)
+        FROM unnest(run.ids) WITH ORDINALITY AS numbered (id, place) WHERE invoice.id = numbered.id;
+        series.next_number := series.next_number + cardinality(run.ids);
+        series.last_issued_at := run.last_issued_at;
+    END LOOP;
+    UPDATE billing_invoiceseries SET year = series.year, next_number = series.next_number,
+        last_issued_at = series.last_issued_at WHERE code = series.code;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER billing_number_issued AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
+    EXECUTE FUNCTION billing_number_invoices();
+
+CREATE FUNCTION billing_series_counts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_trigger_depth() < 2 AND (NEW.code, NEW.year, NEW.next_number, NEW.last_issued_at)
+            IS DISTINCT FROM (OLD.code, OLD.year, OLD.next_number, OLD.last_issued_at) THEN
+        RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER billing_series_counts BEFORE UPDATE ON billing_invoiceseries
+    FOR EACH ROW EXECUTE FUNCTION billing_series_counts();
+"""
+# An issued invoice keeps every column but those named here; a new column is frozen without being named. Its items stay.
 ISSUED = """
 CREATE FUNCTION billing_issued_invoice_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    free text[] := ARRAY['state', 'paid_at', 'updated_at'];
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        IF OLD.number IS NOT NULL THEN
+        IF OLD.issued_at IS NOT NULL THEN
             RAISE EXCEPTION 'invoice % was issued: it is voided or credited, never deleted', OLD.number
                 USING ERRCODE = 'restrict_violation';
         END IF;
         RETURN OLD;
     END IF;
-    IF OLD.number IS NOT NULL AND (NEW.number, NEW.organization_id, NEW.currency, NEW.total_minor, NEW.issued_at,
-            NEW.billing_address, NEW.series_id)
-        IS DISTINCT FROM (OLD.number, OLD.organization_id, OLD.currency, OLD.total_minor, OLD.issued_at,
-            OLD.billing_address, OLD.series_id) THEN
+    IF pg_trigger_depth() > 1 AND OLD.number IS NULL THEN
+        free := free || ARRAY['number', 'sequence', 'sequence_year', 'issued_at'];  -- billing_number_invoices
+    ELSIF NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL) THEN
+        RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF TG_OP = 'UPDATE' AND OLD.issued_at IS NOT NULL AND to_jsonb(NEW) - free <> to_jsonb(OLD) - free THEN
         RAISE EXCEPTION 'invoice % was issued and does not change', OLD.number USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER billing_issued_invoice_stays BEFORE UPDATE OR DELETE ON billing_invoice
+CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoice
     FOR EACH ROW EXECUTE FUNCTION billing_issued_invoice_stays();
 
 CREATE FUNCTION billing_issued_item_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    invoice uuid := CASE WHEN TG_OP = 'INSERT' THEN NEW.invoice_id ELSE OLD.invoice_id END;
-    number text := (SELECT i.number FROM billing_invoice i WHERE i.id = invoice);
+    invoice record;
 BEGIN
-    IF number IS NOT NULL THEN
-        RAISE EXCEPTION 'the items of invoice % do not change', number USING ERRCODE = 'restrict_violation';
-    END IF;
+    -- The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for this item.
+    FOR invoice IN SELECT id, issued_at FROM billing_invoice
+        WHERE id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
+                     CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
+        ORDER BY id FOR NO KEY UPDATE
+    LOOP
+        IF invoice.issued_at IS NOT NULL THEN
+            RAISE EXCEPTION 'the items of invoice %, which was issued, do not change', invoice.id
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+    END LOOP;
     RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END $$;
 
 CREATE TRIGGER billing_issued_item_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoiceitem
     FOR EACH ROW EXECUTE FUNCTION billing_issued_item_stays();
 """
+# An issued invoice is the sum of its items.
+SUMS = """
+CREATE FUNCTION billing_invoice_is_its_items() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    items bigint := (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = NEW.id);
+BEGIN
+    IF items <> NEW.total_minor THEN
+        RAISE EXCEPTION 'the items of invoice % are %, its total is %', NEW.id, items, NEW.total_minor
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER billing_invoice_is_its_items AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
+    EXECUTE FUNCTION billing_invoice_is_its_items();
+"""
+# A row names rows of its own organization and currency only: (columns) of a table reference (columns) of another.
+SAME_OWNER = [
+    ("invoiceitem", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    ("invoiceitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
+    (
+        "invoiceitem",
+        "subscription_item_id, subscription_id, organization_id, currency",
+        "subscriptionitem",
+        "id, subscription_id, organization_id, currency",
+    ),
+    ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
+    ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
+    ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),
+    ("journalentry", "payment_id, organization_id", "payment", "id, organization_id"),
+    ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
+    ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),
+    ("journalentry", "dispute_id, organization_id", "dispute", "id, organization_id"),
+]
+
+
+def composite_keys() -> list[migrations.RunSQL]:
+    """The keys above, which Django cannot declare. A reference that is null is not checked."""
+    keys = sorted({(target, columns) for _table, _own, target, columns in SAME_OWNER})
+    unique = {key: f"billing_{key[0]}_key_{number}" for number, key in enumerate(keys)}
+    statements = [
+        migrations.RunSQL(
+            f"ALTER TABLE billing_{target} ADD CONSTRAINT {name} UNIQUE ({columns})",
+            f"ALTER TABLE billing_{target} DROP CONSTRAINT {name}",
+        )
+        for (target, columns), name in unique.items()
+    ]
+    for table, own, target, columns in SAME_OWNER:
+        name = f"billing_{table}_{own.partition('_id')[0]}_same_owner"
+        statements.append(
+            migrations.RunSQL(
+                f"ALTER TABLE billing_{table} ADD CONSTRAINT {name} FOREIGN KEY ({own})"
+                f" REFERENCES billing_{target} ({columns}) DEFERRABLE INITIALLY DEFERRED",
+                f"ALTER TABLE billing_{table} DROP CONSTRAINT {name}",
+            )
+        )
+    return statements
+
+
 UNDO = """
+DROP TRIGGER billing_invoice_is_its_items ON billing_invoice;
+DROP FUNCTION billing_invoice_is_its_items();
 DROP TRIGGER billing_issued_item_stays ON billing_invoiceitem;
 DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
-DROP TRIGGER billing_wallet_is_its_postings ON billing_ledgeraccount;
-DROP TRIGGER billing_posting_moves_wallets ON billing_posting;
-DROP TRIGGER billing_entry_balances ON billing_journalentry;
-DROP TRIGGER billing_posting_balances ON billing_posting;
+DROP TRIGGER billing_series_counts ON billing_invoiceseries;
+DROP TRIGGER billing_number_issued ON billing_invoice;
+DROP TRIGGER billing_balance_is_its_postings ON billing_ledgeraccount;
+DROP TRIGGER billing_entry_has_postings ON billing_journalentry;
+DROP TRIGGER billing_check_postings ON billing_posting;
 DROP FUNCTION billing_issued_item_stays();
 DROP FUNCTION billing_issued_invoice_stays();
-DROP FUNCTION billing_wallet_is_its_postings();
-DROP FUNCTION billing_move_wallets();
-DROP FUNCTION billing_entry_balances();
+DROP FUNCTION billing_series_counts();
+DROP FUNCTION billing_number_invoices();
+DROP FUNCTION billing_balance_is_its_postings();
+DROP FUNCTION billing_entry_has_postings();
+DROP FUNCTION billing_check_postings();
+ALTER TABLE billing_journalentry DROP COLUMN written_in;
 """
 SERIES = """
-INSERT INTO billing_invoiceseries (code, pattern, next_number) VALUES ('NB', 'NB-{year}-{number:05d}', 1)
+INSERT INTO billing_invoiceseries (code, seller, prefix, width, restarts_yearly, year, next_number)
+VALUES ('NB', '', 'NB-', 5, true, 0, 1)
 ON CONFLICT (code) DO NOTHING
 """
 
@@ -120,6 +272,7 @@ ON CONFLICT (code) DO NOTHING
 class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
     operations = [
-        migrations.RunSQL(BALANCED + WALLETS + ISSUED, UNDO),
+        migrations.RunSQL(SEALED + BALANCED + BALANCES + NUMBERS + ISSUED + SUMS, UNDO),
+        *composite_keys(),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]

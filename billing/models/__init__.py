@@ -9,7 +9,7 @@ from billing.models.gateways import (
     PaymentMethod,
 )
 from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, ItemKind
-from billing.models.ledger import AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
+from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.payments import (
     Dispute,
     Payment,
@@ -21,6 +21,7 @@ from billing.models.payments import (
 from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
+    "SOURCE_FIELDS",
     "AccountKind",
     "BillingMode",
     "Dispute",

@@ -7,18 +7,25 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money
 
 
 class InvoiceSeries(models.Model):
-    """A run of invoice numbers. `next_number` is taken under the row's lock, so a rolled-back invoice leaves no gap."""
+    """A seller's run of invoice numbers. The database gives them at commit: no gaps, and in order of time."""
 
     tenancy = tenancy.PRIVATE
 
     code = models.CharField(max_length=16, primary_key=True)
-    pattern = models.CharField(max_length=64, help_text=_("Such as NB-{year}-{number:05d}"))
+    seller = models.CharField(_("seller"), max_length=100, blank=True, default="")
+    prefix = models.CharField(_("prefix"), max_length=16, blank=True, default="")
+    width = models.PositiveSmallIntegerField(_("width"), default=5, help_text=_("Digits, with leading zeros."))
+    restarts_yearly = models.BooleanField(
+        _("restarts yearly"), default=True, help_text=_("The number then contains the year, such as NB-2026-00001.")
+    )
+    year = models.PositiveSmallIntegerField(_("year"), default=0, help_text=_("Of the next number; 0 if none."))
     next_number = models.PositiveBigIntegerField(_("next number"), default=1)
+    last_issued_at = models.DateTimeField(_("last issued at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("invoice series")
@@ -39,13 +46,19 @@ class InvoiceState(StatusChoices):
 
 
 class Invoice(Entity, Timestamped):
-    """What an organization owes for named things. A draft has no number; the number comes when it is issued."""
+    """What an organization owes for named things.
+
+    A draft has no number. An issued invoice gets it when the transaction commits: `number` (as printed), `sequence`
+    (the integer, unique in its series and year), and `issued_at`, which is never before that of a lower number.
+    """
 
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices")
     series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
     number = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    sequence_year = models.PositiveSmallIntegerField(null=True, blank=True)
+    sequence = models.PositiveBigIntegerField(null=True, blank=True)
     state = StatusField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
     currency = models.CharField(max_length=3)
     total_minor = models.BigIntegerField(_("total"))
@@ -58,18 +71,29 @@ class Invoice(Entity, Timestamped):
         verbose_name = _("invoice")
         verbose_name_plural = _("invoices")
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["organization", "-created_at"], name="billing_invoice_of_org")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="billing_invoice_of_org"),
+            models.Index(
+                fields=["series"],
+                condition=models.Q(number__isnull=True, issued_at__isnull=False),
+                name="billing_invoice_to_number",
+            ),
+        ]
         constraints = [
             choices_check("billing_invoice_state_known", "state", InvoiceState),
             models.CheckConstraint(name="billing_invoice_total_not_negative", condition=models.Q(total_minor__gte=0)),
-            iff(
-                "billing_invoice_number_iff_issued",
-                models.Q(number__isnull=False),
-                models.Q(issued_at__isnull=False),
+            models.UniqueConstraint(
+                fields=["series", "sequence_year", "sequence"], name="billing_invoice_sequence_once"
             ),
             models.CheckConstraint(
-                name="billing_invoice_paid_has_number",
-                condition=~models.Q(state__in=["open", "paid", "overdue", "refunded"]) | models.Q(number__isnull=False),
+                name="billing_invoice_number_has_sequence",
+                condition=models.Q(number__isnull=True, sequence__isnull=True, sequence_year__isnull=True)
+                | models.Q(number__isnull=False, sequence__gt=0, sequence_year__isnull=False, issued_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="billing_invoice_paid_is_issued",
+                condition=~models.Q(state__in=["open", "paid", "overdue", "refunded"])
+                | models.Q(issued_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="billing_invoice_paid_at_when_paid",

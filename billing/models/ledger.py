@@ -1,10 +1,14 @@
-"""The double-entry ledger: append-only, every entry sums to zero in each currency, wallets never below zero.
+"""The double-entry ledger: append-only, and every entry sums to zero in each currency.
 
-Sign: what we owe or earn is positive (wallets, revenue), what we hold is negative (clearing: money a gateway has for
-us). A payment of 800 cents posts clearing −800 and wallet +800; paying an invoice posts wallet −800 and revenue +800.
+Sign: what we owe or earn is positive (wallets, revenue), what we hold or are owed is negative (clearing: money a
+gateway has for us; receivable: what an organization owes us). A payment of 800 cents posts clearing −800 and wallet
++800; paying an invoice posts wallet −800 and revenue +800.
 """
 
+from typing import ClassVar, Self
+
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
@@ -13,28 +17,60 @@ from core.models import Entity, choices_check, iff
 
 
 class AccountKind(models.TextChoices):
+    # One for each organization
     WALLET = "wallet", _("Wallet")
+    PROMOTIONAL_CREDIT = "promotional_credit", _("Promotional credit")
+    COMMISSION = "commission", _("Affiliate commission")
+    RECEIVABLE = "receivable", _("Receivable")
+    # The shop's own
     REVENUE = "revenue", _("Revenue")
+    DEFERRED_REVENUE = "deferred_revenue", _("Deferred revenue")
     TAX = "tax", _("Tax")
     CLEARING = "clearing", _("Gateway clearing")
-    FEES = "fees", _("Gateway fees")
+    BANK = "bank", _("Bank (payouts)")
+    GATEWAY_FEES = "gateway_fees", _("Gateway fees")
+    DISPUTE_FEES = "dispute_fees", _("Dispute fees")
     REFUNDS = "refunds", _("Refunds")
     DISPUTES = "disputes", _("Disputed payments")
     SUSPENSE = "suspense", _("Suspense (payments under review)")
-    PROMOTION = "promotion", _("Promotional credit")
+    UNEXPLAINED = "unexplained", _("Unexplained")
+    PROMOTIONS = "promotions", _("Promotions given")
+    COMMISSIONS = "commissions", _("Commissions given")
+    FX = "fx", _("Currency exchange")
     ROUNDING = "rounding", _("Rounding")
 
 
+# Kinds that belong to an organization and keep a running balance.
+ORGANIZATION_KINDS = (
+    AccountKind.WALLET,
+    AccountKind.PROMOTIONAL_CREDIT,
+    AccountKind.COMMISSION,
+    AccountKind.RECEIVABLE,
+)
+
+
+class LedgerAccountQuerySet(models.QuerySet["LedgerAccount"]):
+    """Accounts with what is posted on them."""
+
+    def with_posted_minor(self) -> Self:
+        """Each account with `posted_minor`, the sum of its postings: the balance of accounts that keep none."""
+        sums = Posting.objects.filter(account=models.OuterRef("pk")).order_by().values("account")
+        posted = models.Subquery(sums.annotate(total=models.Sum("amount_minor")).values("total"))
+        return self.annotate(posted_minor=Coalesce(posted, 0, output_field=models.BigIntegerField()))
+
+
 class LedgerAccount(Entity):
-    """One account in one currency. Only wallets keep a running balance: no other row is written by every charge."""
+    """One account in one currency. The shop's own keep no running balance: every charge would write the same row."""
 
     tenancy = tenancy.OWNED
 
-    kind = models.CharField(max_length=12, choices=AccountKind)
+    kind = models.CharField(max_length=20, choices=AccountKind)
     organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
     gateway = models.CharField(max_length=16, blank=True, default="")
     currency = models.CharField(max_length=3)
     balance_minor = models.BigIntegerField(_("balance"), default=0)
+
+    objects: ClassVar[LedgerAccountQuerySet] = LedgerAccountQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("ledger account")
@@ -46,11 +82,15 @@ class LedgerAccount(Entity):
                 name="billing_account_once",
             ),
             iff(
-                "billing_wallet_iff_organization",
-                models.Q(kind=AccountKind.WALLET),
+                "billing_account_organization_iff_its_kind",
+                models.Q(kind__in=ORGANIZATION_KINDS),
                 models.Q(organization__isnull=False),
             ),
-            models.CheckConstraint(name="billing_wallet_not_negative", condition=models.Q(balance_minor__gte=0)),
+            models.CheckConstraint(
+                name="billing_account_not_overdrawn",
+                condition=models.Q(kind=AccountKind.RECEIVABLE, balance_minor__lte=0)
+                | (~models.Q(kind=AccountKind.RECEIVABLE) & models.Q(balance_minor__gte=0)),
+            ),
             choices_check("billing_account_kind_known", "kind", AccountKind),
         ]
 
@@ -67,10 +107,30 @@ class EntryKind(models.TextChoices):
     REFUND_FAILED = "refund_failed", _("Refund that failed")
     DISPUTE = "dispute", _("Dispute: funds taken")
     DISPUTE_WON = "dispute_won", _("Dispute won: funds back")
+    DISPUTE_LOST = "dispute_lost", _("Dispute lost: credit withdrawn")
+
+
+# The row that an entry of each kind comes from, by the field that names it.
+SOURCE_FIELDS = {
+    "payment": (EntryKind.PAYMENT, EntryKind.UNDER_REVIEW, EntryKind.REVIEW_ACCEPTED),
+    "invoice": (EntryKind.CHARGE,),
+    "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED),
+    "dispute": (EntryKind.DISPUTE, EntryKind.DISPUTE_WON, EntryKind.DISPUTE_LOST),
+}
+
+
+def source_key(model: str) -> models.ForeignKey:
+    """The reference from an entry to the row it comes from."""
+    return models.ForeignKey(
+        f"billing.{model}", null=True, blank=True, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
 
 
 class JournalEntry(Entity):
-    """One event in the books. `reference` is its idempotency key: the same event cannot be posted twice."""
+    """One event in the books. `reference` is its idempotency key: the same event cannot be posted twice.
+
+    It is sealed when its transaction commits: no posting can be added to it afterwards.
+    """
 
     tenancy = tenancy.OWNED
     append_only = True
@@ -78,20 +138,46 @@ class JournalEntry(Entity):
     kind = models.CharField(max_length=16, choices=EntryKind)
     reference = models.CharField(max_length=191, unique=True)
     organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
+    payment = source_key("Payment")
+    invoice = source_key("Invoice")
+    refund = source_key("Refund")
+    dispute = source_key("Dispute")
     note = models.CharField(max_length=191, blank=True, default="")
     at = models.DateTimeField(db_index=True)
 
     class Meta:
         verbose_name = _("journal entry")
         verbose_name_plural = _("journal entries")
-        constraints = [choices_check("billing_entry_kind_known", "kind", EntryKind)]
+        indexes = [
+            models.Index(
+                fields=[field],
+                condition=models.Q(**{f"{field}__isnull": False}),
+                name=f"billing_entry_of_{field}",
+            )
+            for field in SOURCE_FIELDS
+        ]
+        constraints = [
+            choices_check("billing_entry_kind_known", "kind", EntryKind),
+            *(
+                models.CheckConstraint(
+                    name=f"billing_entry_{field}_by_kind",
+                    condition=models.Q(**{f"{field}__isnull": True}) | models.Q(kind__in=kinds),
+                )
+                for field, kinds in SOURCE_FIELDS.items()
+            ),
+        ]
+
+    @property
+    def source(self) -> models.Model | None:
+        """The payment, invoice, refund or dispute that the entry comes from."""
+        return self.payment or self.invoice or self.refund or self.dispute
 
     def __str__(self) -> str:
         return self.reference
 
 
 class Posting(Entity):
-    """A signed amount on one account; the postings of an entry sum to zero in each currency (deferred constraint)."""
+    """A signed amount on one account, in the account's currency and of its organization (triggers see to both)."""
 
     tenancy = tenancy.OWNED
     append_only = True

@@ -103,8 +103,8 @@ class Rows:
 
     def billing(self) -> None:
         """Subscriptions, invoices, payments and the ledger."""
-        series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T", pattern="T-1")
-        owned = {"organization": self.organization}
+        series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T")
+        owned = {"organization": self.organizations[0]}  # rows of one organization name each other
         amounts = {"amount_minor": 800, "currency": "USD"}
         self.subscriptions = self.each(billing.Subscription, term="monthly", **owned, **amounts)
         self.each(
@@ -120,7 +120,12 @@ class Rows:
         self.invoices = self.each(billing.Invoice, series=series, total_minor=800, currency="USD", **owned)
         line = {"kind": "plan", "description": "Plan", "unit_minor": 800, "invoice": self.invoices[0]}
         self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
-        received = {"received_minor": 800, "state": "succeeded", "transaction_id": lambda n: f"pi_{n}"}
+        received = {
+            "received_minor": 800,
+            "received_currency": "USD",
+            "state": "succeeded",
+            "transaction_id": lambda n: f"pi_{n}",
+        }
         self.payments = self.each(
             billing.Payment,
             invoice=self.invoices[0],
@@ -143,7 +148,12 @@ class Rows:
         self.each(
             billing.Dispute, payment=self.payments[0], reference=lambda n: f"dp_{n}", opened_at=AT, **owned, **amounts
         )
-        self.each(billing.GatewayCustomer, gateway="stripe", reference=lambda n: f"cus_{n}", **owned)
+        self.each(
+            billing.GatewayCustomer,
+            gateway="stripe",
+            reference=lambda n: f"cus_{n}",
+            organization=self.organization,
+        )
         self.each(
             billing.PaymentMethod,
             gateway="stripe",
@@ -175,8 +185,8 @@ class Rows:
             )
         for entry in entries[1:]:
             billing.Posting.objects.bulk_create(
-                billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD")
-                for account, minor in ((wallets[0], 100), (clearing, -100))
+                billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD", organization=whose)
+                for account, minor, whose in ((wallets[0], 100, self.organizations[0]), (clearing, -100, None))
             )
 
     def servers_and_reservations(self) -> None:

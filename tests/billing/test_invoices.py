@@ -1,10 +1,12 @@
 """Invoices: gapless numbers, nothing changed once issued, a period billed once."""
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from billing import events, invoicing, ledger, subscriptions
 from billing.invoicing import InvoiceLine
@@ -22,7 +24,7 @@ from billing.models import (
 from billing.periods import Period
 from core import tenancy
 from core.money import CurrencyMismatch, Money
-from tests.billing.sales import NOON, Sale, balance, make_sale, plan_line, wallet_balance
+from tests.billing.sales import NOON, Sale, balance, make_sale, plan_line, run_commit_triggers, wallet_balance
 from tests.builders import make_organization
 
 APRIL = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
@@ -35,13 +37,15 @@ def make_draft(minor: int = 800) -> Invoice:
 
 
 @pytest.mark.django_db
-def test_a_draft_has_no_number_and_an_issued_invoice_has_the_next() -> None:
+def test_a_draft_has_no_number_and_an_issued_invoice_has_the_next_at_commit() -> None:
     first, second = make_draft(), make_draft()
     assert first.number is None
+    for draft in (second, first, second):
+        invoicing.issue_invoice(invoice=draft, at=NOON)
+        run_commit_triggers()
 
-    assert invoicing.issue_invoice(invoice=second, at=NOON).number == "NB-2026-00001"
-    assert invoicing.issue_invoice(invoice=first, at=NOON).number == "NB-2026-00002"
-    assert invoicing.issue_invoice(invoice=second, at=NOON).number == "NB-2026-00001"
+    assert (second.reload().number, first.reload().number) == ("NB-2026-00001", "NB-2026-00002")
+    assert (second.reload().sequence, first.reload().sequence) == (1, 2)
 
 
 @pytest.mark.django_db
@@ -73,11 +77,14 @@ def test_the_address_of_an_issued_invoice_is_frozen() -> None:
         {"number": "NB-2026-00099"},
         {"billing_address": {}},
         {"issued_at": NOON},
+        {"sequence": 9},
+        {"due_at": NOON},
     ],
 )
 @pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
 def test_an_issued_invoice_does_not_change(role: str, change: dict[str, object]) -> None:
     issued = invoicing.issue_invoice(invoice=make_draft(), at=datetime(2026, 1, 1, tzinfo=UTC))
+    run_commit_triggers()
     with pytest.raises(IntegrityError, match="does not change"), tenancy.as_role(role=role):
         Invoice.objects.filter(pk=issued.pk).update(**change)
 
@@ -98,6 +105,67 @@ def test_an_issued_invoice_is_never_deleted_and_its_lines_neither_added_nor_remo
         cursor.execute("DELETE FROM billing_invoice")
 
 
+@pytest.mark.django_db
+def test_an_invoice_whose_items_are_not_its_total_is_refused_at_commit() -> None:
+    draft = make_draft()
+    Invoice.objects.filter(pk=draft.pk).update(total_minor=801)
+    with pytest.raises(IntegrityError, match="its total is 801"), tenancy.as_role(role=tenancy.WORKER):
+        issue_and_commit(draft)
+
+
+def issue_and_commit(draft: Invoice) -> None:
+    """Issue it and run what the commit would."""
+    invoicing.issue_invoice(invoice=draft, at=NOON)
+    run_commit_triggers()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_item_added_while_another_transaction_issues_is_refused(is_first: bool) -> None:
+    """Whichever is first makes the other wait, and then one of the two fails."""
+    draft = make_draft()
+    errors: list[Exception] = []
+    is_open = Barrier(2)
+
+    def add() -> None:
+        with transaction.atomic():
+            InvoiceItem.objects.create(
+                invoice=draft,
+                organization=draft.organization,
+                kind="setup",
+                unit_minor=1,
+                amount_minor=1,
+                currency="USD",
+            )
+
+    def issue() -> None:
+        with transaction.atomic():
+            invoicing.issue_invoice(invoice=draft, at=NOON)
+
+    first, second = (add, issue) if is_first else (issue, add)
+
+    def run_second() -> None:
+        is_open.wait()
+        try:
+            second()
+        except IntegrityError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = Thread(target=run_second)
+    thread.start()
+    with transaction.atomic():
+        first()
+        is_open.wait()
+        time.sleep(0.3)
+    thread.join(timeout=20)
+
+    assert len(errors) == 1
+    assert draft.reload().issued_at == (None if is_first else NOON)
+    assert draft.items.count() == (2 if is_first else 1)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_eight_at_once_with_failures_between_leave_no_gap() -> None:
     drafts = [make_draft() for _ in range(48)]
@@ -108,7 +176,7 @@ def test_eight_at_once_with_failures_between_leave_no_gap() -> None:
         for number, draft in enumerate(mine):
             try:
                 with transaction.atomic():
-                    invoicing.issue_invoice(invoice=draft, at=NOON)
+                    invoicing.issue_invoice(invoice=draft, at=timezone.now())
                     if number % 3 == 1:
                         raise ArithmeticError("something after it fails")
             except ArithmeticError:
@@ -121,9 +189,78 @@ def test_eight_at_once_with_failures_between_leave_no_gap() -> None:
     for thread in threads:
         thread.join()
 
-    numbers = sorted(str(invoice) for invoice in Invoice.objects.exclude(number=None))
-    assert numbers == [f"NB-2026-{number:05d}" for number in range(1, 33)]
+    issued = Invoice.objects.exclude(number=None).order_by("sequence")
+    assert [invoice.sequence for invoice in issued] == list(range(1, 33))
+    assert list(issued.order_by("issued_at", "sequence")) == list(issued)
     assert InvoiceSeries.objects.get().next_number == 33
+
+
+@pytest.mark.django_db
+def test_the_invoices_of_one_transaction_are_numbered_together_and_each_year_begins_at_one() -> None:
+    new_year = datetime(2027, 1, 1, tzinfo=UTC)
+    for at in (new_year, NOON, new_year, NOON):
+        invoicing.issue_invoice(invoice=make_draft(), at=at)
+    run_commit_triggers()
+
+    numbers = Invoice.objects.order_by("issued_at", "sequence").values_list("number", flat=True)
+    assert list(numbers) == ["NB-2026-00001", "NB-2026-00002", "NB-2027-00001", "NB-2027-00002"]
+
+
+@pytest.mark.django_db
+def test_an_invoice_issued_by_a_slow_clock_is_dated_as_the_one_before() -> None:
+    for at in (NOON, NOON - timedelta(hours=1)):
+        invoicing.issue_invoice(invoice=make_draft(), at=at)
+        run_commit_triggers()
+    assert list(Invoice.objects.order_by("sequence").values_list("issued_at", flat=True)) == [NOON, NOON]
+
+
+@pytest.mark.django_db
+def test_a_series_without_a_year_counts_on_and_its_numbers_may_outgrow_their_width() -> None:
+    InvoiceSeries.objects.create(code="X", prefix="X", width=1, restarts_yearly=False, next_number=9)
+    for year in (2026, 2027):
+        draft = make_draft()
+        Invoice.objects.filter(pk=draft.pk).update(series="X")
+        invoicing.issue_invoice(invoice=draft, at=datetime(year, 1, 1, tzinfo=UTC))
+        run_commit_triggers()
+    assert list(Invoice.objects.order_by("sequence").values_list("number", flat=True)) == ["X9", "X10"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_invoice SET number = 'x', sequence = 1, sequence_year = 2026, issued_at = now()",
+        "UPDATE billing_invoiceseries SET next_number = 100",
+        "UPDATE billing_invoiceseries SET last_issued_at = now()",
+    ],
+)
+@pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
+def test_a_number_chosen_by_hand_is_refused(role: str, statement: str) -> None:
+    make_draft()
+    with (
+        pytest.raises(IntegrityError, match="at commit only"),
+        tenancy.as_role(role=role),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_has_issued_does_not_make_another_wait() -> None:
+    slow, quick = make_draft(), make_draft()
+
+    def issue_quickly() -> None:
+        invoicing.issue_invoice(invoice=quick, at=NOON)
+        connection.close()
+
+    with transaction.atomic():
+        invoicing.issue_invoice(invoice=slow, at=NOON)
+        thread = Thread(target=issue_quickly)
+        thread.start()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+    assert (quick.reload().sequence, slow.reload().sequence) == (1, 2)
 
 
 @pytest.mark.django_db
@@ -134,7 +271,7 @@ def test_a_paid_first_invoice_activates_the_subscription_and_bills_its_period() 
 
     invoice = sale.invoice.reload()
     assert payment.state == PaymentState.SUCCEEDED
-    assert (invoice.state, invoice.number, invoice.paid_at) == (InvoiceState.PAID, "NB-2026-00001", NOON)
+    assert (invoice.state, invoice.issued_at, invoice.paid_at) == (InvoiceState.PAID, NOON, NOON)
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
     plan, setup = invoice.items.order_by("position")
     assert (plan.period_start, plan.period_end) == (NOON, datetime(2026, 4, 1, 12, tzinfo=UTC))
@@ -176,7 +313,7 @@ def test_an_invoice_that_the_wallet_cannot_pay_changes_nothing() -> None:
 
     row = sale.subscription.reload()
     assert (row.status, row.current_period_end) == (SubscriptionStatus.PAST_DUE, APRIL.start)
-    assert invoice.reload().number is None
+    assert invoice.reload().issued_at is None
 
 
 @pytest.mark.django_db

@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing import queries
-from tests.billing.sales import NOON, Sale, make_sale
+from tests.billing.sales import NOON, Sale, make_sale, run_commit_triggers
 from tests.builders import make_organization, make_user
 
 pytestmark = pytest.mark.django_db
@@ -21,6 +21,7 @@ def paid(owner: User) -> Sale:
     """A paid sale of the owner's organization."""
     sale = make_sale(organization=make_organization(owner))
     sale.settle()
+    run_commit_triggers()
     return sale
 
 
@@ -60,6 +61,7 @@ def test_the_list_costs_the_same_for_one_invoice_and_for_many(
     organization = make_organization(owner)
     for _ in range(5):
         make_sale(organization=organization).settle(at=NOON)
+    run_commit_triggers()
     with django_assert_max_num_queries(1):  # type: ignore[operator]
         rows = list(queries.invoices_of(organization).values_list("summary", flat=True))  # type: ignore[misc]
     assert rows == ["Minecraft 1 GB"] * 6

@@ -127,7 +127,7 @@ def _assert_machine(here: Shop) -> None:
 def first_number() -> str:
     """The number that the series gives to its first invoice."""
     row = Invoice.objects.select_related("series").get()
-    return row.series.pattern.format(year=row.issued_at.year, number=1) if row.issued_at else ""
+    return f"{row.series.prefix}{row.sequence_year}-00001"
 
 
 def balances() -> Mapping[str, int]:

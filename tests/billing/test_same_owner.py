@@ -1,0 +1,70 @@
+"""No row can name a row of another organization or currency, whatever the code does: tried in SQL as the worker."""
+
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, connection
+
+from billing.models import Payment, PaymentState
+from core import tenancy
+from tests.billing.sales import make_sale, run_commit_triggers
+
+# Each statement changes rows of the first sale; `other` is of another organization, `yen` in another currency.
+FORBIDDEN = [
+    "UPDATE billing_invoice SET currency = 'EUR' WHERE id = %(invoice)s",
+    "UPDATE billing_invoiceitem SET currency = 'EUR' WHERE invoice_id = %(invoice)s",
+    "UPDATE billing_invoiceitem SET invoice_id = %(other_invoice)s WHERE invoice_id = %(invoice)s",
+    "UPDATE billing_invoiceitem SET invoice_id = %(yen_invoice)s WHERE invoice_id = %(invoice)s",
+    "UPDATE billing_invoiceitem SET subscription_id = %(other_subscription)s WHERE invoice_id = %(invoice)s",
+    "UPDATE billing_invoiceitem SET subscription_item_id = %(other_item)s WHERE invoice_id = %(invoice)s",
+    "UPDATE billing_subscription SET organization_id = %(other_organization)s WHERE id = %(subscription)s",
+    "UPDATE billing_subscriptionitem SET currency = 'EUR' WHERE id = %(item)s",
+    "UPDATE billing_subscription SET currency = 'EUR' WHERE id = %(subscription)s",
+    "UPDATE billing_payment SET invoice_id = %(other_invoice)s WHERE id = %(payment)s",
+    "UPDATE billing_payment SET invoice_id = %(yen_invoice)s WHERE id = %(payment)s",
+    "UPDATE billing_payment SET currency = 'EUR' WHERE id = %(payment)s",
+    "INSERT INTO billing_refund"
+    " (id, organization_id, payment_id, amount_minor, currency, reason, state, idempotency_key, failure)"
+    " SELECT uuidv7(), organization_id, id, 99999, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
+    " WHERE id = %(payment)s",
+    "INSERT INTO billing_refund"
+    " (id, organization_id, payment_id, amount_minor, currency, reason, state, idempotency_key, failure)"
+    " SELECT uuidv7(), %(other_organization)s, id, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
+    " WHERE id = %(payment)s",
+    "INSERT INTO billing_dispute"
+    " (id, organization_id, payment_id, reference, amount_minor, currency, reason, opened_at)"
+    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'dp', 1, 'USD', '', now())",
+    "INSERT INTO billing_journalentry (id, kind, reference, organization_id, payment_id, note, at)"
+    " VALUES (uuidv7(), 'payment', 'x', %(other_organization)s, %(payment)s, '', now())",
+    "INSERT INTO billing_journalentry (id, kind, reference, organization_id, invoice_id, note, at)"
+    " VALUES (uuidv7(), 'charge', 'x', %(other_organization)s, %(invoice)s, '', now())",
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: str) -> None:
+    sale, other = make_sale(), make_sale()
+    yen = make_sale(currency="JPY", organization=sale.organization)
+    Payment.objects.exclude(pk=sale.payment.pk).update(state=PaymentState.EXPIRED)  # an invoice has one open payment
+    run_commit_triggers()
+    ids = {
+        "invoice": sale.invoice.pk,
+        "payment": sale.payment.pk,
+        "subscription": sale.subscription.pk,
+        "item": sale.subscription.items.get().pk,
+        "other_invoice": other.invoice.pk,
+        "other_subscription": other.subscription.pk,
+        "other_item": other.subscription.items.get().pk,
+        "other_organization": other.organization.pk,
+        "yen_invoice": yen.invoice.pk,
+    }
+    with pytest.raises(IntegrityError, match="same_owner"), tenancy.as_role(role=tenancy.WORKER):
+        execute_and_check(statement, ids)
+
+
+def execute_and_check(statement: str, ids: dict[str, UUID]) -> None:
+    """Execute it and what the commit would check."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, ids)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
