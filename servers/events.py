@@ -8,6 +8,3 @@ from django.dispatch import Signal
 
 server_running = Signal()
 server_failed = Signal()
-server_suspended = Signal()
-server_resumed = Signal()
-server_deleted = Signal()

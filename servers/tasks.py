@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from servers import capacity, convergence, inventory
+from servers import convergence, inventory
 
 
 @shared_task(acks_late=True)
@@ -21,12 +21,6 @@ def sync_provider(provider_id: str) -> str:
         return str(inventory.sync(provider_id=UUID(provider_id), at=timezone.now()).state)
     except inventory.SyncBusy:
         return "busy"
-
-
-@shared_task(acks_late=True)
-def expire_reservations() -> int:
-    """Release capacity that was reserved and not paid in time; the number of reservations."""
-    return capacity.expire_due(at=timezone.now())
 
 
 @shared_task(acks_late=True)

@@ -32,4 +32,4 @@ class Unknown(OutsideError):
 
 
 class Rejected(OutsideError):
-    """The other system understood and refused: a person must look."""
+    """The other system understood and refused: staff must look."""

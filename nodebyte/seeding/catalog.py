@@ -5,6 +5,7 @@ from datetime import datetime
 from catalog import services
 from catalog.models import Addon, Kind, Plan, Product, Term
 from core import tenancy
+from core.formats import MIB_PER_GB
 from core.money import Money
 from nodebyte.seeding.games import ADDONS, GAMES, GameSeed
 
@@ -47,22 +48,22 @@ def seed_product(game: GameSeed, position: int, at: datetime) -> Product:
             "position": position,
         },
     )
-    for gib in game.sizes:
+    for gb in game.sizes:
         plan, is_new = Plan.objects.get_or_create(
-            code=f"{game.prefix}-{gib}gb",
+            code=f"{game.prefix}-{gb}gb",
             defaults={
                 "product": product,
-                "name": f"{gib} GB",
-                "cpu_percent": max(100, game.cpu_percent_per_gib * gib),
-                "memory_mib": gib * 1024,
-                "disk_mib": gib * game.disk_gib_per_gib * 1024,
-                "databases": 1 if gib < 4 else 2,
-                "backups": 1 if gib < 4 else 3,
-                "position": gib,
+                "name": f"{gb} GB",
+                "cpu_percent": max(100, game.cpu_percent_per_gb * gb),
+                "memory_mib": gb * MIB_PER_GB,
+                "disk_mib": gb * game.disk_gb_per_gb * MIB_PER_GB,
+                "databases": 1 if gb < 4 else 2,
+                "backups": 1 if gb < 4 else 3,
+                "position": gb,
             },
         )
         if is_new:
-            _offer_every_term(plan, game.cents_per_gib * gib, at)
+            _offer_every_term(plan, game.cents_per_gb * gb, at)
     return product
 
 

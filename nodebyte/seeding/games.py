@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class GameSeed:
-    """A game: its sizes in GiB of memory, the monthly price of a GiB in US cents, and the panel's id of its egg."""
+    """A game: its sizes in GB of memory, the monthly price of a GB in US cents, and the panel's id of its egg."""
 
     slug: str
     name: str
@@ -16,9 +16,9 @@ class GameSeed:
     description: str
     category: str
     sizes: tuple[int, ...]
-    cents_per_gib: int
-    cpu_percent_per_gib: int = 50
-    disk_gib_per_gib: int = 5
+    cents_per_gb: int
+    cpu_percent_per_gb: int = 50
+    disk_gb_per_gb: int = 5
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -23,7 +23,7 @@ from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
-KEPT_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "server_name")
+FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "server_name")
 
 
 @require_safe
@@ -60,7 +60,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             return render_configurator(request, form)
         if not request.user.is_authenticated:
             # What was chosen travels in the address, so that it is there again after signing up.
-            choices = [(name, value) for name in KEPT_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
+            choices = [(name, value) for name in FIELDS_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
             back = f"{request.path}?{urlencode(choices)}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
         form = ConfigureForm(request.POST, offer=offer)

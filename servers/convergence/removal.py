@@ -2,7 +2,7 @@
 
 from core import tenancy
 from core.work import Reschedule
-from servers import capacity, events
+from servers import capacity
 from servers.convergence.context import NOW, ConvergenceContext
 from servers.convergence.creation import wait_for_lost_answer
 from servers.models import ServerStatus, Step
@@ -21,9 +21,7 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     if wait := wait_for_lost_answer(ctx):
         return wait
     with tenancy.as_worker():
-        ctx.record(
-            status=ServerStatus.DELETED, step=Step.DELETED, event=events.server_deleted, deleted_at=ctx.at, failure=""
-        )
+        ctx.record(status=ServerStatus.DELETED, step=Step.DELETED, deleted_at=ctx.at, failure="")
         if server.reservation_id is not None:
             capacity.release(reservation_id=server.reservation_id, at=ctx.at)
     return None

@@ -68,5 +68,5 @@ def mark_resumed(ctx: ConvergenceContext) -> Reschedule:
             ctx.driver.send_power_action(ctx.existing.identifier, PowerAction.START)
         except WrongState:
             return LATER
-    ctx.record(status=ServerStatus.RUNNING, step=Step.RESUMED, event=events.server_resumed, failure="")
+    ctx.record(status=ServerStatus.RUNNING, step=Step.RESUMED, failure="")
     return NOW

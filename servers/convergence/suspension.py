@@ -8,7 +8,6 @@ knows how its install ended: `is_install_doubtful` is set until a later install 
 from django.utils.translation import gettext as _
 
 from core.work import Reschedule
-from servers import events
 from servers.convergence import drift, installing
 from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext
 from servers.drivers.base import RemoteState
@@ -26,7 +25,7 @@ def ensure_suspended(ctx: ConvergenceContext) -> Reschedule | None:
     if server.running_at is None and not server.is_install_doubtful:
         ctx.record(is_install_doubtful=True)
     if state is RemoteState.SUSPENDED:
-        ctx.record(status=ServerStatus.SUSPENDED, step=Step.SUSPENDED, event=events.server_suspended, failure="")
+        ctx.record(status=ServerStatus.SUSPENDED, step=Step.SUSPENDED, failure="")
         return NOW
     ctx.driver.suspend(ctx.existing)
     if server.status == ServerStatus.SUSPENDED:

@@ -34,7 +34,6 @@ from tests.servers.builders import (
     SMALL,
     connect_panel,
     make_blueprint,
-    make_game_blueprint,
     make_location,
     make_node,
     make_plan,
@@ -344,17 +343,9 @@ def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None
 
 def test_the_celery_tasks_and_the_command(panel: Sandbox, provider: Provider) -> None:
     make_running(provider)
-    reservation = make_reservation(
-        make_game_blueprint(provider),
-        Location.objects.filter(provider=provider)[0],
-        at=AT - timedelta(days=400),
-        expires_at=AT - timedelta(days=399),
-    )
 
     assert tasks.sync_inventory() == 1
     assert tasks.sync_provider(str(provider.pk)) == "completed"
-    assert tasks.expire_reservations() == 1
-    assert not capacity.confirm(reservation_id=reservation.pk, at=AT)
     Server.objects.update(observed_at=AT - timedelta(days=400))
     assert (tasks.recheck_servers(), tasks.recheck_servers()) == (1, 0)
     assert ProvisioningTask.objects.count() == 1
