@@ -140,7 +140,7 @@ def _replay(environment: Environment, share: Sequence[list[Write]]) -> None:
         for writes in share:
             with bare.transaction():
                 for sql, params in writes:
-                    bare.execute(sql, params)  # type: ignore[call-overload]
+                    bare.execute(sql, params)
 
 
 def _rate[Job](perform: Callable[[Sequence[Job]], None], jobs: Sequence[Job], count: int) -> float:

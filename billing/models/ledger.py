@@ -5,7 +5,7 @@ gateway has for us; receivable: what an organization owes us). A payment of 800 
 +800; paying an invoice posts wallet −800 and revenue +800.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Coalesce
@@ -119,7 +119,7 @@ SOURCE_FIELDS = {
 }
 
 
-def source_key(model: str) -> models.ForeignKey:
+def source_key(model: str) -> "models.ForeignKey[Any, Any]":
     """The reference from an entry to the row it comes from."""
     return models.ForeignKey(
         f"billing.{model}", null=True, blank=True, on_delete=models.PROTECT, related_name="entries", db_index=False
@@ -170,7 +170,8 @@ class JournalEntry(Entity):
     @property
     def source(self) -> models.Model | None:
         """The payment, invoice, refund or dispute that the entry comes from."""
-        return self.payment or self.invoice or self.refund or self.dispute
+        found: models.Model | None = self.payment or self.invoice or self.refund or self.dispute
+        return found
 
     def __str__(self) -> str:
         return self.reference
