@@ -28,8 +28,8 @@ def number(value: int | Decimal, *, places: int = 0) -> str:
 
 
 def size(mib: int) -> str:
-    """A size given in MiB, in the largest unit that keeps it above one: "512 MB", "1.5 GB", "2 TB"."""
-    if mib < MIB_PER_GB:
+    """A size given in MiB, in the largest unit that keeps it above one: "512 MB", "1.5 GB", "2 TB". Zero is "0 GB"."""
+    if 0 < mib < MIB_PER_GB:
         return f"{number(mib)} MB"
     gigabytes = Decimal(mib) / MIB_PER_GB
     if gigabytes < GB_PER_TB:

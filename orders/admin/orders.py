@@ -63,7 +63,7 @@ STAFF_ACTIONS = (
     ),
     StaffAction(
         name="cancel",
-        label=gettext_lazy("Cancel"),
+        label=gettext_lazy("Cancel order"),
         run=cancel,
         permissions=("orders.change_order",),
         form=ReasonForm,

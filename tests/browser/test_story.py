@@ -148,7 +148,7 @@ def stop(page: Page) -> None:
 
 def read_the_invoice(page: Page) -> None:
     """What was paid, with its number."""
-    page.get_by_role("link", name="Billing").click()
+    page.get_by_role("link", name="Invoices").click()
     page.get_by_role("link", name=re.compile("^NB-")).click()
     invoice = page.get_by_role("article", name="Invoice")
     expect(invoice).to_contain_text("Minecraft 4 GB")

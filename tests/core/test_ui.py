@@ -24,7 +24,15 @@ def rendered(source: str, **context: object) -> str:
 
 @pytest.mark.parametrize(
     ("mib", "text"),
-    [(512, "512 MB"), (1023, "1,023 MB"), (1024, "1 GB"), (1536, "1.5 GB"), (20480, "20 GB"), (2097152, "2 TB")],
+    [
+        (0, "0 GB"),
+        (512, "512 MB"),
+        (1023, "1,023 MB"),
+        (1024, "1 GB"),
+        (1536, "1.5 GB"),
+        (20480, "20 GB"),
+        (2097152, "2 TB"),
+    ],
 )
 def test_a_size_is_written_in_the_unit_that_reads_best(mib: int, text: str) -> None:
     assert formats.size(mib) == text
