@@ -68,12 +68,7 @@ class Subscription(StateMachine, Entity, Timestamped):
     )
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
-    gateway_ended_at = models.DateTimeField(
-        _("gateway stopped renewing at"),
-        null=True,
-        blank=True,
-        help_text=_("When the gateway that renewed it said that it does not any more."),
-    )
+    gateway_ended_at = models.DateTimeField(_("gateway stopped renewing at"), null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -91,7 +91,7 @@ class ProviderAdmin(ReadOnlyAdmin):
     inlines = (SyncRunInline,)
     sections = (
         (None, ("kind", "name", "base_url", "is_active")),
-        (gettext_lazy("Keys"), ("application_key_state", "application_key", "client_key_state", "client_key")),
+        (gettext_lazy("Keys"), ("stored_key_names", *KEYS)),
         (gettext_lazy("Configuration"), ("configuration",)),
         (gettext_lazy("Health"), ("health", "health_note", "checked_at", "created_at", "updated_at")),
     )
@@ -118,15 +118,12 @@ class ProviderAdmin(ReadOnlyAdmin):
         names = [(title, flatten(options["fields"])) for title, options in sections]
         return [(title, {"fields": [name for name in fields if name not in KEYS]}) for title, fields in names]
 
-    @admin.display(description=gettext_lazy("stored application API key"))
-    def application_key_state(self, provider: Provider) -> str:
-        """Set or not set."""
-        return _("set") if stored_keys(provider).get("application_key") else _("not set")
-
-    @admin.display(description=gettext_lazy("stored client API key"))
-    def client_key_state(self, provider: Provider) -> str:
-        """Set or not set."""
-        return _("set") if stored_keys(provider).get("client_key") else _("not set")
+    @admin.display(description=gettext_lazy("stored keys"))
+    def stored_key_names(self, provider: Provider) -> str:
+        """The labels of the keys that are set; their values are never shown."""
+        stored = stored_keys(provider)
+        labels = [str(ProviderForm.base_fields[key].label) for key in KEYS if stored.get(key)]
+        return ", ".join(labels) or _("not set")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Entered keys are stored in the credentials column."""
