@@ -168,6 +168,7 @@ def payment_under_review(rows: Rows) -> Payment:
         gateway="stripe",
         amount_minor=800,
         received_minor=800,
+        received_currency="USD",
         currency="USD",
         idempotency_key="review",
         transaction_id="pi_review",
