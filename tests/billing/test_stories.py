@@ -164,11 +164,10 @@ def test_an_expired_session_expires_its_payment(sale: Sale, stripe_sandbox: Sand
 
 
 def make_refund(sale: Sale, minor: int = 800) -> Refund:
-    """Refund a part, and run the work that follows."""
-    made = refunds.refund_payment(
-        payment=sale.payment, amount=Money(minor, "USD"), reason="asked", actor=None, at=timezone.now()
-    )
-    while run_due():
+    """Refund a part, and run the work that follows at that moment: what waits to be retried goes on waiting."""
+    at = timezone.now()
+    made = refunds.refund_payment(payment=sale.payment, amount=Money(minor, "USD"), reason="asked", actor=None, at=at)
+    while run_due(at):
         pass
     return made.reload()
 

@@ -70,6 +70,7 @@ def test_htmx_gets_only_the_price(shop: Shop, client: Client) -> None:
 
     assert "$16.00" in answer
     assert "<html" not in answer
+    assert "Update price" not in answer  # a script has updated it; the button would flash up
 
 
 def test_without_a_script_update_price_shows_it_and_orders_nothing(shop: Shop, browser: Client) -> None:
