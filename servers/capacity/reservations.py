@@ -4,7 +4,6 @@ The locking rule: a node's row before its allocations; never two nodes at a time
 Each reservation is made in a transaction of its own, since several in one would lock several nodes.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +18,8 @@ from servers.capacity.availability import Size, nodes_that_fit, placeable
 from servers.models import FREE, Allocation, Blueprint, Location, Node, Reservation, ReservationState
 
 EXPIRY_BATCH = 500
+# What is free of a node, for ordering.
+FREE_SIZE = (F("memory_sellable_mib") - F("memory_reserved_mib"), F("disk_sellable_mib") - F("disk_reserved_mib"))
 
 
 class InsufficientCapacity(Exception):
@@ -54,26 +55,20 @@ def reserve(
     skip_locked = True
     with tenancy.as_worker():
         while nodes := list(nodes_that_fit(blueprint, location, size).values_list("pk", flat=True)):
-            for node_id in unlocked_first(nodes):
+            unlocked = None
+            if len(nodes) > 1:  # waiting for a locked node is the last resort
+                with transaction.atomic():
+                    rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
+                    fullest = rows.order_by(*FREE_SIZE, "pk")
+                    unlocked = fullest.values_list("pk", flat=True).first()
+                    transaction.set_rollback(True)  # give the lock of this one row back at once
+            for node_id in sorted(nodes, key=lambda node: node != unlocked):
                 if reservation := reserve_on_node(node_id, request, skip_locked=skip_locked):
                     return reservation
             skip_locked = False  # ports that looked free may be locked by a sync: wait for them from now on
     raise InsufficientCapacity(
         f"{location.code} cannot take {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
     )
-
-
-def unlocked_first(nodes: list[UUID]) -> Iterator[UUID]:
-    """The nodes in order, except that the first one which is not locked comes first: waiting is the last resort."""
-    if len(nodes) == 1:
-        yield from nodes
-        return
-    with transaction.atomic():
-        rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
-        free = (F("memory_sellable_mib") - F("memory_reserved_mib"), F("disk_sellable_mib") - F("disk_reserved_mib"))
-        unlocked = rows.order_by(*free, "pk").values_list("pk", flat=True).first()
-        transaction.set_rollback(True)  # give the lock of this one row back at once
-    yield from sorted(nodes, key=lambda node: node != unlocked)
 
 
 def reserve_on_node(node_id: UUID, request: ReservationRequest, *, skip_locked: bool) -> Reservation | None:
@@ -110,19 +105,15 @@ def lock_free_ports(node_id: UUID, count: int, *, skip_locked: bool = False) -> 
     """Up to `count` free ports of a node whose row the caller has locked, of one address where one has enough."""
     free = Allocation.objects.filter(FREE, node_id=node_id)
     order: list[str | Case] = ["port", "ip"]
-    if count > 1 and (ip := best_address(free, count)):
-        order.insert(0, Case(When(ip=ip, then=Value(0)), default=Value(1)))
+    if count > 1:
+        # Of the addresses with enough free ports the one with the fewest; where none has enough, the one with most.
+        counts = {row["ip"]: row["free"] for row in free.order_by().values("ip").annotate(free=Count("pk"))}
+        enough = {ip: number for ip, number in counts.items() if number >= count}
+        if counts:
+            best = min(enough or counts, key=lambda ip: (enough[ip] if enough else -counts[ip], ip))
+            order.insert(0, Case(When(ip=best, then=Value(0)), default=Value(1)))
     rows = free.order_by(*order).select_for_update(skip_locked=skip_locked)
     return [port.pk for port in rows[:count]]
-
-
-def best_address(free: QuerySet[Allocation], count: int) -> str | None:
-    """Of the addresses with `count` free ports the one with the fewest; where none has enough, the one with most."""
-    counts = {row["ip"]: row["free"] for row in free.order_by().values("ip").annotate(free=Count("pk"))}
-    enough = {ip: number for ip, number in counts.items() if number >= count}
-    if enough:
-        return min(enough, key=lambda ip: (enough[ip], ip))
-    return max(counts, key=lambda ip: (counts[ip], ip), default=None)
 
 
 def confirm(*, reservation_id: UUID, at: datetime) -> bool:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from core import outside
 from servers.drivers.base import Build
 from servers.eggs import environment
-from servers.models import Egg, EggVariable, Server, ServerVariable
+from servers.models import EggVariable, Server, ServerVariable
 
 SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
 SECRET_LENGTH = 24
@@ -22,14 +22,9 @@ def build_of(server: Server) -> Build:
     if not image or not startup.strip():
         reason = _("The egg {egg} has no image or no start-up command, and the blueprint {name} gives none.")
         raise outside.Rejected(reason.format(egg=egg.name, name=blueprint.name))
-    return Build(egg_ref=egg.ref, image=image, startup=startup, environment=environment_of(server, egg))
-
-
-def environment_of(server: Server, egg: Egg) -> dict[str, str]:
-    """The values of the egg's variables. Raises Rejected, naming the variables that are not valid."""
     variables = EggVariable.objects.filter(egg=egg, is_present=True).order_by("position")
     overrides = {}
-    for name, value in (server.blueprint.environment or {}).items():
+    for name, value in (blueprint.environment or {}).items():
         if value == SECRET:  # a password of this server's own, the same at every attempt
             secret = salted_hmac("servers.environment", f"{server.pk}:{name}", algorithm="sha256").hexdigest()
             overrides[name] = secret[:SECRET_LENGTH]
@@ -42,4 +37,4 @@ def environment_of(server: Server, egg: Egg) -> dict[str, str]:
     if merged.problems:
         listed = " ".join(f"{problem.env_variable}: {problem.message}" for problem in merged.problems)
         raise outside.Rejected(_("The game's settings are not valid. {problems}").format(problems=listed))
-    return merged.values
+    return Build(egg_ref=egg.ref, image=image, startup=startup, environment=merged.values)

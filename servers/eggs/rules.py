@@ -82,21 +82,16 @@ def problem(rule: str, parameters: str, text: str, amount: Decimal | None) -> "S
         case "boolean" if text not in {"0", "1"}:
             return _("Enter 1 for yes or 0 for no.")
         case "in":
-            return choice_problem(parameters, text)
+            choices = next(csv.reader([parameters]), [])
+            # As in PHP, numbers are compared by value: "1" is "1.0".
+            if text not in choices and (number(text) is None or number(text) not in map(number, choices)):
+                listed = [choice for choice in choices if choice][:MAX_LISTED_CHOICES]
+                return format_lazy(_("Choose one of these: {choices}."), choices=", ".join(listed))
         case "min" | "max" | "between":
             return size_problem(rule, parameters, text, amount)
         case "regex" if matches(parameters, text) is False:
             return format_lazy(_("This value does not match the pattern {pattern}."), pattern=parameters)
     return None
-
-
-def choice_problem(parameters: str, text: str) -> "StrPromise | None":
-    """As in PHP, numbers are compared by value: "1" is "1.0"."""
-    choices = next(csv.reader([parameters]), [])
-    if text in choices or (number(text) is not None and number(text) in map(number, choices)):
-        return None
-    listed = [choice for choice in choices if choice][:MAX_LISTED_CHOICES]
-    return format_lazy(_("Choose one of these: {choices}."), choices=", ".join(listed))
 
 
 def size_problem(rule: str, parameters: str, text: str, amount: Decimal | None) -> "StrPromise | None":

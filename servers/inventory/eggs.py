@@ -1,7 +1,7 @@
 """Nests, eggs and their variables: merged, and what is odd about them reported."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from servers.inventory.merge import Counts, Finding, ids_by_ref, merge
 from servers.models import Egg, Nest
 
 
-def merge_eggs(provider_id: UUID, remote: Inventory) -> tuple[Counts, list[Finding]]:
+def merge_eggs(provider_id: UUID, remote: Inventory) -> Counts:
     """Merge nests, eggs and variables. Of variables sharing a name in one egg the last one counts, as on the panel."""
     rows: Any = [(provider_id, nest.ref, nest.name, nest.author, nest.description) for nest in remote.nests]
     counts = {"nests": merge(tables.NEST, rows, scope=provider_id)}
@@ -52,19 +52,19 @@ def merge_eggs(provider_id: UUID, remote: Inventory) -> tuple[Counts, list[Findi
         for position, variable in enumerate(egg.variables)
     ]
     counts["variables"] = merge(tables.VARIABLE, rows, scope=list(eggs.values()))
-    return counts, [finding for egg in remote.eggs for finding in findings_of(egg)]
+    return counts
 
 
-def findings_of(egg: RemoteEgg) -> Iterator[Finding]:
+def egg_findings(eggs: Iterable[RemoteEgg]) -> Iterator[Finding]:
     """Variables that share a name, and defaults that break their own rules."""
-    names = Counter(variable.env_variable for variable in egg.variables)
-    for name, count in names.items():
-        if count > 1:
-            note = _("Several variables are stored under {name}; the last one counts.").format(name=name)
-            yield {"kind": "repeated_variable", "subject": egg.name, "note": note}
-    for variable in egg.variables:
-        if rules.violations(variable.rules, variable.default_value):
-            note = _("{name} has a default that its own rules refuse ({rules}); the blueprint has to set it.").format(
-                name=variable.env_variable, rules=variable.rules
-            )
-            yield {"kind": "refused_default", "subject": egg.name, "note": note}
+    for egg in eggs:
+        names = Counter(variable.env_variable for variable in egg.variables)
+        for name, count in names.items():
+            if count > 1:
+                note = _("Several variables are stored under {name}; the last one counts.").format(name=name)
+                yield {"kind": "repeated_variable", "subject": egg.name, "note": note}
+        for variable in egg.variables:
+            if rules.violations(variable.rules, variable.default_value):
+                note = _("{name} has a default that its own rules refuse ({rules}); the blueprint has to set it.")
+                note = note.format(name=variable.env_variable, rules=variable.rules)
+                yield {"kind": "refused_default", "subject": egg.name, "note": note}

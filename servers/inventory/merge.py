@@ -44,36 +44,33 @@ def merge(mirror: Mirror, rows: Iterable[Sequence[Any]], *, scope: Any) -> dict[
     In the caller's transaction. Of two rows with the same key the last one counts.
     """
     unique = {tuple(row[: len(mirror.key)]): row for row in rows}
+    matched = " AND ".join(f"t.{name} = s.{name}" for name in mirror.key)
+    old = ", ".join(f"t.{name}" for name in mirror.values)
+    new = ", ".join(f"s.{name}" for name in mirror.values)
+    changes = ", ".join(f"{name} = s.{name}" for name in mirror.values)
+    columns = ", ".join([*mirror.staged, *mirror.fixed, "id", "is_present"])
+    values = ", ".join([*(f"s.{name}" for name in mirror.staged), *mirror.fixed.values(), "uuidv7()", "true"])
+    # Unlike ON CONFLICT, MERGE does not even lock the rows that stay as they are.
+    merge_sql = f"""
+        MERGE INTO {mirror.table} AS t USING {STAGE} AS s ON {matched} AND {mirror.scope}
+        WHEN MATCHED AND (NOT t.is_present OR ({old}) IS DISTINCT FROM ({new}))
+            THEN UPDATE SET {changes}, is_present = true
+        WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})
+        WHEN NOT MATCHED BY SOURCE AND t.is_present AND {mirror.scope} THEN UPDATE SET is_present = false
+        RETURNING merge_action(), NOT t.is_present"""
     with connection.cursor() as cursor:
-        columns = ", ".join(f"{name} {kind}" for name, kind in mirror.staged.items())
-        cursor.execute(f"CREATE TEMPORARY TABLE {STAGE} ({columns}) ON COMMIT DROP")
+        staged = ", ".join(f"{name} {kind}" for name, kind in mirror.staged.items())
+        cursor.execute(f"CREATE TEMPORARY TABLE {STAGE} ({staged}) ON COMMIT DROP")
         with cursor.copy(f"COPY {STAGE} ({', '.join(mirror.staged)}) FROM STDIN") as copy:
             for row in unique.values():
                 copy.write_row(row)
         cursor.execute(f"ANALYZE {STAGE}")
         if mirror.before:
             cursor.execute(mirror.before)
-        cursor.execute(merge_sql(mirror), {"scope": scope})
+        cursor.execute(merge_sql, {"scope": scope})
         actions = Counter("removed" if is_removed else NAMES[action] for action, is_removed in cursor.fetchall())
         cursor.execute(f"DROP TABLE {STAGE}")
     return {"read": len(unique), **{name: actions[name] for name in ("added", "changed", "removed")}}
-
-
-def merge_sql(mirror: Mirror) -> str:
-    """One MERGE. Unlike ON CONFLICT it does not even lock the rows that stay as they are."""
-    matched = " AND ".join(f"t.{name} = s.{name}" for name in mirror.key)
-    old = ", ".join(f"t.{name}" for name in mirror.values)
-    new = ", ".join(f"s.{name}" for name in mirror.values)
-    changes = ", ".join(f"{name} = s.{name}" for name in mirror.values)
-    columns = [*mirror.staged, *mirror.fixed, "id", "is_present"]
-    values = [*(f"s.{name}" for name in mirror.staged), *mirror.fixed.values(), "uuidv7()", "true"]
-    return f"""
-        MERGE INTO {mirror.table} AS t USING {STAGE} AS s ON {matched} AND {mirror.scope}
-        WHEN MATCHED AND (NOT t.is_present OR ({old}) IS DISTINCT FROM ({new}))
-            THEN UPDATE SET {changes}, is_present = true
-        WHEN NOT MATCHED THEN INSERT ({", ".join(columns)}) VALUES ({", ".join(values)})
-        WHEN NOT MATCHED BY SOURCE AND t.is_present AND {mirror.scope} THEN UPDATE SET is_present = false
-        RETURNING merge_action(), NOT t.is_present"""
 
 
 def ids_by_ref(rows: Any) -> dict[str, UUID]:

@@ -1,63 +1,53 @@
 """Locations, nodes and allocations: merged, and what can be sold of each node computed again."""
 
-from collections import defaultdict
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from servers.drivers.base import Inventory, RemoteServerSummary
+from servers.drivers.base import Inventory
 from servers.inventory import tables
 from servers.inventory.merge import Counts, Finding, ids_by_ref, merge
 from servers.models import Allocation, Location, Node, Server
 
-# A node that became too small for its reservations keeps them, and is reported.
+# A node that became too small for its reservations keeps them, and is answered.
 _SELLABLE = """
     WITH computed AS (
         SELECT id,
             GREATEST(memory_mib * (100 + memory_overcommit_percent) / 100 - memory_headroom_mib - memory_foreign_mib, 0)
                 AS memory,
             GREATEST(disk_mib * (100 + disk_overcommit_percent) / 100 - disk_headroom_mib - disk_foreign_mib, 0) AS disk
-        FROM servers_node WHERE provider_id = %s)
-    UPDATE servers_node AS node SET
-        memory_sellable_mib = GREATEST(computed.memory, node.memory_reserved_mib),
-        disk_sellable_mib = GREATEST(computed.disk, node.disk_reserved_mib)
-    FROM computed WHERE node.id = computed.id AND (
-        node.memory_sellable_mib IS DISTINCT FROM GREATEST(computed.memory, node.memory_reserved_mib)
-        OR node.disk_sellable_mib IS DISTINCT FROM GREATEST(computed.disk, node.disk_reserved_mib))"""
+        FROM servers_node WHERE provider_id = %s),
+    updated AS (
+        UPDATE servers_node AS node SET
+            memory_sellable_mib = GREATEST(computed.memory, node.memory_reserved_mib),
+            disk_sellable_mib = GREATEST(computed.disk, node.disk_reserved_mib)
+        FROM computed WHERE node.id = computed.id AND (
+            node.memory_sellable_mib IS DISTINCT FROM GREATEST(computed.memory, node.memory_reserved_mib)
+            OR node.disk_sellable_mib IS DISTINCT FROM GREATEST(computed.disk, node.disk_reserved_mib)))
+    SELECT node.name FROM servers_node AS node JOIN computed ON computed.id = node.id
+    WHERE node.is_present
+        AND (node.memory_reserved_mib > computed.memory OR node.disk_reserved_mib > computed.disk)
+    ORDER BY node.name"""
 
 
 def merge_nodes(provider_id: UUID, remote: Inventory) -> tuple[Counts, list[Finding]]:
-    """Merge locations, nodes and allocations, in the order that the locking rule asks for."""
+    """Merge locations and nodes, with what servers that are not ours take of a node, and what is odd about them.
+
+    The locking rule asks for nodes before their allocations: call this before `merge_allocations`.
+    """
     ours = {str(pk) for pk in Server.objects.filter(blueprint__provider_id=provider_id).values_list("pk", flat=True)}
     foreign = [server for server in remote.servers if server.key.lower() not in ours]
-    rows: Any = [(provider_id, each.ref, each.code, each.name) for each in remote.locations]
-    counts = {"locations": merge(tables.LOCATIONS, rows, scope=provider_id)}
-    rows = node_rows(provider_id, remote, foreign)
-    counts["nodes"] = merge(tables.NODE, rows, scope=provider_id)
-    update_sellable(provider_id)
-    nodes = ids_by_ref(Node.objects.filter(provider_id=provider_id))
-    rows = allocation_rows(provider_id, remote, nodes)
-    counts["allocations"] = merge(tables.ALLOCATION, rows, scope=list(nodes.values()))
-    return counts, [*unlimited_servers(foreign), *shrunk_nodes(provider_id)]
-
-
-def update_sellable(provider_id: UUID) -> None:
-    """Compute what the provider's nodes can sell from their totals, headroom, overcommit and foreign servers."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SELLABLE, [provider_id])
-
-
-def node_rows(provider_id: UUID, remote: Inventory, foreign: list[RemoteServerSummary]) -> list[tuple[Any, ...]]:
-    """The nodes, with what servers that are not ours take of them."""
-    locations = ids_by_ref(Location.objects.filter(provider_id=provider_id))
-    memory: dict[str, int] = defaultdict(int)
-    disk: dict[str, int] = defaultdict(int)
+    memory, disk = Counter[str](), Counter[str]()
     for server in foreign:
         memory[server.node_ref] += server.memory_mib
         disk[server.node_ref] += server.disk_mib
-    return [
+    rows: Any = [(provider_id, each.ref, each.code, each.name) for each in remote.locations]
+    counts = {"locations": merge(tables.LOCATIONS, rows, scope=provider_id)}
+    locations = ids_by_ref(Location.objects.filter(provider_id=provider_id))
+    rows = [
         (
             provider_id,
             node.ref,
@@ -75,14 +65,32 @@ def node_rows(provider_id: UUID, remote: Inventory, foreign: list[RemoteServerSu
         for node in remote.nodes
         if node.location_ref in locations
     ]
+    counts["nodes"] = merge(tables.NODE, rows, scope=provider_id)
+    unlimited = _("A server that is not ours has no limit on memory or disk; it counts as nothing.")
+    shrunk = _("Less can be sold here than is reserved already; nothing more is placed until that has changed.")
+    names = [server.name for server in foreign if not server.memory_mib or not server.disk_mib]
+    findings = [{"kind": "unlimited_server", "subject": name, "note": unlimited} for name in names]
+    findings += [{"kind": "node_shrunk", "subject": name, "note": shrunk} for name in update_sellable(provider_id)]
+    return counts, findings
 
 
-def allocation_rows(provider_id: UUID, remote: Inventory, nodes: dict[str, UUID]) -> list[tuple[Any, ...]]:
-    """The allocations. One is taken elsewhere when it is assigned to any server but the one it is reserved for."""
+def update_sellable(provider_id: UUID) -> list[str]:
+    """Compute what the provider's nodes can sell from their totals, headroom, overcommit and foreign servers.
+
+    Returns the names of nodes with more reserved than can be sold of them now.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SELLABLE, [provider_id])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def merge_allocations(provider_id: UUID, remote: Inventory) -> Counts:
+    """Merge allocations. One is taken elsewhere when it is assigned to any server but the one it is reserved for."""
+    nodes = ids_by_ref(Node.objects.filter(provider_id=provider_id))
     assigned_to = {ref: server.key.lower() for server in remote.servers for ref in server.allocation_refs}
     reserved = Allocation.objects.filter(node__provider_id=provider_id, reservation__server__isnull=False)
     reserved_for = {ref: str(server) for ref, server in reserved.values_list("ref", "reservation__server__pk")}
-    return [
+    rows = [
         (
             nodes[each.node_ref],
             each.ref,
@@ -94,24 +102,4 @@ def allocation_rows(provider_id: UUID, remote: Inventory, nodes: dict[str, UUID]
         for each in remote.allocations
         if each.node_ref in nodes
     ]
-
-
-def unlimited_servers(foreign: list[RemoteServerSummary]) -> list[Finding]:
-    """Servers that are not ours and may use their whole node."""
-    note = _("A server that is not ours has no limit on memory or disk; it counts as nothing.")
-    unlimited = [server for server in foreign if not server.memory_mib or not server.disk_mib]
-    return [{"kind": "unlimited_server", "subject": server.name, "note": note} for server in unlimited]
-
-
-def shrunk_nodes(provider_id: UUID) -> list[Finding]:
-    """Nodes with more reserved than can be sold of them now."""
-    note = _("Less can be sold here than is reserved already; nothing more is placed until that has changed.")
-    found = []
-    for node in Node.objects.filter(provider_id=provider_id, is_present=True):
-        memory = node.memory_mib * (100 + node.memory_overcommit_percent) // 100
-        disk = node.disk_mib * (100 + node.disk_overcommit_percent) // 100
-        memory_left = max(memory - node.memory_headroom_mib - node.memory_foreign_mib, 0)
-        disk_left = max(disk - node.disk_headroom_mib - node.disk_foreign_mib, 0)
-        if node.memory_reserved_mib > memory_left or node.disk_reserved_mib > disk_left:
-            found.append({"kind": "node_shrunk", "subject": node.name, "note": note})
-    return found
+    return {"allocations": merge(tables.ALLOCATION, rows, scope=list(nodes.values()))}

@@ -10,8 +10,8 @@ from django.db import DatabaseError
 from core import outside, tenancy
 from core.outside import refuse_transaction
 from servers.drivers import registry
-from servers.inventory.eggs import merge_eggs
-from servers.inventory.nodes import merge_nodes
+from servers.inventory.eggs import egg_findings, merge_eggs
+from servers.inventory.nodes import merge_allocations, merge_nodes
 from servers.locks import advisory_lock
 from servers.models import Health, Provider, SyncKind, SyncRun, SyncState
 
@@ -44,10 +44,9 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
             return _finish(run, Health.FAILING, started, error=f"{type(error).__name__}: {error}")
         try:
             with tenancy.as_worker():
-                node_counts, node_findings = merge_nodes(provider_id, remote)
-                egg_counts, egg_findings = merge_eggs(provider_id, remote)
-                run.counts = {**node_counts, **egg_counts}
-                run.findings = [*node_findings, *egg_findings]
+                counts, findings = merge_nodes(provider_id, remote)
+                run.counts = {**counts, **merge_allocations(provider_id, remote), **merge_eggs(provider_id, remote)}
+                run.findings = [*findings, *egg_findings(remote.eggs)]
                 return _finish(run, Health.HEALTHY, started)
         except DatabaseError as error:  # nothing was merged; other providers' syncs go on
             log.exception("the inventory of %s cannot be stored", provider.name)

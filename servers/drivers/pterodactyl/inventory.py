@@ -37,7 +37,14 @@ def read_inventory(panel: PanelClient) -> Inventory:
         ),
         nodes=nodes,
         allocations=tuple(
-            remote_allocation(each, node.ref)
+            RemoteAllocation(
+                ref=str(each["id"]),
+                node_ref=node.ref,
+                ip=_line(each["ip"], 45),
+                alias=_line(each.get("alias")),
+                port=int(each["port"]),
+                is_assigned=bool(each["assigned"]),
+            )
             for node in nodes
             for each in panel.pages(f"/nodes/{int(node.ref)}/allocations")
         ),
@@ -63,18 +70,6 @@ def remote_node(each: dict[str, Any]) -> RemoteNode:
         disk_overcommit_percent=max(int(each["disk_overallocate"]), 0),
         is_public=bool(each["public"]),
         is_in_maintenance=bool(each["maintenance_mode"]),
-    )
-
-
-def remote_allocation(each: dict[str, Any], node_ref: str) -> RemoteAllocation:
-    """An allocation of a node."""
-    return RemoteAllocation(
-        ref=str(each["id"]),
-        node_ref=node_ref,
-        ip=_line(each["ip"], 45),
-        alias=_line(each.get("alias")),
-        port=int(each["port"]),
-        is_assigned=bool(each["assigned"]),
     )
 
 

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from servers import inventory
-from servers.models import Provider, SyncRun, SyncState
+from servers.models import Provider, SyncState
 
 
 class Command(BaseCommand):
@@ -32,15 +32,12 @@ class Command(BaseCommand):
         else:
             runs = inventory.sync_all(at=at)
         for run in runs:
-            self._report(run)
+            took = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
+            self.stdout.write(f"{run.provider.name}: {run.state} in {took:.1f} s {run.error}".rstrip())
+            for kind, counts in run.counts.items():
+                self.stdout.write(f"  {kind}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
+            for finding in run.findings:
+                self.stdout.write(f"  ! {finding['kind']}: {finding['subject']}: {finding['note']}")
         failed = [run for run in runs if run.state != SyncState.COMPLETED]
         if failed:
             raise CommandError(f"{len(failed)} of {len(runs)} syncs failed")
-
-    def _report(self, run: SyncRun) -> None:
-        took = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
-        self.stdout.write(f"{run.provider.name}: {run.state} in {took:.1f} s {run.error}".rstrip())
-        for kind, counts in run.counts.items():
-            self.stdout.write(f"  {kind}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
-        for finding in run.findings:
-            self.stdout.write(f"  ! {finding['kind']}: {finding['subject']}: {finding['note']}")
