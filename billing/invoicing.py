@@ -10,6 +10,7 @@ from django.db.models.functions import Least
 
 from accounts.models import Organization
 from billing import events, ledger, subscriptions
+from billing.ledger import EntryLine
 from billing.models import (
     AccountKind,
     EntryKind,
@@ -17,6 +18,7 @@ from billing.models import (
     InvoiceItem,
     InvoiceState,
     ItemKind,
+    LedgerAccount,
     PaymentState,
     Subscription,
     SubscriptionItem,
@@ -70,12 +72,14 @@ def lock_invoice(invoice_id: UUID) -> Invoice:
 
 def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime) -> Invoice:
     """A draft over the lines; it gets its number when it is issued. CurrencyMismatch where a line differs."""
+    net = total((line.amount for line in lines), currency)
     with tenancy.as_worker():
         invoice = Invoice.objects.create(
             organization=organization,
             series_id=SERIES,
             currency=currency,
-            total_minor=total((line.amount for line in lines), currency).minor,
+            net_minor=net.minor,
+            total_minor=net.minor,
             created_at=at,
         )
         InvoiceItem.objects.bulk_create(
@@ -130,11 +134,10 @@ def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at:
             wallet = ledger.lock_wallet(row.organization, row.currency)
             if wallet.balance_minor < row.total_minor:
                 raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row.pk}")
-            revenue = ledger.account_of(AccountKind.REVENUE, row.currency)
             ledger.post_entry(
                 kind=EntryKind.CHARGE,
                 reference=f"invoice:{row.pk}",
-                lines=ledger.transfer(wallet, revenue, row.total),
+                lines=charge_lines(row, wallet),
                 organization=row.organization,
                 source=row,
                 at=at,
@@ -143,6 +146,13 @@ def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at:
         row.save(update_fields=["state", "paid_at"])
         events.invoice_paid.send(Invoice, invoice=row, at=at)
     return row
+
+
+def charge_lines(invoice: Invoice, wallet: LedgerAccount) -> list[EntryLine]:
+    """The postings of a paid invoice: its net amount is revenue, its tax is owed to the tax office."""
+    earned = ((AccountKind.REVENUE, invoice.net), (AccountKind.TAX, invoice.tax))
+    lines = [EntryLine(ledger.account_of(kind, invoice.currency), amount) for kind, amount in earned if amount]
+    return [EntryLine(wallet, -invoice.total), *lines]
 
 
 def begin_or_renew(invoice: Invoice, subscription: Subscription, first_period: Period | None, at: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from babel.dates import format_date, format_time, get_datetime_format
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
@@ -25,6 +25,11 @@ def number(value: int | Decimal, *, places: int = 0) -> str:
     """A number with at most `places` decimals, grouped as the language does."""
     pattern = "#,##0." + "#" * places if places else "#,##0"
     return format_decimal(value, format=pattern, locale=locale())
+
+
+def percent(value: Decimal) -> str:
+    """A rate given in percent, exact: 7.25 is "7.25%"."""
+    return format_percent(value / 100, locale=locale(), decimal_quantization=False)
 
 
 def size(mib: int) -> str:

@@ -2,7 +2,7 @@
 
 from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin
-from billing.admin.invoices import InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin
+from billing.admin.invoices import InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
 from billing.admin.payments import DisputeAdmin, PaymentAdmin, RefundAdmin, RefundTaskAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
@@ -14,6 +14,7 @@ __all__ = [
     "InvoiceAdmin",
     "InvoiceItemAdmin",
     "InvoiceSeriesAdmin",
+    "InvoiceTaxAdmin",
     "JournalEntryAdmin",
     "LedgerAccountAdmin",
     "PaymentAdmin",

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from billing.models import Invoice, InvoiceItem, InvoiceSeries, Payment
+from billing.models import Invoice, InvoiceItem, InvoiceSeries, InvoiceTax, Payment
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
@@ -11,6 +11,14 @@ class InvoiceItemInline(ReadOnlyInline):
 
     model = InvoiceItem
     columns = ("kind", "description", "quantity", "unit_minor", "amount_minor", "period_start", "period_end")
+    has_link = False
+
+
+class InvoiceTaxInline(ReadOnlyInline):
+    """An invoice's tax, by rate and jurisdiction."""
+
+    model = InvoiceTax
+    columns = ("name", "jurisdiction", "rate", "net_minor", "tax_minor")
     has_link = False
 
 
@@ -30,7 +38,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ("organization",)
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
-    inlines = (InvoiceItemInline, PaymentInline)
+    inlines = (InvoiceItemInline, InvoiceTaxInline, PaymentInline)
 
 
 @admin.register(InvoiceItem)
@@ -42,6 +50,16 @@ class InvoiceItemAdmin(ReadOnlyAdmin):
     list_select_related = ("invoice", "organization")
     search_fields = ("description", "invoice__number", "organization__name")
     date_hierarchy = "period_start"
+
+
+@admin.register(InvoiceTax)
+class InvoiceTaxAdmin(ReadOnlyAdmin):
+    """Tax of every invoice."""
+
+    list_display = ("invoice", "organization", "name", "jurisdiction", "rate", "net_minor", "tax_minor")
+    list_filter = ("jurisdiction", "name", "currency")
+    list_select_related = ("invoice", "organization")
+    search_fields = ("invoice__number", "organization__name")
 
 
 @admin.register(InvoiceSeries)

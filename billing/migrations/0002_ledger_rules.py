@@ -1,6 +1,11 @@
-"""The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay."""
+"""The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay.
+
+Those of invoices are in `_invoice_rules.py`.
+"""
 
 from django.db import migrations
+
+from billing.migrations import _invoice_rules as invoices
 
 # An entry is sealed at commit: it knows the transaction that wrote it, and only that one may add postings. The check is
 # made when a row is written; NOT VALID keeps a restored dump, in which the transaction is another one, loadable.
@@ -77,131 +82,10 @@ END $$;
 CREATE TRIGGER billing_balance_is_its_postings BEFORE INSERT OR UPDATE ON billing_ledgeraccount
     FOR EACH ROW EXECUTE FUNCTION billing_balance_is_its_postings();
 """
-# A number is given when the transaction commits, because the series' lock makes all other invoices wait: taken earlier,
-# it would be held for the rest of the business transaction. The first invoice numbers all those of its transaction. The
-# audit chain's lock comes first, so that two transactions that also write audit entries never wait for each other.
-NUMBERS = """
-CREATE FUNCTION billing_number_invoices() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    series billing_invoiceseries;
-    run record;
-BEGIN
-    IF (SELECT number IS NOT NULL FROM billing_invoice WHERE id = NEW.id) THEN
-        RETURN NULL;
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('core_audit_chain'));
-    SELECT * INTO series FROM billing_invoiceseries WHERE code = NEW.series_id FOR NO KEY UPDATE;
-    FOR run IN
-        SELECT CASE WHEN series.restarts_yearly THEN extract(year FROM issued_at AT TIME ZONE 'UTC') ELSE 0 END AS year,
-            array_agg(id ORDER BY issued_at, id) AS ids, max(issued_at) AS last_issued_at
-        FROM (SELECT id, greatest(issued_at, series.last_issued_at) AS issued_at FROM billing_invoice
-            WHERE series_id = series.code AND number IS NULL AND issued_at IS NOT NULL) unnumbered
-        GROUP BY 1 ORDER BY 1
-    LOOP
-        IF run.year <> series.year THEN
-            series.year := run.year;
-            series.next_number := 1;
-        END IF;
-        UPDATE billing_invoice invoice SET
-            sequence_year = series.year,
-            sequence = series.next_number + numbered.place - 1,
-            number = series.prefix || CASE WHEN series.restarts_yearly THEN series.year || '-' ELSE '' END || lpad(
-                (series.next_number + numbered.place - 1)::text,
-                greatest(series.width, length((series.next_number + numbered.place - 1)::text)), '0'),
-            issued_at = greatest(invoice.issued_at, series.last_issued_at)
-        FROM unnest(run.ids) WITH ORDINALITY AS numbered (id, place) WHERE invoice.id = numbered.id;
-        series.next_number := series.next_number + cardinality(run.ids);
-        series.last_issued_at := run.last_issued_at;
-    END LOOP;
-    UPDATE billing_invoiceseries SET year = series.year, next_number = series.next_number,
-        last_issued_at = series.last_issued_at WHERE code = series.code;
-    RETURN NULL;
-END $$;
-
-CREATE CONSTRAINT TRIGGER billing_number_issued AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
-    EXECUTE FUNCTION billing_number_invoices();
-
-CREATE FUNCTION billing_series_counts() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF pg_trigger_depth() < 2 AND (NEW.code, NEW.year, NEW.next_number, NEW.last_issued_at)
-            IS DISTINCT FROM (OLD.code, OLD.year, OLD.next_number, OLD.last_issued_at) THEN
-        RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END $$;
-
-CREATE TRIGGER billing_series_counts BEFORE UPDATE ON billing_invoiceseries
-    FOR EACH ROW EXECUTE FUNCTION billing_series_counts();
-"""
-# An issued invoice keeps every column but those named here; a new column is frozen without being named. Its items stay.
-ISSUED = """
-CREATE FUNCTION billing_issued_invoice_stays() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    free text[] := ARRAY['state', 'paid_at', 'updated_at'];
-BEGIN
-    IF TG_OP = 'DELETE' THEN
-        IF OLD.issued_at IS NOT NULL THEN
-            RAISE EXCEPTION 'invoice % was issued: it is voided or credited, never deleted', OLD.number
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-        RETURN OLD;
-    END IF;
-    IF pg_trigger_depth() > 1 AND OLD.number IS NULL THEN
-        free := free || ARRAY['number', 'sequence', 'sequence_year', 'issued_at'];  -- billing_number_invoices
-    ELSIF NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL) THEN
-        RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF TG_OP = 'UPDATE' AND OLD.issued_at IS NOT NULL AND to_jsonb(NEW) - free <> to_jsonb(OLD) - free THEN
-        RAISE EXCEPTION 'invoice % was issued and does not change', OLD.number USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END $$;
-
-CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoice
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_invoice_stays();
-
-CREATE FUNCTION billing_issued_item_stays() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    invoice record;
-BEGIN
-    -- The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for this item.
-    FOR invoice IN SELECT id, issued_at FROM billing_invoice
-        WHERE id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
-                     CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
-        ORDER BY id FOR NO KEY UPDATE
-    LOOP
-        IF invoice.issued_at IS NOT NULL THEN
-            RAISE EXCEPTION 'the items of invoice %, which was issued, do not change', invoice.id
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-    END LOOP;
-    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-END $$;
-
-CREATE TRIGGER billing_issued_item_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoiceitem
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_item_stays();
-"""
-# An issued invoice is the sum of its items.
-SUMS = """
-CREATE FUNCTION billing_invoice_is_its_items() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    items bigint := (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = NEW.id);
-BEGIN
-    IF items <> NEW.total_minor THEN
-        RAISE EXCEPTION 'the items of invoice % are %, its total is %', NEW.id, items, NEW.total_minor
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE CONSTRAINT TRIGGER billing_invoice_is_its_items AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
-    EXECUTE FUNCTION billing_invoice_is_its_items();
-"""
 # A row names rows of its own organization and currency only: (columns) of a table reference (columns) of another.
 SAME_OWNER = [
     ("invoiceitem", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    ("invoicetax", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("invoiceitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     (
         "invoiceitem",
@@ -244,19 +128,9 @@ def composite_keys() -> list[migrations.RunSQL]:
 
 
 UNDO = """
-DROP TRIGGER billing_invoice_is_its_items ON billing_invoice;
-DROP FUNCTION billing_invoice_is_its_items();
-DROP TRIGGER billing_issued_item_stays ON billing_invoiceitem;
-DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
-DROP TRIGGER billing_series_counts ON billing_invoiceseries;
-DROP TRIGGER billing_number_issued ON billing_invoice;
 DROP TRIGGER billing_balance_is_its_postings ON billing_ledgeraccount;
 DROP TRIGGER billing_entry_has_postings ON billing_journalentry;
 DROP TRIGGER billing_check_postings ON billing_posting;
-DROP FUNCTION billing_issued_item_stays();
-DROP FUNCTION billing_issued_invoice_stays();
-DROP FUNCTION billing_series_counts();
-DROP FUNCTION billing_number_invoices();
 DROP FUNCTION billing_balance_is_its_postings();
 DROP FUNCTION billing_entry_has_postings();
 DROP FUNCTION billing_check_postings();
@@ -272,7 +146,8 @@ ON CONFLICT (code) DO NOTHING
 class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
     operations = [
-        migrations.RunSQL(SEALED + BALANCED + BALANCES + NUMBERS + ISSUED + SUMS, UNDO),
+        migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
+        migrations.RunSQL(invoices.NUMBERS + invoices.ISSUED + invoices.SUMS, invoices.UNDO),
         *composite_keys(),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]

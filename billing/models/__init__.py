@@ -8,7 +8,7 @@ from billing.models.gateways import (
     GatewayEvent,
     PaymentMethod,
 )
-from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, ItemKind
+from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, InvoiceTax, ItemKind
 from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.payments import (
     Dispute,
@@ -34,6 +34,7 @@ __all__ = [
     "InvoiceItem",
     "InvoiceSeries",
     "InvoiceState",
+    "InvoiceTax",
     "ItemKind",
     "JournalEntry",
     "LedgerAccount",

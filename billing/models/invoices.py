@@ -61,6 +61,8 @@ class Invoice(Entity, Timestamped):
     sequence = models.PositiveBigIntegerField(null=True, blank=True)
     state = StatusField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
     currency = models.CharField(max_length=3)
+    net_minor = models.BigIntegerField(_("net"), help_text=_("The sum of the items, without tax."))
+    tax_minor = models.BigIntegerField(_("tax"), default=0)
     total_minor = models.BigIntegerField(_("total"))
     billing_address: Any = models.JSONField(default=dict, blank=True)
     issued_at = models.DateTimeField(null=True, blank=True)
@@ -81,7 +83,13 @@ class Invoice(Entity, Timestamped):
         ]
         constraints = [
             choices_check("billing_invoice_state_known", "state", InvoiceState),
-            models.CheckConstraint(name="billing_invoice_total_not_negative", condition=models.Q(total_minor__gte=0)),
+            models.CheckConstraint(
+                name="billing_invoice_not_negative", condition=models.Q(net_minor__gte=0, tax_minor__gte=0)
+            ),
+            models.CheckConstraint(
+                name="billing_invoice_total_is_net_and_tax",
+                condition=models.Q(total_minor=models.F("net_minor") + models.F("tax_minor")),
+            ),
             models.UniqueConstraint(
                 fields=["series", "sequence_year", "sequence"], name="billing_invoice_sequence_once"
             ),
@@ -102,8 +110,18 @@ class Invoice(Entity, Timestamped):
         ]
 
     @property
+    def net(self) -> Money:
+        """The sum of the items, without tax."""
+        return Money(self.net_minor, self.currency)
+
+    @property
+    def tax(self) -> Money:
+        """The sum of the tax lines."""
+        return Money(self.tax_minor, self.currency)
+
+    @property
     def total(self) -> Money:
-        """What is to be paid."""
+        """What is to be paid: net and tax."""
         return Money(self.total_minor, self.currency)
 
     def __str__(self) -> str:
@@ -173,3 +191,37 @@ class InvoiceItem(Entity):
 
     def __str__(self) -> str:
         return self.description
+
+
+class InvoiceTax(Entity):
+    """The tax of an invoice at one rate in one jurisdiction."""
+
+    tenancy = tenancy.OWNED
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="taxes")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    name = models.CharField(max_length=64, help_text=_("As printed, such as VAT."))
+    jurisdiction = models.CharField(max_length=16, help_text=_("Country, or country and region, such as DE or US-CA."))
+    rate = models.DecimalField(max_digits=20, decimal_places=10, help_text=_("Percent."))
+    net_minor = models.BigIntegerField(_("taxed amount"))
+    tax_minor = models.BigIntegerField(_("tax"))
+    currency = models.CharField(max_length=3)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("tax of an invoice")
+        verbose_name_plural = _("taxes of invoices")
+        ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(
+                name="billing_tax_not_negative", condition=models.Q(rate__gte=0, net_minor__gte=0, tax_minor__gte=0)
+            ),
+        ]
+
+    @property
+    def net(self) -> Money:
+        """What the tax is computed from."""
+        return Money(self.net_minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.jurisdiction}"

@@ -105,6 +105,12 @@ def size(value: int | None) -> str:
 
 
 @register.filter
+def percent(value: Decimal) -> str:
+    """A rate in percent as "21%"."""
+    return formats.percent(value)
+
+
+@register.filter
 def cores(percent: int) -> str:
     """CPU given in percent of one core, in cores: "2 cores", "1.5 cores"."""
     count = formats.number(Decimal(percent) / 100, places=1)

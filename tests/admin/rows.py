@@ -117,9 +117,13 @@ class Rows:
             currency="USD",
             **owned,
         )
-        self.invoices = self.each(billing.Invoice, series=series, total_minor=800, currency="USD", **owned)
+        self.invoices = self.each(
+            billing.Invoice, series=series, net_minor=800, total_minor=800, currency="USD", **owned
+        )
         line = {"kind": "plan", "description": "Plan", "unit_minor": 800, "invoice": self.invoices[0]}
         self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
+        tax = {"name": "VAT", "jurisdiction": "DE", "rate": 19, "net_minor": 800, "tax_minor": 152, "currency": "USD"}
+        self.each(billing.InvoiceTax, invoice=self.invoices[0], **tax, **owned)
         received = {
             "received_minor": 800,
             "received_currency": "USD",

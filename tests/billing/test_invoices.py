@@ -72,7 +72,8 @@ def test_the_address_of_an_issued_invoice_is_frozen() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"total_minor": 1},
+        {"total_minor": 1, "net_minor": 1},
+        {"total_minor": 801, "tax_minor": 1},
         {"currency": "EUR"},
         {"number": "NB-2026-00099"},
         {"billing_address": {}},
@@ -106,10 +107,13 @@ def test_an_issued_invoice_is_never_deleted_and_its_lines_neither_added_nor_remo
 
 
 @pytest.mark.django_db
-def test_an_invoice_whose_items_are_not_its_total_is_refused_at_commit() -> None:
+def test_an_invoice_whose_items_are_not_its_net_amount_is_refused_at_commit() -> None:
     draft = make_draft()
-    Invoice.objects.filter(pk=draft.pk).update(total_minor=801)
-    with pytest.raises(IntegrityError, match="its total is 801"), tenancy.as_role(role=tenancy.WORKER):
+    Invoice.objects.filter(pk=draft.pk).update(net_minor=801, total_minor=801)
+    with (
+        pytest.raises(IntegrityError, match="items of 800 and a net amount of 801"),
+        tenancy.as_role(role=tenancy.WORKER),
+    ):
         issue_and_commit(draft)
 
 

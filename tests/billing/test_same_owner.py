@@ -17,6 +17,13 @@ FORBIDDEN = [
     "UPDATE billing_invoiceitem SET invoice_id = %(yen_invoice)s WHERE invoice_id = %(invoice)s",
     "UPDATE billing_invoiceitem SET subscription_id = %(other_subscription)s WHERE invoice_id = %(invoice)s",
     "UPDATE billing_invoiceitem SET subscription_item_id = %(other_item)s WHERE invoice_id = %(invoice)s",
+    "INSERT INTO billing_invoicetax"
+    " (id, invoice_id, organization_id, name, jurisdiction, rate, net_minor, tax_minor, currency, position)"
+    " VALUES (uuidv7(), %(invoice)s, %(other_organization)s, 'VAT', 'DE', 19, 1, 1, 'USD', 0)",
+    "INSERT INTO billing_invoicetax"
+    " (id, invoice_id, organization_id, name, jurisdiction, rate, net_minor, tax_minor, currency, position)"
+    " SELECT uuidv7(), id, organization_id, 'VAT', 'DE', 19, 1, 1, 'EUR', 0 FROM billing_invoice"
+    " WHERE id = %(invoice)s",
     "UPDATE billing_subscription SET organization_id = %(other_organization)s WHERE id = %(subscription)s",
     "UPDATE billing_subscriptionitem SET currency = 'EUR' WHERE id = %(item)s",
     "UPDATE billing_subscription SET currency = 'EUR' WHERE id = %(subscription)s",
