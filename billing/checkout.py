@@ -78,8 +78,9 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         if is_gateway_billed and item.kind != ItemKind.SETUP and item.subscription_item:
             price = item.subscription_item.plan_price or item.subscription_item.addon_price
             price_reference = price.stripe_price_id if price else ""
-        unit = Money(item.unit_minor, item.currency)
-        lines.append(LineItem(item.description, unit, item.quantity, price_reference))
+        is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
+        unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
+        lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
     subscriptions = {item.subscription_id for item in items if item.subscription_id}
     return CheckoutRequest(
         idempotency_key=payment.idempotency_key,

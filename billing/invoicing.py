@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import F
@@ -12,6 +13,7 @@ from accounts.models import Organization
 from billing import events, ledger, subscriptions
 from billing.ledger import EntryLine
 from billing.models import (
+    PERIOD_KINDS,
     AccountKind,
     EntryKind,
     Invoice,
@@ -26,7 +28,7 @@ from billing.models import (
 from billing.periods import Period
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
-from core.money import Money, total
+from core.money import Money, Rate, total
 
 SERIES = "NB"
 UNPAID = frozenset({InvoiceState.DRAFT, InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.EXPIRED})
@@ -39,15 +41,15 @@ class InsufficientBalance(Exception):
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """A line of a quote or of an invoice: `unit` times `quantity`. Lines that do not recur are paid once.
+    """A line of a quote or of an invoice: `quantity` times `unit`, rounded once. Lines that do not recur are paid once.
 
     A quote knows the catalog's `price`; an invoice adds the subscription, its item and the period.
     """
 
     kind: ItemKind
     description: str
-    unit: Money
-    quantity: int = 1
+    unit: Money | Rate
+    quantity: Decimal | int = 1
     is_recurring: bool = True
     price: PlanPrice | AddonPrice | None = None
     subscription: Subscription | None = None
@@ -56,8 +58,8 @@ class InvoiceLine:
 
     @property
     def amount(self) -> Money:
-        """Quantity times unit price."""
-        return self.unit * self.quantity
+        """Quantity times unit price, rounded to a whole minor unit."""
+        return Rate(Decimal(self.unit.minor), self.unit.currency).times(self.quantity)
 
 
 def lock_invoice(invoice_id: UUID) -> Invoice:
@@ -157,7 +159,7 @@ def charge_lines(invoice: Invoice, wallet: LedgerAccount) -> list[EntryLine]:
 
 def begin_or_renew(invoice: Invoice, subscription: Subscription, first_period: Period | None, at: datetime) -> None:
     """Items drafted with a period renew the subscription; items without one are its first, and get their period now."""
-    items = invoice.items.filter(subscription=subscription).exclude(kind=ItemKind.SETUP)
+    items = invoice.items.filter(subscription=subscription, kind__in=PERIOD_KINDS)
     renewed = items.filter(period_start__isnull=False).first()
     if renewed is not None and renewed.period_start and renewed.period_end:
         period = Period(renewed.period_start, renewed.period_end)

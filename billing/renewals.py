@@ -8,7 +8,16 @@ from uuid import UUID
 from billing import invoicing, payments, subscriptions
 from billing.gateways.base import GatewayPayment, driver_of
 from billing.invoicing import InvoiceLine
-from billing.models import BillingMode, Gateway, InvoiceItem, ItemKind, Payment, Subscription, SubscriptionStatus
+from billing.models import (
+    PERIOD_KINDS,
+    BillingMode,
+    Gateway,
+    InvoiceItem,
+    ItemKind,
+    Payment,
+    Subscription,
+    SubscriptionStatus,
+)
 from billing.periods import Period
 from core import outside, tenancy
 from core.money import Money
@@ -68,7 +77,8 @@ def mismatch_reason(subscription: Subscription, gateway_payment: GatewayPayment)
         return f"subscription {subscription.pk} costs {subscription.amount}, got {gateway_payment.amount}"
     if period is None:
         return f"no period of subscription {subscription.pk} is named"
-    if InvoiceItem.objects.filter(subscription=subscription, period_start=period.start).exists():
+    billed = InvoiceItem.objects.filter(subscription=subscription, kind__in=PERIOD_KINDS, is_void=False)
+    if billed.filter(period_start__lt=period.end, period_end__gt=period.start).exists():
         return f"the period of subscription {subscription.pk} from {period.start:%Y-%m-%d} is billed already"
     return ""
 

@@ -4,7 +4,7 @@ import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from babel import Locale
 from django.utils.translation import get_language, to_locale
@@ -14,6 +14,7 @@ WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".sp
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND".split()  # noqa: SIM905
 EXPONENTS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
 CODE = re.compile(r"[A-Z]{3}")
+PRODUCT_DIGITS = 60  # enough for a product of two NUMERIC columns to be exact before it is rounded
 # ASCII digits only, and few enough that the minor units fit the BIGINT columns.
 DECIMAL = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,4})?")
 
@@ -95,12 +96,41 @@ class Money:
         return Decimal(self.minor).scaleb(-exponent(self.currency))
 
     def __str__(self) -> str:
-        """Formatted for the current language, always with all decimals: CLDR leaves them out for some currencies."""
-        locale = Locale.parse(to_locale(get_language() or "en"))
-        pattern = copy.copy(locale.currency_formats["standard"])
-        pattern.frac_prec = (exponent(self.currency),) * 2
-        formatted: str = pattern.apply(self.amount, locale, currency=self.currency, currency_digits=False)
-        return formatted
+        """Formatted for the current language, always with all decimals."""
+        return formatted(self.amount, self.currency, places=exponent(self.currency))
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A price of one unit, which may be finer than a minor unit: $0.0069 an hour is `Rate(Decimal("0.69"), "USD")`."""
+
+    minor: Decimal
+    currency: str
+
+    def times(self, quantity: Decimal | int) -> Money:
+        """What so many units cost. The only place where a charge is rounded: to a whole minor unit, half to even.
+
+        The database computes the same (`billing_round_half_even`).
+        """
+        with localcontext(prec=PRODUCT_DIGITS):
+            return Money(int((self.minor * quantity).quantize(Decimal(1), ROUND_HALF_EVEN)), self.currency)
+
+    def __str__(self) -> str:
+        """Formatted for the current language, with as many decimals as the rate has and at least the currency's."""
+        amount = self.minor.scaleb(-exponent(self.currency)).normalize()
+        return formatted(amount, self.currency, places=max(exponent(self.currency), -int(amount.as_tuple().exponent)))
+
+
+def formatted(amount: Decimal, currency: str, *, places: int) -> str:
+    """An amount in major units as the current language writes it, always with `places` decimals.
+
+    CLDR leaves the decimals out for some currencies.
+    """
+    locale = Locale.parse(to_locale(get_language() or "en"))
+    pattern = copy.copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    text: str = pattern.apply(amount, locale, currency=currency, currency_digits=False)
+    return text
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:

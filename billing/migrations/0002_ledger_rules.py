@@ -147,7 +147,7 @@ class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
     operations = [
         migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
-        migrations.RunSQL(invoices.NUMBERS + invoices.ISSUED + invoices.SUMS, invoices.UNDO),
+        migrations.RunSQL(invoices.RULES, invoices.UNDO),
         *composite_keys(),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]

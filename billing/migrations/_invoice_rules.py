@@ -1,4 +1,6 @@
-"""What the database enforces of invoices: numbers given at commit, nothing changed once issued, sums that agree."""
+"""What the database enforces of invoices: numbers given at commit, nothing changed once issued, sums that agree, and
+no time billed twice.
+"""
 
 # A number is given when the transaction commits, because the series' lock makes all other invoices wait: taken earlier,
 # it would be held for the rest of the business transaction. The first invoice numbers all those of its transaction. The
@@ -87,14 +89,19 @@ CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON
 CREATE FUNCTION billing_issued_line_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     invoice record;
+    old_line jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    new_line jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
 BEGIN
     -- The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for this line.
-    FOR invoice IN SELECT id, issued_at FROM billing_invoice
+    FOR invoice IN SELECT id, issued_at, state IN ('void', 'expired') AS is_void FROM billing_invoice
         WHERE id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
                      CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
         ORDER BY id FOR NO KEY UPDATE
     LOOP
-        IF invoice.issued_at IS NOT NULL THEN
+        IF TG_TABLE_NAME = 'billing_invoiceitem' AND TG_OP <> 'DELETE' AND invoice.id = NEW.invoice_id THEN
+            NEW.is_void := invoice.is_void;
+        END IF;
+        IF invoice.issued_at IS NOT NULL AND old_line - 'is_void' IS DISTINCT FROM new_line - 'is_void' THEN
             RAISE EXCEPTION 'the lines of invoice %, which was issued, do not change', invoice.id
                 USING ERRCODE = 'restrict_violation';
         END IF;
@@ -107,6 +114,36 @@ CREATE TRIGGER billing_issued_line_stays BEFORE INSERT OR UPDATE OR DELETE ON bi
 
 CREATE TRIGGER billing_issued_line_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoicetax
     FOR EACH ROW EXECUTE FUNCTION billing_issued_line_stays();
+"""
+# Quantity and unit price are exact, the amount is rounded once: to a whole minor unit, half to even.
+AMOUNTS = """
+CREATE FUNCTION billing_round_half_even(value numeric) RETURNS numeric LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN round(value) - CASE WHEN abs(value - trunc(value)) = 0.5 AND mod(round(value), 2) <> 0 THEN sign(value)
+    ELSE 0 END;
+
+ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_amount_is_rounded_once
+    CHECK (amount_minor = billing_round_half_even(quantity * unit_minor));
+"""
+# A time is billed once per item of a subscription, until the invoice is void or expires unpaid. A GiST index compares
+# ranges; without btree_gist it has no operators for a single uuid, so the item is written as a range of one. The state
+# of the invoice decides about its items in the same transaction: whoever bills the time meanwhile waits for it.
+PERIODS = """
+CREATE TYPE billing_uuidrange AS RANGE (subtype = uuid);
+
+ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_period_billed_once EXCLUDE USING gist (
+    billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
+    tstzrange(period_start, period_end) WITH &&
+) WHERE (period_start IS NOT NULL AND kind IN ('plan', 'addon') AND NOT is_void);
+
+CREATE FUNCTION billing_void_invoice_bills_no_time() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE billing_invoiceitem SET is_void = NEW.state IN ('void', 'expired') WHERE invoice_id = NEW.id;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER billing_void_invoice_bills_no_time AFTER UPDATE OF state ON billing_invoice
+    FOR EACH ROW WHEN ((OLD.state IN ('void', 'expired')) <> (NEW.state IN ('void', 'expired')))
+    EXECUTE FUNCTION billing_void_invoice_bills_no_time();
 """
 # The net amount of an issued invoice is the sum of its items, its tax the sum of its tax lines.
 SUMS = """
@@ -126,7 +163,14 @@ CREATE CONSTRAINT TRIGGER billing_invoice_is_its_lines AFTER INSERT OR UPDATE OF
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
     EXECUTE FUNCTION billing_invoice_is_its_lines();
 """
+RULES = NUMBERS + ISSUED + SUMS + AMOUNTS + PERIODS
 UNDO = """
+DROP TRIGGER billing_void_invoice_bills_no_time ON billing_invoice;
+DROP FUNCTION billing_void_invoice_bills_no_time();
+ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_period_billed_once;
+DROP TYPE billing_uuidrange;
+ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_amount_is_rounded_once;
+DROP FUNCTION billing_round_half_even(numeric);
 DROP TRIGGER billing_invoice_is_its_lines ON billing_invoice;
 DROP FUNCTION billing_invoice_is_its_lines();
 DROP TRIGGER billing_issued_line_stays ON billing_invoiceitem;

@@ -8,7 +8,15 @@ from billing.models.gateways import (
     GatewayEvent,
     PaymentMethod,
 )
-from billing.models.invoices import Invoice, InvoiceItem, InvoiceSeries, InvoiceState, InvoiceTax, ItemKind
+from billing.models.invoices import (
+    PERIOD_KINDS,
+    Invoice,
+    InvoiceItem,
+    InvoiceSeries,
+    InvoiceState,
+    InvoiceTax,
+    ItemKind,
+)
 from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.payments import (
     Dispute,
@@ -21,6 +29,7 @@ from billing.models.payments import (
 from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
+    "PERIOD_KINDS",
     "SOURCE_FIELDS",
     "AccountKind",
     "BillingMode",

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from core import tenancy
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
-from core.money import Money
+from core.money import Money, Rate
 
 
 class InvoiceSeries(models.Model):
@@ -132,19 +132,34 @@ class ItemKind(models.TextChoices):
     PLAN = "plan", _("Plan")
     ADDON = "addon", _("Add-on")
     SETUP = "setup", _("Setup fee")
+    DISCOUNT = "discount", _("Discount")
+    USAGE = "usage", _("Usage")
+    PRORATION = "proration", _("Proration")
+    CREDIT = "credit", _("Credit")
+    TOP_UP = "top_up", _("Top-up")
+
+
+# Kinds that bill a period of a subscription's item: two such periods of one item never overlap.
+PERIOD_KINDS = (ItemKind.PLAN, ItemKind.ADDON)
 
 
 class InvoiceItem(Entity):
-    """A line of an invoice. A subscription's item is billed once a period: the database refuses a second line."""
+    """A line of an invoice: quantity times unit price, rounded once to a whole minor unit (`core.money.Rate`).
+
+    A time is billed once per item of a subscription: the database refuses a second line whose period overlaps. Lines of
+    a void or expired invoice do not count.
+    """
 
     tenancy = tenancy.OWNED
 
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    kind = models.CharField(max_length=8, choices=ItemKind)
+    kind = models.CharField(max_length=16, choices=ItemKind)
     description = models.CharField(max_length=255)
-    quantity = models.PositiveIntegerField(default=1)
-    unit_minor = models.BigIntegerField(_("unit price"))
+    quantity = models.DecimalField(max_digits=20, decimal_places=10, default=1)
+    unit_minor = models.DecimalField(
+        _("unit price"), max_digits=28, decimal_places=10, help_text=_("May be finer than a minor unit.")
+    )
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     subscription = models.ForeignKey(
@@ -155,6 +170,9 @@ class InvoiceItem(Entity):
     )
     period_start = models.DateTimeField(null=True, blank=True)
     period_end = models.DateTimeField(null=True, blank=True)
+    is_void = models.BooleanField(
+        default=False, editable=False, help_text=_("Whether the invoice is void or expired; the database keeps it.")
+    )
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -162,31 +180,34 @@ class InvoiceItem(Entity):
         verbose_name_plural = _("invoice items")
         ordering = ["position"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["subscription", "period_start"],
-                condition=models.Q(kind=ItemKind.PLAN, period_start__isnull=False),
-                name="billing_period_billed_once",
-            ),
-            models.UniqueConstraint(
-                fields=["subscription_item", "period_start"],
-                condition=models.Q(period_start__isnull=False) & ~models.Q(kind=ItemKind.SETUP),
-                name="billing_item_period_billed_once",
-            ),
+            # billing_item_amount_is_rounded_once and billing_item_period_billed_once are in migration 0002.
+            models.CheckConstraint(name="billing_item_quantity_positive", condition=models.Q(quantity__gt=0)),
             models.CheckConstraint(
-                name="billing_item_amount_is_product",
-                condition=models.Q(amount_minor=models.F("unit_minor") * models.F("quantity")),
+                name="billing_item_negative_by_kind",
+                condition=models.Q(unit_minor__gte=0) | models.Q(kind__in=[ItemKind.DISCOUNT, ItemKind.CREDIT]),
             ),
-            models.CheckConstraint(name="billing_item_quantity_positive", condition=models.Q(quantity__gte=1)),
             models.CheckConstraint(
                 name="billing_item_period_forward",
-                condition=models.Q(period_start__isnull=True) | models.Q(period_end__gt=models.F("period_start")),
+                condition=models.Q(period_start__isnull=True, period_end__isnull=True)
+                | models.Q(period_start__isnull=False, period_end__gt=models.F("period_start")),
+            ),
+            models.CheckConstraint(
+                name="billing_item_period_names_its_item",
+                condition=models.Q(period_start__isnull=True)
+                | ~models.Q(kind__in=PERIOD_KINDS)
+                | models.Q(subscription_item__isnull=False),
             ),
             choices_check("billing_item_kind_known", "kind", ItemKind),
         ]
 
     @property
+    def unit(self) -> Rate:
+        """The price of one."""
+        return Rate(self.unit_minor, self.currency)
+
+    @property
     def amount(self) -> Money:
-        """Quantity times unit price."""
+        """Quantity times unit price, rounded."""
         return Money(self.amount_minor, self.currency)
 
     def __str__(self) -> str:

@@ -113,7 +113,7 @@ class SubscriptionItem(Entity):
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    kind = models.CharField(max_length=8, choices=ItemKind)
+    kind = models.CharField(max_length=16, choices=ItemKind)
     plan_price = models.ForeignKey(PlanPrice, null=True, blank=True, on_delete=models.PROTECT)
     addon_price = models.ForeignKey(
         AddonPrice, null=True, blank=True, on_delete=models.PROTECT, verbose_name=_("add-on price")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -15,7 +16,7 @@ from core import formats
 from core.encryption import EncryptedField, is_set
 from core.masking import is_secret_name, masked
 from core.models import StatusField, Tone
-from core.money import Money
+from core.money import Money, Rate
 
 Column = Callable[[Any], Any]
 EMPTY = "–"
@@ -38,7 +39,9 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         minor = getattr(row, name)
         # An amount in another currency than the row's has a column for it: `cost_minor` and `cost_currency`.
         currency = getattr(row, f"{name.removesuffix('_minor')}_currency", "") or getattr(row, "currency", "")
-        return EMPTY if minor is None or not currency else str(Money(minor, currency))
+        if minor is None or not currency:
+            return EMPTY
+        return str(Rate(minor, currency) if isinstance(minor, Decimal) else Money(minor, currency))
 
     def size(row: Any) -> str:
         return formats.size(getattr(row, name))

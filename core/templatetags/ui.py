@@ -111,6 +111,12 @@ def percent(value: Decimal) -> str:
 
 
 @register.filter
+def quantity(value: Decimal) -> str:
+    """A quantity with the decimals that it has."""
+    return formats.number(value, places=10)
+
+
+@register.filter
 def cores(percent: int) -> str:
     """CPU given in percent of one core, in cores: "2 cores", "1.5 cores"."""
     count = formats.number(Decimal(percent) / 100, places=1)
