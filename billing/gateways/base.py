@@ -297,3 +297,8 @@ def register(gateway: str, driver: Driver) -> None:
 def driver_of(gateway: str) -> Driver:
     """The driver of a gateway."""
     return _drivers[gateway]
+
+
+def registered() -> tuple[str, ...]:
+    """Every gateway that has a driver."""
+    return tuple(_drivers)

@@ -26,6 +26,7 @@ from billing.models.payments import (
     RefundState,
     RefundTask,
 )
+from billing.models.reconciliation import CursorType, GatewayCursor
 from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "SOURCE_FIELDS",
     "AccountKind",
     "BillingMode",
+    "CursorType",
     "Dispute",
     "EntryKind",
     "EventResult",
     "Gateway",
+    "GatewayCursor",
     "GatewayCustomer",
     "GatewayEvent",
     "Invoice",

@@ -43,6 +43,11 @@ def get(path: str, kind: str) -> Endpoint:
     def handler(call: Call) -> JsonObject:
         return call.account.find(kind, call.path["id"])
 
+    return get_object(path, handler)
+
+
+def get_object(path: str, handler: Handler) -> Endpoint:
+    """A GET of one object, found by `handler`."""
     return Endpoint("GET", path, handler, Group({"expand": EXPAND}))
 
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sandbox.state import JsonObject
+from sandbox.stripe import errors
 from sandbox.stripe.account import API_VERSION, Account, new_id
 from sandbox.stripe.endpoints import Call, page_of
 from sandbox.stripe.schema import Flag, Instants, Many, Spec, Text
 from sandbox.stripe.switches import plan_for
 
 MAX_EVENTS = 3000
+KEPT_SECONDS = 30 * 86400
 FILTERS: dict[str, Spec] = {"types": Many(Text(), most=20), "created": Instants(), "delivery_success": Flag()}
 
 
@@ -52,8 +54,22 @@ def updating(account: Account, kind: str, thing: JsonObject) -> Iterator[None]:
         emit(account, kind, thing, previous)
 
 
+def is_kept(account: Account, event: JsonObject) -> bool:
+    """Whether the event can still be read: for 30 days."""
+    return bool(event["created"] > account.now() - KEPT_SECONDS)
+
+
+def retrieve(call: Call) -> JsonObject:
+    """One event."""
+    event = call.account.find("event", call.path["id"])
+    if not is_kept(call.account, event):
+        raise errors.missing_resource("event", event["id"], None)
+    return event
+
+
 def list_events(call: Call) -> JsonObject:
     """Events, newest first, by type and by whether every endpoint has taken them."""
     types, delivered = call.params.get("types"), call.params.get("delivery_success")
-    found = (each for each in call.account.all("event") if types is None or each["type"] in types)
+    kept = (each for each in call.account.all("event") if is_kept(call.account, each))
+    found = (each for each in kept if types is None or each["type"] in types)
     return page_of(call, (each for each in found if delivered in {None, each["pending_webhooks"] == 0}))

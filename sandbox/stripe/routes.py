@@ -15,7 +15,7 @@ from sandbox.stripe import (
     setup_intents,
     subscriptions,
 )
-from sandbox.stripe.endpoints import delete, get, get_all, get_list, post
+from sandbox.stripe.endpoints import delete, get, get_all, get_list, get_object, post
 from sandbox.stripe.schema import Choice, Spec, Text, Url
 
 OF_CUSTOMER: dict[str, Spec] = {"customer": Text()}
@@ -41,7 +41,7 @@ ENDPOINTS = [
     get_all("/v1/disputes", "dispute", OF_PAYMENT),
     get("/v1/disputes/{id}", "dispute"),
     get_list("/v1/events", events.list_events, events.FILTERS),
-    get("/v1/events/{id}", "event"),
+    get_object("/v1/events/{id}", events.retrieve),
     get_list("/v1/invoice_payments", invoices.list_payments, invoices.PAYMENT_FILTERS),
     get("/v1/invoices/{id}", "invoice"),
     post("/v1/invoices/{id}/pay", renewals.pay, {"payment_method": Text()}),

@@ -51,7 +51,7 @@ def read[Answer](call: str, request: Callable[[stripe.StripeClient], Answer]) ->
     return _send(call, request, is_read=True)
 
 
-def read_all(call: str, request: Callable[[stripe.StripeClient, Any], Any], **filters: str) -> Iterator[Any]:
+def read_all(call: str, request: Callable[[stripe.StripeClient, Any], Any], **filters: Any) -> Iterator[Any]:
     """All rows of a list, newest first. Each page is a call of its own, with the errors of `read`."""
     params: dict[str, Any] = {**filters, "limit": PER_PAGE}
     while True:
