@@ -4,7 +4,6 @@ Each `sync_…` function reads one object of the gateway again and acts on what 
 concurrency of events cannot matter, and an event that never arrives costs minutes.
 """
 
-import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,9 +20,8 @@ from billing.gateways.base import (
     driver_of,
 )
 from billing.models import EventResult, Gateway, GatewayCustomer, GatewayEvent, Payment, PaymentState, Subscription
-from core import outside, tenancy
+from core import outside, tenancy, work
 
-log = logging.getLogger(__name__)
 # How often an open payment is polled, by the time since its checkout session was requested.
 POLL_INTERVALS = (
     (timedelta(minutes=2), timedelta(seconds=30)),
@@ -51,13 +49,7 @@ def poll_open_payments(*, at: datetime, limit: int = 100) -> int:
         due = Payment.objects.filter(state__in=Payment.OPEN, poll_at__lte=at).order_by("poll_at")
         ids = list(due.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True)[:limit])
         Payment.objects.filter(pk__in=ids).update(poll_at=at + POLL_LEASE)
-    for payment_id in ids:
-        try:
-            sync_payment(payment_id=payment_id, at=at)
-        except outside.OutsideError as error:
-            log.warning("payment %s could not be synced: %s", payment_id, error)
-        except Exception:  # one payment's fault must not keep the others waiting; it is tried again
-            log.exception("payment %s could not be synced", payment_id)
+    work.run_each(ids, lambda pk: sync_payment(payment_id=pk, at=at), name="sync")
     return len(ids)
 
 

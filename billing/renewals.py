@@ -1,6 +1,5 @@
 """Subscriptions that the gateway renews: it charges each later period by itself, and we invoice the period once."""
 
-import logging
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -19,10 +18,9 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.periods import Period
-from core import outside, tenancy
+from core import tenancy, work
 from core.money import Money
 
-log = logging.getLogger(__name__)
 RENEWABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
 
@@ -99,20 +97,17 @@ def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLin
     ]
 
 
-def stop_ended_renewals(*, at: datetime, limit: int = 100) -> int:
+def stop_ended_renewals(*, at: datetime) -> int:
     """Have the gateway stop renewing what has ended here; the number stopped. What fails is tried next time."""
     ended = Subscription.objects.filter(
         status__in=[SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED],
         stripe_subscription_id__isnull=False,
         gateway_ended_at__isnull=True,
     )
-    stopped = 0
-    for subscription in ended.order_by("ended_at")[:limit]:
-        try:
-            driver_of(Gateway.STRIPE).cancel_subscription(str(subscription.stripe_subscription_id))
-        except outside.OutsideError as error:
-            log.warning("the gateway still renews subscription %s: %s", subscription.pk, error)
-            continue
+
+    def stop(subscription: Subscription) -> bool:
+        driver_of(Gateway.STRIPE).cancel_subscription(str(subscription.stripe_subscription_id))
         subscriptions.mark_gateway_ended(subscription_id=subscription.pk, at=at)
-        stopped += 1
-    return stopped
+        return True
+
+    return work.run_each(ended.order_by("ended_at"), stop, name="end of renewal")

@@ -1,8 +1,12 @@
-"""Durable work: claim rows, run their handlers, back off, mark dead. The queue only wakes workers early."""
+"""Durable work: claim rows, run their handlers, back off, mark dead. The queue only wakes workers early.
+
+What another system's outage ends is tried again for as long as the outage lasts. Only a rejection, or our own fault
+at each of MAX_ATTEMPTS attempts, makes work dead.
+"""
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +20,7 @@ from core.models import WorkItem, WorkState
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(hours=1)
+MAX_OUTAGE_DELAY = timedelta(minutes=5)  # so soon after an outage everything goes on
 MAX_WAKE_DELAY = timedelta(minutes=1)  # after a longer wait the sweep, which runs every few seconds, is soon enough
 
 
@@ -70,23 +75,30 @@ def run_due(
 
 def run_item(item: WorkItem, *, at: datetime) -> None:
     """Run the handler of a claimed item and record how it ended."""
-    if item.attempts > item.MAX_ATTEMPTS:  # every worker that claimed it was killed
-        _mark_dead(item, at, WorkerLost(f"{item.attempts - 1} attempts, and the last worker did not report back"))
+    if item.counted_attempts > item.MAX_ATTEMPTS:  # every worker that claimed it was killed
+        lost = WorkerLost(f"{item.counted_attempts - 1} attempts, and the last worker did not report back")
+        _mark_dead(item, at, lost)
         return
     try:
         reschedule = _handlers[type(item)](item, at=at)
     except outside.Rejected as error:
         _mark_dead(item, at, error)
     except (outside.Unavailable, outside.Unknown) as error:
-        _back_off(item, at, error)
+        delay = backoff(item.attempts, longest=MAX_OUTAGE_DELAY)
+        if error.retry_after:
+            delay = max(delay, min(timedelta(seconds=error.retry_after), MAX_DELAY))
+        _retry_later(item, at, delay, error, outages=item.outages + 1)
     except Exception as error:  # a fault of ours must not lose the row: it is kept, shown and logged
         log.exception("%s %s failed", item._meta.label, item.pk)
-        _back_off(item, at, error)
+        if item.counted_attempts >= item.MAX_ATTEMPTS:
+            _mark_dead(item, at, error)
+        else:
+            _retry_later(item, at, backoff(item.counted_attempts), error, outages=item.outages)
     else:
         if reschedule is None:
             item.finish(at=at)
         else:
-            item.requeue(run_at=at + reschedule.after, attempts=0)
+            item.requeue(run_at=at + reschedule.after)
             wake_worker_later(type(item), reschedule.after)
 
 
@@ -95,21 +107,32 @@ def _mark_dead(item: WorkItem, at: datetime, error: Exception) -> None:
     item.mark_dead(at=at, reason=describe(error))
 
 
-def _back_off(item: WorkItem, at: datetime, error: Exception) -> None:
-    if item.attempts >= item.MAX_ATTEMPTS:
-        _mark_dead(item, at, error)
-        return
-    wait = getattr(error, "retry_after", None)
-    delay = timedelta(seconds=wait) if wait else backoff(item.attempts)
+def _retry_later(item: WorkItem, at: datetime, delay: timedelta, error: Exception, *, outages: int) -> None:
     log.info("%s %s waits %s: %s", item._meta.label, item.pk, delay, error)
-    item.requeue(run_at=at + delay, error=describe(error))
+    item.requeue(run_at=at + delay, error=describe(error), attempts=item.attempts, outages=outages)
     wake_worker_later(type(item), delay)
 
 
-def backoff(attempts: int) -> timedelta:
-    """2 s doubling up to an hour, each shortened at random by up to a quarter so that items do not retry together."""
-    longest: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), MAX_DELAY)
-    return longest * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
+def backoff(attempts: int, *, longest: timedelta = MAX_DELAY) -> timedelta:
+    """2 s doubling up to `longest`, shortened at random by up to a quarter so that items do not retry together."""
+    delay: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), longest)
+    return delay * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
+
+
+def run_each[Key](keys: Iterable[Key], act: Callable[[Key], object], *, name: str) -> int:
+    """Call `act` with each key of a sweep; the number of calls that returned something true.
+
+    One that raises is logged and left to the next sweep, and those behind it are called all the same.
+    """
+    count = 0
+    for key in keys:
+        try:
+            count += bool(act(key))
+        except outside.OutsideError as error:
+            log.warning("%s of %s waits for the next sweep: %s", name, key, error)
+        except Exception:
+            log.exception("%s of %s failed", name, key)
+    return count
 
 
 def describe(error: Exception) -> str:
@@ -146,6 +169,6 @@ def model_of(label: str) -> type[WorkItem]:
 def retry(item: WorkItem, *, at: datetime) -> bool:
     """Put a dead row back in the queue, as the admin's Retry button does."""
     rows = type(item)._default_manager.filter(pk=item.pk, state=WorkState.DEAD)
-    is_queued = bool(rows.update(state=WorkState.QUEUED, run_at=at, attempts=0, finished_at=None))
+    is_queued = bool(rows.update(state=WorkState.QUEUED, run_at=at, attempts=0, outages=0, finished_at=None))
     wake_worker(type(item))
     return is_queued

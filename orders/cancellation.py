@@ -7,7 +7,7 @@ from accounts.models import User
 from billing import invoicing, refunds, subscriptions
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
-from core import tenancy
+from core import tenancy, work
 from orders import transitions
 from orders.models import Order, OrderStatus
 from orders.placement import is_payment_under_review
@@ -37,8 +37,11 @@ def cancel_expired(*, at: datetime) -> int:
     expired = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT, expires_at__lte=at).exclude(
         invoice__payments__state__in=[*Payment.OPEN, PaymentState.UNDER_REVIEW]
     )
-    ids = list(expired.values_list("pk", flat=True))
-    canceled = sum(cancel_unpaid(order_id=pk, reason="not paid in time", at=at) for pk in ids)
+    canceled = work.run_each(
+        list(expired.values_list("pk", flat=True)),
+        lambda pk: cancel_unpaid(order_id=pk, reason="not paid in time", at=at),
+        name="cancellation",
+    )
     capacity.expire_due(at=at)
     return canceled
 
@@ -62,7 +65,9 @@ def refund_overdue(*, at: datetime) -> int:
     due = Order.objects.filter(
         status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED], refund_due_at__lte=at
     ).values_list("pk", flat=True)
-    return sum(cancel_paid(order_id=pk, reason="no server in time", actor=None, at=at) for pk in list(due))
+    return work.run_each(
+        list(due), lambda pk: cancel_paid(order_id=pk, reason="no server in time", actor=None, at=at), name="refund"
+    )
 
 
 def _release(order: Order, at: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from catalog import services as catalog
-from core import site_settings, tenancy
+from core import site_settings, tenancy, work
 from orders import transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
@@ -27,7 +27,8 @@ def start_order(*, order_id: UUID, at: datetime) -> None:
 def retry_waiting(*, at: datetime) -> int:
     """Try every order again that waits for capacity; the number whose servers are created now."""
     waiting = Order.objects.filter(status=OrderStatus.WAITING_CAPACITY).order_by("paid_at")
-    return sum(retry_order(order_id=pk, at=at) for pk in waiting.values_list("pk", flat=True))
+    ids = list(waiting.values_list("pk", flat=True))
+    return work.run_each(ids, lambda pk: retry_order(order_id=pk, at=at), name="retry")
 
 
 def retry_order(*, order_id: UUID, at: datetime) -> bool:

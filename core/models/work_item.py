@@ -25,6 +25,10 @@ class WorkItem(Timestamped):
 
     state = StatusField(max_length=8, choices=WorkState, default=WorkState.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
+    outages = models.PositiveIntegerField(
+        db_default=0,
+        help_text=_("Attempts that failed because another system did not answer. They never end the work."),
+    )
     run_at = models.DateTimeField(_("next attempt at"))
     lease_until = models.DateTimeField(_("worker's lease until"), null=True, blank=True)
     last_error = models.TextField(blank=True, default="")
@@ -65,6 +69,11 @@ class WorkItem(Timestamped):
         parameters: dict[str, Any] = {"lease": at + cls.LEASE, "at": at, "limit": limit}
         return sorted(cls._default_manager.raw(sql, parameters), key=lambda item: item.run_at)
 
+    @property
+    def counted_attempts(self) -> int:
+        """The attempts that count towards MAX_ATTEMPTS: all but those that another system's outage ended."""
+        return self.attempts - self.outages
+
     def _leased(self) -> models.QuerySet[Self]:
         """The row, only while this worker holds its lease: no write after another worker has taken it over."""
         return type(self)._default_manager.filter(
@@ -75,9 +84,9 @@ class WorkItem(Timestamped):
         """Record that the work is done; False when another worker has taken it over."""
         return bool(self._leased().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""))
 
-    def requeue(self, *, run_at: datetime, error: str = "", attempts: int | None = None) -> bool:
-        """Release the lease; the row is due again at `run_at`."""
-        fields = {"run_at": run_at, "last_error": error, "attempts": self.attempts if attempts is None else attempts}
+    def requeue(self, *, run_at: datetime, error: str = "", attempts: int = 0, outages: int = 0) -> bool:
+        """Release the lease; the row is due again at `run_at`, its attempts counted from `attempts`."""
+        fields = {"run_at": run_at, "last_error": error, "attempts": attempts, "outages": outages}
         return bool(self._leased().update(state=WorkState.QUEUED, lease_until=None, **fields))
 
     def mark_dead(self, *, at: datetime, reason: str) -> bool:

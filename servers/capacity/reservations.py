@@ -13,11 +13,10 @@ from django.db.models import Case, Count, F, QuerySet, Value, When
 from django.db.models.functions import Greatest
 
 from accounts.models import Organization
-from core import tenancy
+from core import tenancy, work
 from servers.capacity.availability import Size, nodes_that_fit, placeable
 from servers.models import FREE, Allocation, Blueprint, Location, Node, Reservation, ReservationState
 
-EXPIRY_BATCH = 500
 # What is free of a node, for ordering.
 FREE_SIZE = (F("memory_sellable_mib") - F("memory_reserved_mib"), F("disk_sellable_mib") - F("disk_reserved_mib"))
 
@@ -142,11 +141,12 @@ def release(*, reservation_id: UUID, at: datetime) -> bool:
 def expire_due(*, at: datetime) -> int:
     """Release what was not paid in time; the number of reservations. Each in its own transaction."""
     due = Reservation.objects.filter(state=ReservationState.RESERVED, expires_at__lte=at).order_by("expires_at")
-    expired = 0
-    for pk in list(due.values_list("pk", flat=True)[:EXPIRY_BATCH]):
+
+    def expire(pk: UUID) -> bool:
         with tenancy.as_worker():
-            expired += _release(due.filter(pk=pk), at)
-    return expired
+            return _release(due.filter(pk=pk), at)
+
+    return work.run_each(list(due.values_list("pk", flat=True)), expire, name="release")
 
 
 def _release(rows: QuerySet[Reservation], at: datetime) -> bool:

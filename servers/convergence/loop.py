@@ -1,6 +1,6 @@
 """One round of convergence, under the server's own lock: look at the panel, and take the one next step."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from core import outside
@@ -11,6 +11,8 @@ from servers.drivers import registry
 from servers.drivers.base import RemoteState
 from servers.locks import advisory_lock
 from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus
+
+MAX_OUTAGE = timedelta(days=1)
 
 
 def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
@@ -63,7 +65,11 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
 
 
 def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
-    """The task's handler. When the last attempt fails, the server says so too."""
+    """The task's handler. When the last attempt fails, the server says so too.
+
+    A panel that stays away never ends the task. But a new server fails after a day, so that staff look and its order is
+    refunded in time.
+    """
     # Only a dead task that staff put back in the queue has an error at its first attempt.
     if task.attempts == 1 and task.last_error:
         provisioning_log.retry_failed(_read(task.server_id), at=at)
@@ -71,8 +77,14 @@ def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
         return converge(server_id=task.server_id, at=at)
     except outside.Rejected:
         raise
+    except (outside.Unavailable, outside.Unknown):
+        server = _read(task.server_id)
+        is_new = server.running_at is None and server.desired_state == DesiredState.PRESENT
+        if is_new and at - server.created_at > MAX_OUTAGE:
+            provisioning_log.fail(server, "The panel has not answered for a day.", at=at)
+        raise
     except Exception as error:
-        if task.attempts >= task.MAX_ATTEMPTS:
+        if task.counted_attempts >= task.MAX_ATTEMPTS:
             provisioning_log.fail(_read(task.server_id), str(error) or type(error).__name__, at=at)
         raise
 

@@ -27,6 +27,7 @@ _UPSERT = """
         is_requested_again = task.state = 'running',
         state = CASE task.state WHEN 'running' THEN 'running' ELSE 'queued' END,
         attempts = CASE task.state WHEN 'running' THEN task.attempts ELSE 0 END,
+        outages = CASE task.state WHEN 'running' THEN task.outages ELSE 0 END,
         last_error = CASE task.state WHEN 'running' THEN task.last_error ELSE '' END,
         run_at = CASE task.state WHEN 'running' THEN task.run_at WHEN 'queued' THEN LEAST(task.run_at, EXCLUDED.run_at)
             ELSE EXCLUDED.run_at END,

@@ -33,12 +33,12 @@ class ProvisioningTask(Entity, WorkItem):
         """Done, unless convergence was requested again meanwhile: then it runs again at once."""
         if self._requested_once().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""):
             return True
-        return self.requeue(run_at=at, attempts=0)
+        return self.requeue(run_at=at)
 
-    def requeue(self, *, run_at: datetime, error: str = "", attempts: int | None = None) -> bool:
+    def requeue(self, *, run_at: datetime, error: str = "", attempts: int = 0, outages: int = 0) -> bool:
         """Put the row back in the queue; a request made meanwhile does not wait for `run_at`."""
         due = models.Case(models.When(is_requested_again=True, then=models.F("run_at")), default=models.Value(run_at))
-        fields = {"last_error": error, "attempts": self.attempts if attempts is None else attempts}
+        fields = {"last_error": error, "attempts": attempts, "outages": outages}
         rows = self._leased()
         return bool(
             rows.update(state=WorkState.QUEUED, lease_until=None, run_at=due, is_requested_again=False, **fields)
@@ -49,7 +49,7 @@ class ProvisioningTask(Entity, WorkItem):
         fields = {"finished_at": at, "last_error": reason}
         if self._requested_once().update(state=WorkState.DEAD, lease_until=None, **fields):
             return True
-        return self.requeue(run_at=at, error=reason, attempts=0)
+        return self.requeue(run_at=at, error=reason)
 
     def _requested_once(self) -> "models.QuerySet[ProvisioningTask]":
         return self._leased().filter(is_requested_again=False)

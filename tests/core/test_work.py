@@ -130,6 +130,14 @@ def test_the_retry_after_of_the_other_system_is_respected() -> None:
     assert item.reload().run_at == NOON + SECOND * 97
 
 
+def test_a_retry_after_of_a_day_holds_the_work_for_an_hour_at_most() -> None:
+    item = make_item()
+    with handled_by(fail_with(outside.Unavailable("busy", retry_after=86_400))):  # type: ignore[arg-type]
+        work.run_due(at=NOON)
+
+    assert item.reload().run_at == NOON + timedelta(hours=1)
+
+
 def test_a_rejection_is_dead_at_once() -> None:
     item = make_item()
     with handled_by(fail_with(outside.Rejected("no such egg"))):  # type: ignore[arg-type]
@@ -140,10 +148,47 @@ def test_a_rejection_is_dead_at_once() -> None:
     assert now.last_error == "Rejected: no such egg"
 
 
-def test_the_last_failed_attempt_is_dead() -> None:
+@pytest.mark.parametrize("error", [outside.Unavailable("down"), outside.Unknown("lost")], ids=lambda e: str(e))
+def test_an_outage_of_any_length_never_makes_work_dead(error: Exception) -> None:
+    item, at = make_item(), NOON
+    with handled_by(fail_with(error)):  # type: ignore[arg-type]
+        for _ in range(10 * Delivery.MAX_ATTEMPTS):
+            at = max(at, item.reload().run_at)
+            assert work.run_due(at=at) == 1
+    assert (item.reload().state, item.reload().attempts) == (WorkState.QUEUED, 10 * Delivery.MAX_ATTEMPTS)
+
+    with handled_by(lambda item, at: None):
+        work.run_due(at=item.reload().run_at)
+    assert item.reload().state == WorkState.DONE
+
+
+def test_when_an_outage_ends_work_goes_on_within_minutes() -> None:
+    item, at = make_item(), NOON
+    with handled_by(fail_with(outside.Unavailable("down"))):  # type: ignore[arg-type]
+        while at < NOON + timedelta(hours=6):
+            at = max(at, item.reload().run_at)
+            work.run_due(at=at)
+
+    assert item.reload().run_at - at <= timedelta(minutes=5)
+
+
+def test_after_an_outage_faults_of_ours_are_counted_from_where_they_were() -> None:
+    item, at = make_item(), NOON
+    errors = [outside.Unavailable("down")] * 30 + [RuntimeError("our own fault")] * Delivery.MAX_ATTEMPTS
+    for error in errors:
+        assert item.reload().state == WorkState.QUEUED
+        with handled_by(fail_with(error)):  # type: ignore[arg-type]
+            work.run_due(at=at)
+        at += timedelta(hours=2)
+
+    assert item.reload().state == WorkState.DEAD
+    assert item.reload().last_error == "RuntimeError: our own fault"
+
+
+def test_the_last_fault_of_ours_is_dead() -> None:
     item = make_item()
     at = NOON
-    with handled_by(fail_with(outside.Unavailable("down"))):  # type: ignore[arg-type]
+    with handled_by(fail_with(RuntimeError("our own fault"))):  # type: ignore[arg-type]
         for _ in range(Delivery.MAX_ATTEMPTS):
             assert item.reload().state == WorkState.QUEUED
             work.run_due(at=at)

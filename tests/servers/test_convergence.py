@@ -126,6 +126,23 @@ def test_a_panel_that_refuses_connections_is_tried_until_it_is_back(panel: Sandb
     assert_one_running(panel, server)
 
 
+def test_a_panel_that_is_away_for_a_day_fails_a_new_server_until_staff_retry(
+    panel: Sandbox, provider: Provider
+) -> None:
+    server = make_server(provider)
+    Server.objects.update(created_at=AT - timedelta(hours=25))
+    Provider.objects.update(base_url="http://127.0.0.1:9")
+    run_until_quiet(AT)
+    assert (ProvisioningTask.objects.get().state, server.reload().status) == (WorkState.QUEUED, ServerStatus.FAILED)
+    assert steps_of(server).count(Step.FAILED) == 1
+
+    Provider.objects.update(base_url=panel.panel_url)
+    assert services.retry(server_id=server.pk, actor=None, at=AT + timedelta(hours=2))
+    run_until_quiet(AT + timedelta(hours=2))
+
+    assert_one_running(panel, server)
+
+
 def test_after_a_lost_answer_nothing_is_created_for_half_a_minute(panel: Sandbox, provider: Provider) -> None:
     server = make_server(provider)
     panel.arm("pterodactyl", CREATE, "drop")

@@ -1,0 +1,71 @@
+"""The sweeps over orders: one order that fails does not stop those behind it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from billing.models import Payment, PaymentState
+from orders import cancellation, fulfilment
+from orders.models import Order, OrderStatus
+from sandbox.client import Sandbox
+from servers import capacity
+from servers.capacity import reservations
+from servers.models import Reservation, ReservationState
+from tests.shop import Shop, make_shop, place_order
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox, transactional_db: None) -> Shop:
+    return make_shop(sandbox)
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """Let the function raise when it is called first."""
+    function: Callable[..., Any] = getattr(module, name)
+    calls: list[None] = []
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 1:
+            raise RuntimeError("a fault of ours")
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(module, name, failing)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "before", "after"),
+    [
+        (cancellation, "cancel_expired", OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED),
+        (cancellation, "refund_overdue", OrderStatus.FAILED, OrderStatus.CANCELED),
+        (fulfilment, "retry_waiting", OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING),
+    ],
+)
+def test_an_order_that_fails_does_not_stop_those_behind_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: OrderStatus, after: OrderStatus
+) -> None:
+    now = timezone.now()
+    for _ in range(3):
+        place_order(shop)
+    due = {} if before == OrderStatus.PENDING_PAYMENT else {"paid_at": now, "refund_due_at": now}
+    Order.objects.update(status=before, expires_at=now, **due)
+    Payment.objects.update(state=PaymentState.EXPIRED)
+    fail_once(monkeypatch, module.transitions, "transition")
+    sweep = getattr(module, name)
+
+    assert sweep(at=now) == 2
+    assert sorted(Order.objects.values_list("status", flat=True)) == sorted([before, after, after])
+    assert sweep(at=now) == 1
+    assert set(Order.objects.values_list("status", flat=True)) == {after}
+
+
+def test_a_reservation_that_fails_does_not_stop_those_behind_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        place_order(shop)
+    fail_once(monkeypatch, reservations, "_release")
+
+    assert capacity.expire_due(at=timezone.now() + timedelta(days=1)) == 2
+    assert Reservation.objects.filter(state=ReservationState.RELEASED).count() == 2
