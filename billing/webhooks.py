@@ -5,14 +5,13 @@ from datetime import datetime
 
 from django.db import DataError, connection
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from billing.gateways.base import WebhookEvent
 from billing.gateways.stripe import webhooks as stripe_webhooks
 from billing.models import EventResult, Gateway, GatewayEvent
-from core import tenancy, work
+from core import clock, tenancy, work
 from core.ids import uuid7
 from core.models import WorkState
 
@@ -37,7 +36,7 @@ def stripe(request: HttpRequest) -> HttpResponse:
     body = request.body
     if len(body) > MAX_BODY:
         return HttpResponse(status=413)
-    at = timezone.now()
+    at = clock.now()
     try:
         event = stripe_webhooks.verify(body, request.headers.get("Stripe-Signature", ""), at=at)
         store_event(gateway=Gateway.STRIPE, event=event, at=at)

@@ -8,14 +8,13 @@ from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog import services
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
-from core import site_settings
+from core import clock, site_settings
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 from core.money import CODE, Money
 
@@ -108,7 +107,7 @@ class PriceFormSet(PaginationInlineFormSet, BaseInlineFormSet):  # type: ignore[
     def save_new(self, form: Any, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Offer the price."""
         chosen = {name: form.cleaned_data[name] for name in ("term", "amount", "stripe_price_id")}
-        chosen |= {"actor": self.actor, "at": timezone.now()}
+        chosen |= {"actor": self.actor, "at": clock.now()}
         if "setup_fee" in form.cleaned_data:  # a plan's form has one
             chosen["setup_fee_minor"] = form.cleaned_data["setup_fee"].minor
         return services.offer_price(item=self.instance, **chosen)

@@ -1,7 +1,6 @@
 """Tasks that perform durable work."""
 
 from celery import shared_task
-from django.utils import timezone
 
 from core import work
 
@@ -9,10 +8,10 @@ from core import work
 @shared_task
 def run_work(label: str) -> int:
     """Perform what is due in one work table."""
-    return work.run_due(at=timezone.now(), models=(work.model_of(label),), clock=timezone.now)
+    return work.run_due(models=(work.model_of(label),))
 
 
 @shared_task
 def sweep() -> int:
     """Perform whatever is due anywhere: finds what a lost message was about."""
-    return work.run_due(at=timezone.now(), clock=timezone.now)
+    return work.run_due()

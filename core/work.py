@@ -53,22 +53,21 @@ def registered() -> tuple[type[WorkItem], ...]:
 
 def run_due(
     *,
-    at: datetime,
+    at: datetime | None = None,
     limit: int = 100,
     models: tuple[type[WorkItem], ...] | None = None,
-    clock: Callable[[], datetime] | None = None,
 ) -> int:
     """Claim and run what is due, at most `limit` items a table; returns how many were run.
 
-    `at` is the instant that counts as now. A worker that runs for long passes `clock`, so that each item gets its own.
+    Each item's now is what the database's clock says when it is claimed, or `at` where time is passed in.
     """
     count = 0
     for model in models or registered():
         for _ in range(limit):
-            items = model.claim(limit=1, at=clock() if clock else at)
+            items = model.claim(limit=1, at=at)
             if not items:
                 break
-            run_item(items[0], at=clock() if clock else at)
+            run_item(items[0], at=items[0].claimed_at)
             count += 1
     return count
 

@@ -11,14 +11,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
-from django.utils import timezone
 from django.utils.csp import CSP
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csp import csp_override
 from unfold.sites import UnfoldAdminSite
 
-from core import site_settings
+from core import clock, site_settings
 
 # unfold's Alpine evaluates expressions and unfold writes styles into its pages; nothing comes from another host.
 STAFF_CSP: dict[str, Any] = settings.SECURE_CSP | {
@@ -76,7 +75,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         """The start page."""
         from nodebyte import overview
 
-        context = {"overview": overview.overview(request.user, at=timezone.now()), **(extra_context or {})}
+        context = {"overview": overview.overview(request.user, at=clock.now()), **(extra_context or {})}
         return super().index(request, context)  # type: ignore[no-any-return]
 
 

@@ -1,24 +1,24 @@
 """Celery's entries to what happens to orders by the clock."""
 
 from celery import shared_task
-from django.utils import timezone
 
+from core import clock
 from orders import cancellation, fulfilment
 
 
 @shared_task
 def cancel_expired() -> int:
     """Cancel orders that were not paid in time."""
-    return cancellation.cancel_expired(at=timezone.now())
+    return cancellation.cancel_expired(at=clock.now())
 
 
 @shared_task
 def retry_waiting() -> int:
     """Try paid orders again that wait for capacity."""
-    return fulfilment.retry_waiting(at=timezone.now())
+    return fulfilment.retry_waiting(at=clock.now())
 
 
 @shared_task
 def refund_overdue() -> int:
     """Refund paid orders whose server did not run in time."""
-    return cancellation.refund_overdue(at=timezone.now())
+    return cancellation.refund_overdue(at=clock.now())

@@ -9,14 +9,13 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
 from billing import checkout
 from billing.models import Payment, PaymentState
-from core import outside, tenancy
+from core import clock, outside, tenancy
 from core.pages import render_part
 from orders import cancellation, placement, queries
 from orders.models import Order, OrderStatus
@@ -55,7 +54,7 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         order = get_object_or_404(Order, pk=pk)
         try:
-            placement.reopen_payment(order_id=order.pk, at=timezone.now())
+            placement.reopen_payment(order_id=order.pk, at=clock.now())
         except placement.OrderClosed:
             return redirect("orders:progress", pk=pk)
     return redirect_to_payment(request, order)
@@ -76,7 +75,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
             payment_id=payment.pk,
             success_url=f"{settings.SITE_URL}{order_url}?{RETURNED}=1",
             cancel_url=f"{settings.SITE_URL}{order_url}",
-            at=timezone.now(),
+            at=clock.now(),
         )
     except outside.OutsideError as error:
         log.warning("payment page of order %s: %s", order.number, error)
@@ -96,7 +95,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         order_id=order.pk,
         reason="canceled by the customer",
         actor=request.user,  # type: ignore[arg-type]
-        at=timezone.now(),
+        at=clock.now(),
     )
     if not is_canceled:
         messages.info(request, _("This order can no longer be canceled here."))

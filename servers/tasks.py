@@ -3,22 +3,22 @@
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
+from core import clock
 from servers import convergence, inventory
 
 
 @shared_task(acks_late=True)
 def sync_inventory() -> int:
     """Mirror every active provider; the number of syncs."""
-    return len(inventory.sync_all(at=timezone.now()))
+    return len(inventory.sync_all(at=clock.now()))
 
 
 @shared_task(acks_late=True)
 def sync_provider(provider_id: str) -> str:
     """Mirror one provider; the run's state, or "busy" while another process is syncing it."""
     try:
-        return str(inventory.sync(provider_id=UUID(provider_id), at=timezone.now()).state)
+        return str(inventory.sync(provider_id=UUID(provider_id), at=clock.now()).state)
     except inventory.SyncBusy:
         return "busy"
 
@@ -26,4 +26,4 @@ def sync_provider(provider_id: str) -> str:
 @shared_task(acks_late=True)
 def recheck_servers() -> int:
     """Converge servers that were not observed lately; their number."""
-    return convergence.request_recheck(at=timezone.now())
+    return convergence.request_recheck(at=clock.now())

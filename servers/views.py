@@ -8,12 +8,11 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
-from core import outside, tenancy
+from core import clock, outside, tenancy
 from core.pages import render_part
 from servers import queries, services
 from servers.forms import PowerForm, RenameForm
@@ -43,7 +42,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server with its usage, which is asked of the panel outside any transaction."""
     with tenant_transaction(request):  # row-level security lets only servers of the user's organizations be found
         server = get_object_or_404(queries.server_for_page(), pk=pk)
-    usage = usage_of(server, timezone.now()) if server.status in INSTALLED else None
+    usage = usage_of(server, clock.now()) if server.status in INSTALLED else None
     with tenant_transaction(request):
         return _render_server(request, server, usage, RenameForm(initial={"name": server.name}))
 
@@ -76,7 +75,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
         server_id=server.pk,
         name=form.cleaned_data["name"],
         actor=request.user,  # type: ignore[arg-type]
-        at=timezone.now(),
+        at=clock.now(),
     )
     messages.success(request, _("Renamed."))
     return redirect("servers:detail", pk=pk)
@@ -99,7 +98,7 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
             server_id=server.pk,
             action=action,
             actor=request.user,  # type: ignore[arg-type]
-            at=timezone.now(),
+            at=clock.now(),
         )
     except live_power.PowerRefused as error:
         messages.error(request, str(error))

@@ -8,9 +8,8 @@ from typing import Any
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
-from django.utils import timezone
 
-from core import outside, tenancy, work
+from core import clock, outside, tenancy, work
 from support.models import Delivery
 
 
@@ -20,7 +19,7 @@ class QueuedBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Queue each message; how many there were."""
         for message in email_messages:
-            queue_email(message, at=timezone.now())
+            queue_email(message, at=clock.now())
         return len(email_messages)
 
 

@@ -54,6 +54,13 @@ def committed_texts() -> Iterator[Path]:
     yield from (path for path in paths if path.suffix in TEXT and path.is_file() and not path.is_symlink())
 
 
+def test_the_database_is_the_only_clock() -> None:
+    """What a process's own clock says may be wrong: `core.clock.now` asks the database."""
+    clocks = re.compile(r"\b(timezone\.now|datetime\.(now|utcnow|today)|date\.today)\(")
+    found = {name_of(path) for path in python_files(*APPS) if clocks.search(path.read_text())}
+    assert found == set()
+
+
 def test_every_package_has_a_place_in_the_layers() -> None:
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = next(contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers")

@@ -19,7 +19,6 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -30,7 +29,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from core import work
+from core import clock, work
 
 log = logging.getLogger(__name__)
 MAX_ROWS = 500
@@ -211,7 +210,7 @@ class StaffActionsMixin:
         self, request: HttpRequest, staff_action: StaffAction, rows: Iterable[Any], data: dict[str, Any]
     ) -> None:
         """Run it on each row by itself, so that one failure leaves the others done; show what came of it."""
-        context = ActionContext(user=request.user, at=timezone.now(), data=data)
+        context = ActionContext(user=request.user, at=clock.now(), data=data)
         done: list[str] = []
         errors: dict[str, None] = {}  # each text once, in order
         for row in rows:

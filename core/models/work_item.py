@@ -33,6 +33,7 @@ class WorkItem(Timestamped):
     lease_until = models.DateTimeField(_("worker's lease until"), null=True, blank=True)
     last_error = models.TextField(blank=True, default="")
     finished_at = models.DateTimeField(null=True, blank=True)
+    claimed_at: datetime  # the instant that counted as now when the row was claimed
 
     class Meta:
         abstract = True
@@ -53,20 +54,24 @@ class WorkItem(Timestamped):
         ]
 
     @classmethod
-    def claim(cls, *, limit: int, at: datetime) -> list[Self]:
-        """Lease up to `limit` rows that are due, or whose lease ran out; each row goes to one caller. One statement."""
+    def claim(cls, *, limit: int, at: datetime | None = None) -> list[Self]:
+        """Lease up to `limit` rows that are due, or whose lease ran out; each row goes to one caller. One statement.
+
+        Now is what the database's clock says, or `at` where time is passed in.
+        """
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
+        now = "statement_timestamp()" if at is None else "%(at)s::timestamptz"
         # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
         sql = f"""
             WITH due AS MATERIALIZED (
                 SELECT {key} AS due_key FROM {table}
-                WHERE (state = 'queued' AND run_at <= %(at)s) OR (state = 'running' AND lease_until <= %(at)s)
+                WHERE (state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-            UPDATE {table} SET state = 'running', lease_until = %(lease)s, attempts = attempts + 1
+            UPDATE {table} SET state = 'running', lease_until = {now} + %(lease)s, attempts = attempts + 1
             FROM due WHERE {key} = due_key
-            RETURNING {table}.*"""
-        parameters: dict[str, Any] = {"lease": at + cls.LEASE, "at": at, "limit": limit}
+            RETURNING {table}.*, {now} AS claimed_at"""
+        parameters: dict[str, Any] = {"lease": cls.LEASE, "at": at, "limit": limit}
         return sorted(cls._default_manager.raw(sql, parameters), key=lambda item: item.run_at)
 
     @property

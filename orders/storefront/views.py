@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.middleware import tenant_transaction
 from catalog.models import Product, Term
 from catalog.services import SoldOut
-from core import site_settings, tenancy
+from core import clock, site_settings, tenancy
 from core.pages import render_part
 from orders import placement
 from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
@@ -72,7 +71,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
                     user=request.user,
                     order_request=form.order_request,
                     form_token=form.cleaned_data["form_token"],
-                    at=timezone.now(),
+                    at=clock.now(),
                 )
             except InsufficientCapacity:
                 form.add_error("location", OUT_OF_STOCK_HERE)

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from billing.models import Payment, PaymentState
-from orders import cancellation, fulfilment
+from orders import cancellation, fulfilment, tasks
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers import capacity
@@ -69,3 +69,15 @@ def test_a_reservation_that_fails_does_not_stop_those_behind_it(shop: Shop, monk
 
     assert capacity.expire_due(at=timezone.now() + timedelta(days=1)) == 2
     assert Reservation.objects.filter(state=ReservationState.RELEASED).count() == 2
+
+
+def test_a_worker_whose_clock_is_ahead_cancels_no_order_that_can_still_be_paid(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_order(shop)
+    Payment.objects.update(state=PaymentState.EXPIRED)
+    true_now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: true_now() + timedelta(hours=2))
+
+    assert tasks.cancel_expired() == 0
+    assert order.reload().status == OrderStatus.PENDING_PAYMENT

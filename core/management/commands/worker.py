@@ -16,9 +16,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 from django.db import connection, connections
 from django.db.models import Q
-from django.utils import timezone
 
-from core import queue, tasks, work
+from core import clock, queue, tasks, work
 from core.models import WorkState
 
 log = logging.getLogger(__name__)
@@ -65,7 +64,7 @@ class Worker:
             if self._next_run[number] <= time.monotonic():
                 self._next_run[number] = time.monotonic() + entry["schedule"]
                 self.start(entry["task"])
-        now, wait = timezone.now(), SWEEP
+        now, wait = clock.now(), SWEEP
         # A row may be claimed when it is queued, or when its worker vanished.
         is_claimable = Q(state=WorkState.QUEUED) | Q(state=WorkState.RUNNING, lease_until__lte=now)
         for model in work.registered():

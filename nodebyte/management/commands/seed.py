@@ -6,9 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
 from accounts import roles
+from core import clock
 from nodebyte.seeding import catalog, panel, users
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         if options["demo"] and settings.IS_PRODUCTION:
             raise CommandError("--demo makes logins with known passwords; it is refused where SITE_URL is public.")
         roles.ensure_roles()
-        products = catalog.seed_catalog(at=timezone.now())
+        products = catalog.seed_catalog(at=clock.now())
         self.stdout.write(f"catalog: {len(products)} products")
         password = users.DEMO_PASSWORD if options["demo"] else None
         logins = [users.seed_staff(email=options["staff_email"], password=password)]
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                 base_url=base_url,
                 application_key=os.environ.get("PANEL_APPLICATION_KEY", ""),
                 client_key=os.environ.get("PANEL_CLIENT_KEY", ""),
-                at=timezone.now(),
+                at=clock.now(),
             )
         except panel.PanelUnready as error:
             raise CommandError(f"The panel's inventory could not be read: {error}") from error

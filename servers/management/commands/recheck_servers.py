@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils import timezone
 
+from core import clock
 from servers import convergence
 from servers.convergence.scheduling import RECHECK_AFTER
 
@@ -22,5 +22,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Request it, and say for how many."""
         since = timedelta(minutes=options["minutes"])
-        count = convergence.request_recheck(at=timezone.now(), not_observed_for=since)
+        count = convergence.request_recheck(at=clock.now(), not_observed_for=since)
         self.stdout.write(f"{count} servers will be checked")

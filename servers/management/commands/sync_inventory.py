@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
+from core import clock
 from servers import inventory
 from servers.models import Provider, SyncState
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sync and report."""
-        name, at = options["provider"], timezone.now()
+        name, at = options["provider"], clock.now()
         if name:
             provider = Provider.objects.filter(name=name).first()
             if provider is None:
