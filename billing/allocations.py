@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from billing import events, ledger
@@ -20,16 +20,21 @@ from billing.models import (
 from core.money import Money, total
 
 
-def allocations_with_rest() -> "QuerySet[PaymentAllocation]":
-    """Allocations with `rest_minor`: what of them was not taken back."""
-    reversed_minor = Sum("reversals__amount_minor", filter=Q(reversals__undone_at=None))
-    return PaymentAllocation.objects.annotate(rest_minor=F("amount_minor") - Coalesce(reversed_minor, 0))
+def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
+    """Allocations of which something is left, with what is left, the latest first."""
+    reversed_minor = Coalesce(Sum("reversals__amount_minor", filter=Q(reversals__undone_at=None)), 0)
+    rows = PaymentAllocation.objects.filter(of).select_related("payment", "invoice__organization")
+    rests = [
+        (row, row.amount - Money(row.reversed_minor, row.currency))
+        for row in rows.annotate(reversed_minor=reversed_minor).order_by("-at", "-id")
+    ]
+    return [(allocation, rest) for allocation, rest in rests if rest]
 
 
 def credit_of(payment: Payment) -> Money:
     """What of the payment is here and has paid no invoice: it is under review, or went to the wallet as credit."""
-    rests = allocations_with_rest().filter(payment=payment).values_list("rest_minor", flat=True)
-    return payment.refundable - Money(sum(rests), payment.received.currency)
+    rests = (rest for _allocation, rest in open_allocations(Q(payment=payment)))
+    return payment.refundable - total(rests, payment.received.currency)
 
 
 def allocate(*, invoice: Invoice, payment: Payment | None, at: datetime) -> None:
@@ -69,22 +74,26 @@ class Origin:
         return total((part for _allocation, part in self.parts), self.held.currency)
 
 
-def origin_of(payment: Payment, amount: Money) -> Origin:
+def origin_of(payment: Payment, amount: Money, allocation: PaymentAllocation | None = None) -> Origin:
     """Where the amount is, at most what is left of the payment; the payment is locked, and its wallet from here on.
 
-    Credit that is still in the wallet goes first, then what was paid with it, the latest first, and credit that was
-    spent otherwise last.
+    It is of the `allocation` where one is given. Otherwise credit that is still in the wallet goes first, then what was
+    paid with it, the latest first, and credit that was spent otherwise last.
     """
     nothing = Money.zero(amount.currency)
+    if allocation is not None:
+        return Origin(held=nothing, credit=nothing, owed=nothing, parts=[(allocation, amount)])
     if payment.is_under_review:
         return Origin(held=amount, credit=nothing, owed=nothing, parts=[])
     wallet = ledger.lock_wallet(payment.organization, amount.currency)
-    rest = amount - min(amount, credit_of(payment), Money(wallet.balance_minor, amount.currency))
+    paid = open_allocations(Q(payment=payment))
+    unspent = payment.refundable - total((left for _allocation, left in paid), amount.currency)
+    rest = amount - min(amount, unspent, Money(wallet.balance_minor, amount.currency))
     parts = []
-    for allocation in allocations_with_rest().filter(payment=payment, rest_minor__gt=0).order_by("-at", "-id"):
-        part = min(rest, Money(allocation.rest_minor, amount.currency))  # type: ignore[attr-defined]
-        if part:
-            parts.append((allocation, part))
+    for row, left in paid:
+        if rest:
+            part = min(rest, left)
+            parts.append((row, part))
             rest -= part
     allocated = total((part for _allocation, part in parts), amount.currency)
     return Origin(held=nothing, credit=amount - allocated, owed=rest, parts=parts)
@@ -106,17 +115,13 @@ def reverse(origin: Origin, *, refund: Refund | None = None, dispute: Dispute | 
     )
 
 
-def close_refunded_invoices(refund: Refund, *, at: datetime) -> None:
-    """The refund succeeded: an invoice of which nothing is left, and no refund is pending, is refunded."""
-    for invoice in Invoice.objects.filter(allocations__reversals__refund=refund, state=InvoiceState.PAID).distinct():
-        paid_with = allocations_with_rest().filter(invoice=invoice)
-        pending = AllocationReversal.objects.filter(
-            allocation__invoice=invoice, undone_at=None, refund__state=RefundState.PENDING
-        )
-        if not paid_with.filter(rest_minor__gt=0).exists() and not pending.exists():
-            invoice.state = InvoiceState.REFUNDED
-            invoice.save(update_fields=["state"])
-            events.funds_withdrawn.send(Invoice, invoice=invoice, reason="payment refunded", at=at)
+def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
+    """A paid invoice of which nothing is left, and no refund is pending, is refunded; the invoice is locked."""
+    pending = Refund.objects.filter(allocation_reversals__allocation__invoice=invoice, state=RefundState.PENDING)
+    if invoice.state == InvoiceState.PAID and not open_allocations(Q(invoice=invoice)) and not pending.exists():
+        invoice.state = InvoiceState.REFUNDED
+        invoice.save(update_fields=["state"])
+        events.funds_withdrawn.send(Invoice, invoice=invoice, reason="payment refunded", at=at)
 
 
 def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[Invoice]:

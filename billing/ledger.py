@@ -73,7 +73,8 @@ def reverse_entry(*, kind: EntryKind, reference: str, of: str, at: datetime) -> 
     """
     with tenancy.as_worker():
         entry = JournalEntry.objects.select_related("organization", *SOURCE_FIELDS).get(reference=of)
-        lines, taken = [], []
+        lines: list[EntryLine] = []
+        taken: list[EntryLine] = []
         for posting in entry.postings.select_related("account__organization"):
             is_taken = posting.account.organization is not None and posting.amount_minor < 0
             (taken if is_taken else lines).append(

@@ -3,14 +3,19 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import allocations, events, ledger, payments
+from django.db.models import Q
+
+from billing import allocations, events, invoicing, ledger, payments
+from billing.allocations import Origin
 from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_of
 from billing.ledger import EntryLine
 from billing.models import (
     AccountKind,
+    AllocationReversal,
     EntryKind,
     Invoice,
     Payment,
+    PaymentAllocation,
     PaymentState,
     Refund,
     RefundState,
@@ -30,10 +35,19 @@ class NotRefundable(ValueError):
     """More than what is left, nothing, another currency, or a payment in a state that is not refunded."""
 
 
-def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: object, at: datetime) -> Refund:
+def refund_payment(
+    *,
+    payment: Payment,
+    amount: Money,
+    allocation: PaymentAllocation | None = None,
+    reason: str,
+    actor: object,
+    at: datetime,
+) -> Refund:
     """Record a refund and have it requested from the gateway as soon as the transaction is over.
 
-    Raises NotRefundable, and then nothing is written.
+    It is of what paid the allocation's invoice; without one, of the payment's credit first. Raises NotRefundable, and
+    then nothing is written.
     """
     with tenancy.as_worker():
         row = payments.lock_payment(payment.pk)
@@ -42,11 +56,13 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         left = row.refundable
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be refunded")
-        owed = allocations.origin_of(row, amount).owed
-        if owed:
-            raise NotRefundable(f"{owed} of credit was spent and cannot be refunded")
+        origin = allocations.origin_of(row, amount, allocation)
+        if origin.owed:
+            raise NotRefundable(f"{origin.owed} of credit was spent and cannot be refunded")
         refund_id = uuid7()
-        refund = _create(row, amount, at, id=refund_id, reason=reason[:191], idempotency_key=f"refund-{refund_id}")
+        refund = _create(
+            row, amount, origin, at, id=refund_id, reason=reason[:191], idempotency_key=f"refund-{refund_id}"
+        )
         RefundTask.objects.create(refund=refund, run_at=at)
         audit.record(
             action="payment.refund",
@@ -58,9 +74,46 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
     return refund
 
 
-def _create(payment: Payment, amount: Money, at: datetime, **fields: object) -> Refund:
+def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) -> None:
+    """Give back what paid the invoice: payments at their gateways, credit to the wallet.
+
+    Money that a bank has taken for a dispute is not here to be given back.
+    """
+    with tenancy.as_worker():
+        row = invoicing.lock_invoice(invoice.pk)
+        for allocation, rest in allocations.open_allocations(Q(invoice=row)):
+            if allocation.payment is None:
+                return_credit(allocation, rest, at)
+            elif allocation.payment.state in REFUNDABLE:
+                refund_payment(
+                    payment=allocation.payment, amount=rest, allocation=allocation, reason=reason, actor=actor, at=at
+                )
+        allocations.close_refunded_invoice(row, at=at)
+
+
+def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
+    """Give credit that paid an invoice back to the wallet."""
+    invoice = allocation.invoice
+    AllocationReversal.objects.create(
+        organization=invoice.organization,
+        allocation=allocation,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        at=at,
+    )
+    refunded = ledger.account_of(AccountKind.REFUNDS, amount.currency)
+    ledger.post_entry(
+        kind=EntryKind.CREDIT_RETURNED,
+        reference=f"credit_returned:{allocation.pk}",
+        lines=[EntryLine(refunded, -amount), *ledger.deposit(invoice.organization, amount)],
+        organization=invoice.organization,
+        source=invoice,
+        at=at,
+    )
+
+
+def _create(payment: Payment, amount: Money, origin: Origin, at: datetime, **fields: object) -> Refund:
     """The row, what it takes back, the payment's refunded sum (guarded by a constraint) and the journal entry."""
-    origin = allocations.origin_of(payment, amount)
     payment.refunded_minor += amount.minor
     payment.save(update_fields=["refunded_minor"])
     refund = Refund.objects.create(
@@ -163,6 +216,7 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
             refund = _create(
                 payment,
                 gateway_refund.amount,
+                allocations.origin_of(payment, gateway_refund.amount),
                 at,
                 reason="made at the gateway",
                 idempotency_key=f"external:{payment.gateway}:{gateway_refund.reference}",
@@ -180,7 +234,8 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
             refund.save(update_fields=["state", "settled_at"])
             payment.state = payments.received_state(payment)
             payment.save(update_fields=["state"])
-            allocations.close_refunded_invoices(refund, at=at)
+            for invoice in Invoice.objects.filter(allocations__reversals__refund=refund).distinct():
+                allocations.close_refunded_invoice(invoice, at=at)
     return refund
 
 

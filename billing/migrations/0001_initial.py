@@ -208,7 +208,7 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
@@ -608,7 +608,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -616,7 +616,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge',)), _connector='OR'), name='billing_entry_invoice_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'credit_returned')), _connector='OR'), name='billing_entry_invoice_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',

@@ -105,6 +105,7 @@ class EntryKind(models.TextChoices):
     REVIEW_ACCEPTED = "review_accepted", _("Payment accepted after review")
     RECEIVABLE_PAID = "receivable_paid", _("Credit used for what was owed")
     REFUND = "refund", _("Refund")
+    CREDIT_RETURNED = "credit_returned", _("Invoice refunded: credit back")
     REFUND_FAILED = "refund_failed", _("Refund that failed")
     DISPUTE = "dispute", _("Dispute: funds taken")
     DISPUTE_WON = "dispute_won", _("Dispute won: funds back")
@@ -120,7 +121,7 @@ SOURCE_FIELDS = {
         EntryKind.REVIEW_ACCEPTED,
         EntryKind.RECEIVABLE_PAID,
     ),
-    "invoice": (EntryKind.CHARGE,),
+    "invoice": (EntryKind.CHARGE, EntryKind.CREDIT_RETURNED),
     "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED),
     "dispute": (EntryKind.DISPUTE, EntryKind.DISPUTE_WON, EntryKind.DISPUTE_LOST, EntryKind.DISPUTE_APPEALED),
 }

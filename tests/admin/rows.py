@@ -140,8 +140,8 @@ class Rows:
             **owned,
             **amounts,
         )
-        allocation = {"payment": self.payments[0], "invoice": self.invoices[0], "amount_minor": 1, "currency": "USD"}
-        billing.PaymentAllocation.objects.create(at=AT, **owned, **allocation)
+        allocation = {"payment": self.payments[0], "invoice": self.invoices[0]}
+        billing.PaymentAllocation.objects.create(at=AT, **allocation, **owned, **amounts)
         self.each(billing.PaymentTask, payment=lambda n: self.payments[n], run_at=AT, state="dead")
         self.refunds = self.each(
             billing.Refund,

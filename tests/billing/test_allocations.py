@@ -286,6 +286,33 @@ def test_a_refund_that_fails_late_gives_the_invoice_its_money_again(moved: list[
     assert sale.invoice.reload().state == InvoiceState.REFUNDED
 
 
+def test_a_refunded_invoice_gives_back_the_payment_and_the_credit_that_paid_it(
+    moved: list[tuple[str, Invoice]],
+) -> None:
+    earlier = make_sale(minor=500)
+    accept(earlier.settle(amount=usd(800)))
+    sale = make_sale(minor=900, organization=earlier.organization)
+    payment = accept(sale.settle(amount=usd(700)))
+    assert wallet_balance(sale.organization) == 100
+
+    refunds.refund_invoice(invoice=sale.invoice, reason="no server", actor=None, at=NOON)
+    made = payment.refunds.get()
+    report_refund(made, RefundStatus.SUCCEEDED)
+
+    assert (made.amount, wallet_balance(sale.organization)) == (usd(700), 300)
+    assert (sale.invoice.reload().state, earlier.invoice.reload().state) == (InvoiceState.REFUNDED, InvoiceState.PAID)
+    assert moved == [("payment refunded", sale.invoice)]
+    assert balance(AccountKind.REFUNDS) == -900
+
+
+def test_a_refunded_invoice_leaves_the_credit_of_its_payment() -> None:
+    sale = make_sale()
+    payment = accept(sale.settle(amount=usd(900)))
+    refunds.refund_invoice(invoice=sale.invoice, reason="no server", actor=None, at=NOON)
+    assert payment.refunds.get().amount == MONEY
+    assert wallet_balance(sale.organization) == 100
+
+
 # -- money under review ------------------------------------------------------------------------------------------------
 
 
