@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from billing import invoicing, payments
 from billing.gateways.base import GatewayPayment
-from billing.models import Invoice, InvoiceState, ItemKind, Payment, PaymentState
+from billing.models import Invoice, InvoiceState, ItemKind, Payment, PaymentAllocation, PaymentState
 from catalog.models import PlanPrice, Term
 from core import work
 from core.ids import uuid7
@@ -79,6 +79,9 @@ def create_dataset(sandbox: Sandbox) -> Dataset:
         line = invoicing.InvoiceLine(ItemKind.PLAN, "Minecraft 1 GB, one month", Money(800, "USD"))
         draft = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=issued_at)
         issued = invoicing.issue_invoice(invoice=draft, at=issued_at)
+        PaymentAllocation.objects.create(
+            organization=organization, invoice=issued, amount_minor=800, currency="USD", at=issued_at
+        )
         Invoice.objects.filter(pk=issued.pk).update(state=InvoiceState.PAID, paid_at=issued_at)
     return Dataset(customer, organization)
 

@@ -1,11 +1,12 @@
-"""Disputes: a bank took the money back, and returns it when the dispute is won."""
+"""Disputes: a bank took the money back, and returns it when the dispute is won, even on appeal."""
 
 from datetime import datetime
 from uuid import UUID
 
-from billing import events, ledger, payments, refunds
+from billing import allocations, events, ledger, payments
 from billing.gateways.base import DisputeStatus, GatewayDispute
-from billing.models import AccountKind, Dispute, EntryKind, Payment, PaymentState
+from billing.ledger import EntryLine
+from billing.models import AccountKind, Dispute, EntryKind, Invoice, Payment
 from core import audit, tenancy
 
 CLOSED = frozenset({DisputeStatus.WON, DisputeStatus.LOST})
@@ -23,57 +24,59 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             if gateway_dispute.status in {DisputeStatus.INQUIRY, DisputeStatus.WON}:
                 return None
             dispute = open_dispute(payment, gateway_dispute, at)
-        if gateway_dispute.status in CLOSED and dispute.closed_at is None:
-            is_won = gateway_dispute.status is DisputeStatus.WON
-            dispute.closed_at, dispute.is_won = at, is_won
-            dispute.save(update_fields=["closed_at", "is_won"])
+        is_won = gateway_dispute.status is DisputeStatus.WON
+        if gateway_dispute.status not in CLOSED or dispute.is_won is is_won:
+            return dispute
+        was_won = dispute.is_won
+        dispute.closed_at, dispute.is_won = at, is_won
+        dispute.save(update_fields=["closed_at", "is_won"])
+        if is_won:
+            if was_won is False:
+                undo_loss(payment, dispute, at)
+            return_funds(payment, dispute, at)
+        else:
+            if was_won:  # won, and lost after all: the money went again
+                take_funds(payment, dispute, at)
+            record_loss(payment, dispute, at)
+        payment.state = payments.received_state(payment)
+        payment.save(update_fields=["state", "lost_minor"])
+        audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
+        for invoice in Invoice.objects.filter(allocations__payment=payment):
             if is_won:
-                return_funds(payment, dispute, at)
+                events.funds_reinstated.send(Invoice, invoice=invoice, at=at)
             else:
-                withdraw_credit(payment, dispute, at)
-            audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
-            events.dispute_closed.send(Payment, payment=payment, is_won=is_won, at=at)
+                events.funds_withdrawn.send(Invoice, invoice=invoice, reason="dispute lost", at=at)
     return dispute
 
 
 def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime) -> Dispute:
     """Record that the bank took the money."""
-    amount = gateway_dispute.amount
     dispute = Dispute.objects.create(
         organization_id=payment.organization_id,
         payment=payment,
         reference=gateway_dispute.reference,
-        amount_minor=amount.minor,
-        currency=amount.currency,
+        amount_minor=gateway_dispute.amount.minor,
+        currency=gateway_dispute.amount.currency,
         reason=gateway_dispute.reason,
         opened_at=gateway_dispute.opened_at,
     )
-    clearing = ledger.account_of(AccountKind.CLEARING, amount.currency, payment.gateway)
-    disputed = ledger.account_of(AccountKind.DISPUTES, amount.currency)
-    ledger.post_entry(
-        kind=EntryKind.DISPUTE,
-        reference=f"dispute:{dispute.reference}",
-        lines=ledger.transfer(disputed, clearing, amount),
-        organization=payment.organization,
-        source=dispute,
-        at=at,
-    )
-    payment.state = PaymentState.DISPUTED
+    take_funds(payment, dispute, at)
+    payment.state = payments.received_state(payment)
     payment.save(update_fields=["state"])
     audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason})
-    events.payment_disputed.send(Payment, payment=payment, at=at)
+    for invoice in Invoice.objects.filter(allocations__payment=payment):
+        events.funds_withdrawn.send(Invoice, invoice=invoice, reason="payment disputed", at=at)
     return dispute
 
 
-def withdraw_credit(payment: Payment, dispute: Dispute, at: datetime) -> None:
-    """The dispute is lost: what the money still stood for, credit in a wallet or money under review, goes too."""
-    if refunds.is_spent(payment) or dispute.currency != payment.received.currency:
-        return
+def take_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
+    """Post what the bank took."""
+    clearing = ledger.account_of(AccountKind.CLEARING, dispute.currency, payment.gateway)
     disputed = ledger.account_of(AccountKind.DISPUTES, dispute.currency)
     ledger.post_entry(
-        kind=EntryKind.DISPUTE_LOST,
-        reference=f"dispute_lost:{dispute.reference}",
-        lines=refunds.lines_back(payment, disputed, dispute.amount),
+        kind=EntryKind.DISPUTE,
+        reference=next_reference(dispute, EntryKind.DISPUTE),
+        lines=ledger.transfer(disputed, clearing, dispute.amount),
         organization=payment.organization,
         source=dispute,
         at=at,
@@ -81,13 +84,63 @@ def withdraw_credit(payment: Payment, dispute: Dispute, at: datetime) -> None:
 
 
 def return_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
-    """The dispute is won: the money is here again, and the payment as before once no other dispute is open or lost."""
+    """The dispute is won: the money is here again."""
+    taken = dispute.entries.filter(kind=EntryKind.DISPUTE).latest("id")
     ledger.reverse_entry(
         kind=EntryKind.DISPUTE_WON,
-        reference=f"dispute_won:{dispute.reference}",
-        of=f"dispute:{dispute.reference}",
+        reference=next_reference(dispute, EntryKind.DISPUTE_WON),
+        of=taken.reference,
         at=at,
     )
-    if not payment.disputes.exclude(is_won=True).exists():
-        payment.state = payment.settled_state if payment.refundable else PaymentState.REFUNDED
-        payment.save(update_fields=["state"])
+
+
+def record_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
+    """The dispute is lost: credit or money under review goes too, and what was paid with the rest has lost its money.
+
+    A dispute in another currency than the payment's takes all that is left of it.
+    """
+    left = payment.refundable
+    lost = min(left, dispute.amount) if dispute.currency == left.currency else left
+    origin = allocations.origin_of(payment, lost)
+    allocations.reverse(origin, dispute=dispute, at=at)
+    disputed = ledger.account_of(AccountKind.DISPUTES, lost.currency)
+    lines: list[EntryLine] = []
+    if origin.held:
+        lines += ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, lost.currency), disputed, origin.held)
+    if origin.credit:
+        lines += ledger.withdraw(payment.organization, disputed, origin.credit)
+    if lines:
+        ledger.post_entry(
+            kind=EntryKind.DISPUTE_LOST,
+            reference=next_reference(dispute, EntryKind.DISPUTE_LOST),
+            lines=lines,
+            organization=payment.organization,
+            source=dispute,
+            at=at,
+        )
+    payment.lost_minor += lost.minor
+    dispute.lost_minor = lost.minor
+    dispute.save(update_fields=["lost_minor"])
+
+
+def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
+    """A dispute that was lost is won on appeal: what was taken for it is given back."""
+    payment.lost_minor -= dispute.lost_minor
+    dispute.lost_minor = 0
+    dispute.save(update_fields=["lost_minor"])
+    loss = dispute.entries.filter(kind=EntryKind.DISPUTE_LOST).order_by("-id").first()
+    if loss is not None:
+        reversal = ledger.reverse_entry(
+            kind=EntryKind.DISPUTE_APPEALED,
+            reference=f"dispute_appealed:{loss.reference}",
+            of=loss.reference,
+            at=at,
+        )
+        payments.release_accepted(payment, reversal, at)
+    allocations.undo_reversals(dispute.allocation_reversals.all(), at=at)
+
+
+def next_reference(dispute: Dispute, kind: EntryKind) -> str:
+    """The reference of the dispute's next entry of a kind; a second one follows an appeal."""
+    count = dispute.entries.filter(kind=kind).count()
+    return f"{kind}:{dispute.reference}" + (f":{count + 1}" if count else "")

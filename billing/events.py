@@ -4,8 +4,7 @@ from django.dispatch import Signal
 
 invoice_paid = Signal()  # invoice, at
 payment_expired = Signal()  # payment, at
-payment_refunded = Signal()  # payment, refund, at
-payment_disputed = Signal()  # payment, at
-dispute_closed = Signal()  # payment, is_won, at
+funds_withdrawn = Signal()  # invoice, reason, at: a bank took, or a refund returned, the money that paid the invoice
+funds_reinstated = Signal()  # invoice, at: the money is here again
 subscription_recovered = Signal()  # subscription, at
 subscription_ended = Signal()  # subscription, reason, at

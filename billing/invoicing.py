@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Least
 
 from accounts.models import Organization
-from billing import events, ledger, subscriptions
+from billing import allocations, events, ledger, subscriptions
 from billing.ledger import EntryLine
 from billing.models import (
     PERIOD_KINDS,
@@ -21,6 +21,7 @@ from billing.models import (
     InvoiceState,
     ItemKind,
     LedgerAccount,
+    Payment,
     PaymentState,
     Subscription,
     SubscriptionItem,
@@ -119,9 +120,12 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     return row
 
 
-def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at: datetime) -> Invoice:
+def pay_from_wallet(
+    *, invoice: Invoice, payment: Payment | None = None, first_period: Period | None = None, at: datetime
+) -> Invoice:
     """Issue the invoice, pay it from the wallet, and begin or renew its subscriptions. Twice is harmless.
 
+    It is allocated to the `payment` that has just come to the wallet for it, as far as that goes, else to credit.
     `first_period` is a subscription's first period as the gateway bills it; without it the period begins at `at`.
     Raises InsufficientBalance.
     """
@@ -144,6 +148,7 @@ def pay_from_wallet(*, invoice: Invoice, first_period: Period | None = None, at:
                 source=row,
                 at=at,
             )
+        allocations.allocate(invoice=row, payment=payment, at=at)
         row.state, row.paid_at = InvoiceState.PAID, at
         row.save(update_fields=["state", "paid_at"])
         events.invoice_paid.send(Invoice, invoice=row, at=at)

@@ -11,9 +11,9 @@ from datetime import datetime
 from django.db.models import Model
 
 from accounts.models import Organization
-from billing.models import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
+from billing.models import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Payment, Posting
 from core import tenancy
-from core.money import Money
+from core.money import Money, total
 
 
 class LedgerConflict(Exception):
@@ -67,16 +67,51 @@ def post_entry(
 
 
 def reverse_entry(*, kind: EntryKind, reference: str, of: str, at: datetime) -> JournalEntry:
-    """Post the exact opposite of the entry with the reference `of`."""
+    """Post the opposite of the entry with the reference `of`.
+
+    What was taken from the wallet or is owed since goes where the organization's money goes now (see `deposit`).
+    """
     with tenancy.as_worker():
         entry = JournalEntry.objects.select_related("organization", *SOURCE_FIELDS).get(reference=of)
-        lines = [
-            EntryLine(posting.account, Money(-posting.amount_minor, posting.currency))
-            for posting in entry.postings.select_related("account")
-        ]
+        lines: list[EntryLine] = []
+        taken: list[EntryLine] = []
+        for posting in entry.postings.select_related("account__organization"):
+            is_taken = posting.account.organization is not None and posting.amount_minor < 0
+            (taken if is_taken else lines).append(
+                EntryLine(posting.account, Money(-posting.amount_minor, posting.currency))
+            )
+        if taken and (organization := taken[0].account.organization) is not None:
+            lines += deposit(organization, total((line.amount for line in taken), taken[0].amount.currency))
         return post_entry(
             kind=kind, reference=reference, lines=lines, organization=entry.organization, source=entry.source, at=at
         )
+
+
+def pay_receivable(payment: Payment, *, at: datetime) -> None:
+    """Use what the payment left in the wallet for what the organization owes."""
+    organization, currency = payment.organization, payment.received.currency
+    if not owed_by(organization, currency):
+        return
+    wallet = lock_wallet(organization, currency)
+    amount = min(Money(wallet.balance_minor, currency), owed_by(organization, currency))
+    if amount:
+        receivable = organization_account(AccountKind.RECEIVABLE, organization, currency)
+        post_entry(
+            kind=EntryKind.RECEIVABLE_PAID,
+            reference=f"receivable_paid:{payment.pk}",
+            lines=transfer(wallet, receivable, amount),
+            organization=organization,
+            source=payment,
+            at=at,
+        )
+
+
+def owed_by(organization: Organization, currency: str) -> Money:
+    """What the organization owes because credit that it had spent went back at the gateway."""
+    receivable = LedgerAccount.objects.filter(
+        kind=AccountKind.RECEIVABLE, organization=organization, currency=currency, balance_minor__lt=0
+    ).first()
+    return Money(-receivable.balance_minor if receivable else 0, currency)
 
 
 def transfer(source: LedgerAccount, target: LedgerAccount, amount: Money) -> tuple[EntryLine, EntryLine]:
@@ -98,6 +133,21 @@ def withdraw(organization: Organization, target: LedgerAccount, amount: Money) -
     if owed:
         receivable = organization_account(AccountKind.RECEIVABLE, organization, amount.currency)
         lines.append(EntryLine(receivable, -owed))
+    return lines
+
+
+def deposit(organization: Organization, amount: Money) -> list[EntryLine]:
+    """The lines that give `amount` to the organization: what it owes is paid first, the rest goes to the wallet.
+
+    The wallet stays locked until the transaction ends.
+    """
+    wallet = lock_wallet(organization, amount.currency)
+    paid = min(amount, owed_by(organization, amount.currency))
+    lines = []
+    if paid:
+        lines.append(EntryLine(organization_account(AccountKind.RECEIVABLE, organization, amount.currency), paid))
+    if amount - paid:
+        lines.append(EntryLine(wallet, amount - paid))
     return lines
 
 

@@ -1,9 +1,12 @@
 """Payments: opened before the gateway is called, and settled once by whoever learns of the money first.
 
+What arrived is kept whatever else fails: it is credit in the wallet, or under review until the invoice can be paid.
+
 A webhook, its duplicate and the poller may all bring the same gateway payment at once: the row lock lets the first one
 settle, and the others find it done.
 """
 
+import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,24 +20,33 @@ from billing.models import (
     EntryKind,
     Gateway,
     Invoice,
-    LedgerAccount,
+    JournalEntry,
     Payment,
+    PaymentAllocation,
     PaymentMethod,
     PaymentState,
+    PaymentTask,
+    RefundState,
     Subscription,
 )
-from core import audit, tenancy
+from core import audit, tenancy, work
 from core.ids import uuid7
+from core.money import Money
 from core.outside import Rejected
 
+log = logging.getLogger(__name__)
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
 
 
 def lock_payment(payment_id: UUID) -> Payment:
-    """The payment under its row lock, after its invoice's (see `lock_invoice`); the caller holds a transaction."""
-    invoice_id = Payment.objects.values_list("invoice_id", flat=True).get(pk=payment_id)
-    if invoice_id is not None:
-        invoicing.lock_invoice(invoice_id)
+    """The payment under its row lock, after those of its invoices (see `lock_invoice`); the caller holds a transaction.
+
+    Its invoices are the one that it was asked for and those that it paid.
+    """
+    asked_for = Payment.objects.filter(pk=payment_id, invoice__isnull=False).order_by().values("invoice_id")
+    paid = PaymentAllocation.objects.filter(payment=payment_id).values("invoice_id")
+    invoices = Invoice.objects.filter(pk__in=asked_for.union(paid)).order_by("pk")
+    list(invoices.select_for_update(no_key=True).values("pk"))
     rows = Payment.objects.select_for_update(no_key=True, of=("self",)).select_related("organization", "invoice")
     return rows.get(pk=payment_id)
 
@@ -86,7 +98,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
     """Record that the money arrived, pay the invoice with it and begin what it is for, all in one transaction.
 
     The same transaction again changes nothing. Money that is not exactly what was asked for, or that comes a second
-    time, goes under review and pays nothing.
+    time, goes under review and pays nothing. Where paying fails, the money goes under review until it succeeds.
     """
     with tenancy.as_worker():
         payment = lock_payment(payment_id)
@@ -102,21 +114,68 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 reason=f"a second transaction for payment {payment.pk}",
                 at=at,
             )
-        _set_received(payment, gateway_payment, at)
         link_subscription(payment, gateway_payment)
         reason = mismatch_reason(payment, gateway_payment)
         if reason:
-            _put_under_review(payment, reason, at)
+            receive_under_review(payment, gateway_payment, reason, at)
             return payment
-        payment.state = PaymentState.SUCCEEDED
-        payment.save()
-        wallet = ledger.wallet_of(payment.organization, gateway_payment.amount.currency)
-        _post_received(payment, EntryKind.PAYMENT, wallet, at)
-        if gateway_payment.card is not None:
-            save_payment_method(payment, gateway_payment.card)
-        if payment.invoice is not None:
-            invoicing.pay_from_wallet(invoice=payment.invoice, first_period=gateway_payment.period, at=at)
+        try:
+            with tenancy.as_worker():
+                receive(payment, gateway_payment, PaymentState.SUCCEEDED, at)
+                if gateway_payment.card is not None:
+                    save_payment_method(payment, gateway_payment.card)
+                pay_invoice_and_debt(payment, at)
+        except Exception as error:  # whatever failed, the money is here: it is kept, shown, and the rest repeated
+            log.exception("payment %s arrived and could not pay its invoice", payment.pk)
+            receive_under_review(payment, gateway_payment, f"paying the invoice failed: {work.describe(error)}", at)
+            PaymentTask.objects.create(payment=payment, run_at=at)
+            work.wake_worker(PaymentTask)
     return payment
+
+
+def receive(payment: Payment, gateway_payment: GatewayPayment, state: PaymentState, at: datetime) -> None:
+    """Store what arrived and post it: to the wallet, or to suspense where it goes under review."""
+    received = gateway_payment.amount
+    payment.state, payment.transaction_id = state, gateway_payment.transaction_id
+    payment.method_label = gateway_payment.method_label
+    payment.received_minor, payment.received_currency = received.minor, received.currency
+    if gateway_payment.period is not None:
+        payment.period_start, payment.period_end = gateway_payment.period.start, gateway_payment.period.end
+    payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
+    payment.save()
+    if not received:
+        return
+    is_held = state == PaymentState.UNDER_REVIEW
+    ledger.post_entry(
+        kind=EntryKind.UNDER_REVIEW if is_held else EntryKind.PAYMENT,
+        reference=f"payment:{payment.gateway}:{payment.transaction_id}",
+        lines=ledger.transfer(
+            ledger.account_of(AccountKind.CLEARING, received.currency, payment.gateway),
+            ledger.account_of(AccountKind.SUSPENSE, received.currency)
+            if is_held
+            else ledger.wallet_of(payment.organization, received.currency),
+            received,
+        ),
+        organization=payment.organization,
+        source=payment,
+        at=at,
+        note=payment.review_reason,
+    )
+
+
+def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reason: str, at: datetime) -> None:
+    """Store what arrived and leave it to staff, who see why."""
+    payment.review_reason = reason[:191]
+    receive(payment, gateway_payment, PaymentState.UNDER_REVIEW, at)
+    audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason})
+
+
+def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:
+    """Pay the invoice that the money was asked for; what it leaves in the wallet pays what the organization owes."""
+    if payment.invoice is not None:
+        with suppress(invoicing.InsufficientBalance):  # then it stays in the wallet as credit
+            invoicing.pay_from_wallet(invoice=payment.invoice, payment=payment, first_period=payment.period, at=at)
+    ledger.pay_receivable(payment, at=at)
 
 
 def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
@@ -192,15 +251,14 @@ def record_unexpected_payment(
             gateway=gateway, transaction_id=gateway_payment.transaction_id, defaults=fields
         )
         if is_new:
-            _set_received(payment, gateway_payment, at)
-            _put_under_review(payment, reason, at)
+            receive_under_review(payment, gateway_payment, reason, at)
     return payment
 
 
 def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: datetime) -> Payment:
     """Credit money under review to the customer's wallet, and pay the invoice from it if it suffices.
 
-    A payment that is not under review is left as it is.
+    A payment that is not under review is left as it is. One of which nothing is here is closed and pays nothing.
     """
     with tenancy.as_worker():
         payment = lock_payment(payment_id)
@@ -208,16 +266,6 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
             return payment
         payment.state, payment.accepted_at = PaymentState.SUCCEEDED, at
         payment.save()
-        suspense = ledger.account_of(AccountKind.SUSPENSE, payment.received.currency)
-        wallet = ledger.wallet_of(payment.organization, payment.received.currency)
-        ledger.post_entry(
-            kind=EntryKind.REVIEW_ACCEPTED,
-            reference=f"review_accepted:{payment.pk}",
-            lines=ledger.transfer(suspense, wallet, payment.refundable),
-            organization=payment.organization,
-            source=payment,
-            at=at,
-        )
         audit.record(
             action="payment.accept_payment",
             entity=payment,
@@ -225,41 +273,53 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
             old={"review_reason": payment.review_reason},
             new={"reason": reason},
         )
-        if payment.invoice is not None:
-            with suppress(invoicing.InsufficientBalance):  # then it stays in the wallet as credit
-                invoicing.pay_from_wallet(invoice=payment.invoice, at=at)
+        if payment.refundable:
+            suspense = ledger.account_of(AccountKind.SUSPENSE, payment.received.currency)
+            wallet = ledger.wallet_of(payment.organization, payment.received.currency)
+            ledger.post_entry(
+                kind=EntryKind.REVIEW_ACCEPTED,
+                reference=f"review_accepted:{payment.pk}",
+                lines=ledger.transfer(suspense, wallet, payment.refundable),
+                organization=payment.organization,
+                source=payment,
+                at=at,
+            )
+            pay_invoice_and_debt(payment, at)
     return payment
 
 
-def _set_received(payment: Payment, gateway_payment: GatewayPayment, at: datetime) -> None:
-    """What arrived, not saved yet."""
-    payment.transaction_id, payment.method_label = gateway_payment.transaction_id, gateway_payment.method_label
-    payment.received_minor = gateway_payment.amount.minor
-    payment.received_currency = gateway_payment.amount.currency
-    payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
+def release_accepted(payment: Payment, entry: JournalEntry, at: datetime) -> None:
+    """Credit what an entry brought back to suspense although the payment was accepted in the meantime."""
+    held = entry.postings.filter(account__kind=AccountKind.SUSPENSE).select_related("account").first()
+    if held is not None and not payment.is_under_review:
+        lines = ledger.deposit(payment.organization, Money(held.amount_minor, held.currency))
+        ledger.post_entry(
+            kind=EntryKind.REVIEW_ACCEPTED,
+            reference=f"review_accepted:{entry.reference}",
+            lines=[ledger.EntryLine(held.account, Money(-held.amount_minor, held.currency)), *lines],
+            organization=payment.organization,
+            source=payment,
+            at=at,
+        )
 
 
-def _put_under_review(payment: Payment, reason: str, at: datetime) -> None:
-    payment.state, payment.review_reason = PaymentState.UNDER_REVIEW, reason[:191]
-    payment.save()
-    suspense = ledger.account_of(AccountKind.SUSPENSE, payment.received.currency)
-    _post_received(payment, EntryKind.UNDER_REVIEW, suspense, at)
-    audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason})
+def pay_again(task: PaymentTask, *, at: datetime) -> None:
+    """Accept money that is under review because paying its invoice failed. Raises what fails again.
+
+    Where the invoice was paid or refunded otherwise, staff decide about the money.
+    """
+    payment = Payment.objects.select_related("invoice").get(pk=task.payment_id)
+    if payment.invoice is None or payment.invoice.state in invoicing.UNPAID:
+        accept_payment(payment_id=payment.pk, reason="paying the invoice again", actor=payment.gateway, at=at)
 
 
-def _post_received(payment: Payment, kind: EntryKind, target: LedgerAccount, at: datetime) -> None:
-    if not payment.received:
-        return
-    clearing = ledger.account_of(AccountKind.CLEARING, payment.received.currency, payment.gateway)
-    ledger.post_entry(
-        kind=kind,
-        reference=f"payment:{payment.gateway}:{payment.transaction_id}",
-        lines=ledger.transfer(clearing, target, payment.received),
-        organization=payment.organization,
-        source=payment,
-        at=at,
-        note=payment.review_reason,
-    )
+def received_state(payment: Payment) -> PaymentState:
+    """The state of received money by its refunds and disputes; a dispute that took all the rest remains one."""
+    if payment.disputes.filter(closed_at=None).exists():
+        return PaymentState.DISPUTED
+    if payment.refundable or payment.refunds.filter(state=RefundState.PENDING).exists():
+        return PaymentState.UNDER_REVIEW if payment.is_under_review else PaymentState.SUCCEEDED
+    return PaymentState.DISPUTED if payment.lost_minor else PaymentState.REFUNDED
 
 
 def mark_processing(*, payment_id: UUID, at: datetime) -> None:

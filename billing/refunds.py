@@ -3,16 +3,19 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import events, ledger, payments
+from django.db.models import Q
+
+from billing import allocations, events, invoicing, ledger, payments
+from billing.allocations import Origin
 from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_of
 from billing.ledger import EntryLine
 from billing.models import (
     AccountKind,
+    AllocationReversal,
     EntryKind,
     Invoice,
-    InvoiceState,
-    LedgerAccount,
     Payment,
+    PaymentAllocation,
     PaymentState,
     Refund,
     RefundState,
@@ -32,10 +35,19 @@ class NotRefundable(ValueError):
     """More than what is left, nothing, another currency, or a payment in a state that is not refunded."""
 
 
-def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: object, at: datetime) -> Refund:
+def refund_payment(
+    *,
+    payment: Payment,
+    amount: Money,
+    allocation: PaymentAllocation | None = None,
+    reason: str,
+    actor: object,
+    at: datetime,
+) -> Refund:
     """Record a refund and have it requested from the gateway as soon as the transaction is over.
 
-    Raises NotRefundable, and then nothing is written.
+    It is of what paid the allocation's invoice; without one, of the payment's credit first. Raises NotRefundable, and
+    then nothing is written.
     """
     with tenancy.as_worker():
         row = payments.lock_payment(payment.pk)
@@ -44,11 +56,13 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         left = row.refundable
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be refunded")
-        is_credit = not row.is_under_review and not is_spent(row)
-        if is_credit and ledger.lock_wallet(row.organization, amount.currency).balance_minor < amount.minor:
-            raise NotRefundable(f"{amount} of credit was spent and cannot be refunded")
+        origin = allocations.origin_of(row, amount, allocation)
+        if origin.owed:
+            raise NotRefundable(f"{origin.owed} of credit was spent and cannot be refunded")
         refund_id = uuid7()
-        refund = _create(row, amount, at, id=refund_id, reason=reason[:191], idempotency_key=f"refund-{refund_id}")
+        refund = _create(
+            row, amount, origin, at, id=refund_id, reason=reason[:191], idempotency_key=f"refund-{refund_id}"
+        )
         RefundTask.objects.create(refund=refund, run_at=at)
         audit.record(
             action="payment.refund",
@@ -60,8 +74,46 @@ def refund_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
     return refund
 
 
-def _create(payment: Payment, amount: Money, at: datetime, **fields: object) -> Refund:
-    """The row, the payment's refunded sum (guarded by a constraint) and the journal entry."""
+def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) -> None:
+    """Give back what paid the invoice: payments at their gateways, credit to the wallet.
+
+    Money that a bank has taken for a dispute is not here to be given back.
+    """
+    with tenancy.as_worker():
+        row = invoicing.lock_invoice(invoice.pk)
+        for allocation, rest in allocations.open_allocations(Q(invoice=row)):
+            if allocation.payment is None:
+                return_credit(allocation, rest, at)
+            elif allocation.payment.state in REFUNDABLE:
+                refund_payment(
+                    payment=allocation.payment, amount=rest, allocation=allocation, reason=reason, actor=actor, at=at
+                )
+        allocations.close_refunded_invoice(row, at=at)
+
+
+def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
+    """Give credit that paid an invoice back to the wallet."""
+    invoice = allocation.invoice
+    AllocationReversal.objects.create(
+        organization=invoice.organization,
+        allocation=allocation,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        at=at,
+    )
+    refunded = ledger.account_of(AccountKind.REFUNDS, amount.currency)
+    ledger.post_entry(
+        kind=EntryKind.CREDIT_RETURNED,
+        reference=f"credit_returned:{allocation.pk}",
+        lines=[EntryLine(refunded, -amount), *ledger.deposit(invoice.organization, amount)],
+        organization=invoice.organization,
+        source=invoice,
+        at=at,
+    )
+
+
+def _create(payment: Payment, amount: Money, origin: Origin, at: datetime, **fields: object) -> Refund:
+    """The row, what it takes back, the payment's refunded sum (guarded by a constraint) and the journal entry."""
     payment.refunded_minor += amount.minor
     payment.save(update_fields=["refunded_minor"])
     refund = Refund.objects.create(
@@ -72,33 +124,25 @@ def _create(payment: Payment, amount: Money, at: datetime, **fields: object) -> 
         created_at=at,
         **fields,
     )
+    allocations.reverse(origin, refund=refund, at=at)
     clearing = ledger.account_of(AccountKind.CLEARING, amount.currency, payment.gateway)
+    lines: list[EntryLine] = []
+    if origin.held:
+        lines += ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, amount.currency), clearing, origin.held)
+    if origin.allocated:
+        lines += ledger.transfer(ledger.account_of(AccountKind.REFUNDS, amount.currency), clearing, origin.allocated)
+    if origin.credit:
+        lines += ledger.withdraw(payment.organization, clearing, origin.credit)
     ledger.post_entry(
         kind=EntryKind.REFUND,
         reference=f"refund:{refund.pk}",
-        lines=lines_back(payment, clearing, amount),
+        lines=lines,
         organization=payment.organization,
         source=refund,
         at=at,
         note=refund.reason,
     )
     return refund
-
-
-def is_spent(payment: Payment) -> bool:
-    """Whether the money has paid its invoice; otherwise it is under review or in the wallet as credit."""
-    invoice = payment.invoice
-    is_paid_by_it = invoice is not None and invoice.paid_at == (payment.accepted_at or payment.settled_at)
-    return is_paid_by_it and not payment.is_under_review
-
-
-def lines_back(payment: Payment, target: LedgerAccount, amount: Money) -> list[EntryLine]:
-    """The lines that take `amount` of the payment from where it is posted now."""
-    if payment.is_under_review:
-        return [*ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, amount.currency), target, amount)]
-    if is_spent(payment):
-        return [*ledger.transfer(ledger.account_of(AccountKind.REFUNDS, amount.currency), target, amount)]
-    return ledger.withdraw(payment.organization, target, amount)
 
 
 def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:
@@ -172,6 +216,7 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
             refund = _create(
                 payment,
                 gateway_refund.amount,
+                allocations.origin_of(payment, gateway_refund.amount),
                 at,
                 reason="made at the gateway",
                 idempotency_key=f"external:{payment.gateway}:{gateway_refund.reference}",
@@ -185,18 +230,13 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
         if gateway_refund.status is RefundStatus.FAILED:
             _undo(payment, refund, gateway_refund.failure, at)
         elif gateway_refund.status is RefundStatus.SUCCEEDED and refund.state == RefundState.PENDING:
-            mark_succeeded(payment, refund, at)
+            refund.state, refund.settled_at = RefundState.SUCCEEDED, at
+            refund.save(update_fields=["state", "settled_at"])
+            payment.state = payments.received_state(payment)
+            payment.save(update_fields=["state"])
+            for invoice in Invoice.objects.filter(allocations__reversals__refund=refund).distinct():
+                allocations.close_refunded_invoice(invoice, at=at)
     return refund
-
-
-def mark_succeeded(payment: Payment, refund: Refund, at: datetime) -> None:
-    """The gateway sent the money back. When all of it went back, payment and invoice are refunded."""
-    refund.state, refund.settled_at = RefundState.SUCCEEDED, at
-    refund.save(update_fields=["state", "settled_at"])
-    is_pending = payment.refunds.filter(state=RefundState.PENDING).exists()
-    if not payment.refundable and not is_pending and payment.state in REFUNDABLE:
-        _set_states(payment, PaymentState.REFUNDED, InvoiceState.REFUNDED)
-    events.payment_refunded.send(Payment, payment=payment, refund=refund, at=at)
 
 
 def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
@@ -206,19 +246,12 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     refund.state, refund.failure = RefundState.FAILED, failure[:191]
     refund.save(update_fields=["state", "failure"])
     payment.refunded_minor -= refund.amount_minor
-    payment.save(update_fields=["refunded_minor"])
-    ledger.reverse_entry(
+    payment.state = payments.received_state(payment)
+    payment.save(update_fields=["refunded_minor", "state"])
+    reversal = ledger.reverse_entry(
         kind=EntryKind.REFUND_FAILED, reference=f"refund_failed:{refund.pk}", of=f"refund:{refund.pk}", at=at
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
-    if payment.state == PaymentState.REFUNDED:
-        _set_states(payment, payment.settled_state, InvoiceState.PAID)
-
-
-def _set_states(payment: Payment, state: PaymentState, invoice_state: InvoiceState) -> None:
-    """The payment's state, and with it that of the invoice which it paid."""
-    payment.state = state
-    payment.save(update_fields=["state"])
-    if payment.invoice is not None and not payment.is_under_review:
-        paid = Invoice.objects.filter(pk=payment.invoice.pk, state__in=[InvoiceState.PAID, InvoiceState.REFUNDED])
-        paid.update(state=invoice_state)
+    payments.release_accepted(payment, reversal, at)
+    for invoice in allocations.undo_reversals(refund.allocation_reversals.all(), at=at):
+        events.funds_reinstated.send(Invoice, invoice=invoice, at=at)

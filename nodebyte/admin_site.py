@@ -185,6 +185,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         _("Background work"),
         (
             (_("Gateway events"), "inbox", "billing.gatewayevent"),
+            (_("Payment tasks"), "payments", "billing.paymenttask"),
             (_("Refund tasks"), "undo", "billing.refundtask"),
             (_("Provisioning tasks"), "construction", "servers.provisioningtask"),
             (_("Deliveries"), "outgoing_mail", "support.delivery"),

@@ -53,9 +53,7 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
         if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False
         _release(order, at)
-        for payment in order.invoice.payments.filter(state=PaymentState.SUCCEEDED):
-            if payment.refundable:
-                refunds.refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=actor, at=at)
+        refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
         transitions.transition(order, OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
     return True
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.dispatch import receiver
 
 from billing import events as billing_events
-from billing.models import Invoice, Payment, PaymentState, Subscription, SubscriptionStatus
+from billing.models import Dispute, Invoice, InvoiceState, Payment, Subscription, SubscriptionStatus
 from orders import cancellation, fulfilment
 from orders.models import Order, OrderItem
 from servers import events as server_events
@@ -42,24 +42,16 @@ def fail_order(server: Server, reason: str, at: datetime, **_: Any) -> None:
     fulfilment.fail_order(server=server, reason=reason, at=at)
 
 
-@receiver(billing_events.payment_disputed)
-def suspend_disputed(payment: Payment, at: datetime, **_: Any) -> None:
-    """While its payment is disputed, the server is suspended."""
-    _place_billing_hold(_subscriptions_of(payment), "payment disputed", at)
+@receiver(billing_events.funds_withdrawn)
+def suspend_unpaid(invoice: Invoice, reason: str, at: datetime, **_: Any) -> None:
+    """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide."""
+    _place_billing_hold(_subscriptions_of(invoice), reason, at)
 
 
-@receiver(billing_events.dispute_closed)
-def resume_after_won_dispute(payment: Payment, is_won: bool, at: datetime, **_: Any) -> None:  # noqa: FBT001 - a signal's argument
-    """A dispute decided for us lifts the hold it placed."""
-    if is_won:
-        _lift_billing_hold(_subscriptions_of(payment), at)
-
-
-@receiver(billing_events.payment_refunded)
-def suspend_refunded(payment: Payment, at: datetime, **_: Any) -> None:
-    """A server whose payment was refunded in full is suspended until staff decide."""
-    if not payment.refundable:
-        _place_billing_hold(_subscriptions_of(payment), "payment refunded", at)
+@receiver(billing_events.funds_reinstated)
+def resume_paid(invoice: Invoice, at: datetime, **_: Any) -> None:
+    """A dispute that was won, or a refund that failed, lifts the hold it placed."""
+    _lift_billing_hold(_subscriptions_of(invoice), at)
 
 
 @receiver(billing_events.subscription_ended)
@@ -74,9 +66,9 @@ def resume_recovered(subscription: Subscription, at: datetime, **_: Any) -> None
     _lift_billing_hold([subscription], at)
 
 
-def _subscriptions_of(payment: Payment) -> list[Subscription]:
-    """What the payment paid for, whether the first period or a later one."""
-    return list(Subscription.objects.filter(invoice_items__invoice=payment.invoice).distinct())
+def _subscriptions_of(invoice: Invoice) -> list[Subscription]:
+    """What the invoice is for, whether the first period or a later one."""
+    return list(Subscription.objects.filter(invoice_items__invoice=invoice).distinct())
 
 
 def _place_billing_hold(subscriptions: Iterable[Subscription], reason: str, at: datetime) -> None:
@@ -91,13 +83,14 @@ def _lift_billing_hold(subscriptions: Iterable[Subscription], at: datetime) -> N
 
 
 def is_paid_up(subscription: Subscription) -> bool:
-    """Active, with no disputed payment, and the current period's payment not refunded."""
-    paid = Payment.objects.filter(invoice__items__subscription=subscription)
-    current = paid.filter(invoice__items__period_start=subscription.current_period_start)
+    """Active, with no dispute that is open or lost, and the current period's invoice not refunded."""
+    invoices = Invoice.objects.filter(items__subscription=subscription)
+    current = invoices.filter(items__period_start=subscription.current_period_start)
+    disputes = Dispute.objects.filter(payment__allocations__invoice__in=invoices)
     return (
         subscription.status == SubscriptionStatus.ACTIVE
-        and not paid.filter(state=PaymentState.DISPUTED).exists()
-        and not current.filter(state=PaymentState.REFUNDED).exists()
+        and not disputes.exclude(is_won=True).exists()
+        and not current.filter(state=InvoiceState.REFUNDED).exists()
     )
 
 

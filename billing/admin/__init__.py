@@ -4,7 +4,7 @@ from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin
 from billing.admin.invoices import InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
-from billing.admin.payments import DisputeAdmin, PaymentAdmin, RefundAdmin, RefundTaskAdmin
+from billing.admin.payments import DisputeAdmin, PaymentAdmin, PaymentTaskAdmin, RefundAdmin, RefundTaskAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "LedgerAccountAdmin",
     "PaymentAdmin",
     "PaymentMethodAdmin",
+    "PaymentTaskAdmin",
     "PostingAdmin",
     "RefundAdmin",
     "RefundTaskAdmin",

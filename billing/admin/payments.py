@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing import payments, refunds
-from billing.models import Dispute, Payment, PaymentState, Refund, RefundTask
+from billing.models import Dispute, Payment, PaymentAllocation, PaymentState, PaymentTask, Refund, RefundTask
 from billing.refunds import REFUNDABLE
 from core.admin_base import (
     ActionContext,
@@ -66,6 +66,14 @@ def accept(payment: Payment, context: ActionContext) -> str:
     return _("The payment is accepted.")
 
 
+class AllocationInline(ReadOnlyInline):
+    """The invoices that a payment paid."""
+
+    model = PaymentAllocation
+    columns = ("at", "invoice", "amount_minor")
+    ordering = ("at",)
+
+
 class RefundInline(ReadOnlyInline):
     """The refunds of a payment."""
 
@@ -100,12 +108,15 @@ class PaymentAdmin(ReadOnlyAdmin):
     search_fields = ("organization__name", "invoice__number", "=transaction_id", "=session_id")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    inlines = (RefundInline, DisputeInline)
+    inlines = (AllocationInline, RefundInline, DisputeInline)
     sections = (
         (None, ("organization", "invoice", "state", "review_reason", "failure")),
         (
             gettext_lazy("Money"),
-            ("amount_minor", "received_minor", "received_currency", "refunded_minor", "method_label", "billing_mode"),
+            (
+                *("amount_minor", "received_minor", "received_currency", "refunded_minor", "lost_minor"),
+                *("method_label", "billing_mode", "period_start", "period_end"),
+            ),
         ),
         (
             gettext_lazy("Gateway"),
@@ -170,6 +181,15 @@ class RefundTaskAdmin(WorkItemAdmin):
     list_display = ("created_at", "refund", "state", "attempts", "run_at", "last_error", "finished_at")
     list_select_related = ("refund",)
     search_fields = ("=refund__id", "refund__organization__name", "last_error")
+
+
+@admin.register(PaymentTask)
+class PaymentTaskAdmin(WorkItemAdmin):
+    """The work of paying an invoice with money that arrived, where that failed at first."""
+
+    list_display = ("created_at", "payment", "state", "attempts", "run_at", "last_error", "finished_at")
+    list_select_related = ("payment",)
+    search_fields = ("=payment__id", "payment__organization__name", "last_error")
 
 
 @admin.register(Dispute)

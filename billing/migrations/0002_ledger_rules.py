@@ -1,10 +1,11 @@
 """The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay.
 
-Those of invoices are in `_invoice_rules.py`.
+Those of invoices are in `_invoice_rules.py`, those of allocations in `_allocation_rules.py`.
 """
 
 from django.db import migrations
 
+from billing.migrations import _allocation_rules as allocations
 from billing.migrations import _invoice_rules as invoices
 
 # An entry is sealed at commit: it knows the transaction that wrote it, and only that one may add postings. The check is
@@ -97,6 +98,21 @@ SAME_OWNER = [
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
     ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),
+    (
+        "paymentallocation",
+        "payment_id, organization_id, currency",
+        "payment",
+        "id, organization_id, received_currency",
+    ),
+    ("paymentallocation", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    (
+        "allocationreversal",
+        "allocation_id, organization_id, currency",
+        "paymentallocation",
+        "id, organization_id, currency",
+    ),
+    ("allocationreversal", "refund_id, organization_id, currency", "refund", "id, organization_id, currency"),
+    ("allocationreversal", "dispute_id, organization_id, currency", "dispute", "id, organization_id, currency"),
     ("journalentry", "payment_id, organization_id", "payment", "id, organization_id"),
     ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
     ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),
@@ -148,6 +164,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
         migrations.RunSQL(invoices.RULES, invoices.UNDO),
+        migrations.RunSQL(allocations.ALLOCATIONS, allocations.UNDO),
         *composite_keys(),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]

@@ -1,5 +1,6 @@
 """billing's tables."""
 
+from billing.models.allocations import AllocationReversal, PaymentAllocation
 from billing.models.gateways import (
     BillingMode,
     EventResult,
@@ -22,6 +23,7 @@ from billing.models.payments import (
     Dispute,
     Payment,
     PaymentState,
+    PaymentTask,
     Refund,
     RefundState,
     RefundTask,
@@ -33,6 +35,7 @@ __all__ = [
     "PERIOD_KINDS",
     "SOURCE_FIELDS",
     "AccountKind",
+    "AllocationReversal",
     "BillingMode",
     "CursorType",
     "Dispute",
@@ -51,8 +54,10 @@ __all__ = [
     "JournalEntry",
     "LedgerAccount",
     "Payment",
+    "PaymentAllocation",
     "PaymentMethod",
     "PaymentState",
+    "PaymentTask",
     "Posting",
     "Refund",
     "RefundState",

@@ -103,19 +103,27 @@ class EntryKind(models.TextChoices):
     CHARGE = "charge", _("Invoice paid from wallet")
     UNDER_REVIEW = "under_review", _("Payment under review")
     REVIEW_ACCEPTED = "review_accepted", _("Payment accepted after review")
+    RECEIVABLE_PAID = "receivable_paid", _("Credit used for what was owed")
     REFUND = "refund", _("Refund")
+    CREDIT_RETURNED = "credit_returned", _("Invoice refunded: credit back")
     REFUND_FAILED = "refund_failed", _("Refund that failed")
     DISPUTE = "dispute", _("Dispute: funds taken")
     DISPUTE_WON = "dispute_won", _("Dispute won: funds back")
     DISPUTE_LOST = "dispute_lost", _("Dispute lost: credit withdrawn")
+    DISPUTE_APPEALED = "dispute_appealed", _("Dispute won on appeal: credit back")
 
 
 # The row that an entry of each kind comes from, by the field that names it.
 SOURCE_FIELDS = {
-    "payment": (EntryKind.PAYMENT, EntryKind.UNDER_REVIEW, EntryKind.REVIEW_ACCEPTED),
-    "invoice": (EntryKind.CHARGE,),
+    "payment": (
+        EntryKind.PAYMENT,
+        EntryKind.UNDER_REVIEW,
+        EntryKind.REVIEW_ACCEPTED,
+        EntryKind.RECEIVABLE_PAID,
+    ),
+    "invoice": (EntryKind.CHARGE, EntryKind.CREDIT_RETURNED),
     "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED),
-    "dispute": (EntryKind.DISPUTE, EntryKind.DISPUTE_WON, EntryKind.DISPUTE_LOST),
+    "dispute": (EntryKind.DISPUTE, EntryKind.DISPUTE_WON, EntryKind.DISPUTE_LOST, EntryKind.DISPUTE_APPEALED),
 }
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models.gateways import BillingMode, Gateway
+from billing.periods import Period
 from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check, iff
@@ -26,7 +27,7 @@ class PaymentState(StatusChoices):
 
 
 class Payment(Entity, Timestamped):
-    """One attempt to collect an invoice through a gateway."""
+    """One attempt to collect money through a gateway. What it paid is said by its allocations alone."""
 
     tenancy = tenancy.OWNED
     OPEN: ClassVar[frozenset[PaymentState]] = frozenset({PaymentState.PENDING, PaymentState.PROCESSING})
@@ -36,7 +37,12 @@ class Payment(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payments")
     invoice = models.ForeignKey(
-        "billing.Invoice", null=True, blank=True, on_delete=models.PROTECT, related_name="payments"
+        "billing.Invoice",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="payments",
+        help_text=_("What the customer was asked to pay with it. What it did pay is in its allocations."),
     )
     gateway = models.CharField(max_length=16, choices=Gateway)
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
@@ -44,6 +50,7 @@ class Payment(Entity, Timestamped):
     amount_minor = models.BigIntegerField(_("amount"), help_text=_("Requested from the customer."))
     received_minor = models.BigIntegerField(_("received"), default=0, help_text=_("What the gateway says arrived."))
     refunded_minor = models.BigIntegerField(_("refunded"), default=0)
+    lost_minor = models.BigIntegerField(_("lost to disputes"), default=0)
     currency = models.CharField(max_length=3)
     received_currency = models.CharField(
         _("currency received"),
@@ -67,6 +74,10 @@ class Payment(Entity, Timestamped):
     expires_at = models.DateTimeField(null=True, blank=True)
     poll_at = models.DateTimeField(_("next check at"), null=True, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
+    period_start = models.DateTimeField(
+        null=True, blank=True, help_text=_("The period that the gateway charged, where it renews the subscription.")
+    )
+    period_end = models.DateTimeField(null=True, blank=True)
     review_reason = models.CharField(_("reason for review"), max_length=191, blank=True, default="")
     accepted_at = models.DateTimeField(
         _("accepted at"), null=True, blank=True, help_text=_("When staff accepted a payment that was under review.")
@@ -91,6 +102,7 @@ class Payment(Entity, Timestamped):
                 name="billing_payment_refunded_within",
                 condition=models.Q(refunded_minor__gte=0, refunded_minor__lte=models.F("received_minor")),
             ),
+            models.CheckConstraint(name="billing_payment_lost_not_negative", condition=models.Q(lost_minor__gte=0)),
             models.UniqueConstraint(
                 fields=["invoice"],
                 condition=models.Q(state__in=["pending", "processing"]),
@@ -113,8 +125,8 @@ class Payment(Entity, Timestamped):
 
     @property
     def refundable(self) -> Money:
-        """What arrived and has not gone back."""
-        return Money(self.received_minor - self.refunded_minor, self.received.currency)
+        """What arrived, and neither went back nor was lost to a dispute."""
+        return Money(max(0, self.received_minor - self.refunded_minor - self.lost_minor), self.received.currency)
 
     @property
     def is_under_review(self) -> bool:
@@ -122,9 +134,9 @@ class Payment(Entity, Timestamped):
         return bool(self.review_reason) and self.accepted_at is None
 
     @property
-    def settled_state(self) -> PaymentState:
-        """The state of received money without a dispute or a full refund."""
-        return PaymentState.UNDER_REVIEW if self.is_under_review else PaymentState.SUCCEEDED
+    def period(self) -> Period | None:
+        """The period that the gateway charged, where it renews the subscription."""
+        return Period(self.period_start, self.period_end) if self.period_start and self.period_end else None
 
     def is_open(self, at: datetime) -> bool:
         """Whether the customer can still pay in the checkout session."""
@@ -132,6 +144,22 @@ class Payment(Entity, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.amount}, {self.get_state_display()}"
+
+
+class PaymentTask(Entity, WorkItem):
+    """Accepts money that is under review only because paying its invoice failed, as soon as that succeeds."""
+
+    tenancy = tenancy.PRIVATE
+
+    payment = models.OneToOneField(Payment, on_delete=models.PROTECT, related_name="task")
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("payment task")
+        verbose_name_plural = _("payment tasks")
+
+    def __str__(self) -> str:
+        return f"{self.payment_id} {self.state}"
 
 
 class RefundState(StatusChoices):
@@ -203,6 +231,7 @@ class Dispute(Entity, Timestamped):
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     is_won = models.BooleanField(_("won"), null=True, blank=True)
+    lost_minor = models.BigIntegerField(_("lost"), default=0, help_text=_("What of the payment was lost with it."))
 
     class Meta:
         verbose_name = _("dispute")

@@ -140,6 +140,9 @@ class Rows:
             **owned,
             **amounts,
         )
+        allocation = {"payment": self.payments[0], "invoice": self.invoices[0]}
+        billing.PaymentAllocation.objects.create(at=AT, **allocation, **owned, **amounts)
+        self.each(billing.PaymentTask, payment=lambda n: self.payments[n], run_at=AT, state="dead")
         self.refunds = self.each(
             billing.Refund,
             payment=self.payments[0],

@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User, UserStatus
-from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, Refund, RefundTask
+from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, PaymentTask, Refund, RefundTask
 from core import queue, work
 from core.ids import uuid7
 from core.models import AuditEntry, WorkState
+from core.money import Money
 from orders.models import Order, OrderStatus
 from servers.models import (
     Allocation,
@@ -62,7 +63,7 @@ def is_audited(client: Client, action: str, row: Any) -> bool:
     return AuditEntry.objects.filter(action=action, actor=signed_in_user(client), entity_id=str(row.pk)).exists()
 
 
-@pytest.mark.parametrize("model", [Delivery, ProvisioningTask, GatewayEvent, RefundTask])
+@pytest.mark.parametrize("model", [Delivery, ProvisioningTask, GatewayEvent, PaymentTask, RefundTask])
 def test_dead_work_is_queued_again(rows: Rows, superadmin: Client, model: Any) -> None:
     item = model.objects.get()
 
@@ -277,11 +278,11 @@ def test_an_unexpected_failure_is_shown_and_rolled_back(rows: Rows, superadmin: 
 
 def test_a_failed_order_is_canceled_and_refunded(rows: Rows, superadmin: Client) -> None:
     order = rows.orders[0]
-    Payment.objects.update(state=PaymentState.FAILED, received_minor=0, transaction_id=None)
     Order.objects.update(status=OrderStatus.FAILED, paid_at=timezone.now())
 
     run(superadmin, order, "refund", reason="cannot be built")
 
+    assert Refund.objects.get(reason="cannot be built").amount == Money(800, "USD")
     assert order.reload().status == OrderStatus.CANCELED
     assert Server.objects.get().desired_state == DesiredState.ABSENT
 

@@ -5,9 +5,11 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError, connection
 
+from billing import payments
 from billing.models import Payment, PaymentState
 from core import tenancy
-from tests.billing.sales import make_sale, run_commit_triggers
+from core.money import Money
+from tests.billing.sales import NOON, make_sale, run_commit_triggers
 
 # Each statement changes rows of the first sale; `other` is of another organization, `yen` in another currency.
 FORBIDDEN = [
@@ -39,8 +41,17 @@ FORBIDDEN = [
     " SELECT uuidv7(), %(other_organization)s, id, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
     " WHERE id = %(payment)s",
     "INSERT INTO billing_dispute"
-    " (id, organization_id, payment_id, reference, amount_minor, currency, reason, opened_at)"
-    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'dp', 1, 'USD', '', now())",
+    " (id, organization_id, payment_id, reference, amount_minor, currency, reason, opened_at, lost_minor)"
+    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'dp', 1, 'USD', '', now(), 0)",
+    "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
+    " VALUES (uuidv7(), %(other_organization)s, NULL, %(invoice)s, 1, 'USD', now())",
+    "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
+    " VALUES (uuidv7(), %(organization)s, %(paid_payment)s, %(invoice)s, 1, 'USD', now())",
+    "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
+    " VALUES (uuidv7(), %(organization)s, NULL, %(invoice)s, 1, 'EUR', now())",
+    "INSERT INTO billing_allocationreversal (id, organization_id, allocation_id, amount_minor, currency, at)"
+    " SELECT uuidv7(), %(organization)s, id, 1, 'USD', now() FROM billing_paymentallocation"
+    " WHERE organization_id = %(paid_organization)s",
     "INSERT INTO billing_journalentry (id, kind, reference, organization_id, payment_id, note, at)"
     " VALUES (uuidv7(), 'payment', 'x', %(other_organization)s, %(payment)s, '', now())",
     "INSERT INTO billing_journalentry (id, kind, reference, organization_id, invoice_id, note, at)"
@@ -54,12 +65,17 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
     sale, other = make_sale(), make_sale()
     yen = make_sale(currency="JPY", organization=sale.organization)
     Payment.objects.exclude(pk=sale.payment.pk).update(state=PaymentState.EXPIRED)  # an invoice has one open payment
+    paid = make_sale()
+    payments.accept_payment(payment_id=paid.settle(amount=Money(900, "USD")).pk, actor=None, at=NOON)
     run_commit_triggers()
     ids = {
+        "organization": sale.organization.pk,
         "invoice": sale.invoice.pk,
         "payment": sale.payment.pk,
         "subscription": sale.subscription.pk,
         "item": sale.subscription.items.get().pk,
+        "paid_organization": paid.organization.pk,
+        "paid_payment": paid.payment.pk,
         "other_invoice": other.invoice.pk,
         "other_subscription": other.subscription.pk,
         "other_item": other.subscription.items.get().pk,

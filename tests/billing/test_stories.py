@@ -371,17 +371,17 @@ def test_a_lost_dispute_stays_a_loss(paid: Sale, stripe_sandbox: Sandbox) -> Non
 
 def test_the_signals_of_a_dispute_are_sent_once(paid: Sale, stripe_sandbox: Sandbox) -> None:
     sent: list[str] = []
-    events.payment_disputed.connect(lambda **_: sent.append("opened"), weak=False, dispatch_uid="sent")
-    events.dispute_closed.connect(lambda is_won, **_: sent.append(f"closed {is_won}"), weak=False, dispatch_uid="sent")
+    events.funds_withdrawn.connect(lambda reason, **_: sent.append(reason), weak=False, dispatch_uid="sent")
+    events.funds_reinstated.connect(lambda **_: sent.append("reinstated"), weak=False, dispatch_uid="sent")
     try:
         dispute = stripe_sandbox.dispute(transactions(stripe_sandbox)[0])
         deliver_and_work(stripe_sandbox)
         stripe_sandbox.close_dispute(dispute["id"], "won")
         deliver_and_work(stripe_sandbox)
     finally:
-        events.payment_disputed.disconnect(dispatch_uid="sent")
-        events.dispute_closed.disconnect(dispatch_uid="sent")
-    assert sent == ["opened", "closed True"]
+        events.funds_withdrawn.disconnect(dispatch_uid="sent")
+        events.funds_reinstated.disconnect(dispatch_uid="sent")
+    assert sent == ["payment disputed", "reinstated"]
 
 
 def test_every_cent_is_explained_after_all_of_it(paid: Sale, stripe_sandbox: Sandbox) -> None:

@@ -1,0 +1,136 @@
+"""Allocations: which money paid which invoice, and which invoices lose what goes back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+
+from billing import events, ledger
+from billing.models import (
+    AllocationReversal,
+    Dispute,
+    Invoice,
+    InvoiceState,
+    Payment,
+    PaymentAllocation,
+    Refund,
+    RefundState,
+)
+from core.money import Money, total
+
+
+def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
+    """Allocations of which something is left, with what is left, the latest first."""
+    reversed_minor = Coalesce(Sum("reversals__amount_minor", filter=Q(reversals__undone_at=None)), 0)
+    rows = PaymentAllocation.objects.filter(of).select_related("payment", "invoice__organization")
+    rests = [
+        (row, row.amount - Money(row.reversed_minor, row.currency))
+        for row in rows.annotate(reversed_minor=reversed_minor).order_by("-at", "-id")
+    ]
+    return [(allocation, rest) for allocation, rest in rests if rest]
+
+
+def credit_of(payment: Payment) -> Money:
+    """What of the payment is here and has paid no invoice: it is under review, or went to the wallet as credit."""
+    rests = (rest for _allocation, rest in open_allocations(Q(payment=payment)))
+    return payment.refundable - total(rests, payment.received.currency)
+
+
+def allocate(*, invoice: Invoice, payment: Payment | None, at: datetime) -> None:
+    """Write down what pays the invoice: the payment as far as it goes, and credit of the wallet for the rest."""
+    by_payment = Money.zero(invoice.currency)
+    if payment is not None and payment.received.currency == invoice.currency:
+        by_payment = min(invoice.total, credit_of(payment))
+    PaymentAllocation.objects.bulk_create(
+        PaymentAllocation(
+            organization_id=invoice.organization_id,
+            invoice=invoice,
+            payment=paid_with,
+            amount_minor=amount.minor,
+            currency=amount.currency,
+            at=at,
+        )
+        for paid_with, amount in ((payment, by_payment), (None, invoice.total - by_payment))
+        if amount
+    )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an amount of a payment is that goes back: `held` under review, `credit`, and parts of allocations.
+
+    `owed` is the part of `credit` that is no longer in the wallet.
+    """
+
+    held: Money
+    credit: Money
+    owed: Money
+    parts: list[tuple[PaymentAllocation, Money]]
+
+    @property
+    def allocated(self) -> Money:
+        """The parts of allocations together."""
+        return total((part for _allocation, part in self.parts), self.held.currency)
+
+
+def origin_of(payment: Payment, amount: Money, allocation: PaymentAllocation | None = None) -> Origin:
+    """Where the amount is, at most what is left of the payment; the payment is locked, and its wallet from here on.
+
+    It is of the `allocation` where one is given. Otherwise credit that is still in the wallet goes first, then what was
+    paid with it, the latest first, and credit that was spent otherwise last.
+    """
+    nothing = Money.zero(amount.currency)
+    if allocation is not None:
+        return Origin(held=nothing, credit=nothing, owed=nothing, parts=[(allocation, amount)])
+    if payment.is_under_review:
+        return Origin(held=amount, credit=nothing, owed=nothing, parts=[])
+    wallet = ledger.lock_wallet(payment.organization, amount.currency)
+    paid = open_allocations(Q(payment=payment))
+    unspent = payment.refundable - total((left for _allocation, left in paid), amount.currency)
+    rest = amount - min(amount, unspent, Money(wallet.balance_minor, amount.currency))
+    parts = []
+    for row, left in paid:
+        if rest:
+            part = min(rest, left)
+            parts.append((row, part))
+            rest -= part
+    allocated = total((part for _allocation, part in parts), amount.currency)
+    return Origin(held=nothing, credit=amount - allocated, owed=rest, parts=parts)
+
+
+def reverse(origin: Origin, *, refund: Refund | None = None, dispute: Dispute | None = None, at: datetime) -> None:
+    """Write down which allocations a refund or a lost dispute takes back."""
+    AllocationReversal.objects.bulk_create(
+        AllocationReversal(
+            organization_id=allocation.organization_id,
+            allocation=allocation,
+            refund=refund,
+            dispute=dispute,
+            amount_minor=part.minor,
+            currency=part.currency,
+            at=at,
+        )
+        for allocation, part in origin.parts
+    )
+
+
+def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
+    """A paid invoice of which nothing is left, and no refund is pending, is refunded; the invoice is locked."""
+    pending = Refund.objects.filter(allocation_reversals__allocation__invoice=invoice, state=RefundState.PENDING)
+    if invoice.state == InvoiceState.PAID and not open_allocations(Q(invoice=invoice)) and not pending.exists():
+        invoice.state = InvoiceState.REFUNDED
+        invoice.save(update_fields=["state"])
+        events.funds_withdrawn.send(Invoice, invoice=invoice, reason="payment refunded", at=at)
+
+
+def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[Invoice]:
+    """The refund failed or the dispute was won after all; the invoices that have their money again."""
+    undone = reversals.filter(undone_at=None)
+    invoices = list(Invoice.objects.filter(allocations__reversals__in=undone).distinct())
+    undone.update(undone_at=at)
+    for invoice in invoices:
+        if invoice.state == InvoiceState.REFUNDED:
+            invoice.state = InvoiceState.PAID
+            invoice.save(update_fields=["state"])
+    return invoices
