@@ -206,6 +206,10 @@ class Sandbox:
         """End a bank debit under way now: `succeed` or `fail`."""
         return self._control("POST", f"/stripe/payment_intents/{payment_intent}/clear", {"outcome": outcome})
 
+    def return_debit(self, payment_intent: str) -> dict[str, Any]:
+        """Let the bank return a debit that had succeeded."""
+        return self._control("POST", f"/stripe/payment_intents/{payment_intent}/return")
+
     def authenticate(self, payment_intent: str, outcome: str = "succeed") -> dict[str, Any]:
         """Answer the bank's question for a PaymentIntent that requires action: `succeed` or `fail`."""
         return self._control("POST", f"/stripe/payment_intents/{payment_intent}/authenticate", {"outcome": outcome})
@@ -222,6 +226,10 @@ class Sandbox:
     def close_dispute(self, dispute: str, status: str) -> dict[str, Any]:
         """End a dispute as `won` or `lost`."""
         return self._control("POST", f"/stripe/disputes/{dispute}/close", {"status": status})
+
+    def appeal_dispute(self, dispute: str) -> dict[str, Any]:
+        """Reopen a lost dispute, which `close_dispute` then decides again."""
+        return self._control("POST", f"/stripe/disputes/{dispute}/appeal")
 
     def _control(
         self, method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, Any] | None = None

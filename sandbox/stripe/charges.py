@@ -14,8 +14,11 @@ NULL = (
     "failure_message on_behalf_of outcome presentment_details receipt_email receipt_number review shipping source "
     "source_transfer statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
 )
-METHOD_ONLY = ("display_brand", "generated_from", "networks", "three_d_secure_usage")
-"""Fields of a saved card that a charge's copy of it lacks."""
+METHOD_ONLY = (
+    *("display_brand", "generated_from", "networks", "three_d_secure_usage"),
+    *("financial_connections_account", "status_details"),
+)
+"""Fields of a saved card or bank account that a charge's copy of it lacks."""
 
 
 def book(account: Account, source: JsonObject, kind: str, amount: int, charged_fee: int = 0) -> JsonObject:
@@ -46,9 +49,9 @@ def book(account: Account, source: JsonObject, kind: str, amount: int, charged_f
 def make(account: Account, intent: JsonObject, method: JsonObject) -> JsonObject:
     """A pending charge for the intent's whole amount."""
     identity, kind = new_id("ch_"), method["type"]
-    details = copy.deepcopy(method[kind])
+    details = {name: copy.deepcopy(value) for name, value in method[kind].items() if name not in METHOD_ONLY}
     if kind == "card":
-        details = {name: value for name, value in details.items() if name not in METHOD_ONLY} | {
+        details |= {
             **null_fields("authorization_code installments mandate network_transaction_id three_d_secure"),
             "amount_authorized": intent["amount"],
             "extended_authorization": {"status": "disabled"},

@@ -41,10 +41,12 @@ class StripeControl:
             Route("/settle", self.settle, methods=["POST"]),
             Route("/events/{id}/resend", self.resend, methods=["POST"]),
             Route("/payment_intents/{id}/clear", self.clear_debit, methods=["POST"]),
+            Route("/payment_intents/{id}/return", self.return_debit, methods=["POST"]),
             Route("/payment_intents/{id}/authenticate", self.authenticate, methods=["POST"]),
             Route("/refunds/{id}/fail", self.fail_refund, methods=["POST"]),
             Route("/disputes", self.open_dispute, methods=["POST"]),
             Route("/disputes/{id}/close", self.close_dispute, methods=["POST"]),
+            Route("/disputes/{id}/appeal", self.appeal_dispute, methods=["POST"]),
         ]
 
     async def state(self, _request: Request) -> Response:
@@ -107,6 +109,15 @@ class StripeControl:
         due.settle_debit(self._account, intent, is_good=is_good)
         return await self._done(intent)
 
+    async def return_debit(self, request: Request) -> Response:
+        """Let the bank return a debit that had succeeded."""
+        intent = self._find("payment_intent", request)
+        if intent["status"] != "succeeded":
+            raise ControlError(f"the payment intent is {intent['status']}, not succeeded")
+        with refusal_as_control_error():
+            disputes.return_debit(self._account, self._account.find("charge", intent["latest_charge"]))
+        return await self._done(intent)
+
     async def authenticate(self, request: Request) -> Response:
         """Answer the bank's question for an intent that requires action: `outcome` is `succeed` or `fail`."""
         intent = self._find("payment_intent", request)
@@ -143,6 +154,13 @@ class StripeControl:
             raise ControlError("status must be won or lost")
         with refusal_as_control_error():
             disputes.close_dispute(self._account, dispute, status)
+        return await self._done(dispute)
+
+    async def appeal_dispute(self, request: Request) -> Response:
+        """Reopen a lost dispute; `close` then decides it again."""
+        dispute = self._find("dispute", request)
+        with refusal_as_control_error():
+            disputes.appeal_dispute(self._account, dispute)
         return await self._done(dispute)
 
     def _find(self, kind: str, request: Request) -> JsonObject:

@@ -25,10 +25,6 @@ SAME: JsonObject = {
     "livemode": False,
     "metadata": {},
     "network_reason_code": "10.4",
-    "payment_method_details": {
-        "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"},
-        "type": "card",
-    },
     "status": "needs_response",
 }
 """What every new dispute starts with."""
@@ -42,6 +38,8 @@ def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int 
     if not charge["paid"] or charge["disputed"]:
         raise errors.wrong_state("Only a paid charge that is not yet disputed can be disputed.")
     disputed = charge["amount"] if amount is None else amount
+    card = charge["payment_method_details"].get("card")
+    chargeback = {"case_type": "chargeback", "network_reason_code": SAME["network_reason_code"]}
     dispute = account.add(
         {
             **copy.deepcopy(SAME),
@@ -60,6 +58,8 @@ def open_dispute(account: Account, charge: JsonObject, reason: str, amount: int 
                 "submission_method": "not_submitted",
             },
             "payment_intent": charge["payment_intent"],
+            "payment_method_details": card
+            and {"card": {**chargeback, "brand": card["brand"], "network": card["network"]}, "type": "card"},
             "reason": reason,
         }
     )
@@ -79,9 +79,32 @@ def close_dispute(account: Account, dispute: JsonObject, status: str) -> None:
     """
     if dispute["status"] in {"won", "lost"}:
         raise errors.wrong_state("This dispute is already closed.")
+    before = {"status": dispute["status"]}
     dispute["status"] = status
+    emit(account, "charge.dispute.updated", dispute, before)
     if status == "won":
         booked = charges.book(account, dispute, "adjustment", dispute["amount"])
         dispute["balance_transactions"].append(copy.deepcopy(booked))
         emit(account, "charge.dispute.funds_reinstated", dispute)
     emit(account, "charge.dispute.closed", dispute)
+
+
+def appeal_dispute(account: Account, dispute: JsonObject) -> None:
+    """Reopen a lost dispute over a card payment: its network decides once more. The money stays taken meanwhile.
+
+    Raises StripeError for any other dispute: those over bank debits are final.
+    """
+    if dispute["status"] != "lost" or dispute["payment_method_details"] is None:
+        raise errors.wrong_state("Only a lost dispute over a card payment can be appealed.")
+    dispute["status"] = "appeal_under_review"
+    emit(account, "charge.dispute.updated", dispute, {"status": "lost"})
+
+
+def return_debit(account: Account, charge: JsonObject) -> None:
+    """A bank returns a debit that it had paid: a dispute that is lost at once, since the bank's word is final.
+
+    Raises StripeError for a card's charge, or one that is already disputed.
+    """
+    if charge["payment_method_details"]["type"] == "card":
+        raise errors.wrong_state("A card payment does not fail once it has succeeded.")
+    close_dispute(account, open_dispute(account, charge, "insufficient_funds"), "lost")

@@ -135,6 +135,20 @@ def test_line_items_of_a_session_have_every_promised_field(shop: StripeShop) -> 
     assert set(missing(stripe.LineItem, line.to_dict(), "item")) == set()
 
 
+def test_what_a_charge_and_a_dispute_say_of_the_payment_method_is_what_stripe_says(
+    populated: dict[str, list[dict[str, Any]]],
+) -> None:
+    charges = {each["payment_method_details"]["type"]: each["payment_method_details"] for each in populated["charge"]}
+    assert set(charges["us_bank_account"]["us_bank_account"]) <= set(
+        stripe.Charge.PaymentMethodDetails.UsBankAccount.__annotations__
+    )
+    assert set(charges["card"]["card"]) <= set(stripe.Charge.PaymentMethodDetails.Card.__annotations__)
+    (dispute,) = populated["dispute"]
+    assert set(dispute["payment_method_details"]["card"]) == set(
+        stripe.Dispute.PaymentMethodDetails.Card.__annotations__
+    )
+
+
 def test_fields_that_moved_are_gone(populated: dict[str, list[dict[str, Any]]]) -> None:
     gone = {
         "subscription": {"current_period_end", "current_period_start"},

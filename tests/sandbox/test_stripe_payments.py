@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
+from sandbox.client import SandboxError
 from tests.sandbox.stripe_shop import StripeShop
 
 
@@ -214,6 +215,30 @@ def test_a_dispute_takes_the_money_until_a_outcome(shop: StripeShop, outcome: st
     assert ("charge.dispute.funds_reinstated" in shop.kinds()) == (outcome == "won")
     assert "charge.dispute.funds_withdrawn" in shop.kinds()
     assert sum(entry.net for entry in shop.v1.balance_transactions.list().data) == balance
+
+
+def test_a_lost_dispute_is_appealed_and_won(shop: StripeShop) -> None:
+    dispute = shop.sandbox.dispute(shop.charge().id)
+    shop.sandbox.close_dispute(dispute["id"], "lost")
+    shop.sandbox.appeal_dispute(dispute["id"])
+    assert shop.v1.disputes.retrieve(dispute["id"]).status == "appeal_under_review"
+
+    shop.sandbox.close_dispute(dispute["id"], "won")
+
+    assert shop.kinds()[-2:] == ["charge.dispute.funds_reinstated", "charge.dispute.closed"]
+    assert sum(entry.net for entry in shop.v1.balance_transactions.list().data) == 2000 - 88 - 1500
+
+
+def test_a_debit_that_the_bank_returns_is_a_lost_dispute_and_final(shop: StripeShop) -> None:
+    charge = shop.charge("pm_usBankAccount_success")
+    shop.sandbox.clear_debit(charge.id)
+
+    shop.sandbox.return_debit(charge.id)
+
+    (dispute,) = shop.v1.disputes.list({"payment_intent": charge.id}).data
+    assert (dispute.status, dispute.reason, dispute.amount) == ("lost", "insufficient_funds", 2000)
+    with pytest.raises(SandboxError, match="can be appealed"):
+        shop.sandbox.appeal_dispute(dispute.id)
 
 
 def test_the_dispute_card_is_disputed_by_itself(shop: StripeShop) -> None:

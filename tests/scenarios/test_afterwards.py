@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import refunds, subscriptions
+from billing import payments, refunds, subscriptions
+from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.gateways.stripe.client import write
 from billing.models import (
     AccountKind,
@@ -76,6 +77,41 @@ def test_a_full_refund_by_staff_returns_the_money_and_suspends_the_server(shop: 
     assert dead_work() == {}
 
 
+def test_a_refund_that_fails_late_lifts_the_suspension_it_caused(shop: Shop, clock: Clock) -> None:
+    payment = buy(shop, clock)
+    refunds.refund_payment(
+        payment=payment, amount=payment.refundable, reason="goodwill", actor=shop.customer, at=clock.now
+    )
+    run_until_idle(clock)
+    assert is_suspended_on_the_panel(shop)
+
+    shop.sandbox.fail_refund(str(Refund.objects.get().transaction_id))
+    deliver_events(shop, clock)
+
+    assert Invoice.objects.get().state == InvoiceState.PAID
+    assert balances()[AccountKind.CLEARING] == -PRICE
+    assert open_holds() == []
+    assert not is_suspended_on_the_panel(shop)
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_a_refunded_duplicate_does_not_suspend_the_server(shop: Shop, clock: Clock, is_accepted: bool) -> None:
+    payment = buy(shop, clock)
+    twice = GatewayPayment("pi_twice", Money(PRICE, "USD"), is_live=False, payment_id=payment.pk)
+    duplicate = payments.settle(payment_id=payment.pk, gateway_payment=twice, at=clock.now)
+    if is_accepted:
+        payments.accept_payment(payment_id=duplicate.pk, actor=None, at=clock.now)
+
+    gone = GatewayRefund("re_twice", "pi_twice", Money(PRICE, "USD"), RefundStatus.SUCCEEDED)
+    refunds.record_refund(payment_id=duplicate.pk, gateway_refund=gone, at=clock.now)
+    run_until_idle(clock)
+
+    assert duplicate.reload().state == PaymentState.REFUNDED
+    assert Invoice.objects.get().state == InvoiceState.PAID
+    assert open_holds() == []
+    assert Server.objects.get().status == ServerStatus.RUNNING
+
+
 def test_a_partial_refund_leaves_the_server_running(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
@@ -110,7 +146,7 @@ def test_a_dispute_suspends_the_server_and_a_won_one_resumes_it(shop: Shop, cloc
     assert Server.objects.get().status == ServerStatus.RUNNING
 
 
-def test_a_lost_dispute_keeps_it_suspended(shop: Shop, clock: Clock) -> None:
+def test_a_lost_dispute_keeps_it_suspended_until_it_is_won_on_appeal(shop: Shop, clock: Clock) -> None:
     payment = buy(shop, clock)
 
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
@@ -121,6 +157,16 @@ def test_a_lost_dispute_keeps_it_suspended(shop: Shop, clock: Clock) -> None:
     assert balances()[AccountKind.CLEARING] == 0
     assert open_holds() == [HoldKind.BILLING]
     assert is_suspended_on_the_panel(shop)
+
+    shop.sandbox.appeal_dispute(dispute["id"])
+    deliver_events(shop, clock)
+    assert open_holds() == [HoldKind.BILLING]
+    shop.sandbox.close_dispute(dispute["id"], "won")
+    deliver_events(shop, clock)
+    assert payment.reload().state == PaymentState.SUCCEEDED
+    assert balances()[AccountKind.CLEARING] == -PRICE
+    assert open_holds() == []
+    assert not is_suspended_on_the_panel(shop)
 
 
 def test_a_won_dispute_does_not_lift_what_staff_hold_for_abuse(shop: Shop, clock: Clock) -> None:
