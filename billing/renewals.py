@@ -82,7 +82,8 @@ def mismatch_reason(subscription: Subscription, gateway_payment: GatewayPayment)
 
 
 def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLine]:
-    """The invoice lines of a later period, at the prices the subscription was sold at."""
+    """The invoice lines of a later period: the items valid when it begins, at the prices they were sold at."""
+    begun = subscription.items.filter(valid_from__lte=period.start)
     return [
         InvoiceLine(
             kind=ItemKind(item.kind),
@@ -93,7 +94,7 @@ def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLin
             subscription_item=item,
             period=period,
         )
-        for item in subscription.items.all()
+        for item in begun.exclude(valid_until__lte=period.start)
     ]
 
 

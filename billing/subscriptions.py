@@ -45,6 +45,7 @@ def open_subscription(
                 organization_id=organization.pk,
                 unit_minor=price.amount_minor,
                 currency=price.currency,
+                valid_from=at,
                 position=position,
             )
             if isinstance(price, PlanPrice):
@@ -139,5 +140,6 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
         row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
         row.save(update_fields=["status", "ended_at"])
+        row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)
         events.subscriptions_ended.send(Subscription, subscription_ids=[row.pk], reason=reason, at=at)
     return True
