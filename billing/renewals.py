@@ -19,7 +19,7 @@ from billing.models import (
 )
 from billing.periods import Period
 from core import tenancy, work
-from core.money import Money
+from core.money import Rate
 
 RENEWABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
@@ -88,7 +88,7 @@ def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLin
         InvoiceLine(
             kind=ItemKind(item.kind),
             description=item.description,
-            unit=Money(item.unit_minor, item.currency),
+            unit=Rate(item.unit_minor, item.currency),
             quantity=item.quantity,
             subscription=subscription,
             subscription_item=item,

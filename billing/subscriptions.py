@@ -43,7 +43,7 @@ def open_subscription(
             item = SubscriptionItem(
                 subscription=subscription,
                 organization_id=organization.pk,
-                unit_minor=price.amount_minor,
+                unit_minor=price.unit_price.minor,
                 currency=price.currency,
                 valid_from=at,
                 position=position,

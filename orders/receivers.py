@@ -72,8 +72,6 @@ def resume_recovered(subscription_ids: Collection[UUID], at: datetime, **_: Any)
     _lift_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), at)
 
 
-
-
 def _place_billing_holds(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) -> None:
     if server_ids := _servers_of(subscriptions):
         servers.hold_servers(server_ids=server_ids, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)

@@ -129,7 +129,12 @@ class SubscriptionItem(Entity):
     )
     description = models.CharField(max_length=255)
     quantity = models.PositiveIntegerField(default=1)
-    unit_minor = models.BigIntegerField(_("unit price"))
+    unit_minor = models.DecimalField(
+        _("unit price"),
+        max_digits=20,
+        decimal_places=10,
+        help_text=_("In minor units, and finer where needed: 0.69 is $0.0069."),
+    )
     currency = models.CharField(max_length=3)
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)

@@ -40,7 +40,9 @@ def moved() -> Iterator[list[tuple[str, UUID]]]:
     """Each signal that an invoice lost its money or has it again."""
     sent: list[tuple[str, UUID]] = []
     events.funds_withdrawn.connect(
-        lambda invoice_ids, reason, **_: sent.extend((reason, pk) for pk in invoice_ids), weak=False, dispatch_uid="moved"
+        lambda invoice_ids, reason, **_: sent.extend((reason, pk) for pk in invoice_ids),
+        weak=False,
+        dispatch_uid="moved",
     )
     events.funds_reinstated.connect(
         lambda invoice_ids, **_: sent.extend(("reinstated", pk) for pk in invoice_ids), weak=False, dispatch_uid="moved"
@@ -192,15 +194,15 @@ def test_one_payment_cannot_pay_two_invoices_at_once() -> None:
 
 @pytest.fixture
 def failing() -> Iterator[Callable[[], None]]:
-    """A receiver of `invoice_paid` that raises, until it is called off."""
+    """A receiver of `invoices_paid` that raises, until it is called off."""
 
     def fail(**_: Any) -> None:
         raise ArithmeticError("a receiver failed")
 
     def call_off() -> None:
-        events.invoice_paid.disconnect(dispatch_uid="failing")
+        events.invoices_paid.disconnect(dispatch_uid="failing")
 
-    events.invoice_paid.connect(fail, weak=False, dispatch_uid="failing")
+    events.invoices_paid.connect(fail, weak=False, dispatch_uid="failing")
     yield call_off
     call_off()
 
