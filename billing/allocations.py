@@ -121,7 +121,7 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
     if invoice.state == InvoiceState.PAID and not open_allocations(Q(invoice=invoice)) and not pending.exists():
         invoice.state = InvoiceState.REFUNDED
         invoice.save(update_fields=["state"])
-        events.funds_withdrawn.send(Invoice, invoice=invoice, reason="payment refunded", at=at)
+        events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
 
 
 def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[Invoice]:

@@ -41,11 +41,10 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         payment.state = payments.received_state(payment)
         payment.save(update_fields=["state", "lost_minor"])
         audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
-        for invoice in Invoice.objects.filter(allocations__payment=payment):
-            if is_won:
-                events.funds_reinstated.send(Invoice, invoice=invoice, at=at)
-            else:
-                events.funds_withdrawn.send(Invoice, invoice=invoice, reason="dispute lost", at=at)
+        if is_won:
+            events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
+        else:
+            events.funds_withdrawn.send(Invoice, invoice_ids=invoices_of(payment), reason="dispute lost", at=at)
     return dispute
 
 
@@ -64,9 +63,13 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
     payment.state = payments.received_state(payment)
     payment.save(update_fields=["state"])
     audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason})
-    for invoice in Invoice.objects.filter(allocations__payment=payment):
-        events.funds_withdrawn.send(Invoice, invoice=invoice, reason="payment disputed", at=at)
+    events.funds_withdrawn.send(Invoice, invoice_ids=invoices_of(payment), reason="payment disputed", at=at)
     return dispute
+
+
+def invoices_of(payment: Payment) -> list[UUID]:
+    """The ids of the invoices that the payment paid."""
+    return list(Invoice.objects.filter(allocations__payment=payment).values_list("pk", flat=True).distinct())
 
 
 def take_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:

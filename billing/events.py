@@ -1,10 +1,13 @@
-"""billing's signals, sent inside the transaction that makes them true."""
+"""billing's signals, sent inside the transaction that makes them true, once their rows are written.
+
+They carry lists of ids, so that a run over a million rows costs each receiver a few queries per batch and none per row.
+"""
 
 from django.dispatch import Signal
 
-invoice_paid = Signal()  # invoice, at
-payment_expired = Signal()  # payment, at
-funds_withdrawn = Signal()  # invoice, reason, at: a bank took, or a refund returned, the money that paid the invoice
-funds_reinstated = Signal()  # invoice, at: the money is here again
-subscription_recovered = Signal()  # subscription, at
-subscription_ended = Signal()  # subscription, reason, at
+invoices_paid = Signal()  # invoice_ids, at
+payments_expired = Signal()  # payment_ids, at
+funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them
+funds_reinstated = Signal()  # invoice_ids, at: the money is here again
+subscriptions_recovered = Signal()  # subscription_ids, at
+subscriptions_ended = Signal()  # subscription_ids, reason, at

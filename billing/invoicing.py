@@ -1,6 +1,6 @@
 """Invoices: drafted, then issued and paid from the wallet in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -71,6 +71,12 @@ def lock_invoice(invoice_id: UUID) -> Invoice:
     """
     rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization")
     return rows.get(pk=invoice_id)
+
+
+def lock_invoices(invoice_ids: Collection[UUID]) -> list[Invoice]:
+    """Several invoices under their row locks, taken in the order of their ids; the caller holds a transaction."""
+    rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization")
+    return list(rows.filter(pk__in=invoice_ids).order_by("pk"))
 
 
 def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime) -> Invoice:
@@ -151,7 +157,7 @@ def pay_from_wallet(
         allocations.allocate(invoice=row, payment=payment, at=at)
         row.state, row.paid_at = InvoiceState.PAID, at
         row.save(update_fields=["state", "paid_at"])
-        events.invoice_paid.send(Invoice, invoice=row, at=at)
+        events.invoices_paid.send(Invoice, invoice_ids=[row.pk], at=at)
     return row
 
 

@@ -340,7 +340,7 @@ def expire(*, payment_id: UUID, at: datetime) -> bool:
     with tenancy.as_worker():
         payment = _close(payment_id, PaymentState.EXPIRED)
         if payment is not None:
-            events.payment_expired.send(Payment, payment=payment, at=at)
+            events.payments_expired.send(Payment, payment_ids=[payment.pk], at=at)
     return payment is not None
 
 

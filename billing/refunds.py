@@ -253,5 +253,5 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
     payments.release_accepted(payment, reversal, at)
-    for invoice in allocations.undo_reversals(refund.allocation_reversals.all(), at=at):
-        events.funds_reinstated.send(Invoice, invoice=invoice, at=at)
+    if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), at=at):
+        events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)

@@ -19,7 +19,7 @@ from billing.models import (
 )
 from billing.periods import Period
 from core import tenancy, work
-from core.money import Money
+from core.money import Rate
 
 RENEWABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
@@ -82,18 +82,19 @@ def mismatch_reason(subscription: Subscription, gateway_payment: GatewayPayment)
 
 
 def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLine]:
-    """The invoice lines of a later period, at the prices the subscription was sold at."""
+    """The invoice lines of a later period: the items valid when it begins, at the prices they were sold at."""
+    begun = subscription.items.filter(valid_from__lte=period.start)
     return [
         InvoiceLine(
             kind=ItemKind(item.kind),
             description=item.description,
-            unit=Money(item.unit_minor, item.currency),
+            unit=Rate(item.unit_minor, item.currency),
             quantity=item.quantity,
             subscription=subscription,
             subscription_item=item,
             period=period,
         )
-        for item in subscription.items.all()
+        for item in begun.exclude(valid_until__lte=period.start)
     ]
 
 

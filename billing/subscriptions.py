@@ -43,8 +43,9 @@ def open_subscription(
             item = SubscriptionItem(
                 subscription=subscription,
                 organization_id=organization.pk,
-                unit_minor=price.amount_minor,
+                unit_minor=price.unit_price.minor,
                 currency=price.currency,
+                valid_from=at,
                 position=position,
             )
             if isinstance(price, PlanPrice):
@@ -84,7 +85,7 @@ def advance(*, subscription: Subscription, period: Period, at: datetime) -> None
         if row.status in {SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED}:
             row.transition_to(SubscriptionStatus.ACTIVE)
             row.save(update_fields=["status"])
-            events.subscription_recovered.send(Subscription, subscription=row, at=at)
+            events.subscriptions_recovered.send(Subscription, subscription_ids=[row.pk], at=at)
 
 
 def mark_past_due(*, subscription: Subscription) -> None:
@@ -139,5 +140,6 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
         row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
         row.save(update_fields=["status", "ended_at"])
-        events.subscription_ended.send(Subscription, subscription=row, reason=reason, at=at)
+        row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)
+        events.subscriptions_ended.send(Subscription, subscription_ids=[row.pk], reason=reason, at=at)
     return True

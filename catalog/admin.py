@@ -1,5 +1,6 @@
 """What is for sale. Prices are never edited: a new price supersedes the current one."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
@@ -13,10 +14,10 @@ from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog import services
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
+from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Price, Product, Term
 from core import clock, site_settings
-from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
-from core.money import CODE, Money
+from core.admin_base import ReadOnlyAdmin, ReadOnlyInline, clean_amount, clean_rate
+from core.money import CODE, Money, Rate
 
 
 class LinesField(forms.CharField):
@@ -52,7 +53,10 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
     """A price that is offered from now on."""
 
     amount = forms.CharField(
-        label=_("Amount"), max_length=20, help_text=_("Such as 8.00"), widget=UnfoldAdminTextInputWidget
+        label=_("Amount"),
+        max_length=20,
+        help_text=_("Such as 8.00, or 0.0069 for an hour"),
+        widget=UnfoldAdminTextInputWidget,
     )
 
     class Meta:
@@ -72,22 +76,20 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
         return currency
 
     def clean(self) -> dict[str, Any]:
-        """The amounts as Money."""
+        """The amounts as Money; the price of an hour as a Rate."""
         cleaned = super().clean() or self.cleaned_data
         for name in ("amount", "setup_fee"):
             if name in self.fields and name in cleaned and "currency" in cleaned:
-                cleaned[name] = self._money(name, cleaned[name] or "0", cleaned["currency"])
+                is_rate = name == "amount" and cleaned.get("term") == Term.HOURLY
+                read: Callable[[str, str], Money | Rate] = clean_rate if is_rate else clean_amount
+                try:
+                    cleaned[name] = read(cleaned[name] or "0", cleaned["currency"])
+                except ValidationError as error:
+                    self.add_error(name, error)
+                    continue
+                if not 0 <= cleaned[name].minor < 10**12:
+                    self.add_error(name, _("The amount is out of bounds."))
         return cleaned
-
-    def _money(self, name: str, text: str, currency: str) -> Money:
-        try:
-            money = Money.parse(text.strip(), currency)
-        except ValueError:
-            self.add_error(name, _("This is not an amount of %(currency)s.") % {"currency": currency})
-            return Money.zero(currency)
-        if not 0 <= money.minor < 10**12:
-            self.add_error(name, _("The amount is out of bounds."))
-        return money
 
     def validate_constraints(self) -> None:
         """Left to the service, which first supersedes the current price."""
@@ -132,6 +134,11 @@ class PriceInline(ReadOnlyInline):
     inputs: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id")
     verbose_name = _("price")
     verbose_name_plural = _("prices. A new price applies to new orders; existing subscriptions keep theirs")
+
+    @admin.display(description=_("amount"))
+    def amount(self, price: Price) -> Money | Rate:
+        """The price of one period, exactly."""
+        return price.unit_price
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """All but the inputs of the new price."""
@@ -251,7 +258,7 @@ class PriceAdmin(ReadOnlyAdmin):
 class PlanPriceAdmin(PriceAdmin):
     """Plans' prices."""
 
-    list_display = ("plan", "term", "amount_minor", "setup_fee_minor", "offered_at", "superseded_at", "stripe_price_id")
+    list_display = ("plan", "term", "unit_price", "setup_fee_minor", "offered_at", "superseded_at", "stripe_price_id")
     list_select_related = ("plan",)
     search_fields = ("plan__code", "=stripe_price_id")
 
@@ -260,6 +267,6 @@ class PlanPriceAdmin(PriceAdmin):
 class AddonPriceAdmin(PriceAdmin):
     """Add-ons' prices."""
 
-    list_display = ("addon", "term", "amount_minor", "offered_at", "superseded_at", "stripe_price_id")
+    list_display = ("addon", "term", "unit_price", "offered_at", "superseded_at", "stripe_price_id")
     list_select_related = ("addon",)
     search_fields = ("addon__code", "=stripe_price_id")

@@ -1,11 +1,13 @@
 """What is for sale: products, plans and their versioned prices, add-ons."""
 
+from decimal import Decimal
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check
-from core.money import Money
+from core.models import Entity, Timestamped, choices_check, iff
+from core.money import Money, Rate
 
 
 class Kind(models.TextChoices):
@@ -99,7 +101,15 @@ class Price(Entity):
 
     term = models.CharField(_("billing cycle"), max_length=12, choices=Term)
     currency = models.CharField(max_length=3)
-    amount_minor = models.BigIntegerField(_("amount"))
+    amount_minor = models.BigIntegerField(_("amount"), help_text=_("What one period costs when it is billed alone."))
+    rate_minor = models.DecimalField(
+        _("rate"),
+        max_digits=20,
+        decimal_places=10,
+        null=True,
+        blank=True,
+        help_text=_("The exact price of an hour, which may be finer than an amount. Only hourly prices have one."),
+    )
     stripe_price_id = models.CharField(_("Stripe price ID"), max_length=64, blank=True, default="")
     offered_at = models.DateTimeField()
     superseded_at = models.DateTimeField(
@@ -111,8 +121,30 @@ class Price(Entity):
 
     @property
     def amount(self) -> Money:
-        """What one period costs."""
+        """What one period costs when it is billed alone."""
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def unit_price(self) -> Money | Rate:
+        """What one period costs, exactly: for an hour it may be finer than any amount."""
+        return self.amount if self.rate_minor is None else Rate(self.rate_minor, self.currency)
+
+
+def rate_checks(model: str) -> list[models.CheckConstraint]:
+    """An hourly price has a rate, which its amount rounds; others have none."""
+    half = Decimal("0.5")
+    return [
+        iff(f"catalog_{model}_rate_iff_hourly", models.Q(term=Term.HOURLY), models.Q(rate_minor__isnull=False)),
+        models.CheckConstraint(
+            name=f"catalog_{model}_amount_rounds_rate",
+            condition=models.Q(rate_minor__isnull=True)
+            | models.Q(
+                rate_minor__gte=0,
+                amount_minor__gte=models.F("rate_minor") - half,
+                amount_minor__lte=models.F("rate_minor") + half,
+            ),
+        ),
+    ]
 
 
 class PlanPrice(Price):
@@ -136,6 +168,7 @@ class PlanPrice(Price):
                 name="catalog_plan_price_not_negative", condition=models.Q(amount_minor__gte=0, setup_fee_minor__gte=0)
             ),
             choices_check("catalog_plan_price_term_known", "term", Term),
+            *rate_checks("plan_price"),
         ]
 
     @property
@@ -144,7 +177,7 @@ class PlanPrice(Price):
         return Money(self.setup_fee_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.amount}, {self.get_term_display()}"
+        return f"{self.unit_price}, {self.get_term_display()}"
 
 
 class AddonKind(models.TextChoices):
@@ -205,7 +238,8 @@ class AddonPrice(Price):
             ),
             models.CheckConstraint(name="catalog_addon_price_not_negative", condition=models.Q(amount_minor__gte=0)),
             choices_check("catalog_addon_price_term_known", "term", Term),
+            *rate_checks("addon_price"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount}, {self.get_term_display()}"
+        return f"{self.unit_price}, {self.get_term_display()}"

@@ -1,6 +1,7 @@
 """Writes to the catalog: new prices, stock."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.db import models
 from accounts.models import User
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Term
 from core import audit, tenancy
-from core.money import Money
+from core.money import Money, Rate
 
 
 class SoldOut(Exception):
@@ -20,7 +21,7 @@ def offer_price(
     *,
     item: Plan | Addon,
     term: Term,
-    amount: Money,
+    amount: Money | Rate,
     setup_fee_minor: int = 0,
     stripe_price_id: str = "",
     actor: User | str | None = None,
@@ -28,9 +29,17 @@ def offer_price(
 ) -> PlanPrice | AddonPrice:
     """Sell the plan or add-on at this price from now on; subscriptions keep the price they were sold at.
 
-    Only a plan has a setup fee. The same price again changes nothing.
+    The price of an hour may be a Rate, finer than any amount. Only a plan has a setup fee. The same price again changes
+    nothing. ValueError for a Rate of a longer term.
     """
-    fields: dict[str, Any] = {"amount_minor": amount.minor, "stripe_price_id": stripe_price_id}
+    rate = Rate(Decimal(amount.minor), amount.currency)
+    if isinstance(amount, Rate) and term != Term.HOURLY:
+        raise ValueError(f"a {term} price is an amount, not a rate")
+    fields: dict[str, Any] = {
+        "amount_minor": rate.times(1).minor,
+        "rate_minor": rate.minor if term == Term.HOURLY else None,
+        "stripe_price_id": stripe_price_id,
+    }
     if isinstance(item, Plan):
         fields["setup_fee_minor"] = setup_fee_minor
     with tenancy.as_worker():
@@ -52,7 +61,8 @@ def offer_price(
 
 
 def _audited(price: PlanPrice | AddonPrice) -> dict[str, object]:
-    return {"amount_minor": price.amount_minor, "currency": price.currency, "term": price.term}
+    exact = str(price.rate_minor) if price.rate_minor is not None else price.amount_minor
+    return {"amount_minor": exact, "currency": price.currency, "term": price.term}
 
 
 def take_stock(*, plan_id: UUID) -> bool:

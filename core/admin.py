@@ -66,6 +66,13 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     staff_list_actions = (VERIFY,)
 
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """The entries about several rows too, one of which has the ID that is searched for."""
+        found, has_duplicates = super().get_search_results(request, queryset, search_term)
+        if search_term:
+            found |= queryset.filter(entity_id="", metadata__ids__contains=[search_term.strip()])
+        return found, has_duplicates
+
 
 @admin.register(AuditLink)
 class AuditLinkAdmin(ReadOnlyAdmin):

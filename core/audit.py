@@ -5,7 +5,7 @@ its link to the entries before it when the transaction commits. The one lock tha
 briefly, and is taken after the row locks of the business transaction, so audited services do not deadlock on it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -73,30 +73,57 @@ def record(
     metadata: Mapping[str, Any] | None = None,
     at: datetime | None = None,
 ) -> AuditEntry:
-    """Write one entry in the caller's transaction.
+    """Write one entry about one row. Without an `organization`, the entity's own `organization_id` is taken."""
+    if organization is None:
+        organization = getattr(entity, "organization_id", None)
+    return record_batch(
+        action=action,
+        entities=[entity],
+        organization=organization,
+        actor=actor,
+        old=old,
+        new=new,
+        metadata=metadata,
+        at=at,
+    )
+
+
+def record_batch(
+    *,
+    action: str,
+    entities: Sequence[models.Model],
+    organization: models.Model | UUID | None = None,
+    actor: Any = None,
+    old: Mapping[str, Any] | None = None,
+    new: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
+) -> AuditEntry:
+    """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
 
     `actor` is a user, the name of a system ("stripe"), or None for the request's user. Values under names that look
-    secret are masked. Without an `organization`, the entity's own `organization_id` is taken.
+    secret are masked. An entry about several rows has no object ID: `metadata` holds their `count` and `ids`.
     """
     context = _context.get()
     # A user is stored by key only: the name of a person must not be in a record that cannot be erased.
     actor = context.user() if actor is None else actor
     actor_id = None if isinstance(actor, str) else getattr(actor, "pk", None)
     label = actor if isinstance(actor, str) else "" if actor_id is not None else SYSTEM
-    owner = getattr(entity, "organization_id", None) if organization is None else organization
-    owner_id = owner.pk if isinstance(owner, models.Model) else owner
+    owner_id = organization.pk if isinstance(organization, models.Model) else organization
+    ids = [str(entity.pk) for entity in entities]
+    several = {"count": len(ids), "ids": ids} if len(ids) > 1 else {}
     entry = AuditEntry(
         actor_id=actor_id,
         actor_label=label[:100],
         organization_id=owner_id if isinstance(owner_id, UUID) else None,
         action=action,
-        entity_type=entity._meta.label_lower,
-        entity_id=str(entity.pk),
+        entity_type=entities[0]._meta.label_lower,
+        entity_id="" if several else ids[0],
         old=masked(old),
         new=masked(new),
         ip=context.ip,
         user_agent=storable(context.user_agent),
-        metadata=masked(metadata or {}),
+        metadata=masked({**(metadata or {}), **several}),
         **({"at": at} if at else {}),
     )
     with tenancy.as_worker():

@@ -7,20 +7,31 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from babel import Locale
+from babel.numbers import get_currency_symbol
 from django.utils.translation import get_language, to_locale
 
 # ISO 4217: how many decimal places a currency's minor unit has; two where not named here.
 WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905 - reads as a list
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND".split()  # noqa: SIM905
 EXPONENTS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
+# What can be paid comes in steps of more than one minor unit: card networks take thousandths in tens, and rupiah and
+# ariary are paid whole although ISO 4217 divides them.
+PAYABLE_STEPS = dict.fromkeys(THOUSANDTHS, 10) | {"IDR": 100, "MGA": 100}
+# Currencies that are written as at home in every language: "Rp 50.000", not "IDR 50,000.00".
+HOME_LOCALES = {"IDR": "id"}
 CODE = re.compile(r"[A-Z]{3}")
 PRODUCT_DIGITS = 60  # enough for a product of two NUMERIC columns to be exact before it is rounded
 # ASCII digits only, and few enough that the minor units fit the BIGINT columns.
-DECIMAL = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,4})?")
+DECIMAL = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,12})?")
+RATE_PLACES, RATE_DIGITS = 10, 20  # of the NUMERIC columns that hold rates, in minor units
 
 
 class CurrencyMismatch(ValueError):
     """Two currencies in one sum or comparison."""
+
+
+class TooFine(ValueError):
+    """An amount with more decimals than the currency has, or than a rate can have."""
 
 
 def exponent(currency: str) -> int:
@@ -48,12 +59,10 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> "Money":
-        """Read a decimal such as "12.50"; ValueError where it has more places than the currency, or is no number."""
-        if not DECIMAL.fullmatch(text):
-            raise ValueError(f"{text[:40]!r} is not an amount")
-        minor = Decimal(text).scaleb(exponent(currency))
+        """Read a decimal such as "12.50". Raises TooFine, and ValueError where it is no number."""
+        minor = _minor_units(text, currency)
         if minor != minor.to_integral_value():
-            raise ValueError(f"{text!r} is not a whole number of minor units of {currency}")
+            raise TooFine(f"{text!r} is not a whole number of minor units of {currency}")
         return cls(int(minor), currency)
 
     def _minor_of(self, other: "Money") -> int:
@@ -96,8 +105,8 @@ class Money:
         return Decimal(self.minor).scaleb(-exponent(self.currency))
 
     def __str__(self) -> str:
-        """Formatted for the current language, always with all decimals."""
-        return formatted(self.amount, self.currency, places=exponent(self.currency))
+        """Formatted for the current language, to the last minor unit; whole rupiah have no decimals."""
+        return str(Rate(Decimal(self.minor), self.currency))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,16 @@ class Rate:
 
     minor: Decimal
     currency: str
+
+    @classmethod
+    def parse(cls, text: str, currency: str) -> "Rate":
+        """Read a decimal such as "0.0069". Raises TooFine, and ValueError where it is no number."""
+        minor = _minor_units(text, currency)
+        if minor != round(minor, RATE_PLACES):
+            raise TooFine(f"{text!r} has more decimals than a rate of {currency} can have")
+        if abs(minor) >= 10 ** (RATE_DIGITS - RATE_PLACES):
+            raise ValueError(f"{text!r} is too large for a rate")
+        return cls(minor, currency)
 
     def times(self, quantity: Decimal | int) -> Money:
         """What so many units cost. The only place where a charge is rounded: to a whole minor unit, half to even.
@@ -118,19 +137,35 @@ class Rate:
     def __str__(self) -> str:
         """Formatted for the current language, with as many decimals as the rate has and at least the currency's."""
         amount = self.minor.scaleb(-exponent(self.currency)).normalize()
-        return formatted(amount, self.currency, places=max(exponent(self.currency), -int(amount.as_tuple().exponent)))
+        decimals = -int(amount.as_tuple().exponent)
+        is_paid_whole = payable_step(self.currency).minor == 10 ** exponent(self.currency)
+        places = 0 if is_paid_whole and decimals <= 0 else max(exponent(self.currency), decimals)
+        return formatted(amount, self.currency, places=places)
 
 
 def formatted(amount: Decimal, currency: str, *, places: int) -> str:
     """An amount in major units as the current language writes it, always with `places` decimals.
 
-    CLDR leaves the decimals out for some currencies.
+    CLDR leaves the decimals out for some currencies. A code, such as KWD, stands apart from the digits.
     """
-    locale = Locale.parse(to_locale(get_language() or "en"))
+    locale = Locale.parse(HOME_LOCALES.get(currency) or to_locale(get_language() or "en"))
     pattern = copy.copy(locale.currency_formats["standard"])
     pattern.frac_prec = (places, places)
+    if get_currency_symbol(currency, locale)[-1].isalpha():
+        pattern.prefix = tuple(re.sub("¤$", "¤\xa0", prefix) for prefix in pattern.prefix)
     text: str = pattern.apply(amount, locale, currency=currency, currency_digits=False)
     return text
+
+
+def payable_step(currency: str) -> Money:
+    """The smallest amount that can be paid and shown; every payable amount is a multiple of it."""
+    return Money(PAYABLE_STEPS.get(currency, 1), currency)
+
+
+def _minor_units(text: str, currency: str) -> Decimal:
+    if not DECIMAL.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not an amount")
+    return Decimal(text).scaleb(exponent(currency))
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:

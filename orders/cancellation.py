@@ -23,7 +23,7 @@ def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at:
             return False
         invoicing.void_draft(invoice=order.invoice, at=at)
         _release(order, at)
-        transitions.transition(order, OrderStatus.CANCELED, reason=reason, actor=actor, at=at)
+        transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at)
     return True
 
 
@@ -54,7 +54,7 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
             return False
         _release(order, at)
         refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
-        transitions.transition(order, OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
+        transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
     return True
 
 

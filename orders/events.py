@@ -2,4 +2,4 @@
 
 from django.dispatch import Signal
 
-order_status_changed = Signal()  # order, reason, at
+orders_status_changed = Signal()  # order_ids, status, reason, at

@@ -1,5 +1,6 @@
 """From paid to running: the server of a paid order is created, and the order follows what becomes of it."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,17 +12,17 @@ from orders.quote import server_limits
 from servers import capacity
 from servers import services as servers
 from servers.capacity import Size
-from servers.models import Blueprint, Reservation, Server
+from servers.models import Blueprint, Reservation
 
 
-def start_order(*, order_id: UUID, at: datetime) -> None:
-    """The invoice is paid: create the servers. Calling it twice is harmless."""
+def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
+    """The invoices are paid: create the servers. Calling it twice is harmless."""
     with tenancy.as_worker():
-        order = transitions.lock_order(order_id)
-        if order.status not in {OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED}:
-            return
-        transitions.transition(order, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
-        create_servers(order, at)
+        startable = {OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED}
+        orders = [order for order in transitions.lock_orders(order_ids) if order.status in startable]
+        transitions.transition(orders, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
+        for order in orders:
+            create_servers(order, at)
 
 
 def retry_waiting(*, at: datetime) -> int:
@@ -51,9 +52,9 @@ def create_servers(order: Order, at: datetime) -> None:
     except (capacity.InsufficientCapacity, catalog.SoldOut) as error:
         if order.status != OrderStatus.WAITING_CAPACITY:
             due = at + timedelta(hours=site_settings.get("orders.waiting_refund_hours"))
-            transitions.transition(order, OrderStatus.WAITING_CAPACITY, reason=str(error), at=at, refund_due_at=due)
+            transitions.transition([order], OrderStatus.WAITING_CAPACITY, reason=str(error), at=at, refund_due_at=due)
         return
-    transitions.transition(order, OrderStatus.PROVISIONING, at=at, refund_due_at=None)
+    transitions.transition([order], OrderStatus.PROVISIONING, at=at, refund_due_at=None)
 
 
 def create_server(order: Order, item: OrderItem, at: datetime) -> None:
@@ -100,21 +101,21 @@ def confirm_reservation(order: Order, item: OrderItem, blueprint: Blueprint, siz
     return reservation
 
 
-def activate_order(*, server: Server, at: datetime) -> None:
-    """The panel confirmed that the server runs: its order is active."""
-    order = _lock_order_of(server)
-    if order is not None and order.status in {OrderStatus.PROVISIONING, OrderStatus.FAILED}:
-        transitions.transition(order, OrderStatus.ACTIVE, at=at, active_at=at, refund_due_at=None)
+def activate_orders(*, server_ids: Collection[UUID], at: datetime) -> None:
+    """The panel confirmed that the servers run: their orders are active."""
+    undelivered = {OrderStatus.PROVISIONING, OrderStatus.FAILED}
+    orders = [order for order in _lock_orders_of(server_ids) if order.status in undelivered]
+    transitions.transition(orders, OrderStatus.ACTIVE, at=at, active_at=at, refund_due_at=None)
 
 
-def fail_order(*, server: Server, reason: str, at: datetime) -> None:
-    """The server could not be created: staff see the order, which is refunded unless they repair it in time."""
-    order = _lock_order_of(server)
-    if order is not None and order.status == OrderStatus.PROVISIONING:
+def fail_orders(*, server_ids: Collection[UUID], reason: str, at: datetime) -> None:
+    """The servers could not be created: staff see the orders, which are refunded unless they repair them in time."""
+    orders = [order for order in _lock_orders_of(server_ids) if order.status == OrderStatus.PROVISIONING]
+    if orders:
         due = at + timedelta(hours=site_settings.get("orders.failed_refund_hours"))
-        transitions.transition(order, OrderStatus.FAILED, reason=reason, at=at, refund_due_at=due)
+        transitions.transition(orders, OrderStatus.FAILED, reason=reason, at=at, refund_due_at=due)
 
 
-def _lock_order_of(server: Server) -> Order | None:
-    rows = Order.objects.select_for_update(no_key=True, of=("self",))
-    return rows.filter(items__server=server).first()
+def _lock_orders_of(server_ids: Collection[UUID]) -> list[Order]:
+    of_servers = OrderItem.objects.filter(server__in=server_ids).values("order_id")
+    return list(Order.objects.select_for_update(no_key=True).filter(pk__in=of_servers).order_by("pk"))

@@ -77,7 +77,7 @@ def place_order(
         )
         order.refresh_from_db(fields=["number"])
         add_item(order, order_request, subscription, at)
-        transitions.record_change(order, old="", actor=user, at=at)
+        transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
         if order_quote.due_today:
             open_payment(order, at)
         else:

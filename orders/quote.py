@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
 from billing.invoicing import InvoiceLine
 from billing.models import ItemKind
 from catalog.models import Addon, AddonKind, AddonPrice, Plan, PlanPrice, Term
-from core.money import Money, total
+from core.money import Money, Rate, total
 from servers.capacity import Size
 
 
@@ -26,9 +27,12 @@ class Quote:
         return total((line.amount for line in self.lines), self.currency)
 
     @property
-    def recurring(self) -> Money:
-        """What each later period costs."""
-        return total((line.amount for line in self.lines if line.is_recurring), self.currency)
+    def recurring(self) -> Money | Rate:
+        """What each later period costs; an hour's price is exact, however fine."""
+        lines = [line for line in self.lines if line.is_recurring]
+        if self.term == Term.HOURLY:
+            return Rate(sum((Decimal(line.unit.minor) * line.quantity for line in lines), Decimal(0)), self.currency)
+        return total((line.amount for line in lines), self.currency)
 
 
 class MixedPrices(ValueError):
@@ -44,8 +48,8 @@ def quote(*, plan_price: PlanPrice, addon_prices: Sequence[AddonPrice] = ()) -> 
     if any((price.term, price.currency) != (term, currency) for price in addon_prices):
         raise MixedPrices("every price of a quote has the plan's term and currency")
     plan = plan_price.plan
-    lines = [InvoiceLine(ItemKind.PLAN, f"{plan.product.name} {plan.name}", plan_price.amount, price=plan_price)]
-    lines += [InvoiceLine(ItemKind.ADDON, price.addon.name, price.amount, price=price) for price in addon_prices]
+    lines = [InvoiceLine(ItemKind.PLAN, f"{plan.product.name} {plan.name}", plan_price.unit_price, price=plan_price)]
+    lines += [InvoiceLine(ItemKind.ADDON, price.addon.name, price.unit_price, price=price) for price in addon_prices]
     if plan_price.setup_fee:
         lines.append(InvoiceLine(ItemKind.SETUP, _("Setup fee"), plan_price.setup_fee, is_recurring=False))
     return Quote(tuple(lines), currency, Term(term))

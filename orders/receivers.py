@@ -1,99 +1,103 @@
-"""What orders do when an invoice is paid, money goes back, or a server runs: inside the transaction that caused it."""
+"""What orders do when invoices are paid, money goes back, or servers run: inside the transaction that caused it.
 
-from collections.abc import Iterable
+Signals carry ids. A receiver reads the rows of a whole batch at once.
+"""
+
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, QuerySet
 from django.dispatch import receiver
 
 from billing import events as billing_events
-from billing.models import Dispute, Invoice, InvoiceState, Payment, Subscription, SubscriptionStatus
-from orders import cancellation, fulfilment
-from orders.models import Order, OrderItem
+from billing.models import Dispute, Invoice, InvoiceState, Subscription, SubscriptionStatus
+from orders import cancellation, fulfilment, transitions
+from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
 from servers import services as servers
-from servers.models import HoldKind, Server
+from servers.models import HoldKind
 
 
-@receiver(billing_events.invoice_paid)
-def start_order(invoice: Invoice, at: datetime, **_: Any) -> None:
-    """A paid invoice starts its order."""
-    for order_id in Order.objects.filter(invoice=invoice).values_list("pk", flat=True):
-        fulfilment.start_order(order_id=order_id, at=at)
+@receiver(billing_events.invoices_paid)
+def start_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Paid invoices start their orders."""
+    order_ids = list(Order.objects.filter(invoice__in=invoice_ids).values_list("pk", flat=True))
+    if order_ids:
+        fulfilment.start_orders(order_ids=order_ids, at=at)
 
 
-@receiver(billing_events.payment_expired)
-def cancel_expired_order(payment: Payment, at: datetime, **_: Any) -> None:
-    """The checkout session expired unpaid: its order is canceled."""
-    for order_id in Order.objects.filter(invoice=payment.invoice).values_list("pk", flat=True):
-        cancellation.cancel_unpaid(order_id=order_id, reason="not paid in time", at=at)
+@receiver(billing_events.payments_expired)
+def cancel_expired_orders(payment_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Checkout sessions expired unpaid: their orders are canceled."""
+    orders = Order.objects.filter(invoice__payments__in=payment_ids, status=OrderStatus.PENDING_PAYMENT)
+    for order in transitions.lock_orders(set(orders.values_list("pk", flat=True))):
+        cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=at)
 
 
-@receiver(server_events.server_running)
-def activate_order(server: Server, at: datetime, **_: Any) -> None:
-    """The panel's confirmation makes the order active."""
-    fulfilment.activate_order(server=server, at=at)
+@receiver(server_events.servers_running)
+def activate_orders(server_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """The panel's confirmation makes the orders active."""
+    fulfilment.activate_orders(server_ids=server_ids, at=at)
 
 
-@receiver(server_events.server_failed)
-def fail_order(server: Server, reason: str, at: datetime, **_: Any) -> None:
-    """A server that could not be created fails its order."""
-    fulfilment.fail_order(server=server, reason=reason, at=at)
+@receiver(server_events.servers_failed)
+def fail_orders(server_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
+    """Servers that could not be created fail their orders."""
+    fulfilment.fail_orders(server_ids=server_ids, reason=reason, at=at)
 
 
 @receiver(billing_events.funds_withdrawn)
-def suspend_unpaid(invoice: Invoice, reason: str, at: datetime, **_: Any) -> None:
+def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide."""
-    _place_billing_hold(_subscriptions_of(invoice), reason, at)
+    _place_billing_holds(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), reason, at)
 
 
 @receiver(billing_events.funds_reinstated)
-def resume_paid(invoice: Invoice, at: datetime, **_: Any) -> None:
+def resume_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A dispute that was won, or a refund that failed, lifts the hold it placed."""
-    _lift_billing_hold(_subscriptions_of(invoice), at)
+    _lift_billing_holds(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), at)
 
 
-@receiver(billing_events.subscription_ended)
-def suspend_ended(subscription: Subscription, at: datetime, **_: Any) -> None:
+@receiver(billing_events.subscriptions_ended)
+def suspend_ended(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A subscription that ended no longer pays for its server."""
-    _place_billing_hold([subscription], "subscription ended", at)
+    _place_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), "subscription ended", at)
 
 
-@receiver(billing_events.subscription_recovered)
-def resume_recovered(subscription: Subscription, at: datetime, **_: Any) -> None:
+@receiver(billing_events.subscriptions_recovered)
+def resume_recovered(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A payment lifts billing's hold, and no other."""
-    _lift_billing_hold([subscription], at)
+    _lift_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), at)
 
 
-def _subscriptions_of(invoice: Invoice) -> list[Subscription]:
-    """What the invoice is for, whether the first period or a later one."""
-    return list(Subscription.objects.filter(invoice_items__invoice=invoice).distinct())
+def _place_billing_holds(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) -> None:
+    if server_ids := _servers_of(subscriptions):
+        servers.hold_servers(server_ids=server_ids, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
 
 
-def _place_billing_hold(subscriptions: Iterable[Subscription], reason: str, at: datetime) -> None:
-    for server_id in _servers_of(subscriptions):
-        servers.hold_server(server_id=server_id, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
+def _lift_billing_holds(subscriptions: "QuerySet[Subscription]", at: datetime) -> None:
+    """Lift billing's holds where nothing is owed: a server has one hold for every reason that billing has."""
+    if server_ids := _servers_of(paid_up(subscriptions)):
+        servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
 
 
-def _lift_billing_hold(subscriptions: Iterable[Subscription], at: datetime) -> None:
-    """Lift billing's hold where nothing is owed: it is one hold for every reason that billing has."""
-    for server_id in _servers_of(row for row in subscriptions if is_paid_up(row)):
-        servers.lift_hold(server_id=server_id, kind=HoldKind.BILLING, actor=None, at=at)
-
-
-def is_paid_up(subscription: Subscription) -> bool:
-    """Active, with no dispute that is open or lost, and the current period's invoice not refunded."""
-    invoices = Invoice.objects.filter(items__subscription=subscription)
-    current = invoices.filter(items__period_start=subscription.current_period_start)
-    disputes = Dispute.objects.filter(payment__allocations__invoice__in=invoices)
-    return (
-        subscription.status == SubscriptionStatus.ACTIVE
-        and not disputes.exclude(is_won=True).exists()
-        and not current.filter(state=InvoiceState.REFUNDED).exists()
+def paid_up(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
+    """Those that are active, with no dispute that is open or lost, and the current period's invoice not refunded."""
+    disputed = Dispute.objects.exclude(is_won=True).filter(
+        payment__allocations__invoice__items__subscription=OuterRef("pk")
+    )
+    current = Invoice.objects.filter(
+        items__subscription=OuterRef("pk"), items__period_start=OuterRef("current_period_start")
+    )
+    return subscriptions.filter(
+        ~Exists(disputed),
+        ~Exists(current.filter(state=InvoiceState.REFUNDED)),
+        status=SubscriptionStatus.ACTIVE,
     )
 
 
-def _servers_of(subscriptions: Iterable[Subscription]) -> list[UUID]:
-    items = OrderItem.objects.filter(subscription__in=list(subscriptions), server__isnull=False)
-    return [item.server_id for item in items if item.server_id]
+def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:
+    items = OrderItem.objects.filter(subscription__in=subscriptions.values("pk"), server__isnull=False)
+    return {server_id for server_id in items.values_list("server_id", flat=True) if server_id}

@@ -1,5 +1,6 @@
-"""An order's change of status, with its history, audit entry and signal."""
+"""Orders' changes of status, with their history, audit entry and signal."""
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,38 +11,52 @@ from orders import events
 from orders.models import Order, OrderStatus, OrderStatusChange
 
 
+def lock_orders(order_ids: Collection[UUID]) -> list[Order]:
+    """The orders under their locks, with their invoices locked first: billing locks them in that order too."""
+    invoice_ids = Order.objects.filter(pk__in=order_ids).values_list("invoice_id", flat=True)
+    invoicing.lock_invoices(list(invoice_ids))
+    rows = Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=order_ids)
+    return list(rows.select_related("organization", "placed_by", "invoice").order_by("pk"))
+
+
 def lock_order(order_id: UUID) -> Order:
-    """The order under its lock, with its invoice locked first: billing locks them in that order when money arrives."""
-    invoicing.lock_invoice(Order.objects.values_list("invoice_id", flat=True).get(pk=order_id))
-    rows = Order.objects.select_for_update(no_key=True, of=("self",))
-    return rows.select_related("organization", "placed_by", "invoice").get(pk=order_id)
+    """One order under its lock, with its invoice locked first."""
+    return lock_orders([order_id])[0]
 
 
 def transition(
-    order: Order, status: OrderStatus, *, reason: str = "", actor: Any = None, at: datetime, **fields: Any
+    orders: Sequence[Order], status: OrderStatus, *, reason: str = "", actor: Any = None, at: datetime, **fields: Any
 ) -> None:
-    """Change a locked order's status, and `fields` with it. Raises IllegalTransition."""
-    old = order.status
-    order.transition_to(status)
-    for name, value in fields.items():
-        setattr(order, name, value)
-    order.save(update_fields=["status", *fields])
-    record_change(order, old=old, reason=reason, actor=actor, at=at)
-    events.order_status_changed.send(Order, order=order, reason=reason, at=at)
+    """Change the status of locked orders, and `fields` with it. Raises IllegalTransition."""
+    if not orders:
+        return
+    old = {order.pk: order.status for order in orders}
+    for order in orders:
+        order.transition_to(status)
+        for name, value in fields.items():
+            setattr(order, name, value)
+    Order.objects.filter(pk__in=old).update(status=status, **fields)
+    record_changes(orders, old=old, reason=reason, actor=actor, at=at)
+    events.orders_status_changed.send(Order, order_ids=list(old), status=status, reason=reason, at=at)
 
 
-def record_change(order: Order, *, old: str, reason: str = "", actor: Any = None, at: datetime) -> None:
-    """Add the order's present status to its history; what a user did goes into the audit trail too."""
-    OrderStatusChange.objects.create(
-        order=order,
-        organization_id=order.organization_id,
-        old=old,
-        new=order.status,
-        reason=reason[:255],
-        actor=actor,
-        at=at,
+def record_changes(
+    orders: Sequence[Order], *, old: Mapping[UUID, str], reason: str = "", actor: Any = None, at: datetime
+) -> None:
+    """Add the orders' present status to their history; what a user did goes into the audit trail too."""
+    OrderStatusChange.objects.bulk_create(
+        OrderStatusChange(
+            order=order,
+            organization_id=order.organization_id,
+            old=old[order.pk],
+            new=order.status,
+            reason=reason[:255],
+            actor=actor,
+            at=at,
+        )
+        for order in orders
     )
     if actor is not None:
-        audit.record(
-            action=f"order.{order.status}", entity=order, actor=actor, old={"status": old}, new={"status": order.status}
-        )
+        status = orders[0].status
+        before = {"status": ", ".join(sorted(set(old.values())))}
+        audit.record_batch(action=f"order.{status}", entities=orders, actor=actor, old=before, new={"status": status})

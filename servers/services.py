@@ -1,6 +1,6 @@
 """Every write about servers. The desired state is written here; convergence makes the panel agree."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -27,8 +27,8 @@ __all__ = [
     "CapacityNotConfirmed",
     "create_server",
     "delete_server",
-    "hold_server",
-    "lift_hold",
+    "hold_servers",
+    "lift_holds",
     "rename_server",
     "request_convergence",
     "retry",
@@ -82,40 +82,50 @@ def create_server(
         provisioning_log.write(server, Step.PLACED, at=at)
         new = {"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib}
         audit.record(action="server.create", entity=server, actor=owner, new=new, at=at)
-        request_convergence(server_id=server.pk, at=at)
+        request_convergence(server_ids=[server.pk], at=at)
         return server
 
 
-def hold_server(*, server_id: UUID, kind: HoldKind, reason: str, actor: User | None, at: datetime) -> ServerHold:
-    """Keep a server suspended until this hold is lifted. Calling it twice is harmless."""
+def hold_servers(*, server_ids: Collection[UUID], kind: HoldKind, reason: str, actor: User | None, at: datetime) -> int:
+    """Keep the servers suspended until these holds are lifted; how many had no hold of this kind.
+
+    Calling it twice is harmless.
+    """
     with tenancy.as_worker():
-        server = lock_server(server_id)
-        hold, is_new = ServerHold.objects.get_or_create(
-            server=server,
-            kind=kind,
-            lifted_at=None,
-            defaults={
-                "organization_id": server.organization_id,
-                "reason": reason[:191],
-                "placed_by": actor,
-                "placed_at": at,
-            },
-        )
-        if is_new:
-            audit.record(action="server.hold", entity=server, actor=actor, new={"kind": kind, "reason": reason}, at=at)
-            request_convergence(server_id=server_id, at=at)
-    return hold
+        servers = lock_servers(server_ids)
+        in_force = ServerHold.objects.filter(server__in=servers, kind=kind, lifted_at=None)
+        held = set(in_force.values_list("server_id", flat=True))
+        added = [server for server in servers if server.pk not in held]
+        if added:
+            ServerHold.objects.bulk_create(
+                ServerHold(
+                    organization_id=server.organization_id,
+                    server=server,
+                    kind=kind,
+                    reason=reason[:191],
+                    placed_by=actor,
+                    placed_at=at,
+                )
+                for server in added
+            )
+            new = {"kind": kind, "reason": reason}
+            audit.record_batch(action="server.hold", entities=added, actor=actor, new=new, at=at)
+            request_convergence(server_ids=[server.pk for server in added], at=at)
+    return len(added)
 
 
-def lift_hold(*, server_id: UUID, kind: HoldKind, actor: User | None, at: datetime) -> bool:
-    """Lift the hold of this kind, and only it; False when there is none. Other holds keep the server suspended."""
+def lift_holds(*, server_ids: Collection[UUID], kind: HoldKind, actor: User | None, at: datetime) -> int:
+    """Lift the holds of this kind, and only them; how many servers had one. Other holds keep a server suspended."""
     with tenancy.as_worker():
-        server = lock_server(server_id)
-        lifted = ServerHold.objects.filter(server=server, kind=kind, lifted_at=None).update(lifted_at=at)
+        servers = lock_servers(server_ids)
+        in_force = ServerHold.objects.filter(server__in=servers, kind=kind, lifted_at=None)
+        held = set(in_force.values_list("server_id", flat=True))
+        lifted = [server for server in servers if server.pk in held]
         if lifted:
-            audit.record(action="server.lift_hold", entity=server, actor=actor, new={"kind": kind}, at=at)
-            request_convergence(server_id=server_id, at=at)
-    return bool(lifted)
+            in_force.update(lifted_at=at)
+            audit.record_batch(action="server.lift_hold", entities=lifted, actor=actor, new={"kind": kind}, at=at)
+            request_convergence(server_ids=held, at=at)
+    return len(lifted)
 
 
 def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
@@ -126,7 +136,7 @@ def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
             return
         Server.objects.filter(pk=server_id).update(desired_state=DesiredState.ABSENT)
         audit.record(action="server.delete", entity=server, actor=actor, old={"name": server.name}, at=at)
-        request_convergence(server_id=server_id, at=at)
+        request_convergence(server_ids=[server_id], at=at)
 
 
 def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetime) -> None:
@@ -139,7 +149,7 @@ def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetim
         audit.record(
             action="server.rename", entity=server, actor=actor, old={"name": server.name}, new={"name": name}, at=at
         )
-        request_convergence(server_id=server_id, at=at)
+        request_convergence(server_ids=[server_id], at=at)
 
 
 def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
@@ -150,8 +160,13 @@ def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
             return False
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
         provisioning_log.retry_failed(server, at=at)
-        request_convergence(server_id=server_id, at=at)
+        request_convergence(server_ids=[server_id], at=at)
     return True
+
+
+def lock_servers(server_ids: Collection[UUID]) -> list[Server]:
+    """The servers under their row locks, taken in the order of their ids, until the transaction ends."""
+    return list(Server.objects.select_for_update(no_key=True).filter(pk__in=server_ids).order_by("pk"))
 
 
 def lock_server(server_id: UUID) -> Server:

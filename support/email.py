@@ -17,33 +17,37 @@ class QueuedBackend(BaseEmailBackend):
     """Django's mail backend that only writes deliveries: a sign-up is not lost when the mail server is down."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Queue each message; how many there were."""
-        for message in email_messages:
-            queue_email(message, at=clock.now())
+        """Queue the messages; how many there were."""
+        queue_emails([(message, None) for message in email_messages], at=clock.now())
         return len(email_messages)
 
 
-def queue_email(message: EmailMessage, *, reference: str | None = None, at: datetime) -> None:
-    """Write a delivery for each recipient. A message with a `reference` has one recipient and is queued once."""
-    alternatives: list[Any] = list(getattr(message, "alternatives", []))
-    domain = parseaddr(message.from_email)[1].rpartition("@")[2] or "localhost"
+def queue_emails(messages: Sequence[tuple[EmailMessage, str | None]], *, at: datetime) -> None:
+    """Write a delivery for each recipient of each message.
+
+    A message comes with its reference or None. One with a reference has one recipient and is queued once.
+    """
+    deliveries = []
+    for message, reference in messages:
+        alternatives: list[Any] = list(getattr(message, "alternatives", []))
+        domain = parseaddr(message.from_email)[1].rpartition("@")[2] or "localhost"
+        deliveries += [
+            Delivery(
+                reference=reference,
+                recipient=recipient,
+                sender=message.from_email,
+                subject=message.subject[:255],
+                body=str(message.body),
+                html_body=next((str(body) for body, kind in alternatives if kind == "text/html"), ""),
+                headers=dict(message.extra_headers),
+                message_id=make_msgid(domain=domain),
+                run_at=at,
+            )
+            for recipient in message.recipients()
+        ]
     with tenancy.as_worker():
-        for recipient in message.recipients():
-            fields = {
-                "recipient": recipient,
-                "sender": message.from_email,
-                "subject": message.subject[:255],
-                "body": str(message.body),
-                "html_body": next((str(body) for body, kind in alternatives if kind == "text/html"), ""),
-                "headers": dict(message.extra_headers),
-                "message_id": make_msgid(domain=domain),
-                "run_at": at,
-            }
-            if reference is None:
-                Delivery.objects.create(**fields)
-            elif not Delivery.objects.get_or_create(reference=reference, defaults=fields)[1]:
-                continue
-            work.wake_worker(Delivery)
+        Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+        work.wake_worker(Delivery)
 
 
 def deliver(delivery: Delivery, /, *, at: datetime) -> None:

@@ -1,5 +1,6 @@
 """Which events customers are told about by e-mail. A new e-mail is a line here and its template."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core import site_settings
 from orders.models import Order
-from support.email import queue_email
+from support.email import queue_emails
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,23 @@ EMAILS = {
 }
 
 
-def notify_customer(*, order: Order, event: str, at: datetime) -> None:
-    """Queue the e-mail about the event to the user who ordered, where there is one. A second call changes nothing."""
+def notify_customers(*, orders: Iterable[Order], event: str, at: datetime) -> None:
+    """Queue the e-mail about the event, where there is one, to the users who ordered. A second call changes nothing.
+
+    Orders come with `placed_by` and, for the lists of servers, their items.
+    """
     notification = EMAILS.get(event)
     if notification is None:
         return
-    with translation.override(order.placed_by.locale):
-        link = f"{settings.SITE_URL}{reverse('orders:progress', kwargs={'pk': order.pk})}"
-        context = {"order": order, "user": order.placed_by, "link": link, "shop": site_settings.get("shop.name")}
-        message = EmailMessage(
-            subject=notification.subject % {"number": order.number},
-            body=render_to_string(notification.template, context).strip() + "\n",
-            to=[order.placed_by.email],
-        )
-        queue_email(message, reference=f"{event}:{order.pk}", at=at)
+    shop, messages = site_settings.get("shop.name"), []
+    for order in orders:
+        with translation.override(order.placed_by.locale):
+            link = f"{settings.SITE_URL}{reverse('orders:progress', kwargs={'pk': order.pk})}"
+            context = {"order": order, "user": order.placed_by, "link": link, "shop": shop}
+            message = EmailMessage(
+                subject=notification.subject % {"number": order.number},
+                body=render_to_string(notification.template, context).strip() + "\n",
+                to=[order.placed_by.email],
+            )
+        messages.append((message, f"{event}:{order.pk}"))
+    queue_emails(messages, at=at)

@@ -19,6 +19,7 @@ from core.admin_base import (
     ReasonForm,
     StaffAction,
     WorkItemAdmin,
+    clean_amount,
 )
 from core.money import Money
 
@@ -39,12 +40,7 @@ class RefundForm(ReasonForm):
 
     def clean_amount(self) -> Money:
         """Money in the payment's currency, at most the rest."""
-        try:
-            amount = Money.parse(self.cleaned_data["amount"].strip(), self.rest.currency)
-        except ValueError:
-            raise forms.ValidationError(
-                _("This is not an amount of %(currency)s.") % {"currency": self.rest.currency}
-            ) from None
+        amount = clean_amount(self.cleaned_data["amount"], self.rest.currency)
         if not 0 < amount.minor <= self.rest.minor:
             raise forms.ValidationError(_("More than zero, and at most %(rest)s.") % {"rest": self.rest})
         return amount

@@ -10,7 +10,7 @@ class SubscriptionItemInline(ReadOnlyInline):
     """The plan and the add-ons of a subscription."""
 
     model = SubscriptionItem
-    columns = ("kind", "description", "quantity", "unit_minor", "currency")
+    columns = ("kind", "description", "quantity", "unit_minor", "currency", "valid_from", "valid_until")
     has_link = False
 
 
@@ -39,7 +39,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 class SubscriptionItemAdmin(ReadOnlyAdmin):
     """Items of every subscription."""
 
-    list_display = ("description", "organization", "kind", "quantity", "unit_minor")
+    list_display = ("description", "organization", "kind", "quantity", "unit_minor", "valid_from", "valid_until")
     list_filter = ("kind", "currency")
     list_select_related = ("organization",)
     search_fields = ("description", "organization__name")

@@ -143,6 +143,12 @@ def composite_keys() -> list[migrations.RunSQL]:
     return statements
 
 
+# A subscription has one plan at any time. As with billed periods, a single uuid is compared as a range of one.
+ONE_PLAN = """
+ALTER TABLE billing_subscriptionitem ADD CONSTRAINT billing_subscription_one_plan EXCLUDE USING gist (
+    billing_uuidrange(subscription_id, subscription_id, '[]') WITH &&, tstzrange(valid_from, valid_until) WITH &&
+) WHERE (kind = 'plan');
+"""
 UNDO = """
 DROP TRIGGER billing_balance_is_its_postings ON billing_ledgeraccount;
 DROP TRIGGER billing_entry_has_postings ON billing_journalentry;
@@ -165,6 +171,9 @@ class Migration(migrations.Migration):
         migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
         migrations.RunSQL(invoices.RULES, invoices.UNDO),
         migrations.RunSQL(allocations.ALLOCATIONS, allocations.UNDO),
+        migrations.RunSQL(
+            ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
+        ),
         *composite_keys(),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
     ]

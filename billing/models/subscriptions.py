@@ -62,7 +62,7 @@ class Subscription(StateMachine, Entity, Timestamped):
     )
     is_auto_renewed = models.BooleanField(_("renews automatically"), default=True)
     current_period_start = models.DateTimeField(null=True, blank=True)
-    current_period_end = models.DateTimeField(null=True, blank=True, db_index=True)
+    current_period_end = models.DateTimeField(null=True, blank=True)
     anchor_day = models.PositiveSmallIntegerField(
         _("billing day"), null=True, blank=True, help_text=_("Day of the month on which periods begin.")
     )
@@ -76,6 +76,11 @@ class Subscription(StateMachine, Entity, Timestamped):
         verbose_name_plural = _("subscriptions")
         indexes = [
             models.Index(
+                fields=["billing_mode", "current_period_end"],
+                name="billing_subscription_due",
+                condition=models.Q(status__in=["active", "past_due"]),
+            ),
+            models.Index(
                 fields=["ended_at"],
                 name="billing_subscription_to_stop",
                 condition=models.Q(
@@ -83,7 +88,7 @@ class Subscription(StateMachine, Entity, Timestamped):
                     stripe_subscription_id__isnull=False,
                     gateway_ended_at__isnull=True,
                 ),
-            )
+            ),
         ]
         constraints = [
             choices_check("billing_subscription_status_known", "status", SubscriptionStatus),
@@ -107,7 +112,11 @@ class Subscription(StateMachine, Entity, Timestamped):
 
 
 class SubscriptionItem(Entity):
-    """A plan or an add-on of a subscription, with the price it was sold at."""
+    """A plan or an add-on of a subscription, with the price it was sold at.
+
+    It is part of the subscription from `valid_from` up to but not including `valid_until`, or for good while that is
+    empty. At any time a subscription has one plan at most: the database refuses a second one.
+    """
 
     tenancy = tenancy.OWNED
 
@@ -120,8 +129,15 @@ class SubscriptionItem(Entity):
     )
     description = models.CharField(max_length=255)
     quantity = models.PositiveIntegerField(default=1)
-    unit_minor = models.BigIntegerField(_("unit price"))
+    unit_minor = models.DecimalField(
+        _("unit price"),
+        max_digits=20,
+        decimal_places=10,
+        help_text=_("In minor units, and finer where needed: 0.69 is $0.0069."),
+    )
     currency = models.CharField(max_length=3)
+    valid_from = models.DateTimeField(_("valid from"))
+    valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -134,8 +150,12 @@ class SubscriptionItem(Entity):
                 condition=models.Q(kind="plan", plan_price__isnull=False, addon_price__isnull=True)
                 | models.Q(kind="addon", plan_price__isnull=True, addon_price__isnull=False),
             ),
-            models.UniqueConstraint(
-                fields=["subscription"], condition=models.Q(kind="plan"), name="billing_subscription_one_plan"
+            models.CheckConstraint(
+                name="billing_subscription_item_quantity_positive", condition=models.Q(quantity__gte=1)
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_item_valid_forward",
+                condition=models.Q(valid_until__isnull=True) | models.Q(valid_until__gt=models.F("valid_from")),
             ),
         ]
 

@@ -1,4 +1,4 @@
-"""The database backend named in settings: Django's own, except for how a connection gets its role.
+"""The database backend named in settings: Django's own, except for indexes of text and how a connection gets its role.
 
 Django builds the `SET ROLE` statement through its own connection. In the pool's thread that connection is still waiting
 for the pool, so both wait forever (seen with Django 6.1.3).
@@ -11,10 +11,13 @@ from django.db.backends.postgresql import base
 from psycopg import sql
 
 from core import embedded
+from core.postgresql.schema import DatabaseSchemaEditor
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL; every connection starts as the role OPTIONS["assume_role"]."""
+
+    SchemaEditorClass = DatabaseSchemaEditor
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Connect. Raises `embedded.NotRunning` at once, where the pool would try for seconds."""

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from core import formats
 from core.models import Tone
-from core.money import Money
+from core.money import Money, Rate
 
 register = template.Library()
 
@@ -77,11 +77,11 @@ def _symbol(sprite: str, name: str, css_class: str, label: str) -> SafeString:
 
 
 @register.simple_tag
-def money(amount: Money | int | None, currency: str = "") -> str:
-    """A Money, or minor units with their currency, as the language writes it; a dash for None."""
+def money(amount: Money | Rate | int | None, currency: str = "") -> str:
+    """A Money or Rate, or minor units with their currency, as the language writes it; a dash for None."""
     if amount is None:
         return "–"
-    return str(amount if isinstance(amount, Money) else Money(amount, currency))
+    return str(Money(amount, currency) if isinstance(amount, int) else amount)
 
 
 @register.simple_tag

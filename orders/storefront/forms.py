@@ -47,7 +47,7 @@ class ConfigureForm(forms.Form):
             "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
             "location": [(location.code, str(location)) for location in offer.locations],
             "term": [(term.value, term.label) for term in offer.terms],
-            "addons": [(price.addon.code, f"{price.addon.name} (+{price.amount})") for price in addons],
+            "addons": [(price.addon.code, f"{price.addon.name} (+{price.unit_price})") for price in addons],
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from accounts.models import Organization
 from catalog import queries as catalog
 from catalog.models import AddonPrice, Plan, PlanPrice, Product, Term
 from core import site_settings
-from core.money import Money
+from core.money import Money, Rate
 from orders.quote import server_limits
 from servers import capacity
 from servers import queries as servers
@@ -32,7 +32,7 @@ class PlanOffer:
     """A plan at its price for one term."""
 
     plan: Plan
-    price: Money
+    price: Money | Rate
     period: str
     is_available: bool
 
@@ -64,7 +64,7 @@ class Offer:
             shown_term = term if term in prices else min(prices, key=list(Term).index)
             price = prices[shown_term]
             is_available = price.plan.stock != 0 and any(code in codes for codes in self.available.values())
-            offers.append(PlanOffer(price.plan, price.amount, period_name(shown_term), is_available))
+            offers.append(PlanOffer(price.plan, price.unit_price, period_name(shown_term), is_available))
         return offers
 
     def price(self, code: str, term: str) -> PlanPrice | None:

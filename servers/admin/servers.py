@@ -59,8 +59,8 @@ class DeleteForm(ReasonForm):
 
 def suspend(server: Server, context: ActionContext) -> str:
     """Place a manual hold."""
-    services.hold_server(
-        server_id=server.pk, kind=HoldKind.MANUAL, reason=context.data["reason"], actor=context.user, at=context.at
+    services.hold_servers(
+        server_ids=[server.pk], kind=HoldKind.MANUAL, reason=context.data["reason"], actor=context.user, at=context.at
     )
     return _("%(server)s is being suspended.") % {"server": server}
 
@@ -68,7 +68,7 @@ def suspend(server: Server, context: ActionContext) -> str:
 def lift_hold(server: Server, context: ActionContext) -> str:
     """Lift one hold; others keep the server suspended."""
     kind = HoldKind(context.data["kind"])
-    if not services.lift_hold(server_id=server.pk, kind=kind, actor=context.user, at=context.at):
+    if not services.lift_holds(server_ids=[server.pk], kind=kind, actor=context.user, at=context.at):
         raise ActionError(_("This hold was lifted already."))
     audit_reason("server.lift_hold_reason", server, context)
     count = server.holds.filter(lifted_at=None).count()
@@ -80,7 +80,7 @@ def converge(server: Server, context: ActionContext) -> str:
     if server.status == ServerStatus.FAILED:
         services.retry(server_id=server.pk, actor=context.user, at=context.at)
     else:
-        services.request_convergence(server_id=server.pk, at=context.at)
+        services.request_convergence(server_ids=[server.pk], at=context.at)
         audit.record(action="server.converge", entity=server, actor=context.user)
     return _("A worker checks %(server)s now.") % {"server": server}
 

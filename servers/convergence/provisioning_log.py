@@ -37,7 +37,7 @@ def record(
         if step is not None:
             write(server, step, at=at, note=note)
         if event is not None:
-            event.send(sender=Server, server=server, at=at)
+            event.send(sender=Server, server_ids=[server.pk], at=at)
         if columns:
             Server.objects.filter(pk=server.pk).update(**columns)
 
@@ -72,5 +72,5 @@ def fail(server: Server, reason: str, *, at: datetime) -> None:
         server.transition_to(ServerStatus.FAILED)
         server.failure = reason
         write(server, Step.FAILED, at=at, note=reason)
-        events.server_failed.send(sender=Server, server=server, reason=reason, at=at)
+        events.servers_failed.send(sender=Server, server_ids=[server.pk], reason=reason, at=at)
         Server.objects.filter(pk=server.pk).update(status=server.status, failure=reason)

@@ -1,5 +1,6 @@
 """Requesting convergence: each server has one provisioning task, which is queued again whenever it is needed."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,16 +33,16 @@ _UPSERT = """
         run_at = CASE task.state WHEN 'running' THEN task.run_at WHEN 'queued' THEN LEAST(task.run_at, EXCLUDED.run_at)
             ELSE EXCLUDED.run_at END,
         finished_at = NULL"""
-_ONE = "server.id = %(server)s"
+_NAMED = "server.id = ANY(%(servers)s)"
 _NOT_OBSERVED = """server.status NOT IN ('deleted', 'failed')
     AND (server.observed_at IS NULL OR server.observed_at <= %(observed_until)s)
     AND NOT EXISTS (SELECT 1 FROM servers_provisioningtask AS known
         WHERE known.server_id = server.id AND known.state IN ('queued', 'running'))"""
 
 
-def request_convergence(*, server_id: UUID, at: datetime) -> None:
-    """Have the server converged after this transaction, even where it is being converged right now."""
-    _upsert(_ONE, {"server": server_id, "at": at})
+def request_convergence(*, server_ids: Collection[UUID], at: datetime) -> None:
+    """Have the servers converged after this transaction, even where they are being converged right now."""
+    _upsert(_NAMED, {"servers": list(server_ids), "at": at})
 
 
 def request_recheck(*, at: datetime, not_observed_for: timedelta = RECHECK_AFTER) -> int:

@@ -57,7 +57,7 @@ def ensure_started(ctx: ConvergenceContext) -> Reschedule | None:
 
 def mark_running(ctx: ConvergenceContext, status: ServerStatus, note: str = "") -> Reschedule:
     """The server is delivered."""
-    ctx.record(status=status, step=Step.RUNNING, note=note, event=events.server_running, running_at=ctx.at, failure="")
+    ctx.record(status=status, step=Step.RUNNING, note=note, event=events.servers_running, running_at=ctx.at, failure="")
     return NOW
 
 

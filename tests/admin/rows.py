@@ -111,6 +111,7 @@ class Rows:
             billing.SubscriptionItem,
             subscription=lambda n: self.subscriptions[n],
             kind="plan",
+            valid_from=AT,
             plan_price=lambda n: self.plan_prices[n],
             description="Plan",
             unit_minor=800,

@@ -1,6 +1,7 @@
 """What staff enters: validated, stored, audited; secrets go in and never come out."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from billing.models import Invoice
 from catalog.models import PlanPrice, Product
 from core import site_settings
 from core.models import AuditEntry, Setting
+from core.money import Rate
 from servers.models import Node, Provider
 from tests.admin.rows import SECRET, Rows
 from tests.admin.test_actions import page_of
@@ -98,6 +100,41 @@ def test_an_odd_price_is_refused(superadmin: Client, data: dict[str, str]) -> No
 
     assert offer(superadmin, plan, **data).status_code == 200
     assert not PlanPrice.objects.filter(plan=plan).exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "reason"),
+    [
+        ({"currency": "KWD", "amount": "1.255"}, "amount", "amounts of KWD go in steps of KWD\xa00.010"),
+        ({"currency": "IDR", "amount": "50000.50"}, "amount", "amounts of IDR go in steps of Rp\xa01"),
+        ({"currency": "JPY", "amount": "10.5"}, "amount", "amounts of JPY go in steps of ¥1"),
+        ({"currency": "USD", "amount": "0.0069"}, "amount", "amounts of USD go in steps of $0.01"),
+        ({"currency": "KWD", "setup_fee": "0.005"}, "setup_fee", "amounts of KWD go in steps of KWD\xa00.010"),
+        ({"term": "hourly", "amount": "0.0000000000001"}, "amount", "This is not a rate of USD"),
+        ({"term": "hourly", "amount": "0.0069", "setup_fee": "0.0069"}, "setup_fee", "in steps of $0.01"),
+    ],
+)
+def test_an_amount_too_fine_to_be_paid_or_shown_is_refused_at_its_field(
+    superadmin: Client, data: dict[str, str], field: str, reason: str
+) -> None:
+    plan = make_plan()
+
+    response = offer(superadmin, plan, **data)
+
+    (line,) = [form for form in response.context["inline_admin_formsets"][0].formset.forms if form.errors]
+    assert list(line.errors) == [field]
+    assert reason in line.errors[field][0]
+    assert not PlanPrice.objects.filter(plan=plan).exists()
+
+
+def test_the_price_of_an_hour_may_be_finer_than_a_cent(superadmin: Client) -> None:
+    plan = make_plan()
+
+    assert offer(superadmin, plan, term="hourly", amount="0.0069").status_code == 302
+
+    assert PlanPrice.objects.get(plan=plan).unit_price == Rate(Decimal("0.69"), "USD")
+    for page in (page_of(plan), reverse("admin:catalog_planprice_changelist")):
+        assert "$0.0069" in superadmin.get(page).content.decode()
 
 
 def test_a_price_that_was_offered_cannot_be_changed(superadmin: Client) -> None:

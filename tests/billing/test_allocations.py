@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection
@@ -35,14 +36,16 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def moved() -> Iterator[list[tuple[str, Invoice]]]:
+def moved() -> Iterator[list[tuple[str, UUID]]]:
     """Each signal that an invoice lost its money or has it again."""
-    sent: list[tuple[str, Invoice]] = []
+    sent: list[tuple[str, UUID]] = []
     events.funds_withdrawn.connect(
-        lambda invoice, reason, **_: sent.append((reason, invoice)), weak=False, dispatch_uid="moved"
+        lambda invoice_ids, reason, **_: sent.extend((reason, pk) for pk in invoice_ids),
+        weak=False,
+        dispatch_uid="moved",
     )
     events.funds_reinstated.connect(
-        lambda invoice, **_: sent.append(("reinstated", invoice)), weak=False, dispatch_uid="moved"
+        lambda invoice_ids, **_: sent.extend(("reinstated", pk) for pk in invoice_ids), weak=False, dispatch_uid="moved"
     )
     yield sent
     events.funds_withdrawn.disconnect(dispatch_uid="moved")
@@ -191,15 +194,15 @@ def test_one_payment_cannot_pay_two_invoices_at_once() -> None:
 
 @pytest.fixture
 def failing() -> Iterator[Callable[[], None]]:
-    """A receiver of `invoice_paid` that raises, until it is called off."""
+    """A receiver of `invoices_paid` that raises, until it is called off."""
 
     def fail(**_: Any) -> None:
         raise ArithmeticError("a receiver failed")
 
     def call_off() -> None:
-        events.invoice_paid.disconnect(dispatch_uid="failing")
+        events.invoices_paid.disconnect(dispatch_uid="failing")
 
-    events.invoice_paid.connect(fail, weak=False, dispatch_uid="failing")
+    events.invoices_paid.connect(fail, weak=False, dispatch_uid="failing")
     yield call_off
     call_off()
 
@@ -241,7 +244,7 @@ def test_money_kept_so_that_staff_refund_pays_nothing_later(failing: Callable[[]
 @pytest.mark.parametrize("is_accepted", [False, True])
 def test_a_refunded_duplicate_leaves_the_paid_invoice_alone(
     is_accepted: bool,
-    moved: list[tuple[str, Invoice]],
+    moved: list[tuple[str, UUID]],
 ) -> None:
     sale = make_sale()
     sale.settle()
@@ -259,7 +262,7 @@ def test_a_refunded_duplicate_leaves_the_paid_invoice_alone(
     assert wallet_balance(sale.organization) == balance(AccountKind.SUSPENSE) == balance(AccountKind.REFUNDS) == 0
 
 
-def test_a_refund_takes_credit_first_and_then_what_was_paid(moved: list[tuple[str, Invoice]]) -> None:
+def test_a_refund_takes_credit_first_and_then_what_was_paid(moved: list[tuple[str, UUID]]) -> None:
     sale = make_sale()
     payment = accept(sale.settle(amount=usd(900)))
 
@@ -268,11 +271,11 @@ def test_a_refund_takes_credit_first_and_then_what_was_paid(moved: list[tuple[st
     refund(payment, 600)
 
     assert payment.reload().state == PaymentState.REFUNDED
-    assert moved == [("payment refunded", sale.invoice)]
+    assert moved == [("payment refunded", sale.invoice.pk)]
     assert (balance(AccountKind.REFUNDS), balance(AccountKind.CLEARING)) == (-800, 0)
 
 
-def test_a_refund_that_fails_late_gives_the_invoice_its_money_again(moved: list[tuple[str, Invoice]]) -> None:
+def test_a_refund_that_fails_late_gives_the_invoice_its_money_again(moved: list[tuple[str, UUID]]) -> None:
     sale = make_sale()
     made = refund(sale.settle(), 800)
     assert sale.invoice.reload().state == InvoiceState.REFUNDED
@@ -281,13 +284,13 @@ def test_a_refund_that_fails_late_gives_the_invoice_its_money_again(moved: list[
 
     assert made.reload().state == RefundState.FAILED
     assert (sale.invoice.reload().state, sale.payment.reload().state) == (InvoiceState.PAID, PaymentState.SUCCEEDED)
-    assert moved == [("payment refunded", sale.invoice), ("reinstated", sale.invoice)]
+    assert moved == [("payment refunded", sale.invoice.pk), ("reinstated", sale.invoice.pk)]
     refund(sale.payment.reload(), 800)
     assert sale.invoice.reload().state == InvoiceState.REFUNDED
 
 
 def test_a_refunded_invoice_gives_back_the_payment_and_the_credit_that_paid_it(
-    moved: list[tuple[str, Invoice]],
+    moved: list[tuple[str, UUID]],
 ) -> None:
     earlier = make_sale(minor=500)
     accept(earlier.settle(amount=usd(800)))
@@ -301,7 +304,7 @@ def test_a_refunded_invoice_gives_back_the_payment_and_the_credit_that_paid_it(
 
     assert (made.amount, wallet_balance(sale.organization)) == (usd(700), 300)
     assert (sale.invoice.reload().state, earlier.invoice.reload().state) == (InvoiceState.REFUNDED, InvoiceState.PAID)
-    assert moved == [("payment refunded", sale.invoice)]
+    assert moved == [("payment refunded", sale.invoice.pk)]
     assert balance(AccountKind.REFUNDS) == -900
 
 
@@ -364,7 +367,7 @@ def test_nothing_under_review_is_accepted_and_pays_nothing() -> None:
 
 
 def test_a_dispute_lost_and_won_on_appeal_is_booked_and_lifts_what_it_suspended(
-    moved: list[tuple[str, Invoice]],
+    moved: list[tuple[str, UUID]],
 ) -> None:
     sale = make_sale()
     payment = sale.settle()
@@ -373,7 +376,7 @@ def test_a_dispute_lost_and_won_on_appeal_is_booked_and_lifts_what_it_suspended(
 
     assert payment.reload().state == PaymentState.SUCCEEDED
     assert payment.refundable == MONEY
-    assert moved[-1] == ("reinstated", sale.invoice)
+    assert moved[-1] == ("reinstated", sale.invoice.pk)
     assert (balance(AccountKind.DISPUTES), balance(AccountKind.CLEARING)) == (0, -800)
     dispute(payment, DisputeStatus.LOST)
     assert (payment.reload().state, payment.reload().refundable) == (PaymentState.DISPUTED, usd(0))
@@ -392,7 +395,7 @@ def test_credit_lost_to_a_dispute_comes_back_on_appeal() -> None:
     assert balance(AccountKind.CLEARING) == -900
 
 
-def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, Invoice]]) -> None:
+def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, UUID]]) -> None:
     sale = make_sale()
     payment = sale.settle()
     dispute(payment, DisputeStatus.OPEN, 300)

@@ -172,8 +172,8 @@ def test_money_for_another_organizations_subscription_goes_under_review(running:
 
 def test_a_declined_renewal_is_past_due_and_recovers_when_it_is_paid(sale: Sale, stripe_sandbox: Sandbox) -> None:
     recovered: list[object] = []
-    signal = events.subscription_recovered
-    signal.connect(lambda subscription, **_: recovered.append(subscription), weak=False, dispatch_uid="test")
+    signal = events.subscriptions_recovered
+    signal.connect(lambda subscription_ids, **_: recovered.extend(subscription_ids), weak=False, dispatch_uid="test")
     try:
         stripe_sandbox.pay(sale.create_session(), card="pm_card_declineLater")
         deliver_and_work(stripe_sandbox)
@@ -185,7 +185,7 @@ def test_a_declined_renewal_is_past_due_and_recovers_when_it_is_paid(sale: Sale,
     finally:
         signal.disconnect(dispatch_uid="test")
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
-    assert recovered == [sale.subscription]
+    assert recovered == [sale.subscription.pk]
 
 
 def pay_by_another_card(sandbox: Sandbox) -> None:

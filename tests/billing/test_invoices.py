@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -338,29 +339,29 @@ def test_a_paid_later_period_advances_the_subscription_and_recovers_it() -> None
 
 @pytest.mark.django_db
 def test_a_paid_invoice_is_not_paid_again() -> None:
-    sent: list[Invoice] = []
+    sent: list[UUID] = []
     sale = make_sale()
     sale.settle()
-    events.invoice_paid.connect(lambda invoice, **_: sent.append(invoice), weak=False, dispatch_uid="again")
+    events.invoices_paid.connect(lambda invoice_ids, **_: sent.extend(invoice_ids), weak=False, dispatch_uid="again")
     try:
         again = invoicing.pay_from_wallet(invoice=sale.invoice, at=APRIL.end)
     finally:
-        events.invoice_paid.disconnect(dispatch_uid="again")
+        events.invoices_paid.disconnect(dispatch_uid="again")
     assert (again.paid_at, sent) == (NOON, [])
 
 
 @pytest.mark.django_db
 def test_a_free_invoice_is_paid_without_a_journal_entry_and_one_that_costs_is_refused() -> None:
-    sent: list[Invoice] = []
-    events.invoice_paid.connect(lambda invoice, **_: sent.append(invoice), weak=False, dispatch_uid="free")
+    sent: list[UUID] = []
+    events.invoices_paid.connect(lambda invoice_ids, **_: sent.extend(invoice_ids), weak=False, dispatch_uid="free")
     try:
         free = invoicing.pay_free_invoice(invoice=make_draft(0), at=NOON)
         with pytest.raises(ValueError, match="not free"):
             invoicing.pay_free_invoice(invoice=make_draft(1), at=NOON)
     finally:
-        events.invoice_paid.disconnect(dispatch_uid="free")
+        events.invoices_paid.disconnect(dispatch_uid="free")
     assert free.state == InvoiceState.PAID
-    assert sent == [free]
+    assert sent == [free.pk]
     assert balance(AccountKind.REVENUE) == 0
 
 

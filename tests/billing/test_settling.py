@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from threading import Thread
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -15,7 +15,6 @@ from billing.gateways.base import SavedCard
 from billing.models import (
     AccountKind,
     Gateway,
-    Invoice,
     InvoiceState,
     JournalEntry,
     Payment,
@@ -33,20 +32,20 @@ CARD = SavedCard("pm_1", "visa", "4242", date(2030, 12, 31))
 
 
 @pytest.fixture
-def paid_invoices() -> Iterator[list[Invoice]]:
-    """The invoices that `invoice_paid` was sent for."""
-    sent: list[Invoice] = []
-    events.invoice_paid.connect(lambda invoice, **_: sent.append(invoice), weak=False, dispatch_uid="test")
+def paid_invoices() -> Iterator[list[UUID]]:
+    """The ids of the invoices that `invoices_paid` was sent for."""
+    sent: list[UUID] = []
+    events.invoices_paid.connect(lambda invoice_ids, **_: sent.extend(invoice_ids), weak=False, dispatch_uid="test")
     yield sent
-    events.invoice_paid.disconnect(dispatch_uid="test")
+    events.invoices_paid.disconnect(dispatch_uid="test")
 
 
-def test_the_same_gateway_payment_twice_pays_once(paid_invoices: list[Invoice]) -> None:
+def test_the_same_gateway_payment_twice_pays_once(paid_invoices: list[UUID]) -> None:
     sale = make_sale()
     assert sale.settle() == sale.settle()
     assert balance(AccountKind.REVENUE) == 800
     assert JournalEntry.objects.count() == 2
-    assert paid_invoices == [sale.invoice]
+    assert paid_invoices == [sale.invoice.pk]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_the_same_gateway_payment_twice_pays_once(paid_invoices: list[Invoice]) 
     ],
 )
 def test_money_that_is_not_what_was_asked_for_goes_under_review(
-    change: dict[str, Any], reason: str, paid_invoices: list[Invoice]
+    change: dict[str, Any], reason: str, paid_invoices: list[UUID]
 ) -> None:
     sale = make_sale()
 
@@ -105,12 +104,12 @@ def test_two_payments_of_one_invoice_pay_it_once_and_the_other_goes_under_review
     assert balance(AccountKind.REVENUE) == 800
 
 
-def test_one_transaction_cannot_pay_for_two(paid_invoices: list[Invoice]) -> None:
+def test_one_transaction_cannot_pay_for_two(paid_invoices: list[UUID]) -> None:
     first, second = make_sale(), make_sale()
     paid = first.settle(transaction_id="pi_1")
     assert second.settle(transaction_id="pi_1") == paid
     assert second.payment.reload().state == PaymentState.PENDING
-    assert paid_invoices == [first.invoice]
+    assert paid_invoices == [first.invoice.pk]
 
 
 def test_money_for_an_expired_payment_still_pays_its_invoice() -> None:

@@ -83,8 +83,8 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
         state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")
     }
     power.send_power_action(server_id=found["stopped"].pk, action="stop", actor=owner, at=clock.now)
-    servers.hold_server(
-        server_id=found["suspended"].pk, kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
+    servers.hold_servers(
+        server_ids=[found["suspended"].pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
     )
     run_until_idle(clock)
     sandbox.panel_settings(install_seconds=100_000.0)

@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
@@ -233,3 +234,16 @@ def test_the_middleware_sets_the_audit_context_only_during_the_request(django_us
     within, after = AuditEntry.objects.order_by("id")
     assert (within.actor, within.actor_label, within.ip, len(within.user_agent)) == (user, "", "1.1.1.1", 400)
     assert (after.actor, after.actor_label, after.ip) == (None, "system", None)
+
+
+def test_a_batch_is_found_by_the_id_of_each_of_its_rows() -> None:
+    settings = [make_setting("shop.name"), make_setting("shop.currency")]
+    entry = audit.record_batch(action="setting.set", entities=settings, new={"value": 1})
+    audit.record(action="setting.set", entity=make_setting("other"))
+
+    admin = site._registry[AuditEntry]
+    found, _has_duplicates = admin.get_search_results(RequestFactory().get("/"), AuditEntry.objects.all(), "shop.name")
+
+    assert list(found) == [entry]
+    assert entry.metadata == {"count": 2, "ids": ["shop.name", "shop.currency"]}
+    assert audit.verify() == []

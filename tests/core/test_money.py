@@ -5,7 +5,9 @@ from decimal import Decimal
 import pytest
 from django.utils import translation
 
-from core.money import CurrencyMismatch, Money, exponent, total
+from billing.gateways.stripe.fields import to_stripe_amount
+from core.money import CurrencyMismatch, Money, Rate, TooFine, exponent, payable_step, total
+from sandbox.stripe.money import check_amount
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,34 @@ def test_text_that_is_not_a_plain_amount_is_refused(text: str) -> None:
 
 
 def test_more_places_than_the_currency_has_are_refused_rather_than_rounded() -> None:
-    with pytest.raises(ValueError, match="minor units of JPY"):
+    with pytest.raises(TooFine, match="minor units of JPY"):
         Money.parse("10.5", "JPY")
+
+
+@pytest.mark.parametrize(
+    ("currency", "step"),
+    [("USD", 1), ("JPY", 1), ("ISK", 1), ("UGX", 1), ("KWD", 10), ("BHD", 10), ("IDR", 100), ("MGA", 100)],
+)
+def test_what_can_be_paid_goes_in_steps_that_stripe_takes(currency: str, step: int) -> None:
+    assert payable_step(currency) == Money(step, currency)
+    check_amount(to_stripe_amount(Money(step * 100_003, currency)), currency.lower())
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [("0.0069", "USD", "0.69"), ("8", "USD", "800"), ("0.000000000001", "USD", "1E-10"), ("0.5", "JPY", "0.5")],
+)
+def test_a_rate_is_read_exactly(text: str, currency: str, minor: str) -> None:
+    assert Rate.parse(text, currency) == Rate(Decimal(minor), currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("0.00000000001", TooFine), ("99999999999", ValueError), ("NaN", ValueError), ("1e3", ValueError)],
+)
+def test_a_rate_that_its_column_cannot_hold_is_refused(text: str, problem: type[ValueError]) -> None:
+    with pytest.raises(problem):
+        Rate.parse(text, "JPY")
 
 
 @pytest.mark.parametrize("minor", [1.0, Decimal(1), True, "1", None])
@@ -126,16 +154,26 @@ def test_money_is_multiplied_by_whole_numbers_only(times: object) -> None:
         (Money(1250, "USD"), "$12.50"),
         (Money(-500, "EUR"), "-€5.00"),
         (Money(1500, "JPY"), "¥1,500"),
-        (Money(1234, "KWD"), "KWD1.234"),
-        (Money(1234567, "IDR"), "IDR12,345.67"),
-        (Money(1250, "RSD"), "RSD12.50"),  # CLDR formats dinars without decimals
-        (Money(1500, "IQD"), "IQD1.500"),
+        (Money(1234, "KWD"), "KWD\xa01.234"),
+        (Money(-1234, "KWD"), "-KWD\xa01.234"),
+        (Money(5_000_000, "IDR"), "Rp\xa050.000"),
+        (Money(-5_000_000, "IDR"), "-Rp\xa050.000"),
+        (Money(1234560, "IDR"), "Rp\xa012.345,60"),
+        (Money(0, "IDR"), "Rp\xa00"),
+        (Money(1250, "RSD"), "RSD\xa012.50"),  # CLDR formats dinars without decimals
+        (Money(1500, "IQD"), "IQD\xa01.500"),
+        (Rate(Decimal("0.69"), "USD"), "$0.0069"),
+        (Rate(Decimal(800), "USD"), "$8.00"),
+        (Rate(Decimal("0.5"), "JPY"), "¥0.5"),
+        (Rate(Decimal(1250), "KWD"), "KWD\xa01.250"),
+        (Rate(Decimal("1050.5"), "IDR"), "Rp\xa010,505"),
     ],
 )
-def test_money_is_formatted_to_the_last_minor_unit(money: Money, formatted: str) -> None:
+def test_money_is_formatted_to_the_last_minor_unit(money: Money | Rate, formatted: str) -> None:
     assert str(money) == formatted
 
 
 def test_money_is_formatted_for_the_language_of_the_reader() -> None:
     with translation.override("de"):
         assert str(Money(123456, "EUR")) == "1.234,56\xa0€"
+        assert str(Money(5_000_000, "IDR")) == "Rp\xa050.000"

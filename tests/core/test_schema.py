@@ -42,3 +42,10 @@ def test_a_database_with_only_some_tables_gets_the_grants_for_those() -> None:
         schema.apply_after_migrate(using="default")
         cursor.execute("SELECT has_table_privilege('nodebyte_customer', 'orders_order', 'SELECT')")
         assert cursor.fetchone() == (True,)
+
+
+@pytest.mark.django_db
+def test_no_text_column_has_a_second_index_for_prefixes() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE indexdef ~ '_pattern_ops'")
+        assert cursor.fetchall() == []

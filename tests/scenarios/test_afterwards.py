@@ -173,7 +173,7 @@ def test_a_won_dispute_does_not_lift_what_staff_hold_for_abuse(shop: Shop, clock
     payment = buy(shop, clock)
     server = Server.objects.get()
     dispute = shop.sandbox.dispute(str(payment.transaction_id))
-    servers.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="spam", actor=shop.customer, at=clock.now)
+    servers.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=shop.customer, at=clock.now)
     deliver_events(shop, clock)
 
     shop.sandbox.close_dispute(dispute["id"], "won")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -332,15 +333,15 @@ def test_another_users_account_is_never_taken_over(panel: Sandbox, provider: Pro
 def test_an_invalid_setting_fails_by_name_and_nothing_is_created(panel: Sandbox, provider: Provider) -> None:
     failures: list[str] = []
 
-    def listen(server: Server, reason: str, **_: Any) -> None:
+    def listen(server_ids: list[UUID], reason: str, **_: Any) -> None:
         failures.append(reason)
 
-    events.server_failed.connect(listen)
+    events.servers_failed.connect(listen)
     try:
         server = make_server(provider, variables={"BUILD_NUMBER": "x" * 80})
         run_until_quiet(AT)
     finally:
-        events.server_failed.disconnect(listen)
+        events.servers_failed.disconnect(listen)
 
     server = server.reload()
     assert server.status == ServerStatus.FAILED
@@ -387,11 +388,11 @@ def test_an_event_whose_receiver_fails_is_not_recorded(panel: Sandbox, provider:
     def refuse(**_: Any) -> None:
         raise outside.Unavailable("the order's table is locked")
 
-    events.server_running.connect(refuse)
+    events.servers_running.connect(refuse)
     try:
         run_until_quiet(AT, within=timedelta(seconds=30))
     finally:
-        events.server_running.disconnect(refuse)
+        events.servers_running.disconnect(refuse)
     assert (server.reload().running_at, Step.RUNNING in steps_of(server)) == (None, False)
 
     run_until_quiet(AT)
@@ -402,7 +403,7 @@ def test_a_request_during_the_work_makes_it_run_again(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = make_running(provider)
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     find, requests = type(driver_of(provider)).find, iter([True])
 
     def request_then_find(self: Any, key: Any) -> Any:

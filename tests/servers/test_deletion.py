@@ -109,7 +109,7 @@ def test_a_server_deleted_on_the_panel_is_created_again_only_on_retry(panel: San
     from servers.drivers.pterodactyl.client import PanelClient
 
     PanelClient(provider).write("DELETE", f"/servers/{server.ref}")
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
     assert (server.reload().status, panel_servers(panel)) == (ServerStatus.FAILED, [])
 
@@ -138,7 +138,7 @@ def test_a_wrong_owner_on_the_panel_is_corrected(panel: Sandbox, provider: Provi
     details = {"name": server.name, "user": 1, "external_id": str(server.pk), "description": ""}
     PanelClient(provider).write("PATCH", f"/servers/{server.ref}/details", details)
 
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
 
     assert panel_servers(panel)[0]["user_id"] == rightful
@@ -148,7 +148,7 @@ def test_a_new_size_reaches_the_panel_with_the_port_limit_at_zero(panel: Sandbox
     server = make_running(provider)
     Server.objects.filter(pk=server.pk).update(memory_mib=2048, disk_mib=8192, backups_limit=5)
 
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
 
     [remote] = panel_servers(panel)
@@ -166,7 +166,7 @@ def test_a_second_port_reaches_the_panel_even_where_the_first_choice_is_taken(
     Allocation.objects.filter(pk=extra.pk).update(reservation=server.reservation)
     make_foreign_server(panel, provider, allocation=extra.ref)
 
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
 
     [ours] = [each for each in panel_servers(panel) if each["external_id"] == str(server.pk)]

@@ -33,7 +33,7 @@ def test_a_failed_install_is_a_failure_until_it_is_retried(panel: Sandbox, provi
     assert server.reload().status == ServerStatus.FAILED
     assert "could not be installed" in server.reload().failure
 
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
     assert request_count(panel, REINSTALL) == 0
     assert steps_of(server).count(Step.FAILED) == 1

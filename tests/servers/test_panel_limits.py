@@ -68,7 +68,7 @@ def test_a_suspension_during_a_transfer_waits_for_its_end(
     body = {"errors": [{"code": "ConflictHttpException", "status": "409", "detail": "transferring"}]}
     with monkeypatch.context() as transfer:
         transfer.setattr(client.PanelClient, "write", _refusing(body))
-        services.hold_server(server_id=server.pk, kind=HoldKind.BILLING, reason="unpaid", actor=None, at=AT)
+        services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=AT)
         run_until_quiet(AT, within=timedelta(seconds=20))
         assert server.reload().status == ServerStatus.RUNNING
 

@@ -109,7 +109,7 @@ def test_requests_share_one_task_and_the_earliest_instant_counts() -> None:
     ProvisioningTask.objects.update(run_at=AT + timedelta(hours=1), attempts=5)
 
     for minutes in (5, 3, 9):
-        services.request_convergence(server_id=server.pk, at=AT + timedelta(minutes=minutes))
+        services.request_convergence(server_ids=[server.pk], at=AT + timedelta(minutes=minutes))
 
     task = ProvisioningTask.objects.get()
     assert (task.run_at, task.attempts) == (AT + timedelta(minutes=3), 0)
@@ -125,7 +125,7 @@ def test_a_request_while_the_task_runs_is_kept_however_the_task_ends() -> None:
     ]
     for end in endings:
         [task] = ProvisioningTask.claim(limit=1, at=AT)
-        services.request_convergence(server_id=server.pk, at=AT)
+        services.request_convergence(server_ids=[server.pk], at=AT)
         assert end(task)
         task = ProvisioningTask.objects.get()
         assert (task.state, task.is_requested_again, task.run_at) == (WorkState.QUEUED, False, AT)
@@ -230,13 +230,13 @@ def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> N
     with pytest.raises(power.PowerRefused, match="installed"):
         send()
     run_until_quiet(AT)
-    services.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="x", actor=None, at=AT)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="x", actor=None, at=AT)
     with pytest.raises(power.PowerRefused, match="suspended"):
         send()
     run_until_quiet(AT)
     with pytest.raises(power.PowerRefused, match="suspended"):
         send()
-    services.lift_hold(server_id=server.pk, kind=HoldKind.ABUSE, actor=None, at=AT)
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
     run_until_quiet(AT)
     with pytest.raises(ValueError, match="explode"):
         send("explode")
@@ -297,7 +297,7 @@ def test_no_usage_rather_than_an_error_when_the_panel_fails(panel: Sandbox, prov
 
 def test_a_suspended_server_has_no_usage(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    services.hold_server(server_id=server.pk, kind=HoldKind.BILLING, reason="x", actor=None, at=AT)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="x", actor=None, at=AT)
     run_until_quiet(AT)
 
     assert usage_of(server, AT) is None

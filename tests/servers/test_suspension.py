@@ -17,13 +17,13 @@ LATER = AT + timedelta(hours=2)
 
 def hold(server: Server, kind: HoldKind = HoldKind.BILLING) -> None:
     """Place a hold and let it take effect."""
-    services.hold_server(server_id=server.pk, kind=kind, reason="not paid", actor=None, at=AT)
+    services.hold_servers(server_ids=[server.pk], kind=kind, reason="not paid", actor=None, at=AT)
     run_until_quiet(AT)
 
 
 def lift(server: Server, kind: HoldKind = HoldKind.BILLING) -> None:
     """Lift a hold and let that take effect."""
-    assert services.lift_hold(server_id=server.pk, kind=kind, actor=None, at=AT)
+    assert services.lift_holds(server_ids=[server.pk], kind=kind, actor=None, at=AT)
     run_until_quiet(AT)
 
 
@@ -56,7 +56,7 @@ def test_a_payment_lifts_only_its_own_hold(panel: Sandbox, provider: Provider) -
     lift(server, HoldKind.BILLING)
 
     assert (server.reload().status, panel_servers(panel)[0]["status"]) == (ServerStatus.SUSPENDED, "suspended")
-    assert not services.lift_hold(server_id=server.pk, kind=HoldKind.BILLING, actor=None, at=AT)
+    assert not services.lift_holds(server_ids=[server.pk], kind=HoldKind.BILLING, actor=None, at=AT)
 
 
 def test_a_suspension_that_the_panel_lost_is_restored_by_the_next_recheck(panel: Sandbox, provider: Provider) -> None:
@@ -76,7 +76,7 @@ def test_a_suspension_by_an_admin_of_the_panel_is_lifted(panel: Sandbox, provide
     server = make_running(provider)
     post_command(panel, provider, server, "suspend")
 
-    services.request_convergence(server_id=server.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
 
     assert (server.reload().status, panel_servers(panel)[0]["status"]) == (ServerStatus.RUNNING, None)
@@ -116,12 +116,12 @@ def test_an_install_whose_status_a_failed_suspension_erased_is_repeated(panel: S
     run_until_quiet(AT, within=timedelta(seconds=10))
     panel.advance(200)
     control(panel, "settings", {"node_mode": "refuse"})
-    services.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
     run_until_quiet(AT, within=timedelta(seconds=20))
     assert panel_servers(panel)[0]["status"] is None
 
     control(panel, "settings", {"node_mode": "up", "install_seconds": 0, "install_outcome": "success"})
-    services.lift_hold(server_id=server.pk, kind=HoldKind.ABUSE, actor=None, at=AT)
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
     run_until_quiet(AT)
 
     assert request_count(panel, "POST /api/application/servers/*/reinstall") == 1
@@ -141,7 +141,7 @@ def test_a_hold_before_the_creation_delays_the_creation(panel: Sandbox, provider
 def test_a_suspension_waits_for_a_restore_whose_end_would_lift_it(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     restore(panel, provider, server)
-    services.hold_server(server_id=server.pk, kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
     run_until_quiet(AT, within=timedelta(seconds=10))
     assert request_count(panel, "POST /api/application/servers/*/suspend") == 0
 

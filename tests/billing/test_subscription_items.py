@@ -1,0 +1,102 @@
+"""Items of a subscription are valid for a time, and at any time there is one plan."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from billing import renewals, subscriptions
+from billing.models import BillingMode, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.periods import Period
+from core import tenancy
+from tests.billing.sales import NOON, Sale, make_sale
+from tests.builders import make_price
+
+APRIL = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
+MAY = Period(APRIL.end, datetime(2026, 6, 1, 12, tzinfo=UTC))
+
+pytestmark = pytest.mark.django_db
+
+
+def replace_plan(sale: Sale, *, minor: int, at: datetime) -> SubscriptionItem:
+    """From now on the subscription has another plan."""
+    old = sale.subscription.items.get(kind=ItemKind.PLAN)
+    old.valid_until = at
+    old.save()
+    return make_item(sale, minor=minor, valid_from=at)
+
+
+def make_item(sale: Sale, *, minor: int = 1200, **fields: Any) -> SubscriptionItem:
+    price = make_price(minor=minor)
+    return SubscriptionItem.objects.create(
+        subscription=sale.subscription,
+        organization=sale.organization,
+        kind=ItemKind.PLAN,
+        plan_price=price,
+        description="Minecraft 2 GB",
+        unit_minor=price.amount_minor,
+        currency=price.currency,
+        **fields,
+    )
+
+
+def test_a_renewal_bills_the_items_that_are_valid_when_its_period_begins() -> None:
+    sale = make_sale(minor=800)
+    replace_plan(sale, minor=1200, at=MAY.start)
+
+    april = renewals.renewal_lines(sale.subscription, APRIL)
+    may = renewals.renewal_lines(sale.subscription, MAY)
+
+    assert [line.unit.minor for line in april] == [800]
+    assert [line.unit.minor for line in may] == [1200]
+
+
+@pytest.mark.parametrize("valid_from", [NOON - timedelta(days=1), NOON, APRIL.start, APRIL.end - timedelta(seconds=1)])
+def test_the_database_refuses_a_second_plan_at_the_same_time(valid_from: datetime) -> None:
+    sale = make_sale()
+    sale.subscription.items.update(valid_until=APRIL.end)
+
+    with pytest.raises(IntegrityError, match="billing_subscription_one_plan"):
+        make_item(sale, valid_from=valid_from)
+
+
+def test_one_plan_may_follow_another_at_the_same_instant() -> None:
+    sale = make_sale()
+    assert replace_plan(sale, minor=1200, at=APRIL.end).valid_from == APRIL.end
+
+
+@pytest.mark.parametrize("change", ["valid_until = valid_from", "quantity = 0"])
+def test_the_database_refuses_an_item_that_is_never_valid_or_without_quantity(change: str) -> None:
+    item = make_sale().subscription.items.get()
+
+    with pytest.raises(IntegrityError), tenancy.as_worker(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE billing_subscriptionitem SET {change} WHERE id = %s", [item.pk])
+
+
+def test_the_items_of_a_subscription_end_with_it() -> None:
+    sale = make_sale()
+    sale.settle()
+
+    assert subscriptions.end_subscription(subscription=sale.subscription, reason="canceled", at=APRIL.start)
+
+    assert sale.subscription.items.get().valid_until == APRIL.start
+
+
+@pytest.mark.parametrize("billing_mode", BillingMode)
+def test_what_is_due_is_read_from_the_index_of_what_is_due(billing_mode: BillingMode) -> None:
+    sale = make_sale(billing_mode=billing_mode)
+    sale.settle()
+    due = Subscription.objects.filter(
+        status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE],
+        billing_mode=billing_mode,
+        current_period_end__lte=MAY.start,
+    ).order_by("current_period_end")
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # one row is read faster without any index
+        plan = due.explain()
+
+    assert [row.pk for row in due] == [sale.subscription.pk]
+    assert "billing_subscription_due" in plan
+    assert "Sort" not in plan
