@@ -23,7 +23,13 @@ CATALOG_WRITES = (
     "catalog.change_addon",
     "catalog.add_addonprice",
 )
-BILLING_WRITES = ("billing.add_refund", "billing.change_payment", "billing.change_gatewayevent", "orders.change_order")
+BILLING_WRITES = (
+    "billing.add_refund",
+    "billing.change_payment",
+    "billing.change_unexplaineditem",
+    "billing.change_gatewayevent",
+    "orders.change_order",
+)
 SUPPORT_WRITES = (
     "servers.change_server",
     "servers.add_serverhold",

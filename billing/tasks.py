@@ -1,11 +1,13 @@
 """billing's Celery tasks."""
 
+from collections.abc import Callable
+
 from celery import shared_task
 
 from billing import gateway_sync, renewals
 from billing.gateways import base
 from billing.gateways.reconciling import Reconciling
-from billing.reconciliation import catch_up
+from billing.reconciliation import catch_up, sweep
 from core import clock, work
 
 
@@ -18,12 +20,20 @@ def poll_open_payments() -> int:
 
 @shared_task
 def catch_up_events() -> int:
-    """Store the events that no webhook brought; the number of gateways that had some.
+    """Store the events that no webhook brought; the number of gateways that had some."""
+    return _of_each_gateway(catch_up.catch_up_events, name="catching up")
 
-    A gateway that is down is asked again next time.
-    """
+
+@shared_task
+def sweep_objects() -> int:
+    """Compare subscriptions, refunds and disputes with our rows; the number of gateways with something unexplained."""
+    return _of_each_gateway(sweep.sweep_objects, name="the sweep")
+
+
+def _of_each_gateway(reconcile: Callable[..., int], *, name: str) -> int:
+    """Every gateway that can be asked. One that is down is asked again next time."""
     return work.run_each(
         [gateway for gateway in base.registered() if isinstance(base.driver_of(gateway), Reconciling)],
-        lambda gateway: catch_up.catch_up_events(gateway=gateway, at=clock.now()),
-        name="catching up",
+        lambda gateway: reconcile(gateway=gateway, at=clock.now()),
+        name=name,
     )

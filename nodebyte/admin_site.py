@@ -142,6 +142,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Payments"), "payments", "billing.payment"),
             (_("Refunds"), "undo", "billing.refund"),
             (_("Disputes"), "gavel", "billing.dispute"),
+            (_("Unexplained items"), "help", "billing.unexplaineditem"),
         ),
     ),
     (

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from accounts.models import User
-from billing.models import AccountKind, EventResult, GatewayEvent, Payment, PaymentState, Posting
+from billing.models import AccountKind, EventResult, GatewayEvent, Payment, PaymentState, Posting, UnexplainedItem
 from core import work
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
@@ -66,6 +66,7 @@ class Overview:
     at: datetime
     work: list[WorkLine] | None = None
     payments_under_review: list[Payment] | None = None
+    unexplained: list[UnexplainedItem] | None = None
     stuck_orders: list[Order] | None = None
     failed_servers: list[Server] | None = None
     nodes: list[NodeLine] | None = None
@@ -79,6 +80,7 @@ class Overview:
         """Whether anything waits for staff."""
         return bool(
             self.payments_under_review
+            or self.unexplained
             or self.stuck_orders
             or self.failed_servers
             or any(line.failed for line in self.work or [])
@@ -93,6 +95,9 @@ def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     if can("billing.view_payment"):
         payments = Payment.objects.filter(state=PaymentState.UNDER_REVIEW).select_related("organization")
         found.payments_under_review = list(payments.order_by("created_at")[:MAX_ROWS])
+    if can("billing.view_unexplaineditem"):
+        items = UnexplainedItem.objects.filter(resolved_at__isnull=True).select_related("organization")
+        found.unexplained = list(items.order_by("created_at")[:MAX_ROWS])
     if can("orders.view_order"):
         stuck = Order.objects.filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED])
         by_urgency = stuck.select_related("organization").order_by(F("refund_due_at").asc(nulls_last=True))

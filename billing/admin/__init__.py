@@ -5,10 +5,12 @@ from billing.admin.events import GatewayEventAdmin
 from billing.admin.invoices import InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
 from billing.admin.payments import DisputeAdmin, PaymentAdmin, PaymentTaskAdmin, RefundAdmin, RefundTaskAdmin
+from billing.admin.reconciliation import GatewayCursorAdmin, UnexplainedItemAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 
 __all__ = [
     "DisputeAdmin",
+    "GatewayCursorAdmin",
     "GatewayCustomerAdmin",
     "GatewayEventAdmin",
     "InvoiceAdmin",
@@ -25,4 +27,5 @@ __all__ = [
     "RefundTaskAdmin",
     "SubscriptionAdmin",
     "SubscriptionItemAdmin",
+    "UnexplainedItemAdmin",
 ]

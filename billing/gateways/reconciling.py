@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
+from billing.gateways.base import ObjectRef
+from core.money import Money
+
 
 @dataclass(frozen=True)
 class ListedEvent:
@@ -19,6 +22,16 @@ class ListedEvent:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """A subscription, refund or dispute. `amount` is what it moves, or each period; None where it is not whole."""
+
+    ref: ObjectRef
+    customer: str
+    amount: Money | None
+    created_at: datetime
+
+
 @runtime_checkable
 class Reconciling(Protocol):
     """A gateway that can be asked what happened."""
@@ -27,3 +40,12 @@ class Reconciling(Protocol):
 
     def list_events(self, *, since: datetime, until: datetime) -> Iterator[ListedEvent]:
         """The events of the types we follow, created from `since` until before `until`, in any order."""
+
+    def list_subscriptions(self) -> Iterator[ListedObject]:
+        """All subscriptions that the gateway charges now."""
+
+    def list_refunds(self, *, since: datetime) -> Iterator[ListedObject]:
+        """The refunds created from `since` on."""
+
+    def list_disputes(self, *, since: datetime) -> Iterator[ListedObject]:
+        """The disputes created from `since` on."""

@@ -28,7 +28,7 @@ from billing.models.payments import (
     RefundState,
     RefundTask,
 )
-from billing.models.reconciliation import CursorType, GatewayCursor
+from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
@@ -65,4 +65,6 @@ __all__ = [
     "Subscription",
     "SubscriptionItem",
     "SubscriptionStatus",
+    "UnexplainedItem",
+    "UnexplainedType",
 ]

@@ -1,15 +1,18 @@
-"""What reconciliation with a gateway remembers: how far each of its lists was read."""
+"""What reconciliation with a gateway remembers: how far its lists were read, and what is there and not here."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Organization
 from billing.models.gateways import Gateway
 from core import tenancy
-from core.models import Entity, Timestamped, choices_check
+from core.models import Entity, Timestamped, choices_check, iff
+from core.money import Money
 
 
 class CursorType(models.TextChoices):
     EVENTS = "events", _("Events")
+    OBJECTS = "objects", _("Refunds and disputes")
 
 
 class GatewayCursor(Entity, Timestamped):
@@ -31,3 +34,53 @@ class GatewayCursor(Entity, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.gateway} {self.type}"
+
+
+class UnexplainedType(models.TextChoices):
+    """The values of `billing.gateways.base.ObjectType` that are swept."""
+
+    SUBSCRIPTION = "subscription", _("Subscription")
+    REFUND = "refund", _("Refund")
+    DISPUTE = "dispute", _("Dispute")
+
+
+class UnexplainedItem(Entity, Timestamped):
+    """Something at a gateway that no row of ours accounts for. It stays open until a row does, or staff say why."""
+
+    tenancy = tenancy.PRIVATE
+
+    gateway = models.CharField(max_length=16, choices=Gateway)
+    type = models.CharField(max_length=24, choices=UnexplainedType)
+    reference = models.CharField(_("gateway ID"), max_length=191)
+    customer = models.CharField(_("customer's gateway ID"), max_length=191, blank=True, default="")
+    organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
+    amount_minor = models.BigIntegerField(_("amount"), null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True, default="")
+    occurred_at = models.DateTimeField()
+    note = models.CharField(max_length=255, blank=True, default="")
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolution = models.CharField(max_length=191, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("unexplained item")
+        verbose_name_plural = _("unexplained items")
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["created_at"], name="billing_unexplained_open", condition=models.Q(resolved_at__isnull=True)
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "type", "reference"], name="billing_unexplained_once"),
+            choices_check("billing_unexplained_type_known", "type", UnexplainedType),
+            iff("billing_unexplained_amount_has_currency", models.Q(amount_minor__isnull=True), models.Q(currency="")),
+            iff("billing_unexplained_resolution_given", models.Q(resolved_at__isnull=True), models.Q(resolution="")),
+        ]
+
+    @property
+    def amount(self) -> Money | None:
+        """What it moves; for a subscription, each period. None where the gateway names no whole amount."""
+        return None if self.amount_minor is None else Money(self.amount_minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.get_type_display()} {self.reference}"

@@ -61,6 +61,7 @@ ENDPOINTS = [
     get_all("/v1/setup_intents", "setup_intent", OF_CUSTOMER),
     get("/v1/setup_intents/{id}", "setup_intent"),
     post("/v1/setup_intents/{id}/confirm", setup_intents.confirm, {"payment_method": Text()}),
+    get_list("/v1/subscriptions", subscriptions.list_call, subscriptions.FILTERS),
     get("/v1/subscriptions/{id}", "subscription"),
     post("/v1/subscriptions/{id}", subscriptions.update, subscriptions.UPDATE_FIELDS),
     delete("/v1/subscriptions/{id}", subscriptions.cancel),

@@ -7,10 +7,10 @@ from sandbox.state import JsonObject
 from sandbox.stripe import errors, invoices
 from sandbox.stripe.account import Account, as_list, merge_metadata, new_id, null_fields
 from sandbox.stripe.customers import require_owned
-from sandbox.stripe.endpoints import Call
+from sandbox.stripe.endpoints import Call, page_of
 from sandbox.stripe.events import emit, updating
 from sandbox.stripe.periods import period_end
-from sandbox.stripe.schema import Clearable, Flag, Integer, Metadata, Spec, Text
+from sandbox.stripe.schema import Clearable, Flag, Instants, Integer, Metadata, Spec, Text
 
 ENDED = {"canceled", "incomplete_expired"}
 UPDATE_FIELDS: dict[str, Spec] = {
@@ -19,6 +19,7 @@ UPDATE_FIELDS: dict[str, Spec] = {
     "default_payment_method": Clearable(Text()),
     "metadata": Metadata(),
 }
+FILTERS: dict[str, Spec] = {"customer": Text(), "created": Instants()}
 NULL = (
     "application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at canceled_at "
     "customer_account days_until_due default_source ended_at latest_invoice managed_payments "
@@ -197,6 +198,13 @@ def schedule_end(account: Account, subscription: JsonObject, *, is_ending: bool)
 def current_period_end(subscription: JsonObject) -> int:
     """When the earliest item's paid time ends, in unix seconds."""
     return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
+
+
+def list_call(call: Call) -> JsonObject:
+    """Subscriptions that were not canceled, newest first."""
+    customer = call.params.get("customer")
+    found = (each for each in call.account.all("subscription") if each["status"] != "canceled")
+    return page_of(call, (each for each in found if customer in {None, each["customer"]}))
 
 
 def cancel(call: Call) -> JsonObject:

@@ -275,6 +275,24 @@ class Rows:
             "payload": {"client_secret": SECRET},
             "received_at": AT,
         }
+        self.each(
+            billing.UnexplainedItem,
+            gateway="stripe",
+            type="subscription",
+            reference=lambda n: f"sub_{n}",
+            organization=self.organization,
+            amount_minor=800,
+            currency="USD",
+            occurred_at=AT,
+            note="nothing here belongs to it",
+        )
+        cursor_types = list(billing.CursorType)
+        self.each(
+            billing.GatewayCursor,
+            gateway=lambda n: f"stripe{n or ''}",
+            type=lambda n: cursor_types[n % len(cursor_types)],
+            read_until=AT,
+        )
         self.each(billing.GatewayEvent, event_id=lambda n: f"evt_{n}", run_at=AT, state="dead", **event)
         message = {
             "recipient": "ada@example.com",

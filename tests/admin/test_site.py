@@ -109,6 +109,7 @@ def test_the_start_page_shows_what_needs_attention(superadmin: Client) -> None:
 
     for text in ("no memory left", "one cent short", "the key is refused", "$12.50", "7.8 GB / 8 GB", "1 failed"):
         assert text in page
+    assert "nothing here belongs to it" in page
     assert "refunded automatically in 5\xa0hours" in page
     assert "charge.succeeded, 7\xa0minutes ago" in page
     assert "Nothing needs your attention" not in page

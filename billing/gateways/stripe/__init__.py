@@ -9,7 +9,13 @@ from billing.gateways.stripe.payments import (
     read_session,
     read_transaction,
 )
-from billing.gateways.stripe.reconciliation import EVENTS_KEPT, list_events
+from billing.gateways.stripe.reconciliation import (
+    EVENTS_KEPT,
+    list_disputes,
+    list_events,
+    list_refunds,
+    list_subscriptions,
+)
 from billing.gateways.stripe.refunds import create_refund, find_refund, read_dispute, read_refund
 from billing.gateways.stripe.subscriptions import cancel_subscription, read_invoice, read_subscription
 from billing.gateways.stripe.webhooks import object_of_event
@@ -24,7 +30,10 @@ __all__ = [
     "find_refund",
     "find_session",
     "is_live",
+    "list_disputes",
     "list_events",
+    "list_refunds",
+    "list_subscriptions",
     "object_of_event",
     "read_dispute",
     "read_invoice",

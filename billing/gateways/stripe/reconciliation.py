@@ -1,15 +1,21 @@
-"""Stripe's lists of what happened: events."""
+"""Stripe's lists of what happened: events, subscriptions, refunds and disputes."""
 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
-from billing.gateways.reconciling import ListedEvent
+from billing.gateways.base import ObjectRef, ObjectType
+from billing.gateways.reconciling import ListedEvent, ListedObject
 from billing.gateways.stripe import client
-from billing.gateways.stripe.fields import instant
+from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, value
 from billing.gateways.stripe.webhooks import OBJECT_TYPES
+from core.money import Money
+from core.outside import Rejected
 
+CHARGING = frozenset({"active", "trialing", "past_due", "unpaid"})  # statuses of a subscription
 EVENTS_KEPT = timedelta(days=30)
 MAX_TYPES = 20  # in one request
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # which PostgreSQL's JSON refuses
@@ -31,3 +37,48 @@ def list_events(*, since: datetime, until: datetime) -> Iterator[ListedEvent]:
             text = json.dumps(event.to_dict(for_json=True))
             payload = json.loads(NUL.sub(r"\1", text))
             yield ListedEvent(event.id, event.type, payload, instant(event.created))
+
+
+def list_subscriptions() -> Iterator[ListedObject]:
+    """All subscriptions that Stripe charges now; one that never began or has ended is left out."""
+    listed = client.read_all("Stripe subscriptions", lambda stripe, params: stripe.v1.subscriptions.list(params))
+    for found in listed:
+        if found.status in CHARGING:
+            prices = [(item.price.unit_amount, item.quantity or 1) for item in found["items"].data]
+            is_whole = all(unit is not None for unit, _quantity in prices)
+            per_period = sum(unit * quantity for unit, quantity in prices) if is_whole else None
+            yield _listed(ObjectType.SUBSCRIPTION, found, id_of(found.customer), per_period)
+
+
+def list_refunds(*, since: datetime) -> Iterator[ListedObject]:
+    """The refunds created from `since` on."""
+    created = {"gte": int(since.timestamp())}
+    listed = client.read_all(
+        "Stripe refunds",
+        lambda stripe, params: stripe.v1.refunds.list(params),
+        created=created,
+        expand=["data.charge"],
+    )
+    for refund in listed:
+        yield _listed(ObjectType.REFUND, refund, id_of(value(refund, "charge", "customer")), refund.amount)
+
+
+def list_disputes(*, since: datetime) -> Iterator[ListedObject]:
+    """The disputes created from `since` on."""
+    created = {"gte": int(since.timestamp())}
+    listed = client.read_all(
+        "Stripe disputes",
+        lambda stripe, params: stripe.v1.disputes.list(params),
+        created=created,
+        expand=["data.charge"],
+    )
+    for dispute in listed:
+        yield _listed(ObjectType.DISPUTE, dispute, id_of(value(dispute, "charge", "customer")), dispute.amount)
+
+
+def _listed(object_type: ObjectType, found: Any, customer: str, minor: int | None) -> ListedObject:
+    amount: Money | None = None
+    if minor is not None:
+        with suppress(Rejected):  # no whole number of minor units: shown without an amount rather than not at all
+            amount = from_stripe_amount(minor, found.currency)
+    return ListedObject(ObjectRef(object_type, found.id), customer, amount, instant(found.created))

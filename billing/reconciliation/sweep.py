@@ -1,0 +1,127 @@
+"""A gateway's subscriptions, refunds and disputes are compared with our rows, whether or not an event told of them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import batched, chain
+
+from billing.gateway_sync import SYNC
+from billing.gateways.base import ObjectType, driver_of
+from billing.gateways.reconciling import ListedObject, Reconciling
+from billing.models import (
+    CursorType,
+    Dispute,
+    EventResult,
+    GatewayCursor,
+    GatewayCustomer,
+    Refund,
+    Subscription,
+    SubscriptionStatus,
+    UnexplainedItem,
+)
+from billing.reconciliation import unexplained
+from core import outside, tenancy
+
+log = logging.getLogger(__name__)
+GRACE = timedelta(hours=1)  # what is younger may be told of by an event that is on its way
+BATCH = 100
+
+
+def sweep_objects(*, gateway: str, at: datetime) -> int:
+    """Make our rows agree with what no event told of; what concerns a customer of ours and has no row is unexplained.
+
+    Returns how many items are open. Safe to repeat and to run twice at once. Raises the errors of `outside`.
+    """
+    driver = driver_of(gateway)
+    if not isinstance(driver, Reconciling):
+        raise TypeError(f"{gateway} lists no objects")
+    since = _read_until(gateway)
+    if since is not None:
+        since -= 2 * GRACE  # what was too young in the last run is old enough now
+        charged: set[str] = set()
+        created = chain(driver.list_refunds(since=since), driver.list_disputes(since=since))
+        for batch in batched(chain(_collected(driver.list_subscriptions(), charged), created), BATCH):
+            _compare(gateway, batch, at)
+        _sync_no_longer_charged(gateway, charged, at)
+        _recheck(gateway, at)
+        with tenancy.as_worker():
+            GatewayCursor.objects.update_or_create(
+                gateway=gateway, type=CursorType.OBJECTS, defaults={"read_until": at}
+            )
+    return UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True).count()
+
+
+def _read_until(gateway: str) -> datetime | None:
+    """When the last sweep was; before the first, when our first customer at the gateway was created."""
+    cursor = GatewayCursor.objects.filter(gateway=gateway, type=CursorType.OBJECTS).first()
+    if cursor is not None:
+        return cursor.read_until
+    customers = GatewayCustomer.objects.filter(gateway=gateway)
+    return customers.order_by("created_at").values_list("created_at", flat=True).first()
+
+
+def _collected(listed: Iterator[ListedObject], references: set[str]) -> Iterator[ListedObject]:
+    for each in listed:
+        references.add(each.ref.id)
+        yield each
+
+
+def known_references(gateway: str, object_type: ObjectType, references: Sequence[str]) -> set[str]:
+    """Those of the references that a row of ours has."""
+    if object_type is ObjectType.SUBSCRIPTION:
+        subscriptions = Subscription.objects.filter(stripe_subscription_id__in=references)
+        return {str(each) for each in subscriptions.values_list("stripe_subscription_id", flat=True)}
+    if object_type is ObjectType.REFUND:
+        refunds = Refund.objects.filter(payment__gateway=gateway, transaction_id__in=references)
+        return {str(each) for each in refunds.values_list("transaction_id", flat=True)}
+    disputes = Dispute.objects.filter(payment__gateway=gateway, reference__in=references)
+    return set(disputes.values_list("reference", flat=True))
+
+
+def _compare(gateway: str, batch: Sequence[ListedObject], at: datetime) -> None:
+    """Sync what has no row although it concerns a customer of ours; what has none then is unexplained."""
+    customers = GatewayCustomer.objects.filter(gateway=gateway, reference__in={each.customer for each in batch})
+    ours = set(customers.values_list("reference", flat=True))
+    known = {
+        (object_type, reference)
+        for object_type in {each.ref.type for each in batch}
+        for reference in known_references(
+            gateway, object_type, [each.ref.id for each in batch if each.ref.type is object_type]
+        )
+    }
+    for each in batch:
+        is_ours = each.customer in ours
+        if is_ours and (each.ref.type, each.ref.id) not in known and each.created_at <= at - GRACE:
+            note = _sync(gateway, each.ref.type, each.ref.id, at)
+            if note:
+                unexplained.record_unexplained(gateway=gateway, listed=each, note=note)
+
+
+def _sync(gateway: str, object_type: ObjectType, reference: str, at: datetime) -> str:
+    """Why no row of ours follows the object after it was synced; empty when one does, or none is needed."""
+    try:
+        result, _note = SYNC[object_type](gateway, reference, at)
+    except outside.OutsideError as error:
+        return str(error)
+    return "nothing here belongs to it" if result is EventResult.UNRELATED else ""
+
+
+def _sync_no_longer_charged(gateway: str, charged: set[str], at: datetime) -> None:
+    """Sync the subscriptions that we believe renewed by the gateway and that it does not charge."""
+    running = Subscription.objects.filter(
+        status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE],
+        stripe_subscription_id__isnull=False,
+        gateway_ended_at__isnull=True,
+    )
+    for reference in set(running.values_list("stripe_subscription_id", flat=True)) - charged:
+        note = _sync(gateway, ObjectType.SUBSCRIPTION, str(reference), at)
+        if note:
+            log.warning("subscription %s of %s could not be synced: %s", reference, gateway, note)
+
+
+def _recheck(gateway: str, at: datetime) -> None:
+    """Close what a row accounts for by now; what is open is synced again."""
+    open_items = UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True)
+    for item in open_items.order_by("-created_at")[:BATCH]:
+        if not _sync(gateway, ObjectType(item.type), item.reference, at):
+            unexplained.resolve(item=item, reason=unexplained.FOUND_LATER, actor=gateway, at=at)
