@@ -52,6 +52,7 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
         order = transitions.lock_order(order_id)
         if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False
+        subscriptions.lock_subscriptions_of([order.invoice_id])
         refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
         _release(order, at)
         transitions.transition(order, OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)

@@ -7,15 +7,18 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import payments, refunds, subscriptions
+from billing import invoicing, payments, refunds, renewals, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
-from billing.models import Payment, PaymentState
+from billing.models import Gateway, Payment, PaymentState, Subscription
+from billing.periods import Period
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
 from core.money import Money
@@ -69,9 +72,9 @@ def deadlocks() -> int:
         return int(cursor.fetchone()[0])
 
 
-def settle(order: Order) -> Payment:
-    """The money for the order arrives, however late."""
-    payment = Payment.objects.get(invoice_id=order.invoice_id)
+def settle(invoice_id: UUID) -> Payment:
+    """The money for the invoice arrives, however late."""
+    payment = Payment.objects.get(invoice_id=invoice_id)
     gateway_payment = GatewayPayment(
         transaction_id=f"pi_{payment.pk}",
         amount=payment.amount,
@@ -82,6 +85,12 @@ def settle(order: Order) -> Payment:
     return payments.settle(payment_id=payment.pk, gateway_payment=gateway_payment, at=timezone.now())
 
 
+def active_subscription(order: Order) -> Subscription:
+    """The subscription of an order that is paid now."""
+    assert settle(order.invoice_id).state == PaymentState.SUCCEEDED
+    return order.items.get().subscription
+
+
 def late_payments_and_free_orders(shop: Shop) -> Acts:
     """Money for canceled orders arrives, which reserves capacity again, while free orders take some."""
     free = PlanPrice.objects.filter(plan__code="mc-free").first() or shops.make_priced_plan(code="mc-free", minor=0)
@@ -90,14 +99,14 @@ def late_payments_and_free_orders(shop: Shop) -> Acts:
     for order in late:
         assert cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=timezone.now())
     return [
-        *[lambda order=order: settle(order) for order in late],  # type: ignore[misc]
+        *[lambda order=order: settle(order.invoice_id) for order in late],  # type: ignore[misc]
         *[lambda: place_order(shop, plan_price=free) for _ in late],
     ]
 
 
 def refunds_and_their_events(shop: Shop) -> Acts:
     """Staff refund a part of a payment while events bring refunds made at the gateway."""
-    payment = settle(place_order(shop))
+    payment = settle(place_order(shop).invoice_id)
     assert payment.state == PaymentState.SUCCEEDED
 
     def refund() -> None:
@@ -115,8 +124,7 @@ def releases_and_ends(shop: Shop) -> Acts:
     acts: Acts = []
     for _ in range(AT_ONCE):
         order = place_order(shop)
-        settle(order)
-        subscription = order.items.get().subscription
+        subscription = active_subscription(order)
         Order.objects.filter(pk=order.pk).update(status=OrderStatus.FAILED)
         acts += [
             lambda order=order: cancellation.cancel_paid(  # type: ignore[misc]
@@ -129,7 +137,45 @@ def releases_and_ends(shop: Shop) -> Acts:
     return acts
 
 
-@pytest.mark.parametrize("prepare", [late_payments_and_free_orders, refunds_and_their_events, releases_and_ends])
+def two_renewals_of_each_subscription(shop: Shop) -> Acts:
+    """The invoice of a subscription's next period is paid while the gateway brings the money for the one after it."""
+    acts: Acts = []
+    for _ in range(AT_ONCE):
+        subscription = active_subscription(place_order(shop))
+        assert subscription.current_period_end is not None
+        ends = [subscription.current_period_end + timedelta(days=30 * number) for number in range(3)]
+        invoice = invoicing.draft_invoice(
+            organization=subscription.organization,
+            currency=subscription.currency,
+            lines=renewals.renewal_lines(subscription, Period(ends[0], ends[1])),
+            at=timezone.now(),
+        )
+        payments.open_payment(invoice=invoice, gateway=Gateway.STRIPE, expires_at=ends[0], at=timezone.now())
+        brought = GatewayPayment(
+            transaction_id=f"pi_{uuid7()}",
+            amount=subscription.amount,
+            is_live=False,
+            organization_id=subscription.organization_id,
+            period=Period(ends[1], ends[2]),
+        )
+        acts += [
+            lambda invoice=invoice: settle(invoice.pk),  # type: ignore[misc]
+            lambda subscription=subscription, brought=brought: renewals.record_renewal(  # type: ignore[misc]
+                subscription_id=subscription.pk, gateway_payment=brought, at=timezone.now()
+            ),
+        ]
+    return acts
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        late_payments_and_free_orders,
+        refunds_and_their_events,
+        releases_and_ends,
+        two_renewals_of_each_subscription,
+    ],
+)
 def test_acts_that_lock_the_same_rows_never_deadlock(shop: Shop, prepare: Callable[[Shop], Acts]) -> None:
     before, errors = deadlocks(), list[BaseException]()
     for _ in range(ROUNDS):
