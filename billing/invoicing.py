@@ -64,11 +64,7 @@ class InvoiceLine:
 
 
 def lock_invoice(invoice_id: UUID) -> Invoice:
-    """The invoice under its row lock; the caller holds a transaction.
-
-    Everyone who locks several rows takes them in one order: the invoice, its payment, then whatever follows from them
-    (upper apps' rows last). So a payment that arrives and a cancellation never wait for each other.
-    """
+    """The invoice under its row lock, the first in the lock order of ARCHITECTURE.md; the caller has a transaction."""
     rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization")
     return rows.get(pk=invoice_id)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events, invoicing, ledger
+from billing import events, invoicing, ledger, subscriptions
 from billing.gateways.base import CheckoutSession, GatewayPayment, SavedCard, driver_of
 from billing.models import (
     AccountKind,
@@ -39,16 +39,18 @@ PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
 
 
 def lock_payment(payment_id: UUID) -> Payment:
-    """The payment under its row lock, after those of its invoices (see `lock_invoice`); the caller holds a transaction.
+    """The payment under its row lock, after its invoices and before their subscriptions; the caller has a transaction.
 
-    Its invoices are the one that it was asked for and those that it paid.
+    Its invoices are the one that it was asked for and those that it paid. See the lock order in ARCHITECTURE.md.
     """
     asked_for = Payment.objects.filter(pk=payment_id, invoice__isnull=False).order_by().values("invoice_id")
     paid = PaymentAllocation.objects.filter(payment=payment_id).values("invoice_id")
     invoices = Invoice.objects.filter(pk__in=asked_for.union(paid)).order_by("pk")
-    list(invoices.select_for_update(no_key=True).values("pk"))
+    locked = list(invoices.select_for_update(no_key=True).values_list("pk", flat=True))
     rows = Payment.objects.select_for_update(no_key=True, of=("self",)).select_related("organization", "invoice")
-    return rows.get(pk=payment_id)
+    payment = rows.get(pk=payment_id)
+    subscriptions.lock_subscriptions_of(locked)
+    return payment
 
 
 def open_payment(

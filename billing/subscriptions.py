@@ -1,12 +1,12 @@
 """Subscriptions: opened with the order, activated by the first payment, advanced by each later one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from accounts.models import Organization
 from billing import events
-from billing.models import BillingMode, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models import BillingMode, InvoiceItem, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.periods import Period, next_period_end
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
@@ -16,6 +16,13 @@ from core.money import total
 def lock_subscription(subscription_id: UUID) -> Subscription:
     """The subscription under its row lock; the caller holds a transaction."""
     return Subscription.objects.select_for_update(no_key=True).get(pk=subscription_id)
+
+
+def lock_subscriptions_of(invoice_ids: Collection[UUID]) -> None:
+    """Lock what the invoices are for, before any wallet; the caller holds a transaction and the invoices' locks."""
+    invoiced = InvoiceItem.objects.filter(invoice__in=invoice_ids, subscription__isnull=False).values("subscription_id")
+    rows = Subscription.objects.select_for_update(no_key=True).filter(pk__in=invoiced).order_by("pk")
+    list(rows.values_list("pk", flat=True))
 
 
 def open_subscription(

@@ -52,8 +52,9 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
         order = transitions.lock_order(order_id)
         if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False
-        _release(order, at)
+        subscriptions.lock_subscriptions_of([order.invoice_id])
         refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
+        _release(order, at)
         transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
     return True
 
@@ -69,18 +70,22 @@ def refund_overdue(*, at: datetime) -> int:
 
 
 def _release(order: Order, at: datetime) -> None:
-    """Return the stock, delete the server or release its reservation, and cancel the subscription of each item.
+    """Cancel the subscription of each item, delete its server, return its stock, or release its reservation.
 
-    Stock comes before capacity, as when an order is placed, so that two orders never wait for each other.
+    One kind of row after another, in the lock order of ARCHITECTURE.md.
     """
-    for item in order.items.select_related("subscription", "server", "plan_price"):
+    items = list(order.items.select_related("subscription", "server", "plan_price").order_by("pk"))
+    for item in items:
+        if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
+            subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)
+    for item in items:
+        if item.server is not None:
+            servers.delete_server(server_id=item.server.pk, actor=None, at=at)
+    for item in items:
         if item.is_stock_taken:
             catalog.return_stock(plan_id=item.plan_price.plan_id)
             item.is_stock_taken = False
             item.save(update_fields=["is_stock_taken"])
-        if item.server is not None:
-            servers.delete_server(server_id=item.server.pk, actor=None, at=at)
-        elif item.reservation_id is not None:
+    for item in items:
+        if item.server is None and item.reservation_id is not None:
             capacity.release(reservation_id=item.reservation_id, at=at)
-        if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
-            subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)

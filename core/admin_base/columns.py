@@ -36,12 +36,7 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         return status_label(label, getattr(value, "tone", Tone.NEUTRAL)) if label else EMPTY
 
     def money(row: Any) -> str:
-        minor = getattr(row, name)
-        # An amount in another currency than the row's has a column for it: `cost_minor` and `cost_currency`.
-        currency = getattr(row, f"{name.removesuffix('_minor')}_currency", "") or getattr(row, "currency", "")
-        if minor is None or not currency:
-            return EMPTY
-        return str(Rate(minor, currency) if isinstance(minor, Decimal) else Money(minor, currency))
+        return price_text(row, name)
 
     def size(row: Any) -> str:
         return formats.size(getattr(row, name))
@@ -70,6 +65,15 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
     if not isinstance(field, EncryptedField | models.JSONField):
         column.admin_order_field = name  # type: ignore[attr-defined]
     return column
+
+
+def price_text(row: Any, name: str) -> str:
+    """An amount or a rate with its currency: the row's, or that of a column such as `cost_currency` for `cost_minor`."""
+    minor = getattr(row, name)
+    currency = getattr(row, f"{name.removesuffix('_minor')}_currency", "") or getattr(row, "currency", "")
+    if minor is None or not currency:
+        return EMPTY
+    return str(Rate(minor, currency) if isinstance(minor, Decimal) else Money(minor, currency))
 
 
 def status_label(text: Any, tone: Tone) -> SafeString:

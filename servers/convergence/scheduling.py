@@ -24,6 +24,7 @@ _UPSERT = """
         ) - 1) / %(per_minute)s * interval '1 minute'
     FROM servers_server AS server JOIN servers_blueprint AS blueprint ON blueprint.id = server.blueprint_id
     WHERE {condition}
+    ORDER BY server.id
     ON CONFLICT (server_id) DO UPDATE SET
         is_requested_again = task.state = 'running',
         state = CASE task.state WHEN 'running' THEN 'running' ELSE 'queued' END,

@@ -1,0 +1,185 @@
+"""The one lock order (ARCHITECTURE.md): acts that lock the same rows wait for each other, and never deadlock.
+
+A deadlock needs two transactions at the same place at once. So each lock is held a little longer than it would be.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from billing import invoicing, payments, refunds, renewals, subscriptions
+from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
+from billing.models import Gateway, Payment, PaymentState, Subscription
+from billing.periods import Period
+from catalog.models import Plan, PlanPrice
+from core.ids import uuid7
+from core.money import Money
+from orders import cancellation
+from orders.models import Order, OrderStatus
+from tests import shop as shops
+from tests.shop import Shop, place_order
+
+pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
+LOCKS = re.compile(r"^\s*UPDATE|FOR (NO KEY )?UPDATE")
+HOLD_SECONDS = 0.004
+ROUNDS, AT_ONCE = 3, 4
+AMOUNT = Money(10, "USD")
+
+type Acts = list[Callable[[], Any]]
+
+
+def run_at_once(acts: Acts) -> list[BaseException]:
+    """Run the acts in threads that begin together, each holding its locks longer; the errors."""
+    barrier, errors = threading.Barrier(len(acts)), list[BaseException]()
+
+    def hold_longer(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if LOCKS.search(sql):
+            time.sleep(HOLD_SECONDS)
+        return result
+
+    def alone(act: Callable[[], Any]) -> None:
+        try:
+            with connection.execute_wrapper(hold_longer):
+                barrier.wait(timeout=30)
+                act()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=alone, args=[act]) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def deadlocks() -> int:
+    """How many the database has found in itself."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
+
+
+def settle(invoice_id: UUID) -> Payment:
+    """The money for the invoice arrives, however late."""
+    payment = Payment.objects.get(invoice_id=invoice_id)
+    gateway_payment = GatewayPayment(
+        transaction_id=f"pi_{payment.pk}",
+        amount=payment.amount,
+        is_live=False,
+        payment_id=payment.pk,
+        organization_id=payment.organization_id,
+    )
+    return payments.settle(payment_id=payment.pk, gateway_payment=gateway_payment, at=timezone.now())
+
+
+def active_subscription(order: Order) -> Subscription:
+    """The subscription of an order that is paid now."""
+    assert settle(order.invoice_id).state == PaymentState.SUCCEEDED
+    return order.items.get().subscription
+
+
+def late_payments_and_free_orders(shop: Shop) -> Acts:
+    """Money for canceled orders arrives, which reserves capacity again, while free orders take some."""
+    free = PlanPrice.objects.filter(plan__code="mc-free").first() or shops.make_priced_plan(code="mc-free", minor=0)
+    Plan.objects.update(stock=1000)
+    late = [place_order(shop) for _ in range(AT_ONCE)]
+    for order in late:
+        assert cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=timezone.now())
+    return [
+        *[lambda order=order: settle(order.invoice_id) for order in late],  # type: ignore[misc]
+        *[lambda: place_order(shop, plan_price=free) for _ in late],
+    ]
+
+
+def refunds_and_their_events(shop: Shop) -> Acts:
+    """Staff refund a part of a payment while events bring refunds made at the gateway."""
+    payment = settle(place_order(shop).invoice_id)
+    assert payment.state == PaymentState.SUCCEEDED
+
+    def refund() -> None:
+        refunds.refund_payment(payment=payment, amount=AMOUNT, reason="asked", actor=None, at=timezone.now())
+
+    def record() -> None:
+        made_there = GatewayRefund(f"re_{uuid7()}", str(payment.transaction_id), AMOUNT, RefundStatus.SUCCEEDED)
+        refunds.record_refund(payment_id=payment.pk, gateway_refund=made_there, at=timezone.now())
+
+    return [refund, record] * AT_ONCE
+
+
+def releases_and_ends(shop: Shop) -> Acts:
+    """Orders that could not be delivered are canceled while the gateway ends their subscriptions."""
+    acts: Acts = []
+    for _ in range(AT_ONCE):
+        order = place_order(shop)
+        subscription = active_subscription(order)
+        Order.objects.filter(pk=order.pk).update(status=OrderStatus.FAILED)
+        acts += [
+            lambda order=order: cancellation.cancel_paid(  # type: ignore[misc]
+                order_id=order.pk, reason="asked", actor=None, at=timezone.now()
+            ),
+            lambda subscription=subscription: subscriptions.end_subscription(  # type: ignore[misc]
+                subscription=subscription, reason="ended there", at=timezone.now()
+            ),
+        ]
+    return acts
+
+
+def two_renewals_of_each_subscription(shop: Shop) -> Acts:
+    """The invoice of a subscription's next period is paid while the gateway brings the money for the one after it."""
+    acts: Acts = []
+    for _ in range(AT_ONCE):
+        subscription = active_subscription(place_order(shop))
+        assert subscription.current_period_end is not None
+        ends = [subscription.current_period_end + timedelta(days=30 * number) for number in range(3)]
+        invoice = invoicing.draft_invoice(
+            organization=subscription.organization,
+            currency=subscription.currency,
+            lines=renewals.renewal_lines(subscription, Period(ends[0], ends[1])),
+            at=timezone.now(),
+        )
+        payments.open_payment(invoice=invoice, gateway=Gateway.STRIPE, expires_at=ends[0], at=timezone.now())
+        brought = GatewayPayment(
+            transaction_id=f"pi_{uuid7()}",
+            amount=subscription.amount,
+            is_live=False,
+            organization_id=subscription.organization_id,
+            period=Period(ends[1], ends[2]),
+        )
+        acts += [
+            lambda invoice=invoice: settle(invoice.pk),  # type: ignore[misc]
+            lambda subscription=subscription, brought=brought: renewals.record_renewal(  # type: ignore[misc]
+                subscription_id=subscription.pk, gateway_payment=brought, at=timezone.now()
+            ),
+        ]
+    return acts
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        late_payments_and_free_orders,
+        refunds_and_their_events,
+        releases_and_ends,
+        two_renewals_of_each_subscription,
+    ],
+)
+def test_acts_that_lock_the_same_rows_never_deadlock(shop: Shop, prepare: Callable[[Shop], Acts]) -> None:
+    before, errors = deadlocks(), list[BaseException]()
+    for _ in range(ROUNDS):
+        errors += run_at_once(prepare(shop))
+
+    assert errors == []
+    assert deadlocks() == before
