@@ -220,7 +220,7 @@ def test_no_migration_imports_an_app() -> None:
         f"{name_of(path)} imports {module}"
         for app in APPS
         for path in (ROOT / app).glob("migrations/0*.py")
-        for module in imported_modules(path) - FIELDS
+        for module in imported_modules(path) - FIELDS - {f"{app}.migrations"}  # SQL of its own that it holds
         if module.partition(".")[0] in APPS and path.stem != "0001_initial"
     ]
 
