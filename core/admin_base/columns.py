@@ -68,7 +68,7 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
 
 
 def price_text(row: Any, name: str) -> str:
-    """An amount or a rate with its currency: the row's, or that of a column such as `cost_currency` for `cost_minor`."""
+    """An amount or rate in the row's currency, or in that of a column such as `cost_currency` for `cost_minor`."""
     minor = getattr(row, name)
     currency = getattr(row, f"{name.removesuffix('_minor')}_currency", "") or getattr(row, "currency", "")
     if minor is None or not currency:
