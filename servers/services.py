@@ -25,6 +25,7 @@ from servers.models import (
 
 __all__ = [
     "CapacityNotConfirmed",
+    "correct_variables",
     "create_server",
     "delete_server",
     "hold_servers",
@@ -161,6 +162,26 @@ def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
         provisioning_log.retry_failed(server, at=at)
         request_convergence(server_ids=[server_id], at=at)
+    return True
+
+
+def correct_variables(*, server_id: UUID, values: Mapping[str, str], actor: User | None, at: datetime) -> bool:
+    """Give a failed server's egg variables these values and try again; False if the server has not failed.
+
+    For staff: it may also set what customers cannot change. The audit trail keeps the names, not the values.
+    """
+    with tenancy.as_worker():
+        if not retry(server_id=server_id, actor=actor, at=at):
+            return False
+        server = Server.objects.get(pk=server_id)
+        for env_variable, value in values.items():
+            ServerVariable.objects.update_or_create(
+                server=server,
+                env_variable=env_variable,
+                defaults={"organization_id": server.organization_id, "value": value, "is_set_by_staff": True},
+            )
+        new = {"variables": sorted(values)}
+        audit.record(action="server.correct_variables", entity=server, actor=actor, new=new, at=at)
     return True
 
 

@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from core import audit
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 from servers import services
+from servers.admin.refused_variables import CORRECT_VARIABLES
 from servers.models import (
     DesiredState,
     HoldKind,
@@ -110,6 +111,7 @@ STAFF_ACTIONS = (
         icon="sync",
         is_bulk=True,
     ),
+    CORRECT_VARIABLES,
     StaffAction(
         name="suspend",
         label=gettext_lazy("Suspend"),
@@ -169,10 +171,10 @@ class StepInline(ReadOnlyInline):
 
 
 class VariableInline(ReadOnlyInline):
-    """What the customer configured. Values may be the customer's secrets, so only names are shown."""
+    """Its own values of egg variables. They may be the customer's secrets, so only names are shown."""
 
     model = ServerVariable
-    columns = ("env_variable", "updated_at")
+    columns = ("env_variable", "is_set_by_staff", "updated_at")
     has_link = False
 
 

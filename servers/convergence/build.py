@@ -4,7 +4,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from core import outside
-from servers.drivers.base import Build
+from servers.drivers.base import Build, VariablesRefused
 from servers.eggs import environment
 from servers.models import EggVariable, Server, ServerVariable
 
@@ -13,7 +13,7 @@ SECRET_LENGTH = 24
 
 
 def build_of(server: Server) -> Build:
-    """The server's build. Raises Rejected, naming the variable or what is missing, where the panel would refuse it."""
+    """The server's build. Raises Rejected where something is missing, VariablesRefused where a value is not valid."""
     blueprint = server.blueprint
     egg = blueprint.egg
     if egg is None or not egg.is_present:
@@ -22,9 +22,22 @@ def build_of(server: Server) -> Build:
     if not image or not startup.strip():
         reason = _("The egg {egg} has no image or no start-up command, and the blueprint {name} gives none.")
         raise outside.Rejected(reason.format(egg=egg.name, name=blueprint.name))
-    variables = EggVariable.objects.filter(egg=egg, is_present=True).order_by("position")
+    merged = environment_of(server)
+    if merged.problems:
+        listed = " ".join(f"{problem.env_variable}: {problem.message}" for problem in merged.problems)
+        # A variable that the egg does not have cannot be given another value; its blueprint has to drop it.
+        known = [problem for problem in merged.problems if problem.rule != environment.UNKNOWN_VARIABLE]
+        raise VariablesRefused(
+            _("The game's settings are not valid. {problems}").format(problems=listed),
+            {problem.env_variable: str(problem.message) for problem in known},
+        )
+    return Build(egg_ref=egg.ref, image=image, startup=startup, environment=merged.values)
+
+
+def environment_of(server: Server) -> environment.Environment:
+    """The values of the egg's variables, and what is wrong with them."""
     overrides = {}
-    for name, value in (blueprint.environment or {}).items():
+    for name, value in (server.blueprint.environment or {}).items():
         if value == SECRET:  # a password of this server's own, the same at every attempt
             secret = salted_hmac("servers.environment", f"{server.pk}:{name}", algorithm="sha256").hexdigest()
             overrides[name] = secret[:SECRET_LENGTH]
@@ -32,9 +45,9 @@ def build_of(server: Server) -> Build:
             overrides[name] = "1" if value else "0"
         else:
             overrides[name] = "" if value is None else str(value)
-    chosen = dict(ServerVariable.objects.filter(server=server).values_list("env_variable", "value"))
-    merged = environment.merge(variables, overrides, chosen)
-    if merged.problems:
-        listed = " ".join(f"{problem.env_variable}: {problem.message}" for problem in merged.problems)
-        raise outside.Rejected(_("The game's settings are not valid. {problems}").format(problems=listed))
-    return Build(egg_ref=egg.ref, image=image, startup=startup, environment=merged.values)
+    chosen = {}
+    for variable in ServerVariable.objects.filter(server=server):
+        values = overrides if variable.is_set_by_staff else chosen
+        values[variable.env_variable] = variable.value
+    variables = EggVariable.objects.filter(egg=server.blueprint.egg, is_present=True).order_by("position")
+    return environment.merge(variables, overrides, chosen)

@@ -8,7 +8,7 @@ from core.work import Reschedule
 from servers.convergence import creation, drift, installing, provisioning_log, removal, starting, suspension
 from servers.convergence.context import LATER, SOON, ConvergenceContext
 from servers.drivers import registry
-from servers.drivers.base import RemoteState
+from servers.drivers.base import RemoteState, VariablesRefused
 from servers.locks import advisory_lock
 from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus
 
@@ -33,7 +33,8 @@ def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
             provisioning_log.observe(server, remote, at=at)
             return next_step(ConvergenceContext(server, driver, remote, server.has_holds(), at))
         except outside.Rejected as error:
-            provisioning_log.fail(server, str(error), at=at)
+            variable_errors = error.messages if isinstance(error, VariablesRefused) else None
+            provisioning_log.fail(server, str(error), at=at, variable_errors=variable_errors)
             raise
 
 

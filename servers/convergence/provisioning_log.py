@@ -1,5 +1,6 @@
 """Recording what convergence did: columns, an entry of the provisioning log and the event, in one transaction."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -63,8 +64,11 @@ def retry_failed(server: Server, *, at: datetime) -> None:
         record(server, at=at, status=ServerStatus.PENDING, failure="")
 
 
-def fail(server: Server, reason: str, *, at: datetime) -> None:
-    """Mark the server failed, for staff to look at. The same failure again is not recorded again."""
+def fail(server: Server, reason: str, *, at: datetime, variable_errors: Mapping[str, str] | None = None) -> None:
+    """Mark the server failed, for staff to look at. The same failure again is not recorded again.
+
+    `variable_errors` says what is wrong with which egg variable, where that is the reason.
+    """
     reason = reason[:MAX_NOTE]
     if server.status in {ServerStatus.DELETED, ServerStatus.FAILED} and server.failure == reason:
         return
@@ -73,4 +77,6 @@ def fail(server: Server, reason: str, *, at: datetime) -> None:
         server.failure = reason
         write(server, Step.FAILED, at=at, note=reason)
         events.servers_failed.send(sender=Server, server_ids=[server.pk], reason=reason, at=at)
-        Server.objects.filter(pk=server.pk).update(status=server.status, failure=reason)
+        Server.objects.filter(pk=server.pk).update(
+            status=server.status, failure=reason, variable_errors=dict(variable_errors or {})
+        )

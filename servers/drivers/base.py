@@ -65,6 +65,14 @@ class AccountNotFound(outside.Rejected):
     """Nothing was created: the provider no longer has the owner's account."""
 
 
+class VariablesRefused(outside.Rejected):
+    """Nothing was created: these egg variables' values are not valid. `messages` says what to enter, by variable."""
+
+    def __init__(self, message: str, messages: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.messages = dict(messages)
+
+
 class NotOnNode(outside.Rejected):
     """The panel has the server and its node does not."""
 
@@ -273,7 +281,9 @@ class Driver(Protocol):
         """What the provider has under our key; None only when it is certainly absent."""
 
     def create(self, spec: ServerSpec, build: Build) -> RemoteServer:
-        """Create the server. After Unknown, call find first. Raises AlreadyExists, PortTaken, AccountNotFound."""
+        """Create the server. After Unknown, call find first. Raises AlreadyExists, PortTaken, AccountNotFound,
+        VariablesRefused.
+        """
 
     def reinstall(self, server: RemoteServer) -> None:
         """Install again from the start; lifts a suspension. Raises NotOnNode."""

@@ -73,6 +73,9 @@ class Server(StateMachine, Entity, Timestamped):
     desired_state = StatusField(max_length=8, choices=DesiredState, default=DesiredState.PRESENT)
     status = StatusField(max_length=12, choices=ServerStatus, default=ServerStatus.PENDING)
     failure = models.CharField(_("reason of failure"), max_length=255, blank=True, default="")
+    variable_errors: Any = models.JSONField(
+        _("refused settings"), default=dict, blank=True, help_text=_("What is wrong with which variable, by its name.")
+    )
     ref = models.CharField(_("panel ID"), max_length=64, blank=True, default="", help_text=_("The panel's own id."))
     identifier = models.CharField(
         _("short panel ID"), max_length=64, blank=True, default="", help_text=_("The panel's short id.")
@@ -174,7 +177,7 @@ class ServerHold(Entity, Timestamped):
 
 
 class ServerVariable(Entity, Timestamped):
-    """The customer's value of an egg variable; others take the blueprint's or the egg's value."""
+    """A server's own value of an egg variable, from its customer or staff, before the blueprint's and the egg's."""
 
     tenancy = tenancy.OWNED
 
@@ -182,6 +185,9 @@ class ServerVariable(Entity, Timestamped):
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="variables")
     env_variable = models.CharField(_("environment variable"), max_length=191)
     value = models.TextField(blank=True, default="")
+    is_set_by_staff = models.BooleanField(
+        _("set by staff"), default=False, help_text=_("Staff may also set what customers cannot change.")
+    )
 
     class Meta:
         verbose_name = _("server variable")

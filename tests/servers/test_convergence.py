@@ -17,8 +17,6 @@ from servers.convergence import provisioning_log
 from servers.convergence.context import SOON
 from servers.models import (
     Allocation,
-    Egg,
-    EggVariable,
     PanelAccount,
     Provider,
     ProvisioningTask,
@@ -27,7 +25,7 @@ from servers.models import (
     Step,
 )
 from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet, steps_of
-from tests.servers.builders import AT, make_game_blueprint, make_plan, make_server, make_user
+from tests.servers.builders import AT, make_server, make_user
 from tests.servers.test_capacity import in_threads
 
 PURCHASE_STEPS = [Step.PLACED, Step.ACCOUNT, Step.CREATED, Step.INSTALLED, Step.RUNNING]
@@ -328,58 +326,6 @@ def test_another_users_account_is_never_taken_over(panel: Sandbox, provider: Pro
     assert "e-mail address" in server.failure
     assert panel_servers(panel) == []
     assert not PanelAccount.objects.exists()
-
-
-def test_an_invalid_setting_fails_by_name_and_nothing_is_created(panel: Sandbox, provider: Provider) -> None:
-    failures: list[str] = []
-
-    def listen(server_ids: list[UUID], reason: str, **_: Any) -> None:
-        failures.append(reason)
-
-    events.servers_failed.connect(listen)
-    try:
-        server = make_server(provider, variables={"BUILD_NUMBER": "x" * 80})
-        run_until_quiet(AT)
-    finally:
-        events.servers_failed.disconnect(listen)
-
-    server = server.reload()
-    assert server.status == ServerStatus.FAILED
-    assert "BUILD_NUMBER" in server.failure
-    assert failures == [server.failure]
-    assert request_count(panel, CREATE) == 0
-    assert ProvisioningTask.objects.get().state == WorkState.DEAD
-
-
-def test_a_setting_that_only_the_panel_refuses_fails_the_server_by_name(panel: Sandbox, provider: Provider) -> None:
-    egg = Egg.objects.get(nest__provider=provider, name="Minecraft Paper")
-    EggVariable.objects.filter(egg=egg, env_variable="BUILD_NUMBER").update(rules="required|left_to_the_panel")
-
-    server = make_server(provider, variables={"BUILD_NUMBER": "x" * 80})
-    run_until_quiet(AT)
-
-    server = server.reload()
-    assert server.status == ServerStatus.FAILED
-    assert server.failure.startswith("The panel refused the game's settings. BUILD_NUMBER: ")
-    assert (request_count(panel, CREATE), panel_servers(panel)) == (1, [])
-
-
-def test_a_failed_server_is_created_after_the_mistake_is_corrected_and_retried(
-    panel: Sandbox, provider: Provider
-) -> None:
-    plan = make_plan()
-    blueprint = make_game_blueprint(provider, plan, environment={"BUILD_NUMBER": "x" * 80})
-    server = make_server(provider, plan=plan, blueprint=blueprint)
-    run_until_quiet(AT)
-    assert server.reload().status == ServerStatus.FAILED
-
-    blueprint.environment = {"BUILD_NUMBER": 17}
-    blueprint.save()
-    assert services.retry(server_id=server.pk, actor=None, at=AT)
-    run_until_quiet(AT)
-
-    assert_one_running(panel, server)
-    assert panel_servers(panel)[0]["environment"]["BUILD_NUMBER"] == "17"
 
 
 def test_an_event_whose_receiver_fails_is_not_recorded(panel: Sandbox, provider: Provider) -> None:

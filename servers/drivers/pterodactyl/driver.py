@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -25,6 +25,7 @@ from servers.drivers.base import (
     RemoteState,
     ServerSpec,
     Usage,
+    VariablesRefused,
     WrongState,
 )
 from servers.drivers.pterodactyl import accounts
@@ -100,7 +101,7 @@ class PterodactylDriver:
             # The node answered 404 to the creation: the panel has cleaned up, as after any failure of the node.
             raise outside.Unavailable(str(error), status=error.status, code=error.code) from None
         except outside.Rejected as error:
-            raise_creation_refused(error, spec)
+            raise creation_error(error, spec) from None
 
     def reinstall(self, server: RemoteServer) -> None:
         """Install again from the start; lifts a suspension. Raises NotOnNode."""
@@ -180,29 +181,31 @@ class PterodactylDriver:
         return read_inventory(self._panel)
 
 
-def raise_creation_refused(error: outside.Rejected, spec: ServerSpec) -> NoReturn:
-    """Raise what a refused creation means: the key exists, ports are taken, the owner or a setting is not valid."""
+def creation_error(error: outside.Rejected, spec: ServerSpec) -> outside.OutsideError:
+    """What a refused creation means: the key exists, ports are taken, the owner or a variable is not valid."""
     broken = validation_errors(error)
     if any((each.field, each.rule) == ("external_id", "unique") for each in broken):
-        raise AlreadyExists(str(error), status=error.status, code=error.code) from None
+        return AlreadyExists(str(error), status=error.status, code=error.code)
     fields = ["allocation.default", *(f"allocation.additional.{index}" for index in range(len(spec.allocations) - 1))]
     refs = dict(zip(fields, spec.allocations, strict=True))
     taken = frozenset(refs[each.field] for each in broken if each.rule == "exists" and each.field in refs)
     if taken:
-        raise PortTaken(str(error), taken) from None
+        return PortTaken(str(error), taken)
     if any((each.field, each.rule) == ("user", "exists") for each in broken):
-        raise AccountNotFound(str(error), status=error.status, code=error.code) from None
+        return AccountNotFound(str(error), status=error.status, code=error.code)
     # The panel checks an egg's variables after everything else, so they are refused alone.
-    variables = [each for each in broken if each.field.startswith("environment.")]
-    if variables:
-        problems = " ".join(f"{each.field.removeprefix('environment.')}: {each.detail}" for each in variables)
+    refused = {
+        each.field.removeprefix("environment."): each.detail for each in broken if each.field.startswith("environment.")
+    }
+    if refused:
+        problems = " ".join(f"{name}: {detail}" for name, detail in refused.items())
         reason = _("The panel refused the game's settings. {problems}").format(problems=problems)
-    elif broken:
+        return VariablesRefused(reason, refused)
+    if broken:
         listed = ", ".join(f"{each.field} ({each.rule})" for each in broken)
         reason = _("The panel refused the server: {fields}.").format(fields=listed)
-    else:
-        raise error
-    raise outside.Rejected(reason, status=error.status, code=error.code, body=error.body) from None
+        return outside.Rejected(reason, status=error.status, code=error.code, body=error.body)
+    return error
 
 
 def remote_server(attributes: dict[str, Any]) -> RemoteServer:
