@@ -1,4 +1,4 @@
-"""Which events customers are told about by e-mail. A new e-mail is a line here and its template."""
+"""E-mails that tell customers about an event: written with the rows they are about, and sent once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,66 +7,45 @@ from datetime import datetime
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import translation
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from core import site_settings
-from orders.models import Order
+from core.models import Entity
 from support.email import queue_emails
 
 
 @dataclass(frozen=True)
-class EmailNotification:
-    """An e-mail that is sent once about an event; `%(number)s` in the subject is the order's number."""
+class Notification:
+    """What a user is told about a row: any that an organization owns. `path` is the page that the e-mail links to."""
 
-    event: str
-    subject: Promise
-    template: str
-
-
-EMAILS = {
-    notification.event: notification
-    for notification in (
-        EmailNotification(
-            "order.paid", _("Order %(number)s: we received your payment"), "support/email/order_paid.txt"
-        ),
-        EmailNotification(
-            "order.active", _("Order %(number)s: your server is running"), "support/email/order_active.txt"
-        ),
-        EmailNotification(
-            "order.waiting_capacity",
-            _("Order %(number)s: waiting for capacity"),
-            "support/email/order_waiting_capacity.txt",
-        ),
-        EmailNotification(
-            "order.failed", _("Order %(number)s: your server is not ready yet"), "support/email/order_failed.txt"
-        ),
-        EmailNotification(
-            "order.canceled", _("Order %(number)s is canceled and refunded"), "support/email/order_canceled.txt"
-        ),
-    )
-}
+    row: Entity
+    recipient: User
+    subject: str | Promise
+    path: str
 
 
-def notify_customers(*, orders: Iterable[Order], event: str, at: datetime) -> None:
-    """Queue the e-mail about the event, where there is one, to the users who ordered. A second call changes nothing.
+def notify_customers(notifications: Iterable[Notification], *, event: str, at: datetime) -> None:
+    """Queue the e-mails about one event, each in its recipient's language. A second call changes nothing.
 
-    Orders come with `placed_by` and, for the lists of servers, their items.
+    Their text is the template `support/email/<event>.txt` ("_" for "."), which gets the row under its model's name, and
+    `user`, `shop` and `link`.
     """
-    notification = EMAILS.get(event)
-    if notification is None:
-        return
-    shop, messages = site_settings.get("shop.name"), []
-    for order in orders:
-        with translation.override(order.placed_by.locale):
-            link = f"{settings.SITE_URL}{reverse('orders:progress', kwargs={'pk': order.pk})}"
-            context = {"order": order, "user": order.placed_by, "link": link, "shop": shop}
+    template, shop = f"support/email/{event.replace('.', '_')}.txt", site_settings.get("shop.name")
+    messages = []
+    for each in notifications:
+        with translation.override(each.recipient.locale):
+            context = {
+                str(each.row._meta.model_name): each.row,
+                "user": each.recipient,
+                "shop": shop,
+                "link": f"{settings.SITE_URL}{each.path}",
+            }
             message = EmailMessage(
-                subject=notification.subject % {"number": order.number},
-                body=render_to_string(notification.template, context).strip() + "\n",
-                to=[order.placed_by.email],
+                subject=str(each.subject),
+                body=render_to_string(template, context).strip() + "\n",
+                to=[each.recipient.email],
             )
-        messages.append((message, f"{event}:{order.pk}"))
+        messages.append((message, f"{event}:{each.row.pk}"))
     queue_emails(messages, at=at)

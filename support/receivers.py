@@ -1,4 +1,4 @@
-"""The signals that customers are notified about."""
+"""The signals that customers are told about by e-mail. A new e-mail is a receiver here and its template."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -6,15 +6,39 @@ from typing import Any
 from uuid import UUID
 
 from django.dispatch import receiver
+from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from orders import events
 from orders.models import Order, OrderStatus
-from support import notifications
+from support.notifications import Notification, notify_customers
+
+ORDER_SUBJECTS = {
+    OrderStatus.PAID: _("Order {number}: we received your payment"),
+    OrderStatus.ACTIVE: _("Order {number}: your server is running"),
+    OrderStatus.WAITING_CAPACITY: _("Order {number}: waiting for capacity"),
+    OrderStatus.FAILED: _("Order {number}: your server is not ready yet"),
+    OrderStatus.CANCELED: _("Order {number} is canceled and refunded"),
+}
 
 
 @receiver(events.orders_status_changed)
-def notify_customers(order_ids: Collection[UUID], status: OrderStatus, at: datetime, **_: Any) -> None:
-    """Orders that were never paid are canceled without an e-mail."""
+def notify_of_order_status(order_ids: Collection[UUID], status: OrderStatus, at: datetime, **_kwargs: Any) -> None:
+    """Tell the users who ordered. Orders that were never paid are canceled without an e-mail."""
+    if status not in ORDER_SUBJECTS:
+        return
     paid = Order.objects.filter(pk__in=order_ids, paid_at__isnull=False).select_related("placed_by")
-    orders = paid.prefetch_related("items__server").order_by("pk")
-    notifications.notify_customers(orders=orders, event=f"order.{OrderStatus(status).value}", at=at)
+    notify_customers(
+        (
+            Notification(
+                row=order,
+                recipient=order.placed_by,
+                subject=format_lazy(ORDER_SUBJECTS[status], number=order.number),
+                path=reverse("orders:progress", kwargs={"pk": order.pk}),
+            )
+            for order in paid.prefetch_related("items__server").order_by("pk")
+        ),
+        event=f"order.{OrderStatus(status).value}",
+        at=at,
+    )
