@@ -147,4 +147,4 @@ class Membership(Entity, Timestamped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} in {self.organization_id} as {self.role}"
+        return f"{self.user} in {self.organization}: {self.get_role_display()}"

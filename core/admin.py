@@ -202,12 +202,12 @@ class SettingAdmin(ReadOnlyAdmin):
             except ValidationError as error:
                 form.add_error("value", error)
             else:
-                messages.success(request, _("%(key)s is saved.") % {"key": definition.key})
+                messages.success(request, _("Saved: %(setting)s") % {"setting": definition.description})
                 return HttpResponseRedirect(reverse("admin:core_setting_changelist"))
         context = {
             **self.admin_site.each_context(request),
             "title": _("Settings"),
-            "subtitle": definition.key,
+            "subtitle": definition.description,
             "opts": self.opts,
             "definition": definition,
             "default": setting_text(definition.default) or _("empty"),

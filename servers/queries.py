@@ -21,11 +21,22 @@ def servers_of(organizations: Organization | Iterable[Organization | UUID]) -> Q
 
 
 def server_for_page() -> QuerySet[Server]:
-    """Servers with `location_name`, `node_name` and `plan_name`, for the caller to narrow; no deleted ones."""
+    """Servers with `location_name`, `node_name` and `plan_name`, for the caller to narrow; no deleted ones.
+
+    `is_extended` says whether add-ons gave the server more than its plan.
+    """
     location = Coalesce(NullIf(F("node__location__name"), models.Value("")), F("node__location__code"))
+    is_extended = (
+        Q(memory_mib__gt=F("plan__memory_mib"))
+        | Q(disk_mib__gt=F("plan__disk_mib"))
+        | Q(databases_limit__gt=F("plan__databases"))
+        | Q(backups_limit__gt=F("plan__backups"))
+        | Q(ports_limit__gt=F("plan__ports"))
+    )
     return (
         Server.objects.exclude(status=ServerStatus.DELETED)
         .annotate(location_name=location, node_name=F("node__name"), plan_name=F("plan__name"))
+        .annotate(is_extended=models.ExpressionWrapper(is_extended, models.BooleanField()))
         .fetch_mode(models.FETCH_RAISE)
     )
 

@@ -8,21 +8,28 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
 from core import clock, outside, tenancy
 from core.pages import render_part
 from servers import queries, services
+from servers.drivers.base import PowerAction
 from servers.forms import PowerForm, RenameForm
 from servers.live import power as live_power
 from servers.live.status import INSTALLED, live_status, store_pending_action
-from servers.live.usage import LiveUsage, usage_of
+from servers.live.usage import usage_of
 from servers.models import Server, ServerStatus
 
 log = logging.getLogger(__name__)
 PER_PAGE = 50
+REQUESTED = {
+    PowerAction.START: _("Starting the server. This page shows when it runs."),
+    PowerAction.RESTART: _("Restarting the server. This page shows when it runs again."),
+    PowerAction.STOP: _("Stopping the server. This page shows when it has stopped."),
+    PowerAction.KILL: _("Killing the server without saving. This page shows when it has stopped."),
+}
 REFRESHED = {ServerStatus.PENDING, ServerStatus.INSTALLING, *INSTALLED}
 
 
@@ -42,14 +49,11 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server with its usage, which is asked of the panel outside any transaction."""
     with tenant_transaction(request):  # row-level security lets only servers of the user's organizations be found
         server = get_object_or_404(queries.server_for_page(), pk=pk)
+    return _render_server(request, server, RenameForm(initial={"name": server.name}))
+
+
+def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
     usage = usage_of(server, clock.now()) if server.status in INSTALLED else None
-    with tenant_transaction(request):
-        return _render_server(request, server, usage, RenameForm(initial={"name": server.name}))
-
-
-def _render_server(
-    request: HttpRequest, server: Server, usage: LiveUsage | None, form: RenameForm, part: str = "live"
-) -> HttpResponse:
     context = {
         "server": server,
         "usage": usage,
@@ -59,24 +63,28 @@ def _render_server(
         "is_live": server.status in REFRESHED,
         "form": form,
     }
-    return render_part(request, "servers/detail.html", part, context, status=422 if form.errors else 200)
+    with tenant_transaction(request):
+        return render_part(request, "servers/detail.html", part, context, status=422 if form.errors else 200)
 
 
+@tenancy.non_atomic_view
 @login_required
 @require_POST
 def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the server another name, here and on the panel."""
-    server = get_object_or_404(queries.server_for_page(), pk=pk)
+    with tenant_transaction(request):
+        server = get_object_or_404(queries.server_for_page(), pk=pk)
     form = RenameForm(request.POST)
     if not form.is_valid():
         log.info("rename of %s refused: %s", server.pk, sorted(form.errors))
-        return _render_server(request, server, None, form, part="rename")
-    services.rename_server(
-        server_id=server.pk,
-        name=form.cleaned_data["name"],
-        actor=request.user,  # type: ignore[arg-type]
-        at=clock.now(),
-    )
+        return _render_server(request, server, form, part="rename")
+    with tenant_transaction(request):
+        services.rename_server(
+            server_id=server.pk,
+            name=form.cleaned_data["name"],
+            actor=request.user,  # type: ignore[arg-type]
+            at=clock.now(),
+        )
     messages.success(request, _("Renamed."))
     return redirect("servers:detail", pk=pk)
 
@@ -107,5 +115,5 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, _("The server does not answer at the moment. Nothing was changed; try again shortly."))
     else:
         store_pending_action(server.pk, action)
-        messages.success(request, _("Request sent. This page shows the new state as soon as the server reports it."))
+        messages.success(request, REQUESTED[PowerAction(action)])
     return redirect("servers:detail", pk=pk)

@@ -55,7 +55,7 @@ class ProvisioningTask(Entity, WorkItem):
         return self._leased().filter(is_requested_again=False)
 
     def __str__(self) -> str:
-        return f"{self.server_id} {self.state}"
+        return f"{self.server}: {self.get_state_display()}"
 
 
 class Step(models.TextChoices):

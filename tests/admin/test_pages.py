@@ -1,5 +1,6 @@
 """Every table is in the admin; its pages open, show no secret, and make as many queries for twenty rows as for one."""
 
+import re
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.django_db
 REGISTERED = sorted(
     (model for model in admin.site._registry if model is not Setting), key=lambda model: model._meta.label
 )
+
+# Their rows' titles name a server, a user or an organization.
+NAMED_APPS = {"accounts", "catalog", "servers", "support"}
+UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
 
 
 def url(model: Any, page: str, *args: Any) -> str:
@@ -82,6 +87,15 @@ def test_no_page_shows_a_secret(opened: Any) -> None:
     shown = measured(2, opened)
 
     assert not [page for page, (_asked, text) in shown.items() if SECRET in text]
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in REGISTERED if model._meta.app_label in NAMED_APPS], ids=lambda model: model._meta.label
+)
+def test_a_row_is_titled_by_what_it_is_and_not_by_an_id(model: Any) -> None:
+    Rows(1)
+
+    assert not UUID_TEXT.search(str(first_row(model)))
 
 
 def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) -> None:

@@ -140,7 +140,7 @@ def watch_it_start(page: Page) -> None:
 def stop(page: Page) -> None:
     """Press the button, and see the machine stop."""
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("Request sent.")).to_be_visible()
+    expect(page.get_by_text("Stopping the server.")).to_be_visible()
     expect(page.locator("#state")).to_have_text("Stopped", timeout=TIMEOUT_MS)
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()

@@ -1,0 +1,57 @@
+"""A server's page beside a real panel: what it says after a refused name, after a power action, and of the plan."""
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+
+from sandbox.client import Sandbox
+from servers.capacity import Size
+from servers.models import Provider, Server
+from tests.builders import make_user
+from tests.servers.actions import make_running
+from tests.servers.builders import SMALL
+
+
+def owner_of(server: Server) -> Client:
+    client = Client()
+    client.force_login(server.owner)
+    return client
+
+
+def test_a_refused_name_leaves_the_usage_on_the_page(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider, owner=make_user())
+
+    response = owner_of(server).post(reverse("servers:rename", kwargs={"pk": server.pk}), {"name": "!"})
+
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert 'id="id_name_error"' in page
+    assert "CPU usage over the last minutes" in page
+    assert "Usage is not available" not in page
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [("start", "Starting the"), ("restart", "Restarting the"), ("stop", "Stopping the"), ("kill", "Killing the")],
+)
+def test_each_power_action_says_what_was_requested(panel: Sandbox, provider: Provider, action: str, said: str) -> None:
+    server = make_running(provider, owner=make_user())
+
+    response = owner_of(server).post(reverse("servers:power", kwargs={"pk": server.pk}), {"action": action})
+
+    [message] = get_messages(response.wsgi_request)
+    assert str(message).startswith(said)
+
+
+def test_a_server_with_more_than_its_plan_names_the_add_ons(panel: Sandbox, provider: Provider) -> None:
+    more = Size(memory_mib=SMALL.memory_mib + 1024, disk_mib=SMALL.disk_mib, cpu_percent=SMALL.cpu_percent, ports=1)
+    plain = make_running(provider, owner=make_user(), databases=0, backups=0)
+    extended = make_running(provider, owner=plain.owner, databases=0, backups=0, size=more)
+
+    def page_of(server: Server) -> str:
+        url = reverse("servers:detail", kwargs={"pk": server.pk})
+        return str(owner_of(server).get(url).content.decode())
+
+    assert "Small with add-ons" in page_of(extended)
+    assert "with add-ons" not in page_of(plain)
