@@ -30,6 +30,9 @@ class Rows:
         self.catalog()
         self.infrastructure()
         self.billing()
+        self.payments()
+        self.payment_methods()
+        self.ledger()
         self.servers_and_reservations()
         self.placed_orders()
         self.work()
@@ -102,7 +105,7 @@ class Rows:
         return self.locations[number]
 
     def billing(self) -> None:
-        """Subscriptions, invoices, payments and the ledger."""
+        """Subscriptions and invoices, all rows of the first organization."""
         series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T")
         owned = {"organization": self.organizations[0]}  # rows of one organization name each other
         amounts = {"amount_minor": 800, "currency": "USD"}
@@ -125,6 +128,11 @@ class Rows:
         self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
         tax = {"name": "VAT", "jurisdiction": "DE", "rate": 19, "net_minor": 800, "tax_minor": 152, "currency": "USD"}
         self.each(billing.InvoiceTax, invoice=self.invoices[0], **tax, **owned)
+
+    def payments(self) -> None:
+        """Payments of the first invoice, and what came of them."""
+        owned = {"organization": self.organizations[0]}
+        amounts = {"amount_minor": 800, "currency": "USD"}
         received = {
             "received_minor": 800,
             "received_currency": "USD",
@@ -156,6 +164,10 @@ class Rows:
         self.each(
             billing.Dispute, payment=self.payments[0], reference=lambda n: f"dp_{n}", opened_at=AT, **owned, **amounts
         )
+
+    def payment_methods(self) -> None:
+        """What the gateway keeps of customers."""
+        owned = {"organization": self.organizations[0]}
         self.each(
             billing.GatewayCustomer,
             gateway="stripe",
@@ -171,7 +183,6 @@ class Rows:
             expires_on=date(2030, 1, 1),
             **owned,
         )
-        self.ledger()
 
     def ledger(self) -> None:
         """Balanced entries between wallets and one clearing account."""

@@ -261,7 +261,7 @@ def test_settings_list_every_key_and_only_registered_ones_open(superadmin: Clien
     page = superadmin.get(reverse("admin:core_setting_changelist")).content.decode()
 
     assert all(definition.key in page for definition in site_settings.definitions())
-    assert page.index("Where customers can write.") < page.index("shop.support_email")  # the key stands below its meaning
+    assert page.index("Where customers can write.") < page.index("shop.support_email")  # headed by its meaning
     assert superadmin.get(setting_page("shop.nonsense")).status_code == 404
 
 
