@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from core.admin_base import ActionContext, ActionError, ActionForm, StaffAction
 from core.masking import is_secret_name
 from servers import services
-from servers.convergence.build import environment_of
+from servers.convergence.build import SECRET, environment_of
 from servers.eggs import rules
 from servers.models import EggVariable, Server, ServerStatus
 
@@ -26,9 +26,10 @@ class VariablesForm(ActionForm):
         )
         self.variables = {variable.env_variable: variable for variable in refused.order_by("position")}
         customers = set(row.variables.filter(is_set_by_staff=False).values_list("env_variable", flat=True))
+        generated = {name for name, value in row.blueprint.environment.items() if value == SECRET}
         values = environment_of(row).values
         for name, variable in self.variables.items():
-            is_shown = name not in customers and not is_secret_name(name)
+            is_shown = name not in customers | generated and not is_secret_name(name)
             self.fields[name] = forms.CharField(
                 label=variable.name,
                 required=False,
@@ -43,7 +44,8 @@ class VariablesForm(ActionForm):
         for name, variable in self.variables.items():
             for violation in rules.violations(variable.rules, self.cleaned_data.get(name, "")):
                 self.add_error(name, str(violation.message))
-        return super().clean()
+        cleaned: dict[str, Any] | None = super().clean()
+        return cleaned
 
 
 def correct_variables(server: Server, context: ActionContext) -> str:

@@ -45,7 +45,7 @@ def environment_of(server: Server) -> environment.Environment:
             overrides[name] = "1" if value else "0"
         else:
             overrides[name] = "" if value is None else str(value)
-    chosen = {}
+    chosen: dict[str, str] = {}
     for variable in ServerVariable.objects.filter(server=server):
         values = overrides if variable.is_set_by_staff else chosen
         values[variable.env_variable] = variable.value

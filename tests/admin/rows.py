@@ -30,7 +30,7 @@ class Rows:
         self.catalog()
         self.infrastructure()
         self.billing()
-        self.payments()
+        self.payments_and_refunds()
         self.payment_methods()
         self.ledger()
         self.servers_and_reservations()
@@ -129,7 +129,7 @@ class Rows:
         tax = {"name": "VAT", "jurisdiction": "DE", "rate": 19, "net_minor": 800, "tax_minor": 152, "currency": "USD"}
         self.each(billing.InvoiceTax, invoice=self.invoices[0], **tax, **owned)
 
-    def payments(self) -> None:
+    def payments_and_refunds(self) -> None:
         """Payments of the first invoice, and what came of them."""
         owned = {"organization": self.organizations[0]}
         amounts = {"amount_minor": 800, "currency": "USD"}
