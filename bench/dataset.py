@@ -63,16 +63,7 @@ def create_dataset(sandbox: Sandbox) -> Dataset:
     at = timezone.now()
     for number in range(SERVERS):
         order = place_order(organization, customer, f"world-{number:02}", at)
-        payment = open_payment(order)
-        paid = GatewayPayment(
-            transaction_id=f"pi_{payment.pk}",
-            amount=payment.amount,
-            is_live=False,
-            payment_id=payment.pk,
-            organization_id=order.organization_id,
-            method_label="Visa ending 4242",
-        )
-        payments.settle(payment_id=payment.pk, gateway_payment=paid, at=at)
+        settle(open_payment(order), at)
     run_work_until_servers_run(sandbox, at)
     for number in range(INVOICES - SERVERS):  # of earlier days, beside those of the orders
         issued_at = at - timedelta(days=number + 1)
@@ -96,6 +87,19 @@ def place_order(organization: Organization, user: User, server_name: str, at: da
 def open_payment(order: Order) -> Payment:
     """The payment that the order waits for."""
     return Payment.objects.get(invoice_id=order.invoice_id, state=PaymentState.PENDING)
+
+
+def settle(payment: Payment, at: datetime) -> None:
+    """The gateway says that the payment was made."""
+    paid = GatewayPayment(
+        transaction_id=f"pi_{payment.pk}",
+        amount=payment.amount,
+        is_live=False,
+        payment_id=payment.pk,
+        organization_id=payment.organization_id,
+        method_label="Visa ending 4242",
+    )
+    payments.settle(payment_id=payment.pk, gateway_payment=paid, at=at)
 
 
 def run_work_until_servers_run(sandbox: Sandbox, at: datetime) -> None:

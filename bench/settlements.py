@@ -13,11 +13,9 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from accounts.models import User
-from bench.dataset import open_payment, place_order
+from bench.dataset import open_payment, place_order, settle
 from bench.environment import Environment
 from bench.report import Row, slower
-from billing import payments
-from billing.gateways.base import GatewayPayment
 from billing.models import InvoiceItem, Payment
 from core.ids import uuid7
 from nodebyte.seeding import users
@@ -46,7 +44,7 @@ def measure(environment: Environment) -> Iterator[Row]:
     """Settle some orders with 1, 4 and 16 connections; the bare statements are those of one recorded settlement."""
     _make_capacity(ORDERS * 2 * len(CONCURRENT) + 10)
     template = _place(2)
-    _settle(template[0])  # a first one creates the ledger's accounts
+    settle(template[0], timezone.now())  # a first one creates the ledger's accounts
     recorded = _record(template[1])
     for count in CONCURRENT:
         bare = _rate(
@@ -75,21 +73,9 @@ def _place(count: int) -> list[Payment]:
     return [open_payment(place_order(organization, customer, f"bench-{number}", at)) for number in range(count)]
 
 
-def _settle(payment: Payment) -> None:
-    paid = GatewayPayment(
-        transaction_id=f"pi_{payment.pk}",
-        amount=payment.amount,
-        is_live=False,
-        payment_id=payment.pk,
-        organization_id=payment.organization_id,
-        method_label="Visa ending 4242",
-    )
-    payments.settle(payment_id=payment.pk, gateway_payment=paid, at=timezone.now())
-
-
 def _settle_all(share: Sequence[Payment]) -> None:
     for payment in share:
-        _settle(payment)
+        settle(payment, timezone.now())
     connections.close_all()
 
 
@@ -104,7 +90,7 @@ def _record(payment: Payment) -> Recorded:
         return execute(sql, params, *rest)
 
     with connection.execute_wrapper(keep):
-        _settle(payment)
+        settle(payment, timezone.now())
     return Recorded(writes, ids, first_new_id)
 
 

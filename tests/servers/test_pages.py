@@ -27,7 +27,7 @@ def test_a_refused_name_leaves_the_usage_on_the_page(panel: Sandbox, provider: P
     page = response.content.decode()
     assert response.status_code == 422
     assert 'id="id_name_error"' in page
-    assert "CPU usage over the last minutes" in page
+    assert "Uptime" in page
     assert "Usage is not available" not in page
 
 
