@@ -99,7 +99,7 @@ def late_payments_and_free_orders(shop: Shop) -> Acts:
     for order in late:
         assert cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=timezone.now())
     return [
-        *[lambda order=order: settle(order.invoice_id) for order in late],  # type: ignore[misc]
+        *[lambda order=order: settle(order.invoice_id) for order in late],
         *[lambda: place_order(shop, plan_price=free) for _ in late],
     ]
 
