@@ -201,7 +201,7 @@ class StaffActionsMixin:
         """Run it on the selected rows whose state allows it."""
         if staff_action.run_on_rows is not None:
             context = ActionContext(user=request.user, at=clock.now())
-            messages.success(request, staff_action.run_on_rows(selected, context))
+            messages.success(request, str(staff_action.run_on_rows(selected, context)))
             return
         rows = list(selected[: MAX_ROWS + 1])
         if len(rows) > MAX_ROWS:
