@@ -30,7 +30,7 @@ from tests.shop import Shop, place_order
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 LOCKS = re.compile(r"^\s*UPDATE|FOR (NO KEY )?UPDATE")
 HOLD_SECONDS = 0.004
-ROUNDS, AT_ONCE = 3, 4
+ROUNDS, AT_ONCE = 2, 4
 AMOUNT = Money(10, "USD")
 
 type Acts = list[Callable[[], Any]]
