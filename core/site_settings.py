@@ -161,6 +161,15 @@ CORE_DEFINITIONS = (
         is_public=True,
         validator=validate_currency,
     ),
+    Definition(
+        "work.keep_done_days",
+        SettingType.INTEGER,
+        90,
+        _("Background work"),
+        _("Days after which finished background work, such as processed webhook events, is deleted."),
+        min=31,  # gateways list their events for 30 days: one deleted sooner could be stored again
+        max=3650,
+    ),
 )
 for _definition in CORE_DEFINITIONS:
     register(_definition)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from core import work
+from core import clock, work
 
 
 @shared_task
@@ -15,3 +15,9 @@ def run_work(label: str) -> int:
 def sweep() -> int:
     """Perform whatever is due anywhere: finds what a lost message was about."""
     return work.run_due()
+
+
+@shared_task
+def purge_done() -> int:
+    """Delete work that was done long ago."""
+    return work.purge_done(at=clock.now())

@@ -6,7 +6,7 @@ at each of MAX_ATTEMPTS attempts, makes work dead.
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,13 +14,14 @@ from django.apps import apps
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from core import outside, queue
+from core import outside, queue, site_settings
 from core.models import WorkItem, WorkState
 
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(hours=1)
 MAX_OUTAGE_DELAY = timedelta(minutes=5)  # so soon after an outage everything goes on
+PURGE_BATCH = 5000
 MAX_WAKE_DELAY = timedelta(minutes=1)  # after a longer wait the sweep, which runs every few seconds, is soon enough
 
 
@@ -165,9 +166,20 @@ def model_of(label: str) -> type[WorkItem]:
     return model
 
 
-def retry(item: WorkItem, *, at: datetime) -> bool:
-    """Put a dead row back in the queue, as the admin's Retry button does."""
-    rows = type(item)._default_manager.filter(pk=item.pk, state=WorkState.DEAD)
-    is_queued = bool(rows.update(state=WorkState.QUEUED, run_at=at, attempts=0, outages=0, finished_at=None))
-    wake_worker(type(item))
-    return is_queued
+def retry(items: Sequence[WorkItem], *, at: datetime) -> int:
+    """Put those that are dead back in the queue, as the admin's Retry does; how many. They are rows of one table."""
+    model = type(items[0])
+    dead = model._default_manager.filter(pk__in=[item.pk for item in items], state=WorkState.DEAD)
+    count: int = dead.update(state=WorkState.QUEUED, run_at=at, attempts=0, outages=0, finished_at=None)
+    wake_worker(model)
+    return count
+
+
+def purge_done(*, at: datetime) -> int:
+    """Delete what was done longer ago than the setting says, from every work table; how many rows."""
+    before = at - timedelta(days=site_settings.get("work.keep_done_days"))
+    deleted = 0
+    for model in registered():
+        while count := model.delete_done(before=before, limit=PURGE_BATCH):
+            deleted += count
+    return deleted

@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'gateway event',
                 'verbose_name_plural': 'gateway events',
                 'abstract': False,
-                'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_gatewayevent_due')],
+                'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_gatewayevent_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_gatewayevent_done')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_gatewayevent_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_gatewayevent_lease_iff_running'), models.UniqueConstraint(fields=('gateway', 'event_id'), name='billing_event_once')],
             },
         ),
@@ -594,6 +594,10 @@ class Migration(migrations.Migration):
             model_name='paymenttask',
             index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_paymenttask_due'),
         ),
+        migrations.AddIndex(
+            model_name='paymenttask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_paymenttask_done'),
+        ),
         migrations.AddConstraint(
             model_name='paymenttask',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_paymenttask_state_known'),
@@ -661,6 +665,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='refundtask',
             index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_refundtask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='refundtask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_refundtask_done'),
         ),
         migrations.AddConstraint(
             model_name='refundtask',

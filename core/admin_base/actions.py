@@ -16,6 +16,7 @@ from django.contrib.admin.options import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -87,7 +88,8 @@ class StaffAction:
 
     `name` ends the action's URL, so it must not be one of Django's own (add, change, delete, history).
     All `permissions` are needed. `is_available` says whether the row's state allows it.
-    `is_bulk` offers it for selected rows of the list too, where it runs without a form.
+    `is_bulk` offers it for selected rows of the list too, where it runs on each without a form. Where `run_on_rows` is
+    given, that is offered there: it gets the selected rows as one queryset, however many they are.
     """
 
     name: str
@@ -100,6 +102,7 @@ class StaffAction:
     icon: str = "bolt"
     is_destructive: bool = False
     is_bulk: bool = False
+    run_on_rows: "Callable[[QuerySet[Any], ActionContext], str | Promise] | None" = None
 
 
 class StaffActionsMixin:
@@ -178,7 +181,7 @@ class StaffActionsMixin:
         actions: dict[str, Action] = super().get_actions(request, action_location)  # type: ignore[misc]
         if action_location == ActionLocation.CHANGE_LIST:
             for each in self.staff_actions:
-                if each.is_bulk and request.user.has_perms(each.permissions):
+                if (each.is_bulk or each.run_on_rows) and request.user.has_perms(each.permissions):
                     label = str(each.label)
                     run = partial(type(self).run_on_selected, staff_action=each)
                     actions[each.name] = Action(run, each.name, label, label, [action_location])
@@ -196,6 +199,10 @@ class StaffActionsMixin:
 
     def run_on_selected(self, request: HttpRequest, selected: Any, *, staff_action: StaffAction) -> None:
         """Run it on the selected rows whose state allows it."""
+        if staff_action.run_on_rows is not None:
+            context = ActionContext(user=request.user, at=clock.now())
+            messages.success(request, str(staff_action.run_on_rows(selected, context)))
+            return
         rows = list(selected[: MAX_ROWS + 1])
         if len(rows) > MAX_ROWS:
             messages.error(request, _("At most %(count)s rows at once.") % {"count": MAX_ROWS})

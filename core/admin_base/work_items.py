@@ -1,9 +1,12 @@
 """The admin of work tables: what waits, what failed and why, and Retry."""
 
+from collections.abc import Sequence
+from itertools import batched
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from core import audit, tenancy, work
 from core.admin_base.actions import ActionContext, ActionError, StaffAction
@@ -13,19 +16,31 @@ from core.models import WorkState
 WORK_FIELDS = ("state", "attempts", "run_at", "lease_until", "last_error", "finished_at", "created_at", "updated_at")
 
 
+RETRY_BATCH = 1000
+
+
 def retry(item: Any, context: ActionContext) -> str:
     """Put a dead row back in the queue."""
-    with tenancy.as_worker():
-        if not work.retry(item, at=context.at):
-            raise ActionError(_("It has been queued again already."))
-        audit.record(
-            action="work.retry",
-            entity=item,
-            actor=context.user,
-            old={"state": WorkState.DEAD},
-            new={"state": WorkState.QUEUED},
-        )
+    if not queue_again([item], context):
+        raise ActionError(_("It has been queued again already."))
     return _("Queued again.")
+
+
+def retry_all(selected: QuerySet[Any], context: ActionContext) -> str:
+    """Put every dead row among the selected ones back in the queue, however many; one audit entry a batch."""
+    dead = list(selected.filter(state=WorkState.DEAD).order_by("pk").only("pk"))
+    count = sum(queue_again(batch, context) for batch in batched(dead, RETRY_BATCH))
+    return ngettext("%(count)s row is queued again.", "%(count)s rows are queued again.", count) % {"count": count}
+
+
+def queue_again(items: Sequence[Any], context: ActionContext) -> int:
+    """Queue a batch of one table again, with its audit entry; how many rows were dead until now."""
+    with tenancy.as_worker():
+        count = work.retry(items, at=context.at)
+        if count:
+            old, new = {"state": WorkState.DEAD}, {"state": WorkState.QUEUED}
+            audit.record_batch(action="work.retry", entities=items, actor=context.user, old=old, new=new)
+    return count
 
 
 class WorkItemAdmin(ReadOnlyAdmin):
@@ -44,7 +59,7 @@ class WorkItemAdmin(ReadOnlyAdmin):
             description=gettext_lazy("A worker tries again now, with the attempts counted from zero."),
             is_available=lambda item: item.state == WorkState.DEAD,
             icon="replay",
-            is_bulk=True,
+            run_on_rows=retry_all,
         )
         self.staff_actions = (action, *self.staff_actions)  # type: ignore[misc]
         super().__init__(model, admin_site)

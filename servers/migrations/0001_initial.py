@@ -500,6 +500,10 @@ class Migration(migrations.Migration):
             model_name='provisioningtask',
             index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='servers_provisioningtask_due'),
         ),
+        migrations.AddIndex(
+            model_name='provisioningtask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_provisioningtask_done'),
+        ),
         migrations.AddConstraint(
             model_name='provisioningtask',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='servers_provisioningtask_state_known'),

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from accounts.models import User, UserStatus
 from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, PaymentTask, Refund, RefundTask
-from core import queue, work
+from core import queue
 from core.ids import uuid7
 from core.models import AuditEntry, WorkState
 from core.money import Money
+from orders import fulfilment
 from orders.models import Order, OrderStatus
 from servers.models import (
     Allocation,
@@ -73,31 +74,44 @@ def test_dead_work_is_queued_again(rows: Rows, superadmin: Client, model: Any) -
     assert is_audited(superadmin, "work.retry", item)
 
 
-def test_selected_dead_work_is_queued_again_at_once(superadmin: Client) -> None:
-    Rows(3)
-    chosen = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))[:2]
+def test_all_dead_work_of_a_filter_is_queued_again_with_one_audit_entry_a_batch(
+    superadmin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.admin_base.actions.MAX_ROWS", 1)
+    monkeypatch.setattr("core.admin_base.work_items.RETRY_BATCH", 2)
+    Rows(5)
+    done = Delivery.objects.order_by("pk")[0]
+    Delivery.objects.filter(pk=done.pk).update(state=WorkState.DONE)
+    dead = set(Delivery.objects.filter(state=WorkState.DEAD).values_list("pk", flat=True))
+    address = reverse("admin:support_delivery_changelist") + "?state__exact=dead"
+    data = {"action": "retry", "select_across": "1", "_selected_action": [min(dead)]}
 
-    superadmin.post(reverse("admin:support_delivery_changelist"), {"action": "retry", "_selected_action": chosen})
+    response = superadmin.post(address, data)
 
-    assert Delivery.objects.filter(state=WorkState.QUEUED).count() == 2
-    assert Delivery.objects.filter(state=WorkState.DEAD).count() == 1
+    assert set(Delivery.objects.filter(state=WorkState.QUEUED).values_list("pk", flat=True)) == dead
+    assert done.reload().state == WorkState.DONE
+    entries = AuditEntry.objects.filter(action="work.retry", actor=signed_in_user(superadmin))
+    assert list(entries.values_list("metadata__count", flat=True)) == [2, 2]
+    assert [str(message) for message in get_messages(response.wsgi_request)] == ["4 rows are queued again."]
 
 
 def test_one_failing_row_does_not_stop_the_others(superadmin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     Rows(3)
-    chosen = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
-    retry = work.retry
+    Order.objects.update(status=OrderStatus.WAITING_CAPACITY, paid_at=timezone.now())
+    chosen = list(Order.objects.order_by("pk").values_list("pk", flat=True))
+    tried: list[Any] = []
 
-    def failing_for_the_first(item: Any, **options: Any) -> bool:
-        if item.pk == chosen[0]:
+    def failing_for_the_first(*, order_id: Any, at: Any) -> bool:
+        tried.append(order_id)
+        if order_id == chosen[0]:
             raise RuntimeError("disk full")
-        return retry(item, **options)
+        return True
 
-    monkeypatch.setattr(work, "retry", failing_for_the_first)
-    data = {"action": "retry", "_selected_action": chosen}
-    response = superadmin.post(reverse("admin:support_delivery_changelist"), data)
+    monkeypatch.setattr(fulfilment, "retry_order", failing_for_the_first)
+    data = {"action": "retry_placement", "_selected_action": chosen}
+    response = superadmin.post(reverse("admin:orders_order_changelist"), data)
 
-    assert Delivery.objects.filter(state=WorkState.QUEUED).count() == 2
+    assert sorted(tried) == chosen
     assert "disk full" in str(list(get_messages(response.wsgi_request))[-1])
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from core import outside, queue, tasks, work
+from core import outside, queue, site_settings, tasks, work
 from core.models import WorkState
 from support.models import Delivery
 from tests.core.work_table import DUE_INDEX, NOON, handled_by, make_item, make_many
@@ -212,8 +212,8 @@ def test_an_item_that_kills_every_worker_is_dead_without_another_run() -> None:
 def test_a_dead_row_is_retried_with_all_its_attempts() -> None:
     item = make_item(state=WorkState.DEAD, attempts=12, last_error="no", finished_at=NOON)
 
-    assert work.retry(item, at=NOON) is True
-    assert work.retry(item, at=NOON) is False
+    assert work.retry([item], at=NOON) == 1
+    assert work.retry([item], at=NOON) == 0
     with handled_by(lambda item, at: None):
         assert work.run_due(at=NOON) == 1
     assert (item.reload().state, item.reload().attempts, item.reload().last_error) == (WorkState.DONE, 1, "")
@@ -223,8 +223,24 @@ def test_a_dead_row_is_retried_with_all_its_attempts() -> None:
 def test_only_dead_rows_are_retried(state: WorkState) -> None:
     item = make_item(state=state, attempts=3)
 
-    assert work.retry(item, at=NOON + SECOND) is False
+    assert work.retry([item], at=NOON + SECOND) == 0
     assert (item.reload().state, item.reload().run_at, item.reload().attempts) == (state, NOON, 3)
+
+
+def test_what_was_done_long_ago_is_deleted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "PURGE_BATCH", 2)
+    site_settings.set_value("work.keep_done_days", 40)
+    old, recent = NOON - timedelta(days=41), NOON - timedelta(days=39)
+    for _ in range(5):
+        make_item(state=WorkState.DONE, finished_at=old)
+    kept = [
+        make_item(state=WorkState.DONE, finished_at=recent),
+        make_item(state=WorkState.DEAD, finished_at=old),
+        make_item(run_at=old),
+    ]
+
+    assert work.purge_done(at=NOON) == 5
+    assert set(Delivery.objects.values_list("pk", flat=True)) == {item.pk for item in kept}
 
 
 def test_a_reschedule_is_no_failure() -> None:

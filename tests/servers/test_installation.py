@@ -52,7 +52,7 @@ def test_retrying_the_dead_task_retries_the_server(panel: Sandbox, provider: Pro
     run_until_quiet(AT)
     control(panel, "settings", {"install_outcome": "success"})
 
-    assert work.retry(ProvisioningTask.objects.get(), at=AT)
+    assert work.retry([ProvisioningTask.objects.get()], at=AT)
     run_until_quiet(AT)
 
     assert server.reload().status == ServerStatus.RUNNING
