@@ -56,7 +56,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     SUPPORT: (
         *("accounts.view_user", "accounts.view_organization", "accounts.view_membership", "account.view_emailaddress"),
         *("catalog.view_*", "servers.view_*", "orders.view_*", "support.view_*"),
-        *("billing.view_invoice", "billing.view_invoiceitem", "billing.view_invoicetax"),
+        *("billing.view_invoice", "billing.view_invoiceitem", "billing.view_invoicetax", "billing.view_creditnote"),
         *("billing.view_payment", "billing.view_refund"),
         *("billing.view_subscription", "billing.view_subscriptionitem"),
         *SUPPORT_WRITES,

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from billing import events, ledger
+from billing import credit_notes, events, ledger
 from billing.models import (
     AllocationReversal,
     Dispute,
@@ -119,8 +119,9 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
     """A paid invoice of which nothing is left, and no refund is pending, is refunded; the invoice is locked."""
     pending = Refund.objects.filter(allocation_reversals__allocation__invoice=invoice, state=RefundState.PENDING)
     if invoice.state == InvoiceState.PAID and not open_allocations(Q(invoice=invoice)) and not pending.exists():
-        invoice.state = InvoiceState.REFUNDED
+        invoice.transition_to(InvoiceState.REFUNDED)
         invoice.save(update_fields=["state"])
+        credit_notes.issue_credit_note(invoice=invoice, reason="payment refunded", at=at)
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
 
 
@@ -131,6 +132,6 @@ def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -
     undone.update(undone_at=at)
     for invoice in invoices:
         if invoice.state == InvoiceState.REFUNDED:
-            invoice.state = InvoiceState.PAID
+            invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
     return invoices

@@ -18,6 +18,7 @@ from billing.models import (
     EntryKind,
     Invoice,
     InvoiceItem,
+    InvoiceSeries,
     InvoiceState,
     ItemKind,
     LedgerAccount,
@@ -28,10 +29,9 @@ from billing.models import (
 )
 from billing.periods import Period
 from catalog.models import AddonPrice, PlanPrice
-from core import tenancy
+from core import audit, tenancy
 from core.money import Money, Rate, total
 
-SERIES = "NB"
 UNPAID = frozenset({InvoiceState.DRAFT, InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.EXPIRED})
 ADDRESS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
@@ -65,7 +65,7 @@ class InvoiceLine:
 
 def lock_invoice(invoice_id: UUID) -> Invoice:
     """The invoice under its row lock, the first in the lock order of ARCHITECTURE.md; the caller has a transaction."""
-    rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization")
+    rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("organization", "series")
     return rows.get(pk=invoice_id)
 
 
@@ -81,7 +81,7 @@ def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[
     with tenancy.as_worker():
         invoice = Invoice.objects.create(
             organization=organization,
-            series_id=SERIES,
+            series=InvoiceSeries.objects.get(is_default=True),
             currency=currency,
             net_minor=net.minor,
             total_minor=net.minor,
@@ -109,16 +109,17 @@ def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[
 
 
 def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
-    """Issue the invoice and freeze it with the billing address. Calling it twice is harmless.
+    """Issue the invoice and freeze it with its seller and its billing address. Calling it twice is harmless.
 
     The database gives the number when the transaction commits: who needs it reads the invoice again afterwards.
     """
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
         if row.issued_at is None:
-            row.issued_at, row.state = at, InvoiceState.OPEN
+            row.transition_to(InvoiceState.OPEN)
+            row.issued_at, row.seller = at, row.series.seller_details
             row.billing_address = {name: getattr(row.organization, name) for name in ADDRESS}
-            row.save(update_fields=["issued_at", "state", "billing_address"])
+            row.save(update_fields=["issued_at", "state", "seller", "billing_address"])
     return row
 
 
@@ -151,7 +152,8 @@ def pay_from_wallet(
                 at=at,
             )
         allocations.allocate(invoice=row, payment=payment, at=at)
-        row.state, row.paid_at = InvoiceState.PAID, at
+        row.transition_to(InvoiceState.PAID)
+        row.paid_at = at
         row.save(update_fields=["state", "paid_at"])
         events.invoices_paid.send(Invoice, invoice_ids=[row.pk], at=at)
     return row
@@ -183,6 +185,19 @@ def pay_free_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     return pay_from_wallet(invoice=invoice, at=at)
 
 
+def use_series(*, series: InvoiceSeries, actor: object) -> None:
+    """Draft invoices in this series from now on. Calling it twice is harmless."""
+    with tenancy.as_worker():
+        current = InvoiceSeries.objects.select_for_update(no_key=True).get(is_default=True)
+        if current.pk == series.pk:
+            return
+        InvoiceSeries.objects.filter(pk=current.pk).update(is_default=False)
+        InvoiceSeries.objects.filter(pk=series.pk).update(is_default=True)
+        audit.record(
+            action="invoiceseries.use", entity=series, actor=actor, old={"code": current.pk}, new={"code": series.pk}
+        )
+
+
 def void_draft(*, invoice: Invoice, at: datetime) -> bool:
     """Drop a draft that is not wanted, and have its checkout session closed soon; False when it was issued.
 
@@ -192,7 +207,7 @@ def void_draft(*, invoice: Invoice, at: datetime) -> bool:
         row = lock_invoice(invoice.pk)
         if row.state != InvoiceState.DRAFT:
             return False
-        row.state = InvoiceState.EXPIRED
+        row.transition_to(InvoiceState.EXPIRED)
         row.save(update_fields=["state"])
         row.payments.filter(state=PaymentState.PENDING).update(expires_at=Least(F("expires_at"), at), poll_at=at)
     return True

@@ -26,11 +26,11 @@ def invoices_due(organization: Organization) -> "models.QuerySet[Invoice]":
 
 
 def invoice_for_page() -> "models.QuerySet[Invoice]":
-    """Issued invoices with their lines and payments, for the page of one invoice."""
+    """Issued invoices with their lines, credit notes and payments, for the page of one invoice."""
     payments = models.Prefetch("payments", queryset=Payment.objects.filter(state__in=Payment.RECEIVED))
     return (
         Invoice.objects.filter(state__in=ISSUED)
         .select_related("organization")
-        .prefetch_related("items", "taxes", payments)
+        .prefetch_related("items", "taxes", "credit_notes", payments)
         .fetch_mode(models.FETCH_RAISE)
     )

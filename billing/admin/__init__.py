@@ -2,13 +2,14 @@
 
 from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin
-from billing.admin.invoices import InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
+from billing.admin.invoices import CreditNoteAdmin, InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
 from billing.admin.payments import DisputeAdmin, PaymentAdmin, PaymentTaskAdmin, RefundAdmin, RefundTaskAdmin
 from billing.admin.reconciliation import GatewayCursorAdmin, UnexplainedItemAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 
 __all__ = [
+    "CreditNoteAdmin",
     "DisputeAdmin",
     "GatewayCursorAdmin",
     "GatewayCustomerAdmin",

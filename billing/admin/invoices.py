@@ -1,9 +1,12 @@
 """Invoices: written by services, never changed once issued."""
 
 from django.contrib import admin
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from billing.models import Invoice, InvoiceItem, InvoiceSeries, InvoiceTax, Payment
-from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
+from billing import invoicing
+from billing.models import CreditNote, DocumentKind, Invoice, InvoiceItem, InvoiceSeries, InvoiceTax, Payment
+from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 
 
 class InvoiceItemInline(ReadOnlyInline):
@@ -29,6 +32,13 @@ class PaymentInline(ReadOnlyInline):
     columns = ("gateway", "state", "amount_minor", "received_minor", "refunded_minor", "method_label", "settled_at")
 
 
+class CreditNoteInline(ReadOnlyInline):
+    """The credit notes of an invoice."""
+
+    model = CreditNote
+    columns = ("number", "issued_at", "reason", "net_minor", "tax_minor", "total_minor")
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
     """What an organization owes."""
@@ -38,7 +48,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ("organization",)
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
-    inlines = (InvoiceItemInline, InvoiceTaxInline, PaymentInline)
+    inlines = (InvoiceItemInline, InvoiceTaxInline, CreditNoteInline, PaymentInline)
 
 
 @admin.register(InvoiceItem)
@@ -62,8 +72,39 @@ class InvoiceTaxAdmin(ReadOnlyAdmin):
     search_fields = ("invoice__number", "organization__name")
 
 
+def use(series: InvoiceSeries, context: ActionContext) -> str:
+    """Number new invoices in this series."""
+    invoicing.use_series(series=series, actor=context.user)
+    return _("New invoices are numbered in %(series)s.") % {"series": series.code}
+
+
 @admin.register(InvoiceSeries)
 class InvoiceSeriesAdmin(ReadOnlyAdmin):
-    """Series of invoice numbers."""
+    """Series of numbers, each with its seller. How numbers are written is chosen once, so that none is given twice."""
 
-    list_display = ("code", "seller", "prefix", "restarts_yearly", "year", "next_number")
+    list_display = ("code", "document", "is_default", "seller", "prefix", "restarts_yearly", "year", "next_number")
+    list_filter = ("document",)
+    editable = ("seller", "seller_address", "seller_tax_id")
+    addable = ("code", "document", "credit_note_series", "prefix", "width", "restarts_yearly", *editable)
+    staff_actions = (
+        StaffAction(
+            "use",
+            gettext_lazy("Use for new invoices"),
+            use,
+            permissions=("billing.change_invoiceseries",),
+            description=gettext_lazy("Invoices drafted from now on are numbered in this series, and name its seller."),
+            is_available=lambda row: row.document == DocumentKind.INVOICE and not row.is_default,
+            icon="receipt_long",
+        ),
+    )
+
+
+@admin.register(CreditNote)
+class CreditNoteAdmin(ReadOnlyAdmin):
+    """What was credited of invoices."""
+
+    list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at")
+    list_filter = ("currency", "series")
+    list_select_related = ("organization", "invoice")
+    search_fields = ("number", "invoice__number", "organization__name")
+    date_hierarchy = "issued_at"

@@ -18,23 +18,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='InvoiceSeries',
-            fields=[
-                ('code', models.CharField(max_length=16, primary_key=True, serialize=False)),
-                ('seller', models.CharField(blank=True, default='', max_length=100, verbose_name='seller')),
-                ('prefix', models.CharField(blank=True, default='', max_length=16, verbose_name='prefix')),
-                ('width', models.PositiveSmallIntegerField(default=5, help_text='Digits, with leading zeros.', verbose_name='width')),
-                ('restarts_yearly', models.BooleanField(default=True, help_text='The number then contains the year, such as NB-2026-00001.', verbose_name='restarts yearly')),
-                ('year', models.PositiveSmallIntegerField(default=0, help_text='Of the next number; 0 if none.', verbose_name='year')),
-                ('next_number', models.PositiveBigIntegerField(default=1, verbose_name='next number')),
-                ('last_issued_at', models.DateTimeField(blank=True, null=True, verbose_name='last issued at')),
-            ],
-            options={
-                'verbose_name': 'invoice series',
-                'verbose_name_plural': 'invoice series',
-            },
-        ),
-        migrations.CreateModel(
             name='Dispute',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -101,6 +84,28 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='InvoiceSeries',
+            fields=[
+                ('code', models.CharField(max_length=16, primary_key=True, serialize=False)),
+                ('document', models.CharField(choices=[('invoice', 'Invoices'), ('credit_note', 'Credit notes')], default='invoice', max_length=11, verbose_name='numbers')),
+                ('is_default', models.BooleanField(default=False, verbose_name='used for new invoices')),
+                ('seller', models.CharField(blank=True, default='', help_text="As printed; the shop's name if empty.", max_length=100, verbose_name='seller')),
+                ('seller_address', models.TextField(blank=True, default='', max_length=500, verbose_name="seller's address")),
+                ('seller_tax_id', models.CharField(blank=True, default='', max_length=32, verbose_name="seller's tax ID")),
+                ('prefix', models.CharField(blank=True, default='', max_length=16, verbose_name='prefix')),
+                ('width', models.PositiveSmallIntegerField(default=5, help_text='Digits, with leading zeros.', verbose_name='width')),
+                ('restarts_yearly', models.BooleanField(default=True, help_text='The number then contains the year, such as NB-2026-00001.', verbose_name='restarts yearly')),
+                ('year', models.PositiveSmallIntegerField(default=0, help_text='Of the next number; 0 if none.', verbose_name='year')),
+                ('next_number', models.PositiveBigIntegerField(default=1, verbose_name='next number')),
+                ('last_issued_at', models.DateTimeField(blank=True, null=True, verbose_name='last issued at')),
+                ('credit_note_series', models.ForeignKey(blank=True, limit_choices_to={'document': 'credit_note'}, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries', verbose_name='series of its credit notes')),
+            ],
+            options={
+                'verbose_name': 'number series',
+                'verbose_name_plural': 'number series',
+            },
+        ),
+        migrations.CreateModel(
             name='Invoice',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -109,13 +114,14 @@ class Migration(migrations.Migration):
                 ('number', models.CharField(blank=True, max_length=64, null=True, unique=True)),
                 ('sequence_year', models.PositiveSmallIntegerField(blank=True, null=True)),
                 ('sequence', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('issued_at', models.DateTimeField(blank=True, null=True)),
+                ('seller', models.JSONField(blank=True, default=dict)),
+                ('billing_address', models.JSONField(blank=True, default=dict)),
                 ('state', models.CharField(choices=[('draft', 'Draft'), ('open', 'Open'), ('paid', 'Paid'), ('overdue', 'Overdue'), ('void', 'Void'), ('refunded', 'Refunded'), ('expired', 'Expired')], default='draft', max_length=10)),
                 ('currency', models.CharField(max_length=3)),
                 ('net_minor', models.BigIntegerField(help_text='The sum of the items, without tax.', verbose_name='net')),
                 ('tax_minor', models.BigIntegerField(default=0, verbose_name='tax')),
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
-                ('billing_address', models.JSONField(blank=True, default=dict)),
-                ('issued_at', models.DateTimeField(blank=True, null=True)),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
@@ -125,6 +131,36 @@ class Migration(migrations.Migration):
                 'verbose_name': 'invoice',
                 'verbose_name_plural': 'invoices',
                 'ordering': ['-created_at'],
+                'abstract': False,
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
+        migrations.CreateModel(
+            name='CreditNote',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('number', models.CharField(blank=True, max_length=64, null=True, unique=True)),
+                ('sequence_year', models.PositiveSmallIntegerField(blank=True, null=True)),
+                ('sequence', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('issued_at', models.DateTimeField(blank=True, null=True)),
+                ('seller', models.JSONField(blank=True, default=dict)),
+                ('billing_address', models.JSONField(blank=True, default=dict)),
+                ('reason', models.CharField(max_length=191)),
+                ('currency', models.CharField(max_length=3)),
+                ('net_minor', models.BigIntegerField(verbose_name='net')),
+                ('tax_minor', models.BigIntegerField(default=0, verbose_name='tax')),
+                ('total_minor', models.BigIntegerField(verbose_name='total')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='accounts.organization')),
+                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.invoice')),
+                ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
+            ],
+            options={
+                'verbose_name': 'credit note',
+                'verbose_name_plural': 'credit notes',
+                'ordering': ['issued_at'],
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -478,6 +514,22 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('organization', 'gateway'), name='billing_customer_once'), models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_customer_reference_once')],
             },
         ),
+        migrations.AddConstraint(
+            model_name='invoiceseries',
+            constraint=models.CheckConstraint(condition=models.Q(('document__in', ['invoice', 'credit_note'])), name='billing_series_document_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceseries',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('document', 'invoice'), ('credit_note_series__isnull', False)), models.Q(models.Q(('document', 'invoice'), _negated=True), models.Q(('credit_note_series__isnull', False), _negated=True)), _connector='OR'), name='billing_series_of_invoices_has_credit_notes'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceseries',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='billing_series_one_default'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceseries',
+            constraint=models.CheckConstraint(condition=models.Q(('is_default', False), ('document', 'invoice'), _connector='OR'), name='billing_series_default_is_of_invoices'),
+        ),
         migrations.AddIndex(
             model_name='invoice',
             index=models.Index(fields=['organization', '-created_at'], name='billing_invoice_of_org'),
@@ -485,6 +537,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='invoice',
             index=models.Index(condition=models.Q(('issued_at__isnull', False), ('number__isnull', True)), fields=['series'], name='billing_invoice_to_number'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoice',
+            constraint=models.UniqueConstraint(fields=('series', 'sequence_year', 'sequence'), name='billing_invoice_sequence_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoice',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence_year__isnull', False)), _connector='OR'), name='billing_invoice_number_has_sequence'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
@@ -500,19 +560,35 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoice',
-            constraint=models.UniqueConstraint(fields=('series', 'sequence_year', 'sequence'), name='billing_invoice_sequence_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence_year__isnull', False)), _connector='OR'), name='billing_invoice_number_has_sequence'),
-        ),
-        migrations.AddConstraint(
-            model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['open', 'paid', 'overdue', 'refunded']), _negated=True), ('issued_at__isnull', False), _connector='OR'), name='billing_invoice_paid_is_issued'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['paid', 'refunded']), _negated=True), ('paid_at__isnull', False), _connector='OR'), name='billing_invoice_paid_at_when_paid'),
+        ),
+        migrations.AddIndex(
+            model_name='creditnote',
+            index=models.Index(condition=models.Q(('issued_at__isnull', False), ('number__isnull', True)), fields=['series'], name='billing_creditnote_to_number'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditnote',
+            constraint=models.UniqueConstraint(fields=('series', 'sequence_year', 'sequence'), name='billing_creditnote_sequence_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditnote',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence_year__isnull', False)), _connector='OR'), name='billing_creditnote_number_has_sequence'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditnote',
+            constraint=models.CheckConstraint(condition=models.Q(('issued_at__isnull', False)), name='billing_creditnote_issued'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditnote',
+            constraint=models.CheckConstraint(condition=models.Q(('net_minor__gte', 0), ('tax_minor__gte', 0), ('total_minor__gt', 0)), name='billing_creditnote_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditnote',
+            constraint=models.CheckConstraint(condition=models.Q(('total_minor', django.db.models.expressions.CombinedExpression(models.F('net_minor'), '+', models.F('tax_minor')))), name='billing_creditnote_total_is_net_and_tax'),
         ),
         migrations.AddConstraint(
             model_name='invoicetax',

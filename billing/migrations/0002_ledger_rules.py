@@ -94,6 +94,7 @@ SAME_OWNER = [
         "subscriptionitem",
         "id, subscription_id, organization_id, currency",
     ),
+    ("creditnote", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
@@ -159,8 +160,10 @@ DROP FUNCTION billing_check_postings();
 ALTER TABLE billing_journalentry DROP COLUMN written_in;
 """
 SERIES = """
-INSERT INTO billing_invoiceseries (code, seller, prefix, width, restarts_yearly, year, next_number)
-VALUES ('NB', '', 'NB-', 5, true, 0, 1)
+INSERT INTO billing_invoiceseries (code, document, credit_note_series_id, is_default, prefix, width, restarts_yearly,
+    year, next_number, seller, seller_address, seller_tax_id)
+VALUES ('NB-CN', 'credit_note', NULL, false, 'NB-CN-', 5, true, 0, 1, '', '', ''),
+    ('NB', 'invoice', 'NB-CN', true, 'NB-', 5, true, 0, 1, '', '', '')
 ON CONFLICT (code) DO NOTHING
 """
 
@@ -175,5 +178,5 @@ class Migration(migrations.Migration):
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),
         *composite_keys(),
-        migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code = 'NB' AND next_number = 1"),
+        migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code LIKE 'NB%' AND next_number = 1"),
     ]

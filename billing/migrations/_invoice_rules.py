@@ -2,39 +2,51 @@
 no time billed twice.
 """
 
-# A number is given when the transaction commits, because the series' lock makes all other invoices wait: taken earlier,
-# it would be held for the rest of the business transaction. The first invoice numbers all those of its transaction. The
-# audit chain's lock comes first, so that two transactions that also write audit entries never wait for each other.
+# A number is given when the transaction commits, because the series' lock makes all other documents wait: taken
+# earlier, it would be held for the rest of the business transaction. The first document numbers all those of its
+# transaction. The audit chain's lock comes first, so that two transactions that also write audit entries never wait for
+# each other, nor two that issue invoices and credit notes. Both share the functions; TG_ARGV[0] names the document.
 NUMBERS = """
-CREATE FUNCTION billing_number_invoices() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION billing_number_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     series billing_invoiceseries;
+    is_numbered boolean;
+    now_at timestamptz;
     run record;
 BEGIN
-    IF (SELECT number IS NOT NULL FROM billing_invoice WHERE id = NEW.id) THEN
+    EXECUTE format('SELECT number IS NOT NULL FROM %I WHERE id = $1', TG_TABLE_NAME) INTO is_numbered USING NEW.id;
+    IF is_numbered THEN
         RETURN NULL;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('core_audit_chain'));
     SELECT * INTO series FROM billing_invoiceseries WHERE code = NEW.series_id FOR NO KEY UPDATE;
-    FOR run IN
-        SELECT CASE WHEN series.restarts_yearly THEN extract(year FROM issued_at AT TIME ZONE 'UTC') ELSE 0 END AS year,
+    IF series.document <> TG_ARGV[0] THEN
+        RAISE EXCEPTION 'series % does not number this kind of document', series.code
+            USING ERRCODE = 'check_violation';
+    END IF;
+    now_at := clock_timestamp();  -- an application server whose clock is ahead must not date a document in the future
+    FOR run IN EXECUTE format(
+        'SELECT CASE WHEN $1 THEN extract(year FROM issued_at AT TIME ZONE ''UTC'') ELSE 0 END AS year,
             array_agg(id ORDER BY issued_at, id) AS ids, max(issued_at) AS last_issued_at
-        FROM (SELECT id, greatest(issued_at, series.last_issued_at) AS issued_at FROM billing_invoice
-            WHERE series_id = series.code AND number IS NULL AND issued_at IS NOT NULL) unnumbered
-        GROUP BY 1 ORDER BY 1
+        FROM (SELECT id, greatest(least(issued_at, $2), $3) AS issued_at FROM %I
+            WHERE series_id = $4 AND number IS NULL AND issued_at IS NOT NULL) unnumbered
+        GROUP BY 1 ORDER BY 1', TG_TABLE_NAME)
+        USING series.restarts_yearly, now_at, series.last_issued_at, series.code
     LOOP
         IF run.year <> series.year THEN
             series.year := run.year;
             series.next_number := 1;
         END IF;
-        UPDATE billing_invoice invoice SET
-            sequence_year = series.year,
-            sequence = series.next_number + numbered.place - 1,
-            number = series.prefix || CASE WHEN series.restarts_yearly THEN series.year || '-' ELSE '' END || lpad(
-                (series.next_number + numbered.place - 1)::text,
-                greatest(series.width, length((series.next_number + numbered.place - 1)::text)), '0'),
-            issued_at = greatest(invoice.issued_at, series.last_issued_at)
-        FROM unnest(run.ids) WITH ORDINALITY AS numbered (id, place) WHERE invoice.id = numbered.id;
+        EXECUTE format(
+            'UPDATE %I document SET
+                sequence_year = $1,
+                sequence = numbered.place,
+                number = $2 || lpad(numbered.place::text, greatest($3, length(numbered.place::text)), ''0''),
+                issued_at = greatest(least(document.issued_at, $4), $5)
+            FROM (SELECT id, $6 + ordinal - 1 AS place FROM unnest($7) WITH ORDINALITY AS run (id, ordinal)) numbered
+            WHERE document.id = numbered.id', TG_TABLE_NAME)
+            USING series.year, series.prefix || CASE WHEN series.restarts_yearly THEN series.year || '-' ELSE '' END,
+                series.width::integer, now_at, series.last_issued_at, series.next_number, run.ids;
         series.next_number := series.next_number + cardinality(run.ids);
         series.last_issued_at := run.last_issued_at;
     END LOOP;
@@ -45,12 +57,17 @@ END $$;
 
 CREATE CONSTRAINT TRIGGER billing_number_issued AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
-    EXECUTE FUNCTION billing_number_invoices();
+    EXECUTE FUNCTION billing_number_documents('invoice');
+CREATE CONSTRAINT TRIGGER billing_number_issued AFTER INSERT ON billing_creditnote
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_number_documents('credit_note');
 
 CREATE FUNCTION billing_series_counts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF pg_trigger_depth() < 2 AND (NEW.code, NEW.year, NEW.next_number, NEW.last_issued_at)
-            IS DISTINCT FROM (OLD.code, OLD.year, OLD.next_number, OLD.last_issued_at) THEN
+    IF (NEW.code, NEW.document) <> (OLD.code, OLD.document) THEN
+        RAISE EXCEPTION 'series % keeps its code and its kind of document', OLD.code
+            USING ERRCODE = 'restrict_violation';
+    ELSIF pg_trigger_depth() < 2 AND (NEW.year, NEW.next_number, NEW.last_issued_at)
+            IS DISTINCT FROM (OLD.year, OLD.next_number, OLD.last_issued_at) THEN
         RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
@@ -59,32 +76,41 @@ END $$;
 CREATE TRIGGER billing_series_counts BEFORE UPDATE ON billing_invoiceseries
     FOR EACH ROW EXECUTE FUNCTION billing_series_counts();
 """
-# An issued invoice keeps every column but those named here; a new column is frozen without being named. Its lines stay.
+# An issued document keeps every column but those named at its trigger; a new column is frozen without being named. Its
+# lines stay. The moment of payment changes only together with the state.
 ISSUED = """
-CREATE FUNCTION billing_issued_invoice_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION billing_issued_document_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    free text[] := ARRAY['state', 'paid_at', 'updated_at'];
+    free text[] := string_to_array(TG_ARGV[1], ',');
+    old_row jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    new_row jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         IF OLD.issued_at IS NOT NULL THEN
-            RAISE EXCEPTION 'invoice % was issued: it is voided or credited, never deleted', OLD.number
+            RAISE EXCEPTION '% % was issued: it is voided or credited, never deleted', TG_ARGV[0], OLD.number
                 USING ERRCODE = 'restrict_violation';
         END IF;
         RETURN OLD;
     END IF;
     IF pg_trigger_depth() > 1 AND OLD.number IS NULL THEN
-        free := free || ARRAY['number', 'sequence', 'sequence_year', 'issued_at'];  -- billing_number_invoices
+        free := free || ARRAY['number', 'sequence', 'sequence_year', 'issued_at'];  -- billing_number_documents
     ELSIF NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL) THEN
         RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
     END IF;
-    IF TG_OP = 'UPDATE' AND OLD.issued_at IS NOT NULL AND to_jsonb(NEW) - free <> to_jsonb(OLD) - free THEN
-        RAISE EXCEPTION 'invoice % was issued and does not change', OLD.number USING ERRCODE = 'restrict_violation';
+    IF new_row -> 'state' = old_row -> 'state' THEN
+        free := array_remove(free, 'paid_at');
+    END IF;
+    IF TG_OP = 'UPDATE' AND OLD.issued_at IS NOT NULL AND new_row - free <> old_row - free THEN
+        RAISE EXCEPTION '% % was issued and does not change', TG_ARGV[0], OLD.number
+            USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
 
 CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoice
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_invoice_stays();
+    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('invoice', 'state,paid_at,updated_at');
+CREATE TRIGGER billing_issued_credit_note_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_creditnote
+    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('credit note', 'updated_at');
 
 CREATE FUNCTION billing_issued_line_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -114,6 +140,49 @@ CREATE TRIGGER billing_issued_line_stays BEFORE INSERT OR UPDATE OR DELETE ON bi
 
 CREATE TRIGGER billing_issued_line_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoicetax
     FOR EACH ROW EXECUTE FUNCTION billing_issued_line_stays();
+"""
+# Which state of an invoice may follow which: Invoice.TRANSITIONS.
+STATES = """
+CREATE FUNCTION billing_invoice_state_follows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state NOT IN ('draft', 'open') THEN
+            RAISE EXCEPTION 'an invoice does not begin as %', NEW.state USING ERRCODE = 'restrict_violation';
+        END IF;
+    ELSIF (OLD.state, NEW.state) NOT IN (
+        ('draft', 'open'), ('draft', 'expired'), ('expired', 'open'), ('open', 'paid'), ('open', 'overdue'),
+        ('open', 'void'), ('overdue', 'paid'), ('overdue', 'void'), ('paid', 'refunded'), ('refunded', 'paid')
+    ) THEN
+        RAISE EXCEPTION 'invoice % cannot go from % to %', coalesce(OLD.number, OLD.id::text), OLD.state, NEW.state
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER billing_invoice_begins BEFORE INSERT ON billing_invoice
+    FOR EACH ROW EXECUTE FUNCTION billing_invoice_state_follows();
+CREATE TRIGGER billing_invoice_state_follows BEFORE UPDATE ON billing_invoice
+    FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION billing_invoice_state_follows();
+"""
+# The credit notes of an invoice never exceed it. The lock makes a second one wait for the first.
+CREDITS = """
+CREATE FUNCTION billing_credit_is_within_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    invoice billing_invoice;
+    credited record;
+BEGIN
+    SELECT * INTO invoice FROM billing_invoice WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
+    SELECT sum(net_minor) AS net, sum(tax_minor) AS tax INTO credited FROM billing_creditnote
+        WHERE invoice_id = NEW.invoice_id;
+    IF invoice.issued_at IS NULL OR credited.net > invoice.net_minor OR credited.tax > invoice.tax_minor THEN
+        RAISE EXCEPTION 'credit notes of % net and % tax are more than invoice % was issued over',
+            credited.net, credited.tax, NEW.invoice_id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER billing_credit_is_within_invoice AFTER INSERT ON billing_creditnote
+    FOR EACH ROW EXECUTE FUNCTION billing_credit_is_within_invoice();
 """
 # Quantity and unit price are exact, the amount is rounded once: to a whole minor unit, half to even.
 AMOUNTS = """
@@ -163,7 +232,7 @@ CREATE CONSTRAINT TRIGGER billing_invoice_is_its_lines AFTER INSERT OR UPDATE OF
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
     EXECUTE FUNCTION billing_invoice_is_its_lines();
 """
-RULES = NUMBERS + ISSUED + SUMS + AMOUNTS + PERIODS
+RULES = NUMBERS + ISSUED + SUMS + STATES + CREDITS + AMOUNTS + PERIODS
 UNDO = """
 DROP TRIGGER billing_void_invoice_bills_no_time ON billing_invoice;
 DROP FUNCTION billing_void_invoice_bills_no_time();
@@ -176,10 +245,17 @@ DROP FUNCTION billing_invoice_is_its_lines();
 DROP TRIGGER billing_issued_line_stays ON billing_invoiceitem;
 DROP TRIGGER billing_issued_line_stays ON billing_invoicetax;
 DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
+DROP TRIGGER billing_issued_credit_note_stays ON billing_creditnote;
+DROP TRIGGER billing_invoice_begins ON billing_invoice;
+DROP TRIGGER billing_invoice_state_follows ON billing_invoice;
+DROP TRIGGER billing_credit_is_within_invoice ON billing_creditnote;
 DROP TRIGGER billing_series_counts ON billing_invoiceseries;
 DROP TRIGGER billing_number_issued ON billing_invoice;
+DROP TRIGGER billing_number_issued ON billing_creditnote;
 DROP FUNCTION billing_issued_line_stays();
-DROP FUNCTION billing_issued_invoice_stays();
+DROP FUNCTION billing_issued_document_stays();
+DROP FUNCTION billing_invoice_state_follows();
+DROP FUNCTION billing_credit_is_within_invoice();
 DROP FUNCTION billing_series_counts();
-DROP FUNCTION billing_number_invoices();
+DROP FUNCTION billing_number_documents();
 """

@@ -1,6 +1,7 @@
 """billing's tables."""
 
 from billing.models.allocations import AllocationReversal, PaymentAllocation
+from billing.models.credit_notes import CreditNote
 from billing.models.gateways import (
     BillingMode,
     EventResult,
@@ -13,7 +14,6 @@ from billing.models.invoices import (
     PERIOD_KINDS,
     Invoice,
     InvoiceItem,
-    InvoiceSeries,
     InvoiceState,
     InvoiceTax,
     ItemKind,
@@ -29,6 +29,7 @@ from billing.models.payments import (
     RefundTask,
 )
 from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
+from billing.models.series import DocumentKind, InvoiceSeries
 from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
 
 __all__ = [
@@ -37,8 +38,10 @@ __all__ = [
     "AccountKind",
     "AllocationReversal",
     "BillingMode",
+    "CreditNote",
     "CursorType",
     "Dispute",
+    "DocumentKind",
     "EntryKind",
     "EventResult",
     "Gateway",

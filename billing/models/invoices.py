@@ -1,38 +1,15 @@
 """Invoices: numbered without gaps when issued, and then unchangeable but for their state."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.series import NumberedDocument
 from core import tenancy
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, Rate
-
-
-class InvoiceSeries(models.Model):
-    """A seller's run of invoice numbers. The database gives them at commit: no gaps, and in order of time."""
-
-    tenancy = tenancy.PRIVATE
-
-    code = models.CharField(max_length=16, primary_key=True)
-    seller = models.CharField(_("seller"), max_length=100, blank=True, default="")
-    prefix = models.CharField(_("prefix"), max_length=16, blank=True, default="")
-    width = models.PositiveSmallIntegerField(_("width"), default=5, help_text=_("Digits, with leading zeros."))
-    restarts_yearly = models.BooleanField(
-        _("restarts yearly"), default=True, help_text=_("The number then contains the year, such as NB-2026-00001.")
-    )
-    year = models.PositiveSmallIntegerField(_("year"), default=0, help_text=_("Of the next number; 0 if none."))
-    next_number = models.PositiveBigIntegerField(_("next number"), default=1)
-    last_issued_at = models.DateTimeField(_("last issued at"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("invoice series")
-        verbose_name_plural = _("invoice series")
-
-    def __str__(self) -> str:
-        return self.code
 
 
 class InvoiceState(StatusChoices):
@@ -45,43 +22,42 @@ class InvoiceState(StatusChoices):
     EXPIRED = "expired", Tone.NEUTRAL, _("Expired")
 
 
-class Invoice(Entity, Timestamped):
-    """What an organization owes for named things.
-
-    A draft has no number. An issued invoice gets it when the transaction commits: `number` (as printed), `sequence`
-    (the integer, unique in its series and year), and `issued_at`, which is never before that of a lower number.
-    """
+class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
+    """What an organization owes for named things. A draft has neither number nor parties; an issued one is frozen."""
 
     tenancy = tenancy.OWNED
+    STATUS_FIELD = "state"
+    # The database refuses every other change too (migration 0002).
+    TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
+        InvoiceState.DRAFT: {InvoiceState.OPEN, InvoiceState.EXPIRED},
+        InvoiceState.OPEN: {InvoiceState.PAID, InvoiceState.OVERDUE, InvoiceState.VOID},
+        InvoiceState.OVERDUE: {InvoiceState.PAID, InvoiceState.VOID},
+        InvoiceState.PAID: {InvoiceState.REFUNDED},
+        InvoiceState.REFUNDED: {InvoiceState.PAID},  # a refund that failed late
+        InvoiceState.EXPIRED: {InvoiceState.OPEN},  # a draft that was dropped, and the money came nevertheless
+        InvoiceState.VOID: set(),
+    }
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices")
-    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
-    number = models.CharField(max_length=64, null=True, blank=True, unique=True)
-    sequence_year = models.PositiveSmallIntegerField(null=True, blank=True)
-    sequence = models.PositiveBigIntegerField(null=True, blank=True)
     state = StatusField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
     currency = models.CharField(max_length=3)
     net_minor = models.BigIntegerField(_("net"), help_text=_("The sum of the items, without tax."))
     tax_minor = models.BigIntegerField(_("tax"), default=0)
     total_minor = models.BigIntegerField(_("total"))
-    billing_address: Any = models.JSONField(default=dict, blank=True)
-    issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
+    class Meta(NumberedDocument.Meta):
+        abstract = False
         verbose_name = _("invoice")
         verbose_name_plural = _("invoices")
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="billing_invoice_of_org"),
-            models.Index(
-                fields=["series"],
-                condition=models.Q(number__isnull=True, issued_at__isnull=False),
-                name="billing_invoice_to_number",
-            ),
+            *NumberedDocument.Meta.indexes,
         ]
         constraints = [
+            *NumberedDocument.Meta.constraints,
             choices_check("billing_invoice_state_known", "state", InvoiceState),
             models.CheckConstraint(
                 name="billing_invoice_not_negative", condition=models.Q(net_minor__gte=0, tax_minor__gte=0)
@@ -89,14 +65,6 @@ class Invoice(Entity, Timestamped):
             models.CheckConstraint(
                 name="billing_invoice_total_is_net_and_tax",
                 condition=models.Q(total_minor=models.F("net_minor") + models.F("tax_minor")),
-            ),
-            models.UniqueConstraint(
-                fields=["series", "sequence_year", "sequence"], name="billing_invoice_sequence_once"
-            ),
-            models.CheckConstraint(
-                name="billing_invoice_number_has_sequence",
-                condition=models.Q(number__isnull=True, sequence__isnull=True, sequence_year__isnull=True)
-                | models.Q(number__isnull=False, sequence__gt=0, sequence_year__isnull=False, issued_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="billing_invoice_paid_is_issued",

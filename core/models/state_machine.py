@@ -9,13 +9,14 @@ class IllegalTransition(ValueError):
 
 
 class StateMachine:
-    """A model whose `status` changes only as `TRANSITIONS` allows."""
+    """A model whose status changes only as `TRANSITIONS` allows; `STATUS_FIELD` names its column."""
 
     TRANSITIONS: ClassVar[Mapping[Any, set[Any]]]
-    status: Any
+    STATUS_FIELD: ClassVar[str] = "status"
 
     def transition_to(self, status: Any) -> None:
         """Set the status, or raise IllegalTransition. The caller holds the row lock and saves."""
-        if status not in self.TRANSITIONS[self.status]:
-            raise IllegalTransition(f"{self} cannot go from {self.status} to {status}")
-        self.status = status
+        current = getattr(self, self.STATUS_FIELD)
+        if status not in self.TRANSITIONS[current]:
+            raise IllegalTransition(f"{self} cannot go from {current} to {status}")
+        setattr(self, self.STATUS_FIELD, status)

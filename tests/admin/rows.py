@@ -106,7 +106,7 @@ class Rows:
 
     def billing(self) -> None:
         """Subscriptions and invoices, all rows of the first organization."""
-        series = billing.InvoiceSeries.objects.first() or billing.InvoiceSeries.objects.create(code="T")
+        series = billing.InvoiceSeries.objects.get(is_default=True)
         owned = {"organization": self.organizations[0]}  # rows of one organization name each other
         amounts = {"amount_minor": 800, "currency": "USD"}
         self.subscriptions = self.each(billing.Subscription, term="monthly", **owned, **amounts)
@@ -128,6 +128,11 @@ class Rows:
         self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
         tax = {"name": "VAT", "jurisdiction": "DE", "rate": 19, "net_minor": 800, "tax_minor": 152, "currency": "USD"}
         self.each(billing.InvoiceTax, invoice=self.invoices[0], **tax, **owned)
+        billing.Invoice.objects.filter(pk=self.invoices[0].pk).update(state="open", issued_at=AT)
+        credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
+        self.each(
+            billing.CreditNote, invoice=self.invoices[0], series_id=series.credit_note_series_id, **credit, **owned
+        )
 
     def payments_and_refunds(self) -> None:
         """Payments of the first invoice, and what came of them."""

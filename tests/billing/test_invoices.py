@@ -1,6 +1,7 @@
 """Invoices: gapless numbers, nothing changed once issued, a period billed once."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 from uuid import UUID
@@ -70,6 +71,54 @@ def test_the_address_of_an_issued_invoice_is_frozen() -> None:
 
 
 @pytest.mark.django_db
+def test_an_issued_invoice_names_its_seller_as_it_was() -> None:
+    series = InvoiceSeries.objects.filter(code="NB")
+    series.update(seller="Ada's Hosting", seller_address="Street 1\nOslo", seller_tax_id="NO 123")
+    issued = invoicing.issue_invoice(invoice=make_draft(), at=NOON)
+
+    series.update(seller="Bob's Hosting")
+
+    assert issued.reload().seller == {"name": "Ada's Hosting", "address": "Street 1\nOslo", "tax_id": "NO 123"}
+    assert invoicing.issue_invoice(invoice=make_draft(), at=NOON).seller["name"] == "Bob's Hosting"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
+def test_no_state_follows_another_but_as_the_model_says(role: str) -> None:
+    allowed = {(old, new) for old, following in Invoice.TRANSITIONS.items() for new in following}
+    ways: dict[str, list[str]] = {"draft": [], "expired": ["expired"], "open": ["open"], "overdue": ["open", "overdue"]}
+    ways |= {"void": ["open", "void"], "paid": ["open", "paid"], "refunded": ["open", "paid", "refunded"]}
+    accepted = set()
+    for old, way in ways.items():
+        draft = Invoice.objects.filter(pk=make_draft(0).pk)
+        for state in way:
+            draft.update(state=state, issued_at=None if state == "expired" else NOON, paid_at=NOON)
+        for new in set(InvoiceState) - {old}:
+            with suppress(IntegrityError), transaction.atomic(), tenancy.as_role(role=role):
+                draft.update(state=new, issued_at=NOON, paid_at=NOON)
+                accepted.add((old, new))
+                raise IntegrityError  # undone: the next one begins at the same state
+    assert accepted == allowed
+
+
+@pytest.mark.django_db
+def test_an_invoice_does_not_begin_as_paid() -> None:
+    draft = make_draft()
+    with (
+        pytest.raises(IntegrityError, match="does not begin as paid"),
+        tenancy.as_role(role=tenancy.WORKER),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "INSERT INTO billing_invoice (id, organization_id, series_id, state, currency, net_minor, tax_minor,"
+            " total_minor, seller, billing_address, issued_at, paid_at)"
+            " SELECT uuidv7(), organization_id, series_id, 'paid', 'USD', 0, 0, 0, '{}', '{}', now(), now()"
+            " FROM billing_invoice WHERE id = %s",
+            [draft.pk],
+        )
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "change",
     [
@@ -81,6 +130,8 @@ def test_the_address_of_an_issued_invoice_is_frozen() -> None:
         {"issued_at": NOON},
         {"sequence": 9},
         {"due_at": NOON},
+        {"seller": {}},
+        {"paid_at": NOON},
     ],
 )
 @pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
@@ -197,18 +248,18 @@ def test_eight_at_once_with_failures_between_leave_no_gap() -> None:
     issued = Invoice.objects.exclude(number=None).order_by("sequence")
     assert [invoice.sequence for invoice in issued] == list(range(1, 33))
     assert list(issued.order_by("issued_at", "sequence")) == list(issued)
-    assert InvoiceSeries.objects.get().next_number == 33
+    assert InvoiceSeries.objects.get(code="NB").next_number == 33
 
 
 @pytest.mark.django_db
 def test_the_invoices_of_one_transaction_are_numbered_together_and_each_year_begins_at_one() -> None:
-    new_year = datetime(2027, 1, 1, tzinfo=UTC)
-    for at in (new_year, NOON, new_year, NOON):
+    old_year = datetime(2025, 12, 31, tzinfo=UTC)
+    for at in (NOON, old_year, NOON, old_year):
         invoicing.issue_invoice(invoice=make_draft(), at=at)
     run_commit_triggers()
 
     numbers = Invoice.objects.order_by("issued_at", "sequence").values_list("number", flat=True)
-    assert list(numbers) == ["NB-2026-00001", "NB-2026-00002", "NB-2027-00001", "NB-2027-00002"]
+    assert list(numbers) == ["NB-2025-00001", "NB-2025-00002", "NB-2026-00001", "NB-2026-00002"]
 
 
 @pytest.mark.django_db
@@ -220,12 +271,24 @@ def test_an_invoice_issued_by_a_slow_clock_is_dated_as_the_one_before() -> None:
 
 
 @pytest.mark.django_db
+def test_an_invoice_issued_by_a_fast_clock_is_not_dated_in_the_future() -> None:
+    for hours in (2, 0):
+        invoicing.issue_invoice(invoice=make_draft(), at=timezone.now() + timedelta(hours=hours))
+        run_commit_triggers()
+    first, second = Invoice.objects.order_by("sequence").values_list("issued_at", flat=True)
+    assert first is not None
+    assert second is not None
+    assert first <= second <= timezone.now()
+
+
+@pytest.mark.django_db
 def test_a_series_without_a_year_counts_on_and_its_numbers_may_outgrow_their_width() -> None:
-    InvoiceSeries.objects.create(code="X", prefix="X", width=1, restarts_yearly=False, next_number=9)
-    for year in (2026, 2027):
-        draft = make_draft()
-        Invoice.objects.filter(pk=draft.pk).update(series="X")
-        invoicing.issue_invoice(invoice=draft, at=datetime(year, 1, 1, tzinfo=UTC))
+    series = InvoiceSeries.objects.create(
+        code="X", prefix="X", width=1, restarts_yearly=False, next_number=9, credit_note_series_id="NB-CN"
+    )
+    invoicing.use_series(series=series, actor=None)
+    for year in (2025, 2026):
+        invoicing.issue_invoice(invoice=make_draft(), at=datetime(year, 1, 1, tzinfo=UTC))
         run_commit_triggers()
     assert list(Invoice.objects.order_by("sequence").values_list("number", flat=True)) == ["X9", "X10"]
 

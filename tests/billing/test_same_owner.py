@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError, connection
 
-from billing import payments
+from billing import invoicing, payments
 from billing.models import Payment, PaymentState
 from core import tenancy
 from core.money import Money
@@ -26,6 +26,13 @@ FORBIDDEN = [
     " (id, invoice_id, organization_id, name, jurisdiction, rate, net_minor, tax_minor, currency, position)"
     " SELECT uuidv7(), id, organization_id, 'VAT', 'DE', 19, 1, 1, 'EUR', 0 FROM billing_invoice"
     " WHERE id = %(invoice)s",
+    "INSERT INTO billing_creditnote (id, invoice_id, organization_id, series_id, reason, currency, net_minor,"
+    " tax_minor, total_minor, seller, billing_address, issued_at)"
+    " VALUES (uuidv7(), %(issued)s, %(other_organization)s, 'NB-CN', '', 'USD', 1, 0, 1, '{}', '{}', now())",
+    "INSERT INTO billing_creditnote (id, invoice_id, organization_id, series_id, reason, currency, net_minor,"
+    " tax_minor, total_minor, seller, billing_address, issued_at)"
+    " SELECT uuidv7(), id, organization_id, 'NB-CN', '', 'EUR', 1, 0, 1, '{}', '{}', now() FROM billing_invoice"
+    " WHERE id = %(issued)s",
     "UPDATE billing_subscription SET organization_id = %(other_organization)s WHERE id = %(subscription)s",
     "UPDATE billing_subscriptionitem SET currency = 'EUR' WHERE id = %(item)s",
     "UPDATE billing_subscription SET currency = 'EUR' WHERE id = %(subscription)s",
@@ -71,6 +78,7 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
     ids = {
         "organization": sale.organization.pk,
         "invoice": sale.invoice.pk,
+        "issued": invoicing.issue_invoice(invoice=make_sale().invoice, at=NOON).pk,
         "payment": sale.payment.pk,
         "subscription": sale.subscription.pk,
         "item": sale.subscription.items.get().pk,

@@ -1,0 +1,147 @@
+"""Credit notes: issued when an invoice is refunded, numbered in their own series, and never more than the invoice."""
+
+from threading import Barrier, Thread
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from billing import credit_notes, invoicing, refunds
+from billing.gateways.base import GatewayRefund, RefundStatus
+from billing.models import CreditNote, Invoice, InvoiceState
+from core import tenancy
+from tests.billing.sales import NOON, Sale, make_sale, run_commit_triggers
+from tests.billing.test_invoices import make_draft
+from tests.billing.test_taxes import make_taxed_draft
+
+pytestmark = pytest.mark.django_db
+
+
+def refund(sale: Sale) -> None:
+    """All of the sale's payment goes back."""
+    report = GatewayRefund(
+        reference="re_1",
+        amount=sale.payment.amount,
+        status=RefundStatus.SUCCEEDED,
+        transaction_id=f"pi_{sale.payment.pk}",
+    )
+    refunds.record_refund(payment_id=sale.payment.pk, gateway_refund=report, at=NOON)
+    run_commit_triggers()
+
+
+def issue(draft: Invoice) -> Invoice:
+    """Issue it, with its number."""
+    invoicing.issue_invoice(invoice=draft, at=NOON)
+    run_commit_triggers()
+    return draft.reload()
+
+
+def test_a_refunded_invoice_has_a_credit_note_of_its_own_series() -> None:
+    sale = make_sale(setup_minor=300)
+    sale.settle()
+    refund(sale)
+
+    note = CreditNote.objects.get()
+    invoice = sale.invoice.reload()
+    assert invoice.state == InvoiceState.REFUNDED
+    assert (note.number, note.sequence, note.invoice) == ("NB-CN-2026-00001", 1, invoice)
+    assert (note.net_minor, note.tax_minor, note.total_minor) == (1100, 0, 1100)
+    assert (note.seller, note.billing_address) == (invoice.seller, invoice.billing_address)
+
+
+def test_a_refund_that_is_reported_again_credits_nothing_more() -> None:
+    sale = make_sale()
+    sale.settle()
+    refund(sale)
+    refund(sale)
+    assert CreditNote.objects.count() == 1
+    assert credit_notes.issue_credit_note(invoice=sale.invoice, reason="again", at=NOON) is None
+
+
+def test_a_credit_note_takes_net_and_tax_back() -> None:
+    invoice = issue(make_taxed_draft())
+    note = credit_notes.issue_credit_note(invoice=invoice, reason="refunded", at=NOON)
+    assert note is not None
+    assert (note.net_minor, note.tax_minor, note.total_minor) == (800, 152, 952)
+
+
+def test_credit_notes_of_more_than_the_invoice_are_refused() -> None:
+    credit_notes.issue_credit_note(invoice=issue(make_draft()), reason="refunded", at=NOON)
+    with (
+        pytest.raises(IntegrityError, match="more than invoice"),
+        tenancy.as_role(role=tenancy.WORKER),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "INSERT INTO billing_creditnote (id, organization_id, invoice_id, series_id, reason, currency, net_minor,"
+            " tax_minor, total_minor, seller, billing_address, issued_at)"
+            " SELECT uuidv7(), organization_id, invoice_id, series_id, '', 'USD', 1, 0, 1, '{}', '{}', now()"
+            " FROM billing_creditnote"
+        )
+
+
+def test_a_draft_is_not_credited() -> None:
+    with pytest.raises(IntegrityError, match="more than invoice"):
+        credit_notes.issue_credit_note(invoice=make_draft(), reason="x", at=NOON)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_creditnote SET reason = 'other'",
+        "UPDATE billing_creditnote SET issued_at = now()",
+        "UPDATE billing_creditnote SET number = 'NB-CN-2026-00009', sequence = 9",
+        "DELETE FROM billing_creditnote",
+    ],
+)
+def test_a_credit_note_is_frozen(statement: str) -> None:
+    credit_notes.issue_credit_note(invoice=issue(make_draft()), reason="refunded", at=NOON)
+    run_commit_triggers()
+    with (
+        pytest.raises(IntegrityError, match=r"does not change|never deleted"),
+        tenancy.as_role(role=tenancy.WORKER),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+
+
+def test_a_series_of_credit_notes_numbers_no_invoice() -> None:
+    draft = make_draft()
+    Invoice.objects.filter(pk=draft.pk).update(series="NB-CN")
+    invoicing.issue_invoice(invoice=draft, at=NOON)
+    with pytest.raises(IntegrityError, match="does not number this kind"):
+        run_commit_triggers()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_who_credit_the_same_invoices_at_once_write_one_note_each_without_a_gap() -> None:
+    invoices = [invoicing.issue_invoice(invoice=make_draft(), at=NOON) for _ in range(12)]
+    start = Barrier(4)
+
+    def credit_all() -> None:
+        start.wait()
+        for invoice in invoices:
+            with transaction.atomic():
+                credit_notes.issue_credit_note(invoice=invoice, reason="refunded", at=timezone.now())
+        connection.close()
+
+    threads = [Thread(target=credit_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    notes = CreditNote.objects.order_by("sequence")
+    assert [note.sequence for note in notes] == list(range(1, 13))
+    assert list(notes.order_by("issued_at", "sequence")) == list(notes)
+
+
+def test_the_page_of_a_refunded_invoice_names_its_credit_note(client: Client) -> None:
+    sale = make_sale()
+    sale.settle()
+    refund(sale)
+    owner = sale.organization.owner
+    client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    page = " ".join(client.get(f"/invoices/{sale.invoice.pk}/").content.decode().split())
+    assert "NB-CN-2026-00001" in page
