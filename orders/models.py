@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models import Invoice, Subscription
+from billing.models import Invoice, PaymentState, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
@@ -39,7 +39,7 @@ class Order(StateMachine, Entity, Timestamped):
         _S.PROVISIONING: {_S.ACTIVE, _S.FAILED, _S.CANCELED},
         _S.FAILED: {_S.PROVISIONING, _S.ACTIVE, _S.CANCELED},
         _S.ACTIVE: {_S.CANCELED},
-        _S.CANCELED: {_S.PAID},  # a payment that arrives after canceling revives the order
+        _S.CANCELED: {_S.PAID},  # a payment that arrives after the order expired revives it
     }
 
     number = models.BigIntegerField(
@@ -58,6 +58,17 @@ class Order(StateMachine, Entity, Timestamped):
     )
     paid_at = models.DateTimeField(null=True, blank=True)
     active_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
+    canceled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("canceled by"),
+        help_text=_(
+            "A payment that arrives after a user canceled is refunded. After the order expired, it revives it."
+        ),
+    )
     refund_due_at = models.DateTimeField(
         _("automatic refund at"),
         null=True,
@@ -95,6 +106,16 @@ class Order(StateMachine, Entity, Timestamped):
     def total(self) -> Money:
         """Due today."""
         return Money(self.total_minor, self.currency)
+
+    @property
+    def is_payment_processing(self) -> bool:
+        """Whether a bank is processing a payment for the order, which takes days."""
+        return any(payment.state == PaymentState.PROCESSING for payment in self.invoice.payments.all())
+
+    @property
+    def is_payment_under_review(self) -> bool:
+        """Whether a payment has arrived that staff must check first: the order is neither paid nor unpaid."""
+        return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())
 
     def __str__(self) -> str:
         return f"#{self.number}"

@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.models import Organization, User
 from billing import invoicing, payments, subscriptions
 from billing.invoicing import InvoiceLine
-from billing.models import BillingMode, Gateway, Payment, PaymentState, Subscription
+from billing.models import BillingMode, Gateway, Payment, Subscription
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -151,7 +151,7 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
         order = transitions.lock_order(order_id)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
-        if is_payment_under_review(order):
+        if order.is_payment_under_review:
             raise OrderClosed("a payment is under review")
         current = order.invoice.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
@@ -163,8 +163,3 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
                 reservation_id=cast("Reservation", item.reservation).pk, expires_at=order.expires_at + GRACE
             )
         return open_payment(order, at)
-
-
-def is_payment_under_review(order: Order) -> bool:
-    """Whether a payment for the order has arrived that staff must check first: it is neither paid nor unpaid."""
-    return any(payment.state == PaymentState.UNDER_REVIEW for payment in order.invoice.payments.all())

@@ -40,3 +40,14 @@ site_settings.register(
         max=720,
     )
 )
+site_settings.register(
+    Definition(
+        key="orders.bank_debit_days",
+        type=SettingType.INTEGER,
+        default=5,
+        category=CATEGORY,
+        description=_("Working days that a bank debit takes at most, as the order's page says."),
+        min=1,
+        max=30,
+    )
+)

@@ -108,8 +108,8 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     run_until_idle(clock, steps=10)
     canceled, waiting = _bought(shop, "second-thoughts", clock), _bought(shop, "late-payer", clock)
     pages = {waiting.pk: create_session(waiting, at=clock.now)}
-    for order in (canceled, waiting):
-        cancellation.cancel_unpaid(order_id=order.pk, reason="canceled by the customer", actor=owner, at=clock.now)
+    for order, actor in ((canceled, owner), (waiting, None)):
+        cancellation.cancel_unpaid(order_id=order.pk, reason="not wanted", actor=actor, at=clock.now)
     Node.objects.update(is_enabled=False)
     sandbox.pay(pages[waiting.pk])
     deliver_webhooks(sandbox)
