@@ -19,6 +19,7 @@ from bench.report import Row, slower
 from billing import payments
 from billing.gateways.base import GatewayPayment
 from billing.models import InvoiceItem, Payment
+from core import site_settings
 from core.ids import uuid7
 from nodebyte.seeding import users
 from orders.models import Order
@@ -72,6 +73,8 @@ def _place(count: int) -> list[Payment]:
     customer = User.objects.get(email=users.CUSTOMER_EMAIL)
     organization = customer.owned_organizations.get(is_personal=True)
     at = timezone.now()
+    for name in ("per_user", "per_organization", "of_new_customer"):
+        site_settings.set_value(f"orders.max_unpaid_{name}", 100_000)
     return [open_payment(place_order(organization, customer, f"bench-{number}", at)) for number in range(count)]
 
 

@@ -25,7 +25,7 @@ def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
         for order in orders:
             create_servers(order, at)
         for order in payable:
-            if order.canceled_by_id is not None:
+            if order.canceled_by_id is not None and order.paid_at is None:
                 cancellation.refund_late_payment(order, at)
 
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models import Invoice, PaymentState, Subscription
+from billing.models import Invoice, Payment, PaymentState, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
@@ -29,7 +29,7 @@ _S = OrderStatus
 
 
 class Order(StateMachine, Entity, Timestamped):
-    """A purchase. `form_token` makes a doubled submit one order."""
+    """A purchase. `form_token` makes a doubled submit one order; an order gives it up when its form orders another."""
 
     tenancy = tenancy.OWNED
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
@@ -47,7 +47,10 @@ class Order(StateMachine, Entity, Timestamped):
     )
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders")
     placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
-    form_token = models.UUIDField(_("form token"))
+    placed_from = models.GenericIPAddressField(
+        _("placed from"), null=True, blank=True, help_text=_("The client's address; of IPv6 its network.")
+    )
+    form_token = models.UUIDField(_("form token"), null=True, blank=True)
     status = StatusField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
     currency = models.CharField(max_length=3)
     total_minor = models.BigIntegerField(_("total"), help_text=_("Due when the order was placed."))
@@ -106,6 +109,11 @@ class Order(StateMachine, Entity, Timestamped):
     def total(self) -> Money:
         """Due today."""
         return Money(self.total_minor, self.currency)
+
+    @property
+    def has_open_payment(self) -> bool:
+        """Whether a payment was begun and is neither made nor over."""
+        return any(payment.state in Payment.OPEN for payment in self.invoice.payments.all())
 
     @property
     def is_payment_processing(self) -> bool:

@@ -40,6 +40,28 @@ site_settings.register(
         max=720,
     )
 )
+for _name, _default, _description in (
+    ("max_unpaid_per_user", 5, _("Unpaid orders that a user may have open at once.")),
+    ("max_unpaid_per_organization", 10, _("Unpaid orders that an organization may have open at once.")),
+    ("max_unpaid_per_network", 10, _("Unpaid orders that may be open at once from one IP address.")),
+    (
+        "max_unpaid_of_new_customer",
+        2,
+        _("Unpaid orders that a user or organization may have open which never paid and saved no payment method."),
+    ),
+    ("max_payments_per_order", 4, _("Payments that an order may begin; each renews its reservation.")),
+):
+    site_settings.register(
+        Definition(
+            key=f"orders.{_name}",
+            type=SettingType.INTEGER,
+            default=_default,
+            category=CATEGORY,
+            description=_description,
+            min=1,
+            max=100_000,
+        )
+    )
 site_settings.register(
     Definition(
         key="orders.bank_debit_days",

@@ -17,7 +17,7 @@ from billing import checkout
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
 from core.pages import render_part
-from orders import cancellation, placement, queries
+from orders import cancellation, limits, placement, queries
 from orders.models import Order, OrderStatus
 from orders.progress import progress_of, seconds_since_payment
 
@@ -40,6 +40,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "steps": progress_of(order),
         "is_live": order.status in LIVE,
         "bank_debit_days": site_settings.get("orders.bank_debit_days"),
+        "can_pay": order.has_open_payment or limits.can_renew_hold(order),
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
     }

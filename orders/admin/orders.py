@@ -118,7 +118,7 @@ class OrderAdmin(ReadOnlyAdmin):
     sections = (
         (None, ("number", "organization", "placed_by", "status", "total_minor", "invoice")),
         (gettext_lazy("Dates"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at", "canceled_by")),
-        (gettext_lazy("Details"), ("id", "currency", "created_at", "updated_at")),
+        (gettext_lazy("Details"), ("id", "currency", "placed_from", "created_at", "updated_at")),
     )
 
 
