@@ -119,6 +119,45 @@ def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) ->
     assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
 
 
+def test_the_start_page_names_a_currency_without_prices_and_leads_to_the_plans(superadmin: Client) -> None:
+    plan = make_price(currency="USD").plan
+    Blueprint.objects.create(name="b", product=plan.product, provider=make_provider("http://127.0.0.1:9"))
+    assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
+
+    site_settings.set_value("shop.currency", "EUR")
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "No plan has a price in EUR" in page
+    assert f'href="{reverse("admin:catalog_plan_changelist")}"' in page
+    assert "Nothing needs your attention" not in page
+
+
+def test_the_start_page_names_a_product_without_a_blueprint_and_leads_to_a_new_one(superadmin: Client) -> None:
+    product = make_price(make_plan(make_product(name="Valheim"))).plan.product
+
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "Valheim has no blueprint" in page
+    address = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
+    assert f'href="{address}"' in page
+    assert superadmin.get(address).status_code == 200
+    assert "Nothing needs your attention" not in page
+
+
+def test_the_start_page_shows_open_disputes(superadmin: Client) -> None:
+    Rows(2)
+    opened_at = timezone.now() - timedelta(days=3, minutes=1)
+    won, undecided = Dispute.objects.all()
+    Dispute.objects.filter(pk=won.pk).update(closed_at=opened_at, is_won=True, reason="general")
+    Dispute.objects.filter(pk=undecided.pk).update(opened_at=opened_at, reason="fraudulent")
+
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "fraudulent" in page
+    assert "opened 3\xa0days ago" in page
+    assert "general" not in page
+
+
 def query_count(client: Client) -> int:
     site_settings.clear_cache()
     with CaptureQueriesContext(connection) as captured:
