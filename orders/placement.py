@@ -36,6 +36,7 @@ class OrderRequest:
     server_name: str
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    is_auto_renewed: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -44,9 +45,9 @@ class OrderRequest:
 
     @property
     def billing_mode(self) -> BillingMode:
-        """Stripe can only renew what it has a price for, and only renews where the operator chose so."""
+        """The gateway renews where customer and operator chose so, and it has a price for everything."""
         prices = [self.plan_price, *self.addon_prices]
-        if site_settings.get("billing.gateway_renews") and all(price.stripe_price_id for price in prices):
+        if self.is_auto_renewed and site_settings.get("billing.gateway_renews") and all(price.stripe_price_id for price in prices):
             return BillingMode.GATEWAY
         return BillingMode.SELF
 
@@ -84,13 +85,15 @@ def place_order(
 
 def is_order_of(order: Order, order_request: OrderRequest) -> bool:
     """Whether the order is for exactly this request, at its prices."""
-    item = order.items.get()
-    ordered = (item.plan_price_id, item.location_id, item.server_name, item.options)
+    item = order.items.select_related("subscription").get()
+    is_auto_renewed = item.subscription.is_auto_renewed
+    ordered = (item.plan_price_id, item.location_id, item.server_name, item.options, is_auto_renewed)
     requested = (
         order_request.plan_price.pk,
         order_request.location.pk,
         order_request.server_name,
         order_request.options,
+        order_request.is_auto_renewed,
     )
     addons = set(item.addons.values_list("addon_price_id", flat=True))
     return ordered == requested and addons == {price.pk for price in order_request.addon_prices}
@@ -113,6 +116,7 @@ def write_order(
         plan_price=order_request.plan_price,
         addon_prices=order_request.addon_prices,
         billing_mode=order_request.billing_mode,
+        is_auto_renewed=order_request.is_auto_renewed,
         at=at,
     )
     # One-time fees belong to no item of the subscription.

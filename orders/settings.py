@@ -64,6 +64,15 @@ for _name, _default, _description in (
     )
 site_settings.register(
     Definition(
+        key="orders.auto_renew_by_default",
+        type=SettingType.BOOLEAN,
+        default=False,
+        category=CATEGORY,
+        description=_("Offer automatic renewal switched on. Leave it off where the law asks customers to agree first."),
+    )
+)
+site_settings.register(
+    Definition(
         key="orders.bank_debit_days",
         type=SettingType.INTEGER,
         default=5,

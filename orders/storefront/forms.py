@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import AddonPrice, PlanPrice, Term
+from core import site_settings
 from orders.placement import OrderRequest
 from orders.quote import Quote, quote
 from orders.storefront.offers import Offer, period_name
@@ -38,6 +39,11 @@ class ConfigureForm(forms.Form):
         max_length=64,
         help_text=_("Letters, digits, spaces and . - '. You can change it later."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    is_auto_renewed = forms.BooleanField(
+        label=_("Renew automatically with this payment method"),
+        required=False,
+        help_text=_("We save how you pay and charge it for each new period, until you cancel."),
     )
     form_token = forms.UUIDField(widget=forms.HiddenInput)
     # Ids of the prices that the page showed; the page writes this field itself, with the prices that it shows now.
@@ -107,6 +113,7 @@ class ConfigureForm(forms.Form):
             blueprint=blueprint,
             server_name=self.cleaned_data["server_name"],
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
+            is_auto_renewed=self.cleaned_data["is_auto_renewed"],
         )
 
     def quote(self) -> Quote | None:
@@ -151,6 +158,12 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
         "location": requested.get("location") or (locations[0].code if locations else ""),
         "term": str(term),
         "addons": requested.getlist("addons"),
+        # An unchecked box is not sent, but the billing cycle is: without it, nothing was chosen yet.
+        "is_auto_renewed": (
+            bool(requested.get("is_auto_renewed"))
+            if "term" in requested
+            else site_settings.get("orders.auto_renew_by_default")
+        ),
         "server_name": requested.get("server_name", ""),
         "form_token": requested.get("form_token") or uuid4(),
     }

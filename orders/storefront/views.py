@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.middleware import tenant_transaction
 from catalog.models import Product, Term
 from catalog.services import SoldOut
-from core import clock, site_settings, tenancy
+from core import clock, tenancy
 from core.client_address import client_ip
 from core.pages import render_part
 from orders import placement
@@ -24,7 +24,7 @@ from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
-FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "server_name")
+FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "is_auto_renewed", "server_name")
 
 
 @require_safe
@@ -104,6 +104,6 @@ def render_configurator(request: HttpRequest, form: ConfigureForm, status: int =
         "form": form,
         "quote": quote,
         "period": period_name(quote.term) if quote else "",
-        "is_renewed_by_gateway": site_settings.get("billing.gateway_renews"),
+        "is_auto_renewed": form["is_auto_renewed"].value(),
     }
     return render_part(request, "storefront/configure.html", "quote", context, status=status)
