@@ -137,7 +137,7 @@ class OrderItem(Entity, Timestamped):
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     plan_price = models.ForeignKey(PlanPrice, on_delete=models.PROTECT)
-    location = models.ForeignKey(Location, on_delete=models.PROTECT)
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, verbose_name=_("region"))
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
     is_stock_taken = models.BooleanField(

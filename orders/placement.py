@@ -47,7 +47,11 @@ class OrderRequest:
     def billing_mode(self) -> BillingMode:
         """The gateway renews where customer and operator chose so, and it has a price for everything."""
         prices = [self.plan_price, *self.addon_prices]
-        if self.is_auto_renewed and site_settings.get("billing.gateway_renews") and all(price.stripe_price_id for price in prices):
+        if (
+            self.is_auto_renewed
+            and site_settings.get("billing.gateway_renews")
+            and all(price.stripe_price_id for price in prices)
+        ):
             return BillingMode.GATEWAY
         return BillingMode.SELF
 

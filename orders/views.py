@@ -39,11 +39,12 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "server": item.server,
         "steps": progress_of(order),
         "is_live": order.status in LIVE,
-        "bank_debit_days": site_settings.get("orders.bank_debit_days"),
-        "can_pay": order.has_open_payment or limits.can_renew_hold(order),
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
     }
+    if order.status == OrderStatus.PENDING_PAYMENT:
+        context["can_pay"] = order.has_open_payment or limits.can_renew_hold(order)
+        context["bank_debit_days"] = site_settings.get("orders.bank_debit_days")
     return render_part(request, "orders/progress.html", "progress", context)
 
 

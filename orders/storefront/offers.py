@@ -77,7 +77,8 @@ class Offer:
 
     def prices_for(self, term: str) -> list[PlanPrice | AddonPrice]:
         """The prices of every plan and add-on for the term."""
-        return [price for price in (*self.prices, *self.addon_prices) if price.term == term]
+        prices: list[PlanPrice | AddonPrice] = [*self.prices, *self.addon_prices]
+        return [price for price in prices if price.term == term]
 
     def is_available(self, code: str, location: Location) -> bool:
         """Whether the plan fits somewhere in the location now; only placing the order reserves it."""

@@ -12,15 +12,16 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import ledger
-from billing.models import AccountKind, EntryKind, GatewayEvent, Payment
+from billing.models import AccountKind, Dispute, EntryKind, GatewayEvent, Payment
 from core import site_settings
 from core.money import Money
 from nodebyte import overview
 from orders.models import Order
-from servers.models import Node, Provider, Server
+from servers.models import Blueprint, Node, Provider, Server
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
-from tests.builders import PASSWORD, make_staff, make_user
+from tests.builders import PASSWORD, make_plan, make_price, make_product, make_staff, make_user
+from tests.servers.builders import make_provider
 
 pytestmark = pytest.mark.django_db
 INDEX = "/admin/"

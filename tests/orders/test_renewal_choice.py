@@ -59,7 +59,9 @@ def test_a_customer_who_chooses_so_saves_the_card_for_renewals(shop: Shop, clien
 
 
 @pytest.mark.parametrize(("is_chosen", "mode"), [(True, BillingMode.GATEWAY), (False, BillingMode.SELF)])
-def test_the_gateway_renews_only_what_the_customer_wants_renewed(shop: Shop, is_chosen: bool, mode: BillingMode) -> None:
+def test_the_gateway_renews_only_what_the_customer_wants_renewed(
+    shop: Shop, is_chosen: bool, mode: BillingMode
+) -> None:
     site_settings.set_value("billing.gateway_renews", True)
     price = PlanPrice(stripe_price_id="price_1")
 
