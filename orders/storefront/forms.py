@@ -130,20 +130,20 @@ class ConfigureForm(forms.Form):
 def is_dearer(price: PlanPrice | AddonPrice, before: PlanPrice | AddonPrice) -> bool:
     """Whether the first payment or a later one rose; the first includes the setup fee that a plan may have."""
     setup_fees = (getattr(row, "setup_fee_minor", 0) for row in (price, before))
-    return price.amount_minor > before.amount_minor or next(setup_fees) > next(setup_fees)
+    return price.unit_price.minor > before.unit_price.minor or next(setup_fees) > next(setup_fees)
 
 
 def price_change(name: str, price: PlanPrice | AddonPrice, before: PlanPrice | AddonPrice | None) -> str:
     """What to tell the customer about a price that the page did not show."""
-    values = {"name": name, "price": price.amount, "period": period_name(Term(price.term))}
-    if before is None or price.amount == before.amount:
+    values = {"name": name, "price": price.unit_price, "period": period_name(Term(price.term))}
+    if before is None or price.unit_price == before.unit_price:
         text = _("%(name)s costs %(price)s / %(period)s now. Check the summary, then continue to order at this price.")
         return str(text) % values
     text = _(
         "The price of %(name)s has changed from %(before)s to %(price)s / %(period)s. "
         "Continue again to order at the new price."
     )
-    return str(text) % (values | {"before": before.amount})
+    return str(text) % (values | {"before": before.unit_price})
 
 
 def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
