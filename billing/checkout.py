@@ -14,7 +14,7 @@ from billing.gateways.base import (
     LineItem,
     driver_of,
 )
-from billing.models import BillingMode, InvoiceItem, ItemKind, Payment
+from billing.models import BillingMode, InvoiceItem, ItemKind, Payment, Subscription
 from core import outside, tenancy
 from core.money import Money
 
@@ -82,6 +82,7 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
         lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
     subscriptions = {item.subscription_id for item in items if item.subscription_id}
+    saves_method = Subscription.objects.filter(pk__in=subscriptions, is_auto_renewed=True).exists()
     return CheckoutRequest(
         idempotency_key=payment.idempotency_key,
         payment_id=payment.pk,
@@ -92,6 +93,7 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         cancel_url=payment.cancel_url,
         expires_at=payment.expires_at,
         subscription_id=min(subscriptions) if is_gateway_billed and subscriptions else None,
+        saves_method=saves_method and not is_gateway_billed,
     )
 
 

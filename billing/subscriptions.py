@@ -31,9 +31,13 @@ def open_subscription(
     plan_price: PlanPrice,
     addon_prices: Sequence[AddonPrice] = (),
     billing_mode: BillingMode = BillingMode.SELF,
+    is_auto_renewed: bool = False,
     at: datetime,
 ) -> Subscription:
-    """A pending subscription. It keeps the prices it is sold at, whatever is offered later."""
+    """A pending subscription. It keeps the prices it is sold at, whatever is offered later.
+
+    `is_auto_renewed` is the customer's choice at checkout: only then is the payment method saved, and charged later.
+    """
     prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
     recurring = total((price.amount for price in prices), plan_price.currency)
     with tenancy.as_worker():
@@ -43,6 +47,7 @@ def open_subscription(
             currency=recurring.currency,
             amount_minor=recurring.minor,
             billing_mode=billing_mode,
+            is_auto_renewed=is_auto_renewed,
             created_at=at,
         )
         items = []

@@ -68,7 +68,7 @@ class Plan(Entity, Timestamped):
     network_mbps = models.PositiveIntegerField(_("network (Mbit/s)"), default=1000)
     databases = models.PositiveIntegerField(_("databases"), default=0)
     backups = models.PositiveIntegerField(_("backups"), default=0)
-    ports = models.PositiveIntegerField(_("extra ports"), default=1)
+    ports = models.PositiveIntegerField(_("ports"), default=1)
     cost_minor = models.BigIntegerField(
         _("own cost per month"),
         null=True,

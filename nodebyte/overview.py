@@ -1,23 +1,35 @@
 """The admin's start page: what needs attention. Each card is one query, made only for users who may view it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Case, Count, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import Case, Count, Exists, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing.models import AccountKind, EventResult, GatewayEvent, Payment, PaymentState, Posting, UnexplainedItem
-from core import work
+from billing.models import (
+    AccountKind,
+    Dispute,
+    EventResult,
+    GatewayEvent,
+    Payment,
+    PaymentState,
+    Posting,
+    UnexplainedItem,
+)
+from catalog.models import Plan, PlanPrice
+from core import site_settings, work
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
 from core.money import Money
 from orders.models import Order, OrderStatus
-from servers.models import Health, Node, Provider, Server, ServerStatus, SyncRun
+from servers.models import Blueprint, Health, Node, Provider, Server, ServerStatus, SyncRun
 
 MAX_ROWS = 6
 RECENT = timedelta(hours=24)
@@ -59,14 +71,25 @@ class Revenue:
     month: Money
 
 
+@dataclass(frozen=True)
+class ShopProblem:
+    """Why something cannot be ordered, and where staff mend it."""
+
+    text: str
+    url: str
+    action: str
+
+
 @dataclass
 class Overview:
     """What the start page shows; None where the user may not view it."""
 
     at: datetime
     work: list[WorkLine] | None = None
+    shop_problems: list[ShopProblem] | None = None
     payments_under_review: list[Payment] | None = None
     unexplained: list[UnexplainedItem] | None = None
+    open_disputes: list[Dispute] | None = None
     stuck_orders: list[Order] | None = None
     failed_servers: list[Server] | None = None
     nodes: list[NodeLine] | None = None
@@ -79,8 +102,10 @@ class Overview:
     def needs_attention(self) -> bool:
         """Whether anything waits for staff."""
         return bool(
-            self.payments_under_review
+            self.shop_problems
+            or self.payments_under_review
             or self.unexplained
+            or self.open_disputes
             or self.stuck_orders
             or self.failed_servers
             or any(line.failed for line in self.work or [])
@@ -90,35 +115,8 @@ class Overview:
 
 def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     """The start page's cards for this user."""
-    found = Overview(at=at, work=work_lines(user, at))
-    can = user.has_perm
-    if can("billing.view_payment"):
-        payments = Payment.objects.filter(state=PaymentState.UNDER_REVIEW).select_related("organization")
-        found.payments_under_review = list(payments.order_by("created_at")[:MAX_ROWS])
-    if can("billing.view_unexplaineditem"):
-        items = UnexplainedItem.objects.filter(resolved_at__isnull=True).select_related("organization")
-        found.unexplained = list(items.order_by("created_at")[:MAX_ROWS])
-    if can("orders.view_order"):
-        stuck = Order.objects.filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED])
-        by_urgency = stuck.select_related("organization").order_by(F("refund_due_at").asc(nulls_last=True))
-        found.stuck_orders = list(by_urgency[:MAX_ROWS])
-        recent = Order.objects.filter(placed_at__gt=at - RECENT).order_by()
-        counts = dict(recent.values_list("status").annotate(Count("pk")))
-        found.order_counts = {str(status.label): counts[status] for status in OrderStatus if status in counts}
-    if can("servers.view_server"):
-        failed = Server.objects.filter(status=ServerStatus.FAILED).select_related("organization", "node")
-        found.failed_servers = list(failed.order_by("-updated_at")[:MAX_ROWS])
-    if can("servers.view_node"):
-        found.nodes = fullest_nodes()
-    if can("servers.view_provider"):
-        found.providers = providers_with_last_sync()
-    if can("billing.view_posting"):
-        found.revenue = revenue(at)
-    if can("billing.view_gatewayevent"):
-        unfinished = [WorkState.QUEUED, WorkState.RUNNING]
-        waiting = GatewayEvent.objects.filter(state__in=unfinished, result=EventResult.PENDING).defer("payload")
-        found.oldest_event = waiting.order_by("received_at").first()
-    return found
+    found = {name: rows_of(at) for name, (permission, rows_of) in CARDS.items() if user.has_perm(permission)}
+    return Overview(at=at, work=work_lines(user, at), **found)
 
 
 def work_lines(user: "User | AnonymousUser", at: datetime) -> list[WorkLine]:
@@ -138,7 +136,74 @@ def work_lines(user: "User | AnonymousUser", at: datetime) -> list[WorkLine]:
     return lines
 
 
-def fullest_nodes() -> list[NodeLine]:
+def shop_problems(_at: datetime) -> list[ShopProblem]:
+    """What keeps active plans from being ordered: no price in the shop's currency, or no blueprint to build them by."""
+    currency = site_settings.get("shop.currency")
+    price = PlanPrice.objects.filter(plan=OuterRef("pk"), currency=currency, superseded_at__isnull=True)
+    blueprint = Blueprint.objects.filter(Q(plan=OuterRef("pk")) | Q(plan=None), product=OuterRef("product"))
+    plans = list(
+        Plan.objects.filter(is_active=True, product__is_active=True)
+        .select_related("product")
+        .annotate(has_price=Exists(price), has_blueprint=Exists(blueprint.filter(is_active=True)))
+        .order_by("product__position", "product__name")
+    )
+    problems = []
+    if plans and not any(plan.has_price for plan in plans):
+        text = _("No plan has a price in %(currency)s, the shop's currency.") % {"currency": currency}
+        problems.append(ShopProblem(text, reverse("admin:catalog_plan_changelist"), _("Set prices")))
+    for product in dict.fromkeys(plan.product for plan in plans if not plan.has_blueprint):
+        text = _("%(product)s has no blueprint, so its servers cannot be built.") % {"product": product}
+        url = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
+        problems.append(ShopProblem(text, url, _("Add a blueprint")))
+    return problems[:MAX_ROWS]
+
+
+def payments_under_review(_at: datetime) -> list[Payment]:
+    """Payments that staff must look at, the oldest first."""
+    rows = Payment.objects.filter(state=PaymentState.UNDER_REVIEW).select_related("organization")
+    return list(rows.order_by("created_at")[:MAX_ROWS])
+
+
+def unexplained(_at: datetime) -> list[UnexplainedItem]:
+    """What a gateway has of a customer of ours and no row explains, the oldest first."""
+    rows = UnexplainedItem.objects.filter(resolved_at__isnull=True).select_related("organization")
+    return list(rows.order_by("created_at")[:MAX_ROWS])
+
+
+def open_disputes(_at: datetime) -> list[Dispute]:
+    """Disputes that no bank has decided, the oldest first."""
+    rows = Dispute.objects.filter(closed_at__isnull=True).select_related("organization")
+    return list(rows.order_by("opened_at")[:MAX_ROWS])
+
+
+def stuck_orders(_at: datetime) -> list[Order]:
+    """Paid orders without a server, by when they are refunded."""
+    rows = Order.objects.filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED])
+    by_urgency = rows.select_related("organization").order_by(F("refund_due_at").asc(nulls_last=True))
+    return list(by_urgency[:MAX_ROWS])
+
+
+def order_counts(at: datetime) -> dict[str, int]:
+    """Orders of the last day by status."""
+    recent = Order.objects.filter(placed_at__gt=at - RECENT).order_by()
+    counts = dict(recent.values_list("status").annotate(Count("pk")))
+    return {str(status.label): counts[status] for status in OrderStatus if status in counts}
+
+
+def failed_servers(_at: datetime) -> list[Server]:
+    """Servers that could not be created, the latest first."""
+    rows = Server.objects.filter(status=ServerStatus.FAILED).select_related("organization", "node")
+    return list(rows.order_by("-updated_at")[:MAX_ROWS])
+
+
+def oldest_event(_at: datetime) -> GatewayEvent | None:
+    """The event that has waited longest."""
+    unfinished = [WorkState.QUEUED, WorkState.RUNNING]
+    waiting = GatewayEvent.objects.filter(state__in=unfinished, result=EventResult.PENDING).defer("payload")
+    return waiting.order_by("received_at").first()
+
+
+def fullest_nodes(_at: datetime) -> list[NodeLine]:
     """Nodes that take servers, the fullest first."""
     rows: QuerySet[Any] = Node.objects.filter(is_present=True, is_enabled=True).select_related("location")
     for name in ("memory", "disk"):
@@ -150,7 +215,7 @@ def fullest_nodes() -> list[NodeLine]:
     return [NodeLine(node) for node in ordered[:MAX_ROWS]]
 
 
-def providers_with_last_sync() -> list[Provider]:
+def providers_with_last_sync(_at: datetime) -> list[Provider]:
     """Active providers, each with `last_sync_state`, `last_sync_at` and `last_sync_error`."""
     last_run = SyncRun.objects.filter(provider=OuterRef("pk")).order_by("-started_at")
     rows = Provider.objects.filter(is_active=True).defer("credentials", "configuration")
@@ -178,3 +243,19 @@ def revenue(at: datetime) -> list[Revenue]:
         .order_by("-month")
     )
     return [Revenue(Money(int(r["day"]), r["currency"]), Money(int(r["month"]), r["currency"])) for r in rows]
+
+
+# Each card: the permission to see it, and its one query.
+CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
+    "shop_problems": ("catalog.view_plan", shop_problems),
+    "payments_under_review": ("billing.view_payment", payments_under_review),
+    "unexplained": ("billing.view_unexplaineditem", unexplained),
+    "open_disputes": ("billing.view_dispute", open_disputes),
+    "stuck_orders": ("orders.view_order", stuck_orders),
+    "order_counts": ("orders.view_order", order_counts),
+    "failed_servers": ("servers.view_server", failed_servers),
+    "nodes": ("servers.view_node", fullest_nodes),
+    "providers": ("servers.view_provider", providers_with_last_sync),
+    "revenue": ("billing.view_posting", revenue),
+    "oldest_event": ("billing.view_gatewayevent", oldest_event),
+}

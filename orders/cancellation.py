@@ -8,23 +8,37 @@ from billing import invoicing, refunds, subscriptions
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from core import tenancy, work
-from orders import transitions
+from orders import events, transitions
 from orders.models import Order, OrderStatus
-from orders.placement import is_payment_under_review
 from servers import capacity
 from servers import services as servers
 
 
 def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
-    """Cancel an order that is not paid; False when it is too late for that."""
+    """Cancel an order that is not paid; False when it is too late for that, also while a bank processes its payment.
+
+    Money that arrives nevertheless is refunded where a user canceled, and else revives the order.
+    """
     with tenancy.as_worker():
         order = transitions.lock_order(order_id)
-        if order.status != OrderStatus.PENDING_PAYMENT or is_payment_under_review(order):
+        is_unpaid = order.status == OrderStatus.PENDING_PAYMENT
+        if not is_unpaid or order.is_payment_under_review or order.is_payment_processing:
             return False
         invoicing.void_draft(invoice=order.invoice, at=at)
         _release(order, at)
-        transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at)
+        transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, canceled_by=actor)
     return True
+
+
+def refund_late_payment(order: Order, at: datetime) -> None:
+    """Refund the payment of a locked order that a user had canceled before the payment arrived."""
+    reason = "paid after it was canceled"
+    refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=None, at=at)
+    _release(order, at)  # the payment began the subscription
+    order.paid_at = at
+    order.save(update_fields=["paid_at"])
+    transitions.record_changes([order], old={order.pk: order.status}, reason=reason, at=at)
+    events.orders_status_changed.send(Order, order_ids=[order.pk], status=order.status, reason=reason, at=at)
 
 
 def cancel_expired(*, at: datetime) -> int:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from catalog import services as catalog
 from core import site_settings, tenancy, work
-from orders import transitions
+from orders import cancellation, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
@@ -16,13 +16,17 @@ from servers.models import Blueprint, Reservation
 
 
 def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
-    """The invoices are paid: create the servers. Calling it twice is harmless."""
+    """The invoices are paid: create the servers, or refund orders that a user canceled. Twice is harmless."""
     with tenancy.as_worker():
         startable = {OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED}
-        orders = [order for order in transitions.lock_orders(order_ids) if order.status in startable]
+        payable = [order for order in transitions.lock_orders(order_ids) if order.status in startable]
+        orders = [order for order in payable if order.canceled_by_id is None]
         transitions.transition(orders, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
         for order in orders:
             create_servers(order, at)
+        for order in payable:
+            if order.canceled_by_id is not None and order.paid_at is None:
+                cancellation.refund_late_payment(order, at)
 
 
 def retry_waiting(*, at: datetime) -> int:

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models import Invoice, Subscription
+from billing.models import Invoice, Payment, PaymentState, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
@@ -29,7 +29,7 @@ _S = OrderStatus
 
 
 class Order(StateMachine, Entity, Timestamped):
-    """A purchase. `form_token` makes a doubled submit one order."""
+    """A purchase. `form_token` makes a doubled submit one order; an order gives it up when its form orders another."""
 
     tenancy = tenancy.OWNED
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
@@ -39,7 +39,7 @@ class Order(StateMachine, Entity, Timestamped):
         _S.PROVISIONING: {_S.ACTIVE, _S.FAILED, _S.CANCELED},
         _S.FAILED: {_S.PROVISIONING, _S.ACTIVE, _S.CANCELED},
         _S.ACTIVE: {_S.CANCELED},
-        _S.CANCELED: {_S.PAID},  # a payment that arrives after canceling revives the order
+        _S.CANCELED: {_S.PAID},  # a payment that arrives after the order expired revives it
     }
 
     number = models.BigIntegerField(
@@ -47,7 +47,10 @@ class Order(StateMachine, Entity, Timestamped):
     )
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders")
     placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
-    form_token = models.UUIDField(_("form token"))
+    placed_from = models.GenericIPAddressField(
+        _("placed from"), null=True, blank=True, help_text=_("The client's address; of IPv6 its network.")
+    )
+    form_token = models.UUIDField(_("form token"), null=True, blank=True)
     status = StatusField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
     currency = models.CharField(max_length=3)
     total_minor = models.BigIntegerField(_("total"), help_text=_("Due when the order was placed."))
@@ -58,6 +61,17 @@ class Order(StateMachine, Entity, Timestamped):
     )
     paid_at = models.DateTimeField(null=True, blank=True)
     active_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
+    canceled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("canceled by"),
+        help_text=_(
+            "A payment that arrives after a user canceled is refunded. After the order expired, it revives it."
+        ),
+    )
     refund_due_at = models.DateTimeField(
         _("automatic refund at"),
         null=True,
@@ -96,6 +110,21 @@ class Order(StateMachine, Entity, Timestamped):
         """Due today."""
         return Money(self.total_minor, self.currency)
 
+    @property
+    def has_open_payment(self) -> bool:
+        """Whether a payment was begun and is neither made nor over."""
+        return any(payment.state in Payment.OPEN for payment in self.invoice.payments.all())
+
+    @property
+    def is_payment_processing(self) -> bool:
+        """Whether a bank is processing a payment for the order, which takes days."""
+        return any(payment.state == PaymentState.PROCESSING for payment in self.invoice.payments.all())
+
+    @property
+    def is_payment_under_review(self) -> bool:
+        """Whether a payment has arrived that staff must check first: the order is neither paid nor unpaid."""
+        return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())
+
     def __str__(self) -> str:
         return f"#{self.number}"
 
@@ -108,7 +137,7 @@ class OrderItem(Entity, Timestamped):
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     plan_price = models.ForeignKey(PlanPrice, on_delete=models.PROTECT)
-    location = models.ForeignKey(Location, on_delete=models.PROTECT)
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, verbose_name=_("region"))
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
     is_stock_taken = models.BooleanField(

@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
-
-from django.db import connection
 
 from accounts.models import Organization, User
 from billing import invoicing, payments, subscriptions
-from billing.invoicing import InvoiceLine
-from billing.models import BillingMode, Gateway, Payment, PaymentState, Subscription
+from billing.models import BillingMode, Gateway, Payment, Subscription
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
-from orders import transitions
+from orders import cancellation, limits, transitions
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus
-from orders.quote import Quote, quote, server_limits
+from orders.quote import quote, server_limits
 from servers import capacity
 from servers.models import Blueprint, Location, Reservation
 
@@ -26,7 +23,7 @@ GRACE = timedelta(minutes=15)
 
 
 class OrderClosed(Exception):
-    """There is nothing to pay: the order is paid or canceled, or its payment is under review."""
+    """No payment can be begun: the order is paid or canceled, one is under review, or too many were begun."""
 
 
 @dataclass(frozen=True)
@@ -39,67 +36,119 @@ class OrderRequest:
     server_name: str
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    is_auto_renewed: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the order's item stores of it beside its relations."""
+        return {"blueprint": str(self.blueprint.pk), "variables": self.variables}
+
+    @property
+    def billing_mode(self) -> BillingMode:
+        """The gateway renews where customer and operator chose so, and it has a price for everything."""
+        prices = [self.plan_price, *self.addon_prices]
+        if (
+            self.is_auto_renewed
+            and site_settings.get("billing.gateway_renews")
+            and all(price.stripe_price_id for price in prices)
+        ):
+            return BillingMode.GATEWAY
+        return BillingMode.SELF
 
 
 def place_order(
-    *, organization: Organization, user: User, order_request: OrderRequest, form_token: UUID, at: datetime
+    *,
+    organization: Organization,
+    user: User,
+    order_request: OrderRequest,
+    form_token: UUID,
+    ip: str | None = None,
+    at: datetime,
 ) -> Order:
     """Reserve capacity and write the order, its invoice draft, subscription and payment, all or nothing.
 
-    The same form token gives the same order, however often and from how many tabs it comes.
-    Raises capacity.InsufficientCapacity or catalog.SoldOut, and then nothing is reserved.
+    The same form token with the same request gives the same order, however often and from how many tabs it comes. With
+    another request it gives a new order, and the earlier one is canceled if it is unpaid. Wants no transaction to be
+    open. Raises capacity.InsufficientCapacity, catalog.SoldOut or limits.TooManyUnpaidOrders, and then nothing is
+    reserved.
     """
-    with tenancy.as_worker():
-        # A doubled submit waits here for the first, and then finds its order.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{organization.pk}:{form_token}"])
-        earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
-        if earlier is not None:
-            return earlier
-        order_quote = quote(plan_price=order_request.plan_price, addon_prices=order_request.addon_prices)
-        subscription = subscriptions.open_subscription(
-            organization=organization,
-            plan_price=order_request.plan_price,
-            addon_prices=order_request.addon_prices,
-            billing_mode=billing_mode_of(order_request),
-            at=at,
-        )
-        currency, lines = order_quote.currency, invoice_lines(order_quote, subscription)
-        order = Order.objects.create(
-            organization=organization,
-            placed_by=user,
-            form_token=form_token,
-            currency=currency,
-            total_minor=order_quote.due_today.minor,
-            invoice=invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at),
-            placed_at=at,
-            expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
-        )
-        order.refresh_from_db(fields=["number"])
-        add_item(order, order_request, subscription, at)
-        transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
-        if order_quote.due_today:
-            open_payment(order, at)
-        else:
-            invoicing.pay_free_invoice(invoice=order.invoice, at=at)
-        return order
+    while True:
+        with tenancy.as_worker():
+            # A doubled submit waits here for the first, and then finds its order.
+            limits.lock_keys([f"{organization.pk}:{form_token}"])
+            earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
+            if earlier is None:
+                return write_order(organization, user, order_request, form_token, limits.network_of(ip), at)
+            if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request):
+                return earlier
+            # In a transaction of its own: what is released is on another node than what is reserved next.
+            reason = "ordered something else instead"
+            cancellation.cancel_unpaid(order_id=earlier.pk, reason=reason, actor=user, at=at)
+            Order.objects.filter(pk=earlier.pk).update(form_token=None)
 
 
-def billing_mode_of(order_request: OrderRequest) -> BillingMode:
-    """Stripe can only renew what it has a price for, and only renews where the operator chose so."""
-    prices = [order_request.plan_price, *order_request.addon_prices]
-    if site_settings.get("billing.gateway_renews") and all(price.stripe_price_id for price in prices):
-        return BillingMode.GATEWAY
-    return BillingMode.SELF
+def is_order_of(order: Order, order_request: OrderRequest) -> bool:
+    """Whether the order is for exactly this request, at its prices."""
+    item = order.items.select_related("subscription").get()
+    is_auto_renewed = item.subscription.is_auto_renewed
+    ordered = (item.plan_price_id, item.location_id, item.server_name, item.options, is_auto_renewed)
+    requested = (
+        order_request.plan_price.pk,
+        order_request.location.pk,
+        order_request.server_name,
+        order_request.options,
+        order_request.is_auto_renewed,
+    )
+    addons = set(item.addons.values_list("addon_price_id", flat=True))
+    return ordered == requested and addons == {price.pk for price in order_request.addon_prices}
 
 
-def invoice_lines(order_quote: Quote, subscription: Subscription) -> list[InvoiceLine]:
-    """The quote's lines, each for its item of the subscription; one-time fees belong to no item."""
+def write_order(
+    organization: Organization,
+    user: User,
+    order_request: OrderRequest,
+    form_token: UUID,
+    network: str | None,
+    at: datetime,
+) -> Order:
+    """The new order with its subscription, draft invoice, item and payment."""
+    order_quote = quote(plan_price=order_request.plan_price, addon_prices=order_request.addon_prices)
+    if order_quote.due_today:
+        limits.require_unpaid_below_limit(organization=organization, user=user, network=network)
+    subscription = subscriptions.open_subscription(
+        organization=organization,
+        plan_price=order_request.plan_price,
+        addon_prices=order_request.addon_prices,
+        billing_mode=order_request.billing_mode,
+        is_auto_renewed=order_request.is_auto_renewed,
+        at=at,
+    )
+    # One-time fees belong to no item of the subscription.
     items = {item.plan_price_id or item.addon_price_id: item for item in subscription.items.all()}
-    return [
+    lines = [
         replace(line, subscription=subscription, subscription_item=items[line.price.pk] if line.price else None)
         for line in order_quote.lines
     ]
+    currency = order_quote.currency
+    order = Order.objects.create(
+        organization=organization,
+        placed_by=user,
+        placed_from=network,
+        form_token=form_token,
+        currency=currency,
+        total_minor=order_quote.due_today.minor,
+        invoice=invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at),
+        placed_at=at,
+        expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
+    )
+    order.refresh_from_db(fields=["number"])
+    add_item(order, order_request, subscription, at)
+    transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
+    if order_quote.due_today:
+        open_payment(order, at)
+    else:
+        invoicing.pay_free_invoice(invoice=order.invoice, at=at)
+    return order
 
 
 def add_item(order: Order, order_request: OrderRequest, subscription: Subscription, at: datetime) -> None:
@@ -120,7 +169,7 @@ def add_item(order: Order, order_request: OrderRequest, subscription: Subscripti
         plan_price=plan_price,
         location=order_request.location,
         server_name=order_request.server_name,
-        options={"blueprint": str(order_request.blueprint.pk), "variables": order_request.variables},
+        options=order_request.options,
         is_stock_taken=is_stock_taken,
         reservation=reservation,
         subscription=subscription,
@@ -151,11 +200,13 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
         order = transitions.lock_order(order_id)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
-        if is_payment_under_review(order):
+        if order.is_payment_under_review:
             raise OrderClosed("a payment is under review")
         current = order.invoice.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
             return current
+        if not limits.can_renew_hold(order):
+            raise OrderClosed("too many payments were begun")
         order.expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes"))
         order.save(update_fields=["expires_at"])
         for item in order.items.filter(reservation__isnull=False).select_related("reservation"):
@@ -163,8 +214,3 @@ def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
                 reservation_id=cast("Reservation", item.reservation).pk, expires_at=order.expires_at + GRACE
             )
         return open_payment(order, at)
-
-
-def is_payment_under_review(order: Order) -> bool:
-    """Whether a payment for the order has arrived that staff must check first: it is neither paid nor unpaid."""
-    return any(payment.state == PaymentState.UNDER_REVIEW for payment in order.invoice.payments.all())

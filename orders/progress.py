@@ -36,6 +36,7 @@ def progress_of(order: Order) -> list[ProgressStep]:
     for row in server.steps.all() if server else []:
         reached.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
     paid_with = next((payment.method_label for payment in order.invoice.payments.all() if payment.settled_at), "")
+    processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
     steps: list[tuple[str, str, str]] = [
         ("ordered", _("Capacity reserved"), str(item.location)),
         ("paid", _("Paid"), paid_with),
@@ -50,7 +51,7 @@ def progress_of(order: Order) -> list[ProgressStep]:
         if key in reached:
             shown.append(ProgressStep(label, DONE, detail, seconds_since_payment(order, reached[key])))
         else:
-            shown.append(ProgressStep(label, next_state))
+            shown.append(ProgressStep(label, next_state, processing if key == "paid" else ""))
             next_state = UPCOMING
     if order.status == OrderStatus.CANCELED:
         return [step for step in shown if step.state == DONE]

@@ -3,6 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
+from billing.models import Payment, PaymentState
 from orders.models import Order, OrderItem, OrderStatus
 
 OPEN = [
@@ -27,10 +28,14 @@ def order_for_page() -> "models.QuerySet[Order]":
 
 
 def open_orders(organization: Organization) -> "models.QuerySet[Order]":
-    """The organization's orders that are neither active nor canceled, newest first, with the server's `server_name`."""
+    """The organization's orders that are neither active nor canceled, newest first.
+
+    With the server's `server_name`, and `has_processing_payment`: whether a bank is processing the payment.
+    """
     first = OrderItem.objects.filter(order=models.OuterRef("pk")).values("server_name")[:1]
+    processing = Payment.objects.filter(invoice=models.OuterRef("invoice"), state=PaymentState.PROCESSING)
     return (
         Order.objects.filter(organization=organization, status__in=OPEN)
-        .annotate(server_name=models.Subquery(first))
+        .annotate(server_name=models.Subquery(first), has_processing_payment=models.Exists(processing))
         .fetch_mode(models.FETCH_RAISE)
     )

@@ -40,3 +40,45 @@ site_settings.register(
         max=720,
     )
 )
+for _name, _default, _description in (
+    ("max_unpaid_per_user", 5, _("Unpaid orders that a user may have open at once.")),
+    ("max_unpaid_per_organization", 10, _("Unpaid orders that an organization may have open at once.")),
+    ("max_unpaid_per_network", 10, _("Unpaid orders that may be open at once from one IP address.")),
+    (
+        "max_unpaid_of_new_customer",
+        2,
+        _("Unpaid orders that a user or organization may have open which never paid and saved no payment method."),
+    ),
+    ("max_payments_per_order", 4, _("Payments that an order may begin; each renews its reservation.")),
+):
+    site_settings.register(
+        Definition(
+            key=f"orders.{_name}",
+            type=SettingType.INTEGER,
+            default=_default,
+            category=CATEGORY,
+            description=_description,
+            min=1,
+            max=100_000,
+        )
+    )
+site_settings.register(
+    Definition(
+        key="orders.auto_renew_by_default",
+        type=SettingType.BOOLEAN,
+        default=False,
+        category=CATEGORY,
+        description=_("Offer automatic renewal switched on. Leave it off where the law asks customers to agree first."),
+    )
+)
+site_settings.register(
+    Definition(
+        key="orders.bank_debit_days",
+        type=SettingType.INTEGER,
+        default=5,
+        category=CATEGORY,
+        description=_("Working days that a bank debit takes at most, as the order's page says."),
+        min=1,
+        max=30,
+    )
+)

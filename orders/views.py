@@ -15,9 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.middleware import tenant_transaction
 from billing import checkout
 from billing.models import Payment, PaymentState
-from core import clock, outside, tenancy
+from core import clock, outside, site_settings, tenancy
 from core.pages import render_part
-from orders import cancellation, placement, queries
+from orders import cancellation, limits, placement, queries
 from orders.models import Order, OrderStatus
 from orders.progress import progress_of, seconds_since_payment
 
@@ -39,10 +39,12 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "server": item.server,
         "steps": progress_of(order),
         "is_live": order.status in LIVE,
-        "is_payment_under_review": placement.is_payment_under_review(order),
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
     }
+    if order.status == OrderStatus.PENDING_PAYMENT:
+        context["can_pay"] = order.has_open_payment or limits.can_renew_hold(order)
+        context["bank_debit_days"] = site_settings.get("orders.bank_debit_days")
     return render_part(request, "orders/progress.html", "progress", context)
 
 
@@ -89,7 +91,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
 @login_required
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Cancel an unpaid order. A payment that still arrives revives it."""
+    """Cancel an unpaid order. A payment that still arrives is refunded."""
     order = get_object_or_404(Order, pk=pk)
     is_canceled = cancellation.cancel_unpaid(
         order_id=order.pk,
@@ -97,6 +99,10 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         actor=request.user,  # type: ignore[arg-type]
         at=clock.now(),
     )
-    if not is_canceled:
+    if not is_canceled and order.is_payment_processing:
+        messages.info(
+            request, _("Your bank is already processing the payment, so this order can no longer be canceled here.")
+        )
+    elif not is_canceled:
         messages.info(request, _("This order can no longer be canceled here."))
     return redirect("orders:progress", pk=pk)

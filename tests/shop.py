@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from billing import checkout, gateway_sync
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from catalog.models import Kind, Plan, PlanPrice, Product, Term
-from core import work
+from core import site_settings, work
 from core.ids import uuid7
 from core.money import Money
 from orders import cancellation, fulfilment, placement
@@ -113,6 +113,18 @@ def make_shop(sandbox: Sandbox, **plan: Any) -> Shop:
         customer=customer,
         organization=customer.owned_organizations.get(),
     )
+
+
+def make_customers(shop: Shop, count: int) -> list[Shop]:
+    """The same shop, each time with another new customer."""
+    users = [make_customer(f"buyer{number}@example.test") for number in range(count)]
+    return [replace(shop, customer=user, organization=user.owned_organizations.get()) for user in users]
+
+
+def allow_unpaid_orders() -> None:
+    """Lift the limits on unpaid orders, for a test that places many."""
+    for name in ("per_user", "per_organization", "per_network", "of_new_customer"):
+        site_settings.set_value(f"orders.max_unpaid_{name}", 100_000)
 
 
 @dataclass

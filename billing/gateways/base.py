@@ -83,6 +83,7 @@ class CheckoutRequest:
     cancel_url: str
     expires_at: datetime
     subscription_id: UUID | None = None  # set where the gateway renews the subscription
+    saves_method: bool = False  # for later charges of ours; only where the customer agreed
 
 
 @dataclass(frozen=True)

@@ -410,7 +410,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField(help_text='All items together.', verbose_name='price per period')),
                 ('billing_mode', models.CharField(choices=[('self', 'Renewed by us'), ('gateway', 'Renewed by the gateway')], default='self', max_length=8)),
                 ('stripe_subscription_id', models.CharField(blank=True, max_length=191, null=True, unique=True, verbose_name='Stripe subscription ID')),
-                ('is_auto_renewed', models.BooleanField(default=True, verbose_name='renews automatically')),
+                ('is_auto_renewed', models.BooleanField(default=False, verbose_name='renews automatically')),
                 ('current_period_start', models.DateTimeField(blank=True, null=True)),
                 ('current_period_end', models.DateTimeField(blank=True, null=True)),
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),

@@ -60,7 +60,7 @@ class Subscription(StateMachine, Entity, Timestamped):
     stripe_subscription_id = models.CharField(
         _("Stripe subscription ID"), max_length=191, null=True, blank=True, unique=True
     )
-    is_auto_renewed = models.BooleanField(_("renews automatically"), default=True)
+    is_auto_renewed = models.BooleanField(_("renews automatically"), default=False)
     current_period_start = models.DateTimeField(null=True, blank=True)
     current_period_end = models.DateTimeField(null=True, blank=True)
     anchor_day = models.PositiveSmallIntegerField(

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ('network_mbps', models.PositiveIntegerField(default=1000, verbose_name='network (Mbit/s)')),
                 ('databases', models.PositiveIntegerField(default=0, verbose_name='databases')),
                 ('backups', models.PositiveIntegerField(default=0, verbose_name='backups')),
-                ('ports', models.PositiveIntegerField(default=1, verbose_name='extra ports')),
+                ('ports', models.PositiveIntegerField(default=1, verbose_name='ports')),
                 ('cost_minor', models.BigIntegerField(blank=True, help_text="In the currency's smallest unit: 450 is $4.50. Customers never see it.", null=True, verbose_name='own cost per month')),
                 ('cost_currency', models.CharField(blank=True, default='', max_length=3, verbose_name='currency of the cost')),
                 ('stock', models.PositiveIntegerField(blank=True, help_text='Empty: unlimited.', null=True, verbose_name='stock')),

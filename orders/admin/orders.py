@@ -35,7 +35,7 @@ def cancel(order: Order, context: ActionContext) -> str:
     if not cancellation.cancel_unpaid(
         order_id=order.pk, reason=context.data["reason"], actor=context.user, at=context.at
     ):
-        raise ActionError(_("The order is no longer in a state for this."))
+        raise ActionError(_("A payment for the order is on its way, or the order is no longer unpaid."))
     return _("Order %(order)s is canceled and its capacity is released.") % {"order": order}
 
 
@@ -68,7 +68,7 @@ STAFF_ACTIONS = (
         permissions=("orders.change_order",),
         form=ReasonForm,
         description=gettext_lazy(
-            "Releases its capacity. A payment that still arrives is put under review, or completes the order after all."
+            "Releases its capacity. A payment that still arrives is refunded. Not while a bank processes the payment."
         ),
         is_available=lambda order: order.status == OrderStatus.PENDING_PAYMENT,
         icon="close",
@@ -117,8 +117,8 @@ class OrderAdmin(ReadOnlyAdmin):
     staff_actions = STAFF_ACTIONS
     sections = (
         (None, ("number", "organization", "placed_by", "status", "total_minor", "invoice")),
-        (gettext_lazy("Dates"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at")),
-        (gettext_lazy("Details"), ("id", "currency", "created_at", "updated_at")),
+        (gettext_lazy("Dates"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at", "canceled_by")),
+        (gettext_lazy("Details"), ("id", "currency", "placed_from", "created_at", "updated_at")),
     )
 
 

@@ -1,18 +1,21 @@
 """The configurator's form: what the customer chooses, checked against what is for sale now."""
 
+import re
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import PlanPrice, Term
+from catalog.models import AddonPrice, PlanPrice, Term
+from core import site_settings
 from orders.placement import OrderRequest
 from orders.quote import Quote, quote
-from orders.storefront.offers import Offer
+from orders.storefront.offers import Offer, period_name
 from servers.forms import clean_server_name
 
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
 
 
@@ -37,7 +40,14 @@ class ConfigureForm(forms.Form):
         help_text=_("Letters, digits, spaces and . - '. You can change it later."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    is_auto_renewed = forms.BooleanField(
+        label=_("Renew automatically with this payment method"),
+        required=False,
+        help_text=_("We save how you pay and charge it for each new period, until you cancel."),
+    )
     form_token = forms.UUIDField(widget=forms.HiddenInput)
+    # Ids of the prices that the page showed; the page writes this field itself, with the prices that it shows now.
+    shown_prices = forms.CharField(required=False, max_length=20_000)
 
     def __init__(self, *args: Any, offer: Offer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,7 +86,19 @@ class ConfigureForm(forms.Form):
             cleaned["location_row"] = location
             if not self.offer.is_available(cleaned["plan"], location):
                 self.add_error("location", OUT_OF_STOCK_HERE)
+        if not self.errors:
+            self.refuse_unseen_prices(cleaned)
         return cleaned
+
+    def refuse_unseen_prices(self, cleaned: dict[str, Any]) -> None:
+        """Show a price that rose since the page was opened beside its field: sending the form again agrees to it."""
+        shown = {UUID(text) for text in cleaned["shown_prices"].split() if UUID_TEXT.fullmatch(text)}
+        for price in (cleaned["plan_price"], *cleaned["addon_prices"]):
+            field, item = ("plan", price.plan) if isinstance(price, PlanPrice) else ("addons", price.addon)
+            same = {"term": price.term, "currency": price.currency}
+            before = item.prices.filter(pk__in=shown, **same).order_by("-offered_at").first()
+            if before is None or is_dearer(price, before):
+                self.add_error(field, price_change(item.name, price, before))
 
     @property
     def order_request(self) -> OrderRequest:
@@ -91,6 +113,7 @@ class ConfigureForm(forms.Form):
             blueprint=blueprint,
             server_name=self.cleaned_data["server_name"],
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
+            is_auto_renewed=self.cleaned_data["is_auto_renewed"],
         )
 
     def quote(self) -> Quote | None:
@@ -102,6 +125,25 @@ class ConfigureForm(forms.Form):
         codes = set(data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
         addons = [addon for addon in self.offer.addons(price.term) if addon.addon.code in codes]
         return quote(plan_price=price, addon_prices=addons)
+
+
+def is_dearer(price: PlanPrice | AddonPrice, before: PlanPrice | AddonPrice) -> bool:
+    """Whether the first payment or a later one rose; the first includes the setup fee that a plan may have."""
+    setup_fees = (getattr(row, "setup_fee_minor", 0) for row in (price, before))
+    return price.unit_price.minor > before.unit_price.minor or next(setup_fees) > next(setup_fees)
+
+
+def price_change(name: str, price: PlanPrice | AddonPrice, before: PlanPrice | AddonPrice | None) -> str:
+    """What to tell the customer about a price that the page did not show."""
+    values = {"name": name, "price": price.unit_price, "period": period_name(Term(price.term))}
+    if before is None or price.unit_price == before.unit_price:
+        text = _("%(name)s costs %(price)s / %(period)s now. Check the summary, then continue to order at this price.")
+        return str(text) % values
+    text = _(
+        "The price of %(name)s has changed from %(before)s to %(price)s / %(period)s. "
+        "Continue again to order at the new price."
+    )
+    return str(text) % (values | {"before": before.unit_price})
 
 
 def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
@@ -116,6 +158,12 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
         "location": requested.get("location") or (locations[0].code if locations else ""),
         "term": str(term),
         "addons": requested.getlist("addons"),
+        # An unchecked box is not sent, but the billing cycle is: without it, nothing was chosen yet.
+        "is_auto_renewed": (
+            bool(requested.get("is_auto_renewed"))
+            if "term" in requested
+            else site_settings.get("orders.auto_renew_by_default")
+        ),
         "server_name": requested.get("server_name", ""),
         "form_token": requested.get("form_token") or uuid4(),
     }

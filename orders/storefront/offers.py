@@ -75,6 +75,11 @@ class Offer:
         """Add-ons with their price for the term."""
         return [price for price in self.addon_prices if price.term == term]
 
+    def prices_for(self, term: str) -> list[PlanPrice | AddonPrice]:
+        """The prices of every plan and add-on for the term."""
+        prices: list[PlanPrice | AddonPrice] = [*self.prices, *self.addon_prices]
+        return [price for price in prices if price.term == term]
+
     def is_available(self, code: str, location: Location) -> bool:
         """Whether the plan fits somewhere in the location now; only placing the order reserves it."""
         return code in self.available.get(location.pk, set())

@@ -13,16 +13,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.middleware import tenant_transaction
 from catalog.models import Product, Term
 from catalog.services import SoldOut
-from core import clock, site_settings, tenancy
+from core import clock, tenancy
+from core.client_address import client_ip
 from core.pages import render_part
 from orders import placement
+from orders.limits import TooManyUnpaidOrders
 from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
 from orders.storefront.offers import currency_of, offer_of, period_name, product_cards
 from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
-FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "server_name")
+FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "is_auto_renewed", "server_name")
 
 
 @require_safe
@@ -63,22 +65,30 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             back = f"{request.path}?{urlencode(choices)}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
         form = ConfigureForm(request.POST, offer=offer)
-        order = None
-        if form.is_valid():
-            try:
-                order = placement.place_order(
-                    organization=request.organization,  # type: ignore[attr-defined]
-                    user=request.user,
-                    order_request=form.order_request,
-                    form_token=form.cleaned_data["form_token"],
-                    at=clock.now(),
-                )
-            except InsufficientCapacity:
-                form.add_error("location", OUT_OF_STOCK_HERE)
-            except SoldOut:
-                form.add_error("plan", _("This plan is sold out."))
-        if order is None:
-            log.info("order form refused: %s", sorted(form.errors))
+        is_valid = form.is_valid()
+    order = None
+    if is_valid:
+        try:
+            order = placement.place_order(
+                organization=request.organization,  # type: ignore[attr-defined]
+                user=request.user,
+                order_request=form.order_request,
+                form_token=form.cleaned_data["form_token"],
+                ip=client_ip(request),
+                at=clock.now(),
+            )
+        except InsufficientCapacity:
+            form.add_error("location", OUT_OF_STOCK_HERE)
+        except SoldOut:
+            form.add_error("plan", _("This plan is sold out."))
+        except TooManyUnpaidOrders:
+            form.add_error(
+                None,
+                _("You have too many unpaid orders. Pay or cancel one of them on your home page first."),
+            )
+    if order is None:
+        log.info("order form refused: %s", sorted(form.errors))
+        with tenant_transaction(request):
             return render_configurator(request, form, status=422)
     return redirect_to_payment(request, order)
 
@@ -90,9 +100,10 @@ def render_configurator(request: HttpRequest, form: ConfigureForm, status: int =
     context = {
         "product": form.offer.product,
         "offers": form.offer.plans(term),
+        "shown_prices": " ".join(str(price.pk) for price in form.offer.prices_for(form.chosen("term"))),
         "form": form,
         "quote": quote,
         "period": period_name(quote.term) if quote else "",
-        "is_renewed_by_gateway": site_settings.get("billing.gateway_renews"),
+        "is_auto_renewed": form["is_auto_renewed"].value(),
     }
     return render_part(request, "storefront/configure.html", "quote", context, status=status)

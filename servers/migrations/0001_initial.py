@@ -246,7 +246,7 @@ class Migration(migrations.Migration):
                 ('disk_mib', models.PositiveIntegerField(verbose_name='disk (MiB)')),
                 ('databases_limit', models.PositiveIntegerField(default=0, verbose_name='databases')),
                 ('backups_limit', models.PositiveIntegerField(default=0, verbose_name='backups')),
-                ('ports_limit', models.PositiveIntegerField(default=1, verbose_name='extra ports')),
+                ('ports_limit', models.PositiveIntegerField(default=1, verbose_name='ports')),
                 ('observed', models.JSONField(blank=True, default=dict, verbose_name='state on the panel')),
                 ('observed_at', models.DateTimeField(blank=True, null=True, verbose_name='last seen at')),
                 ('create_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='creation requested at')),

@@ -88,7 +88,7 @@ class Server(StateMachine, Entity, Timestamped):
     disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
     databases_limit = models.PositiveIntegerField(_("databases"), default=0)
     backups_limit = models.PositiveIntegerField(_("backups"), default=0)
-    ports_limit = models.PositiveIntegerField(_("extra ports"), default=1)
+    ports_limit = models.PositiveIntegerField(_("ports"), default=1)
     observed: Any = models.JSONField(_("state on the panel"), default=dict, blank=True)
     observed_at = models.DateTimeField(_("last seen at"), null=True, blank=True)
     create_asked_at = models.DateTimeField(_("creation requested at"), null=True, blank=True)

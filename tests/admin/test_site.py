@@ -12,15 +12,16 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import ledger
-from billing.models import AccountKind, EntryKind, GatewayEvent, Payment
+from billing.models import AccountKind, Dispute, EntryKind, GatewayEvent, Payment
 from core import site_settings
 from core.money import Money
 from nodebyte import overview
 from orders.models import Order
-from servers.models import Node, Provider, Server
+from servers.models import Blueprint, Node, Provider, Server
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
-from tests.builders import PASSWORD, make_staff, make_user
+from tests.builders import PASSWORD, make_plan, make_price, make_product, make_staff, make_user
+from tests.servers.builders import make_provider
 
 pytestmark = pytest.mark.django_db
 INDEX = "/admin/"
@@ -117,6 +118,45 @@ def test_the_start_page_shows_what_needs_attention(superadmin: Client) -> None:
 
 def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) -> None:
     assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
+
+
+def test_the_start_page_names_a_currency_without_prices_and_leads_to_the_plans(superadmin: Client) -> None:
+    plan = make_price(currency="USD").plan
+    Blueprint.objects.create(name="b", product=plan.product, provider=make_provider("http://127.0.0.1:9"))
+    assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
+
+    site_settings.set_value("shop.currency", "EUR")
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "No plan has a price in EUR" in page
+    assert f'href="{reverse("admin:catalog_plan_changelist")}"' in page
+    assert "Nothing needs your attention" not in page
+
+
+def test_the_start_page_names_a_product_without_a_blueprint_and_leads_to_a_new_one(superadmin: Client) -> None:
+    product = make_price(make_plan(make_product(name="Valheim"))).plan.product
+
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "Valheim has no blueprint" in page
+    address = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
+    assert f'href="{address}"' in page
+    assert superadmin.get(address).status_code == 200
+    assert "Nothing needs your attention" not in page
+
+
+def test_the_start_page_shows_open_disputes(superadmin: Client) -> None:
+    Rows(2)
+    opened_at = timezone.now() - timedelta(days=3, minutes=1)
+    won, undecided = Dispute.objects.all()
+    Dispute.objects.filter(pk=won.pk).update(closed_at=opened_at, is_won=True, reason="general")
+    Dispute.objects.filter(pk=undecided.pk).update(opened_at=opened_at, reason="fraudulent")
+
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "fraudulent" in page
+    assert "opened 3\xa0days ago" in page
+    assert "general" not in page
 
 
 def query_count(client: Client) -> int:

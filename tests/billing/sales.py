@@ -101,6 +101,7 @@ def make_sale(
         organization=organization,
         plan_price=price or make_price(minor=minor, currency=currency),
         billing_mode=billing_mode,
+        is_auto_renewed=True,
         at=at,
     )
     lines = [plan_line(subscription)]

@@ -108,8 +108,8 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     run_until_idle(clock, steps=10)
     canceled, waiting = _bought(shop, "second-thoughts", clock), _bought(shop, "late-payer", clock)
     pages = {waiting.pk: create_session(waiting, at=clock.now)}
-    for order in (canceled, waiting):
-        cancellation.cancel_unpaid(order_id=order.pk, reason="canceled by the customer", actor=owner, at=clock.now)
+    for order, actor in ((canceled, owner), (waiting, None)):
+        cancellation.cancel_unpaid(order_id=order.pk, reason="not wanted", actor=actor, at=clock.now)
     Node.objects.update(is_enabled=False)
     sandbox.pay(pages[waiting.pk])
     deliver_webhooks(sandbox)
@@ -123,6 +123,7 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
         "waiting": waiting,
         "pending": pending,
         "under-review": _under_review(shop, clock),
+        "processing": _processing(shop, clock),
     }
     pages_of = {f"order {state}": _page("orders:progress", order.pk) for state, order in placed.items()}
     return pages_of | {"server failed": _page("servers:detail", _server(failed).pk)}
@@ -144,6 +145,13 @@ def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
 
 def _bought(shop: Shop, name: str, clock: Clock) -> Order:
     return place_order(shop, at=clock.now, server_name=name)
+
+
+def _processing(shop: Shop, clock: Clock) -> Order:
+    """An order whose bank debit clears."""
+    order = _bought(shop, "by-bank-debit", clock)
+    Payment.objects.filter(invoice=order.invoice).update(state=PaymentState.PROCESSING, poll_at=None)
+    return order
 
 
 def _under_review(shop: Shop, clock: Clock) -> Order:

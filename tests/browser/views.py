@@ -30,7 +30,7 @@ NAMES = (
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
-    "order failed", "order canceled", "order under-review",
+    "order failed", "order canceled", "order under-review", "order processing",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
 )  # fmt: skip

@@ -1,9 +1,10 @@
 """Many at once: more buyers than capacity, many workers on one inbox, and cancellation while a payment arrives."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from random import randrange
 from typing import Any
 
 import pytest
@@ -21,9 +22,18 @@ from orders import cancellation
 from orders.models import Order, OrderStatus
 from servers.capacity import InsufficientCapacity
 from servers.models import Allocation, Node, Reservation, ReservationState, Server
-from tests import shop as shops
 from tests.faults.purchase import PRICE, balances, dead_work
-from tests.shop import Clock, Shop, create_session, deliver_webhooks, panel_servers, place_order, run_until_idle
+from tests.shop import (
+    Clock,
+    Shop,
+    allow_unpaid_orders,
+    create_session,
+    deliver_webhooks,
+    make_customers,
+    panel_servers,
+    place_order,
+    run_until_idle,
+)
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 BUYERS, CAPACITY, THREADS = 200, 100, 20
@@ -42,12 +52,12 @@ def at_once[Thing, Result](act: Callable[[Thing], Result], things: Iterable[Thin
         return list(threads.map(alone, things))
 
 
-def buy(shop: Shop) -> Callable[[object], str]:
-    """One buyer's attempt, and what came of it."""
+def buy(customers: Sequence[Shop]) -> Callable[[int], str]:
+    """One buyer's attempt, as one of the customers in turn, and what came of it."""
 
-    def attempt(_buyer: object) -> str:
+    def attempt(buyer: int) -> str:
         try:
-            place_order(shop)
+            place_order(customers[buyer % len(customers)])
         except InsufficientCapacity:
             return "no capacity"
         except SoldOut:
@@ -62,8 +72,10 @@ def test_two_hundred_buyers_and_capacity_for_one_hundred(shop: Shop) -> None:
     nodes = Node.objects.filter(location=shop.location)
     nodes.update(memory_sellable_mib=CAPACITY * size, disk_sellable_mib=F("disk_mib"))
     _give_ports(shop, nodes.get(), BUYERS)
+    allow_unpaid_orders()
+    customers = make_customers(shop, THREADS)
 
-    outcomes = Counter(at_once(buy(shop), range(BUYERS)))
+    outcomes = Counter(at_once(buy(customers), range(BUYERS)))
 
     assert outcomes == {"placed": CAPACITY, "no capacity": BUYERS - CAPACITY}
     assert Order.objects.count() == Payment.objects.count() == Invoice.objects.count() == CAPACITY
@@ -76,8 +88,10 @@ def test_two_hundred_buyers_and_capacity_for_one_hundred(shop: Shop) -> None:
 def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
     nodes = Node.objects.filter(location=shop.location)
     ports = Allocation.objects.filter(node__in=nodes).count()
+    allow_unpaid_orders()
+    customers = make_customers(shop, THREADS)
 
-    outcomes = Counter(at_once(buy(shop), range(ports + 20)))
+    outcomes = Counter(at_once(buy(customers), range(ports + 20)))
 
     assert outcomes == {"placed": ports, "no capacity": 20}
     assert nodes.get().memory_reserved_mib == ports * shop.price.plan.memory_mib
@@ -85,7 +99,9 @@ def test_the_last_ports_are_the_limit_where_memory_is_not(shop: Shop) -> None:
 
 def test_buying_and_canceling_the_last_pieces_at_once_never_deadlocks(shop: Shop) -> None:
     Plan.objects.update(stock=10)
-    placed = [place_order(shop) for _ in range(10)]
+    allow_unpaid_orders()
+    customers = make_customers(shop, 10)
+    placed = [place_order(customer) for customer in customers]
 
     def cancel(order: Order) -> str:
         cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
@@ -93,7 +109,7 @@ def test_buying_and_canceling_the_last_pieces_at_once_never_deadlocks(shop: Shop
 
     actions: list[Callable[[], str]] = []
     for order in placed:
-        actions += [lambda order=order: cancel(order), *[lambda: buy(shop)(None)] * 4]  # type: ignore[misc]
+        actions += [lambda order=order: cancel(order), *[lambda: buy(customers)(randrange(10))] * 4]  # type: ignore[misc]
     outcomes = Counter(at_once(lambda action: action(), actions))
 
     sold = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).count()
@@ -113,9 +129,7 @@ def customers(shop: Shop) -> list[Order]:
     """The orders of ten users who have paid, and whose webhooks have not arrived."""
     clock = Clock(shop.sandbox)
     placed = []
-    for number in range(10):
-        user = shops.make_customer(f"buyer{number}@example.test")
-        theirs = Shop(**{**vars(shop), "customer": user, "organization": user.owned_organizations.get()})
+    for theirs in make_customers(shop, 10):
         order = place_order(theirs, at=clock.now)
         assert shop.sandbox.pay(create_session(order, at=clock.now)).is_accepted
         placed.append(order)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing.models import Invoice, Payment
-from catalog.models import AddonKind, Plan, Term
+from catalog.models import AddonKind, AddonPrice, Plan, PlanPrice, Term
 from core.ids import uuid7
 from demo.browser import read_page
 from orders.models import Order, OrderItem, OrderStatus
@@ -42,6 +42,7 @@ def form_data(shop: Shop, **changes: Any) -> dict[str, Any]:
         "term": Term.MONTHLY,
         "server_name": "lantern-smp",
         "form_token": str(uuid7()),
+        "shown_prices": " ".join(str(row.pk) for row in (*PlanPrice.objects.all(), *AddonPrice.objects.all())),
     }
     return chosen | changes
 

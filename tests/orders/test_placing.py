@@ -16,7 +16,7 @@ from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers.capacity import InsufficientCapacity
 from servers.models import Node, Reservation, ReservationState
-from tests.shop import Shop, make_shop, place_order
+from tests.shop import Shop, make_customers, make_shop, place_order
 
 
 def reserved_mib() -> int:
@@ -73,10 +73,11 @@ def test_without_capacity_nothing_at_all_is_written(shop: Shop) -> None:
 
 def test_the_last_piece_of_stock_is_sold_once_to_many_buyers(shop: Shop) -> None:
     Plan.objects.update(stock=1)
+    customers = make_customers(shop, 10)
 
-    def buy(_: int) -> bool:
+    def buy(number: int) -> bool:
         try:
-            place_order(shop)
+            place_order(customers[number % 10])
         except SoldOut:
             return False
         finally:

@@ -77,11 +77,11 @@ def test_an_order_nobody_pays_is_canceled_and_its_capacity_released(shop: Shop) 
     assert panel_servers(shop.sandbox) == []
 
 
-def test_a_payment_after_canceling_still_ends_in_a_server(shop: Shop) -> None:
+def test_a_payment_after_the_order_expired_still_ends_in_a_server(shop: Shop) -> None:
     clock = Clock(shop.sandbox)
     order = place_order(shop, at=clock.now)
     url = create_session(order)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
+    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)
 
@@ -95,7 +95,7 @@ def test_a_paid_order_without_capacity_waits_until_there_is_some(shop: Shop) -> 
     clock = Clock(shop.sandbox)
     order = place_order(shop, at=clock.now)
     url = create_session(order)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
+    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)
@@ -112,7 +112,7 @@ def test_a_paid_order_without_capacity_for_a_day_is_refunded(shop: Shop) -> None
     clock = Clock(shop.sandbox)
     order = place_order(shop, at=clock.now)
     url = create_session(order)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=clock.now)
+    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)

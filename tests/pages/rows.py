@@ -28,6 +28,7 @@ from tests.builders import (
     make_user,
 )
 from tests.servers.builders import make_location, make_node, make_provider
+from tests.shop import allow_unpaid_orders
 
 SIZE = Size(memory_mib=1024, disk_mib=5120, cpu_percent=100)
 HOUR = timedelta(hours=1)
@@ -50,6 +51,7 @@ def make_dataset(number: int) -> Dataset:
     customer = make_user()
     product, location = make_catalog(number)
     blueprint = Blueprint.objects.get(product=product)
+    allow_unpaid_orders()
     placed = [make_order(customer, blueprint, location, f"order {count}") for count in range(number)]
     running = [make_server(customer, blueprint, location, f"server {count}") for count in range(number)]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]

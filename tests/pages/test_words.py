@@ -20,6 +20,8 @@ from servers.live import status as live
 from servers.models import ServerStatus
 from tests.pages.rows import make_dataset
 
+HTMX = {"HX-Request": "true"}  # the summary only: the form itself mentions both
+
 
 @pytest.fixture
 def order(db: None) -> Order:
@@ -114,13 +116,22 @@ def test_the_home_page_promises_the_times_of_the_settings(client: Client) -> Non
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("is_renewed_by_stripe", "said"), [(True, "until you cancel"), (False, "You are never charged automatically")]
+    ("query", "is_default", "said"),
+    [
+        ("", False, "You are never charged automatically"),
+        ("", True, "until you cancel"),
+        ("?term=monthly", True, "You are never charged automatically"),
+        ("?term=monthly&is_auto_renewed=on", False, "until you cancel"),
+    ],
 )
-def test_the_summary_says_how_the_plan_renews(is_renewed_by_stripe: bool, said: str, client: Client) -> None:
-    site_settings.set_value("billing.gateway_renews", is_renewed_by_stripe)
+def test_the_summary_says_how_the_plan_renews(query: str, is_default: bool, said: str, client: Client) -> None:
+    site_settings.set_value("billing.gateway_renews", True)
+    site_settings.set_value("orders.auto_renew_by_default", is_default)
     product = make_dataset(1).product
 
-    assert said in client.get(reverse("storefront:configure", kwargs={"slug": product.slug})).content.decode()
+    page = client.get(reverse("storefront:configure", kwargs={"slug": product.slug}) + query, headers=HTMX)
+
+    assert said in page.content.decode()
 
 
 @pytest.mark.django_db

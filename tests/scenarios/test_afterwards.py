@@ -225,7 +225,7 @@ def stripes_price(shop: Shop) -> PlanPrice:
 def renewed(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> Subscription:
     """A subscription that Stripe collects, in its second month."""
     price = PlanPrice.objects.select_related("plan__product").get(pk=stripes_price.pk)
-    buy(shop, clock, plan_price=price)
+    buy(shop, clock, plan_price=price, is_auto_renewed=True)
     first_end = Subscription.objects.get().current_period_end
     shop.sandbox.advance(MONTH)
     write("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request

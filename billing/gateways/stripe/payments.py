@@ -48,7 +48,9 @@ def create_session(request: CheckoutRequest) -> CheckoutSession:
     }
     if request.subscription_id is None:
         params["mode"] = "payment"
-        params["payment_intent_data"] = {"setup_future_usage": "off_session", "metadata": metadata}
+        params["payment_intent_data"] = {"metadata": metadata}
+        if request.saves_method:
+            params["payment_intent_data"]["setup_future_usage"] = "off_session"
     else:
         metadata["subscription"] = str(request.subscription_id)
         params["mode"] = "subscription"

@@ -1,0 +1,72 @@
+"""How much capacity those who have not paid may reserve: open unpaid orders, and how often one order's hold is renewed.
+
+Paying is the only way to prove that a customer is one, so an account that never paid gets the least.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+
+from django.db import connection
+from django.db.models import Count, Q
+
+from accounts.models import Organization, User
+from billing.models import Payment, PaymentMethod, PaymentState
+from core import site_settings
+from orders.models import Order, OrderStatus
+
+IPV6_PREFIX = 64  # the smallest network that a provider gives to one customer
+
+
+class TooManyUnpaidOrders(Exception):
+    """The user, the organization or the address has as many unpaid orders as it may have."""
+
+
+def network_of(ip: str | None) -> str | None:
+    """What unpaid orders are counted by: an IPv4 address itself, the first address of an IPv6 address's network."""
+    if ip is None:
+        return None
+    address = ipaddress.ip_address(ip)
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False).network_address)
+
+
+def require_unpaid_below_limit(*, organization: Organization, user: User, network: str | None) -> None:
+    """Raise TooManyUnpaidOrders where one more unpaid order is too many; until the transaction ends, nobody adds one.
+
+    Orders whose payment a bank processes or staff review are not counted: nothing is left to do for their customer.
+    """
+    lock_keys([f"unpaid:{key}" for key in (organization.pk, user.pk, network) if key])
+    unpaid = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).exclude(
+        invoice__payments__state__in=[PaymentState.PROCESSING, PaymentState.UNDER_REVIEW]
+    )
+    theirs, members, neighbours = Q(placed_by=user), Q(organization=organization), Q(placed_from=network)
+    count = unpaid.filter(theirs | members | (neighbours if network else Q())).aggregate(
+        user=Count("pk", filter=theirs, distinct=True),
+        organization=Count("pk", filter=members, distinct=True),
+        network=Count("pk", filter=neighbours, distinct=True),
+    )
+    limit = {name: site_settings.get(f"orders.max_unpaid_per_{name}") for name in count}
+    has_paid = Payment.objects.filter(organization=organization, state__in=Payment.RECEIVED).exists()
+    if not has_paid and not PaymentMethod.objects.filter(organization=organization).exists():
+        of_new = site_settings.get("orders.max_unpaid_of_new_customer")
+        limit |= {name: min(limit[name], of_new) for name in ("user", "organization")}
+    reached = [name for name in count if count[name] >= limit[name] and (name != "network" or network)]
+    if reached:
+        raise TooManyUnpaidOrders(f"the {reached[0]} has {count[reached[0]]} unpaid orders")
+
+
+def lock_keys(keys: Sequence[str]) -> None:
+    """Lock names until the transaction ends, in one order for everyone, so that nobody waits in a circle."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(key) FROM "
+            "(SELECT hashtextextended(name, 0) AS key FROM unnest(%s::text[]) AS name ORDER BY 1 OFFSET 0) AS keys",
+            [list(keys)],
+        )
+
+
+def can_renew_hold(order: Order) -> bool:
+    """Whether the order may get another payment, and its reservation more time, after a payment failed."""
+    limit: int = site_settings.get("orders.max_payments_per_order")
+    return len(order.invoice.payments.all()) < limit
