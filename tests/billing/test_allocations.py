@@ -145,7 +145,8 @@ ALLOCATE = (
         (ALLOCATE, "received 800 and pays 801"),
         (ALLOCATE.replace("%(payment)s", "NULL").replace("%(minor)s", "901"), "is over 900 and paid with 901"),
         (
-            "UPDATE billing_invoice SET state = 'paid', paid_at = now(), issued_at = now() WHERE id = %(invoice)s",
+            "UPDATE billing_invoice SET state = 'open', issued_at = now() WHERE id = %(invoice)s;"
+            "UPDATE billing_invoice SET state = 'paid', paid_at = now() WHERE id = %(invoice)s",
             "paid with 0",
         ),
         ("UPDATE billing_payment SET received_minor = 799 WHERE id = %(payment)s", "pays more than 799"),
