@@ -46,7 +46,10 @@ class TenancyMiddleware:
 
 
 def set_tenant(request: HttpRequest) -> None:
-    """Set `request.memberships`, `request.organization` and `request.tenant_context`. Runs before the role is set."""
+    """Set `request.memberships`, `request.organization` and `request.tenant_context`. Runs before the role is set.
+
+    The role goes by the view, and in the admin also by the user.
+    """
     memberships: list[Membership] = []
     if request.user.is_authenticated:
         memberships = list(queries.memberships_of(request.user))
@@ -54,10 +57,15 @@ def set_tenant(request: HttpRequest) -> None:
     chosen = request.session.get(CURRENT) if memberships else None
     first = organizations[0] if organizations else None
     current = next((organization for organization in organizations if str(organization.pk) == chosen), first)
+    match, role = request.resolver_match, tenancy.CUSTOMER
+    if match and match.view_name.startswith(settings.TENANCY_SYSTEM_VIEWS):
+        role = tenancy.WORKER
+    elif match and match.app_names[:1] == ["admin"] and getattr(request.user, "is_staff", False):
+        role = tenancy.STAFF
     request.memberships = memberships  # type: ignore[attr-defined]
     request.organization = current  # type: ignore[attr-defined]
     request.tenant_context = TenantContext(  # type: ignore[attr-defined]
-        role_of(request), request.user.pk, tuple(organization.pk for organization in organizations)
+        role, request.user.pk, tuple(organization.pk for organization in organizations)
     )
 
 
@@ -65,14 +73,3 @@ def tenant_transaction(request: HttpRequest) -> AbstractContextManager[TenantCon
     """A transaction that sees what this request may see."""
     context: TenantContext = request.tenant_context  # type: ignore[attr-defined]
     return tenancy.as_role(role=context.role, user_id=context.user_id, organizations=context.organizations)
-
-
-def role_of(request: HttpRequest) -> str:
-    """The database role for the request: by its view, and in the admin also by its user."""
-    match = request.resolver_match
-    name = match.view_name if match else ""
-    if name.startswith(settings.TENANCY_SYSTEM_VIEWS):
-        return tenancy.WORKER
-    if match and match.app_names[:1] == ["admin"] and getattr(request.user, "is_staff", False):
-        return tenancy.STAFF
-    return tenancy.CUSTOMER

@@ -32,10 +32,22 @@ def apply_after_migrate(*, using: str, **_: Any) -> None:
 
 
 def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
-    """The SQL that is still missing, in order; only grants when the database is as declared."""
+    """The SQL that is still missing, in order; only the grants, which may be repeated, when nothing is."""
     tables = set(connection.introspection.table_names())
     present = [model for model in own_models() if model._meta.db_table in tables]  # not all, halfway through migrating
-    yield from grants(present)
+    yield f"GRANT USAGE ON SCHEMA public TO {CUSTOMER}, {STAFF}, {WORKER}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {WORKER}, {STAFF}"
+    yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {WORKER}, {STAFF}"
+    yield f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {WORKER}, {STAFF}"
+    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {CACHE_TABLE} TO {CUSTOMER}"
+    declared = [(f'"{model._meta.db_table}"', tenancy_of(model)) for model in present]
+    if readable := [table for table, tenancy in declared if tenancy is not None and tenancy.is_readable]:
+        yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"
+    if append_only := [f'"{model._meta.db_table}"' for model in present if getattr(model, "append_only", False)]:
+        yield f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(append_only)} FROM {STAFF}, {WORKER}"
+    if owned := [table for table, tenancy in declared if tenancy is not None and tenancy.condition]:
+        yield f"REVOKE DELETE ON {', '.join(owned)} FROM {STAFF}"
     secured = {name for (name,) in _rows(connection, "SELECT relname FROM pg_class WHERE relrowsecurity")}
     triggers = set(_rows(connection, "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"))
     conditions = {(table, policy): comment for table, policy, comment in _rows(connection, POLICIES)}
@@ -55,31 +67,6 @@ def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall())
-
-
-def grants(present: list[type[models.Model]]) -> Iterator[str]:
-    """What each role may do with each table. Repeating a grant changes nothing."""
-    yield f"GRANT USAGE ON SCHEMA public TO {CUSTOMER}, {STAFF}, {WORKER}"
-    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {WORKER}, {STAFF}"
-    yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {WORKER}, {STAFF}"
-    yield f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {WORKER}, {STAFF}"
-    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
-    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {CACHE_TABLE} TO {CUSTOMER}"
-    readable, append_only, owned = [], [], []
-    for model in present:
-        declared = tenancy_of(model)
-        if declared is not None and declared.is_readable:
-            readable.append(f'"{model._meta.db_table}"')
-        if getattr(model, "append_only", False):
-            append_only.append(f'"{model._meta.db_table}"')
-        if declared is not None and declared.condition:
-            owned.append(f'"{model._meta.db_table}"')
-    if readable:
-        yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"
-    if append_only:
-        yield f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(append_only)} FROM {STAFF}, {WORKER}"
-    if owned:
-        yield f"REVOKE DELETE ON {', '.join(owned)} FROM {STAFF}"
 
 
 def missing_policies(

@@ -1,10 +1,9 @@
 """HTTP calls to other systems: always with time limits, three kinds of error, and no secret in any log."""
 
 from core.outside.errors import OutsideError, Rejected, Unavailable, Unknown
-from core.outside.guard import refuse_transaction
 from core.outside.limits import CircuitBreaker, HostLimits
 from core.outside.response import Expect, OutsideResponse
-from core.outside.session import OutsideSession
+from core.outside.session import OutsideSession, refuse_transaction
 from core.outside.transport import requests_session
 
 __all__ = [

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from django.db import connection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from core.masking import is_secret_name, masked
@@ -27,6 +28,12 @@ HOST_FAILURES = frozenset({None, 502, 503, 504})  # what counts against a host; 
 RETRY_PAUSES = (0.2, 0.8)
 MAX_RETRY_PAUSE = 3.0
 PATH = re.compile(r"/(?!/)[^\s?#\\\x00-\x1f\x7f]*")
+
+
+def refuse_transaction(call: str) -> None:
+    """Raise RuntimeError where a call to the outside would keep a database transaction, and its row locks, open."""
+    if connection.in_atomic_block:
+        raise RuntimeError(f"{call} was called inside a database transaction")
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,22 @@ class OutsideSession:
         try:
             response = self._requests.request(call.method, self._base_url + call.path, stream=True, **call.options)
         except requests.RequestException as error:
-            raise transport_error(call, error) from None  # the original's text holds the whole URL
+            # What decides is whether the request can have been sent. The error's own text holds the whole URL.
+            cause = error.args[0] if error.args else None
+            reason = getattr(cause, "reason", cause)
+            if isinstance(error, requests.exceptions.SSLError):
+                is_unsent = "CERTIFICATE_VERIFY_FAILED" in str(reason) or "WRONG_VERSION_NUMBER" in str(reason)
+            else:
+                is_unsent = isinstance(reason, NewConnectionError | ConnectTimeoutError) or isinstance(
+                    error, requests.ConnectTimeout | requests.exceptions.ProxyError
+                )
+            if is_unsent:
+                raise Unavailable(f"{call.label}: no connection") from None
+            if isinstance(error, requests.Timeout):
+                raise call.lost("no answer in time") from None
+            if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+                raise call.lost("the connection dropped before the answer") from None
+            raise Rejected(f"{call.label}: not sent, {type(error).__name__}") from None
         with response:
             is_success = 200 <= response.status_code < 300
             try:
@@ -190,22 +212,3 @@ class OutsideSession:
         if status in OUTCOME_UNKNOWN or status > 504:
             return call.lost(reason, status=status, body=body, retry_after=wait, code=code)
         return Rejected(f"{call.label}: {reason}", status=status, body=body, retry_after=wait, code=code)
-
-
-def transport_error(call: Call, error: requests.RequestException) -> OutsideError:
-    """The error for a failure below HTTP. What decides is whether the request can have been sent."""
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(error, requests.exceptions.SSLError):
-        is_unsent = "CERTIFICATE_VERIFY_FAILED" in str(reason) or "WRONG_VERSION_NUMBER" in str(reason)
-    else:
-        is_unsent = isinstance(reason, NewConnectionError | ConnectTimeoutError) or isinstance(
-            error, requests.ConnectTimeout | requests.exceptions.ProxyError
-        )
-    if is_unsent:
-        return Unavailable(f"{call.label}: no connection")
-    if isinstance(error, requests.Timeout):
-        return call.lost("no answer in time")
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return call.lost("the connection dropped before the answer")
-    return Rejected(f"{call.label}: not sent, {type(error).__name__}")
