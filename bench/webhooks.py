@@ -18,15 +18,15 @@ from bench.report import Row, slower
 from bench.timing import Call, OpenCall, medians_ms, rates
 from bench.web_client import request
 from billing import webhooks
-from billing.gateways.base import WebhookEvent
-from billing.gateways.stripe import webhooks as stripe_webhooks
-from billing.models import EventResult, Gateway, GatewayEvent
+from billing.gateways.base import WebhookEvent, driver_of
+from billing.models import EventResult, GatewayEvent
 from core import work
 from core.ids import uuid7
 from core.models import WorkState
 from sandbox.stripe.delivery import signature
 
-PATH = "/webhooks/stripe/"
+GATEWAY = "stripe"
+PATH = f"/webhooks/{GATEWAY}/"
 TYPE = "checkout.session.completed"
 CLIENTS = 8
 TIMES = 100
@@ -79,8 +79,9 @@ def _over_sockets(environment: Environment) -> list[Row]:
 def _parts() -> list[Row]:
     """Where one request's time goes."""
     body, header = signed_event()
+    driver, headers = driver_of(GATEWAY), {"Stripe-Signature": header}
     parts: dict[str, Call] = {
-        "signature and JSON": lambda: stripe_webhooks.verify(body.encode(), header, at=timezone.now()),
+        "signature and JSON": lambda: driver.verify_webhook(body.encode(), headers, at=timezone.now()),
         "the INSERT and its commit": _store_unknown,
         "waking the worker": lambda: work.wake_worker(GatewayEvent),
     }
@@ -140,7 +141,7 @@ def _bare_insert(environment: Environment) -> Iterator[Call]:
 def _values() -> tuple[Any, ...]:
     text, at = event_text(), timezone.now()
     state = (EventResult.PENDING.value, WorkState.QUEUED.value, at + timedelta(days=1), None)
-    return (uuid7(), Gateway.STRIPE.value, f"bare_{next(_numbers)}", TYPE, text, at, *state)
+    return (uuid7(), GATEWAY, f"bare_{next(_numbers)}", TYPE, text, at, *state)
 
 
 def _store_unknown() -> None:
@@ -148,7 +149,7 @@ def _store_unknown() -> None:
     number = f"part_{next(_numbers)}"
     text, at = event_text(), timezone.now()
     event = WebhookEvent(number, TYPE, text, is_known_type=False)
-    webhooks.store_event(gateway=Gateway.STRIPE, event=event, at=at)
+    webhooks.store_event(gateway=GATEWAY, event=event, at=at)
 
 
 def _post_over_socket(port: int) -> None:

@@ -15,7 +15,7 @@ from bench.environment import Environment
 from bench.report import Row, slower
 from bench.timing import Call, rates
 from billing import ledger
-from billing.models import AccountKind, EntryKind, Gateway
+from billing.models import AccountKind, EntryKind
 from core.ids import uuid7
 from core.money import Money
 from nodebyte.seeding import users
@@ -115,7 +115,7 @@ def _entries(environment: Environment) -> Iterator[Row]:
 def _our_entries() -> Iterator[Call]:
     """Money received: clearing to a wallet, whose balance a trigger keeps."""
     organization = _organization()
-    clearing = ledger.account_of(AccountKind.CLEARING, "USD", Gateway.STRIPE)
+    clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
     wallet = ledger.wallet_of(organization, "USD")
 
     def call() -> None:
@@ -135,7 +135,7 @@ def _our_entries() -> Iterator[Call]:
 def _bare_entries(environment: Environment) -> Iterator[Call]:
     organization = _organization()
     accounts = {
-        "clearing": ledger.account_of(AccountKind.CLEARING, "USD", Gateway.STRIPE).pk,
+        "clearing": ledger.account_of(AccountKind.CLEARING, "USD", "stripe").pk,
         "wallet": ledger.wallet_of(organization, "USD").pk,
         "owner": organization.pk,
     }

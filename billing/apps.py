@@ -8,12 +8,13 @@ class BillingConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from billing import gateway_sync, payments, refunds, settings  # noqa: F401 - models must be loaded first
+        from billing import gateway_subscriptions, gateway_sync, payments, refunds, settings  # noqa: F401 - models first
         from billing.gateways import base, stripe
-        from billing.models import Gateway, GatewayEvent, PaymentTask, RefundTask
+        from billing.models import GatewayCancelTask, GatewayEvent, PaymentTask, RefundTask
         from core import work
 
-        base.register(Gateway.STRIPE, stripe)
+        base.register("stripe", stripe.StripeDriver)
         work.register(GatewayEvent, gateway_sync.process_event)
         work.register(PaymentTask, payments.pay_again)
+        work.register(GatewayCancelTask, gateway_subscriptions.perform)
         work.register(RefundTask, refunds.perform)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, payments
+from billing import customers, gateway_accounts, payments
 from billing.gateways.base import (
     CUSTOMER_GONE,
     MIN_SESSION_LIFETIME,
@@ -11,6 +11,7 @@ from billing.gateways.base import (
     USED_KEYS,
     CheckoutRequest,
     CheckoutSession,
+    Driver,
     LineItem,
     driver_of,
 )
@@ -50,16 +51,17 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
     # Stored before the call: from here on the request does not change, and the poller searches for its session.
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
+        driver = driver_of(payment.gateway)
         if payment.session_requested_at is None and payment.expires_at is not None:
             payment.session_requested_at, payment.poll_at = at, at + FIRST_POLL
             payment.expires_at = max(payment.expires_at, (at + MIN_SESSION_LIFETIME).replace(microsecond=0))
             payment.save(update_fields=["session_requested_at", "poll_at", "expires_at"])
     try:
-        session = driver_of(payment.gateway).create_session(checkout_request(payment, customer))
+        session = driver.create_session(checkout_request(payment, customer))
     except (outside.Unknown, outside.Rejected) as error:
-        session = session_after_error(payment, customer, error)
+        session = session_after_error(driver, payment, customer, error)
     if not payments.store_session(payment_id=payment_id, session=session):
-        driver_of(payment.gateway).expire_session(session.reference)  # it is stored nowhere, so it must not be paid
+        driver.expire_session(session.reference)  # it is stored nowhere, so it must not be paid
         raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
     return session.url
 
@@ -72,12 +74,15 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     items = InvoiceItem.objects.filter(invoice=payment.invoice_id).select_related(
         "subscription_item__plan_price", "subscription_item__addon_price"
     )
+    recurring = [item.subscription_item for item in items if item.subscription_item and item.kind != ItemKind.SETUP]
+    prices = [price for item in recurring if (price := item.plan_price or item.addon_price)]
+    references = gateway_accounts.prices_at(payment.gateway, prices) if is_gateway_billed else {}
+    if is_gateway_billed and len(references) != len(prices):
+        raise outside.Rejected(f"gateway {payment.gateway} does not know every price of payment {payment.pk}")
     lines = []
     for item in items:
-        price_reference = ""
-        if is_gateway_billed and item.kind != ItemKind.SETUP and item.subscription_item:
-            price = item.subscription_item.plan_price or item.subscription_item.addon_price
-            price_reference = price.stripe_price_id if price else ""
+        sold = item.subscription_item if item.kind != ItemKind.SETUP else None
+        price_reference = references.get(sold.plan_price_id or sold.addon_price_id, "") if sold else ""
         is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
         unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
         lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
@@ -97,13 +102,15 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     )
 
 
-def session_after_error(payment: Payment, customer: str, error: outside.OutsideError) -> CheckoutSession:
+def session_after_error(
+    driver: Driver, payment: Payment, customer: str, error: outside.OutsideError
+) -> CheckoutSession:
     """The session that was created nevertheless; without one the error is raised.
 
     The payment fails only when it is certain that its key has created no session and never will.
     """
     if error.code in USED_KEYS:
-        found = driver_of(payment.gateway).find_session(customer=customer, payment_id=payment.pk)
+        found = driver.find_session(customer=customer, payment_id=payment.pk)
         if found is not None and not found.url:  # over, perhaps by having been paid: left to the poller
             payments.store_session(payment_id=payment.pk, session=found)
             raise CheckoutClosed(f"the session of payment {payment.pk} is {found.status}")

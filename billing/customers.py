@@ -10,13 +10,14 @@ from core.outside import OutsideError
 def ensure_customer(*, organization: Organization, gateway: str) -> str:
     """The gateway's reference of the organization; calls the gateway when there is none yet."""
     with tenancy.as_worker():
+        driver = driver_of(gateway)
         customer, _is_new = GatewayCustomer.objects.get_or_create(organization=organization, gateway=gateway)
     if customer.reference:
         return customer.reference
     name = organization.billing_name or organization.name
     request = CustomerRequest(customer.pk, organization.pk, name, organization.billing_email)
     try:
-        reference = driver_of(gateway).ensure_customer(request)
+        reference = driver.ensure_customer(request)
     except OutsideError as error:
         if error.code in USED_KEYS:  # a new row is a new key; a customer created under the old one has no money
             GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).delete()

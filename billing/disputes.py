@@ -19,7 +19,7 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
     """
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
-        dispute = Dispute.objects.filter(reference=gateway_dispute.reference).first()
+        dispute = payment.disputes.filter(reference=gateway_dispute.reference).first()
         if dispute is None:
             if gateway_dispute.status in {DisputeStatus.INQUIRY, DisputeStatus.WON}:
                 return None
@@ -53,6 +53,7 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
     dispute = Dispute.objects.create(
         organization_id=payment.organization_id,
         payment=payment,
+        gateway=payment.gateway,
         reference=gateway_dispute.reference,
         amount_minor=gateway_dispute.amount.minor,
         currency=gateway_dispute.amount.currency,

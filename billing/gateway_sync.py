@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from billing import customers, disputes, payments, refunds, renewals, subscriptions
+from billing import customers, disputes, gateway_subscriptions, payments, refunds, renewals, subscriptions
 from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
@@ -19,7 +19,7 @@ from billing.gateways.base import (
     ObjectType,
     driver_of,
 )
-from billing.models import EventResult, Gateway, GatewayCustomer, GatewayEvent, Payment, PaymentState, Subscription
+from billing.models import EventResult, GatewayCustomer, GatewayEvent, Payment, PaymentState, Subscription
 from core import outside, tenancy, work
 
 # How often an open payment is polled, by the time since its checkout session was requested.
@@ -117,7 +117,7 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     gateway_invoice = driver_of(gateway).read_invoice(reference)
     if gateway_invoice is None:
         return UNRELATED
-    subscription = _subscription(gateway_invoice.subscription_id, gateway_invoice.subscription_reference)
+    subscription = _subscription(gateway, gateway_invoice.subscription_id, gateway_invoice.subscription_reference)
     if subscription is None:
         return UNRELATED
     gateway_payment = gateway_invoice.payment
@@ -131,7 +131,7 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     if not gateway_invoice.is_renewal:
         unexpected = payments.record_unexpected_payment(
             organization=subscription.organization,
-            gateway=Gateway(gateway),
+            gateway=gateway,
             gateway_payment=gateway_payment,
             reason=f"an invoice for subscription {subscription.pk} that is no renewal",
             at=at,
@@ -142,14 +142,16 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
             sync_payment(payment_id=first.pk, at=at)
         if first is None or first.reload().state not in Payment.RECEIVED:
             raise outside.Unavailable("the first payment of this subscription is not settled yet")
-    payment = renewals.record_renewal(subscription_id=subscription.pk, gateway_payment=gateway_payment, at=at)
+    payment = renewals.record_renewal(
+        gateway=gateway, subscription_id=subscription.pk, gateway_payment=gateway_payment, at=at
+    )
     return _outcome(payment)
 
 
 def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
     """A subscription that the gateway renews: past due, canceled at its period's end, or ended."""
     found = driver_of(gateway).read_subscription(reference)
-    subscription = _subscription(found.subscription_id, found.reference)
+    subscription = _subscription(gateway, found.subscription_id, found.reference)
     if subscription is None:
         return UNRELATED
     if found.cancels_at_period_end and not subscription.cancels_at_period_end:
@@ -159,7 +161,7 @@ def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
     if found.status is GatewaySubscriptionStatus.PAST_DUE:
         subscriptions.mark_past_due(subscription=subscription)
     if found.status is GatewaySubscriptionStatus.ENDED:
-        subscriptions.mark_gateway_ended(subscription_id=subscription.pk, at=at)
+        gateway_subscriptions.mark_ended(gateway=gateway, reference=found.reference, at=at)
         reason = found.end_reason or "ended at the gateway"
         subscriptions.end_subscription(subscription=subscription, reason=reason, at=at)
     return PROCESSED
@@ -216,9 +218,10 @@ def _payment(gateway: str, payment_id: UUID | None) -> Payment | None:
     return Payment.objects.filter(pk=payment_id, gateway=gateway).first() if payment_id else None
 
 
-def _subscription(subscription_id: UUID | None, reference: str) -> Subscription | None:
-    """Ours by the gateway's reference, or by the id in its metadata where no reference is stored yet."""
-    is_it = Q(stripe_subscription_id=reference) | Q(pk=subscription_id, stripe_subscription_id__isnull=True)
+def _subscription(gateway: str, subscription_id: UUID | None, reference: str) -> Subscription | None:
+    """Ours by the gateway's reference, or by the id in its metadata where no gateway subscription is linked yet."""
+    linked = Q(gateway_subscriptions__gateway=gateway, gateway_subscriptions__reference=reference)
+    is_it = linked | Q(pk=subscription_id, gateway_subscriptions__isnull=True)
     return Subscription.objects.select_related("organization").filter(is_it).first()
 
 

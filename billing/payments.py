@@ -12,13 +12,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events, invoicing, ledger, subscriptions
+from billing import events, gateway_subscriptions, invoicing, ledger, subscriptions
 from billing.gateways.base import CheckoutSession, GatewayPayment, SavedCard, driver_of
 from billing.models import (
     AccountKind,
     BillingMode,
     EntryKind,
-    Gateway,
     Invoice,
     JournalEntry,
     Payment,
@@ -27,7 +26,6 @@ from billing.models import (
     PaymentState,
     PaymentTask,
     RefundState,
-    Subscription,
 )
 from core import audit, tenancy, work
 from core.ids import uuid7
@@ -56,7 +54,7 @@ def lock_payment(payment_id: UUID) -> Payment:
 def open_payment(
     *,
     invoice: Invoice,
-    gateway: Gateway,
+    gateway: str,
     billing_mode: BillingMode = BillingMode.SELF,
     expires_at: datetime,
     at: datetime,
@@ -111,12 +109,12 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
             return record_unexpected_payment(
                 organization=payment.organization,
                 invoice=payment.invoice,
-                gateway=Gateway(payment.gateway),
+                gateway=payment.gateway,
                 gateway_payment=gateway_payment,
                 reason=f"a second transaction for payment {payment.pk}",
                 at=at,
             )
-        link_subscription(payment, gateway_payment)
+        gateway_subscriptions.link(payment=payment, gateway_payment=gateway_payment, at=at)
         reason = mismatch_reason(payment, gateway_payment)
         if reason:
             receive_under_review(payment, gateway_payment, reason, at)
@@ -196,17 +194,6 @@ def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
     return ""
 
 
-def link_subscription(payment: Payment, gateway_payment: GatewayPayment) -> None:
-    """Store which subscription of the gateway renews the one that this payment begins."""
-    reference = gateway_payment.subscription_reference
-    if reference and gateway_payment.payment_id == payment.pk and payment.invoice_id is not None:
-        rows = Subscription.objects.filter(
-            invoice_items__invoice=payment.invoice_id, stripe_subscription_id__isnull=True
-        )
-        ids = set(rows.values_list("pk", flat=True))
-        Subscription.objects.filter(pk__in=ids).update(stripe_subscription_id=reference)
-
-
 def save_payment_method(payment: Payment, card: SavedCard) -> None:
     """Keep the card that the gateway saved; the organization's first one becomes its default."""
     has_default = PaymentMethod.objects.filter(organization=payment.organization, is_default=True).exists()
@@ -226,7 +213,7 @@ def save_payment_method(payment: Payment, card: SavedCard) -> None:
 def record_unexpected_payment(
     *,
     organization: Organization,
-    gateway: Gateway,
+    gateway: str,
     gateway_payment: GatewayPayment,
     reason: str,
     invoice: Invoice | None = None,

@@ -28,7 +28,7 @@ from core.outside import Rejected, Unavailable, Unknown
 
 REFUNDABLE = frozenset({PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW})
 PENDING_POLL = timedelta(hours=6)
-KEY_LIFE = timedelta(hours=23)  # Stripe may forget a key after a day
+KEY_LIFE = timedelta(hours=23)  # a gateway may forget a key after a day
 
 
 class NotRefundable(ValueError):
@@ -119,6 +119,7 @@ def _create(payment: Payment, amount: Money, origin: Origin, at: datetime, **fie
     refund = Refund.objects.create(
         organization_id=payment.organization_id,
         payment=payment,
+        gateway=payment.gateway,
         amount_minor=amount.minor,
         currency=amount.currency,
         created_at=at,

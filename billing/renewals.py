@@ -5,12 +5,11 @@ from datetime import datetime
 from uuid import UUID
 
 from billing import invoicing, payments, subscriptions
-from billing.gateways.base import GatewayPayment, driver_of
+from billing.gateways.base import GatewayPayment
 from billing.invoicing import InvoiceLine
 from billing.models import (
     PERIOD_KINDS,
     BillingMode,
-    Gateway,
     InvoiceItem,
     ItemKind,
     Payment,
@@ -18,27 +17,27 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.periods import Period
-from core import tenancy, work
+from core import tenancy
 from core.money import Rate
 
 RENEWABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED})
 
 
-def record_renewal(*, subscription_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
+def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
     """Invoice the period that was paid for, and settle the invoice. The same transaction again changes nothing.
 
     Money for a period already billed, or of another amount than was sold, goes under review.
     """
     with tenancy.as_worker():
         subscription = subscriptions.lock_subscription(subscription_id)
-        known = Payment.objects.filter(gateway=Gateway.STRIPE, transaction_id=gateway_payment.transaction_id).first()
+        known = Payment.objects.filter(gateway=gateway, transaction_id=gateway_payment.transaction_id).first()
         if known is not None:
             return known
         reason = mismatch_reason(subscription, gateway_payment)
         if reason or gateway_payment.period is None:
             return payments.record_unexpected_payment(
                 organization=subscription.organization,
-                gateway=Gateway.STRIPE,
+                gateway=gateway,
                 gateway_payment=gateway_payment,
                 reason=reason,
                 at=at,
@@ -52,7 +51,7 @@ def record_renewal(*, subscription_id: UUID, gateway_payment: GatewayPayment, at
         payment = Payment.objects.create(
             organization=subscription.organization,
             invoice=invoice,
-            gateway=Gateway.STRIPE,
+            gateway=gateway,
             billing_mode=BillingMode.GATEWAY,
             amount_minor=invoice.total_minor,
             currency=invoice.currency,
@@ -96,19 +95,3 @@ def renewal_lines(subscription: Subscription, period: Period) -> list[InvoiceLin
         )
         for item in begun.exclude(valid_until__lte=period.start)
     ]
-
-
-def stop_ended_renewals(*, at: datetime) -> int:
-    """Have the gateway stop renewing what has ended here; the number stopped. What fails is tried next time."""
-    ended = Subscription.objects.filter(
-        status__in=[SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED],
-        stripe_subscription_id__isnull=False,
-        gateway_ended_at__isnull=True,
-    )
-
-    def stop(subscription: Subscription) -> bool:
-        driver_of(Gateway.STRIPE).cancel_subscription(str(subscription.stripe_subscription_id))
-        subscriptions.mark_gateway_ended(subscription_id=subscription.pk, at=at)
-        return True
-
-    return work.run_each(ended.order_by("ended_at"), stop, name="end of renewal")

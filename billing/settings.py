@@ -11,6 +11,6 @@ site_settings.register(
         type=SettingType.BOOLEAN,
         default=False,
         category=_("Billing"),
-        description=_("Let Stripe renew subscriptions whose prices all have a Stripe price id."),
+        description=_("Let the payment gateway renew subscriptions whose prices it knows (see Gateway prices)."),
     )
 )

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events
+from billing import events, gateway_subscriptions
 from billing.models import BillingMode, InvoiceItem, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.periods import Period, next_period_end
 from catalog.models import AddonPrice, PlanPrice
@@ -137,12 +137,6 @@ def undo_cancellation(*, subscription: Subscription) -> None:
         row.save(update_fields=["cancels_at_period_end", "is_auto_renewed", "canceled_at"])
 
 
-def mark_gateway_ended(*, subscription_id: UUID, at: datetime) -> None:
-    """The gateway no longer renews the subscription."""
-    with tenancy.as_worker():
-        Subscription.objects.filter(pk=subscription_id, gateway_ended_at__isnull=True).update(gateway_ended_at=at)
-
-
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:
     """End the subscription for good; False when it has ended or never began."""
     with tenancy.as_worker():
@@ -152,6 +146,7 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
         row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
         row.save(update_fields=["status", "ended_at"])
+        gateway_subscriptions.request_cancellation(subscription=row, at=at)
         row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)
         events.subscriptions_ended.send(Subscription, subscription_ids=[row.pk], reason=reason, at=at)
     return True

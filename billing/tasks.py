@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import gateway_sync, renewals
-from billing.gateways import base
+from billing import gateway_sync
+from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
+from billing.models import GatewayAccount
 from billing.reconciliation import catch_up, sweep
 from core import clock, work
 
 
 @shared_task
 def poll_open_payments() -> int:
-    """Stop what the gateway still renews although it has ended here, and sync the open payments that are due."""
-    renewals.stop_ended_renewals(at=clock.now())
+    """Sync the open payments that are due."""
     return gateway_sync.poll_open_payments(at=clock.now())
 
 
@@ -32,8 +32,9 @@ def sweep_objects() -> int:
 
 def _of_each_gateway(reconcile: Callable[..., int], *, name: str) -> int:
     """Every gateway that can be asked. One that is down is asked again next time."""
+    codes = GatewayAccount.objects.values_list("code", flat=True)
     return work.run_each(
-        [gateway for gateway in base.registered() if isinstance(base.driver_of(gateway), Reconciling)],
+        [code for code in codes if isinstance(driver_of(code), Reconciling)],
         lambda gateway: reconcile(gateway=gateway, at=clock.now()),
         name=name,
     )

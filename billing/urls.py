@@ -8,5 +8,5 @@ app_name = "billing"
 urlpatterns = [
     path("invoices/", views.invoices, name="invoices"),
     path("invoices/<uuid:pk>/", views.invoice, name="invoice"),
-    path("webhooks/stripe/", webhooks.stripe, name="stripe_webhook"),
+    path("webhooks/<slug:gateway>/", webhooks.receive, name="webhook"),
 ]

@@ -4,13 +4,12 @@ import logging
 from datetime import datetime
 
 from django.db import DataError, connection
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from billing.gateways.base import WebhookEvent
-from billing.gateways.stripe import webhooks as stripe_webhooks
-from billing.models import EventResult, Gateway, GatewayEvent
+from billing.gateways.base import WebhookEvent, WebhookNotConfigured, WebhookRefused, driver_of
+from billing.models import EventResult, GatewayEvent
 from core import clock, tenancy, work
 from core.ids import uuid7
 from core.models import WorkState
@@ -28,28 +27,36 @@ INSERT_EVENT = """
 @csrf_exempt
 @tenancy.non_atomic_view
 @require_POST
-def stripe(request: HttpRequest) -> HttpResponse:
-    """Stripe's webhook: 200 when the event is stored, 400 where it is not Stripe's, 413 too large, 503 no secret."""
+def receive(request: HttpRequest, gateway: str) -> HttpResponse:
+    """A gateway account's webhook: 200 when the event is stored, 400 where it is not the gateway's, 503 no secret.
+
+    A body that is too large is answered 413 unread. The driver says how its gateway wants to be answered.
+    """
     announced = str(request.META.get("CONTENT_LENGTH") or "0")
     if announced.isascii() and announced.isdigit() and int(announced) > MAX_BODY:
         return HttpResponse(status=413)
     body = request.body
     if len(body) > MAX_BODY:
         return HttpResponse(status=413)
-    at = clock.now()
     try:
-        event = stripe_webhooks.verify(body, request.headers.get("Stripe-Signature", ""), at=at)
-        store_event(gateway=Gateway.STRIPE, event=event, at=at)
-    except stripe_webhooks.NotConfigured as error:
+        driver = driver_of(gateway)
+    except LookupError:
+        raise Http404 from None
+    at, status = clock.now(), 200
+    try:
+        event = driver.verify_webhook(body, request.headers, at=at)
+        store_event(gateway=gateway, event=event, at=at)
+    except WebhookNotConfigured as error:
         log.error("a webhook was refused: %s", error)
-        return HttpResponse(status=503)
-    except (stripe_webhooks.InvalidSignature, stripe_webhooks.InvalidPayload, DataError) as error:
-        log.warning("a webhook was refused: %s", type(error).__name__)
-        return HttpResponse(status=400)
-    return HttpResponse(status=200)
+        status = 503
+    except (WebhookRefused, DataError) as error:
+        log.warning("a webhook of gateway %s was refused: %s", gateway, type(error).__name__)
+        status = 400
+    answer = driver.answer_webhook(status)
+    return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
 
 
-def store_event(*, gateway: Gateway, event: WebhookEvent, at: datetime) -> None:
+def store_event(*, gateway: str, event: WebhookEvent, at: datetime) -> None:
     """Store an event, once. Types that we do not follow are stored as done.
 
     Raises DataError where the payload is not JSON to PostgreSQL.
@@ -57,7 +64,7 @@ def store_event(*, gateway: Gateway, event: WebhookEvent, at: datetime) -> None:
     result = EventResult.PENDING if event.is_known_type else EventResult.IGNORED
     state = WorkState.QUEUED if event.is_known_type else WorkState.DONE
     finished_at = None if event.is_known_type else at
-    values = (gateway.value, event.event_id, event.type, event.payload, at, result.value, state.value, at, finished_at)
+    values = (gateway, event.event_id, event.type, event.payload, at, result.value, state.value, at, finished_at)
     with connection.cursor() as cursor:
         cursor.execute(INSERT_EVENT, (uuid7(), *values))
         is_new = bool(cursor.rowcount)

@@ -60,7 +60,7 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
     )
 
     class Meta:
-        fields = ("term", "currency", "stripe_price_id")
+        fields = ("term", "currency")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -108,7 +108,7 @@ class PriceFormSet(PaginationInlineFormSet, BaseInlineFormSet):  # type: ignore[
 
     def save_new(self, form: Any, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Offer the price."""
-        chosen = {name: form.cleaned_data[name] for name in ("term", "amount", "stripe_price_id")}
+        chosen = {name: form.cleaned_data[name] for name in ("term", "amount")}
         chosen |= {"actor": self.actor, "at": clock.now()}
         if "setup_fee" in form.cleaned_data:  # a plan's form has one
             chosen["setup_fee_minor"] = form.cleaned_data["setup_fee"].minor
@@ -127,11 +127,10 @@ class PriceInline(ReadOnlyInline):
         "term",
         "currency",
         "amount",
-        "stripe_price_id",
         "offered_at",
         "superseded_at",
     )
-    inputs: ClassVar[tuple[str, ...]] = ("term", "currency", "amount", "stripe_price_id")
+    inputs: ClassVar[tuple[str, ...]] = ("term", "currency", "amount")
     verbose_name = _("price")
     verbose_name_plural = _("prices. A new price applies to new orders; existing subscriptions keep theirs")
 
@@ -160,7 +159,7 @@ class PlanPriceInline(PriceInline):
 
     model = PlanPrice
     form = NewPlanPriceForm
-    inputs = ("term", "currency", "amount", "setup_fee", "stripe_price_id")
+    inputs = ("term", "currency", "amount", "setup_fee")
     columns = (*inputs, "offered_at", "superseded_at")
 
 
@@ -258,15 +257,15 @@ class PriceAdmin(ReadOnlyAdmin):
 class PlanPriceAdmin(PriceAdmin):
     """Plans' prices."""
 
-    list_display = ("plan", "term", "unit_price", "setup_fee_minor", "offered_at", "superseded_at", "stripe_price_id")
+    list_display = ("plan", "term", "unit_price", "setup_fee_minor", "offered_at", "superseded_at")
     list_select_related = ("plan",)
-    search_fields = ("plan__code", "=stripe_price_id")
+    search_fields = ("plan__code",)
 
 
 @admin.register(AddonPrice)
 class AddonPriceAdmin(PriceAdmin):
     """Add-ons' prices."""
 
-    list_display = ("addon", "term", "unit_price", "offered_at", "superseded_at", "stripe_price_id")
+    list_display = ("addon", "term", "unit_price", "offered_at", "superseded_at")
     list_select_related = ("addon",)
-    search_fields = ("addon__code", "=stripe_price_id")
+    search_fields = ("addon__code",)

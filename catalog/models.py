@@ -110,7 +110,6 @@ class Price(Entity):
         blank=True,
         help_text=_("The exact price of an hour, which may be finer than an amount. Only hourly prices have one."),
     )
-    stripe_price_id = models.CharField(_("Stripe price ID"), max_length=64, blank=True, default="")
     offered_at = models.DateTimeField()
     superseded_at = models.DateTimeField(
         _("superseded at"), null=True, blank=True, help_text=_("Empty: this is the current price.")

@@ -23,7 +23,6 @@ def offer_price(
     term: Term,
     amount: Money | Rate,
     setup_fee_minor: int = 0,
-    stripe_price_id: str = "",
     actor: User | str | None = None,
     at: datetime,
 ) -> PlanPrice | AddonPrice:
@@ -38,7 +37,6 @@ def offer_price(
     fields: dict[str, Any] = {
         "amount_minor": rate.times(1).minor,
         "rate_minor": rate.minor if term == Term.HOURLY else None,
-        "stripe_price_id": stripe_price_id,
     }
     if isinstance(item, Plan):
         fields["setup_fee_minor"] = setup_fee_minor

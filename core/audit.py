@@ -101,7 +101,7 @@ def record_batch(
 ) -> AuditEntry:
     """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
 
-    `actor` is a user, the name of a system ("stripe"), or None for the request's user. Values under names that look
+    `actor` is a user, the name of a system (a gateway's), or None for the request's user. Values under names that look
     secret are masked. An entry about several rows has no object ID: `metadata` holds their `count` and `ids`.
     """
     context = _context.get()

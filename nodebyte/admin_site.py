@@ -188,6 +188,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Gateway events"), "inbox", "billing.gatewayevent"),
             (_("Payment tasks"), "payments", "billing.paymenttask"),
             (_("Refund tasks"), "undo", "billing.refundtask"),
+            (_("Gateway cancel tasks"), "cancel", "billing.gatewaycanceltask"),
             (_("Provisioning tasks"), "construction", "servers.provisioningtask"),
             (_("Deliveries"), "outgoing_mail", "support.delivery"),
         ),

@@ -7,8 +7,8 @@ from typing import Any, cast
 from uuid import UUID
 
 from accounts.models import Organization, User
-from billing import invoicing, payments, subscriptions
-from billing.models import BillingMode, Gateway, Payment, Subscription
+from billing import gateway_accounts, invoicing, payments, subscriptions
+from billing.models import BillingMode, Payment, Subscription
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -46,14 +46,9 @@ class OrderRequest:
     @property
     def billing_mode(self) -> BillingMode:
         """The gateway renews where customer and operator chose so, and it has a price for everything."""
-        prices = [self.plan_price, *self.addon_prices]
-        if (
-            self.is_auto_renewed
-            and site_settings.get("billing.gateway_renews")
-            and all(price.stripe_price_id for price in prices)
-        ):
-            return BillingMode.GATEWAY
-        return BillingMode.SELF
+        if not self.is_auto_renewed:
+            return BillingMode.SELF
+        return gateway_accounts.billing_mode_for([self.plan_price, *self.addon_prices])
 
 
 def place_order(
@@ -69,8 +64,8 @@ def place_order(
 
     The same form token with the same request gives the same order, however often and from how many tabs it comes. With
     another request it gives a new order, and the earlier one is canceled if it is unpaid. Wants no transaction to be
-    open. Raises capacity.InsufficientCapacity, catalog.SoldOut or limits.TooManyUnpaidOrders, and then nothing is
-    reserved.
+    open. Raises capacity.InsufficientCapacity, catalog.SoldOut, limits.TooManyUnpaidOrders or
+    gateway_accounts.NoGateway, and then nothing is reserved.
     """
     while True:
         with tenancy.as_worker():
@@ -184,7 +179,7 @@ def open_payment(order: Order, at: datetime) -> Payment:
     subscription = Subscription.objects.get(order_item__order=order)
     return payments.open_payment(
         invoice=order.invoice,
-        gateway=Gateway.STRIPE,
+        gateway=gateway_accounts.account_for(currency=order.currency).code,
         billing_mode=BillingMode(subscription.billing_mode),
         expires_at=order.expires_at,
         at=at,

@@ -14,7 +14,7 @@ site_settings.register(
         default=45,
         category=CATEGORY,
         description=_("Minutes until an unpaid order is canceled and its capacity released."),
-        min=31,  # Stripe's checkout sessions live 30 minutes at least
+        min=31,  # billing.gateways.base.MIN_SESSION_LIFETIME
         max=1380,
     )
 )

@@ -2,6 +2,12 @@
 
 from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin
+from billing.admin.gateways import (
+    GatewayAccountAdmin,
+    GatewayCancelTaskAdmin,
+    GatewayPriceAdmin,
+    GatewaySubscriptionAdmin,
+)
 from billing.admin.invoices import CreditNoteAdmin, InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
 from billing.admin.payments import DisputeAdmin, PaymentAdmin, PaymentTaskAdmin, RefundAdmin, RefundTaskAdmin
@@ -11,9 +17,13 @@ from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 __all__ = [
     "CreditNoteAdmin",
     "DisputeAdmin",
+    "GatewayAccountAdmin",
+    "GatewayCancelTaskAdmin",
     "GatewayCursorAdmin",
     "GatewayCustomerAdmin",
     "GatewayEventAdmin",
+    "GatewayPriceAdmin",
+    "GatewaySubscriptionAdmin",
     "InvoiceAdmin",
     "InvoiceItemAdmin",
     "InvoiceSeriesAdmin",

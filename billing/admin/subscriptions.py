@@ -29,7 +29,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status", "term", "billing_mode", "is_auto_renewed", "currency")
     list_select_related = ("organization",)
-    search_fields = ("organization__name", "=stripe_subscription_id")
+    search_fields = ("organization__name", "=gateway_subscriptions__reference")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (SubscriptionItemInline,)

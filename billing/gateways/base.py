@@ -4,13 +4,14 @@ Every call raises `outside.Unavailable`, `outside.Unknown` or `outside.Rejected`
 creates something carries an idempotency key that was stored before the call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from billing.models import GatewayAccount
 from billing.periods import Period
 from core.money import Money
 
@@ -21,7 +22,7 @@ USED_KEYS = frozenset({REPLAYED_FAILURE, KEY_MISMATCH})
 CUSTOMER_GONE = "customer_gone"  # the gateway does not know the customer
 NOT_AUTHORIZED = frozenset({401, 403})  # our API key is wrong or restricted: that says nothing about the request
 
-# The shortest time a checkout session can be open (Stripe's 30 minutes, and one for clocks that differ).
+# The shortest time a checkout session can be open: 30 minutes at some gateway, and one for clocks that differ.
 MIN_SESSION_LIFETIME = timedelta(minutes=31)
 
 
@@ -238,8 +239,25 @@ class WebhookEvent:
     is_known_type: bool
 
 
+@dataclass(frozen=True)
+class WebhookAnswer:
+    """What the gateway's server reads of our answer."""
+
+    status: int
+    body: str = ""
+    content_type: str = "text/plain"
+
+
+class WebhookRefused(Exception):
+    """The request is not an event of this gateway account: unsigned, of another time, or not readable."""
+
+
+class WebhookNotConfigured(Exception):
+    """No signing secret is configured, so no signature can be checked."""
+
+
 class Driver(Protocol):
-    """A gateway. Every call goes out to the network, so none is made inside a transaction."""
+    """A gateway account. Every call that goes out to the network is made outside of transactions."""
 
     def is_live(self) -> bool:
         """Whether the configured key moves real money."""
@@ -283,23 +301,35 @@ class Driver(Protocol):
     def read_transaction(self, reference: str) -> Transaction:
         """To whom the transaction belongs."""
 
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> WebhookEvent:
+        """The event in the raw body. Raises WebhookNotConfigured or WebhookRefused."""
+
+    def answer_webhook(self, status: int) -> WebhookAnswer:
+        """The answer that the gateway understands: 200 stored, 400 refused, 503 not configured."""
+
     def object_of_event(self, event_type: str, payload: Mapping[str, Any]) -> ObjectRef | None:
         """The object that an event is about; None for types that we do not follow."""
 
 
-_drivers: dict[str, Driver] = {}
+_drivers: dict[str, Callable[[GatewayAccount], Driver]] = {}
 
 
-def register(gateway: str, driver: Driver) -> None:
-    """Name the driver of a gateway; called from AppConfig.ready()."""
-    _drivers[gateway] = driver
+def register(kind: str, driver: Callable[[GatewayAccount], Driver]) -> None:
+    """Register the driver of a kind of gateway; called from AppConfig.ready()."""
+    _drivers[kind] = driver
+
+
+def kinds() -> list[str]:
+    """The kinds of gateway that have a driver."""
+    return sorted(_drivers)
 
 
 def driver_of(gateway: str) -> Driver:
-    """The driver of a gateway."""
-    return _drivers[gateway]
+    """The driver of the gateway account with this code. LookupError for an unknown account, or one of unknown kind.
 
-
-def registered() -> tuple[str, ...]:
-    """Every gateway that has a driver."""
-    return tuple(_drivers)
+    In a customer's request it is called `as_worker`: accounts hold credentials.
+    """
+    account = GatewayAccount.objects.filter(code=gateway).first()
+    if account is None or account.kind not in _drivers:
+        raise LookupError(f"no driver for gateway {gateway}")
+    return _drivers[account.kind](account)

@@ -98,7 +98,9 @@ SAME_OWNER = [
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
+    ("refund", "payment_id, gateway", "payment", "id, gateway"),
     ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),
+    ("dispute", "payment_id, gateway", "payment", "id, gateway"),
     (
         "paymentallocation",
         "payment_id, organization_id, currency",
@@ -114,6 +116,7 @@ SAME_OWNER = [
     ),
     ("allocationreversal", "refund_id, organization_id, currency", "refund", "id, organization_id, currency"),
     ("allocationreversal", "dispute_id, organization_id, currency", "dispute", "id, organization_id, currency"),
+    ("gatewaysubscription", "subscription_id, organization_id", "subscription", "id, organization_id"),
     ("journalentry", "payment_id, organization_id", "payment", "id, organization_id"),
     ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
     ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),
@@ -133,7 +136,7 @@ def composite_keys() -> list[migrations.RunSQL]:
         for (target, columns), name in unique.items()
     ]
     for table, own, target, columns in SAME_OWNER:
-        name = f"billing_{table}_{own.partition('_id')[0]}_same_owner"
+        name = f"billing_{table}_{own.partition('_id')[0]}_same_{'gateway' if 'gateway' in own else 'owner'}"
         statements.append(
             migrations.RunSQL(
                 f"ALTER TABLE billing_{table} ADD CONSTRAINT {name} FOREIGN KEY ({own})"
@@ -166,6 +169,24 @@ VALUES ('NB-CN', 'credit_note', NULL, false, 'NB-CN-', 5, true, 0, 1, '', '', ''
     ('NB', 'invoice', 'NB-CN', true, 'NB-', 5, true, 0, 1, '', '', '')
 ON CONFLICT (code) DO NOTHING
 """
+# A column `gateway` holds the code of a gateway account. The first account uses the keys of the environment.
+GATEWAY_COLUMNS = (
+    *("payment", "paymentmethod", "gatewaycustomer", "gatewaycursor"),
+    *("gatewayevent", "gatewayprice", "gatewaysubscription", "unexplaineditem"),
+)
+GATEWAYS = "".join(
+    f"ALTER TABLE billing_{table} ADD CONSTRAINT billing_{table}_gateway_known FOREIGN KEY (gateway)"
+    " REFERENCES billing_gatewayaccount (code) DEFERRABLE INITIALLY DEFERRED;\n"
+    for table in GATEWAY_COLUMNS
+)
+NO_GATEWAYS = "".join(
+    f"ALTER TABLE billing_{table} DROP CONSTRAINT billing_{table}_gateway_known;\n" for table in GATEWAY_COLUMNS
+)
+FIRST_GATEWAY = """
+INSERT INTO billing_gatewayaccount (id, code, kind, name, credentials, currencies, position, is_active)
+VALUES (uuidv7(), 'stripe', 'stripe', 'Stripe', '', '[]', 0, true)
+ON CONFLICT (code) DO NOTHING
+"""
 
 
 class Migration(migrations.Migration):
@@ -178,5 +199,7 @@ class Migration(migrations.Migration):
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),
         *composite_keys(),
+        migrations.RunSQL(GATEWAYS, NO_GATEWAYS),
+        migrations.RunSQL(FIRST_GATEWAY, "DELETE FROM billing_gatewayaccount WHERE code = 'stripe'"),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code LIKE 'NB%' AND next_number = 1"),
     ]

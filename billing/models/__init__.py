@@ -2,12 +2,14 @@
 
 from billing.models.allocations import AllocationReversal, PaymentAllocation
 from billing.models.credit_notes import CreditNote
+from billing.models.gateway_subscriptions import GatewayCancelTask, GatewaySubscription
 from billing.models.gateways import (
     BillingMode,
     EventResult,
-    Gateway,
+    GatewayAccount,
     GatewayCustomer,
     GatewayEvent,
+    GatewayPrice,
     PaymentMethod,
 )
 from billing.models.invoices import (
@@ -44,10 +46,13 @@ __all__ = [
     "DocumentKind",
     "EntryKind",
     "EventResult",
-    "Gateway",
+    "GatewayAccount",
+    "GatewayCancelTask",
     "GatewayCursor",
     "GatewayCustomer",
     "GatewayEvent",
+    "GatewayPrice",
+    "GatewaySubscription",
     "Invoice",
     "InvoiceItem",
     "InvoiceSeries",

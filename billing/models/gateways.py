@@ -1,15 +1,46 @@
-"""Gateways: customers and cards that they store for organizations, and the webhook events that they sent."""
+"""Gateways: our accounts there, the prices, customers and cards that they store, and the webhook events they sent."""
+
+from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
+from core.encryption import EncryptedJSONField
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem
 
 
-class Gateway(models.TextChoices):
-    STRIPE = "stripe", _("Stripe")
+class GatewayAccount(Entity, Timestamped):
+    """One of our accounts at a payment gateway. Every `gateway` column of billing holds the code of such an account.
+
+    Its kind names a registered driver (`billing.gateways.base.register`), so a new gateway changes no table.
+    """
+
+    tenancy = tenancy.PRIVATE
+
+    code = models.SlugField(
+        max_length=16, unique=True, help_text=_("Never changes: payments and the webhook's address name it.")
+    )
+    kind = models.SlugField(max_length=16)
+    name = models.CharField(max_length=64)
+    credentials: Any = EncryptedJSONField(default=dict, blank=True)
+    currencies = models.JSONField(
+        default=list, blank=True, help_text=_("Codes such as USD. None: every currency that is sold.")
+    )
+    position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("An inactive account opens no payment; what is under way is finished.")
+    )
+
+    class Meta:
+        verbose_name = _("gateway account")
+        verbose_name_plural = _("gateway accounts")
+        ordering = ["position", "code"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class BillingMode(models.TextChoices):
@@ -25,7 +56,7 @@ class GatewayCustomer(Entity, Timestamped):
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    gateway = models.CharField(max_length=16, choices=Gateway)
+    gateway = models.CharField(max_length=16)
     reference = models.CharField(_("gateway ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered
 
     class Meta:
@@ -40,13 +71,52 @@ class GatewayCustomer(Entity, Timestamped):
         return f"{self.gateway} {self.reference or '-'}"
 
 
+class GatewayPrice(Entity, Timestamped):
+    """A price of ours as the gateway stores it: what it charges for each period where it renews."""
+
+    tenancy = tenancy.PRIVATE
+
+    gateway = models.CharField(max_length=16)
+    plan_price = models.ForeignKey(
+        PlanPrice, null=True, blank=True, on_delete=models.PROTECT, related_name="gateway_prices"
+    )
+    addon_price = models.ForeignKey(
+        AddonPrice,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="gateway_prices",
+        verbose_name=_("add-on price"),
+    )
+    reference = models.CharField(_("gateway ID"), max_length=191)
+
+    class Meta:
+        verbose_name = _("gateway price")
+        verbose_name_plural = _("gateway prices")
+        constraints = [
+            models.CheckConstraint(
+                name="billing_gateway_price_of_one_price",
+                condition=models.Q(plan_price__isnull=False, addon_price__isnull=True)
+                | models.Q(plan_price__isnull=True, addon_price__isnull=False),
+            ),
+            models.UniqueConstraint(fields=["gateway", "reference"], name="billing_gateway_price_reference_once"),
+            models.UniqueConstraint(fields=["gateway", "plan_price"], name="billing_gateway_price_once_a_plan_price"),
+            models.UniqueConstraint(
+                fields=["gateway", "addon_price"], name="billing_gateway_price_once_an_addon_price"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gateway} {self.reference}"
+
+
 class PaymentMethod(Entity, Timestamped):
     """A card or account saved at the gateway for renewals; we store its reference, never its number."""
 
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payment_methods")
-    gateway = models.CharField(max_length=16, choices=Gateway)
+    gateway = models.CharField(max_length=16)
     reference = models.CharField(_("gateway ID"), max_length=191)
     brand = models.CharField(max_length=32, blank=True, default="")
     last4 = models.CharField(_("last four digits"), max_length=4, blank=True, default="")
@@ -80,7 +150,7 @@ class GatewayEvent(Entity, WorkItem):
 
     tenancy = tenancy.PRIVATE
 
-    gateway = models.CharField(max_length=16, choices=Gateway)
+    gateway = models.CharField(max_length=16)
     event_id = models.CharField(_("event ID"), max_length=191)
     type = models.CharField(max_length=100)
     payload = models.JSONField(_("content"))

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models.gateways import BillingMode, Gateway
+from billing.models.gateways import BillingMode
 from billing.periods import Period
 from core import tenancy
 from core.encryption import EncryptedTextField
@@ -44,7 +44,7 @@ class Payment(Entity, Timestamped):
         related_name="payments",
         help_text=_("What the customer was asked to pay with it. What it did pay is in its allocations."),
     )
-    gateway = models.CharField(max_length=16, choices=Gateway)
+    gateway = models.CharField(max_length=16)
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
     state = StatusField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
     amount_minor = models.BigIntegerField(_("amount"), help_text=_("Requested from the customer."))
@@ -68,7 +68,7 @@ class Payment(Entity, Timestamped):
         blank=True,
         help_text=_("When the gateway was first asked for a checkout session. Empty: never."),
     )
-    session_id = models.CharField(_("checkout session ID"), max_length=191, null=True, blank=True, unique=True)
+    session_id = models.CharField(_("checkout session ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it is created
     session_url = EncryptedTextField(_("checkout address"), blank=True, default="")
     transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -93,6 +93,7 @@ class Payment(Entity, Timestamped):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(fields=["gateway", "transaction_id"], name="billing_payment_transaction_once"),
+            models.UniqueConstraint(fields=["gateway", "session_id"], name="billing_payment_session_once"),
             models.CheckConstraint(
                 name="billing_payment_received_has_transaction",
                 condition=~models.Q(state__in=["succeeded", "under_review", "refunded", "disputed"])
@@ -110,7 +111,6 @@ class Payment(Entity, Timestamped):
             ),
             models.CheckConstraint(name="billing_payment_positive", condition=models.Q(amount_minor__gt=0)),
             choices_check("billing_payment_state_known", "state", PaymentState),
-            choices_check("billing_payment_gateway_known", "gateway", Gateway),
         ]
 
     @property
@@ -175,12 +175,13 @@ class Refund(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    gateway = models.CharField(max_length=16)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=191)
     state = StatusField(max_length=12, choices=RefundState, default=RefundState.PENDING)
     idempotency_key = models.CharField(max_length=191, unique=True)
-    transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True, unique=True)
+    transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered
     failure = models.CharField(_("reason of failure"), max_length=191, blank=True, default="")
     settled_at = models.DateTimeField(null=True, blank=True)
 
@@ -188,6 +189,7 @@ class Refund(Entity, Timestamped):
         verbose_name = _("refund")
         verbose_name_plural = _("refunds")
         constraints = [
+            models.UniqueConstraint(fields=["gateway", "transaction_id"], name="billing_refund_transaction_once"),
             models.CheckConstraint(name="billing_refund_positive", condition=models.Q(amount_minor__gt=0)),
             choices_check("billing_refund_state_known", "state", RefundState),
         ]
@@ -224,7 +226,8 @@ class Dispute(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
-    reference = models.CharField(_("gateway ID"), max_length=191, unique=True)
+    gateway = models.CharField(max_length=16)
+    reference = models.CharField(_("gateway ID"), max_length=191)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=64, blank=True, default="")
@@ -237,6 +240,7 @@ class Dispute(Entity, Timestamped):
         verbose_name = _("dispute")
         verbose_name_plural = _("disputes")
         constraints = [
+            models.UniqueConstraint(fields=["gateway", "reference"], name="billing_dispute_reference_once"),
             iff(
                 "billing_dispute_outcome_iff_closed",
                 models.Q(is_won__isnull=False),

@@ -4,7 +4,6 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models.gateways import Gateway
 from core import tenancy
 from core.models import Entity, Timestamped, choices_check, iff
 from core.money import Money
@@ -20,7 +19,7 @@ class GatewayCursor(Entity, Timestamped):
 
     tenancy = tenancy.PRIVATE
 
-    gateway = models.CharField(max_length=16, choices=Gateway)
+    gateway = models.CharField(max_length=16)
     type = models.CharField(max_length=24, choices=CursorType)
     read_until = models.DateTimeField()
 
@@ -49,7 +48,7 @@ class UnexplainedItem(Entity, Timestamped):
 
     tenancy = tenancy.PRIVATE
 
-    gateway = models.CharField(max_length=16, choices=Gateway)
+    gateway = models.CharField(max_length=16)
     type = models.CharField(max_length=24, choices=UnexplainedType)
     reference = models.CharField(_("gateway ID"), max_length=191)
     customer = models.CharField(_("customer's gateway ID"), max_length=191, blank=True, default="")

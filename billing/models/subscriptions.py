@@ -57,9 +57,6 @@ class Subscription(StateMachine, Entity, Timestamped):
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField(_("price per period"), help_text=_("All items together."))
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
-    stripe_subscription_id = models.CharField(
-        _("Stripe subscription ID"), max_length=191, null=True, blank=True, unique=True
-    )
     is_auto_renewed = models.BooleanField(_("renews automatically"), default=False)
     current_period_start = models.DateTimeField(null=True, blank=True)
     current_period_end = models.DateTimeField(null=True, blank=True)
@@ -68,7 +65,6 @@ class Subscription(StateMachine, Entity, Timestamped):
     )
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
-    gateway_ended_at = models.DateTimeField(_("gateway stopped renewing at"), null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -79,15 +75,6 @@ class Subscription(StateMachine, Entity, Timestamped):
                 fields=["billing_mode", "current_period_end"],
                 name="billing_subscription_due",
                 condition=models.Q(status__in=["active", "past_due"]),
-            ),
-            models.Index(
-                fields=["ended_at"],
-                name="billing_subscription_to_stop",
-                condition=models.Q(
-                    status__in=["canceled", "ended"],
-                    stripe_subscription_id__isnull=False,
-                    gateway_ended_at__isnull=True,
-                ),
             ),
         ]
         constraints = [

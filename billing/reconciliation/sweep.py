@@ -14,9 +14,8 @@ from billing.models import (
     EventResult,
     GatewayCursor,
     GatewayCustomer,
+    GatewaySubscription,
     Refund,
-    Subscription,
-    SubscriptionStatus,
     UnexplainedItem,
 )
 from billing.reconciliation import unexplained
@@ -69,8 +68,8 @@ def _collected(listed: Iterator[ListedObject], references: set[str]) -> Iterator
 def known_references(gateway: str, object_type: ObjectType, references: Sequence[str]) -> set[str]:
     """Those of the references that a row of ours has."""
     if object_type is ObjectType.SUBSCRIPTION:
-        subscriptions = Subscription.objects.filter(stripe_subscription_id__in=references)
-        return {str(each) for each in subscriptions.values_list("stripe_subscription_id", flat=True)}
+        subscriptions = GatewaySubscription.objects.filter(gateway=gateway, reference__in=references)
+        return set(subscriptions.values_list("reference", flat=True))
     if object_type is ObjectType.REFUND:
         refunds = Refund.objects.filter(payment__gateway=gateway, transaction_id__in=references)
         return {str(each) for each in refunds.values_list("transaction_id", flat=True)}
@@ -108,13 +107,9 @@ def _sync(gateway: str, object_type: ObjectType, reference: str, at: datetime) -
 
 def _sync_no_longer_charged(gateway: str, charged: set[str], at: datetime) -> None:
     """Sync the subscriptions that we believe renewed by the gateway and that it does not charge."""
-    running = Subscription.objects.filter(
-        status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE],
-        stripe_subscription_id__isnull=False,
-        gateway_ended_at__isnull=True,
-    )
-    for reference in set(running.values_list("stripe_subscription_id", flat=True)) - charged:
-        note = _sync(gateway, ObjectType.SUBSCRIPTION, str(reference), at)
+    running = GatewaySubscription.objects.filter(gateway=gateway, ended_at__isnull=True)
+    for reference in set(running.values_list("reference", flat=True)) - charged:
+        note = _sync(gateway, ObjectType.SUBSCRIPTION, reference, at)
         if note:
             log.warning("subscription %s of %s could not be synced: %s", reference, gateway, note)
 

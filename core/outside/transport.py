@@ -39,7 +39,7 @@ class _LimitedSession(requests.Session):
 def requests_session(
     *, connect_timeout: float = CONNECT_TIMEOUT, read_timeout: float = READ_TIMEOUT
 ) -> requests.Session:
-    """A configured session for a library (`stripe.RequestsClient(session=…)`). All sessions share one pool."""
+    """A configured session for a library that takes one. All sessions share one pool."""
     global _pool
     session = _LimitedSession((connect_timeout, read_timeout))
     with _pool_lock:

@@ -160,6 +160,7 @@ class Rows:
         self.refunds = self.each(
             billing.Refund,
             payment=self.payments[0],
+            gateway="stripe",
             reason="test",
             idempotency_key=lambda n: f"refund-{n}",
             **owned,
@@ -167,7 +168,36 @@ class Rows:
         )
         self.each(billing.RefundTask, refund=lambda n: self.refunds[n], run_at=AT, state="dead")
         self.each(
-            billing.Dispute, payment=self.payments[0], reference=lambda n: f"dp_{n}", opened_at=AT, **owned, **amounts
+            billing.Dispute,
+            payment=self.payments[0],
+            gateway="stripe",
+            reference=lambda n: f"dp_{n}",
+            opened_at=AT,
+            **owned,
+            **amounts,
+        )
+        keys = {"secret_key": SECRET}
+        self.each(billing.GatewayAccount, code=lambda n: f"row-{n}", kind="stripe", name="Card", credentials=keys)
+        self.each(
+            billing.GatewayPrice,
+            gateway="stripe",
+            plan_price=lambda n: self.plan_prices[n],
+            reference=lambda n: f"price_{n}",
+        )
+        self.gateway_subscriptions = self.each(
+            billing.GatewaySubscription,
+            gateway="stripe",
+            subscription=self.subscriptions[0],
+            reference=lambda n: f"sub_{n}",
+            is_live=False,
+            is_duplicate=True,
+            **owned,
+        )
+        self.each(
+            billing.GatewayCancelTask,
+            gateway_subscription=lambda n: self.gateway_subscriptions[n],
+            run_at=AT,
+            state="dead",
         )
 
     def payment_methods(self) -> None:

@@ -52,7 +52,7 @@ def offer(client: Client, plan: Any, **data: Any) -> Any:
     """Fill in the first empty price row."""
     address = page_of(plan)
     count = PlanPrice.objects.filter(plan=plan).count()
-    line = {"term": "monthly", "currency": "USD", "amount": "9.50", "setup_fee": "", "stripe_price_id": ""} | data
+    line = {"term": "monthly", "currency": "USD", "amount": "9.50", "setup_fee": ""} | data
     prefix = {f"prices-{count}-{name}": value for name, value in line.items()}
     return client.post(address, filled(client, address, **prefix))
 

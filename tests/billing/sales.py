@@ -14,7 +14,6 @@ from billing.invoicing import InvoiceLine
 from billing.models import (
     AccountKind,
     BillingMode,
-    Gateway,
     Invoice,
     ItemKind,
     LedgerAccount,
@@ -30,6 +29,7 @@ from tests.builders import make_organization, make_price
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MONEY = Money(800, "USD")
+GATEWAY = "stripe"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Sale:
         """The same sale with the payment that is open now."""
         now = at or timezone.now()
         until = now + timedelta(minutes=45)
-        payment = payments.open_payment(invoice=self.invoice, gateway=Gateway.STRIPE, expires_at=until, at=now)
+        payment = payments.open_payment(invoice=self.invoice, gateway=GATEWAY, expires_at=until, at=now)
         return replace(self, payment=payment)
 
     def create_session(self, at: datetime | None = None) -> str:
@@ -110,7 +110,7 @@ def make_sale(
     invoice = invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at)
     payment = payments.open_payment(
         invoice=invoice,
-        gateway=Gateway.STRIPE,
+        gateway=GATEWAY,
         billing_mode=BillingMode.GATEWAY if billing_mode == BillingMode.GATEWAY else BillingMode.SELF,
         expires_at=at + timedelta(minutes=45),
         at=at,

@@ -13,7 +13,7 @@ from billing.models import Invoice, InvoiceItem, InvoiceState, ItemKind, Payment
 from billing.periods import Period
 from core import tenancy
 from core.money import Money
-from tests.billing.sales import NOON, Sale, make_sale, plan_line
+from tests.billing.sales import GATEWAY, NOON, Sale, make_sale, plan_line
 
 pytestmark = pytest.mark.django_db
 APRIL = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
@@ -146,6 +146,7 @@ def test_money_for_a_period_that_overlaps_a_paid_one_goes_under_review() -> None
     overlapping = later(Period(NOON, APRIL.start), 1)
 
     payment = renewals.record_renewal(
+        gateway=GATEWAY,
         subscription_id=sale.subscription.pk,
         gateway_payment=sale.gateway_payment(transaction_id="pi_renewal", period=overlapping),
         at=NOON,

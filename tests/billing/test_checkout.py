@@ -9,15 +9,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import checkout, gateway_sync, payments
-from billing.gateways import stripe
 from billing.gateways.base import KEY_MISMATCH, CheckoutRequest, CheckoutSession
-from billing.gateways.stripe import client
+from billing.gateways.stripe import StripeDriver, client
 from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
 from core import outside
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale
 from tests.sandbox_fixtures import STRIPE_KEY
+from tests.stripe_dashboard import account
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSIONS = "POST /v1/checkout/sessions"
@@ -121,14 +121,14 @@ def test_a_session_whose_answer_was_lost_is_found_by_its_metadata_and_settled(
 def test_a_session_whose_payment_ended_while_it_was_created_is_expired_and_never_shown(
     sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = stripe.create_session
+    create = StripeDriver.create_session
 
-    def create_while_the_order_is_canceled(request: CheckoutRequest) -> CheckoutSession:
-        session = create(request)
+    def create_while_the_order_is_canceled(driver: StripeDriver, request: CheckoutRequest) -> CheckoutSession:
+        session = create(driver, request)
         payments.expire(payment_id=sale.payment.pk, at=timezone.now())
         return session
 
-    monkeypatch.setattr(stripe, "create_session", create_while_the_order_is_canceled)
+    monkeypatch.setattr(StripeDriver, "create_session", create_while_the_order_is_canceled)
 
     with pytest.raises(checkout.CheckoutClosed):
         sale.create_session()
@@ -143,10 +143,10 @@ def test_a_used_key_whose_session_was_paid_leaves_the_payment_to_the_poller(
         sale.create_session()
     stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
 
-    def refuse(request: CheckoutRequest) -> CheckoutSession:
+    def refuse(_driver: StripeDriver, request: CheckoutRequest) -> CheckoutSession:
         raise outside.Rejected(f"used: {request.idempotency_key}", status=400, code=KEY_MISMATCH)
 
-    monkeypatch.setattr(stripe, "create_session", refuse)
+    monkeypatch.setattr(StripeDriver, "create_session", refuse)
     with pytest.raises(checkout.CheckoutClosed):
         sale.create_session()
     assert sale.payment.reload().state == PaymentState.PENDING
@@ -164,13 +164,13 @@ def test_a_session_is_found_on_a_later_list_page_and_any_of_the_calls_may_fail(
     customer = GatewayCustomer.objects.get().reference
     assert customer is not None
 
-    found = stripe.find_session(customer=customer, payment_id=sale.payment.pk)
+    found = account().find_session(customer=customer, payment_id=sale.payment.pk)
     assert found is not None
     assert found.payment_id == sale.payment.pk
 
     stripe_sandbox.arm("stripe", READS, "status", status=429, after=1)
     with pytest.raises(outside.Unavailable):
-        stripe.find_session(customer=customer, payment_id=sale.payment.pk)
+        account().find_session(customer=customer, payment_id=sale.payment.pk)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -181,7 +181,7 @@ def test_a_key_that_may_not_read_counts_as_unavailable(sale: Sale, stripe_sandbo
     stripe_sandbox.arm("stripe", READS, "status", status=status)
 
     with pytest.raises(outside.Unavailable):
-        stripe.read_session(reference)
+        account().read_session(reference)
 
 
 def test_a_failure_that_stripe_replays_ends_the_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
@@ -229,7 +229,7 @@ def test_no_session_is_created_for_an_expired_or_settled_payment(sale: Sale) -> 
 
 def test_stripe_is_never_called_inside_a_transaction(sale: Sale, stripe_sandbox: Sandbox) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="inside a database transaction"):
-        stripe.read_session("cs_test_1")
+        account().read_session("cs_test_1")
     assert stripe_sandbox.requests("stripe") == []
 
 

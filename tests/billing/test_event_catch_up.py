@@ -17,6 +17,7 @@ from core import outside
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale, run_due
 from tests.shop import deliver_webhooks
+from tests.stripe_dashboard import write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "GET /v1/events"
@@ -147,7 +148,7 @@ def test_before_the_first_customer_nothing_is_asked(stripe_sandbox: Sandbox) -> 
 def test_a_payload_with_a_character_that_postgresql_refuses_is_stored(sale: Sale, stripe_sandbox: Sandbox) -> None:
     intent = stripe_sandbox.stripe_state()["payment_intent"][0]["id"]
     params: Any = {"payment_intent": intent, "metadata": {"note": "a\x00b\\u0000"}}
-    client.write("refund", lambda stripe: stripe.v1.refunds.create(params))
+    write("refund", lambda stripe: stripe.v1.refunds.create(params))
 
     catch_up_events()
 

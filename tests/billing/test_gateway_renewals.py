@@ -1,5 +1,6 @@
 """Subscriptions that Stripe renews: each period becomes one invoice, one payment and its journal entries."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +8,6 @@ import pytest
 from django.utils import timezone
 
 from billing import events, gateway_sync, renewals, subscriptions
-from billing.gateways.stripe.client import read, write
 from billing.models import (
     AccountKind,
     BillingMode,
@@ -24,9 +24,10 @@ from billing.periods import Period
 from core import outside
 from core.models import WorkState
 from sandbox.client import Sandbox
-from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due
+from tests.billing.sales import GATEWAY, MONEY, Sale, balance, make_sale, run_due
 from tests.builders import make_price
 from tests.shop import deliver_webhooks
+from tests.stripe_dashboard import know_price, read, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MONTH = 32 * 86_400
@@ -37,7 +38,7 @@ def sale(stripe_sandbox: Sandbox) -> Sale:
     """A sale of a plan whose price Stripe knows, with a setup fee on top."""
     return make_sale(
         at=timezone.now(),
-        price=make_price(stripe_price_id=make_stripe_price()),
+        price=know_price(make_price()),
         billing_mode=BillingMode.GATEWAY,
         setup_minor=300,
     )
@@ -50,17 +51,6 @@ def running(sale: Sale, stripe_sandbox: Sandbox) -> Sale:
     deliver_and_work(stripe_sandbox)
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
     return sale
-
-
-def make_stripe_price(minor: int = 800) -> str:
-    """A monthly price at Stripe."""
-    params: Any = {
-        "currency": "usd",
-        "unit_amount": minor,
-        "recurring": {"interval": "month"},
-        "product_data": {"name": "Minecraft 1 GB"},
-    }
-    return str(write("price", lambda stripe: stripe.v1.prices.create(params)).id)
 
 
 def deliver_and_work(sandbox: Sandbox) -> None:
@@ -84,7 +74,8 @@ def test_the_first_period_is_paid_once_although_two_events_report_it(sale: Sale,
     payment = Payment.objects.get()
     assert (payment.state, payment.received_minor) == (PaymentState.SUCCEEDED, 1100)
     assert Invoice.objects.get().state == InvoiceState.PAID
-    assert subscription.stripe_subscription_id == stripe_sandbox.stripe_state()["subscription"][0]["id"]
+    linked = subscription.gateway_subscriptions.get()
+    assert linked.reference == stripe_sandbox.stripe_state()["subscription"][0]["id"]
     period = stripe_sandbox.stripe_state()["subscription"][0]["items"]["data"][0]
     assert subscription.current_period_end is not None
     assert int(subscription.current_period_end.timestamp()) == period["current_period_end"]
@@ -156,7 +147,9 @@ def test_a_second_transaction_for_a_billed_period_goes_under_review(running: Sal
         transaction_id="pi_twice", amount=MONEY, period=Period(row.current_period_start, row.current_period_end)
     )
 
-    payment = renewals.record_renewal(subscription_id=row.pk, gateway_payment=gateway_payment, at=timezone.now())
+    payment = renewals.record_renewal(
+        gateway=GATEWAY, subscription_id=row.pk, gateway_payment=gateway_payment, at=timezone.now()
+    )
 
     assert payment.state == PaymentState.UNDER_REVIEW
     assert "billed already" in payment.review_reason
@@ -165,7 +158,7 @@ def test_a_second_transaction_for_a_billed_period_goes_under_review(running: Sal
 def test_money_for_another_organizations_subscription_goes_under_review(running: Sale) -> None:
     gateway_payment = running.gateway_payment(transaction_id="pi_other", amount=MONEY, organization_id=uuid4())
     payment = renewals.record_renewal(
-        subscription_id=running.subscription.pk, gateway_payment=gateway_payment, at=timezone.now()
+        gateway=GATEWAY, subscription_id=running.subscription.pk, gateway_payment=gateway_payment, at=timezone.now()
     )
     assert "another organization" in payment.review_reason
 
@@ -201,7 +194,7 @@ def pay_by_another_card(sandbox: Sandbox) -> None:
 def test_canceling_at_stripe_is_stored_and_its_end_ends_our_subscription(
     running: Sale, stripe_sandbox: Sandbox
 ) -> None:
-    reference = str(running.subscription.reload().stripe_subscription_id)
+    reference = running.subscription.gateway_subscriptions.get().reference
     write("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, {"cancel_at_period_end": True}))
     deliver_and_work(stripe_sandbox)
     assert running.subscription.reload().cancels_at_period_end
@@ -217,7 +210,7 @@ def test_canceling_at_stripe_is_stored_and_its_end_ends_our_subscription(
 def test_a_price_stripe_does_not_know_ends_the_payment_and_not_the_customer(stripe_sandbox: Sandbox) -> None:
     sale = make_sale(
         at=timezone.now(),
-        price=make_price(stripe_price_id="price_gone"),
+        price=know_price(make_price(), "price_gone"),
         billing_mode=BillingMode.GATEWAY,
         setup_minor=300,
     )
@@ -232,7 +225,7 @@ def test_a_price_stripe_does_not_know_ends_the_payment_and_not_the_customer(stri
 def test_a_day_to_end_on_counts_as_the_periods_end_only_when_the_period_reaches_it(
     running: Sale, stripe_sandbox: Sandbox, seconds_later: int, is_stored: bool
 ) -> None:
-    reference = str(running.subscription.reload().stripe_subscription_id)
+    reference = running.subscription.gateway_subscriptions.get().reference
     ends_at = stripe_sandbox.stripe_state()["subscription"][0]["items"]["data"][0]["current_period_end"]
     day: Any = {"cancel_at": ends_at + seconds_later}
     write("cancel", lambda stripe: stripe.v1.subscriptions.update(reference, day))
@@ -265,11 +258,12 @@ def test_a_refund_of_a_renewal_finds_its_payment(running: Sale, stripe_sandbox: 
 def test_what_ends_here_is_no_longer_renewed_by_the_gateway(running: Sale, stripe_sandbox: Sandbox) -> None:
     subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
     stripe_sandbox.arm("stripe", "DELETE /v1/subscriptions", "status", status=503, times=0)
-    assert renewals.stop_ended_renewals(at=timezone.now()) == 0
+    run_due()
     stripe_sandbox.clear_faults()
 
-    assert [renewals.stop_ended_renewals(at=timezone.now()) for _ in range(2)] == [1, 0]
+    run_due(timezone.now() + timedelta(hours=1))
 
+    assert running.subscription.gateway_subscriptions.get().ended_at is not None
     pass_a_month(stripe_sandbox)
     assert len(stripe_sandbox.stripe_state()["invoice"]) == 1
 
@@ -282,7 +276,8 @@ def test_money_for_a_subscription_that_has_ended_goes_under_review(running: Sale
 
 
 def test_what_ended_at_stripe_already_counts_as_stopped(running: Sale, stripe_sandbox: Sandbox) -> None:
-    reference = str(running.subscription.reload().stripe_subscription_id)
+    reference = running.subscription.gateway_subscriptions.get().reference
     write("cancel", lambda stripe: stripe.v1.subscriptions.cancel(reference))
     subscriptions.end_subscription(subscription=running.subscription, reason="order canceled", at=timezone.now())
-    assert renewals.stop_ended_renewals(at=timezone.now()) == 1
+    run_due()
+    assert running.subscription.gateway_subscriptions.get().ended_at is not None

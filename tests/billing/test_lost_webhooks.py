@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from accounts.models import Organization
-from billing.gateways.stripe.client import write
 from billing.models import BillingMode, Invoice, Payment, Posting, Refund, Subscription, SubscriptionStatus
 from billing.reconciliation import catch_up
 from sandbox.client import Sandbox
 from servers.models import Server, ServerHold, ServerStatus
 from tests.billing.sales import make_sale, transactions
-from tests.billing.test_gateway_renewals import make_stripe_price
 from tests.builders import make_price
 from tests.shop import (
     Clock,
@@ -26,6 +24,7 @@ from tests.shop import (
     place_order,
     run_until_idle,
 )
+from tests.stripe_dashboard import know_price, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
@@ -84,7 +83,7 @@ def live_through(shop: Shop, clock: Clock, after_each_day: Callable[[], None]) -
     sandbox = shop.sandbox
     renewed = make_sale(
         at=clock.now,
-        price=make_price(stripe_price_id=make_stripe_price()),
+        price=know_price(make_price()),
         billing_mode=BillingMode.GATEWAY,
         organization=shop.organization,
     )

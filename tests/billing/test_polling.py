@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from billing import gateway_sync
-from billing.gateways.base import driver_of
+from billing.gateways.stripe import StripeDriver
 from billing.models import InvoiceState, Payment, PaymentState
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale, transactions
@@ -56,14 +56,13 @@ def test_a_session_paid_between_its_read_and_its_expiry_is_settled(
     sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = sale.create_session()
-    driver = driver_of("stripe")
-    expire = driver.expire_session
+    expire = StripeDriver.expire_session
 
-    def pay_first(reference: str) -> object:
+    def pay_first(driver: StripeDriver, reference: str) -> object:
         stripe_sandbox.pay(url)
-        return expire(reference)
+        return expire(driver, reference)
 
-    monkeypatch.setattr(driver, "expire_session", pay_first)
+    monkeypatch.setattr(StripeDriver, "expire_session", pay_first)
     assert poll(sale.expires_at + timedelta(seconds=1)) == PaymentState.SUCCEEDED
     assert sale.invoice.reload().state == InvoiceState.PAID
 

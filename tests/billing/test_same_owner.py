@@ -40,16 +40,19 @@ FORBIDDEN = [
     "UPDATE billing_payment SET invoice_id = %(yen_invoice)s WHERE id = %(payment)s",
     "UPDATE billing_payment SET currency = 'EUR' WHERE id = %(payment)s",
     "INSERT INTO billing_refund"
-    " (id, organization_id, payment_id, amount_minor, currency, reason, state, idempotency_key, failure)"
-    " SELECT uuidv7(), organization_id, id, 99999, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
+    " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
+    " SELECT uuidv7(), organization_id, id, gateway, 99999, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
     " WHERE id = %(payment)s",
     "INSERT INTO billing_refund"
-    " (id, organization_id, payment_id, amount_minor, currency, reason, state, idempotency_key, failure)"
-    " SELECT uuidv7(), %(other_organization)s, id, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
+    " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
+    " SELECT uuidv7(), %(other_organization)s, id, gateway, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
     " WHERE id = %(payment)s",
     "INSERT INTO billing_dispute"
-    " (id, organization_id, payment_id, reference, amount_minor, currency, reason, opened_at, lost_minor)"
-    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'dp', 1, 'USD', '', now(), 0)",
+    " (id, organization_id, payment_id, gateway, reference, amount_minor, currency, reason, opened_at, lost_minor)"
+    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'stripe', 'dp', 1, 'USD', '', now(), 0)",
+    "INSERT INTO billing_gatewaysubscription"
+    " (id, organization_id, subscription_id, gateway, reference, is_live, is_duplicate)"
+    " VALUES (uuidv7(), %(other_organization)s, %(subscription)s, 'stripe', 'sub', false, false)",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
     " VALUES (uuidv7(), %(other_organization)s, NULL, %(invoice)s, 1, 'USD', now())",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"

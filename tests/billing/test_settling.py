@@ -14,7 +14,6 @@ from billing import events, payments
 from billing.gateways.base import SavedCard
 from billing.models import (
     AccountKind,
-    Gateway,
     InvoiceState,
     JournalEntry,
     Payment,
@@ -24,7 +23,7 @@ from billing.models import (
 )
 from core.models import AuditEntry
 from core.money import Money
-from tests.billing.sales import NOON, balance, make_sale, wallet_balance
+from tests.billing.sales import GATEWAY, NOON, balance, make_sale, wallet_balance
 from tests.builders import make_user
 
 pytestmark = pytest.mark.django_db
@@ -93,7 +92,7 @@ def test_a_second_transaction_for_one_payment_goes_under_review_beside_the_first
 def test_two_payments_of_one_invoice_pay_it_once_and_the_other_goes_under_review() -> None:
     sale = make_sale()
     payments.expire(payment_id=sale.payment.pk, at=NOON)
-    other = payments.open_payment(invoice=sale.invoice, gateway=Gateway.STRIPE, expires_at=NOON, at=NOON)
+    other = payments.open_payment(invoice=sale.invoice, gateway=GATEWAY, expires_at=NOON, at=NOON)
     gateway_payment = replace(sale.gateway_payment(), transaction_id="pi_other", payment_id=other.pk)
 
     payments.settle(payment_id=other.pk, gateway_payment=gateway_payment, at=NOON)
@@ -121,11 +120,11 @@ def test_money_for_an_expired_payment_still_pays_its_invoice() -> None:
 
 def test_an_invoice_has_one_open_payment() -> None:
     sale = make_sale()
-    again = payments.open_payment(invoice=sale.invoice, gateway=Gateway.STRIPE, expires_at=NOON, at=NOON)
+    again = payments.open_payment(invoice=sale.invoice, gateway=GATEWAY, expires_at=NOON, at=NOON)
     assert again == sale.payment
     sale.settle()
     with pytest.raises(ValueError, match="does not wait"):
-        payments.open_payment(invoice=sale.invoice, gateway=Gateway.STRIPE, expires_at=NOON, at=NOON)
+        payments.open_payment(invoice=sale.invoice, gateway=GATEWAY, expires_at=NOON, at=NOON)
 
 
 def test_a_settled_payment_neither_fails_nor_expires() -> None:

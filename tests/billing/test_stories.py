@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from billing import events, payments, refunds
 from billing.gateways.base import driver_of
-from billing.gateways.stripe.client import write
 from billing.models import (
     AccountKind,
     Dispute,
@@ -29,6 +28,7 @@ from sandbox.client import Sandbox
 from tests.billing.sales import MONEY, Sale, balance, make_sale, run_due, transactions
 from tests.sandbox_fixtures import WEBHOOK_SECRET
 from tests.shop import deliver_webhooks
+from tests.stripe_dashboard import write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing.gateways.stripe.client import write
 from billing.models import (
     BillingMode,
     Dispute,
@@ -20,9 +19,9 @@ from billing.reconciliation import sweep, unexplained
 from core.models import AuditEntry
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale, run_due, transactions
-from tests.billing.test_gateway_renewals import make_stripe_price
 from tests.builders import make_price
 from tests.shop import deliver_webhooks
+from tests.stripe_dashboard import know_price, make_stripe_price, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,7 +144,7 @@ def test_what_staff_resolved_stays_resolved(paid: Sale, stripe_sandbox: Sandbox)
 
 
 def test_a_subscription_that_ended_unnoticed_ends_here(stripe_sandbox: Sandbox) -> None:
-    price = make_price(stripe_price_id=make_stripe_price())
+    price = know_price(make_price())
     sale = make_sale(at=timezone.now(), price=price, billing_mode=BillingMode.GATEWAY)
     settled(sale, stripe_sandbox)
     reference = stripe_sandbox.stripe_state()["subscription"][0]["id"]

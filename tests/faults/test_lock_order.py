@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from billing import invoicing, payments, refunds, renewals, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
-from billing.models import Gateway, Payment, PaymentState, Subscription
+from billing.models import Payment, PaymentState, Subscription
 from billing.periods import Period
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
@@ -150,7 +150,7 @@ def two_renewals_of_each_subscription(shop: Shop) -> Acts:
             lines=renewals.renewal_lines(subscription, Period(ends[0], ends[1])),
             at=timezone.now(),
         )
-        payments.open_payment(invoice=invoice, gateway=Gateway.STRIPE, expires_at=ends[0], at=timezone.now())
+        payments.open_payment(invoice=invoice, gateway="stripe", expires_at=ends[0], at=timezone.now())
         brought = GatewayPayment(
             transaction_id=f"pi_{uuid7()}",
             amount=subscription.amount,
@@ -161,7 +161,7 @@ def two_renewals_of_each_subscription(shop: Shop) -> Acts:
         acts += [
             lambda invoice=invoice: settle(invoice.pk),  # type: ignore[misc]
             lambda subscription=subscription, brought=brought: renewals.record_renewal(  # type: ignore[misc]
-                subscription_id=subscription.pk, gateway_payment=brought, at=timezone.now()
+                gateway="stripe", subscription_id=subscription.pk, gateway_payment=brought, at=timezone.now()
             ),
         ]
     return acts

@@ -79,6 +79,7 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         return [_row_of_admin(route, tenant)] if parameter != "content_type_id" else [1]
     known = {
         "slug": ["minecraft"],
+        "gateway": ["stripe"],
         "key": ["1-made-up"],
         "uidb36": ["1"],
         "app_label": ["orders"],

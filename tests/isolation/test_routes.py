@@ -31,7 +31,7 @@ PUBLIC = {
     "health_live": 200,
     "health_ready": 200,
     "health_db": 200,
-    "billing:stripe_webhook": 405,
+    "billing:webhook": 405,
     "account_login": 200,
     "account_signup": 200,
     "account_logout": 302,

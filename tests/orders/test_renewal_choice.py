@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 
 from billing.models import BillingMode, PaymentMethod, Subscription
-from catalog.models import PlanPrice
 from core import site_settings
 from core.ids import uuid7
 from sandbox.client import Sandbox
 from tests.shop import Clock, Shop, deliver_webhooks, make_shop, run_until_idle
+from tests.stripe_dashboard import know_price
 
 CONFIGURE = "/products/minecraft/configure/"
 
@@ -63,6 +63,6 @@ def test_the_gateway_renews_only_what_the_customer_wants_renewed(
     shop: Shop, is_chosen: bool, mode: BillingMode
 ) -> None:
     site_settings.set_value("billing.gateway_renews", True)
-    price = PlanPrice(stripe_price_id="price_1")
+    know_price(shop.price, "price_1")
 
-    assert shop.order_request(plan_price=price, is_auto_renewed=is_chosen).billing_mode == mode
+    assert shop.order_request(is_auto_renewed=is_chosen).billing_mode == mode

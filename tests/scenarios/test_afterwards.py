@@ -3,11 +3,9 @@
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing import payments, refunds, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
-from billing.gateways.stripe.client import write
 from billing.models import (
     AccountKind,
     BillingMode,
@@ -20,8 +18,7 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
-from catalog import services as catalog
-from catalog.models import PlanPrice, Term
+from catalog.models import PlanPrice
 from core import site_settings
 from core.money import Money
 from orders.models import Order, OrderStatus
@@ -29,6 +26,7 @@ from servers import services as servers
 from servers.models import HoldKind, Server, ServerHold, ServerStatus
 from tests.faults.purchase import balances, dead_work
 from tests.shop import Clock, Shop, create_session, deliver_webhooks, panel_servers, place_order, run_until_idle
+from tests.stripe_dashboard import know_price, write
 
 PRICE = 800
 MONTH = 32 * 86_400  # seconds
@@ -200,25 +198,8 @@ def test_a_won_dispute_does_not_resume_a_server_whose_subscription_has_ended(sho
 @pytest.fixture
 def stripes_price(shop: Shop) -> PlanPrice:
     """The plan at a price that Stripe knows, in a shop that lets Stripe renew."""
-    params: Any = {
-        "currency": "usd",
-        "unit_amount": PRICE,
-        "recurring": {"interval": "month"},
-        "product_data": {"name": "Minecraft 1 GB"},
-    }
-    reference = write("price", lambda stripe: stripe.v1.prices.create(params)).id
     site_settings.set_value("billing.gateway_renews", True)
-    price = shop.price
-    offered = catalog.offer_price(
-        item=price.plan,
-        term=Term(price.term),
-        amount=price.amount,
-        stripe_price_id=reference,
-        actor="test",
-        at=timezone.now(),
-    )
-    assert isinstance(offered, PlanPrice)
-    return offered
+    return know_price(shop.price)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import stripe
 from django.conf import settings
 
 from billing.gateways.base import KEY_MISMATCH, NOT_AUTHORIZED, REPLAYED_FAILURE
+from billing.models import GatewayAccount
 from core.outside import OutsideError, Rejected, Unavailable, Unknown, refuse_transaction, requests_session
 from core.outside.limits import limits_of
 from core.outside.response import retry_after
@@ -41,56 +42,60 @@ def _client(key: str, base: str) -> stripe.StripeClient:
 os.register_at_fork(after_in_child=_client.cache_clear)
 
 
-def is_live() -> bool:
-    """Whether the configured key moves real money."""
-    return "_live_" in str(settings.STRIPE_SECRET_KEY)
+class StripeClient:
+    """Calls to one Stripe account: `secret_key` and `webhook_secret` of its row, or else those of the environment."""
 
+    def __init__(self, account: GatewayAccount) -> None:
+        own = account.credentials or {}
+        self.secret_key = str(own.get("secret_key") or settings.STRIPE_SECRET_KEY)
+        self.webhook_secret = str(own.get("webhook_secret") or settings.STRIPE_WEBHOOK_SECRET)
+        self.base = str(settings.STRIPE_API_BASE or API_BASE)
 
-def read[Answer](call: str, request: Callable[[stripe.StripeClient], Answer]) -> Answer:
-    """Read something from Stripe; Unavailable or Rejected where that fails. `call` names it in logs."""
-    return _send(call, request, is_read=True)
+    def is_live(self) -> bool:
+        """Whether the key moves real money."""
+        return "_live_" in self.secret_key
 
+    def read[Answer](self, call: str, request: Callable[[stripe.StripeClient], Answer]) -> Answer:
+        """Read something from Stripe; Unavailable or Rejected where that fails. `call` names it in logs."""
+        return self._send(call, request, is_read=True)
 
-def read_all(call: str, request: Callable[[stripe.StripeClient, Any], Any], **filters: Any) -> Iterator[Any]:
-    """All rows of a list, newest first. Each page is a call of its own, with the errors of `read`."""
-    params: dict[str, Any] = {**filters, "limit": PER_PAGE}
-    while True:
-        page = read(call, lambda client, params=params: request(client, params))  # type: ignore[misc]
-        yield from page.data
-        if not page.has_more or not page.data:
-            return
-        params = {**params, "starting_after": page.data[-1].id}
+    def read_all(self, call: str, request: Callable[[stripe.StripeClient, Any], Any], **filters: Any) -> Iterator[Any]:
+        """All rows of a list, newest first. Each page is a call of its own, with the errors of `read`."""
+        params: dict[str, Any] = {**filters, "limit": PER_PAGE}
+        while True:
+            page = self.read(call, lambda client, params=params: request(client, params))  # type: ignore[misc]
+            yield from page.data
+            if not page.has_more or not page.data:
+                return
+            params = {**params, "starting_after": page.data[-1].id}
 
+    def write[Answer](self, call: str, request: Callable[[stripe.StripeClient], Answer]) -> Answer:
+        """Change something at Stripe, under the request's idempotency key; Unknown where the answer was lost."""
+        return self._send(call, request, is_read=False)
 
-def write[Answer](call: str, request: Callable[[stripe.StripeClient], Answer]) -> Answer:
-    """Change something at Stripe, under the request's idempotency key; Unknown where the answer was lost."""
-    return _send(call, request, is_read=False)
-
-
-def _send[Answer](call: str, request: Callable[[stripe.StripeClient], Answer], *, is_read: bool) -> Answer:
-    refuse_transaction(call)
-    if not settings.STRIPE_SECRET_KEY:
-        raise Unavailable("Stripe is not set up: STRIPE_SECRET_KEY is empty")
-    base = settings.STRIPE_API_BASE or API_BASE
-    client = _client(str(settings.STRIPE_SECRET_KEY), base)
-    parts = urlsplit(base)
-    limits = limits_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
-    with limits.slot(call):
-        try:
-            answer = request(client)
-        except stripe.StripeError as error:
-            outside_error = translate_error(call, error, is_read=is_read)
-            if isinstance(outside_error, Rejected) or outside_error.status is not None:
-                limits.breaker.record_success()  # a refusal shows that Stripe is up
-            else:
-                limits.breaker.record_failure()
-            raise outside_error from None  # the library's text may hold the body
-        limits.breaker.record_success()
-    if not getattr(answer, "object", None):
-        # A success without an object comes from a proxy, and tells nothing of what Stripe did.
-        error_class = Unavailable if is_read else Unknown
-        raise error_class(f"{call}: the answer is not Stripe's", status=200)
-    return answer
+    def _send[Answer](self, call: str, request: Callable[[stripe.StripeClient], Answer], *, is_read: bool) -> Answer:
+        refuse_transaction(call)
+        if not self.secret_key:
+            raise Unavailable("Stripe is not set up: STRIPE_SECRET_KEY is empty")
+        client = _client(self.secret_key, self.base)
+        parts = urlsplit(self.base)
+        limits = limits_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
+        with limits.slot(call):
+            try:
+                answer = request(client)
+            except stripe.StripeError as error:
+                outside_error = translate_error(call, error, is_read=is_read)
+                if isinstance(outside_error, Rejected) or outside_error.status is not None:
+                    limits.breaker.record_success()  # a refusal shows that Stripe is up
+                else:
+                    limits.breaker.record_failure()
+                raise outside_error from None  # the library's text may hold the body
+            limits.breaker.record_success()
+        if not getattr(answer, "object", None):
+            # A success without an object comes from a proxy, and tells nothing of what Stripe did.
+            error_class = Unavailable if is_read else Unknown
+            raise error_class(f"{call}: the answer is not Stripe's", status=200)
+        return answer
 
 
 def translate_error(call: str, error: stripe.StripeError, *, is_read: bool) -> OutsideError:

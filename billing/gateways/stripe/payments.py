@@ -16,7 +16,7 @@ from billing.gateways.base import (
     SavedCard,
     Transaction,
 )
-from billing.gateways.stripe import client
+from billing.gateways.stripe.client import StripeClient
 from billing.gateways.stripe.fields import (
     from_stripe_amount,
     id_of,
@@ -34,35 +34,102 @@ INTENT_OVER = frozenset({"canceled", "requires_payment_method"})
 SUBSCRIPTION_NEVER_BEGAN = frozenset({"canceled", "incomplete_expired"})
 
 
-def create_session(request: CheckoutRequest) -> CheckoutSession:
-    """A new Checkout Session, or under the same key the same session."""
-    metadata = {"payment": str(request.payment_id), "organization": str(request.organization_id)}
-    params: Any = {
-        "customer": request.customer,
-        "client_reference_id": str(request.payment_id),
-        "metadata": metadata,
-        "line_items": [line_item(line) for line in request.lines],
-        "success_url": request.success_url,
-        "cancel_url": request.cancel_url,
-        "expires_at": int(request.expires_at.timestamp()),
-    }
-    if request.subscription_id is None:
-        params["mode"] = "payment"
-        params["payment_intent_data"] = {"metadata": metadata}
-        if request.saves_method:
-            params["payment_intent_data"]["setup_future_usage"] = "off_session"
-    else:
-        metadata["subscription"] = str(request.subscription_id)
-        params["mode"] = "subscription"
-        params["subscription_data"] = {"metadata": metadata}
-    options: Any = {"idempotency_key": request.idempotency_key}
-    try:
-        session = client.write("Stripe session", lambda stripe: stripe.v1.checkout.sessions.create(params, options))
-    except Rejected as error:
-        if error.code == "resource_missing" and str(error).endswith(" customer"):  # and not one of the prices
-            error.code = CUSTOMER_GONE
-        raise
-    return _session(session, CheckoutSessionStatus.OPEN)
+class Payments(StripeClient):
+    """Checkout Sessions and what they received."""
+
+    def create_session(self, request: CheckoutRequest) -> CheckoutSession:
+        """A new Checkout Session, or under the same key the same session."""
+        metadata = {"payment": str(request.payment_id), "organization": str(request.organization_id)}
+        params: Any = {
+            "customer": request.customer,
+            "client_reference_id": str(request.payment_id),
+            "metadata": metadata,
+            "line_items": [line_item(line) for line in request.lines],
+            "success_url": request.success_url,
+            "cancel_url": request.cancel_url,
+            "expires_at": int(request.expires_at.timestamp()),
+        }
+        if request.subscription_id is None:
+            params["mode"] = "payment"
+            params["payment_intent_data"] = {"metadata": metadata}
+            if request.saves_method:
+                params["payment_intent_data"]["setup_future_usage"] = "off_session"
+        else:
+            metadata["subscription"] = str(request.subscription_id)
+            params["mode"] = "subscription"
+            params["subscription_data"] = {"metadata": metadata}
+        options: Any = {"idempotency_key": request.idempotency_key}
+        try:
+            session = self.write("Stripe session", lambda stripe: stripe.v1.checkout.sessions.create(params, options))
+        except Rejected as error:
+            if error.code == "resource_missing" and str(error).endswith(" customer"):  # and not one of the prices
+                error.code = CUSTOMER_GONE
+            raise
+        return _session(session, CheckoutSessionStatus.OPEN)
+
+    def read_session(self, reference: str) -> CheckoutSession:
+        """The session in its current state, with the payment where it was paid."""
+        params: Any = {"expand": SESSION_EXPANDED}
+        session: Any = self.read(
+            "Stripe session", lambda stripe: stripe.v1.checkout.sessions.retrieve(reference, params)
+        )
+        status = session_status(session)
+        if status is not CheckoutSessionStatus.PAID:
+            return _session(session, status)
+        if session.mode == "subscription":
+            return _session(session, status, self.payment_of_invoice(session.invoice))
+        if session.payment_intent is None:
+            raise Rejected(f"Stripe session {session.id}: complete without a payment")
+        return _session(session, status, payment_of_intent(session.payment_intent))
+
+    def expire_session(self, reference: str) -> CheckoutSession:
+        """Expire the session. Where it was paid in the same moment Stripe refuses, and the paid session is returned."""
+        try:
+            self.write("Stripe session expiry", lambda stripe: stripe.v1.checkout.sessions.expire(reference))
+        except Rejected as error:
+            if error.status != 400:
+                raise
+        return self.read_session(reference)
+
+    def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
+        """The customer's session with our payment's id; Stripe cannot search sessions by metadata."""
+        sessions = self.read_all(
+            "Stripe sessions", lambda stripe, params: stripe.v1.checkout.sessions.list(params), customer=customer
+        )
+        for session in sessions:
+            if metadata_id(session.metadata, "payment") == payment_id:
+                return self.read_session(session.id)
+        return None
+
+    def read_transaction(self, reference: str) -> Transaction:
+        """To whom a PaymentIntent belongs."""
+        intent = self.retrieve_intent(reference)
+        return Transaction(intent.id, metadata_id(intent.metadata, "payment"), id_of(intent.customer))
+
+    def retrieve_intent(self, reference: str) -> Any:
+        """A PaymentIntent with its charge and payment method."""
+        params: Any = {"expand": INTENT_EXPANDED}
+        return self.read("Stripe payment intent", lambda stripe: stripe.v1.payment_intents.retrieve(reference, params))
+
+    def payment_of_invoice(self, invoice: Any) -> GatewayPayment:
+        """What a subscription's paid invoice received. Over zero, the invoice itself is the transaction."""
+        params: Any = {"invoice": invoice.id, "status": "paid"}
+        listed = self.read("Stripe invoice payments", lambda stripe: stripe.v1.invoice_payments.list(params))
+        intents = (row.payment.payment_intent for row in listed.data if row.payment.type == "payment_intent")
+        intent = next(intents, None)
+        if intent is not None:
+            gateway_payment = payment_of_intent(self.retrieve_intent(id_of(intent)))
+        else:  # free, or paid outside of Stripe
+            amount = from_stripe_amount(invoice.amount_paid, invoice.currency)
+            gateway_payment = GatewayPayment(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode))
+        details = invoice.parent.subscription_details
+        return replace(
+            gateway_payment,
+            payment_id=metadata_id(details.metadata, "payment"),
+            organization_id=metadata_id(details.metadata, "organization"),
+            subscription_reference=id_of(details.subscription),
+            period=billed_period(invoice),
+        )
 
 
 def line_item(line: LineItem) -> dict[str, Any]:
@@ -75,20 +142,6 @@ def line_item(line: LineItem) -> dict[str, Any]:
         "product_data": {"name": line.description},
     }
     return {"price_data": price, "quantity": line.quantity}
-
-
-def read_session(reference: str) -> CheckoutSession:
-    """The session in its current state, with the payment where it was paid."""
-    params: Any = {"expand": SESSION_EXPANDED}
-    session: Any = client.read("Stripe session", lambda stripe: stripe.v1.checkout.sessions.retrieve(reference, params))
-    status = session_status(session)
-    if status is not CheckoutSessionStatus.PAID:
-        return _session(session, status)
-    if session.mode == "subscription":
-        return _session(session, status, payment_of_invoice(session.invoice))
-    if session.payment_intent is None:
-        raise Rejected(f"Stripe session {session.id}: complete without a payment")
-    return _session(session, status, payment_of_intent(session.payment_intent))
 
 
 def session_status(session: Any) -> CheckoutSessionStatus:
@@ -115,39 +168,6 @@ def _session(
     )
 
 
-def expire_session(reference: str) -> CheckoutSession:
-    """Expire the session. Where it was paid in the same moment Stripe refuses, and the paid session is returned."""
-    try:
-        client.write("Stripe session expiry", lambda stripe: stripe.v1.checkout.sessions.expire(reference))
-    except Rejected as error:
-        if error.status != 400:
-            raise
-    return read_session(reference)
-
-
-def find_session(*, customer: str, payment_id: UUID) -> CheckoutSession | None:
-    """The customer's session with our payment's id; Stripe cannot search sessions by metadata."""
-    sessions = client.read_all(
-        "Stripe sessions", lambda stripe, params: stripe.v1.checkout.sessions.list(params), customer=customer
-    )
-    for session in sessions:
-        if metadata_id(session.metadata, "payment") == payment_id:
-            return read_session(session.id)
-    return None
-
-
-def read_transaction(reference: str) -> Transaction:
-    """To whom a PaymentIntent belongs."""
-    intent = retrieve_intent(reference)
-    return Transaction(intent.id, metadata_id(intent.metadata, "payment"), id_of(intent.customer))
-
-
-def retrieve_intent(reference: str) -> Any:
-    """A PaymentIntent with its charge and payment method."""
-    params: Any = {"expand": INTENT_EXPANDED}
-    return client.read("Stripe payment intent", lambda stripe: stripe.v1.payment_intents.retrieve(reference, params))
-
-
 def payment_of_intent(intent: Any) -> GatewayPayment:
     """What a succeeded PaymentIntent received; its charge and payment method are expanded."""
     return GatewayPayment(
@@ -158,27 +178,6 @@ def payment_of_intent(intent: Any) -> GatewayPayment:
         organization_id=metadata_id(intent.metadata, "organization"),
         method_label=method_label(intent),
         card=saved_card(intent),
-    )
-
-
-def payment_of_invoice(invoice: Any) -> GatewayPayment:
-    """What a subscription's paid invoice received. Over zero, the invoice itself is the transaction."""
-    params: Any = {"invoice": invoice.id, "status": "paid"}
-    listed = client.read("Stripe invoice payments", lambda stripe: stripe.v1.invoice_payments.list(params))
-    intents = (row.payment.payment_intent for row in listed.data if row.payment.type == "payment_intent")
-    intent = next(intents, None)
-    if intent is not None:
-        gateway_payment = payment_of_intent(retrieve_intent(id_of(intent)))
-    else:  # free, or paid outside of Stripe
-        amount = from_stripe_amount(invoice.amount_paid, invoice.currency)
-        gateway_payment = GatewayPayment(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode))
-    details = invoice.parent.subscription_details
-    return replace(
-        gateway_payment,
-        payment_id=metadata_id(details.metadata, "payment"),
-        organization_id=metadata_id(details.metadata, "organization"),
-        subscription_reference=id_of(details.subscription),
-        period=billed_period(invoice),
     )
 
 

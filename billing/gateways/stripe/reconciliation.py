@@ -9,71 +9,72 @@ from typing import Any
 
 from billing.gateways.base import ObjectRef, ObjectType
 from billing.gateways.reconciling import ListedEvent, ListedObject
-from billing.gateways.stripe import client
+from billing.gateways.stripe.client import StripeClient
 from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, value
-from billing.gateways.stripe.webhooks import OBJECT_TYPES
+from billing.gateways.stripe.webhooks import EVENTS
 from core.money import Money
 from core.outside import Rejected
 
 CHARGING = frozenset({"active", "trialing", "past_due", "unpaid"})  # statuses of a subscription
-EVENTS_KEPT = timedelta(days=30)
 MAX_TYPES = 20  # in one request
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # which PostgreSQL's JSON refuses
 
 
-def list_events(*, since: datetime, until: datetime) -> Iterator[ListedEvent]:
-    """The events of the types we follow, created from `since` until before `until`, in any order."""
-    created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
-    names = list(OBJECT_TYPES)
-    for first in range(0, len(names), MAX_TYPES):
-        types = names[first : first + MAX_TYPES]
-        listed = client.read_all(
-            "Stripe events",
-            lambda stripe, params: stripe.v1.events.list(params),
+class Reconciliation(StripeClient):
+    """What happened at the account, for the case that its webhooks did not tell."""
+
+    EVENTS_KEPT = timedelta(days=30)
+
+    def list_events(self, *, since: datetime, until: datetime) -> Iterator[ListedEvent]:
+        """The events of the types we follow, created from `since` until before `until`, in any order."""
+        created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
+        names = list(EVENTS)
+        for first in range(0, len(names), MAX_TYPES):
+            types = names[first : first + MAX_TYPES]
+            listed = self.read_all(
+                "Stripe events",
+                lambda stripe, params: stripe.v1.events.list(params),
+                created=created,
+                types=types,
+            )
+            for event in listed:
+                text = json.dumps(event.to_dict(for_json=True))
+                payload = json.loads(NUL.sub(r"\1", text))
+                yield ListedEvent(event.id, event.type, payload, instant(event.created))
+
+    def list_subscriptions(self) -> Iterator[ListedObject]:
+        """All subscriptions that Stripe charges now; one that never began or has ended is left out."""
+        listed = self.read_all("Stripe subscriptions", lambda stripe, params: stripe.v1.subscriptions.list(params))
+        for found in listed:
+            if found.status in CHARGING:
+                prices = [(item.price.unit_amount, item.quantity or 1) for item in found["items"].data]
+                is_whole = all(unit is not None for unit, _quantity in prices)
+                per_period = sum(unit * quantity for unit, quantity in prices) if is_whole else None
+                yield _listed(ObjectType.SUBSCRIPTION, found, id_of(found.customer), per_period)
+
+    def list_refunds(self, *, since: datetime) -> Iterator[ListedObject]:
+        """The refunds created from `since` on."""
+        created = {"gte": int(since.timestamp())}
+        listed = self.read_all(
+            "Stripe refunds",
+            lambda stripe, params: stripe.v1.refunds.list(params),
             created=created,
-            types=types,
+            expand=["data.charge"],
         )
-        for event in listed:
-            text = json.dumps(event.to_dict(for_json=True))
-            payload = json.loads(NUL.sub(r"\1", text))
-            yield ListedEvent(event.id, event.type, payload, instant(event.created))
+        for refund in listed:
+            yield _listed(ObjectType.REFUND, refund, id_of(value(refund, "charge", "customer")), refund.amount)
 
-
-def list_subscriptions() -> Iterator[ListedObject]:
-    """All subscriptions that Stripe charges now; one that never began or has ended is left out."""
-    listed = client.read_all("Stripe subscriptions", lambda stripe, params: stripe.v1.subscriptions.list(params))
-    for found in listed:
-        if found.status in CHARGING:
-            prices = [(item.price.unit_amount, item.quantity or 1) for item in found["items"].data]
-            is_whole = all(unit is not None for unit, _quantity in prices)
-            per_period = sum(unit * quantity for unit, quantity in prices) if is_whole else None
-            yield _listed(ObjectType.SUBSCRIPTION, found, id_of(found.customer), per_period)
-
-
-def list_refunds(*, since: datetime) -> Iterator[ListedObject]:
-    """The refunds created from `since` on."""
-    created = {"gte": int(since.timestamp())}
-    listed = client.read_all(
-        "Stripe refunds",
-        lambda stripe, params: stripe.v1.refunds.list(params),
-        created=created,
-        expand=["data.charge"],
-    )
-    for refund in listed:
-        yield _listed(ObjectType.REFUND, refund, id_of(value(refund, "charge", "customer")), refund.amount)
-
-
-def list_disputes(*, since: datetime) -> Iterator[ListedObject]:
-    """The disputes created from `since` on."""
-    created = {"gte": int(since.timestamp())}
-    listed = client.read_all(
-        "Stripe disputes",
-        lambda stripe, params: stripe.v1.disputes.list(params),
-        created=created,
-        expand=["data.charge"],
-    )
-    for dispute in listed:
-        yield _listed(ObjectType.DISPUTE, dispute, id_of(value(dispute, "charge", "customer")), dispute.amount)
+    def list_disputes(self, *, since: datetime) -> Iterator[ListedObject]:
+        """The disputes created from `since` on."""
+        created = {"gte": int(since.timestamp())}
+        listed = self.read_all(
+            "Stripe disputes",
+            lambda stripe, params: stripe.v1.disputes.list(params),
+            created=created,
+            expand=["data.charge"],
+        )
+        for dispute in listed:
+            yield _listed(ObjectType.DISPUTE, dispute, id_of(value(dispute, "charge", "customer")), dispute.amount)
 
 
 def _listed(object_type: ObjectType, found: Any, customer: str, minor: int | None) -> ListedObject:

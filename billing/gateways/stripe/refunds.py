@@ -3,7 +3,7 @@
 from typing import Any
 
 from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundRequest, RefundStatus
-from billing.gateways.stripe import client
+from billing.gateways.stripe.client import StripeClient
 from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, metadata_id, to_stripe_amount
 
 REFUND_STATUSES = {
@@ -22,38 +22,50 @@ DISPUTE_STATUSES = {
 }
 
 
-def create_refund(request: RefundRequest) -> GatewayRefund:
-    """Create the refund, or under the same key read it again."""
-    params: Any = {
-        "payment_intent": request.transaction_id,
-        "amount": to_stripe_amount(request.amount),
-        "metadata": {"refund": str(request.refund_id)},
-    }
-    options: Any = {"idempotency_key": request.idempotency_key}
-    return _refund(client.write("Stripe refund", lambda stripe: stripe.v1.refunds.create(params, options)))
+class Refunds(StripeClient):
+    """Money that goes back: by us, or by the customer's bank."""
 
+    def create_refund(self, request: RefundRequest) -> GatewayRefund:
+        """Create the refund, or under the same key read it again."""
+        params: Any = {
+            "payment_intent": request.transaction_id,
+            "amount": to_stripe_amount(request.amount),
+            "metadata": {"refund": str(request.refund_id)},
+        }
+        options: Any = {"idempotency_key": request.idempotency_key}
+        return _refund(self.write("Stripe refund", lambda stripe: stripe.v1.refunds.create(params, options)))
 
-def read_refund(reference: str) -> GatewayRefund:
-    """The refund in its current state."""
-    return _refund(client.read("Stripe refund", lambda stripe: stripe.v1.refunds.retrieve(reference)))
+    def read_refund(self, reference: str) -> GatewayRefund:
+        """The refund in its current state."""
+        return _refund(self.read("Stripe refund", lambda stripe: stripe.v1.refunds.retrieve(reference)))
 
+    def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
+        """The refund with our id among those of the transaction."""
+        listed = self.read_all(
+            "Stripe refunds",
+            lambda stripe, params: stripe.v1.refunds.list(params),
+            payment_intent=request.transaction_id,
+        )
+        refunds = (_refund(refund) for refund in listed)
+        return next((refund for refund in refunds if refund.refund_id == request.refund_id), None)
 
-def find_refund(request: RefundRequest) -> GatewayRefund | None:
-    """The refund with our id among those of the transaction."""
-    listed = client.read_all(
-        "Stripe refunds",
-        lambda stripe, params: stripe.v1.refunds.list(params),
-        payment_intent=request.transaction_id,
-    )
-    refunds = (_refund(refund) for refund in listed)
-    return next((refund for refund in refunds if refund.refund_id == request.refund_id), None)
+    def newest_refund_id(self, charge: str) -> str:
+        """The id of a charge's newest refund, empty where it has none: a `charge.refunded` event does not name it."""
+        params: Any = {"charge": charge, "limit": 1}
+        listed = self.read("Stripe refunds", lambda stripe: stripe.v1.refunds.list(params))
+        return str(listed.data[0].id) if listed.data else ""
 
-
-def newest_refund_id(charge: str) -> str:
-    """The id of a charge's newest refund, empty where it has none: a `charge.refunded` event does not name it."""
-    params: Any = {"charge": charge, "limit": 1}
-    listed = client.read("Stripe refunds", lambda stripe: stripe.v1.refunds.list(params))
-    return str(listed.data[0].id) if listed.data else ""
+    def read_dispute(self, reference: str) -> GatewayDispute:
+        """The dispute in its current state."""
+        dispute: Any = self.read("Stripe dispute", lambda stripe: stripe.v1.disputes.retrieve(reference))
+        return GatewayDispute(
+            reference=dispute.id,
+            transaction_id=id_of(dispute.payment_intent),
+            amount=from_stripe_amount(dispute.amount, dispute.currency),
+            status=DISPUTE_STATUSES.get(str(dispute.status), DisputeStatus.OPEN),
+            reason=str(dispute.reason)[:64],
+            opened_at=instant(dispute.created),
+        )
 
 
 def _refund(refund: Any) -> GatewayRefund:
@@ -64,17 +76,4 @@ def _refund(refund: Any) -> GatewayRefund:
         status=REFUND_STATUSES.get(str(refund.status), RefundStatus.PENDING),
         refund_id=metadata_id(refund.metadata, "refund"),
         failure=str(getattr(refund, "failure_reason", None) or "")[:191],
-    )
-
-
-def read_dispute(reference: str) -> GatewayDispute:
-    """The dispute in its current state."""
-    dispute: Any = client.read("Stripe dispute", lambda stripe: stripe.v1.disputes.retrieve(reference))
-    return GatewayDispute(
-        reference=dispute.id,
-        transaction_id=id_of(dispute.payment_intent),
-        amount=from_stripe_amount(dispute.amount, dispute.currency),
-        status=DISPUTE_STATUSES.get(str(dispute.status), DisputeStatus.OPEN),
-        reason=str(dispute.reason)[:64],
-        opened_at=instant(dispute.created),
     )
