@@ -26,6 +26,7 @@ from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
 from tests.shop import (
     Clock,
     Shop,
+    allow_unpaid_orders,
     create_session,
     deliver_webhooks,
     make_customer,
@@ -64,6 +65,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     seed(sandbox)
     owner = make_customer("ada@example.test", first_name="Ada", last_name="Lovelace")
     newcomer = make_customer("grace@example.test")
+    allow_unpaid_orders()
     clock = Clock(sandbox)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)

@@ -25,7 +25,7 @@ from core.money import Money
 from orders import cancellation
 from orders.models import Order, OrderStatus
 from tests import shop as shops
-from tests.shop import Shop, place_order
+from tests.shop import Shop, allow_unpaid_orders, place_order
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 LOCKS = re.compile(r"^\s*UPDATE|FOR (NO KEY )?UPDATE")
@@ -95,6 +95,7 @@ def late_payments_and_free_orders(shop: Shop) -> Acts:
     """Money for canceled orders arrives, which reserves capacity again, while free orders take some."""
     free = PlanPrice.objects.filter(plan__code="mc-free").first() or shops.make_priced_plan(code="mc-free", minor=0)
     Plan.objects.update(stock=1000)
+    allow_unpaid_orders()
     late = [place_order(shop) for _ in range(AT_ONCE)]
     for order in late:
         assert cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=timezone.now())

@@ -14,7 +14,7 @@ from sandbox.client import Sandbox
 from servers import capacity
 from servers.capacity import reservations
 from servers.models import Reservation, ReservationState
-from tests.shop import Shop, make_shop, place_order
+from tests.shop import Shop, allow_unpaid_orders, make_shop, place_order
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def test_an_order_that_fails_does_not_stop_those_behind_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: OrderStatus, after: OrderStatus
 ) -> None:
     now = timezone.now()
+    allow_unpaid_orders()
     for _ in range(3):
         place_order(shop)
     due = {} if before == OrderStatus.PENDING_PAYMENT else {"paid_at": now, "refund_due_at": now}
@@ -63,6 +64,7 @@ def test_an_order_that_fails_does_not_stop_those_behind_it(
 
 
 def test_a_reservation_that_fails_does_not_stop_those_behind_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    allow_unpaid_orders()
     for _ in range(3):
         place_order(shop)
     fail_once(monkeypatch, reservations, "_release")
