@@ -9,7 +9,6 @@ from billing.gateways.base import GatewayPayment, driver_of
 from billing.invoicing import InvoiceLine
 from billing.models import (
     PERIOD_KINDS,
-    BillingMode,
     Gateway,
     InvoiceItem,
     ItemKind,
@@ -53,7 +52,6 @@ def record_renewal(*, subscription_id: UUID, gateway_payment: GatewayPayment, at
             organization=subscription.organization,
             invoice=invoice,
             gateway=Gateway.STRIPE,
-            billing_mode=BillingMode.GATEWAY,
             amount_minor=invoice.total_minor,
             currency=invoice.currency,
             idempotency_key=f"renewal:{gateway_payment.transaction_id}",

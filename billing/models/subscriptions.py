@@ -60,7 +60,11 @@ class Subscription(StateMachine, Entity, Timestamped):
     stripe_subscription_id = models.CharField(
         _("Stripe subscription ID"), max_length=191, null=True, blank=True, unique=True
     )
-    is_auto_renewed = models.BooleanField(_("renews automatically"), default=False)
+    is_auto_renewed = models.BooleanField(
+        _("renews automatically"),
+        default=False,
+        help_text=_("The customer's choice at checkout. A cancellation leaves it as it is."),
+    )
     current_period_start = models.DateTimeField(null=True, blank=True)
     current_period_end = models.DateTimeField(null=True, blank=True)
     anchor_day = models.PositiveSmallIntegerField(
