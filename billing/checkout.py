@@ -70,7 +70,9 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     """The request for a payment's session. Where the gateway renews, recurring items name the gateway's own prices."""
     if payment.expires_at is None or payment.invoice_id is None:
         raise CheckoutClosed(f"payment {payment.pk} was not opened to be paid in a session")
-    is_gateway_billed = payment.billing_mode == BillingMode.GATEWAY
+    is_gateway_billed = Subscription.objects.filter(
+        invoice_items__invoice=payment.invoice_id, billing_mode=BillingMode.GATEWAY
+    ).exists()
     items = InvoiceItem.objects.filter(invoice=payment.invoice_id).select_related(
         "subscription_item__plan_price", "subscription_item__addon_price"
     )

@@ -16,7 +16,6 @@ from billing import events, gateway_subscriptions, invoicing, ledger, subscripti
 from billing.gateways.base import CheckoutSession, GatewayPayment, SavedCard, driver_of
 from billing.models import (
     AccountKind,
-    BillingMode,
     EntryKind,
     Invoice,
     JournalEntry,
@@ -55,7 +54,6 @@ def open_payment(
     *,
     invoice: Invoice,
     gateway: str,
-    billing_mode: BillingMode = BillingMode.SELF,
     expires_at: datetime,
     at: datetime,
 ) -> Payment:
@@ -73,7 +71,6 @@ def open_payment(
             organization_id=row.organization_id,
             invoice=row,
             gateway=gateway,
-            billing_mode=billing_mode,
             amount_minor=row.total_minor,
             currency=row.currency,
             idempotency_key=f"payment-{payment_id}",

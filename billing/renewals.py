@@ -9,7 +9,6 @@ from billing.gateways.base import GatewayPayment
 from billing.invoicing import InvoiceLine
 from billing.models import (
     PERIOD_KINDS,
-    BillingMode,
     InvoiceItem,
     ItemKind,
     Payment,
@@ -52,7 +51,6 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
             organization=subscription.organization,
             invoice=invoice,
             gateway=gateway,
-            billing_mode=BillingMode.GATEWAY,
             amount_minor=invoice.total_minor,
             currency=invoice.currency,
             idempotency_key=f"renewal:{gateway_payment.transaction_id}",

@@ -125,16 +125,16 @@ def cancel_at_period_end(*, subscription: Subscription, at: datetime) -> None:
     """Let the subscription end with its period."""
     with tenancy.as_worker():
         row = lock_subscription(subscription.pk)
-        row.cancels_at_period_end, row.is_auto_renewed, row.canceled_at = True, False, at
-        row.save(update_fields=["cancels_at_period_end", "is_auto_renewed", "canceled_at"])
+        row.cancels_at_period_end, row.canceled_at = True, at
+        row.save(update_fields=["cancels_at_period_end", "canceled_at"])
 
 
 def undo_cancellation(*, subscription: Subscription) -> None:
     """Let the subscription renew again after its period."""
     with tenancy.as_worker():
         row = lock_subscription(subscription.pk)
-        row.cancels_at_period_end, row.is_auto_renewed, row.canceled_at = False, True, None
-        row.save(update_fields=["cancels_at_period_end", "is_auto_renewed", "canceled_at"])
+        row.cancels_at_period_end, row.canceled_at = False, None
+        row.save(update_fields=["cancels_at_period_end", "canceled_at"])
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:

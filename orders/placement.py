@@ -176,11 +176,9 @@ def add_item(order: Order, order_request: OrderRequest, subscription: Subscripti
 
 def open_payment(order: Order, at: datetime) -> Payment:
     """The payment of the order's invoice, to be made until the order expires."""
-    subscription = Subscription.objects.get(order_item__order=order)
     return payments.open_payment(
         invoice=order.invoice,
         gateway=gateway_accounts.account_for(currency=order.currency).code,
-        billing_mode=BillingMode(subscription.billing_mode),
         expires_at=order.expires_at,
         at=at,
     )

@@ -99,7 +99,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         "received_minor",
         "review_reason",
     )
-    list_filter = ("state", "gateway", "billing_mode", "currency")
+    list_filter = ("state", "gateway", "currency")
     list_select_related = ("organization", "invoice")
     search_fields = ("organization__name", "invoice__number", "=transaction_id", "=session_id")
     date_hierarchy = "created_at"
@@ -111,7 +111,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             gettext_lazy("Money"),
             (
                 *("amount_minor", "received_minor", "received_currency", "refunded_minor", "lost_minor"),
-                *("method_label", "billing_mode", "period_start", "period_end"),
+                *("method_label", "period_start", "period_end"),
             ),
         ),
         (

@@ -27,7 +27,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         "billing_mode",
         "created_at",
     )
-    list_filter = ("status", "term", "billing_mode", "is_auto_renewed", "currency")
+    list_filter = ("status", "term", "billing_mode", "is_auto_renewed", "cancels_at_period_end", "currency")
     list_select_related = ("organization",)
     search_fields = ("organization__name", "=gateway_subscriptions__reference")
     date_hierarchy = "created_at"

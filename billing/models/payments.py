@@ -7,7 +7,6 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models.gateways import BillingMode
 from billing.periods import Period
 from core import tenancy
 from core.encryption import EncryptedTextField
@@ -45,7 +44,6 @@ class Payment(Entity, Timestamped):
         help_text=_("What the customer was asked to pay with it. What it did pay is in its allocations."),
     )
     gateway = models.CharField(max_length=16)
-    billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
     state = StatusField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
     amount_minor = models.BigIntegerField(_("amount"), help_text=_("Requested from the customer."))
     received_minor = models.BigIntegerField(_("received"), default=0, help_text=_("What the gateway says arrived."))

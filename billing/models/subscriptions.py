@@ -57,7 +57,11 @@ class Subscription(StateMachine, Entity, Timestamped):
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField(_("price per period"), help_text=_("All items together."))
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
-    is_auto_renewed = models.BooleanField(_("renews automatically"), default=False)
+    is_auto_renewed = models.BooleanField(
+        _("renews automatically"),
+        default=False,
+        help_text=_("The customer's choice at checkout. A cancellation leaves it as it is."),
+    )
     current_period_start = models.DateTimeField(null=True, blank=True)
     current_period_end = models.DateTimeField(null=True, blank=True)
     anchor_day = models.PositiveSmallIntegerField(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from billing import renewals, subscriptions
@@ -81,6 +82,22 @@ def test_the_items_of_a_subscription_end_with_it() -> None:
     assert subscriptions.end_subscription(subscription=sale.subscription, reason="canceled", at=APRIL.start)
 
     assert sale.subscription.items.get().valid_until == APRIL.start
+
+
+def test_one_column_says_who_renews() -> None:
+    fields = [field for model in apps.get_models() for field in model._meta.concrete_fields]
+    says = [str(field) for field in fields if field.choices == BillingMode.choices]
+    assert says == ["billing.Subscription.billing_mode"]
+
+
+def test_a_cancellation_leaves_the_choice_to_renew_as_it_is() -> None:
+    subscription = make_sale().subscription
+    for chosen in (False, True):
+        Subscription.objects.update(is_auto_renewed=chosen)
+        subscriptions.cancel_at_period_end(subscription=subscription, at=NOON)
+        assert subscription.reload().cancels_at_period_end
+        subscriptions.undo_cancellation(subscription=subscription)
+        assert (subscription.reload().cancels_at_period_end, subscription.reload().is_auto_renewed) == (False, chosen)
 
 
 @pytest.mark.parametrize("billing_mode", BillingMode)
