@@ -225,12 +225,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-<<<<<<< HEAD
                 ('gateway', models.CharField(max_length=16)),
-                ('billing_mode', models.CharField(choices=[('self', 'Renewed by us'), ('gateway', 'Renewed by the gateway')], default='self', max_length=8)),
-=======
-                ('gateway', models.CharField(choices=[('stripe', 'Stripe')], max_length=16)),
->>>>>>> ddbd35f
                 ('state', models.CharField(choices=[('pending', 'Waiting for the customer'), ('processing', 'Processing at the bank'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('expired', 'Expired'), ('under_review', 'Under review'), ('refunded', 'Refunded'), ('disputed', 'Disputed')], default='pending', max_length=12)),
                 ('amount_minor', models.BigIntegerField(help_text='Requested from the customer.', verbose_name='amount')),
                 ('received_minor', models.BigIntegerField(default=0, help_text='What the gateway says arrived.', verbose_name='received')),
@@ -435,12 +430,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('amount_minor', models.BigIntegerField(help_text='All items together.', verbose_name='price per period')),
                 ('billing_mode', models.CharField(choices=[('self', 'Renewed by us'), ('gateway', 'Renewed by the gateway')], default='self', max_length=8)),
-<<<<<<< HEAD
-                ('is_auto_renewed', models.BooleanField(default=False, verbose_name='renews automatically')),
-=======
-                ('stripe_subscription_id', models.CharField(blank=True, max_length=191, null=True, unique=True, verbose_name='Stripe subscription ID')),
                 ('is_auto_renewed', models.BooleanField(default=False, help_text="The customer's choice at checkout. A cancellation leaves it as it is.", verbose_name='renews automatically')),
->>>>>>> ddbd35f
                 ('current_period_start', models.DateTimeField(blank=True, null=True)),
                 ('current_period_end', models.DateTimeField(blank=True, null=True)),
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
