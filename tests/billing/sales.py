@@ -111,7 +111,6 @@ def make_sale(
     payment = payments.open_payment(
         invoice=invoice,
         gateway=GATEWAY,
-        billing_mode=BillingMode.GATEWAY if billing_mode == BillingMode.GATEWAY else BillingMode.SELF,
         expires_at=at + timedelta(minutes=45),
         at=at,
     )
