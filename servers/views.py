@@ -53,7 +53,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
-    usage = usage_of(server, clock.now()) if server.status in INSTALLED else None
+    usage = usage_of(server) if server.status in INSTALLED else None
     context = {
         "server": server,
         "usage": usage,

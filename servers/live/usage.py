@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from decimal import Decimal
 
 from django.core.cache import cache
@@ -24,18 +23,17 @@ type Sample = tuple[Decimal, int]
 
 @dataclass(frozen=True)
 class LiveUsage(Usage):
-    """Usage at an instant, with samples of the last minutes: `cpu` in percent, `memory` in MiB."""
+    """Usage, with samples of the last minutes: `cpu` in percent, `memory` in MiB."""
 
-    at: datetime
     samples: Mapping[str, Sequence[Decimal | int]] = field(default_factory=dict)
 
 
-def usage_of(server: Server, at: datetime) -> LiveUsage | None:
+def usage_of(server: Server) -> LiveUsage | None:
     """The server's usage, at most 10 s old; None where it is not known now. Never inside a transaction."""
     refuse_transaction("a provider")
     cached = cache.get(cache_key(server))
     if cached is None:
-        cached = _read(server, at) or NOTHING
+        cached = _read(server) or NOTHING
         cache.set(cache_key(server), cached, CACHE_SECONDS)
     return cached if isinstance(cached, LiveUsage) else None
 
@@ -45,7 +43,7 @@ def cache_key(server: Server) -> str:
     return f"servers:usage:{server.pk}"
 
 
-def _read(server: Server, at: datetime) -> LiveUsage | None:
+def _read(server: Server) -> LiveUsage | None:
     """Ask the driver, and add the answer to the samples."""
     with tenancy.as_worker():
         provider = Provider.objects.filter(blueprints__servers=server.pk).first()
@@ -66,4 +64,4 @@ def _read(server: Server, at: datetime) -> LiveUsage | None:
         "memory": [memory for _cpu, memory in samples],
     }
     values = {each.name: getattr(usage, each.name) for each in fields(Usage)}
-    return LiveUsage(**values, at=at, samples=history)
+    return LiveUsage(**values, samples=history)

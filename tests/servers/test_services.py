@@ -262,7 +262,7 @@ def test_usage_is_live_and_cached_for_a_moment(panel: Sandbox, provider: Provide
     panel.advance(100)
     before = len(panel.requests("pterodactyl"))
 
-    first, second = usage_of(server, AT), usage_of(server, AT)
+    first, second = usage_of(server), usage_of(server)
 
     assert first is not None
     assert (first.power_state, first == second) == (PowerState.RUNNING, True)
@@ -276,7 +276,7 @@ def test_usage_has_samples_of_the_last_minutes(panel: Sandbox, provider: Provide
     server = make_running(provider)
     for _ in range(3):
         cache.delete(f"servers:usage:{server.pk}")
-        usage = usage_of(server, AT)
+        usage = usage_of(server)
 
     assert usage is not None
     assert len(usage.samples["cpu"]) == len(usage.samples["memory"]) == 3
@@ -288,9 +288,9 @@ def test_no_usage_rather_than_an_error_when_the_panel_fails(panel: Sandbox, prov
     panel.arm("pterodactyl", "GET /api/client", kind, times=0)
     before = len(panel.requests("pterodactyl"))
 
-    assert usage_of(server, AT) is None
+    assert usage_of(server) is None
     after = len(panel.requests("pterodactyl"))
-    assert usage_of(server, AT) is None
+    assert usage_of(server) is None
 
     assert before < after == len(panel.requests("pterodactyl"))
 
@@ -300,7 +300,7 @@ def test_a_suspended_server_has_no_usage(panel: Sandbox, provider: Provider) -> 
     services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="x", actor=None, at=AT)
     run_until_quiet(AT)
 
-    assert usage_of(server, AT) is None
+    assert usage_of(server) is None
 
 
 @pytest.mark.django_db
@@ -308,7 +308,7 @@ def test_the_network_is_refused_inside_a_transaction() -> None:
     server = make_unreachable_server()
 
     with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
-        usage_of(server, AT)
+        usage_of(server)
     with pytest.raises(RuntimeError, match="transaction"):
         power.send_power_action(server_id=server.pk, action="start", actor=None, at=AT)
 
@@ -321,7 +321,7 @@ def test_without_a_client_key_a_server_is_delivered_but_takes_no_power_actions(
 
     server = make_running(provider)
 
-    assert usage_of(server, AT) is None
+    assert usage_of(server) is None
     with pytest.raises(power.PowerRefused):
         power.send_power_action(server_id=server.pk, action="start", actor=None, at=AT)
 
