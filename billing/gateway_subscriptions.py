@@ -1,6 +1,7 @@
 """Subscriptions at a gateway that charge for ours: linked when their money arrives, ended when they must not charge."""
 
 from datetime import datetime
+from uuid import UUID
 
 from billing.gateways.base import GatewayPayment, driver_of
 from billing.models import GatewayCancelTask, GatewaySubscription, Payment, Subscription, SubscriptionStatus
@@ -9,14 +10,15 @@ from core import audit, tenancy, work
 OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED})
 
 
-def link(*, payment: Payment, gateway_payment: GatewayPayment, at: datetime) -> None:
-    """Store which gateway subscription charges for the one that this payment begins.
+def link(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> None:
+    """Store which gateway subscription charges for the one that this payment was to begin.
 
     Another one beside the first, because the sale was paid twice, is ended: it would charge every month again. So is
-    one for a subscription that is over. Calling it twice is harmless; the caller holds the payment's lock.
+    one for a subscription that is over. Calling it twice is harmless; the caller has settled the payment just now.
     """
     reference = gateway_payment.subscription_reference
-    if not reference or payment.invoice_id is None:
+    payment = Payment.objects.get(pk=payment_id)
+    if not reference or gateway_payment.payment_id != payment.pk or payment.invoice_id is None:
         return
     subscription = Subscription.objects.filter(invoice_items__invoice=payment.invoice_id).order_by("pk").first()
     if subscription is None:

@@ -8,18 +8,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
-
 from billing import customers, disputes, gateway_subscriptions, payments, refunds, renewals, subscriptions
 from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
     GatewayInvoiceStatus,
+    GatewayPayment,
     GatewaySubscriptionStatus,
     ObjectType,
     driver_of,
 )
-from billing.models import EventResult, GatewayCustomer, GatewayEvent, Payment, PaymentState, Subscription
+from billing.models import (
+    EventResult,
+    GatewayCustomer,
+    GatewayEvent,
+    GatewaySubscription,
+    Payment,
+    PaymentState,
+    Subscription,
+)
 from core import outside, tenancy, work
 
 # How often an open payment is polled, by the time since its checkout session was requested.
@@ -29,6 +36,7 @@ POLL_INTERVALS = (
     (timedelta(minutes=15), timedelta(minutes=2)),
 )
 LAST_POLL_INTERVAL = timedelta(minutes=5)
+NOT_FOUND = 404
 POLL_LEASE = timedelta(minutes=2)  # until another poller may take over what this one did not finish
 
 type Outcome = tuple[EventResult, str]  # how an event ended, and a note for staff
@@ -37,9 +45,17 @@ UNRELATED: Outcome = (EventResult.UNRELATED, "")
 
 
 def process_event(event: GatewayEvent, *, at: datetime) -> None:
-    """Sync the object that the event is about. Raises the errors of `outside` where the gateway cannot be read now."""
+    """Sync the object that the event is about. Raises the errors of `outside` where the gateway cannot be read now.
+
+    An object that the gateway does not know, as after its test data was deleted, is no reason for staff to look.
+    """
     ref = driver_of(event.gateway).object_of_event(event.type, event.payload)
-    result, note = (EventResult.IGNORED, "") if ref is None else SYNC[ref.type](event.gateway, ref.id, at)
+    try:
+        result, note = (EventResult.IGNORED, "") if ref is None else SYNC[ref.type](event.gateway, ref.id, at)
+    except outside.Rejected as error:
+        if error.status != NOT_FOUND:
+            raise
+        result, note = EventResult.UNKNOWN, str(error)
     GatewayEvent.objects.filter(pk=event.pk).update(result=result, note=note[:255])
 
 
@@ -92,7 +108,7 @@ def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -
     """Make the payment agree with its session; any number of times, in any order."""
     payments.store_session(payment_id=payment_id, session=session)
     if session.payment is not None:
-        payments.settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
+        settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
     elif Payment.objects.filter(pk=payment_id, session_id=session.reference).exists():
         if session.status is CheckoutSessionStatus.EXPIRED:
             payments.expire(payment_id=payment_id, at=at)
@@ -100,6 +116,14 @@ def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -
             payments.fail(payment_id=payment_id, reason=session.failure or "the bank refused")
         elif session.status is CheckoutSessionStatus.PROCESSING:
             payments.mark_processing(payment_id=payment_id, at=at)
+
+
+def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
+    """Record the money, and which gateway subscription goes on charging for what it paid, in one transaction."""
+    with tenancy.as_worker():
+        payment = payments.settle(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
+        gateway_subscriptions.link(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
+    return payment
 
 
 def sync_session(gateway: str, reference: str, at: datetime) -> Outcome:
@@ -117,31 +141,35 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     gateway_invoice = driver_of(gateway).read_invoice(reference)
     if gateway_invoice is None:
         return UNRELATED
-    subscription = _subscription(gateway, gateway_invoice.subscription_id, gateway_invoice.subscription_reference)
+    linked = _linked(gateway, gateway_invoice.subscription_reference)
+    subscription = linked.subscription if linked else _subscription(gateway_invoice.subscription_id)
     if subscription is None:
         return UNRELATED
+    is_duplicate = linked is not None and linked.is_duplicate
     gateway_payment = gateway_invoice.payment
     if gateway_payment is None:
-        if gateway_invoice.status is GatewayInvoiceStatus.UNPAID and gateway_invoice.is_renewal:
+        is_unpaid = gateway_invoice.status is GatewayInvoiceStatus.UNPAID and gateway_invoice.is_renewal
+        if is_unpaid and not is_duplicate:
             subscriptions.mark_past_due(subscription=subscription)
         return PROCESSED
     first = _payment(gateway, gateway_invoice.payment_id)
     if gateway_invoice.is_first and first is not None:
-        return _outcome(payments.settle(payment_id=first.pk, gateway_payment=gateway_payment, at=at))
-    if not gateway_invoice.is_renewal:
+        return _outcome(settle(payment_id=first.pk, gateway_payment=gateway_payment, at=at))
+    if is_duplicate or not gateway_invoice.is_renewal:
+        what = "from its second subscription at the gateway" if is_duplicate else "that is no renewal"
         unexpected = payments.record_unexpected_payment(
             organization=subscription.organization,
             gateway=gateway,
             gateway_payment=gateway_payment,
-            reason=f"an invoice for subscription {subscription.pk} that is no renewal",
+            reason=f"an invoice for subscription {subscription.pk} {what}",
             at=at,
         )
         return _outcome(unexpected)
-    if subscription.current_period_start is None:  # a later period's event came before that of the first
-        if first is not None:
-            sync_payment(payment_id=first.pk, at=at)
-        if first is None or first.reload().state not in Payment.RECEIVED:
-            raise outside.Unavailable("the first payment of this subscription is not settled yet")
+    if subscription.current_period_start is None and first is not None:  # a later period's event came first
+        sync_first_payment(first, at)
+        subscription.refresh_from_db()
+    if subscription.current_period_start is None and (first is None or first.reload().state not in Payment.RECEIVED):
+        raise outside.Unavailable("the first payment of this subscription is not settled yet")
     payment = renewals.record_renewal(
         gateway=gateway, subscription_id=subscription.pk, gateway_payment=gateway_payment, at=at
     )
@@ -149,22 +177,44 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
 
 
 def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
-    """A subscription that the gateway renews: past due, canceled at its period's end, or ended."""
+    """A subscription that the gateway renews: past due or paid again, canceled at its period's end, or ended.
+
+    One that charges beside another for the same sale changes nothing of ours.
+    """
     found = driver_of(gateway).read_subscription(reference)
-    subscription = _subscription(gateway, found.subscription_id, found.reference)
-    if subscription is None:
-        return UNRELATED
+    linked, first = _linked(gateway, reference), _payment(gateway, found.payment_id)
+    if linked is None and first is not None:
+        sync_first_payment(first, at)
+        linked = _linked(gateway, reference)
+    if linked is None:
+        if first is not None and first.reload().state in Payment.OPEN:
+            raise outside.Unavailable("the first payment of this subscription is not settled yet")
+        return UNRELATED if _subscription(found.subscription_id) is None else PROCESSED  # it never began
+    if found.status is GatewaySubscriptionStatus.ENDED:
+        gateway_subscriptions.mark_ended(gateway=gateway, reference=reference, at=at)
+    if linked.is_duplicate:
+        return PROCESSED
+    subscription = linked.subscription
     if found.cancels_at_period_end and not subscription.cancels_at_period_end:
         subscriptions.cancel_at_period_end(subscription=subscription, at=at)
     elif subscription.cancels_at_period_end and not found.cancels_at_period_end:
         subscriptions.undo_cancellation(subscription=subscription)
     if found.status is GatewaySubscriptionStatus.PAST_DUE:
         subscriptions.mark_past_due(subscription=subscription)
-    if found.status is GatewaySubscriptionStatus.ENDED:
-        gateway_subscriptions.mark_ended(gateway=gateway, reference=found.reference, at=at)
+    elif found.status is GatewaySubscriptionStatus.ACTIVE:
+        subscriptions.lift_past_due(subscription=subscription, at=at)
+    elif found.status is GatewaySubscriptionStatus.ENDED:
         reason = found.end_reason or "ended at the gateway"
         subscriptions.end_subscription(subscription=subscription, reason=reason, at=at)
     return PROCESSED
+
+
+def sync_first_payment(payment: Payment, at: datetime) -> None:
+    """Settle the payment that begins a subscription, where an event of the subscription came before its own."""
+    if payment.session_id is not None:  # its session says what was paid, also where the payment is closed here
+        sync_session(payment.gateway, payment.session_id, at)
+    else:
+        sync_payment(payment_id=payment.pk, at=at)
 
 
 def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
@@ -218,11 +268,15 @@ def _payment(gateway: str, payment_id: UUID | None) -> Payment | None:
     return Payment.objects.filter(pk=payment_id, gateway=gateway).first() if payment_id else None
 
 
-def _subscription(gateway: str, subscription_id: UUID | None, reference: str) -> Subscription | None:
-    """Ours by the gateway's reference, or by the id in its metadata where no gateway subscription is linked yet."""
-    linked = Q(gateway_subscriptions__gateway=gateway, gateway_subscriptions__reference=reference)
-    is_it = linked | Q(pk=subscription_id, gateway_subscriptions__isnull=True)
-    return Subscription.objects.select_related("organization").filter(is_it).first()
+def _linked(gateway: str, reference: str) -> GatewaySubscription | None:
+    rows = GatewaySubscription.objects.select_related("subscription__organization")
+    return rows.filter(gateway=gateway, reference=reference).first()
+
+
+def _subscription(subscription_id: UUID | None) -> Subscription | None:
+    """Ours by the id in the gateway's metadata, where its own subscription is not linked yet."""
+    rows = Subscription.objects.select_related("organization")
+    return rows.filter(pk=subscription_id).first() if subscription_id else None
 
 
 def _outcome(payment: Payment) -> Outcome:

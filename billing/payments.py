@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events, gateway_subscriptions, invoicing, ledger, subscriptions
+from billing import events, invoicing, ledger, subscriptions
 from billing.gateways.base import CheckoutSession, GatewayPayment, SavedCard, driver_of
 from billing.models import (
     AccountKind,
@@ -111,7 +111,6 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 reason=f"a second transaction for payment {payment.pk}",
                 at=at,
             )
-        gateway_subscriptions.link(payment=payment, gateway_payment=gateway_payment, at=at)
         reason = mismatch_reason(payment, gateway_payment)
         if reason:
             receive_under_review(payment, gateway_payment, reason, at)

@@ -109,6 +109,16 @@ def mark_past_due(*, subscription: Subscription) -> None:
             row.save(update_fields=["status"])
 
 
+def lift_past_due(*, subscription: Subscription, at: datetime) -> None:
+    """What was due is paid. A subscription that is not past due stays as it is."""
+    with tenancy.as_worker():
+        row = lock_subscription(subscription.pk)
+        if row.status == SubscriptionStatus.PAST_DUE:
+            row.transition_to(SubscriptionStatus.ACTIVE)
+            row.save(update_fields=["status"])
+            events.subscriptions_recovered.send(Subscription, subscription_ids=[row.pk], at=at)
+
+
 def cancel_pending(*, subscription: Subscription, at: datetime) -> bool:
     """Cancel what was ordered and not paid; False when it is not pending."""
     with tenancy.as_worker():

@@ -197,6 +197,7 @@ class GatewaySubscription:
 
     reference: str
     subscription_id: UUID | None
+    payment_id: UUID | None  # of the payment that began it
     status: GatewaySubscriptionStatus
     cancels_at_period_end: bool
     end_reason: str = ""

@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ('type', models.CharField(max_length=100)),
                 ('payload', models.JSONField(verbose_name='content')),
                 ('received_at', models.DateTimeField()),
-                ('result', models.CharField(blank=True, choices=[('', 'Not processed yet'), ('processed', 'Processed'), ('ignored', 'Ignored: unknown type'), ('unrelated', 'Not about this shop'), ('under_review', 'Under review')], default='', max_length=12)),
+                ('result', models.CharField(blank=True, choices=[('', 'Not processed yet'), ('processed', 'Processed'), ('ignored', 'Ignored: unknown type'), ('unrelated', 'Not about this shop'), ('unknown', 'The gateway does not know the object'), ('under_review', 'Under review')], default='', max_length=12)),
                 ('note', models.CharField(blank=True, default='', max_length=255)),
             ],
             options={

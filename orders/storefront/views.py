@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
+from billing.gateway_accounts import NoGateway
 from catalog.models import Product, Term
 from catalog.services import SoldOut
 from core import clock, tenancy
@@ -81,6 +82,8 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             form.add_error("location", OUT_OF_STOCK_HERE)
         except SoldOut:
             form.add_error("plan", _("This plan is sold out."))
+        except NoGateway:
+            form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
         except TooManyUnpaidOrders:
             form.add_error(
                 None,

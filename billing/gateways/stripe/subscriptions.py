@@ -36,6 +36,7 @@ class Subscriptions(Payments):
         return GatewaySubscription(
             reference=found.id,
             subscription_id=metadata_id(found.metadata, "subscription"),
+            payment_id=metadata_id(found.metadata, "payment"),
             status=SUBSCRIPTION_STATUSES.get(str(found.status), GatewaySubscriptionStatus.OTHER),
             cancels_at_period_end=bool(found.cancel_at_period_end) or cancels_on_period_end,
             end_reason=str(value(found, "cancellation_details", "reason") or "")[:64],

@@ -1,0 +1,148 @@
+"""What charges at the gateway agrees with what is sold here: never twice, never unseen, never past its end."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from billing import payments, subscriptions
+from billing.models import (
+    BillingMode,
+    EventResult,
+    GatewayEvent,
+    GatewaySubscription,
+    Payment,
+    PaymentState,
+    SubscriptionStatus,
+)
+from core.models import WorkState
+from sandbox.client import Sandbox
+from tests.billing.sales import GATEWAY, Sale, make_sale, run_due
+from tests.billing.test_gateway_renewals import deliver_and_work, pass_a_month
+from tests.builders import make_price
+from tests.shop import signed
+from tests.stripe_dashboard import know_price, write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sale(stripe_sandbox: Sandbox) -> Sale:
+    """An unpaid sale that Stripe will renew."""
+    return make_sale(at=timezone.now(), price=know_price(make_price()), billing_mode=BillingMode.GATEWAY)
+
+
+def open_second_session(sale: Sale) -> str:
+    """The page of a second payment, while that of the first can still be paid."""
+    payments.fail(payment_id=sale.payment.pk, reason="the answer was lost")
+    second = payments.open_payment(
+        invoice=sale.invoice,
+        gateway=GATEWAY,
+        billing_mode=BillingMode.GATEWAY,
+        expires_at=sale.expires_at,
+        at=timezone.now(),
+    )
+    return Sale(sale.organization, sale.subscription, sale.invoice, second).create_session()
+
+
+def post_event(sandbox: Sandbox, client: Any, kind: str) -> None:
+    """Deliver the newest event of a type, alone."""
+    events = [event for event in sandbox.stripe_state()["event"] if event["type"] == kind]
+    assert client.post(f"/webhooks/{GATEWAY}/", **signed(events[-1])).status_code == 200
+
+
+def charging(sandbox: Sandbox) -> list[str]:
+    """The ids of the subscriptions that charge at Stripe."""
+    return [each["id"] for each in sandbox.stripe_state()["subscription"] if each["status"] == "active"]
+
+
+def test_a_second_gateway_subscription_for_one_sale_is_ended_and_its_money_is_under_review(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    first, second = sale.create_session(), open_second_session(sale)
+    stripe_sandbox.pay(first)
+    stripe_sandbox.pay(second)
+    assert len(charging(stripe_sandbox)) == 2
+
+    deliver_and_work(stripe_sandbox)
+
+    assert sorted(Payment.objects.values_list("state", flat=True)) == [
+        PaymentState.SUCCEEDED,
+        PaymentState.UNDER_REVIEW,
+    ]
+    kept = GatewaySubscription.objects.get(is_duplicate=False)
+    ended = GatewaySubscription.objects.get(is_duplicate=True)
+    assert (kept.ended_at, ended.ended_at is None) == (None, False)
+    assert charging(stripe_sandbox) == [kept.reference]
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+
+    pass_a_month(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
+    assert Payment.objects.count() == 3
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+
+
+def test_while_stripe_is_down_a_second_subscription_waits_to_be_ended(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    for url in (sale.create_session(), open_second_session(sale)):
+        stripe_sandbox.pay(url)
+    stripe_sandbox.arm("stripe", "DELETE /v1/subscriptions", "status", status=503, times=0)
+    deliver_and_work(stripe_sandbox)
+    assert len(charging(stripe_sandbox)) == 2
+    stripe_sandbox.clear_faults()
+
+    run_due(timezone.now() + timedelta(hours=1))
+
+    assert len(charging(stripe_sandbox)) == 1
+
+
+def test_the_end_of_a_subscription_that_arrives_before_its_payment_still_ends_ours(
+    sale: Sale, stripe_sandbox: Sandbox, client: Any
+) -> None:
+    stripe_sandbox.pay(sale.create_session())
+    reference = stripe_sandbox.stripe_state()["subscription"][0]["id"]
+    write("end", lambda stripe: stripe.v1.subscriptions.cancel(reference))
+
+    post_event(stripe_sandbox, client, "customer.subscription.deleted")
+    run_due()
+    deliver_and_work(stripe_sandbox)
+
+    assert Payment.objects.get().state == PaymentState.SUCCEEDED
+    assert sale.subscription.reload().status == SubscriptionStatus.ENDED
+
+
+def test_the_gateways_active_lifts_past_due(sale: Sale, stripe_sandbox: Sandbox, client: Any) -> None:
+    stripe_sandbox.pay(sale.create_session())
+    deliver_and_work(stripe_sandbox)
+    subscriptions.mark_past_due(subscription=sale.subscription)
+
+    reference = GatewaySubscription.objects.get().reference
+    write("touch", lambda stripe: stripe.v1.subscriptions.update(reference, {"metadata": {"note": "paid by hand"}}))
+    deliver_and_work(stripe_sandbox)
+
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+
+
+def test_an_event_about_an_object_the_gateway_does_not_know_ends_as_unknown(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    for number, (kind, thing) in enumerate(
+        [
+            ("checkout.session.completed", "cs_test_gone"),
+            ("invoice.paid", "in_gone"),
+            ("customer.subscription.deleted", "sub_gone"),
+            ("refund.updated", "re_gone"),
+            ("charge.dispute.closed", "dp_gone"),
+        ]
+    ):
+        GatewayEvent.objects.create(
+            gateway=GATEWAY,
+            event_id=f"evt_{number}",
+            type=kind,
+            payload={"data": {"object": {"id": thing}}},
+            received_at=timezone.now(),
+            run_at=timezone.now(),
+        )
+    run_due()
+    found = set(GatewayEvent.objects.values_list("state", "result"))
+    assert found == {(WorkState.DONE, EventResult.UNKNOWN)}
