@@ -19,7 +19,7 @@ from billing.models import (
     UnexplainedItem,
 )
 from billing.reconciliation import unexplained
-from core import outside, tenancy
+from core import outside, tenancy, work
 
 log = logging.getLogger(__name__)
 GRACE = timedelta(hours=1)  # what is younger may be told of by an event that is on its way
@@ -102,6 +102,9 @@ def _sync(gateway: str, object_type: ObjectType, reference: str, at: datetime) -
         result, _note = SYNC[object_type](gateway, reference, at)
     except outside.OutsideError as error:
         return str(error)
+    except Exception as error:  # our fault with one object does not stop the sweep, and staff see it
+        log.exception("%s %s of %s could not be synced", object_type, reference, gateway)
+        return work.describe(error)
     return "nothing here belongs to it" if result is EventResult.UNRELATED else ""
 
 

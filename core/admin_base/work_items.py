@@ -13,7 +13,10 @@ from core.admin_base.actions import ActionContext, ActionError, StaffAction
 from core.admin_base.model_admin import ReadOnlyAdmin
 from core.models import WorkState
 
-WORK_FIELDS = ("state", "attempts", "run_at", "lease_until", "last_error", "finished_at", "created_at", "updated_at")
+WORK_FIELDS = (
+    *("state", "attempts", "outages", "run_at", "lease_until"),
+    *("last_error", "finished_at", "created_at", "updated_at"),
+)
 
 
 RETRY_BATCH = 1000

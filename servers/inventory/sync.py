@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from core import outside, tenancy
+from core import outside, tenancy, work
 from core.outside import refuse_transaction
 from servers.drivers import registry
 from servers.inventory.eggs import egg_findings, merge_eggs
@@ -56,11 +56,15 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
 def sync_all(*, at: datetime) -> list[SyncRun]:
     """Every active provider, one after another, except those that another process is syncing."""
     runs = []
-    for pk in list(Provider.objects.filter(is_active=True).order_by("name").values_list("pk", flat=True)):
+
+    def sync_one(pk: UUID) -> None:
         try:
             runs.append(sync(provider_id=pk, at=at))
         except SyncBusy:
             log.info("provider %s is being synced already", pk)
+
+    active = Provider.objects.filter(is_active=True).order_by("name")
+    work.run_each(list(active.values_list("pk", flat=True)), sync_one, name="sync")
     return runs
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from billing import gateway_sync
+from billing.gateways.base import ObjectType
 from billing.models import (
     BillingMode,
     Dispute,
@@ -95,6 +97,28 @@ def test_a_refund_and_a_dispute_that_no_event_told_of_get_their_rows(paid: Sale,
     assert Dispute.objects.get().payment == other.payment
     assert paid.payment.reload().state == PaymentState.REFUNDED
     assert other.payment.reload().state == PaymentState.DISPUTED
+
+
+def test_a_fault_of_ours_with_one_object_does_not_stop_the_sweep(
+    paid: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = settled(make_sale(at=timezone.now()), stripe_sandbox)
+    refunded, disputed = transactions(stripe_sandbox)
+    params: Any = {"payment_intent": refunded}
+    write("by hand", lambda stripe: stripe.v1.refunds.create(params))
+    stripe_sandbox.dispute(disputed)
+
+    def failing(*_arguments: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(gateway_sync.SYNC, ObjectType.REFUND, failing)
+        assert run_sweep() == 1
+
+    assert Dispute.objects.get().payment == other.payment
+    assert UnexplainedItem.objects.get().note == "RuntimeError: a fault of ours"
+    assert run_sweep() == 0
+    assert Refund.objects.get().payment == paid.payment
 
 
 def test_a_refund_of_money_that_we_never_recorded_is_unexplained(paid: Sale, stripe_sandbox: Sandbox) -> None:

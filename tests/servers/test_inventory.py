@@ -13,6 +13,7 @@ from django.db import connection
 from core.outside import Expect, OutsideSession
 from sandbox.client import Sandbox
 from servers import inventory
+from servers.drivers import registry
 from servers.drivers.pterodactyl.client import PanelClient
 from servers.inventory import SyncBusy
 from servers.locks import advisory_lock
@@ -271,3 +272,19 @@ def test_two_panels_do_not_affect_each_other(panel: Sandbox, provider: Provider)
 
     assert Node.objects.filter(provider=other, is_present=True).count() == 3
     assert Egg.objects.filter(is_present=True).count() == 26
+
+
+def test_a_fault_of_ours_with_one_panel_does_not_stop_the_others(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = sorted([provider, connect_panel(panel)], key=lambda each: each.name)
+    driver_of = registry.driver_of
+
+    def failing(asked: Provider) -> Any:
+        if asked.pk == first.pk:
+            raise RuntimeError("a fault of ours")
+        return driver_of(asked)
+
+    monkeypatch.setattr(registry, "driver_of", failing)
+
+    assert [run.provider_id for run in inventory.sync_all(at=LATER)] == [second.pk]
