@@ -116,11 +116,16 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
         if row.issued_at is None:
-            row.transition_to(InvoiceState.OPEN)
-            row.issued_at, row.seller = at, row.series.seller_details
-            row.billing_address = {name: getattr(row.organization, name) for name in ADDRESS}
-            row.save(update_fields=["issued_at", "state", "seller", "billing_address"])
+            open_draft(row, at)
     return row
+
+
+def open_draft(invoice: Invoice, at: datetime) -> None:
+    """Issue a locked draft: it names its seller and its billing address as they are now."""
+    invoice.transition_to(InvoiceState.OPEN)
+    invoice.issued_at, invoice.seller = at, invoice.series.seller_details
+    invoice.billing_address = {name: getattr(invoice.organization, name) for name in ADDRESS}
+    invoice.save(update_fields=["issued_at", "state", "seller", "billing_address"])
 
 
 def pay_from_wallet(
@@ -138,7 +143,8 @@ def pay_from_wallet(
             return row
         for subscription in Subscription.objects.filter(invoice_items__invoice=row).distinct():
             begin_or_renew(row, subscription, first_period, at)
-        row = issue_invoice(invoice=row, at=at)
+        if row.issued_at is None:
+            open_draft(row, at)
         if row.total:
             wallet = ledger.lock_wallet(row.organization, row.currency)
             if wallet.balance_minor < row.total_minor:

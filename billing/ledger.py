@@ -43,7 +43,7 @@ def post_entry(
     `source` is the payment, invoice, refund or dispute that it comes from. Raises LedgerConflict when the reference was
     used with other postings.
     """
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         fields: dict[str, object] = {"kind": kind, "organization": organization, "at": at, "note": note[:191]}
         if source is not None:
             fields[str(source._meta.model_name)] = source
@@ -153,8 +153,9 @@ def deposit(organization: Organization, amount: Money) -> list[EntryLine]:
 
 def lock_wallet(organization: Organization, currency: str) -> LedgerAccount:
     """The wallet under its row lock, to be spent from; the caller holds a transaction."""
-    wallet = wallet_of(organization, currency)
-    return LedgerAccount.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+    rows = LedgerAccount.objects.select_for_update(no_key=True).filter(organization=organization, currency=currency)
+    wallet = rows.filter(kind=AccountKind.WALLET).first()
+    return wallet or rows.get(pk=wallet_of(organization, currency).pk)
 
 
 def wallet_of(organization: Organization, currency: str) -> LedgerAccount:
@@ -164,7 +165,7 @@ def wallet_of(organization: Organization, currency: str) -> LedgerAccount:
 
 def organization_account(kind: AccountKind, organization: Organization, currency: str) -> LedgerAccount:
     """One of the organization's accounts in a currency, created at first use."""
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         return LedgerAccount.objects.get_or_create(kind=kind, organization=organization, gateway="", currency=currency)[
             0
         ]
@@ -172,5 +173,5 @@ def organization_account(kind: AccountKind, organization: Organization, currency
 
 def account_of(kind: AccountKind, currency: str, gateway: str = "") -> LedgerAccount:
     """One of the shop's own accounts in a currency, created at first use. Each gateway has its own clearing account."""
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         return LedgerAccount.objects.get_or_create(kind=kind, organization=None, gateway=gateway, currency=currency)[0]

@@ -75,7 +75,7 @@ def activate(*, subscription: Subscription, period: Period | None = None, at: da
 
     Calling it twice returns the first period. A subscription that was canceled unpaid is revived: its payment arrived.
     """
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         row = lock_subscription(subscription.pk)
         if row.current_period_start is not None and row.current_period_end is not None:
             return Period(row.current_period_start, row.current_period_end)

@@ -126,7 +126,7 @@ def record_batch(
         metadata=masked({**(metadata or {}), **several}),
         **({"at": at} if at else {}),
     )
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         entry.save(force_insert=True)
     return entry
 

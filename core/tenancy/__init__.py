@@ -1,6 +1,6 @@
 """Who may see which row, enforced by PostgreSQL: declarations on models, database roles, and the role of a request."""
 
-from core.tenancy.context import TenantContext, as_role, as_worker, current, non_atomic_view
+from core.tenancy.context import TenantContext, as_role, as_worker, current, non_atomic_view, within_worker
 from core.tenancy.declarations import OWNED, PERSONAL, PRIVATE, SHARED, Tenancy
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
@@ -18,4 +18,5 @@ __all__ = [
     "as_worker",
     "current",
     "non_atomic_view",
+    "within_worker",
 ]

@@ -117,7 +117,7 @@ def lock_free_ports(node_id: UUID, count: int, *, skip_locked: bool = False) -> 
 
 def confirm(*, reservation_id: UUID, at: datetime) -> bool:
     """Make a paid reservation permanent; whether it is confirmed now. False means that it was released before."""
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         rows = Reservation.objects.filter(pk=reservation_id)
         reserved = rows.filter(state=ReservationState.RESERVED)
         is_confirmed = reserved.update(state=ReservationState.CONFIRMED, expires_at=None)

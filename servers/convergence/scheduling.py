@@ -56,7 +56,7 @@ def request_recheck(*, at: datetime, not_observed_for: timedelta = RECHECK_AFTER
 
 def _upsert(condition: str, parameters: dict[str, Any]) -> int:
     """Queue the tasks of the servers that the condition selects, and wake a worker; how many."""
-    with tenancy.as_worker():
+    with tenancy.within_worker():
         with connection.cursor() as cursor:
             cursor.execute(_UPSERT.format(condition=condition), {**parameters, "per_minute": RECHECKS_PER_MINUTE})
             count = int(cursor.rowcount)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.db import InterfaceError, ProgrammingError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization, User
 from core import schema, tenancy
@@ -281,3 +282,13 @@ def backend_pid() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
+
+
+def test_a_step_within_a_workers_transaction_costs_no_savepoint_and_a_customers_request_is_elevated() -> None:
+    with tenancy.as_worker(), CaptureQueriesContext(connection) as asked, tenancy.within_worker():
+        pass
+    assert len(asked) == 0
+    with tenancy.as_role(role=tenancy.CUSTOMER), tenancy.within_worker():
+        context = tenancy.current()
+    assert context is not None
+    assert context.role == tenancy.WORKER
