@@ -8,7 +8,7 @@ from billing import gateway_sync
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
-from billing.reconciliation import catch_up, sweep
+from billing.reconciliation import balance, catch_up, sweep
 from core import clock, work
 
 
@@ -28,6 +28,12 @@ def catch_up_events() -> int:
 def sweep_objects() -> int:
     """Compare subscriptions, refunds and disputes with our rows; the number of gateways with something unexplained."""
     return _of_each_gateway(sweep.sweep_objects, name="the sweep")
+
+
+@shared_task
+def book_balance_transactions() -> int:
+    """Book fees, payouts and exchange; the number of gateways that had some."""
+    return _of_each_gateway(balance.book_balance_transactions, name="booking the balance")
 
 
 def _of_each_gateway(reconcile: Callable[..., int], *, name: str) -> int:

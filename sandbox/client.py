@@ -223,6 +223,15 @@ class Sandbox:
         body = {"payment_intent": payment_intent, "reason": reason, "amount": amount}
         return self._control("POST", "/stripe/disputes", body)
 
+    def change_balance(self, kind: str, amount: int, currency: str = "usd") -> dict[str, Any]:
+        """Change the balance without a source: a type such as `stripe_fee` or `topup`, in signed minor units."""
+        body = {"type": kind, "amount": amount, "currency": currency}
+        return self._control("POST", "/stripe/balance_transactions", body)
+
+    def pay_out(self, amount: int, currency: str = "usd") -> dict[str, Any]:
+        """Let Stripe send money to the shop's bank account."""
+        return self._control("POST", "/stripe/payouts", {"amount": amount, "currency": currency})
+
     def close_dispute(self, dispute: str, status: str) -> dict[str, Any]:
         """End a dispute as `won` or `lost`."""
         return self._control("POST", f"/stripe/disputes/{dispute}/close", {"status": status})

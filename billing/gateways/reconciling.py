@@ -6,6 +6,7 @@ Every list is read over the network, page by page, and raises the errors of `bil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from billing.gateways.base import ObjectRef
@@ -32,6 +33,38 @@ class ListedObject:
     created_at: datetime
 
 
+class BalanceType(StrEnum):
+    """Why the gateway's balance changed. OTHER is money that no payment of ours explains."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"  # or, with a positive amount, a refund that failed
+    DISPUTE = "dispute"  # or, with a positive amount, a dispute that was won
+    PAYOUT = "payout"  # or, with a positive amount, a payout that failed
+    FEE = "fee"  # charged by itself, such as a monthly one
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class BalanceTransaction:
+    """A change of what the gateway holds for us: by `amount` less `fee`, signed, in the currency it settles in.
+
+    `source` is the payment's transaction, the refund or the dispute; empty for the other types.
+    """
+
+    reference: str
+    type: BalanceType
+    amount: Money
+    fee: Money
+    source: str
+    customer: str
+    created_at: datetime
+
+    @property
+    def net(self) -> Money:
+        """What the gateway holds more than before, or less."""
+        return self.amount - self.fee
+
+
 @runtime_checkable
 class Reconciling(Protocol):
     """A gateway that can be asked what happened."""
@@ -49,3 +82,9 @@ class Reconciling(Protocol):
 
     def list_disputes(self, *, since: datetime) -> Iterator[ListedObject]:
         """The disputes created from `since` on."""
+
+    def list_balance_transactions(self, *, since: datetime, until: datetime) -> Iterator[BalanceTransaction]:
+        """The balance transactions created from `since` until before `until`, in any order."""
+
+    def read_balance_transaction(self, reference: str) -> BalanceTransaction:
+        """One balance transaction."""

@@ -66,13 +66,13 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
-                ('type', models.CharField(choices=[('events', 'Events'), ('objects', 'Refunds and disputes')], max_length=24)),
+                ('type', models.CharField(choices=[('events', 'Events'), ('objects', 'Refunds and disputes'), ('balance', 'Balance transactions')], max_length=24)),
                 ('read_until', models.DateTimeField()),
             ],
             options={
                 'verbose_name': 'gateway cursor',
                 'verbose_name_plural': 'gateway cursors',
-                'constraints': [models.UniqueConstraint(fields=('gateway', 'type'), name='billing_cursor_once'), models.CheckConstraint(condition=models.Q(('type__in', ['events', 'objects'])), name='billing_cursor_type_known')],
+                'constraints': [models.UniqueConstraint(fields=('gateway', 'type'), name='billing_cursor_once'), models.CheckConstraint(condition=models.Q(('type__in', ['events', 'objects', 'balance'])), name='billing_cursor_type_known')],
             },
         ),
         migrations.CreateModel(
@@ -262,7 +262,7 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
@@ -519,7 +519,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
-                ('type', models.CharField(choices=[('subscription', 'Subscription'), ('refund', 'Refund'), ('dispute', 'Dispute')], max_length=24)),
+                ('type', models.CharField(choices=[('subscription', 'Subscription'), ('refund', 'Refund'), ('dispute', 'Dispute'), ('balance_transaction', 'Balance transaction')], max_length=24)),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('customer', models.CharField(blank=True, default='', max_length=191, verbose_name="customer's gateway ID")),
                 ('amount_minor', models.BigIntegerField(blank=True, null=True, verbose_name='amount')),
@@ -798,11 +798,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('payment__isnull', True), ('kind__in', ('payment', 'under_review', 'review_accepted', 'receivable_paid')), _connector='OR'), name='billing_entry_payment_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('payment__isnull', True), ('kind__in', ('payment', 'under_review', 'review_accepted', 'receivable_paid', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_payment_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -810,11 +810,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('refund__isnull', True), ('kind__in', ('refund', 'refund_failed')), _connector='OR'), name='billing_entry_refund_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('refund__isnull', True), ('kind__in', ('refund', 'refund_failed', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_refund_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('dispute__isnull', True), ('kind__in', ('dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed')), _connector='OR'), name='billing_entry_dispute_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('dispute__isnull', True), ('kind__in', ('dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_dispute_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='allocationreversal',
@@ -906,7 +906,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unexplaineditem',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['subscription', 'refund', 'dispute'])), name='billing_unexplained_type_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['subscription', 'refund', 'dispute', 'balance_transaction'])), name='billing_unexplained_type_known'),
         ),
         migrations.AddConstraint(
             model_name='unexplaineditem',

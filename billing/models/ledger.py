@@ -111,7 +111,16 @@ class EntryKind(models.TextChoices):
     DISPUTE_WON = "dispute_won", _("Dispute won: funds back")
     DISPUTE_LOST = "dispute_lost", _("Dispute lost: credit withdrawn")
     DISPUTE_APPEALED = "dispute_appealed", _("Dispute won on appeal: credit back")
+    GATEWAY_FEE = "gateway_fee", _("Gateway fee")
+    DISPUTE_FEE = "dispute_fee", _("Dispute fee")
+    EXCHANGE = "exchange", _("Currency exchanged by the gateway")
+    PAYOUT = "payout", _("Payout to the bank")
+    UNEXPLAINED = "unexplained", _("Unexplained at the gateway")
+    EXPLAINED = "explained", _("Explained later")
 
+
+# What a gateway's balance transaction adds to the entry of its payment, refund or dispute.
+BALANCE_KINDS = (EntryKind.GATEWAY_FEE, EntryKind.DISPUTE_FEE, EntryKind.EXCHANGE, EntryKind.EXPLAINED)
 
 # The row that an entry of each kind comes from, by the field that names it.
 SOURCE_FIELDS = {
@@ -120,10 +129,17 @@ SOURCE_FIELDS = {
         EntryKind.UNDER_REVIEW,
         EntryKind.REVIEW_ACCEPTED,
         EntryKind.RECEIVABLE_PAID,
+        *BALANCE_KINDS,
     ),
     "invoice": (EntryKind.CHARGE, EntryKind.CREDIT_RETURNED),
-    "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED),
-    "dispute": (EntryKind.DISPUTE, EntryKind.DISPUTE_WON, EntryKind.DISPUTE_LOST, EntryKind.DISPUTE_APPEALED),
+    "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED, *BALANCE_KINDS),
+    "dispute": (
+        EntryKind.DISPUTE,
+        EntryKind.DISPUTE_WON,
+        EntryKind.DISPUTE_LOST,
+        EntryKind.DISPUTE_APPEALED,
+        *BALANCE_KINDS,
+    ),
 }
 
 

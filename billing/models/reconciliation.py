@@ -12,6 +12,7 @@ from core.money import Money
 class CursorType(models.TextChoices):
     EVENTS = "events", _("Events")
     OBJECTS = "objects", _("Refunds and disputes")
+    BALANCE = "balance", _("Balance transactions")
 
 
 class GatewayCursor(Entity, Timestamped):
@@ -36,11 +37,12 @@ class GatewayCursor(Entity, Timestamped):
 
 
 class UnexplainedType(models.TextChoices):
-    """The values of `billing.gateways.base.ObjectType` that are swept."""
+    """Those of `billing.gateways.base.ObjectType` that are swept, and what moves the gateway's balance."""
 
     SUBSCRIPTION = "subscription", _("Subscription")
     REFUND = "refund", _("Refund")
     DISPUTE = "dispute", _("Dispute")
+    BALANCE_TRANSACTION = "balance_transaction", _("Balance transaction")
 
 
 class UnexplainedItem(Entity, Timestamped):

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import ListedEvent, Reconciling
-from billing.models import CursorType, GatewayCursor, GatewayCustomer, GatewayEvent
+from billing.models import CursorType, GatewayEvent
+from billing.reconciliation import cursors
 from core import tenancy, work
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def catch_up_events(*, gateway: str, at: datetime) -> int:
     driver = driver_of(gateway)
     if not isinstance(driver, Reconciling):
         raise TypeError(f"{gateway} lists no events")
-    seen_until = _seen_until(gateway)
+    seen_until = cursors.read_until(gateway, CursorType.EVENTS)
     if seen_until is None:
         return 0
     since = seen_until - OVERLAP
@@ -36,15 +37,6 @@ def catch_up_events(*, gateway: str, at: datetime) -> int:
         stored += store_events(gateway, sorted(listed, key=lambda event: (event.created_at, event.event_id)), at)
         since += WINDOW
     return stored
-
-
-def _seen_until(gateway: str) -> datetime | None:
-    """When the last event seen was created; before the first run, when our first customer there was."""
-    cursor = GatewayCursor.objects.filter(gateway=gateway, type=CursorType.EVENTS).first()
-    if cursor is not None:
-        return cursor.read_until
-    customers = GatewayCustomer.objects.filter(gateway=gateway)
-    return customers.order_by("created_at").values_list("created_at", flat=True).first()
 
 
 def store_events(gateway: str, listed: Sequence[ListedEvent], at: datetime) -> int:
@@ -67,12 +59,7 @@ def store_events(gateway: str, listed: Sequence[ListedEvent], at: datetime) -> i
             if event.event_id not in known
         ]
         GatewayEvent.objects.bulk_create(missed, ignore_conflicts=True)
-        cursor, is_new = GatewayCursor.objects.get_or_create(
-            gateway=gateway, type=CursorType.EVENTS, defaults={"read_until": listed[-1].created_at}
-        )
-        if not is_new:
-            rows = GatewayCursor.objects.filter(pk=cursor.pk, read_until__lt=listed[-1].created_at)
-            rows.update(read_until=listed[-1].created_at)
+        cursors.move(gateway, CursorType.EVENTS, listed[-1].created_at)
         if missed:
             log.info("%s events of %s came by no webhook", len(missed), gateway)
             work.wake_worker(GatewayEvent)

@@ -12,18 +12,18 @@ from billing.models import (
     CursorType,
     Dispute,
     EventResult,
-    GatewayCursor,
     GatewayCustomer,
     GatewaySubscription,
     Refund,
     UnexplainedItem,
 )
-from billing.reconciliation import unexplained
-from core import outside, tenancy, work
+from billing.reconciliation import cursors, unexplained
+from core import outside, work
 
 log = logging.getLogger(__name__)
 GRACE = timedelta(hours=1)  # what is younger may be told of by an event that is on its way
 BATCH = 100
+SWEPT = (ObjectType.SUBSCRIPTION, ObjectType.REFUND, ObjectType.DISPUTE)
 
 
 def sweep_objects(*, gateway: str, at: datetime) -> int:
@@ -34,7 +34,7 @@ def sweep_objects(*, gateway: str, at: datetime) -> int:
     driver = driver_of(gateway)
     if not isinstance(driver, Reconciling):
         raise TypeError(f"{gateway} lists no objects")
-    since = _read_until(gateway)
+    since = cursors.read_until(gateway, CursorType.OBJECTS)
     if since is not None:
         since -= 2 * GRACE  # what was too young in the last run is old enough now
         charged: set[str] = set()
@@ -43,20 +43,8 @@ def sweep_objects(*, gateway: str, at: datetime) -> int:
             _compare(gateway, batch, at)
         _sync_no_longer_charged(gateway, charged, at)
         _recheck(gateway, at)
-        with tenancy.as_worker():
-            GatewayCursor.objects.update_or_create(
-                gateway=gateway, type=CursorType.OBJECTS, defaults={"read_until": at}
-            )
+        cursors.move(gateway, CursorType.OBJECTS, at)
     return UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True).count()
-
-
-def _read_until(gateway: str) -> datetime | None:
-    """When the last sweep was; before the first, when our first customer at the gateway was created."""
-    cursor = GatewayCursor.objects.filter(gateway=gateway, type=CursorType.OBJECTS).first()
-    if cursor is not None:
-        return cursor.read_until
-    customers = GatewayCustomer.objects.filter(gateway=gateway)
-    return customers.order_by("created_at").values_list("created_at", flat=True).first()
 
 
 def _collected(listed: Iterator[ListedObject], references: set[str]) -> Iterator[ListedObject]:
@@ -119,7 +107,7 @@ def _sync_no_longer_charged(gateway: str, charged: set[str], at: datetime) -> No
 
 def _recheck(gateway: str, at: datetime) -> None:
     """Close what a row accounts for by now; what is open is synced again."""
-    open_items = UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True)
+    open_items = UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True, type__in=SWEPT)
     for item in open_items.order_by("-created_at")[:BATCH]:
         if not _sync(gateway, ObjectType(item.type), item.reference, at):
             unexplained.resolve(item=item, reason=unexplained.FOUND_LATER, actor=gateway, at=at)

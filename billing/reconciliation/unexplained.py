@@ -2,26 +2,31 @@
 
 from datetime import datetime
 
-from billing.gateways.reconciling import ListedObject
-from billing.models import GatewayCustomer, UnexplainedItem
+from billing.gateways.reconciling import BalanceTransaction, ListedObject
+from billing.models import GatewayCustomer, UnexplainedItem, UnexplainedType
 from core import audit, tenancy
 
 FOUND_LATER = "a row of ours accounts for it now"
 
 
-def record_unexplained(*, gateway: str, listed: ListedObject, note: str) -> UnexplainedItem:
-    """Keep the object as unexplained; again changes nothing, also after staff resolved it."""
+def record_unexplained(*, gateway: str, listed: ListedObject | BalanceTransaction, note: str) -> UnexplainedItem:
+    """Keep what is listed as unexplained; again changes nothing, also after staff resolved it."""
+    found_type, reference, amount = UnexplainedType.BALANCE_TRANSACTION, "", listed.amount
+    if isinstance(listed, BalanceTransaction):
+        reference, amount = listed.reference, listed.net
+    else:
+        found_type, reference = UnexplainedType(listed.ref.type), listed.ref.id
     with tenancy.as_worker():
         owner = GatewayCustomer.objects.filter(gateway=gateway, reference=listed.customer).first()
         item, is_new = UnexplainedItem.objects.get_or_create(
             gateway=gateway,
-            type=listed.ref.type,
-            reference=listed.ref.id,
+            type=found_type,
+            reference=reference,
             defaults={
                 "customer": listed.customer,
                 "organization_id": owner.organization_id if owner else None,
-                "amount_minor": listed.amount.minor if listed.amount else None,
-                "currency": listed.amount.currency if listed.amount else "",
+                "amount_minor": None if amount is None else amount.minor,
+                "currency": "" if amount is None else amount.currency,
                 "occurred_at": listed.created_at,
                 "note": note[:255],
             },

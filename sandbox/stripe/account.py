@@ -13,8 +13,15 @@ API_VERSION = "2026-10-28.endive"
 BUSINESS_NAME = "Sandbox Shop"
 ASYNC_SECONDS = 20
 """How long bank debits and slow refunds take."""
-SETTINGS: JsonObject = {"gaps": [1.0, 3.0, 9.0], "timeout": 10.0, "idempotency_seconds": 86400, "work_seconds": 0.0}
-"""What tests may change: waits between webhook tries, their time limit, the life of a key, how long a POST takes."""
+SETTINGS: JsonObject = {
+    "gaps": [1.0, 3.0, 9.0],
+    "timeout": 10.0,
+    "idempotency_seconds": 86400,
+    "work_seconds": 0.0,
+    "settlement": {},
+}
+"""What tests may change: waits between webhook tries, their time limit, the life of a key, how long a POST takes, and
+by currency the one it is settled in with the exchange rate, such as `{"eur": ["usd", 1.1]}`."""
 SAVED = ("tables", "notes", "stored", "endpoints", "deliveries", "switches", "settings")
 
 

@@ -21,9 +21,15 @@ METHOD_ONLY = (
 """Fields of a saved card or bank account that a charge's copy of it lacks."""
 
 
-def book(account: Account, source: JsonObject, kind: str, amount: int, charged_fee: int = 0) -> JsonObject:
-    """A balance transaction for a charge, refund or dispute; money going out has a negative amount."""
-    details = {"amount": charged_fee, "application": None, "currency": source["currency"], "type": "stripe_fee"}
+def book(account: Account, source: JsonObject, kind: str, amount: int, fixed_fee: int | None = 0) -> JsonObject:
+    """A balance transaction for a charge, refund, dispute or payout; money going out has a negative amount.
+
+    It is in the currency that the source's is settled in. `fixed_fee` None takes the fee of a charge.
+    """
+    currency, rate = account.settings["settlement"].get(source["currency"], (source["currency"], None))
+    amount = amount if rate is None else round(amount * rate)
+    charged_fee = fee(amount, currency) if fixed_fee is None else fixed_fee
+    details = {"amount": charged_fee, "application": None, "currency": currency, "type": "stripe_fee"}
     return account.add(
         {
             "id": new_id("txn_"),
@@ -32,18 +38,25 @@ def book(account: Account, source: JsonObject, kind: str, amount: int, charged_f
             "available_on": account.now() + SETTLES_AFTER_SECONDS,
             "balance_type": "payments",
             "created": account.now(),
-            "currency": source["currency"],
+            "currency": currency,
             "description": None,
-            "exchange_rate": None,
+            "exchange_rate": rate,
             "fee": charged_fee,
             "fee_details": [{**details, "description": "Stripe processing fees"}] if charged_fee else [],
             "net": amount - charged_fee,
-            "reporting_category": kind,
-            "source": source["id"],
+            "reporting_category": reporting_category(kind, source, amount),
+            "source": source.get("id"),
             "status": "pending",
             "type": kind,
         }
     )
+
+
+def reporting_category(kind: str, source: JsonObject, amount: int) -> str:
+    """Stripe's coarser name of a balance transaction's type."""
+    if source.get("object") == "dispute":
+        return "dispute" if amount < 0 else "dispute_reversal"
+    return {"payment": "charge", "payment_refund": "refund", "stripe_fee": "fee"}.get(kind, kind)
 
 
 def make(account: Account, intent: JsonObject, method: JsonObject) -> JsonObject:
@@ -95,7 +108,8 @@ def make(account: Account, intent: JsonObject, method: JsonObject) -> JsonObject
 def succeed(account: Account, charge: JsonObject) -> None:
     """Mark the charge as accepted by the bank, and book the money with the fee."""
     amount = charge["amount"]
-    entry = book(account, charge, "charge", amount, fee(amount, charge["currency"]))
+    is_card = charge["payment_method_details"]["type"] == "card"
+    entry = book(account, charge, "charge" if is_card else "payment", amount, None)
     charge.update(
         status="succeeded",
         paid=True,

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.control import ControlError, json_body
 from sandbox.state import JsonObject
-from sandbox.stripe import charging, disputes, due, refunds, switches
+from sandbox.stripe import charges, charging, disputes, due, payouts, refunds, switches
 from sandbox.stripe.account import Account
 from sandbox.stripe.delivery import WebhookSender, register_endpoint
 from sandbox.stripe.errors import StripeError
@@ -44,6 +44,8 @@ class StripeControl:
             Route("/payment_intents/{id}/return", self.return_debit, methods=["POST"]),
             Route("/payment_intents/{id}/authenticate", self.authenticate, methods=["POST"]),
             Route("/refunds/{id}/fail", self.fail_refund, methods=["POST"]),
+            Route("/balance_transactions", self.book, methods=["POST"]),
+            Route("/payouts", self.pay_out, methods=["POST"]),
             Route("/disputes", self.open_dispute, methods=["POST"]),
             Route("/disputes/{id}/close", self.close_dispute, methods=["POST"]),
             Route("/disputes/{id}/appeal", self.appeal_dispute, methods=["POST"]),
@@ -133,6 +135,17 @@ class StripeControl:
         with refusal_as_control_error():
             refunds.fail(self._account, refund, reason)
         return await self._done(refund)
+
+    async def book(self, request: Request) -> Response:
+        """Change the balance by `amount` of a `currency` without a source: a `type` such as `stripe_fee` or `topup`."""
+        wanted = await json_body(request)
+        source = {"currency": wanted["currency"]}
+        return await self._done(charges.book(self._account, source, wanted["type"], int(wanted["amount"])))
+
+    async def pay_out(self, request: Request) -> Response:
+        """Send `amount` of a `currency` to the shop's bank account."""
+        wanted = await json_body(request)
+        return await self._done(payouts.make(self._account, wanted["currency"], int(wanted["amount"])))
 
     async def open_dispute(self, request: Request) -> Response:
         """Dispute the charge of a `payment_intent`, with `reason` and `amount` if wanted."""

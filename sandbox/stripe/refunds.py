@@ -101,7 +101,8 @@ def make(account: Account, charge: JsonObject, amount: int, given: JsonObject) -
             "status": "succeeded",
         }
     )
-    refund["balance_transaction"] = charges.book(account, refund, "refund", -amount)["id"]
+    booked_as = "refund" if kind == "card" else "payment_refund"
+    refund["balance_transaction"] = charges.book(account, refund, booked_as, -amount)["id"]
     return refund
 
 

@@ -23,6 +23,7 @@ CLASSES: dict[str, type[StripeObject]] = {
     "invoice_payment": stripe.InvoicePayment,
     "payment_intent": stripe.PaymentIntent,
     "payment_method": stripe.PaymentMethod,
+    "payout": stripe.Payout,
     "price": stripe.Price,
     "product": stripe.Product,
     "refund": stripe.Refund,
@@ -38,6 +39,7 @@ PREFIXES = {
     "invoice": "in_",
     "payment_intent": "pi_",
     "payment_method": "pm_",
+    "payout": "po_",
     "price": "price_",
     "product": "prod_",
     "refund": "re_",
@@ -64,6 +66,7 @@ def populated(running_sandbox: Sandbox) -> dict[str, list[dict[str, Any]]]:
     shop.v1.refunds.create({"payment_intent": shop.charge().id, "amount": 100})
     running_sandbox.dispute(shop.charge().id)
     shop.charge("pm_usBankAccount_success")
+    running_sandbox.pay_out(500)
     shop.v1.billing_portal.sessions.create({"customer": done.customer})
     shop.make_session()
     return running_sandbox.stripe_state()
