@@ -3,7 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
-from billing.models import Invoice, InvoiceItem, InvoiceState, Payment
+from billing.models import Invoice, InvoiceItem, InvoiceState, PaymentAllocation
 
 ISSUED = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceState.REFUNDED, InvoiceState.VOID)
 DUE = (InvoiceState.OPEN, InvoiceState.OVERDUE)
@@ -26,11 +26,11 @@ def invoices_due(organization: Organization) -> "models.QuerySet[Invoice]":
 
 
 def invoice_for_page() -> "models.QuerySet[Invoice]":
-    """Issued invoices with their lines, credit notes and payments, for the page of one invoice."""
-    payments = models.Prefetch("payments", queryset=Payment.objects.filter(state__in=Payment.RECEIVED))
+    """Issued invoices with their lines, credit notes and what paid them, for the page of one invoice."""
+    paid_with = models.Prefetch("allocations", queryset=PaymentAllocation.objects.select_related("payment"))
     return (
         Invoice.objects.filter(state__in=ISSUED)
         .select_related("organization")
-        .prefetch_related("items", "taxes", "credit_notes", payments)
+        .prefetch_related("items", "taxes", "credit_notes", paid_with)
         .fetch_mode(models.FETCH_RAISE)
     )

@@ -80,6 +80,9 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
     Money that a bank has taken for a dispute is not here to be given back.
     """
     with tenancy.as_worker():
+        # All invoices that its payments paid, in the order in which each payment's are locked.
+        paid = PaymentAllocation.objects.filter(payment__allocations__invoice=invoice.pk).values("invoice_id")
+        list(Invoice.objects.select_for_update(no_key=True).filter(pk__in=paid).order_by("pk").values("pk"))
         row = invoicing.lock_invoice(invoice.pk)
         for allocation, rest in allocations.open_allocations(Q(invoice=row)):
             if allocation.payment is None:

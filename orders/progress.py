@@ -35,7 +35,8 @@ def progress_of(order: Order) -> list[ProgressStep]:
         reached["paid"] = order.paid_at
     for row in server.steps.all() if server else []:
         reached.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
-    paid_with = next((payment.method_label for payment in order.invoice.payments.all() if payment.settled_at), "")
+    payments = order.invoice.payments.all()
+    paid_with = next((row.method_label for row in payments if row.has_paid), "")  # type: ignore[attr-defined]
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
     steps: list[tuple[str, str, str]] = [
         ("ordered", _("Capacity reserved"), str(item.location)),

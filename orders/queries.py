@@ -3,7 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
-from billing.models import Payment, PaymentState
+from billing.models import Payment, PaymentAllocation, PaymentState
 from orders.models import Order, OrderItem, OrderStatus
 
 OPEN = [
@@ -16,12 +16,19 @@ OPEN = [
 
 
 def order_for_page() -> "models.QuerySet[Order]":
-    """Orders with all that their page shows: item, plan, location, server with its steps, and payments."""
+    """Orders with all that their page shows: item, plan, location, server with its steps, and payments.
+
+    A payment's `has_paid` says whether it paid an invoice.
+    """
+    allocated = PaymentAllocation.objects.filter(payment=models.OuterRef("pk"))
+    payments = Payment.objects.annotate(has_paid=models.Exists(allocated))
     items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server__node", "subscription")
     return (
         Order.objects.select_related("invoice", "organization")
         .prefetch_related(
-            models.Prefetch("items", queryset=items.prefetch_related("server__steps")), "changes", "invoice__payments"
+            models.Prefetch("items", queryset=items.prefetch_related("server__steps")),
+            "changes",
+            models.Prefetch("invoice__payments", queryset=payments),
         )
         .fetch_mode(models.FETCH_RAISE)
     )

@@ -10,11 +10,20 @@ from billing.admin.gateways import (
 )
 from billing.admin.invoices import CreditNoteAdmin, InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
-from billing.admin.payments import DisputeAdmin, PaymentAdmin, PaymentTaskAdmin, RefundAdmin, RefundTaskAdmin
+from billing.admin.payments import (
+    AllocationReversalAdmin,
+    DisputeAdmin,
+    PaymentAdmin,
+    PaymentAllocationAdmin,
+    PaymentTaskAdmin,
+    RefundAdmin,
+    RefundTaskAdmin,
+)
 from billing.admin.reconciliation import GatewayCursorAdmin, UnexplainedItemAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 
 __all__ = [
+    "AllocationReversalAdmin",
     "CreditNoteAdmin",
     "DisputeAdmin",
     "GatewayAccountAdmin",
@@ -31,6 +40,7 @@ __all__ = [
     "JournalEntryAdmin",
     "LedgerAccountAdmin",
     "PaymentAdmin",
+    "PaymentAllocationAdmin",
     "PaymentMethodAdmin",
     "PaymentTaskAdmin",
     "PostingAdmin",

@@ -5,7 +5,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import invoicing
-from billing.models import CreditNote, DocumentKind, Invoice, InvoiceItem, InvoiceSeries, InvoiceTax, Payment
+from billing.models import (
+    CreditNote,
+    DocumentKind,
+    Invoice,
+    InvoiceItem,
+    InvoiceSeries,
+    InvoiceTax,
+    Payment,
+    PaymentAllocation,
+)
 from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 
 
@@ -25,8 +34,15 @@ class InvoiceTaxInline(ReadOnlyInline):
     has_link = False
 
 
+class AllocationInline(ReadOnlyInline):
+    """What paid an invoice."""
+
+    model = PaymentAllocation
+    columns = ("at", "payment", "amount_minor")
+
+
 class PaymentInline(ReadOnlyInline):
-    """The payments of an invoice."""
+    """The payments that were asked for an invoice."""
 
     model = Payment
     columns = ("gateway", "state", "amount_minor", "received_minor", "refunded_minor", "method_label", "settled_at")
@@ -48,7 +64,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ("organization",)
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
-    inlines = (InvoiceItemInline, InvoiceTaxInline, CreditNoteInline, PaymentInline)
+    inlines = (InvoiceItemInline, InvoiceTaxInline, AllocationInline, CreditNoteInline, PaymentInline)
 
 
 @admin.register(InvoiceItem)

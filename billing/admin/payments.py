@@ -9,7 +9,16 @@ from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing import payments, refunds
-from billing.models import Dispute, Payment, PaymentAllocation, PaymentState, PaymentTask, Refund, RefundTask
+from billing.models import (
+    AllocationReversal,
+    Dispute,
+    Payment,
+    PaymentAllocation,
+    PaymentState,
+    PaymentTask,
+    Refund,
+    RefundTask,
+)
 from billing.refunds import REFUNDABLE
 from core.admin_base import (
     ActionContext,
@@ -156,6 +165,30 @@ class PaymentAdmin(ReadOnlyAdmin):
             icon="check_circle",
         ),
     )
+
+
+@admin.register(PaymentAllocation)
+class PaymentAllocationAdmin(ReadOnlyAdmin):
+    """What paid which invoice; without a payment, credit of the wallet."""
+
+    list_display = ("at", "organization", "invoice", "payment", "amount_minor")
+    list_filter = ("currency",)
+    list_select_related = ("organization", "invoice", "payment")
+    search_fields = ("organization__name", "invoice__number", "=payment__transaction_id")
+    date_hierarchy = "at"
+    ordering = ("-at",)
+
+
+@admin.register(AllocationReversal)
+class AllocationReversalAdmin(ReadOnlyAdmin):
+    """What refunds and lost disputes took back of allocations."""
+
+    list_display = ("at", "organization", "allocation", "refund", "dispute", "amount_minor", "undone_at")
+    list_filter = ("currency", ("undone_at", admin.EmptyFieldListFilter))
+    list_select_related = ("organization", "allocation", "refund", "dispute")
+    search_fields = ("organization__name", "allocation__invoice__number")
+    date_hierarchy = "at"
+    ordering = ("-at",)
 
 
 @admin.register(Refund)

@@ -156,8 +156,14 @@ class Rows:
             **owned,
             **amounts,
         )
-        allocation = {"payment": self.payments[0], "invoice": self.invoices[0]}
-        billing.PaymentAllocation.objects.create(at=AT, **allocation, **owned, **amounts)
+        allocations = self.each(
+            billing.PaymentAllocation,
+            payment=lambda n: self.payments[n],
+            invoice=self.invoices[0],
+            at=AT,
+            **owned,
+            **amounts | {"amount_minor": 800 // len(self.numbers)},
+        )
         self.each(billing.PaymentTask, payment=lambda n: self.payments[n], run_at=AT, state="dead")
         self.refunds = self.each(
             billing.Refund,
@@ -165,6 +171,15 @@ class Rows:
             gateway="stripe",
             reason="test",
             idempotency_key=lambda n: f"refund-{n}",
+            **owned,
+            **amounts | {"amount_minor": 1},
+        )
+        self.each(
+            billing.AllocationReversal,
+            allocation=lambda n: allocations[n],
+            refund=lambda n: self.refunds[n],
+            at=AT,
+            undone_at=AT,
             **owned,
             **amounts | {"amount_minor": 1},
         )

@@ -37,6 +37,7 @@ def test_the_owner_sees_the_invoice_and_its_lines(owner: User, paid: Sale) -> No
     assert "NB-2026-00001" in page
     assert "Minecraft 1 GB" in page
     assert "$8.00" in page
+    assert "Visa ending 4242" in page
 
 
 def test_a_stranger_is_told_that_there_is_no_such_invoice(paid: Sale) -> None:
