@@ -118,21 +118,20 @@ def write_order(
         is_auto_renewed=order_request.is_auto_renewed,
         at=at,
     )
-    # One-time fees belong to no item of the subscription.
     items = {item.plan_price_id or item.addon_price_id: item for item in subscription.items.all()}
-    lines = [
+    lines = [  # one-time fees belong to no item of the subscription
         replace(line, subscription=subscription, subscription_item=items[line.price.pk] if line.price else None)
         for line in order_quote.lines
     ]
-    currency = order_quote.currency
+    draft = invoicing.draft_invoice(organization=organization, currency=order_quote.currency, lines=lines, at=at)
     order = Order.objects.create(
         organization=organization,
         placed_by=user,
         placed_from=network,
         form_token=form_token,
-        currency=currency,
+        currency=order_quote.currency,
         total_minor=order_quote.due_today.minor,
-        invoice=invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at),
+        invoice=draft,
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )

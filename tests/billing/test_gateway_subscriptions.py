@@ -39,7 +39,6 @@ def open_second_session(sale: Sale) -> str:
     second = payments.open_payment(
         invoice=sale.invoice,
         gateway=GATEWAY,
-        billing_mode=BillingMode.GATEWAY,
         expires_at=sale.expires_at,
         at=timezone.now(),
     )
