@@ -15,7 +15,7 @@ class PaymentAllocation(Entity):
     """A part of an invoice and the payment that paid it; without a payment, credit of the wallet paid it.
 
     The allocations of a paid invoice are its total, and those of a payment at most what it received: the database
-    checks both at commit.
+    checks both.
     """
 
     tenancy = tenancy.OWNED
