@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.test import Client
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -107,14 +108,14 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: Order.objects.exists())
     @rule(index=anything)
     def open_payment_page(self, index: int) -> None:
-        order = chosen(Order.objects.order_by("created_at"), index)
+        order = chosen(list(Order.objects.order_by("created_at")), index)
         try:
             placement.reopen_payment(order_id=order.pk, at=self.clock.now)
             self.pages.append(shops.create_session(order, at=self.clock.now))
         except (placement.OrderClosed, OutsideError, Payment.DoesNotExist):
             return  # the page says why; the customer may press again
 
-    @precondition(lambda self: self.pages)
+    @precondition(lambda self: bool(self.pages))
     @rule(index=anything, card=st.sampled_from(CARDS))
     def pay(self, index: int, card: str) -> None:
         try:
@@ -125,14 +126,14 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: Order.objects.exists())
     @rule(index=anything)
     def cancel_order(self, index: int) -> None:
-        order = chosen(Order.objects.order_by("created_at"), index)
+        order = chosen(list(Order.objects.order_by("created_at")), index)
         cancellation.cancel_unpaid(
             order_id=order.pk, reason="by the customer", actor=self.shop.customer, at=self.clock.now
         )
 
     # Staff
 
-    @precondition(lambda self: received())
+    @precondition(lambda self: bool(received()))
     @rule(index=anything, part=st.sampled_from((1, 300, None)))
     def refund(self, index: int, part: int | None) -> None:
         payment = chosen(received(), index)
@@ -154,11 +155,11 @@ class History(RuleBasedStateMachine):
 
     @rule(shuffle=st.sampled_from((list, reversed, lambda events: events * 2, lambda events: events[-1:])))
     def deliver_webhooks(self, shuffle: Callable[[list[Any]], Sequence[Any]]) -> None:
-        client = shops.Client()
+        client = Client()
         for delivery in shuffle(shops.signed_events(self.stripe)):
             client.post(shops.WEBHOOK, **delivery)
 
-    @precondition(lambda self: received())
+    @precondition(lambda self: bool(received()))
     @rule(index=anything, part=st.sampled_from((200, None)))
     def refund_at_stripe(self, index: int, part: int | None) -> None:
         params: Any = {"payment_intent": chosen(received(), index).transaction_id}
@@ -167,12 +168,12 @@ class History(RuleBasedStateMachine):
         except OutsideError:
             return  # refused, or an outage
 
-    @precondition(lambda self: self.objects("refund", "succeeded"))
+    @precondition(lambda self: bool(self.objects("refund", "succeeded")))
     @rule(index=anything)
     def refund_fails_late(self, index: int) -> None:
         self.stripe.fail_refund(chosen(self.objects("refund", "succeeded"), index)["id"])
 
-    @precondition(lambda self: received())
+    @precondition(lambda self: bool(received()))
     @rule(index=anything, part=st.sampled_from((250, None)))
     def dispute(self, index: int, part: int | None) -> None:
         try:
@@ -180,12 +181,12 @@ class History(RuleBasedStateMachine):
         except SandboxError:
             return  # refunded or disputed already
 
-    @precondition(lambda self: self.objects("dispute", "needs_response"))
+    @precondition(lambda self: bool(self.objects("dispute", "needs_response")))
     @rule(index=anything, outcome=st.sampled_from(("won", "lost")))
     def dispute_ends(self, index: int, outcome: str) -> None:
         self.stripe.close_dispute(chosen(self.objects("dispute", "needs_response"), index)["id"], outcome)
 
-    @precondition(lambda self: self.objects("payment_intent", "processing"))
+    @precondition(lambda self: bool(self.objects("payment_intent", "processing")))
     @rule(outcome=st.sampled_from(("succeed", "fail")))
     def debit_ends(self, outcome: str) -> None:
         self.stripe.clear_debit(self.objects("payment_intent", "processing")[0]["id"], outcome)
@@ -194,8 +195,7 @@ class History(RuleBasedStateMachine):
 
     @rule(outage=st.sampled_from(OUTAGES), kind=st.sampled_from(("lose_answer", "status", "drop")))
     def outage(self, outage: tuple[str, str], kind: str) -> None:
-        options = {"status": 503} if kind == "status" else {}
-        self.stripe.arm(*outage, kind, times=3, **options)
+        self.stripe.arm(*outage, kind, times=3, status=503)
 
     @rule(wait=st.sampled_from(WAITS))
     def time_passes(self, wait: timedelta) -> None:
