@@ -31,17 +31,12 @@ def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
     return [(allocation, rest) for allocation, rest in rests if rest]
 
 
-def credit_of(payment: Payment) -> Money:
-    """What of the payment is here and has paid no invoice: it is under review, or went to the wallet as credit."""
-    rests = (rest for _allocation, rest in open_allocations(Q(payment=payment)))
-    return payment.refundable - total(rests, payment.received.currency)
-
-
 def allocate(*, invoice: Invoice, payment: Payment | None, at: datetime) -> None:
     """Write down what pays the invoice: the payment as far as it goes, and credit of the wallet for the rest."""
     by_payment = Money.zero(invoice.currency)
     if payment is not None and payment.received.currency == invoice.currency:
-        by_payment = min(invoice.total, credit_of(payment))
+        spent = total((rest for _allocation, rest in open_allocations(Q(payment=payment))), invoice.currency)
+        by_payment = min(invoice.total, payment.refundable - spent)
     PaymentAllocation.objects.bulk_create(
         PaymentAllocation(
             organization_id=invoice.organization_id,

@@ -33,7 +33,12 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         if is_won:
             if was_won is False:
                 undo_loss(payment, dispute, at)
-            return_funds(payment, dispute, at)
+            ledger.reverse_entry(
+                kind=EntryKind.DISPUTE_WON,
+                reference=next_reference(dispute, EntryKind.DISPUTE_WON),
+                of=dispute.entries.filter(kind=EntryKind.DISPUTE).latest("id").reference,
+                at=at,
+            )
         else:
             if was_won:  # won, and lost after all: the money went again
                 take_funds(payment, dispute, at)
@@ -83,17 +88,6 @@ def take_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
         lines=ledger.transfer(disputed, clearing, dispute.amount),
         organization=payment.organization,
         source=dispute,
-        at=at,
-    )
-
-
-def return_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
-    """The dispute is won: the money is here again."""
-    taken = dispute.entries.filter(kind=EntryKind.DISPUTE).latest("id")
-    ledger.reverse_entry(
-        kind=EntryKind.DISPUTE_WON,
-        reference=next_reference(dispute, EntryKind.DISPUTE_WON),
-        of=taken.reference,
         at=at,
     )
 

@@ -87,12 +87,7 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
             session = driver.expire_session(session.reference)
     if session is not None:
         apply_session(payment_id=payment_id, session=session, at=at)
-    plan_next_poll(payment_id=payment_id, at=at)
-
-
-def plan_next_poll(*, payment_id: UUID, at: datetime) -> None:
-    """Set when an open payment is polled next: at its expiry at the latest."""
-    payment = Payment.objects.get(pk=payment_id)
+    payment = Payment.objects.get(pk=payment_id)  # the next poll is planned by what it has become
     if payment.state == PaymentState.PROCESSING:
         next_at = at + payments.PROCESSING_POLL
     else:

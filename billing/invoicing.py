@@ -21,7 +21,6 @@ from billing.models import (
     InvoiceSeries,
     InvoiceState,
     ItemKind,
-    LedgerAccount,
     Payment,
     PaymentState,
     Subscription,
@@ -149,10 +148,13 @@ def pay_from_wallet(
             wallet = ledger.lock_wallet(row.organization, row.currency)
             if wallet.balance_minor < row.total_minor:
                 raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row.pk}")
+            # The net amount is revenue; the tax is owed to the tax office.
+            parts = ((AccountKind.REVENUE, row.net), (AccountKind.TAX, row.tax))
+            earned = [EntryLine(ledger.account_of(kind, row.currency), amount) for kind, amount in parts if amount]
             ledger.post_entry(
                 kind=EntryKind.CHARGE,
                 reference=f"invoice:{row.pk}",
-                lines=charge_lines(row, wallet),
+                lines=[EntryLine(wallet, -row.total), *earned],
                 organization=row.organization,
                 source=row,
                 at=at,
@@ -163,13 +165,6 @@ def pay_from_wallet(
         row.save(update_fields=["state", "paid_at"])
         events.invoices_paid.send(Invoice, invoice_ids=[row.pk], at=at)
     return row
-
-
-def charge_lines(invoice: Invoice, wallet: LedgerAccount) -> list[EntryLine]:
-    """The postings of a paid invoice: its net amount is revenue, its tax is owed to the tax office."""
-    earned = ((AccountKind.REVENUE, invoice.net), (AccountKind.TAX, invoice.tax))
-    lines = [EntryLine(ledger.account_of(kind, invoice.currency), amount) for kind, amount in earned if amount]
-    return [EntryLine(wallet, -invoice.total), *lines]
 
 
 def begin_or_renew(invoice: Invoice, subscription: Subscription, first_period: Period | None, at: datetime) -> None:

@@ -28,20 +28,6 @@ class Environment:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.problems: list[str] = []
         self._variables = dict(variables)
-        self._read_secret_files()
-        self.var = Path(self.text("NODEBYTE_VAR", str(BASE_DIR / "var"))).resolve()
-        self.site_url = self.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
-        self.is_production = not _is_loopback(self.site_url)
-        parts = _split(self.site_url)
-        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
-            self.problems.append("SITE_URL must look like https://shop.example, without a path.")
-        elif self.is_production and parts.scheme != "https":
-            self.problems.append("SITE_URL must begin with https://: over http anyone on the way reads the cookies.")
-        self.debug = self.flag("DEBUG")
-        if self.debug and self.is_production:
-            self.problems.append("DEBUG must be off when SITE_URL is public: it shows secrets to visitors.")
-
-    def _read_secret_files(self) -> None:
         for name in SECRETS:
             path = self.text(f"{name}_FILE")
             if not path:
@@ -55,6 +41,17 @@ class Environment:
                 self.problems.append(f"{name}_FILE cannot be read: {error.strerror}.")
             except UnicodeDecodeError:
                 self.problems.append(f"{name}_FILE cannot be read: it is not text.")
+        self.var = Path(self.text("NODEBYTE_VAR", str(BASE_DIR / "var"))).resolve()
+        self.site_url = self.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+        self.is_production = not _is_loopback(self.site_url)
+        parts = _split(self.site_url)
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+            self.problems.append("SITE_URL must look like https://shop.example, without a path.")
+        elif self.is_production and parts.scheme != "https":
+            self.problems.append("SITE_URL must begin with https://: over http anyone on the way reads the cookies.")
+        self.debug = self.flag("DEBUG")
+        if self.debug and self.is_production:
+            self.problems.append("DEBUG must be off when SITE_URL is public: it shows secrets to visitors.")
 
     def text(self, name: str, default: str = "") -> str:
         """The variable's text; an empty variable counts as absent."""

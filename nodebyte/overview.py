@@ -116,13 +116,8 @@ class Overview:
 def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     """The start page's cards for this user."""
     found = {name: rows_of(at) for name, (permission, rows_of) in CARDS.items() if user.has_perm(permission)}
-    return Overview(at=at, work=work_lines(user, at), **found)
-
-
-def work_lines(user: "User | AnonymousUser", at: datetime) -> list[WorkLine]:
-    """The work tables that the user may view; one query each, and there are only a few."""
     lines = []
-    for model in work.registered():
+    for model in work.registered():  # one query each, and there are only a few
         app, name = model._meta.app_label, model._meta.model_name
         if user.has_perm(f"{app}.view_{name}"):
             unfinished = Q(state__in=[WorkState.QUEUED, WorkState.RUNNING])
@@ -133,7 +128,7 @@ def work_lines(user: "User | AnonymousUser", at: datetime) -> list[WorkLine]:
             )
             url = reverse(f"admin:{app}_{name}_changelist")
             lines.append(WorkLine(label=str(model._meta.verbose_name_plural), url=url, **numbers))
-    return lines
+    return Overview(at=at, work=lines, **found)
 
 
 def shop_problems(_at: datetime) -> list[ShopProblem]:

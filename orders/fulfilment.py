@@ -11,8 +11,7 @@ from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
 from servers import services as servers
-from servers.capacity import Size
-from servers.models import Blueprint, Reservation
+from servers.models import Blueprint
 
 
 def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
@@ -62,31 +61,13 @@ def create_servers(order: Order, at: datetime) -> None:
 
 
 def create_server(order: Order, item: OrderItem, at: datetime) -> None:
-    """Create the item's server on its confirmed reservation. Raises InsufficientCapacity, SoldOut."""
-    blueprint = Blueprint.objects.select_related("provider", "egg").get(pk=item.options["blueprint"])
-    addons = [row.addon_price.addon for row in item.addons.select_related("addon_price__addon")]
-    limits = server_limits(item.plan_price.plan, addons)
-    item.server = servers.create_server(
-        organization=order.organization,
-        owner=order.placed_by,
-        name=item.server_name,
-        blueprint=blueprint,
-        plan=item.plan_price.plan,
-        size=limits.size,
-        reservation=confirm_reservation(order, item, blueprint, limits.size, at),
-        databases=limits.databases,
-        backups=limits.backups,
-        variables=item.options["variables"],
-        at=at,
-    )
-    item.save(update_fields=["server"])
-
-
-def confirm_reservation(order: Order, item: OrderItem, blueprint: Blueprint, size: Size, at: datetime) -> Reservation:
-    """Confirm the reservation made at checkout, or a new one where that was released.
+    """Create the item's server on the reservation made at checkout, or on a new one where that was released.
 
     Raises InsufficientCapacity, SoldOut.
     """
+    blueprint = Blueprint.objects.select_related("provider", "egg").get(pk=item.options["blueprint"])
+    addons = [row.addon_price.addon for row in item.addons.select_related("addon_price__addon")]
+    limits = server_limits(item.plan_price.plan, addons)
     reservation = item.reservation
     if reservation is None or not capacity.confirm(reservation_id=reservation.pk, at=at):
         if not item.is_stock_taken:
@@ -95,14 +76,27 @@ def confirm_reservation(order: Order, item: OrderItem, blueprint: Blueprint, siz
             organization=order.organization,
             blueprint=blueprint,
             location=item.location,
-            size=size,
+            size=limits.size,
             at=at,
             expires_at=at + timedelta(minutes=1),
         )
         capacity.confirm(reservation_id=reservation.pk, at=at)
         item.save(update_fields=["reservation", "is_stock_taken"])
     reservation.refresh_from_db()
-    return reservation
+    item.server = servers.create_server(
+        organization=order.organization,
+        owner=order.placed_by,
+        name=item.server_name,
+        blueprint=blueprint,
+        plan=item.plan_price.plan,
+        size=limits.size,
+        reservation=reservation,
+        databases=limits.databases,
+        backups=limits.backups,
+        variables=item.options["variables"],
+        at=at,
+    )
+    item.save(update_fields=["server"])
 
 
 def activate_orders(*, server_ids: Collection[UUID], at: datetime) -> None:

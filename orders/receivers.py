@@ -79,23 +79,20 @@ def _place_billing_holds(subscriptions: "QuerySet[Subscription]", reason: str, a
 
 def _lift_billing_holds(subscriptions: "QuerySet[Subscription]", at: datetime) -> None:
     """Lift billing's holds where nothing is owed: a server has one hold for every reason that billing has."""
-    if server_ids := _servers_of(paid_up(subscriptions)):
-        servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
-
-
-def paid_up(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
-    """Those that are active, with no dispute that is open or lost, and the current period's invoice not refunded."""
+    # Nothing is owed where no dispute is open or lost, and the current period's invoice is not refunded.
     disputed = Dispute.objects.exclude(is_won=True).filter(
         payment__allocations__invoice__items__subscription=OuterRef("pk")
     )
     current = Invoice.objects.filter(
         items__subscription=OuterRef("pk"), items__period_start=OuterRef("current_period_start")
     )
-    return subscriptions.filter(
+    paid_up = subscriptions.filter(
         ~Exists(disputed),
         ~Exists(current.filter(state=InvoiceState.REFUNDED)),
         status=SubscriptionStatus.ACTIVE,
     )
+    if server_ids := _servers_of(paid_up):
+        servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
 
 
 def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

@@ -8,7 +8,7 @@ from billing import invoicing
 from billing.models import InvoiceSeries
 from core import audit
 from core.models import AuditEntry, AuditLink
-from tests.billing.test_invoices import make_draft
+from tests.billing.sales import make_draft
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,7 +5,6 @@ for each may be another amount (a fee, another currency) and is posted here as t
 """
 
 import logging
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from billing import gateway_sync, ledger
@@ -58,7 +57,12 @@ def book_balance_transactions(*, gateway: str, at: datetime) -> int:
     count, is_complete = 0, True
     while since <= at:
         until = since + WINDOW
-        for transaction in _unbooked(gateway, driver.list_balance_transactions(since=since, until=until)):
+        listed = {
+            reference_of(gateway, each): each for each in driver.list_balance_transactions(since=since, until=until)
+        }
+        booked = set(JournalEntry.objects.filter(reference__in=list(listed)).values_list("reference", flat=True))
+        unbooked = [each for reference, each in listed.items() if reference not in booked]
+        for transaction in sorted(unbooked, key=lambda each: (each.created_at, each.reference)):
             try:
                 count += _book(gateway, transaction, at)
             except Exception:
@@ -76,15 +80,6 @@ def book_balance_transactions(*, gateway: str, at: datetime) -> int:
         name="explaining",
     )
     return count
-
-
-def _unbooked(gateway: str, listed: Iterable[BalanceTransaction]) -> list[BalanceTransaction]:
-    """Those without an entry, the oldest first."""
-    found = {reference_of(gateway, transaction): transaction for transaction in listed}
-    booked = JournalEntry.objects.filter(reference__in=list(found)).values_list("reference", flat=True)
-    for reference in booked:
-        del found[reference]
-    return sorted(found.values(), key=lambda transaction: (transaction.created_at, transaction.reference))
 
 
 def reference_of(gateway: str, transaction: BalanceTransaction) -> str:

@@ -1,7 +1,7 @@
 """A gateway's subscriptions, refunds and disputes are compared with our rows, whether or not an event told of them."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import batched, chain
 
@@ -39,18 +39,22 @@ def sweep_objects(*, gateway: str, at: datetime) -> int:
         since -= 2 * GRACE  # what was too young in the last run is old enough now
         charged: set[str] = set()
         created = chain(driver.list_refunds(since=since), driver.list_disputes(since=since))
-        for batch in batched(chain(_collected(driver.list_subscriptions(), charged), created), BATCH):
+        for batch in batched(chain(driver.list_subscriptions(), created), BATCH):
+            charged.update(each.ref.id for each in batch if each.ref.type is ObjectType.SUBSCRIPTION)
             _compare(gateway, batch, at)
-        _sync_no_longer_charged(gateway, charged, at)
-        _recheck(gateway, at)
+        # Subscriptions that we believe renewed by the gateway and that it does not charge.
+        running = GatewaySubscription.objects.filter(gateway=gateway, ended_at__isnull=True)
+        for reference in set(running.values_list("reference", flat=True)) - charged:
+            note = _sync(gateway, ObjectType.SUBSCRIPTION, reference, at)
+            if note:
+                log.warning("subscription %s of %s could not be synced: %s", reference, gateway, note)
+        # What is open is synced again, and closed where a row accounts for it by now.
+        open_items = UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True, type__in=SWEPT)
+        for item in open_items.order_by("-created_at")[:BATCH]:
+            if not _sync(gateway, ObjectType(item.type), item.reference, at):
+                unexplained.resolve(item=item, reason=unexplained.FOUND_LATER, actor=gateway, at=at)
         cursors.move(gateway, CursorType.OBJECTS, at)
     return UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True).count()
-
-
-def _collected(listed: Iterator[ListedObject], references: set[str]) -> Iterator[ListedObject]:
-    for each in listed:
-        references.add(each.ref.id)
-        yield each
 
 
 def known_references(gateway: str, object_type: ObjectType, references: Sequence[str]) -> set[str]:
@@ -94,20 +98,3 @@ def _sync(gateway: str, object_type: ObjectType, reference: str, at: datetime) -
         log.exception("%s %s of %s could not be synced", object_type, reference, gateway)
         return work.describe(error)
     return "nothing here belongs to it" if result is EventResult.UNRELATED else ""
-
-
-def _sync_no_longer_charged(gateway: str, charged: set[str], at: datetime) -> None:
-    """Sync the subscriptions that we believe renewed by the gateway and that it does not charge."""
-    running = GatewaySubscription.objects.filter(gateway=gateway, ended_at__isnull=True)
-    for reference in set(running.values_list("reference", flat=True)) - charged:
-        note = _sync(gateway, ObjectType.SUBSCRIPTION, reference, at)
-        if note:
-            log.warning("subscription %s of %s could not be synced: %s", reference, gateway, note)
-
-
-def _recheck(gateway: str, at: datetime) -> None:
-    """Close what a row accounts for by now; what is open is synced again."""
-    open_items = UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True, type__in=SWEPT)
-    for item in open_items.order_by("-created_at")[:BATCH]:
-        if not _sync(gateway, ObjectType(item.type), item.reference, at):
-            unexplained.resolve(item=item, reason=unexplained.FOUND_LATER, actor=gateway, at=at)

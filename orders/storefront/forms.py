@@ -8,7 +8,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import AddonPrice, PlanPrice, Term
+from catalog.models import PlanPrice, Term
 from core import site_settings
 from orders.placement import OrderRequest
 from orders.quote import Quote, quote
@@ -97,8 +97,24 @@ class ConfigureForm(forms.Form):
             field, item = ("plan", price.plan) if isinstance(price, PlanPrice) else ("addons", price.addon)
             same = {"term": price.term, "currency": price.currency}
             before = item.prices.filter(pk__in=shown, **same).order_by("-offered_at").first()
-            if before is None or is_dearer(price, before):
-                self.add_error(field, price_change(item.name, price, before))
+            if before is not None:
+                # The first payment includes the setup fee that a plan may have.
+                setup_fee, setup_fee_before = (getattr(row, "setup_fee_minor", 0) for row in (price, before))
+                if price.unit_price.minor <= before.unit_price.minor and setup_fee <= setup_fee_before:
+                    continue
+            values = {"name": item.name, "price": price.unit_price, "period": period_name(Term(price.term))}
+            if before is None or price.unit_price == before.unit_price:
+                text = _(
+                    "%(name)s costs %(price)s / %(period)s now. "
+                    "Check the summary, then continue to order at this price."
+                )
+            else:
+                values["before"] = before.unit_price
+                text = _(
+                    "The price of %(name)s has changed from %(before)s to %(price)s / %(period)s. "
+                    "Continue again to order at the new price."
+                )
+            self.add_error(field, str(text) % values)
 
     @property
     def order_request(self) -> OrderRequest:
@@ -125,25 +141,6 @@ class ConfigureForm(forms.Form):
         codes = set(data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
         addons = [addon for addon in self.offer.addons(price.term) if addon.addon.code in codes]
         return quote(plan_price=price, addon_prices=addons)
-
-
-def is_dearer(price: PlanPrice | AddonPrice, before: PlanPrice | AddonPrice) -> bool:
-    """Whether the first payment or a later one rose; the first includes the setup fee that a plan may have."""
-    setup_fees = (getattr(row, "setup_fee_minor", 0) for row in (price, before))
-    return price.unit_price.minor > before.unit_price.minor or next(setup_fees) > next(setup_fees)
-
-
-def price_change(name: str, price: PlanPrice | AddonPrice, before: PlanPrice | AddonPrice | None) -> str:
-    """What to tell the customer about a price that the page did not show."""
-    values = {"name": name, "price": price.unit_price, "period": period_name(Term(price.term))}
-    if before is None or price.unit_price == before.unit_price:
-        text = _("%(name)s costs %(price)s / %(period)s now. Check the summary, then continue to order at this price.")
-        return str(text) % values
-    text = _(
-        "The price of %(name)s has changed from %(before)s to %(price)s / %(period)s. "
-        "Continue again to order at the new price."
-    )
-    return str(text) % (values | {"before": before.unit_price})
 
 
 def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:

@@ -37,14 +37,11 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
         power_state = ctx.driver.usage(ctx.existing.identifier).power_state
     except WrongState:
         return LATER
-    return mark_running(ctx, ServerStatus.RUNNING) if power_state in ON else ensure_started(ctx)
-
-
-def ensure_started(ctx: ConvergenceContext) -> Reschedule | None:
-    """It is off: wait for new usage, install once more, start it, and in the end deliver it as it is."""
-    server = ctx.server
+    if power_state in ON:
+        return mark_running(ctx, ServerStatus.RUNNING)
+    # It is off: wait for new usage, install once more, start it, and in the end deliver it as it is.
     if server.reinstall_asked_at is None:
-        rest = (server.installed_at or ctx.at) + USAGE_CACHE - ctx.at
+        rest = server.installed_at + USAGE_CACHE - ctx.at
         return Reschedule(rest) if rest > timedelta(0) else installing.reinstall(ctx)
     if server.start_asked_at is None:
         ctx.driver.send_power_action(ctx.existing.identifier, PowerAction.START)

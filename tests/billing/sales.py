@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import checkout, invoicing, payments, subscriptions
-from billing.gateways.base import GatewayPayment
+from billing import checkout, invoicing, payments, refunds, subscriptions
+from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.invoicing import InvoiceLine
 from billing.models import (
     AccountKind,
@@ -19,6 +20,7 @@ from billing.models import (
     LedgerAccount,
     Payment,
     Posting,
+    Refund,
     Subscription,
 )
 from catalog.models import PlanPrice
@@ -158,3 +160,44 @@ def transactions(sandbox: Sandbox) -> list[str]:
     """The ids of the PaymentIntents that took money, oldest first."""
     intents = sandbox.stripe_state().get("payment_intent", [])
     return [intent["id"] for intent in intents if intent["status"] == "succeeded"]
+
+
+def make_draft(minor: int = 800) -> Invoice:
+    """A draft over one line."""
+    line = InvoiceLine(ItemKind.SETUP, "Setup", Money(minor, "USD"))
+    return invoicing.draft_invoice(organization=make_organization(), currency="USD", lines=[line], at=NOON)
+
+
+def usd(minor: int) -> Money:
+    return Money(minor, "USD")
+
+
+def draft(sale: Sale, minor: int) -> Invoice:
+    """Another invoice of the organization that is not paid."""
+    lines = [InvoiceLine(ItemKind.SETUP, "Setup", usd(minor))]
+    return invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=lines, at=NOON)
+
+
+def allocated(invoice: Invoice) -> list[tuple[Payment | None, int]]:
+    """What paid the invoice, credit last."""
+    return [(row.payment, row.amount_minor) for row in invoice.allocations.order_by(F("payment").asc(nulls_last=True))]
+
+
+def accept(payment: Payment) -> Payment:
+    """Accept a payment that is under review."""
+    return payments.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
+
+
+def refund(payment: Payment, minor: int) -> Refund:
+    """A refund by staff that the gateway has made."""
+    made = refunds.refund_payment(payment=payment, amount=usd(minor), reason="asked", actor=None, at=NOON)
+    report_refund(made, RefundStatus.SUCCEEDED)
+    return made.reload()
+
+
+def report_refund(made: Refund, status: RefundStatus) -> None:
+    """What the gateway says of a refund."""
+    gateway_refund = GatewayRefund(
+        f"re_{made.pk}", str(made.payment.transaction_id), made.amount, status, refund_id=made.pk
+    )
+    refunds.record_refund(payment_id=made.payment_id, gateway_refund=gateway_refund, at=NOON)

@@ -1,98 +1,41 @@
-"""What paid which invoice is in the allocations, and only what they say is lost when money goes back."""
+"""What paid which invoice is in the allocations; money that arrived is kept whatever fails."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection
-from django.db.models import F
 
-from billing import disputes, events, invoicing, payments, refunds
-from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundStatus
-from billing.invoicing import InvoiceLine
+from billing import events, invoicing
 from billing.models import (
     AccountKind,
     Invoice,
     InvoiceState,
-    ItemKind,
-    Payment,
     PaymentAllocation,
     PaymentState,
     PaymentTask,
-    Refund,
-    RefundState,
     SubscriptionStatus,
 )
 from billing.periods import Period
 from core import tenancy
 from core.models import WorkState
-from core.money import Money
-from tests.billing.sales import MONEY, NOON, Sale, balance, make_sale, run_due, wallet_balance
+from tests.billing.sales import (
+    MONEY,
+    NOON,
+    accept,
+    allocated,
+    balance,
+    draft,
+    make_sale,
+    refund,
+    run_due,
+    usd,
+    wallet_balance,
+)
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def moved() -> Iterator[list[tuple[str, UUID]]]:
-    """Each signal that an invoice lost its money or has it again."""
-    sent: list[tuple[str, UUID]] = []
-    events.funds_withdrawn.connect(
-        lambda invoice_ids, reason, **_: sent.extend((reason, pk) for pk in invoice_ids),
-        weak=False,
-        dispatch_uid="moved",
-    )
-    events.funds_reinstated.connect(
-        lambda invoice_ids, **_: sent.extend(("reinstated", pk) for pk in invoice_ids), weak=False, dispatch_uid="moved"
-    )
-    yield sent
-    events.funds_withdrawn.disconnect(dispatch_uid="moved")
-    events.funds_reinstated.disconnect(dispatch_uid="moved")
-
-
-def accept(payment: Payment) -> Payment:
-    """Accept a payment that is under review."""
-    return payments.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
-
-
-def refund(payment: Payment, minor: int) -> Refund:
-    """A refund by staff that the gateway has made."""
-    made = refunds.refund_payment(payment=payment, amount=usd(minor), reason="asked", actor=None, at=NOON)
-    report_refund(made, RefundStatus.SUCCEEDED)
-    return made.reload()
-
-
-def report_refund(made: Refund, status: RefundStatus) -> None:
-    """What the gateway says of a refund."""
-    gateway_refund = GatewayRefund(
-        f"re_{made.pk}", str(made.payment.transaction_id), made.amount, status, refund_id=made.pk
-    )
-    refunds.record_refund(payment_id=made.payment_id, gateway_refund=gateway_refund, at=NOON)
-
-
-def dispute(payment: Payment, status: DisputeStatus, minor: int = 800) -> None:
-    """What the gateway says of a dispute over the payment."""
-    gateway_dispute = GatewayDispute(
-        f"dp_{payment.pk}", str(payment.transaction_id), usd(minor), status, "fraudulent", NOON
-    )
-    disputes.record_dispute(payment_id=payment.pk, gateway_dispute=gateway_dispute, at=NOON)
-
-
-def usd(minor: int) -> Money:
-    return Money(minor, "USD")
-
-
-def draft(sale: Sale, minor: int) -> Invoice:
-    """Another invoice of the organization that is not paid."""
-    lines = [InvoiceLine(ItemKind.SETUP, "Setup", usd(minor))]
-    return invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=lines, at=NOON)
-
-
-def allocated(invoice: Invoice) -> list[tuple[Payment | None, int]]:
-    """What paid the invoice, credit last."""
-    return [(row.payment, row.amount_minor) for row in invoice.allocations.order_by(F("payment").asc(nulls_last=True))]
 
 
 # -- paying ------------------------------------------------------------------------------------------------------------
@@ -237,215 +180,3 @@ def test_money_kept_so_that_staff_refund_pays_nothing_later(failing: Callable[[]
     run_due(NOON + timedelta(minutes=1))
     assert payment.reload().state == PaymentState.REFUNDED
     assert balance(AccountKind.CLEARING) == balance(AccountKind.SUSPENSE) == balance(AccountKind.REVENUE) == 0
-
-
-# -- refunds -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_accepted", [False, True])
-def test_a_refunded_duplicate_leaves_the_paid_invoice_alone(
-    is_accepted: bool,
-    moved: list[tuple[str, UUID]],
-) -> None:
-    sale = make_sale()
-    sale.settle()
-    duplicate = sale.settle(transaction_id="pi_twice")
-    if is_accepted:
-        duplicate = accept(duplicate)
-
-    refund(duplicate, 800)
-
-    assert duplicate.reload().state == PaymentState.REFUNDED
-    assert (sale.invoice.reload().state, sale.payment.reload().state) == (InvoiceState.PAID, PaymentState.SUCCEEDED)
-    assert moved == []
-    assert balance(AccountKind.CLEARING) == -800
-    assert balance(AccountKind.REVENUE) == 800
-    assert wallet_balance(sale.organization) == balance(AccountKind.SUSPENSE) == balance(AccountKind.REFUNDS) == 0
-
-
-def test_a_refund_takes_credit_first_and_then_what_was_paid(moved: list[tuple[str, UUID]]) -> None:
-    sale = make_sale()
-    payment = accept(sale.settle(amount=usd(900)))
-
-    refund(payment, 300)
-    assert (wallet_balance(sale.organization), balance(AccountKind.REFUNDS), moved) == (0, -200, [])
-    refund(payment, 600)
-
-    assert payment.reload().state == PaymentState.REFUNDED
-    assert moved == [("payment refunded", sale.invoice.pk)]
-    assert (balance(AccountKind.REFUNDS), balance(AccountKind.CLEARING)) == (-800, 0)
-
-
-def test_a_refund_that_fails_late_gives_the_invoice_its_money_again(moved: list[tuple[str, UUID]]) -> None:
-    sale = make_sale()
-    made = refund(sale.settle(), 800)
-    assert sale.invoice.reload().state == InvoiceState.REFUNDED
-
-    report_refund(made, RefundStatus.FAILED)
-
-    assert made.reload().state == RefundState.FAILED
-    assert (sale.invoice.reload().state, sale.payment.reload().state) == (InvoiceState.PAID, PaymentState.SUCCEEDED)
-    assert moved == [("payment refunded", sale.invoice.pk), ("reinstated", sale.invoice.pk)]
-    refund(sale.payment.reload(), 800)
-    assert sale.invoice.reload().state == InvoiceState.REFUNDED
-
-
-def test_a_refunded_invoice_gives_back_the_payment_and_the_credit_that_paid_it(
-    moved: list[tuple[str, UUID]],
-) -> None:
-    earlier = make_sale(minor=500)
-    accept(earlier.settle(amount=usd(800)))
-    sale = make_sale(minor=900, organization=earlier.organization)
-    payment = accept(sale.settle(amount=usd(700)))
-    assert wallet_balance(sale.organization) == 100
-
-    refunds.refund_invoice(invoice=sale.invoice, reason="no server", actor=None, at=NOON)
-    made = payment.refunds.get()
-    report_refund(made, RefundStatus.SUCCEEDED)
-
-    assert (made.amount, wallet_balance(sale.organization)) == (usd(700), 300)
-    assert (sale.invoice.reload().state, earlier.invoice.reload().state) == (InvoiceState.REFUNDED, InvoiceState.PAID)
-    assert moved == [("payment refunded", sale.invoice.pk)]
-    assert balance(AccountKind.REFUNDS) == -900
-
-
-def test_a_refunded_invoice_leaves_the_credit_of_its_payment() -> None:
-    sale = make_sale()
-    payment = accept(sale.settle(amount=usd(900)))
-    refunds.refund_invoice(invoice=sale.invoice, reason="no server", actor=None, at=NOON)
-    assert payment.refunds.get().amount == MONEY
-    assert wallet_balance(sale.organization) == 100
-
-
-# -- money under review ------------------------------------------------------------------------------------------------
-
-
-def test_a_refund_that_fails_after_the_rest_was_accepted_becomes_credit() -> None:
-    sale = make_sale()
-    reviewed = sale.settle(amount=usd(1000))
-    made = refund(reviewed, 200)
-
-    payment = accept(reviewed)
-    report_refund(made, RefundStatus.FAILED)
-
-    assert allocated(sale.invoice) == [(payment, 800)]
-    assert balance(AccountKind.SUSPENSE) == 0
-    assert wallet_balance(sale.organization) == 200
-    assert payment.reload().refundable == usd(1000)
-
-
-def test_what_a_lost_dispute_leaves_under_review_can_be_accepted() -> None:
-    sale = make_sale()
-    reviewed = sale.settle(amount=usd(1000))
-    dispute(reviewed, DisputeStatus.OPEN, 200)
-    dispute(reviewed, DisputeStatus.LOST, 200)
-    assert reviewed.reload().state == PaymentState.UNDER_REVIEW
-    assert balance(AccountKind.SUSPENSE) == 800
-
-    payment = accept(reviewed)
-
-    assert allocated(sale.invoice) == [(payment, 800)]
-    assert balance(AccountKind.SUSPENSE) == balance(AccountKind.DISPUTES) == 0
-    assert balance(AccountKind.CLEARING) == -800
-
-
-def test_money_under_review_that_a_dispute_took_wholly_waits_for_nobody() -> None:
-    reviewed = make_sale().settle(amount=usd(700))
-    dispute(reviewed, DisputeStatus.LOST, 700)
-    assert (reviewed.reload().state, reviewed.reload().refundable) == (PaymentState.DISPUTED, usd(0))
-    assert balance(AccountKind.SUSPENSE) == balance(AccountKind.CLEARING) == 0
-
-
-def test_nothing_under_review_is_accepted_and_pays_nothing() -> None:
-    sale = make_sale()
-    reviewed = sale.settle(amount=usd(0))
-    assert reviewed.state == PaymentState.UNDER_REVIEW
-    assert accept(reviewed).state == PaymentState.SUCCEEDED
-    assert sale.invoice.reload().state == InvoiceState.DRAFT
-
-
-# -- disputes ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_dispute_lost_and_won_on_appeal_is_booked_and_lifts_what_it_suspended(
-    moved: list[tuple[str, UUID]],
-) -> None:
-    sale = make_sale()
-    payment = sale.settle()
-    for status in (DisputeStatus.LOST, DisputeStatus.OPEN, DisputeStatus.WON, DisputeStatus.WON):
-        dispute(payment, status)
-
-    assert payment.reload().state == PaymentState.SUCCEEDED
-    assert payment.refundable == MONEY
-    assert moved[-1] == ("reinstated", sale.invoice.pk)
-    assert (balance(AccountKind.DISPUTES), balance(AccountKind.CLEARING)) == (0, -800)
-    dispute(payment, DisputeStatus.LOST)
-    assert (payment.reload().state, payment.reload().refundable) == (PaymentState.DISPUTED, usd(0))
-    assert (balance(AccountKind.DISPUTES), balance(AccountKind.CLEARING)) == (-800, 0)
-
-
-def test_credit_lost_to_a_dispute_comes_back_on_appeal() -> None:
-    sale = make_sale()
-    payment = accept(sale.settle(amount=usd(900)))
-    dispute(payment, DisputeStatus.LOST, 900)
-    assert (wallet_balance(sale.organization), balance(AccountKind.DISPUTES)) == (0, -800)
-
-    dispute(payment, DisputeStatus.WON, 900)
-
-    assert (wallet_balance(sale.organization), balance(AccountKind.DISPUTES)) == (100, 0)
-    assert balance(AccountKind.CLEARING) == -900
-
-
-def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, UUID]]) -> None:
-    sale = make_sale()
-    payment = sale.settle()
-    dispute(payment, DisputeStatus.OPEN, 300)
-    with pytest.raises(refunds.NotRefundable):
-        refund(payment, 500)
-    dispute(payment, DisputeStatus.LOST, 300)
-    assert payment.reload().refundable == usd(500)
-
-    refund(payment, 500)
-
-    assert balance(AccountKind.CLEARING) == 0
-    assert (balance(AccountKind.REFUNDS), balance(AccountKind.DISPUTES)) == (-500, -300)
-    assert sale.invoice.reload().state == InvoiceState.REFUNDED
-
-
-# -- what an organization owes -----------------------------------------------------------------------------------------
-
-
-def make_debt() -> Sale:
-    """A sale whose organization owes 600: a refund at the gateway took credit that was spent."""
-    sale = make_sale(minor=900)
-    payment = accept(sale.settle(amount=usd(600)))
-    invoicing.pay_from_wallet(invoice=draft(sale, 600), at=NOON)
-    gone = GatewayRefund("re_gone", str(payment.transaction_id), usd(600), RefundStatus.SUCCEEDED)
-    refunds.record_refund(payment_id=payment.pk, gateway_refund=gone, at=NOON)
-    assert (balance(AccountKind.WALLET), balance(AccountKind.RECEIVABLE)) == (0, -600)
-    return sale
-
-
-def test_credit_pays_first_what_the_organization_owes() -> None:
-    debtor = make_debt()
-    payment = make_sale(minor=5000, organization=debtor.organization).settle(amount=usd(1000))
-    accept(payment)
-    assert (balance(AccountKind.WALLET), balance(AccountKind.RECEIVABLE)) == (400, 0)
-
-
-def test_money_for_an_invoice_pays_that_invoice_and_only_its_rest_what_is_owed() -> None:
-    debtor = make_debt()
-    sale = make_sale(organization=debtor.organization)
-    accept(sale.settle(amount=usd(1000)))
-    assert sale.invoice.reload().state == InvoiceState.PAID
-    assert (balance(AccountKind.WALLET), balance(AccountKind.RECEIVABLE)) == (0, -400)
-
-
-def test_a_failed_refund_returns_to_the_wallet_what_is_owed_no_longer() -> None:
-    debtor = make_debt()
-    accept(make_sale(minor=5000, organization=debtor.organization).settle(amount=usd(600)))
-    failed = GatewayRefund("re_gone", str(debtor.payment.reload().transaction_id), usd(600), RefundStatus.FAILED)
-
-    refunds.record_refund(payment_id=debtor.payment.pk, gateway_refund=failed, at=NOON)
-
-    assert (balance(AccountKind.WALLET), balance(AccountKind.RECEIVABLE)) == (600, 0)

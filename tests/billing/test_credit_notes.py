@@ -11,8 +11,7 @@ from billing import credit_notes, invoicing, refunds
 from billing.gateways.base import GatewayRefund, RefundStatus
 from billing.models import CreditNote, Invoice, InvoiceState
 from core import tenancy
-from tests.billing.sales import NOON, Sale, make_sale, run_commit_triggers
-from tests.billing.test_invoices import make_draft
+from tests.billing.sales import NOON, Sale, make_draft, make_sale, run_commit_triggers
 from tests.billing.test_taxes import make_taxed_draft
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,7 @@ from billing.invoicing import InvoiceLine
 from billing.models import InvoiceItem, ItemKind
 from core import tenancy
 from core.money import Money, Rate
-from tests.billing.sales import NOON, make_sale, run_commit_triggers
-from tests.billing.test_invoices import make_draft
+from tests.billing.sales import NOON, make_draft, make_sale, run_commit_triggers
 from tests.builders import make_organization
 
 pytestmark = pytest.mark.django_db

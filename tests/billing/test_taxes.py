@@ -11,8 +11,7 @@ from billing import invoicing, ledger
 from billing.models import AccountKind, EntryKind, Invoice, InvoiceState, InvoiceTax
 from core import tenancy
 from core.money import Money
-from tests.billing.sales import NOON, balance, run_commit_triggers
-from tests.billing.test_invoices import make_draft
+from tests.billing.sales import NOON, balance, make_draft, run_commit_triggers
 
 pytestmark = pytest.mark.django_db
 

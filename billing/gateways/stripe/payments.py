@@ -123,12 +123,15 @@ class Payments(StripeClient):
             amount = from_stripe_amount(invoice.amount_paid, invoice.currency)
             gateway_payment = GatewayPayment(transaction_id=invoice.id, amount=amount, is_live=bool(invoice.livemode))
         details = invoice.parent.subscription_details
+        # One-time lines bill no time, and the longest period is the subscription's.
+        spans = [(line.period.start, line.period.end) for line in invoice.lines.data]
+        start, end = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
         return replace(
             gateway_payment,
             payment_id=metadata_id(details.metadata, "payment"),
             organization_id=metadata_id(details.metadata, "organization"),
             subscription_reference=id_of(details.subscription),
-            period=billed_period(invoice),
+            period=Period(instant(start), instant(end)) if end > start else None,
         )
 
 
@@ -170,6 +173,12 @@ def _session(
 
 def payment_of_intent(intent: Any) -> GatewayPayment:
     """What a succeeded PaymentIntent received; its charge and payment method are expanded."""
+    method, saved_card = intent.payment_method, None
+    is_saved = method is not None and not isinstance(method, str) and intent.setup_future_usage
+    if is_saved and method.type == "card":
+        card = method.card
+        expires_on = date(card.exp_year, card.exp_month, calendar.monthrange(card.exp_year, card.exp_month)[1])
+        saved_card = SavedCard(method.id, str(card.brand)[:32], str(card.last4), expires_on)
     return GatewayPayment(
         transaction_id=intent.id,
         amount=from_stripe_amount(intent.amount_received, intent.currency),
@@ -177,17 +186,8 @@ def payment_of_intent(intent: Any) -> GatewayPayment:
         payment_id=metadata_id(intent.metadata, "payment"),
         organization_id=metadata_id(intent.metadata, "organization"),
         method_label=method_label(intent),
-        card=saved_card(intent),
+        card=saved_card,
     )
-
-
-def billed_period(invoice: Any) -> Period | None:
-    """The longest period that the invoice's lines bill: one-time lines have none."""
-    spans = [(line.period.start, line.period.end) for line in invoice.lines.data if line.period.end > line.period.start]
-    if not spans:
-        return None
-    start, end = max(spans, key=lambda span: span[1] - span[0])
-    return Period(instant(start), instant(end))
 
 
 def method_label(intent: Any) -> str:
@@ -199,14 +199,3 @@ def method_label(intent: Any) -> str:
     if card is None:
         return str(details.type).replace("_", " ").capitalize()[:64]
     return f"{str(card.brand).capitalize()} ending {card.last4}"[:64]
-
-
-def saved_card(intent: Any) -> SavedCard | None:
-    """The payment method, where it was saved for later and is a card."""
-    method = intent.payment_method
-    if method is None or isinstance(method, str) or not intent.setup_future_usage or method.type != "card":
-        return None
-    card = method.card
-    last_day = calendar.monthrange(card.exp_year, card.exp_month)[1]
-    expires_on = date(card.exp_year, card.exp_month, last_day)
-    return SavedCard(method.id, str(card.brand)[:32], str(card.last4), expires_on)

@@ -36,18 +36,14 @@ def _rotate_column(model: type[models.Model], field: EncryptedField, broken: lis
             rows = rows.filter(pk__gt=last)
         with transaction.atomic():
             batch = list(rows.select_for_update(no_key=True).values_list("pk", field.name)[:BATCH])
-            changed += sum(_rotate_row(model, field, pk, value, broken) for pk, value in batch)
+            for pk, value in batch:
+                try:
+                    renewed = reencrypt(value) if isinstance(value, Ciphertext) else None
+                except InvalidToken:
+                    broken.append(f"{model._meta.label}.{field.name} of row {pk}")
+                    continue
+                if renewed:
+                    changed += model._base_manager.filter(pk=pk).update(**{field.name: renewed})
         if len(batch) < BATCH:
             return changed
         last = batch[-1][0]
-
-
-def _rotate_row(model: type[models.Model], field: EncryptedField, pk: Any, value: Any, broken: list[str]) -> int:
-    if not isinstance(value, Ciphertext):
-        return 0
-    try:
-        renewed = reencrypt(value)
-    except InvalidToken:
-        broken.append(f"{model._meta.label}.{field.name} of row {pk}")
-        return 0
-    return model._base_manager.filter(pk=pk).update(**{field.name: renewed}) if renewed else 0

@@ -19,18 +19,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify and report."""
-        breaks = audit.verify(options["from_id"], anchor=_anchor(options["anchor"]))
+        anchor = None
+        if options["anchor"]:
+            position, _, digest = options["anchor"].partition(":")
+            if not position.isdigit() or not digest:
+                raise CommandError("--anchor looks like 12:abcdef…, as printed by an earlier run")
+            anchor = audit.ChainHead(int(position), digest)
+        breaks = audit.verify(options["from_id"], anchor=anchor)
         if breaks:
             lines = "\n".join(f"  entry {broken.entry_id}: {broken.problem}" for broken in breaks)
             raise CommandError(f"{len(breaks)} broken place(s) in the audit trail:\n{lines}")
         head = audit.head()
         self.stdout.write(f"the audit trail is whole; head {head.position}:{head.hash}" if head else "no entries yet")
-
-
-def _anchor(text: str | None) -> audit.ChainHead | None:
-    if not text:
-        return None
-    position, _, digest = text.partition(":")
-    if not position.isdigit() or not digest:
-        raise CommandError("--anchor looks like 12:abcdef…, as printed by an earlier run")
-    return audit.ChainHead(int(position), digest)
