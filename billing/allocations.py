@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from billing import credit_notes, events, ledger
+from billing import credit_notes, events, ledger, subscriptions
 from billing.models import (
     AllocationReversal,
     Dispute,
@@ -111,12 +111,17 @@ def reverse(origin: Origin, *, refund: Refund | None = None, dispute: Dispute | 
 
 
 def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
-    """A paid invoice of which nothing is left, and no refund is pending, is refunded; the invoice is locked."""
+    """A paid invoice of which nothing is left, and no refund is pending, is refunded.
+
+    The caller holds the locks of the invoice and of the subscriptions that it is for.
+    """
     pending = Refund.objects.filter(allocation_reversals__allocation__invoice=invoice, state=RefundState.PENDING)
     if invoice.state == InvoiceState.PAID and not open_allocations(Q(invoice=invoice)) and not pending.exists():
         invoice.transition_to(InvoiceState.REFUNDED)
         invoice.save(update_fields=["state"])
         credit_notes.issue_credit_note(invoice=invoice, reason="payment refunded", at=at)
+        current = Q(invoice_items__invoice=invoice, invoice_items__period_start=F("current_period_start"))
+        subscriptions.stop_renewal(of=current, at=at)
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
 
 

@@ -3,7 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from billing import allocations, events, ledger, payments
+from django.db.models import Q
+
+from billing import allocations, events, ledger, payments, subscriptions
 from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.ledger import EntryLine
 from billing.models import AccountKind, Dispute, EntryKind, Invoice, Payment
@@ -49,7 +51,9 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         if is_won:
             events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
         else:
-            events.funds_withdrawn.send(Invoice, invoice_ids=invoices_of(payment), reason="dispute lost", at=at)
+            lost = invoices_of(payment)
+            subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=lost), at=at)
+            events.funds_withdrawn.send(Invoice, invoice_ids=lost, reason="dispute lost", at=at)
     return dispute
 
 

@@ -44,6 +44,8 @@ def request_cancellation(*, subscription: Subscription, at: datetime, only: Gate
         for row in rows.filter(pk=only.pk) if only else rows:
             _task, is_new = GatewayCancelTask.objects.get_or_create(gateway_subscription=row, defaults={"run_at": at})
             if is_new:
+                row.cancel_requested_at = at
+                row.save(update_fields=["cancel_requested_at"])
                 audit.record(
                     action="subscription.end_at_gateway",
                     entity=subscription,

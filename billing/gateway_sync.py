@@ -144,7 +144,7 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     gateway_payment = gateway_invoice.payment
     if gateway_payment is None:
         is_unpaid = gateway_invoice.status is GatewayInvoiceStatus.UNPAID and gateway_invoice.is_renewal
-        if is_unpaid and not is_duplicate:
+        if is_unpaid and (linked is None or linked.cancel_requested_at is None):
             subscriptions.mark_past_due(subscription=subscription)
         return PROCESSED
     first = _payment(gateway, gateway_invoice.payment_id)
@@ -174,7 +174,7 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
 def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
     """A subscription that the gateway renews: past due or paid again, canceled at its period's end, or ended.
 
-    One that charges beside another for the same sale changes nothing of ours.
+    One that charges beside another for the same sale, or that we had ended, changes nothing of ours.
     """
     found = driver_of(gateway).read_subscription(reference)
     linked, first = _linked(gateway, reference), _payment(gateway, found.payment_id)
@@ -187,7 +187,7 @@ def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
         return UNRELATED if _subscription(found.subscription_id) is None else PROCESSED  # it never began
     if found.status is GatewaySubscriptionStatus.ENDED:
         gateway_subscriptions.mark_ended(gateway=gateway, reference=reference, at=at)
-    if linked.is_duplicate:
+    if linked.is_duplicate or linked.cancel_requested_at is not None:
         return PROCESSED
     subscription = linked.subscription
     if found.cancels_at_period_end and not subscription.cancels_at_period_end:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from billing import allocations, events, invoicing, ledger, payments
+from billing import allocations, events, invoicing, ledger, payments, subscriptions
 from billing.allocations import Origin
 from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_of
 from billing.ledger import EntryLine
@@ -82,8 +82,10 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
     with tenancy.as_worker():
         # All invoices that its payments paid, in the order in which each payment's are locked.
         paid = PaymentAllocation.objects.filter(payment__allocations__invoice=invoice.pk).values("invoice_id")
-        list(Invoice.objects.select_for_update(no_key=True).filter(pk__in=paid).order_by("pk").values("pk"))
+        invoices = Invoice.objects.select_for_update(no_key=True).filter(pk__in=paid).order_by("pk")
+        locked = list(invoices.values_list("pk", flat=True))
         row = invoicing.lock_invoice(invoice.pk)
+        subscriptions.lock_subscriptions_of([*locked, row.pk])
         for allocation, rest in allocations.open_allocations(Q(invoice=row)):
             if allocation.payment is None:
                 return_credit(allocation, rest, at)

@@ -72,6 +72,9 @@ def mismatch_reason(subscription: Subscription, gateway_payment: GatewayPayment)
         return f"subscription {subscription.pk} costs {subscription.amount}, got {gateway_payment.amount}"
     if period is None:
         return f"no period of subscription {subscription.pk} is named"
+    canceled = subscription.gateway_subscriptions.filter(is_duplicate=False, cancel_requested_at__lte=period.start)
+    if canceled.exists():
+        return f"the gateway was asked to end subscription {subscription.pk} before {period.start:%Y-%m-%d}"
     billed = InvoiceItem.objects.filter(subscription=subscription, kind__in=PERIOD_KINDS, is_void=False)
     if billed.filter(period_start__lt=period.end, period_end__gt=period.start).exists():
         return f"the period of subscription {subscription.pk} from {period.start:%Y-%m-%d} is billed already"

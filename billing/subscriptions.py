@@ -4,13 +4,26 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, Q
+
 from accounts.models import Organization
 from billing import events, gateway_subscriptions
-from billing.models import BillingMode, InvoiceItem, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models import (
+    BillingMode,
+    GatewaySubscription,
+    InvoiceItem,
+    ItemKind,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+)
 from billing.periods import Period, next_period_end
 from catalog.models import AddonPrice, PlanPrice
-from core import tenancy
+from core import tenancy, work
 from core.money import total
+
+# Those with a period that goes on. As the index of what is due has it.
+PERIOD_STATUSES = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
 
 
 def lock_subscription(subscription_id: UUID) -> Subscription:
@@ -145,6 +158,44 @@ def undo_cancellation(*, subscription: Subscription) -> None:
         row = lock_subscription(subscription.pk)
         row.cancels_at_period_end, row.canceled_at = False, None
         row.save(update_fields=["cancels_at_period_end", "canceled_at"])
+
+
+def stop_renewal(*, of: Q, at: datetime) -> None:
+    """The money that paid these was taken back for good: the gateway charges no more, and they end with their period.
+
+    Should the money come back after all, the period that it paid is delivered. The caller holds their locks.
+    """
+    charged = GatewaySubscription.objects.filter(subscription=OuterRef("pk"), is_duplicate=False, ended_at=None)
+    with tenancy.as_worker():
+        for row in (
+            Subscription.objects.filter(of, Exists(charged), status__in=PERIOD_STATUSES).distinct().order_by("pk")
+        ):
+            if not row.cancels_at_period_end:
+                cancel_at_period_end(subscription=row, at=at)
+            gateway_subscriptions.request_cancellation(subscription=row, at=at)
+
+
+def end_due(*, at: datetime) -> int:
+    """End what was canceled and whose period is over; how many. What a gateway still renews ends when it does there."""
+    due = Subscription.objects.filter(canceled_and_over(at)).values_list("pk", flat=True)
+    return work.run_each(list(due), lambda pk: end_with_period(subscription_id=pk, at=at), name="end of a subscription")
+
+
+def end_with_period(*, subscription_id: UUID, at: datetime) -> bool:
+    """End one whose last period is over; False when it was renewed, or uncanceled, meanwhile."""
+    with tenancy.as_worker():
+        row = lock_subscription(subscription_id)
+        if not Subscription.objects.filter(canceled_and_over(at), pk=row.pk).exists():
+            return False
+        return end_subscription(subscription=row, reason="canceled at the period's end", at=at)
+
+
+def canceled_and_over(at: datetime) -> Q:
+    """Canceled, its last period over, and no gateway renews it."""
+    renewed = GatewaySubscription.objects.filter(
+        subscription=OuterRef("pk"), ended_at__isnull=True, cancel_requested_at__isnull=True
+    )
+    return Q(~Exists(renewed), status__in=PERIOD_STATUSES, cancels_at_period_end=True, current_period_end__lte=at)
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:

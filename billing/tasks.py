@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import gateway_sync
+from billing import gateway_sync, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
@@ -16,6 +16,12 @@ from core import clock, work
 def poll_open_payments() -> int:
     """Sync the open payments that are due."""
     return gateway_sync.poll_open_payments(at=clock.now())
+
+
+@shared_task
+def end_subscriptions() -> int:
+    """End the canceled subscriptions whose period is over."""
+    return subscriptions.end_due(at=clock.now())
 
 
 @shared_task

@@ -50,8 +50,12 @@ def fail_orders(server_ids: Collection[UUID], reason: str, at: datetime, **_: An
 
 @receiver(billing_events.funds_withdrawn)
 def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
-    """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide."""
-    _place_billing_holds(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), reason, at)
+    """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide.
+
+    The refund of an earlier period leaves it running: the current one is paid.
+    """
+    invoiced = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
+    _place_billing_holds(invoiced.exclude(pk__in=funded(invoiced).values("pk")), reason, at)
 
 
 @receiver(billing_events.funds_reinstated)
@@ -79,20 +83,19 @@ def _place_billing_holds(subscriptions: "QuerySet[Subscription]", reason: str, a
 
 def _lift_billing_holds(subscriptions: "QuerySet[Subscription]", at: datetime) -> None:
     """Lift billing's holds where nothing is owed: a server has one hold for every reason that billing has."""
-    # Nothing is owed where no dispute is open or lost, and the current period's invoice is not refunded.
+    if server_ids := _servers_of(funded(subscriptions).filter(status=SubscriptionStatus.ACTIVE)):
+        servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
+
+
+def funded(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
+    """Those with no dispute that is open or lost, and the current period's invoice not refunded."""
     disputed = Dispute.objects.exclude(is_won=True).filter(
         payment__allocations__invoice__items__subscription=OuterRef("pk")
     )
     current = Invoice.objects.filter(
         items__subscription=OuterRef("pk"), items__period_start=OuterRef("current_period_start")
     )
-    paid_up = subscriptions.filter(
-        ~Exists(disputed),
-        ~Exists(current.filter(state=InvoiceState.REFUNDED)),
-        status=SubscriptionStatus.ACTIVE,
-    )
-    if server_ids := _servers_of(paid_up):
-        servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
+    return subscriptions.filter(~Exists(disputed), ~Exists(current.filter(state=InvoiceState.REFUNDED)))
 
 
 def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

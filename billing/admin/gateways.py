@@ -71,7 +71,16 @@ class GatewayPriceAdmin(ReadOnlyAdmin):
 class GatewaySubscriptionAdmin(ReadOnlyAdmin):
     """Subscriptions at a gateway, each charging for one of ours."""
 
-    list_display = ("reference", "gateway", "organization", "subscription", "is_duplicate", "created_at", "ended_at")
+    list_display = (
+        "reference",
+        "gateway",
+        "organization",
+        "subscription",
+        "is_duplicate",
+        "created_at",
+        "cancel_requested_at",
+        "ended_at",
+    )
     list_filter = ("gateway", "is_live", "is_duplicate", ("ended_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "subscription")
     search_fields = ("=reference", "organization__name")

@@ -455,6 +455,7 @@ class Migration(migrations.Migration):
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('is_live', models.BooleanField(help_text='Whether it charges real money.', verbose_name='live')),
                 ('is_duplicate', models.BooleanField(default=False, help_text='Another one charges for the same subscription: this one is ended.', verbose_name='duplicate')),
+                ('cancel_requested_at', models.DateTimeField(blank=True, help_text="When we asked the gateway to end it. Its end there then does not end the customer's subscription.", null=True, verbose_name='canceled by us at')),
                 ('ended_at', models.DateTimeField(blank=True, help_text='When it ended at the gateway. Empty: it charges.', null=True, verbose_name='ended at')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.subscription')),

@@ -22,6 +22,14 @@ class GatewaySubscription(Entity, Timestamped):
     is_duplicate = models.BooleanField(
         _("duplicate"), default=False, help_text=_("Another one charges for the same subscription: this one is ended.")
     )
+    cancel_requested_at = models.DateTimeField(
+        _("canceled by us at"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "When we asked the gateway to end it. Its end there then does not end the customer's subscription."
+        ),
+    )
     ended_at = models.DateTimeField(
         _("ended at"), null=True, blank=True, help_text=_("When it ended at the gateway. Empty: it charges.")
     )

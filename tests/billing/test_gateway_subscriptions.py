@@ -110,6 +110,28 @@ def test_the_end_of_a_subscription_that_arrives_before_its_payment_still_ends_ou
     assert sale.subscription.reload().status == SubscriptionStatus.ENDED
 
 
+def test_what_the_gateway_charges_after_we_asked_it_to_end_is_under_review(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    stripe_sandbox.pay(sale.create_session())
+    deliver_and_work(stripe_sandbox)
+    end = sale.subscription.reload().current_period_end
+    stripe_sandbox.arm("stripe", "DELETE /v1/subscriptions", "status", status=503, times=0)
+    refund: Any = {"payment_intent": str(Payment.objects.get().transaction_id)}
+    write("refund", lambda stripe: stripe.v1.refunds.create(refund))
+    deliver_and_work(stripe_sandbox)
+    assert len(charging(stripe_sandbox)) == 1
+
+    pass_a_month(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
+
+    late = Payment.objects.get(state=PaymentState.UNDER_REVIEW)
+    assert "asked to end" in late.review_reason
+    assert sale.subscription.reload().current_period_end == end
+    stripe_sandbox.clear_faults()
+    run_due(timezone.now() + timedelta(hours=1))
+    assert charging(stripe_sandbox) == []
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+
+
 def test_the_gateways_active_lifts_past_due(sale: Sale, stripe_sandbox: Sandbox, client: Any) -> None:
     stripe_sandbox.pay(sale.create_session())
     deliver_and_work(stripe_sandbox)

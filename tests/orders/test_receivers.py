@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from billing import events as billing_events
 from billing import payments
 from billing.gateways.base import GatewayPayment
-from billing.models import Invoice, Payment
+from billing.models import Invoice, InvoiceState, Payment
 from core.models import AuditEntry
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
@@ -80,6 +80,10 @@ def hold_all() -> None:
     )
 
 
+def refund_all() -> None:
+    Invoice.objects.filter(state=InvoiceState.PAID).update(state=InvoiceState.REFUNDED)
+
+
 def nothing() -> None:
     """No preparation."""
 
@@ -107,7 +111,7 @@ def unstarted() -> int:
 
 SIGNALS = [
     (billing_events.invoices_paid, "invoices", {}, nothing, unstarted, 0),
-    (billing_events.funds_withdrawn, "invoices", {"reason": "payment disputed"}, nothing, held, 1),
+    (billing_events.funds_withdrawn, "invoices", {"reason": "payment refunded"}, refund_all, held, 1),
     (billing_events.funds_reinstated, "invoices", {}, hold_all, lifted, 1),
     (billing_events.subscriptions_ended, "subscriptions", {"reason": "canceled"}, nothing, held, 1),
     (billing_events.subscriptions_recovered, "subscriptions", {}, hold_all, lifted, 1),
@@ -148,6 +152,7 @@ def test_twenty_rows_take_as_many_statements_as_one(
 
 @pytest.mark.django_db
 def test_a_batch_is_one_audit_entry_that_names_every_row(sales: Sales) -> None:
+    refund_all()
     before = AuditEntry.objects.count()
 
     billing_events.funds_withdrawn.send(Invoice, invoice_ids=sales.invoices[:3], reason="disputed", at=NOON)
@@ -162,6 +167,7 @@ def test_a_batch_is_one_audit_entry_that_names_every_row(sales: Sales) -> None:
 def test_every_customer_of_a_batch_is_told_and_every_server_converged(sales: Sales) -> None:
     Delivery.objects.all().delete()
     ProvisioningTask.objects.all().delete()
+    refund_all()
 
     server_events.servers_running.send(Order, server_ids=sales.servers, at=NOON)
     billing_events.funds_withdrawn.send(Invoice, invoice_ids=sales.invoices, reason="disputed", at=NOON)

@@ -1,5 +1,6 @@
 """What may follow a purchase: refunds, disputes, and later periods."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -227,8 +228,111 @@ def test_what_stripe_renews_is_invoiced_by_us_once_a_period(shop: Shop, renewed:
     assert dead_work() == {}
 
 
+def withdraw(shop: Shop, clock: Clock, payment: Payment, how: str) -> str:
+    """Take the payment's money back for good; the id of the refund or dispute at Stripe."""
+    if how == "refunded by staff":
+        refunds.refund_payment(
+            payment=payment, amount=payment.refundable, reason="goodwill", actor=shop.customer, at=clock.now
+        )
+        run_until_idle(clock)
+        return str(Refund.objects.get().transaction_id)
+    if how == "refunded at Stripe":
+        intent: Any = {"payment_intent": payment.transaction_id}
+        return str(write("refund", lambda stripe: stripe.v1.refunds.create(intent)).id)
+    dispute = shop.sandbox.dispute(str(payment.transaction_id))
+    shop.sandbox.close_dispute(dispute["id"], "lost")
+    return str(dispute["id"])
+
+
+def paid_at_stripe(shop: Shop) -> int:
+    """How often Stripe charged for a period, once another month has passed there."""
+    shop.sandbox.advance(MONTH)
+    write("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))
+    return len([each for each in shop.sandbox.stripe_state()["invoice"] if each["status"] == "paid"])
+
+
+@pytest.mark.parametrize("how", ["refunded by staff", "refunded at Stripe", "disputed and lost"])
+def test_what_was_refunded_or_lost_is_not_charged_again_and_ends_with_its_period(
+    shop: Shop, clock: Clock, renewed: Subscription, how: str
+) -> None:
+    withdraw(shop, clock, payment_of_period(renewed), how)
+    deliver_events(shop, clock)
+    assert is_suspended_on_the_panel(shop)
+
+    assert paid_at_stripe(shop) == 2
+    deliver_events(shop, clock)
+    assert Payment.objects.count() == 2
+    row = renewed.reload()
+    assert (row.status, row.cancels_at_period_end) == (SubscriptionStatus.ACTIVE, True)
+    assert row.current_period_end is not None
+
+    subscriptions.end_due(at=row.current_period_end - timedelta(seconds=1))
+    assert renewed.reload().status == SubscriptionStatus.ACTIVE
+    subscriptions.end_due(at=row.current_period_end)
+    assert renewed.reload().status == SubscriptionStatus.ENDED
+    assert is_suspended_on_the_panel(shop)
+    assert dead_work() == {}
+
+
+@pytest.mark.parametrize("how", ["refunded by staff", "disputed and lost"])
+def test_money_that_came_back_runs_the_server_to_the_end_of_its_period_without_another_charge(
+    shop: Shop, clock: Clock, renewed: Subscription, how: str
+) -> None:
+    reference = withdraw(shop, clock, payment_of_period(renewed), how)
+    deliver_events(shop, clock)
+    assert is_suspended_on_the_panel(shop)
+
+    if how == "refunded by staff":
+        shop.sandbox.fail_refund(reference)
+    else:
+        shop.sandbox.appeal_dispute(reference)
+        shop.sandbox.close_dispute(reference, "won")
+    deliver_events(shop, clock)
+    assert renewed.reload().status == SubscriptionStatus.ACTIVE
+    assert not is_suspended_on_the_panel(shop)
+
+    assert paid_at_stripe(shop) == 2
+    deliver_events(shop, clock)
+    end = renewed.current_period_end
+    assert end is not None
+    clock.now = end
+    subscriptions.end_due(at=clock.now)
+    run_until_idle(clock)
+    assert renewed.reload().status == SubscriptionStatus.ENDED
+    assert is_suspended_on_the_panel(shop)
+
+
+def test_the_refund_of_an_earlier_month_neither_suspends_the_server_nor_ends_the_renewal(
+    shop: Shop, clock: Clock, renewed: Subscription
+) -> None:
+    earlier = Payment.objects.exclude(pk=payment_of_period(renewed).pk).get()
+
+    withdraw(shop, clock, earlier, "refunded by staff")
+    deliver_events(shop, clock)
+
+    assert earlier.reload().state == PaymentState.REFUNDED
+    assert open_holds() == []
+    assert not is_suspended_on_the_panel(shop)
+    assert not renewed.reload().cancels_at_period_end
+    assert paid_at_stripe(shop) == 3
+
+
+def test_an_open_dispute_leaves_the_renewal_as_it_is(shop: Shop, clock: Clock, renewed: Subscription) -> None:
+    shop.sandbox.dispute(str(payment_of_period(renewed).transaction_id))
+    deliver_events(shop, clock)
+
+    assert is_suspended_on_the_panel(shop)
+    assert not renewed.reload().cancels_at_period_end
+    assert renewed.gateway_subscriptions.get().ended_at is None
+
+
+def payment_of_period(subscription: Subscription) -> Payment:
+    """What paid the current period."""
+    return Payment.objects.get(invoice__items__period_start=subscription.current_period_start)
+
+
 def test_a_dispute_about_a_later_month_suspends_the_server_too(shop: Shop, clock: Clock, renewed: Subscription) -> None:
-    later = Payment.objects.get(invoice__items__period_start=renewed.current_period_start)
+    later = payment_of_period(renewed)
 
     dispute = shop.sandbox.dispute(str(later.transaction_id))
     deliver_events(shop, clock)
