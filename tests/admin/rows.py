@@ -352,7 +352,7 @@ class Rows:
         cursor_types = list(billing.CursorType)
         self.each(
             billing.GatewayCursor,
-            gateway=lambda n: f"stripe{n or ''}",
+            gateway=lambda n: f"row-{n}",
             type=lambda n: cursor_types[n % len(cursor_types)],
             read_until=AT,
         )
