@@ -1,4 +1,4 @@
-"""No row can name one of another organization, currency or gateway, whatever the code does: tried in SQL as the worker."""
+"""No row can name one of another organization, currency or gateway, whatever the code does: tried as the worker."""
 
 from uuid import UUID
 
