@@ -1,9 +1,10 @@
 """The checkout session in which a payment is made. It is created at the gateway, so outside of any transaction."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, gateway_accounts, payments
+from billing import customers, gateway_accounts, gateway_sync, payments
 from billing.gateways.base import (
     CUSTOMER_GONE,
     MIN_SESSION_LIFETIME,
@@ -27,11 +28,16 @@ class CheckoutClosed(outside.Rejected):
     """The payment is not open; where money is still wanted, another payment is opened first."""
 
 
+class SessionMismatch(outside.Rejected):
+    """The gateway's page asks for something else than the payment; the text says what."""
+
+
 def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: datetime) -> str:
     """The address of the checkout session of an open payment; the same session however often it is called.
 
     The two addresses are stored at the first call, so that every repeat sends exactly the same request.
-    Raises CheckoutClosed, and `outside.Unavailable`, `Unknown` (both: try again) or `Rejected` (this payment is over).
+    Raises CheckoutClosed, `outside.Unavailable` and `Unknown` (both: try again) or `Rejected`, such as SessionMismatch
+    (this payment is over).
     """
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
@@ -60,9 +66,15 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         session = driver.create_session(checkout_request(payment, customer))
     except (outside.Unknown, outside.Rejected) as error:
         session = session_after_error(driver, payment, customer, error)
-    if not payments.store_session(payment_id=payment_id, session=session):
+    payment = payments.store_session(payment_id=payment_id, session=session)
+    if payment.state not in Payment.OPEN:
         driver.expire_session(session.reference)  # it is stored nowhere, so it must not be paid
         raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
+    if payment.failure:
+        with suppress(outside.OutsideError):  # then the poller expires it
+            expired = driver.expire_session(session.reference)
+            gateway_sync.apply_session(payment_id=payment_id, session=expired, at=at)
+        raise SessionMismatch(payment.failure)
     return session.url
 
 

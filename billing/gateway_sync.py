@@ -80,7 +80,8 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
     elif payment.session_requested_at is not None:  # it may have been created although the answer was lost
         customer = customers.ensure_customer(organization=payment.organization, gateway=payment.gateway)
         session = driver.find_session(customer=customer, payment_id=payment.pk)
-    if payment.state == PaymentState.PENDING and payment.expires_at is not None and payment.expires_at <= at:
+    is_over = payment.expires_at is not None and payment.expires_at <= at
+    if payment.state == PaymentState.PENDING and (is_over or payment.failure):  # with a failure nobody may pay there
         if session is None:
             payments.expire(payment_id=payment_id, at=at)
         elif session.status is CheckoutSessionStatus.OPEN:
@@ -101,11 +102,13 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
 
 def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -> None:
     """Make the payment agree with its session; any number of times, in any order."""
-    payments.store_session(payment_id=payment_id, session=session)
+    payment = payments.store_session(payment_id=payment_id, session=session)
     if session.payment is not None:
         settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
-    elif Payment.objects.filter(pk=payment_id, session_id=session.reference).exists():
-        if session.status is CheckoutSessionStatus.EXPIRED:
+    elif payment.session_id == session.reference:
+        if session.status is CheckoutSessionStatus.EXPIRED and payment.failure:
+            payments.fail(payment_id=payment_id, reason=payment.failure)
+        elif session.status is CheckoutSessionStatus.EXPIRED:
             payments.expire(payment_id=payment_id, at=at)
         elif session.status is CheckoutSessionStatus.FAILED:
             payments.fail(payment_id=payment_id, reason=session.failure or "the bank refused")

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from accounts.models import Organization
 from billing import events, invoicing, ledger, subscriptions
-from billing.gateways.base import CheckoutSession, GatewayPayment, SavedCard, driver_of
+from billing.gateways.base import CheckoutSession, GatewayPayment, Interval, SavedCard, driver_of
 from billing.models import (
     AccountKind,
+    BillingMode,
     EntryKind,
     Invoice,
     JournalEntry,
@@ -25,7 +26,9 @@ from billing.models import (
     PaymentState,
     PaymentTask,
     RefundState,
+    Subscription,
 )
+from catalog.models import Term
 from core import audit, tenancy, work
 from core.ids import uuid7
 from core.money import Money
@@ -80,15 +83,39 @@ def open_payment(
         )
 
 
-def store_session(*, payment_id: UUID, session: CheckoutSession) -> bool:
-    """Store the session that was created for a payment; a stored one stays. False for a payment that is not open."""
+def store_session(*, payment_id: UUID, session: CheckoutSession) -> Payment:
+    """Store the session that was created for an open payment; a stored one stays. The payment as it then is.
+
+    A session that asks for something else is stored without its address, and with the reason in `failure`: nobody is
+    sent there, and it is expired.
+    """
     with tenancy.as_worker():
         payment = lock_payment(payment_id)
-        is_open = payment.state in Payment.OPEN
-        if payment.session_id is None and is_open:
-            payment.session_id, payment.session_url = session.reference, session.url
-            payment.save(update_fields=["session_id", "session_url"])
-    return is_open
+        if payment.session_id is not None or payment.state not in Payment.OPEN:
+            return payment
+        reason = session_mismatch_reason(payment, session) if session.url else ""
+        payment.session_id, payment.failure = session.reference, reason[:191]
+        payment.session_url = "" if reason else session.url
+        payment.save(update_fields=["session_id", "session_url", "failure"])
+    if reason:
+        log.error("payment %s, session %s of %s: %s", payment.pk, session.reference, payment.gateway, reason)
+    return payment
+
+
+def session_mismatch_reason(payment: Payment, session: CheckoutSession) -> str:
+    """Why the customer may not pay in this open session; empty when they may."""
+    renewed = Subscription.objects.filter(
+        invoice_items__invoice__in=[payment.invoice_id], billing_mode=BillingMode.GATEWAY
+    )
+    intervals = frozenset(Interval.of(Term(term)) for term in renewed.values_list("term", flat=True))
+    total = payment.amount if session.total is None else session.total
+    if (total, session.intervals) == (payment.amount, intervals):
+        return ""
+    asked, wanted = (
+        " ".join([str(amount.amount), amount.currency, *sorted(str(interval) for interval in often)])
+        for amount, often in ((total, session.intervals), (payment.amount, intervals))
+    )
+    return f"the payment page asks for {asked}, the payment for {wanted}"
 
 
 def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:

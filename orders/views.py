@@ -79,6 +79,15 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
             cancel_url=f"{settings.SITE_URL}{order_url}",
             at=clock.now(),
         )
+    except checkout.SessionMismatch:
+        messages.error(
+            request,
+            _(
+                "We could not open the payment page, and nothing was charged. The fault is ours and we have been told; "
+                "your server stays reserved for now."
+            ),
+        )
+        return redirect(order_url)
     except outside.OutsideError as error:
         log.warning("payment page of order %s: %s", order.number, error)
         messages.error(

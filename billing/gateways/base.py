@@ -13,6 +13,7 @@ from uuid import UUID
 
 from billing.models import GatewayAccount
 from billing.periods import Period
+from catalog.models import Term
 from core.money import Money
 
 # The code of an Unknown or Rejected whose idempotency key is used up: look, and go on under another key.
@@ -88,13 +89,35 @@ class CheckoutRequest:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """The time between two charges: `count` hours, days, weeks or months. A year is twelve months."""
+
+    unit: str
+    count: int
+
+    @classmethod
+    def of(cls, term: Term) -> "Interval":
+        """The time between two charges of a subscription with this term."""
+        return cls("month", term.months) if term.months else cls("hour", 1)
+
+    def __str__(self) -> str:
+        return f"every {self.unit}" if self.count == 1 else f"every {self.count} {self.unit}s"
+
+
+@dataclass(frozen=True)
 class CheckoutSession:
-    """A hosted payment page in its current state."""
+    """A hosted payment page in its current state.
+
+    While it is open it says what it asks for (`total`, None where the gateway does not say) and how often the gateway
+    will charge again (`intervals`, empty where it will not).
+    """
 
     reference: str
     url: str
     status: CheckoutSessionStatus
     payment_id: UUID | None
+    total: Money | None = None
+    intervals: frozenset[Interval] = frozenset()
     payment: GatewayPayment | None = None
     failure: str = ""
 

@@ -8,6 +8,7 @@ from sandbox.stripe import errors
 from sandbox.stripe.account import Account, as_list
 
 MAX_DEPTH = 4
+FIRST_LINES = 10  # the rest of a session's line items is listed
 
 
 def expanded(account: Account, thing: JsonObject, paths: list[str]) -> JsonObject:
@@ -29,7 +30,8 @@ def _walk(account: Account, here: JsonObject, steps: list[str], path: str) -> No
     included = (here.get("object"), step) if step not in here else None
     if included == ("checkout.session", "line_items"):
         items = copy.deepcopy(account.note(here["id"])["line_items"])
-        here[step] = as_list(f"/v1/checkout/sessions/{here['id']}/line_items", items)
+        shown = {"data": items[:FIRST_LINES], "has_more": len(items) > FIRST_LINES}
+        here[step] = as_list(f"/v1/checkout/sessions/{here['id']}/line_items", items) | shown
     elif included == ("charge", "refunds"):
         found = [copy.deepcopy(refund) for refund in account.all("refund") if refund["charge"] == here["id"]]
         here[step] = as_list(f"/v1/refunds?charge={here['id']}", found)

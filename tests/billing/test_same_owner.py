@@ -1,4 +1,4 @@
-"""No row can name a row of another organization or currency, whatever the code does: tried in SQL as the worker."""
+"""No row can name one of another organization, currency or gateway, whatever the code does: tried as the worker."""
 
 from uuid import UUID
 
@@ -6,10 +6,10 @@ import pytest
 from django.db import IntegrityError, connection
 
 from billing import invoicing, payments
-from billing.models import Payment, PaymentState
+from billing.models import GatewayAccount, Payment, PaymentState
 from core import tenancy
 from core.money import Money
-from tests.billing.sales import NOON, make_sale, run_commit_triggers
+from tests.billing.sales import GATEWAY, NOON, make_sale, run_commit_triggers
 
 # Each statement changes rows of the first sale; `other` is of another organization, `yen` in another currency.
 FORBIDDEN = [
@@ -69,6 +69,26 @@ FORBIDDEN = [
 ]
 
 
+# Each names another gateway, or one that nobody has; the constraint that refuses it.
+OTHER_GATEWAY = [
+    ("UPDATE billing_payment SET gateway = 'unknown' WHERE id = %(payment)s", "billing_payment_gateway_known"),
+    (
+        "INSERT INTO billing_refund"
+        " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
+        " SELECT uuidv7(), organization_id, id, 'other', 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
+        " WHERE id = %(payment)s",
+        "billing_refund_payment_same_gateway",
+    ),
+    (
+        "INSERT INTO billing_dispute"
+        " (id, organization_id, payment_id, gateway, reference, amount_minor, currency, reason, opened_at, lost_minor)"
+        " SELECT uuidv7(), organization_id, id, 'other', 'dp', 1, 'USD', '', now(), 0 FROM billing_payment"
+        " WHERE id = %(payment)s",
+        "billing_dispute_payment_same_gateway",
+    ),
+]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("statement", FORBIDDEN)
 def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: str) -> None:
@@ -95,6 +115,16 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
     }
     with pytest.raises(IntegrityError, match="same_owner"), tenancy.as_role(role=tenancy.WORKER):
         execute_and_check(statement, ids)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("statement", "constraint"), OTHER_GATEWAY)
+def test_a_payment_refund_or_dispute_of_another_gateway_is_refused(statement: str, constraint: str) -> None:
+    GatewayAccount.objects.create(code="other", kind=GATEWAY, name="Other", currencies=[])
+    payment = make_sale().settle()
+    run_commit_triggers()
+    with pytest.raises(IntegrityError, match=constraint), tenancy.as_role(role=tenancy.WORKER):
+        execute_and_check(statement, {"payment": payment.pk})
 
 
 def execute_and_check(statement: str, ids: dict[str, UUID]) -> None:

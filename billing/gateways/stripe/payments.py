@@ -12,6 +12,7 @@ from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
     GatewayPayment,
+    Interval,
     LineItem,
     SavedCard,
     Transaction,
@@ -29,7 +30,13 @@ from billing.periods import Period
 from core.outside import Rejected
 
 INTENT_EXPANDED = ["latest_charge", "payment_method"]
-SESSION_EXPANDED = ["payment_intent.latest_charge", "payment_intent.payment_method", "invoice", "subscription"]
+SESSION_EXPANDED = [
+    "payment_intent.latest_charge",
+    "payment_intent.payment_method",
+    "invoice",
+    "subscription",
+    "line_items",
+]
 INTENT_OVER = frozenset({"canceled", "requires_payment_method"})
 SUBSCRIPTION_NEVER_BEGAN = frozenset({"canceled", "incomplete_expired"})
 
@@ -58,6 +65,7 @@ class Payments(StripeClient):
             metadata["subscription"] = str(request.subscription_id)
             params["mode"] = "subscription"
             params["subscription_data"] = {"metadata": metadata}
+            params["expand"] = ["line_items"]
         options: Any = {"idempotency_key": request.idempotency_key}
         try:
             session = self.write("Stripe session", lambda stripe: stripe.v1.checkout.sessions.create(params, options))
@@ -65,7 +73,7 @@ class Payments(StripeClient):
             if error.code == "resource_missing" and str(error).endswith(" customer"):  # and not one of the prices
                 error.code = CUSTOMER_GONE
             raise
-        return _session(session, CheckoutSessionStatus.OPEN)
+        return self.open_session(session)
 
     def read_session(self, reference: str) -> CheckoutSession:
         """The session in its current state, with the payment where it was paid."""
@@ -74,6 +82,8 @@ class Payments(StripeClient):
             "Stripe session", lambda stripe: stripe.v1.checkout.sessions.retrieve(reference, params)
         )
         status = session_status(session)
+        if status is CheckoutSessionStatus.OPEN:
+            return self.open_session(session)
         if status is not CheckoutSessionStatus.PAID:
             return _session(session, status)
         if session.mode == "subscription":
@@ -81,6 +91,20 @@ class Payments(StripeClient):
         if session.payment_intent is None:
             raise Rejected(f"Stripe session {session.id}: complete without a payment")
         return _session(session, status, payment_of_intent(session.payment_intent))
+
+    def open_session(self, session: Any) -> CheckoutSession:
+        """An open session with what its page asks for. Its line items are expanded: the first of them, if many."""
+        total = from_stripe_amount(session.amount_total, session.currency)
+        lines: Any = []
+        if session.mode == "subscription":
+            lines = session.line_items.data
+            if session.line_items.has_more:
+                lines = self.read_all(
+                    "Stripe line items",
+                    lambda stripe, params: stripe.v1.checkout.sessions.line_items.list(session.id, params),
+                )
+        intervals = frozenset(interval_of(line.price.recurring) for line in lines if line.price.recurring)
+        return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, intervals=intervals)
 
     def expire_session(self, reference: str) -> CheckoutSession:
         """Expire the session. Where it was paid in the same moment Stripe refuses, and the paid session is returned."""
@@ -145,6 +169,12 @@ def line_item(line: LineItem) -> dict[str, Any]:
         "product_data": {"name": line.description},
     }
     return {"price_data": price, "quantity": line.quantity}
+
+
+def interval_of(recurring: Any) -> Interval:
+    """How often a recurring price is charged."""
+    is_year = recurring.interval == "year"
+    return Interval("month" if is_year else recurring.interval, recurring.interval_count * (12 if is_year else 1))
 
 
 def session_status(session: Any) -> CheckoutSessionStatus:
