@@ -39,6 +39,7 @@ class AllocationInline(ReadOnlyInline):
 
     model = PaymentAllocation
     columns = ("at", "payment", "amount_minor")
+    related = ("payment",)
 
 
 class PaymentInline(ReadOnlyInline):

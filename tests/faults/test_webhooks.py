@@ -13,7 +13,7 @@ from tests.sandbox_fixtures import WEBHOOK_SECRET
 from tests.shop import WEBHOOK
 
 pytestmark = pytest.mark.faults
-EVENTS = 9  # that Stripe sends about one purchase
+EVENTS = 8  # that Stripe sends about one purchase
 PAID = "checkout.session.completed"
 OLD_SECONDS = 3 * 300  # three times the age that a signature may have
 

@@ -20,7 +20,7 @@ MAX_QUERIES = {
     "invoices": 8,
     "order": 10,
     "server": 12,
-    "invoice": 9,
+    "invoice": 11,
 }
 DEFAULT_MAX = 8
 
