@@ -13,6 +13,9 @@ from orders.models import Order, OrderStatus
 from servers import capacity
 from servers import services as servers
 
+# Paid, and the server does not run yet.
+UNDELIVERED = (OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStatus.FAILED)
+
 
 def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that is not paid; False when it is too late for that, also while a bank processes its payment.
@@ -68,8 +71,21 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
             return False
         subscriptions.lock_subscriptions_of([order.invoice_id])
         refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
+        order.refresh_from_db(fields=["status"])
+        if order.status != OrderStatus.CANCELED:  # by the refund: an order paid with credit has its money back at once
+            _release(order, at)
+            transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
+    return True
+
+
+def cancel_refunded(*, order_id: UUID, reason: str, at: datetime) -> bool:
+    """Cancel an order whose invoice was refunded before its server ran; False when it runs."""
+    with tenancy.as_worker():
+        order = transitions.lock_order(order_id)
+        if order.status not in UNDELIVERED:
+            return False
         _release(order, at)
-        transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
+        transitions.transition([order], OrderStatus.CANCELED, reason=reason, at=at, refund_due_at=None)
     return True
 
 

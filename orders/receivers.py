@@ -58,6 +58,16 @@ def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_
     _place_billing_holds(invoiced.exclude(pk__in=funded(invoiced).values("pk")), reason, at)
 
 
+@receiver(billing_events.funds_withdrawn)
+def cancel_refunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
+    """An order that is refunded before its server runs is canceled: nothing is created for it any more."""
+    orders = Order.objects.filter(
+        invoice__in=invoice_ids, invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED
+    )
+    for order_id in orders.order_by("pk").values_list("pk", flat=True):
+        cancellation.cancel_refunded(order_id=order_id, reason=reason, at=at)
+
+
 @receiver(billing_events.funds_reinstated)
 def resume_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A dispute that was won, or a refund that failed, lifts the hold it placed."""

@@ -81,6 +81,8 @@ def hold_all() -> None:
 
 
 def refund_all() -> None:
+    """What was delivered is refunded."""
+    Order.objects.filter(status=OrderStatus.PROVISIONING).update(status=OrderStatus.ACTIVE, active_at=NOON)
     Invoice.objects.filter(state=InvoiceState.PAID).update(state=InvoiceState.REFUNDED)
 
 
@@ -167,9 +169,9 @@ def test_a_batch_is_one_audit_entry_that_names_every_row(sales: Sales) -> None:
 def test_every_customer_of_a_batch_is_told_and_every_server_converged(sales: Sales) -> None:
     Delivery.objects.all().delete()
     ProvisioningTask.objects.all().delete()
-    refund_all()
 
     server_events.servers_running.send(Order, server_ids=sales.servers, at=NOON)
+    refund_all()
     billing_events.funds_withdrawn.send(Invoice, invoice_ids=sales.invoices, reason="disputed", at=NOON)
 
     references = {f"order.active:{order}" for order in sales.orders}

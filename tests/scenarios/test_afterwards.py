@@ -20,7 +20,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from catalog.models import PlanPrice
-from core import site_settings
+from core import site_settings, work
 from core.money import Money
 from orders.models import Order, OrderStatus
 from servers import services as servers
@@ -73,6 +73,32 @@ def test_a_full_refund_by_staff_returns_the_money_and_suspends_the_server(shop: 
     assert balances()[AccountKind.CLEARING] == 0
     assert open_holds() == [HoldKind.BILLING]
     assert is_suspended_on_the_panel(shop)
+    assert dead_work() == {}
+
+
+def test_a_refund_before_the_server_runs_cancels_the_order(shop: Shop, clock: Clock) -> None:
+    order = place_order(shop, at=clock.now)
+    url = create_session(order, at=clock.now)
+    shop.sandbox.arm("pterodactyl", "POST /api/application/servers", "status", status=503, times=0)
+    shop.sandbox.pay(url)
+    deliver_webhooks(shop.sandbox)
+    for _round in range(3):
+        work.run_due(at=clock.pass_by())
+    assert order.reload().status == OrderStatus.PROVISIONING
+    payment = Payment.objects.get()
+
+    intent: Any = {"payment_intent": payment.transaction_id}
+    write("refund", lambda stripe: stripe.v1.refunds.create(intent))
+    deliver_webhooks(shop.sandbox)
+    for _round in range(3):
+        work.run_due(at=clock.pass_by())
+    shop.sandbox.clear_faults()
+    run_until_idle(clock)
+
+    assert payment.reload().state == PaymentState.REFUNDED
+    assert order.reload().status == OrderStatus.CANCELED
+    assert Subscription.objects.get().status == SubscriptionStatus.ENDED
+    assert panel_servers(shop.sandbox) == []
     assert dead_work() == {}
 
 
