@@ -8,7 +8,7 @@ class BillingConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from billing import gateway_subscriptions, gateway_sync, payments, refunds, settings  # noqa: F401 - models first
+        from billing import gateway_sync, payments, refunds, settings  # noqa: F401 - models first
         from billing.gateways import base, stripe
         from billing.models import GatewayCancelTask, GatewayEvent, PaymentTask, RefundTask
         from core import work
@@ -16,5 +16,5 @@ class BillingConfig(AppConfig):
         base.register("stripe", stripe.StripeDriver)
         work.register(GatewayEvent, gateway_sync.process_event)
         work.register(PaymentTask, payments.pay_again)
-        work.register(GatewayCancelTask, gateway_subscriptions.perform)
+        work.register(GatewayCancelTask, gateway_sync.end_gateway_subscription)
         work.register(RefundTask, refunds.perform)

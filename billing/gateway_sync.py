@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, disputes, gateway_subscriptions, payments, refunds, renewals, subscriptions
+from billing import customers, disputes, payments, refunds, renewals, subscriptions
 from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
@@ -20,6 +20,7 @@ from billing.gateways.base import (
 )
 from billing.models import (
     EventResult,
+    GatewayCancelTask,
     GatewayCustomer,
     GatewayEvent,
     GatewaySubscription,
@@ -120,7 +121,10 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
     """Record the money, and which gateway subscription goes on charging for what it paid, in one transaction."""
     with tenancy.as_worker():
         payment = payments.settle(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
-        gateway_subscriptions.link(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
+        reference = gateway_payment.subscription_reference
+        if reference and gateway_payment.payment_id == payment_id:
+            is_live = gateway_payment.is_live
+            subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, is_live=is_live, at=at)
     return payment
 
 
@@ -189,7 +193,7 @@ def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
             raise outside.Unavailable("the first payment of this subscription is not settled yet")
         return UNRELATED if _subscription(found.subscription_id) is None else PROCESSED  # it never began
     if found.status is GatewaySubscriptionStatus.ENDED:
-        gateway_subscriptions.mark_ended(gateway=gateway, reference=reference, at=at)
+        subscriptions.mark_gateway_ended(gateway=gateway, reference=reference, at=at)
     if linked.is_duplicate or linked.cancel_requested_at is not None:
         return PROCESSED
     subscription = linked.subscription
@@ -213,6 +217,14 @@ def sync_first_payment(payment: Payment, at: datetime) -> None:
         sync_session(payment.gateway, payment.session_id, at)
     else:
         sync_payment(payment_id=payment.pk, at=at)
+
+
+def end_gateway_subscription(task: GatewayCancelTask, *, at: datetime) -> None:
+    """End a subscription at its gateway. The call is harmless where it has ended already."""
+    row = task.gateway_subscription
+    if row.ended_at is None:
+        driver_of(row.gateway).cancel_subscription(row.reference)
+        subscriptions.mark_gateway_ended(gateway=row.gateway, reference=row.reference, at=at)
 
 
 def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:

@@ -28,6 +28,7 @@ from billing.models import (
     RefundState,
     Subscription,
 )
+from billing.periods import Period
 from catalog.models import Term
 from core import audit, tenancy, work
 from core.ids import uuid7
@@ -197,7 +198,9 @@ def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:
     """Pay the invoice that the money was asked for; what it leaves in the wallet pays what the organization owes."""
     if payment.invoice is not None:
         with suppress(invoicing.InsufficientBalance):  # then it stays in the wallet as credit
-            invoicing.pay_from_wallet(invoice=payment.invoice, payment=payment, first_period=payment.period, at=at)
+            start, end = payment.period_start, payment.period_end
+            period = Period(start, end) if start and end else None
+            invoicing.pay_from_wallet(invoice=payment.invoice, payment=payment, first_period=period, at=at)
     ledger.pay_receivable(payment, at=at)
 
 

@@ -1,4 +1,7 @@
-"""Subscriptions: opened with the order, activated by the first payment, advanced by each later one."""
+"""Subscriptions: opened with the order, activated by the first payment, advanced by each later one.
+
+The last functions are about subscriptions at a gateway that charge for ours.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -7,23 +10,26 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import Organization
-from billing import events, gateway_subscriptions
+from billing import events
 from billing.models import (
     BillingMode,
+    GatewayCancelTask,
     GatewaySubscription,
     InvoiceItem,
     ItemKind,
+    Payment,
     Subscription,
     SubscriptionItem,
     SubscriptionStatus,
 )
 from billing.periods import Period, next_period_end
 from catalog.models import AddonPrice, PlanPrice
-from core import tenancy, work
+from core import audit, tenancy, work
 from core.money import total
 
 # Those with a period that goes on. As the index of what is due has it.
 PERIOD_STATUSES = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
+OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED})
 
 
 def lock_subscription(subscription_id: UUID) -> Subscription:
@@ -172,7 +178,7 @@ def stop_renewal(*, of: Q, at: datetime) -> None:
         ):
             if not row.cancels_at_period_end:
                 cancel_at_period_end(subscription=row, at=at)
-            gateway_subscriptions.request_cancellation(subscription=row, at=at)
+            request_cancellation(subscription=row, at=at)
 
 
 def end_due(*, at: datetime) -> int:
@@ -207,7 +213,59 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
         row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
         row.save(update_fields=["status", "ended_at"])
-        gateway_subscriptions.request_cancellation(subscription=row, at=at)
+        request_cancellation(subscription=row, at=at)
         row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)
         events.subscriptions_ended.send(Subscription, subscription_ids=[row.pk], reason=reason, at=at)
     return True
+
+
+def link_gateway_subscription(*, payment_id: UUID, reference: str, is_live: bool, at: datetime) -> None:
+    """Store which gateway subscription, `reference`, charges for the one that this payment was to begin.
+
+    Another one beside the first, because the sale was paid twice, is ended: it would charge every month again. So is
+    one for a subscription that is over. Calling it twice is harmless; the caller has settled the payment just now.
+    """
+    payment = Payment.objects.get(pk=payment_id)
+    if payment.invoice_id is None:
+        return
+    subscription = Subscription.objects.filter(invoice_items__invoice=payment.invoice_id).order_by("pk").first()
+    if subscription is None:
+        return
+    row, is_new = GatewaySubscription.objects.get_or_create(
+        gateway=payment.gateway,
+        reference=reference,
+        defaults={
+            "organization_id": subscription.organization_id,
+            "subscription": subscription,
+            "is_live": is_live,
+            "is_duplicate": subscription.gateway_subscriptions.filter(is_duplicate=False).exists(),
+        },
+    )
+    if is_new and (row.is_duplicate or subscription.status in OVER):
+        request_cancellation(subscription=subscription, at=at, only=row)
+
+
+def request_cancellation(*, subscription: Subscription, at: datetime, only: GatewaySubscription | None = None) -> None:
+    """Have the gateway end what charges for the subscription, or `only` one of it; twice is harmless."""
+    with tenancy.as_worker():
+        rows = subscription.gateway_subscriptions.filter(ended_at__isnull=True)
+        for row in rows.filter(pk=only.pk) if only else rows:
+            _task, is_new = GatewayCancelTask.objects.get_or_create(gateway_subscription=row, defaults={"run_at": at})
+            if is_new:
+                row.cancel_requested_at = at
+                row.save(update_fields=["cancel_requested_at"])
+                audit.record(
+                    action="subscription.end_at_gateway",
+                    entity=subscription,
+                    actor=row.gateway,
+                    new={"reference": row.reference, "is_duplicate": row.is_duplicate},
+                )
+                work.wake_worker(GatewayCancelTask)
+
+
+def mark_gateway_ended(*, gateway: str, reference: str, at: datetime) -> None:
+    """The gateway subscription charges no more."""
+    with tenancy.as_worker():
+        GatewaySubscription.objects.filter(gateway=gateway, reference=reference, ended_at__isnull=True).update(
+            ended_at=at
+        )

@@ -7,7 +7,6 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.periods import Period
 from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check, iff
@@ -130,11 +129,6 @@ class Payment(Entity, Timestamped):
     def is_under_review(self) -> bool:
         """Whether staff have yet to accept the money, also when it was refunded or disputed since."""
         return bool(self.review_reason) and self.accepted_at is None
-
-    @property
-    def period(self) -> Period | None:
-        """The period that the gateway charged, where it renews the subscription."""
-        return Period(self.period_start, self.period_end) if self.period_start and self.period_end else None
 
     def is_open(self, at: datetime) -> bool:
         """Whether the customer can still pay in the checkout session."""
