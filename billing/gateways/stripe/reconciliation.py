@@ -54,27 +54,17 @@ class Reconciliation(StripeClient):
 
     def list_refunds(self, *, since: datetime) -> Iterator[ListedObject]:
         """The refunds created from `since` on."""
-        created = {"gte": int(since.timestamp())}
-        listed = self.read_all(
-            "Stripe refunds",
-            lambda stripe, params: stripe.v1.refunds.list(params),
-            created=created,
-            expand=["data.charge"],
-        )
-        for refund in listed:
-            yield _listed(ObjectType.REFUND, refund, id_of(value(refund, "charge", "customer")), refund.amount)
+        return self._list_of_charges(ObjectType.REFUND, lambda stripe, params: stripe.v1.refunds.list(params), since)
 
     def list_disputes(self, *, since: datetime) -> Iterator[ListedObject]:
         """The disputes created from `since` on."""
+        return self._list_of_charges(ObjectType.DISPUTE, lambda stripe, params: stripe.v1.disputes.list(params), since)
+
+    def _list_of_charges(self, object_type: ObjectType, request: Any, since: datetime) -> Iterator[ListedObject]:
+        """What happened to charges from `since` on, with the customer of each charge."""
         created = {"gte": int(since.timestamp())}
-        listed = self.read_all(
-            "Stripe disputes",
-            lambda stripe, params: stripe.v1.disputes.list(params),
-            created=created,
-            expand=["data.charge"],
-        )
-        for dispute in listed:
-            yield _listed(ObjectType.DISPUTE, dispute, id_of(value(dispute, "charge", "customer")), dispute.amount)
+        for found in self.read_all(f"Stripe {object_type}s", request, created=created, expand=["data.charge"]):
+            yield _listed(object_type, found, id_of(value(found, "charge", "customer")), found.amount)
 
 
 def _listed(object_type: ObjectType, found: Any, customer: str, minor: int | None) -> ListedObject:
