@@ -1,12 +1,10 @@
 """Clearing is what the gateway holds for us, to the cent: fees, payouts and exchange are booked, each once."""
 
 import random
-import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from billing import refunds
@@ -25,6 +23,7 @@ from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale, run_due, transactions
 from tests.shop import deliver_webhooks
 from tests.stripe_dashboard import write
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,23 +73,8 @@ def test_two_runs_at_once_book_each_transaction_once(stripe_sandbox: Sandbox) ->
     for _ in range(3):
         settled(make_sale(at=timezone.now()), stripe_sandbox)
     stripe_sandbox.change_balance("topup", 5000)
-    failures: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            book()
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert failures == []
+    assert run_at_once(book, times=4) == []
     assert clearing() == held(stripe_sandbox)
     assert JournalEntry.objects.filter(reference__startswith="balance:").count() == 4
 

@@ -1,12 +1,10 @@
 """Events that no webhook brought are listed, stored and processed like those that came."""
 
 import logging
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from billing import tasks
@@ -18,6 +16,7 @@ from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale, run_due
 from tests.shop import deliver_webhooks
 from tests.stripe_dashboard import write
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "GET /v1/events"
@@ -106,23 +105,8 @@ def test_two_runs_at_once_store_each_event_once(sale: Sale, stripe_sandbox: Sand
     for _ in range(3):
         other = make_sale(at=timezone.now())
         stripe_sandbox.pay(other.create_session())
-    failures: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            catch_up_events()
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert failures == []
+    assert run_at_once(catch_up_events, times=4) == []
     assert GatewayEvent.objects.count() == 4
 
 
