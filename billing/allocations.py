@@ -1,12 +1,11 @@
-"""Allocations: which money paid which invoice, and which invoices lose what goes back."""
+"""What goes back of a payment: from which of its allocations, and which invoices lose it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q, QuerySet
 
-from billing import credit_notes, events, ledger, subscriptions
+from billing import credit_notes, events, invoicing, ledger, subscriptions
 from billing.models import (
     AllocationReversal,
     Dispute,
@@ -20,45 +19,14 @@ from billing.models import (
 from core.money import Money, total
 
 
-def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
-    """Allocations of which something is left, with what is left, the latest first."""
-    reversed_minor = Coalesce(Sum("reversals__amount_minor", filter=Q(reversals__undone_at=None)), 0)
-    rows = PaymentAllocation.objects.filter(of).select_related("payment", "invoice__organization")
-    rests = [
-        (row, row.amount - Money(row.reversed_minor, row.currency))
-        for row in rows.annotate(reversed_minor=reversed_minor).order_by("-at", "-id")
-    ]
-    return [(allocation, rest) for allocation, rest in rests if rest]
-
-
-def allocate(*, invoice: Invoice, payment: Payment | None, at: datetime) -> None:
-    """Write down what pays the invoice: the payment as far as it goes, and credit of the wallet for the rest."""
-    by_payment = Money.zero(invoice.currency)
-    if payment is not None and payment.received.currency == invoice.currency:
-        spent = total((rest for _allocation, rest in open_allocations(Q(payment=payment))), invoice.currency)
-        by_payment = min(invoice.total, payment.refundable - spent)
-    PaymentAllocation.objects.bulk_create(
-        PaymentAllocation(
-            organization_id=invoice.organization_id,
-            invoice=invoice,
-            payment=paid_with,
-            amount_minor=amount.minor,
-            currency=amount.currency,
-            at=at,
-        )
-        for paid_with, amount in ((payment, by_payment), (None, invoice.total - by_payment))
-        if amount
-    )
-
-
 @dataclass(frozen=True)
 class Origin:
-    """Where an amount of a payment is that goes back: `held` under review, `credit`, and parts of allocations.
+    """Where an amount of a payment is that goes back: what is `under_review`, `credit`, and parts of allocations.
 
     `owed` is the part of `credit` that is no longer in the wallet.
     """
 
-    held: Money
+    under_review: Money
     credit: Money
     owed: Money
     parts: list[tuple[PaymentAllocation, Money]]
@@ -66,7 +34,7 @@ class Origin:
     @property
     def allocated(self) -> Money:
         """The parts of allocations together."""
-        return total((part for _allocation, part in self.parts), self.held.currency)
+        return total((part for _allocation, part in self.parts), self.under_review.currency)
 
 
 def origin_of(payment: Payment, amount: Money, allocation: PaymentAllocation | None = None) -> Origin:
@@ -77,11 +45,11 @@ def origin_of(payment: Payment, amount: Money, allocation: PaymentAllocation | N
     """
     nothing = Money.zero(amount.currency)
     if allocation is not None:
-        return Origin(held=nothing, credit=nothing, owed=nothing, parts=[(allocation, amount)])
+        return Origin(under_review=nothing, credit=nothing, owed=nothing, parts=[(allocation, amount)])
     if payment.is_under_review:
-        return Origin(held=amount, credit=nothing, owed=nothing, parts=[])
+        return Origin(under_review=amount, credit=nothing, owed=nothing, parts=[])
     wallet = ledger.lock_wallet(payment.organization, amount.currency)
-    paid = open_allocations(Q(payment=payment))
+    paid = invoicing.open_allocations(Q(payment=payment))
     unspent = payment.refundable - total((left for _allocation, left in paid), amount.currency)
     rest = amount - min(amount, unspent, Money(wallet.balance_minor, amount.currency))
     parts = []
@@ -91,7 +59,7 @@ def origin_of(payment: Payment, amount: Money, allocation: PaymentAllocation | N
             parts.append((row, part))
             rest -= part
     allocated = total((part for _allocation, part in parts), amount.currency)
-    return Origin(held=nothing, credit=amount - allocated, owed=rest, parts=parts)
+    return Origin(under_review=nothing, credit=amount - allocated, owed=rest, parts=parts)
 
 
 def reverse(origin: Origin, *, refund: Refund | None = None, dispute: Dispute | None = None, at: datetime) -> None:
@@ -116,7 +84,11 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
     The caller holds the locks of the invoice and of the subscriptions that it is for.
     """
     pending = Refund.objects.filter(allocation_reversals__allocation__invoice=invoice, state=RefundState.PENDING)
-    if invoice.state == InvoiceState.PAID and not open_allocations(Q(invoice=invoice)) and not pending.exists():
+    if (
+        invoice.state == InvoiceState.PAID
+        and not invoicing.open_allocations(Q(invoice=invoice))
+        and not pending.exists()
+    ):
         invoice.transition_to(InvoiceState.REFUNDED)
         invoice.save(update_fields=["state"])
         credit_notes.issue_credit_note(invoice=invoice, reason="payment refunded", at=at)

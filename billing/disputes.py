@@ -107,8 +107,8 @@ def record_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
     allocations.reverse(origin, dispute=dispute, at=at)
     disputed = ledger.account_of(AccountKind.DISPUTES, lost.currency)
     lines: list[EntryLine] = []
-    if origin.held:
-        lines += ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, lost.currency), disputed, origin.held)
+    if origin.under_review:
+        lines += ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, lost.currency), disputed, origin.under_review)
     if origin.credit:
         lines += ledger.withdraw(payment.organization, disputed, origin.credit)
     if lines:

@@ -6,11 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F
-from django.db.models.functions import Least
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce, Least
 
 from accounts.models import Organization
-from billing import allocations, events, ledger, subscriptions
+from billing import events, ledger, subscriptions
 from billing.ledger import EntryLine
 from billing.models import (
     PERIOD_KINDS,
@@ -22,11 +22,12 @@ from billing.models import (
     InvoiceState,
     ItemKind,
     Payment,
+    PaymentAllocation,
     PaymentState,
+    Period,
     Subscription,
     SubscriptionItem,
 )
-from billing.periods import Period
 from catalog.models import AddonPrice, PlanPrice
 from core import audit, tenancy
 from core.money import Money, Rate, total
@@ -159,7 +160,7 @@ def pay_from_wallet(
                 source=row,
                 at=at,
             )
-        allocations.allocate(invoice=row, payment=payment, at=at)
+        allocate(invoice=row, payment=payment, at=at)
         row.transition_to(InvoiceState.PAID)
         row.paid_at = at
         row.save(update_fields=["state", "paid_at"])
@@ -177,6 +178,37 @@ def begin_or_renew(invoice: Invoice, subscription: Subscription, first_period: P
     else:
         period = subscriptions.activate(subscription=subscription, period=first_period, at=at)
         items.update(period_start=period.start, period_end=period.end)
+
+
+def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
+    """Allocations of which something is left, with what is left, the latest first."""
+    reversed_minor = Coalesce(Sum("reversals__amount_minor", filter=Q(reversals__undone_at=None)), 0)
+    rows = PaymentAllocation.objects.filter(of).select_related("payment", "invoice__organization")
+    rests = [
+        (row, row.amount - Money(row.reversed_minor, row.currency))
+        for row in rows.annotate(reversed_minor=reversed_minor).order_by("-at", "-id")
+    ]
+    return [(allocation, rest) for allocation, rest in rests if rest]
+
+
+def allocate(*, invoice: Invoice, payment: Payment | None, at: datetime) -> None:
+    """Write down what pays the invoice: the payment as far as it goes, and credit of the wallet for the rest."""
+    by_payment = Money.zero(invoice.currency)
+    if payment is not None and payment.received.currency == invoice.currency:
+        spent = total((rest for _allocation, rest in open_allocations(Q(payment=payment))), invoice.currency)
+        by_payment = min(invoice.total, payment.refundable - spent)
+    PaymentAllocation.objects.bulk_create(
+        PaymentAllocation(
+            organization_id=invoice.organization_id,
+            invoice=invoice,
+            payment=paid_with,
+            amount_minor=amount.minor,
+            currency=amount.currency,
+            at=at,
+        )
+        for paid_with, amount in ((payment, by_payment), (None, invoice.total - by_payment))
+        if amount
+    )
 
 
 def pay_free_invoice(*, invoice: Invoice, at: datetime) -> Invoice:

@@ -25,10 +25,10 @@ from billing.models import (
     PaymentMethod,
     PaymentState,
     PaymentTask,
+    Period,
     RefundState,
     Subscription,
 )
-from billing.periods import Period
 from catalog.models import Term
 from core import audit, tenancy, work
 from core.ids import uuid7
@@ -169,14 +169,14 @@ def receive(payment: Payment, gateway_payment: GatewayPayment, state: PaymentSta
     payment.save()
     if not received:
         return
-    is_held = state == PaymentState.UNDER_REVIEW
+    is_under_review = state == PaymentState.UNDER_REVIEW
     ledger.post_entry(
-        kind=EntryKind.UNDER_REVIEW if is_held else EntryKind.PAYMENT,
+        kind=EntryKind.UNDER_REVIEW if is_under_review else EntryKind.PAYMENT,
         reference=f"payment:{payment.gateway}:{payment.transaction_id}",
         lines=ledger.transfer(
             ledger.account_of(AccountKind.CLEARING, received.currency, payment.gateway),
             ledger.account_of(AccountKind.SUSPENSE, received.currency)
-            if is_held
+            if is_under_review
             else ledger.wallet_of(payment.organization, received.currency),
             received,
         ),
@@ -305,13 +305,13 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
 
 def release_accepted(payment: Payment, entry: JournalEntry, at: datetime) -> None:
     """Credit what an entry brought back to suspense although the payment was accepted in the meantime."""
-    held = entry.postings.filter(account__kind=AccountKind.SUSPENSE).select_related("account").first()
-    if held is not None and not payment.is_under_review:
-        lines = ledger.deposit(payment.organization, Money(held.amount_minor, held.currency))
+    suspense = entry.postings.filter(account__kind=AccountKind.SUSPENSE).select_related("account").first()
+    if suspense is not None and not payment.is_under_review:
+        lines = ledger.deposit(payment.organization, Money(suspense.amount_minor, suspense.currency))
         ledger.post_entry(
             kind=EntryKind.REVIEW_ACCEPTED,
             reference=f"review_accepted:{entry.reference}",
-            lines=[ledger.EntryLine(held.account, Money(-held.amount_minor, held.currency)), *lines],
+            lines=[ledger.EntryLine(suspense.account, Money(-suspense.amount_minor, suspense.currency)), *lines],
             organization=payment.organization,
             source=payment,
             at=at,

@@ -86,7 +86,7 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
         locked = list(invoices.values_list("pk", flat=True))
         row = invoicing.lock_invoice(invoice.pk)
         subscriptions.lock_subscriptions_of([*locked, row.pk])
-        for allocation, rest in allocations.open_allocations(Q(invoice=row)):
+        for allocation, rest in invoicing.open_allocations(Q(invoice=row)):
             if allocation.payment is None:
                 return_credit(allocation, rest, at)
             elif allocation.payment.state in REFUNDABLE:
@@ -133,8 +133,9 @@ def _create(payment: Payment, amount: Money, origin: Origin, at: datetime, **fie
     allocations.reverse(origin, refund=refund, at=at)
     clearing = ledger.account_of(AccountKind.CLEARING, amount.currency, payment.gateway)
     lines: list[EntryLine] = []
-    if origin.held:
-        lines += ledger.transfer(ledger.account_of(AccountKind.SUSPENSE, amount.currency), clearing, origin.held)
+    if origin.under_review:
+        suspense = ledger.account_of(AccountKind.SUSPENSE, amount.currency)
+        lines += ledger.transfer(suspense, clearing, origin.under_review)
     if origin.allocated:
         lines += ledger.transfer(ledger.account_of(AccountKind.REFUNDS, amount.currency), clearing, origin.allocated)
     if origin.credit:

@@ -12,10 +12,10 @@ from billing.models import (
     InvoiceItem,
     ItemKind,
     Payment,
+    Period,
     Subscription,
     SubscriptionStatus,
 )
-from billing.periods import Period
 from core import tenancy
 from core.money import Rate
 

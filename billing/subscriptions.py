@@ -18,11 +18,12 @@ from billing.models import (
     InvoiceItem,
     ItemKind,
     Payment,
+    Period,
     Subscription,
     SubscriptionItem,
     SubscriptionStatus,
+    next_period_end,
 )
-from billing.periods import Period, next_period_end
 from catalog.models import AddonPrice, PlanPrice
 from core import audit, tenancy, work
 from core.money import total

@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from billing.models import GatewayAccount
-from billing.periods import Period
+from billing.models import GatewayAccount, Period
 from catalog.models import Term
 from core.money import Money
 

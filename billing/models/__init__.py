@@ -32,7 +32,7 @@ from billing.models.payments import (
 )
 from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.series import DocumentKind, InvoiceSeries
-from billing.models.subscriptions import Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models.subscriptions import Period, Subscription, SubscriptionItem, SubscriptionStatus, next_period_end
 
 __all__ = [
     "PERIOD_KINDS",
@@ -66,6 +66,7 @@ __all__ = [
     "PaymentMethod",
     "PaymentState",
     "PaymentTask",
+    "Period",
     "Posting",
     "Refund",
     "RefundState",
@@ -75,4 +76,5 @@ __all__ = [
     "SubscriptionStatus",
     "UnexplainedItem",
     "UnexplainedType",
+    "next_period_end",
 ]

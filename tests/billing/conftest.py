@@ -8,7 +8,7 @@ from core.outside.limits import reset_limits
 
 
 @pytest.fixture(autouse=True)
-def _forgiving_gates() -> Iterator[None]:
+def _reset_host_limits() -> Iterator[None]:
     """A breaker that one test opened must not stay open for the next."""
     reset_limits()
     yield

@@ -16,9 +16,9 @@ from billing.models import (
     PaymentAllocation,
     PaymentState,
     PaymentTask,
+    Period,
     SubscriptionStatus,
 )
-from billing.periods import Period
 from core import tenancy
 from core.models import WorkState
 from tests.billing.sales import (

@@ -9,8 +9,7 @@ from django.db import IntegrityError, connection, transaction
 
 from billing import invoicing, renewals
 from billing.invoicing import InvoiceLine
-from billing.models import Invoice, InvoiceItem, InvoiceState, ItemKind, PaymentState
-from billing.periods import Period
+from billing.models import Invoice, InvoiceItem, InvoiceState, ItemKind, PaymentState, Period
 from core import tenancy
 from core.money import Money
 from tests.billing.sales import GATEWAY, NOON, Sale, make_sale, plan_line

@@ -18,9 +18,9 @@ from billing.models import (
     InvoiceState,
     Payment,
     PaymentState,
+    Period,
     SubscriptionStatus,
 )
-from billing.periods import Period
 from core import outside
 from core.models import WorkState
 from sandbox.client import Sandbox

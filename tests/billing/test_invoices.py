@@ -20,9 +20,9 @@ from billing.models import (
     InvoiceState,
     ItemKind,
     PaymentState,
+    Period,
     SubscriptionStatus,
 )
-from billing.periods import Period
 from core import tenancy
 from core.money import CurrencyMismatch, Money
 from tests.billing.sales import (

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from billing.periods import next_period_end
+from billing.models import next_period_end
 from catalog.models import Term
 
 

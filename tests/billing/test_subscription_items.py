@@ -8,8 +8,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from billing import renewals, subscriptions
-from billing.models import BillingMode, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
-from billing.periods import Period
+from billing.models import BillingMode, ItemKind, Period, Subscription, SubscriptionItem, SubscriptionStatus
 from core import tenancy
 from tests.billing.sales import NOON, Sale, make_sale
 from tests.builders import make_price

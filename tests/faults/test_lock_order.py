@@ -17,8 +17,7 @@ from django.utils import timezone
 
 from billing import invoicing, payments, refunds, renewals, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
-from billing.models import Payment, PaymentState, Subscription
-from billing.periods import Period
+from billing.models import Payment, PaymentState, Period, Subscription
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
 from core.money import Money

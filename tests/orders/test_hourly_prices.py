@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from billing import renewals, subscriptions
-from billing.periods import Period, next_period_end
+from billing.models import Period, next_period_end
 from catalog import services as catalog
 from catalog.models import PlanPrice, Term
 from core.money import Money, Rate

@@ -26,7 +26,7 @@ from billing.gateways.stripe.fields import (
     to_stripe_amount,
     value,
 )
-from billing.periods import Period
+from billing.models import Period
 from core.outside import Rejected
 
 INTENT_EXPANDED = ["latest_charge", "payment_method"]
