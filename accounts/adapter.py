@@ -18,7 +18,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Refuse an address longer than the column: allauth would cut it off."""
         max_length = User._meta.get_field("email").max_length or 0
         if len(email) > max_length:
-            raise ValidationError(_("An e-mail address can have at most %(most)s characters.") % {"most": max_length})
+            raise ValidationError(_("An email address can have at most %(most)s characters.") % {"most": max_length})
         cleaned: str = super().clean_email(email)
         return cleaned
 

@@ -48,7 +48,7 @@ class TenancyMiddleware:
 def set_tenant(request: HttpRequest) -> None:
     """Set `request.memberships`, `request.organization` and `request.tenant_context`. Runs before the role is set.
 
-    The role goes by the view, and in the admin also by the user.
+    The view decides the role; in the admin, the user does too.
     """
     memberships: list[Membership] = []
     if request.user.is_authenticated:

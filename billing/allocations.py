@@ -21,7 +21,7 @@ from core.money import Money, total
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an amount of a payment is that goes back: what is `under_review`, `credit`, and parts of allocations.
+    """What a refund or a lost dispute is taken from: money `under_review`, `credit`, and parts of allocations.
 
     `owed` is the part of `credit` that is no longer in the wallet.
     """
@@ -38,10 +38,11 @@ class Origin:
 
 
 def origin_of(payment: Payment, amount: Money, allocation: PaymentAllocation | None = None) -> Origin:
-    """Where the amount is, at most what is left of the payment; the payment is locked, and its wallet from here on.
+    """What the amount is taken from; it is at most what is left of the payment. The caller holds the payment's lock.
 
-    It is of the `allocation` where one is given. Otherwise credit that is still in the wallet goes first, then what was
-    paid with it, the latest first, and credit that was spent otherwise last.
+    The wallet stays locked until the transaction ends. With an `allocation`, all is taken from it. Otherwise credit
+    that is still in the wallet goes first, then what was paid with it, the latest first, and credit that was spent
+    otherwise last.
     """
     nothing = Money.zero(amount.currency)
     if allocation is not None:

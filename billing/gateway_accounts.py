@@ -22,7 +22,7 @@ def account_for(*, currency: str) -> GatewayAccount:
 
 
 def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:
-    """GATEWAY where the operator chose so and the gateway knows each of the prices, which have one currency."""
+    """GATEWAY where the setting allows it and the gateway has each of these prices of one currency; else SELF."""
     if not site_settings.get("billing.gateway_renews"):
         return BillingMode.SELF
     gateway = account_for(currency=prices[0].currency).code
@@ -31,7 +31,7 @@ def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:
 
 
 def prices_at(gateway: str, prices: Sequence[PlanPrice | AddonPrice]) -> dict[UUID | None, str]:
-    """The gateway's references of those of the prices that it knows, by the id of ours."""
+    """The gateway's price references by the id of our price; prices that it does not have are left out."""
     ids = [price.pk for price in prices]
     with tenancy.as_worker():
         rows = GatewayPrice.objects.filter(gateway=gateway)

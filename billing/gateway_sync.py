@@ -284,7 +284,7 @@ def _linked(gateway: str, reference: str) -> GatewaySubscription | None:
 
 
 def _subscription(subscription_id: UUID | None) -> Subscription | None:
-    """Ours by the id in the gateway's metadata, where its own subscription is not linked yet."""
+    """Our subscription by the id in the gateway's metadata."""
     rows = Subscription.objects.select_related("organization")
     return rows.filter(pk=subscription_id).first() if subscription_id else None
 

@@ -1,4 +1,4 @@
-"""Payments: opened before the gateway is called, and settled once by whoever learns of the money first.
+"""Payments: opened before the gateway is called, and settled once, by the event or the poll that comes first.
 
 What arrived is kept whatever else fails: it is credit in the wallet, or under review until the invoice can be paid.
 
@@ -149,7 +149,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 if gateway_payment.card is not None:
                     save_payment_method(payment, gateway_payment.card)
                 pay_invoice_and_debt(payment, at)
-        except Exception as error:  # whatever failed, the money is here: it is kept, shown, and the rest repeated
+        except Exception as error:  # the money arrived whatever failed: it is put under review, and paying is repeated
             log.exception("payment %s arrived and could not pay its invoice", payment.pk)
             receive_under_review(payment, gateway_payment, f"paying the invoice failed: {work.describe(error)}", at)
             PaymentTask.objects.create(payment=payment, run_at=at)

@@ -26,7 +26,7 @@ class ProgressStep:
 def progress_of(order: Order) -> list[ProgressStep]:
     """Every step from the order to the running server. A canceled order shows only those that were reached.
 
-    Wants an order of `queries.order_for_page`.
+    Takes an order of `queries.order_for_page`.
     """
     item = order.items.all()[0]
     plan, server = item.plan_price.plan, item.server

@@ -60,7 +60,7 @@ def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_
 
 @receiver(billing_events.funds_withdrawn)
 def cancel_refunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
-    """An order that is refunded before its server runs is canceled: nothing is created for it any more."""
+    """An order that is refunded before its server runs is canceled: nothing more is created for it."""
     orders = Order.objects.filter(
         invoice__in=invoice_ids, invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED
     )

@@ -47,9 +47,9 @@ for _name, _default, _description in (
     (
         "max_unpaid_of_new_customer",
         2,
-        _("Unpaid orders that a user or organization may have open which never paid and saved no payment method."),
+        _("Unpaid orders that a new customer may have open: one who never paid and saved no payment method."),
     ),
-    ("max_payments_per_order", 4, _("Payments that an order may begin; each renews its reservation.")),
+    ("max_payments_per_order", 4, _("Payments that may be started for one order; each one extends its reservation.")),
 ):
     site_settings.register(
         Definition(

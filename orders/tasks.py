@@ -1,4 +1,4 @@
-"""Celery's entries to what happens to orders by the clock."""
+"""Scheduled tasks of orders."""
 
 from celery import shared_task
 

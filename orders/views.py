@@ -83,8 +83,8 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
         messages.error(
             request,
             _(
-                "We could not open the payment page, and nothing was charged. The fault is ours and we have been told; "
-                "your server stays reserved for now."
+                "We could not open the payment page, and nothing was charged. This is our fault, and we have been "
+                "notified. Your server stays reserved for now."
             ),
         )
         return redirect(order_url)

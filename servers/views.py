@@ -98,7 +98,7 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
         server = get_object_or_404(queries.server_for_page(), pk=pk)
     form = PowerForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("That is not something a server can do."))
+        messages.error(request, _("Servers have no such power action. Reload the page and try again."))
         return redirect("servers:detail", pk=pk)
     action = form.cleaned_data["action"]
     try:

@@ -1,4 +1,4 @@
-"""The signals that customers are told about by e-mail. A new e-mail is a receiver here and its template."""
+"""The signals that customers get an e-mail about. A new e-mail is a receiver here and its template."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -25,7 +25,7 @@ ORDER_SUBJECTS = {
 
 @receiver(events.orders_status_changed)
 def notify_of_order_status(order_ids: Collection[UUID], status: OrderStatus, at: datetime, **_kwargs: Any) -> None:
-    """Tell the users who ordered. Orders that were never paid are canceled without an e-mail."""
+    """E-mail the users who ordered. Orders that were never paid are canceled without an e-mail."""
     if status not in ORDER_SUBJECTS:
         return
     paid = Order.objects.filter(pk__in=order_ids, paid_at__isnull=False).select_related("placed_by")

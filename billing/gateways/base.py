@@ -246,7 +246,7 @@ class ObjectType(StrEnum):
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """The object that an event is about. It is read again; nothing else in the event is believed."""
+    """The object that an event is about. It is read again; nothing else in the event is used."""
 
     type: ObjectType
     id: str

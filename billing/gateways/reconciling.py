@@ -1,4 +1,4 @@
-"""The ability to be reconciled: a gateway that lists what happened, for the case that its webhooks did not tell.
+"""Reconciliation: a gateway that lists what happened, for what its webhooks did not report.
 
 Every list is read over the network, page by page, and raises the errors of `billing.gateways.base`.
 """

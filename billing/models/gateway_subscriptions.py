@@ -53,7 +53,7 @@ class GatewaySubscription(Entity, Timestamped):
 
 
 class GatewayCancelTask(Entity, WorkItem):
-    """Ends a gateway subscription that must not charge any more."""
+    """Ends a gateway subscription that must stop charging."""
 
     tenancy = tenancy.PRIVATE
 

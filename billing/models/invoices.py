@@ -34,7 +34,7 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
         InvoiceState.OVERDUE: {InvoiceState.PAID, InvoiceState.VOID},
         InvoiceState.PAID: {InvoiceState.REFUNDED},
         InvoiceState.REFUNDED: {InvoiceState.PAID},  # a refund that failed late
-        InvoiceState.EXPIRED: {InvoiceState.OPEN},  # a draft that was dropped, and the money came nevertheless
+        InvoiceState.EXPIRED: {InvoiceState.OPEN},  # the draft was dropped, and its payment arrived later
         InvoiceState.VOID: set(),
     }
 

@@ -25,7 +25,7 @@ class PaymentState(StatusChoices):
 
 
 class Payment(Entity, Timestamped):
-    """One attempt to collect money through a gateway. What it paid is said by its allocations alone."""
+    """One attempt to collect money through a gateway. Only its allocations say what it paid."""
 
     tenancy = tenancy.OWNED
     OPEN: ClassVar[frozenset[PaymentState]] = frozenset({PaymentState.PENDING, PaymentState.PROCESSING})

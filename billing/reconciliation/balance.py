@@ -200,7 +200,7 @@ def _sync(gateway: str, transaction: BalanceTransaction, at: datetime) -> bool:
 
 
 def _unexplained_lines(gateway: str, amount: Money) -> list[EntryLine]:
-    """Money that the gateway holds for us, and nobody knows why."""
+    """Money that the gateway holds for us for an unknown reason."""
     clearing = ledger.account_of(AccountKind.CLEARING, amount.currency, gateway)
     account = ledger.account_of(AccountKind.UNEXPLAINED, amount.currency)
     return list(ledger.transfer(clearing, account, amount)) if amount else []

@@ -1,4 +1,4 @@
-"""A gateway's subscriptions, refunds and disputes are compared with our rows, whether or not an event told of them."""
+"""A gateway's subscriptions, refunds and disputes are compared with our rows, whether or not an event came."""
 
 import logging
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from billing.reconciliation import cursors, unexplained
 from core import outside, work
 
 log = logging.getLogger(__name__)
-GRACE = timedelta(hours=1)  # what is younger may be told of by an event that is on its way
+GRACE = timedelta(hours=1)  # the event of what is younger may still be on its way
 BATCH = 100
 SWEPT = (ObjectType.SUBSCRIPTION, ObjectType.REFUND, ObjectType.DISPUTE)
 
 
 def sweep_objects(*, gateway: str, at: datetime) -> int:
-    """Make our rows agree with what no event told of; what concerns a customer of ours and has no row is unexplained.
+    """Make our rows agree with what no event reported; what concerns a customer of ours and has no row is unexplained.
 
     Returns how many items are open. Safe to repeat and to run twice at once. Raises the errors of `outside`.
     """
@@ -42,7 +42,7 @@ def sweep_objects(*, gateway: str, at: datetime) -> int:
         for batch in batched(chain(driver.list_subscriptions(), created), BATCH):
             charged.update(each.ref.id for each in batch if each.ref.type is ObjectType.SUBSCRIPTION)
             _compare(gateway, batch, at)
-        # Subscriptions that we believe renewed by the gateway and that it does not charge.
+        # Subscriptions that the gateway should charge by our rows, and does not.
         running = GatewaySubscription.objects.filter(gateway=gateway, ended_at__isnull=True)
         for reference in set(running.values_list("reference", flat=True)) - charged:
             note = _sync(gateway, ObjectType.SUBSCRIPTION, reference, at)

@@ -40,7 +40,7 @@ GAMES = (
     ),
     GameSeed(
         "palworld", "Palworld", "palworld", "15",
-        "Room for every pal and every base.",
+        "Space for every pal and every base.",
         "A dedicated server for up to 32 players, with the world's settings open to you.",
         SURVIVAL, (8, 12, 16), 210,
         environment={"ADMIN_PASSWORD": PASSWORD},
@@ -61,14 +61,14 @@ GAMES = (
     GameSeed(
         "vintage-story", "Vintage Story", "vs", "32",
         "A slow world deserves a steady server.",
-        "Keeps its worlds on fast disk.",
+        "Your worlds are stored on a fast disk.",
         SANDBOX, (2, 4, 8), 190,
         environment={"WORLD_WIDTH": "1024000"},
     ),
     GameSeed(
         "factorio", "Factorio", "factorio", "21",
         "The factory must grow, also while you sleep.",
-        "A headless server with its saves kept.",
+        "A headless server that saves your factory by itself.",
         FACTORY, (2, 4, 8), 190,
         environment={"SERVER_USERNAME": "unnamed"},
     ),
@@ -115,6 +115,6 @@ class AddonSeed:
 ADDONS = (
     AddonSeed("memory-1gb", "1 GB more memory", "For more players or more mods.", "memory", 1024, 250),
     AddonSeed("disk-10gb", "10 GB more disk", "For larger worlds and more backups.", "disk", 10240, 150),
-    AddonSeed("backups-5", "5 more backups", "Five more copies kept on the machine.", "backups", 5, 200),
+    AddonSeed("backups-5", "5 more backups", "Five more backups of your server at a time.", "backups", 5, 200),
     AddonSeed("port-1", "1 more port", "For a map, a voice server or a query port.", "ports", 1, 100),
 )

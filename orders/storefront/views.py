@@ -81,7 +81,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
         except InsufficientCapacity:
             form.add_error("location", OUT_OF_STOCK_HERE)
         except SoldOut:
-            form.add_error("plan", _("This plan is sold out."))
+            form.add_error("plan", _("This plan is out of stock."))
         except NoGateway:
             form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
         except TooManyUnpaidOrders:

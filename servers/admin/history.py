@@ -43,7 +43,7 @@ class ProvisioningStepAdmin(ReadOnlyAdmin):
 
 @admin.register(ProvisioningTask)
 class ProvisioningTaskAdmin(WorkItemAdmin):
-    """The work of making servers what they should be."""
+    """The work of converging servers."""
 
     list_display = ("server", "state", "attempts", "run_at", "last_error", "finished_at")
     list_select_related = ("server",)

@@ -16,7 +16,7 @@ from servers.models import Allocation, Server
 
 NOW = Reschedule(timedelta(0))
 SOON = Reschedule(timedelta(seconds=2))
-# For what takes minutes or hours and is not for us to end: a restore, a node under maintenance.
+# For what takes minutes or hours and that we cannot end: a restore, a node under maintenance.
 LATER = Reschedule(timedelta(seconds=30))
 # The columns about a server's creation, as they were before it.
 NOT_CREATED: dict[str, Any] = {

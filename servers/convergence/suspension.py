@@ -1,8 +1,8 @@
 """Suspended while any hold is in force; and what a suspension hides.
 
 The panel has one status. A suspension replaces "installing" and "install failed", and lifting it always reads as
-ready, as does a suspension whose node call failed. So after a suspension that came before the server first ran, nobody
-knows how its install ended: `is_install_doubtful` is set until a later install has been watched to its end.
+ready, as does a suspension whose node call failed. So after a suspension that came before the server first ran, it is
+unknown how its install ended: `is_install_doubtful` is set until a later install has been watched to its end.
 """
 
 from django.utils.translation import gettext as _

@@ -35,7 +35,7 @@ def send_power_action(*, server_id: UUID, action: str, actor: User | None, at: d
     refuse_transaction("a provider")
     server = Server.objects.select_related("blueprint__provider").get(pk=server_id)
     if server.status == ServerStatus.SUSPENDED or server.has_holds():
-        raise PowerRefused(_("The server is suspended. It can be started again once that is settled."))
+        raise PowerRefused(_("The server is suspended. You can start it again once the suspension is lifted."))
     if server.status in {ServerStatus.PENDING, ServerStatus.INSTALLING}:
         raise PowerRefused(_("The server is still being installed. It starts by itself when that is done."))
     if server.status not in INSTALLED or not server.identifier:
@@ -50,7 +50,7 @@ def send_power_action(*, server_id: UUID, action: str, actor: User | None, at: d
     except WrongState:
         raise PowerRefused(_("The server is busy with something else at the moment. Try again in a minute.")) from None
     except NotOnNode:
-        raise PowerRefused(_("The server was not found on its machine. Please contact support.")) from None
+        raise PowerRefused(_("The server was not found on its node. Please contact support.")) from None
     # Lists show this until convergence looks again; a status that has changed meanwhile is left alone.
     with tenancy.as_worker():
         Server.objects.filter(pk=server.pk, status__in=INSTALLED).update(status=STATUS_AFTER[power_action])

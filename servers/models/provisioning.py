@@ -59,7 +59,7 @@ class ProvisioningTask(Entity, WorkItem):
 
 
 class Step(models.TextChoices):
-    """What the provisioning log tells a customer, in the order of a purchase."""
+    """The steps of the provisioning log that customers see, in the order of a purchase."""
 
     PLACED = "placed", _("Node assigned")
     ACCOUNT = "account", _("Panel account ready")

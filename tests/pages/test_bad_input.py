@@ -70,7 +70,7 @@ def test_an_unknown_power_action_is_an_error(owner: Client, dataset: Dataset) ->
 
     page = owner.post(power, {"action": "explode"}, follow=True).content.decode()
 
-    assert "That is not something a server can do." in page
+    assert "Servers have no such power action." in page
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete"])

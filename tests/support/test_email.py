@@ -21,7 +21,7 @@ from support.models import Delivery
 QUEUED = {"BACKEND": "support.email.QueuedBackend"}
 
 
-class PostOffice:
+class MailServer:
     """A mail server that keeps what it takes and can refuse a recipient."""
 
     def __init__(self) -> None:
@@ -51,12 +51,12 @@ class AnyPort(Controller):
 
 
 @pytest.fixture
-def post_office(settings: Any) -> Iterator[PostOffice]:
-    office = PostOffice()
-    controller = AnyPort(office, hostname="127.0.0.1", port=0)
+def mail_server(settings: Any) -> Iterator[MailServer]:
+    server = MailServer()
+    controller = AnyPort(server, hostname="127.0.0.1", port=0)
     controller.start()
     settings.MAILERS = {"default": QUEUED, "delivery": _smtp(controller.port)}
-    yield office
+    yield server
     controller.stop()
 
 
@@ -90,59 +90,59 @@ def run_mail(at: datetime) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_message_leaves_once_with_both_its_bodies(post_office: PostOffice) -> None:
+def test_a_message_leaves_once_with_both_its_bodies(mail_server: MailServer) -> None:
     write_mail("kim@customer.example")
-    assert post_office.taken == []
+    assert mail_server.taken == []
 
     run_mail(at=_soon())
     run_mail(at=_soon() + timedelta(days=1))
 
-    assert len(post_office.taken) == 1
-    assert "multipart/alternative" in post_office.taken[0]
+    assert len(mail_server.taken) == 1
+    assert "multipart/alternative" in mail_server.taken[0]
     delivery = Delivery.objects.get()
-    assert f"Message-ID: {delivery.message_id}" in post_office.taken[0]
+    assert f"Message-ID: {delivery.message_id}" in mail_server.taken[0]
     assert (delivery.state, delivery.body, delivery.html_body) == (WorkState.DONE, "", "")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_message_goes_down_with_its_transaction(post_office: PostOffice) -> None:
+def test_a_message_goes_down_with_its_transaction(mail_server: MailServer) -> None:
     with transaction.atomic():
         write_mail("kim@customer.example")
         transaction.set_rollback(True)
 
     assert not Delivery.objects.exists()
     assert run_mail(at=_soon()) == 0
-    assert post_office.taken == []
+    assert mail_server.taken == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_sees_who_else_was_written_to(post_office: PostOffice) -> None:
+def test_nobody_sees_who_else_was_written_to(mail_server: MailServer) -> None:
     write_mail("kim@customer.example", "lee@customer.example")
 
     run_mail(at=_soon())
 
-    assert len(post_office.taken) == 2
-    assert sum("kim@" in taken for taken in post_office.taken) == 1
+    assert len(mail_server.taken) == 2
+    assert sum("kim@" in taken for taken in mail_server.taken) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_message_taken_already_is_not_sent_again_by_a_repeated_handler(post_office: PostOffice) -> None:
+def test_a_message_taken_already_is_not_sent_again_by_a_repeated_handler(mail_server: MailServer) -> None:
     write_mail("kim@customer.example")
     delivery = Delivery.objects.get()
 
     deliver(delivery, at=_soon())
     deliver(Delivery.objects.get(), at=_soon())
 
-    assert len(post_office.taken) == 1
+    assert len(mail_server.taken) == 1
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("refusal", "state"), [("550 no such user", WorkState.DEAD), ("451 later", WorkState.QUEUED)])
 def test_a_refusal_for_good_is_final_and_a_deferral_waits(
-    post_office: PostOffice, refusal: str, state: WorkState
+    mail_server: MailServer, refusal: str, state: WorkState
 ) -> None:
     write_mail("kim@customer.example")
-    post_office.refusal = refusal
+    mail_server.refusal = refusal
 
     run_mail(at=_soon())
 
@@ -152,7 +152,7 @@ def test_a_refusal_for_good_is_final_and_a_deferral_waits(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_silent_mail_server_only_delays(post_office: PostOffice, settings: Any) -> None:
+def test_a_silent_mail_server_only_delays(mail_server: MailServer, settings: Any) -> None:
     write_mail("kim@customer.example")
     whole = settings.MAILERS
     settings.MAILERS = {"default": QUEUED, "delivery": _smtp(_closed_port())}
@@ -162,4 +162,4 @@ def test_a_silent_mail_server_only_delays(post_office: PostOffice, settings: Any
     settings.MAILERS = whole
     run_mail(at=_soon() + timedelta(hours=2))
 
-    assert len(post_office.taken) == 1
+    assert len(mail_server.taken) == 1

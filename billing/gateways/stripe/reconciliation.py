@@ -21,7 +21,7 @@ NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # which PostgreSQL's JSON refuse
 
 
 class Reconciliation(StripeClient):
-    """What happened at the account, for the case that its webhooks did not tell."""
+    """What happened at the account, for what its webhooks did not report."""
 
     EVENTS_KEPT = timedelta(days=30)
 

@@ -30,4 +30,4 @@ class Command(BaseCommand):
             lines = "\n".join(f"  entry {broken.entry_id}: {broken.problem}" for broken in breaks)
             raise CommandError(f"{len(breaks)} broken place(s) in the audit trail:\n{lines}")
         head = audit.head()
-        self.stdout.write(f"the audit trail is whole; head {head.position}:{head.hash}" if head else "no entries yet")
+        self.stdout.write(f"the audit trail is intact; head {head.position}:{head.hash}" if head else "no entries yet")

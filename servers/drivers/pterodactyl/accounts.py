@@ -40,7 +40,7 @@ def account_of(panel: PanelClient, owner: AccountOwner) -> Account:
             return account
         if "email" in taken:
             reason = _(
-                "The panel has another account with this customer's e-mail address. Link or rename it there first."
+                "The panel has another account with this customer's email address. Link or rename it there first."
             )
         else:
             reason = _("The panel refused the customer's account: {fields} already in use there.").format(

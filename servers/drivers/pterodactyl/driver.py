@@ -268,12 +268,12 @@ def _feature_limits(limits: Limits) -> dict[str, int]:
 
 
 def _path(server: RemoteServer) -> str:
-    """The panel's number. Anything else in its place could name another call."""
+    """A path part: the panel's number. Other text could change which call is made."""
     return f"/servers/{int(server.ref)}"
 
 
 def client_path(identifier: str) -> str:
-    """The server in the client API. Anything but an identifier in its place could name another call."""
+    """The server in the client API. Other text could change which call is made."""
     if not _IDENTIFIER.fullmatch(identifier):
         raise ValueError("a server's identifier is letters, digits and dashes")
     return f"/servers/{identifier}"
