@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from billing import customers, gateway_accounts, gateway_sync, payments
+from billing.gateways.abilities import SessionExpiry
 from billing.gateways.base import (
     CUSTOMER_GONE,
     MIN_SESSION_LIFETIME,
@@ -21,6 +22,8 @@ from core import outside, tenancy
 from core.money import Money
 
 FIRST_POLL = timedelta(seconds=30)
+# Longer than a request can still be under way whose answer was lost.
+LOST_ANSWER_WAIT = timedelta(minutes=1)
 MAX_EXTENSION = timedelta(minutes=15)  # a session that is created late may stay open this much past the payment
 
 
@@ -46,6 +49,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
+        driver = driver_of(payment.gateway)
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
@@ -53,29 +57,48 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         raise CheckoutClosed(f"payment {payment_id} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
-    customer = customers.ensure_customer(organization=payment.organization, gateway=payment.gateway)
+    customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
+    session = request_session(driver, payment_id=payment_id, customer=customer, at=at)
+    payment = payments.store_session(payment_id=payment_id, session=session)
+    if payment.state not in Payment.OPEN:
+        if isinstance(driver, SessionExpiry):
+            driver.expire_session(session.reference)  # it is stored nowhere, so it must not be paid
+        raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
+    if payment.failure:
+        with suppress(outside.OutsideError):  # then the poller closes it, or waits for its end
+            gateway_sync.sync_payment(payment_id=payment_id, at=at)
+        raise SessionMismatch(payment.failure)
+    return session.url
+
+
+def request_session(driver: Driver, *, payment_id: UUID, customer: str, at: datetime) -> CheckoutSession:
+    """The payment's session at the gateway, created once.
+
+    A gateway without idempotency keys would create another one when asked again. So it is searched first, and asked
+    again only when no earlier request can be under way any more.
+    """
     # Stored before the call: from here on the request does not change, and the poller searches for its session.
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
-        driver = driver_of(payment.gateway)
-        if payment.session_requested_at is None and payment.expires_at is not None:
+        requested_at = payment.session_requested_at
+        is_recent = requested_at is not None and at - requested_at < LOST_ANSWER_WAIT
+        if requested_at is None and payment.expires_at is not None:
             payment.session_requested_at, payment.poll_at = at, at + FIRST_POLL
             payment.expires_at = max(payment.expires_at, (at + MIN_SESSION_LIFETIME).replace(microsecond=0))
             payment.save(update_fields=["session_requested_at", "poll_at", "expires_at"])
+        elif not driver.HAS_IDEMPOTENCY_KEYS and not is_recent:
+            payment.session_requested_at = at  # of several who ask again at once, one creates
+            payment.save(update_fields=["session_requested_at"])
+    if requested_at is not None and not driver.HAS_IDEMPOTENCY_KEYS:
+        found = find_session(driver, payment, customer)
+        if found is not None:
+            return found
+        if is_recent:
+            raise outside.Unknown(f"the session of payment {payment_id} may be about to be created")
     try:
-        session = driver.create_session(checkout_request(payment, customer))
+        return driver.create_session(checkout_request(payment, customer))
     except (outside.Unknown, outside.Rejected) as error:
-        session = session_after_error(driver, payment, customer, error)
-    payment = payments.store_session(payment_id=payment_id, session=session)
-    if payment.state not in Payment.OPEN:
-        driver.expire_session(session.reference)  # it is stored nowhere, so it must not be paid
-        raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
-    if payment.failure:
-        with suppress(outside.OutsideError):  # then the poller expires it
-            expired = driver.expire_session(session.reference)
-            gateway_sync.apply_session(payment_id=payment_id, session=expired, at=at)
-        raise SessionMismatch(payment.failure)
-    return session.url
+        return session_after_error(driver, payment, customer, error)
 
 
 def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
@@ -116,6 +139,15 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     )
 
 
+def find_session(driver: Driver, payment: Payment, customer: str) -> CheckoutSession | None:
+    """What an earlier call created. Raises CheckoutClosed where that is over, perhaps by having been paid."""
+    found = driver.find_session(customer=customer, payment_id=payment.pk)
+    if found is not None and not found.url:  # left to the poller
+        payments.store_session(payment_id=payment.pk, session=found)
+        raise CheckoutClosed(f"the session of payment {payment.pk} is {found.status}")
+    return found
+
+
 def session_after_error(
     driver: Driver, payment: Payment, customer: str, error: outside.OutsideError
 ) -> CheckoutSession:
@@ -123,14 +155,12 @@ def session_after_error(
 
     The payment fails only when it is certain that its key has created no session and never will.
     """
-    if error.code in USED_KEYS:
-        found = driver.find_session(customer=customer, payment_id=payment.pk)
-        if found is not None and not found.url:  # over, perhaps by having been paid: left to the poller
-            payments.store_session(payment_id=payment.pk, session=found)
-            raise CheckoutClosed(f"the session of payment {payment.pk} is {found.status}")
+    is_key_used, is_unknown = error.code in USED_KEYS, isinstance(error, outside.Unknown)
+    if is_key_used or (is_unknown and not driver.HAS_IDEMPOTENCY_KEYS):
+        found = find_session(driver, payment, customer)
         if found is not None:
             return found
-    elif isinstance(error, outside.Unknown) or error.status in NOT_AUTHORIZED:
+    if not is_key_used and (is_unknown or error.status in NOT_AUTHORIZED):
         raise error
     if error.code == CUSTOMER_GONE:
         customers.forget_customer(organization=payment.organization, gateway=payment.gateway)

@@ -1,16 +1,21 @@
 """Organizations as customers of a gateway."""
 
 from accounts.models import Organization
-from billing.gateways.base import USED_KEYS, CustomerRequest, driver_of
+from billing.gateways.abilities import Customers
+from billing.gateways.base import USED_KEYS, CustomerRequest, Driver
 from billing.models import GatewayCustomer
 from core import tenancy
 from core.outside import OutsideError
 
 
-def ensure_customer(*, organization: Organization, gateway: str) -> str:
-    """The gateway's reference of the organization; calls the gateway when there is none yet."""
+def ensure_customer(driver: Driver, *, organization: Organization, gateway: str) -> str:
+    """The gateway's reference of the organization; calls the gateway when there is none yet.
+
+    Empty where the gateway has no customers.
+    """
+    if not isinstance(driver, Customers):
+        return ""
     with tenancy.as_worker():
-        driver = driver_of(gateway)
         customer, _is_new = GatewayCustomer.objects.get_or_create(organization=organization, gateway=gateway)
     if customer.reference:
         return customer.reference

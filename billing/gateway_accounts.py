@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from billing.gateways.abilities import GatewayBilling
+from billing.gateways.base import driver_of
 from billing.models import BillingMode, GatewayAccount, GatewayPrice
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -26,6 +28,9 @@ def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:
     if not site_settings.get("billing.gateway_renews"):
         return BillingMode.SELF
     gateway = account_for(currency=prices[0].currency).code
+    with tenancy.as_worker():
+        if not isinstance(driver_of(gateway), GatewayBilling):
+            return BillingMode.SELF
     known = prices_at(gateway, prices)
     return BillingMode.GATEWAY if all(price.pk in known for price in prices) else BillingMode.SELF
 

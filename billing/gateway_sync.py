@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from billing import customers, disputes, payments, refunds, renewals, subscriptions
+from billing.gateways.abilities import Disputes, GatewayBilling, Refunds, SessionExpiry, Transactions
 from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
@@ -17,6 +18,7 @@ from billing.gateways.base import (
     GatewaySubscriptionStatus,
     ObjectType,
     driver_of,
+    driver_with,
 )
 from billing.models import (
     EventResult,
@@ -79,13 +81,13 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
     if payment.session_id is not None:
         session = driver.read_session(payment.session_id)
     elif payment.session_requested_at is not None:  # it may have been created although the answer was lost
-        customer = customers.ensure_customer(organization=payment.organization, gateway=payment.gateway)
+        customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
         session = driver.find_session(customer=customer, payment_id=payment.pk)
     is_over = payment.expires_at is not None and payment.expires_at <= at
     if payment.state == PaymentState.PENDING and (is_over or payment.failure):  # with a failure nobody may pay there
         if session is None:
             payments.expire(payment_id=payment_id, at=at)
-        elif session.status is CheckoutSessionStatus.OPEN:
+        elif session.status is CheckoutSessionStatus.OPEN and isinstance(driver, SessionExpiry):
             session = driver.expire_session(session.reference)
     if session is not None:
         apply_session(payment_id=payment_id, session=session, at=at)
@@ -140,7 +142,7 @@ def sync_session(gateway: str, reference: str, at: datetime) -> Outcome:
 
 def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     """An invoice of a subscription that the gateway renews: its first period, a later one, or one not paid."""
-    gateway_invoice = driver_of(gateway).read_invoice(reference)
+    gateway_invoice = driver_with(gateway, GatewayBilling).read_invoice(reference)
     if gateway_invoice is None:
         return UNRELATED
     linked = _linked(gateway, gateway_invoice.subscription_reference)
@@ -183,7 +185,7 @@ def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
 
     One that charges beside another for the same sale, or that we had ended, changes nothing of ours.
     """
-    found = driver_of(gateway).read_subscription(reference)
+    found = driver_with(gateway, GatewayBilling).read_subscription(reference)
     linked, first = _linked(gateway, reference), _payment(gateway, found.payment_id)
     if linked is None and first is not None:
         sync_first_payment(first, at)
@@ -223,13 +225,13 @@ def end_gateway_subscription(task: GatewayCancelTask, *, at: datetime) -> None:
     """End a subscription at its gateway. The call is harmless where it has ended already."""
     row = task.gateway_subscription
     if row.ended_at is None:
-        driver_of(row.gateway).cancel_subscription(row.reference)
+        driver_with(row.gateway, GatewayBilling).cancel_subscription(row.reference)
         subscriptions.mark_gateway_ended(gateway=row.gateway, reference=row.reference, at=at)
 
 
 def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
     """A refund, made by us or at the gateway."""
-    gateway_refund = driver_of(gateway).read_refund(reference)
+    gateway_refund = driver_with(gateway, Refunds).read_refund(reference)
     payment = payment_of_transaction(gateway, gateway_refund.transaction_id, at)
     if payment is None:
         return UNRELATED
@@ -239,7 +241,7 @@ def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
 
 def sync_dispute(gateway: str, reference: str, at: datetime) -> Outcome:
     """A dispute: opened, won or lost."""
-    gateway_dispute = driver_of(gateway).read_dispute(reference)
+    gateway_dispute = driver_with(gateway, Disputes).read_dispute(reference)
     payment = payment_of_transaction(gateway, gateway_dispute.transaction_id, at)
     if payment is None:
         return UNRELATED
@@ -263,7 +265,7 @@ def payment_of_transaction(gateway: str, transaction_id: str, at: datetime) -> P
     known = Payment.objects.filter(gateway=gateway, transaction_id=transaction_id)
     if known.exists():
         return known.get()
-    transaction = driver_of(gateway).read_transaction(transaction_id)
+    transaction = driver_with(gateway, Transactions).read_transaction(transaction_id)
     payment = _payment(gateway, transaction.payment_id)
     if payment is not None:
         sync_payment(payment_id=payment.pk, at=at)

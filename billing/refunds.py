@@ -7,7 +7,8 @@ from django.db.models import Q
 
 from billing import allocations, events, invoicing, ledger, payments, subscriptions
 from billing.allocations import Origin
-from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_of
+from billing.gateways.abilities import Refunds
+from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_with
 from billing.ledger import EntryLine
 from billing.models import (
     AccountKind,
@@ -159,7 +160,7 @@ def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:
         return None
     try:
         if refund.transaction_id is not None:
-            gateway_refund = driver_of(refund.payment.gateway).read_refund(refund.transaction_id)
+            gateway_refund = driver_with(refund.payment.gateway, Refunds).read_refund(refund.transaction_id)
         else:
             gateway_refund = request_refund(refund, attempts=task.attempts, at=at)
     except Rejected as error:
@@ -175,7 +176,7 @@ def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:
 
 def request_refund(refund: Refund, *, attempts: int, at: datetime) -> GatewayRefund:
     """Create the refund at the gateway, exactly once however often this is called."""
-    driver, request = driver_of(refund.payment.gateway), _request(refund)
+    driver, request = driver_with(refund.payment.gateway, Refunds), _request(refund)
     if attempts > 1:  # an earlier call may have created it although its answer was lost: look before repeating
         found = driver.find_refund(request)
         if found is not None:

@@ -1,7 +1,7 @@
-"""The driver protocol of a gateway, and the facts it states: frozen dataclasses, never a vendor's objects.
+"""The core protocol of a gateway, and the facts it states: frozen dataclasses, never a vendor's objects.
 
-Every call raises `outside.Unavailable`, `outside.Unknown` or `outside.Rejected`, and may be repeated without harm: what
-creates something carries an idempotency key that was stored before the call.
+Every call raises `outside.Unavailable`, `outside.Unknown` or `outside.Rejected`. What creates something carries an
+idempotency key that was stored before the call; a gateway without such keys is searched before anything is repeated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -107,8 +107,8 @@ class Interval:
 class CheckoutSession:
     """A hosted payment page in its current state.
 
-    While it is open it says what it asks for (`total`, None where the gateway does not say) and how often the gateway
-    will charge again (`intervals`, empty where it will not).
+    Only while it is open it has a `url`. Then it says what it asks for (`total`, None where the gateway does not say)
+    and how often the gateway will charge again (`intervals`, empty where it will not).
     """
 
     reference: str
@@ -280,49 +280,28 @@ class WebhookNotConfigured(Exception):
 
 
 class Driver(Protocol):
-    """A gateway account. Every call that goes out to the network is made outside of transactions."""
+    """A gateway account: what every gateway can do. What only some can is in `billing.gateways.abilities`.
+
+    Every call that goes out to the network is made outside of transactions.
+    """
+
+    HAS_IDEMPOTENCY_KEYS: bool  # whether a repeat of `create_session` under the same key gives the same session
+    SAVES_METHODS: bool  # whether a session can save how the customer pays, for later charges of ours
 
     def is_live(self) -> bool:
         """Whether the configured key moves real money."""
 
-    def ensure_customer(self, request: CustomerRequest) -> str:
-        """The gateway's reference of the customer, created if needed."""
-
     def create_session(self, request: CheckoutRequest) -> CheckoutSession:
-        """The checkout session of a payment; a repeat gives the same session."""
+        """The checkout session of a payment. Without idempotency keys, a repeat creates another one."""
 
     def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
-        """The session that an earlier call created although its answer was lost; None only when there is none."""
+        """The session that an earlier call created although its answer was lost; None only when there is none.
+
+        `customer` is empty where the gateway has no customers.
+        """
 
     def read_session(self, reference: str) -> CheckoutSession:
         """The session in its current state."""
-
-    def expire_session(self, reference: str) -> CheckoutSession:
-        """Close the session, unless it was paid meanwhile; the session in the state it then has."""
-
-    def create_refund(self, request: RefundRequest) -> GatewayRefund:
-        """Send money back, once for each idempotency key."""
-
-    def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
-        """The refund that an earlier call created although its answer was lost; None only when there is none."""
-
-    def read_refund(self, reference: str) -> GatewayRefund:
-        """The refund in its current state."""
-
-    def read_dispute(self, reference: str) -> GatewayDispute:
-        """The dispute in its current state."""
-
-    def read_invoice(self, reference: str) -> GatewayInvoice | None:
-        """The invoice of a subscription in its current state; None where it belongs to none."""
-
-    def read_subscription(self, reference: str) -> GatewaySubscription:
-        """The subscription that the gateway renews, in its current state."""
-
-    def cancel_subscription(self, reference: str) -> None:
-        """Stop the gateway from renewing the subscription; harmless when it has ended."""
-
-    def read_transaction(self, reference: str) -> Transaction:
-        """To whom the transaction belongs."""
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> WebhookEvent:
         """The event in the raw body. Raises WebhookNotConfigured or WebhookRefused."""
@@ -332,6 +311,10 @@ class Driver(Protocol):
 
     def object_of_event(self, event_type: str, payload: Mapping[str, Any]) -> ObjectRef | None:
         """The object that an event is about; None for types that we do not follow."""
+
+
+class MissingAbility(LookupError):
+    """The gateway cannot do what is asked of it."""
 
 
 _drivers: dict[str, Callable[[GatewayAccount], Driver]] = {}
@@ -356,3 +339,11 @@ def driver_of(gateway: str) -> Driver:
     if account is None or account.kind not in _drivers:
         raise LookupError(f"no driver for gateway {gateway}")
     return _drivers[account.kind](account)
+
+
+def driver_with[Ability](gateway: str, ability: type[Ability]) -> Ability:
+    """The driver of the account, where it has the ability. Raises MissingAbility, or LookupError as `driver_of`."""
+    driver = driver_of(gateway)
+    if not isinstance(driver, ability):
+        raise MissingAbility(f"gateway {gateway} has no {ability.__name__}")
+    return driver

@@ -236,7 +236,7 @@ class Migration(migrations.Migration):
                 ('idempotency_key', models.CharField(max_length=191, unique=True)),
                 ('success_url', models.CharField(blank=True, default='', max_length=500, verbose_name='return address after success')),
                 ('cancel_url', models.CharField(blank=True, default='', max_length=500, verbose_name='return address after cancellation')),
-                ('session_requested_at', models.DateTimeField(blank=True, help_text='When the gateway was first asked for a checkout session. Empty: never.', null=True, verbose_name='checkout first requested at')),
+                ('session_requested_at', models.DateTimeField(blank=True, help_text='When the gateway was asked for a checkout session. Empty: never.', null=True, verbose_name='checkout requested at')),
                 ('session_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='checkout session ID')),
                 ('session_url', core.encryption.EncryptedTextField(blank=True, default='', verbose_name='checkout address')),
                 ('transaction_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='transaction ID')),

@@ -60,10 +60,10 @@ class Payment(Entity, Timestamped):
     success_url = models.CharField(_("return address after success"), max_length=500, blank=True, default="")
     cancel_url = models.CharField(_("return address after cancellation"), max_length=500, blank=True, default="")
     session_requested_at = models.DateTimeField(
-        _("checkout first requested at"),
+        _("checkout requested at"),
         null=True,
         blank=True,
-        help_text=_("When the gateway was first asked for a checkout session. Empty: never."),
+        help_text=_("When the gateway was asked for a checkout session. Empty: never."),
     )
     session_id = models.CharField(_("checkout session ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it is created
     session_url = EncryptedTextField(_("checkout address"), blank=True, default="")

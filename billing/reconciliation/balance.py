@@ -8,7 +8,7 @@ import logging
 from datetime import datetime, timedelta
 
 from billing import gateway_sync, ledger
-from billing.gateways.base import ObjectType, driver_of
+from billing.gateways.base import ObjectType, driver_with
 from billing.gateways.reconciling import BalanceTransaction, BalanceType, Reconciling
 from billing.ledger import EntryLine
 from billing.models import (
@@ -47,9 +47,7 @@ def book_balance_transactions(*, gateway: str, at: datetime) -> int:
     Each is booked once, however often and by however many runs it is met. One that fails stops no other, and is listed
     again by the next run. Raises the errors of `outside`.
     """
-    driver = driver_of(gateway)
-    if not isinstance(driver, Reconciling):
-        raise TypeError(f"{gateway} lists no balance transactions")
+    driver = driver_with(gateway, Reconciling)
     since = cursors.read_until(gateway, CursorType.BALANCE)
     if since is None:
         return 0

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from billing.gateways.base import driver_of
+from billing.gateways.base import driver_with
 from billing.gateways.reconciling import ListedEvent, Reconciling
 from billing.models import CursorType, GatewayEvent
 from billing.reconciliation import cursors
@@ -20,9 +20,7 @@ def catch_up_events(*, gateway: str, at: datetime) -> int:
 
     Runs at once store each event once. Raises the errors of `outside`; what was stored until then stays.
     """
-    driver = driver_of(gateway)
-    if not isinstance(driver, Reconciling):
-        raise TypeError(f"{gateway} lists no events")
+    driver = driver_with(gateway, Reconciling)
     seen_until = cursors.read_until(gateway, CursorType.EVENTS)
     if seen_until is None:
         return 0

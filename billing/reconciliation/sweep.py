@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import batched, chain
 
 from billing.gateway_sync import SYNC
-from billing.gateways.base import ObjectType, driver_of
+from billing.gateways.base import ObjectType, driver_with
 from billing.gateways.reconciling import ListedObject, Reconciling
 from billing.models import (
     CursorType,
@@ -31,9 +31,7 @@ def sweep_objects(*, gateway: str, at: datetime) -> int:
 
     Returns how many items are open. Safe to repeat and to run twice at once. Raises the errors of `outside`.
     """
-    driver = driver_of(gateway)
-    if not isinstance(driver, Reconciling):
-        raise TypeError(f"{gateway} lists no objects")
+    driver = driver_with(gateway, Reconciling)
     since = cursors.read_until(gateway, CursorType.OBJECTS)
     if since is not None:
         since -= 2 * GRACE  # what was too young in the last run is old enough now

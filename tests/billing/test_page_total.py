@@ -146,7 +146,7 @@ def test_the_interval_is_read_although_the_recurring_line_is_on_a_later_page(str
         idempotency_key=str(uuid4()),
         payment_id=sale.payment.pk,
         organization_id=sale.organization.pk,
-        customer=customers.ensure_customer(organization=sale.organization, gateway="stripe"),
+        customer=customers.ensure_customer(account(), organization=sale.organization, gateway="stripe"),
         lines=[*lines, LineItem("Minecraft 1 GB", Money(800, "USD"), 1, make_stripe_price(interval="year"))],
         success_url="https://shop.example/done",
         cancel_url="https://shop.example/back",

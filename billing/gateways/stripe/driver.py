@@ -9,3 +9,6 @@ from billing.gateways.stripe.webhooks import Webhooks
 
 class StripeDriver(Customers, Subscriptions, Webhooks, Reconciliation, BalanceTransactions):
     """One Stripe account; what it can do stands in the modules of its bases."""
+
+    HAS_IDEMPOTENCY_KEYS = True
+    SAVES_METHODS = True

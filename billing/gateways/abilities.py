@@ -1,0 +1,78 @@
+"""What only some gateways can do: small protocols beside the core `billing.gateways.base.Driver`.
+
+A driver has an ability when it has its methods. Who wants to use one asks `base.driver_with(gateway, Refunds)`; a page
+that only wants to know asks `isinstance(driver, Refunds)`, and never for the vendor's name.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from billing.gateways.base import (
+    CheckoutSession,
+    CustomerRequest,
+    GatewayDispute,
+    GatewayInvoice,
+    GatewayRefund,
+    GatewaySubscription,
+    RefundRequest,
+    Transaction,
+)
+
+
+@runtime_checkable
+class Customers(Protocol):
+    """A gateway that keeps the organization as its customer."""
+
+    def ensure_customer(self, request: CustomerRequest) -> str:
+        """The gateway's reference of the customer, created if needed."""
+
+
+@runtime_checkable
+class SessionExpiry(Protocol):
+    """A gateway whose open sessions can be closed. Elsewhere one can be paid until its time is over."""
+
+    def expire_session(self, reference: str) -> CheckoutSession:
+        """Close the session, unless it was paid meanwhile; the session in the state it then has."""
+
+
+@runtime_checkable
+class Refunds(Protocol):
+    """A gateway that sends money back. Elsewhere what is given back becomes credit in the wallet."""
+
+    def create_refund(self, request: RefundRequest) -> GatewayRefund:
+        """Send money back, once for each idempotency key."""
+
+    def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
+        """The refund that an earlier call created although its answer was lost; None only when there is none."""
+
+    def read_refund(self, reference: str) -> GatewayRefund:
+        """The refund in its current state."""
+
+
+@runtime_checkable
+class Disputes(Protocol):
+    """A gateway that tells of disputes."""
+
+    def read_dispute(self, reference: str) -> GatewayDispute:
+        """The dispute in its current state."""
+
+
+@runtime_checkable
+class Transactions(Protocol):
+    """A gateway whose refunds and disputes name a transaction that may not be known here yet."""
+
+    def read_transaction(self, reference: str) -> Transaction:
+        """To whom the transaction belongs."""
+
+
+@runtime_checkable
+class GatewayBilling(Protocol):
+    """A gateway with subscriptions of its own, which it renews and invoices."""
+
+    def read_invoice(self, reference: str) -> GatewayInvoice | None:
+        """The invoice of a subscription in its current state; None where it belongs to none."""
+
+    def read_subscription(self, reference: str) -> GatewaySubscription:
+        """The subscription that the gateway renews, in its current state."""
+
+    def cancel_subscription(self, reference: str) -> None:
+        """Stop the gateway from renewing the subscription; harmless when it has ended."""
