@@ -639,7 +639,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['open', 'paid', 'overdue', 'refunded']), _negated=True), ('issued_at__isnull', False), _connector='OR'), name='billing_invoice_paid_is_issued'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('issued_at__isnull', True), ('state__in', ['draft', 'expired'])), models.Q(models.Q(('issued_at__isnull', True), _negated=True), models.Q(('state__in', ['draft', 'expired']), _negated=True)), _connector='OR'), name='billing_invoice_issued_iff_not_draft'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
@@ -892,6 +892,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoiceitem',
             constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ('plan', 'addon')), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceitem',
+            constraint=models.CheckConstraint(condition=models.Q(('subscription_item__isnull', True), ('subscription__isnull', False), _connector='OR'), name='billing_item_names_subscription_of_its_item'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',

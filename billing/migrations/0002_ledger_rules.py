@@ -1,12 +1,14 @@
 """The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay.
 
-Those of invoices are in `_invoice_rules.py`, those of allocations in `_allocation_rules.py`.
+Those of invoices are in `_invoice_rules.py`, those of allocations in `_allocation_rules.py`, and those of rows that do
+not change once they are recorded in `_recorded_rules.py`.
 """
 
 from django.db import migrations
 
 from billing.migrations import _allocation_rules as allocations
 from billing.migrations import _invoice_rules as invoices
+from billing.migrations import _recorded_rules as recorded
 
 # An entry is sealed at commit: it knows the transaction that wrote it, and only that one may add postings. The check is
 # made when a row is written; NOT VALID keeps a restored dump, in which the transaction is another one, loadable.
@@ -73,9 +75,6 @@ BEGIN
         END IF;
     ELSIF NEW.balance_minor <> OLD.balance_minor AND pg_trigger_depth() < 2 THEN
         RAISE EXCEPTION 'a balance moves by postings only' USING ERRCODE = 'restrict_violation';
-    ELSIF (NEW.kind, NEW.currency, NEW.gateway, NEW.organization_id)
-          IS DISTINCT FROM (OLD.kind, OLD.currency, OLD.gateway, OLD.organization_id) THEN
-        RAISE EXCEPTION 'a ledger account does not change' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
@@ -195,6 +194,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
         migrations.RunSQL(invoices.RULES, invoices.UNDO),
         migrations.RunSQL(allocations.ALLOCATIONS, allocations.UNDO),
+        migrations.RunSQL(recorded.RULES, recorded.UNDO),
         migrations.RunSQL(
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),

@@ -48,18 +48,6 @@ CREATE TRIGGER billing_paid_invoice_is_its_allocations AFTER INSERT OR UPDATE OF
     FOR EACH ROW WHEN (NEW.state IN ('paid', 'refunded'))
     EXECUTE FUNCTION billing_paid_invoice_is_its_allocations();
 
-CREATE FUNCTION billing_payment_covers_its_allocations() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NEW.received_minor < (SELECT sum(amount_minor) FROM billing_paymentallocation WHERE payment_id = NEW.id) THEN
-        RAISE EXCEPTION 'payment % pays more than %', NEW.id, NEW.received_minor USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE TRIGGER billing_payment_covers_its_allocations AFTER UPDATE OF received_minor ON billing_payment
-    FOR EACH ROW WHEN (NEW.received_minor < OLD.received_minor)
-    EXECUTE FUNCTION billing_payment_covers_its_allocations();
-
 CREATE FUNCTION billing_check_reversals() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
@@ -75,22 +63,32 @@ BEGIN
         RAISE EXCEPTION 'allocation % is over %, and % of it is taken back',
             wrong.id, wrong.amount_minor, wrong.reversed USING ERRCODE = 'check_violation';
     END IF;
+    IF EXISTS (SELECT FROM added JOIN billing_paymentallocation allocation ON allocation.id = added.allocation_id
+        LEFT JOIN billing_refund refund ON refund.id = added.refund_id
+        LEFT JOIN billing_dispute dispute ON dispute.id = added.dispute_id
+        WHERE coalesce(refund.payment_id, dispute.payment_id) IS DISTINCT FROM allocation.payment_id
+            AND (added.refund_id, added.dispute_id) IS DISTINCT FROM (NULL, NULL)) THEN
+        RAISE EXCEPTION 'a refund or dispute takes back what is of another payment' USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT refund.id, refund.amount_minor, sum(reversal.amount_minor) AS reversed INTO wrong
+        FROM billing_refund refund JOIN billing_allocationreversal reversal ON reversal.refund_id = refund.id
+        WHERE refund.id IN (SELECT refund_id FROM added)
+        GROUP BY refund.id HAVING sum(reversal.amount_minor) > refund.amount_minor LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'refund % is over % and takes back %, more than it is',
+            wrong.id, wrong.amount_minor, wrong.reversed USING ERRCODE = 'check_violation';
+    END IF;
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER billing_check_new_reversals AFTER INSERT ON billing_allocationreversal
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_check_reversals();
-CREATE TRIGGER billing_check_changed_reversals AFTER UPDATE ON billing_allocationreversal
+CREATE TRIGGER billing_check_reversals AFTER INSERT ON billing_allocationreversal
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_check_reversals();
 """
 UNDO = """
-DROP TRIGGER billing_check_changed_reversals ON billing_allocationreversal;
-DROP TRIGGER billing_check_new_reversals ON billing_allocationreversal;
-DROP TRIGGER billing_payment_covers_its_allocations ON billing_payment;
+DROP TRIGGER billing_check_reversals ON billing_allocationreversal;
 DROP TRIGGER billing_paid_invoice_is_its_allocations ON billing_invoice;
 DROP TRIGGER billing_check_allocations ON billing_paymentallocation;
 DROP FUNCTION billing_check_reversals();
-DROP FUNCTION billing_payment_covers_its_allocations();
 DROP FUNCTION billing_paid_invoice_is_its_allocations();
 DROP FUNCTION billing_check_allocations();
 """

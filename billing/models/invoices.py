@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from billing.models.series import NumberedDocument
 from core import tenancy
-from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money, Rate
 
 
@@ -66,10 +66,10 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
                 name="billing_invoice_total_is_net_and_tax",
                 condition=models.Q(total_minor=models.F("net_minor") + models.F("tax_minor")),
             ),
-            models.CheckConstraint(
-                name="billing_invoice_paid_is_issued",
-                condition=~models.Q(state__in=["open", "paid", "overdue", "refunded"])
-                | models.Q(issued_at__isnull=False),
+            iff(
+                "billing_invoice_issued_iff_not_draft",
+                models.Q(issued_at__isnull=True),
+                models.Q(state__in=["draft", "expired"]),
             ),
             models.CheckConstraint(
                 name="billing_invoice_paid_at_when_paid",
@@ -164,6 +164,11 @@ class InvoiceItem(Entity):
                 condition=models.Q(period_start__isnull=True)
                 | ~models.Q(kind__in=PERIOD_KINDS)
                 | models.Q(subscription_item__isnull=False),
+            ),
+            # Otherwise the key of both columns would not be checked, and the item could be anybody's.
+            models.CheckConstraint(
+                name="billing_item_names_subscription_of_its_item",
+                condition=models.Q(subscription_item__isnull=True) | models.Q(subscription__isnull=False),
             ),
             choices_check("billing_item_kind_known", "kind", ItemKind),
         ]

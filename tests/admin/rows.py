@@ -176,7 +176,7 @@ class Rows:
         )
         self.each(
             billing.AllocationReversal,
-            allocation=lambda n: allocations[n],
+            allocation=allocations[0],  # of the payment that the refunds are of
             refund=lambda n: self.refunds[n],
             at=AT,
             undone_at=AT,

@@ -14,6 +14,7 @@ from accounts.models import User
 from billing import ledger
 from billing.models import AccountKind, Dispute, EntryKind, GatewayEvent, Payment
 from core import site_settings
+from core.ids import uuid7
 from core.money import Money
 from nodebyte import overview
 from orders.models import Order
@@ -92,7 +93,18 @@ def trouble(rows: Rows) -> None:
     Order.objects.update(
         status="waiting_capacity", paid_at=now, placed_at=now, refund_due_at=now + timedelta(hours=5, minutes=1)
     )
-    Payment.objects.update(state="under_review", review_reason="one cent short")
+    Payment.objects.create(
+        organization=rows.organizations[0],
+        gateway="stripe",
+        amount_minor=800,
+        currency="USD",
+        received_minor=799,
+        received_currency="USD",
+        idempotency_key="short",
+        transaction_id="pi_short",
+        state="under_review",
+        review_reason="one cent short",
+    )
     Provider.objects.update(health="failing", health_note="the key is refused")
     Node.objects.update(memory_reserved_mib=8000)
     event = {"gateway": "stripe", "type": "charge.succeeded", "payload": {}, "run_at": now}
@@ -148,9 +160,12 @@ def test_the_start_page_names_a_product_without_a_blueprint_and_leads_to_a_new_o
 def test_the_start_page_shows_open_disputes(superadmin: Client) -> None:
     Rows(2)
     opened_at = timezone.now() - timedelta(days=3, minutes=1)
-    won, undecided = Dispute.objects.all()
-    Dispute.objects.filter(pk=won.pk).update(closed_at=opened_at, is_won=True, reason="general")
-    Dispute.objects.filter(pk=undecided.pk).update(opened_at=opened_at, reason="fraudulent")
+    Dispute.objects.update(closed_at=opened_at, is_won=True)
+    row = Dispute.objects.all()[0]
+    for reason, is_won, closed_at in (("general", True, opened_at), ("fraudulent", None, None)):
+        row.pk, row.reference, row.opened_at = uuid7(), f"dp_{reason}", opened_at
+        row.reason, row.is_won, row.closed_at = reason, is_won, closed_at
+        row.save(force_insert=True)
 
     page = superadmin.get(INDEX).content.decode()
 

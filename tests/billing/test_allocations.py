@@ -92,7 +92,6 @@ ALLOCATE = (
             "UPDATE billing_invoice SET state = 'paid', paid_at = now() WHERE id = %(invoice)s",
             "paid with 0",
         ),
-        ("UPDATE billing_payment SET received_minor = 799 WHERE id = %(payment)s", "pays more than 799"),
         (
             "INSERT INTO billing_allocationreversal (id, organization_id, allocation_id, amount_minor, currency, at)"
             " SELECT uuidv7(), organization_id, id, amount_minor + 1, currency, now() FROM billing_paymentallocation",

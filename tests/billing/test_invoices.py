@@ -85,7 +85,7 @@ def test_no_state_follows_another_but_as_the_model_says(role: str) -> None:
             draft.update(state=state, issued_at=None if state == "expired" else NOON, paid_at=NOON)
         for new in set(InvoiceState) - {old}:
             with suppress(IntegrityError), transaction.atomic(), tenancy.as_role(role=role):
-                draft.update(state=new, issued_at=NOON, paid_at=NOON)
+                draft.update(state=new, issued_at=None if new == "expired" else NOON, paid_at=NOON)
                 accepted.add((old, new))
                 raise IntegrityError  # undone: the next one begins at the same state
     assert accepted == allowed

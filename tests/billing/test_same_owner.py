@@ -41,12 +41,12 @@ FORBIDDEN = [
     "UPDATE billing_payment SET currency = 'EUR' WHERE id = %(payment)s",
     "INSERT INTO billing_refund"
     " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
-    " SELECT uuidv7(), organization_id, id, gateway, 99999, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
-    " WHERE id = %(payment)s",
+    " SELECT uuidv7(), organization_id, id, gateway, 899, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
+    " WHERE id = %(paid_payment)s",
     "INSERT INTO billing_refund"
     " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
     " SELECT uuidv7(), %(other_organization)s, id, gateway, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
-    " WHERE id = %(payment)s",
+    " WHERE id = %(paid_payment)s",
     "INSERT INTO billing_dispute"
     " (id, organization_id, payment_id, gateway, reference, amount_minor, currency, reason, opened_at, lost_minor)"
     " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'stripe', 'dp', 1, 'USD', '', now(), 0)",
@@ -71,7 +71,7 @@ FORBIDDEN = [
 
 # Each names another gateway, or one that nobody has; the constraint that refuses it.
 OTHER_GATEWAY = [
-    ("UPDATE billing_payment SET gateway = 'unknown' WHERE id = %(payment)s", "billing_payment_gateway_known"),
+    ("UPDATE billing_payment SET gateway = 'unknown' WHERE id = %(open_payment)s", "billing_payment_gateway_known"),
     (
         "INSERT INTO billing_refund"
         " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
@@ -121,10 +121,10 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
 @pytest.mark.parametrize(("statement", "constraint"), OTHER_GATEWAY)
 def test_a_payment_refund_or_dispute_of_another_gateway_is_refused(statement: str, constraint: str) -> None:
     GatewayAccount.objects.create(code="other", kind=GATEWAY, name="Other", currencies=[])
-    payment = make_sale().settle()
+    ids = {"payment": make_sale().settle().pk, "open_payment": make_sale().payment.pk}
     run_commit_triggers()
     with pytest.raises(IntegrityError, match=constraint), tenancy.as_role(role=tenancy.WORKER):
-        execute_and_check(statement, {"payment": payment.pk})
+        execute_and_check(statement, ids)
 
 
 def execute_and_check(statement: str, ids: dict[str, UUID]) -> None:

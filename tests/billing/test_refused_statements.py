@@ -1,0 +1,223 @@
+"""What no statement of a worker changes, however it is written: tried in SQL, up to what the commit checks."""
+
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.db.utils import DatabaseError
+
+from billing.models import AccountKind, LedgerAccount
+from core import tenancy
+from tests.billing.sales import draft, make_sale, refund, run_commit_triggers
+
+pytestmark = pytest.mark.django_db
+
+# The columns of a copy of one row, with another id or the same one.
+REFUND = (
+    "INSERT INTO billing_refund"
+    " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
+    " SELECT uuidv7(), organization_id, id, gateway, {minor}, currency, '', '{state}', 'x', '' FROM billing_payment"
+    " WHERE id = %(payment)s"
+)
+ACCOUNT = (
+    "INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor)"
+    " VALUES (%(wallet)s, 'receivable', %(other_organization)s, '', 'USD', 0)"
+)
+ENTRY = (
+    "INSERT INTO billing_journalentry (id, kind, reference, note, at)"
+    " VALUES ('{id}', 'payment', '{reference}', '', now())"
+)
+POSTINGS = (
+    "INSERT INTO billing_posting (id, entry_id, account_id, organization_id, amount_minor, currency)"
+    " SELECT {id}, {entry}, account_id, organization_id, amount_minor, currency FROM billing_posting"
+    " WHERE entry_id = (SELECT id FROM billing_journalentry WHERE payment_id = %(payment)s)"
+)
+SERIES = (
+    "INSERT INTO billing_invoiceseries (code, document, credit_note_series_id, is_default, prefix, width,"
+    " restarts_yearly, year, next_number, seller, seller_address, seller_tax_id)"
+    " VALUES ('NB', 'invoice', 'NB-CN', true, 'NB-', 5, true, 2026, 50, '', '', '')"
+)
+NEW_ENTRY = "00000000-0000-7000-8000-000000000001"
+
+REFUSED = {
+    "a posting whose id exists is left out of its entry": (
+        f"{ENTRY.format(id=NEW_ENTRY, reference='x')};"
+        f"{POSTINGS.format(id='id', entry=f"'{NEW_ENTRY}'")} ON CONFLICT DO NOTHING",
+        "has no postings",
+    ),
+    "an entry is replaced where its reference exists": (
+        f"{ENTRY.format(id=NEW_ENTRY, reference='payment:stripe:pi')}"
+        " ON CONFLICT (reference) DO UPDATE SET note = 'other'",
+        "permission denied",
+    ),
+    "a posting is moved by a merge": (
+        "MERGE INTO billing_posting row USING billing_posting other ON row.id = other.id"
+        " WHEN MATCHED THEN UPDATE SET amount_minor = 1",
+        "permission denied",
+    ),
+    "a balance is set where the account exists": (
+        f"{ACCOUNT} ON CONFLICT (id) DO UPDATE SET balance_minor = 5",
+        "by postings only",
+    ),
+    "an account is deleted and made again as another organization's": (
+        f"DELETE FROM billing_ledgeraccount WHERE id = %(wallet)s; {ACCOUNT}",
+        "never deleted",
+    ),
+    "an account gets another id, and its id another account": (
+        f"UPDATE billing_ledgeraccount SET id = uuidv7() WHERE id = %(wallet)s; {ACCOUNT}",
+        "does not change",
+    ),
+    "an entry names another transaction": (
+        "UPDATE billing_journalentry SET written_in = pg_current_xact_id()",
+        "permission denied",
+    ),
+    "what a payment received is raised": (
+        "UPDATE billing_payment SET received_minor = 5000 WHERE id = %(payment)s",
+        "payment does not change",
+    ),
+    "a received payment is lowered below what it pays": (
+        "UPDATE billing_payment SET received_minor = 799 WHERE id = %(payment)s",
+        "payment does not change",
+    ),
+    "a received payment is pending again": (
+        "UPDATE billing_payment SET state = 'pending' WHERE id = %(payment)s",
+        "payment does not change",
+    ),
+    "a received payment becomes another transaction": (
+        "UPDATE billing_payment SET transaction_id = 'pi_other' WHERE id = %(payment)s",
+        "payment does not change",
+    ),
+    "a received payment is deleted and made again over more": (
+        "CREATE TEMPORARY TABLE again ON COMMIT DROP AS SELECT * FROM billing_payment WHERE id = %(payment)s;"
+        "DELETE FROM billing_payment WHERE id = %(payment)s;"
+        "UPDATE again SET received_minor = 5000;"
+        "INSERT INTO billing_payment SELECT * FROM again",
+        "never deleted",
+    ),
+    "more is refunded than was paid": (REFUND.format(minor=801, state="pending"), "received 800 and 801"),
+    "99,999 yen of a payment in dollars are refunded": (
+        REFUND.format(minor=99999, state="pending").replace("currency, ''", "'JPY', ''"),
+        "received 800 and 99999",
+    ),
+    "a refund is raised": (
+        REFUND.format(minor=1, state="pending") + "; UPDATE billing_refund SET amount_minor = 800",
+        "does not change",
+    ),
+    "a failed refund succeeds after another one": (
+        REFUND.format(minor=800, state="failed")
+        + ";"
+        + REFUND.format(minor=800, state="pending").replace("'x'", "'y'")
+        + "; UPDATE billing_refund SET state = 'succeeded'",
+        "does not change",
+    ),
+    "a refund is deleted": (
+        REFUND.format(minor=1, state="pending") + "; DELETE FROM billing_refund",
+        "never deleted",
+    ),
+    "a refund moves to another payment": (
+        REFUND.format(minor=1, state="pending") + "; UPDATE billing_refund SET payment_id = %(other_payment)s",
+        "does not change",
+    ),
+    "a reversal is deleted": ("DELETE FROM billing_allocationreversal", "never deleted"),
+    "a reversal is undone twice": (
+        "UPDATE billing_allocationreversal SET undone_at = now();"
+        "UPDATE billing_allocationreversal SET undone_at = NULL",
+        "does not change",
+    ),
+    "a reversal is lowered": ("UPDATE billing_allocationreversal SET amount_minor = 1", "does not change"),
+    "a refund takes back what another payment paid": (
+        "INSERT INTO billing_allocationreversal"
+        " (id, organization_id, allocation_id, refund_id, amount_minor, currency, at)"
+        " SELECT uuidv7(), allocation.organization_id, allocation.id, refund.id, 1, 'USD', now()"
+        " FROM billing_paymentallocation allocation, billing_refund refund"
+        " WHERE allocation.payment_id = %(payment)s AND refund.payment_id = %(refunded_payment)s",
+        "of another payment",
+    ),
+    "a refund takes back more than it is": (
+        "INSERT INTO billing_allocationreversal"
+        " (id, organization_id, allocation_id, refund_id, amount_minor, currency, at)"
+        " SELECT uuidv7(), allocation.organization_id, allocation.id, refund.id, 400, 'USD', now()"
+        " FROM billing_paymentallocation allocation, billing_refund refund"
+        " WHERE allocation.payment_id = refund.payment_id",
+        "more than it is",
+    ),
+    "an allocation is deleted": ("DELETE FROM billing_paymentallocation", "permission denied"),
+    "an allocation is raised": ("UPDATE billing_paymentallocation SET amount_minor = 801", "permission denied"),
+    "a draft has the date of an issued invoice": (
+        "UPDATE billing_invoice SET issued_at = now() WHERE id = %(draft)s",
+        "issued_iff",
+    ),
+    "an invoice begins with a number": (
+        "INSERT INTO billing_invoice (id, organization_id, series_id, state, currency, net_minor, tax_minor,"
+        " total_minor, seller, billing_address, issued_at, number, sequence, sequence_year)"
+        " SELECT uuidv7(), organization_id, 'NB', 'open', 'USD', 0, 0, 0, '{}', '{}', now(), 'NB-2026-00007', 7, 2026"
+        " FROM billing_invoice WHERE id = %(draft)s",
+        "at commit only",
+    ),
+    "a series is deleted and begins again higher": (
+        f"DELETE FROM billing_invoiceseries WHERE code = 'NB'; {SERIES}",
+        "never deleted",
+    ),
+    "a line is added between the checks of the commit and the commit": (
+        "UPDATE billing_invoice SET state = 'open', issued_at = now() WHERE id = %(draft)s;"
+        "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
+        "INSERT INTO billing_invoiceitem (id, invoice_id, organization_id, kind, description, quantity, unit_minor,"
+        " amount_minor, currency, is_void, position)"
+        " SELECT uuidv7(), id, organization_id, 'setup', '', 1, 1, 1, 'USD', false, 9 FROM billing_invoice"
+        " WHERE id = %(draft)s",
+        "do not change",
+    ),
+    "the net amount changes between the checks of the commit and the commit": (
+        "UPDATE billing_invoice SET state = 'open', issued_at = now() WHERE id = %(draft)s;"
+        "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
+        "UPDATE billing_invoice SET net_minor = 99900, total_minor = 99900 WHERE id = %(draft)s",
+        "does not change",
+    ),
+    "an invoice over 999 USD has one item over 5 EUR of a stranger": (
+        "UPDATE billing_invoice SET state = 'open', issued_at = now(), net_minor = 99900, total_minor = 99900"
+        " WHERE id = %(draft)s;"
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "net amount of 99900",
+    ),
+    "a line names a stranger's subscription item without its subscription": (
+        "UPDATE billing_invoiceitem SET subscription_item_id = %(other_item)s, subscription_id = NULL,"
+        " kind = 'plan', period_start = now(), period_end = now() + interval '30 days' WHERE invoice_id = %(draft)s",
+        "names_subscription_of_its_item",
+    ),
+    "a table is emptied": ("TRUNCATE billing_refund CASCADE", "permission denied"),
+    "triggers are switched off": ("ALTER TABLE billing_posting DISABLE TRIGGER ALL", "must be owner"),
+    "a rule is dropped": (
+        "ALTER TABLE billing_ledgeraccount DROP CONSTRAINT billing_account_not_overdrawn",
+        "must be owner",
+    ),
+    "the session plays a replica": ("SET LOCAL session_replication_role = replica", "permission denied"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_no_statement_of_a_worker_gets_around_a_rule(what: str) -> None:
+    statement, message = REFUSED[what]
+    sale, other = make_sale(), make_sale()
+    payment, other_payment = sale.settle(), other.settle()
+    refunded = make_sale(organization=sale.organization).settle()
+    refund(refunded, 300)
+    unpaid = draft(sale, 900)
+    run_commit_triggers()
+    ids = {
+        "payment": payment.pk,
+        "refunded_payment": refunded.pk,
+        "other_payment": other_payment.pk,
+        "draft": unpaid.pk,
+        "wallet": LedgerAccount.objects.get(kind=AccountKind.WALLET, organization=sale.organization).pk,
+        "other_organization": other.organization.pk,
+        "other_item": other.subscription.items.get().pk,
+    }
+    with pytest.raises(DatabaseError, match=message), tenancy.as_role(role=tenancy.WORKER):
+        execute_and_check(statement, ids)
+
+
+def execute_and_check(statement: str, ids: dict[str, UUID]) -> None:
+    """Execute it and what the commit would check."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, ids)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
