@@ -121,10 +121,6 @@ class Sandbox:
         """Change install_seconds, install_outcome, node_mode and others; all are in `sandbox.pterodactyl.settings`."""
         return self._control("POST", "/pterodactyl/settings", settings)
 
-    def panel_seed(self, *nodes: dict[str, Any]) -> dict[str, Any]:
-        """Load the panel's seed anew, with these nodes (memory, disk, allocations, …) if any are given."""
-        return self._control("POST", "/pterodactyl/seed", {"nodes": list(nodes)} if nodes else {})
-
     def pay(self, session_url: str, card: str = "pm_card_visa", email: str = "") -> PaymentOutcome:
         """Press the button on a hosted Checkout page, as a browser's form would.
 
