@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ('opened_at', models.DateTimeField()),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
                 ('is_won', models.BooleanField(blank=True, null=True, verbose_name='won')),
-                ('lost_minor', models.BigIntegerField(default=0, help_text='What of the payment was lost with it.', verbose_name='lost')),
+                ('lost_minor', models.BigIntegerField(default=0, help_text='The part of the payment that was lost.', verbose_name='lost')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
             options={
@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ('type', models.CharField(max_length=100)),
                 ('payload', models.JSONField(verbose_name='content')),
                 ('received_at', models.DateTimeField()),
-                ('result', models.CharField(blank=True, choices=[('', 'Not processed yet'), ('processed', 'Processed'), ('ignored', 'Ignored: unknown type'), ('unrelated', 'Not about this shop'), ('unknown', 'The gateway does not know the object'), ('under_review', 'Under review')], default='', max_length=12)),
+                ('result', models.CharField(blank=True, choices=[('', 'Not processed yet'), ('processed', 'Processed'), ('ignored', 'Ignored: unknown type'), ('unrelated', 'Not about this shop'), ('unknown', 'Object not found at the gateway'), ('under_review', 'Under review')], default='', max_length=12)),
                 ('note', models.CharField(blank=True, default='', max_length=255)),
             ],
             options={
@@ -249,7 +249,7 @@ class Migration(migrations.Migration):
                 ('accepted_at', models.DateTimeField(blank=True, help_text='When staff accepted a payment that was under review.', null=True, verbose_name='accepted at')),
                 ('failure', models.CharField(blank=True, default='', max_length=191, verbose_name='reason of failure')),
                 ('method_label', models.CharField(blank=True, default='', help_text='Such as Visa ending 4242.', max_length=64, verbose_name='paid with')),
-                ('invoice', models.ForeignKey(blank=True, help_text='What the customer was asked to pay with it. What it did pay is in its allocations.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
+                ('invoice', models.ForeignKey(blank=True, help_text='What the customer was asked to pay. What the money paid is in the allocations.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='accounts.organization')),
             ],
             options={
@@ -454,7 +454,7 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(max_length=16)),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('is_live', models.BooleanField(help_text='Whether it charges real money.', verbose_name='live')),
-                ('is_duplicate', models.BooleanField(default=False, help_text='Another one charges for the same subscription: this one is ended.', verbose_name='duplicate')),
+                ('is_duplicate', models.BooleanField(default=False, help_text='Another one charges for the same subscription, so it is ended.', verbose_name='duplicate')),
                 ('cancel_requested_at', models.DateTimeField(blank=True, help_text="When we asked the gateway to end it. Its end there then does not end the customer's subscription.", null=True, verbose_name='canceled by us at')),
                 ('ended_at', models.DateTimeField(blank=True, help_text='When it ended at the gateway. Empty: it charges.', null=True, verbose_name='ended at')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),

@@ -20,7 +20,7 @@ class GatewaySubscription(Entity, Timestamped):
     reference = models.CharField(_("gateway ID"), max_length=191)
     is_live = models.BooleanField(_("live"), help_text=_("Whether it charges real money."))
     is_duplicate = models.BooleanField(
-        _("duplicate"), default=False, help_text=_("Another one charges for the same subscription: this one is ended.")
+        _("duplicate"), default=False, help_text=_("Another one charges for the same subscription, so it is ended.")
     )
     cancel_requested_at = models.DateTimeField(
         _("canceled by us at"),

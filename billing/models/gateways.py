@@ -142,7 +142,7 @@ class EventResult(StatusChoices):
     PROCESSED = "processed", Tone.SUCCESS, _("Processed")
     IGNORED = "ignored", Tone.NEUTRAL, _("Ignored: unknown type")
     UNRELATED = "unrelated", Tone.NEUTRAL, _("Not about this shop")
-    UNKNOWN = "unknown", Tone.NEUTRAL, _("The gateway does not know the object")
+    UNKNOWN = "unknown", Tone.NEUTRAL, _("Object not found at the gateway")
     UNDER_REVIEW = "under_review", Tone.WARNING, _("Under review")
 
 

@@ -40,7 +40,7 @@ class Payment(Entity, Timestamped):
         blank=True,
         on_delete=models.PROTECT,
         related_name="payments",
-        help_text=_("What the customer was asked to pay with it. What it did pay is in its allocations."),
+        help_text=_("What the customer was asked to pay. What the money paid is in the allocations."),
     )
     gateway = models.CharField(max_length=16)
     state = StatusField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
@@ -226,7 +226,7 @@ class Dispute(Entity, Timestamped):
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     is_won = models.BooleanField(_("won"), null=True, blank=True)
-    lost_minor = models.BigIntegerField(_("lost"), default=0, help_text=_("What of the payment was lost with it."))
+    lost_minor = models.BigIntegerField(_("lost"), default=0, help_text=_("The part of the payment that was lost."))
 
     class Meta:
         verbose_name = _("dispute")

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ('author', models.CharField(blank=True, default='', max_length=191)),
                 ('description', models.TextField(blank=True, default='')),
                 ('docker_images', models.JSONField(blank=True, default=dict, verbose_name='Docker images')),
-                ('first_image', models.CharField(blank=True, default='', help_text='The image list keeps no order, so the first is kept here.', max_length=191, verbose_name='default image')),
+                ('first_image', models.CharField(blank=True, default='', help_text="The panel's list of images has no order; its first image is stored here.", max_length=191, verbose_name='default image')),
                 ('startup', models.TextField(blank=True, default='', verbose_name='start-up command')),
                 ('features', models.JSONField(blank=True, default=list)),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),

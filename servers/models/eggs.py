@@ -47,7 +47,7 @@ class Egg(Entity, Timestamped):
         max_length=191,
         blank=True,
         default="",
-        help_text=_("The image list keeps no order, so the first is kept here."),
+        help_text=_("The panel's list of images has no order; its first image is stored here."),
     )
     startup = models.TextField(_("start-up command"), blank=True, default="")
     features: Any = models.JSONField(default=list, blank=True)

@@ -105,7 +105,7 @@ def test_however_webhooks_are_delivered_there_is_one_payment(
     assert not GatewayEvent.objects.exclude(state=WorkState.DONE).exists()
 
 
-def test_an_event_lies_and_the_session_itself_is_believed(sale: Sale, stripe_sandbox: Sandbox) -> None:
+def test_what_an_event_claims_is_not_used_but_the_session_read_again(sale: Sale, stripe_sandbox: Sandbox) -> None:
     sale.create_session()
     GatewayEvent.objects.create(
         gateway="stripe",

@@ -84,7 +84,7 @@ def test_what_concerns_no_customer_of_ours_is_not_listed(paid: Sale, stripe_sand
     assert run_sweep() == 0
 
 
-def test_a_refund_and_a_dispute_that_no_event_told_of_get_their_rows(paid: Sale, stripe_sandbox: Sandbox) -> None:
+def test_a_refund_and_a_dispute_that_no_event_reported_get_their_rows(paid: Sale, stripe_sandbox: Sandbox) -> None:
     other = settled(make_sale(at=timezone.now()), stripe_sandbox)
     refunded, disputed = transactions(stripe_sandbox)
     params: Any = {"payment_intent": refunded}

@@ -65,7 +65,7 @@ def test_messages_are_read_whole() -> None:
     assert page.errors == ["Not this address .", "Taken"]
 
 
-def test_a_form_that_is_not_there_is_told_with_what_the_page_says() -> None:
+def test_a_missing_form_is_an_error_with_what_the_page_says() -> None:
     page = page_of('<p role="alert">Sold out.</p>')
 
     with pytest.raises(DemoError, match=r"no form that asks for 'plan'\. It says: Sold out\."):

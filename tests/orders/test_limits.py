@@ -112,7 +112,7 @@ def test_the_form_says_that_an_unpaid_order_must_be_paid_or_canceled_first(shop:
     assert Order.objects.count() == 1
 
 
-def test_an_orders_hold_is_renewed_only_so_often(shop: Shop, client: Client) -> None:
+def test_an_orders_reservation_is_extended_only_so_often(shop: Shop, client: Client) -> None:
     site_settings.set_value("orders.max_payments_per_order", 2)
     order = place_order(shop)
     Payment.objects.update(state=PaymentState.FAILED)

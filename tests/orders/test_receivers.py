@@ -166,7 +166,7 @@ def test_a_batch_is_one_audit_entry_that_names_every_row(sales: Sales) -> None:
 
 
 @pytest.mark.django_db
-def test_every_customer_of_a_batch_is_told_and_every_server_converged(sales: Sales) -> None:
+def test_every_customer_of_a_batch_is_emailed_and_every_server_converged(sales: Sales) -> None:
     Delivery.objects.all().delete()
     ProvisioningTask.objects.all().delete()
 

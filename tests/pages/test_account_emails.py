@@ -26,7 +26,7 @@ def test_signing_up_asks_to_confirm_the_address(client: Client) -> None:
     assert str(only_email().body).strip().endswith("NodeByte")
 
 
-def test_signing_up_twice_tells_the_owner_and_nobody_else(client: Client) -> None:
+def test_signing_up_twice_emails_the_owner_and_nobody_else(client: Client) -> None:
     make_user("lin@customer.test")
 
     answer = client.post(reverse("account_signup"), {"email": "lin@customer.test", "password1": "seven brass lanterns"})
