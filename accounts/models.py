@@ -6,6 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
@@ -79,6 +80,11 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
     def full_name(self) -> str:
         """First and last name, or the e-mail address where neither is known."""
         return f"{self.first_name} {self.last_name}".strip() or self.email
+
+    @cached_property
+    def role_names(self) -> frozenset[str]:
+        """The names of the user's staff roles (`accounts.roles`)."""
+        return frozenset(self.groups.values_list("name", flat=True))
 
     def __str__(self) -> str:
         return self.email

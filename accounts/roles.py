@@ -96,11 +96,4 @@ def is_covered(label: str, pattern: str) -> bool:
 
 def can_assign_roles(user: User) -> bool:
     """Whether the user may make others staff and give them roles: superadmins only."""
-    return user.is_superuser or SUPERADMIN in role_names_of(user)
-
-
-def role_names_of(user: User) -> frozenset[str]:
-    """The names of the user's roles; queried once per loaded user."""
-    if not hasattr(user, "_role_names"):
-        user._role_names = frozenset(user.groups.values_list("name", flat=True))  # type: ignore[attr-defined]
-    return user._role_names  # type: ignore[no-any-return, attr-defined]
+    return user.is_superuser or SUPERADMIN in user.role_names

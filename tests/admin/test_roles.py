@@ -127,7 +127,7 @@ def test_a_superadmin_gives_a_role_but_never_to_themselves(superadmin: Client) -
 
     assert (user.reload().is_staff, user.reload().is_superuser) == (True, False)
     assert list(user.groups.all()) == [group]
-    assert roles.SUPERADMIN in roles.role_names_of(signed_in_user(superadmin))
+    assert roles.SUPERADMIN in signed_in_user(superadmin).role_names
 
 
 def test_a_superadmin_cannot_change_a_superuser(superadmin: Client) -> None:
