@@ -18,7 +18,7 @@ from accounts.models import Organization, User, UserStatus
 from billing import checkout, gateway_sync
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
-from catalog.models import Kind, Plan, PlanPrice, Product, Term
+from catalog.models import AddonPrice, Kind, Plan, PlanPrice, Product, Term
 from core import site_settings, work
 from core.ids import uuid7
 from core.money import Money
@@ -150,6 +150,19 @@ def place_order(shop: Shop, *, token: UUID | None = None, at: datetime | None = 
         form_token=token or uuid7(),
         at=at or timezone.now(),
     )
+
+
+def form_data(shop: Shop, **changes: Any) -> dict[str, Any]:
+    """What the configurator's form sends."""
+    chosen = {
+        "plan": shop.price.plan.code,
+        "location": shop.location.code,
+        "term": Term.MONTHLY,
+        "server_name": "lantern-smp",
+        "form_token": str(uuid7()),
+        "shown_prices": " ".join(str(row.pk) for row in (*PlanPrice.objects.all(), *AddonPrice.objects.all())),
+    }
+    return chosen | changes
 
 
 def create_session(order: Order, *, at: datetime | None = None) -> str:

@@ -5,16 +5,19 @@ from collections.abc import Callable
 
 from django.db import connection
 
+WAIT_SECONDS = 60
 
-def run_at_once(act: Callable[[], object], *, times: int) -> list[Exception]:
-    """Run the act in that many threads, wait for all, and return what they raised."""
-    failures: list[Exception] = []
+
+def run_at_once(act: Callable[[], object], *, times: int) -> list[BaseException]:
+    """Run the act in that many threads that begin together, wait for all, and return what they raised."""
+    start, errors = threading.Barrier(times), list[BaseException]()
 
     def run() -> None:
         try:
+            start.wait(timeout=WAIT_SECONDS)
             act()
-        except Exception as error:
-            failures.append(error)
+        except BaseException as error:
+            errors.append(error)
         finally:
             connection.close()
 
@@ -22,5 +25,6 @@ def run_at_once(act: Callable[[], object], *, times: int) -> list[Exception]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    return failures
+        thread.join(timeout=WAIT_SECONDS)
+    assert not any(thread.is_alive() for thread in threads)
+    return errors

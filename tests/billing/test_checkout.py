@@ -1,7 +1,6 @@
 """Checkout sessions are created and paid over real HTTP, whatever happens to the answers."""
 
 from datetime import timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale
 from tests.sandbox_fixtures import STRIPE_KEY
 from tests.stripe_dashboard import account
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSIONS = "POST /v1/checkout/sessions"
@@ -88,17 +88,7 @@ def test_a_lost_answer_and_two_tabs_end_in_one_session(sale: Sale, stripe_sandbo
     stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=1)
     urls: list[str] = []
 
-    def open_tab() -> None:
-        try:
-            urls.append(sale.create_session())
-        finally:
-            connection.close()
-
-    tabs = [Thread(target=open_tab) for _ in range(2)]
-    for tab in tabs:
-        tab.start()
-    for tab in tabs:
-        tab.join()
+    assert run_at_once(lambda: urls.append(sale.create_session()), times=2) == []
 
     assert len(sessions(stripe_sandbox)) == 1
     assert set(urls) == {sessions(stripe_sandbox)[0]["url"]}

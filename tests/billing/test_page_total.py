@@ -12,12 +12,11 @@ from billing import checkout, customers, gateway_sync, payments
 from billing.gateways.base import CheckoutRequest, Interval, LineItem
 from billing.models import BillingMode, GatewayPrice, Payment, PaymentState
 from core import outside, site_settings
-from core.ids import uuid7
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale
 from tests.builders import make_price, make_staff
-from tests.shop import make_shop
+from tests.shop import form_data, make_shop
 from tests.stripe_dashboard import account, know_price, make_stripe_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -119,15 +118,7 @@ def test_the_customer_reads_that_nothing_was_charged_and_staff_see_the_reason(
     site_settings.set_value("billing.gateway_renews", True)
     know_price(shop.price, make_stripe_price(1234, interval="year"))
     client.force_login(shop.customer)
-    form = {
-        "plan": shop.price.plan.code,
-        "location": shop.location.code,
-        "term": "monthly",
-        "server_name": "lantern-smp",
-        "form_token": str(uuid7()),
-        "shown_prices": str(shop.price.pk),
-        "is_auto_renewed": "on",
-    }
+    form = form_data(shop, is_auto_renewed="on")
 
     page = client.post("/products/minecraft/configure/", form, follow=True)
 

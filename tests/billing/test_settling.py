@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
 
 from billing import events, payments
 from billing.gateways.base import SavedCard
@@ -25,6 +23,7 @@ from core.models import AuditEntry
 from core.money import Money
 from tests.billing.sales import GATEWAY, NOON, balance, make_sale, wallet_balance
 from tests.builders import make_user
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
 CARD = SavedCard("pm_1", "visa", "4242", date(2030, 12, 31))
@@ -171,17 +170,7 @@ def test_accepted_money_that_does_not_suffice_is_credit() -> None:
 def test_eight_workers_at_once_settle_a_payment_once() -> None:
     sale = make_sale()
 
-    def settle() -> None:
-        try:
-            sale.settle()
-        finally:
-            connection.close()
-
-    threads = [Thread(target=settle) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert run_at_once(sale.settle, times=8) == []
 
     assert Payment.objects.get().state == PaymentState.SUCCEEDED
     assert balance(AccountKind.REVENUE) == 800

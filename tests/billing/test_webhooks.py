@@ -2,17 +2,16 @@
 
 import json
 import time
-from threading import Thread
 from typing import Any
 
 import pytest
 import stripe
-from django.db import connection
 from django.test import Client
 
 from billing.models import EventResult, GatewayEvent
 from core.models import WorkState
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/webhooks/stripe/"
@@ -193,17 +192,7 @@ def test_an_event_costs_reading_the_account_and_the_clock_and_one_insert(django_
 def test_an_event_delivered_eight_times_at_once_is_stored_once() -> None:
     statuses: list[int] = []
 
-    def deliver() -> None:
-        try:
-            statuses.append(send())
-        finally:
-            connection.close()
-
-    threads = [Thread(target=deliver) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert run_at_once(lambda: statuses.append(send()), times=8) == []
 
     assert statuses == [200] * 8
     assert GatewayEvent.objects.count() == 1

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 
 from core import audit, tenancy
 from core.models import AuditLink, Setting, SettingType
+from tests.threads import run_at_once
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +29,11 @@ def make_setting() -> Setting:
 
 def test_concurrent_writers_make_one_chain() -> None:
     def write() -> None:
-        try:
-            for _ in range(10):
-                with tenancy.as_role(role=tenancy.CUSTOMER):  # commits as the customer's role
-                    audit.record(action="x", entity=make_setting())
-        finally:
-            connection.close()
+        for _ in range(10):
+            with tenancy.as_role(role=tenancy.CUSTOMER):  # commits as the customer's role
+                audit.record(action="x", entity=make_setting())
 
-    writers = [threading.Thread(target=write) for _ in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    assert run_at_once(write, times=4) == []
 
     assert AuditLink.objects.count() == 40
     assert audit.verify() == []

@@ -11,30 +11,10 @@ from core import work
 from core.models import WorkState
 from support.models import Delivery
 from tests.core.work_table import NOON, handled_by, make_item
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 8
-
-
-def run_workers(step: Any) -> None:
-    """Run `step` in WORKERS threads that start together; any error fails the test."""
-    barrier, errors = threading.Barrier(WORKERS), []
-
-    def worker() -> None:
-        try:
-            barrier.wait(timeout=30)
-            step()
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=worker) for _ in range(WORKERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert errors == []
 
 
 def claim_elsewhere(taken: list[Any]) -> None:
@@ -54,7 +34,7 @@ def test_each_row_is_handled_by_exactly_one_of_many_workers() -> None:
     items = [make_item() for _ in range(40)]
     handled: list[Any] = []
     with handled_by(lambda item, at: handled.append(item.pk)):
-        run_workers(lambda: work.run_due(at=NOON, models=(Delivery,)))
+        assert run_at_once(lambda: work.run_due(at=NOON, models=(Delivery,)), times=WORKERS) == []
 
     assert Counter(handled) == Counter({item.pk: 1 for item in items})
     assert set(Delivery.objects.values_list("state", "attempts")) == {(WorkState.DONE, 1)}
@@ -63,7 +43,7 @@ def test_each_row_is_handled_by_exactly_one_of_many_workers() -> None:
 def test_one_row_is_claimed_by_one_of_many_workers() -> None:
     make_item()
     taken: list[Any] = []
-    run_workers(lambda: taken.extend(Delivery.claim(limit=1, at=NOON)))
+    assert run_at_once(lambda: taken.extend(Delivery.claim(limit=1, at=NOON)), times=WORKERS) == []
 
     assert len(taken) == 1
 
@@ -72,7 +52,8 @@ def test_an_expired_lease_is_taken_over_by_one_of_many_workers() -> None:
     make_item()
     Delivery.claim(limit=1, at=NOON)
     taken: list[Any] = []
-    run_workers(lambda: taken.extend(Delivery.claim(limit=1, at=NOON + Delivery.LEASE)))
+    again = NOON + Delivery.LEASE
+    assert run_at_once(lambda: taken.extend(Delivery.claim(limit=1, at=again)), times=WORKERS) == []
 
     assert [item.attempts for item in taken] == [2]
 

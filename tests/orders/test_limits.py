@@ -18,7 +18,7 @@ from orders.limits import TooManyUnpaidOrders, network_of
 from orders.models import Order
 from sandbox.client import Sandbox
 from servers.models import Node
-from tests.shop import Shop, make_customers, make_shop, place_order
+from tests.shop import Shop, form_data, make_customers, make_shop, place_order
 
 
 @pytest.fixture
@@ -95,14 +95,7 @@ def test_the_form_says_that_an_unpaid_order_must_be_paid_or_canceled_first(shop:
     site_settings.set_value("orders.max_unpaid_of_new_customer", 1)
     place_order(shop)
     client.force_login(shop.customer)
-    form = {
-        "plan": shop.price.plan.code,
-        "location": shop.location.code,
-        "term": "monthly",
-        "server_name": "lantern-smp",
-        "form_token": str(uuid7()),
-        "shown_prices": str(shop.price.pk),
-    }
+    form = form_data(shop)
 
     answer = client.post("/products/minecraft/configure/", form)
 

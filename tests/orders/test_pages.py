@@ -9,14 +9,22 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing.models import Invoice, Payment
-from catalog.models import AddonKind, AddonPrice, Plan, PlanPrice, Term
-from core.ids import uuid7
+from catalog.models import AddonKind, Plan
 from demo.browser import read_page
 from orders.models import Order, OrderItem, OrderStatus
 from sandbox.client import Sandbox
 from servers.models import Allocation, Location, Node, Reservation
 from tests.builders import make_addon, make_addon_price, make_plan, make_price, make_user
-from tests.shop import Clock, Shop, create_session, deliver_webhooks, make_shop, place_order, run_until_idle
+from tests.shop import (
+    Clock,
+    Shop,
+    create_session,
+    deliver_webhooks,
+    form_data,
+    make_shop,
+    place_order,
+    run_until_idle,
+)
 
 CONFIGURE = "/products/minecraft/configure/"
 HTMX = {"HX-Request": "true"}
@@ -32,19 +40,6 @@ def browser(shop: Shop, client: Client) -> Client:
     """The customer's browser, signed in."""
     client.force_login(shop.customer)
     return client
-
-
-def form_data(shop: Shop, **changes: Any) -> dict[str, Any]:
-    """What the configurator's form sends."""
-    chosen = {
-        "plan": shop.price.plan.code,
-        "location": shop.location.code,
-        "term": Term.MONTHLY,
-        "server_name": "lantern-smp",
-        "form_token": str(uuid7()),
-        "shown_prices": " ".join(str(row.pk) for row in (*PlanPrice.objects.all(), *AddonPrice.objects.all())),
-    }
-    return chosen | changes
 
 
 def order_of(client: Client, shop: Shop, **changes: Any) -> Order:

@@ -7,9 +7,8 @@ from django.test import Client
 
 from billing.models import BillingMode, PaymentMethod, Subscription
 from core import site_settings
-from core.ids import uuid7
 from sandbox.client import Sandbox
-from tests.shop import Clock, Shop, deliver_webhooks, make_shop, run_until_idle
+from tests.shop import Clock, Shop, deliver_webhooks, form_data, make_shop, run_until_idle
 from tests.stripe_dashboard import know_price
 
 CONFIGURE = "/products/minecraft/configure/"
@@ -24,14 +23,7 @@ def buy(shop: Shop, client: Client, **chosen: Any) -> Subscription:
     """What the configurator's form sold, once it is paid."""
     clock = Clock(shop.sandbox)
     client.force_login(shop.customer)
-    form = {
-        "plan": shop.price.plan.code,
-        "location": shop.location.code,
-        "term": "monthly",
-        "server_name": "lantern-smp",
-        "form_token": str(uuid7()),
-        "shown_prices": str(shop.price.pk),
-    }
+    form = form_data(shop)
     shop.sandbox.pay(client.post(CONFIGURE, form | chosen)["Location"])
     deliver_webhooks(shop.sandbox)
     run_until_idle(clock)
