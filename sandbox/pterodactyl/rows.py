@@ -178,7 +178,6 @@ class Runtime:
     is_reinstall: bool = False
     should_start: bool = False
     files: dict[str, str] = field(default_factory=dict)
-    folders: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
     stats: dict[str, Any] | None = None
     stats_until_at: float = 0.0
@@ -223,19 +222,6 @@ class Database(Row):
     remote: str
     password: str
     max_connections: int | None = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class Schedule(Row):
-    """A schedule of a server, with its tasks in order."""
-
-    server_id: int
-    name: str
-    cron: dict[str, str]
-    is_active: bool = True
-    is_only_when_online: bool = False
-    last_run_at: float | None = None
-    tasks: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)

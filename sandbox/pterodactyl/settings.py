@@ -48,7 +48,6 @@ class Settings:
     allowed_origins: list[str] = field(default_factory=list)
 
     is_panel_in_maintenance: bool = False
-    is_auto_allocation_enabled: bool = False
 
     def change(self, wanted: Mapping[str, Any]) -> None:
         """Change some settings: all that are given, or none.

@@ -122,7 +122,7 @@ def test_a_reinstall_lifts_a_suspension_and_its_failure_is_reinstall_failed(pane
     panel.advance(4)
 
     assert panel.status_of(server) == "reinstall_failed"
-    assert panel.client("GET", f"/servers/{server['identifier']}/startup").status_code == 200
+    assert panel.client("GET", f"/servers/{server['identifier']}/resources").status_code == 200
 
 
 def test_a_reinstall_that_the_node_refuses_leaves_the_status(panel: PanelUnderTest) -> None:

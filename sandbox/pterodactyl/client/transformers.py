@@ -3,7 +3,7 @@
 import re
 
 from sandbox.pterodactyl.call import Call
-from sandbox.pterodactyl.rows import Allocation, Backup, Database, EggVariable, Schedule, Server, User
+from sandbox.pterodactyl.rows import Allocation, Backup, Database, EggVariable, Server, User
 from sandbox.pterodactyl.store import Store
 from sandbox.pterodactyl.transformers import Json, feature_limits, item, limits, plain_list, timestamp
 
@@ -143,23 +143,3 @@ def hashid(number: int) -> str:
     """A database's id as the client API writes it."""
     letters = "k7m2x9q4w8z3v6n5"
     return "".join(letters[int(digit, 16)] for digit in f"{number * 2654435761 % 2**32:08x}")
-
-
-def schedule(row: Schedule) -> Json:
-    """A schedule with its tasks."""
-    return item(
-        "server_schedule",
-        {
-            "id": row.id,
-            "name": row.name,
-            "cron": row.cron,
-            "is_active": row.is_active,
-            "is_processing": False,
-            "only_when_online": row.is_only_when_online,
-            "last_run_at": timestamp(row.last_run_at),
-            "next_run_at": None,
-            "created_at": timestamp(row.created_at),
-            "updated_at": timestamp(row.updated_at),
-            "relationships": {"tasks": plain_list(item("schedule_task", task) for task in row.tasks)},
-        },
-    )
