@@ -31,14 +31,50 @@ ALWAYS: Mapping[str, str] = {
             ON reversal.allocation_id = allocation.id AND reversal.undone_at IS NULL
         WHERE invoice.state = 'refunded'
         GROUP BY invoice.id HAVING invoice.total_minor <> coalesce(sum(reversal.amount_minor), 0)""",
-    "suspense is not the money under review": """
-        SELECT * FROM (
-            SELECT coalesce(sum(posting.amount_minor), 0) AS booked FROM billing_posting posting
-            JOIN billing_ledgeraccount account ON account.id = posting.account_id WHERE account.kind = 'suspense'
-        ) ledger, (
-            SELECT coalesce(sum(received_minor - refunded_minor), 0) AS held FROM billing_payment
-            WHERE state = 'under_review'
-        ) payments WHERE booked <> held""",
+    "a payment's refunds are not what it says": """
+        SELECT payment.id, payment.refunded_minor, coalesce(sum(refund.amount_minor), 0) FROM billing_payment payment
+        LEFT JOIN billing_refund refund ON refund.payment_id = payment.id AND refund.state <> 'failed'
+        GROUP BY payment.id HAVING payment.refunded_minor <> coalesce(sum(refund.amount_minor), 0)""",
+    "a payment's lost disputes are not what it says": """
+        SELECT payment.id, payment.lost_minor, coalesce(sum(dispute.lost_minor), 0) FROM billing_payment payment
+        LEFT JOIN billing_dispute dispute ON dispute.payment_id = payment.id
+        GROUP BY payment.id HAVING payment.lost_minor <> coalesce(sum(dispute.lost_minor), 0)""",
+    "a number is missing": """
+        SELECT series_id, sequence_year, count(*), max(sequence) FROM (
+            SELECT series_id, sequence_year, sequence FROM billing_invoice WHERE issued_at IS NOT NULL
+            UNION ALL SELECT series_id, sequence_year, sequence FROM billing_creditnote
+        ) document GROUP BY series_id, sequence_year HAVING count(*) <> max(sequence) OR min(sequence) <> 1""",
+    "a refunded invoice has no credit note over all of it": """
+        SELECT invoice.id FROM billing_invoice invoice WHERE state = 'refunded' AND total_minor <> (
+            SELECT coalesce(sum(total_minor), 0) FROM billing_creditnote WHERE invoice_id = invoice.id)""",
+    # Of each kind of account and currency: what is posted, and what the rows say.
+    "an account is not what the rows say": """
+        WITH reversal AS (
+            SELECT currency, amount_minor, dispute_id, allocation_id FROM billing_allocationreversal
+            WHERE undone_at IS NULL
+        ), said (kind, currency, minor) AS (
+            SELECT 'suspense', received_currency, received_minor - refunded_minor - lost_minor FROM billing_payment
+            WHERE review_reason <> '' AND accepted_at IS NULL AND received_minor > 0
+            UNION ALL SELECT 'credit', received_currency, received_minor - refunded_minor - lost_minor
+            FROM billing_payment WHERE (review_reason = '' OR accepted_at IS NOT NULL) AND received_minor > 0
+            UNION ALL SELECT 'credit', currency, -amount_minor FROM billing_paymentallocation
+            UNION ALL SELECT 'credit', currency, amount_minor FROM reversal
+            UNION ALL SELECT 'sales', currency, total_minor FROM billing_invoice WHERE state IN ('paid', 'refunded')
+            UNION ALL SELECT 'refunds', currency, -amount_minor FROM reversal WHERE dispute_id IS NULL
+            UNION ALL SELECT 'disputes', currency, -amount_minor FROM reversal WHERE dispute_id IS NOT NULL
+            UNION ALL SELECT 'disputes', currency, lost_minor - amount_minor FROM billing_dispute
+            WHERE is_won IS NOT TRUE
+        ), posted (kind, currency, minor) AS (
+            SELECT CASE WHEN account.kind IN ('wallet', 'receivable') THEN 'credit'
+                WHEN account.kind IN ('revenue', 'tax') THEN 'sales' ELSE account.kind END,
+                posting.currency, posting.amount_minor
+            FROM billing_posting posting JOIN billing_ledgeraccount account ON account.id = posting.account_id
+            WHERE account.kind IN ('suspense', 'wallet', 'receivable', 'revenue', 'tax', 'refunds', 'disputes')
+        )
+        SELECT kind, currency, sum(posted) AS posted, sum(said) AS said FROM (
+            SELECT kind, currency, minor AS posted, 0 AS said FROM posted
+            UNION ALL SELECT kind, currency, 0, minor FROM said
+        ) compared GROUP BY kind, currency HAVING sum(posted) <> sum(said)""",
 }
 
 

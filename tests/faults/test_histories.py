@@ -6,11 +6,13 @@ longer search; the suite's own is the same on every run.
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,23 +24,35 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import payments, refunds
-from billing.models import AccountKind, Invoice, InvoiceState, Payment, PaymentState, Subscription
+from billing import events, invoicing, payments, refunds, subscriptions
+from billing.models import (
+    AccountKind,
+    GatewaySubscription,
+    Invoice,
+    InvoiceState,
+    LedgerAccount,
+    Payment,
+    PaymentState,
+    UnexplainedItem,
+)
+from billing.reconciliation import balance, catch_up, sweep
+from catalog import services as catalog
+from catalog.models import PlanPrice, Term
 from core import audit, site_settings
 from core.money import Money
 from core.outside import OutsideError
 from core.outside.limits import reset_limits
 from orders import cancellation, placement
-from orders.models import Order
+from orders.models import Order, OrderStatus
 from sandbox.client import SandboxError
 from servers.models import HoldKind, Server, ServerHold, ServerStatus
 from tests import database_reset
 from tests import shop as shops
 from tests.faults.books import broken_rules
 from tests.faults.conftest import BUILT
-from tests.faults.purchase import balances, dead_work
+from tests.faults.purchase import dead_work
 from tests.shop import Clock, Shop, allow_unpaid_orders
-from tests.stripe_dashboard import know_price, write
+from tests.stripe_dashboard import know_price, make_stripe_price, write
 
 CARDS = (
     "pm_card_visa",
@@ -69,6 +83,17 @@ def received() -> list[Payment]:
     return list(Payment.objects.filter(state__in=Payment.RECEIVED).order_by("created_at"))
 
 
+class BrokenReceiver(Exception):
+    """A fault of ours where invoices are paid."""
+
+
+def offer_yen(price: PlanPrice) -> PlanPrice:
+    """The plan's price in another currency, one without minor units."""
+    yen = Money(900, "JPY")
+    catalog.offer_price(item=price.plan, term=Term(price.term), amount=yen, actor="test", at=timezone.now())
+    return PlanPrice.objects.select_related("plan__product").get(plan=price.plan, currency="JPY")
+
+
 class History(RuleBasedStateMachine):
     """One shop and one customer, and whatever may happen to their money."""
 
@@ -87,21 +112,25 @@ class History(RuleBasedStateMachine):
         self.is_renewed = is_renewed
         site_settings.set_value("billing.gateway_renews", is_renewed)
         allow_unpaid_orders()
+        self.prices = [self.shop.price, offer_yen(self.shop.price)]
         if is_renewed:
-            know_price(self.shop.price)
+            for price in self.prices:
+                know_price(price, make_stripe_price(price.amount_minor, currency=price.currency.lower()))
+        self.is_paying_broken = False
+        events.invoices_paid.connect(self.receive_invoices_paid, dispatch_uid="history")
 
     # The customer
 
     @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
-    @rule()
-    def order(self) -> None:
-        shops.place_order(self.shop, at=self.clock.now, is_auto_renewed=self.is_renewed)
+    @rule(price=st.integers(min_value=0, max_value=1))
+    def order(self, price: int) -> None:
+        shops.place_order(self.shop, at=self.clock.now, plan_price=self.prices[price], is_auto_renewed=self.is_renewed)
 
     @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
-    @rule(card=st.sampled_from(CARDS))
-    def buy(self, card: str) -> None:
+    @rule(price=st.integers(min_value=0, max_value=1), card=st.sampled_from(CARDS))
+    def buy(self, price: int, card: str) -> None:
         """The usual way, so that most histories have something to refund."""
-        self.order()
+        self.order(price)
         self.open_payment_page(Order.objects.count() - 1)
         if self.pages:
             self.pay(len(self.pages) - 1, card)
@@ -123,6 +152,27 @@ class History(RuleBasedStateMachine):
             self.stripe.pay(chosen(self.pages, index), card)
         except SandboxError:
             return  # the page has expired
+
+    @precondition(lambda self: Order.objects.exists())
+    @rule(index=anything, card=st.sampled_from(CARDS))
+    def pay_on_two_pages(self, index: int, card: str) -> None:
+        """The answer that would have brought the first page was lost, and the customer found it nevertheless."""
+        pages = len(self.pages)
+        self.open_payment_page(index)
+        if len(self.pages) > pages:
+            order = chosen(list(Order.objects.order_by("created_at")), index)
+            first = Payment.objects.get(invoice=order.invoice_id, state=PaymentState.PENDING)
+            payments.fail(payment_id=first.pk, reason="the answer was lost")
+            self.open_payment_page(index)
+        for page in range(pages, len(self.pages)):
+            self.pay(page, card)
+
+    @precondition(lambda self: Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).exists())
+    @rule(index=anything)
+    def pay_with_credit(self, index: int) -> None:
+        order = chosen(list(Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).order_by("created_at")), index)
+        with suppress(invoicing.InsufficientBalance, BrokenReceiver):
+            invoicing.pay_from_wallet(invoice=order.invoice, at=self.clock.now)
 
     @precondition(lambda self: Order.objects.exists())
     @rule(index=anything)
@@ -147,10 +197,17 @@ class History(RuleBasedStateMachine):
             return  # the form says why
 
     @precondition(lambda self: Payment.objects.filter(state=PaymentState.UNDER_REVIEW).exists())
-    @rule()
-    def accept_payment(self) -> None:
-        held = Payment.objects.filter(state=PaymentState.UNDER_REVIEW).order_by("created_at")[0]
-        payments.accept_payment(payment_id=held.pk, actor=self.shop.customer, at=self.clock.now)
+    @rule(index=anything)
+    def accept_payment(self, index: int) -> None:
+        held = chosen([row for row in received() if row.state == PaymentState.UNDER_REVIEW], index)
+        with suppress(BrokenReceiver):
+            payments.accept_payment(payment_id=held.pk, actor=self.shop.customer, at=self.clock.now)
+
+    @precondition(lambda self: Order.objects.filter(status__in=cancellation.UNDELIVERED).exists())
+    @rule(index=anything)
+    def cancel_paid_order(self, index: int) -> None:
+        order = chosen(list(Order.objects.filter(status__in=cancellation.UNDELIVERED).order_by("created_at")), index)
+        cancellation.cancel_paid(order_id=order.pk, reason="no room", actor=self.shop.customer, at=self.clock.now)
 
     # Stripe and the banks
 
@@ -182,10 +239,31 @@ class History(RuleBasedStateMachine):
         except SandboxError:
             return  # refunded or disputed already
 
-    @precondition(lambda self: bool(self.objects("dispute", "needs_response")))
+    @precondition(lambda self: bool(self.objects("dispute", "needs_response", "appeal_under_review")))
     @rule(index=anything, outcome=st.sampled_from(("won", "lost")))
     def dispute_ends(self, index: int, outcome: str) -> None:
-        self.stripe.close_dispute(chosen(self.objects("dispute", "needs_response"), index)["id"], outcome)
+        undecided = self.objects("dispute", "needs_response", "appeal_under_review")
+        self.stripe.close_dispute(chosen(undecided, index)["id"], outcome)
+
+    @precondition(lambda self: bool(self.objects("dispute", "lost")))
+    @rule(index=anything, outcome=st.sampled_from(("won", "lost", "")))
+    def dispute_is_appealed(self, index: int, outcome: str) -> None:
+        dispute = chosen(self.objects("dispute", "lost"), index)["id"]
+        with suppress(SandboxError):  # that of a bank debit is final
+            self.stripe.appeal_dispute(dispute)
+            if outcome:
+                self.stripe.close_dispute(dispute, outcome)
+
+    @precondition(lambda self: bool(self.objects("payment_intent", "succeeded")))
+    @rule(index=anything)
+    def debit_is_returned(self, index: int) -> None:
+        with suppress(SandboxError):  # a card payment, or disputed already
+            self.stripe.return_debit(chosen(self.objects("payment_intent", "succeeded"), index)["id"])
+
+    @precondition(lambda self: bool(received()))
+    @rule(minor=st.sampled_from((100, 700)))
+    def pay_out(self, minor: int) -> None:
+        self.stripe.pay_out(minor)
 
     @precondition(lambda self: bool(self.objects("payment_intent", "processing")))
     @rule(outcome=st.sampled_from(("succeed", "fail")))
@@ -198,6 +276,23 @@ class History(RuleBasedStateMachine):
     def outage(self, outage: tuple[str, str], kind: str) -> None:
         self.stripe.arm(*outage, kind, times=3, status=503)
 
+    @rule()
+    def paying_fails(self) -> None:
+        """A fault of ours where invoices are paid, until the workers finish."""
+        self.is_paying_broken = True
+
+    def receive_invoices_paid(self, **_: Any) -> None:
+        """A receiver of the signal, which fails with whatever paid the invoice."""
+        if self.is_paying_broken:
+            raise BrokenReceiver
+
+    @rule()
+    def reconcile(self) -> None:
+        """What no webhook brought, and the gateway's fees and payouts."""
+        for compare in (catch_up.catch_up_events, sweep.sweep_objects, balance.book_balance_transactions):
+            with suppress(OutsideError):
+                compare(gateway="stripe", at=self.clock.now)
+
     @rule(wait=st.sampled_from(WAITS))
     def time_passes(self, wait: timedelta) -> None:
         self.clock.pass_by(wait)
@@ -205,6 +300,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def workers_finish(self) -> None:
+        self.is_paying_broken = False
         shops.run_until_idle(self.clock)
 
     # What must hold
@@ -219,19 +315,27 @@ class History(RuleBasedStateMachine):
             return
         self.stripe.clear_faults()
         reset_limits()
-        for _round in range(3):
+        self.is_paying_broken = False
+        for _round in range(5):
             shops.deliver_webhooks(self.stripe)
-            shops.run_until_idle(self.clock, step=timedelta(minutes=2))
+            shops.run_until_idle(self.clock, step=timedelta(minutes=2))  # longer than a repeated build waits
+            self.reconcile()
+            self.clock.pass_by(sweep.GRACE)
         assert broken_rules() == {}
         assert audit.verify() == []
         assert dead_work() == {}
         self.assert_clearing_is_what_stripe_holds()
         self.assert_paid_servers_run()
-        self.assert_nothing_is_charged_for_refunded_servers()
+        self.assert_nothing_is_charged_in_vain()
 
     def assert_clearing_is_what_stripe_holds(self) -> None:
-        booked = sum(row["amount"] for row in self.stripe.stripe_state().get("balance_transaction", []))
-        assert balances().get(AccountKind.CLEARING, 0) == -booked
+        """To the cent: fees and payouts are booked."""
+        held: dict[str, int] = {}
+        for row in self.stripe.stripe_state().get("balance_transaction", []):
+            held[row["currency"].upper()] = held.get(row["currency"].upper(), 0) + row["net"]
+        accounts = LedgerAccount.objects.with_posted_minor().filter(kind=AccountKind.CLEARING)
+        assert {row.currency: -row.posted_minor for row in accounts} == held  # type: ignore[attr-defined]
+        assert not UnexplainedItem.objects.filter(resolved_at=None).exists()
 
     def assert_paid_servers_run(self) -> None:
         held = ServerHold.objects.filter(lifted_at=None, kind=HoldKind.BILLING).values("server_id")
@@ -242,19 +346,22 @@ class History(RuleBasedStateMachine):
         assert len(external) == len(set(external))
         assert set(external) == {str(row.pk) for row in Server.objects.exclude(status=ServerStatus.DELETED)}
 
-    def assert_nothing_is_charged_for_refunded_servers(self) -> None:
+    def assert_nothing_is_charged_in_vain(self) -> None:
+        """What charges at Stripe is one for a sale, and that sale has its money and its server."""
         charging = {
-            row["id"]
-            for row in self.stripe.stripe_state().get("subscription", [])
-            if row["status"] in {"active", "past_due"} and not row["cancel_at_period_end"]
+            row["id"] for row in self.objects("subscription", "active", "past_due") if not row["cancel_at_period_end"]
         }
-        for ours in Subscription.objects.filter(gateway_subscriptions__reference__in=charging):
+        rows = GatewaySubscription.objects.filter(reference__in=charging).select_related("subscription")
+        assert len({row.subscription_id for row in rows}) == len(rows)
+        for ours in (row.subscription for row in rows):
+            assert ours.status in subscriptions.PERIOD_STATUSES
+            assert not Server.objects.filter(order_item__subscription=ours, status=ServerStatus.DELETED).exists()
             latest = Invoice.objects.filter(items__subscription=ours, paid_at__isnull=False).order_by("-paid_at")[0]
             assert latest.state != InvoiceState.REFUNDED
 
-    def objects(self, kind: str, status: str) -> list[dict[str, Any]]:
-        """Stripe's objects of a kind in a status."""
-        return [row for row in self.stripe.stripe_state().get(kind, []) if row["status"] == status]
+    def objects(self, kind: str, *statuses: str) -> list[dict[str, Any]]:
+        """Stripe's objects of a kind in one of the statuses."""
+        return [row for row in self.stripe.stripe_state().get(kind, []) if row["status"] in statuses]
 
 
 @pytest.mark.timeout(900)  # a history takes seconds, and a busy machine several times that
