@@ -1,37 +1,103 @@
-"""Our accounts at gateways: which one takes a payment, and which subscriptions it can renew."""
+"""Our accounts at gateways: which ones take a payment, and which subscriptions it can renew."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from billing.gateways.abilities import GatewayBilling
-from billing.gateways.base import driver_of
-from billing.models import BillingMode, GatewayAccount, GatewayPrice
+from billing.gateways.base import driver_for, kinds
+from billing.models import (
+    BillingMode,
+    GatewayAccount,
+    GatewayCustomer,
+    GatewayPrice,
+    GatewaySubscription,
+    Invoice,
+    Payment,
+    Subscription,
+)
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
+from core.encryption import UndecryptableError
 
 
 class NoGateway(Exception):
     """No active gateway account takes the currency."""
 
 
-def account_for(*, currency: str) -> GatewayAccount:
-    """The first active account that takes the currency. Raises NoGateway."""
+def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[GatewayAccount]:
+    """The active accounts that take the currency, in their order; for automatic renewal those that can charge again."""
+    accounts = []
     with tenancy.as_worker():
         for account in GatewayAccount.objects.filter(is_active=True):
-            if not account.currencies or currency in account.currencies:
-                return account
-    raise NoGateway(f"no active gateway account takes {currency}")
+            if not account.takes(currency) or problem_of(account):
+                continue
+            driver = driver_for(account)
+            if not is_auto_renewed or driver.SAVES_METHODS or isinstance(driver, GatewayBilling):
+                accounts.append(account)
+    return accounts
+
+
+def problem_of(account: GatewayAccount) -> str:
+    """Why the account can take no payment, for staff; empty when it can."""
+    if account.kind not in kinds():
+        return _("Nothing here speaks to a gateway of the kind %(kind)s.") % {"kind": account.kind}
+    try:
+        driver = driver_for(account)
+    except UndecryptableError:
+        return _("Its keys can no longer be decrypted. Enter them again.")
+    if not driver.is_configured():
+        return _("Its keys are missing.")
+    if driver.is_live() is not account.is_live and is_used(account):
+        if account.is_live:
+            return _("It took real money so far, and its keys are test keys now.")
+        return _("It took test payments so far, and its keys are live now. Add another account for the live keys.")
+    return ""
+
+
+def is_used(account: GatewayAccount) -> bool:
+    """Whether anything was made at it."""
+    made_at = (Payment, GatewayCustomer, GatewaySubscription)
+    return any(model._default_manager.filter(gateway=account.code).exists() for model in made_at)
+
+
+def mode_of(gateway: str) -> bool:
+    """Whether the account takes real money. Before it took any, its keys decide."""
+    account = GatewayAccount.objects.get(code=gateway)
+    is_live = driver_for(account).is_live()
+    if is_live is not account.is_live and not is_used(account):
+        GatewayAccount.objects.filter(pk=account.pk).update(is_live=is_live)
+        return is_live
+    return account.is_live
+
+
+def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
+    """The accounts by which the invoice can be paid; where a gateway is to renew, the one that is to."""
+    with tenancy.as_worker():
+        sold = Subscription.objects.filter(invoice_items__invoice=invoice)
+        is_gateway_billed = sold.filter(billing_mode=BillingMode.GATEWAY).exists()
+        is_auto_renewed = is_gateway_billed or sold.filter(is_auto_renewed=True).exists()
+    accounts = accounts_for(currency=invoice.currency, is_auto_renewed=is_auto_renewed)
+    return accounts[:1] if is_gateway_billed else accounts
+
+
+def account_of(invoice: Invoice) -> GatewayAccount:
+    """The first account by which the invoice can be paid. Raises NoGateway."""
+    accounts = accounts_of(invoice)
+    if not accounts:
+        raise NoGateway(f"no active gateway account takes {invoice.currency}")
+    return accounts[0]
 
 
 def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:
     """GATEWAY where the setting allows it and the gateway has each of these prices of one currency; else SELF."""
     if not site_settings.get("billing.gateway_renews"):
         return BillingMode.SELF
-    gateway = account_for(currency=prices[0].currency).code
-    with tenancy.as_worker():
-        if not isinstance(driver_of(gateway), GatewayBilling):
-            return BillingMode.SELF
-    known = prices_at(gateway, prices)
+    accounts = accounts_for(currency=prices[0].currency, is_auto_renewed=True)
+    if not accounts or not isinstance(driver_for(accounts[0]), GatewayBilling):
+        return BillingMode.SELF
+    known = prices_at(accounts[0].code, prices)
     return BillingMode.GATEWAY if all(price.pk in known for price in prices) else BillingMode.SELF
 
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models import Invoice, Payment, PaymentState, Subscription
+from billing.models import AllocationReversal, Invoice, Payment, PaymentState, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
@@ -124,6 +124,12 @@ class Order(StateMachine, Entity, Timestamped):
     def is_payment_under_review(self) -> bool:
         """Whether a payment has arrived that staff must check first: the order is neither paid nor unpaid."""
         return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())
+
+    @property
+    def is_refunded_as_credit(self) -> bool:
+        """Whether what it was paid with became credit, because the gateway sends no money back."""
+        returned = AllocationReversal.objects.filter(allocation__invoice=self.invoice_id)
+        return returned.exists() and not returned.filter(refund__isnull=False).exists()
 
     def __str__(self) -> str:
         return f"#{self.number}"
