@@ -17,7 +17,7 @@ from billing.gateways.base import (
     LineItem,
     driver_of,
 )
-from billing.models import BillingMode, InvoiceItem, ItemKind, Payment, Subscription
+from billing.models import BillingMode, Invoice, InvoiceItem, ItemKind, Payment, PaymentState, Subscription
 from core import outside, tenancy
 from core.money import Money
 
@@ -130,6 +130,9 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         payment_id=payment.pk,
         organization_id=payment.organization_id,
         customer=customer,
+        buyer_name=payment.organization.billing_name or payment.organization.name or payment.organization.billing_email,
+        buyer_email=payment.organization.billing_email,
+        channel=payment.channel,
         lines=lines,
         success_url=payment.success_url,
         cancel_url=payment.cancel_url,
@@ -146,6 +149,13 @@ def find_session(driver: Driver, payment: Payment, customer: str) -> CheckoutSes
         payments.store_session(payment_id=payment.pk, session=found)
         raise CheckoutClosed(f"the session of payment {payment.pk} is {found.status}")
     return found
+
+
+def is_payable_until_expiry(invoice: Invoice) -> bool:
+    """Whether it can be paid in a session that its gateway cannot close before its time is over."""
+    with tenancy.as_worker():
+        requested = invoice.payments.filter(state=PaymentState.PENDING, session_requested_at__isnull=False).first()
+        return requested is not None and not isinstance(driver_of(requested.gateway), SessionExpiry)
 
 
 def session_after_error(

@@ -185,6 +185,17 @@ def receive(payment: Payment, gateway_payment: GatewayPayment, state: PaymentSta
         at=at,
         note=payment.review_reason,
     )
+    if gateway_payment.fee:
+        fees = ledger.account_of(AccountKind.GATEWAY_FEES, received.currency, payment.gateway)
+        clearing = ledger.account_of(AccountKind.CLEARING, received.currency, payment.gateway)
+        ledger.post_entry(
+            kind=EntryKind.GATEWAY_FEE,
+            reference=f"fee:{payment.gateway}:{payment.transaction_id}",
+            lines=ledger.transfer(fees, clearing, gateway_payment.fee),
+            organization=payment.organization,
+            source=payment,
+            at=at,
+        )
 
 
 def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reason: str, at: datetime) -> None:
@@ -206,7 +217,8 @@ def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:
 
 def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
     """Why this money may not pay this payment's invoice; empty when it may."""
-    if gateway_payment.payment_id != payment.pk or gateway_payment.organization_id != payment.organization_id:
+    is_others = gateway_payment.organization_id not in {None, payment.organization_id}
+    if gateway_payment.payment_id != payment.pk or is_others:
         return "the gateway names another payment or organization"
     if gateway_payment.is_live != driver_of(payment.gateway).is_live():
         return "test money, or live money in test mode"

@@ -8,7 +8,15 @@ from django.db.models import Q
 from billing import allocations, events, invoicing, ledger, payments, subscriptions
 from billing.allocations import Origin
 from billing.gateways.abilities import Refunds
-from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, GatewayRefund, RefundRequest, RefundStatus, driver_with
+from billing.gateways.base import (
+    NOT_AUTHORIZED,
+    USED_KEYS,
+    GatewayRefund,
+    RefundRequest,
+    RefundStatus,
+    driver_of,
+    driver_with,
+)
 from billing.ledger import EntryLine
 from billing.models import (
     AccountKind,
@@ -24,7 +32,7 @@ from billing.models import (
 )
 from core import audit, tenancy, work
 from core.ids import uuid7
-from core.money import Money
+from core.money import Money, total
 from core.outside import Rejected, Unavailable, Unknown
 
 REFUNDABLE = frozenset({PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW})
@@ -54,6 +62,8 @@ def refund_payment(
         row = payments.lock_payment(payment.pk)
         if row.state not in REFUNDABLE:
             raise NotRefundable(f"a payment that is {row.state} is not refunded")
+        if not can_refund(row.gateway):
+            raise NotRefundable(f"gateway {row.gateway} sends no money back")
         left = row.refundable
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be refunded")
@@ -76,7 +86,7 @@ def refund_payment(
 
 
 def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) -> None:
-    """Give back what paid the invoice: payments at their gateways, credit to the wallet.
+    """Give back what paid the invoice: payments at their gateways; credit to the wallet, as where no gateway refunds.
 
     Money that a bank has taken for a dispute is not here to be given back.
     """
@@ -88,19 +98,55 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
         row = invoicing.lock_invoice(invoice.pk)
         subscriptions.lock_subscriptions_of([*locked, row.pk])
         for allocation, rest in invoicing.open_allocations(Q(invoice=row)):
-            if allocation.payment is None:
+            payment = allocation.payment
+            if payment is not None and payment.state not in REFUNDABLE:
+                continue
+            if payment is None or not can_refund(payment.gateway):
                 return_credit(allocation, rest, at)
-            elif allocation.payment.state in REFUNDABLE:
-                refund_payment(
-                    payment=allocation.payment, amount=rest, allocation=allocation, reason=reason, actor=actor, at=at
-                )
+            else:
+                refund_payment(payment=payment, amount=rest, allocation=allocation, reason=reason, actor=actor, at=at)
         allocations.close_refunded_invoice(row, at=at)
 
 
+def can_refund(gateway: str) -> bool:
+    """Whether the gateway sends money back. Elsewhere it can only become credit in the wallet."""
+    return isinstance(driver_of(gateway), Refunds)
+
+
+def refundable_of(payment: Payment) -> Money:
+    """What can be given back: at the gateway what is left of the payment, as credit what it paid and is not credit."""
+    if can_refund(payment.gateway):
+        return payment.refundable
+    paid = invoicing.open_allocations(Q(payment=payment))
+    return total((left for _allocation, left in paid), payment.received.currency)
+
+
+def credit_payment(*, payment: Payment, amount: Money, reason: str, actor: object, at: datetime) -> None:
+    """Give back to the wallet what the payment paid, the latest invoice first. Raises NotRefundable."""
+    with tenancy.as_worker():
+        row = payments.lock_payment(payment.pk)
+        paid = invoicing.open_allocations(Q(payment=row)) if row.state in REFUNDABLE else []
+        left = total((part for _allocation, part in paid), row.received.currency)
+        if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
+            raise NotRefundable(f"{amount} of {left} cannot be given back as credit")
+        rest = amount
+        for allocation, part in paid:
+            if credit := min(part, rest):
+                return_credit(allocation, credit, at)
+                allocations.close_refunded_invoice(allocation.invoice, at=at)
+                rest -= credit
+        audit.record(
+            action="payment.credit",
+            entity=row,
+            actor=actor,
+            new={"amount_minor": amount.minor, "currency": amount.currency, "reason": reason},
+        )
+
+
 def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
-    """Give credit that paid an invoice back to the wallet."""
+    """Give what paid an invoice to the wallet."""
     invoice = allocation.invoice
-    AllocationReversal.objects.create(
+    reversal = AllocationReversal.objects.create(
         organization=invoice.organization,
         allocation=allocation,
         amount_minor=amount.minor,
@@ -110,7 +156,7 @@ def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) ->
     refunded = ledger.account_of(AccountKind.REFUNDS, amount.currency)
     ledger.post_entry(
         kind=EntryKind.CREDIT_RETURNED,
-        reference=f"credit_returned:{allocation.pk}",
+        reference=f"credit_returned:{reversal.pk}",
         lines=[EntryLine(refunded, -amount), *ledger.deposit(invoice.organization, amount)],
         organization=invoice.organization,
         source=invoice,

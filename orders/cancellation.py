@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.models import User
-from billing import invoicing, refunds, subscriptions
+from billing import checkout, invoicing, refunds, subscriptions
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from core import tenancy, work
@@ -20,12 +20,16 @@ UNDELIVERED = (OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStat
 def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that is not paid; False when it is too late for that, also while a bank processes its payment.
 
+    Also False while it can be paid on a page that the gateway cannot close: it expires with that page.
+
     Money that arrives nevertheless is refunded where a user canceled, and else revives the order.
     """
     with tenancy.as_worker():
         order = transitions.lock_order(order_id)
         is_unpaid = order.status == OrderStatus.PENDING_PAYMENT
         if not is_unpaid or order.is_payment_under_review or order.is_payment_processing:
+            return False
+        if checkout.is_payable_until_expiry(order.invoice):
             return False
         invoicing.void_draft(invoice=order.invoice, at=at)
         _release(order, at)

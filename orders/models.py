@@ -125,6 +125,11 @@ class Order(StateMachine, Entity, Timestamped):
         """Whether a payment has arrived that staff must check first: the order is neither paid nor unpaid."""
         return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())
 
+    @property
+    def is_refunded_as_credit(self) -> bool:
+        """Of a canceled order that was paid: whether the money became credit, because its gateway sends none back."""
+        return not self.invoice.payments.filter(refunds__isnull=False).exists()
+
     def __str__(self) -> str:
         return f"#{self.number}"
 

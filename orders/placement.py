@@ -177,7 +177,7 @@ def open_payment(order: Order, at: datetime) -> Payment:
     """The payment of the order's invoice, to be made until the order expires."""
     return payments.open_payment(
         invoice=order.invoice,
-        gateway=gateway_accounts.account_for(currency=order.currency).code,
+        gateway=gateway_accounts.account_of(order.invoice).code,
         expires_at=order.expires_at,
         at=at,
     )

@@ -7,13 +7,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
-from billing import checkout
+from billing import checkout, checkout_options
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
 from core.pages import render_part
@@ -44,6 +44,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     }
     if order.status == OrderStatus.PENDING_PAYMENT:
         context["can_pay"] = order.has_open_payment or limits.can_renew_hold(order)
+        context["is_payable_until_expiry"] = checkout.is_payable_until_expiry(order.invoice)
         context["bank_debit_days"] = site_settings.get("orders.bank_debit_days")
     return render_part(request, "orders/progress.html", "progress", context)
 
@@ -63,15 +64,21 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
-    """To the gateway's page for the order's open payment, or to the order where that cannot be opened now.
+    """To the gateway's page for the order's open payment, or first to the choice of how to pay.
 
     Wants no transaction to be open: the gateway is asked.
     """
-    with tenant_transaction(request):
-        payment = Payment.objects.filter(invoice_id=order.invoice_id, state=PaymentState.PENDING).first()
-    order_url = reverse("orders:progress", kwargs={"pk": order.pk})
+    payment = pending_payment(request, order)
     if payment is None:
-        return redirect(order_url)
+        return redirect("orders:progress", pk=order.pk)
+    if checkout_options.is_choice_needed(payment):
+        return redirect("orders:choose_payment", pk=order.pk)
+    return open_session(request, order, payment)
+
+
+def open_session(request: HttpRequest, order: Order, payment: Payment) -> HttpResponse:
+    """To the payment's session at its gateway, or to the order where that cannot be opened now."""
+    order_url = reverse("orders:progress", kwargs={"pk": order.pk})
     try:
         url = checkout.create_session(
             payment_id=payment.pk,
@@ -97,6 +104,33 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     return HttpResponseRedirect(url, status=303)
 
 
+def pending_payment(request: HttpRequest, order: Order) -> Payment | None:
+    """The payment that waits for the order's customer."""
+    with tenant_transaction(request):
+        rows = Payment.objects.filter(invoice_id=order.invoice_id, state=PaymentState.PENDING)
+        return rows.select_related("invoice", "organization").first()
+
+
+@tenancy.non_atomic_view
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """How to pay for an unpaid order: every way that our gateways offer now, with its fee."""
+    with tenant_transaction(request):
+        order = get_object_or_404(Order, pk=pk)
+    payment = pending_payment(request, order)
+    if payment is None or not checkout_options.is_choice_needed(payment):
+        return redirect("orders:progress", pk=pk)
+    options = checkout_options.options_of(payment)
+    chosen = next((option for option in options if option.value == request.POST.get("option")), None)
+    if chosen is not None:
+        checkout_options.choose_option(payment_id=payment.pk, option=chosen)
+        return open_session(request, order, payment)
+    with tenant_transaction(request):
+        context = {"order": order, "options": options, "is_unanswered": request.method == "POST"}
+        return render(request, "orders/choose_payment.html", context, status=422 if request.method == "POST" else 200)
+
+
 @login_required
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -112,6 +146,8 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.info(
             request, _("Your bank is already processing the payment, so this order can no longer be canceled here.")
         )
+    elif not is_canceled and checkout.is_payable_until_expiry(order.invoice):
+        messages.info(request, _("You opened the payment page, and it cannot be closed from here. See below."))
     elif not is_canceled:
         messages.info(request, _("This order can no longer be canceled here."))
     return redirect("orders:progress", pk=pk)

@@ -66,7 +66,9 @@ def make_customer(email: str = "ada@example.test", **fields: Any) -> User:
     return user
 
 
-def make_priced_plan(*, code: str = "mc-1gb", memory_mib: int = 1024, minor: int = 800, **fields: Any) -> PlanPrice:
+def make_priced_plan(
+    *, code: str = "mc-1gb", memory_mib: int = 1024, minor: int = 800, currency: str = "USD", **fields: Any
+) -> PlanPrice:
     """A product with one plan at one monthly price."""
     product, _is_new = Product.objects.get_or_create(
         slug="minecraft", defaults={"kind": Kind.GAME, "name": "Minecraft", "category": "Sandbox"}
@@ -80,7 +82,7 @@ def make_priced_plan(*, code: str = "mc-1gb", memory_mib: int = 1024, minor: int
         disk_mib=memory_mib * 5,
         **fields,
     )
-    catalog.offer_price(item=plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=timezone.now())
+    catalog.offer_price(item=plan, term=Term.MONTHLY, amount=Money(minor, currency), actor="test", at=timezone.now())
     return PlanPrice.objects.select_related("plan__product").get(plan=plan)
 
 

@@ -42,9 +42,14 @@ class RefundForm(ReasonForm):
 
     def __init__(self, *args: Any, row: Payment, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
-        self.rest = row.refundable
+        self.rest = refunds.refundable_of(row)
         self.fields["amount"].initial = str(self.rest.amount)
-        self.fields["amount"].help_text = _("At most %(rest)s.") % {"rest": self.rest}
+        at_most = _("At most %(rest)s.") % {"rest": self.rest}
+        if not refunds.can_refund(row.gateway):
+            at_most += " " + _(
+                "This gateway cannot send money back. The amount becomes credit in the customer's wallet."
+            )
+        self.fields["amount"].help_text = at_most
         self.fields["seen"].initial = row.refunds.count()
 
     def clean_amount(self) -> Money:
@@ -61,7 +66,11 @@ def refund(payment: Payment, context: ActionContext) -> str:
     amount = context.data["amount"]
     if row.refunds.count() != context.data["seen"]:
         raise ActionError(_("Another refund was made in the meantime. Check the payment again."))
-    refunds.refund_payment(payment=row, amount=amount, reason=context.data["reason"], actor=context.user, at=context.at)
+    given_back: dict[str, Any] = {"payment": row, "amount": amount, "reason": context.data["reason"]}
+    if not refunds.can_refund(row.gateway):
+        refunds.credit_payment(**given_back, actor=context.user, at=context.at)
+        return _("%(amount)s is credit in the customer's wallet now.") % {"amount": amount}
+    refunds.refund_payment(**given_back, actor=context.user, at=context.at)
     return _("%(amount)s is being refunded.") % {"amount": amount}
 
 
@@ -146,7 +155,8 @@ class PaymentAdmin(ReadOnlyAdmin):
             permissions=("billing.add_refund",),
             form=RefundForm,
             description=gettext_lazy(
-                "The money goes back to the original payment method. A full refund suspends the server it paid for."
+                "The money goes back to the original payment method; where its gateway cannot do that, to the wallet. "
+                "A full refund suspends the server it paid for."
             ),
             is_available=lambda payment: payment.state in REFUNDABLE and bool(payment.refundable),
             icon="undo",

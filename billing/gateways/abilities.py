@@ -4,6 +4,8 @@ A driver has an ability when it has its methods. Who wants to use one asks `base
 that only wants to know asks `isinstance(driver, Refunds)`, and never for the vendor's name.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from billing.gateways.base import (
@@ -16,6 +18,7 @@ from billing.gateways.base import (
     RefundRequest,
     Transaction,
 )
+from core.money import Money
 
 
 @runtime_checkable
@@ -32,6 +35,23 @@ class SessionExpiry(Protocol):
 
     def expire_session(self, reference: str) -> CheckoutSession:
         """Close the session, unless it was paid meanwhile; the session in the state it then has."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way to pay, such as a bank or a wallet. `fee` is what the customer pays on top of the amount."""
+
+    code: str
+    name: str
+    fee: Money
+
+
+@runtime_checkable
+class Channels(Protocol):
+    """A gateway that must be told by which of its channels the customer pays."""
+
+    def list_channels(self, amount: Money) -> Sequence[Channel]:
+        """The channels that take this amount now, in the order in which they are shown."""
 
 
 @runtime_checkable

@@ -38,11 +38,16 @@ class SavedCard:
 
 @dataclass(frozen=True)
 class GatewayPayment:
-    """Money that arrived, as the gateway states it. `payment_id` and `organization_id` are ours, from its metadata."""
+    """Money that arrived, as the gateway states it. `payment_id` and `organization_id` are ours, from its metadata.
+
+    `organization_id` is None where the gateway keeps no more than one reference. `fee` is what the gateway keeps of
+    `amount`, where it says so at once and not in balance transactions.
+    """
 
     transaction_id: str
     amount: Money
     is_live: bool
+    fee: Money | None = None
     payment_id: UUID | None = None
     organization_id: UUID | None = None
     method_label: str = ""
@@ -78,13 +83,16 @@ class CheckoutRequest:
     idempotency_key: str
     payment_id: UUID
     organization_id: UUID
-    customer: str
+    customer: str  # empty where the gateway has no customers
+    buyer_name: str
+    buyer_email: str
     lines: Sequence[LineItem]
     success_url: str
     cancel_url: str
     expires_at: datetime
     subscription_id: UUID | None = None  # set where the gateway renews the subscription
     saves_method: bool = False  # for later charges of ours; only where the customer agreed
+    channel: str = ""  # where the gateway has several ways to pay, the code of the one that was chosen
 
 
 @dataclass(frozen=True)
@@ -336,8 +344,15 @@ def driver_of(gateway: str) -> Driver:
     In a customer's request it is called `as_worker`: accounts hold credentials.
     """
     account = GatewayAccount.objects.filter(code=gateway).first()
-    if account is None or account.kind not in _drivers:
-        raise LookupError(f"no driver for gateway {gateway}")
+    if account is None:
+        raise LookupError(f"no gateway account {gateway}")
+    return driver_for(account)
+
+
+def driver_for(account: GatewayAccount) -> Driver:
+    """The driver of an account that has been read. LookupError for one of unknown kind."""
+    if account.kind not in _drivers:
+        raise LookupError(f"no driver for gateway {account.code}, which is of kind {account.kind}")
     return _drivers[account.kind](account)
 
 

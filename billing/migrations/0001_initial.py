@@ -226,6 +226,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
+                ('channel', models.CharField(blank=True, default='', help_text="The gateway's code of how the customer pays, where it has several ways.", max_length=32)),
                 ('state', models.CharField(choices=[('pending', 'Waiting for the customer'), ('processing', 'Processing at the bank'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('expired', 'Expired'), ('under_review', 'Under review'), ('refunded', 'Refunded'), ('disputed', 'Disputed')], default='pending', max_length=12)),
                 ('amount_minor', models.BigIntegerField(help_text='Requested from the customer.', verbose_name='amount')),
                 ('received_minor', models.BigIntegerField(default=0, help_text='What the gateway says arrived.', verbose_name='received')),

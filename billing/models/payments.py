@@ -43,6 +43,12 @@ class Payment(Entity, Timestamped):
         help_text=_("What the customer was asked to pay. What the money paid is in the allocations."),
     )
     gateway = models.CharField(max_length=16)
+    channel = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        help_text=_("The gateway's code of how the customer pays, where it has several ways."),
+    )
     state = StatusField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
     amount_minor = models.BigIntegerField(_("amount"), help_text=_("Requested from the customer."))
     received_minor = models.BigIntegerField(_("received"), default=0, help_text=_("What the gateway says arrived."))

@@ -8,6 +8,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from billing import gateway_accounts
 from catalog.models import PlanPrice, Term
 from core import site_settings
 from orders.placement import OrderRequest
@@ -52,6 +53,9 @@ class ConfigureForm(forms.Form):
     def __init__(self, *args: Any, offer: Offer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.offer = offer
+        currency = offer.prices[0].currency if offer.prices else ""
+        if not gateway_accounts.accounts_for(currency=currency, is_auto_renewed=True):
+            del self.fields["is_auto_renewed"]  # no gateway could charge again
         addons = offer.addons(self.chosen("term"))
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
@@ -129,7 +133,7 @@ class ConfigureForm(forms.Form):
             blueprint=blueprint,
             server_name=self.cleaned_data["server_name"],
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
-            is_auto_renewed=self.cleaned_data["is_auto_renewed"],
+            is_auto_renewed=self.cleaned_data.get("is_auto_renewed", False),
         )
 
     def quote(self) -> Quote | None:

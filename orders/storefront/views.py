@@ -107,6 +107,6 @@ def render_configurator(request: HttpRequest, form: ConfigureForm, status: int =
         "form": form,
         "quote": quote,
         "period": period_name(quote.term) if quote else "",
-        "is_auto_renewed": form["is_auto_renewed"].value(),
+        "is_auto_renewed": "is_auto_renewed" in form.fields and form["is_auto_renewed"].value(),
     }
     return render_part(request, "storefront/configure.html", "quote", context, status=status)

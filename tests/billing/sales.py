@@ -96,6 +96,8 @@ def make_sale(
     organization: Organization | None = None,
     billing_mode: BillingMode = BillingMode.SELF,
     setup_minor: int = 0,
+    gateway: str = GATEWAY,
+    is_auto_renewed: bool = True,
 ) -> Sale:
     """An unpaid sale of one monthly plan, with its payment open for 45 minutes."""
     organization = organization or make_organization()
@@ -103,7 +105,7 @@ def make_sale(
         organization=organization,
         plan_price=price or make_price(minor=minor, currency=currency),
         billing_mode=billing_mode,
-        is_auto_renewed=True,
+        is_auto_renewed=is_auto_renewed,
         at=at,
     )
     lines = [plan_line(subscription)]
@@ -112,7 +114,7 @@ def make_sale(
     invoice = invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at)
     payment = payments.open_payment(
         invoice=invoice,
-        gateway=GATEWAY,
+        gateway=gateway,
         expires_at=at + timedelta(minutes=45),
         at=at,
     )

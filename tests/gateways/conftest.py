@@ -1,0 +1,28 @@
+"""The gateways that the suite runs against."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from billing.gateways import base
+from core.outside.limits import reset_limits
+from tests.gateways import tripay_sandbox
+from tests.gateways.adapters import Tripay
+from tests.gateways.tripay import TripayDriver
+
+base.register("tripay", TripayDriver)
+
+
+@pytest.fixture(autouse=True)
+def _closed_breakers() -> Iterator[None]:
+    """A breaker that one test opened must not stay open for the next."""
+    reset_limits()
+    yield
+    reset_limits()
+
+
+@pytest.fixture
+def tripay() -> Iterator[Tripay]:
+    """An account at a Tripay of its own."""
+    with tripay_sandbox.running() as sandbox:
+        yield Tripay(sandbox)
