@@ -84,14 +84,14 @@ class CheckoutRequest:
     payment_id: UUID
     organization_id: UUID
     customer: str  # empty where the gateway has no customers
-    buyer_name: str
-    buyer_email: str
     lines: Sequence[LineItem]
     success_url: str
     cancel_url: str
     expires_at: datetime
     subscription_id: UUID | None = None  # set where the gateway renews the subscription
     saves_method: bool = False  # for later charges of ours; only where the customer agreed
+    buyer_name: str = ""
+    buyer_email: str = ""
     channel: str = ""  # where the gateway has several ways to pay, the code of the one that was chosen
 
 

@@ -15,7 +15,7 @@ from tests.gateways.tripay import EVENT, signature
 API_KEY, PRIVATE_KEY, MERCHANT = "DEV-sim-api-key-001", "sim-private-key-001", "T12345"
 FLAT_FEE = 4250
 # Who pays the fee: the merchant, the customer, or each a half.
-CHANNELS = {
+CHANNELS: dict[str, dict[str, Any]] = {
     "BRIVA": {"name": "BRI Virtual Account", "minimum": 10_000, "maximum": 10_000_000, "customer": 0},
     "BCAVA": {"name": "BCA Virtual Account", "minimum": 10_000, "maximum": 10_000_000, "customer": FLAT_FEE},
     "INDOMARET": {"name": "Indomaret", "minimum": 10_000, "maximum": 2_500_000, "customer": FLAT_FEE // 2},
