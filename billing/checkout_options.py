@@ -66,5 +66,6 @@ def choose_option(*, payment_id: UUID, option: CheckoutOption) -> Payment:
         payment = payments.lock_payment(payment_id)
         if payment.state == PaymentState.PENDING and payment.session_requested_at is None:
             payment.gateway, payment.channel = option.gateway, option.channel
-            payment.save(update_fields=["gateway", "channel"])
+            payment.is_live = gateway_accounts.mode_of(option.gateway)
+            payment.save(update_fields=["gateway", "channel", "is_live"])
     return payment

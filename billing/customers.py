@@ -16,7 +16,9 @@ def ensure_customer(driver: Driver, *, organization: Organization, gateway: str)
     if not isinstance(driver, Customers):
         return ""
     with tenancy.as_worker():
-        customer, _is_new = GatewayCustomer.objects.get_or_create(organization=organization, gateway=gateway)
+        customer, _is_new = GatewayCustomer.objects.get_or_create(
+            organization=organization, gateway=gateway, defaults={"is_live": driver.is_live()}
+        )
     if customer.reference:
         return customer.reference
     name = organization.billing_name or organization.name

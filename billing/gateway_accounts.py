@@ -3,11 +3,23 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from billing.gateways.abilities import GatewayBilling
 from billing.gateways.base import driver_for, kinds
-from billing.models import BillingMode, GatewayAccount, GatewayPrice, Invoice, Subscription
+from billing.models import (
+    BillingMode,
+    GatewayAccount,
+    GatewayCustomer,
+    GatewayPrice,
+    GatewaySubscription,
+    Invoice,
+    Payment,
+    Subscription,
+)
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
+from core.encryption import UndecryptableError
 
 
 class NoGateway(Exception):
@@ -18,12 +30,47 @@ def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[Gatewa
     """The active accounts that take the currency, in their order; for automatic renewal those that can charge again."""
     accounts = []
     with tenancy.as_worker():
-        for account in GatewayAccount.objects.filter(is_active=True, kind__in=kinds()):
-            driver, takes_it = driver_for(account), not account.currencies or currency in account.currencies
-            can_charge_again = driver.SAVES_METHODS or isinstance(driver, GatewayBilling)
-            if takes_it and (can_charge_again or not is_auto_renewed):
+        for account in GatewayAccount.objects.filter(is_active=True):
+            takes_it = not account.currencies or currency in account.currencies
+            if not takes_it or problem_of(account):
+                continue
+            driver = driver_for(account)
+            if not is_auto_renewed or driver.SAVES_METHODS or isinstance(driver, GatewayBilling):
                 accounts.append(account)
     return accounts
+
+
+def problem_of(account: GatewayAccount) -> str:
+    """Why the account can take no payment, for staff; empty when it can."""
+    if account.kind not in kinds():
+        return _("Nothing here speaks to a gateway of the kind %(kind)s.") % {"kind": account.kind}
+    try:
+        driver = driver_for(account)
+    except UndecryptableError:
+        return _("Its keys can no longer be decrypted. Enter them again.")
+    if not driver.is_configured():
+        return _("Its keys are missing.")
+    if driver.is_live() is not account.is_live and is_used(account):
+        if account.is_live:
+            return _("It took real money so far, and its keys are test keys now.")
+        return _("It took test payments so far, and its keys are live now. Add another account for the live keys.")
+    return ""
+
+
+def is_used(account: GatewayAccount) -> bool:
+    """Whether anything was made at it."""
+    made_at = (Payment, GatewayCustomer, GatewaySubscription)
+    return any(model._default_manager.filter(gateway=account.code).exists() for model in made_at)
+
+
+def mode_of(gateway: str) -> bool:
+    """Whether the account takes real money. Before it took any, its keys decide."""
+    account = GatewayAccount.objects.get(code=gateway)
+    is_live = driver_for(account).is_live()
+    if is_live is not account.is_live and not is_used(account):
+        GatewayAccount.objects.filter(pk=account.pk).update(is_live=is_live)
+        return is_live
+    return account.is_live
 
 
 def accounts_of(invoice: Invoice) -> list[GatewayAccount]:

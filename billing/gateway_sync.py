@@ -124,9 +124,9 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
     with tenancy.as_worker():
         payment = payments.settle(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
         reference = gateway_payment.subscription_reference
-        if reference and gateway_payment.payment_id == payment_id:
-            is_live = gateway_payment.is_live
-            subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, is_live=is_live, at=at)
+        is_of_its_mode = gateway_payment.is_live is payment.is_live
+        if reference and is_of_its_mode and gateway_payment.payment_id == payment_id:
+            subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, at=at)
     return payment
 
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events, invoicing, ledger, subscriptions
-from billing.gateways.base import CheckoutSession, GatewayPayment, Interval, SavedCard, driver_of
+from billing import events, gateway_accounts, invoicing, ledger, subscriptions
+from billing.gateways.base import CheckoutSession, GatewayPayment, Interval, SavedCard
 from billing.models import (
     AccountKind,
     BillingMode,
@@ -75,6 +75,7 @@ def open_payment(
             organization_id=row.organization_id,
             invoice=row,
             gateway=gateway,
+            is_live=gateway_accounts.mode_of(gateway),
             amount_minor=row.total_minor,
             currency=row.currency,
             idempotency_key=f"payment-{payment_id}",
@@ -220,7 +221,7 @@ def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
     is_others = gateway_payment.organization_id not in {None, payment.organization_id}
     if gateway_payment.payment_id != payment.pk or is_others:
         return "the gateway names another payment or organization"
-    if gateway_payment.is_live != driver_of(payment.gateway).is_live():
+    if gateway_payment.is_live is not payment.is_live:
         return "test money, or live money in test mode"
     if gateway_payment.amount.currency != payment.currency:
         return f"asked for {payment.currency}, got {gateway_payment.amount.currency}"
@@ -268,6 +269,7 @@ def record_unexpected_payment(
             "organization": organization,
             # Money in another currency than the invoice's cannot be for it.
             "invoice": invoice if invoice and invoice.currency == gateway_payment.amount.currency else None,
+            "is_live": gateway_accounts.mode_of(gateway),
             "state": PaymentState.FAILED,  # not open; it goes under review in the same transaction
             "amount_minor": gateway_payment.amount.minor,
             "currency": gateway_payment.amount.currency,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from billing import invoicing, payments, subscriptions
+from billing import gateway_accounts, invoicing, payments, subscriptions
 from billing.gateways.base import GatewayPayment
 from billing.invoicing import InvoiceLine
 from billing.models import (
@@ -51,6 +51,7 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
             organization=subscription.organization,
             invoice=invoice,
             gateway=gateway,
+            is_live=gateway_accounts.mode_of(gateway),
             amount_minor=invoice.total_minor,
             currency=invoice.currency,
             idempotency_key=f"renewal:{gateway_payment.transaction_id}",

@@ -220,7 +220,7 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
     return True
 
 
-def link_gateway_subscription(*, payment_id: UUID, reference: str, is_live: bool, at: datetime) -> None:
+def link_gateway_subscription(*, payment_id: UUID, reference: str, at: datetime) -> None:
     """Store which gateway subscription, `reference`, charges for the one that this payment was to begin.
 
     Another one beside the first, because the sale was paid twice, is ended: it would charge every month again. So is
@@ -238,7 +238,7 @@ def link_gateway_subscription(*, payment_id: UUID, reference: str, is_live: bool
         defaults={
             "organization_id": subscription.organization_id,
             "subscription": subscription,
-            "is_live": is_live,
+            "is_live": payment.is_live,
             "is_duplicate": subscription.gateway_subscriptions.filter(is_duplicate=False).exists(),
         },
     )

@@ -13,10 +13,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from billing import gateway_accounts
 from billing.models import (
     AccountKind,
     Dispute,
     EventResult,
+    GatewayAccount,
     GatewayEvent,
     Payment,
     PaymentState,
@@ -142,7 +144,7 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         .annotate(has_price=Exists(price), has_blueprint=Exists(blueprint.filter(is_active=True)))
         .order_by("product__position", "product__name")
     )
-    problems = []
+    problems = gateway_problems(currency)
     if plans and not any(plan.has_price for plan in plans):
         text = _("No plan has a price in %(currency)s, the shop's currency.") % {"currency": currency}
         problems.append(ShopProblem(text, reverse("admin:catalog_plan_changelist"), _("Set prices")))
@@ -151,6 +153,18 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         url = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
         problems.append(ShopProblem(text, url, _("Add a blueprint")))
     return problems[:MAX_ROWS]
+
+
+def gateway_problems(currency: str) -> list[ShopProblem]:
+    """What keeps payments from being taken: an active account that cannot, or none for the shop's currency."""
+    url, action = reverse("admin:billing_gatewayaccount_changelist"), _("Gateway accounts")
+    accounts = GatewayAccount.objects.filter(is_active=True)
+    found = [(account, gateway_accounts.problem_of(account)) for account in accounts]
+    problems = [ShopProblem(f"{account}: {problem}", url, action) for account, problem in found if problem]
+    if not gateway_accounts.accounts_for(currency=currency):
+        text = _("No gateway account takes %(currency)s, the shop's currency.") % {"currency": currency}
+        problems.append(ShopProblem(text, url, action))
+    return problems
 
 
 def payments_under_review(_at: datetime) -> list[Payment]:

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models import Invoice, Payment, PaymentState, Subscription
+from billing.models import AllocationReversal, Invoice, Payment, PaymentState, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
@@ -127,8 +127,9 @@ class Order(StateMachine, Entity, Timestamped):
 
     @property
     def is_refunded_as_credit(self) -> bool:
-        """Of a canceled order that was paid: whether the money became credit, because its gateway sends none back."""
-        return not self.invoice.payments.filter(refunds__isnull=False).exists()
+        """Whether what it was paid with became credit, because the gateway sends no money back."""
+        returned = AllocationReversal.objects.filter(allocation__invoice=self.invoice_id)
+        return returned.exists() and not returned.filter(refund__isnull=False).exists()
 
     def __str__(self) -> str:
         return f"#{self.number}"

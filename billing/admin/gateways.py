@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from billing import gateway_accounts
 from billing.gateways import base
 from billing.models import GatewayAccount, GatewayCancelTask, GatewayPrice, GatewaySubscription
 from core.admin_base import ReadOnlyAdmin, WorkItemAdmin
@@ -36,14 +37,19 @@ class GatewayAccountAdmin(ReadOnlyAdmin):
     form = GatewayAccountForm
     editable = ("name", "credentials", "currencies", "position", "is_active")
     addable = ("code", "kind", *editable)
-    list_display = ("name", "code", "kind", "currencies", "position", "is_active")
+    list_display = ("name", "code", "kind", "currencies", "position", "is_live", "is_active", "problem")
     list_filter = ("is_active",)
     search_fields = ("name", "code")
     sections = (
-        (None, ("name", "code", "kind", "is_active", "position", "currencies")),
+        (None, ("name", "code", "kind", "is_active", "is_live", "position", "currencies")),
         (gettext_lazy("Keys"), ("stored_key_names", "credentials")),
         (gettext_lazy("History"), ("id", "created_at", "updated_at")),
     )
+
+    @admin.display(description=gettext_lazy("problem"))
+    def problem(self, account: GatewayAccount) -> str:
+        """Why it can take no payment."""
+        return gateway_accounts.problem_of(account) or "-"
 
     @admin.display(description=gettext_lazy("stored keys"))
     def stored_key_names(self, account: GatewayAccount) -> str:
@@ -52,7 +58,7 @@ class GatewayAccountAdmin(ReadOnlyAdmin):
             names = sorted(account.credentials or {})
         except UndecryptableError:
             return _("These keys can no longer be decrypted. Enter them again.")
-        return ", ".join(names) or _("None: the keys of the environment are used.")
+        return ", ".join(names) or _("None: only the first account may use the keys of the environment.")
 
 
 @admin.register(GatewayPrice)

@@ -135,7 +135,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         (
             gettext_lazy("Gateway"),
             (
-                *("gateway", "transaction_id", "session_id", "session_url", "idempotency_key"),
+                *("gateway", "is_live", "channel", "transaction_id", "session_id", "session_url", "idempotency_key"),
                 *("success_url", "cancel_url"),
             ),
         ),

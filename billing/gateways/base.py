@@ -296,6 +296,9 @@ class Driver(Protocol):
     HAS_IDEMPOTENCY_KEYS: bool  # whether a repeat of `create_session` under the same key gives the same session
     SAVES_METHODS: bool  # whether a session can save how the customer pays, for later charges of ours
 
+    def is_configured(self) -> bool:
+        """Whether the account has its keys."""
+
     def is_live(self) -> bool:
         """Whether the configured key moves real money."""
 

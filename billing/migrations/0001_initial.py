@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
                 ('currencies', models.JSONField(blank=True, default=list, help_text='Codes such as USD. None: every currency that is sold.')),
                 ('position', models.PositiveIntegerField(default=0, help_text='Lower numbers come first.', verbose_name='position')),
+                ('is_live', models.BooleanField(default=False, help_text='Whether it takes real money. Its first payment decides that for good.', verbose_name='live')),
                 ('is_active', models.BooleanField(default=True, help_text='An inactive account opens no payment; what is under way is finished.', verbose_name='active')),
             ],
             options={
@@ -226,6 +227,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
+                ('is_live', models.BooleanField(default=False, help_text='Whether it is of real money, as its gateway account is.', verbose_name='live')),
                 ('channel', models.CharField(blank=True, default='', help_text="The gateway's code of how the customer pays, where it has several ways.", max_length=32)),
                 ('state', models.CharField(choices=[('pending', 'Waiting for the customer'), ('processing', 'Processing at the bank'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('expired', 'Expired'), ('under_review', 'Under review'), ('refunded', 'Refunded'), ('disputed', 'Disputed')], default='pending', max_length=12)),
                 ('amount_minor', models.BigIntegerField(help_text='Requested from the customer.', verbose_name='amount')),
@@ -545,6 +547,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
+                ('is_live', models.BooleanField(default=False, verbose_name='live')),
                 ('reference', models.CharField(blank=True, max_length=191, null=True, verbose_name='gateway ID')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],

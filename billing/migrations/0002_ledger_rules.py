@@ -169,21 +169,31 @@ VALUES ('NB-CN', 'credit_note', NULL, false, 'NB-CN-', 5, true, 0, 1, '', '', ''
 ON CONFLICT (code) DO NOTHING
 """
 # A column `gateway` holds the code of a gateway account. The first account uses the keys of the environment.
-GATEWAY_COLUMNS = (
-    *("payment", "paymentmethod", "gatewaycustomer", "gatewaycursor"),
-    *("gatewayevent", "gatewayprice", "gatewaysubscription", "unexplaineditem"),
+# What is made at an account is live or a test as the account is, so its first payment decides that for good.
+LIVE_COLUMNS = ("payment", "gatewaycustomer", "gatewaysubscription")
+GATEWAY_COLUMNS = ("paymentmethod", "gatewaycursor", "gatewayevent", "gatewayprice", "unexplaineditem")
+GATEWAYS = (
+    "ALTER TABLE billing_gatewayaccount ADD CONSTRAINT billing_gatewayaccount_mode UNIQUE (code, is_live);\n"
+) + "".join(
+    f"ALTER TABLE billing_{table} ADD CONSTRAINT billing_{table}_gateway_known FOREIGN KEY (gateway, is_live)"
+    " REFERENCES billing_gatewayaccount (code, is_live) DEFERRABLE INITIALLY DEFERRED;\n"
+    for table in LIVE_COLUMNS
 )
-GATEWAYS = "".join(
+GATEWAYS += "".join(
     f"ALTER TABLE billing_{table} ADD CONSTRAINT billing_{table}_gateway_known FOREIGN KEY (gateway)"
     " REFERENCES billing_gatewayaccount (code) DEFERRABLE INITIALLY DEFERRED;\n"
     for table in GATEWAY_COLUMNS
 )
-NO_GATEWAYS = "".join(
-    f"ALTER TABLE billing_{table} DROP CONSTRAINT billing_{table}_gateway_known;\n" for table in GATEWAY_COLUMNS
+NO_GATEWAYS = (
+    "".join(
+        f"ALTER TABLE billing_{table} DROP CONSTRAINT billing_{table}_gateway_known;\n"
+        for table in (*LIVE_COLUMNS, *GATEWAY_COLUMNS)
+    )
+    + "ALTER TABLE billing_gatewayaccount DROP CONSTRAINT billing_gatewayaccount_mode;\n"
 )
 FIRST_GATEWAY = """
-INSERT INTO billing_gatewayaccount (id, code, kind, name, credentials, currencies, position, is_active)
-VALUES (uuidv7(), 'stripe', 'stripe', 'Stripe', '', '[]', 0, true)
+INSERT INTO billing_gatewayaccount (id, code, kind, name, credentials, currencies, position, is_live, is_active)
+VALUES (uuidv7(), 'stripe', 'stripe', 'Stripe', '', '[]', 0, false, true)
 ON CONFLICT (code) DO NOTHING
 """
 

@@ -30,6 +30,9 @@ class GatewayAccount(Entity, Timestamped):
         default=list, blank=True, help_text=_("Codes such as USD. None: every currency that is sold.")
     )
     position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
+    is_live = models.BooleanField(
+        _("live"), default=False, help_text=_("Whether it takes real money. Its first payment decides that for good.")
+    )
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("An inactive account opens no payment; what is under way is finished.")
     )
@@ -57,6 +60,7 @@ class GatewayCustomer(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     gateway = models.CharField(max_length=16)
+    is_live = models.BooleanField(_("live"), default=False)
     reference = models.CharField(_("gateway ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered
 
     class Meta:

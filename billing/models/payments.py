@@ -43,6 +43,9 @@ class Payment(Entity, Timestamped):
         help_text=_("What the customer was asked to pay. What the money paid is in the allocations."),
     )
     gateway = models.CharField(max_length=16)
+    is_live = models.BooleanField(
+        _("live"), default=False, help_text=_("Whether it is of real money, as its gateway account is.")
+    )
     channel = models.CharField(
         max_length=32,
         blank=True,

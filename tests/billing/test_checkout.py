@@ -94,20 +94,6 @@ def test_a_lost_answer_and_two_tabs_end_in_one_session(sale: Sale, stripe_sandbo
     assert set(urls) == {sessions(stripe_sandbox)[0]["url"]}
 
 
-def test_a_session_whose_answer_was_lost_is_found_by_its_metadata_and_settled(
-    sale: Sale, stripe_sandbox: Sandbox
-) -> None:
-    stripe_sandbox.arm("stripe", SESSIONS, "lose_answer", times=3)
-    with pytest.raises(outside.Unknown):
-        sale.create_session()
-    assert sale.payment.reload().session_id is None
-    stripe_sandbox.pay(sessions(stripe_sandbox)[0]["url"])
-
-    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
-
-    assert sale.payment.reload().state == PaymentState.SUCCEEDED
-
-
 def test_a_session_whose_payment_ended_while_it_was_created_is_expired_and_never_shown(
     sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

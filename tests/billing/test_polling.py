@@ -9,7 +9,7 @@ from billing import gateway_sync
 from billing.gateways.stripe import StripeDriver
 from billing.models import InvoiceState, Payment, PaymentState
 from sandbox.client import Sandbox
-from tests.billing.sales import Sale, make_sale, transactions
+from tests.billing.sales import Sale, make_sale
 
 pytestmark = pytest.mark.django_db(transaction=True)
 READS = "GET /v1/checkout/sessions"
@@ -34,17 +34,6 @@ def test_a_payment_is_polled_at_growing_intervals(sale: Sale, stripe_sandbox: Sa
     polls = [second for second in seconds if gateway_sync.poll_open_payments(at=start + timedelta(seconds=second))]
     assert polls[:8] == [30, 60, 90, 120, 180, 240, 300, 420]
     assert polls[-3:] == [900, 1200, 1500]
-
-
-def test_an_unused_session_is_expired_with_its_payment(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    url = sale.create_session()
-    assert poll(sale.expires_at - timedelta(seconds=1)) == PaymentState.PENDING
-
-    assert poll(sale.expires_at + timedelta(seconds=1)) == PaymentState.EXPIRED
-
-    assert stripe_sandbox.stripe_state()["checkout.session"][0]["status"] == "expired"
-    assert not stripe_sandbox.pay(url).is_accepted
-    assert transactions(stripe_sandbox) == []
 
 
 def test_a_session_paid_in_the_last_moment_is_settled_and_not_expired(sale: Sale, stripe_sandbox: Sandbox) -> None:

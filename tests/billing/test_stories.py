@@ -105,37 +105,12 @@ def test_however_webhooks_are_delivered_there_is_one_payment(
     assert not GatewayEvent.objects.exclude(state=WorkState.DONE).exists()
 
 
-def test_what_an_event_claims_is_not_used_but_the_session_read_again(sale: Sale, stripe_sandbox: Sandbox) -> None:
-    sale.create_session()
-    GatewayEvent.objects.create(
-        gateway="stripe",
-        event_id="evt_lie",
-        type="checkout.session.completed",
-        payload={"data": {"object": {"id": sale.payment.reload().session_id, "payment_status": "paid"}}},
-        received_at=timezone.now(),
-        run_at=timezone.now(),
-    )
-    run_due()
-    assert sale.payment.reload().state == PaymentState.PENDING
-
-
 def test_a_session_of_another_shop_in_the_same_account_is_unrelated(sale: Sale, stripe_sandbox: Sandbox) -> None:
     url = sale.create_session()
     stripe_sandbox.pay(url)
     Payment.objects.all().delete()
     deliver_and_work(stripe_sandbox)
     assert outcomes()["checkout.session.completed"] == EventResult.UNRELATED
-
-
-def test_money_of_another_amount_than_asked_goes_under_review_with_its_reason(
-    sale: Sale, stripe_sandbox: Sandbox
-) -> None:
-    stripe_sandbox.pay(sale.create_session())
-    Payment.objects.update(amount_minor=801)
-    deliver_and_work(stripe_sandbox)
-    event = GatewayEvent.objects.get(type="checkout.session.completed")
-    assert (event.result, event.note) == (EventResult.UNDER_REVIEW, "asked for 801, got 800 minor units of USD")
-    assert sale.invoice.reload().state == InvoiceState.DRAFT
 
 
 def test_while_stripe_does_not_answer_the_event_waits(sale: Sale, stripe_sandbox: Sandbox) -> None:

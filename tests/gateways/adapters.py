@@ -8,7 +8,7 @@ from billing.reconciliation.balance import book_balance_transactions
 from sandbox.client import Sandbox
 from tests.gateways import tripay_sandbox
 from tests.gateways.tripay_sandbox import TripaySandbox
-from tests.shop import signed_events
+from tests.shop import signed, signed_events
 
 FORGED = "whsec_somebody_elses"
 
@@ -34,6 +34,9 @@ class Adapter(Protocol):
 
     def forged(self) -> list[dict[str, Any]]:
         """The same messages, signed with another key."""
+
+    def false_claim(self, reference: str) -> dict[str, Any]:
+        """A signed message that says of an open session that it was paid."""
 
     def lose_answer(self) -> None:
         """The next creation of a session is carried out, and its answer is lost."""
@@ -78,6 +81,13 @@ class Stripe:
 
     def forged(self) -> list[dict[str, Any]]:
         return [each | {"headers": {"Stripe-Signature": "t=1,v1=" + "0" * 64}} for each in self.signed()]
+
+    def false_claim(self, reference: str) -> dict[str, Any]:
+        about = {"id": reference, "object": "checkout.session", "status": "complete", "payment_status": "paid"}
+        kind = "checkout.session.completed"
+        return signed(
+            {"id": "evt_false", "object": "event", "type": kind, "livemode": False, "data": {"object": about}}
+        )
 
     def lose_answer(self) -> None:
         self.sandbox.arm("stripe", "POST /v1/checkout/sessions", "lose_answer", times=3)  # its library tries again
@@ -130,6 +140,12 @@ class Tripay:
 
     def forged(self) -> list[dict[str, Any]]:
         return self.sandbox.signed_callbacks(FORGED)
+
+    def false_claim(self, reference: str) -> dict[str, Any]:
+        self.sandbox.change(reference, "PAID")
+        message = self.signed()[-1]
+        self.sandbox.transactions[reference]["status"] = "UNPAID"
+        return message
 
     def lose_answer(self) -> None:
         self.sandbox.answers_to_lose = 1

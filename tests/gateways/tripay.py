@@ -57,6 +57,10 @@ class TripayDriver:
         self.api_key, self.private_key = str(own.get("api_key", "")), str(own.get("private_key", ""))
         self.merchant_code, self.base = str(own.get("merchant_code", "")), str(own.get("base", "https://tripay.co.id"))
 
+    def is_configured(self) -> bool:
+        """Whether all three are set."""
+        return bool(self.api_key and self.private_key and self.merchant_code)
+
     def is_live(self) -> bool:
         """Keys of the sandbox begin with DEV-."""
         return not self.api_key.startswith("DEV-")

@@ -18,6 +18,7 @@ from core.outside.transport import CONNECT_TIMEOUT, READ_TIMEOUT
 
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
+FIRST_ACCOUNT = "stripe"  # the code of the account that the migration writes
 RETRIES = 2  # within one call and under one idempotency key
 PER_PAGE = 100  # Stripe's maximum for a list
 NOT_CARRIED_OUT = frozenset({409, 429})
@@ -43,13 +44,21 @@ os.register_at_fork(after_in_child=_client.cache_clear)
 
 
 class StripeClient:
-    """Calls to one Stripe account: `secret_key` and `webhook_secret` of its row, or else those of the environment."""
+    """Calls to one Stripe account: `secret_key` and `webhook_secret` of its row.
+
+    Only the first account, which the migration writes, may have those of the environment instead.
+    """
 
     def __init__(self, account: GatewayAccount) -> None:
         own = account.credentials or {}
-        self.secret_key = str(own.get("secret_key") or settings.STRIPE_SECRET_KEY)
-        self.webhook_secret = str(own.get("webhook_secret") or settings.STRIPE_WEBHOOK_SECRET)
+        if not own and account.code == FIRST_ACCOUNT:
+            own = {"secret_key": settings.STRIPE_SECRET_KEY, "webhook_secret": settings.STRIPE_WEBHOOK_SECRET}
+        self.secret_key, self.webhook_secret = str(own.get("secret_key", "")), str(own.get("webhook_secret", ""))
         self.base = str(settings.STRIPE_API_BASE or API_BASE)
+
+    def is_configured(self) -> bool:
+        """Whether both keys are set."""
+        return bool(self.secret_key and self.webhook_secret)
 
     def is_live(self) -> bool:
         """Whether the key moves real money."""
@@ -76,7 +85,7 @@ class StripeClient:
     def _send[Answer](self, call: str, request: Callable[[stripe.StripeClient], Answer], *, is_read: bool) -> Answer:
         refuse_transaction(call)
         if not self.secret_key:
-            raise Unavailable("Stripe is not set up: STRIPE_SECRET_KEY is empty")
+            raise Unavailable("Stripe is not set up: the account has no secret key")
         client = _client(self.secret_key, self.base)
         parts = urlsplit(self.base)
         limits = limits_of(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")

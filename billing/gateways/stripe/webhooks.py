@@ -49,7 +49,7 @@ class Webhooks(Refunds):
         header = headers.get("Stripe-Signature", "")
         secrets = [secret.strip() for secret in self.webhook_secret.split(",") if secret.strip()]
         if not secrets:
-            raise WebhookNotConfigured("STRIPE_WEBHOOK_SECRET is empty")
+            raise WebhookNotConfigured("the account has no webhook secret (STRIPE_WEBHOOK_SECRET)")
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
