@@ -31,8 +31,7 @@ def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[Gatewa
     accounts = []
     with tenancy.as_worker():
         for account in GatewayAccount.objects.filter(is_active=True):
-            takes_it = not account.currencies or currency in account.currencies
-            if not takes_it or problem_of(account):
+            if not account.takes(currency) or problem_of(account):
                 continue
             driver = driver_for(account)
             if not is_auto_renewed or driver.SAVES_METHODS or isinstance(driver, GatewayBilling):

@@ -161,7 +161,7 @@ def gateway_problems(currency: str) -> list[ShopProblem]:
     accounts = GatewayAccount.objects.filter(is_active=True)
     found = [(account, gateway_accounts.problem_of(account)) for account in accounts]
     problems = [ShopProblem(f"{account}: {problem}", url, action) for account, problem in found if problem]
-    if not gateway_accounts.accounts_for(currency=currency):
+    if not any(account.takes(currency) and not problem for account, problem in found):
         text = _("No gateway account takes %(currency)s, the shop's currency.") % {"currency": currency}
         problems.append(ShopProblem(text, url, action))
     return problems

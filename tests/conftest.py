@@ -11,7 +11,7 @@ from django.test.utils import override_settings
 
 from core import embedded, site_settings
 from tests import database_reset
-from tests.sandbox_fixtures import sandbox, sandbox_process, stripe_sandbox
+from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET, sandbox, sandbox_process, stripe_sandbox
 
 __all__ = ["sandbox", "sandbox_process", "stripe_sandbox"]  # fixtures for every test
 
@@ -69,6 +69,14 @@ def _no_cached_settings() -> Iterator[None]:
 def _passwords_are_hashed_quickly() -> Iterator[None]:
     """A slow hash protects real passwords; here there are none, and every test creates some."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stripe_has_keys() -> Iterator[None]:
+    """Without keys an account takes no payment. Only tests that ask for the stand-in reach one."""
+    keys = {"STRIPE_SECRET_KEY": STRIPE_KEY, "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET}
+    with override_settings(**keys, STRIPE_API_BASE="http://127.0.0.1:1"):
         yield
 
 

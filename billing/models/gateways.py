@@ -42,6 +42,10 @@ class GatewayAccount(Entity, Timestamped):
         verbose_name_plural = _("gateway accounts")
         ordering = ["position", "code"]
 
+    def takes(self, currency: str) -> bool:
+        """Whether it is to take payments in the currency."""
+        return not self.currencies or currency in self.currencies
+
     def __str__(self) -> str:
         return self.name
 
