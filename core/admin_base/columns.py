@@ -31,9 +31,9 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         return _("set") if is_set(row, name) else _("not set")
 
     def status(row: Any) -> Any:
-        value = getattr(row, name)
-        label = getattr(row, f"get_{name}_display")()
-        return status_label(label, getattr(value, "tone", Tone.NEUTRAL)) if label else EMPTY
+        value, label = getattr(row, name), getattr(row, f"get_{name}_display")()
+        context = {"text": label, "type": getattr(value, "tone", Tone.NEUTRAL), "size": "md"}
+        return render_to_string("unfold/helpers/label.html", context) if label else EMPTY
 
     def money(row: Any) -> str:
         return price_text(row, name)
@@ -45,7 +45,10 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         value = getattr(row, name)
         if value in (None, {}, [], ""):
             return EMPTY
-        return _("set") if is_secret_name(name) else pretty_json(value)
+        if is_secret_name(name):
+            return _("set")
+        text = json.dumps(masked(value), indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
+        return format_html('<pre class="staff-json">{}</pre>', text)
 
     match field:
         case EncryptedField():
@@ -76,11 +79,6 @@ def price_text(row: Any, name: str) -> str:
     return str(Rate(minor, currency) if isinstance(minor, Decimal) else Money(minor, currency))
 
 
-def status_label(text: Any, tone: Tone) -> SafeString:
-    """unfold's small coloured label."""
-    return render_to_string("unfold/helpers/label.html", {"text": text, "type": tone, "size": "md"})
-
-
 def usage_bar(used_mib: int, limit_mib: int) -> SafeString:
     """How full something is, as unfold's progress bar with the sizes above it."""
     percent = min(100, used_mib * 100 // limit_mib) if limit_mib else 0
@@ -91,9 +89,3 @@ def usage_bar(used_mib: int, limit_mib: int) -> SafeString:
         "class": "staff-bar",
     }
     return render_to_string("unfold/components/progress.html", context)
-
-
-def pretty_json(value: Any) -> SafeString:
-    """A JSON value to read, with what stands under secret names masked."""
-    text = json.dumps(masked(value), indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
-    return format_html('<pre class="staff-json">{}</pre>', text)
