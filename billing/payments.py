@@ -7,7 +7,7 @@ settle, and the others find it done.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -165,36 +165,6 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
             PaymentTask.objects.create(payment=payment, run_at=at)
             work.wake_worker(PaymentTask)
     return payment
-
-
-def settle_expected(gateway_payments: Mapping[UUID, GatewayPayment], *, at: datetime) -> list[UUID]:
-    """Settle, in one transaction, those of several payments that arrived exactly as asked for; their ids.
-
-    `gateway_payments` is by our payments' ids. All of them are settled or none: what fails is raised. Those left out
-    are for `settle` to judge, one by one.
-    """
-    arrivals: list[tuple[Payment, GatewayPayment]] = []
-    with tenancy.as_worker():
-        payments = lock_payments(gateway_payments)
-        transactions = {arrived.transaction_id for arrived in gateway_payments.values()}
-        known = Payment.objects.filter(transaction_id__in=transactions)
-        seen: set[object] = set(known.values_list("gateway", "transaction_id"))
-        is_live = {gateway: driver_of(gateway).is_live() for gateway in {payment.gateway for payment in payments}}
-        for payment in payments:
-            arrived, invoice = gateway_payments[payment.pk], payment.invoice
-            facts = {(payment.gateway, arrived.transaction_id), payment.invoice_id}
-            if payment.state in Payment.RECEIVED or invoice is None or payment.amount != invoice.total or facts & seen:
-                continue
-            if not mismatch_reason(payment, arrived, is_live=is_live[payment.gateway]):
-                arrivals.append((payment, arrived))
-                seen |= facts
-        if arrivals:
-            settled = [payment for payment, _arrived in arrivals]
-            receive(arrivals, PaymentState.SUCCEEDED, at)
-            invoicing.pay_charges([charge_of(payment) for payment in settled], at=at)
-            for payment in ledger.with_receivable(settled):
-                ledger.pay_receivable(payment, at=at)
-    return [payment.pk for payment, _arrived in arrivals]
 
 
 def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentState, at: datetime) -> None:

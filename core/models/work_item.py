@@ -1,5 +1,6 @@
 """A unit of work as a row: claimed by lease, repeated after a crash, dead only with a reason."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -64,14 +65,24 @@ class WorkItem(Timestamped):
 
         Now is what the database's clock says, or `at` where time is passed in.
         """
+        return cls._lease(
+            "(state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})", limit, at
+        )
+
+    @classmethod
+    def claim_untried(cls, *, limit: int, at: datetime | None = None) -> list[Self]:
+        """As `claim`, of rows that were never tried: one that kills its worker costs no others their attempts."""
+        return cls._lease("state = 'queued' AND run_at <= {now} AND attempts = 0", limit, at)
+
+    @classmethod
+    def _lease(cls, due: str, limit: int, at: datetime | None) -> list[Self]:
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
         now = "statement_timestamp()" if at is None else "%(at)s::timestamptz"
         # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
         sql = f"""
             WITH due AS MATERIALIZED (
-                SELECT {key} AS due_key FROM {table}
-                WHERE (state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})
+                SELECT {key} AS due_key FROM {table} WHERE {due.format(now=now)}
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             UPDATE {table} SET state = 'running', lease_until = {now} + %(lease)s, attempts = attempts + 1
             FROM due WHERE {key} = due_key
@@ -106,6 +117,15 @@ class WorkItem(Timestamped):
     def finish(self, *, at: datetime) -> bool:
         """Record that the work is done; False when another worker has taken it over."""
         return bool(self._leased().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""))
+
+    @classmethod
+    def finish_all(cls, items: Sequence[Self], *, at: datetime) -> None:
+        """Record that several are done, in a statement for each lease; not those that another worker has taken over."""
+        leases = {(item.lease_until, item.attempts) for item in items}
+        for lease_until, attempts in leases:
+            cls._default_manager.filter(
+                pk__in=[item.pk for item in items], state=WorkState.RUNNING, lease_until=lease_until, attempts=attempts
+            ).update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error="")
 
     def requeue(self, *, run_at: datetime, error: str = "", attempts: int = 0, outages: int = 0) -> bool:
         """Release the lease; the row is due again at `run_at`, its attempts counted from `attempts`."""
