@@ -210,8 +210,11 @@ def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at
     rows = {subscription.pk: subscription for subscription in locked}
     first_periods = {charge.invoice.pk: charge.first_period for charge in charges}
     items = InvoiceItem.objects.filter(invoice__in=first_periods, subscription__in=rows).order_by("period_end")
-    renewed, begun = {}, {}
+    renewed: dict[tuple[UUID, UUID], Period] = {}
+    begun: dict[tuple[UUID, UUID], Period | None] = {}
     for item in items:
+        if item.subscription_id is None:
+            continue
         key = (item.invoice_id, item.subscription_id)
         if item.kind in PERIOD_KINDS and item.period_start and item.period_end:
             renewed[key] = Period(item.period_start, item.period_end)

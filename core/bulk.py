@@ -14,7 +14,8 @@ def update_rows(rows: Sequence[Model], fields: Sequence[str]) -> None:
     if not rows:
         return
     meta, quote = type(rows[0])._meta, connection.ops.quote_name
-    written = [meta.pk, *(meta.get_field(name) for name in fields)]
+    named = {field.name: field for field in meta.concrete_fields}
+    written = [named[str(meta.pk.name)], *(named[name] for name in fields)]
     # Without its length a type refuses what is too long, where a cast to it would shorten the value.
     types = [str(field.db_type(connection)).partition("(")[0] for field in written]
     columns = [quote(str(field.column)) for field in written]

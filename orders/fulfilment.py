@@ -89,7 +89,8 @@ def deliver(items: Sequence[OrderItem], at: datetime) -> None:
             requested.append(new)
     created = servers.create_servers(requested, at=at)
     for item in items:
-        item.server = created[item.reservation_id]
+        if item.reservation_id is not None:
+            item.server = created[item.reservation_id]
     bulk.update_rows(items, ["server"])
 
 

@@ -65,7 +65,7 @@ def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID
         locked = Reservation.objects.select_for_update(no_key=True).order_by("pk")
         reservations = locked.in_bulk([new.reservation.pk for new in requested])
         existing = Server.objects.filter(reservation__in=reservations)
-        servers = {server.reservation_id: server for server in existing}
+        servers = {server.reservation_id: server for server in existing if server.reservation_id}
         missing = [new for new in requested if new.reservation.pk not in servers]
         for new in missing:
             reservation = reservations[new.reservation.pk]
