@@ -16,7 +16,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from core import outside, queue, site_settings
-from core.models import WorkItem, WorkState
+from core.models import UNTRIED, WorkItem, WorkState
 
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
@@ -79,7 +79,7 @@ def run_due(
         left = limit
         while left and (items := model.claim(limit=1, at=at)):
             if model in _batch_handlers and items[0].attempts == 1:
-                items += model.claim_untried(limit=min(BATCH, left) - 1, at=at)
+                items += model.claim(limit=min(BATCH, left) - 1, at=at, which=UNTRIED)
             for item in _left_by_batch_handler(items):
                 run_item(item, at=item.claimed_at)
             left -= len(items)

@@ -10,6 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from core.models.base import Timestamped, choices_check, iff
 from core.models.status import StatusChoices, StatusField, Tone
 
+# Which rows may be claimed. What was tried may have killed its worker: together with others it cost them attempts.
+DUE = "(state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})"
+UNTRIED = "state = 'queued' AND run_at <= {now} AND attempts = 0"
+
 
 class WorkState(StatusChoices):
     QUEUED = "queued", Tone.INFO, _("Queued")
@@ -60,29 +64,18 @@ class WorkItem(Timestamped):
         ]
 
     @classmethod
-    def claim(cls, *, limit: int, at: datetime | None = None) -> list[Self]:
+    def claim(cls, *, limit: int, at: datetime | None = None, which: str = DUE) -> list[Self]:
         """Lease up to `limit` rows that are due, or whose lease ran out; each row goes to one caller. One statement.
 
-        Now is what the database's clock says, or `at` where time is passed in.
+        Now is what the database's clock says, or `at` where time is passed in. `which` is DUE or UNTRIED.
         """
-        return cls._lease(
-            "(state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})", limit, at
-        )
-
-    @classmethod
-    def claim_untried(cls, *, limit: int, at: datetime | None = None) -> list[Self]:
-        """As `claim`, of rows that were never tried: one that kills its worker costs no others their attempts."""
-        return cls._lease("state = 'queued' AND run_at <= {now} AND attempts = 0", limit, at)
-
-    @classmethod
-    def _lease(cls, due: str, limit: int, at: datetime | None) -> list[Self]:
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
         now = "statement_timestamp()" if at is None else "%(at)s::timestamptz"
         # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
         sql = f"""
             WITH due AS MATERIALIZED (
-                SELECT {key} AS due_key FROM {table} WHERE {due.format(now=now)}
+                SELECT {key} AS due_key FROM {table} WHERE {which.format(now=now)}
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             UPDATE {table} SET state = 'running', lease_until = {now} + %(lease)s, attempts = attempts + 1
             FROM due WHERE {key} = due_key
