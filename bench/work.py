@@ -177,7 +177,7 @@ def _run_of_entries() -> Iterator[Row]:
     with psycopg.connect(embedded.url(VAR)) as connection:  # as the owner, who alone can disable triggers
         for turn in ["ENABLE", "DISABLE"] * TURNS:
             for table in ("billing_journalentry", "billing_posting"):
-                connection.execute(f"ALTER TABLE {table} {turn} TRIGGER USER")  # type: ignore[arg-type]
+                connection.execute(f"ALTER TABLE {table} {turn} TRIGGER USER")
             begin = time.perf_counter()
             connection.execute(RUN_ENTRIES, accounts)
             connection.execute(RUN_POSTINGS, accounts)
