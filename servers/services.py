@@ -58,6 +58,25 @@ class NewServer:
     backups: int
     variables: Mapping[str, str]
 
+    def on(self, reservation: Reservation) -> Server:
+        """The server to insert, on the node of its locked reservation."""
+        return Server(
+            organization=self.organization,
+            owner=self.owner,
+            name=self.name,
+            kind=self.plan.product.kind,
+            blueprint=self.blueprint,
+            plan=self.plan,
+            node_id=reservation.node_id,
+            reservation=reservation,
+            cpu_percent=self.size.cpu_percent,
+            memory_mib=self.size.memory_mib,
+            disk_mib=self.size.disk_mib,
+            ports_limit=self.size.ports,
+            databases_limit=self.databases,
+            backups_limit=self.backups,
+        )
+
 
 def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID, Server]:
     """The servers by their reservations' ids, created at the first call. Raises CapacityNotConfirmed."""
@@ -71,22 +90,7 @@ def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID
             reservation = reservations[new.reservation.pk]
             if reservation.state != ReservationState.CONFIRMED:
                 raise CapacityNotConfirmed(f"reservation {reservation.pk} is {reservation.state}")
-            servers[reservation.pk] = Server(
-                organization=new.organization,
-                owner=new.owner,
-                name=new.name,
-                kind=new.plan.product.kind,
-                blueprint=new.blueprint,
-                plan=new.plan,
-                node_id=reservation.node_id,
-                reservation=reservation,
-                cpu_percent=new.size.cpu_percent,
-                memory_mib=new.size.memory_mib,
-                disk_mib=new.size.disk_mib,
-                ports_limit=new.size.ports,
-                databases_limit=new.databases,
-                backups_limit=new.backups,
-            )
+            servers[reservation.pk] = new.on(reservation)
         created = [servers[new.reservation.pk] for new in missing]
         if not created:
             return servers
