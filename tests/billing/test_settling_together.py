@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import events, payments, settlements
+from billing import events, gateway_sync, payments, settlements
 from billing.models import (
     AccountKind,
     GatewayEvent,
@@ -205,3 +205,17 @@ def test_the_second_payment_of_one_invoice_is_left_out() -> None:
     }
 
     assert settlements.settle_expected(arrived, at=NOON) == [again.payment.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_dies_after_the_transaction_leaves_events_that_settle_nothing_again(
+    paid_sales: list[Sale],
+) -> None:
+    at = timezone.now() + timedelta(seconds=1)
+    assert len(gateway_sync.settle_events(GatewayEvent.claim(limit=20, at=at), at=at)) == 4
+
+    work.run_due(at=at + GatewayEvent.LEASE)
+
+    assert set(GatewayEvent.objects.values_list("state", flat=True)) == {WorkState.DONE}
+    assert all(is_paid(sale) for sale in paid_sales)
+    assert balance(AccountKind.REVENUE) == -balance(AccountKind.CLEARING) == 3200
