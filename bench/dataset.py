@@ -91,7 +91,12 @@ def open_payment(order: Order) -> Payment:
 
 def settle(payment: Payment, at: datetime) -> None:
     """The gateway says that the payment was made."""
-    paid = GatewayPayment(
+    payments.settle(payment_id=payment.pk, gateway_payment=arrival_of(payment), at=at)
+
+
+def arrival_of(payment: Payment) -> GatewayPayment:
+    """What the gateway says of the payment: it arrived as asked for."""
+    return GatewayPayment(
         transaction_id=f"pi_{payment.pk}",
         amount=payment.amount,
         is_live=False,
@@ -99,7 +104,6 @@ def settle(payment: Payment, at: datetime) -> None:
         organization_id=payment.organization_id,
         method_label="Visa ending 4242",
     )
-    payments.settle(payment_id=payment.pk, gateway_payment=paid, at=at)
 
 
 def run_work_until_servers_run(sandbox: Sandbox, at: datetime) -> None:

@@ -1,4 +1,7 @@
-"""Payments settled a second, with orders that are paid at the same time, beside bare SQL that writes the same rows."""
+"""Payments settled a second, with orders that are paid at the same time, beside bare SQL that writes the same rows.
+
+One by one, and as a worker settles what is due: up to sixteen in one transaction. Bare SQL has one for each.
+"""
 
 import re
 import time
@@ -6,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +17,12 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from accounts.models import User
-from bench.dataset import open_payment, place_order, settle
+from bench.dataset import arrival_of, open_payment, place_order, settle
 from bench.environment import Environment
 from bench.report import Row, slower
+from billing import settlements
 from billing.models import InvoiceItem, Payment
-from core import site_settings
+from core import site_settings, work
 from core.ids import uuid7
 from nodebyte.seeding import users
 from orders.models import Order
@@ -43,7 +48,7 @@ class Recorded:
 
 def measure(environment: Environment) -> Iterator[Row]:
     """Settle some orders with 1, 4 and 16 connections; the bare statements are those of one recorded settlement."""
-    _make_capacity(ORDERS * 2 * len(CONCURRENT) + 10)
+    _make_capacity(ORDERS * 3 * len(CONCURRENT) + 10)
     template = _place(2)
     settle(template[0], timezone.now())  # a first one creates the ledger's accounts
     recorded = _record(template[1])
@@ -51,9 +56,11 @@ def measure(environment: Environment) -> Iterator[Row]:
         bare = _rate(
             partial(_replay, environment), [_writes_for(recorded, payment) for payment in _place(ORDERS)], count
         )
-        ours = _rate(_settle_all, _place(ORDERS), count)
+        single = _rate(_settle_each, _place(ORDERS), count)
+        ours = _rate(_settle_batches, list(batched(_place(ORDERS), work.BATCH)), count) * work.BATCH
         yield Row(f"settlements, bare SQL, {count} at once", bare, "/s")
-        yield slower(f"settlements, {count} at once", ours, "/s", bare, "bare SQL")
+        yield slower(f"settlements, one by one, {count} at once", single, "/s", bare, "bare SQL")
+        yield slower(f"settlements of what is due, {count} at once", ours, "/s", bare, "bare SQL")
 
 
 def _make_capacity(servers: int) -> None:
@@ -76,9 +83,17 @@ def _place(count: int) -> list[Payment]:
     return [open_payment(place_order(organization, customer, f"bench-{number}", at)) for number in range(count)]
 
 
-def _settle_all(share: Sequence[Payment]) -> None:
+def _settle_each(share: Sequence[Payment]) -> None:
     for payment in share:
         settle(payment, timezone.now())
+    connections.close_all()
+
+
+def _settle_batches(share: Sequence[Sequence[Payment]]) -> None:
+    """Batches as workers claim them: the first to come take what is due, and with few batches the others wait."""
+    for batch in share:
+        arrived = {payment.pk: arrival_of(payment) for payment in batch}
+        assert len(settlements.settle_expected(arrived, at=timezone.now())) == len(arrived)
     connections.close_all()
 
 

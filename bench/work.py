@@ -1,6 +1,7 @@
 """Work items, ledger entries and reservations a second, each beside the bare SQL that does the same."""
 
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,11 +12,12 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from bench.environment import Environment
+from bench.environment import VAR, Environment
 from bench.report import Row, slower
 from bench.timing import Call, rates
 from billing import ledger
 from billing.models import AccountKind, EntryKind
+from core import embedded
 from core.ids import uuid7
 from core.money import Money
 from nodebyte.seeding import users
@@ -26,6 +28,8 @@ from support.models import Delivery
 
 BATCHES = (1, 10, 100)
 QUEUED = 60_000
+RUN = 20_000
+TURNS = 3
 # Buyers at the same time, and the nodes they buy on.
 BUYERS_AND_NODES = ((1, 1), (16, 1), (16, 4))
 PORTS = 4_000
@@ -58,9 +62,19 @@ TAKE_PORT = """
             AND is_present ORDER BY port, ip LIMIT 1 FOR UPDATE SKIP LOCKED)"""
 
 
+RUN_ENTRIES = """
+    INSERT INTO billing_journalentry (id, kind, reference, organization_id, note, at)
+    SELECT md5('run' || n)::uuid, 'payment', 'run:' || n, %(owner)s, '', now() FROM generate_series(1, %(count)s) n"""
+RUN_POSTINGS = """
+    INSERT INTO billing_posting (id, entry_id, account_id, organization_id, amount_minor, currency)
+    SELECT uuidv7(), md5('run' || n)::uuid, side.account, side.owner, side.amount, 'USD'
+    FROM generate_series(1, %(count)s) n,
+        (VALUES (%(clearing)s::uuid, NULL::uuid, -1), (%(wallet)s, %(owner)s::uuid, 1)) side (account, owner, amount)"""
+
+
 def measure(environment: Environment) -> list[Row]:
     """Claims, entries, reservations."""
-    return [*_claims(environment), *_entries(environment), *_reservations(environment)]
+    return [*_claims(environment), *_entries(environment), *_run_of_entries(), *_reservations(environment)]
 
 
 def _claims(environment: Environment) -> Iterator[Row]:
@@ -148,6 +162,31 @@ def _bare_entries(environment: Environment) -> Iterator[Call]:
                 bare.execute(POSTINGS, {"entry": entry, **accounts})
 
         yield call
+
+
+def _run_of_entries() -> Iterator[Row]:
+    """The entries of a run in one transaction; what is deferred to its commit included, foreign keys too."""
+    organization = _organization()
+    accounts = {
+        "clearing": ledger.account_of(AccountKind.CLEARING, "USD", "stripe").pk,
+        "wallet": ledger.wallet_of(organization, "USD").pk,
+        "owner": organization.pk,
+        "count": RUN,
+    }
+    seconds: dict[str, list[float]] = {"ENABLE": [], "DISABLE": []}
+    with psycopg.connect(embedded.url(VAR)) as connection:  # as the owner, who alone can disable triggers
+        for turn in ["ENABLE", "DISABLE"] * TURNS:
+            for table in ("billing_journalentry", "billing_posting"):
+                connection.execute(f"ALTER TABLE {table} {turn} TRIGGER USER")
+            begin = time.perf_counter()
+            connection.execute(RUN_ENTRIES, accounts)
+            connection.execute(RUN_POSTINGS, accounts)
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            seconds[turn].append(time.perf_counter() - begin)
+            connection.rollback()
+    bare, ours = min(seconds["DISABLE"]), min(seconds["ENABLE"])
+    yield Row(f"{RUN:,} entries in one transaction, without our triggers", bare, "s")
+    yield Row(f"{RUN:,} entries in one transaction", ours, "s", ours / bare, "without our triggers")
 
 
 def _reservations(environment: Environment) -> Iterator[Row]:

@@ -14,7 +14,7 @@ class BillingConfig(AppConfig):
         from core import work
 
         base.register("stripe", stripe.StripeDriver)
-        work.register(GatewayEvent, gateway_sync.process_event)
+        work.register(GatewayEvent, gateway_sync.process_event, batch_handler=gateway_sync.settle_events)
         work.register(PaymentTask, payments.pay_again)
         work.register(GatewayCancelTask, gateway_sync.end_gateway_subscription)
         work.register(RefundTask, refunds.perform)

@@ -4,11 +4,11 @@ Each `sync_…` function reads one object of the gateway again and acts on what 
 concurrency of events cannot matter, and an event that never arrives costs minutes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, disputes, payments, refunds, renewals, subscriptions
+from billing import customers, disputes, payments, refunds, renewals, settlements, subscriptions
 from billing.gateways.abilities import Disputes, GatewayBilling, Refunds, SessionExpiry, Transactions
 from billing.gateways.base import (
     CheckoutSession,
@@ -60,6 +60,40 @@ def process_event(event: GatewayEvent, *, at: datetime) -> None:
             raise
         result, note = EventResult.UNKNOWN, str(error)
     GatewayEvent.objects.filter(pk=event.pk).update(result=result, note=note[:255])
+
+
+def settle_events(events: Sequence[GatewayEvent], *, at: datetime) -> set[UUID]:
+    """Settle the payments of several events in one transaction; the ids of the events that are done.
+
+    Those are events of checkout sessions that were paid exactly as asked for. All others are left to `process_event`,
+    and so are these where the transaction fails.
+    """
+    paid: dict[UUID, tuple[GatewayEvent, CheckoutSession]] = {}
+    for event in events:
+        driver = driver_of(event.gateway)
+        ref = driver.object_of_event(event.type, event.payload)
+        if ref is not None and ref.type is ObjectType.CHECKOUT_SESSION:
+            try:
+                session = driver.read_session(ref.id)
+            except outside.OutsideError:
+                break  # each is read again by itself
+            if session.payment is not None and session.payment_id is not None:
+                paid[session.payment_id] = (event, session)
+    stored = Payment.objects.filter(pk__in=paid).values_list("pk", "gateway", "session_id")
+    arrived = {
+        pk: session.payment
+        for pk, gateway, session_id in stored
+        for event, session in [paid[pk]]
+        if session.payment is not None and (gateway, session_id) == (event.gateway, session.reference)
+    }
+    with tenancy.as_worker():
+        settled = settlements.settle_expected(arrived, at=at)
+        for payment_id in settled:
+            if reference := arrived[payment_id].subscription_reference:
+                subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, at=at)
+        done = {paid[payment_id][0].pk for payment_id in settled}
+        GatewayEvent.objects.filter(pk__in=done).update(result=EventResult.PROCESSED, note="")
+    return done
 
 
 def poll_open_payments(*, at: datetime, limit: int = 100) -> int:

@@ -1,9 +1,11 @@
 """Invoices: drafted, then issued and paid from the wallet in one transaction."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from uuid import UUID
 
 from django.db.models import F, Q, Sum
@@ -11,7 +13,7 @@ from django.db.models.functions import Coalesce, Least
 
 from accounts.models import Organization
 from billing import events, ledger, subscriptions
-from billing.ledger import EntryLine
+from billing.ledger import EntryLine, NewEntry
 from billing.models import (
     PERIOD_KINDS,
     AccountKind,
@@ -21,6 +23,7 @@ from billing.models import (
     InvoiceSeries,
     InvoiceState,
     ItemKind,
+    LedgerAccount,
     Payment,
     PaymentAllocation,
     PaymentState,
@@ -29,7 +32,7 @@ from billing.models import (
     SubscriptionItem,
 )
 from catalog.models import AddonPrice, PlanPrice
-from core import audit, tenancy
+from core import audit, bulk, tenancy
 from core.money import Money, Rate, total
 
 UNPAID = frozenset({InvoiceState.DRAFT, InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.EXPIRED})
@@ -108,6 +111,19 @@ def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[
     return invoice
 
 
+@dataclass(frozen=True)
+class Charge:
+    """A locked invoice to be paid from its organization's wallet.
+
+    `payment` is what has just come to the wallet for it, `first_period` the first period of its subscription as the
+    gateway bills it; without one the period begins when the invoice is paid.
+    """
+
+    invoice: Invoice
+    payment: Payment | None = None
+    first_period: Period | None = None
+
+
 def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     """Issue the invoice and freeze it with its seller and its billing address. Calling it twice is harmless.
 
@@ -116,16 +132,17 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
         if row.issued_at is None:
-            open_draft(row, at)
+            open_drafts([row], at)
     return row
 
 
-def open_draft(invoice: Invoice, at: datetime) -> None:
-    """Issue a locked draft: it names its seller and its billing address as they are now."""
-    invoice.transition_to(InvoiceState.OPEN)
-    invoice.issued_at, invoice.seller = at, invoice.series.seller_details
-    invoice.billing_address = {name: getattr(invoice.organization, name) for name in ADDRESS}
-    invoice.save(update_fields=["issued_at", "state", "seller", "billing_address"])
+def open_drafts(invoices: Sequence[Invoice], at: datetime) -> None:
+    """Issue locked drafts: each names its seller and its billing address as they are now."""
+    for invoice in invoices:
+        invoice.transition_to(InvoiceState.OPEN)
+        invoice.issued_at, invoice.seller = at, invoice.series.seller_details
+        invoice.billing_address = {name: getattr(invoice.organization, name) for name in ADDRESS}
+    bulk.update_rows(invoices, ["issued_at", "state", "seller", "billing_address"])
 
 
 def pay_from_wallet(
@@ -133,51 +150,85 @@ def pay_from_wallet(
 ) -> Invoice:
     """Issue the invoice, pay it from the wallet, and begin or renew its subscriptions. Twice is harmless.
 
-    It is allocated to the `payment` that has just come to the wallet for it, as far as that goes, else to credit.
-    `first_period` is a subscription's first period as the gateway bills it; without it the period begins at `at`.
-    Raises InsufficientBalance.
+    See Charge for `payment` and `first_period`. Raises InsufficientBalance.
     """
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
-        if row.state not in UNPAID:
-            return row
-        for subscription in Subscription.objects.filter(invoice_items__invoice=row).distinct():
-            begin_or_renew(row, subscription, first_period, at)
-        if row.issued_at is None:
-            open_draft(row, at)
-        if row.total:
-            wallet = ledger.lock_wallet(row.organization, row.currency)
-            if wallet.balance_minor < row.total_minor:
-                raise InsufficientBalance(f"the wallet's balance is less than the total of invoice {row.pk}")
-            # The net amount is revenue; the tax is owed to the tax office.
-            parts = ((AccountKind.REVENUE, row.net), (AccountKind.TAX, row.tax))
-            earned = [EntryLine(ledger.account_of(kind, row.currency), amount) for kind, amount in parts if amount]
-            ledger.post_entry(
-                kind=EntryKind.CHARGE,
-                reference=f"invoice:{row.pk}",
-                lines=[EntryLine(wallet, -row.total), *earned],
-                organization=row.organization,
-                source=row,
-                at=at,
-            )
-        allocate(invoice=row, payment=payment, at=at)
-        row.transition_to(InvoiceState.PAID)
-        row.paid_at = at
-        row.save(update_fields=["state", "paid_at"])
-        events.invoices_paid.send(Invoice, invoice_ids=[row.pk], at=at)
+        if row.state in UNPAID:
+            pay_charges([Charge(row, payment, first_period)], at=at)
     return row
 
 
-def begin_or_renew(invoice: Invoice, subscription: Subscription, first_period: Period | None, at: datetime) -> None:
-    """Items drafted with a period renew the subscription; items without one are its first, and get their period now."""
-    items = invoice.items.filter(subscription=subscription, kind__in=PERIOD_KINDS)
-    renewed = items.filter(period_start__isnull=False).first()
-    if renewed is not None and renewed.period_start and renewed.period_end:
-        period = Period(renewed.period_start, renewed.period_end)
-        subscriptions.advance(subscription=subscription, period=period, at=at)
-    else:
-        period = subscriptions.activate(subscription=subscription, period=first_period, at=at)
-        items.update(period_start=period.start, period_end=period.end)
+def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
+    """Pay unpaid invoices from their wallets as `pay_from_wallet` does, all of them or none, in one set of statements.
+
+    Each is allocated to its `payment` as far as that goes, else to credit. Raises InsufficientBalance, before anything
+    is written. The caller holds the invoices' locks.
+    """
+    invoices = [charge.invoice for charge in charges]
+    ids = [invoice.pk for invoice in invoices]
+    with tenancy.within_worker():
+        locked = subscriptions.lock_subscriptions_of(ids)
+        due: dict[tuple[UUID, str], Money] = {}
+        for row in invoices:
+            if row.total:
+                owner = (row.organization_id, row.currency)
+                due[owner] = due.get(owner, Money.zero(row.currency)) + row.total
+        wallets = ledger.lock_wallets(due) if due else {}
+        for owner, amount in due.items():
+            if wallets[owner].balance_minor < amount.minor:
+                raise InsufficientBalance(f"the wallet's balance is less than the {amount} of invoices {ids}")
+        begin_or_renew(charges, locked, at)
+        open_drafts([row for row in invoices if row.issued_at is None], at)
+        ledger.post_entries(charge_entries([row for row in invoices if row.total], wallets), at=at)
+        allocate(charges, at=at)
+        for row in invoices:
+            row.transition_to(InvoiceState.PAID)
+            row.paid_at = at
+        Invoice.objects.filter(pk__in=ids).update(state=InvoiceState.PAID, paid_at=at)
+        events.invoices_paid.send(Invoice, invoice_ids=ids, at=at)
+
+
+def charge_entries(invoices: Sequence[Invoice], wallets: Mapping[tuple[UUID, str], LedgerAccount]) -> list[NewEntry]:
+    """What takes the totals from the wallets. The net amount is revenue; the tax is owed to the tax office."""
+    account_of = cache(ledger.account_of)
+    entries = []
+    for row in invoices:
+        parts = ((AccountKind.REVENUE, row.net), (AccountKind.TAX, row.tax))
+        earned = [EntryLine(account_of(kind, row.currency), amount) for kind, amount in parts if amount]
+        wallet = wallets[row.organization_id, row.currency]
+        lines = [EntryLine(wallet, -row.total), *earned]
+        entries.append(NewEntry(EntryKind.CHARGE, f"invoice:{row.pk}", lines, row.organization, row))
+    return entries
+
+
+def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at: datetime) -> None:
+    """Items drafted with a period renew their subscription; items without one are its first, and get their period now.
+
+    `locked` are the subscriptions of the charges' invoices.
+    """
+    rows = {subscription.pk: subscription for subscription in locked}
+    first_periods = {charge.invoice.pk: charge.first_period for charge in charges}
+    items = InvoiceItem.objects.filter(invoice__in=first_periods, subscription__in=rows).order_by("period_end")
+    renewed: dict[tuple[UUID, UUID], Period] = {}
+    begun: dict[tuple[UUID, UUID], Period | None] = {}
+    for item in items:
+        if item.subscription_id is None:
+            continue
+        key = (item.invoice_id, item.subscription_id)
+        if item.kind in PERIOD_KINDS and item.period_start and item.period_end:
+            renewed[key] = Period(item.period_start, item.period_end)
+        else:
+            begun[key] = first_periods[item.invoice_id]
+    for (_invoice_id, subscription_id), period in renewed.items():
+        subscriptions.advance(subscription=rows[subscription_id], period=period, at=at)
+    firsts = {rows[key[1]]: period for key, period in begun.items() if key not in renewed}
+    periods: dict[Period, list[UUID]] = defaultdict(list)
+    for subscription_id, period in subscriptions.activate(firsts, at=at).items():
+        periods[period].append(subscription_id)
+    for period, ids in periods.items():
+        billed = InvoiceItem.objects.filter(invoice__in=first_periods, subscription__in=ids, kind__in=PERIOD_KINDS)
+        billed.filter(period_start=None).update(period_start=period.start, period_end=period.end)
 
 
 def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
@@ -191,24 +242,31 @@ def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
     return [(allocation, rest) for allocation, rest in rests if rest]
 
 
-def allocate(*, invoice: Invoice, payment: Payment | None, at: datetime) -> None:
-    """Write down what pays the invoice: the payment as far as it goes, and credit of the wallet for the rest."""
-    by_payment = Money.zero(invoice.currency)
-    if payment is not None and payment.received.currency == invoice.currency:
-        spent = total((rest for _allocation, rest in open_allocations(Q(payment=payment))), invoice.currency)
-        by_payment = min(invoice.total, payment.refundable - spent)
-    PaymentAllocation.objects.bulk_create(
-        PaymentAllocation(
-            organization_id=invoice.organization_id,
-            invoice=invoice,
-            payment=paid_with,
-            amount_minor=amount.minor,
-            currency=amount.currency,
-            at=at,
-        )
-        for paid_with, amount in ((payment, by_payment), (None, invoice.total - by_payment))
-        if amount
-    )
+def allocate(charges: Sequence[Charge], *, at: datetime) -> None:
+    """Write down what pays the invoices: their payment as far as it goes, and credit of the wallet for the rest."""
+    spent: dict[UUID, int] = defaultdict(int)
+    for allocation, rest in open_allocations(Q(payment__in=[charge.payment for charge in charges if charge.payment])):
+        if allocation.payment_id is not None:
+            spent[allocation.payment_id] += rest.minor
+    rows = []
+    for charge in charges:
+        invoice, payment = charge.invoice, charge.payment
+        by_payment = Money.zero(invoice.currency)
+        if payment is not None and payment.received.currency == invoice.currency:
+            by_payment = min(invoice.total, payment.refundable - Money(spent[payment.pk], invoice.currency))
+        rows += [
+            PaymentAllocation(
+                organization_id=invoice.organization_id,
+                invoice=invoice,
+                payment=paid_with,
+                amount_minor=amount.minor,
+                currency=amount.currency,
+                at=at,
+            )
+            for paid_with, amount in ((payment, by_payment), (None, invoice.total - by_payment))
+            if amount
+        ]
+    PaymentAllocation.objects.bulk_create(rows)
 
 
 def pay_free_invoice(*, invoice: Invoice, at: datetime) -> Invoice:

@@ -4,9 +4,10 @@ The database enforces it (migration 0002): postings that do not sum to zero are 
 and nothing is changed or added afterwards. `billing.models.ledger` explains the signs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Model
 
@@ -28,6 +29,18 @@ class EntryLine:
     amount: Money
 
 
+@dataclass(frozen=True)
+class NewEntry:
+    """What is to be posted once under its `reference`; `source` is the row that it comes from (SOURCE_FIELDS)."""
+
+    kind: EntryKind
+    reference: str
+    lines: Sequence[EntryLine]
+    organization: Organization | None = None
+    source: Model | None = None
+    note: str = ""
+
+
 def post_entry(
     *,
     kind: EntryKind,
@@ -40,30 +53,44 @@ def post_entry(
 ) -> JournalEntry:
     """Post one event under its `reference`; the same event again gives the existing entry.
 
-    `source` is the payment, invoice, refund or dispute that it comes from. Raises LedgerConflict when the reference was
-    used with other postings.
+    Raises LedgerConflict when the reference was used with other postings.
     """
+    return post_entries([NewEntry(kind, reference, lines, organization, source, note)], at=at)[0]
+
+
+def post_entries(entries: Sequence[NewEntry], *, at: datetime) -> list[JournalEntry]:
+    """Post several events, in three statements. One that is posted already gives the existing entry.
+
+    Raises LedgerConflict when a reference was used with other postings.
+    """
+    rows = []
+    for new in entries:
+        row = JournalEntry(kind=new.kind, reference=new.reference, organization=new.organization, note=new.note[:191])
+        row.at = at
+        if new.source is not None:
+            setattr(row, str(new.source._meta.model_name), new.source)
+        rows.append(row)
     with tenancy.within_worker():
-        fields: dict[str, object] = {"kind": kind, "organization": organization, "at": at, "note": note[:191]}
-        if source is not None:
-            fields[str(source._meta.model_name)] = source
-        entry, is_new = JournalEntry.objects.get_or_create(reference=reference, defaults=fields)
-        if is_new:
-            Posting.objects.bulk_create(
-                Posting(
-                    entry=entry,
-                    account=line.account,
-                    organization_id=line.account.organization_id,
-                    amount_minor=line.amount.minor,
-                    currency=line.amount.currency,
-                )
-                for line in lines
+        JournalEntry.objects.bulk_create(rows, ignore_conflicts=True)  # it waits for who posts the same meanwhile
+        known = JournalEntry.objects.in_bulk([row.reference for row in rows], field_name="reference")
+        Posting.objects.bulk_create(
+            Posting(
+                entry=row,
+                account=line.account,
+                organization_id=line.account.organization_id,
+                amount_minor=line.amount.minor,
+                currency=line.amount.currency,
             )
-        else:
-            posted = sorted(entry.postings.values_list("account_id", "amount_minor", "currency"))
-            if posted != sorted((line.account.pk, line.amount.minor, line.amount.currency) for line in lines):
-                raise LedgerConflict(f"{reference} is posted already, with other postings")
-    return entry
+            for new, row in zip(entries, rows, strict=True)
+            if known[row.reference].pk == row.pk
+            for line in new.lines
+        )
+        for new, row in zip(entries, rows, strict=True):
+            if (entry := known[row.reference]).pk != row.pk:
+                posted = sorted(entry.postings.values_list("account_id", "amount_minor", "currency"))
+                if posted != sorted((line.account.pk, line.amount.minor, line.amount.currency) for line in new.lines):
+                    raise LedgerConflict(f"{row.reference} is posted already, with other postings")
+    return [known[row.reference] for row in rows]
 
 
 def reverse_entry(*, kind: EntryKind, reference: str, of: str, at: datetime) -> JournalEntry:
@@ -104,6 +131,17 @@ def pay_receivable(payment: Payment, *, at: datetime) -> None:
             source=payment,
             at=at,
         )
+
+
+def with_receivable(payments: Sequence[Payment]) -> list[Payment]:
+    """The payments of organizations that owe something."""
+    owing = LedgerAccount.objects.filter(kind=AccountKind.RECEIVABLE, balance_minor__lt=0)
+    ids = set(
+        owing.filter(organization__in={payment.organization_id for payment in payments}).values_list(
+            "organization_id", flat=True
+        )
+    )
+    return [payment for payment in payments if payment.organization_id in ids]
 
 
 def owed_by(organization: Organization, currency: str) -> Money:
@@ -156,6 +194,24 @@ def lock_wallet(organization: Organization, currency: str) -> LedgerAccount:
     rows = LedgerAccount.objects.select_for_update(no_key=True).filter(organization=organization, currency=currency)
     wallet = rows.filter(kind=AccountKind.WALLET).first()
     return wallet or rows.get(pk=wallet_of(organization, currency).pk)
+
+
+def lock_wallets(owners: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], LedgerAccount]:
+    """The wallets of (organization's id, currency) under their row locks, taken in the order of their ids.
+
+    They are created at first use. The caller holds a transaction.
+    """
+    rows = LedgerAccount.objects.select_for_update(no_key=True).order_by("pk")
+    of_owners = rows.filter(kind=AccountKind.WALLET, organization__in={owner for owner, _currency in owners})
+    wallets = {(row.organization_id, row.currency): row for row in of_owners}
+    missing = sorted(set(owners) - wallets.keys())
+    if missing:
+        LedgerAccount.objects.bulk_create(
+            [LedgerAccount(kind=AccountKind.WALLET, organization_id=owner, currency=code) for owner, code in missing],
+            ignore_conflicts=True,
+        )
+        wallets = {(row.organization_id, row.currency): row for row in of_owners.all()}
+    return {owner: wallets[owner] for owner in owners}
 
 
 def wallet_of(organization: Organization, currency: str) -> LedgerAccount:

@@ -7,8 +7,10 @@ settle, and the others find it done.
 """
 
 import logging
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 from accounts.models import Organization
@@ -30,12 +32,17 @@ from billing.models import (
     Subscription,
 )
 from catalog.models import Term
-from core import audit, tenancy, work
+from core import audit, bulk, tenancy, work
 from core.ids import uuid7
 from core.money import Money
 from core.outside import Rejected
 
 log = logging.getLogger(__name__)
+# What is written of a payment when its money arrives.
+RECEIVED_FIELDS = (
+    *("state", "transaction_id", "method_label", "received_minor", "received_currency", "period_start", "period_end"),
+    *("settled_at", "poll_at", "failure", "session_url", "review_reason"),
+)
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
 
 
@@ -44,14 +51,19 @@ def lock_payment(payment_id: UUID) -> Payment:
 
     Its invoices are the one that it was asked for and those that it paid. See the lock order in ARCHITECTURE.md.
     """
-    asked_for = Payment.objects.filter(pk=payment_id, invoice__isnull=False).order_by().values("invoice_id")
-    paid = PaymentAllocation.objects.filter(payment=payment_id).values("invoice_id")
+    return lock_payments([payment_id])[0]
+
+
+def lock_payments(payment_ids: Collection[UUID]) -> list[Payment]:
+    """Several payments under their row locks as `lock_payment` takes them, in the order of their ids."""
+    asked_for = Payment.objects.filter(pk__in=payment_ids, invoice__isnull=False).order_by().values("invoice_id")
+    paid = PaymentAllocation.objects.filter(payment__in=payment_ids).values("invoice_id")
     invoices = Invoice.objects.filter(pk__in=asked_for.union(paid)).order_by("pk")
     locked = list(invoices.select_for_update(no_key=True).values_list("pk", flat=True))
-    rows = Payment.objects.select_for_update(no_key=True, of=("self",)).select_related("organization", "invoice")
-    payment = rows.get(pk=payment_id)
+    rows = Payment.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=payment_ids).order_by("pk")
+    payments = list(rows.select_related("organization", "invoice__organization", "invoice__series"))
     subscriptions.lock_subscriptions_of(locked)
-    return payment
+    return payments
 
 
 def open_payment(
@@ -146,9 +158,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
             return payment
         try:
             with tenancy.as_worker():
-                receive(payment, gateway_payment, PaymentState.SUCCEEDED, at)
-                if gateway_payment.card is not None:
-                    save_payment_method(payment, gateway_payment.card)
+                receive([(payment, gateway_payment)], PaymentState.SUCCEEDED, at)
                 pay_invoice_and_debt(payment, at)
         except Exception as error:  # the money arrived whatever failed: it is put under review, and paying is repeated
             log.exception("payment %s arrived and could not pay its invoice", payment.pk)
@@ -158,62 +168,76 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
     return payment
 
 
-def receive(payment: Payment, gateway_payment: GatewayPayment, state: PaymentState, at: datetime) -> None:
-    """Store what arrived and post it: to the wallet, or to suspense where it goes under review."""
-    received = gateway_payment.amount
-    payment.state, payment.transaction_id = state, gateway_payment.transaction_id
-    payment.method_label = gateway_payment.method_label
-    payment.received_minor, payment.received_currency = received.minor, received.currency
-    if gateway_payment.period is not None:
-        payment.period_start, payment.period_end = gateway_payment.period.start, gateway_payment.period.end
-    payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
-    payment.save()
-    if not received:
-        return
+def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentState, at: datetime) -> None:
+    """Store what arrived and post it: to the wallets, or to suspense where it goes under review."""
+    for payment, arrived in arrivals:
+        payment.state, payment.transaction_id = state, arrived.transaction_id
+        payment.method_label = arrived.method_label
+        payment.received_minor, payment.received_currency = arrived.amount.minor, arrived.amount.currency
+        if arrived.period is not None:
+            payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
+        payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
+    received = [payment for payment, _arrived in arrivals]
+    bulk.update_rows(received, RECEIVED_FIELDS)
     is_under_review = state == PaymentState.UNDER_REVIEW
-    ledger.post_entry(
-        kind=EntryKind.UNDER_REVIEW if is_under_review else EntryKind.PAYMENT,
-        reference=f"payment:{payment.gateway}:{payment.transaction_id}",
-        lines=ledger.transfer(
-            ledger.account_of(AccountKind.CLEARING, received.currency, payment.gateway),
-            ledger.account_of(AccountKind.SUSPENSE, received.currency)
-            if is_under_review
-            else ledger.wallet_of(payment.organization, received.currency),
-            received,
-        ),
-        organization=payment.organization,
-        source=payment,
-        at=at,
-        note=payment.review_reason,
-    )
-    if gateway_payment.fee:
-        fees = ledger.account_of(AccountKind.GATEWAY_FEES, received.currency, payment.gateway)
-        clearing = ledger.account_of(AccountKind.CLEARING, received.currency, payment.gateway)
-        ledger.post_entry(
-            kind=EntryKind.GATEWAY_FEE,
-            reference=f"fee:{payment.gateway}:{payment.transaction_id}",
-            lines=ledger.transfer(fees, clearing, gateway_payment.fee),
-            organization=payment.organization,
-            source=payment,
-            at=at,
-        )
+    owners = {(payment.organization_id, payment.received_currency) for payment in received}
+    wallets = {} if is_under_review else ledger.lock_wallets(owners)
+    account_of, entries = cache(ledger.account_of), []
+    for payment, arrived in arrivals:
+        code = payment.received_currency
+        target = account_of(AccountKind.SUSPENSE, code) if is_under_review else wallets[payment.organization_id, code]
+        clearing = account_of(AccountKind.CLEARING, code, payment.gateway)
+        if payment.received:
+            entry = ledger.NewEntry(
+                kind=EntryKind.UNDER_REVIEW if is_under_review else EntryKind.PAYMENT,
+                reference=f"payment:{payment.gateway}:{payment.transaction_id}",
+                lines=ledger.transfer(clearing, target, payment.received),
+                organization=payment.organization,
+                source=payment,
+                note=payment.review_reason,
+            )
+            entries.append(entry)
+        if payment.received and arrived.fee:
+            fee = ledger.NewEntry(
+                kind=EntryKind.GATEWAY_FEE,
+                reference=f"fee:{payment.gateway}:{payment.transaction_id}",
+                lines=ledger.transfer(
+                    account_of(AccountKind.GATEWAY_FEES, code, payment.gateway), clearing, arrived.fee
+                ),
+                organization=payment.organization,
+                source=payment,
+            )
+            entries.append(fee)
+    ledger.post_entries(entries, at=at)
+    for payment, arrived in arrivals:
+        if arrived.card is not None and not is_under_review:
+            save_payment_method(payment, arrived.card)
 
 
 def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reason: str, at: datetime) -> None:
     """Store what arrived and leave it to staff, who see why."""
     payment.review_reason = reason[:191]
-    receive(payment, gateway_payment, PaymentState.UNDER_REVIEW, at)
+    receive([(payment, gateway_payment)], PaymentState.UNDER_REVIEW, at)
     audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason})
 
 
 def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:
-    """Pay the invoice that the money was asked for; what it leaves in the wallet pays what the organization owes."""
-    if payment.invoice is not None:
+    """Pay the invoice that the money was asked for; what it leaves in the wallet pays what the organization owes.
+
+    The payment is locked with its invoice.
+    """
+    if payment.invoice is not None and payment.invoice.state in invoicing.UNPAID:
         with suppress(invoicing.InsufficientBalance):  # then it stays in the wallet as credit
-            start, end = payment.period_start, payment.period_end
-            period = Period(start, end) if start and end else None
-            invoicing.pay_from_wallet(invoice=payment.invoice, payment=payment, first_period=period, at=at)
+            invoicing.pay_charges([charge_of(payment)], at=at)
     ledger.pay_receivable(payment, at=at)
+
+
+def charge_of(payment: Payment) -> invoicing.Charge:
+    """The charge of the invoice that the payment was asked for. ValueError where it was asked for none."""
+    if payment.invoice is None:
+        raise ValueError(f"payment {payment.pk} is for no invoice")
+    start, end = payment.period_start, payment.period_end
+    return invoicing.Charge(payment.invoice, payment, Period(start, end) if start and end else None)
 
 
 def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:

@@ -3,7 +3,8 @@
 The last functions are about subscriptions at a gateway that charge for ours.
 """
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -38,11 +39,10 @@ def lock_subscription(subscription_id: UUID) -> Subscription:
     return Subscription.objects.select_for_update(no_key=True).get(pk=subscription_id)
 
 
-def lock_subscriptions_of(invoice_ids: Collection[UUID]) -> None:
-    """Lock what the invoices are for, before any wallet; the caller holds a transaction and the invoices' locks."""
+def lock_subscriptions_of(invoice_ids: Collection[UUID]) -> list[Subscription]:
+    """What the invoices are for under its locks, before any wallet; the caller holds the invoices' locks."""
     invoiced = InvoiceItem.objects.filter(invoice__in=invoice_ids, subscription__isnull=False).values("subscription_id")
-    rows = Subscription.objects.select_for_update(no_key=True).filter(pk__in=invoiced).order_by("pk")
-    list(rows.values_list("pk", flat=True))
+    return list(Subscription.objects.select_for_update(no_key=True).filter(pk__in=invoiced).order_by("pk"))
 
 
 def open_subscription(
@@ -90,21 +90,30 @@ def open_subscription(
     return subscription
 
 
-def activate(*, subscription: Subscription, period: Period | None = None, at: datetime) -> Period:
-    """Begin the first period and return it: `period` as the gateway bills it, else from `at`.
+def activate(subscriptions: Mapping[Subscription, Period | None], *, at: datetime) -> dict[UUID, Period]:
+    """Begin their first periods and return them by id: each as its gateway bills it, else from `at`.
 
-    Calling it twice returns the first period. A subscription that was canceled unpaid is revived: its payment arrived.
+    The caller holds the rows' locks. One that has begun keeps its period. One that was canceled unpaid is revived: its
+    payment arrived.
     """
-    with tenancy.within_worker():
-        row = lock_subscription(subscription.pk)
+    periods: dict[UUID, Period] = {}
+    begun: dict[Period, list[UUID]] = defaultdict(list)
+    for row, period in subscriptions.items():
         if row.current_period_start is not None and row.current_period_end is not None:
-            return Period(row.current_period_start, row.current_period_end)
-        first = period or Period(at, next_period_end(at, row.term, at.day))
-        row.transition_to(SubscriptionStatus.ACTIVE)
-        row.anchor_day, row.canceled_at = first.start.day, None
-        row.current_period_start, row.current_period_end = first.start, first.end
-        row.save()
-    return first
+            periods[row.pk] = Period(row.current_period_start, row.current_period_end)
+        else:
+            row.transition_to(SubscriptionStatus.ACTIVE)
+            periods[row.pk] = first = period or Period(at, next_period_end(at, row.term, at.day))
+            begun[first].append(row.pk)
+    for first, ids in begun.items():
+        Subscription.objects.filter(pk__in=ids).update(
+            status=SubscriptionStatus.ACTIVE,
+            anchor_day=first.start.day,
+            canceled_at=None,
+            current_period_start=first.start,
+            current_period_end=first.end,
+        )
+    return periods
 
 
 def advance(*, subscription: Subscription, period: Period, at: datetime) -> None:

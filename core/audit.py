@@ -104,6 +104,39 @@ def record_batch(
     `actor` is a user, the name of a system (a gateway's), or None for the request's user. Values under names that look
     secret are masked. An entry about several rows has no object ID: `metadata` holds their `count` and `ids`.
     """
+    entry = new_entry(
+        action=action,
+        entities=entities,
+        organization=organization,
+        actor=actor,
+        old=old,
+        new=new,
+        metadata=metadata,
+        at=at,
+    )
+    with tenancy.within_worker():
+        entry.save(force_insert=True)
+    return entry
+
+
+def record_all(entries: Sequence[AuditEntry]) -> None:
+    """Write several entries of `new_entry` in one statement."""
+    with tenancy.within_worker():
+        AuditEntry.objects.bulk_create(entries)
+
+
+def new_entry(
+    *,
+    action: str,
+    entities: Sequence[models.Model],
+    organization: models.Model | UUID | None = None,
+    actor: Any = None,
+    old: Mapping[str, Any] | None = None,
+    new: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
+) -> AuditEntry:
+    """The entry that `record_batch` writes, for `record_all`."""
     context = _context.get()
     # A user is stored by key only: the name of a person must not be in a record that cannot be erased.
     actor = context.user() if actor is None else actor
@@ -112,7 +145,7 @@ def record_batch(
     owner_id = organization.pk if isinstance(organization, models.Model) else organization
     ids = [str(entity.pk) for entity in entities]
     several = {"count": len(ids), "ids": ids} if len(ids) > 1 else {}
-    entry = AuditEntry(
+    return AuditEntry(
         actor_id=actor_id,
         actor_label=label[:100],
         organization_id=owner_id if isinstance(owner_id, UUID) else None,
@@ -126,9 +159,6 @@ def record_batch(
         metadata=masked({**(metadata or {}), **several}),
         **({"at": at} if at else {}),
     )
-    with tenancy.within_worker():
-        entry.save(force_insert=True)
-    return entry
 
 
 def verify(from_id: int | None = None, *, anchor: ChainHead | None = None) -> list[ChainBreak]:

@@ -6,22 +6,24 @@ at each of MAX_ATTEMPTS attempts, makes work dead.
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.apps import apps
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from core import outside, queue, site_settings
-from core.models import WorkItem, WorkState
+from core.models import UNTRIED, WorkItem, WorkState
 
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(hours=1)
 MAX_OUTAGE_DELAY = timedelta(minutes=5)  # so soon after an outage everything goes on
 PURGE_BATCH = 5000
+BATCH = 16  # items of a batch handler; all of them are leased at once
 MAX_WAKE_DELAY = timedelta(minutes=1)  # after a longer wait the sweep, which runs every few seconds, is soon enough
 
 
@@ -37,14 +39,24 @@ class Reschedule:
 
 
 _handlers: dict[type[WorkItem], Callable[..., Reschedule | None]] = {}
+_batch_handlers: dict[type[WorkItem], Callable[..., Collection[Any]]] = {}
 
 
-def register(model: type[WorkItem], handler: Callable[..., Reschedule | None]) -> None:
+def register(
+    model: type[WorkItem],
+    handler: Callable[..., Reschedule | None],
+    *,
+    batch_handler: Callable[..., Collection[Any]] | None = None,
+) -> None:
     """Name the handler of a work table, from AppConfig.ready(). It is called as `handler(item, at=…)`.
 
-    A crash may make an item run again, so a handler must be safe to repeat.
+    A crash may make an item run again, so a handler must be safe to repeat. A batch handler is called first, as
+    `batch_handler(items, at=…)`, where several items are due that were never tried. It returns the keys of those that
+    are done; the others go to the handler, one by one.
     """
     _handlers[model] = handler
+    if batch_handler is not None:
+        _batch_handlers[model] = batch_handler
 
 
 def registered() -> tuple[type[WorkItem], ...]:
@@ -64,13 +76,29 @@ def run_due(
     """
     count = 0
     for model in models or registered():
-        for _ in range(limit):
-            items = model.claim(limit=1, at=at)
-            if not items:
-                break
-            run_item(items[0], at=items[0].claimed_at)
-            count += 1
+        left = limit
+        while left and (items := model.claim(limit=1, at=at)):
+            if model in _batch_handlers and items[0].attempts == 1:
+                items += model.claim(limit=min(BATCH, left) - 1, at=at, which=UNTRIED)
+            for item in _left_by_batch_handler(items):
+                run_item(item, at=item.claimed_at)
+            left -= len(items)
+        count += limit - left
     return count
+
+
+def _left_by_batch_handler(items: Sequence[WorkItem]) -> Sequence[WorkItem]:
+    """The claimed items that are still to be run one by one. A fault in a batch leaves them all."""
+    model = type(items[0])
+    if len(items) == 1:
+        return items
+    try:
+        keys = _batch_handlers[model](items, at=items[0].claimed_at)
+    except Exception:
+        log.exception("a batch of %s failed", model._meta.label)
+        return items
+    model.finish_all([item for item in items if item.pk in keys], at=items[0].claimed_at)
+    return [item for item in items if item.pk not in keys]
 
 
 def run_item(item: WorkItem, *, at: datetime) -> None:

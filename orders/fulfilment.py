@@ -1,17 +1,18 @@
 """From paid to running: the server of a paid order is created, and the order follows what becomes of it."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from catalog import services as catalog
-from core import site_settings, tenancy, work
+from core import bulk, site_settings, tenancy, work
 from orders import cancellation, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
 from servers import services as servers
-from servers.models import Blueprint
+from servers.models import Blueprint, ReservationState
 
 
 def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
@@ -21,8 +22,7 @@ def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
         payable = [order for order in transitions.lock_orders(order_ids) if order.status in startable]
         orders = [order for order in payable if order.canceled_by_id is None]
         transitions.transition(orders, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
-        for order in orders:
-            create_servers(order, at)
+        create_servers(orders, at)
         for order in payable:
             if order.canceled_by_id is not None and order.paid_at is None:
                 cancellation.refund_late_payment(order, at)
@@ -41,62 +41,85 @@ def retry_order(*, order_id: UUID, at: datetime) -> bool:
         order = transitions.lock_order(order_id)
         if order.status != OrderStatus.WAITING_CAPACITY:
             return False
-        create_servers(order, at)
+        create_servers([order], at)
         return order.status == OrderStatus.PROVISIONING
 
 
-def create_servers(order: Order, at: datetime) -> None:
-    """Create the server of each item. Where capacity or stock is missing none is created, and the order waits."""
-    items = list(order.items.select_related("plan_price__plan", "location", "reservation"))
+def create_servers(orders: Sequence[Order], at: datetime) -> None:
+    """Create the servers of locked orders. One for which capacity or stock is missing waits, and gets none."""
+    items_of: dict[UUID, list[OrderItem]] = defaultdict(list)
+    rows = OrderItem.objects.filter(order__in=orders).order_by("pk")
+    rows = rows.select_related("order__organization", "order__placed_by", "location", "reservation")
+    for item in rows.select_related("plan_price__plan__product").prefetch_related("addons__addon_price__addon"):
+        items_of[item.order_id].append(item)
+    kept = [order for order in orders if all(_is_reserved(item) for item in items_of[order.pk])]
+    reservations = [item.reservation_id for order in kept for item in items_of[order.pk] if item.reservation_id]
+    confirmed = capacity.confirm(reservation_ids=reservations)
+    ready = [order for order in kept if all(item.reservation_id in confirmed for item in items_of[order.pk])]
+    deliver([item for order in ready for item in items_of[order.pk]], at)
+    transitions.transition(ready, OrderStatus.PROVISIONING, at=at, refund_due_at=None)
+    for order in orders:
+        if order not in ready:
+            reserve_again(order, items_of[order.pk], at)
+
+
+def _is_reserved(item: OrderItem) -> bool:
+    return item.reservation is not None and item.reservation.state != ReservationState.RELEASED
+
+
+def deliver(items: Sequence[OrderItem], at: datetime) -> None:
+    """Create the server of each item on its confirmed reservation."""
+    blueprints = Blueprint.objects.in_bulk({UUID(item.options["blueprint"]) for item in items})
+    requested = []
+    for item in items:
+        limits = server_limits(item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()])
+        if item.reservation is not None:
+            new = servers.NewServer(
+                organization=item.order.organization,
+                owner=item.order.placed_by,
+                name=item.server_name,
+                blueprint=blueprints[UUID(item.options["blueprint"])],
+                plan=item.plan_price.plan,
+                size=limits.size,
+                reservation=item.reservation,
+                databases=limits.databases,
+                backups=limits.backups,
+                variables=item.options["variables"],
+            )
+            requested.append(new)
+    created = servers.create_servers(requested, at=at)
+    for item in items:
+        if item.reservation_id is not None:
+            item.server = created[item.reservation_id]
+    bulk.update_rows(items, ["server"])
+
+
+def reserve_again(order: Order, items: Sequence[OrderItem], at: datetime) -> None:
+    """Reserve what was released since checkout, and create the servers; the order waits where that is not possible."""
     try:
         with tenancy.as_worker():
             for item in items:
-                create_server(order, item, at)
+                if item.reservation_id and capacity.confirm(reservation_ids=[item.reservation_id]):
+                    continue
+                if not item.is_stock_taken:
+                    item.is_stock_taken = catalog.take_stock(plan_id=item.plan_price.plan_id)
+                item.reservation = capacity.reserve(
+                    organization=order.organization,
+                    blueprint=Blueprint.objects.get(pk=item.options["blueprint"]),
+                    location=item.location,
+                    size=server_limits(item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()]).size,
+                    at=at,
+                    expires_at=at + timedelta(minutes=1),
+                )
+                capacity.confirm(reservation_ids=[item.reservation.pk])
+                item.save(update_fields=["reservation", "is_stock_taken"])
+            deliver(items, at)
     except (capacity.InsufficientCapacity, catalog.SoldOut) as error:
         if order.status != OrderStatus.WAITING_CAPACITY:
             due = at + timedelta(hours=site_settings.get("orders.waiting_refund_hours"))
             transitions.transition([order], OrderStatus.WAITING_CAPACITY, reason=str(error), at=at, refund_due_at=due)
         return
     transitions.transition([order], OrderStatus.PROVISIONING, at=at, refund_due_at=None)
-
-
-def create_server(order: Order, item: OrderItem, at: datetime) -> None:
-    """Create the item's server on the reservation made at checkout, or on a new one where that was released.
-
-    Raises InsufficientCapacity, SoldOut.
-    """
-    blueprint = Blueprint.objects.select_related("provider", "egg").get(pk=item.options["blueprint"])
-    addons = [row.addon_price.addon for row in item.addons.select_related("addon_price__addon")]
-    limits = server_limits(item.plan_price.plan, addons)
-    reservation = item.reservation
-    if reservation is None or not capacity.confirm(reservation_id=reservation.pk, at=at):
-        if not item.is_stock_taken:
-            item.is_stock_taken = catalog.take_stock(plan_id=item.plan_price.plan_id)
-        reservation = item.reservation = capacity.reserve(
-            organization=order.organization,
-            blueprint=blueprint,
-            location=item.location,
-            size=limits.size,
-            at=at,
-            expires_at=at + timedelta(minutes=1),
-        )
-        capacity.confirm(reservation_id=reservation.pk, at=at)
-        item.save(update_fields=["reservation", "is_stock_taken"])
-    reservation.refresh_from_db()
-    item.server = servers.create_server(
-        organization=order.organization,
-        owner=order.placed_by,
-        name=item.server_name,
-        blueprint=blueprint,
-        plan=item.plan_price.plan,
-        size=limits.size,
-        reservation=reservation,
-        databases=limits.databases,
-        backups=limits.backups,
-        variables=item.options["variables"],
-        at=at,
-    )
-    item.save(update_fields=["server"])
 
 
 def activate_orders(*, server_ids: Collection[UUID], at: datetime) -> None:

@@ -1,6 +1,7 @@
 """Every write about servers. The desired state is written here; convergence makes the panel agree."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from servers.models import (
     Blueprint,
     DesiredState,
     HoldKind,
+    ProvisioningStep,
     Reservation,
     ReservationState,
     Server,
@@ -25,8 +27,9 @@ from servers.models import (
 
 __all__ = [
     "CapacityNotConfirmed",
+    "NewServer",
     "correct_variables",
-    "create_server",
+    "create_servers",
     "delete_server",
     "hold_servers",
     "lift_holds",
@@ -40,51 +43,82 @@ class CapacityNotConfirmed(ValueError):
     """A server needs a confirmed reservation."""
 
 
-def create_server(
-    *,
-    organization: Organization,
-    owner: User,
-    name: str,
-    blueprint: Blueprint,
-    plan: Plan,
-    size: Size,
-    reservation: Reservation,
-    databases: int,
-    backups: int,
-    variables: Mapping[str, str],
-    at: datetime,
-) -> Server:
-    """The server of a confirmed reservation, created at the first call. Raises CapacityNotConfirmed."""
+@dataclass(frozen=True)
+class NewServer:
+    """What to create on a confirmed reservation."""
+
+    organization: Organization
+    owner: User
+    name: str
+    blueprint: Blueprint
+    plan: Plan
+    size: Size
+    reservation: Reservation
+    databases: int
+    backups: int
+    variables: Mapping[str, str]
+
+    def on(self, reservation: Reservation) -> Server:
+        """The server to insert, on the node of its locked reservation."""
+        return Server(
+            organization=self.organization,
+            owner=self.owner,
+            name=self.name,
+            kind=self.plan.product.kind,
+            blueprint=self.blueprint,
+            plan=self.plan,
+            node_id=reservation.node_id,
+            reservation=reservation,
+            cpu_percent=self.size.cpu_percent,
+            memory_mib=self.size.memory_mib,
+            disk_mib=self.size.disk_mib,
+            ports_limit=self.size.ports,
+            databases_limit=self.databases,
+            backups_limit=self.backups,
+        )
+
+
+def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID, Server]:
+    """The servers by their reservations' ids, created at the first call. Raises CapacityNotConfirmed."""
     with tenancy.as_worker():
-        locked = Reservation.objects.select_for_update(no_key=True).get(pk=reservation.pk)
-        if existing := Server.objects.filter(reservation=locked).first():
-            return existing
-        if locked.state != ReservationState.CONFIRMED:
-            raise CapacityNotConfirmed(f"reservation {locked.pk} is {locked.state}")
-        sizes = {"cpu_percent": size.cpu_percent, "memory_mib": size.memory_mib, "disk_mib": size.disk_mib}
-        server = Server.objects.create(
-            organization=organization,
-            owner=owner,
-            name=name,
-            kind=plan.product.kind,
-            blueprint=blueprint,
-            plan=plan,
-            node_id=locked.node_id,
-            reservation=locked,
-            **sizes,
-            ports_limit=size.ports,
-            databases_limit=databases,
-            backups_limit=backups,
-        )
+        locked = Reservation.objects.select_for_update(no_key=True).order_by("pk")
+        reservations = locked.in_bulk([new.reservation.pk for new in requested])
+        existing = Server.objects.filter(reservation__in=reservations)
+        servers = {server.reservation_id: server for server in existing if server.reservation_id}
+        missing = [new for new in requested if new.reservation.pk not in servers]
+        for new in missing:
+            reservation = reservations[new.reservation.pk]
+            if reservation.state != ReservationState.CONFIRMED:
+                raise CapacityNotConfirmed(f"reservation {reservation.pk} is {reservation.state}")
+            servers[reservation.pk] = new.on(reservation)
+        created = [servers[new.reservation.pk] for new in missing]
+        if not created:
+            return servers
+        Server.objects.bulk_create(created)
         ServerVariable.objects.bulk_create(
-            ServerVariable(organization=organization, server=server, env_variable=env_variable, value=value)
-            for env_variable, value in variables.items()
+            ServerVariable(organization=new.organization, server=server, env_variable=env_variable, value=value)
+            for new, server in zip(missing, created, strict=True)
+            for env_variable, value in new.variables.items()
         )
-        provisioning_log.write(server, Step.PLACED, at=at)
-        new = {"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib}
-        audit.record(action="server.create", entity=server, actor=owner, new=new, at=at)
-        request_convergence(server_ids=[server.pk], at=at)
-        return server
+        ProvisioningStep.objects.bulk_create(
+            ProvisioningStep(organization_id=server.organization_id, server=server, step=Step.PLACED, at=at)
+            for server in created
+        )
+        audit.record_all(
+            [
+                audit.new_entry(
+                    action="server.create",
+                    entities=[server],
+                    organization=server.organization_id,
+                    actor=server.owner,
+                    new={"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib},
+                    at=at,
+                )
+                for server in created
+            ]
+        )
+        request_convergence(server_ids=[server.pk for server in created], at=at)
+        return servers
 
 
 def hold_servers(*, server_ids: Collection[UUID], kind: HoldKind, reason: str, actor: User | None, at: datetime) -> int:

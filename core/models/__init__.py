@@ -5,9 +5,10 @@ from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
 from core.models.status import StatusChoices, StatusField, Tone
-from core.models.work_item import WorkItem, WorkState
+from core.models.work_item import UNTRIED, WorkItem, WorkState
 
 __all__ = [
+    "UNTRIED",
     "AuditEntry",
     "AuditLink",
     "Entity",

@@ -1,5 +1,6 @@
 """A unit of work as a row: claimed by lease, repeated after a crash, dead only with a reason."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -8,6 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from core.models.base import Timestamped, choices_check, iff
 from core.models.status import StatusChoices, StatusField, Tone
+
+# Which rows may be claimed. What was tried may have killed its worker: together with others it cost them attempts.
+DUE = "(state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})"
+UNTRIED = "state = 'queued' AND run_at <= {now} AND attempts = 0"
 
 
 class WorkState(StatusChoices):
@@ -59,10 +64,10 @@ class WorkItem(Timestamped):
         ]
 
     @classmethod
-    def claim(cls, *, limit: int, at: datetime | None = None) -> list[Self]:
+    def claim(cls, *, limit: int, at: datetime | None = None, which: str = DUE) -> list[Self]:
         """Lease up to `limit` rows that are due, or whose lease ran out; each row goes to one caller. One statement.
 
-        Now is what the database's clock says, or `at` where time is passed in.
+        Now is what the database's clock says, or `at` where time is passed in. `which` is DUE or UNTRIED.
         """
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
@@ -70,8 +75,7 @@ class WorkItem(Timestamped):
         # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
         sql = f"""
             WITH due AS MATERIALIZED (
-                SELECT {key} AS due_key FROM {table}
-                WHERE (state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})
+                SELECT {key} AS due_key FROM {table} WHERE {which.format(now=now)}
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             UPDATE {table} SET state = 'running', lease_until = {now} + %(lease)s, attempts = attempts + 1
             FROM due WHERE {key} = due_key
@@ -106,6 +110,15 @@ class WorkItem(Timestamped):
     def finish(self, *, at: datetime) -> bool:
         """Record that the work is done; False when another worker has taken it over."""
         return bool(self._leased().update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error=""))
+
+    @classmethod
+    def finish_all(cls, items: Sequence[Self], *, at: datetime) -> None:
+        """Record that several are done, in a statement for each lease; not those that another worker has taken over."""
+        leases = {(item.lease_until, item.attempts) for item in items}
+        for lease_until, attempts in leases:
+            cls._default_manager.filter(
+                pk__in=[item.pk for item in items], state=WorkState.RUNNING, lease_until=lease_until, attempts=attempts
+            ).update(state=WorkState.DONE, lease_until=None, finished_at=at, last_error="")
 
     def requeue(self, *, run_at: datetime, error: str = "", attempts: int = 0, outages: int = 0) -> bool:
         """Release the lease; the row is due again at `run_at`, its attempts counted from `attempts`."""

@@ -4,6 +4,7 @@ The locking rule: a node's row before its allocations; never two nodes at a time
 Each reservation is made in a transaction of its own, since several in one would lock several nodes.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -115,13 +116,14 @@ def lock_free_ports(node_id: UUID, count: int, *, skip_locked: bool = False) -> 
     return [port.pk for port in rows[:count]]
 
 
-def confirm(*, reservation_id: UUID, at: datetime) -> bool:
-    """Make a paid reservation permanent; whether it is confirmed now. False means that it was released before."""
+def confirm(*, reservation_ids: Collection[UUID]) -> set[UUID]:
+    """Make paid reservations permanent; the ids of those that are confirmed now. The others were released before."""
     with tenancy.within_worker():
-        rows = Reservation.objects.filter(pk=reservation_id)
-        reserved = rows.filter(state=ReservationState.RESERVED)
-        is_confirmed = reserved.update(state=ReservationState.CONFIRMED, expires_at=None)
-        return bool(is_confirmed) or rows.filter(state=ReservationState.CONFIRMED).exists()
+        rows = Reservation.objects.filter(pk__in=reservation_ids)
+        locked = rows.select_for_update(no_key=True).exclude(state=ReservationState.RELEASED).order_by("pk")
+        kept = set(locked.values_list("pk", flat=True))
+        rows.filter(state=ReservationState.RESERVED).update(state=ReservationState.CONFIRMED, expires_at=None)
+        return kept
 
 
 def extend(*, reservation_id: UUID, expires_at: datetime) -> bool:

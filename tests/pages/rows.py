@@ -92,20 +92,24 @@ def make_server(customer: User, blueprint: Blueprint, location: Location, name: 
     reservation = capacity.reserve(
         organization=organization, blueprint=blueprint, location=location, size=SIZE, at=at, expires_at=at + HOUR
     )
-    capacity.confirm(reservation_id=reservation.pk, at=at)
-    server = servers.create_server(
-        organization=organization,
-        owner=customer,
-        name=name,
-        blueprint=blueprint,
-        plan=make_plan(blueprint.product, is_active=False),
-        size=SIZE,
-        reservation=reservation,
-        databases=1,
-        backups=1,
-        variables={},
+    capacity.confirm(reservation_ids=[reservation.pk])
+    server = servers.create_servers(
+        [
+            servers.NewServer(
+                organization=organization,
+                owner=customer,
+                name=name,
+                blueprint=blueprint,
+                plan=make_plan(blueprint.product, is_active=False),
+                size=SIZE,
+                reservation=reservation,
+                databases=1,
+                backups=1,
+                variables={},
+            )
+        ],
         at=at,
-    )
+    )[reservation.pk]
     Server.objects.filter(pk=server.pk).update(status=ServerStatus.RUNNING, address="192.0.2.1:25565")
     return server
 

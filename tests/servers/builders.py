@@ -140,15 +140,19 @@ def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **
     reservation = make_reservation(
         blueprint, location, size, organization=organization_of(owner), at=at, expires_at=at + timedelta(hours=1)
     )
-    assert capacity.confirm(reservation_id=reservation.pk, at=at)
+    assert capacity.confirm(reservation_ids=[reservation.pk])
     options = {"name": "My server", "databases": 1, "backups": 2, "variables": {}, **fields}
-    return services.create_server(
-        organization=organization_of(owner),
-        owner=owner,
-        blueprint=blueprint,
-        plan=plan,
-        size=size,
-        reservation=reservation,
+    return services.create_servers(
+        [
+            services.NewServer(
+                organization=organization_of(owner),
+                owner=owner,
+                blueprint=blueprint,
+                plan=plan,
+                size=size,
+                reservation=reservation,
+                **options,
+            )
+        ],
         at=at,
-        **options,
-    )
+    )[reservation.pk]

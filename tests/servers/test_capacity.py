@@ -121,7 +121,7 @@ def test_of_a_confirmation_and_an_expiry_at_once_only_one_happens() -> None:
     def race(number: int) -> Any:
         if number % 3 == 0:
             return capacity.expire_due(at=LATER)
-        return capacity.confirm(reservation_id=reservations[number % 20].pk, at=LATER)
+        return capacity.confirm(reservation_ids=[reservations[number % 20].pk])
 
     outcomes = in_threads(race, 60, workers=12)
 
@@ -143,7 +143,7 @@ def test_reserving_confirming_and_releasing_at_once_never_deadlocks_nor_leaks() 
             reservation = make_reservation(blueprint, location, organization=organization)
         except InsufficientCapacity:
             return
-        capacity.confirm(reservation_id=reservation.pk, at=AT)
+        capacity.confirm(reservation_ids=[reservation.pk])
         if number % 2:
             capacity.release(reservation_id=reservation.pk, at=AT)
 
@@ -304,7 +304,7 @@ def test_releasing_twice_gives_back_once() -> None:
     assert capacity.release(reservation_id=reservation.pk, at=AT)
     assert not capacity.release(reservation_id=reservation.pk, at=AT)
     assert node.reload().memory_reserved_mib == 0
-    assert not capacity.confirm(reservation_id=reservation.pk, at=AT)
+    assert not capacity.confirm(reservation_ids=[reservation.pk])
 
 
 @pytest.mark.django_db
@@ -313,7 +313,7 @@ def test_only_what_is_unpaid_and_overdue_expires() -> None:
     location, blueprint = make_location(provider), make_blueprint(provider)
     make_node(location)
     confirmed, overdue, fresh = (make_reservation(blueprint, location) for _ in range(3))
-    capacity.confirm(reservation_id=confirmed.pk, at=AT)
+    capacity.confirm(reservation_ids=[confirmed.pk])
     assert capacity.extend(reservation_id=fresh.pk, expires_at=LATER + timedelta(minutes=1))
     assert not capacity.extend(reservation_id=confirmed.pk, expires_at=LATER)
 

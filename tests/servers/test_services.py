@@ -58,19 +58,23 @@ def make_unreachable_server(**fields: Any) -> Server:
 def test_a_server_is_created_once_for_a_reservation() -> None:
     server = make_unreachable_server(variables={"A": "1"})
 
-    again = services.create_server(
-        organization=server.organization,
-        owner=server.owner,
-        name="Another",
-        blueprint=server.blueprint,
-        plan=server.plan,
-        size=SMALL,
-        reservation=Reservation.objects.get(server=server),
-        databases=0,
-        backups=0,
-        variables={"A": "2"},
+    [again] = services.create_servers(
+        [
+            services.NewServer(
+                organization=server.organization,
+                owner=server.owner,
+                name="Another",
+                blueprint=server.blueprint,
+                plan=server.plan,
+                size=SMALL,
+                reservation=Reservation.objects.get(server=server),
+                databases=0,
+                backups=0,
+                variables={"A": "2"},
+            )
+        ],
         at=AT,
-    )
+    ).values()
 
     assert (again, Server.objects.count(), ProvisioningTask.objects.count()) == (server, 1, 1)
     assert ServerVariable.objects.get().value == "1"
@@ -87,17 +91,21 @@ def test_a_reservation_that_is_not_confirmed_gets_no_server() -> None:
 
     for _ in range(2):
         with pytest.raises(services.CapacityNotConfirmed):
-            services.create_server(
-                organization=organization_of(owner),
-                owner=owner,
-                name="x",
-                blueprint=blueprint,
-                plan=plan,
-                size=SMALL,
-                reservation=reservation,
-                databases=0,
-                backups=0,
-                variables={},
+            services.create_servers(
+                [
+                    services.NewServer(
+                        organization=organization_of(owner),
+                        owner=owner,
+                        name="x",
+                        blueprint=blueprint,
+                        plan=plan,
+                        size=SMALL,
+                        reservation=reservation,
+                        databases=0,
+                        backups=0,
+                        variables={},
+                    )
+                ],
                 at=AT,
             )
         capacity.release(reservation_id=reservation.pk, at=AT)
