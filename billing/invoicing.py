@@ -242,5 +242,10 @@ def void_draft(*, invoice: Invoice, at: datetime) -> bool:
             return False
         row.transition_to(InvoiceState.EXPIRED)
         row.save(update_fields=["state"])
-        row.payments.filter(state=PaymentState.PENDING).update(expires_at=Least(F("expires_at"), at), poll_at=at)
+        expire_open_payments(invoice=row, at=at)
     return True
+
+
+def expire_open_payments(*, invoice: Invoice, at: datetime) -> None:
+    """Have the checkout sessions that can still pay the invoice closed soon; the caller holds its lock."""
+    invoice.payments.filter(state=PaymentState.PENDING).update(expires_at=Least(F("expires_at"), at), poll_at=at)

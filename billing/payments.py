@@ -139,6 +139,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 reason=f"a second transaction for payment {payment.pk}",
                 at=at,
             )
+        is_late = payment.state not in Payment.OPEN  # such as a debit that had failed: another payment may be open
         reason = mismatch_reason(payment, gateway_payment)
         if reason:
             receive_under_review(payment, gateway_payment, reason, at)
@@ -149,6 +150,8 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 if gateway_payment.card is not None:
                     save_payment_method(payment, gateway_payment.card)
                 pay_invoice_and_debt(payment, at)
+                if is_late and payment.invoice is not None:
+                    invoicing.expire_open_payments(invoice=payment.invoice, at=at)
         except Exception as error:  # the money arrived whatever failed: it is put under review, and paying is repeated
             log.exception("payment %s arrived and could not pay its invoice", payment.pk)
             receive_under_review(payment, gateway_payment, f"paying the invoice failed: {work.describe(error)}", at)
@@ -300,6 +303,8 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
                 at=at,
             )
             pay_invoice_and_debt(payment, at)
+            if payment.invoice is not None and payment.allocations.exists():
+                invoicing.expire_open_payments(invoice=payment.invoice, at=at)
     return payment
 
 

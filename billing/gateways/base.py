@@ -227,17 +227,19 @@ class GatewaySubscription:
 
 @dataclass(frozen=True)
 class Transaction:
-    """To which of our payments a transaction belongs, and to which customer of the gateway."""
+    """To which of our payments a transaction belongs, to which customer of the gateway, and what arrived by it."""
 
     reference: str
     payment_id: UUID | None
     customer: str
+    payment: GatewayPayment | None = None
 
 
 class ObjectType(StrEnum):
     """The objects of a gateway that our rows follow."""
 
     CHECKOUT_SESSION = "checkout_session"
+    TRANSACTION = "transaction"
     INVOICE = "invoice"
     SUBSCRIPTION = "subscription"
     REFUND = "refund"

@@ -126,9 +126,10 @@ class Payments(StripeClient):
         return None
 
     def read_transaction(self, reference: str) -> Transaction:
-        """To whom a PaymentIntent belongs."""
+        """To whom a PaymentIntent belongs, and what it received."""
         intent = self.retrieve_intent(reference)
-        return Transaction(intent.id, metadata_id(intent.metadata, "payment"), id_of(intent.customer))
+        received = payment_of_intent(intent) if intent.status == "succeeded" else None
+        return Transaction(intent.id, metadata_id(intent.metadata, "payment"), id_of(intent.customer), received)
 
     def retrieve_intent(self, reference: str) -> Any:
         """A PaymentIntent with its charge and payment method."""
@@ -181,7 +182,8 @@ def session_status(session: Any) -> CheckoutSessionStatus:
     """Ours for Stripe's status, payment status, PaymentIntent and subscription together."""
     if session.status != "complete":
         return CheckoutSessionStatus.OPEN if session.status == "open" else CheckoutSessionStatus.EXPIRED
-    if session.payment_status != "unpaid":
+    # A debit that failed can be made again at Stripe; the session is then left unpaid.
+    if session.payment_status != "unpaid" or value(session.payment_intent, "status") == "succeeded":
         return CheckoutSessionStatus.PAID
     is_refused = value(session.payment_intent, "status") in INTENT_OVER
     is_over = value(session.subscription, "status") in SUBSCRIPTION_NEVER_BEGAN
