@@ -98,7 +98,7 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
 
 
-def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[Invoice]:
+def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, reason: str, at: datetime) -> list[Invoice]:
     """The refund failed or the dispute was won after all; the invoices that have their money again."""
     undone = reversals.filter(undone_at=None)
     invoices = list(Invoice.objects.filter(allocations__reversals__in=undone).distinct())
@@ -107,4 +107,5 @@ def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -
         if invoice.state == InvoiceState.REFUNDED:
             invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
+            credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
     return invoices

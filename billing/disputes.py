@@ -139,7 +139,7 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
             at=at,
         )
         payments.release_accepted(payment, reversal, at)
-    allocations.undo_reversals(dispute.allocation_reversals.all(), at=at)
+    allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
 
 
 def next_reference(dispute: Dispute, kind: EntryKind) -> str:

@@ -282,7 +282,9 @@ def payment_of_transaction(gateway: str, transaction_id: str, at: datetime) -> P
     payment = _payment(gateway, transaction.payment_id)
     if payment is not None and transaction.payment is not None:
         settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at)
-    elif payment is None and not GatewayCustomer.objects.filter(gateway=gateway, reference=transaction.customer).exists():
+    elif (
+        payment is None and not GatewayCustomer.objects.filter(gateway=gateway, reference=transaction.customer).exists()
+    ):
         return None
     if not known.exists():
         raise outside.Unavailable(f"the payment of transaction {transaction_id} is not settled yet")

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from billing import allocations, events, invoicing, ledger, payments, subscriptions
 from billing.allocations import Origin
@@ -21,7 +21,9 @@ from billing.models import (
     Refund,
     RefundState,
     RefundTask,
+    Subscription,
 )
+from billing.reconciliation import unexplained
 from core import audit, tenancy, work
 from core.ids import uuid7
 from core.money import Money
@@ -97,10 +99,21 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
         allocations.close_refunded_invoice(row, at=at)
 
 
+def credit_invoice(*, invoice: Invoice, at: datetime) -> None:
+    """Give the wallet all that is left of what paid the invoice, because nothing is delivered for it any more.
+
+    The caller holds the locks of the invoice and of the subscriptions that it is for. Calling it twice is harmless.
+    """
+    with tenancy.as_worker():
+        for allocation, rest in allocations.open_allocations(Q(invoice=invoice)):
+            return_credit(allocation, rest, at)
+        allocations.close_refunded_invoice(invoice, at=at)
+
+
 def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
-    """Give credit that paid an invoice back to the wallet."""
+    """Give to the wallet what paid an invoice."""
     invoice = allocation.invoice
-    AllocationReversal.objects.create(
+    reversal = AllocationReversal.objects.create(
         organization=invoice.organization,
         allocation=allocation,
         amount_minor=amount.minor,
@@ -110,7 +123,7 @@ def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) ->
     refunded = ledger.account_of(AccountKind.REFUNDS, amount.currency)
     ledger.post_entry(
         kind=EntryKind.CREDIT_RETURNED,
-        reference=f"credit_returned:{allocation.pk}",
+        reference=f"credit_returned:{reversal.pk}",
         lines=[EntryLine(refunded, -amount), *ledger.deposit(invoice.organization, amount)],
         organization=invoice.organization,
         source=invoice,
@@ -261,5 +274,27 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
     payments.release_accepted(payment, reversal, at)
-    if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), at=at):
+    is_credited = _credit_undeliverable(refund, at)
+    if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at):
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
+    what = "its money is in the customer's wallet" if is_credited else "the customer has not got the money"
+    unexplained.record_failed_refund(refund=refund, note=f"{what}: {failure}", at=at)
+
+
+def _credit_undeliverable(refund: Refund, at: datetime) -> bool:
+    """The part of a failed refund that was paid for subscriptions that are over goes to the wallet; whether any did.
+
+    The customer was promised it, and no server is delivered for it. The invoices stay refunded.
+    """
+    sold = Subscription.objects.filter(invoice_items__invoice=OuterRef("allocation__invoice"))
+    undeliverable = list(
+        refund.allocation_reversals.filter(
+            Exists(sold), ~Exists(sold.exclude(status__in=subscriptions.OVER)), undone_at=None
+        ).select_related("allocation__invoice__organization")
+    )
+    for reversal in undeliverable:
+        reversal.undone_at = at
+        reversal.save(update_fields=["undone_at"])
+        return_credit(reversal.allocation, Money(reversal.amount_minor, reversal.currency), at)
+        allocations.close_refunded_invoice(reversal.allocation.invoice, at=at)
+    return bool(undeliverable)

@@ -125,6 +125,11 @@ class Order(StateMachine, Entity, Timestamped):
         """Whether a payment has arrived that staff must check first: the order is neither paid nor unpaid."""
         return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())
 
+    @property
+    def is_payment_lost(self) -> bool:
+        """Whether a bank took back a payment for the order for good."""
+        return any(payment.lost_minor for payment in self.invoice.payments.all())
+
     def __str__(self) -> str:
         return f"#{self.number}"
 

@@ -3,7 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
-from billing.models import Payment, PaymentAllocation, PaymentState
+from billing.models import Dispute, Payment, PaymentAllocation, PaymentState
 from orders.models import Order, OrderItem, OrderStatus
 
 OPEN = [
@@ -32,6 +32,16 @@ def order_for_page() -> "models.QuerySet[Order]":
         )
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def disputes_of_order() -> "models.QuerySet[Dispute]":
+    """The disputes, not won, over what paid an order of the outer query."""
+    return Dispute.objects.exclude(is_won=True).filter(payment__allocations__invoice=models.OuterRef("invoice"))
+
+
+def undisputed_orders() -> "models.QuerySet[Order]":
+    """Orders that no bank may yet take the money of: only for these a server is created, or a refund made by itself."""
+    return Order.objects.filter(~models.Exists(disputes_of_order()))
 
 
 def open_orders(organization: Organization) -> "models.QuerySet[Order]":

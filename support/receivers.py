@@ -19,7 +19,7 @@ ORDER_SUBJECTS = {
     OrderStatus.ACTIVE: _("Order {number}: your server is running"),
     OrderStatus.WAITING_CAPACITY: _("Order {number}: waiting for capacity"),
     OrderStatus.FAILED: _("Order {number}: your server is not ready yet"),
-    OrderStatus.CANCELED: _("Order {number} is canceled and refunded"),
+    OrderStatus.CANCELED: _("Order {number} is canceled"),
 }
 
 
@@ -37,7 +37,7 @@ def notify_of_order_status(order_ids: Collection[UUID], status: OrderStatus, at:
                 subject=format_lazy(ORDER_SUBJECTS[status], number=order.number),
                 path=reverse("orders:progress", kwargs={"pk": order.pk}),
             )
-            for order in paid.prefetch_related("items__server").order_by("pk")
+            for order in paid.prefetch_related("items__server", "invoice__payments").order_by("pk")
         ),
         event=f"order.{OrderStatus(status).value}",
         at=at,

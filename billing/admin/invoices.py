@@ -53,7 +53,7 @@ class CreditNoteInline(ReadOnlyInline):
     """The credit notes of an invoice."""
 
     model = CreditNote
-    columns = ("number", "issued_at", "reason", "net_minor", "tax_minor", "total_minor")
+    columns = ("number", "issued_at", "reason", "net_minor", "tax_minor", "total_minor", "voided_at")
 
 
 @admin.register(Invoice)
@@ -120,8 +120,8 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
 class CreditNoteAdmin(ReadOnlyAdmin):
     """What was credited of invoices."""
 
-    list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at")
-    list_filter = ("currency", "series")
+    list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at", "voided_at")
+    list_filter = ("currency", "series", ("voided_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "invoice")
     search_fields = ("number", "invoice__number", "organization__name")
     date_hierarchy = "issued_at"

@@ -173,6 +173,7 @@ class Migration(migrations.Migration):
                 ('net_minor', models.BigIntegerField(verbose_name='net')),
                 ('tax_minor', models.BigIntegerField(default=0, verbose_name='tax')),
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
+                ('voided_at', models.DateTimeField(blank=True, help_text='The money did not go back, so nothing is credited.', null=True, verbose_name='void since')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='accounts.organization')),
                 ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.invoice')),
                 ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
@@ -520,7 +521,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
-                ('type', models.CharField(choices=[('subscription', 'Subscription'), ('refund', 'Refund'), ('dispute', 'Dispute'), ('balance_transaction', 'Balance transaction')], max_length=24)),
+                ('type', models.CharField(choices=[('subscription', 'Subscription'), ('refund', 'Refund'), ('dispute', 'Dispute'), ('failed_refund', 'Failed refund'), ('balance_transaction', 'Balance transaction')], max_length=24)),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('customer', models.CharField(blank=True, default='', max_length=191, verbose_name="customer's gateway ID")),
                 ('amount_minor', models.BigIntegerField(blank=True, null=True, verbose_name='amount')),
@@ -911,7 +912,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unexplaineditem',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['subscription', 'refund', 'dispute', 'balance_transaction'])), name='billing_unexplained_type_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['subscription', 'refund', 'dispute', 'failed_refund', 'balance_transaction'])), name='billing_unexplained_type_known'),
         ),
         migrations.AddConstraint(
             model_name='unexplaineditem',

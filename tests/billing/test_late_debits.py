@@ -60,7 +60,9 @@ def test_a_debit_that_fails_again_changes_nothing_until_it_succeeds(sale: Sale, 
         stripe_sandbox.clear_debit(intent, outcome)
         bring_events(stripe_sandbox)
         assert sale.payment.reload().state == state
-    failed = [each for each in stripe_sandbox.stripe_state()["event"] if each["type"] == "payment_intent.payment_failed"]
+    failed = [
+        each for each in stripe_sandbox.stripe_state()["event"] if each["type"] == "payment_intent.payment_failed"
+    ]
     assert len(failed) == 2
 
 
