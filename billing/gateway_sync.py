@@ -145,7 +145,7 @@ def sync_transaction(gateway: str, reference: str, at: datetime) -> Outcome:
     known = Payment.objects.filter(gateway=gateway, transaction_id=reference).first()
     if known is not None:
         return _outcome(known)
-    transaction = driver_of(gateway).read_transaction(reference)
+    transaction = driver_with(gateway, Transactions).read_transaction(reference)
     payment = _payment(gateway, transaction.payment_id)
     if payment is None or transaction.payment is None:
         return EventResult.IGNORED, "it names no payment of ours: its invoice is followed, or its balance transaction"
