@@ -94,7 +94,7 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
         invoice.save(update_fields=["state"])
         credit_notes.issue_credit_note(invoice=invoice, reason="payment refunded", at=at)
         current = Q(invoice_items__invoice=invoice, invoice_items__period_start=F("current_period_start"))
-        subscriptions.stop_renewal(of=current, at=at)
+        subscriptions.stop_renewal(of=current, reason=events.StopReason.REFUNDED, at=at)
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
 
 

@@ -52,7 +52,11 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
         else:
             lost = invoices_of(payment)
-            subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=lost), at=at)
+            if not payment.refundable:
+                subscriptions.end_charging_of(payment=payment, reason=events.StopReason.DISPUTE_LOST, at=at)
+            subscriptions.stop_renewal(
+                of=Q(invoice_items__invoice__in=lost), reason=events.StopReason.DISPUTE_LOST, at=at
+            )
             events.funds_withdrawn.send(Invoice, invoice_ids=lost, reason="dispute lost", at=at)
     return dispute
 

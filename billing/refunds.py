@@ -105,7 +105,7 @@ def credit_invoice(*, invoice: Invoice, at: datetime) -> None:
     The caller holds the locks of the invoice and of the subscriptions that it is for. Calling it twice is harmless.
     """
     with tenancy.as_worker():
-        for allocation, rest in allocations.open_allocations(Q(invoice=invoice)):
+        for allocation, rest in invoicing.open_allocations(Q(invoice=invoice)):
             return_credit(allocation, rest, at)
         allocations.close_refunded_invoice(invoice, at=at)
 
@@ -257,6 +257,8 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
             payment.save(update_fields=["state"])
             for invoice in Invoice.objects.filter(allocations__reversals__refund=refund).distinct():
                 allocations.close_refunded_invoice(invoice, at=at)
+            if payment.state == PaymentState.REFUNDED:
+                subscriptions.end_charging_of(payment=payment, reason=events.StopReason.REFUNDED, at=at)
     return refund
 
 

@@ -10,6 +10,9 @@ from django.urls import reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from billing import events as billing_events
+from billing.events import StopReason
+from billing.models import Subscription
 from orders import events
 from orders.models import Order, OrderStatus
 from support.notifications import Notification, notify_customers
@@ -20,6 +23,12 @@ ORDER_SUBJECTS = {
     OrderStatus.WAITING_CAPACITY: _("Order {number}: waiting for capacity"),
     OrderStatus.FAILED: _("Order {number}: your server is not ready yet"),
     OrderStatus.CANCELED: _("Order {number} is canceled"),
+}
+
+RENEWAL_SUBJECTS = {
+    StopReason.REFUNDED: _("Your subscription is not renewed any more"),
+    StopReason.DISPUTE_LOST: _("Your subscription is not renewed any more"),
+    StopReason.DUPLICATE: _("You paid twice: we ended the second subscription"),
 }
 
 
@@ -40,5 +49,24 @@ def notify_of_order_status(order_ids: Collection[UUID], status: OrderStatus, at:
             for order in paid.prefetch_related("items__server", "invoice__payments").order_by("pk")
         ),
         event=f"order.{OrderStatus(status).value}",
+        at=at,
+    )
+
+
+@receiver(billing_events.renewals_stopped)
+def notify_of_stopped_renewal(subscription_ids: Collection[UUID], reason: StopReason, at: datetime, **_: Any) -> None:
+    """Tell the owner that the gateway was stopped from charging, which they have not asked for."""
+    rows = Subscription.objects.filter(pk__in=subscription_ids).select_related("organization__owner").order_by("pk")
+    notify_customers(
+        (
+            Notification(
+                row=row,
+                recipient=row.organization.owner,
+                subject=RENEWAL_SUBJECTS[reason],
+                path=reverse("billing:invoices"),
+            )
+            for row in rows
+        ),
+        event=f"renewal.{reason}",
         at=at,
     )

@@ -5,7 +5,7 @@ idempotency key that was stored before the call; a gateway without such keys is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -108,7 +108,7 @@ class CheckoutSession:
     """A hosted payment page in its current state.
 
     Only while it is open it has a `url`. Then it says what it asks for (`total`, None where the gateway does not say)
-    and how often the gateway will charge again (`intervals`, empty where it will not).
+    and what the gateway will charge again at each interval (`recurring`, empty where it will not).
     """
 
     reference: str
@@ -116,7 +116,7 @@ class CheckoutSession:
     status: CheckoutSessionStatus
     payment_id: UUID | None
     total: Money | None = None
-    intervals: frozenset[Interval] = frozenset()
+    recurring: Mapping[Interval, Money] = field(default_factory=dict)
     payment: GatewayPayment | None = None
     failure: str = ""
 

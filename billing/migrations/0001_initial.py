@@ -455,10 +455,11 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(max_length=16)),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('is_live', models.BooleanField(help_text='Whether it charges real money.', verbose_name='live')),
-                ('is_duplicate', models.BooleanField(default=False, help_text='Another one charges for the same subscription, so it is ended.', verbose_name='duplicate')),
+                ('is_duplicate', models.BooleanField(default=False, help_text='Another one is to charge for the same subscription.', verbose_name='duplicate')),
                 ('cancel_requested_at', models.DateTimeField(blank=True, help_text="When we asked the gateway to end it. Its end there then does not end the customer's subscription.", null=True, verbose_name='canceled by us at')),
                 ('ended_at', models.DateTimeField(blank=True, help_text='When it ended at the gateway. Empty: it charges.', null=True, verbose_name='ended at')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('payment', models.ForeignKey(help_text='The payment that began it.', on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.payment')),
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.subscription')),
             ],
             options={
@@ -892,7 +893,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',
-            constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ('plan', 'addon')), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
+            constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ['plan', 'addon', 'usage']), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',

@@ -235,6 +235,26 @@ def test_a_refund_of_an_odd_amount_is_refused(rows: Rows, superadmin: Client, am
     assert not Refund.objects.filter(payment=payment).exists()
 
 
+@pytest.mark.parametrize(
+    ("currency", "typed", "step"),
+    [("USD", "1.255", "$0.01"), ("JPY", "10.5", "¥1"), ("KWD", "1.255", "0.010")],
+)
+def test_a_refund_finer_than_the_gateway_can_carry_is_refused_beside_the_field(
+    rows: Rows, superadmin: Client, currency: str, typed: str, step: str
+) -> None:
+    payment = payment_under_review(rows)
+    Payment.objects.filter(pk=payment.pk).update(received_currency=currency, received_minor=80_000)
+
+    answer = submit(superadmin, payment, "refund", amount=typed, reason="x", seen=0)
+
+    assert answer.status_code == 422
+    (error,) = answer.context["form"].errors["amount"]
+    assert "Too many decimals" in error
+    assert step in error
+    assert list(answer.context["form"].errors) == ["amount"]
+    assert not Refund.objects.filter(payment=payment).exists()
+
+
 def test_a_payment_under_review_is_accepted(rows: Rows, superadmin: Client) -> None:
     payment = payment_under_review(rows)
 

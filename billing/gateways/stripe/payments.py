@@ -27,6 +27,7 @@ from billing.gateways.stripe.fields import (
     value,
 )
 from billing.models import Period
+from core.money import Money
 from core.outside import Rejected
 
 INTENT_EXPANDED = ["latest_charge", "payment_method"]
@@ -103,8 +104,15 @@ class Payments(StripeClient):
                     "Stripe line items",
                     lambda stripe, params: stripe.v1.checkout.sessions.line_items.list(session.id, params),
                 )
-        intervals = frozenset(interval_of(line.price.recurring) for line in lines if line.price.recurring)
-        return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, intervals=intervals)
+        recurring: dict[Interval, Money] = {}
+        for line in lines:
+            if line.price.recurring:
+                interval, amount = (
+                    interval_of(line.price.recurring),
+                    from_stripe_amount(line.amount_total, line.currency),
+                )
+                recurring[interval] = recurring.get(interval, Money.zero(amount.currency)) + amount
+        return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, recurring=recurring)
 
     def expire_session(self, reference: str) -> CheckoutSession:
         """Expire the session. Where it was paid in the same moment Stripe refuses, and the paid session is returned."""
