@@ -175,16 +175,16 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
     assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
 
 
-def payment_under_review(rows: Rows) -> Payment:
-    """Eight dollars without an invoice."""
+def payment_under_review(rows: Rows, *, minor: int = 800, currency: str = "USD") -> Payment:
+    """Eight dollars, or another amount, without an invoice."""
     reason = {"state": PaymentState.UNDER_REVIEW, "review_reason": "no invoice", "settled_at": timezone.now()}
     return Payment.objects.create(
         organization=rows.organizations[0],
         gateway="stripe",
-        amount_minor=800,
-        received_minor=800,
-        received_currency="USD",
-        currency="USD",
+        amount_minor=minor,
+        received_minor=minor,
+        received_currency=currency,
+        currency=currency,
         idempotency_key="review",
         transaction_id="pi_review",
         **reason,
@@ -242,8 +242,7 @@ def test_a_refund_of_an_odd_amount_is_refused(rows: Rows, superadmin: Client, am
 def test_a_refund_finer_than_the_gateway_can_carry_is_refused_beside_the_field(
     rows: Rows, superadmin: Client, currency: str, typed: str, step: str
 ) -> None:
-    payment = payment_under_review(rows)
-    Payment.objects.filter(pk=payment.pk).update(received_currency=currency, received_minor=80_000)
+    payment = payment_under_review(rows, minor=80_000, currency=currency)
 
     answer = submit(superadmin, payment, "refund", amount=typed, reason="x", seen=0)
 
