@@ -71,9 +71,7 @@ def test_the_customer_is_told_that_a_refund_stopped_the_renewal(
     assert "Automatic, until you cancel" not in page
 
 
-def test_the_customer_is_told_that_a_lost_dispute_stopped_the_renewal(
-    shop: Shop, clock: Clock, renewed: Order
-) -> None:
+def test_the_customer_is_told_that_a_lost_dispute_stopped_the_renewal(shop: Shop, clock: Clock, renewed: Order) -> None:
     dispute = shop.sandbox.dispute(transactions(shop.sandbox)[0])["id"]
     shop.sandbox.close_dispute(dispute, "lost")
 
