@@ -263,8 +263,10 @@ def choose_charging(*, subscription: Subscription, at: datetime) -> None:
             subscription.gateway_subscriptions.filter(is_duplicate=False).update(is_duplicate=True)
             chosen.is_duplicate = False
             chosen.save(update_fields=["is_duplicate"])
+        if subscription.status in OVER:
+            request_cancellation(subscription=subscription, at=at)
         for row in rows:
-            if subscription.status in OVER or (chosen is not None and row != chosen):
+            if chosen is not None and row != chosen:
                 request_cancellation(subscription=subscription, reason=StopReason.DUPLICATE, at=at, only=row)
 
 

@@ -107,10 +107,8 @@ class Payments(StripeClient):
         recurring: dict[Interval, Money] = {}
         for line in lines:
             if line.price.recurring:
-                interval, amount = (
-                    interval_of(line.price.recurring),
-                    from_stripe_amount(line.amount_total, line.currency),
-                )
+                interval = interval_of(line.price.recurring)
+                amount = from_stripe_amount(line.amount_total, line.currency)
                 recurring[interval] = recurring.get(interval, Money.zero(amount.currency)) + amount
         return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, recurring=recurring)
 
