@@ -13,6 +13,7 @@ funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund 
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again
 subscriptions_recovered = Signal()  # subscription_ids, at
 subscriptions_ended = Signal()  # subscription_ids, reason, at
+refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it
 renewals_stopped = Signal()  # subscription_ids, reason (a StopReason), at: the gateway was asked to charge no more
 
 

@@ -281,6 +281,7 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
     what = "its money is in the customer's wallet" if is_credited else "the customer has not got the money"
     unexplained.record_failed_refund(refund=refund, note=f"{what}: {failure}", at=at)
+    events.refunds_failed.send(Refund, refund_ids=[refund.pk], at=at)
 
 
 def _credit_undeliverable(refund: Refund, at: datetime) -> bool:

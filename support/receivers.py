@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import events as billing_events
 from billing.events import StopReason
-from billing.models import Subscription
+from billing.models import Refund, Subscription
 from orders import events
 from orders.models import Order, OrderStatus
 from support.notifications import Notification, notify_customers
@@ -53,8 +53,22 @@ def notify_of_order_status(order_ids: Collection[UUID], status: OrderStatus, at:
     )
 
 
+@receiver(billing_events.refunds_failed)
+def notify_of_failed_refund(refund_ids: Collection[UUID], at: datetime, **_kwargs: Any) -> None:
+    """Tell the owner that a refund they wait for does not arrive."""
+    rows = Refund.objects.filter(pk__in=refund_ids).select_related("organization__owner").order_by("pk")
+    subject, path = _("Your refund did not arrive"), reverse("billing:invoices")
+    notify_customers(
+        (Notification(row=row, recipient=row.organization.owner, subject=subject, path=path) for row in rows),
+        event="refund.failed",
+        at=at,
+    )
+
+
 @receiver(billing_events.renewals_stopped)
-def notify_of_stopped_renewal(subscription_ids: Collection[UUID], reason: StopReason, at: datetime, **_: Any) -> None:
+def notify_of_stopped_renewal(
+    subscription_ids: Collection[UUID], reason: StopReason, at: datetime, **_kwargs: Any
+) -> None:
     """Tell the owner that the gateway was stopped from charging, which they have not asked for."""
     rows = Subscription.objects.filter(pk__in=subscription_ids).select_related("organization__owner").order_by("pk")
     notify_customers(
