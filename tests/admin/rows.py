@@ -205,6 +205,7 @@ class Rows:
             billing.GatewaySubscription,
             gateway="stripe",
             subscription=self.subscriptions[0],
+            payment=self.payments[0],
             reference=lambda n: f"sub_{n}",
             is_live=False,
             is_duplicate=True,
