@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User, UserStatus
-from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, PaymentTask, Refund, RefundTask
+from billing.models import Dispute, GatewayEvent, JournalEntry, Payment, PaymentState, PaymentTask, Refund, RefundTask
 from core import queue
 from core.ids import uuid7
 from core.models import AuditEntry, WorkState
@@ -40,7 +40,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def rows(db: None) -> Rows:
-    return Rows(1)
+    rows = Rows(1)
+    Dispute.objects.update(closed_at=timezone.now(), is_won=True)  # what is disputed gets neither server nor refund
+    return rows
 
 
 def page_of(row: Any, page: str = "change") -> str:
@@ -175,8 +177,8 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
     assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
 
 
-def payment_under_review(rows: Rows, *, minor: int = 800, currency: str = "USD") -> Payment:
-    """Eight dollars, or another amount, without an invoice."""
+def payment_under_review(rows: Rows, *, minor: int = 800, currency: str = "USD", **fields: Any) -> Payment:
+    """Eight dollars, or another amount, without an invoice unless one is given."""
     reason = {"state": PaymentState.UNDER_REVIEW, "review_reason": "no invoice", "settled_at": timezone.now()}
     return Payment.objects.create(
         organization=rows.organizations[0],
@@ -188,6 +190,7 @@ def payment_under_review(rows: Rows, *, minor: int = 800, currency: str = "USD")
         idempotency_key="review",
         transaction_id="pi_review",
         **reason,
+        **fields,
     )
 
 
@@ -214,8 +217,7 @@ def test_a_refund_submitted_twice_is_made_once(rows: Rows, superadmin: Client) -
 
 def test_a_refund_locks_the_invoice_before_the_payment(rows: Rows, superadmin: Client) -> None:
     """As a webhook does: in the other order each could hold what the other waits for."""
-    payment = payment_under_review(rows)
-    Payment.objects.filter(pk=payment.pk).update(invoice=rows.invoices[0])
+    payment = payment_under_review(rows, invoice=rows.invoices[0])
 
     with CaptureQueriesContext(connection) as queries:
         run(superadmin, payment, "refund", amount="3.00", reason="half a month", seen=0)
