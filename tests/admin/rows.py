@@ -170,6 +170,7 @@ class Rows:
             payment=self.payments[0],
             gateway="stripe",
             reason="test",
+            state="failed",
             idempotency_key=lambda n: f"refund-{n}",
             **owned,
             **amounts | {"amount_minor": 1},

@@ -40,8 +40,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def rows(db: None) -> Rows:
-    rows = Rows(1)
-    Dispute.objects.update(closed_at=timezone.now(), is_won=True)  # what is disputed gets neither server nor refund
+    return undisputed_rows(1)
+
+
+def undisputed_rows(count: int) -> Rows:
+    """Rows whose disputes are won: what is disputed gets neither server nor refund."""
+    rows = Rows(count)
+    Dispute.objects.update(closed_at=timezone.now(), is_won=True)
     return rows
 
 
@@ -98,7 +103,7 @@ def test_all_dead_work_of_a_filter_is_queued_again_with_one_audit_entry_a_batch(
 
 
 def test_one_failing_row_does_not_stop_the_others(superadmin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    Rows(3)
+    undisputed_rows(3)
     Order.objects.update(status=OrderStatus.WAITING_CAPACITY, paid_at=timezone.now())
     chosen = list(Order.objects.order_by("pk").values_list("pk", flat=True))
     tried: list[Any] = []
