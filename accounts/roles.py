@@ -26,6 +26,7 @@ CATALOG_WRITES = (
 BILLING_WRITES = (
     "billing.add_refund",
     "billing.change_payment",
+    "billing.change_invoice",
     "billing.change_unexplaineditem",
     "billing.change_gatewayevent",
     "orders.change_order",

@@ -94,11 +94,11 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
         invoice.save(update_fields=["state"])
         credit_notes.issue_credit_note(invoice=invoice, reason="payment refunded", at=at)
         current = Q(invoice_items__invoice=invoice, invoice_items__period_start=F("current_period_start"))
-        subscriptions.stop_renewal(of=current, at=at)
+        subscriptions.stop_renewal(of=current, reason=events.StopReason.REFUNDED, at=at)
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
 
 
-def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[Invoice]:
+def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, reason: str, at: datetime) -> list[Invoice]:
     """The refund failed or the dispute was won after all; the invoices that have their money again."""
     undone = reversals.filter(undone_at=None)
     invoices = list(Invoice.objects.filter(allocations__reversals__in=undone).distinct())
@@ -107,4 +107,5 @@ def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -
         if invoice.state == InvoiceState.REFUNDED:
             invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
+            credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
     return invoices

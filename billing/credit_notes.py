@@ -1,4 +1,4 @@
-"""Credit notes: issued when an invoice is refunded."""
+"""Credit notes: issued when an invoice is refunded, and void when its money comes back."""
 
 from datetime import datetime
 from typing import cast
@@ -7,7 +7,7 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
 from billing.models import CreditNote, Invoice
-from core import tenancy
+from core import audit, tenancy
 
 
 def issue_credit_note(*, invoice: Invoice, reason: str, at: datetime) -> CreditNote | None:
@@ -18,7 +18,8 @@ def issue_credit_note(*, invoice: Invoice, reason: str, at: datetime) -> CreditN
     with tenancy.as_worker():
         rows = Invoice.objects.select_for_update(no_key=True, of=("self",)).select_related("series")
         row = rows.get(pk=invoice.pk)
-        credited = row.credit_notes.aggregate(net=Coalesce(Sum("net_minor"), 0), tax=Coalesce(Sum("tax_minor"), 0))
+        in_force = row.credit_notes.filter(voided_at=None)
+        credited = in_force.aggregate(net=Coalesce(Sum("net_minor"), 0), tax=Coalesce(Sum("tax_minor"), 0))
         net_minor, tax_minor = row.net_minor - credited["net"], row.tax_minor - credited["tax"]
         if not net_minor + tax_minor:
             return None
@@ -35,3 +36,12 @@ def issue_credit_note(*, invoice: Invoice, reason: str, at: datetime) -> CreditN
             billing_address=row.billing_address,
             issued_at=at,
         )
+
+
+def void_credit_notes(*, invoice: Invoice, reason: str, actor: object, at: datetime) -> None:
+    """Void what was credited of an invoice that is paid again: the documents keep their numbers."""
+    with tenancy.as_worker():
+        for note in invoice.credit_notes.filter(voided_at=None).order_by("pk"):
+            note.voided_at = at
+            note.save(update_fields=["voided_at"])
+            audit.record(action="creditnote.void", entity=note, actor=actor, new={"reason": reason})

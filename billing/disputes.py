@@ -52,7 +52,11 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
         else:
             lost = invoices_of(payment)
-            subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=lost), at=at)
+            if not payment.refundable:
+                subscriptions.end_charging_of(payment=payment, reason=events.StopReason.DISPUTE_LOST, at=at)
+            subscriptions.stop_renewal(
+                of=Q(invoice_items__invoice__in=lost), reason=events.StopReason.DISPUTE_LOST, at=at
+            )
             events.funds_withdrawn.send(Invoice, invoice_ids=lost, reason="dispute lost", at=at)
     return dispute
 
@@ -139,7 +143,7 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
             at=at,
         )
         payments.release_accepted(payment, reversal, at)
-    allocations.undo_reversals(dispute.allocation_reversals.all(), at=at)
+    allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
 
 
 def next_reference(dispute: Dispute, kind: EntryKind) -> str:

@@ -3,6 +3,8 @@
 They carry lists of ids, so that a run over a million rows costs each receiver a few queries per batch and none per row.
 """
 
+from enum import StrEnum
+
 from django.dispatch import Signal
 
 invoices_paid = Signal()  # invoice_ids, at
@@ -11,3 +13,13 @@ funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund 
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again
 subscriptions_recovered = Signal()  # subscription_ids, at
 subscriptions_ended = Signal()  # subscription_ids, reason, at
+refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it
+renewals_stopped = Signal()  # subscription_ids, reason (a StopReason), at: the gateway was asked to charge no more
+
+
+class StopReason(StrEnum):
+    """Why we stop a gateway from charging although the customer canceled nothing."""
+
+    REFUNDED = "refunded"
+    DISPUTE_LOST = "dispute_lost"
+    DUPLICATE = "duplicate"  # another subscription at the gateway goes on charging for the same sale

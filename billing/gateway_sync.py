@@ -174,6 +174,18 @@ def sync_session(gateway: str, reference: str, at: datetime) -> Outcome:
     return _outcome(payment)
 
 
+def sync_transaction(gateway: str, reference: str, at: datetime) -> Outcome:
+    """Money that arrived for a payment of ours, also where its session failed before: a debit can be made again."""
+    known = Payment.objects.filter(gateway=gateway, transaction_id=reference).first()
+    if known is not None:
+        return _outcome(known)
+    transaction = driver_with(gateway, Transactions).read_transaction(reference)
+    payment = _payment(gateway, transaction.payment_id)
+    if payment is None or transaction.payment is None:
+        return EventResult.IGNORED, "it names no payment of ours: its invoice is followed, or its balance transaction"
+    return _outcome(settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at))
+
+
 def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     """An invoice of a subscription that the gateway renews: its first period, a later one, or one not paid."""
     gateway_invoice = driver_with(gateway, GatewayBilling).read_invoice(reference)
@@ -285,6 +297,7 @@ def sync_dispute(gateway: str, reference: str, at: datetime) -> Outcome:
 
 SYNC: dict[ObjectType, Callable[[str, str, datetime], Outcome]] = {
     ObjectType.CHECKOUT_SESSION: sync_session,
+    ObjectType.TRANSACTION: sync_transaction,
     ObjectType.INVOICE: sync_invoice,
     ObjectType.SUBSCRIPTION: sync_subscription,
     ObjectType.REFUND: sync_refund,
@@ -301,9 +314,11 @@ def payment_of_transaction(gateway: str, transaction_id: str, at: datetime) -> P
         return known.get()
     transaction = driver_with(gateway, Transactions).read_transaction(transaction_id)
     payment = _payment(gateway, transaction.payment_id)
-    if payment is not None:
-        sync_payment(payment_id=payment.pk, at=at)
-    elif not GatewayCustomer.objects.filter(gateway=gateway, reference=transaction.customer).exists():
+    if payment is not None and transaction.payment is not None:
+        settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at)
+    elif (
+        payment is None and not GatewayCustomer.objects.filter(gateway=gateway, reference=transaction.customer).exists()
+    ):
         return None
     if not known.exists():
         raise outside.Unavailable(f"the payment of transaction {transaction_id} is not settled yet")

@@ -36,7 +36,13 @@ from core import audit, bulk, tenancy
 from core.money import Money, Rate, total
 
 UNPAID = frozenset({InvoiceState.DRAFT, InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.EXPIRED})
+VOIDABLE = frozenset({InvoiceState.OPEN, InvoiceState.OVERDUE})
+MONEY_UNDER_WAY = frozenset({PaymentState.PROCESSING, PaymentState.UNDER_REVIEW})
 ADDRESS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
+
+
+class NotVoidable(ValueError):
+    """The invoice is paid, was never issued, or money for it is on its way; the text says which."""
 
 
 class InsufficientBalance(Exception):
@@ -300,5 +306,33 @@ def void_draft(*, invoice: Invoice, at: datetime) -> bool:
             return False
         row.transition_to(InvoiceState.EXPIRED)
         row.save(update_fields=["state"])
-        row.payments.filter(state=PaymentState.PENDING).update(expires_at=Least(F("expires_at"), at), poll_at=at)
+        expire_open_payments(invoice=row, at=at)
     return True
+
+
+def void_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) -> bool:
+    """Void an issued invoice that nobody paid: what it bills can be billed again, and it keeps its number.
+
+    False where its checkout session can still be paid: that is closed first, which takes seconds, and then voiding is
+    tried again. Raises NotVoidable.
+    """
+    with tenancy.as_worker():
+        row = lock_invoice(invoice.pk)
+        if row.state not in VOIDABLE:
+            raise NotVoidable(f"an invoice that is {row.state} is not voided")
+        if row.allocations.exists() or row.payments.filter(state__in=MONEY_UNDER_WAY).exists():
+            raise NotVoidable("a payment for it has arrived or is on its way")
+        if row.payments.filter(state=PaymentState.PENDING).exists():
+            expire_open_payments(invoice=row, at=at)
+            return False
+        old = row.state
+        row.transition_to(InvoiceState.VOID)
+        row.save(update_fields=["state"])
+        new = {"state": row.state, "reason": reason}
+        audit.record(action="invoice.void", entity=row, actor=actor, old={"state": old}, new=new)
+    return True
+
+
+def expire_open_payments(*, invoice: Invoice, at: datetime) -> None:
+    """Have the checkout sessions that can still pay the invoice closed soon; the caller holds its lock."""
+    invoice.payments.filter(state=PaymentState.PENDING).update(expires_at=Least(F("expires_at"), at), poll_at=at)

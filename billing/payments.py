@@ -121,13 +121,18 @@ def session_mismatch_reason(payment: Payment, session: CheckoutSession) -> str:
     renewed = Subscription.objects.filter(
         invoice_items__invoice__in=[payment.invoice_id], billing_mode=BillingMode.GATEWAY
     )
-    intervals = frozenset(Interval.of(Term(term)) for term in renewed.values_list("term", flat=True))
+    recurring: dict[Interval, Money] = {}
+    for subscription in renewed.distinct():
+        interval = Interval.of(Term(subscription.term))
+        recurring[interval] = recurring.get(interval, Money.zero(subscription.currency)) + subscription.amount
     total = payment.amount if session.total is None else session.total
-    if (total, session.intervals) == (payment.amount, intervals):
+    if (total, session.recurring) == (payment.amount, recurring):
         return ""
     asked, wanted = (
-        " ".join([str(amount.amount), amount.currency, *sorted(str(interval) for interval in often)])
-        for amount, often in ((total, session.intervals), (payment.amount, intervals))
+        " and ".join(
+            [f"{now.amount} {now.currency}", *sorted(f"{each.amount} {each.currency} {i}" for i, each in again.items())]
+        )
+        for now, again in ((total, session.recurring), (payment.amount, recurring))
     )
     return f"the payment page asks for {asked}, the payment for {wanted}"
 
@@ -152,6 +157,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 reason=f"a second transaction for payment {payment.pk}",
                 at=at,
             )
+        is_late = payment.state not in Payment.OPEN  # such as a debit that had failed: another payment may be open
         reason = mismatch_reason(payment, gateway_payment)
         if reason:
             receive_under_review(payment, gateway_payment, reason, at)
@@ -160,6 +166,8 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
             with tenancy.as_worker():
                 receive([(payment, gateway_payment)], PaymentState.SUCCEEDED, at)
                 pay_invoice_and_debt(payment, at)
+                if is_late and payment.invoice is not None:
+                    invoicing.expire_open_payments(invoice=payment.invoice, at=at)
         except Exception as error:  # the money arrived whatever failed: it is put under review, and paying is repeated
             log.exception("payment %s arrived and could not pay its invoice", payment.pk)
             receive_under_review(payment, gateway_payment, f"paying the invoice failed: {work.describe(error)}", at)
@@ -338,6 +346,10 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
                 at=at,
             )
             pay_invoice_and_debt(payment, at)
+            if payment.invoice is not None and payment.allocations.exists():
+                invoicing.expire_open_payments(invoice=payment.invoice, at=at)
+            for linked in payment.gateway_subscriptions.select_related("subscription"):
+                subscriptions.choose_charging(subscription=linked.subscription, at=at)
     return payment
 
 

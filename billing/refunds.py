@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from billing import allocations, events, invoicing, ledger, payments, subscriptions
 from billing.allocations import Origin
@@ -29,7 +29,9 @@ from billing.models import (
     Refund,
     RefundState,
     RefundTask,
+    Subscription,
 )
+from billing.reconciliation import unexplained
 from core import audit, tenancy, work
 from core.ids import uuid7
 from core.money import Money, total
@@ -143,8 +145,19 @@ def credit_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         )
 
 
+def credit_invoice(*, invoice: Invoice, at: datetime) -> None:
+    """Give the wallet all that is left of what paid the invoice, because nothing is delivered for it any more.
+
+    The caller holds the locks of the invoice and of the subscriptions that it is for. Calling it twice is harmless.
+    """
+    with tenancy.as_worker():
+        for allocation, rest in invoicing.open_allocations(Q(invoice=invoice)):
+            return_credit(allocation, rest, at)
+        allocations.close_refunded_invoice(invoice, at=at)
+
+
 def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
-    """Give what paid an invoice to the wallet."""
+    """Give to the wallet what paid an invoice."""
     invoice = allocation.invoice
     reversal = AllocationReversal.objects.create(
         organization=invoice.organization,
@@ -290,6 +303,8 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
             payment.save(update_fields=["state"])
             for invoice in Invoice.objects.filter(allocations__reversals__refund=refund).distinct():
                 allocations.close_refunded_invoice(invoice, at=at)
+            if payment.state == PaymentState.REFUNDED:
+                subscriptions.end_charging_of(payment=payment, reason=events.StopReason.REFUNDED, at=at)
     return refund
 
 
@@ -307,5 +322,28 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
     payments.release_accepted(payment, reversal, at)
-    if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), at=at):
+    is_credited = _credit_undeliverable(refund, at)
+    if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at):
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
+    what = "its money is in the customer's wallet" if is_credited else "the customer has not got the money"
+    unexplained.record_failed_refund(refund=refund, note=f"{what}: {failure}", at=at)
+    events.refunds_failed.send(Refund, refund_ids=[refund.pk], at=at)
+
+
+def _credit_undeliverable(refund: Refund, at: datetime) -> bool:
+    """The part of a failed refund that was paid for subscriptions that are over goes to the wallet; whether any did.
+
+    The customer was promised it, and no server is delivered for it. The invoices stay refunded.
+    """
+    sold = Subscription.objects.filter(invoice_items__invoice=OuterRef("allocation__invoice"))
+    undeliverable = list(
+        refund.allocation_reversals.filter(
+            Exists(sold), ~Exists(sold.exclude(status__in=subscriptions.OVER)), undone_at=None
+        ).select_related("allocation__invoice__organization")
+    )
+    for reversal in undeliverable:
+        reversal.undone_at = at
+        reversal.save(update_fields=["undone_at"])
+        return_credit(reversal.allocation, Money(reversal.amount_minor, reversal.currency), at)
+        allocations.close_refunded_invoice(reversal.allocation.invoice, at=at)
+    return bool(undeliverable)

@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import Organization
 from billing import events
+from billing.events import StopReason
 from billing.models import (
     BillingMode,
     GatewayCancelTask,
@@ -19,6 +20,7 @@ from billing.models import (
     InvoiceItem,
     ItemKind,
     Payment,
+    PaymentAllocation,
     Period,
     Subscription,
     SubscriptionItem,
@@ -176,7 +178,7 @@ def undo_cancellation(*, subscription: Subscription) -> None:
         row.save(update_fields=["cancels_at_period_end", "canceled_at"])
 
 
-def stop_renewal(*, of: Q, at: datetime) -> None:
+def stop_renewal(*, of: Q, reason: StopReason, at: datetime) -> None:
     """The money that paid these was taken back for good: the gateway charges no more, and they end with their period.
 
     Should the money come back after all, the period that it paid is delivered. The caller holds their locks.
@@ -188,7 +190,7 @@ def stop_renewal(*, of: Q, at: datetime) -> None:
         ):
             if not row.cancels_at_period_end:
                 cancel_at_period_end(subscription=row, at=at)
-            request_cancellation(subscription=row, at=at)
+            request_cancellation(subscription=row, reason=reason, at=at)
 
 
 def end_due(*, at: datetime) -> int:
@@ -232,8 +234,7 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
 def link_gateway_subscription(*, payment_id: UUID, reference: str, at: datetime) -> None:
     """Store which gateway subscription, `reference`, charges for the one that this payment was to begin.
 
-    Another one beside the first, because the sale was paid twice, is ended: it would charge every month again. So is
-    one for a subscription that is over. Calling it twice is harmless; the caller has settled the payment just now.
+    Calling it twice is harmless; the caller has settled the payment just now and holds its lock.
     """
     payment = Payment.objects.get(pk=payment_id)
     if payment.invoice_id is None:
@@ -241,22 +242,61 @@ def link_gateway_subscription(*, payment_id: UUID, reference: str, at: datetime)
     subscription = Subscription.objects.filter(invoice_items__invoice=payment.invoice_id).order_by("pk").first()
     if subscription is None:
         return
-    row, is_new = GatewaySubscription.objects.get_or_create(
+    _row, is_new = GatewaySubscription.objects.get_or_create(
         gateway=payment.gateway,
         reference=reference,
         defaults={
             "organization_id": subscription.organization_id,
             "subscription": subscription,
+            "payment": payment,
             "is_live": payment.is_live,
             "is_duplicate": subscription.gateway_subscriptions.filter(is_duplicate=False).exists(),
         },
     )
-    if is_new and (row.is_duplicate or subscription.status in OVER):
-        request_cancellation(subscription=subscription, at=at, only=row)
+    if is_new:
+        choose_charging(subscription=subscription, at=at)
 
 
-def request_cancellation(*, subscription: Subscription, at: datetime, only: GatewaySubscription | None = None) -> None:
-    """Have the gateway end what charges for the subscription, or `only` one of it; twice is harmless."""
+def choose_charging(*, subscription: Subscription, at: datetime) -> None:
+    """Of several gateway subscriptions, because a sale was paid twice, that whose payment paid it goes on charging.
+
+    The others are ended: they would charge every month again. While all their payments are under review nothing is
+    decided. For a subscription that is over, none goes on. The caller holds the locks of the payments' invoice.
+    """
+    with tenancy.as_worker():
+        rows = list(subscription.gateway_subscriptions.order_by("created_at", "pk"))
+        allocations = PaymentAllocation.objects.filter(payment__in=[row.payment_id for row in rows])
+        paid = set(allocations.values_list("payment_id", flat=True))
+        chosen = next((row for row in rows if row.payment_id in paid), None)
+        if chosen is not None and chosen.is_duplicate:
+            subscription.gateway_subscriptions.filter(is_duplicate=False).update(is_duplicate=True)
+            chosen.is_duplicate = False
+            chosen.save(update_fields=["is_duplicate"])
+        if subscription.status in OVER:
+            request_cancellation(subscription=subscription, at=at)
+        for row in rows:
+            if chosen is not None and row != chosen:
+                request_cancellation(subscription=subscription, reason=StopReason.DUPLICATE, at=at, only=row)
+
+
+def end_charging_of(*, payment: Payment, reason: StopReason, at: datetime) -> None:
+    """A payment that paid nothing here went back: what it began at the gateway is ended."""
+    if not payment.allocations.exists():
+        for row in payment.gateway_subscriptions.select_related("subscription"):
+            request_cancellation(subscription=row.subscription, reason=reason, at=at, only=row)
+
+
+def request_cancellation(
+    *,
+    subscription: Subscription,
+    reason: StopReason | None = None,
+    at: datetime,
+    only: GatewaySubscription | None = None,
+) -> None:
+    """Have the gateway end what charges for the subscription, or `only` one of it; twice is harmless.
+
+    With a `reason` the customer, who has not asked for it, is told.
+    """
     with tenancy.as_worker():
         rows = subscription.gateway_subscriptions.filter(ended_at__isnull=True)
         for row in rows.filter(pk=only.pk) if only else rows:
@@ -271,6 +311,8 @@ def request_cancellation(*, subscription: Subscription, at: datetime, only: Gate
                     new={"reference": row.reference, "is_duplicate": row.is_duplicate},
                 )
                 work.wake_worker(GatewayCancelTask)
+                if reason is not None:
+                    events.renewals_stopped.send(Subscription, subscription_ids=[subscription.pk], reason=reason, at=at)
 
 
 def mark_gateway_ended(*, gateway: str, reference: str, at: datetime) -> None:

@@ -8,7 +8,7 @@ from billing import checkout, invoicing, refunds, subscriptions
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from core import tenancy, work
-from orders import events, transitions
+from orders import events, queries, transitions
 from orders.models import Order, OrderStatus
 from servers import capacity
 from servers import services as servers
@@ -94,10 +94,15 @@ def cancel_refunded(*, order_id: UUID, reason: str, at: datetime) -> bool:
 
 
 def refund_overdue(*, at: datetime) -> int:
-    """Cancel and refund every paid order whose server did not run in time; the number of orders."""
-    due = Order.objects.filter(
-        status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED], refund_due_at__lte=at
-    ).values_list("pk", flat=True)
+    """Cancel and refund every paid order whose server did not run in time; the number of orders.
+
+    While a dispute over its payment is open there is nothing to give back: the bank has it.
+    """
+    due = (
+        queries.undisputed_orders()
+        .filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED], refund_due_at__lte=at)
+        .values_list("pk", flat=True)
+    )
     return work.run_each(
         list(due), lambda pk: cancel_paid(order_id=pk, reason="no server in time", actor=None, at=at), name="refund"
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from catalog import services as catalog
 from core import bulk, site_settings, tenancy, work
-from orders import cancellation, transitions
+from orders import cancellation, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
@@ -29,17 +29,21 @@ def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
 
 
 def retry_waiting(*, at: datetime) -> int:
-    """Try every order again that waits for capacity; the number whose servers are created now."""
-    waiting = Order.objects.filter(status=OrderStatus.WAITING_CAPACITY).order_by("paid_at")
+    """Try every order again that waits for capacity; the number whose servers are created now.
+
+    One whose payment is disputed waits until the dispute is won.
+    """
+    waiting = queries.undisputed_orders().filter(status=OrderStatus.WAITING_CAPACITY).order_by("paid_at")
     ids = list(waiting.values_list("pk", flat=True))
     return work.run_each(ids, lambda pk: retry_order(order_id=pk, at=at), name="retry")
 
 
 def retry_order(*, order_id: UUID, at: datetime) -> bool:
-    """Try one order again that waits for capacity; whether its servers are created now."""
+    """Try one order again that waits for capacity; whether its servers are created now. Not while it is disputed."""
     with tenancy.as_worker():
         order = transitions.lock_order(order_id)
-        if order.status != OrderStatus.WAITING_CAPACITY:
+        is_undisputed = queries.undisputed_orders().filter(pk=order.pk).exists()
+        if order.status != OrderStatus.WAITING_CAPACITY or not is_undisputed:
             return False
         create_servers([order], at)
         return order.status == OrderStatus.PROVISIONING

@@ -131,6 +131,11 @@ class Order(StateMachine, Entity, Timestamped):
         returned = AllocationReversal.objects.filter(allocation__invoice=self.invoice_id)
         return returned.exists() and not returned.filter(refund__isnull=False).exists()
 
+    @property
+    def is_payment_lost(self) -> bool:
+        """Whether a bank took back a payment for the order for good."""
+        return any(payment.lost_minor for payment in self.invoice.payments.all())
+
     def __str__(self) -> str:
         return f"#{self.number}"
 

@@ -3,7 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
-from billing.models import Payment, PaymentAllocation, PaymentState
+from billing.models import Dispute, Payment, PaymentAllocation, PaymentState, Refund, RefundState
 from orders.models import Order, OrderItem, OrderStatus
 
 OPEN = [
@@ -18,10 +18,11 @@ OPEN = [
 def order_for_page() -> "models.QuerySet[Order]":
     """Orders with all that their page shows: item, plan, location, server with its steps, and payments.
 
-    A payment's `has_paid` says whether it paid an invoice.
+    A payment's `has_paid` says whether it paid an invoice, and `has_failed_refund` whether a refund of it failed.
     """
     allocated = PaymentAllocation.objects.filter(payment=models.OuterRef("pk"))
-    payments = Payment.objects.annotate(has_paid=models.Exists(allocated))
+    failed = Refund.objects.filter(payment=models.OuterRef("pk"), state=RefundState.FAILED)
+    payments = Payment.objects.annotate(has_paid=models.Exists(allocated), has_failed_refund=models.Exists(failed))
     items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server__node", "subscription")
     return (
         Order.objects.select_related("invoice", "organization")
@@ -32,6 +33,16 @@ def order_for_page() -> "models.QuerySet[Order]":
         )
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def disputes_of_order() -> "models.QuerySet[Dispute]":
+    """The disputes, not won, over what paid an order of the outer query."""
+    return Dispute.objects.exclude(is_won=True).filter(payment__allocations__invoice=models.OuterRef("invoice"))
+
+
+def undisputed_orders() -> "models.QuerySet[Order]":
+    """Orders that no bank may yet take the money of: only for these a server is created, or a refund made by itself."""
+    return Order.objects.filter(~models.Exists(disputes_of_order()))
 
 
 def open_orders(organization: Organization) -> "models.QuerySet[Order]":

@@ -12,8 +12,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.dispatch import receiver
 
 from billing import events as billing_events
+from billing import refunds
 from billing.models import Dispute, Invoice, InvoiceState, Subscription, SubscriptionStatus
-from orders import cancellation, fulfilment, transitions
+from orders import cancellation, fulfilment, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
 from servers import services as servers
@@ -59,19 +60,38 @@ def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_
 
 
 @receiver(billing_events.funds_withdrawn)
-def cancel_refunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
-    """An order that is refunded before its server runs is canceled: nothing more is created for it."""
-    orders = Order.objects.filter(
-        invoice__in=invoice_ids, invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED
-    )
-    for order_id in orders.order_by("pk").values_list("pk", flat=True):
+def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
+    """An order whose money was refunded, or lost in a dispute, before its server runs: nothing is created for it."""
+    orders = Order.objects.filter(invoice__in=invoice_ids).order_by("pk").values_list("pk", flat=True)
+    refunded = orders.filter(invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED)
+    for order_id in refunded:
         cancellation.cancel_refunded(order_id=order_id, reason=reason, at=at)
+    lost = orders.filter(Exists(queries.disputes_of_order().filter(is_won=False)))
+    for order_id in lost:  # of a dispute over a part, the rest is refunded
+        cancellation.cancel_paid(order_id=order_id, reason=reason, actor=None, at=at)
 
 
 @receiver(billing_events.funds_reinstated)
 def resume_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A dispute that was won, or a refund that failed, lifts the hold it placed."""
     _lift_billing_holds(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), at)
+
+
+@receiver(billing_events.funds_reinstated)
+def retry_waiting_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Orders that waited for their dispute are tried at once, before the time that has passed refunds them."""
+    waiting = Order.objects.filter(invoice__in=invoice_ids, status=OrderStatus.WAITING_CAPACITY).order_by("pk")
+    for order_id in waiting.values_list("pk", flat=True):
+        fulfilment.retry_order(order_id=order_id, at=at)
+
+
+@receiver(billing_events.funds_reinstated)
+def credit_canceled_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Money that comes back for an order that was canceled goes to the wallet: there is no server to deliver."""
+    orders = Order.objects.filter(invoice__in=invoice_ids, status=OrderStatus.CANCELED)
+    for order in transitions.lock_orders(list(orders.values_list("pk", flat=True))):
+        if order.status == OrderStatus.CANCELED:
+            refunds.credit_invoice(invoice=order.invoice, at=at)
 
 
 @receiver(billing_events.subscriptions_ended)

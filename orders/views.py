@@ -41,6 +41,10 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
+        "has_failed_refund": any(
+            payment.has_failed_refund and payment.state != PaymentState.REFUNDED  # type: ignore[attr-defined]
+            for payment in order.invoice.payments.all()
+        ),
     }
     if order.status == OrderStatus.PENDING_PAYMENT:
         context["can_pay"] = order.has_open_payment or limits.can_renew_hold(order)

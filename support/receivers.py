@@ -10,6 +10,9 @@ from django.urls import reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from billing import events as billing_events
+from billing.events import StopReason
+from billing.models import Refund, Subscription
 from orders import events
 from orders.models import Order, OrderStatus
 from support.notifications import Notification, notify_customers
@@ -19,7 +22,13 @@ ORDER_SUBJECTS = {
     OrderStatus.ACTIVE: _("Order {number}: your server is running"),
     OrderStatus.WAITING_CAPACITY: _("Order {number}: waiting for capacity"),
     OrderStatus.FAILED: _("Order {number}: your server is not ready yet"),
-    OrderStatus.CANCELED: _("Order {number} is canceled and refunded"),
+    OrderStatus.CANCELED: _("Order {number} is canceled"),
+}
+
+RENEWAL_SUBJECTS = {
+    StopReason.REFUNDED: _("Your subscription is not renewed any more"),
+    StopReason.DISPUTE_LOST: _("Your subscription is not renewed any more"),
+    StopReason.DUPLICATE: _("You paid twice: we ended the second subscription"),
 }
 
 
@@ -37,8 +46,41 @@ def notify_of_order_status(order_ids: Collection[UUID], status: OrderStatus, at:
                 subject=format_lazy(ORDER_SUBJECTS[status], number=order.number),
                 path=reverse("orders:progress", kwargs={"pk": order.pk}),
             )
-            for order in paid.prefetch_related("items__server").order_by("pk")
+            for order in paid.prefetch_related("items__server", "invoice__payments").order_by("pk")
         ),
         event=f"order.{OrderStatus(status).value}",
+        at=at,
+    )
+
+
+@receiver(billing_events.refunds_failed)
+def notify_of_failed_refund(refund_ids: Collection[UUID], at: datetime, **_kwargs: Any) -> None:
+    """Tell the owner that a refund they wait for does not arrive."""
+    rows = Refund.objects.filter(pk__in=refund_ids).select_related("organization__owner").order_by("pk")
+    subject, path = _("Your refund did not arrive"), reverse("billing:invoices")
+    notify_customers(
+        (Notification(row=row, recipient=row.organization.owner, subject=subject, path=path) for row in rows),
+        event="refund.failed",
+        at=at,
+    )
+
+
+@receiver(billing_events.renewals_stopped)
+def notify_of_stopped_renewal(
+    subscription_ids: Collection[UUID], reason: StopReason, at: datetime, **_kwargs: Any
+) -> None:
+    """Tell the owner that the gateway was stopped from charging, which they have not asked for."""
+    rows = Subscription.objects.filter(pk__in=subscription_ids).select_related("organization__owner").order_by("pk")
+    notify_customers(
+        (
+            Notification(
+                row=row,
+                recipient=row.organization.owner,
+                subject=RENEWAL_SUBJECTS[reason],
+                path=reverse("billing:invoices"),
+            )
+            for row in rows
+        ),
+        event=f"renewal.{reason}",
         at=at,
     )

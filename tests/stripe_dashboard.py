@@ -45,3 +45,9 @@ def know_price(price: PlanPrice, reference: str = "") -> PlanPrice:
         gateway="stripe", plan_price=price, reference=reference or make_stripe_price(price.amount_minor)
     )
     return price
+
+
+def make_again(intent: str, method: str = "pm_card_visa") -> None:
+    """Charge a PaymentIntent that failed once more, with this method."""
+    params: Any = {"payment_method": method}
+    write("retry", lambda stripe: stripe.v1.payment_intents.confirm(intent, params))

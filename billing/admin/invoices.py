@@ -15,7 +15,7 @@ from billing.models import (
     Payment,
     PaymentAllocation,
 )
-from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
+from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 
 
 class InvoiceItemInline(ReadOnlyInline):
@@ -53,7 +53,20 @@ class CreditNoteInline(ReadOnlyInline):
     """The credit notes of an invoice."""
 
     model = CreditNote
-    columns = ("number", "issued_at", "reason", "net_minor", "tax_minor", "total_minor")
+    columns = ("number", "issued_at", "reason", "net_minor", "tax_minor", "total_minor", "voided_at")
+
+
+def void(invoice: Invoice, context: ActionContext) -> str:
+    """Void an issued invoice that nobody paid."""
+    try:
+        is_void = invoicing.void_invoice(
+            invoice=invoice, reason=context.data["reason"], actor=context.user, at=context.at
+        )
+    except invoicing.NotVoidable:
+        raise ActionError(_("A payment for this invoice has arrived or is on its way.")) from None
+    if not is_void:
+        return _("The payment page of this invoice is being closed. Void the invoice again in a minute.")
+    return _("Invoice %(invoice)s is void.") % {"invoice": invoice}
 
 
 @admin.register(Invoice)
@@ -66,6 +79,21 @@ class InvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
     inlines = (InvoiceItemInline, InvoiceTaxInline, AllocationInline, CreditNoteInline, PaymentInline)
+    staff_actions = (
+        StaffAction(
+            "void",
+            gettext_lazy("Void"),
+            void,
+            permissions=("billing.change_invoice",),
+            form=ReasonForm,
+            description=gettext_lazy(
+                "Nothing is owed for it any more, and its periods can be billed again. It keeps its number."
+            ),
+            is_available=lambda row: row.state in invoicing.VOIDABLE,
+            icon="block",
+            is_destructive=True,
+        ),
+    )
 
 
 @admin.register(InvoiceItem)
@@ -120,8 +148,8 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
 class CreditNoteAdmin(ReadOnlyAdmin):
     """What was credited of invoices."""
 
-    list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at")
-    list_filter = ("currency", "series")
+    list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at", "voided_at")
+    list_filter = ("currency", "series", ("voided_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "invoice")
     search_fields = ("number", "invoice__number", "organization__name")
     date_hierarchy = "issued_at"

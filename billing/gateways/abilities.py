@@ -78,10 +78,10 @@ class Disputes(Protocol):
 
 @runtime_checkable
 class Transactions(Protocol):
-    """A gateway whose refunds and disputes name a transaction that may not be known here yet."""
+    """A gateway whose events, refunds and disputes name a transaction that may not be known here yet."""
 
     def read_transaction(self, reference: str) -> Transaction:
-        """To whom the transaction belongs."""
+        """To whom the transaction belongs, and what arrived by it."""
 
 
 @runtime_checkable

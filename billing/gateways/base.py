@@ -5,7 +5,7 @@ idempotency key that was stored before the call; a gateway without such keys is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -116,7 +116,7 @@ class CheckoutSession:
     """A hosted payment page in its current state.
 
     Only while it is open it has a `url`. Then it says what it asks for (`total`, None where the gateway does not say)
-    and how often the gateway will charge again (`intervals`, empty where it will not).
+    and what the gateway will charge again at each interval (`recurring`, empty where it will not).
     """
 
     reference: str
@@ -124,7 +124,7 @@ class CheckoutSession:
     status: CheckoutSessionStatus
     payment_id: UUID | None
     total: Money | None = None
-    intervals: frozenset[Interval] = frozenset()
+    recurring: Mapping[Interval, Money] = field(default_factory=dict)
     payment: GatewayPayment | None = None
     failure: str = ""
 
@@ -235,17 +235,19 @@ class GatewaySubscription:
 
 @dataclass(frozen=True)
 class Transaction:
-    """To which of our payments a transaction belongs, and to which customer of the gateway."""
+    """To which of our payments a transaction belongs, to which customer of the gateway, and what arrived by it."""
 
     reference: str
     payment_id: UUID | None
     customer: str
+    payment: GatewayPayment | None = None
 
 
 class ObjectType(StrEnum):
     """The objects of a gateway that our rows follow."""
 
     CHECKOUT_SESSION = "checkout_session"
+    TRANSACTION = "transaction"
     INVOICE = "invoice"
     SUBSCRIPTION = "subscription"
     REFUND = "refund"

@@ -174,6 +174,7 @@ class Migration(migrations.Migration):
                 ('net_minor', models.BigIntegerField(verbose_name='net')),
                 ('tax_minor', models.BigIntegerField(default=0, verbose_name='tax')),
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
+                ('voided_at', models.DateTimeField(blank=True, help_text='The money did not go back, so nothing is credited.', null=True, verbose_name='void since')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='accounts.organization')),
                 ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.invoice')),
                 ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
@@ -457,10 +458,11 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(max_length=16)),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('is_live', models.BooleanField(help_text='Whether it charges real money.', verbose_name='live')),
-                ('is_duplicate', models.BooleanField(default=False, help_text='Another one charges for the same subscription, so it is ended.', verbose_name='duplicate')),
+                ('is_duplicate', models.BooleanField(default=False, help_text='Another one is to charge for the same subscription.', verbose_name='duplicate')),
                 ('cancel_requested_at', models.DateTimeField(blank=True, help_text="When we asked the gateway to end it. Its end there then does not end the customer's subscription.", null=True, verbose_name='canceled by us at')),
                 ('ended_at', models.DateTimeField(blank=True, help_text='When it ended at the gateway. Empty: it charges.', null=True, verbose_name='ended at')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('payment', models.ForeignKey(help_text='The payment that began it.', on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.payment')),
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.subscription')),
             ],
             options={
@@ -523,7 +525,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
-                ('type', models.CharField(choices=[('subscription', 'Subscription'), ('refund', 'Refund'), ('dispute', 'Dispute'), ('balance_transaction', 'Balance transaction')], max_length=24)),
+                ('type', models.CharField(choices=[('subscription', 'Subscription'), ('refund', 'Refund'), ('dispute', 'Dispute'), ('failed_refund', 'Failed refund'), ('balance_transaction', 'Balance transaction')], max_length=24)),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('customer', models.CharField(blank=True, default='', max_length=191, verbose_name="customer's gateway ID")),
                 ('amount_minor', models.BigIntegerField(blank=True, null=True, verbose_name='amount')),
@@ -895,7 +897,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',
-            constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ('plan', 'addon')), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
+            constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ['plan', 'addon', 'usage']), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',
@@ -915,7 +917,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unexplaineditem',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['subscription', 'refund', 'dispute', 'balance_transaction'])), name='billing_unexplained_type_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['subscription', 'refund', 'dispute', 'failed_refund', 'balance_transaction'])), name='billing_unexplained_type_known'),
         ),
         migrations.AddConstraint(
             model_name='unexplaineditem',

@@ -116,6 +116,7 @@ SAME_OWNER = [
     ("allocationreversal", "refund_id, organization_id, currency", "refund", "id, organization_id, currency"),
     ("allocationreversal", "dispute_id, organization_id, currency", "dispute", "id, organization_id, currency"),
     ("gatewaysubscription", "subscription_id, organization_id", "subscription", "id, organization_id"),
+    ("gatewaysubscription", "payment_id, organization_id", "payment", "id, organization_id"),
     ("journalentry", "payment_id, organization_id", "payment", "id, organization_id"),
     ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
     ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),

@@ -110,7 +110,16 @@ END $$;
 CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoice
     FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('invoice', 'state,paid_at,updated_at');
 CREATE TRIGGER billing_issued_credit_note_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_creditnote
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('credit note', 'updated_at');
+    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('credit note', 'updated_at,voided_at');
+
+CREATE FUNCTION billing_void_credit_note_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'credit note % is void for good', OLD.number USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER billing_void_credit_note_stays BEFORE UPDATE OF voided_at ON billing_creditnote
+    FOR EACH ROW WHEN (OLD.voided_at IS NOT NULL AND NEW.voided_at IS DISTINCT FROM OLD.voided_at)
+    EXECUTE FUNCTION billing_void_credit_note_stays();
 
 CREATE FUNCTION billing_issued_line_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -164,7 +173,7 @@ CREATE TRIGGER billing_invoice_begins BEFORE INSERT ON billing_invoice
 CREATE TRIGGER billing_invoice_state_follows BEFORE UPDATE ON billing_invoice
     FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION billing_invoice_state_follows();
 """
-# The credit notes of an invoice never exceed it. The lock makes a second one wait for the first.
+# The credit notes of an invoice that are not void never exceed it. The lock makes a second one wait for the first.
 CREDITS = """
 CREATE FUNCTION billing_credit_is_within_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -173,7 +182,7 @@ DECLARE
 BEGIN
     SELECT * INTO invoice FROM billing_invoice WHERE id = NEW.invoice_id FOR NO KEY UPDATE;
     SELECT sum(net_minor) AS net, sum(tax_minor) AS tax INTO credited FROM billing_creditnote
-        WHERE invoice_id = NEW.invoice_id;
+        WHERE invoice_id = NEW.invoice_id AND voided_at IS NULL;
     IF invoice.issued_at IS NULL OR credited.net > invoice.net_minor OR credited.tax > invoice.tax_minor THEN
         RAISE EXCEPTION 'credit notes of % net and % tax are more than invoice % was issued over',
             credited.net, credited.tax, NEW.invoice_id USING ERRCODE = 'check_violation';
@@ -195,7 +204,8 @@ ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_amount_is_rounded_on
 """
 # A time is billed once per item of a subscription, until the invoice is void or expires unpaid. A GiST index compares
 # ranges; without btree_gist it has no operators for a single uuid, so the item is written as a range of one. The state
-# of the invoice decides about its items in the same transaction: whoever bills the time meanwhile waits for it.
+# of the invoice decides about its items in the same transaction: whoever bills the time meanwhile waits for it. Usage
+# is billed after the time that its item's price was billed for in advance, so it is compared with usage only.
 PERIODS = """
 CREATE TYPE billing_uuidrange AS RANGE (subtype = uuid);
 
@@ -203,6 +213,10 @@ ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_period_billed_once E
     billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
     tstzrange(period_start, period_end) WITH &&
 ) WHERE (period_start IS NOT NULL AND kind IN ('plan', 'addon') AND NOT is_void);
+ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_usage_billed_once EXCLUDE USING gist (
+    billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
+    tstzrange(period_start, period_end) WITH &&
+) WHERE (period_start IS NOT NULL AND kind = 'usage' AND NOT is_void);
 
 CREATE FUNCTION billing_void_invoice_bills_no_time() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -237,6 +251,7 @@ UNDO = """
 DROP TRIGGER billing_void_invoice_bills_no_time ON billing_invoice;
 DROP FUNCTION billing_void_invoice_bills_no_time();
 ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_period_billed_once;
+ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_usage_billed_once;
 DROP TYPE billing_uuidrange;
 ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_amount_is_rounded_once;
 DROP FUNCTION billing_round_half_even(numeric);
@@ -246,6 +261,8 @@ DROP TRIGGER billing_issued_line_stays ON billing_invoiceitem;
 DROP TRIGGER billing_issued_line_stays ON billing_invoicetax;
 DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
 DROP TRIGGER billing_issued_credit_note_stays ON billing_creditnote;
+DROP TRIGGER billing_void_credit_note_stays ON billing_creditnote;
+DROP FUNCTION billing_void_credit_note_stays();
 DROP TRIGGER billing_invoice_begins ON billing_invoice;
 DROP TRIGGER billing_invoice_state_follows ON billing_invoice;
 DROP TRIGGER billing_credit_is_within_invoice ON billing_creditnote;

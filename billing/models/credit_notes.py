@@ -12,7 +12,10 @@ from core.money import Money
 
 
 class CreditNote(Entity, NumberedDocument, Timestamped):
-    """An amount of an invoice that is owed no longer, numbered in a series of its own and frozen from the start."""
+    """An amount of an invoice that is owed no longer, numbered in a series of its own and frozen from the start.
+
+    Where the refund that it was issued for fails, it is void: it keeps its number and credits nothing.
+    """
 
     tenancy = tenancy.OWNED
 
@@ -23,6 +26,9 @@ class CreditNote(Entity, NumberedDocument, Timestamped):
     net_minor = models.BigIntegerField(_("net"))
     tax_minor = models.BigIntegerField(_("tax"), default=0)
     total_minor = models.BigIntegerField(_("total"))
+    voided_at = models.DateTimeField(
+        _("void since"), null=True, blank=True, help_text=_("The money did not go back, so nothing is credited.")
+    )
 
     class Meta(NumberedDocument.Meta):
         abstract = False

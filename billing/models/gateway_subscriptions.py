@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.payments import Payment
 from billing.models.subscriptions import Subscription
 from core import tenancy
 from core.models import Entity, Timestamped, WorkItem
@@ -16,11 +17,17 @@ class GatewaySubscription(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="gateway_subscriptions")
+    payment = models.ForeignKey(
+        Payment,
+        on_delete=models.PROTECT,
+        related_name="gateway_subscriptions",
+        help_text=_("The payment that began it."),
+    )
     gateway = models.CharField(max_length=16)
     reference = models.CharField(_("gateway ID"), max_length=191)
     is_live = models.BooleanField(_("live"), help_text=_("Whether it charges real money."))
     is_duplicate = models.BooleanField(
-        _("duplicate"), default=False, help_text=_("Another one charges for the same subscription, so it is ended.")
+        _("duplicate"), default=False, help_text=_("Another one is to charge for the same subscription.")
     )
     cancel_requested_at = models.DateTimeField(
         _("canceled by us at"),

@@ -107,7 +107,8 @@ class ItemKind(models.TextChoices):
     TOP_UP = "top_up", _("Top-up")
 
 
-# Kinds that bill a period of a subscription's item: two such periods of one item never overlap.
+# Kinds that bill a period of a subscription's item: two such periods of one item never overlap. Nor do two of usage,
+# which is billed for a time that the item's price was billed for in advance.
 PERIOD_KINDS = (ItemKind.PLAN, ItemKind.ADDON)
 
 
@@ -148,7 +149,7 @@ class InvoiceItem(Entity):
         verbose_name_plural = _("invoice items")
         ordering = ["position"]
         constraints = [
-            # billing_item_amount_is_rounded_once and billing_item_period_billed_once are in migration 0002.
+            # billing_item_amount_is_rounded_once, _period_billed_once and _usage_billed_once are in migration 0002.
             models.CheckConstraint(name="billing_item_quantity_positive", condition=models.Q(quantity__gt=0)),
             models.CheckConstraint(
                 name="billing_item_negative_by_kind",
@@ -162,7 +163,7 @@ class InvoiceItem(Entity):
             models.CheckConstraint(
                 name="billing_item_period_names_its_item",
                 condition=models.Q(period_start__isnull=True)
-                | ~models.Q(kind__in=PERIOD_KINDS)
+                | ~models.Q(kind__in=[*PERIOD_KINDS, ItemKind.USAGE])
                 | models.Q(subscription_item__isnull=False),
             ),
             # Otherwise the key of both columns would not be checked, and the item could be anybody's.

@@ -37,16 +37,20 @@ class GatewayCursor(Entity, Timestamped):
 
 
 class UnexplainedType(models.TextChoices):
-    """Those of `billing.gateways.base.ObjectType` that are swept, and what moves the gateway's balance."""
+    """Those of `billing.gateways.base.ObjectType` that are swept, what moves the balance, and refunds nobody got."""
 
     SUBSCRIPTION = "subscription", _("Subscription")
     REFUND = "refund", _("Refund")
     DISPUTE = "dispute", _("Dispute")
+    FAILED_REFUND = "failed_refund", _("Failed refund")
     BALANCE_TRANSACTION = "balance_transaction", _("Balance transaction")
 
 
 class UnexplainedItem(Entity, Timestamped):
-    """Something at a gateway that no row of ours accounts for. It stays open until a row does, or staff say why."""
+    """Something at a gateway that no row of ours accounts for, or a refund that the customer did not get.
+
+    It stays open until a row accounts for it, or staff say what was done.
+    """
 
     tenancy = tenancy.PRIVATE
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from billing.gateways.reconciling import BalanceTransaction, ListedObject
-from billing.models import GatewayCustomer, UnexplainedItem, UnexplainedType
+from billing.models import GatewayCustomer, Refund, UnexplainedItem, UnexplainedType
 from core import audit, tenancy
 
 FOUND_LATER = "a row of ours accounts for it now"
@@ -34,6 +34,22 @@ def record_unexplained(*, gateway: str, listed: ListedObject | BalanceTransactio
         if is_new:
             audit.record(action="reconciliation.unexplained", entity=item, actor=gateway, new={"note": item.note})
     return item
+
+
+def record_failed_refund(*, refund: Refund, note: str, at: datetime) -> None:
+    """Tell staff of a refund that the customer did not get; again changes nothing, also after staff resolved it."""
+    UnexplainedItem.objects.get_or_create(
+        gateway=refund.gateway,
+        type=UnexplainedType.FAILED_REFUND,
+        reference=refund.transaction_id or str(refund.pk),
+        defaults={
+            "organization_id": refund.organization_id,
+            "amount_minor": refund.amount_minor,
+            "currency": refund.currency,
+            "occurred_at": at,
+            "note": note[:255],
+        },
+    )
 
 
 def resolve(*, item: UnexplainedItem, reason: str, actor: object, at: datetime) -> bool:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from core import audit
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
-from orders import cancellation, fulfilment
+from orders import cancellation, fulfilment, queries
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
 
 STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
@@ -14,6 +14,10 @@ STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
 
 def retry_placement(order: Order, context: ActionContext) -> str:
     """Try again to reserve capacity."""
+    if not queries.undisputed_orders().filter(pk=order.pk).exists():
+        raise ActionError(
+            _("The payment of order %(order)s is disputed. It waits until the dispute is won.") % {"order": order}
+        )
     is_placed = fulfilment.retry_order(order_id=order.pk, at=context.at)
     audit.record(action="order.retry_placement", entity=order, actor=context.user, new={"is_placed": is_placed})
     if not is_placed:

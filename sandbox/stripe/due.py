@@ -31,7 +31,8 @@ def settle_debit(account: Account, intent: JsonObject, *, is_good: bool) -> None
     note = account.note(intent["id"])
     note.pop("clears_at", None)
     (charging.clear if is_good else charging.bounce)(account, intent)
-    session = account.get("checkout.session", note.get("session"))
+    # A session that a debit failed stays unpaid, also where its intent is confirmed again and succeeds.
+    session = account.get("checkout.session", note.get("session") if is_good else note.pop("session", None))
     if session is not None:
         (checkout.clear if is_good else checkout.bounce)(account, session)
     invoice = account.get("invoice", note.get("invoice"))

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User, UserStatus
-from billing.models import GatewayEvent, JournalEntry, Payment, PaymentState, PaymentTask, Refund, RefundTask
+from billing.models import Dispute, GatewayEvent, JournalEntry, Payment, PaymentState, PaymentTask, Refund, RefundTask
 from core import queue
 from core.ids import uuid7
 from core.models import AuditEntry, WorkState
@@ -40,7 +40,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def rows(db: None) -> Rows:
-    return Rows(1)
+    return undisputed_rows(1)
+
+
+def undisputed_rows(count: int) -> Rows:
+    """Rows whose disputes are won: what is disputed gets neither server nor refund."""
+    rows = Rows(count)
+    Dispute.objects.update(closed_at=timezone.now(), is_won=True)
+    return rows
 
 
 def page_of(row: Any, page: str = "change") -> str:
@@ -96,7 +103,7 @@ def test_all_dead_work_of_a_filter_is_queued_again_with_one_audit_entry_a_batch(
 
 
 def test_one_failing_row_does_not_stop_the_others(superadmin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    Rows(3)
+    undisputed_rows(3)
     Order.objects.update(status=OrderStatus.WAITING_CAPACITY, paid_at=timezone.now())
     chosen = list(Order.objects.order_by("pk").values_list("pk", flat=True))
     tried: list[Any] = []
@@ -175,19 +182,20 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
     assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
 
 
-def payment_under_review(rows: Rows) -> Payment:
-    """Eight dollars without an invoice."""
+def payment_under_review(rows: Rows, *, minor: int = 800, currency: str = "USD", **fields: Any) -> Payment:
+    """Eight dollars, or another amount, without an invoice unless one is given."""
     reason = {"state": PaymentState.UNDER_REVIEW, "review_reason": "no invoice", "settled_at": timezone.now()}
     return Payment.objects.create(
         organization=rows.organizations[0],
         gateway="stripe",
-        amount_minor=800,
-        received_minor=800,
-        received_currency="USD",
-        currency="USD",
+        amount_minor=minor,
+        received_minor=minor,
+        received_currency=currency,
+        currency=currency,
         idempotency_key="review",
         transaction_id="pi_review",
         **reason,
+        **fields,
     )
 
 
@@ -214,8 +222,7 @@ def test_a_refund_submitted_twice_is_made_once(rows: Rows, superadmin: Client) -
 
 def test_a_refund_locks_the_invoice_before_the_payment(rows: Rows, superadmin: Client) -> None:
     """As a webhook does: in the other order each could hold what the other waits for."""
-    payment = payment_under_review(rows)
-    Payment.objects.filter(pk=payment.pk).update(invoice=rows.invoices[0])
+    payment = payment_under_review(rows, invoice=rows.invoices[0])
 
     with CaptureQueriesContext(connection) as queries:
         run(superadmin, payment, "refund", amount="3.00", reason="half a month", seen=0)
@@ -232,6 +239,25 @@ def test_a_refund_of_an_odd_amount_is_refused(rows: Rows, superadmin: Client, am
     answer = submit(superadmin, payment, "refund", amount=amount, reason="x", seen=0)
 
     assert answer.status_code == 422
+    assert not Refund.objects.filter(payment=payment).exists()
+
+
+@pytest.mark.parametrize(
+    ("currency", "typed", "step"),
+    [("USD", "1.255", "$0.01"), ("JPY", "10.5", "¥1"), ("KWD", "1.255", "0.010")],
+)
+def test_a_refund_finer_than_the_gateway_can_carry_is_refused_beside_the_field(
+    rows: Rows, superadmin: Client, currency: str, typed: str, step: str
+) -> None:
+    payment = payment_under_review(rows, minor=80_000, currency=currency)
+
+    answer = submit(superadmin, payment, "refund", amount=typed, reason="x", seen=0)
+
+    assert answer.status_code == 422
+    (error,) = answer.context["form"].errors["amount"]
+    assert "Too many decimals" in error
+    assert step in error
+    assert list(answer.context["form"].errors) == ["amount"]
     assert not Refund.objects.filter(payment=payment).exists()
 
 

@@ -1,5 +1,6 @@
 """An organization that ordered something and has not paid yet: what most tests of billing begin with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,10 +23,11 @@ from billing.models import (
     Posting,
     Refund,
     Subscription,
+    SubscriptionItem,
 )
-from catalog.models import PlanPrice
+from catalog.models import AddonPrice, PlanPrice
 from core import work
-from core.money import Money
+from core.money import Money, Rate
 from sandbox.client import Sandbox
 from tests.builders import make_organization, make_price
 
@@ -98,17 +100,19 @@ def make_sale(
     setup_minor: int = 0,
     gateway: str = GATEWAY,
     is_auto_renewed: bool = True,
+    addon_prices: Sequence[AddonPrice] = (),
 ) -> Sale:
     """An unpaid sale of one monthly plan, with its payment open for 45 minutes."""
     organization = organization or make_organization()
     subscription = subscriptions.open_subscription(
         organization=organization,
         plan_price=price or make_price(minor=minor, currency=currency),
+        addon_prices=addon_prices,
         billing_mode=billing_mode,
         is_auto_renewed=is_auto_renewed,
         at=at,
     )
-    lines = [plan_line(subscription)]
+    lines = [item_line(item) for item in subscription.items.select_related("subscription")]
     if setup_minor:
         lines.append(InvoiceLine(ItemKind.SETUP, "Setup", Money(setup_minor, currency), subscription=subscription))
     invoice = invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at)
@@ -123,12 +127,17 @@ def make_sale(
 
 def plan_line(subscription: Subscription, **fields: Any) -> InvoiceLine:
     """The invoice line of the subscription's plan."""
+    return item_line(subscription.items.get(kind=ItemKind.PLAN), **fields)
+
+
+def item_line(item: SubscriptionItem, **fields: Any) -> InvoiceLine:
+    """The invoice line of an item of a subscription."""
     return InvoiceLine(
-        kind=ItemKind.PLAN,
+        kind=ItemKind(item.kind),
         description="Minecraft 1 GB",
-        unit=subscription.amount,
-        subscription=subscription,
-        subscription_item=subscription.items.get(kind=ItemKind.PLAN),
+        unit=Rate(item.unit_minor, item.currency),
+        subscription=item.subscription,
+        subscription_item=item,
         **fields,
     )
 

@@ -1,6 +1,7 @@
 """A time is billed once per item of a subscription, until its invoice is void or expires."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
@@ -9,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from billing import invoicing, renewals
 from billing.invoicing import InvoiceLine
-from billing.models import Invoice, InvoiceItem, InvoiceState, ItemKind, PaymentState, Period
+from billing.models import Invoice, InvoiceItem, ItemKind, PaymentState, Period
 from core import tenancy
 from core.money import Money
 from tests.billing.sales import GATEWAY, NOON, Sale, make_sale, plan_line
@@ -29,6 +30,12 @@ def draft(sale: Sale, period: Period) -> Invoice:
     """A draft that bills the period."""
     lines = [plan_line(sale.subscription, period=period)]
     return invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=lines, at=NOON)
+
+
+def draft_usage(sale: Sale, period: Period) -> Invoice:
+    """A draft that bills what the plan's server used in the period."""
+    line = replace(plan_line(sale.subscription, period=period), kind=ItemKind.USAGE, description="Traffic")
+    return invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=[line], at=NOON)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, -1, 86400])
@@ -61,6 +68,22 @@ def test_a_proration_within_a_billed_period_is_allowed() -> None:
     assert invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=[line], at=NOON)
 
 
+def test_usage_is_billed_beside_the_plan_and_once() -> None:
+    sale = make_sale()
+    draft(sale, APRIL)
+    draft_usage(sale, APRIL)
+    draft_usage(sale, MAY)
+    with pytest.raises(IntegrityError, match="usage_billed_once"), transaction.atomic():
+        draft_usage(sale, later(APRIL, 3600))
+
+
+def test_usage_of_a_void_invoice_can_be_billed_again() -> None:
+    sale = make_sale()
+    issued = invoicing.issue_invoice(invoice=draft_usage(sale, APRIL), at=NOON)
+    invoicing.void_invoice(invoice=issued, reason="wrong reading", actor=None, at=NOON)
+    assert draft_usage(sale, APRIL)
+
+
 def test_a_voided_renewal_frees_its_period() -> None:
     sale = make_sale()
     voided = draft(sale, APRIL)
@@ -75,7 +98,7 @@ def test_a_voided_renewal_frees_its_period() -> None:
 def test_an_issued_invoice_that_becomes_void_frees_its_period() -> None:
     sale = make_sale()
     issued = invoicing.issue_invoice(invoice=draft(sale, APRIL), at=NOON)
-    Invoice.objects.filter(pk=issued.pk).update(state=InvoiceState.VOID)
+    invoicing.void_invoice(invoice=issued, reason="billed in error", actor=None, at=NOON)
     assert draft(sale, APRIL)
 
 

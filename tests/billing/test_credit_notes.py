@@ -16,12 +16,12 @@ from tests.threads import run_at_once
 pytestmark = pytest.mark.django_db
 
 
-def refund(sale: Sale) -> None:
-    """All of the sale's payment goes back."""
+def refund(sale: Sale, status: RefundStatus = RefundStatus.SUCCEEDED, reference: str = "re_1") -> None:
+    """All of the sale's payment goes back, or the refund fails."""
     report = GatewayRefund(
-        reference="re_1",
+        reference=reference,
         amount=sale.payment.amount,
-        status=RefundStatus.SUCCEEDED,
+        status=status,
         transaction_id=f"pi_{sale.payment.pk}",
     )
     refunds.record_refund(payment_id=sale.payment.pk, gateway_refund=report, at=NOON)
@@ -55,6 +55,36 @@ def test_a_refund_that_is_reported_again_credits_nothing_more() -> None:
     refund(sale)
     assert CreditNote.objects.count() == 1
     assert credit_notes.issue_credit_note(invoice=sale.invoice, reason="again", at=NOON) is None
+
+
+def test_the_credit_note_of_a_refund_that_fails_late_is_void_and_keeps_its_number() -> None:
+    sale = make_sale()
+    sale.settle()
+    refund(sale)
+
+    refund(sale, RefundStatus.FAILED)
+
+    note = CreditNote.objects.get()
+    assert (sale.invoice.reload().state, note.voided_at, note.number) == (InvoiceState.PAID, NOON, "NB-CN-2026-00001")
+    refund(sale, reference="re_2")
+    notes = CreditNote.objects.order_by("sequence")
+    assert [(each.number, each.voided_at, each.total_minor) for each in notes] == [
+        ("NB-CN-2026-00001", NOON, 800),
+        ("NB-CN-2026-00002", None, 800),
+    ]
+
+
+@pytest.mark.parametrize("value", ["NULL", "now()"])
+def test_a_void_credit_note_stays_void(value: str) -> None:
+    note = credit_notes.issue_credit_note(invoice=issue(make_draft()), reason="refunded", at=NOON)
+    assert note is not None
+    credit_notes.void_credit_notes(invoice=note.invoice, reason="refund failed", actor=None, at=NOON)
+    with (
+        pytest.raises(IntegrityError, match="void for good"),
+        tenancy.as_role(role=tenancy.WORKER),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"UPDATE billing_creditnote SET voided_at = {value}")
 
 
 def test_a_credit_note_takes_net_and_tax_back() -> None:
@@ -91,6 +121,7 @@ def test_a_draft_is_not_credited() -> None:
         "UPDATE billing_creditnote SET issued_at = now()",
         "UPDATE billing_creditnote SET number = 'NB-CN-2026-00009', sequence = 9",
         "DELETE FROM billing_creditnote",
+        "UPDATE billing_creditnote SET voided_at = now(), total_minor = 1",
     ],
 )
 def test_a_credit_note_is_frozen(statement: str) -> None:
@@ -136,3 +167,9 @@ def test_the_page_of_a_refunded_invoice_names_its_credit_note(client: Client) ->
     client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
     page = " ".join(client.get(f"/invoices/{sale.invoice.pk}/").content.decode().split())
     assert "NB-CN-2026-00001" in page
+    assert "Void since" not in page
+
+    refund(sale, RefundStatus.FAILED)
+
+    page = " ".join(client.get(f"/invoices/{sale.invoice.pk}/").content.decode().split())
+    assert "Void since <time" in page

@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.utils import timezone
 
-from billing import payments, subscriptions
+from billing import payments, refunds, subscriptions
 from billing.models import (
     BillingMode,
     EventResult,
@@ -73,6 +74,8 @@ def test_a_second_gateway_subscription_for_one_sale_is_ended_and_its_money_is_un
     kept = GatewaySubscription.objects.get(is_duplicate=False)
     ended = GatewaySubscription.objects.get(is_duplicate=True)
     assert (kept.ended_at, ended.ended_at is None) == (None, False)
+    (told,) = [each for each in mail.outbox if each.subject == "You paid twice: we ended the second subscription"]
+    assert told.to == [sale.organization.owner.email]
     assert charging(stripe_sandbox) == [kept.reference]
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
 
@@ -80,6 +83,67 @@ def test_a_second_gateway_subscription_for_one_sale_is_ended_and_its_money_is_un
     deliver_and_work(stripe_sandbox)
     assert Payment.objects.count() == 3
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+
+
+def hold_first(sale: Sale, sandbox: Sandbox) -> Payment:
+    """The first payment's money is under review; a second payment can be made."""
+    first = sale.create_session()
+    second = open_second_session(sale)
+    Payment.objects.filter(pk=sale.payment.pk).update(amount_minor=900)  # another amount was asked for
+    sandbox.pay(first)
+    deliver_and_work(sandbox)
+    held = sale.payment.reload()
+    assert (held.state, len(charging(sandbox))) == (PaymentState.UNDER_REVIEW, 1)
+    sandbox.pay(second)
+    return held
+
+
+def test_the_subscription_whose_payment_was_accepted_goes_on_and_the_held_ones_is_ended(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    held = hold_first(sale, stripe_sandbox)
+
+    deliver_and_work(stripe_sandbox)
+
+    kept = GatewaySubscription.objects.get(is_duplicate=False)
+    assert charging(stripe_sandbox) == [kept.reference]
+    assert kept.payment != held
+    assert held.reload().state == PaymentState.UNDER_REVIEW
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+    pass_a_month(stripe_sandbox)
+    deliver_and_work(stripe_sandbox)
+    assert sale.subscription.invoice_items.count() == 2
+
+
+def test_nothing_is_ended_while_all_payments_are_under_review_and_then_the_accepted_one_stays(
+    sale: Sale, stripe_sandbox: Sandbox
+) -> None:
+    held = hold_first(sale, stripe_sandbox)
+    other = Payment.objects.exclude(pk=held.pk).get()
+    Payment.objects.filter(pk=other.pk).update(amount_minor=700)
+    deliver_and_work(stripe_sandbox)
+    assert len(charging(stripe_sandbox)) == 2
+
+    payments.accept_payment(payment_id=other.pk, actor=None, at=timezone.now())
+    run_due()
+
+    kept = GatewaySubscription.objects.get(is_duplicate=False)
+    assert (kept.payment, charging(stripe_sandbox)) == (other, [kept.reference])
+
+
+def test_the_subscription_of_a_refunded_payment_under_review_is_ended(sale: Sale, stripe_sandbox: Sandbox) -> None:
+    url = sale.create_session()
+    Payment.objects.filter(pk=sale.payment.pk).update(amount_minor=900)
+    stripe_sandbox.pay(url)
+    deliver_and_work(stripe_sandbox)
+    held = sale.payment.reload()
+
+    refunds.refund_payment(payment=held, amount=held.refundable, reason="wrong", actor=None, at=timezone.now())
+    run_due()
+    deliver_and_work(stripe_sandbox)
+
+    assert held.reload().state == PaymentState.REFUNDED
+    assert charging(stripe_sandbox) == []
 
 
 def test_while_stripe_is_down_a_second_subscription_waits_to_be_ended(sale: Sale, stripe_sandbox: Sandbox) -> None:

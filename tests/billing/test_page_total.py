@@ -15,9 +15,9 @@ from core import outside, site_settings
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale
-from tests.builders import make_price, make_staff
+from tests.builders import make_addon_price, make_price, make_staff
 from tests.shop import form_data, make_shop
-from tests.stripe_dashboard import account, know_price, make_stripe_price
+from tests.stripe_dashboard import account, know_price, make_stripe_price, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSIONS = "POST /v1/checkout/sessions"
@@ -66,8 +66,26 @@ def test_what_was_asked_and_what_is_wanted_is_named(stripe_sandbox: Sandbox) -> 
     with pytest.raises(checkout.SessionMismatch):
         sale.create_session()
     assert sale.payment.reload().failure == (
-        "the payment page asks for 12.34 USD every 12 months, the payment for 8.00 USD every month"
+        "the payment page asks for 12.34 USD and 12.34 USD every 12 months,"
+        " the payment for 8.00 USD and 8.00 USD every month"
     )
+
+
+def test_an_addon_whose_price_at_the_gateway_is_paid_once_is_not_sold_as_recurring(stripe_sandbox: Sandbox) -> None:
+    price, addon_price = know_price(make_price()), make_addon_price()
+    once: Any = {"currency": "usd", "unit_amount": 250, "product_data": {"name": "1 GB more"}}
+    reference = write("price", lambda stripe: stripe.v1.prices.create(once)).id
+    GatewayPrice.objects.create(gateway="stripe", addon_price=addon_price, reference=reference)
+    sale = make_sale(at=timezone.now(), price=price, addon_prices=[addon_price], billing_mode=BillingMode.GATEWAY)
+
+    with pytest.raises(checkout.SessionMismatch):
+        sale.create_session()
+
+    assert sale.payment.reload().failure == (
+        "the payment page asks for 10.50 USD and 8.00 USD every month,"
+        " the payment for 10.50 USD and 10.50 USD every month"
+    )
+    assert session_states(stripe_sandbox) == ["expired"]
 
 
 def test_a_page_that_could_not_be_expired_at_once_is_expired_by_the_poller(stripe_sandbox: Sandbox) -> None:
@@ -147,5 +165,5 @@ def test_the_interval_is_read_although_the_recurring_line_is_on_a_later_page(str
 
     session = account().create_session(request)
 
-    assert (session.total, session.intervals) == (Money(1800, "USD"), frozenset({Interval("month", 12)}))
+    assert (session.total, session.recurring) == (Money(1800, "USD"), {Interval("month", 12): Money(800, "USD")})
     payments.fail(payment_id=sale.payment.pk, reason="only its session was of interest")

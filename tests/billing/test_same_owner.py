@@ -51,8 +51,11 @@ FORBIDDEN = [
     " (id, organization_id, payment_id, gateway, reference, amount_minor, currency, reason, opened_at, lost_minor)"
     " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'stripe', 'dp', 1, 'USD', '', now(), 0)",
     "INSERT INTO billing_gatewaysubscription"
-    " (id, organization_id, subscription_id, gateway, reference, is_live, is_duplicate)"
-    " VALUES (uuidv7(), %(other_organization)s, %(subscription)s, 'stripe', 'sub', false, false)",
+    " (id, organization_id, subscription_id, payment_id, gateway, reference, is_live, is_duplicate)"
+    " VALUES (uuidv7(), %(other_organization)s, %(subscription)s, %(payment)s, 'stripe', 'sub', false, false)",
+    "INSERT INTO billing_gatewaysubscription"
+    " (id, organization_id, subscription_id, payment_id, gateway, reference, is_live, is_duplicate)"
+    " VALUES (uuidv7(), %(organization)s, %(subscription)s, %(paid_payment)s, 'stripe', 'sub', false, false)",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
     " VALUES (uuidv7(), %(other_organization)s, NULL, %(invoice)s, 1, 'USD', now())",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"

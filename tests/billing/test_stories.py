@@ -72,7 +72,8 @@ def refund_of(sandbox: Sandbox) -> dict[str, Any]:
 def test_a_completed_session_pays_the_invoice(paid: Sale) -> None:
     assert paid.invoice.reload().state == InvoiceState.PAID
     assert outcomes()["checkout.session.completed"] == EventResult.PROCESSED
-    assert outcomes()["payment_intent.succeeded"] == EventResult.IGNORED
+    assert outcomes()["payment_intent.succeeded"] == EventResult.PROCESSED
+    assert outcomes()["payment_intent.created"] == EventResult.IGNORED
 
 
 @pytest.mark.parametrize(

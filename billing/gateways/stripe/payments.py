@@ -27,6 +27,7 @@ from billing.gateways.stripe.fields import (
     value,
 )
 from billing.models import Period
+from core.money import Money
 from core.outside import Rejected
 
 INTENT_EXPANDED = ["latest_charge", "payment_method"]
@@ -103,8 +104,13 @@ class Payments(StripeClient):
                     "Stripe line items",
                     lambda stripe, params: stripe.v1.checkout.sessions.line_items.list(session.id, params),
                 )
-        intervals = frozenset(interval_of(line.price.recurring) for line in lines if line.price.recurring)
-        return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, intervals=intervals)
+        recurring: dict[Interval, Money] = {}
+        for line in lines:
+            if line.price.recurring:
+                interval = interval_of(line.price.recurring)
+                amount = from_stripe_amount(line.amount_total, line.currency)
+                recurring[interval] = recurring.get(interval, Money.zero(amount.currency)) + amount
+        return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, recurring=recurring)
 
     def expire_session(self, reference: str) -> CheckoutSession:
         """Expire the session. Where it was paid in the same moment Stripe refuses, and the paid session is returned."""
@@ -126,9 +132,10 @@ class Payments(StripeClient):
         return None
 
     def read_transaction(self, reference: str) -> Transaction:
-        """To whom a PaymentIntent belongs."""
+        """To whom a PaymentIntent belongs, and what it received."""
         intent = self.retrieve_intent(reference)
-        return Transaction(intent.id, metadata_id(intent.metadata, "payment"), id_of(intent.customer))
+        received = payment_of_intent(intent) if intent.status == "succeeded" else None
+        return Transaction(intent.id, metadata_id(intent.metadata, "payment"), id_of(intent.customer), received)
 
     def retrieve_intent(self, reference: str) -> Any:
         """A PaymentIntent with its charge and payment method."""
@@ -181,7 +188,8 @@ def session_status(session: Any) -> CheckoutSessionStatus:
     """Ours for Stripe's status, payment status, PaymentIntent and subscription together."""
     if session.status != "complete":
         return CheckoutSessionStatus.OPEN if session.status == "open" else CheckoutSessionStatus.EXPIRED
-    if session.payment_status != "unpaid":
+    # A debit that failed can be made again at Stripe; the session is then left unpaid.
+    if session.payment_status != "unpaid" or value(session.payment_intent, "status") == "succeeded":
         return CheckoutSessionStatus.PAID
     is_refused = value(session.payment_intent, "status") in INTENT_OVER
     is_over = value(session.subscription, "status") in SUBSCRIPTION_NEVER_BEGAN

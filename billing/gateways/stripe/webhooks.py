@@ -25,6 +25,7 @@ EVENTS = {
     "checkout.session.async_payment_succeeded": ObjectType.CHECKOUT_SESSION,
     "checkout.session.async_payment_failed": ObjectType.CHECKOUT_SESSION,
     "checkout.session.expired": ObjectType.CHECKOUT_SESSION,
+    "payment_intent.succeeded": ObjectType.TRANSACTION,
     "invoice.paid": ObjectType.INVOICE,
     "invoice.payment_failed": ObjectType.INVOICE,
     "customer.subscription.updated": ObjectType.SUBSCRIPTION,
