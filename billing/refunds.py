@@ -110,6 +110,12 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
         allocations.close_refunded_invoice(row, at=at)
 
 
+def times_given_back(payment: Payment) -> int:
+    """How often the payment was refunded, failed refunds too, or given back as credit: a form sent twice counts more."""
+    credited = AllocationReversal.objects.filter(allocation__payment=payment, refund=None, dispute=None)
+    return payment.refunds.count() + credited.count()
+
+
 def can_refund(gateway: str) -> bool:
     """Whether the gateway sends money back. Elsewhere it can only become credit in the wallet."""
     return isinstance(driver_of(gateway), Refunds)
@@ -221,7 +227,9 @@ def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:
         if refund.transaction_id is not None:
             gateway_refund = driver_with(refund.payment.gateway, Refunds).read_refund(refund.transaction_id)
         else:
-            gateway_refund = request_refund(refund, attempts=task.attempts, at=at)
+            # A task that staff put back after it was dead counts its attempts from zero, and keeps its last error.
+            was_tried = task.attempts > 1 or bool(task.last_error)
+            gateway_refund = request_refund(refund, was_tried=was_tried, at=at)
     except Rejected as error:
         if error.status in NOT_AUTHORIZED:
             raise
@@ -233,10 +241,10 @@ def perform(task: RefundTask, *, at: datetime) -> work.Reschedule | None:
     return work.Reschedule(after=PENDING_POLL) if gateway_refund.status is RefundStatus.PENDING else None
 
 
-def request_refund(refund: Refund, *, attempts: int, at: datetime) -> GatewayRefund:
+def request_refund(refund: Refund, *, was_tried: bool, at: datetime) -> GatewayRefund:
     """Create the refund at the gateway, exactly once however often this is called."""
     driver, request = driver_with(refund.payment.gateway, Refunds), _request(refund)
-    if attempts > 1:  # an earlier call may have created it although its answer was lost: look before repeating
+    if was_tried:  # an earlier call may have created it although its answer was lost: look before repeating
         found = driver.find_refund(request)
         if found is not None:
             return found

@@ -34,7 +34,7 @@ from core.money import Money
 
 
 class RefundForm(ReasonForm):
-    """How much to refund; the rest by default. `seen`, the count of refunds shown, makes a double click one refund."""
+    """How much to refund; the rest by default. `seen`, how often some was given back until then, makes a double click one refund."""
 
     amount = forms.CharField(label=gettext_lazy("Amount"), max_length=20, widget=UnfoldAdminTextInputWidget)
     seen = forms.IntegerField(widget=forms.HiddenInput)
@@ -50,7 +50,7 @@ class RefundForm(ReasonForm):
                 "This gateway cannot send money back. The amount becomes credit in the customer's wallet."
             )
         self.fields["amount"].help_text = at_most
-        self.fields["seen"].initial = row.refunds.count()
+        self.fields["seen"].initial = refunds.times_given_back(row)
 
     def clean_amount(self) -> Money:
         """Money in the payment's currency, at most the rest."""
@@ -64,7 +64,7 @@ def refund(payment: Payment, context: ActionContext) -> str:
     """Refund all or part of a payment."""
     row = payments.lock_payment(payment.pk)
     amount = context.data["amount"]
-    if row.refunds.count() != context.data["seen"]:
+    if refunds.times_given_back(row) != context.data["seen"]:
         raise ActionError(_("Another refund was made in the meantime. Check the payment again."))
     given_back: dict[str, Any] = {"payment": row, "amount": amount, "reason": context.data["reason"]}
     if not refunds.can_refund(row.gateway):

@@ -22,6 +22,7 @@ from billing.models import (
     RefundTask,
 )
 from billing.refunds import NotRefundable
+from core import work
 from core.models import WorkState
 from core.money import Money
 from sandbox.client import Sandbox
@@ -116,9 +117,10 @@ def test_a_session_of_another_shop_in_the_same_account_is_unrelated(sale: Sale, 
 
 def test_while_stripe_does_not_answer_the_event_waits(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.pay(sale.create_session())
-    stripe_sandbox.arm("stripe", "GET /v1/checkout/sessions", "status", status=500, times=3)
+    stripe_sandbox.arm("stripe", "GET /v1/*", "status", status=500, times=0)
     deliver_webhooks(stripe_sandbox)
     run_due()
+    stripe_sandbox.clear_faults()
     waiting = GatewayEvent.objects.get(type="checkout.session.completed")
     assert (waiting.state, waiting.attempts) == (WorkState.QUEUED, 1)
 
@@ -195,6 +197,28 @@ def test_a_refund_whose_answer_was_lost_is_found_even_when_its_key_is_forgotten(
     stripe_sandbox.advance(25 * 3600)
 
     run_due(timezone.now() + timedelta(hours=25))
+
+    assert refund.reload().state == RefundState.SUCCEEDED
+    assert refund_of(stripe_sandbox)["amount"] == 300
+
+
+def test_a_refund_that_was_made_and_not_recorded_is_made_once_when_staff_retry_it_days_later(
+    paid: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> None:
+        raise ArithmeticError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(refunds, "record_refund", fail)
+        refund, hours = make_refund(paid, 300), 0
+        while RefundTask.objects.get().state != WorkState.DEAD:
+            hours += 2
+            work.run_due(at=timezone.now() + timedelta(hours=hours), models=(RefundTask,))
+    stripe_sandbox.advance(72 * 3600)
+
+    later = timezone.now() + timedelta(hours=72)
+    work.retry([RefundTask.objects.get()], at=later)
+    run_due(later)
 
     assert refund.reload().state == RefundState.SUCCEEDED
     assert refund_of(stripe_sandbox)["amount"] == 300

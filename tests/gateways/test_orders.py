@@ -200,3 +200,19 @@ def test_staff_are_told_that_the_gateway_sends_no_money_back(
 
     assert wallet_balance(shop.organization, tripay.currency) == tripay.minor
     assert not payment.refunds.exists()
+
+
+def test_credit_that_staff_submit_twice_is_given_once(
+    shop: Shop, browser: Client, tripay: Tripay, clock: Clock
+) -> None:
+    order = place_order(shop, at=clock.now)
+    choose(order, browser)
+    tripay.pay(tripay.sessions()[0])
+    run_until_idle(clock)
+    browser.force_login(make_staff(is_superuser=True))
+    address = f"/admin/billing/payment/{Payment.objects.get().pk}/refund/"
+
+    for _press in range(2):
+        browser.post(address, {"_form_submitted": "True", "amount": "50000", "reason": "slow", "seen": "0"})
+
+    assert wallet_balance(shop.organization, tripay.currency) == 50_000_00
