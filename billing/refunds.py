@@ -111,7 +111,7 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
 
 
 def times_given_back(payment: Payment) -> int:
-    """How often the payment was refunded, failed refunds too, or given back as credit: a form sent twice counts more."""
+    """How often the payment was refunded, also where that failed, or given back as credit."""
     credited = AllocationReversal.objects.filter(allocation__payment=payment, refund=None, dispute=None)
     return payment.refunds.count() + credited.count()
 

@@ -34,7 +34,10 @@ from core.money import Money
 
 
 class RefundForm(ReasonForm):
-    """How much to refund; the rest by default. `seen`, how often some was given back until then, makes a double click one refund."""
+    """How much to refund; the rest by default.
+
+    `seen`, how often some was given back until then, makes a double click one refund.
+    """
 
     amount = forms.CharField(label=gettext_lazy("Amount"), max_length=20, widget=UnfoldAdminTextInputWidget)
     seen = forms.IntegerField(widget=forms.HiddenInput)
