@@ -8,13 +8,13 @@ class BillingConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from billing import gateway_sync, payments, refunds, settings  # noqa: F401 - models first
+        from billing import gateway_sync, refunds, reviews, settings  # noqa: F401 - models first
         from billing.gateways import base, stripe
         from billing.models import GatewayCancelTask, GatewayEvent, PaymentTask, RefundTask
         from core import work
 
         base.register("stripe", stripe.StripeDriver)
         work.register(GatewayEvent, gateway_sync.process_event, batch_handler=gateway_sync.settle_events)
-        work.register(PaymentTask, payments.pay_again)
+        work.register(PaymentTask, reviews.pay_again)
         work.register(GatewayCancelTask, gateway_sync.end_gateway_subscription)
         work.register(RefundTask, refunds.perform)

@@ -63,7 +63,7 @@ def is_used(account: GatewayAccount) -> bool:
 
 
 def mode_of(gateway: str) -> bool:
-    """Whether the account takes real money. Before it took any, its keys decide."""
+    """Whether the account takes real money. Before it took any, its keys decide, and the account's row follows them."""
     account = GatewayAccount.objects.get(code=gateway)
     is_live = driver_for(account).is_live()
     if is_live is not account.is_live and not is_used(account):

@@ -76,16 +76,15 @@ def settle_events(events: Sequence[GatewayEvent], *, at: datetime) -> set[UUID]:
             try:
                 session = driver.read_session(ref.id)
             except outside.OutsideError:
-                break  # each is read again by itself
+                break  # the gateway may be away: the rest is left to `process_event`
             if session.payment is not None and session.payment_id is not None:
                 paid[session.payment_id] = (event, session)
     stored = Payment.objects.filter(pk__in=paid).values_list("pk", "gateway", "session_id")
-    arrived = {
-        pk: session.payment
-        for pk, gateway, session_id in stored
-        for event, session in [paid[pk]]
-        if session.payment is not None and (gateway, session_id) == (event.gateway, session.reference)
-    }
+    arrived: dict[UUID, GatewayPayment] = {}
+    for payment_id, gateway, session_id in stored:
+        event, session = paid[payment_id]
+        if session.payment is not None and (gateway, session_id) == (event.gateway, session.reference):
+            arrived[payment_id] = session.payment
     with tenancy.as_worker():
         settled = settlements.settle_expected(arrived, at=at)
         for payment_id in settled:

@@ -1,7 +1,7 @@
 """Invoices: drafted, then issued and paid from the wallet in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,6 @@ from billing.models import (
     InvoiceSeries,
     InvoiceState,
     ItemKind,
-    LedgerAccount,
     Payment,
     PaymentAllocation,
     PaymentState,
@@ -151,25 +150,23 @@ def open_drafts(invoices: Sequence[Invoice], at: datetime) -> None:
     bulk.update_rows(invoices, ["issued_at", "state", "seller", "billing_address"])
 
 
-def pay_from_wallet(
-    *, invoice: Invoice, payment: Payment | None = None, first_period: Period | None = None, at: datetime
-) -> Invoice:
-    """Issue the invoice, pay it from the wallet, and begin or renew its subscriptions. Twice is harmless.
+def pay_from_wallet(*, invoice: Invoice, at: datetime) -> Invoice:
+    """Issue the invoice, pay it with credit, and begin or renew its subscriptions. Calling it twice is harmless.
 
-    See Charge for `payment` and `first_period`. Raises InsufficientBalance.
+    A free invoice needs no credit. Raises InsufficientBalance.
     """
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
         if row.state in UNPAID:
-            pay_charges([Charge(row, payment, first_period)], at=at)
+            pay_charges([Charge(row)], at=at)
     return row
 
 
 def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
-    """Pay unpaid invoices from their wallets as `pay_from_wallet` does, all of them or none, in one set of statements.
+    """Issue and pay unpaid invoices from their wallets, all of them or none, in one set of statements.
 
-    Each is allocated to its `payment` as far as that goes, else to credit. Raises InsufficientBalance, before anything
-    is written. The caller holds the invoices' locks.
+    Their subscriptions begin or are renewed. Each invoice is allocated to its `payment` as far as that goes, else to
+    credit. Raises InsufficientBalance, before anything is written. The caller holds the invoices' locks.
     """
     invoices = [charge.invoice for charge in charges]
     ids = [invoice.pk for invoice in invoices]
@@ -186,26 +183,21 @@ def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
                 raise InsufficientBalance(f"the wallet's balance is less than the {amount} of invoices {ids}")
         begin_or_renew(charges, locked, at)
         open_drafts([row for row in invoices if row.issued_at is None], at)
-        ledger.post_entries(charge_entries([row for row in invoices if row.total], wallets), at=at)
+        # The net amount is revenue; the tax is owed to the tax office.
+        account_of, entries = cache(ledger.account_of), []
+        for row in invoices:
+            if row.total:
+                parts = ((AccountKind.REVENUE, row.net), (AccountKind.TAX, row.tax))
+                earned = [EntryLine(account_of(kind, row.currency), amount) for kind, amount in parts if amount]
+                lines = [EntryLine(wallets[row.organization_id, row.currency], -row.total), *earned]
+                entries.append(NewEntry(EntryKind.CHARGE, f"invoice:{row.pk}", lines, row.organization, row))
+        ledger.post_entries(entries, at=at)
         allocate(charges, at=at)
         for row in invoices:
             row.transition_to(InvoiceState.PAID)
             row.paid_at = at
         Invoice.objects.filter(pk__in=ids).update(state=InvoiceState.PAID, paid_at=at)
         events.invoices_paid.send(Invoice, invoice_ids=ids, at=at)
-
-
-def charge_entries(invoices: Sequence[Invoice], wallets: Mapping[tuple[UUID, str], LedgerAccount]) -> list[NewEntry]:
-    """What takes the totals from the wallets. The net amount is revenue; the tax is owed to the tax office."""
-    account_of = cache(ledger.account_of)
-    entries = []
-    for row in invoices:
-        parts = ((AccountKind.REVENUE, row.net), (AccountKind.TAX, row.tax))
-        earned = [EntryLine(account_of(kind, row.currency), amount) for kind, amount in parts if amount]
-        wallet = wallets[row.organization_id, row.currency]
-        lines = [EntryLine(wallet, -row.total), *earned]
-        entries.append(NewEntry(EntryKind.CHARGE, f"invoice:{row.pk}", lines, row.organization, row))
-    return entries
 
 
 def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at: datetime) -> None:
@@ -273,13 +265,6 @@ def allocate(charges: Sequence[Charge], *, at: datetime) -> None:
             if amount
         ]
     PaymentAllocation.objects.bulk_create(rows)
-
-
-def pay_free_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
-    """Settle an invoice whose total is zero. ValueError when there is something to pay."""
-    if invoice.total_minor:
-        raise ValueError(f"{invoice} is not free")
-    return pay_from_wallet(invoice=invoice, at=at)
 
 
 def use_series(*, series: InvoiceSeries, actor: object) -> None:

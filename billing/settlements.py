@@ -19,17 +19,20 @@ def settle_expected(gateway_payments: Mapping[UUID, GatewayPayment], *, at: date
     arrivals: list[tuple[Payment, GatewayPayment]] = []
     with tenancy.as_worker():
         locked = payments.lock_payments(gateway_payments)
-        transactions = {arrived.transaction_id for arrived in gateway_payments.values()}
-        known = Payment.objects.filter(transaction_id__in=transactions)
-        seen: set[object] = set(known.values_list("gateway", "transaction_id"))
+        references = {arrived.transaction_id for arrived in gateway_payments.values()}
+        known = Payment.objects.filter(transaction_id__in=references)
+        transactions = set(known.values_list("gateway", "transaction_id"))
+        invoices: set[UUID] = set()  # each is paid once, and each transaction pays once
         for payment in locked:
             arrived, invoice = gateway_payments[payment.pk], payment.invoice
-            facts = {(payment.gateway, arrived.transaction_id), payment.invoice_id}
-            if payment.state not in Payment.OPEN or invoice is None or payment.amount != invoice.total or facts & seen:
+            if payment.state not in Payment.OPEN or invoice is None or payment.amount != invoice.total:
                 continue
-            if not payments.mismatch_reason(payment, arrived):
-                arrivals.append((payment, arrived))
-                seen |= facts
+            transaction = (payment.gateway, arrived.transaction_id)
+            if transaction in transactions or invoice.pk in invoices or payments.mismatch_reason(payment, arrived):
+                continue
+            arrivals.append((payment, arrived))
+            transactions.add(transaction)
+            invoices.add(invoice.pk)
         if arrivals:
             settled = [payment for payment, _arrived in arrivals]
             payments.receive(arrivals, PaymentState.SUCCEEDED, at)

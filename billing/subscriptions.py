@@ -195,17 +195,16 @@ def stop_renewal(*, of: Q, reason: StopReason, at: datetime) -> None:
 
 def end_due(*, at: datetime) -> int:
     """End what was canceled and whose period is over; how many. What a gateway still renews ends when it does there."""
-    due = Subscription.objects.filter(canceled_and_over(at)).values_list("pk", flat=True)
-    return work.run_each(list(due), lambda pk: end_with_period(subscription_id=pk, at=at), name="end of a subscription")
+    due = Subscription.objects.filter(canceled_and_over(at))
 
+    def end(subscription_id: UUID) -> bool:
+        with tenancy.as_worker():
+            row = lock_subscription(subscription_id)
+            if not due.filter(pk=row.pk).exists():  # renewed, or uncanceled, meanwhile
+                return False
+            return end_subscription(subscription=row, reason="canceled at the period's end", at=at)
 
-def end_with_period(*, subscription_id: UUID, at: datetime) -> bool:
-    """End one whose last period is over; False when it was renewed, or uncanceled, meanwhile."""
-    with tenancy.as_worker():
-        row = lock_subscription(subscription_id)
-        if not Subscription.objects.filter(canceled_and_over(at), pk=row.pk).exists():
-            return False
-        return end_subscription(subscription=row, reason="canceled at the period's end", at=at)
+    return work.run_each(list(due.values_list("pk", flat=True)), end, name="end of a subscription")
 
 
 def canceled_and_over(at: datetime) -> Q:

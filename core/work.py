@@ -80,25 +80,20 @@ def run_due(
         while left and (items := model.claim(limit=1, at=at)):
             if model in _batch_handlers and items[0].attempts == 1:
                 items += model.claim(limit=min(BATCH, left) - 1, at=at, which=UNTRIED)
-            for item in _left_by_batch_handler(items):
-                run_item(item, at=item.claimed_at)
+            done: list[WorkItem] = []
+            if len(items) > 1:
+                try:
+                    keys = _batch_handlers[model](items, at=items[0].claimed_at)
+                    done = [item for item in items if item.pk in keys]
+                except Exception:  # nothing of the batch was done: each item is run by itself
+                    log.exception("a batch of %s failed", model._meta.label)
+                model.finish_all(done, at=items[0].claimed_at)
+            for item in items:
+                if item not in done:
+                    run_item(item, at=item.claimed_at)
             left -= len(items)
         count += limit - left
     return count
-
-
-def _left_by_batch_handler(items: Sequence[WorkItem]) -> Sequence[WorkItem]:
-    """The claimed items that are still to be run one by one. A fault in a batch leaves them all."""
-    model = type(items[0])
-    if len(items) == 1:
-        return items
-    try:
-        keys = _batch_handlers[model](items, at=items[0].claimed_at)
-    except Exception:
-        log.exception("a batch of %s failed", model._meta.label)
-        return items
-    model.finish_all([item for item in items if item.pk in keys], at=items[0].claimed_at)
-    return [item for item in items if item.pk not in keys]
 
 
 def run_item(item: WorkItem, *, at: datetime) -> None:

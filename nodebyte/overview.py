@@ -134,8 +134,19 @@ def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
 
 
 def shop_problems(_at: datetime) -> list[ShopProblem]:
-    """What keeps active plans from being ordered: no price in the shop's currency, or no blueprint to build them by."""
+    """What keeps payments from being taken and active plans from being ordered.
+
+    An active gateway account that cannot take payments, or none for the shop's currency; no price in that currency, or
+    no blueprint to build a product's servers by.
+    """
     currency = site_settings.get("shop.currency")
+    url, action = reverse("admin:billing_gatewayaccount_changelist"), _("Gateway accounts")
+    accounts = GatewayAccount.objects.filter(is_active=True)
+    found = [(account, gateway_accounts.problem_of(account)) for account in accounts]
+    problems = [ShopProblem(f"{account}: {problem}", url, action) for account, problem in found if problem]
+    if not any(account.takes(currency) and not problem for account, problem in found):
+        text = _("No gateway account takes %(currency)s, the shop's currency.") % {"currency": currency}
+        problems.append(ShopProblem(text, url, action))
     price = PlanPrice.objects.filter(plan=OuterRef("pk"), currency=currency, superseded_at__isnull=True)
     blueprint = Blueprint.objects.filter(Q(plan=OuterRef("pk")) | Q(plan=None), product=OuterRef("product"))
     plans = list(
@@ -144,7 +155,6 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         .annotate(has_price=Exists(price), has_blueprint=Exists(blueprint.filter(is_active=True)))
         .order_by("product__position", "product__name")
     )
-    problems = gateway_problems(currency)
     if plans and not any(plan.has_price for plan in plans):
         text = _("No plan has a price in %(currency)s, the shop's currency.") % {"currency": currency}
         problems.append(ShopProblem(text, reverse("admin:catalog_plan_changelist"), _("Set prices")))
@@ -153,18 +163,6 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         url = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
         problems.append(ShopProblem(text, url, _("Add a blueprint")))
     return problems[:MAX_ROWS]
-
-
-def gateway_problems(currency: str) -> list[ShopProblem]:
-    """What keeps payments from being taken: an active account that cannot, or none for the shop's currency."""
-    url, action = reverse("admin:billing_gatewayaccount_changelist"), _("Gateway accounts")
-    accounts = GatewayAccount.objects.filter(is_active=True)
-    found = [(account, gateway_accounts.problem_of(account)) for account in accounts]
-    problems = [ShopProblem(f"{account}: {problem}", url, action) for account, problem in found if problem]
-    if not any(account.takes(currency) and not problem for account, problem in found):
-        text = _("No gateway account takes %(currency)s, the shop's currency.") % {"currency": currency}
-        problems.append(ShopProblem(text, url, action))
-    return problems
 
 
 def payments_under_review(_at: datetime) -> list[Payment]:

@@ -56,7 +56,14 @@ def create_servers(orders: Sequence[Order], at: datetime) -> None:
     rows = rows.select_related("order__organization", "order__placed_by", "location", "reservation")
     for item in rows.select_related("plan_price__plan__product").prefetch_related("addons__addon_price__addon"):
         items_of[item.order_id].append(item)
-    kept = [order for order in orders if all(_is_reserved(item) for item in items_of[order.pk])]
+    kept = [
+        order
+        for order in orders
+        if all(
+            item.reservation is not None and item.reservation.state != ReservationState.RELEASED
+            for item in items_of[order.pk]
+        )
+    ]
     reservations = [item.reservation_id for order in kept for item in items_of[order.pk] if item.reservation_id]
     confirmed = capacity.confirm(reservation_ids=reservations)
     ready = [order for order in kept if all(item.reservation_id in confirmed for item in items_of[order.pk])]
@@ -65,10 +72,6 @@ def create_servers(orders: Sequence[Order], at: datetime) -> None:
     for order in orders:
         if order not in ready:
             reserve_again(order, items_of[order.pk], at)
-
-
-def _is_reserved(item: OrderItem) -> bool:
-    return item.reservation is not None and item.reservation.state != ReservationState.RELEASED
 
 
 def deliver(items: Sequence[OrderItem], at: datetime) -> None:

@@ -141,7 +141,7 @@ def write_order(
     if order_quote.due_today:
         open_payment(order, at)
     else:
-        invoicing.pay_free_invoice(invoice=order.invoice, at=at)
+        invoicing.pay_from_wallet(invoice=order.invoice, at=at)  # of a free order it takes nothing
     return order
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from billing import payments, refunds
+from billing import payments, refunds, reviews
 from billing.models import (
     AllocationReversal,
     Dispute,
@@ -79,7 +79,7 @@ def refund(payment: Payment, context: ActionContext) -> str:
 
 def accept(payment: Payment, context: ActionContext) -> str:
     """Accept a payment that is under review."""
-    payments.accept_payment(payment_id=payment.pk, reason=context.data["reason"], actor=context.user, at=context.at)
+    reviews.accept_payment(payment_id=payment.pk, reason=context.data["reason"], actor=context.user, at=context.at)
     return _("The payment is accepted.")
 
 

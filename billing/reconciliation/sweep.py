@@ -55,32 +55,24 @@ def sweep_objects(*, gateway: str, at: datetime) -> int:
     return UnexplainedItem.objects.filter(gateway=gateway, resolved_at__isnull=True).count()
 
 
-def known_references(gateway: str, object_type: ObjectType, references: Sequence[str]) -> set[str]:
-    """Those of the references that a row of ours has."""
-    if object_type is ObjectType.SUBSCRIPTION:
-        subscriptions = GatewaySubscription.objects.filter(gateway=gateway, reference__in=references)
-        return set(subscriptions.values_list("reference", flat=True))
-    if object_type is ObjectType.REFUND:
-        refunds = Refund.objects.filter(payment__gateway=gateway, transaction_id__in=references)
-        return {str(each) for each in refunds.values_list("transaction_id", flat=True)}
-    disputes = Dispute.objects.filter(payment__gateway=gateway, reference__in=references)
-    return set(disputes.values_list("reference", flat=True))
-
-
 def _compare(gateway: str, batch: Sequence[ListedObject], at: datetime) -> None:
     """Sync what has no row although it concerns a customer of ours; what has none then is unexplained."""
     customers = GatewayCustomer.objects.filter(gateway=gateway, reference__in={each.customer for each in batch})
     ours = set(customers.values_list("reference", flat=True))
+    listed: dict[ObjectType, list[str]] = {object_type: [] for object_type in SWEPT}
+    for each in batch:
+        listed[each.ref.type].append(each.ref.id)
+    subscriptions = GatewaySubscription.objects.filter(reference__in=listed[ObjectType.SUBSCRIPTION], gateway=gateway)
+    refunds = Refund.objects.filter(transaction_id__in=listed[ObjectType.REFUND], payment__gateway=gateway)
+    disputes = Dispute.objects.filter(reference__in=listed[ObjectType.DISPUTE], payment__gateway=gateway)
     known = {
-        (object_type, reference)
-        for object_type in {each.ref.type for each in batch}
-        for reference in known_references(
-            gateway, object_type, [each.ref.id for each in batch if each.ref.type is object_type]
-        )
+        ObjectType.SUBSCRIPTION: set(subscriptions.values_list("reference", flat=True)),
+        ObjectType.REFUND: set(refunds.values_list("transaction_id", flat=True)),
+        ObjectType.DISPUTE: set(disputes.values_list("reference", flat=True)),
     }
     for each in batch:
         is_ours = each.customer in ours
-        if is_ours and (each.ref.type, each.ref.id) not in known and each.created_at <= at - GRACE:
+        if is_ours and each.ref.id not in known[each.ref.type] and each.created_at <= at - GRACE:
             note = _sync(gateway, each.ref.type, each.ref.id, at)
             if note:
                 unexplained.record_unexplained(gateway=gateway, listed=each, note=note)

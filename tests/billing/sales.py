@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import checkout, invoicing, payments, refunds, subscriptions
+from billing import checkout, invoicing, payments, refunds, reviews, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.invoicing import InvoiceLine
 from billing.models import (
@@ -196,7 +196,7 @@ def allocated(invoice: Invoice) -> list[tuple[Payment | None, int]]:
 
 def accept(payment: Payment) -> Payment:
     """Accept a payment that is under review."""
-    return payments.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
+    return reviews.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
 
 
 def refund(payment: Payment, minor: int) -> Refund:

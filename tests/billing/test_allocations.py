@@ -64,7 +64,9 @@ def test_a_payment_pays_several_invoices() -> None:
     payment = accept(sale.settle(amount=usd(1500)))
     other = draft(sale, 700)
 
-    invoicing.pay_from_wallet(invoice=other, payment=payment, at=NOON)
+    with tenancy.as_worker():
+        charge = invoicing.Charge(invoicing.lock_invoice(other.pk), payment)
+        invoicing.pay_charges([charge], at=NOON)
 
     assert [allocated(invoice) for invoice in (sale.invoice, other)] == [[(payment, 800)], [(payment, 700)]]
     refund(payment, 1500)

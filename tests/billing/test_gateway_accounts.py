@@ -10,7 +10,7 @@ from billing import gateway_accounts, payments
 from billing.gateways.base import driver_of
 from billing.models import GatewayAccount, GatewayCustomer, PaymentState
 from core import tenancy
-from nodebyte.overview import gateway_problems
+from nodebyte.overview import shop_problems
 from tests.billing.sales import NOON, make_sale
 from tests.billing.test_same_owner import execute_and_check
 from tests.builders import make_organization
@@ -37,7 +37,7 @@ def codes() -> list[str]:
 
 def problems() -> list[str]:
     """What the staff start page says."""
-    return [problem.text for problem in gateway_problems("USD")]
+    return [problem.text for problem in shop_problems(NOON)]
 
 
 def test_only_the_first_account_may_use_the_keys_of_the_environment(client: Client) -> None:

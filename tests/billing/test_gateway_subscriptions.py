@@ -7,7 +7,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from billing import payments, refunds, subscriptions
+from billing import payments, refunds, reviews, subscriptions
 from billing.models import (
     BillingMode,
     EventResult,
@@ -124,7 +124,7 @@ def test_nothing_is_ended_while_all_payments_are_under_review_and_then_the_accep
     deliver_and_work(stripe_sandbox)
     assert len(charging(stripe_sandbox)) == 2
 
-    payments.accept_payment(payment_id=other.pk, actor=None, at=timezone.now())
+    reviews.accept_payment(payment_id=other.pk, actor=None, at=timezone.now())
     run_due()
 
     kept = GatewaySubscription.objects.get(is_duplicate=False)

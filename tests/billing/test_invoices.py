@@ -301,9 +301,9 @@ def test_a_free_invoice_is_paid_without_a_journal_entry_and_one_that_costs_is_re
     sent: list[UUID] = []
     events.invoices_paid.connect(lambda invoice_ids, **_: sent.extend(invoice_ids), weak=False, dispatch_uid="free")
     try:
-        free = invoicing.pay_free_invoice(invoice=make_draft(0), at=NOON)
-        with pytest.raises(ValueError, match="not free"):
-            invoicing.pay_free_invoice(invoice=make_draft(1), at=NOON)
+        free = invoicing.pay_from_wallet(invoice=make_draft(0), at=NOON)
+        with pytest.raises(invoicing.InsufficientBalance):
+            invoicing.pay_from_wallet(invoice=make_draft(1), at=NOON)
     finally:
         events.invoices_paid.disconnect(dispatch_uid="free")
     assert free.state == InvoiceState.PAID

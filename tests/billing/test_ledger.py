@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import DatabaseError
 
-from billing import disputes, invoicing, ledger, payments, refunds
+from billing import disputes, invoicing, ledger, refunds, reviews
 from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundStatus
 from billing.invoicing import InvoiceLine
 from billing.ledger import EntryLine
@@ -248,7 +248,7 @@ def make_spent_credit() -> Payment:
     """A payment that was accepted as credit after review, and 600 of its 800 cents are spent."""
     sale = make_sale(minor=900)
     payment = sale.settle(amount=MONEY)
-    payments.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
+    reviews.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
     lines = [InvoiceLine(ItemKind.SETUP, "Setup", Money(600, "USD"))]
     invoice = invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=lines, at=NOON)
     invoicing.pay_from_wallet(invoice=invoice, at=NOON)

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError, connection
 
-from billing import invoicing, payments
+from billing import invoicing, reviews
 from billing.models import GatewayAccount, Payment, PaymentState
 from core import tenancy
 from core.money import Money
@@ -99,7 +99,7 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
     yen = make_sale(currency="JPY", organization=sale.organization)
     Payment.objects.exclude(pk=sale.payment.pk).update(state=PaymentState.EXPIRED)  # an invoice has one open payment
     paid = make_sale()
-    payments.accept_payment(payment_id=paid.settle(amount=Money(900, "USD")).pk, actor=None, at=NOON)
+    reviews.accept_payment(payment_id=paid.settle(amount=Money(900, "USD")).pk, actor=None, at=NOON)
     run_commit_triggers()
     ids = {
         "organization": sale.organization.pk,

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from billing import events, payments
+from billing import events, payments, reviews
 from billing.gateways.base import SavedCard
 from billing.models import (
     AccountKind,
@@ -147,21 +147,21 @@ def test_accepted_money_pays_the_invoice_when_it_suffices() -> None:
     reviewed = sale.settle(amount=Money(900, "USD"))
 
     staff = make_user(is_staff=True)
-    accepted = payments.accept_payment(payment_id=reviewed.pk, reason="it was a tip", actor=staff, at=NOON)
+    accepted = reviews.accept_payment(payment_id=reviewed.pk, reason="it was a tip", actor=staff, at=NOON)
 
     assert accepted.state == PaymentState.SUCCEEDED
     assert sale.invoice.reload().state == InvoiceState.PAID
     assert wallet_balance(sale.organization) == 100
     assert balance(AccountKind.SUSPENSE) == 0
     assert AuditEntry.objects.get(action="payment.accept_payment").actor == staff
-    assert payments.accept_payment(payment_id=reviewed.pk, reason="again", actor=staff, at=NOON).accepted_at == NOON
+    assert reviews.accept_payment(payment_id=reviewed.pk, reason="again", actor=staff, at=NOON).accepted_at == NOON
     assert wallet_balance(sale.organization) == 100
 
 
 def test_accepted_money_that_does_not_suffice_is_credit() -> None:
     sale = make_sale()
     reviewed = sale.settle(amount=Money(799, "USD"))
-    payments.accept_payment(payment_id=reviewed.pk, reason="take it", actor=None, at=NOON)
+    reviews.accept_payment(payment_id=reviewed.pk, reason="take it", actor=None, at=NOON)
     assert sale.invoice.reload().state == InvoiceState.DRAFT
     assert wallet_balance(sale.organization) == 799
 

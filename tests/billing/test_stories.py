@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import events, payments, refunds
+from billing import events, refunds, reviews
 from billing.gateways.base import driver_of
 from billing.models import (
     AccountKind,
@@ -331,7 +331,7 @@ def test_credit_that_was_accepted_is_refunded_from_the_wallet(sale: Sale, stripe
     sale.invoice.items.update(unit_minor=801, amount_minor=801)
     type(sale.invoice).objects.update(net_minor=801, total_minor=801)
     deliver_and_work(stripe_sandbox)
-    payments.accept_payment(payment_id=sale.payment.pk, reason="keep", actor=None, at=timezone.now())
+    reviews.accept_payment(payment_id=sale.payment.pk, reason="keep", actor=None, at=timezone.now())
     assert balance(AccountKind.WALLET) == 800
 
     make_refund(sale)

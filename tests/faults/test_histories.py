@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import events, invoicing, payments, refunds, subscriptions
+from billing import events, invoicing, payments, refunds, reviews, subscriptions
 from billing.models import (
     AccountKind,
     GatewaySubscription,
@@ -201,7 +201,7 @@ class History(RuleBasedStateMachine):
     def accept_payment(self, index: int) -> None:
         held = chosen([row for row in received() if row.state == PaymentState.UNDER_REVIEW], index)
         with suppress(BrokenReceiver):
-            payments.accept_payment(payment_id=held.pk, actor=self.shop.customer, at=self.clock.now)
+            reviews.accept_payment(payment_id=held.pk, actor=self.shop.customer, at=self.clock.now)
 
     @precondition(lambda self: Order.objects.filter(status__in=cancellation.UNDELIVERED).exists())
     @rule(index=anything)

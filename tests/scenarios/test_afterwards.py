@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from billing import payments, refunds, subscriptions
+from billing import payments, refunds, reviews, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.models import (
     AccountKind,
@@ -125,7 +125,7 @@ def test_a_refunded_duplicate_does_not_suspend_the_server(shop: Shop, clock: Clo
     twice = GatewayPayment("pi_twice", Money(PRICE, "USD"), is_live=False, payment_id=payment.pk)
     duplicate = payments.settle(payment_id=payment.pk, gateway_payment=twice, at=clock.now)
     if is_accepted:
-        payments.accept_payment(payment_id=duplicate.pk, actor=None, at=clock.now)
+        reviews.accept_payment(payment_id=duplicate.pk, actor=None, at=clock.now)
 
     gone = GatewayRefund("re_twice", "pi_twice", Money(PRICE, "USD"), RefundStatus.SUCCEEDED)
     refunds.record_refund(payment_id=duplicate.pk, gateway_refund=gone, at=clock.now)

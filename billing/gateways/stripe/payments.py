@@ -107,7 +107,8 @@ class Payments(StripeClient):
         recurring: dict[Interval, Money] = {}
         for line in lines:
             if line.price.recurring:
-                interval = interval_of(line.price.recurring)
+                unit, count = line.price.recurring.interval, line.price.recurring.interval_count
+                interval = Interval("month", 12 * count) if unit == "year" else Interval(unit, count)
                 amount = from_stripe_amount(line.amount_total, line.currency)
                 recurring[interval] = recurring.get(interval, Money.zero(amount.currency)) + amount
         return replace(_session(session, CheckoutSessionStatus.OPEN), total=total, recurring=recurring)
@@ -176,12 +177,6 @@ def line_item(line: LineItem) -> dict[str, Any]:
         "product_data": {"name": line.description},
     }
     return {"price_data": price, "quantity": line.quantity}
-
-
-def interval_of(recurring: Any) -> Interval:
-    """How often a recurring price is charged."""
-    is_year = recurring.interval == "year"
-    return Interval("month" if is_year else recurring.interval, recurring.interval_count * (12 if is_year else 1))
 
 
 def session_status(session: Any) -> CheckoutSessionStatus:
