@@ -65,7 +65,7 @@ def _compare(gateway: str, batch: Sequence[ListedObject], at: datetime) -> None:
     subscriptions = GatewaySubscription.objects.filter(reference__in=listed[ObjectType.SUBSCRIPTION], gateway=gateway)
     refunds = Refund.objects.filter(transaction_id__in=listed[ObjectType.REFUND], payment__gateway=gateway)
     disputes = Dispute.objects.filter(reference__in=listed[ObjectType.DISPUTE], payment__gateway=gateway)
-    known = {
+    known: dict[ObjectType, set[str | None]] = {
         ObjectType.SUBSCRIPTION: set(subscriptions.values_list("reference", flat=True)),
         ObjectType.REFUND: set(refunds.values_list("transaction_id", flat=True)),
         ObjectType.DISPUTE: set(disputes.values_list("reference", flat=True)),

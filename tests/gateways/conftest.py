@@ -7,7 +7,7 @@ import pytest
 from billing.gateways import base
 from core.outside.limits import reset_limits
 from tests.gateways import tripay_sandbox
-from tests.gateways.adapters import Tripay
+from tests.gateways.adapters import Adapter, Stripe, Tripay
 from tests.gateways.tripay import TripayDriver
 
 base.register("tripay", TripayDriver)
@@ -26,3 +26,10 @@ def tripay() -> Iterator[Tripay]:
     """An account at a Tripay of its own."""
     with tripay_sandbox.running() as sandbox:
         yield Tripay(sandbox)
+
+
+@pytest.fixture(params=["stripe_sandbox", "tripay"])
+def gateway(request: pytest.FixtureRequest) -> Adapter:
+    """Each gateway in turn."""
+    found = request.getfixturevalue(request.param)
+    return Stripe(found) if request.param == "stripe_sandbox" else found

@@ -28,16 +28,9 @@ from core import outside
 from core.models import WorkState
 from core.money import Money
 from tests.billing.sales import Sale, balance, make_sale, run_due, wallet_balance
-from tests.gateways.adapters import Adapter, Stripe
+from tests.gateways.adapters import Adapter
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(params=["stripe_sandbox", "tripay"])
-def gateway(request: pytest.FixtureRequest) -> Adapter:
-    """Each gateway in turn."""
-    found = request.getfixturevalue(request.param)
-    return Stripe(found) if request.param == "stripe_sandbox" else found
 
 
 @pytest.fixture
