@@ -65,8 +65,9 @@ def post_entries(entries: Sequence[NewEntry], *, at: datetime) -> list[JournalEn
     """
     rows = []
     for new in entries:
-        row = JournalEntry(kind=new.kind, reference=new.reference, organization=new.organization, note=new.note[:191])
-        row.at = at
+        row = JournalEntry(
+            kind=new.kind, reference=new.reference, organization=new.organization, note=new.note[:191], at=at
+        )
         if new.source is not None:
             setattr(row, str(new.source._meta.model_name), new.source)
         rows.append(row)

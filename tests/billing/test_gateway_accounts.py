@@ -117,8 +117,9 @@ def test_a_subscription_of_the_other_mode_is_not_linked_and_loses_no_money(setti
         "UPDATE billing_payment SET is_live = true WHERE id = %(payment)s",
         "UPDATE billing_gatewaycustomer SET is_live = true WHERE organization_id = %(organization)s",
         "UPDATE billing_gatewayaccount SET is_live = true WHERE code = 'stripe'",
-        "INSERT INTO billing_gatewaysubscription (id, organization_id, subscription_id, gateway, reference, is_live,"
-        " is_duplicate) VALUES (uuidv7(), %(organization)s, %(subscription)s, 'stripe', 'sub_1', true, false)",
+        "INSERT INTO billing_gatewaysubscription (id, organization_id, subscription_id, payment_id, gateway, reference,"
+        " is_live, is_duplicate) VALUES (uuidv7(), %(organization)s, %(subscription)s, %(payment)s, 'stripe', 'sub_1',"
+        " true, false)",
     ],
 )
 def test_the_database_refuses_what_is_of_another_mode_than_its_account(statement: str) -> None:
