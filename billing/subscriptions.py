@@ -119,15 +119,20 @@ def activate(subscriptions: Mapping[Subscription, Period | None], *, at: datetim
 
 
 def advance(*, subscription: Subscription, period: Period, at: datetime) -> None:
-    """A later period is paid: move on to it and recover. A period older than the current one changes nothing."""
+    """A later period is paid: move on to it and recover. A period older than the current one changes nothing.
+
+    It also recovers from the refund of an earlier period that came between this one's charge and its event.
+    """
     with tenancy.as_worker():
         row = lock_subscription(subscription.pk)
-        if row.current_period_end is not None and period.end > row.current_period_end:
+        is_later = row.current_period_end is not None and period.end > row.current_period_end
+        is_behind = row.status in {SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED}
+        if is_later:
             row.current_period_start, row.current_period_end = period.start, period.end
-            row.save(update_fields=["current_period_start", "current_period_end"])
-        if row.status in {SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED}:
+        if is_behind:
             row.transition_to(SubscriptionStatus.ACTIVE)
-            row.save(update_fields=["status"])
+        if is_later or is_behind:
+            row.save(update_fields=["current_period_start", "current_period_end", "status"])
             events.subscriptions_recovered.send(Subscription, subscription_ids=[row.pk], at=at)
 
 

@@ -1,15 +1,18 @@
 """The customer is told when we stop the gateway from renewing what they have not canceled."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.test import Client
 
-from billing.models import GatewaySubscription
+from billing import refunds
+from billing.models import GatewaySubscription, Payment, PaymentState
 from core import site_settings
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
+from servers.models import HoldKind, ServerHold
 from tests.billing.sales import transactions
 from tests.shop import Clock, Shop, create_session, deliver_webhooks, make_shop, place_order, run_once, run_until_idle
 from tests.stripe_dashboard import know_price, write
@@ -78,3 +81,20 @@ def test_the_customer_is_told_that_a_lost_dispute_stopped_the_renewal(shop: Shop
     bring_events(shop, clock)
 
     assert "Your bank took back a payment for your subscription" in told(shop)
+
+
+def test_a_period_charged_before_the_earlier_one_was_refunded_lifts_the_hold(
+    shop: Shop, clock: Clock, renewed: Order
+) -> None:
+    """The event of the renewal comes after the refund: its money is here, so its period is delivered."""
+    first = Payment.objects.get()
+    clock.pass_by(timedelta(days=32))
+    assert len(transactions(shop.sandbox)) == 2
+    refunds.refund_payment(payment=first, amount=first.amount, reason="slow", actor=None, at=clock.now)
+    run_once(clock.pass_by())
+    assert ServerHold.objects.filter(lifted_at=None, kind=HoldKind.BILLING).exists()
+
+    bring_events(shop, clock)
+
+    assert Payment.objects.exclude(pk=first.pk).get().state == PaymentState.SUCCEEDED
+    assert not ServerHold.objects.filter(lifted_at=None).exists()
