@@ -10,6 +10,7 @@ from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.ledger import EntryLine
 from billing.models import AccountKind, Dispute, EntryKind, Invoice, Payment
 from core import audit, tenancy
+from core.money import Money
 
 CLOSED = frozenset({DisputeStatus.WON, DisputeStatus.LOST})
 
@@ -103,10 +104,14 @@ def take_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
 def record_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
     """The dispute is lost: credit or money under review goes too, and what was paid with the rest has lost its money.
 
-    A dispute in another currency than the payment's takes all that is left of it.
+    A dispute in another currency than the payment's takes all that is left of it. Where a refund had taken the money
+    already, the dispute takes it when the refund fails.
     """
     left = payment.refundable
-    lost = min(left, dispute.amount) if dispute.currency == left.currency else left
+    untaken = dispute.amount - Money(dispute.lost_minor, dispute.currency)
+    lost = min(left, untaken) if dispute.currency == left.currency else left
+    if not lost:
+        return
     origin = allocations.origin_of(payment, lost)
     allocations.reverse(origin, dispute=dispute, at=at)
     disputed = ledger.account_of(AccountKind.DISPUTES, lost.currency)
@@ -125,7 +130,7 @@ def record_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
             at=at,
         )
     payment.lost_minor += lost.minor
-    dispute.lost_minor = lost.minor
+    dispute.lost_minor += lost.minor
     dispute.save(update_fields=["lost_minor"])
 
 
@@ -134,15 +139,13 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
     payment.lost_minor -= dispute.lost_minor
     dispute.lost_minor = 0
     dispute.save(update_fields=["lost_minor"])
-    loss = dispute.entries.filter(kind=EntryKind.DISPUTE_LOST).order_by("-id").first()
-    if loss is not None:
-        reversal = ledger.reverse_entry(
-            kind=EntryKind.DISPUTE_APPEALED,
-            reference=f"dispute_appealed:{loss.reference}",
-            of=loss.reference,
-            at=at,
-        )
-        payments.release_accepted(payment, reversal, at)
+    for loss in dispute.entries.filter(kind=EntryKind.DISPUTE_LOST).order_by("id"):
+        reference = f"dispute_appealed:{loss.reference}"
+        if not dispute.entries.filter(reference=reference).exists():  # of an earlier appeal
+            reversal = ledger.reverse_entry(
+                kind=EntryKind.DISPUTE_APPEALED, reference=reference, of=loss.reference, at=at
+            )
+            payments.release_accepted(payment, reversal, at)
     allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
 
 

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from billing import allocations, events, invoicing, ledger, payments, subscriptions
+from billing import allocations, disputes, events, invoicing, ledger, payments, subscriptions
 from billing.allocations import Origin
 from billing.gateways.abilities import Refunds
 from billing.gateways.base import (
@@ -330,9 +330,16 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
     payments.release_accepted(payment, reversal, at)
-    is_credited = _credit_undeliverable(refund, at)
+    partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))
+    lost = list(partly_lost.filter(currency=refund.currency).order_by("pk"))
+    is_credited = not lost and _credit_undeliverable(refund, at)
     if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at):
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
+    for dispute in lost:  # it found nothing to take while the refund had it
+        disputes.record_loss(payment, dispute, at)
+    if lost:
+        payment.state = payments.received_state(payment)
+        payment.save(update_fields=["state", "lost_minor"])
     what = "its money is in the customer's wallet" if is_credited else "the customer has not got the money"
     unexplained.record_failed_refund(refund=refund, note=f"{what}: {failure}", at=at)
     events.refunds_failed.send(Refund, refund_ids=[refund.pk], at=at)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from billing import disputes, events, invoicing, refunds
+from billing import disputes, events, invoicing, refunds, subscriptions
 from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundStatus
 from billing.models import (
     AccountKind,
@@ -28,6 +28,7 @@ from tests.billing.sales import (
     usd,
     wallet_balance,
 )
+from tests.faults.books import broken_rules
 
 pytestmark = pytest.mark.django_db
 
@@ -228,6 +229,26 @@ def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, UU
     assert balance(AccountKind.CLEARING) == 0
     assert (balance(AccountKind.REFUNDS), balance(AccountKind.DISPUTES)) == (-500, -300)
     assert sale.invoice.reload().state == InvoiceState.REFUNDED
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_what_a_lost_dispute_took_is_not_given_again_when_the_refund_of_the_same_money_fails(is_over: bool) -> None:
+    sale = make_sale()
+    payment = sale.settle()
+    if is_over:
+        subscriptions.end_subscription(subscription=sale.subscription, reason="order canceled", at=NOON)
+    made = refund(payment, 800)
+    dispute(payment, DisputeStatus.LOST)
+    assert payment.reload().lost_minor == 0  # the refund had taken it
+
+    report_refund(made, RefundStatus.FAILED)
+
+    payment = payment.reload()
+    assert (payment.lost_minor, payment.refundable, payment.state) == (800, usd(0), PaymentState.DISPUTED)
+    assert wallet_balance(sale.organization) == 0
+    assert broken_rules() == {}
+    dispute(payment, DisputeStatus.WON)
+    assert (payment.reload().refundable, broken_rules()) == (usd(800), {})
 
 
 # -- what an organization owes -----------------------------------------------------------------------------------------

@@ -39,6 +39,11 @@ ALWAYS: Mapping[str, str] = {
         SELECT payment.id, payment.lost_minor, coalesce(sum(dispute.lost_minor), 0) FROM billing_payment payment
         LEFT JOIN billing_dispute dispute ON dispute.payment_id = payment.id
         GROUP BY payment.id HAVING payment.lost_minor <> coalesce(sum(dispute.lost_minor), 0)""",
+    "money that a lost dispute took can be refunded": """
+        SELECT payment.id FROM billing_payment payment JOIN billing_dispute dispute ON dispute.payment_id = payment.id
+        WHERE NOT dispute.is_won AND dispute.currency = payment.received_currency
+        AND dispute.lost_minor < dispute.amount_minor
+        AND payment.received_minor > payment.refunded_minor + payment.lost_minor""",
     "a number is missing": """
         SELECT series_id, sequence_year, count(*), max(sequence) FROM (
             SELECT series_id, sequence_year, sequence FROM billing_invoice WHERE issued_at IS NOT NULL
