@@ -142,7 +142,7 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
             of=loss.reference,
             at=at,
         )
-        payments.release_accepted(payment, reversal, at)
+        allocations.release_accepted(payment, reversal, at)
     allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
 
 

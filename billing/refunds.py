@@ -329,7 +329,7 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
         kind=EntryKind.REFUND_FAILED, reference=f"refund_failed:{refund.pk}", of=f"refund:{refund.pk}", at=at
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
-    payments.release_accepted(payment, reversal, at)
+    allocations.release_accepted(payment, reversal, at)
     is_credited = _credit_undeliverable(refund, at)
     if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at):
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
