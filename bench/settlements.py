@@ -20,7 +20,7 @@ from accounts.models import User
 from bench.dataset import arrival_of, open_payment, place_order, settle
 from bench.environment import Environment
 from bench.report import Row, slower
-from billing import settlements
+from billing import payments
 from billing.models import InvoiceItem, Payment
 from core import site_settings, work
 from core.ids import uuid7
@@ -93,7 +93,7 @@ def _settle_batches(share: Sequence[Sequence[Payment]]) -> None:
     """Batches as workers claim them: the first to come take what is due, and with few batches the others wait."""
     for batch in share:
         arrived = {payment.pk: arrival_of(payment) for payment in batch}
-        assert len(settlements.settle_expected(arrived, at=timezone.now())) == len(arrived)
+        assert len(payments.settle_expected(arrived, at=timezone.now())) == len(arrived)
     connections.close_all()
 
 

@@ -7,10 +7,13 @@ from django.db.models import F, Q, QuerySet
 
 from billing import credit_notes, events, invoicing, ledger, subscriptions
 from billing.models import (
+    AccountKind,
     AllocationReversal,
     Dispute,
+    EntryKind,
     Invoice,
     InvoiceState,
+    JournalEntry,
     Payment,
     PaymentAllocation,
     Refund,
@@ -109,3 +112,18 @@ def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, reason: str, at
             invoice.save(update_fields=["state"])
             credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
     return invoices
+
+
+def release_accepted(payment: Payment, entry: JournalEntry, at: datetime) -> None:
+    """Credit what an entry brought back to suspense although the payment was accepted in the meantime."""
+    suspense = entry.postings.filter(account__kind=AccountKind.SUSPENSE).select_related("account").first()
+    if suspense is not None and not payment.is_under_review:
+        lines = ledger.deposit(payment.organization, Money(suspense.amount_minor, suspense.currency))
+        ledger.post_entry(
+            kind=EntryKind.REVIEW_ACCEPTED,
+            reference=f"review_accepted:{entry.reference}",
+            lines=[ledger.EntryLine(suspense.account, Money(-suspense.amount_minor, suspense.currency)), *lines],
+            organization=payment.organization,
+            source=payment,
+            at=at,
+        )

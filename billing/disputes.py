@@ -145,7 +145,7 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
             reversal = ledger.reverse_entry(
                 kind=EntryKind.DISPUTE_APPEALED, reference=reference, of=loss.reference, at=at
             )
-            payments.release_accepted(payment, reversal, at)
+            allocations.release_accepted(payment, reversal, at)
     allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
 
 

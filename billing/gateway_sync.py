@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, disputes, payments, refunds, renewals, settlements, subscriptions
+from billing import customers, disputes, payments, refunds, renewals, subscriptions
 from billing.gateways.abilities import Disputes, GatewayBilling, Refunds, SessionExpiry, Transactions
 from billing.gateways.base import (
     CheckoutSession,
@@ -86,7 +86,7 @@ def settle_events(events: Sequence[GatewayEvent], *, at: datetime) -> set[UUID]:
         if session.payment is not None and (gateway, session_id) == (event.gateway, session.reference):
             arrived[payment_id] = session.payment
     with tenancy.as_worker():
-        settled = settlements.settle_expected(arrived, at=at)
+        settled = payments.settle_expected(arrived, at=at)
         for payment_id in settled:
             if reference := arrived[payment_id].subscription_reference:
                 subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, at=at)

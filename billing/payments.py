@@ -7,7 +7,7 @@ settle, and the others find it done.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,7 +21,6 @@ from billing.models import (
     BillingMode,
     EntryKind,
     Invoice,
-    JournalEntry,
     Payment,
     PaymentAllocation,
     PaymentMethod,
@@ -176,6 +175,38 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
     return payment
 
 
+def settle_expected(gateway_payments: Mapping[UUID, GatewayPayment], *, at: datetime) -> list[UUID]:
+    """Settle, in one transaction, those of several payments that arrived exactly as asked for; their ids.
+
+    `gateway_payments` is by our payments' ids. All of them are settled or none: what fails is raised. Those left out
+    are for `settle` to judge, one by one.
+    """
+    arrivals: list[tuple[Payment, GatewayPayment]] = []
+    with tenancy.as_worker():
+        locked = lock_payments(gateway_payments)
+        references = {arrived.transaction_id for arrived in gateway_payments.values()}
+        known = Payment.objects.filter(transaction_id__in=references)
+        transactions = set(known.values_list("gateway", "transaction_id"))
+        invoices: set[UUID] = set()  # each is paid once, and each transaction pays once
+        for payment in locked:
+            arrived, invoice = gateway_payments[payment.pk], payment.invoice
+            if payment.state not in Payment.OPEN or invoice is None or payment.amount != invoice.total:
+                continue
+            transaction = (payment.gateway, arrived.transaction_id)
+            if transaction in transactions or invoice.pk in invoices or mismatch_reason(payment, arrived):
+                continue
+            arrivals.append((payment, arrived))
+            transactions.add(transaction)
+            invoices.add(invoice.pk)
+        if arrivals:
+            settled = [payment for payment, _arrived in arrivals]
+            receive(arrivals, PaymentState.SUCCEEDED, at)
+            invoicing.pay_charges([charge_of(payment) for payment in settled], at=at)
+            for payment in ledger.with_receivable(settled):
+                ledger.pay_receivable(payment, at=at)
+    return [payment.pk for payment, _arrived in arrivals]
+
+
 def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentState, at: datetime) -> None:
     """Store what arrived and post it: to the wallets, or to suspense where it goes under review."""
     for payment, arrived in arrivals:
@@ -314,21 +345,6 @@ def record_unexpected_payment(
         if is_new:
             receive_under_review(payment, gateway_payment, reason, at)
     return payment
-
-
-def release_accepted(payment: Payment, entry: JournalEntry, at: datetime) -> None:
-    """Credit what an entry brought back to suspense although the payment was accepted in the meantime."""
-    suspense = entry.postings.filter(account__kind=AccountKind.SUSPENSE).select_related("account").first()
-    if suspense is not None and not payment.is_under_review:
-        lines = ledger.deposit(payment.organization, Money(suspense.amount_minor, suspense.currency))
-        ledger.post_entry(
-            kind=EntryKind.REVIEW_ACCEPTED,
-            reference=f"review_accepted:{entry.reference}",
-            lines=[ledger.EntryLine(suspense.account, Money(-suspense.amount_minor, suspense.currency)), *lines],
-            organization=payment.organization,
-            source=payment,
-            at=at,
-        )
 
 
 def received_state(payment: Payment) -> PaymentState:

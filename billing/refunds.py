@@ -329,7 +329,7 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
         kind=EntryKind.REFUND_FAILED, reference=f"refund_failed:{refund.pk}", of=f"refund:{refund.pk}", at=at
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
-    payments.release_accepted(payment, reversal, at)
+    allocations.release_accepted(payment, reversal, at)
     partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))
     lost = list(partly_lost.filter(currency=refund.currency).order_by("pk"))
     is_credited = not lost and _credit_undeliverable(refund, at)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import events, gateway_sync, payments, settlements
+from billing import events, gateway_sync, payments
 from billing.models import (
     AccountKind,
     GatewayEvent,
@@ -31,7 +31,7 @@ from tests.shop import deliver_webhooks
 
 def settle_expected(sales: Sequence[Sale], **changes: Any) -> set[Any]:
     arrived = {sale.payment.pk: sale.gateway_payment(**changes) for sale in sales}
-    return set(settlements.settle_expected(arrived, at=NOON))
+    return set(payments.settle_expected(arrived, at=NOON))
 
 
 def is_paid(sale: Sale) -> bool:
@@ -80,7 +80,7 @@ def test_each_subscription_begins_with_the_period_that_its_gateway_billed() -> N
         sale.payment.pk: sale.gateway_payment(period=period) for sale, period in zip(sales, periods, strict=True)
     }
 
-    settlements.settle_expected(arrived, at=NOON)
+    payments.settle_expected(arrived, at=NOON)
 
     assert [sale.subscription.reload().current_period_start for sale in sales] == starts
     assert all(is_paid(sale) for sale in sales)
@@ -95,7 +95,7 @@ def test_money_that_is_not_what_was_asked_for_is_left_out(change: dict[str, Any]
     expected, other = make_sale(), make_sale()
     arrived = {expected.payment.pk: expected.gateway_payment(), other.payment.pk: other.gateway_payment(**change)}
 
-    assert settlements.settle_expected(arrived, at=NOON) == [expected.payment.pk]
+    assert payments.settle_expected(arrived, at=NOON) == [expected.payment.pk]
 
     assert is_paid(expected)
     assert other.payment.reload().state == PaymentState.PENDING
@@ -204,7 +204,7 @@ def test_the_second_payment_of_one_invoice_is_left_out() -> None:
         again.payment.pk: replace(again.gateway_payment(), payment_id=again.payment.pk),
     }
 
-    assert settlements.settle_expected(arrived, at=NOON) == [again.payment.pk]
+    assert payments.settle_expected(arrived, at=NOON) == [again.payment.pk]
 
 
 @pytest.mark.django_db(transaction=True)
