@@ -153,9 +153,12 @@ def find_session(driver: Driver, payment: Payment, customer: str) -> CheckoutSes
 
 def is_payable_until_expiry(invoice: Invoice) -> bool:
     """Whether it can be paid in a session that its gateway cannot close before its time is over."""
+    payments_of = invoice.payments.all()  # a page has read them already
+    requested = [row for row in payments_of if row.state == PaymentState.PENDING and row.session_requested_at]
+    if not requested:
+        return False
     with tenancy.as_worker():
-        requested = invoice.payments.filter(state=PaymentState.PENDING, session_requested_at__isnull=False).first()
-        return requested is not None and not isinstance(driver_of(requested.gateway), SessionExpiry)
+        return not isinstance(driver_of(requested[0].gateway), SessionExpiry)
 
 
 def session_after_error(

@@ -17,11 +17,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CheckoutOption:
-    """One way to pay. `fee` is what the customer pays on top of the amount."""
+    """One way to pay: the customer pays `total`, in which `fee` is on top of the payment's amount."""
 
     gateway: str
     channel: str
     name: str
+    total: Money
     fee: Money | None = None
 
     @property
@@ -49,14 +50,16 @@ def options_of(payment: Payment) -> Sequence[CheckoutOption]:
     for account in gateway_accounts.accounts_of(payment.invoice):
         driver = driver_for(account)
         if not isinstance(driver, Channels):
-            options.append(CheckoutOption(account.code, "", account.name))
+            options.append(CheckoutOption(account.code, "", account.name, payment.amount))
             continue
         try:
             channels = driver.list_channels(payment.amount)
         except outside.OutsideError as error:
             log.warning("the channels of %s are not known: %s", account.code, error)
             continue
-        options += [CheckoutOption(account.code, each.code, each.name, each.fee) for each in channels]
+        options += [
+            CheckoutOption(account.code, each.code, each.name, payment.amount + each.fee, each.fee) for each in channels
+        ]
     return options
 
 

@@ -30,6 +30,7 @@ from core import site_settings, work
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
 from core.money import Money
+from orders import queries
 from orders.models import Order, OrderStatus
 from servers.models import Blueprint, Health, Node, Provider, Server, ServerStatus, SyncRun
 
@@ -184,8 +185,9 @@ def open_disputes(_at: datetime) -> list[Dispute]:
 
 
 def stuck_orders(_at: datetime) -> list[Order]:
-    """Paid orders without a server, by when they are refunded."""
+    """Paid orders without a server, by when they are refunded; `is_disputed` ones wait for the bank."""
     rows = Order.objects.filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED])
+    rows = rows.annotate(is_disputed=Exists(queries.disputes_of_order()))
     by_urgency = rows.select_related("organization").order_by(F("refund_due_at").asc(nulls_last=True))
     return list(by_urgency[:MAX_ROWS])
 

@@ -18,6 +18,7 @@ OPEN = [
 def order_for_page() -> "models.QuerySet[Order]":
     """Orders with all that their page shows: item, plan, location, server with its steps, and payments.
 
+    `is_disputed` says whether a bank disputes what paid the order and has not decided, or decided against us.
     A payment's `has_paid` says whether it paid an invoice, and `has_failed_refund` whether a refund of it failed.
     """
     allocated = PaymentAllocation.objects.filter(payment=models.OuterRef("pk"))
@@ -25,7 +26,8 @@ def order_for_page() -> "models.QuerySet[Order]":
     payments = Payment.objects.annotate(has_paid=models.Exists(allocated), has_failed_refund=models.Exists(failed))
     items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server__node", "subscription")
     return (
-        Order.objects.select_related("invoice", "organization")
+        Order.objects.annotate(is_disputed=models.Exists(disputes_of_order()))
+        .select_related("invoice", "organization")
         .prefetch_related(
             models.Prefetch("items", queryset=items.prefetch_related("server__steps")),
             "changes",
@@ -48,12 +50,17 @@ def undisputed_orders() -> "models.QuerySet[Order]":
 def open_orders(organization: Organization) -> "models.QuerySet[Order]":
     """The organization's orders that are neither active nor canceled, newest first.
 
-    With the server's `server_name`, and `has_processing_payment`: whether a bank is processing the payment.
+    With the server's `server_name`, `has_processing_payment`: whether a bank is processing the payment, and
+    `has_payment_under_review`: whether staff are checking one.
     """
     first = OrderItem.objects.filter(order=models.OuterRef("pk")).values("server_name")[:1]
-    processing = Payment.objects.filter(invoice=models.OuterRef("invoice"), state=PaymentState.PROCESSING)
+    payments = Payment.objects.filter(invoice=models.OuterRef("invoice"))
     return (
         Order.objects.filter(organization=organization, status__in=OPEN)
-        .annotate(server_name=models.Subquery(first), has_processing_payment=models.Exists(processing))
+        .annotate(
+            server_name=models.Subquery(first),
+            has_processing_payment=models.Exists(payments.filter(state=PaymentState.PROCESSING)),
+            has_payment_under_review=models.Exists(payments.filter(state=PaymentState.UNDER_REVIEW)),
+        )
         .fetch_mode(models.FETCH_RAISE)
     )

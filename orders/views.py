@@ -41,6 +41,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
+        "is_held_by_dispute": order.is_disputed and order.status in cancellation.UNDELIVERED,  # type: ignore[attr-defined]
         "has_failed_refund": any(
             payment.has_failed_refund and payment.state != PaymentState.REFUNDED  # type: ignore[attr-defined]
             for payment in order.invoice.payments.all()
@@ -90,6 +91,9 @@ def open_session(request: HttpRequest, order: Order, payment: Payment) -> HttpRe
             cancel_url=f"{settings.SITE_URL}{order_url}",
             at=clock.now(),
         )
+    except checkout.CheckoutClosed:
+        messages.error(request, _("This payment can no longer be made. See below how your order stands."))
+        return redirect(order_url)
     except checkout.SessionMismatch:
         messages.error(
             request,

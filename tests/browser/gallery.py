@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
-from billing import invoicing
+from billing import invoicing, refunds
 from billing.invoicing import InvoiceLine
-from billing.models import Invoice, ItemKind, Payment, PaymentState
+from billing.models import GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
 from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
@@ -23,6 +23,7 @@ from sandbox.client import Sandbox
 from servers import services as servers
 from servers.live import power
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
+from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
     Clock,
     Shop,
@@ -69,6 +70,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     clock = Clock(sandbox)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)
+    _add_gateway_account()
     sessions = {"owner": _session(owner), "newcomer": _session(newcomer)}
     return Gallery(made | _email_links(newcomer), sessions)
 
@@ -93,11 +95,15 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     _pay(sandbox, bought["installing"], clock)
     run_until_idle(clock, steps=8, step=timedelta(seconds=2))
     found["installing"] = _server(bought["installing"])
+    # Requested, and refused by the bank, with those of `_undelivered`.
+    payment = Payment.objects.get(invoice=bought["suspended"].invoice_id)
+    refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
     return addresses | {
         "order active": _page("orders:progress", bought["running"].pk),
         "order provisioning": _page("orders:progress", bought["installing"].pk),
         "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
+        "invoice credit note void": _page("billing:invoice", bought["suspended"].invoice_id),
         "invoice due": _page("billing:invoice", _left_open(owner, clock.now).pk),
     }
 
@@ -108,27 +114,58 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     sandbox.panel_settings(install_outcome="fail", install_seconds=3.0)
     _pay(sandbox, failed, clock)
     run_until_idle(clock, steps=10)
-    canceled, waiting = _bought(shop, "second-thoughts", clock), _bought(shop, "late-payer", clock)
-    pages = {waiting.pk: create_session(waiting, at=clock.now)}
-    for order, actor in ((canceled, owner), (waiting, None)):
-        cancellation.cancel_unpaid(order_id=order.pk, reason="not wanted", actor=actor, at=clock.now)
-    Node.objects.update(is_enabled=False)
-    sandbox.pay(pages[waiting.pk])
-    deliver_webhooks(sandbox)
-    for _round in range(4):
-        run_once(clock.pass_by())
-    Node.objects.update(is_enabled=True)
+    canceled = _bought(shop, "second-thoughts", clock)
+    cancellation.cancel_unpaid(order_id=canceled.pk, reason="not wanted", actor=owner, at=clock.now)
+    undelivered = _undelivered(sandbox, shop, clock)
     pending = place_order(shop, at=datetime.now(tz=UTC), server_name="saturday")
     placed = {
         "failed": failed,
         "canceled": canceled,
-        "waiting": waiting,
         "pending": pending,
         "under-review": _under_review(shop, clock),
         "processing": _processing(shop, clock),
+        **undelivered,
     }
     pages_of = {f"order {state}": _page("orders:progress", order.pk) for state, order in placed.items()}
-    return pages_of | {"server failed": _page("servers:detail", _server(failed).pk)}
+    return pages_of | {
+        "server failed": _page("servers:detail", _server(failed).pk),
+        "choose payment": _page("orders:choose_payment", pending.pk),
+        "invoice refunded": _page("billing:invoice", undelivered["refunded"].invoice_id),
+    }
+
+
+def _undelivered(sandbox: Sandbox, shop: Shop, clock: Clock) -> dict[str, Order]:
+    """Paid orders that were not delivered, by what became of their money."""
+    names = ("waiting", "disputed", "dispute-lost", "refunded", "refund-refused", "credited")
+    orders = {name: _bought(shop, name, clock) for name in names}
+    Node.objects.update(is_enabled=False)
+    for order in orders.values():
+        page = create_session(order, at=clock.now)
+        cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
+        sandbox.pay(page)
+    _bring_events(sandbox, clock)
+    paid = {name: Payment.objects.get(invoice=order.invoice_id) for name, order in orders.items()}
+    for name in ("disputed", "dispute-lost"):
+        sandbox.dispute(str(paid[name].transaction_id))
+    for name in ("refunded", "refund-refused"):
+        cancellation.cancel_paid(order_id=orders[name].pk, reason="no server", actor=None, at=clock.now)
+    refunds.credit_payment(
+        payment=paid["credited"], amount=paid["credited"].refundable, reason="no server", actor=None, at=clock.now
+    )
+    _bring_events(sandbox, clock)
+    sandbox.close_dispute(paid["dispute-lost"].disputes.get().reference, "lost")
+    for refund in Refund.objects.exclude(payment=paid["refunded"]):
+        sandbox.fail_refund(str(refund.transaction_id))
+    _bring_events(sandbox, clock)
+    Node.objects.update(is_enabled=True)
+    return orders
+
+
+def _bring_events(sandbox: Sandbox, clock: Clock) -> None:
+    """Webhooks, workers and the scheduled jobs."""
+    deliver_webhooks(sandbox)
+    for _round in range(4):
+        run_once(clock.pass_by())
 
 
 def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
@@ -167,6 +204,18 @@ def _under_review(shop: Shop, clock: Clock) -> Order:
         poll_at=None,
     )
     return order
+
+
+def _add_gateway_account() -> None:
+    """A second account, so that customers choose how to pay."""
+    GatewayAccount.objects.filter(code="stripe").update(name="Card, wallet or bank debit")
+    GatewayAccount.objects.create(
+        code="stripe-eu",
+        kind="stripe",
+        name="SEPA direct debit",
+        credentials={"secret_key": STRIPE_KEY, "webhook_secret": WEBHOOK_SECRET},
+        position=1,
+    )
 
 
 def _server(order: Order) -> Server:

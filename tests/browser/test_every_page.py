@@ -34,6 +34,7 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
             database_reset.reset()  # also closes the connection, which is lost once the browser is gone
 
 
+@pytest.mark.timeout(400)  # the first one waits for the gallery
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_is_accessible_and_without_errors(

@@ -30,9 +30,12 @@ NAMES = (
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
-    "order failed", "order canceled", "order under-review", "order processing",
+    "order failed", "order canceled", "order under-review", "order processing", "order disputed",
+    "order dispute-lost", "order refunded", "order refund-refused", "order credited",
+    "choose payment", "choose payment refused",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
-    "server rename refused", "server kill", "invoice paid", "invoice due", "menu", "menu of the shop",
+    "server rename refused", "server kill", "invoice paid", "invoice due",
+    "invoice refunded", "invoice credit note void", "menu", "menu of the shop",
 )  # fmt: skip
 
 
@@ -88,6 +91,8 @@ def _objects(gallery: Gallery) -> Iterator[View]:
         if name.startswith(("order ", "server ", "invoice ")):
             yield View(name, address, "owner")
     yield View("order confirming", f"{gallery.addresses['order pending']}?returned=1", "owner")
+    yield View("choose payment", gallery.addresses["choose payment"], "owner")
+    yield View("choose payment refused", gallery.addresses["choose payment"], "owner", _choose_nothing, 422)
     running = gallery.addresses["server running"]
     yield View("server kill", running, "owner", _ask_to_kill)
     yield View("server rename refused", running, "owner", _rename_badly, 422)
@@ -146,6 +151,10 @@ def _save_badly(page: Page) -> None:
 def _rename_badly(page: Page) -> None:
     page.fill("[name=name]", "!")
     _send(page, "#rename")
+
+
+def _choose_nothing(page: Page) -> None:
+    _send(page, "main form")
 
 
 def _ask_to_kill(page: Page) -> None:

@@ -60,10 +60,10 @@ def test_the_customer_chooses_a_channel_and_sees_its_fee(shop: Shop, browser: Cl
     answer = browser.post(reverse("orders:pay", kwargs={"pk": order.pk}), follow=True)
     page = " ".join(answer.content.decode().split())
 
-    assert f"You pay {PRICE}" in page.replace("\xa0", " ")
+    assert f"Your order costs {PRICE}" in page.replace("\xa0", " ")
     assert "BRI Virtual Account" in page
     assert "No fee" in page
-    assert "Rp 4.250 fee" in page.replace("\xa0", " ")
+    assert "Rp 4.250 fee, Rp 154.250 in total" in page.replace("\xa0", " ")
     assert "Maybank" not in page, "inactive"
     assert "Stripe" not in page, "it does not take rupiah here"
 
@@ -95,7 +95,7 @@ def test_what_is_not_offered_cannot_be_chosen(shop: Shop, browser: Client, tripa
     order = place_order(shop)
     answer = browser.post(reverse("orders:choose_payment", kwargs={"pk": order.pk}), {"option": option})
 
-    assert (answer.status_code, "Choose how to pay." in answer.content.decode()) == (422, True)
+    assert (answer.status_code, "Choose one of these payment methods." in answer.content.decode()) == (422, True)
     assert tripay.sessions() == []
 
 

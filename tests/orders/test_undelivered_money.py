@@ -75,7 +75,9 @@ def decide_dispute(shop: Shop, clock: Clock, status: str) -> None:
 # -- disputes ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_disputed_order_gets_no_server_until_the_dispute_is_won(shop: Shop, clock: Clock, waiting: Order) -> None:
+def test_a_disputed_order_gets_no_server_until_the_dispute_is_won(
+    shop: Shop, clock: Clock, waiting: Order, client: Client
+) -> None:
     shop.sandbox.dispute(transactions(shop.sandbox)[0])
     bring_events(shop, clock)
     Node.objects.update(is_enabled=True)
@@ -84,6 +86,14 @@ def test_a_disputed_order_gets_no_server_until_the_dispute_is_won(shop: Shop, cl
     run_once(clock.pass_by(timedelta(days=3)))  # nor is it refunded when its time is over: the bank has the money
     assert waiting.reload().status == OrderStatus.WAITING_CAPACITY
     assert panel_servers(shop.sandbox) == []
+    client.force_login(shop.customer)
+    page = client.get(f"/orders/{waiting.pk}/").content.decode()
+    assert "Your payment is disputed" in page
+    assert "we refund you automatically" not in page
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    page = client.get("/admin/").content.decode()
+    assert "waits until the dispute is decided" in page
+    assert "automatic refund is due" not in page
 
     decide_dispute(shop, clock, "won")
     run_until_idle(clock)

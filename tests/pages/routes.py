@@ -6,7 +6,7 @@ from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "invoices")
-OWN = ("order", "server", "invoice")
+OWN = ("order", "choose payment", "server", "invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -27,6 +27,7 @@ def address(name: str, dataset: Dataset) -> str:
         "servers": reverse("servers:list"),
         "invoices": reverse("billing:invoices"),
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
+        "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),

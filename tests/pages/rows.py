@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import invoicing
 from billing.invoicing import InvoiceLine
-from billing.models import Invoice, ItemKind
+from billing.models import GatewayAccount, Invoice, ItemKind
 from catalog.models import Kind, Product, Term
 from core.ids import uuid7
 from core.money import Money
@@ -47,8 +47,10 @@ class Dataset:
 
 
 def make_dataset(number: int) -> Dataset:
-    """`number` products, plans, add-ons, regions, open orders, running servers and unpaid invoices."""
+    """`number` products, plans, add-ons, regions, ways to pay, open orders, running servers and unpaid invoices."""
     customer = make_user()
+    for count in range(number):
+        make_gateway_account(count)
     product, location = make_catalog(number)
     blueprint = Blueprint.objects.get(product=product)
     allow_unpaid_orders()
@@ -56,6 +58,14 @@ def make_dataset(number: int) -> Dataset:
     running = [make_server(customer, blueprint, location, f"server {count}") for count in range(number)]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
     return Dataset(customer, product, placed[-1], running[-1], issued[-1])
+
+
+def make_gateway_account(count: int) -> GatewayAccount:
+    """An account beside the first, so that customers choose how to pay."""
+    keys = {"secret_key": "sk_test_rows", "webhook_secret": "whsec_rows"}
+    return GatewayAccount.objects.create(
+        code=f"cards-{count}", kind="stripe", name=f"Cards {count}", credentials=keys, position=count + 1
+    )
 
 
 def make_catalog(number: int) -> tuple[Product, Location]:
