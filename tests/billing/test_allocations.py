@@ -73,6 +73,18 @@ def test_a_payment_pays_several_invoices() -> None:
     assert {invoice.reload().state for invoice in (sale.invoice, other)} == {InvoiceState.REFUNDED}
 
 
+def test_a_payment_pays_what_it_has_not_paid_yet_and_credit_pays_the_rest() -> None:
+    sale = make_sale()
+    payment = accept(sale.settle(amount=usd(1000)))
+    accept(make_sale(minor=5000, organization=sale.organization).settle(amount=usd(500)))
+    other = draft(sale, 700)
+
+    invoicing.pay_from_wallet(invoice=other, payment=payment, at=NOON)
+
+    assert allocated(other) == [(payment, 200), (None, 500)]
+    assert wallet_balance(sale.organization) == 0
+
+
 def execute(statement: str, **params: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
