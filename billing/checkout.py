@@ -53,7 +53,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
-        payments.fail(payment_id=payment_id, reason="too little time was left for a checkout session")
+        payments.fail(payment_id=payment_id, reason="too little time was left for a checkout session", at=at)
         raise CheckoutClosed(f"payment {payment_id} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
@@ -98,7 +98,7 @@ def request_session(driver: Driver, *, payment_id: UUID, customer: str, at: date
     try:
         return driver.create_session(checkout_request(payment, customer))
     except (outside.Unknown, outside.Rejected) as error:
-        return session_after_error(driver, payment, customer, error)
+        return session_after_error(driver, payment, customer, error, at=at)
 
 
 def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
@@ -123,6 +123,9 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
         unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
         lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
+    if payment.credit_minor:  # a page shows no negative line, so what is left is one; in no language: repeats are equal
+        names = ", ".join(item.description for item in items)
+        lines = [LineItem(f"{names[:200]}: {payment.amount + payment.credit} - {payment.credit}", payment.amount, 1)]
     subscriptions = {item.subscription_id for item in items if item.subscription_id}
     saves_method = Subscription.objects.filter(pk__in=subscriptions, is_auto_renewed=True).exists()
     return CheckoutRequest(
@@ -162,7 +165,7 @@ def is_payable_until_expiry(invoice: Invoice) -> bool:
 
 
 def session_after_error(
-    driver: Driver, payment: Payment, customer: str, error: outside.OutsideError
+    driver: Driver, payment: Payment, customer: str, error: outside.OutsideError, *, at: datetime
 ) -> CheckoutSession:
     """The session that was created nevertheless; without one the error is raised.
 
@@ -177,5 +180,5 @@ def session_after_error(
         raise error
     if error.code == CUSTOMER_GONE:
         customers.forget_customer(organization=payment.organization, gateway=payment.gateway)
-    payments.fail(payment_id=payment.pk, reason=str(error))
+    payments.fail(payment_id=payment.pk, reason=str(error), at=at)
     raise outside.Rejected(f"the session was refused: {error}", status=error.status, code=error.code) from error

@@ -143,11 +143,11 @@ def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -
         settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
     elif payment.session_id == session.reference:
         if session.status is CheckoutSessionStatus.EXPIRED and payment.failure:
-            payments.fail(payment_id=payment_id, reason=payment.failure)
+            payments.fail(payment_id=payment_id, reason=payment.failure, at=at)
         elif session.status is CheckoutSessionStatus.EXPIRED:
             payments.expire(payment_id=payment_id, at=at)
         elif session.status is CheckoutSessionStatus.FAILED:
-            payments.fail(payment_id=payment_id, reason=session.failure or "the bank refused")
+            payments.fail(payment_id=payment_id, reason=session.failure or "the bank refused", at=at)
         elif session.status is CheckoutSessionStatus.PROCESSING:
             payments.mark_processing(payment_id=payment_id, at=at)
 

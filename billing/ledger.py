@@ -134,6 +134,34 @@ def pay_receivable(payment: Payment, *, at: datetime) -> None:
         )
 
 
+def reserve_credit(payment: Payment, wallet: LedgerAccount, *, at: datetime) -> None:
+    """Set the credit that an open payment counts on aside from the locked wallet, so that nothing else spends it."""
+    reserved = organization_account(AccountKind.RESERVED_CREDIT, payment.organization, payment.currency)
+    post_entry(
+        kind=EntryKind.CREDIT_RESERVED,
+        reference=f"credit_reserved:{payment.pk}",
+        lines=transfer(wallet, reserved, payment.credit),
+        organization=payment.organization,
+        source=payment,
+        at=at,
+    )
+
+
+def release_credit(payment: Payment, *, at: datetime) -> None:
+    """Give the wallet what was reserved for the payment. Calling it twice is harmless."""
+    if payment.credit_minor:
+        wallet = lock_wallet(payment.organization, payment.currency)
+        reserved = organization_account(AccountKind.RESERVED_CREDIT, payment.organization, payment.currency)
+        post_entry(
+            kind=EntryKind.CREDIT_RELEASED,
+            reference=f"credit_released:{payment.pk}",
+            lines=transfer(reserved, wallet, payment.credit),
+            organization=payment.organization,
+            source=payment,
+            at=at,
+        )
+
+
 def with_receivable(payments: Sequence[Payment]) -> list[Payment]:
     """The payments of organizations that owe something."""
     owing = LedgerAccount.objects.filter(kind=AccountKind.RECEIVABLE, balance_minor__lt=0)

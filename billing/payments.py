@@ -216,6 +216,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
         payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
+        ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]
     bulk.update_rows(received, RECEIVED_FIELDS)
     is_under_review = state == PaymentState.UNDER_REVIEW
@@ -363,25 +364,26 @@ def mark_processing(*, payment_id: UUID, at: datetime) -> None:
         pending.update(state=PaymentState.PROCESSING, poll_at=at + PROCESSING_POLL)
 
 
-def fail(*, payment_id: UUID, reason: str) -> bool:
+def fail(*, payment_id: UUID, reason: str, at: datetime) -> bool:
     """The payment was refused; False when it is not open."""
     with tenancy.as_worker():
-        return _close(payment_id, PaymentState.FAILED, reason) is not None
+        return _close(payment_id, PaymentState.FAILED, reason, at=at) is not None
 
 
 def expire(*, payment_id: UUID, at: datetime) -> bool:
     """The time to pay is over; False when the payment is not open."""
     with tenancy.as_worker():
-        payment = _close(payment_id, PaymentState.EXPIRED)
+        payment = _close(payment_id, PaymentState.EXPIRED, at=at)
         if payment is not None:
             events.payments_expired.send(Payment, payment_ids=[payment.pk], at=at)
     return payment is not None
 
 
-def _close(payment_id: UUID, state: PaymentState, failure: str = "") -> Payment | None:
+def _close(payment_id: UUID, state: PaymentState, failure: str = "", *, at: datetime) -> Payment | None:
     payment = lock_payment(payment_id)
     if payment.state not in Payment.OPEN:
         return None
     payment.state, payment.failure, payment.poll_at, payment.session_url = state, failure[:191], None, ""
     payment.save(update_fields=["state", "failure", "poll_at", "session_url"])
+    ledger.release_credit(payment, at=at)
     return payment

@@ -111,6 +111,17 @@ class Order(StateMachine, Entity, Timestamped):
         return Money(self.total_minor, self.currency)
 
     @property
+    def credit(self) -> Money:
+        """The wallet's credit that is reserved for its open payment."""
+        reserved = (payment.credit for payment in self.invoice.payments.all() if payment.state in Payment.OPEN)
+        return next(reserved, Money.zero(self.currency))
+
+    @property
+    def left_to_pay(self) -> Money:
+        """What is due today, less the credit that is reserved for it."""
+        return self.total - self.credit
+
+    @property
     def has_open_payment(self) -> bool:
         """Whether a payment was begun and is neither made nor over."""
         return any(payment.state in Payment.OPEN for payment in self.invoice.payments.all())

@@ -30,6 +30,14 @@ class Customers(Protocol):
 
 
 @runtime_checkable
+class MinAmount(Protocol):
+    """A gateway that refuses payments of very little."""
+
+    def min_amount(self, currency: str) -> Money:
+        """The least that one payment may be of."""
+
+
+@runtime_checkable
 class SessionExpiry(Protocol):
     """A gateway whose open sessions can be closed. Elsewhere one can be paid until its time is over."""
 

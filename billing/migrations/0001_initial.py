@@ -210,7 +210,7 @@ class Migration(migrations.Migration):
             name='LedgerAccount',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('wallet', 'Wallet'), ('promotional_credit', 'Promotional credit'), ('commission', 'Affiliate commission'), ('receivable', 'Receivable'), ('revenue', 'Revenue'), ('deferred_revenue', 'Deferred revenue'), ('tax', 'Tax'), ('clearing', 'Gateway clearing'), ('bank', 'Bank (payouts)'), ('gateway_fees', 'Gateway fees'), ('dispute_fees', 'Dispute fees'), ('refunds', 'Refunds'), ('disputes', 'Disputed payments'), ('suspense', 'Suspense (payments under review)'), ('unexplained', 'Unexplained'), ('promotions', 'Promotions given'), ('commissions', 'Commissions given'), ('fx', 'Currency exchange'), ('rounding', 'Rounding')], max_length=20)),
+                ('kind', models.CharField(choices=[('wallet', 'Wallet'), ('reserved_credit', 'Credit reserved for open payments'), ('promotional_credit', 'Promotional credit'), ('commission', 'Affiliate commission'), ('receivable', 'Receivable'), ('revenue', 'Revenue'), ('deferred_revenue', 'Deferred revenue'), ('tax', 'Tax'), ('clearing', 'Gateway clearing'), ('bank', 'Bank (payouts)'), ('gateway_fees', 'Gateway fees'), ('dispute_fees', 'Dispute fees'), ('refunds', 'Refunds'), ('disputes', 'Disputed payments'), ('suspense', 'Suspense (payments under review)'), ('unexplained', 'Unexplained'), ('promotions', 'Promotions given'), ('commissions', 'Commissions given'), ('fx', 'Currency exchange'), ('rounding', 'Rounding')], max_length=20)),
                 ('gateway', models.CharField(blank=True, default='', max_length=16)),
                 ('currency', models.CharField(max_length=3)),
                 ('balance_minor', models.BigIntegerField(default=0, verbose_name='balance')),
@@ -232,6 +232,7 @@ class Migration(migrations.Migration):
                 ('channel', models.CharField(blank=True, default='', help_text="The gateway's code of how the customer pays, where it has several ways.", max_length=32)),
                 ('state', models.CharField(choices=[('pending', 'Waiting for the customer'), ('processing', 'Processing at the bank'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('expired', 'Expired'), ('under_review', 'Under review'), ('refunded', 'Refunded'), ('disputed', 'Disputed')], default='pending', max_length=12)),
                 ('amount_minor', models.BigIntegerField(help_text='Requested from the customer.', verbose_name='amount')),
+                ('credit_minor', models.BigIntegerField(default=0, help_text="The wallet's credit that pays the invoice together with the amount. Reserved while it is open.", verbose_name='credit')),
                 ('received_minor', models.BigIntegerField(default=0, help_text='What the gateway says arrived.', verbose_name='received')),
                 ('refunded_minor', models.BigIntegerField(default=0, verbose_name='refunded')),
                 ('lost_minor', models.BigIntegerField(default=0, verbose_name='lost to disputes')),
@@ -266,7 +267,7 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
@@ -685,7 +686,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ('wallet', 'promotional_credit', 'commission', 'receivable')), ('organization__isnull', False)), models.Q(models.Q(('kind__in', ('wallet', 'promotional_credit', 'commission', 'receivable')), _negated=True), models.Q(('organization__isnull', False), _negated=True)), _connector='OR'), name='billing_account_organization_iff_its_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ('wallet', 'reserved_credit', 'promotional_credit', 'commission', 'receivable')), ('organization__isnull', False)), models.Q(models.Q(('kind__in', ('wallet', 'reserved_credit', 'promotional_credit', 'commission', 'receivable')), _negated=True), models.Q(('organization__isnull', False), _negated=True)), _connector='OR'), name='billing_account_organization_iff_its_kind'),
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',
@@ -693,7 +694,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['wallet', 'promotional_credit', 'commission', 'receivable', 'revenue', 'deferred_revenue', 'tax', 'clearing', 'bank', 'gateway_fees', 'dispute_fees', 'refunds', 'disputes', 'suspense', 'unexplained', 'promotions', 'commissions', 'fx', 'rounding'])), name='billing_account_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['wallet', 'reserved_credit', 'promotional_credit', 'commission', 'receivable', 'revenue', 'deferred_revenue', 'tax', 'clearing', 'bank', 'gateway_fees', 'dispute_fees', 'refunds', 'disputes', 'suspense', 'unexplained', 'promotions', 'commissions', 'fx', 'rounding'])), name='billing_account_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='payment',
@@ -722,6 +723,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_payment_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.CheckConstraint(condition=models.Q(('credit_minor__gte', 0)), name='billing_payment_credit_not_negative'),
         ),
         migrations.AddConstraint(
             model_name='payment',
@@ -805,11 +810,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('payment__isnull', True), ('kind__in', ('payment', 'under_review', 'review_accepted', 'receivable_paid', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_payment_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('payment__isnull', True), ('kind__in', ('payment', 'credit_reserved', 'credit_released', 'under_review', 'review_accepted', 'receivable_paid', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_payment_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',

@@ -204,7 +204,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
         migrations.RunSQL(invoices.RULES, invoices.UNDO),
-        migrations.RunSQL(allocations.ALLOCATIONS, allocations.UNDO),
+        migrations.RunSQL(allocations.RULES, allocations.UNDO),
         migrations.RunSQL(recorded.RULES, recorded.UNDO),
         migrations.RunSQL(
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"

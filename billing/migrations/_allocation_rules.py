@@ -84,7 +84,32 @@ END $$;
 CREATE TRIGGER billing_check_reversals AFTER INSERT ON billing_allocationreversal
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing_check_reversals();
 """
+# An open payment has reserved the credit that it counts on, and one that is over has released it.
+RESERVED_CREDIT = """
+CREATE FUNCTION billing_check_reserved_credit() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wanted bigint := (SELECT CASE WHEN state IN ('pending', 'processing') THEN credit_minor ELSE 0 END
+        FROM billing_payment WHERE id = NEW.id);
+    reserved bigint := (SELECT coalesce(sum(posting.amount_minor), 0) FROM billing_journalentry entry
+        JOIN billing_posting posting ON posting.entry_id = entry.id
+        JOIN billing_ledgeraccount account ON account.id = posting.account_id
+        WHERE entry.payment_id = NEW.id AND account.kind = 'reserved_credit');
+BEGIN
+    IF reserved <> wanted THEN
+        RAISE EXCEPTION 'payment % has reserved % and counts on %', NEW.id, reserved, wanted
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER billing_check_reserved_credit AFTER INSERT OR UPDATE OF state, credit_minor ON billing_payment
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.credit_minor > 0)
+    EXECUTE FUNCTION billing_check_reserved_credit();
+"""
+RULES = ALLOCATIONS + RESERVED_CREDIT
 UNDO = """
+DROP TRIGGER billing_check_reserved_credit ON billing_payment;
+DROP FUNCTION billing_check_reserved_credit();
 DROP TRIGGER billing_check_reversals ON billing_allocationreversal;
 DROP TRIGGER billing_paid_invoice_is_its_allocations ON billing_invoice;
 DROP TRIGGER billing_check_allocations ON billing_paymentallocation;

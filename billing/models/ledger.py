@@ -19,6 +19,7 @@ from core.models import Entity, choices_check, iff
 class AccountKind(models.TextChoices):
     # One for each organization
     WALLET = "wallet", _("Wallet")
+    RESERVED_CREDIT = "reserved_credit", _("Credit reserved for open payments")
     PROMOTIONAL_CREDIT = "promotional_credit", _("Promotional credit")
     COMMISSION = "commission", _("Affiliate commission")
     RECEIVABLE = "receivable", _("Receivable")
@@ -43,6 +44,7 @@ class AccountKind(models.TextChoices):
 # Kinds that belong to an organization and keep a running balance.
 ORGANIZATION_KINDS = (
     AccountKind.WALLET,
+    AccountKind.RESERVED_CREDIT,
     AccountKind.PROMOTIONAL_CREDIT,
     AccountKind.COMMISSION,
     AccountKind.RECEIVABLE,
@@ -100,6 +102,8 @@ class LedgerAccount(Entity):
 
 class EntryKind(models.TextChoices):
     PAYMENT = "payment", _("Payment received")
+    CREDIT_RESERVED = "credit_reserved", _("Credit reserved for an open payment")
+    CREDIT_RELEASED = "credit_released", _("Reserved credit back in the wallet")
     CHARGE = "charge", _("Invoice paid from wallet")
     UNDER_REVIEW = "under_review", _("Payment under review")
     REVIEW_ACCEPTED = "review_accepted", _("Payment accepted after review")
@@ -126,6 +130,8 @@ BALANCE_KINDS = (EntryKind.GATEWAY_FEE, EntryKind.DISPUTE_FEE, EntryKind.EXCHANG
 SOURCE_FIELDS = {
     "payment": (
         EntryKind.PAYMENT,
+        EntryKind.CREDIT_RESERVED,
+        EntryKind.CREDIT_RELEASED,
         EntryKind.UNDER_REVIEW,
         EntryKind.REVIEW_ACCEPTED,
         EntryKind.RECEIVABLE_PAID,

@@ -54,6 +54,11 @@ class Payment(Entity, Timestamped):
     )
     state = StatusField(max_length=12, choices=PaymentState, default=PaymentState.PENDING)
     amount_minor = models.BigIntegerField(_("amount"), help_text=_("Requested from the customer."))
+    credit_minor = models.BigIntegerField(
+        _("credit"),
+        default=0,
+        help_text=_("The wallet's credit that pays the invoice together with the amount. Reserved while it is open."),
+    )
     received_minor = models.BigIntegerField(_("received"), default=0, help_text=_("What the gateway says arrived."))
     refunded_minor = models.BigIntegerField(_("refunded"), default=0)
     lost_minor = models.BigIntegerField(_("lost to disputes"), default=0)
@@ -116,6 +121,7 @@ class Payment(Entity, Timestamped):
                 name="billing_payment_one_open",
             ),
             models.CheckConstraint(name="billing_payment_positive", condition=models.Q(amount_minor__gt=0)),
+            models.CheckConstraint(name="billing_payment_credit_not_negative", condition=models.Q(credit_minor__gte=0)),
             choices_check("billing_payment_state_known", "state", PaymentState),
         ]
 
@@ -123,6 +129,11 @@ class Payment(Entity, Timestamped):
     def amount(self) -> Money:
         """What we asked for."""
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def credit(self) -> Money:
+        """The wallet's credit that it counts on."""
+        return Money(self.credit_minor, self.currency)
 
     @property
     def received(self) -> Money:

@@ -36,7 +36,7 @@ def sale(stripe_sandbox: Sandbox) -> Sale:
 
 def open_second_session(sale: Sale) -> str:
     """The page of a second payment, while that of the first can still be paid."""
-    payments.fail(payment_id=sale.payment.pk, reason="the answer was lost")
+    payments.fail(payment_id=sale.payment.pk, reason="the answer was lost", at=timezone.now())
     second = payments.open_payment(
         invoice=sale.invoice,
         gateway=GATEWAY,

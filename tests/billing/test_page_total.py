@@ -166,4 +166,4 @@ def test_the_interval_is_read_although_the_recurring_line_is_on_a_later_page(str
     session = account().create_session(request)
 
     assert (session.total, session.recurring) == (Money(1800, "USD"), {Interval("month", 12): Money(800, "USD")})
-    payments.fail(payment_id=sale.payment.pk, reason="only its session was of interest")
+    payments.fail(payment_id=sale.payment.pk, reason="only its session was of interest", at=timezone.now())

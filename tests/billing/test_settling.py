@@ -129,7 +129,7 @@ def test_an_invoice_has_one_open_payment() -> None:
 def test_a_settled_payment_neither_fails_nor_expires() -> None:
     sale = make_sale()
     sale.settle()
-    assert not payments.fail(payment_id=sale.payment.pk, reason="late")
+    assert not payments.fail(payment_id=sale.payment.pk, reason="late", at=NOON)
     assert not payments.expire(payment_id=sale.payment.pk, at=NOON)
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 

@@ -196,7 +196,7 @@ def test_an_event_that_was_tried_before_runs_by_itself(paid_sales: list[Sale]) -
 def test_the_second_payment_of_one_invoice_is_left_out() -> None:
     sale = make_sale()
     payments.mark_processing(payment_id=sale.payment.pk, at=NOON)
-    payments.fail(payment_id=sale.payment.pk, reason="refused")
+    payments.fail(payment_id=sale.payment.pk, reason="refused", at=NOON)
     again = sale.reopened(NOON)
     assert again.payment != sale.payment
     arrived = {

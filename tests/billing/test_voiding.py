@@ -92,7 +92,7 @@ def test_an_invoice_is_not_voided_while_money_for_it_is_on_its_way(state: Paymen
 def test_money_that_arrives_for_a_void_invoice_is_under_review() -> None:
     sale = make_sale()
     invoicing.issue_invoice(invoice=sale.invoice, at=NOON)
-    payments.fail(payment_id=sale.payment.pk, reason="the bank refused")
+    payments.fail(payment_id=sale.payment.pk, reason="the bank refused", at=NOON)
     assert void(sale.invoice)
 
     late = sale.settle()
@@ -102,7 +102,7 @@ def test_money_that_arrives_for_a_void_invoice_is_under_review() -> None:
 
 def test_staff_void_an_invoice_with_a_reason(client: Client) -> None:
     sale = make_sale()
-    payments.fail(payment_id=sale.payment.pk, reason="the bank refused")
+    payments.fail(payment_id=sale.payment.pk, reason="the bank refused", at=NOON)
     invoicing.issue_invoice(invoice=sale.invoice, at=NOON)
     client.force_login(make_staff(is_superuser=True))
     url = f"/admin/billing/invoice/{sale.invoice.pk}/void/"

@@ -52,6 +52,12 @@ ALWAYS: Mapping[str, str] = {
     "a refunded invoice has no credit note over all of it": """
         SELECT invoice.id FROM billing_invoice invoice WHERE state = 'refunded' AND total_minor <> (
             SELECT coalesce(sum(total_minor), 0) FROM billing_creditnote WHERE invoice_id = invoice.id)""",
+    "reserved credit is not that of the open payments": """
+        SELECT account.organization_id, account.currency, account.balance_minor FROM billing_ledgeraccount account
+        WHERE account.kind = 'reserved_credit' AND account.balance_minor <> (
+            SELECT coalesce(sum(credit_minor), 0) FROM billing_payment payment
+            WHERE payment.organization_id = account.organization_id AND payment.currency = account.currency
+                AND payment.state IN ('pending', 'processing'))""",
     # Of each kind of account and currency: what is posted, and what the rows say.
     "an account is not what the rows say": """
         WITH reversal AS (
@@ -70,11 +76,13 @@ ALWAYS: Mapping[str, str] = {
             UNION ALL SELECT 'disputes', currency, lost_minor - amount_minor FROM billing_dispute
             WHERE is_won IS NOT TRUE
         ), posted (kind, currency, minor) AS (
-            SELECT CASE WHEN account.kind IN ('wallet', 'receivable') THEN 'credit'
+            SELECT CASE WHEN account.kind IN ('wallet', 'reserved_credit', 'receivable') THEN 'credit'
                 WHEN account.kind IN ('revenue', 'tax') THEN 'sales' ELSE account.kind END,
                 posting.currency, posting.amount_minor
             FROM billing_posting posting JOIN billing_ledgeraccount account ON account.id = posting.account_id
-            WHERE account.kind IN ('suspense', 'wallet', 'receivable', 'revenue', 'tax', 'refunds', 'disputes')
+            WHERE account.kind IN (
+                'suspense', 'wallet', 'reserved_credit', 'receivable', 'revenue', 'tax', 'refunds', 'disputes'
+            )
         )
         SELECT kind, currency, sum(posted) AS posted, sum(said) AS said FROM (
             SELECT kind, currency, minor AS posted, 0 AS said FROM posted

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import events, invoicing, payments, refunds, reviews, subscriptions
+from billing import credit, events, invoicing, payments, refunds, reviews, subscriptions
 from billing.models import (
     AccountKind,
     GatewaySubscription,
@@ -140,7 +140,9 @@ class History(RuleBasedStateMachine):
     def open_payment_page(self, index: int) -> None:
         order = chosen(list(Order.objects.order_by("created_at")), index)
         try:
-            placement.reopen_payment(order_id=order.pk, at=self.clock.now)
+            payment = placement.reopen_payment(order_id=order.pk, at=self.clock.now)
+            with suppress(BrokenReceiver):
+                credit.use_credit(payment_id=payment.pk, at=self.clock.now)
             self.pages.append(shops.create_session(order, at=self.clock.now))
         except (placement.OrderClosed, OutsideError, Payment.DoesNotExist):
             return  # the page says why; the customer may press again
@@ -162,7 +164,7 @@ class History(RuleBasedStateMachine):
         if len(self.pages) > pages:
             order = chosen(list(Order.objects.order_by("created_at")), index)
             first = Payment.objects.get(invoice=order.invoice_id, state=PaymentState.PENDING)
-            payments.fail(payment_id=first.pk, reason="the answer was lost")
+            payments.fail(payment_id=first.pk, reason="the answer was lost", at=self.clock.now)
             self.open_payment_page(index)
         for page in range(pages, len(self.pages)):
             self.pay(page, card)
