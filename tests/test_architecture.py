@@ -132,6 +132,18 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
+def test_only_its_own_package_the_seed_and_the_settings_name_stripe() -> None:
+    named = {name_of(path) for path in committed_texts() if "stripe" in path.read_text().lower()}
+    ours = {name for name in named if name.startswith(tuple(f"{app}/" for app in (*APPS, "templates", "static")))}
+
+    assert {name for name in ours if not name.startswith("billing/gateways/stripe/")} == {
+        "billing/apps.py",  # the line that registers it
+        "billing/migrations/0002_ledger_rules.py",  # the first account
+        "nodebyte/environment.py",
+        "nodebyte/settings.py",
+    }
+
+
 def test_the_stand_ins_do_not_import_django() -> None:
     importing = [name_of(path) for path in python_files("sandbox", "demo") if "django" in imported_packages(path)]
 
