@@ -79,7 +79,9 @@ def test_a_payment_pays_what_it_has_not_paid_yet_and_credit_pays_the_rest() -> N
     accept(make_sale(minor=5000, organization=sale.organization).settle(amount=usd(500)))
     other = draft(sale, 700)
 
-    invoicing.pay_from_wallet(invoice=other, payment=payment, at=NOON)
+    with tenancy.as_worker():
+        charge = invoicing.Charge(invoicing.lock_invoice(other.pk), payment)
+        invoicing.pay_charges([charge], at=NOON)
 
     assert allocated(other) == [(payment, 200), (None, 500)]
     assert wallet_balance(sale.organization) == 0
