@@ -6,9 +6,15 @@ from uuid import UUID
 from billing import gateway_accounts, invoicing, ledger, payments
 from billing.gateways.abilities import MinAmount
 from billing.gateways.base import driver_for
-from billing.models import BillingMode, InvoiceState, Payment, Subscription
+from billing.models import AccountKind, BillingMode, InvoiceState, LedgerAccount, Payment, Subscription
 from core import tenancy
 from core.money import Money, payable_step
+
+
+def has_credit(payment: Payment) -> bool:
+    """Whether the wallet could pay a part of it."""
+    wallets = LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=payment.organization_id)
+    return wallets.filter(currency=payment.currency, balance_minor__gt=0).exists()
 
 
 def use_credit(*, payment_id: UUID, at: datetime) -> bool:

@@ -6,7 +6,6 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.middleware import tenant_transaction
 from billing import checkout, checkout_options, credit
-from billing.models import AccountKind, LedgerAccount, Payment, PaymentState
+from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
 from core.pages import render_part
 from orders import cancellation, limits, placement, queries
@@ -77,7 +76,8 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     payment = pending_payment(request, order)
     if payment is None:
         return redirect("orders:progress", pk=order.pk)
-    has_credit = payment.has_credit  # type: ignore[attr-defined]
+    with tenant_transaction(request):
+        has_credit = credit.has_credit(payment)
     if has_credit and credit.use_credit(payment_id=payment.pk, at=clock.now()):
         return redirect("orders:progress", pk=order.pk)
     if checkout_options.is_choice_needed(payment):
@@ -117,16 +117,10 @@ def open_session(request: HttpRequest, order: Order, payment: Payment) -> HttpRe
 
 
 def pending_payment(request: HttpRequest, order: Order) -> Payment | None:
-    """The payment that waits for the order's customer, with `has_credit`: whether the wallet could pay a part of it."""
-    wallets = LedgerAccount.objects.filter(
-        kind=AccountKind.WALLET,
-        organization=OuterRef("organization"),
-        currency=OuterRef("currency"),
-        balance_minor__gt=0,
-    )
+    """The payment that waits for the order's customer."""
     with tenant_transaction(request):
         rows = Payment.objects.filter(invoice_id=order.invoice_id, state=PaymentState.PENDING)
-        return rows.annotate(has_credit=Exists(wallets)).select_related("invoice", "organization").first()
+        return rows.select_related("invoice", "organization").first()
 
 
 @tenancy.non_atomic_view
