@@ -190,7 +190,7 @@ def test_the_command_reports_and_fails_on_a_break() -> None:
     entry = make_entries()[0]
     out = StringIO()
     call_command("verify_audit", stdout=out)
-    assert "whole; head 3:" in out.getvalue()
+    assert "intact; head 3:" in out.getvalue()
     with unguarded() as cursor:
         cursor.execute("UPDATE core_auditentry SET action = 'x' WHERE id = %s", [entry.pk])
     with pytest.raises(CommandError, match=f"entry {entry.pk}: edited"):

@@ -322,7 +322,7 @@ def test_another_users_account_is_never_taken_over(panel: Sandbox, provider: Pro
 
     server = server.reload()
     assert server.status == ServerStatus.FAILED
-    assert "e-mail address" in server.failure
+    assert "email address" in server.failure
     assert panel_servers(panel) == []
     assert not PanelAccount.objects.exists()
 
