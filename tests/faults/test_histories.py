@@ -372,7 +372,7 @@ def test_the_books_hold_through_any_history(shop: Shop) -> None:
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "6")),
+            max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "4")),
             stateful_step_count=int(os.environ.get("HYPOTHESIS_STEPS", "15")),
             derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
             deadline=None,
