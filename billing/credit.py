@@ -6,7 +6,7 @@ from uuid import UUID
 from billing import gateway_accounts, invoicing, ledger, payments
 from billing.gateways.abilities import MinAmount
 from billing.gateways.base import driver_for
-from billing.models import AccountKind, BillingMode, InvoiceState, LedgerAccount, Payment, Subscription
+from billing.models import AccountKind, InvoiceState, LedgerAccount, Payment
 from core import tenancy
 from core.money import Money, payable_step
 
@@ -29,7 +29,7 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
         if invoice is None or invoice.state == InvoiceState.PAID:
             return invoice is not None
         is_asked_for = payment.session_requested_at is not None or payment.credit_minor > 0
-        if is_asked_for or not payment.is_open(at) or is_gateway_billed(payment):
+        if is_asked_for or not payment.is_open(at) or gateway_accounts.is_gateway_billed(invoice):
             return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)
         balance = Money(wallet.balance_minor, wallet.currency)
@@ -44,12 +44,6 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
             payment.save(update_fields=["credit_minor", "amount_minor"])
             ledger.reserve_credit(payment, wallet, at=at)
     return False
-
-
-def is_gateway_billed(payment: Payment) -> bool:
-    """Whether the gateway renews what the payment is for."""
-    sold = Subscription.objects.filter(invoice_items__invoice=payment.invoice_id)
-    return sold.filter(billing_mode=BillingMode.GATEWAY).exists()
 
 
 def least_amount(payment: Payment) -> Money:

@@ -76,10 +76,15 @@ def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
     """The accounts by which the invoice can be paid; where a gateway is to renew, the one that is to."""
     with tenancy.as_worker():
         sold = Subscription.objects.filter(invoice_items__invoice=invoice)
-        is_gateway_billed = sold.filter(billing_mode=BillingMode.GATEWAY).exists()
-        is_auto_renewed = is_gateway_billed or sold.filter(is_auto_renewed=True).exists()
+        is_renewed_there = is_gateway_billed(invoice)
+        is_auto_renewed = is_renewed_there or sold.filter(is_auto_renewed=True).exists()
     accounts = accounts_for(currency=invoice.currency, is_auto_renewed=is_auto_renewed)
-    return accounts[:1] if is_gateway_billed else accounts
+    return accounts[:1] if is_renewed_there else accounts
+
+
+def is_gateway_billed(invoice: Invoice) -> bool:
+    """Whether the gateway renews what the invoice is for."""
+    return Subscription.objects.filter(invoice_items__invoice=invoice, billing_mode=BillingMode.GATEWAY).exists()
 
 
 def account_of(invoice: Invoice) -> GatewayAccount:
