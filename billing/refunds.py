@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
-from billing import allocations, disputes, events, invoicing, ledger, payments, subscriptions
+from billing import allocations, disputes, events, invoicing, ledger, payments, subscriptions, unexplained
 from billing.allocations import Origin
 from billing.gateways.abilities import Refunds
 from billing.gateways.base import (
@@ -31,7 +31,6 @@ from billing.models import (
     RefundTask,
     Subscription,
 )
-from billing.reconciliation import unexplained
 from core import audit, tenancy, work
 from core.ids import uuid7
 from core.money import Money, total

@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from billing import unexplained
 from billing.models import GatewayCursor, UnexplainedItem
-from billing.reconciliation import unexplained
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReasonForm, StaffAction
 
 

@@ -7,7 +7,7 @@ for each may be another amount (a fee, another currency) and is posted here as t
 import logging
 from datetime import datetime, timedelta
 
-from billing import gateway_sync, ledger
+from billing import gateway_sync, ledger, unexplained
 from billing.gateways.base import ObjectType, driver_with
 from billing.gateways.reconciling import BalanceTransaction, BalanceType, Reconciling
 from billing.ledger import EntryLine
@@ -24,7 +24,7 @@ from billing.models import (
     UnexplainedItem,
     UnexplainedType,
 )
-from billing.reconciliation import cursors, unexplained
+from billing.reconciliation import cursors
 from core import outside, tenancy, work
 from core.money import Money
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import batched, chain
 
+from billing import unexplained
 from billing.gateway_sync import SYNC
 from billing.gateways.base import ObjectType, driver_with
 from billing.gateways.reconciling import ListedObject, Reconciling
@@ -17,7 +18,7 @@ from billing.models import (
     Refund,
     UnexplainedItem,
 )
-from billing.reconciliation import cursors, unexplained
+from billing.reconciliation import cursors
 from core import outside, work
 
 log = logging.getLogger(__name__)

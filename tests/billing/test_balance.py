@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import refunds
+from billing import refunds, unexplained
 from billing.gateways.reconciling import BalanceTransaction
 from billing.models import (
     AccountKind,
@@ -18,7 +18,6 @@ from billing.models import (
     UnexplainedItem,
 )
 from billing.reconciliation import balance as reconciliation
-from billing.reconciliation import unexplained
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale, run_due, transactions
 from tests.shop import deliver_webhooks

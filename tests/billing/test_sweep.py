@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import gateway_sync
+from billing import gateway_sync, unexplained
 from billing.gateways.base import ObjectType
 from billing.models import (
     BillingMode,
@@ -17,7 +17,7 @@ from billing.models import (
     SubscriptionStatus,
     UnexplainedItem,
 )
-from billing.reconciliation import sweep, unexplained
+from billing.reconciliation import sweep
 from core.models import AuditEntry
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale, run_due, transactions
