@@ -171,12 +171,6 @@ class Environment:
             )
         return key, secret
 
-    @staticmethod
-    def origin(url: str) -> str:
-        """Scheme, host and port of a URL; empty for none."""
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-
     def prefixed(self, name: str, prefixes: tuple[str, ...]) -> str:
         """A vendor's key, empty when absent; it must begin with one of `prefixes`."""
         value = self.text(name)

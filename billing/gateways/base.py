@@ -4,7 +4,7 @@ Every call raises `outside.Unavailable`, `outside.Unknown` or `outside.Rejected`
 idempotency key that was stored before the call; a gateway without such keys is searched before anything is repeated.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -298,6 +298,13 @@ class Driver(Protocol):
     HAS_IDEMPOTENCY_KEYS: bool  # whether a repeat of `create_session` under the same key gives the same session
     SAVES_METHODS: bool  # whether a session can save how the customer pays, for later charges of ours
 
+    def __init__(self, account: GatewayAccount) -> None:
+        """The driver of one account."""
+
+    @staticmethod
+    def page_origins() -> Sequence[str]:
+        """Scheme, host and port of the pages to which the gateway's sessions send the customer."""
+
     def is_configured(self) -> bool:
         """Whether the account has its keys."""
 
@@ -330,10 +337,10 @@ class MissingAbility(LookupError):
     """The gateway cannot do what is asked of it."""
 
 
-_drivers: dict[str, Callable[[GatewayAccount], Driver]] = {}
+_drivers: dict[str, type[Driver]] = {}
 
 
-def register(kind: str, driver: Callable[[GatewayAccount], Driver]) -> None:
+def register(kind: str, driver: type[Driver]) -> None:
     """Register the driver of a kind of gateway; called from AppConfig.ready()."""
     _drivers[kind] = driver
 
@@ -341,6 +348,11 @@ def register(kind: str, driver: Callable[[GatewayAccount], Driver]) -> None:
 def kinds() -> list[str]:
     """The kinds of gateway that have a driver."""
     return sorted(_drivers)
+
+
+def page_origins() -> list[str]:
+    """Where the pages of all registered gateways are. A form of ours may lead there: see `nodebyte.middleware`."""
+    return sorted({origin for driver in _drivers.values() for origin in driver.page_origins()})
 
 
 def driver_of(gateway: str) -> Driver:

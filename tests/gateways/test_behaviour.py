@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection, transaction
@@ -85,6 +86,15 @@ def test_a_payment_settles_once_and_its_fee_is_booked(gateway: Adapter, sale: Sa
 
     settled(gateway, sale)
     assert GatewayEvent.objects.exclude(state=WorkState.DONE).count() == 0
+
+
+def test_a_form_may_lead_to_the_gateways_page(gateway: Adapter, sale: Sale) -> None:
+    page = urlsplit(sale.create_session())
+
+    policy = Client().get("/")["Content-Security-Policy"]
+
+    (form_action,) = (each for each in policy.split("; ") if each.startswith("form-action "))
+    assert f"{page.scheme}://{page.netloc}" in form_action.split()
 
 
 def test_a_gateway_has_a_customer_only_where_it_keeps_customers(gateway: Adapter, sale: Sale) -> None:

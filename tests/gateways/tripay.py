@@ -57,6 +57,11 @@ class TripayDriver:
         self.api_key, self.private_key = str(own.get("api_key", "")), str(own.get("private_key", ""))
         self.merchant_code, self.base = str(own.get("merchant_code", "")), str(own.get("base", "https://tripay.co.id"))
 
+    @staticmethod
+    def page_origins() -> list[str]:
+        """Its checkout pages, in the sandbox too."""
+        return ["https://tripay.co.id"]
+
     def is_configured(self) -> bool:
         """Whether all three are set."""
         return bool(self.api_key and self.private_key and self.merchant_code)

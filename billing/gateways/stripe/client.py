@@ -18,6 +18,7 @@ from core.outside.transport import CONNECT_TIMEOUT, READ_TIMEOUT
 
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
+PAGE_ORIGIN = "https://checkout.stripe.com"
 FIRST_ACCOUNT = "stripe"  # the code of the account that the migration writes
 RETRIES = 2  # within one call and under one idempotency key
 PER_PAGE = 100  # Stripe's maximum for a list
@@ -55,6 +56,12 @@ class StripeClient:
             own = {"secret_key": settings.STRIPE_SECRET_KEY, "webhook_secret": settings.STRIPE_WEBHOOK_SECRET}
         self.secret_key, self.webhook_secret = str(own.get("secret_key", "")), str(own.get("webhook_secret", ""))
         self.base = str(settings.STRIPE_API_BASE or API_BASE)
+
+    @staticmethod
+    def page_origins() -> list[str]:
+        """Stripe's checkout pages; those of a stand-in are where its API is."""
+        parts = urlsplit(settings.STRIPE_API_BASE or PAGE_ORIGIN)
+        return [f"{parts.scheme}://{parts.netloc}"]
 
     def is_configured(self) -> bool:
         """Whether both keys are set."""
