@@ -1,5 +1,7 @@
 """The content security policy of every response."""
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware import csp
@@ -14,7 +16,7 @@ class ContentSecurityPolicyMiddleware(csp.ContentSecurityPolicyMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Set the header."""
         if not hasattr(response, "_csp_config") and CSP.HEADER_ENFORCE not in response:
-            form_action = [*settings.SECURE_CSP["form-action"], *base.page_origins()]
-            policy = settings.SECURE_CSP | {"form-action": form_action}
+            policy: dict[str, Any] = dict(settings.SECURE_CSP)
+            policy["form-action"] = [*policy["form-action"], *base.page_origins()]
             response.headers[str(CSP.HEADER_ENFORCE)] = build_policy(policy, csp.get_nonce(request))
         return super().process_response(request, response)
