@@ -31,6 +31,10 @@ ALWAYS: Mapping[str, str] = {
             ON reversal.allocation_id = allocation.id AND reversal.undone_at IS NULL
         WHERE invoice.state = 'refunded'
         GROUP BY invoice.id HAVING invoice.total_minor <> coalesce(sum(reversal.amount_minor), 0)""",
+    "money pays an invoice that is not paid": """
+        SELECT invoice.id, invoice.state FROM billing_invoice invoice
+        JOIN billing_paymentallocation allocation ON allocation.invoice_id = invoice.id
+        WHERE invoice.state NOT IN ('paid', 'refunded')""",
     "a payment's refunds are not what it says": """
         SELECT payment.id, payment.refunded_minor, coalesce(sum(refund.amount_minor), 0) FROM billing_payment payment
         LEFT JOIN billing_refund refund ON refund.payment_id = payment.id AND refund.state <> 'failed'

@@ -13,6 +13,7 @@ from tests.faults.purchase import Purchase
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import Shop, make_shop
 
+pytest.register_assert_rewrite("tests.faults.ends")
 BUILT = "built_shop"  # the schema that the rows of the new shop are saved in
 
 
