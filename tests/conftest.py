@@ -1,5 +1,6 @@
 """The suite's database: migrations run as the login role, everything else as the runtime role."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,8 @@ from django.test import TransactionTestCase
 from django.test.utils import override_settings
 
 from core import embedded, site_settings
-from tests import database_reset
+from core.outside import OutsideSession
+from tests import database_reset, migrated_database
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET, sandbox, sandbox_process, stripe_sandbox
 
 __all__ = ["sandbox", "sandbox_process", "stripe_sandbox"]  # fixtures for every test
@@ -41,19 +43,19 @@ def _created_database(
 ) -> Iterator[None]:
     from django.test.utils import setup_databases, teardown_databases
 
-    suffix = getattr(request.config, "workerinput", {}).get("workerid", "")
-    if suffix:
-        for connection in connections.all():
-            name = connection.settings_dict["NAME"]
-            connection.settings_dict.setdefault("TEST", {})["NAME"] = f"test_{name}_{suffix}"
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "alone")
+    database = connections["default"].settings_dict
+    database.setdefault("TEST", {})["NAME"] = f"test_{database['NAME']}_{worker}"
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         if settings.HAS_EMBEDDED_DATABASE:
             embedded.start(settings.VAR, is_disposable=True)
+            database["TEST"]["TEMPLATE"] = migrated_database.ensure_template()
         created = setup_databases(verbosity=0, interactive=False, keepdb=False, serialized_aliases=set())
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
         connections["default"].close()
+        database_reset.disconnect()
         teardown_databases(created, verbosity=0)
 
 
@@ -69,6 +71,15 @@ def _no_cached_settings() -> Iterator[None]:
 def _passwords_are_hashed_quickly() -> Iterator[None]:
     """A slow hash protects real passwords; here there are none, and every test creates some."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _retries_pause_briefly() -> Iterator[None]:
+    """Between the tries of one call passes a twentieth of the time. tests/core/test_outside.py counts the pauses."""
+    defaults = OutsideSession.__init__.__kwdefaults__ or {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(defaults, "sleep", lambda seconds: time.sleep(seconds / 20))
         yield
 
 

@@ -6,6 +6,7 @@ with triggers off. Rows that migrations inserted (series, permissions, content t
 
 from typing import Any
 
+import psycopg
 from django.db import connections, transaction
 
 from core import site_settings
@@ -13,6 +14,7 @@ from core import site_settings
 MIGRATED = "migrated"
 TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = %s AND tablename <> 'django_migrations'"
 LOCK_TIMEOUT = "10s"  # a thread that a test forgot must fail the reset rather than block it
+_owners: list[psycopg.Connection[Any]] = []  # at most one
 
 
 def save_migrated_rows() -> None:
@@ -34,16 +36,33 @@ def save_rows(schema: str) -> None:
 
 def reset(to: str = MIGRATED) -> None:
     """Bring every table back to what the migrations left, or to what `save_rows` saved."""
-    connection = connections["default"]
-    connection.close()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL ROLE NONE")
+    connections["default"].close()
+    owner = _owner()
+    with owner.transaction(), owner.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         cursor.execute(";".join(f"DELETE FROM public.{table}" for table in _tables(cursor, "public")))
         cursor.execute(";".join(f"INSERT INTO public.{table} TABLE {to}.{table}" for table in _tables(cursor, to)))
-    connection.close()
     site_settings.clear_cache()
+
+
+def disconnect() -> None:
+    """Close the connection that `reset` keeps; the database can be dropped then."""
+    while _owners:
+        _owners.pop().close()
+
+
+def _owner() -> psycopg.Connection[Any]:
+    """A connection of the login role that stays open.
+
+    A new one spends 35 ms of a core on reading what our 73 tables are; deleting from them takes 3.
+    """
+    try:
+        _owners[0].execute("SELECT 1")
+    except (IndexError, psycopg.OperationalError):  # none yet, or a test ended it
+        disconnect()
+        _owners.append(psycopg.connect(**connections["default"].get_connection_params(), autocommit=True))
+    return _owners[0]
 
 
 def _tables(cursor: Any, schema: str) -> list[str]:
