@@ -96,14 +96,14 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     run_until_idle(clock, steps=8, step=timedelta(seconds=2))
     found["installing"] = _server(bought["installing"])
     # Requested, and refused by the bank, with those of `_undelivered`.
-    payment = Payment.objects.get(invoice=bought["suspended"].invoice_id)
+    payment = Payment.objects.get(invoice=bought["stopped"].invoice_id)
     refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
     return addresses | {
         "order active": _page("orders:progress", bought["running"].pk),
         "order provisioning": _page("orders:progress", bought["installing"].pk),
         "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
-        "invoice credit note void": _page("billing:invoice", bought["suspended"].invoice_id),
+        "invoice credit note void": _page("billing:invoice", bought["stopped"].invoice_id),
         "invoice due": _page("billing:invoice", _left_open(owner, clock.now).pk),
     }
 
