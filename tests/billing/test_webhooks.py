@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import stripe
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from billing.models import EventResult, GatewayEvent
 from core.models import WorkState
@@ -52,6 +54,13 @@ def test_a_signed_event_is_stored_and_waits_for_a_worker() -> None:
     assert (event.event_id, event.type, event.state) == ("evt_1", "checkout.session.completed", WorkState.QUEUED)
     assert event.result == EventResult.PENDING
     assert event.payload["data"]["object"]["id"] == "cs_test_1"
+
+
+def test_an_event_costs_the_read_of_its_account_and_one_insert() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert post(json.dumps(make_event(type="customer.created"))).status_code == 200
+
+    assert [query["sql"].split()[0] for query in asked] == ["SELECT", "INSERT"]
 
 
 def test_the_same_event_again_is_answered_and_stored_once() -> None:
