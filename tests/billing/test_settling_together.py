@@ -55,7 +55,8 @@ def test_ten_payments_take_as_many_statements_as_two() -> None:
             assert settle_expected(sales) == {sale.payment.pk for sale in sales}
         run_commit_triggers()
         assert all(is_paid(sale) for sale in sales)
-        counts.append(len(statements))
+        # The settings are read again every few seconds, and that may fall into either.
+        counts.append(sum('FROM "core_setting"' not in query["sql"] for query in statements))
 
     assert counts[0] == counts[1]
     assert balance(AccountKind.REVENUE) == -balance(AccountKind.CLEARING) == 13 * 800
