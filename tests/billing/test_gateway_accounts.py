@@ -136,5 +136,5 @@ def test_the_database_refuses_what_is_of_another_mode_than_its_account(statement
         "subscription": sale.subscription.pk,
     }
 
-    with pytest.raises(IntegrityError, match="gateway_known|same_gateway"), tenancy.as_role(role=tenancy.WORKER):
+    with pytest.raises(IntegrityError, match=r"gateway_known|same_gateway"), tenancy.as_role(role=tenancy.WORKER):
         execute_and_check(statement, ids)
