@@ -98,8 +98,7 @@ def settle_events(events: Sequence[GatewayEvent], *, at: datetime) -> set[UUID]:
 def read_sessions(events: Sequence[GatewayEvent]) -> dict[UUID, CheckoutSession]:
     """The checkout sessions that the events are about, by the events' ids. Several are read at once.
 
-    After one that cannot be read, those not yet begun are left out: the gateway may be away. A driver needs no
-    database, and its threads get none.
+    After one that cannot be read, those not yet begun are left out. A driver needs no database, and threads get none.
     """
     outside.refuse_transaction("the sessions of several events")
     drivers = {code: driver_of(code) for code in {event.gateway for event in events}}
