@@ -17,7 +17,7 @@ from billing.gateways.base import (
     LineItem,
     driver_of,
 )
-from billing.models import BillingMode, Invoice, InvoiceItem, ItemKind, Payment, PaymentState, Subscription
+from billing.models import Invoice, InvoiceItem, ItemKind, Payment, PaymentState, Subscription
 from core import outside, tenancy
 from core.money import Money
 
@@ -49,7 +49,6 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
-        driver = driver_of(payment.gateway)
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
@@ -57,6 +56,8 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         raise CheckoutClosed(f"payment {payment_id} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
+    with tenancy.as_worker():
+        driver = driver_of(payment.gateway)
     customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
     session = request_session(driver, payment_id=payment_id, customer=customer, at=at)
     payment = payments.store_session(payment_id=payment_id, session=session)
@@ -105,9 +106,7 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     """The request for a payment's session. Where the gateway renews, recurring items name the gateway's own prices."""
     if payment.expires_at is None or payment.invoice_id is None:
         raise CheckoutClosed(f"payment {payment.pk} was not opened to be paid in a session")
-    is_gateway_billed = Subscription.objects.filter(
-        invoice_items__invoice=payment.invoice_id, billing_mode=BillingMode.GATEWAY
-    ).exists()
+    is_gateway_billed = gateway_accounts.gateway_billed(payment.invoice_id).exists()
     items = InvoiceItem.objects.filter(invoice=payment.invoice_id).select_related(
         "subscription_item__plan_price", "subscription_item__addon_price"
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 from billing import gateway_accounts, payments
 from billing.gateways.abilities import Channels
 from billing.gateways.base import driver_for
-from billing.models import Payment, PaymentState
+from billing.models import GatewayAccount, Payment, PaymentState
 from core import outside, tenancy
 from core.money import Money
 
@@ -31,23 +31,25 @@ class CheckoutOption:
         return f"{self.gateway}:{self.channel}"
 
 
-def is_choice_needed(payment: Payment) -> bool:
-    """Whether the customer has yet to say how they pay: there are several ways, and no checkout session is open."""
+def accounts_to_choose(payment: Payment) -> Sequence[GatewayAccount]:
+    """The accounts by which the customer has yet to say how they pay.
+
+    None where a checkout session was requested, or where there is only one way to pay.
+    """
     if payment.session_requested_at is not None or payment.channel or payment.invoice is None:
-        return False
+        return []
     accounts = gateway_accounts.accounts_of(payment.invoice)
-    return len(accounts) > 1 or any(isinstance(driver_for(account), Channels) for account in accounts)
+    is_choice = len(accounts) > 1 or any(isinstance(driver_for(account), Channels) for account in accounts)
+    return accounts if is_choice else []
 
 
-def options_of(payment: Payment) -> Sequence[CheckoutOption]:
+def options_of(payment: Payment, accounts: Sequence[GatewayAccount]) -> Sequence[CheckoutOption]:
     """The ways to pay, in the order of the accounts. One whose gateway does not answer now is left out.
 
     Gateways are asked, so it wants no transaction to be open.
     """
-    if payment.invoice is None:
-        return []
     options = []
-    for account in gateway_accounts.accounts_of(payment.invoice):
+    for account in accounts:
         driver = driver_for(account)
         if not isinstance(driver, Channels):
             options.append(CheckoutOption(account.code, "", account.name, payment.amount))
@@ -66,9 +68,10 @@ def options_of(payment: Payment) -> Sequence[CheckoutOption]:
 def choose_option(*, payment_id: UUID, option: CheckoutOption) -> Payment:
     """Let the payment be made so. One whose session was requested already stays as it is."""
     with tenancy.as_worker():
+        is_live = gateway_accounts.mode_of(option.gateway)
         payment = payments.lock_payment(payment_id)
         if payment.state == PaymentState.PENDING and payment.session_requested_at is None:
             payment.gateway, payment.channel = option.gateway, option.channel
-            payment.is_live = gateway_accounts.mode_of(option.gateway)
+            payment.is_live = is_live
             payment.save(update_fields=["gateway", "channel", "is_live"])
     return payment

@@ -24,12 +24,14 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
     requested, which shows the amount, and not where the gateway renews: that charges its own prices. Twice is harmless.
     """
     with tenancy.as_worker():
+        # Read before any lock: it reads every account and its keys.
+        least = least_amount(Payment.objects.select_related("invoice").get(pk=payment_id))
         payment = payments.lock_payment(payment_id)
         invoice = payment.invoice
         if invoice is None or invoice.state == InvoiceState.PAID:
             return invoice is not None
         is_asked_for = payment.session_requested_at is not None or payment.credit_minor > 0
-        if is_asked_for or not payment.is_open(at) or gateway_accounts.is_gateway_billed(invoice):
+        if is_asked_for or not payment.is_open(at) or gateway_accounts.gateway_billed(invoice.pk).exists():
             return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)
         balance = Money(wallet.balance_minor, wallet.currency)
@@ -37,7 +39,7 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
             invoicing.pay_from_wallet(invoice=invoice, at=at)
             invoicing.expire_open_payments(invoice=invoice, at=at)
             return True
-        usable = min(balance, payment.amount - least_amount(payment)).minor
+        usable = min(balance, payment.amount - least).minor
         payment.credit_minor = usable - usable % payable_step(payment.currency).minor
         if payment.credit_minor > 0:
             payment.amount_minor -= payment.credit_minor

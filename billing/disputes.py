@@ -68,6 +68,7 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
         organization_id=payment.organization_id,
         payment=payment,
         gateway=payment.gateway,
+        is_live=payment.is_live,
         reference=gateway_dispute.reference,
         amount_minor=gateway_dispute.amount.minor,
         currency=gateway_dispute.amount.currency,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from billing.gateways.abilities import GatewayBilling
@@ -14,8 +15,11 @@ from billing.models import (
     GatewayPrice,
     GatewaySubscription,
     Invoice,
+    InvoiceItem,
     Payment,
+    PaymentMethod,
     Subscription,
+    UnexplainedItem,
 )
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -58,7 +62,7 @@ def problem_of(account: GatewayAccount) -> str:
 
 def is_used(account: GatewayAccount) -> bool:
     """Whether anything was made at it."""
-    made_at = (Payment, GatewayCustomer, GatewaySubscription)
+    made_at = (Payment, GatewayCustomer, GatewaySubscription, PaymentMethod, UnexplainedItem)
     return any(model._default_manager.filter(gateway=account.code).exists() for model in made_at)
 
 
@@ -76,15 +80,16 @@ def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
     """The accounts by which the invoice can be paid; where a gateway is to renew, the one that is to."""
     with tenancy.as_worker():
         sold = Subscription.objects.filter(invoice_items__invoice=invoice)
-        is_renewed_there = is_gateway_billed(invoice)
+        is_renewed_there = gateway_billed(invoice.pk).exists()
         is_auto_renewed = is_renewed_there or sold.filter(is_auto_renewed=True).exists()
     accounts = accounts_for(currency=invoice.currency, is_auto_renewed=is_auto_renewed)
     return accounts[:1] if is_renewed_there else accounts
 
 
-def is_gateway_billed(invoice: Invoice) -> bool:
-    """Whether the gateway renews what the invoice is for."""
-    return Subscription.objects.filter(invoice_items__invoice=invoice, billing_mode=BillingMode.GATEWAY).exists()
+def gateway_billed(invoice_id: UUID | None) -> "QuerySet[Subscription]":
+    """The subscriptions which the invoice is for and which the gateway renews."""
+    rows = Subscription.objects.filter(billing_mode=BillingMode.GATEWAY)
+    return rows.filter(pk__in=InvoiceItem.objects.filter(invoice=invoice_id).values("subscription"))
 
 
 def account_of(invoice: Invoice) -> GatewayAccount:

@@ -1,10 +1,11 @@
-"""Making our rows agree with a gateway: after a webhook event, and by polling open payments.
+"""Making our rows agree with a gateway: after a webhook event, and by polling payments.
 
 Each `sync_…` function reads one object of the gateway again and acts on what it says now. So order, duplicates and
 concurrency of events cannot matter, and an event that never arrives costs minutes.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from billing.gateways.abilities import Disputes, GatewayBilling, Refunds, Sessio
 from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
+    Driver,
     GatewayInvoiceStatus,
     GatewayPayment,
     GatewaySubscriptionStatus,
@@ -20,6 +22,7 @@ from billing.gateways.base import (
     driver_of,
     driver_with,
 )
+from billing.gateways.reconciling import Reconciling
 from billing.models import (
     EventResult,
     GatewayCancelTask,
@@ -40,6 +43,8 @@ POLL_INTERVALS = (
 )
 LAST_POLL_INTERVAL = timedelta(minutes=5)
 NOT_FOUND = 404
+READERS = 4  # sessions that a worker reads at once: half of what `core.outside` lets a process send to one host
+OVER = frozenset({CheckoutSessionStatus.FAILED, CheckoutSessionStatus.EXPIRED})
 POLL_LEASE = timedelta(minutes=2)  # until another poller may take over what this one did not finish
 
 type Outcome = tuple[EventResult, str]  # how an event ended, and a note for staff
@@ -68,17 +73,12 @@ def settle_events(events: Sequence[GatewayEvent], *, at: datetime) -> set[UUID]:
     Those are events of checkout sessions that were paid exactly as asked for. All others are left to `process_event`,
     and so are these where the transaction fails.
     """
-    paid: dict[UUID, tuple[GatewayEvent, CheckoutSession]] = {}
-    for event in events:
-        driver = driver_of(event.gateway)
-        ref = driver.object_of_event(event.type, event.payload)
-        if ref is not None and ref.type is ObjectType.CHECKOUT_SESSION:
-            try:
-                session = driver.read_session(ref.id)
-            except outside.OutsideError:
-                break  # the gateway may be away: the rest is left to `process_event`
-            if session.payment is not None and session.payment_id is not None:
-                paid[session.payment_id] = (event, session)
+    sessions = read_sessions(events)
+    paid = {
+        session.payment_id: (event, session)
+        for event in events
+        if (session := sessions.get(event.pk)) and session.payment is not None and session.payment_id is not None
+    }
     stored = Payment.objects.filter(pk__in=paid).values_list("pk", "gateway", "session_id")
     arrived: dict[UUID, GatewayPayment] = {}
     for payment_id, gateway, session_id in stored:
@@ -95,14 +95,46 @@ def settle_events(events: Sequence[GatewayEvent], *, at: datetime) -> set[UUID]:
     return done
 
 
+def read_sessions(events: Sequence[GatewayEvent]) -> dict[UUID, CheckoutSession]:
+    """The checkout sessions that the events are about, by the events' ids. Several are read at once.
+
+    After one that cannot be read, those not yet begun are left out. A driver needs no database, and threads get none.
+    """
+    outside.refuse_transaction("the sessions of several events")
+    drivers = {code: driver_of(code) for code in {event.gateway for event in events}}
+    sessions: dict[UUID, CheckoutSession] = {}
+    with ThreadPoolExecutor(max_workers=READERS) as pool:
+        reads: dict[UUID, Future[CheckoutSession]] = {}
+        for event in events:
+            ref = drivers[event.gateway].object_of_event(event.type, event.payload)
+            if ref is not None and ref.type is ObjectType.CHECKOUT_SESSION:
+                reads[event.pk] = pool.submit(drivers[event.gateway].read_session, ref.id)
+        for event_id, read in reads.items():
+            try:
+                sessions[event_id] = read.result()
+            except (outside.OutsideError, CancelledError):
+                pool.shutdown(wait=False, cancel_futures=True)
+    return sessions
+
+
 def poll_open_payments(*, at: datetime, limit: int = 100) -> int:
-    """Sync the open payments that are due; the number of them. Two pollers at once share the work."""
+    """Sync the payments that are due: open ones, and once more those that were closed; the number of them.
+
+    Two pollers at once share the work.
+    """
     with tenancy.as_worker():
-        due = Payment.objects.filter(state__in=Payment.OPEN, poll_at__lte=at).order_by("poll_at")
-        ids = list(due.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True)[:limit])
-        Payment.objects.filter(pk__in=ids).update(poll_at=at + POLL_LEASE)
-    work.run_each(ids, lambda pk: sync_payment(payment_id=pk, at=at), name="sync")
-    return len(ids)
+        due = (
+            Payment.objects.filter(poll_at__lte=at).order_by("poll_at").select_for_update(no_key=True, skip_locked=True)
+        )
+        states = dict(due.values_list("pk", "state")[:limit])
+        Payment.objects.filter(pk__in=states).update(poll_at=at + POLL_LEASE)
+
+    def sync(payment_id: UUID) -> None:
+        act = sync_payment if states[payment_id] in Payment.OPEN else sync_closed_payment
+        act(payment_id=payment_id, at=at)
+
+    work.run_each(states, sync, name="sync")
+    return len(states)
 
 
 def sync_payment(*, payment_id: UUID, at: datetime) -> None:
@@ -114,9 +146,12 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
     if payment.session_id is not None:
         session = driver.read_session(payment.session_id)
     elif payment.session_requested_at is not None:  # it may have been created although the answer was lost
-        customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
-        session = driver.find_session(customer=customer, payment_id=payment.pk)
+        session = find_session(driver, payment)
     is_over = payment.expires_at is not None and payment.expires_at <= at
+    is_ending = session is not None and (is_over or session.status in OVER)
+    if is_ending and not driver.HAS_IDEMPOTENCY_KEYS:  # a repeat may have created another session that was paid
+        found = find_session(driver, payment)
+        session = found if found is not None and found.payment is not None else session
     if payment.state == PaymentState.PENDING and (is_over or payment.failure):  # with a failure nobody may pay there
         if session is None:
             payments.expire(payment_id=payment_id, at=at)
@@ -134,6 +169,27 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
             next_at = min(next_at, payment.expires_at)
     with tenancy.as_worker():
         Payment.objects.filter(pk=payment_id, state__in=Payment.OPEN).update(poll_at=next_at)
+
+
+def sync_closed_payment(*, payment_id: UUID, at: datetime) -> None:
+    """Look once more for the money of a payment that failed or expired: a bank may confirm late, and no webhook come.
+
+    Where the gateway lists its events, catching up with them finds it.
+    """
+    payment = Payment.objects.select_related("organization").get(pk=payment_id)
+    driver = driver_of(payment.gateway)
+    if not isinstance(driver, Reconciling):
+        session = find_session(driver, payment)
+        if session is not None and session.payment is not None:
+            settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
+    with tenancy.as_worker():
+        Payment.objects.filter(pk=payment_id).update(poll_at=None)
+
+
+def find_session(driver: Driver, payment: Payment) -> CheckoutSession | None:
+    """The payment's session by our payment's id, of several one that was paid."""
+    customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
+    return driver.find_session(customer=customer, payment_id=payment.pk)
 
 
 def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -> None:

@@ -18,7 +18,6 @@ from billing import events, gateway_accounts, invoicing, ledger, subscriptions
 from billing.gateways.base import CheckoutSession, GatewayPayment, Interval, SavedCard
 from billing.models import (
     AccountKind,
-    BillingMode,
     EntryKind,
     Invoice,
     Payment,
@@ -28,7 +27,6 @@ from billing.models import (
     PaymentTask,
     Period,
     RefundState,
-    Subscription,
 )
 from catalog.models import Term
 from core import audit, bulk, tenancy, work
@@ -43,6 +41,7 @@ RECEIVED_FIELDS = (
     *("settled_at", "poll_at", "failure", "session_url", "review_reason"),
 )
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
+LATE_CONFIRMATION = timedelta(hours=1)  # so long after a payment was closed a bank may still confirm it
 
 
 def lock_payment(payment_id: UUID) -> Payment:
@@ -74,6 +73,7 @@ def open_payment(
 ) -> Payment:
     """The invoice's open payment, created if needed. ValueError when there is nothing to pay."""
     with tenancy.as_worker():
+        is_live = gateway_accounts.mode_of(gateway)  # it reads the account's keys: before any lock
         row = invoicing.lock_invoice(invoice.pk)
         current = row.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
@@ -86,7 +86,7 @@ def open_payment(
             organization_id=row.organization_id,
             invoice=row,
             gateway=gateway,
-            is_live=gateway_accounts.mode_of(gateway),
+            is_live=is_live,
             amount_minor=row.total_minor,
             currency=row.currency,
             idempotency_key=f"payment-{payment_id}",
@@ -117,11 +117,8 @@ def store_session(*, payment_id: UUID, session: CheckoutSession) -> Payment:
 
 def session_mismatch_reason(payment: Payment, session: CheckoutSession) -> str:
     """Why the customer may not pay in this open session; empty when they may."""
-    renewed = Subscription.objects.filter(
-        invoice_items__invoice__in=[payment.invoice_id], billing_mode=BillingMode.GATEWAY
-    )
     recurring: dict[Interval, Money] = {}
-    for subscription in renewed.distinct():
+    for subscription in gateway_accounts.gateway_billed(payment.invoice_id):
         interval = Interval.of(Term(subscription.term))
         recurring[interval] = recurring.get(interval, Money.zero(subscription.currency)) + subscription.amount
     total = payment.amount if session.total is None else session.total
@@ -305,6 +302,7 @@ def save_payment_method(payment: Payment, card: SavedCard) -> None:
         reference=card.reference,
         defaults={
             "organization": payment.organization,
+            "is_live": payment.is_live,
             "brand": card.brand,
             "last4": card.last4,
             "expires_on": card.expires_on,
@@ -383,7 +381,8 @@ def _close(payment_id: UUID, state: PaymentState, failure: str = "", *, at: date
     payment = lock_payment(payment_id)
     if payment.state not in Payment.OPEN:
         return None
-    payment.state, payment.failure, payment.poll_at, payment.session_url = state, failure[:191], None, ""
+    payment.state, payment.failure, payment.session_url = state, failure[:191], ""
+    payment.poll_at = at + LATE_CONFIRMATION if payment.session_requested_at else None
     payment.save(update_fields=["state", "failure", "poll_at", "session_url"])
     ledger.release_credit(payment, at=at)
     return payment

@@ -190,6 +190,7 @@ def _create(payment: Payment, amount: Money, origin: Origin, at: datetime, **fie
         organization_id=payment.organization_id,
         payment=payment,
         gateway=payment.gateway,
+        is_live=payment.is_live,
         amount_minor=amount.minor,
         currency=amount.currency,
         created_at=at,

@@ -28,6 +28,7 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
     Money for a period already billed, or of another amount than was sold, goes under review.
     """
     with tenancy.as_worker():
+        is_live = gateway_accounts.mode_of(gateway)
         subscription = subscriptions.lock_subscription(subscription_id)
         known = Payment.objects.filter(gateway=gateway, transaction_id=gateway_payment.transaction_id).first()
         if known is not None:
@@ -51,7 +52,7 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
             organization=subscription.organization,
             invoice=invoice,
             gateway=gateway,
-            is_live=gateway_accounts.mode_of(gateway),
+            is_live=is_live,
             amount_minor=invoice.total_minor,
             currency=invoice.currency,
             idempotency_key=f"renewal:{gateway_payment.transaction_id}",

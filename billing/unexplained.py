@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from billing import gateway_accounts
 from billing.gateways.reconciling import BalanceTransaction, ListedObject
 from billing.models import GatewayCustomer, Refund, UnexplainedItem, UnexplainedType
 from core import audit, tenancy
@@ -23,6 +24,7 @@ def record_unexplained(*, gateway: str, listed: ListedObject | BalanceTransactio
             type=found_type,
             reference=reference,
             defaults={
+                "is_live": gateway_accounts.mode_of(gateway),
                 "customer": listed.customer,
                 "organization_id": owner.organization_id if owner else None,
                 "amount_minor": None if amount is None else amount.minor,
@@ -43,6 +45,7 @@ def record_failed_refund(*, refund: Refund, note: str, at: datetime) -> None:
         type=UnexplainedType.FAILED_REFUND,
         reference=refund.transaction_id or str(refund.pk),
         defaults={
+            "is_live": refund.is_live,
             "organization_id": refund.organization_id,
             "amount_minor": refund.amount_minor,
             "currency": refund.currency,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -62,58 +62,34 @@ def use_context(context: AuditContext) -> Iterator[None]:
         _context.reset(token)
 
 
-def record(
-    *,
-    action: str,
-    entity: models.Model,
-    organization: models.Model | UUID | None = None,
-    actor: Any = None,
-    old: Mapping[str, Any] | None = None,
-    new: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    at: datetime | None = None,
-) -> AuditEntry:
-    """Write one entry about one row. Without an `organization`, the entity's own `organization_id` is taken."""
-    if organization is None:
-        organization = getattr(entity, "organization_id", None)
-    return record_batch(
-        action=action,
-        entities=[entity],
-        organization=organization,
-        actor=actor,
-        old=old,
-        new=new,
-        metadata=metadata,
-        at=at,
-    )
-
-
-def record_batch(
-    *,
-    action: str,
-    entities: Sequence[models.Model],
-    organization: models.Model | UUID | None = None,
-    actor: Any = None,
-    old: Mapping[str, Any] | None = None,
-    new: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    at: datetime | None = None,
-) -> AuditEntry:
-    """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
+class EntryFields(TypedDict, total=False):
+    """What an entry can say beside its action and its rows.
 
     `actor` is a user, the name of a system (a gateway's), or None for the request's user. Values under names that look
-    secret are masked. An entry about several rows has no object ID: `metadata` holds their `count` and `ids`.
+    secret are masked.
     """
-    entry = new_entry(
-        action=action,
-        entities=entities,
-        organization=organization,
-        actor=actor,
-        old=old,
-        new=new,
-        metadata=metadata,
-        at=at,
-    )
+
+    organization: models.Model | UUID | None
+    actor: Any
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any] | None
+    metadata: Mapping[str, Any] | None
+    at: datetime | None
+
+
+def record(*, action: str, entity: models.Model, **fields: Unpack[EntryFields]) -> AuditEntry:
+    """Write one entry about one row. Without an `organization`, the entity's own `organization_id` is taken."""
+    if fields.get("organization") is None:
+        fields["organization"] = getattr(entity, "organization_id", None)
+    return record_batch(action=action, entities=[entity], **fields)
+
+
+def record_batch(*, action: str, entities: Sequence[models.Model], **fields: Unpack[EntryFields]) -> AuditEntry:
+    """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
+
+    An entry about several rows has no object ID: `metadata` holds their `count` and `ids`.
+    """
+    entry = new_entry(action=action, entities=entities, **fields)
     with tenancy.within_worker():
         entry.save(force_insert=True)
     return entry

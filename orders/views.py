@@ -80,7 +80,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
         has_credit = credit.has_credit(payment)
     if has_credit and credit.use_credit(payment_id=payment.pk, at=clock.now()):
         return redirect("orders:progress", pk=order.pk)
-    if checkout_options.is_choice_needed(payment):
+    if checkout_options.accounts_to_choose(payment):
         return redirect("orders:choose_payment", pk=order.pk)
     return open_session(request, order, payment)
 
@@ -131,9 +131,10 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         order = get_object_or_404(Order, pk=pk)
     payment = pending_payment(request, order)
-    if payment is None or not checkout_options.is_choice_needed(payment):
+    accounts = checkout_options.accounts_to_choose(payment) if payment else []
+    if payment is None or not accounts:
         return redirect("orders:progress", pk=pk)
-    options = checkout_options.options_of(payment)
+    options = checkout_options.options_of(payment, accounts)
     chosen = next((option for option in options if option.value == request.POST.get("option")), None)
     if chosen is not None:
         checkout_options.choose_option(payment_id=payment.pk, option=chosen)

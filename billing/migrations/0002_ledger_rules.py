@@ -97,9 +97,9 @@ SAME_OWNER = [
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
-    ("refund", "payment_id, gateway", "payment", "id, gateway"),
+    ("refund", "payment_id, gateway, is_live", "payment", "id, gateway, is_live"),
     ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),
-    ("dispute", "payment_id, gateway", "payment", "id, gateway"),
+    ("dispute", "payment_id, gateway, is_live", "payment", "id, gateway, is_live"),
     (
         "paymentallocation",
         "payment_id, organization_id, currency",
@@ -117,6 +117,7 @@ SAME_OWNER = [
     ("allocationreversal", "dispute_id, organization_id, currency", "dispute", "id, organization_id, currency"),
     ("gatewaysubscription", "subscription_id, organization_id", "subscription", "id, organization_id"),
     ("gatewaysubscription", "payment_id, organization_id", "payment", "id, organization_id"),
+    ("gatewaysubscription", "payment_id, gateway, is_live", "payment", "id, gateway, is_live"),
     ("journalentry", "payment_id, organization_id", "payment", "id, organization_id"),
     ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
     ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),
@@ -171,8 +172,8 @@ ON CONFLICT (code) DO NOTHING
 """
 # A column `gateway` holds the code of a gateway account. The first account uses the keys of the environment.
 # What is made at an account is live or a test as the account is, so its first payment decides that for good.
-LIVE_COLUMNS = ("payment", "gatewaycustomer", "gatewaysubscription")
-GATEWAY_COLUMNS = ("paymentmethod", "gatewaycursor", "gatewayevent", "gatewayprice", "unexplaineditem")
+LIVE_COLUMNS = ("payment", "paymentmethod", "gatewaycustomer", "gatewaysubscription", "unexplaineditem")
+GATEWAY_COLUMNS = ("gatewaycursor", "gatewayevent", "gatewayprice")
 GATEWAYS = (
     "ALTER TABLE billing_gatewayaccount ADD CONSTRAINT billing_gatewayaccount_mode UNIQUE (code, is_live);\n"
 ) + "".join(

@@ -125,6 +125,7 @@ class PaymentMethod(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="payment_methods")
     gateway = models.CharField(max_length=16)
+    is_live = models.BooleanField(_("live"), default=False)
     reference = models.CharField(_("gateway ID"), max_length=191)
     brand = models.CharField(max_length=32, blank=True, default="")
     last4 = models.CharField(_("last four digits"), max_length=4, blank=True, default="")

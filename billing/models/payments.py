@@ -188,6 +188,9 @@ class Refund(Entity, Timestamped):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     gateway = models.CharField(max_length=16)
+    is_live = models.BooleanField(
+        _("live"), default=False, help_text=_("Whether it is of real money, as its payment is.")
+    )
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=191)
@@ -239,6 +242,9 @@ class Dispute(Entity, Timestamped):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
     gateway = models.CharField(max_length=16)
+    is_live = models.BooleanField(
+        _("live"), default=False, help_text=_("Whether it is of real money, as its payment is.")
+    )
     reference = models.CharField(_("gateway ID"), max_length=191)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)

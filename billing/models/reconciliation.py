@@ -55,6 +55,7 @@ class UnexplainedItem(Entity, Timestamped):
     tenancy = tenancy.PRIVATE
 
     gateway = models.CharField(max_length=16)
+    is_live = models.BooleanField(_("live"), default=False)
     type = models.CharField(max_length=24, choices=UnexplainedType)
     reference = models.CharField(_("gateway ID"), max_length=191)
     customer = models.CharField(_("customer's gateway ID"), max_length=191, blank=True, default="")

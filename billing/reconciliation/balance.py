@@ -87,8 +87,7 @@ def reference_of(gateway: str, transaction: BalanceTransaction) -> str:
 
 def _book(gateway: str, transaction: BalanceTransaction, at: datetime) -> bool:
     """Post one transaction; False where there is nothing to post, or where it is too young to be called unexplained."""
-    lines = explained_lines(gateway, transaction, at)
-    source = row_of(gateway, transaction)
+    lines, source = explain(gateway, transaction, at)
     kind = entry_kind(transaction, source)
     if lines is None:
         if transaction.created_at > at - GRACE:
@@ -125,26 +124,33 @@ def entry_kind(transaction: BalanceTransaction, row: Payment | Refund | Dispute 
     return EntryKind.DISPUTE_FEE if transaction.type is BalanceType.DISPUTE else EntryKind.GATEWAY_FEE
 
 
-def explained_lines(gateway: str, transaction: BalanceTransaction, at: datetime) -> list[EntryLine] | None:
-    """What takes clearing from what our rows posted to what the gateway booked; None where no row accounts for it."""
+def explain(
+    gateway: str, transaction: BalanceTransaction, at: datetime
+) -> tuple[list[EntryLine] | None, Payment | Refund | Dispute | None]:
+    """What takes clearing from what our row posted to what the gateway booked, and that row.
+
+    No lines (None) where nothing of ours accounts for it.
+    """
     amount, fee = transaction.amount, transaction.fee
     clearing = ledger.account_of(AccountKind.CLEARING, amount.currency, gateway)
     fees = AccountKind.DISPUTE_FEES if transaction.type is BalanceType.DISPUTE else AccountKind.GATEWAY_FEES
     fee_account = ledger.account_of(fees, amount.currency, gateway)
     lines = list(ledger.transfer(fee_account, clearing, fee)) if fee else []
     if transaction.type is BalanceType.PAYOUT:
-        return [*lines, *ledger.transfer(clearing, ledger.account_of(AccountKind.BANK, amount.currency), amount)]
+        return [*lines, *ledger.transfer(clearing, ledger.account_of(AccountKind.BANK, amount.currency), amount)], None
     if transaction.type is BalanceType.FEE:
-        return [*lines, *ledger.transfer(clearing, fee_account, amount)]
+        return [*lines, *ledger.transfer(clearing, fee_account, amount)], None
     if transaction.type is BalanceType.OTHER:
-        return None
-    is_settled = row_of(gateway, transaction) is not None or _sync(gateway, transaction, at)
-    row = row_of(gateway, transaction)
+        return None, None
+    row, is_settled = row_of(gateway, transaction), True
     if row is None:
-        if not is_settled:
-            return None
+        is_settled = _sync(gateway, transaction, at)
+        row = row_of(gateway, transaction)
+    if row is None and not is_settled:
+        return None, None
+    if row is None:
         target = ledger.account_of(RETURNED[transaction.type], amount.currency)
-        return [*lines, *ledger.transfer(clearing, target, amount)]
+        return [*lines, *ledger.transfer(clearing, target, amount)], None
     posted = posted_by(row, transaction)
     if posted.currency != amount.currency:
         other = ledger.account_of(AccountKind.CLEARING, posted.currency, gateway)
@@ -155,7 +161,7 @@ def explained_lines(gateway: str, transaction: BalanceTransaction, at: datetime)
         unexplained.record_unexplained(
             gateway=gateway, listed=transaction, note=f"the gateway booked {amount}, our row says {posted}"
         )
-    return lines
+    return lines, row
 
 
 def row_of(gateway: str, transaction: BalanceTransaction) -> Payment | Refund | Dispute | None:
@@ -210,10 +216,9 @@ def _explain_later(gateway: str, driver: Reconciling, item: UnexplainedItem, at:
     reference = reference_of(gateway, transaction)
     if not JournalEntry.objects.filter(reference=reference, kind=EntryKind.UNEXPLAINED).exists():
         return False  # an amount that differs from our row's: staff resolve it
-    lines = explained_lines(gateway, transaction, at)
+    lines, row = explain(gateway, transaction, at)
     if lines is None:
         return False
-    row = row_of(gateway, transaction)
     with tenancy.as_worker():
         ledger.post_entry(
             kind=EntryKind.EXPLAINED,

@@ -15,8 +15,8 @@ from core import site_settings
 from core.models import AuditEntry, Setting
 from core.money import Rate
 from servers.models import Node, Provider
+from tests.admin.action_pages import page_of
 from tests.admin.rows import SECRET, Rows
-from tests.admin.test_actions import page_of
 from tests.builders import make_plan, make_price
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from django.urls import reverse
 from accounts import roles
 from accounts.models import User
 from servers.models import Server
+from tests.admin.action_pages import page_of, payment_under_review, submit
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
-from tests.admin.test_actions import page_of, payment_under_review, submit
 from tests.builders import make_staff, make_user
 
 pytestmark = pytest.mark.django_db

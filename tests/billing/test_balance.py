@@ -151,14 +151,14 @@ def test_a_transaction_that_cannot_be_booked_stops_no_other_and_is_tried_again(
     for _ in range(2):
         settled(make_sale(at=timezone.now()), stripe_sandbox)
     first = stripe_sandbox.stripe_state()["balance_transaction"][0]["id"]
-    find_lines = reconciliation.explained_lines
+    explain = reconciliation.explain
 
     def fail_first(gateway: str, transaction: BalanceTransaction, at: datetime) -> Any:
         if transaction.reference == first:
             raise RuntimeError("a fault of ours")
-        return find_lines(gateway, transaction, at)
+        return explain(gateway, transaction, at)
 
-    monkeypatch.setattr(reconciliation, "explained_lines", fail_first)
+    monkeypatch.setattr(reconciliation, "explain", fail_first)
     assert book() == 1
     monkeypatch.undo()
 

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.django_db
 # The columns of a copy of one row, with another id or the same one.
 REFUND = (
     "INSERT INTO billing_refund"
-    " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
-    " SELECT uuidv7(), organization_id, id, gateway, {minor}, currency, '', '{state}', 'x', '' FROM billing_payment"
+    " (id, organization_id, payment_id, gateway, is_live, amount_minor, currency, reason, state, idempotency_key, "
+    "failure)"
+    " SELECT uuidv7(), organization_id, id, gateway, is_live, {minor}, currency, '', '{state}', 'x', '' FROM "
+    "billing_payment"
     " WHERE id = %(payment)s"
 )
 ACCOUNT = (

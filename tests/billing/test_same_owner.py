@@ -40,16 +40,20 @@ FORBIDDEN = [
     "UPDATE billing_payment SET invoice_id = %(yen_invoice)s WHERE id = %(payment)s",
     "UPDATE billing_payment SET currency = 'EUR' WHERE id = %(payment)s",
     "INSERT INTO billing_refund"
-    " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
-    " SELECT uuidv7(), organization_id, id, gateway, 899, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
+    " (id, organization_id, payment_id, gateway, is_live, amount_minor, currency, reason, state, idempotency_key, "
+    "failure)"
+    " SELECT uuidv7(), organization_id, id, gateway, is_live, 899, 'JPY', '', 'pending', 'x', '' FROM billing_payment"
     " WHERE id = %(paid_payment)s",
     "INSERT INTO billing_refund"
-    " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
-    " SELECT uuidv7(), %(other_organization)s, id, gateway, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
+    " (id, organization_id, payment_id, gateway, is_live, amount_minor, currency, reason, state, idempotency_key, "
+    "failure)"
+    " SELECT uuidv7(), %(other_organization)s, id, gateway, is_live, 1, 'USD', '', 'pending', 'x', '' FROM "
+    "billing_payment"
     " WHERE id = %(paid_payment)s",
     "INSERT INTO billing_dispute"
-    " (id, organization_id, payment_id, gateway, reference, amount_minor, currency, reason, opened_at, lost_minor)"
-    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'stripe', 'dp', 1, 'USD', '', now(), 0)",
+    " (id, organization_id, payment_id, gateway, is_live, reference, amount_minor, currency, reason, opened_at, "
+    "lost_minor)"
+    " VALUES (uuidv7(), %(other_organization)s, %(payment)s, 'stripe', false, 'dp', 1, 'USD', '', now(), 0)",
     "INSERT INTO billing_gatewaysubscription"
     " (id, organization_id, subscription_id, payment_id, gateway, reference, is_live, is_duplicate)"
     " VALUES (uuidv7(), %(other_organization)s, %(subscription)s, %(payment)s, 'stripe', 'sub', false, false)",
@@ -72,21 +76,36 @@ FORBIDDEN = [
 ]
 
 
-# Each names another gateway, or one that nobody has; the constraint that refuses it.
+# Each names another gateway than its payment, one that nobody has, or real money for a test; what refuses it.
 OTHER_GATEWAY = [
     ("UPDATE billing_payment SET gateway = 'unknown' WHERE id = %(open_payment)s", "billing_payment_gateway_known"),
     (
         "INSERT INTO billing_refund"
-        " (id, organization_id, payment_id, gateway, amount_minor, currency, reason, state, idempotency_key, failure)"
-        " SELECT uuidv7(), organization_id, id, 'other', 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
+        " (id, organization_id, payment_id, gateway, is_live, amount_minor, currency, reason, state, "
+        "idempotency_key, failure)"
+        " SELECT uuidv7(), organization_id, id, 'other', is_live, 1, 'USD', '', 'pending', 'x', '' FROM billing_payment"
         " WHERE id = %(payment)s",
         "billing_refund_payment_same_gateway",
     ),
     (
         "INSERT INTO billing_dispute"
-        " (id, organization_id, payment_id, gateway, reference, amount_minor, currency, reason, opened_at, lost_minor)"
-        " SELECT uuidv7(), organization_id, id, 'other', 'dp', 1, 'USD', '', now(), 0 FROM billing_payment"
+        " (id, organization_id, payment_id, gateway, is_live, reference, amount_minor, currency, reason, opened_at, "
+        "lost_minor)"
+        " SELECT uuidv7(), organization_id, id, 'other', is_live, 'dp', 1, 'USD', '', now(), 0 FROM billing_payment"
         " WHERE id = %(payment)s",
+        "billing_dispute_payment_same_gateway",
+    ),
+    (
+        "INSERT INTO billing_refund (id, organization_id, payment_id, gateway, is_live, amount_minor, currency, reason,"
+        " state, idempotency_key, failure) SELECT uuidv7(), organization_id, id, gateway, true, 1, 'USD', '', "
+        "'pending',"
+        " 'x', '' FROM billing_payment WHERE id = %(payment)s",
+        "billing_refund_payment_same_gateway",
+    ),
+    (
+        "INSERT INTO billing_dispute (id, organization_id, payment_id, gateway, is_live, reference, amount_minor,"
+        " currency, reason, opened_at, lost_minor) SELECT uuidv7(), organization_id, id, gateway, true, 'dp', 1, 'USD',"
+        " '', now(), 0 FROM billing_payment WHERE id = %(payment)s",
         "billing_dispute_payment_same_gateway",
     ),
 ]

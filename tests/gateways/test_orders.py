@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from billing.models import GatewayAccount, InvoiceState, Payment, PaymentState
@@ -88,6 +90,16 @@ def test_of_several_accounts_the_customer_chooses_one(
 
     assert Payment.objects.get().gateway == "stripe"
     assert tripay.sessions() == []
+
+
+def test_the_page_of_the_choice_reads_the_accounts_once(shop: Shop, browser: Client, tripay: Tripay) -> None:
+    order = place_order(shop)
+
+    with CaptureQueriesContext(connection) as asked:
+        page = browser.get(reverse("orders:choose_payment", kwargs={"pk": order.pk}))
+
+    assert page.status_code == 200
+    assert sum('FROM "billing_gatewayaccount"' in query["sql"] for query in asked) == 1
 
 
 @pytest.mark.parametrize("option", ["", "tripay:MYBVA", "tripay:", "stripe:", "nobody:x"])

@@ -1,0 +1,87 @@
+"""What staff do with servers and providers: each action once over HTTP, with its audit entry."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from core import queue
+from core.models import WorkState
+from servers.models import (
+    DesiredState,
+    HoldKind,
+    ProvisioningTask,
+    Server,
+    ServerHold,
+    ServerStatus,
+)
+from tests.admin.action_pages import is_audited, run, submit, undisputed_rows
+from tests.admin.conftest import signed_in_user
+from tests.admin.rows import Rows
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rows(db: None) -> Rows:
+    return undisputed_rows(1)
+
+
+def test_a_server_is_suspended_by_a_hold_with_its_reason(rows: Rows, superadmin: Client) -> None:
+    server = Server.objects.get()
+
+    run(superadmin, server, "suspend", reason="spam")
+
+    hold = ServerHold.objects.get(lifted_at=None)
+    assert (hold.kind, hold.reason, hold.placed_by) == (HoldKind.MANUAL, "spam", signed_in_user(superadmin))
+    assert ProvisioningTask.objects.filter(server=server, state=WorkState.QUEUED).exists()
+
+
+def test_suspending_asks_why(rows: Rows, superadmin: Client) -> None:
+    assert submit(superadmin, Server.objects.get(), "suspend", reason="").status_code == 422
+    assert not ServerHold.objects.filter(lifted_at=None).exists()
+
+
+def test_a_hold_is_lifted(rows: Rows, superadmin: Client) -> None:
+    server = Server.objects.get()
+    run(superadmin, server, "suspend", reason="spam")
+
+    run(superadmin, server, "lift_hold", kind="manual", reason="settled")
+
+    assert not ServerHold.objects.filter(lifted_at=None).exists()
+
+
+def test_a_failed_server_is_tried_again(rows: Rows, superadmin: Client) -> None:
+    Server.objects.update(status=ServerStatus.FAILED, failure="no")
+    server = Server.objects.get()
+
+    run(superadmin, server, "converge")
+
+    assert server.reload().status == ServerStatus.PENDING
+    assert ProvisioningTask.objects.filter(server=server, state=WorkState.QUEUED).exists()
+
+
+def test_a_server_is_deleted_only_under_its_name(rows: Rows, superadmin: Client) -> None:
+    server = Server.objects.get()
+
+    assert submit(superadmin, server, "delete_server", name="other", reason="x").status_code == 422
+    assert server.reload().desired_state == DesiredState.PRESENT
+    run(superadmin, server, "delete_server", name=server.name, reason="asked for")
+
+    assert server.reload().desired_state == DesiredState.ABSENT
+    assert is_audited(superadmin, "server.delete", server)
+
+
+def test_a_sync_is_left_to_a_worker_after_the_commit(
+    rows: Rows, superadmin: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(queue, "send", lambda name, *arguments: sent.append((name, list(arguments))))
+
+    with django_capture_on_commit_callbacks() as callbacks:
+        run(superadmin, rows.providers[0], "resync")
+    assert not sent
+    for callback in callbacks:
+        callback()
+
+    assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
