@@ -829,6 +829,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('dispute__isnull', True), ('kind__in', ('dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_dispute_by_kind'),
         ),
         migrations.AddConstraint(
+            model_name='journalentry',
+            constraint=models.CheckConstraint(condition=models.Q(('organization__isnull', False), models.Q(('dispute__isnull', True), ('invoice__isnull', True), ('payment__isnull', True), ('refund__isnull', True)), _connector='OR'), name='billing_entry_source_has_organization'),
+        ),
+        migrations.AddConstraint(
             model_name='allocationreversal',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_reversal_positive'),
         ),
