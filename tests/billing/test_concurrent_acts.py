@@ -1,13 +1,14 @@
 """Two acts on one invoice or payment at the same moment: they happen one after the other, and the books agree."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from billing import invoicing, payments, refunds, reviews
 from billing.models import EntryKind, InvoiceState, JournalEntry, PaymentState
 from core.models import AuditEntry
-from tests.billing.sales import NOON, Sale, allocated, make_sale, usd, wallet_balance
+from tests.billing.sales import NOON, Sale, allocated, draft, make_sale, usd, wallet_balance
 from tests.faults.books import broken_rules
 from tests.threads import run_at_once
 
@@ -40,7 +41,8 @@ def test_of_two_voids_at_once_one_is_refused() -> None:
 
 
 def test_an_invoice_that_is_paid_while_staff_void_it_is_paid_or_void() -> None:
-    sale = make_sale()
+    ordered = make_sale()
+    sale = replace(ordered, invoice=draft(ordered, 900)).reopened(NOON)
     issue_unpaid(sale)
 
     errors = run_both(

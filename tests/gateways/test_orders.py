@@ -231,7 +231,7 @@ def test_money_that_staff_sent_back_by_hand_is_booked_once(
     assert payment.settled_at is not None
     browser.force_login(make_staff(is_superuser=True))
     sent: dict[str, object] = {"reference": "RF-1", "sent_on": payment.settled_at.date(), "reason": "slow"}
-    address = f"/admin/billing/payment/{payment.pk}/manual_refund/"
+    address = f"/admin/billing/payment/{payment.pk}/manual-refund/"
 
     for amount in ("50000", "50000", "150000"):  # submitted twice, then more than what is left
         browser.post(address, {"_form_submitted": "True", "amount": amount, **sent})
