@@ -57,6 +57,7 @@ def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_
     """
     invoiced = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
     _place_billing_holds(invoiced.exclude(pk__in=funded(invoiced).values("pk")), reason, at)
+    _lift_billing_holds(invoiced, at)  # of a dispute that was lost and took only credit
 
 
 @receiver(billing_events.funds_withdrawn)
