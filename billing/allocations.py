@@ -1,5 +1,6 @@
 """What goes back of a payment: from which of its allocations, and which invoices lose it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,8 +83,10 @@ def reverse(origin: Origin, *, refund: Refund | None = None, dispute: Dispute | 
     )
 
 
-def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
-    """A paid invoice of which nothing is left, and no refund is pending, is refunded.
+def close_refunded_invoice(
+    invoice: Invoice, *, cause: events.StopReason = events.StopReason.REFUNDED, at: datetime
+) -> None:
+    """A paid invoice of which nothing is left, and no refund is pending, is refunded: by us, or by the customer's bank.
 
     The caller holds the locks of the invoice and of the subscriptions that it is for.
     """
@@ -95,23 +98,41 @@ def close_refunded_invoice(invoice: Invoice, *, at: datetime) -> None:
     ):
         invoice.transition_to(InvoiceState.REFUNDED)
         invoice.save(update_fields=["state"])
-        credit_notes.issue_credit_note(invoice=invoice, reason="payment refunded", at=at)
+        reason = "dispute lost" if cause == events.StopReason.DISPUTE_LOST else "payment refunded"
+        credit_notes.issue_credit_note(invoice=invoice, reason=reason, at=at)
         current = Q(invoice_items__invoice=invoice, invoice_items__period_start=F("current_period_start"))
-        subscriptions.stop_renewal(of=current, reason=events.StopReason.REFUNDED, at=at)
-        events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason="payment refunded", at=at)
+        subscriptions.stop_renewal(of=current, reason=cause, at=at)
+        events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason=reason, at=at)
 
 
-def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, reason: str, at: datetime) -> list[Invoice]:
-    """The refund failed or the dispute was won after all; the invoices that have their money again."""
-    undone = reversals.filter(undone_at=None)
-    invoices = list(Invoice.objects.filter(allocations__reversals__in=undone).distinct())
-    undone.update(undone_at=at)
+def close_lost_invoices(payment: Payment, *, at: datetime) -> None:
+    """The invoices of which a lost dispute over the payment left nothing are refunded: the bank gave the money back."""
+    for invoice in Invoice.objects.filter(allocations__payment=payment).distinct().order_by("pk"):
+        close_refunded_invoice(invoice, cause=events.StopReason.DISPUTE_LOST, at=at)
+
+
+def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[AllocationReversal]:
+    """What was taken back is there again, because the refund failed or the dispute was won; what was undone now."""
+    undone = list(reversals.filter(undone_at=None).select_related("allocation__invoice__organization"))
+    AllocationReversal.objects.filter(pk__in=[reversal.pk for reversal in undone]).update(undone_at=at)
+    return undone
+
+
+def reinstate_invoices(undone: Collection[AllocationReversal], *, reason: str, at: datetime) -> list[Invoice]:
+    """The invoices of undone reversals of which something is left now: a refunded one is paid again."""
+    left = {allocation.invoice_id for allocation, _rest in open_allocations_of(undone)}
+    invoices = list(Invoice.objects.filter(pk__in=left).order_by("pk"))
     for invoice in invoices:
         if invoice.state == InvoiceState.REFUNDED:
             invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
             credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
     return invoices
+
+
+def open_allocations_of(reversals: Collection[AllocationReversal]) -> list[tuple[PaymentAllocation, Money]]:
+    """The allocations of the reversals of which something is left, with what is left."""
+    return invoicing.open_allocations(Q(pk__in=[reversal.allocation_id for reversal in reversals]))
 
 
 def release_accepted(payment: Payment, entry: JournalEntry, at: datetime) -> None:

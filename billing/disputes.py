@@ -8,7 +8,7 @@ from django.db.models import Q
 from billing import allocations, events, ledger, payments, subscriptions
 from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.ledger import EntryLine
-from billing.models import AccountKind, Dispute, EntryKind, Invoice, Payment
+from billing.models import AccountKind, Dispute, EntryKind, Invoice, InvoiceState, Payment
 from core import audit, tenancy
 from core.money import Money
 
@@ -58,7 +58,9 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             subscriptions.stop_renewal(
                 of=Q(invoice_items__invoice__in=lost), reason=events.StopReason.DISPUTE_LOST, at=at
             )
-            events.funds_withdrawn.send(Invoice, invoice_ids=lost, reason="dispute lost", at=at)
+            allocations.close_lost_invoices(payment, at=at)
+            partly_lost = Invoice.objects.filter(pk__in=lost, state=InvoiceState.PAID).values_list("pk", flat=True)
+            events.funds_withdrawn.send(Invoice, invoice_ids=list(partly_lost), reason="dispute lost", at=at)
     return dispute
 
 
@@ -105,6 +107,7 @@ def take_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
 def record_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
     """The dispute is lost: credit or money under review goes too, and what was paid with the rest has lost its money.
 
+    The caller saves the payment and then closes its invoices (`allocations.close_lost_invoices`).
     A dispute in another currency than the payment's takes all that is left of it. Where a refund had taken the money
     already, the dispute takes it when the refund fails.
     """
@@ -147,7 +150,8 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
                 kind=EntryKind.DISPUTE_APPEALED, reference=reference, of=loss.reference, at=at
             )
             allocations.release_accepted(payment, reversal, at)
-    allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
+    undone = allocations.undo_reversals(dispute.allocation_reversals.all(), at=at)
+    allocations.reinstate_invoices(undone, reason="dispute won", at=at)
 
 
 def next_reference(dispute: Dispute, kind: EntryKind) -> str:

@@ -1,5 +1,6 @@
 """Refunds: recorded and posted first, requested outside the transaction, followed until the gateway has decided."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -273,10 +274,13 @@ def _renew_key(refund: Refund) -> None:
     refund.save(update_fields=["idempotency_key"])
 
 
-def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: datetime) -> Refund | None:
+def record_refund(
+    *, payment_id: UUID, gateway_refund: GatewayRefund, reason: str = "made at the gateway", at: datetime
+) -> Refund | None:
     """Make our rows agree with a refund at the gateway, whether we or somebody at the gateway made it.
 
-    None for one that failed before we knew of it. The same state again changes nothing.
+    `reason` is that of a refund that we did not ask for. None for one that failed before we knew of it. The same state
+    again changes nothing.
     """
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
@@ -293,7 +297,7 @@ def record_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: dateti
                 gateway_refund.amount,
                 allocations.origin_of(payment, gateway_refund.amount),
                 at,
-                reason="made at the gateway",
+                reason=reason[:191],
                 idempotency_key=f"external:{payment.gateway}:{gateway_refund.reference}",
                 transaction_id=gateway_refund.reference,
             )
@@ -330,35 +334,41 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     )
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
     allocations.release_accepted(payment, reversal, at)
+    undone = allocations.undo_reversals(refund.allocation_reversals.all(), at=at)
     partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))
     lost = list(partly_lost.filter(currency=refund.currency).order_by("pk"))
-    is_credited = not lost and _credit_undeliverable(refund, at)
-    if reinstated := allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at):
-        events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
     for dispute in lost:  # it found nothing to take while the refund had it
         disputes.record_loss(payment, dispute, at)
     if lost:
         payment.state = payments.received_state(payment)
         payment.save(update_fields=["state", "lost_minor"])
-    what = "its money is in the customer's wallet" if is_credited else "the customer has not got the money"
+    undeliverable = _credit_undeliverable(undone, at)
+    kept = [reversal for reversal in undone if reversal not in undeliverable]
+    if reinstated := allocations.reinstate_invoices(kept, reason="refund failed", at=at):
+        events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
+    if lost:
+        allocations.close_lost_invoices(payment, at=at)
+    what = "the customer has not got the money"
+    if undeliverable:
+        what = f"{'what a dispute left of its' if lost else 'its'} money is in the customer's wallet"
     unexplained.record_failed_refund(refund=refund, note=f"{what}: {failure}", at=at)
     events.refunds_failed.send(Refund, refund_ids=[refund.pk], at=at)
 
 
-def _credit_undeliverable(refund: Refund, at: datetime) -> bool:
-    """The part of a failed refund that was paid for subscriptions that are over goes to the wallet; whether any did.
+def _credit_undeliverable(undone: Sequence[AllocationReversal], at: datetime) -> list[AllocationReversal]:
+    """What is left of a failed refund for subscriptions that are over goes to the wallet; the reversals it was in.
 
     The customer was promised it, and no server is delivered for it. The invoices stay refunded.
     """
     sold = Subscription.objects.filter(invoice_items__invoice=OuterRef("allocation__invoice"))
-    undeliverable = list(
-        refund.allocation_reversals.filter(
-            Exists(sold), ~Exists(sold.exclude(status__in=subscriptions.OVER)), undone_at=None
-        ).select_related("allocation__invoice__organization")
-    )
+    rows = AllocationReversal.objects.filter(
+        Exists(sold), ~Exists(sold.exclude(status__in=subscriptions.OVER)), pk__in=[reversal.pk for reversal in undone]
+    ).select_related("allocation__invoice__organization")
+    undeliverable = list(rows)
+    left = {allocation.pk: rest for allocation, rest in allocations.open_allocations_of(undeliverable)}
     for reversal in undeliverable:
-        reversal.undone_at = at
-        reversal.save(update_fields=["undone_at"])
-        return_credit(reversal.allocation, Money(reversal.amount_minor, reversal.currency), at)
-        allocations.close_refunded_invoice(reversal.allocation.invoice, at=at)
-    return bool(undeliverable)
+        if rest := left.get(reversal.allocation_id):
+            amount = min(rest, Money(reversal.amount_minor, reversal.currency))
+            return_credit(reversal.allocation, amount, at)
+            allocations.close_refunded_invoice(reversal.allocation.invoice, at=at)
+    return undeliverable

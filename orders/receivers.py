@@ -13,7 +13,7 @@ from django.dispatch import receiver
 
 from billing import events as billing_events
 from billing import refunds
-from billing.models import Dispute, Invoice, InvoiceState, Subscription, SubscriptionStatus
+from billing.models import AllocationReversal, Dispute, Invoice, InvoiceState, Subscription, SubscriptionStatus
 from orders import cancellation, fulfilment, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
@@ -53,10 +53,11 @@ def fail_orders(server_ids: Collection[UUID], reason: str, at: datetime, **_: An
 def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide.
 
-    The refund of an earlier period leaves it running: the current one is paid.
+    What is taken back of an earlier period leaves it running: the current one is paid.
     """
     invoiced = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
     _place_billing_holds(invoiced.exclude(pk__in=funded(invoiced).values("pk")), reason, at)
+    _lift_billing_holds(invoiced, at)  # of a dispute that was lost and took only credit
 
 
 @receiver(billing_events.funds_withdrawn)
@@ -118,14 +119,21 @@ def _lift_billing_holds(subscriptions: "QuerySet[Subscription]", at: datetime) -
 
 
 def funded(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
-    """Those with no dispute that is open or lost, and the current period's invoice not refunded."""
-    disputed = Dispute.objects.exclude(is_won=True).filter(
-        payment__allocations__invoice__items__subscription=OuterRef("pk")
+    """Those whose current period is paid: it was not refunded, and no bank disputes its payment or took a part of it.
+
+    What a bank took of an earlier period is a loss of ours, and no reason to suspend a server that is paid for.
+    """
+    period = {"items__subscription": OuterRef("pk"), "items__period_start": OuterRef("current_period_start")}
+    current = Invoice.objects.filter(**period)
+    disputed = Dispute.objects.filter(
+        closed_at=None, **{f"payment__allocations__invoice__{name}": value for name, value in period.items()}
     )
-    current = Invoice.objects.filter(
-        items__subscription=OuterRef("pk"), items__period_start=OuterRef("current_period_start")
+    lost = AllocationReversal.objects.filter(
+        dispute__isnull=False,
+        undone_at=None,
+        **{f"allocation__invoice__{name}": value for name, value in period.items()},
     )
-    return subscriptions.filter(~Exists(disputed), ~Exists(current.filter(state=InvoiceState.REFUNDED)))
+    return subscriptions.filter(~Exists(disputed), ~Exists(lost), ~Exists(current.filter(state=InvoiceState.REFUNDED)))
 
 
 def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

@@ -6,9 +6,9 @@ from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminTextInputWidget
 
-from billing import payments, refunds, reviews
+from billing import manual_refunds, payments, refunds, reviews
 from billing.models import (
     AllocationReversal,
     Dispute,
@@ -19,7 +19,7 @@ from billing.models import (
     Refund,
     RefundTask,
 )
-from billing.refunds import REFUNDABLE
+from billing.refunds import REFUNDABLE, NotRefundable
 from core.admin_base import (
     ActionContext,
     ActionError,
@@ -33,27 +33,20 @@ from core.admin_base import (
 from core.money import Money
 
 
-class RefundForm(ReasonForm):
-    """How much to refund; the rest by default.
-
-    `seen`, how often some was given back until then, makes a double click one refund.
-    """
+class AmountForm(ReasonForm):
+    """A part of a payment; all that is left of it by default."""
 
     amount = forms.CharField(label=gettext_lazy("Amount"), max_length=20, widget=UnfoldAdminTextInputWidget)
-    seen = forms.IntegerField(widget=forms.HiddenInput)
-    field_order = ("amount", "reason", "seen")
 
     def __init__(self, *args: Any, row: Payment, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
-        self.rest = refunds.refundable_of(row)
+        self.rest = self.rest_of(row)
         self.fields["amount"].initial = str(self.rest.amount)
-        at_most = _("At most %(rest)s.") % {"rest": self.rest}
-        if not refunds.can_refund(row.gateway):
-            at_most += " " + _(
-                "This gateway cannot send money back. The amount becomes credit in the customer's wallet."
-            )
-        self.fields["amount"].help_text = at_most
-        self.fields["seen"].initial = refunds.times_given_back(row)
+        self.fields["amount"].help_text = _("At most %(rest)s.") % {"rest": self.rest}
+
+    def rest_of(self, payment: Payment) -> Money:
+        """The most that the amount can be."""
+        return payment.refundable
 
     def clean_amount(self) -> Money:
         """Money in the payment's currency, at most the rest."""
@@ -61,6 +54,28 @@ class RefundForm(ReasonForm):
         if not 0 < amount.minor <= self.rest.minor:
             raise forms.ValidationError(_("More than zero, and at most %(rest)s.") % {"rest": self.rest})
         return amount
+
+
+class RefundForm(AmountForm):
+    """How much to refund.
+
+    `seen`, how often some was given back until then, makes a double click one refund.
+    """
+
+    seen = forms.IntegerField(widget=forms.HiddenInput)
+    field_order = ("amount", "reason", "seen")
+
+    def __init__(self, *args: Any, row: Payment, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        if not refunds.can_refund(row.gateway):
+            self.fields["amount"].help_text += " " + _(
+                "This gateway cannot send money back. The amount becomes credit in the customer's wallet."
+            )
+        self.fields["seen"].initial = refunds.times_given_back(row)
+
+    def rest_of(self, payment: Payment) -> Money:
+        """The most that can be given back, at the gateway or as credit."""
+        return refunds.refundable_of(payment)
 
 
 def refund(payment: Payment, context: ActionContext) -> str:
@@ -75,6 +90,29 @@ def refund(payment: Payment, context: ActionContext) -> str:
         return _("%(amount)s is credit in the customer's wallet now.") % {"amount": amount}
     refunds.refund_payment(**given_back, actor=context.user, at=context.at)
     return _("%(amount)s is being refunded.") % {"amount": amount}
+
+
+class ManualRefundForm(AmountForm):
+    """What staff sent back by hand: how much, when, and what the gateway calls it."""
+
+    reference = forms.CharField(
+        label=gettext_lazy("Reference"),
+        max_length=191,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=gettext_lazy("The number of the transfer at the gateway. Each is recorded once."),
+    )
+    sent_on = forms.DateField(label=gettext_lazy("Sent on"), widget=UnfoldAdminSingleDateWidget)
+    field_order = ("amount", "reference", "sent_on", "reason")
+
+
+def record_manual_refund(payment: Payment, context: ActionContext) -> str:
+    """Record what staff sent back by hand."""
+    sent = {name: context.data[name] for name in ("amount", "reference", "sent_on", "reason")}
+    try:
+        manual_refunds.record_manual_refund(payment=payment, **sent, actor=context.user, at=context.at)
+    except NotRefundable as error:
+        raise ActionError(_("Nothing was recorded: %(error)s.") % {"error": error}) from error
+    return _("%(amount)s is recorded as sent back.") % {"amount": sent["amount"]}
 
 
 def accept(payment: Payment, context: ActionContext) -> str:
@@ -163,6 +201,22 @@ class PaymentAdmin(ReadOnlyAdmin):
             ),
             is_available=lambda payment: payment.state in REFUNDABLE and bool(payment.refundable),
             icon="undo",
+            is_destructive=True,
+        ),
+        StaffAction(
+            name="manual_refund",
+            label=gettext_lazy("Record money sent back by hand"),
+            run=record_manual_refund,
+            permissions=("billing.add_refund",),
+            form=ManualRefundForm,
+            description=gettext_lazy(
+                "This gateway cannot be asked for refunds. Record here what you have sent back in its own dashboard: "
+                "nothing is sent now. A full refund suspends the server it paid for."
+            ),
+            is_available=lambda payment: (
+                payment.state in REFUNDABLE and bool(payment.refundable) and not refunds.can_refund(payment.gateway)
+            ),
+            icon="assignment_return",
             is_destructive=True,
         ),
         StaffAction(

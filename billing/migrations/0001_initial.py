@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
-                ('is_live', models.BooleanField(default=False, help_text='Whether it is real money, as its payment.', verbose_name='live')),
+                ('is_live', models.BooleanField(default=False, help_text='Whether it is of real money, as its payment is.', verbose_name='live')),
                 ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),
@@ -366,7 +366,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('gateway', models.CharField(max_length=16)),
-                ('is_live', models.BooleanField(default=False, help_text='Whether it is real money, as its payment.', verbose_name='live')),
+                ('is_live', models.BooleanField(default=False, help_text='Whether it is of real money, as its payment is.', verbose_name='live')),
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),
                 ('reason', models.CharField(max_length=191)),
@@ -831,6 +831,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='journalentry',
             constraint=models.CheckConstraint(condition=models.Q(('dispute__isnull', True), ('kind__in', ('dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'explained')), _connector='OR'), name='billing_entry_dispute_by_kind'),
+        ),
+        migrations.AddConstraint(
+            model_name='journalentry',
+            constraint=models.CheckConstraint(condition=models.Q(('organization__isnull', False), models.Q(('dispute__isnull', True), ('invoice__isnull', True), ('payment__isnull', True), ('refund__isnull', True)), _connector='OR'), name='billing_entry_source_has_organization'),
         ),
         migrations.AddConstraint(
             model_name='allocationreversal',

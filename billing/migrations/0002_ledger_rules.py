@@ -44,6 +44,13 @@ BEGIN
         RAISE EXCEPTION 'a posting is in another currency or of another organization than its account'
             USING ERRCODE = 'check_violation';
     END IF;
+    EXECUTE 'SELECT count(*) FROM added JOIN billing_journalentry entry ON entry.id = added.entry_id
+        WHERE added.organization_id IS NOT NULL AND added.organization_id IS DISTINCT FROM entry.organization_id'
+        INTO found_count;
+    IF found_count > 0 THEN
+        RAISE EXCEPTION 'a journal entry posts to an account of another organization'
+            USING ERRCODE = 'check_violation';
+    END IF;
     EXECUTE 'UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
         FROM (SELECT account_id, sum(amount_minor) AS total FROM added WHERE organization_id IS NOT NULL
             GROUP BY account_id) moved
@@ -114,7 +121,8 @@ SAME_OWNER = [
         "id, organization_id, currency",
     ),
     ("allocationreversal", "refund_id, organization_id, currency", "refund", "id, organization_id, currency"),
-    ("allocationreversal", "dispute_id, organization_id, currency", "dispute", "id, organization_id, currency"),
+    # A bank may name a dispute's amount in another currency than the payment's: it then takes all that is left of it.
+    ("allocationreversal", "dispute_id, organization_id", "dispute", "id, organization_id"),
     ("gatewaysubscription", "subscription_id, organization_id", "subscription", "id, organization_id"),
     ("gatewaysubscription", "payment_id, organization_id", "payment", "id, organization_id"),
     ("gatewaysubscription", "payment_id, gateway, is_live", "payment", "id, gateway, is_live"),

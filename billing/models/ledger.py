@@ -195,6 +195,12 @@ class JournalEntry(Entity):
                 )
                 for field, kinds in SOURCE_FIELDS.items()
             ),
+            # Each source has one, and a composite key compares the two.
+            models.CheckConstraint(
+                name="billing_entry_source_has_organization",
+                condition=models.Q(organization__isnull=False)
+                | models.Q(**{f"{field}__isnull": True for field in SOURCE_FIELDS}),
+            ),
         ]
 
     @property

@@ -128,13 +128,13 @@ class Rows:
         self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
         tax = {"name": "VAT", "jurisdiction": "DE", "rate": 19, "net_minor": 800, "tax_minor": 152, "currency": "USD"}
         self.each(billing.InvoiceTax, invoice=self.invoices[0], **tax, **owned)
-        credited = billing.Invoice.objects.create(
+        self.issued = billing.Invoice.objects.create(
             series=series, net_minor=800, total_minor=800, currency="USD", **owned
         )
-        billing.InvoiceItem.objects.create(**line | {"kind": "setup", "invoice": credited}, **owned, **amounts)
-        billing.Invoice.objects.filter(pk=credited.pk).update(state="open", issued_at=AT)
+        billing.InvoiceItem.objects.create(**line | {"kind": "setup", "invoice": self.issued}, **owned, **amounts)
+        billing.Invoice.objects.filter(pk=self.issued.pk).update(state="open", issued_at=AT)
         credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
-        self.each(billing.CreditNote, invoice=credited, series_id=series.credit_note_series_id, **credit, **owned)
+        self.each(billing.CreditNote, invoice=self.issued, series_id=series.credit_note_series_id, **credit, **owned)
 
     def payments_and_refunds(self) -> None:
         """Payments of the first invoice, and what came of them."""
@@ -159,7 +159,7 @@ class Rows:
         allocations = self.each(
             billing.PaymentAllocation,
             payment=lambda n: self.payments[n],
-            invoice=self.invoices[0],
+            invoice=self.issued,
             at=AT,
             **owned,
             **amounts | {"amount_minor": 800 // len(self.numbers)},

@@ -20,6 +20,7 @@ from billing.models import (
 from billing.reconciliation import balance as reconciliation
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale, run_due, transactions
+from tests.faults.books import broken_rules
 from tests.shop import deliver_webhooks
 from tests.stripe_dashboard import write
 from tests.threads import run_at_once
@@ -66,6 +67,23 @@ def test_the_fee_of_a_payment_is_booked_once(stripe_sandbox: Sandbox) -> None:
     assert (entry.payment, entry.organization) == (sale.payment, sale.organization)
     assert balance(AccountKind.GATEWAY_FEES) == -53
     assert clearing() == held(stripe_sandbox) == 747
+
+
+def test_yen_that_were_paid_and_refunded_leave_only_their_fee(stripe_sandbox: Sandbox) -> None:
+    sale = settled(make_sale(minor=1200, currency="JPY", at=timezone.now()), stripe_sandbox)
+    book()
+    fee = -balance(AccountKind.GATEWAY_FEES, "JPY")
+    assert clearing("JPY") == held(stripe_sandbox, "JPY") == 1200 - fee
+
+    refunds.refund_payment(
+        payment=sale.payment, amount=sale.payment.refundable, reason="asked", actor=None, at=timezone.now()
+    )
+    bring_news(stripe_sandbox)
+    book(hours=3)
+
+    assert sale.payment.reload().state == PaymentState.REFUNDED
+    assert clearing("JPY") == held(stripe_sandbox, "JPY") == -fee
+    assert broken_rules() == {}
 
 
 def test_two_runs_at_once_book_each_transaction_once(stripe_sandbox: Sandbox) -> None:

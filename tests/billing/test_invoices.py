@@ -274,7 +274,8 @@ def test_a_paid_later_period_advances_the_subscription_and_recovers_it() -> None
     subscriptions.mark_past_due(subscription=sale.subscription)
     clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
     lines = ledger.transfer(clearing, ledger.wallet_of(sale.organization, "USD"), Money(800, "USD"))
-    ledger.post_entry(kind=EntryKind.PAYMENT, reference="credit", lines=lines, at=NOON)
+    owner = sale.organization
+    ledger.post_entry(kind=EntryKind.PAYMENT, reference="credit", lines=lines, organization=owner, at=NOON)
 
     invoicing.pay_from_wallet(invoice=draft_april(sale), at=APRIL.start)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -24,10 +25,13 @@ committing = pytest.mark.django_db(transaction=True)
 
 def post(reference: str = "gift:1", amount: Money = MONEY, source: LedgerAccount | None = None) -> JournalEntry:
     """Money from clearing to a new organization's wallet, or from the account given."""
-    wallet = ledger.wallet_of(make_organization(), amount.currency)
+    organization = make_organization()
+    wallet = ledger.wallet_of(organization, amount.currency)
     origin = source or ledger.account_of(AccountKind.CLEARING, amount.currency, "stripe")
     lines = ledger.transfer(origin, wallet, amount)
-    return ledger.post_entry(kind=EntryKind.PAYMENT, reference=reference, lines=lines, at=NOON)
+    return ledger.post_entry(
+        kind=EntryKind.PAYMENT, reference=reference, lines=lines, organization=organization, at=NOON
+    )
 
 
 @committing
@@ -178,6 +182,7 @@ def test_a_wallet_never_goes_below_zero() -> None:
             kind=EntryKind.CHARGE,
             reference="too much",
             lines=ledger.transfer(wallet, revenue, Money(801, "USD")),
+            organization=wallet.organization,
             at=NOON,
         )
 
@@ -218,12 +223,13 @@ def test_the_database_updates_the_wallets_balance_and_no_other() -> None:
 
 @pytest.mark.django_db
 def test_the_same_fact_again_is_the_same_entry() -> None:
-    wallet = ledger.wallet_of(make_organization(), "USD")
+    owner = make_organization()
+    wallet = ledger.wallet_of(owner, "USD")
     lines = ledger.transfer(ledger.account_of(AccountKind.CLEARING, "USD", "stripe"), wallet, MONEY)
+    same: dict[str, Any] = {"kind": EntryKind.PAYMENT, "reference": "payment:1", "organization": owner}
 
-    first = ledger.post_entry(kind=EntryKind.PAYMENT, reference="payment:1", lines=lines, at=NOON)
-    later = NOON + timedelta(days=1)
-    again = ledger.post_entry(kind=EntryKind.PAYMENT, reference="payment:1", lines=list(reversed(lines)), at=later)
+    first = ledger.post_entry(**same, lines=lines, at=NOON)
+    again = ledger.post_entry(**same, lines=list(reversed(lines)), at=NOON + timedelta(days=1))
 
     assert again == first
     assert wallet.reload().balance_minor == 800
@@ -290,13 +296,15 @@ def test_credit_that_was_spent_is_not_refunded_by_us() -> None:
 @committing
 def test_two_spenders_of_one_wallet_cannot_both_have_the_money() -> None:
     wallet = post().postings.get(account__kind=AccountKind.WALLET).account
+    owner = wallet.organization
     revenue = ledger.account_of(AccountKind.REVENUE, "USD")
     refused: list[Exception] = []
 
     def spend(number: int) -> None:
         lines = ledger.transfer(wallet, revenue, Money(500, "USD"))
         try:
-            ledger.post_entry(kind=EntryKind.CHARGE, reference=f"spend:{number}", lines=lines, at=NOON)
+            reference = f"spend:{number}"
+            ledger.post_entry(kind=EntryKind.CHARGE, reference=reference, lines=lines, organization=owner, at=NOON)
         except IntegrityError as error:
             refused.append(error)
         finally:

@@ -8,7 +8,8 @@ from django.db.utils import DatabaseError
 
 from billing.models import AccountKind, LedgerAccount
 from core import tenancy
-from tests.billing.sales import draft, make_sale, refund, run_commit_triggers
+from core.ids import uuid7
+from tests.billing.sales import accept, draft, make_sale, refund, run_commit_triggers, usd
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +41,21 @@ SERIES = (
     " VALUES ('NB', 'invoice', 'NB-CN', true, 'NB-', 5, true, 2026, 50, '', '', '')"
 )
 NEW_ENTRY = "00000000-0000-7000-8000-000000000001"
+ALLOCATION = (
+    "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
+    " SELECT uuidv7(), organization_id, {payment}, id, {minor}, 'USD', now() FROM billing_invoice WHERE id = %(draft)s"
+)
+CREDIT = ALLOCATION.format(payment="NULL::uuid", minor=900)
+REVERSAL = (
+    "INSERT INTO billing_allocationreversal (id, organization_id, allocation_id, amount_minor, currency, at)"
+    " SELECT uuidv7(), organization_id, id, {minor}, 'USD', now() FROM billing_paymentallocation"
+    " WHERE payment_id = %(payment)s"
+)
+OPEN = "UPDATE billing_invoice SET state = 'open', issued_at = now() WHERE id = %(draft)s"
+REFUNDED = (
+    "UPDATE billing_invoice SET state = 'refunded'"
+    " WHERE id = (SELECT invoice_id FROM billing_payment WHERE id = %(payment)s)"
+)
 
 REFUSED = {
     "a posting whose id exists is left out of its entry": (
@@ -145,6 +161,65 @@ REFUSED = {
     ),
     "an allocation is deleted": ("DELETE FROM billing_paymentallocation", "permission denied"),
     "an allocation is raised": ("UPDATE billing_paymentallocation SET amount_minor = 801", "permission denied"),
+    "an allocation pays a draft": (CREDIT, "that is draft is paid"),
+    "an allocation pays a void invoice": (
+        f"{OPEN}; UPDATE billing_invoice SET state = 'void' WHERE id = %(draft)s; {CREDIT}",
+        "that is void is paid",
+    ),
+    "an allocation pays an expired draft": (
+        f"UPDATE billing_invoice SET state = 'expired' WHERE id = %(draft)s; {CREDIT}",
+        "that is expired is paid",
+    ),
+    "an invoice that an allocation pays becomes void": (
+        f"{OPEN}; {CREDIT}; UPDATE billing_invoice SET state = 'void' WHERE id = %(draft)s",
+        "is paid and cannot be void",
+    ),
+    "an allocation spends a payment that did not arrive": (
+        "INSERT INTO billing_payment (id, organization_id, gateway, is_live, state, amount_minor, credit_minor,"
+        " currency, idempotency_key, received_minor, received_currency, refunded_minor, lost_minor, method_label,"
+        " channel, review_reason, failure, session_url, success_url, cancel_url, created_at, updated_at)"
+        " SELECT %(new)s, organization_id, gateway, is_live, 'failed', 900, 0, 'USD', 'x', 900, 'USD', 0, 0, '', '',"
+        " '', '', '', '', '', now(), now() FROM billing_payment WHERE id = %(payment)s;"
+        f"{OPEN}; {ALLOCATION.format(payment='%(new)s::uuid', minor=900)}",
+        "did not arrive",
+    ),
+    "an invoice is refunded of which all is left": (REFUNDED, "is refunded and 800 of it is left"),
+    "an invoice is refunded of which a part is left": (
+        f"{REVERSAL.format(minor=799)}; {REFUNDED}",
+        "is refunded and 1 of it is left",
+    ),
+    "a refunded invoice has its money again": (
+        f"{REVERSAL.format(minor=800)}; {REFUNDED};"
+        "UPDATE billing_allocationreversal SET undone_at = now() WHERE refund_id IS NULL",
+        "is refunded and 800 of it is left",
+    ),
+    "what a refund took back is there again": (
+        "UPDATE billing_allocationreversal SET undone_at = now() WHERE refund_id IS NOT NULL",
+        "kept 500 and pays 800",
+    ),
+    "an entry of a payment names no organization": (
+        "INSERT INTO billing_journalentry (id, kind, reference, payment_id, note, at)"
+        " VALUES (uuidv7(), 'payment', 'x', %(payment)s, '', now())",
+        "source_has_organization",
+    ),
+    "an entry posts to the wallet of another organization": (
+        "INSERT INTO billing_journalentry (id, kind, reference, organization_id, note, at)"
+        f" VALUES ('{NEW_ENTRY}', 'payment', 'x', %(other_organization)s, '', now());"
+        f"{POSTINGS.format(id='uuidv7()', entry=f"'{NEW_ENTRY}'")}",
+        "another organization",
+    ),
+    "an entry of no organization posts to a wallet": (
+        f"{ENTRY.format(id=NEW_ENTRY, reference='x')};{POSTINGS.format(id='uuidv7()', entry=f"'{NEW_ENTRY}'")}",
+        "another organization",
+    ),
+    "what a payment was refunded is forgotten": (
+        "UPDATE billing_payment SET refunded_minor = 0 WHERE id = %(refunded_payment)s",
+        "was refunded 300 and says 0",
+    ),
+    "a payment lost what no dispute took": (
+        "UPDATE billing_payment SET lost_minor = 1 WHERE id = %(payment)s",
+        "lost 0 to disputes and says 1",
+    ),
     "a draft has the date of an issued invoice": (
         "UPDATE billing_invoice SET issued_at = now() WHERE id = %(draft)s",
         "issued_iff",
@@ -213,8 +288,19 @@ def test_no_statement_of_a_worker_gets_around_a_rule(what: str) -> None:
         "wallet": LedgerAccount.objects.get(kind=AccountKind.WALLET, organization=sale.organization).pk,
         "other_organization": other.organization.pk,
         "other_item": other.subscription.items.get().pk,
+        "new": uuid7(),
     }
     with pytest.raises(DatabaseError, match=message), tenancy.as_role(role=tenancy.WORKER):
+        execute_and_check(statement, ids)
+
+
+def test_an_allocation_of_credit_that_was_refunded_is_refused() -> None:
+    sale = make_sale(minor=5000)
+    payment = accept(sale.settle(amount=usd(1000)))
+    refund(payment, 300)
+    ids = {"payment": payment.pk, "draft": draft(sale, 900).pk}
+    statement = f"{OPEN}; {ALLOCATION.format(payment='%(payment)s::uuid', minor=900)}"
+    with pytest.raises(DatabaseError, match="kept 700 and pays 900"), tenancy.as_role(role=tenancy.WORKER):
         execute_and_check(statement, ids)
 
 

@@ -13,7 +13,9 @@ from billing.models import (
     Payment,
     PaymentState,
     RefundState,
+    UnexplainedItem,
 )
+from core.money import Money
 from tests.billing.sales import (
     MONEY,
     NOON,
@@ -25,6 +27,7 @@ from tests.billing.sales import (
     make_sale,
     refund,
     report_refund,
+    run_commit_triggers,
     usd,
     wallet_balance,
 )
@@ -203,6 +206,29 @@ def test_a_dispute_lost_and_won_on_appeal_is_booked_and_lifts_what_it_suspended(
     assert (balance(AccountKind.DISPUTES), balance(AccountKind.CLEARING)) == (-800, 0)
 
 
+def test_a_lost_dispute_refunds_its_invoice_until_it_is_won_on_appeal() -> None:
+    sale = make_sale()
+    payment = sale.settle()
+    dispute(payment, DisputeStatus.OPEN)
+    assert sale.invoice.reload().state == InvoiceState.PAID
+
+    dispute(payment, DisputeStatus.LOST)
+    note = sale.invoice.credit_notes.get()
+    assert (sale.invoice.reload().state, note.total_minor, note.voided_at) == (InvoiceState.REFUNDED, 800, None)
+    assert broken_rules() == {}
+
+    dispute(payment, DisputeStatus.WON)
+    assert (sale.invoice.reload().state, note.reload().voided_at) == (InvoiceState.PAID, NOON)
+    assert broken_rules() == {}
+
+
+def test_an_invoice_of_which_a_lost_dispute_left_a_part_is_paid() -> None:
+    sale = make_sale()
+    dispute(sale.settle(), DisputeStatus.LOST, 300)
+    assert sale.invoice.reload().state == InvoiceState.PAID
+    assert not sale.invoice.credit_notes.exists()
+
+
 def test_credit_lost_to_a_dispute_comes_back_on_appeal() -> None:
     sale = make_sale()
     payment = accept(sale.settle(amount=usd(900)))
@@ -249,6 +275,34 @@ def test_what_a_lost_dispute_took_is_not_given_again_when_the_refund_of_the_same
     assert broken_rules() == {}
     dispute(payment, DisputeStatus.WON)
     assert (payment.reload().refundable, broken_rules()) == (usd(800), {})
+
+
+def test_what_a_lost_dispute_leaves_of_a_failed_refund_for_an_ended_subscription_is_credited() -> None:
+    sale = make_sale()
+    payment = sale.settle()
+    subscriptions.end_subscription(subscription=sale.subscription, reason="order canceled", at=NOON)
+    made = refund(payment, 800)
+    dispute(payment, DisputeStatus.LOST, 300)
+
+    report_refund(made, RefundStatus.FAILED)
+
+    assert (payment.reload().lost_minor, wallet_balance(sale.organization)) == (300, 500)
+    assert sale.invoice.reload().state == InvoiceState.REFUNDED
+    assert sale.invoice.credit_notes.get().voided_at is None
+    assert "what a dispute left of its money" in UnexplainedItem.objects.get().note
+    assert broken_rules() == {}
+
+
+def test_a_lost_dispute_in_another_currency_takes_all_that_is_left() -> None:
+    sale = make_sale()
+    payment = sale.settle()
+    lost = GatewayDispute(
+        "dp_eur", str(payment.transaction_id), Money(700, "EUR"), DisputeStatus.LOST, "fraudulent", NOON
+    )
+    disputes.record_dispute(payment_id=payment.pk, gateway_dispute=lost, at=NOON)
+
+    run_commit_triggers()
+    assert (payment.reload().refundable, sale.invoice.reload().state) == (usd(0), InvoiceState.REFUNDED)
 
 
 # -- what an organization owes -----------------------------------------------------------------------------------------

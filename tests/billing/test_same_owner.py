@@ -9,7 +9,7 @@ from billing import invoicing, reviews
 from billing.models import GatewayAccount, Payment, PaymentState
 from core import tenancy
 from core.money import Money
-from tests.billing.sales import GATEWAY, NOON, make_sale, run_commit_triggers
+from tests.billing.sales import GATEWAY, NOON, draft, make_sale, run_commit_triggers
 
 # Each statement changes rows of the first sale; `other` is of another organization, `yen` in another currency.
 FORBIDDEN = [
@@ -61,11 +61,11 @@ FORBIDDEN = [
     " (id, organization_id, subscription_id, payment_id, gateway, reference, is_live, is_duplicate)"
     " VALUES (uuidv7(), %(organization)s, %(subscription)s, %(paid_payment)s, 'stripe', 'sub', false, false)",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
-    " VALUES (uuidv7(), %(other_organization)s, NULL, %(invoice)s, 1, 'USD', now())",
+    " VALUES (uuidv7(), %(other_organization)s, NULL, %(open_invoice)s, 1, 'USD', now())",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
-    " VALUES (uuidv7(), %(organization)s, %(paid_payment)s, %(invoice)s, 1, 'USD', now())",
+    " VALUES (uuidv7(), %(organization)s, %(paid_payment)s, %(open_invoice)s, 1, 'USD', now())",
     "INSERT INTO billing_paymentallocation (id, organization_id, payment_id, invoice_id, amount_minor, currency, at)"
-    " VALUES (uuidv7(), %(organization)s, NULL, %(invoice)s, 1, 'EUR', now())",
+    " VALUES (uuidv7(), %(organization)s, NULL, %(open_invoice)s, 1, 'EUR', now())",
     "INSERT INTO billing_allocationreversal (id, organization_id, allocation_id, amount_minor, currency, at)"
     " SELECT uuidv7(), %(organization)s, id, 1, 'USD', now() FROM billing_paymentallocation"
     " WHERE organization_id = %(paid_organization)s",
@@ -123,6 +123,7 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
     ids = {
         "organization": sale.organization.pk,
         "invoice": sale.invoice.pk,
+        "open_invoice": invoicing.issue_invoice(invoice=draft(sale, 900), at=NOON).pk,
         "issued": invoicing.issue_invoice(invoice=make_sale().invoice, at=NOON).pk,
         "payment": sale.payment.pk,
         "subscription": sale.subscription.pk,

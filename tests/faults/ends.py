@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from billing import subscriptions
 from billing.models import (
     AccountKind,
+    AllocationReversal,
     Dispute,
     GatewaySubscription,
     Invoice,
@@ -64,7 +65,7 @@ def assert_paid_orders_are_delivered() -> None:
 
 
 def assert_servers_run_while_paid(stripe: Sandbox) -> None:
-    """A server is on hold while its money is disputed, lost or refunded, and only then; the panel agrees."""
+    """A server is on hold while its current period's money is disputed, lost or refunded, and only then."""
     held = set(ServerHold.objects.filter(lifted_at=None, kind=HoldKind.BILLING).values_list("server_id", flat=True))
     existing = Server.objects.exclude(status=ServerStatus.DELETED)
     lasting = existing.exclude(order_item__subscription__status__in=subscriptions.OVER)
@@ -73,8 +74,12 @@ def assert_servers_run_while_paid(stripe: Sandbox) -> None:
         **{f"{invoiced}__period_start": F("order_item__subscription__current_period_start")},
         **{f"{invoiced}__invoice__state": InvoiceState.REFUNDED},
     )
-    open_or_lost = Dispute.objects.exclude(is_won=True).values("payment__allocations__invoice")
-    disputed = lasting.filter(**{f"{invoiced}__invoice__in": open_or_lost})
+    period = {f"{invoiced}__period_start": F("order_item__subscription__current_period_start")}
+    open_disputes = Dispute.objects.filter(closed_at=None).values("payment__allocations__invoice")
+    lost = AllocationReversal.objects.filter(dispute__isnull=False, undone_at=None).values("allocation__invoice")
+    disputed = lasting.filter(
+        Q(**period, **{f"{invoiced}__invoice__in": open_disputes}) | Q(**period, **{f"{invoiced}__invoice__in": lost})
+    )
     unpaid = set(current.values_list("pk", flat=True)) | set(disputed.values_list("pk", flat=True))
     assert held & set(lasting.values_list("pk", flat=True)) == unpaid
     external = {str(row["external_id"]): row["status"] == "suspended" for row in shops.panel_servers(stripe)}

@@ -8,13 +8,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from billing.models import GatewayAccount, InvoiceState, Payment, PaymentState
+from billing.models import GatewayAccount, InvoiceState, Payment, PaymentState, RefundState
+from core.models import AuditEntry
 from orders import cancellation
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from support.models import Delivery
 from tests.billing.sales import wallet_balance
 from tests.builders import make_staff
+from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
 from tests.shop import Clock, Shop, make_shop, place_order, run_once, run_until_idle
 
@@ -228,3 +230,29 @@ def test_credit_that_staff_submit_twice_is_given_once(
         browser.post(address, {"_form_submitted": "True", "amount": "50000", "reason": "slow", "seen": "0"})
 
     assert wallet_balance(shop.organization, tripay.currency) == 50_000_00
+
+
+def test_money_that_staff_sent_back_by_hand_is_booked_once(
+    shop: Shop, browser: Client, tripay: Tripay, clock: Clock
+) -> None:
+    order = place_order(shop, at=clock.now)
+    choose(order, browser)
+    tripay.pay(tripay.sessions()[0])
+    run_until_idle(clock)
+    payment = Payment.objects.get()
+    assert payment.settled_at is not None
+    browser.force_login(make_staff(is_superuser=True))
+    sent: dict[str, object] = {"reference": "RF-1", "sent_on": payment.settled_at.date(), "reason": "slow"}
+    address = f"/admin/billing/payment/{payment.pk}/manual-refund/"
+
+    for amount in ("50000", "50000", "150000"):  # submitted twice, then more than what is left
+        browser.post(address, {"_form_submitted": "True", "amount": amount, **sent})
+    refund = payment.refunds.get()
+    assert (refund.amount_minor, refund.state, refund.reason) == (50_000_00, RefundState.SUCCEEDED, "slow")
+    assert AuditEntry.objects.get(action="payment.manual_refund").entity_id == str(payment.pk)
+    assert order.reload().invoice.state == InvoiceState.PAID
+
+    browser.post(address, {"_form_submitted": "True", "amount": "100000", **sent, "reference": "RF-2"})
+    assert payment.reload().state == PaymentState.REFUNDED
+    assert order.invoice.reload().state == InvoiceState.REFUNDED
+    assert broken_rules() == {}

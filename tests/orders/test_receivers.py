@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from billing import events as billing_events
 from billing import payments
 from billing.gateways.base import GatewayPayment
-from billing.models import Invoice, InvoiceState, Payment
+from billing.models import AllocationReversal, Invoice, InvoiceState, Payment, PaymentAllocation
 from core.models import AuditEntry
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
@@ -83,6 +83,16 @@ def hold_all() -> None:
 def refund_all() -> None:
     """What was delivered is refunded."""
     Order.objects.filter(status=OrderStatus.PROVISIONING).update(status=OrderStatus.ACTIVE, active_at=NOON)
+    AllocationReversal.objects.bulk_create(
+        AllocationReversal(
+            organization_id=allocation.organization_id,
+            allocation=allocation,
+            amount_minor=allocation.amount_minor,
+            currency=allocation.currency,
+            at=NOON,
+        )
+        for allocation in PaymentAllocation.objects.all()
+    )
     Invoice.objects.filter(state=InvoiceState.PAID).update(state=InvoiceState.REFUNDED)
 
 

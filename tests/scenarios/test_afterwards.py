@@ -343,6 +343,27 @@ def test_the_refund_of_an_earlier_month_neither_suspends_the_server_nor_ends_the
     assert paid_at_stripe(shop) == 3
 
 
+def test_a_lost_dispute_about_an_earlier_month_lets_the_server_run_to_the_end_of_the_paid_one(
+    shop: Shop, clock: Clock, renewed: Subscription
+) -> None:
+    earlier = Payment.objects.exclude(pk=payment_of_period(renewed).pk).get()
+
+    withdraw(shop, clock, earlier, "disputed and lost")
+    deliver_events(shop, clock)
+
+    assert earlier.reload().state == PaymentState.DISPUTED
+    assert earlier.invoice is not None
+    assert earlier.invoice.reload().state == InvoiceState.REFUNDED
+    assert open_holds() == []
+    assert not is_suspended_on_the_panel(shop)
+    assert renewed.reload().cancels_at_period_end
+    assert renewed.current_period_end is not None
+    clock.now = renewed.current_period_end
+    subscriptions.end_due(at=clock.now)
+    run_until_idle(clock)
+    assert is_suspended_on_the_panel(shop)
+
+
 def test_an_open_dispute_leaves_the_renewal_as_it_is(shop: Shop, clock: Clock, renewed: Subscription) -> None:
     shop.sandbox.dispute(str(payment_of_period(renewed).transaction_id))
     deliver_events(shop, clock)

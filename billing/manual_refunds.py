@@ -1,0 +1,42 @@
+"""Refunds that staff made by hand at a gateway that cannot be asked for them."""
+
+from datetime import UTC, date, datetime, time
+
+from billing import payments, refunds
+from billing.gateways.base import GatewayRefund, RefundStatus
+from billing.models import Payment, Refund
+from billing.refunds import REFUNDABLE, NotRefundable
+from core import audit, tenancy
+from core.money import Money
+
+
+def record_manual_refund(
+    *, payment: Payment, amount: Money, reference: str, sent_on: date, reason: str, actor: object, at: datetime
+) -> Refund:
+    """Book money that staff sent back at the gateway, as if the gateway had reported it.
+
+    `reference` is what the gateway calls the transfer: each is recorded once. Raises NotRefundable, and then nothing is
+    written.
+    """
+    with tenancy.as_worker():
+        row = payments.lock_payment(payment.pk)
+        if refunds.can_refund(row.gateway):
+            raise NotRefundable(f"gateway {row.gateway} is asked for its refunds")
+        if row.state not in REFUNDABLE:
+            raise NotRefundable(f"a payment that is {row.state} is not refunded")
+        left = row.refundable
+        if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
+            raise NotRefundable(f"{amount} of {left} cannot be refunded")
+        sent_at = datetime.combine(sent_on, time.min, UTC)
+        if sent_at > at or (row.settled_at is not None and sent_on < row.settled_at.date()):
+            raise NotRefundable(f"{sent_on} is not between the payment and today")
+        if Refund.objects.filter(gateway=row.gateway, transaction_id=reference).exists():
+            raise NotRefundable(f"the refund {reference} is recorded already")
+        sent = GatewayRefund(reference, row.transaction_id or "", amount, RefundStatus.SUCCEEDED)
+        refunds.record_refund(payment_id=row.pk, gateway_refund=sent, reason=reason, at=at)
+        refund = row.refunds.get(transaction_id=reference)
+        refund.settled_at = sent_at
+        refund.save(update_fields=["settled_at"])
+        new = {"amount_minor": amount.minor, "currency": amount.currency, "reference": reference, "reason": reason}
+        audit.record(action="payment.manual_refund", entity=row, actor=actor, new=new)
+    return refund
