@@ -49,6 +49,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
+    with tenancy.as_worker():
         driver = driver_of(payment.gateway)
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION

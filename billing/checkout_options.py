@@ -66,9 +66,10 @@ def options_of(payment: Payment) -> Sequence[CheckoutOption]:
 def choose_option(*, payment_id: UUID, option: CheckoutOption) -> Payment:
     """Let the payment be made so. One whose session was requested already stays as it is."""
     with tenancy.as_worker():
+        is_live = gateway_accounts.mode_of(option.gateway)
+    with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
         if payment.state == PaymentState.PENDING and payment.session_requested_at is None:
-            payment.gateway, payment.channel = option.gateway, option.channel
-            payment.is_live = gateway_accounts.mode_of(option.gateway)
+            payment.gateway, payment.channel, payment.is_live = option.gateway, option.channel, is_live
             payment.save(update_fields=["gateway", "channel", "is_live"])
     return payment

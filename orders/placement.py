@@ -37,6 +37,7 @@ class OrderRequest:
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
     is_auto_renewed: bool = False
+    uses_credit: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -86,13 +87,21 @@ def is_order_of(order: Order, order_request: OrderRequest) -> bool:
     """Whether the order is for exactly this request, at its prices."""
     item = order.items.select_related("subscription").get()
     is_auto_renewed = item.subscription.is_auto_renewed
-    ordered = (item.plan_price_id, item.location_id, item.server_name, item.options, is_auto_renewed)
+    ordered = (
+        item.plan_price_id,
+        item.location_id,
+        item.server_name,
+        item.options,
+        is_auto_renewed,
+        order.uses_credit,
+    )
     requested = (
         order_request.plan_price.pk,
         order_request.location.pk,
         order_request.server_name,
         order_request.options,
         order_request.is_auto_renewed,
+        order_request.uses_credit,
     )
     addons = set(item.addons.values_list("addon_price_id", flat=True))
     return ordered == requested and addons == {price.pk for price in order_request.addon_prices}
@@ -131,6 +140,7 @@ def write_order(
         form_token=form_token,
         currency=order_quote.currency,
         total_minor=order_quote.due_today.minor,
+        uses_credit=order_request.uses_credit,
         invoice=draft,
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
