@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -62,8 +63,8 @@ def test_killed_anywhere_an_order_that_is_not_paid_returns_its_credit_once(
         order = shops.place_order(shop, uses_credit=True)
         if is_refused:
             shop.sandbox.arm("stripe", "POST /v1/checkout/sessions", "status", status=400)
-        exited = forks.run_and_kill_after(number, lambda: begin_and_end(shop, order, end, timedelta(0)))
-        again = forks.run(lambda: begin_and_end(shop, order, end, RESTART_AFTER))
+        exited = forks.run_and_kill_after(number, partial(begin_and_end, shop, order, end, timedelta(0)))
+        again = forks.run(partial(begin_and_end, shop, order, end, RESTART_AFTER))
 
         assert again.status == 0, again.output
         assert order.reload().status == OrderStatus.CANCELED

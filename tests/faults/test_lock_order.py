@@ -186,7 +186,8 @@ def use_credit(order: Order) -> bool:
 def orders_that_use_the_same_credit(shop: Shop) -> Acts:
     """Each order is paid in two tabs; credit suffices for two of them, and for a part of a third."""
     orders = place_orders_with_credit(shop, 1900)
-    return [lambda order=order: use_credit(order) for order in orders] * 2  # type: ignore[misc]
+    acts: Acts = [lambda order=order: use_credit(order) for order in orders]  # type: ignore[misc]
+    return acts * 2
 
 
 def credit_and_refunds_of_what_it_came_from(shop: Shop) -> Acts:
@@ -202,7 +203,7 @@ def credit_and_refunds_of_what_it_came_from(shop: Shop) -> Acts:
         refunds.record_refund(payment_id=source.pk, gateway_refund=made_there, at=timezone.now())
 
     return [
-        *[lambda order=order: use_credit(order) for order in orders],  # type: ignore[misc]
+        *[lambda order=order: use_credit(order) for order in orders],
         *[record] * AT_ONCE,
         lambda: cancellation.cancel_paid(order_id=paid.pk, reason="asked", actor=None, at=timezone.now()),
     ]
