@@ -132,7 +132,6 @@ def write_order(
         replace(line, subscription=subscription, subscription_item=items[line.price.pk] if line.price else None)
         for line in order_quote.lines
     ]
-    draft = invoicing.draft_invoice(organization=organization, currency=order_quote.currency, lines=lines, at=at)
     order = Order.objects.create(
         organization=organization,
         placed_by=user,
@@ -141,7 +140,7 @@ def write_order(
         currency=order_quote.currency,
         total_minor=order_quote.due_today.minor,
         uses_credit=order_request.uses_credit,
-        invoice=draft,
+        invoice=invoicing.draft_invoice(organization=organization, currency=order_quote.currency, lines=lines, at=at),
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )

@@ -58,12 +58,12 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
     with tenant_transaction(request):
         row = get_object_or_404(Product, slug=slug, is_active=True)
         organization = request.organization  # type: ignore[attr-defined]
-        currency = currency_of(organization)
-        offer = offer_of(row, currency)
-        balance = credit.balance_of(organization.pk, currency) if organization else None
+        offer = offer_of(row, currency_of(organization))
+        balance = credit.balance_of(organization.pk, organization.currency) if organization else None
         if request.method != "POST" or "reprice" in request.POST:
-            initial = initial_choices(offer, request.POST or request.GET)
-            form = ConfigureForm(initial=initial, offer=offer, balance=balance)
+            form = ConfigureForm(
+                initial=initial_choices(offer, request.POST or request.GET), offer=offer, balance=balance
+            )
             return render_configurator(request, form)
         if not request.user.is_authenticated:
             # What was chosen travels in the address, so that it is there again after signing up.
