@@ -61,15 +61,12 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
         offer = offer_of(row, currency_of(organization))
         balance = credit.balance_of(organization.pk, organization.currency) if organization else None
         if request.method != "POST" or "reprice" in request.POST:
-            form = ConfigureForm(
-                initial=initial_choices(offer, request.POST or request.GET), offer=offer, balance=balance
-            )
-            return render_configurator(request, form)
+            initial = initial_choices(offer, request.POST or request.GET)
+            return render_configurator(request, ConfigureForm(initial=initial, offer=offer, balance=balance))
         if not request.user.is_authenticated:
-            # What was chosen travels in the address, so that it is there again after signing up.
+            # What was chosen travels in the address, for after signing up. Who has credit then was not asked yet.
             choices = [(name, value) for name in FIELDS_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
-            choices.append(("uses_credit", "on"))  # who signs in and has credit was not asked yet
-            back = f"{request.path}?{urlencode(choices)}"
+            back = f"{request.path}?{urlencode([*choices, ('uses_credit', 'on')])}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
         form = ConfigureForm(request.POST, offer=offer, balance=balance)
         is_valid = form.is_valid()
