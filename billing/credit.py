@@ -6,15 +6,38 @@ from uuid import UUID
 from billing import gateway_accounts, invoicing, ledger, payments
 from billing.gateways.abilities import MinAmount
 from billing.gateways.base import driver_for
-from billing.models import AccountKind, InvoiceState, LedgerAccount, Payment
+from billing.models import AccountKind, Invoice, InvoiceState, LedgerAccount, Payment
 from core import tenancy
 from core.money import Money, payable_step
 
 
-def has_credit(payment: Payment) -> bool:
-    """Whether the wallet could pay a part of it."""
-    wallets = LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=payment.organization_id)
-    return wallets.filter(currency=payment.currency, balance_minor__gt=0).exists()
+def balance_of(organization_id: UUID, currency: str) -> Money:
+    """The credit in the wallet. What is reserved for open payments is not in it."""
+    wallets = LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=organization_id, currency=currency)
+    return Money(wallets.values_list("balance_minor", flat=True).first() or 0, currency)
+
+
+def usable_credit(total: Money, *, balance: Money, least: Money, is_auto_renewed: bool) -> Money:
+    """What of the total is paid by credit. It pays all of it, or leaves at least what a gateway takes (`least`).
+
+    What renews automatically is never paid by credit alone: the payment of the rest saves the method that is charged
+    for the next period.
+    """
+    if balance >= total and not is_auto_renewed:
+        return total
+    usable = max(0, min(balance, total - least).minor)
+    return Money(usable - usable % payable_step(total.currency).minor, total.currency)
+
+
+def expected_credit(invoice: Invoice) -> Money:
+    """What `use_credit` would take now for a payment of the invoice; nothing where the gateway renews."""
+    balance = balance_of(invoice.organization_id, invoice.currency)
+    with tenancy.as_worker():
+        if not balance or gateway_accounts.gateway_billed(invoice.pk).exists():
+            return Money.zero(invoice.currency)
+        is_auto_renewed = gateway_accounts.is_auto_renewed(invoice)
+    least = least_amount(invoice.currency, is_auto_renewed=is_auto_renewed)
+    return usable_credit(invoice.total, balance=balance, least=least, is_auto_renewed=is_auto_renewed)
 
 
 def use_credit(*, payment_id: UUID, at: datetime) -> bool:
@@ -24,8 +47,13 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
     requested, which shows the amount, and not where the gateway renews: that charges its own prices. Twice is harmless.
     """
     with tenancy.as_worker():
-        # Read before any lock: it reads every account and its keys.
-        least = least_amount(Payment.objects.select_related("invoice").get(pk=payment_id))
+        invoice = Payment.objects.select_related("invoice").get(pk=payment_id).invoice
+        if invoice is None:
+            return False
+        is_auto_renewed = gateway_accounts.is_auto_renewed(invoice)
+    # Read before anything is locked: it reads the accounts and decrypts their keys.
+    least = least_amount(invoice.currency, is_auto_renewed=is_auto_renewed)
+    with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
         invoice = payment.invoice
         if invoice is None or invoice.state == InvoiceState.PAID:
@@ -35,22 +63,22 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
             return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)
         balance = Money(wallet.balance_minor, wallet.currency)
-        if balance >= payment.amount:
+        usable = usable_credit(payment.amount, balance=balance, least=least, is_auto_renewed=is_auto_renewed)
+        if usable == payment.amount:
             invoicing.pay_from_wallet(invoice=invoice, at=at)
             invoicing.expire_open_payments(invoice=invoice, at=at)
             return True
-        usable = min(balance, payment.amount - least).minor
-        payment.credit_minor = usable - usable % payable_step(payment.currency).minor
-        if payment.credit_minor > 0:
-            payment.amount_minor -= payment.credit_minor
+        if usable:
+            payment.credit_minor = usable.minor
+            payment.amount_minor -= usable.minor
             payment.save(update_fields=["credit_minor", "amount_minor"])
             ledger.reserve_credit(payment, wallet, at=at)
     return False
 
 
-def least_amount(payment: Payment) -> Money:
+def least_amount(currency: str, *, is_auto_renewed: bool) -> Money:
     """What must be left to pay, so that every gateway takes it by which the customer can choose to pay."""
-    accounts = gateway_accounts.accounts_of(payment.invoice) if payment.invoice else []
+    accounts = gateway_accounts.accounts_for(currency=currency, is_auto_renewed=is_auto_renewed)
     drivers = [driver_for(account) for account in accounts]
-    least = [driver.min_amount(payment.currency) for driver in drivers if isinstance(driver, MinAmount)]
-    return max(least, default=Money(1, payment.currency))
+    least = [driver.min_amount(currency) for driver in drivers if isinstance(driver, MinAmount)]
+    return max(least, default=Money(1, currency))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.dispatch import Signal
 
 invoices_paid = Signal()  # invoice_ids, at
+payments_credited = Signal()  # payment_ids, at: they could not pay their invoice, and are credit now
 payments_expired = Signal()  # payment_ids, at
 funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again

@@ -79,10 +79,9 @@ def mode_of(gateway: str) -> bool:
 def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
     """The accounts by which the invoice can be paid; where a gateway is to renew, the one that is to."""
     with tenancy.as_worker():
-        sold = Subscription.objects.filter(invoice_items__invoice=invoice)
         is_renewed_there = gateway_billed(invoice.pk).exists()
-        is_auto_renewed = is_renewed_there or sold.filter(is_auto_renewed=True).exists()
-    accounts = accounts_for(currency=invoice.currency, is_auto_renewed=is_auto_renewed)
+        is_charged_again = is_renewed_there or is_auto_renewed(invoice)
+    accounts = accounts_for(currency=invoice.currency, is_auto_renewed=is_charged_again)
     return accounts[:1] if is_renewed_there else accounts
 
 
@@ -90,6 +89,11 @@ def gateway_billed(invoice_id: UUID | None) -> "QuerySet[Subscription]":
     """The subscriptions which the invoice is for and which the gateway renews."""
     rows = Subscription.objects.filter(billing_mode=BillingMode.GATEWAY)
     return rows.filter(pk__in=InvoiceItem.objects.filter(invoice=invoice_id).values("subscription"))
+
+
+def is_auto_renewed(invoice: Invoice) -> bool:
+    """Whether the customer chose that what the invoice is for renews automatically."""
+    return Subscription.objects.filter(invoice_items__invoice=invoice, is_auto_renewed=True).exists()
 
 
 def account_of(invoice: Invoice) -> GatewayAccount:

@@ -8,7 +8,6 @@ settle, and the others find it done.
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from uuid import UUID
@@ -264,8 +263,10 @@ def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:
     The payment is locked with its invoice.
     """
     if payment.invoice is not None and payment.invoice.state in invoicing.UNPAID:
-        with suppress(invoicing.InsufficientBalance):  # then it stays in the wallet as credit
+        try:
             invoicing.pay_charges([charge_of(payment)], at=at)
+        except invoicing.InsufficientBalance:  # the credit that was to pay with it is spent: it stays in the wallet
+            events.payments_credited.send(Payment, payment_ids=[payment.pk], at=at)
     ledger.pay_receivable(payment, at=at)
 
 

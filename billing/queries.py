@@ -3,7 +3,8 @@
 from django.db import models
 
 from accounts.models import Organization
-from billing.models import Invoice, InvoiceItem, InvoiceState, PaymentAllocation
+from billing.models import AccountKind, Invoice, InvoiceItem, InvoiceState, LedgerAccount, PaymentAllocation
+from core.money import Money
 
 ISSUED = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceState.REFUNDED, InvoiceState.VOID)
 DUE = (InvoiceState.OPEN, InvoiceState.OVERDUE)
@@ -23,6 +24,16 @@ def invoices_of(organization: Organization) -> "models.QuerySet[Invoice]":
 def invoices_due(organization: Organization) -> "models.QuerySet[Invoice]":
     """Issued invoices that are not paid, the oldest first."""
     return invoices_of(organization).filter(state__in=DUE).order_by("issued_at")
+
+
+def credit_of(organization: Organization) -> list[Money]:
+    """The organization's credit in each currency in which it has some, or has paid invoices with some."""
+    used = PaymentAllocation.objects.filter(
+        organization=models.OuterRef("organization"), currency=models.OuterRef("currency"), payment=None
+    )
+    wallets = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.WALLET)
+    shown = wallets.filter(models.Q(balance_minor__gt=0) | models.Exists(used)).order_by("currency")
+    return [Money(minor, currency) for minor, currency in shown.values_list("balance_minor", "currency")]
 
 
 def invoice_for_page() -> "models.QuerySet[Invoice]":

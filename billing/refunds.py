@@ -110,6 +110,16 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
         allocations.close_refunded_invoice(row, at=at)
 
 
+def refund_unused_payments(*, invoice: Invoice, reason: str, at: datetime) -> None:
+    """Send back what arrived for an invoice that it could not pay. Where the gateway cannot, it stays credit."""
+    with tenancy.as_worker():
+        row = invoicing.lock_invoice(invoice.pk)
+        arrived = row.payments.filter(state=PaymentState.SUCCEEDED, allocations=None).order_by("pk")
+        for payment in arrived:
+            if payment.refundable and can_refund(payment.gateway):
+                refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=None, at=at)
+
+
 def times_given_back(payment: Payment) -> int:
     """How often the payment was refunded, also where that failed, or given back as credit."""
     credited = AllocationReversal.objects.filter(allocation__payment=payment, refund=None, dispute=None)

@@ -16,10 +16,12 @@ PER_PAGE = 50
 @login_required
 @require_safe
 def invoices(request: HttpRequest) -> HttpResponse:
-    """The current organization's issued invoices, newest first."""
+    """The current organization's issued invoices, newest first, and its credit."""
     rows = queries.invoices_of(request.organization)  # type: ignore[attr-defined]
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "billing/invoices.html", {"invoices": page.object_list, "page_obj": page})
+    credit = queries.credit_of(request.organization)  # type: ignore[attr-defined]
+    context = {"invoices": page.object_list, "page_obj": page, "credit": credit}
+    return render(request, "billing/invoices.html", context)
 
 
 @login_required

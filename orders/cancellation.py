@@ -5,7 +5,7 @@ from uuid import UUID
 
 from accounts.models import User
 from billing import checkout, invoicing, refunds, subscriptions
-from billing.models import Payment, PaymentState
+from billing.models import InvoiceState, Payment, PaymentState
 from catalog import services as catalog
 from core import tenancy, work
 from orders import events, queries, transitions
@@ -38,10 +38,16 @@ def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at:
 
 
 def refund_late_payment(order: Order, at: datetime) -> None:
-    """Refund the payment of a locked order that a user had canceled before the payment arrived."""
+    """Refund what was paid for a locked order that a user had canceled before the money arrived.
+
+    Where the credit is spent that was to pay with it, the invoice is not paid: then the money itself goes back.
+    """
     reason = "paid after it was canceled"
-    refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=None, at=at)
-    _release(order, at)  # the payment began the subscription
+    if order.invoice.state == InvoiceState.PAID:
+        refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=None, at=at)
+        _release(order, at)  # the payment began the subscription
+    else:
+        refunds.refund_unused_payments(invoice=order.invoice, reason=reason, at=at)
     order.paid_at = at
     order.save(update_fields=["paid_at"])
     transitions.record_changes([order], old={order.pk: order.status}, reason=reason, at=at)

@@ -7,11 +7,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models import AllocationReversal, Invoice, Payment, PaymentState, Subscription
+from billing.models import AllocationReversal, Invoice, InvoiceState, Payment, PaymentState, Subscription
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
-from core.money import Money
+from core.money import Money, total
 from servers.models import Location, Reservation, Server
 
 
@@ -54,6 +54,11 @@ class Order(StateMachine, Entity, Timestamped):
     status = StatusField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)
     currency = models.CharField(max_length=3)
     total_minor = models.BigIntegerField(_("total"), help_text=_("Due when the order was placed."))
+    uses_credit = models.BooleanField(
+        _("uses credit"),
+        default=False,
+        help_text=_("The customer chose that the credit in their wallet pays what it can of the order."),
+    )
     invoice = models.OneToOneField(Invoice, on_delete=models.PROTECT, related_name="order")
     placed_at = models.DateTimeField()
     expires_at = models.DateTimeField(
@@ -122,6 +127,12 @@ class Order(StateMachine, Entity, Timestamped):
         return self.total - self.credit
 
     @property
+    def is_credit_to_be_used(self) -> bool:
+        """Whether the customer's next step to the payment page uses credit: none is reserved and no page was opened."""
+        open_payments = [payment for payment in self.invoice.payments.all() if payment.state in Payment.OPEN]
+        return self.uses_credit and not any(row.session_requested_at or row.credit_minor for row in open_payments)
+
+    @property
     def has_open_payment(self) -> bool:
         """Whether a payment was begun and is neither made nor over."""
         return any(payment.state in Payment.OPEN for payment in self.invoice.payments.all())
@@ -137,10 +148,26 @@ class Order(StateMachine, Entity, Timestamped):
         return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())
 
     @property
-    def is_refunded_as_credit(self) -> bool:
-        """Whether what it was paid with became credit, because the gateway sends no money back."""
-        returned = AllocationReversal.objects.filter(allocation__invoice=self.invoice_id)
-        return returned.exists() and not returned.filter(refund__isnull=False).exists()
+    def refunded(self) -> Money:
+        """What gateways send back, or have sent, of the payments for it."""
+        payments = [row for row in self.invoice.payments.all() if row.received.currency == self.currency]
+        return Money(sum(row.refunded_minor for row in payments), self.currency)
+
+    @property
+    def credited(self) -> Money:
+        """What became credit: what it was paid with where that was credit, or the gateway sends no money back.
+
+        Of an order that could not be paid any more, it is what arrived for it and was not refunded.
+        """
+        if self.invoice.state not in {InvoiceState.PAID, InvoiceState.REFUNDED}:
+            arrived = [row for row in self.invoice.payments.all() if row.state == PaymentState.SUCCEEDED]
+            left = (row.refundable for row in arrived if row.received.currency == self.currency)
+            return total(left, self.currency)
+        returned = AllocationReversal.objects.filter(
+            allocation__invoice=self.invoice_id, refund=None, dispute=None, undone_at=None
+        )
+        minor = returned.aggregate(minor=models.Sum("amount_minor"))["minor"]
+        return Money(minor or 0, self.currency)
 
     @property
     def is_payment_lost(self) -> bool:

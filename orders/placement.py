@@ -37,6 +37,7 @@ class OrderRequest:
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
     is_auto_renewed: bool = False
+    uses_credit: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -86,13 +87,21 @@ def is_order_of(order: Order, order_request: OrderRequest) -> bool:
     """Whether the order is for exactly this request, at its prices."""
     item = order.items.select_related("subscription").get()
     is_auto_renewed = item.subscription.is_auto_renewed
-    ordered = (item.plan_price_id, item.location_id, item.server_name, item.options, is_auto_renewed)
+    ordered = (
+        item.plan_price_id,
+        item.location_id,
+        item.server_name,
+        item.options,
+        is_auto_renewed,
+        order.uses_credit,
+    )
     requested = (
         order_request.plan_price.pk,
         order_request.location.pk,
         order_request.server_name,
         order_request.options,
         order_request.is_auto_renewed,
+        order_request.uses_credit,
     )
     addons = set(item.addons.values_list("addon_price_id", flat=True))
     return ordered == requested and addons == {price.pk for price in order_request.addon_prices}
@@ -123,7 +132,6 @@ def write_order(
         replace(line, subscription=subscription, subscription_item=items[line.price.pk] if line.price else None)
         for line in order_quote.lines
     ]
-    draft = invoicing.draft_invoice(organization=organization, currency=order_quote.currency, lines=lines, at=at)
     order = Order.objects.create(
         organization=organization,
         placed_by=user,
@@ -131,7 +139,8 @@ def write_order(
         form_token=form_token,
         currency=order_quote.currency,
         total_minor=order_quote.due_today.minor,
-        invoice=draft,
+        uses_credit=order_request.uses_credit,
+        invoice=invoicing.draft_invoice(organization=organization, currency=order_quote.currency, lines=lines, at=at),
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )

@@ -29,6 +29,14 @@ def start_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
         fulfilment.start_orders(order_ids=order_ids, at=at)
 
 
+@receiver(billing_events.payments_credited)
+def refund_late_payments(payment_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Money for an order that its customer canceled goes back, also where the credit is spent that it counted on."""
+    canceled = Order.objects.filter(invoice__payments__in=payment_ids, canceled_by__isnull=False)
+    for order in transitions.lock_orders(set(canceled.values_list("pk", flat=True))):
+        cancellation.refund_late_payment(order, at)
+
+
 @receiver(billing_events.payments_expired)
 def cancel_expired_orders(payment_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """Checkout sessions expired unpaid: their orders are canceled."""

@@ -47,10 +47,14 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
             for payment in order.invoice.payments.all()
         ),
     }
+    used = order.credit
     if order.status == OrderStatus.PENDING_PAYMENT:
+        if order.is_credit_to_be_used:
+            used = credit.expected_credit(order.invoice)
         context["can_pay"] = order.has_open_payment or limits.can_renew_hold(order)
         context["is_payable_until_expiry"] = checkout.is_payable_until_expiry(order.invoice)
         context["bank_debit_days"] = site_settings.get("orders.bank_debit_days")
+    context |= {"credit": used, "left_to_pay": order.total - used}
     return render_part(request, "orders/progress.html", "progress", context)
 
 
@@ -76,9 +80,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     payment = pending_payment(request, order)
     if payment is None:
         return redirect("orders:progress", pk=order.pk)
-    with tenant_transaction(request):
-        has_credit = credit.has_credit(payment)
-    if has_credit and credit.use_credit(payment_id=payment.pk, at=clock.now()):
+    if order.uses_credit and credit.use_credit(payment_id=payment.pk, at=clock.now()):
         return redirect("orders:progress", pk=order.pk)
     if checkout_options.accounts_to_choose(payment):
         return redirect("orders:choose_payment", pk=order.pk)
@@ -140,7 +142,7 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
         checkout_options.choose_option(payment_id=payment.pk, option=chosen)
         return open_session(request, order, payment)
     with tenant_transaction(request):
-        context = {"order": order, "options": options, "is_unanswered": request.method == "POST"}
+        context = {"order": order, "payment": payment, "options": options, "is_unanswered": request.method == "POST"}
         return render(request, "orders/choose_payment.html", context, status=422 if request.method == "POST" else 200)
 
 

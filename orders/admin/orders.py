@@ -120,7 +120,7 @@ class OrderAdmin(ReadOnlyAdmin):
     inlines = (ItemInline, ChangeInline)
     staff_actions = STAFF_ACTIONS
     sections = (
-        (None, ("number", "organization", "placed_by", "status", "total_minor", "invoice")),
+        (None, ("number", "organization", "placed_by", "status", "total_minor", "uses_credit", "invoice")),
         (gettext_lazy("Dates"), ("placed_at", "expires_at", "paid_at", "active_at", "refund_due_at", "canceled_by")),
         (gettext_lazy("Details"), ("id", "currency", "placed_from", "created_at", "updated_at")),
     )

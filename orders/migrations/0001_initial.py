@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('pending_payment', 'Waiting for payment'), ('paid', 'Paid'), ('provisioning', 'Setting up'), ('active', 'Active'), ('waiting_capacity', 'Waiting for capacity'), ('canceled', 'Canceled'), ('failed', 'Failed')], default='pending_payment', max_length=16)),
                 ('currency', models.CharField(max_length=3)),
                 ('total_minor', models.BigIntegerField(help_text='Due when the order was placed.', verbose_name='total')),
+                ('uses_credit', models.BooleanField(default=False, help_text='The customer chose that the credit in their wallet pays what it can of the order.', verbose_name='uses credit')),
                 ('placed_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField(help_text='An order that is still unpaid then is canceled and its capacity released.', verbose_name='payment due until')),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),

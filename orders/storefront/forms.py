@@ -8,9 +8,11 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from billing import gateway_accounts
+from billing import credit, gateway_accounts
+from billing.models import BillingMode
 from catalog.models import PlanPrice, Term
 from core import site_settings
+from core.money import Money
 from orders.placement import OrderRequest
 from orders.quote import Quote, quote
 from orders.storefront.offers import Offer, period_name
@@ -46,13 +48,18 @@ class ConfigureForm(forms.Form):
         required=False,
         help_text=_("We save how you pay and charge it for each new period, until you cancel."),
     )
+    uses_credit = forms.BooleanField(label=_("Use your credit"), required=False)
     form_token = forms.UUIDField(widget=forms.HiddenInput)
     # Ids of the prices that the page showed; the page writes this field itself, with the prices that it shows now.
     shown_prices = forms.CharField(required=False, max_length=20_000)
 
-    def __init__(self, *args: Any, offer: Offer, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, offer: Offer, balance: Money | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offer = offer
+        self.offer, self.balance = offer, balance
+        if balance:
+            self.fields["uses_credit"].label = _("Use your credit (%(balance)s)") % {"balance": balance}
+        else:
+            del self.fields["uses_credit"]
         currency = offer.prices[0].currency if offer.prices else ""
         if not gateway_accounts.accounts_for(currency=currency, is_auto_renewed=True):
             del self.fields["is_auto_renewed"]  # no gateway could charge again
@@ -134,6 +141,25 @@ class ConfigureForm(forms.Form):
             server_name=self.cleaned_data["server_name"],
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
             is_auto_renewed=self.cleaned_data.get("is_auto_renewed", False),
+            uses_credit=self.cleaned_data.get("uses_credit", False),
+        )
+
+    def is_checked(self, name: str) -> bool:
+        """Whether a checkbox is there and checked by the present choices."""
+        return name in self.fields and bool(self[name].value())
+
+    def credit_for(self, order_quote: Quote) -> Money:
+        """What of the quote credit pays by the present choices, as `credit.use_credit` will take it."""
+        nothing = Money.zero(order_quote.currency)
+        if not self.balance or not self.is_checked("uses_credit"):
+            return nothing
+        prices = [line.price for line in order_quote.lines if line.price]
+        is_auto_renewed = self.is_checked("is_auto_renewed")
+        if is_auto_renewed and gateway_accounts.billing_mode_for(prices) == BillingMode.GATEWAY:
+            return nothing
+        least = credit.least_amount(order_quote.currency, is_auto_renewed=is_auto_renewed)
+        return credit.usable_credit(
+            order_quote.due_today, balance=self.balance, least=least, is_auto_renewed=is_auto_renewed
         )
 
     def quote(self) -> Quote | None:
@@ -165,6 +191,7 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
             if "term" in requested
             else site_settings.get("orders.auto_renew_by_default")
         ),
+        "uses_credit": bool(requested.get("uses_credit")) if "term" in requested else True,
         "server_name": requested.get("server_name", ""),
         "form_token": requested.get("form_token") or uuid4(),
     }

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
+from billing import credit
 from billing.gateway_accounts import NoGateway
 from catalog.models import Product, Term
 from catalog.services import SoldOut
@@ -56,22 +57,24 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
     """The configurator. A POST places the order, then sends the customer to the payment page."""
     with tenant_transaction(request):
         row = get_object_or_404(Product, slug=slug, is_active=True)
-        offer = offer_of(row, currency_of(request.organization))  # type: ignore[attr-defined]
+        organization = request.organization  # type: ignore[attr-defined]
+        offer = offer_of(row, currency_of(organization))
+        balance = credit.balance_of(organization.pk, organization.currency) if organization else None
         if request.method != "POST" or "reprice" in request.POST:
-            form = ConfigureForm(initial=initial_choices(offer, request.POST or request.GET), offer=offer)
-            return render_configurator(request, form)
+            initial = initial_choices(offer, request.POST or request.GET)
+            return render_configurator(request, ConfigureForm(initial=initial, offer=offer, balance=balance))
         if not request.user.is_authenticated:
-            # What was chosen travels in the address, so that it is there again after signing up.
+            # What was chosen travels in the address, for after signing up. Who has credit then was not asked yet.
             choices = [(name, value) for name in FIELDS_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
-            back = f"{request.path}?{urlencode(choices)}"
+            back = f"{request.path}?{urlencode([*choices, ('uses_credit', 'on')])}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
-        form = ConfigureForm(request.POST, offer=offer)
+        form = ConfigureForm(request.POST, offer=offer, balance=balance)
         is_valid = form.is_valid()
     order = None
     if is_valid:
         try:
             order = placement.place_order(
-                organization=request.organization,  # type: ignore[attr-defined]
+                organization=organization,
                 user=request.user,
                 order_request=form.order_request,
                 form_token=form.cleaned_data["form_token"],
@@ -100,6 +103,7 @@ def render_configurator(request: HttpRequest, form: ConfigureForm, status: int =
     """The configurator's page; for htmx only its summary and the prices beside it."""
     term = Term(form.chosen("term")) if form.chosen("term") in Term.values else None
     quote = form.quote()
+    used = form.credit_for(quote) if quote else None
     context = {
         "product": form.offer.product,
         "offers": form.offer.plans(term),
@@ -107,6 +111,9 @@ def render_configurator(request: HttpRequest, form: ConfigureForm, status: int =
         "form": form,
         "quote": quote,
         "period": period_name(quote.term) if quote else "",
-        "is_auto_renewed": "is_auto_renewed" in form.fields and form["is_auto_renewed"].value(),
+        "is_auto_renewed": form.is_checked("is_auto_renewed"),
+        "credit": used,
+        "left_to_pay": quote.due_today - used if quote and used else None,
+        "is_credit_wanted": form.is_checked("uses_credit"),
     }
     return render_part(request, "storefront/configure.html", "quote", context, status=status)

@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import credit, gateway_sync, payments
@@ -31,7 +32,8 @@ def make_sale_with_credit(credit_minor: int, minor: int = 800, **fields: object)
     currency = fields.setdefault("currency", "USD")
     earlier = make_sale(minor=100 * minor, currency=str(currency))
     accept(earlier.settle(amount=Money(credit_minor, str(currency))))
-    return make_sale(minor=minor, organization=earlier.organization, **fields)  # type: ignore[arg-type]
+    sold = {"is_auto_renewed": False} | fields
+    return make_sale(minor=minor, organization=earlier.organization, **sold)  # type: ignore[arg-type]
 
 
 def use_credit(sale: Sale) -> bool:
@@ -105,6 +107,26 @@ def test_what_is_left_to_pay_is_an_amount_that_can_be_paid() -> None:
     assert sale.reloaded().payment.amount == Money(4_970_000, "IDR")
 
 
+def test_what_renews_automatically_leaves_the_least_to_a_card_that_is_saved() -> None:
+    sale = make_sale_with_credit(1000, is_auto_renewed=True)
+
+    assert not use_credit(sale)
+
+    assert (sale.reloaded().payment.amount, sale.reloaded().payment.credit) == (usd(50), usd(750))
+    assert wallet_balance(sale.organization) == 250
+
+
+def test_no_account_is_read_and_no_key_decrypted_while_rows_are_locked() -> None:
+    sale = make_sale_with_credit(300)
+
+    with CaptureQueriesContext(connection) as captured:
+        use_credit(sale)
+
+    statements = [query["sql"] for query in captured]
+    first_lock = next(number for number, sql in enumerate(statements) if "FOR NO KEY UPDATE" in sql)
+    assert [sql for sql in statements[first_lock:] if "billing_gatewayaccount" in sql] == []
+
+
 def test_what_the_gateway_renews_is_paid_by_card_alone() -> None:
     sale = make_sale_with_credit(300, billing_mode=BillingMode.GATEWAY)
     use_credit(sale)
@@ -131,7 +153,7 @@ def test_late_money_whose_credit_was_spent_meanwhile_is_credit() -> None:
     sale = make_sale_with_credit(300)
     use_credit(sale)
     payments.fail(payment_id=sale.payment.pk, reason="refused", at=NOON)
-    assert use_credit(make_sale(minor=300, organization=sale.organization))
+    assert use_credit(make_sale(minor=300, organization=sale.organization, is_auto_renewed=False))
 
     late = sale.reloaded().settle()
 

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import invoicing, payments, refunds, renewals, subscriptions
+from billing import credit, invoicing, payments, refunds, renewals, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.models import Payment, PaymentState, Period, Subscription
 from catalog.models import Plan, PlanPrice
@@ -24,6 +24,8 @@ from core.money import Money
 from orders import cancellation
 from orders.models import Order, OrderStatus
 from tests import shop as shops
+from tests.billing.sales import accept, make_sale
+from tests.faults.books import broken_rules
 from tests.shop import Shop, allow_unpaid_orders, place_order
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -167,6 +169,61 @@ def two_renewals_of_each_subscription(shop: Shop) -> Acts:
     return acts
 
 
+def place_orders_with_credit(shop: Shop, credit_minor: int) -> list[Order]:
+    """Unpaid orders at $8.00 of one organization that has credit."""
+    allow_unpaid_orders()
+    earlier = make_sale(minor=9900, organization=shop.organization)
+    accept(earlier.settle(amount=Money(credit_minor, "USD")))
+    return [place_order(shop, uses_credit=True) for _ in range(AT_ONCE)]
+
+
+def use_credit(order: Order) -> bool:
+    """The customer continues to payment."""
+    payment = Payment.objects.get(invoice_id=order.invoice_id)
+    return credit.use_credit(payment_id=payment.pk, at=timezone.now())
+
+
+def orders_that_use_the_same_credit(shop: Shop) -> Acts:
+    """Each order is paid in two tabs; credit suffices for two of them, and for a part of a third."""
+    orders = place_orders_with_credit(shop, 1900)
+    acts: Acts = [lambda order=order: use_credit(order) for order in orders]  # type: ignore[misc]
+    return acts * 2
+
+
+def credit_and_refunds_of_what_it_came_from(shop: Shop) -> Acts:
+    """Orders use credit while refunds take it back: of the payment that it came from, and of an order it paid."""
+    orders = place_orders_with_credit(shop, 3000)
+    source = Payment.objects.filter(organization=shop.organization, received_minor=3000).latest("created_at", "id")
+    paid = place_order(shop, uses_credit=True)
+    assert use_credit(paid)
+    Order.objects.filter(pk=paid.pk).update(status=OrderStatus.FAILED)
+
+    def record() -> None:
+        made_there = GatewayRefund(f"re_{uuid7()}", str(source.transaction_id), AMOUNT, RefundStatus.SUCCEEDED)
+        refunds.record_refund(payment_id=source.pk, gateway_refund=made_there, at=timezone.now())
+
+    return [
+        *[lambda order=order: use_credit(order) for order in orders],
+        *[record] * AT_ONCE,
+        lambda: cancellation.cancel_paid(order_id=paid.pk, reason="asked", actor=None, at=timezone.now()),
+    ]
+
+
+def credit_and_the_end_of_its_orders(shop: Shop) -> Acts:
+    """Orders use credit while they are canceled, and while their payments expire."""
+    acts: Acts = []
+    for order in place_orders_with_credit(shop, 1900):
+        payment = Payment.objects.get(invoice_id=order.invoice_id)
+        acts += [
+            lambda order=order: use_credit(order),  # type: ignore[misc]
+            lambda payment=payment: payments.expire(payment_id=payment.pk, at=timezone.now()),  # type: ignore[misc]
+            lambda order=order: cancellation.cancel_unpaid(  # type: ignore[misc]
+                order_id=order.pk, reason="asked", actor=shop.customer, at=timezone.now()
+            ),
+        ]
+    return acts
+
+
 @pytest.mark.parametrize(
     "prepare",
     [
@@ -174,6 +231,9 @@ def two_renewals_of_each_subscription(shop: Shop) -> Acts:
         refunds_and_their_events,
         releases_and_ends,
         two_renewals_of_each_subscription,
+        orders_that_use_the_same_credit,
+        credit_and_refunds_of_what_it_came_from,
+        credit_and_the_end_of_its_orders,
     ],
 )
 def test_acts_that_lock_the_same_rows_never_deadlock(shop: Shop, prepare: Callable[[Shop], Acts]) -> None:
@@ -183,3 +243,4 @@ def test_acts_that_lock_the_same_rows_never_deadlock(shop: Shop, prepare: Callab
 
     assert errors == []
     assert deadlocks() == before
+    assert broken_rules() == {}

@@ -15,17 +15,11 @@ from core.ids import uuid7
 from core.money import Money
 from demo.browser import Page, read_page
 from orders.models import Order, OrderStatus
-from sandbox.client import Sandbox
 from servers.models import Node
 from tests.builders import make_addon, make_addon_price, make_plan, make_price
-from tests.shop import Clock, Shop, make_shop, place_order, run_once
+from tests.shop import Clock, Shop, place_order, run_once
 
 CONFIGURE = "/products/minecraft/configure/"
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(stripe_sandbox)
 
 
 @pytest.fixture

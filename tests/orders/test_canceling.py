@@ -8,7 +8,6 @@ from django.test import Client
 from billing.models import AccountKind, Payment, PaymentState, Posting, Refund, RefundState, SubscriptionStatus
 from orders import cancellation
 from orders.models import Order, OrderStatus
-from sandbox.client import Sandbox
 from servers.models import Node
 from support.models import Delivery
 from tests.shop import (
@@ -16,7 +15,6 @@ from tests.shop import (
     Shop,
     create_session,
     deliver_webhooks,
-    make_shop,
     panel_servers,
     place_order,
     run_once,
@@ -27,20 +25,10 @@ DEBIT = "pm_usBankAccount_success"
 
 
 @pytest.fixture
-def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(stripe_sandbox)
-
-
-@pytest.fixture
 def browser(shop: Shop, client: Client) -> Client:
     """The customer's browser, signed in."""
     client.force_login(shop.customer)
     return client
-
-
-@pytest.fixture
-def clock(shop: Shop) -> Clock:
-    return Clock(shop.sandbox)
 
 
 @pytest.fixture

@@ -16,14 +16,8 @@ from core.ids import uuid7
 from orders import placement
 from orders.limits import TooManyUnpaidOrders, network_of
 from orders.models import Order
-from sandbox.client import Sandbox
 from servers.models import Node
-from tests.shop import Shop, form_data, make_customers, make_shop, place_order
-
-
-@pytest.fixture
-def shop(sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(sandbox)
+from tests.shop import Shop, form_data, make_customers, place_order
 
 
 def attempt(shop: Shop, ip: str | None = None) -> str:

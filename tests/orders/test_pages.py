@@ -12,7 +12,6 @@ from billing.models import Invoice, Payment
 from catalog.models import AddonKind, Plan
 from demo.browser import read_page
 from orders.models import Order, OrderItem, OrderStatus
-from sandbox.client import Sandbox
 from servers.models import Allocation, Location, Node, Reservation
 from tests.builders import make_addon, make_addon_price, make_plan, make_price, make_user
 from tests.shop import (
@@ -21,18 +20,12 @@ from tests.shop import (
     create_session,
     deliver_webhooks,
     form_data,
-    make_shop,
     place_order,
     run_until_idle,
 )
 
 CONFIGURE = "/products/minecraft/configure/"
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(stripe_sandbox)
 
 
 @pytest.fixture

@@ -13,19 +13,13 @@ from catalog.services import SoldOut
 from core.ids import uuid7
 from orders import cancellation
 from orders.models import Order, OrderStatus
-from sandbox.client import Sandbox
 from servers.capacity import InsufficientCapacity
 from servers.models import Node, Reservation, ReservationState
-from tests.shop import Shop, make_customers, make_shop, place_order
+from tests.shop import Shop, make_customers, place_order
 
 
 def reserved_mib() -> int:
     return sum(Node.objects.values_list("memory_reserved_mib", flat=True))
-
-
-@pytest.fixture
-def shop(sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(sandbox)
 
 
 def test_an_order_reserves_capacity_and_writes_down_what_was_sold(shop: Shop) -> None:

@@ -7,16 +7,10 @@ from django.test import Client
 
 from billing.models import BillingMode, PaymentMethod, Subscription
 from core import site_settings
-from sandbox.client import Sandbox
-from tests.shop import Clock, Shop, deliver_webhooks, form_data, make_shop, run_until_idle
+from tests.shop import Clock, Shop, deliver_webhooks, form_data, run_until_idle
 from tests.stripe_dashboard import know_price
 
 CONFIGURE = "/products/minecraft/configure/"
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(stripe_sandbox)
 
 
 def buy(shop: Shop, client: Client, **chosen: Any) -> Subscription:

@@ -27,11 +27,6 @@ def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
 
 
 @pytest.fixture
-def clock(shop: Shop) -> Clock:
-    return Clock(shop.sandbox)
-
-
-@pytest.fixture
 def renewed(shop: Shop, clock: Clock) -> Order:
     """A running server that Stripe renews."""
     order = place_order(shop, at=clock.now, is_auto_renewed=True)

@@ -8,7 +8,6 @@ from django.test import Client
 from billing.models import AccountKind, Payment, PaymentState, Posting, Subscription, SubscriptionStatus
 from orders import cancellation, placement
 from orders.models import OrderStatus
-from sandbox.client import Sandbox
 from servers.models import Node, Server, ServerStatus
 from support.models import Delivery
 from tests.shop import (
@@ -16,16 +15,10 @@ from tests.shop import (
     Shop,
     create_session,
     deliver_webhooks,
-    make_shop,
     panel_servers,
     place_order,
     run_until_idle,
 )
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(stripe_sandbox)
 
 
 def clearing() -> int:

@@ -10,16 +10,10 @@ from django.utils import timezone
 from billing.models import Payment, PaymentState
 from orders import cancellation, fulfilment, tasks
 from orders.models import Order, OrderStatus
-from sandbox.client import Sandbox
 from servers import capacity
 from servers.capacity import reservations
 from servers.models import Reservation, ReservationState
-from tests.shop import Shop, allow_unpaid_orders, make_shop, place_order
-
-
-@pytest.fixture
-def shop(sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(sandbox)
+from tests.shop import Shop, allow_unpaid_orders, place_order
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:

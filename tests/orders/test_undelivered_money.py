@@ -19,7 +19,6 @@ from billing.models import (
 )
 from orders import cancellation, fulfilment
 from orders.models import Order, OrderStatus
-from sandbox.client import Sandbox
 from servers.models import Node
 from tests.billing.sales import balance, transactions
 from tests.builders import make_user
@@ -28,22 +27,11 @@ from tests.shop import (
     Shop,
     create_session,
     deliver_webhooks,
-    make_shop,
     panel_servers,
     place_order,
     run_once,
     run_until_idle,
 )
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox, transactional_db: None) -> Shop:
-    return make_shop(stripe_sandbox)
-
-
-@pytest.fixture
-def clock(shop: Shop) -> Clock:
-    return Clock(shop.sandbox)
 
 
 @pytest.fixture
