@@ -40,11 +40,12 @@ def expected_credit(invoice: Invoice) -> Money:
     return usable_credit(invoice.total, balance=balance, least=least, is_auto_renewed=is_auto_renewed)
 
 
-def use_credit(*, payment_id: UUID, at: datetime) -> bool:
+def use_credit(*, payment_id: UUID, at_most: Money, at: datetime) -> bool:
     """Let the wallet's credit pay what it can of an open payment's invoice; whether that paid all of it.
 
     Credit for a part is reserved until the payment is made or over. It is used before the payment's session is
     requested, which shows the amount, and not where the gateway renews: that charges its own prices. Twice is harmless.
+    Never more than `at_most`, which is what the customer was told: the wallet may have grown since.
     """
     with tenancy.as_worker():
         invoice = Payment.objects.select_related("invoice").get(pk=payment_id).invoice
@@ -62,7 +63,7 @@ def use_credit(*, payment_id: UUID, at: datetime) -> bool:
         if is_asked_for or not payment.is_open(at) or gateway_accounts.gateway_billed(invoice.pk).exists():
             return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)
-        balance = Money(wallet.balance_minor, wallet.currency)
+        balance = min(Money(wallet.balance_minor, wallet.currency), at_most)
         usable = usable_credit(payment.amount, balance=balance, least=least, is_auto_renewed=is_auto_renewed)
         if usable == payment.amount:
             invoicing.pay_from_wallet(invoice=invoice, at=at)

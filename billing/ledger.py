@@ -116,7 +116,7 @@ def reverse_entry(*, kind: EntryKind, reference: str, of: str, at: datetime) -> 
 
 
 def pay_receivable(payment: Payment, *, at: datetime) -> None:
-    """Use what the payment left in the wallet for what the organization owes."""
+    """Use what the payment left in the wallet for what the organization owes. Again it pays what is owed by then."""
     organization, currency = payment.organization, payment.received.currency
     if not owed_by(organization, currency):
         return
@@ -124,9 +124,10 @@ def pay_receivable(payment: Payment, *, at: datetime) -> None:
     amount = min(Money(wallet.balance_minor, currency), owed_by(organization, currency))
     if amount:
         receivable = organization_account(AccountKind.RECEIVABLE, organization, currency)
+        paid = payment.entries.filter(kind=EntryKind.RECEIVABLE_PAID).count()
         post_entry(
             kind=EntryKind.RECEIVABLE_PAID,
-            reference=f"receivable_paid:{payment.pk}",
+            reference=f"receivable_paid:{payment.pk}" + (f":{paid + 1}" if paid else ""),
             lines=transfer(wallet, receivable, amount),
             organization=organization,
             source=payment,

@@ -385,5 +385,13 @@ def _close(payment_id: UUID, state: PaymentState, failure: str = "", *, at: date
     payment.state, payment.failure, payment.session_url = state, failure[:191], ""
     payment.poll_at = at + LATE_CONFIRMATION if payment.session_requested_at else None
     payment.save(update_fields=["state", "failure", "poll_at", "session_url"])
-    ledger.release_credit(payment, at=at)
+    if payment.credit_minor and payment.invoice is not None:
+        ledger.release_credit(payment, at=at)
+        # Money that came late for the invoice pays it with this credit. Otherwise the credit pays what is owed.
+        unused = payment.invoice.payments.filter(state=PaymentState.SUCCEEDED, allocations=None).order_by("pk")
+        late = unused.filter(received_currency=payment.currency)
+        if enough := [row.pk for row in late if row.refundable.minor >= payment.amount_minor]:
+            pay_invoice_and_debt(lock_payment(enough[0]), at)
+        else:
+            ledger.pay_receivable(payment, at=at)
     return payment

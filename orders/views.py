@@ -1,6 +1,7 @@
 """A customer's order: paying for it, canceling it, and following it to the running server."""
 
 import logging
+import re
 from uuid import UUID
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from accounts.middleware import tenant_transaction
 from billing import checkout, checkout_options, credit
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
+from core.money import Money
 from core.pages import render_part
 from orders import cancellation, limits, placement, queries
 from orders.models import Order, OrderStatus
@@ -23,6 +25,7 @@ from orders.progress import progress_of, seconds_since_payment
 
 log = logging.getLogger(__name__)
 LIVE = {OrderStatus.PENDING_PAYMENT, OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY}
+MINOR_UNITS = re.compile(r"[0-9]{1,18}")
 RETURNED = "returned"  # in the address after a payment: its webhook arrives a moment later
 
 
@@ -75,13 +78,16 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
 def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     """To the gateway's page for what credit does not pay of the order, or first to the choice of how to pay.
 
-    Wants no transaction to be open: the gateway is asked.
+    Wants no transaction to be open: the gateway is asked. No more credit is used than the page said that was sent.
     """
     payment = pending_payment(request, order)
     if payment is None:
         return redirect("orders:progress", pk=order.pk)
-    if order.uses_credit and credit.use_credit(payment_id=payment.pk, at=clock.now()):
-        return redirect("orders:progress", pk=order.pk)
+    if order.uses_credit:
+        text = request.POST.get("shown_credit", "")
+        shown = Money(int(text) if MINOR_UNITS.fullmatch(text) else 0, order.currency)
+        if credit.use_credit(payment_id=payment.pk, at_most=shown, at=clock.now()):
+            return redirect("orders:progress", pk=order.pk)
     if checkout_options.accounts_to_choose(payment):
         return redirect("orders:choose_payment", pk=order.pk)
     return open_session(request, order, payment)

@@ -162,6 +162,7 @@ def form_data(shop: Shop, **changes: Any) -> dict[str, Any]:
         "term": Term.MONTHLY,
         "server_name": "lantern-smp",
         "form_token": str(uuid7()),
+        "shown_credit": "1000000",
         "shown_prices": " ".join(str(row.pk) for row in (*PlanPrice.objects.all(), *AddonPrice.objects.all())),
     }
     return chosen | changes

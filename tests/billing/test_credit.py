@@ -5,8 +5,9 @@ from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import credit, gateway_sync, payments
-from billing.models import AccountKind, BillingMode, InvoiceState, PaymentState
+from billing import credit, gateway_sync, invoicing, payments, refunds
+from billing.gateways.base import GatewayRefund, RefundStatus
+from billing.models import AccountKind, BillingMode, InvoiceState, Payment, PaymentState
 from core import tenancy
 from core.money import Money
 from sandbox.client import Sandbox
@@ -16,6 +17,7 @@ from tests.billing.sales import (
     accept,
     allocated,
     balance,
+    draft,
     make_sale,
     refund,
     run_commit_triggers,
@@ -37,7 +39,7 @@ def make_sale_with_credit(credit_minor: int, minor: int = 800, **fields: object)
 
 
 def use_credit(sale: Sale) -> bool:
-    return credit.use_credit(payment_id=sale.payment.pk, at=NOON)
+    return credit.use_credit(payment_id=sale.payment.pk, at_most=sale.invoice.total, at=NOON)
 
 
 def test_credit_and_a_card_pay_an_invoice_together() -> None:
@@ -160,6 +162,62 @@ def test_late_money_whose_credit_was_spent_meanwhile_is_credit() -> None:
     assert late.state == PaymentState.SUCCEEDED
     assert sale.invoice.reload().state == InvoiceState.DRAFT
     assert wallet_balance(sale.organization) == 500
+
+
+def take_back(payment: Payment) -> None:
+    """All of the payment goes back at the gateway, whatever became of it here."""
+    gone = GatewayRefund(f"re_{payment.pk}", str(payment.transaction_id), payment.received, RefundStatus.SUCCEEDED)
+    refunds.record_refund(payment_id=payment.pk, gateway_refund=gone, at=NOON)
+
+
+def test_credit_that_is_reserved_no_longer_pays_first_what_is_owed() -> None:
+    sale = make_sale_with_credit(300)
+    use_credit(sale)
+    take_back(Payment.objects.get(organization=sale.organization, received_minor=300))
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (0, -300)
+
+    payments.expire(payment_id=sale.payment.pk, at=NOON)
+
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (0, 0)
+
+
+def test_late_money_pays_what_is_owed_again_after_its_credit_did() -> None:
+    sale = make_sale_with_credit(300)
+    use_credit(sale)
+    take_back(Payment.objects.get(organization=sale.organization, received_minor=300))
+    payments.expire(payment_id=sale.payment.pk, at=NOON)
+    spent = accept(make_sale(minor=9900, organization=sale.organization).settle(amount=usd(200)))
+    invoicing.pay_from_wallet(invoice=draft(sale, 200), at=NOON)
+    take_back(spent)
+
+    late = sale.reloaded().settle()
+
+    assert late.state == PaymentState.SUCCEEDED
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (300, 0)
+
+
+def test_late_money_pays_with_the_credit_that_the_next_payment_had_reserved() -> None:
+    sale = make_sale_with_credit(300)
+    use_credit(sale)
+    payments.fail(payment_id=sale.payment.pk, reason="the bank refused", at=NOON)
+    second = sale.reopened(NOON)
+    use_credit(second)
+
+    late = sale.reloaded().settle()
+    assert (sale.invoice.reload().state, wallet_balance(sale.organization)) == (InvoiceState.DRAFT, 500)
+    payments.expire(payment_id=second.payment.pk, at=NOON)
+
+    assert sale.invoice.reload().state == InvoiceState.PAID
+    assert allocated(sale.invoice) == [(late, 500), (None, 300)]
+    assert (wallet_balance(sale.organization), balance(AccountKind.RESERVED_CREDIT)) == (0, 0)
+
+
+def test_no_more_credit_is_used_than_the_customer_was_told() -> None:
+    sale = make_sale_with_credit(1000)
+
+    assert not credit.use_credit(payment_id=sale.payment.pk, at_most=usd(300), at=NOON)
+
+    assert (sale.reloaded().payment.amount, wallet_balance(sale.organization)) == (usd(500), 700)
 
 
 def test_money_under_review_holds_no_credit_and_pays_together_with_it_once_accepted() -> None:

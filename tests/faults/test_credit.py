@@ -45,7 +45,7 @@ def begin_and_end(shop: Shop, order: Order, end: End, after: timedelta) -> None:
     here.sandbox.set_clock(clock.now.timestamp())
     if order.reload().status == OrderStatus.PENDING_PAYMENT:
         payment = placement.reopen_payment(order_id=order.pk, at=clock.now)
-        credit.use_credit(payment_id=payment.pk, at=clock.now)
+        credit.use_credit(payment_id=payment.pk, at_most=payment.amount, at=clock.now)
         with suppress(OutsideError):  # refused, or closed since
             shops.create_session(order, at=clock.now)
         end(here, order, clock)

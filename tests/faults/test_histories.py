@@ -141,7 +141,7 @@ class History(RuleBasedStateMachine):
         try:
             payment = placement.reopen_payment(order_id=order.pk, at=self.clock.now)
             with suppress(BrokenReceiver):
-                credit.use_credit(payment_id=payment.pk, at=self.clock.now)
+                credit.use_credit(payment_id=payment.pk, at_most=payment.amount, at=self.clock.now)
             self.pages.append(shops.create_session(order, at=self.clock.now))
         except (placement.OrderClosed, OutsideError, Payment.DoesNotExist):
             return  # the page says why; the customer may press again

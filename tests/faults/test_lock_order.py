@@ -180,7 +180,7 @@ def place_orders_with_credit(shop: Shop, credit_minor: int) -> list[Order]:
 def use_credit(order: Order) -> bool:
     """The customer continues to payment."""
     payment = Payment.objects.get(invoice_id=order.invoice_id)
-    return credit.use_credit(payment_id=payment.pk, at=timezone.now())
+    return credit.use_credit(payment_id=payment.pk, at_most=order.total, at=timezone.now())
 
 
 def orders_that_use_the_same_credit(shop: Shop) -> Acts:

@@ -14,7 +14,7 @@ from orders.models import Order, OrderStatus
 from servers.models import Node
 from support.models import Delivery
 from tests.billing.sales import accept, make_sale, usd, wallet_balance
-from tests.shop import Clock, Shop, deliver_webhooks, form_data, place_order, run_once, run_until_idle
+from tests.shop import Clock, Shop, deliver_webhooks, form_data, path_of, place_order, run_once, run_until_idle
 
 CONFIGURE = "/products/minecraft/configure/"
 
@@ -39,6 +39,51 @@ def order(shop: Shop, browser: Client, **chosen: Any) -> tuple[Order, str]:
 def summary(browser: Client, query: str = "") -> str:
     """The configurator's page in one line."""
     return " ".join(browser.get(CONFIGURE + query).content.decode().split())
+
+
+def pay(browser: Client, placed: Order) -> None:
+    """The customer presses the button on the order's page."""
+    send_page(browser, browser.get(f"/orders/{placed.pk}/").content.decode(), "/pay/")
+
+
+def send_page(browser: Client, page: str, action: str, **answers: str) -> None:
+    """Send the form of a page that was opened before."""
+    form = read_page("http://testserver" + CONFIGURE, 200, page).form_to(action)
+    browser.post(path_of(form.action), dict(form.filled(answers)))
+
+
+def test_credit_that_came_since_the_form_was_opened_is_not_used(shop: Shop, browser: Client) -> None:
+    give_credit(shop, 300)
+    page = browser.get(CONFIGURE).content.decode()
+    give_credit(shop, 1000)
+
+    send_page(browser, page, CONFIGURE, server_name="lantern-smp")
+
+    payment = Order.objects.get().invoice.payments.get()
+    assert (payment.amount, payment.credit) == (usd(500), usd(300))
+    assert wallet_balance(shop.organization) == 1000
+
+
+def test_credit_that_came_since_the_orders_page_was_opened_is_not_used(shop: Shop, browser: Client) -> None:
+    give_credit(shop, 300)
+    placed = place_order(shop, uses_credit=True)
+    page = browser.get(f"/orders/{placed.pk}/").content.decode()
+    assert "Pay $5.00" in page
+    give_credit(shop, 1000)
+
+    send_page(browser, page, "/pay/")
+
+    payment = placed.invoice.payments.get()
+    assert (payment.amount, payment.credit) == (usd(500), usd(300))
+    assert wallet_balance(shop.organization) == 1000
+
+
+@pytest.mark.parametrize("said", ["", "all", "-1", "9" * 5000, "٣"])
+def test_without_an_amount_of_credit_that_the_page_said_none_is_used(shop: Shop, browser: Client, said: str) -> None:
+    give_credit(shop, 1000)
+    placed = place_order(shop, uses_credit=True)
+    browser.post(f"/orders/{placed.pk}/pay/", {"shown_credit": said})
+    assert (placed.invoice.payments.get().credit_minor, wallet_balance(shop.organization)) == (0, 1000)
 
 
 def test_credit_pays_a_part_and_the_page_asks_for_the_rest(shop: Shop, browser: Client, clock: Clock) -> None:
@@ -97,7 +142,7 @@ def test_credit_that_the_customer_keeps_is_used_at_no_later_step(shop: Shop, bro
         assert payment.amount == usd(800)
         payments.fail(payment_id=payment.pk, reason="declined", at=placed.placed_at)
         assert "Pay $8.00" in browser.get(f"/orders/{placed.pk}/").content.decode()
-        browser.post(f"/orders/{placed.pk}/pay/")
+        pay(browser, placed)
 
     assert wallet_balance(shop.organization) == 1000
 
@@ -108,7 +153,7 @@ def test_after_a_declined_card_the_page_names_the_credit_that_is_used_again(shop
     payments.fail(payment_id=placed.invoice.payments.get().pk, reason="declined", at=placed.placed_at)
 
     assert "Pay $5.00" in browser.get(f"/orders/{placed.pk}/").content.decode()
-    browser.post(f"/orders/{placed.pk}/pay/")
+    pay(browser, placed)
 
     again = placed.invoice.payments.get(state=PaymentState.PENDING)
     assert (again.amount, again.credit) == (usd(500), usd(300))
@@ -166,7 +211,7 @@ def pay_after_the_credit_is_spent(shop: Shop, placed: Order, address: str, clock
     spending = place_order(shop, at=clock.now, uses_credit=True)
     browser = Client()
     browser.force_login(shop.customer)
-    browser.post(f"/orders/{spending.pk}/pay/")
+    pay(browser, spending)
     assert wallet_balance(shop.organization) == 0
     shop.sandbox.pay(address, "pm_card_visa")
     deliver_webhooks(shop.sandbox)
