@@ -46,7 +46,7 @@ def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[Gatewa
 def problem_of(account: GatewayAccount) -> str:
     """Why the account can take no payment, for staff; empty when it can."""
     if account.kind not in kinds():
-        return _("Nothing here speaks to a gateway of the kind %(kind)s.") % {"kind": account.kind}
+        return _("No gateway of the kind %(kind)s is installed.") % {"kind": account.kind}
     try:
         driver = driver_for(account)
     except UndecryptableError:

@@ -104,7 +104,7 @@ def open_session(request: HttpRequest, order: Order, payment: Payment) -> HttpRe
             at=clock.now(),
         )
     except checkout.CheckoutClosed:
-        messages.error(request, _("This payment can no longer be made. See below how your order stands."))
+        messages.error(request, _("This payment can no longer be made. See below what you can do."))
         return redirect(order_url)
     except checkout.SessionMismatch:
         messages.error(

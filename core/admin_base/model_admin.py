@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets, quote
 from django.db import IntegrityError, models
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -125,13 +125,27 @@ class ReadOnlyAdmin(StaffActionsMixin, DisplayMixin, ModelAdmin):  # type: ignor
             audit.record(action=action, entity=obj, actor=request.user, old=old if change else None, new=new)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The page; what the database refuses comes back as a message."""
+        """The page; what only the database refuses is an error above all that was entered."""
         try:
             return super().changeform_view(request, *args, **kwargs)  # type: ignore[no-any-return]
         except IntegrityError as error:
             name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-            messages.error(request, _("The database refused this: %(rule)s") % {"rule": name or error})
-            return HttpResponseRedirect(request.get_full_path())
+            request.broken_rule = name or str(error)  # type: ignore[attr-defined]
+            return super().changeform_view(request, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: Any = False, **kwargs: Any) -> Any:  # noqa: FBT002
+        """Django's; after a refusal by the database it names the broken rule."""
+        form_class = super().get_form(request, obj, change, **kwargs)
+        rule = getattr(request, "broken_rule", None)
+        if rule is None:
+            return form_class
+
+        def clean(form: Any) -> Any:
+            text = _("This could not be saved, because it breaks the rule “%(rule)s”.") % {"rule": rule}
+            form.add_error(None, text)
+            return form_class.clean(form)
+
+        return type(form_class.__name__, (form_class,), {"clean": clean})
 
 
 def _plain(value: Any) -> Any:

@@ -72,6 +72,21 @@ def test_a_product_is_added_with_its_features_one_per_line(superadmin: Client) -
     assert AuditEntry.objects.filter(action="product.add", entity_type="catalog.product").exists()
 
 
+def test_what_only_the_database_refuses_keeps_what_was_entered(
+    superadmin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = reverse("admin:catalog_product_add")
+    save(superadmin, add, name="Terraria", slug="terraria", kind="game")
+    monkeypatch.setattr(Product, "validate_unique", lambda *_, **__: None)  # as if both were saved at once
+
+    response = superadmin.post(add, filled(superadmin, add, name="Terraria 2", slug="terraria", kind="game"))
+
+    form = response.context["adminform"].form
+    assert "This could not be saved" in form.non_field_errors()[0]
+    assert form["name"].value() == "Terraria 2"
+    assert Product.objects.filter(slug="terraria").count() == 1
+
+
 def test_a_new_price_supersedes_the_current_one(superadmin: Client) -> None:
     price = make_price(minor=800)
 

@@ -1,5 +1,6 @@
 """The admin site: who may sign in, how, and under which policy; and what its start page shows."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -127,6 +128,18 @@ def test_the_start_page_shows_what_needs_attention(superadmin: Client) -> None:
     assert "refunded automatically in 5\xa0hours" in page
     assert "charge.succeeded, 7\xa0minutes ago" in page
     assert "Nothing needs your attention" not in page
+
+
+def test_each_card_of_the_start_page_leads_to_the_whole_list(superadmin: Client) -> None:
+    trouble(Rows(1))
+    Dispute.objects.update(closed_at=None, is_won=None)
+
+    page = superadmin.get(INDEX).content.decode()
+
+    lists = re.findall(r'<a href="([^"]+)"[^>]*>See all<', page)
+    assert len(lists) == 6
+    for address in lists:
+        assert superadmin.get(address).context["cl"].result_count >= 1, address
 
 
 def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) -> None:

@@ -64,7 +64,7 @@ def test_a_kind_that_has_no_driver_stops_no_other_account() -> None:
     make_account(kind="gone")
 
     assert codes() == ["stripe"]
-    assert problems() == ["Second: Nothing here speaks to a gateway of the kind gone."]
+    assert problems() == ["Second: No gateway of the kind gone is installed."]
 
 
 def test_the_first_payment_decides_whether_an_account_takes_real_money(settings: Any) -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
-from billing import invoicing, refunds
+from billing import credit, invoicing, refunds
 from billing.invoicing import InvoiceLine
 from billing.models import GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
 from catalog.models import PlanPrice, Term
@@ -23,6 +23,7 @@ from sandbox.client import Sandbox
 from servers import services as servers
 from servers.live import power
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
+from tests.billing.sales import accept, make_sale
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
     Clock,
@@ -45,7 +46,7 @@ LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
 
 @dataclass(frozen=True)
 class Gallery:
-    """Addresses of pages by name, and the sessions of `owner`, who has everything, and of `newcomer`."""
+    """Addresses of pages by name, and the sessions of `owner`, who has everything, `newcomer`, and `saver` with credit."""
 
     addresses: dict[str, str]
     sessions: dict[str, str]
@@ -66,12 +67,13 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     seed(sandbox)
     owner = make_customer("ada@example.test", first_name="Ada", last_name="Lovelace")
     newcomer = make_customer("grace@example.test")
+    saver = make_customer("mary@example.test", first_name="Mary", last_name="Somerville")
     allow_unpaid_orders()
     clock = Clock(sandbox)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
-    made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock)
+    made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
     _add_gateway_account()
-    sessions = {"owner": _session(owner), "newcomer": _session(newcomer)}
+    sessions = {"owner": _session(owner), "newcomer": _session(newcomer), "saver": _session(saver)}
     return Gallery(made | _email_links(newcomer), sessions)
 
 
@@ -159,6 +161,30 @@ def _undelivered(sandbox: Sandbox, shop: Shop, clock: Clock) -> dict[str, Order]
     _bring_events(sandbox, clock)
     Node.objects.update(is_enabled=True)
     return orders
+
+
+def _credit(sandbox: Sandbox, saver: User, clock: Clock) -> dict[str, str]:
+    """Orders that $5.00 of credit pays in part or in full, and one whose money went back both ways."""
+    shop, small = _shop(sandbox, saver, "mc-4gb"), _shop(sandbox, saver, "mc-2gb")
+    accept(make_sale(price=shop.price, organization=shop.organization).settle(amount=Money(500, "USD")))
+    canceled = place_order(shop, at=clock.now, server_name="half-and-half", uses_credit=True)
+    credit.use_credit(payment_id=canceled.invoice.payments.get().pk, at=clock.now)
+    page = create_session(canceled, at=clock.now)
+    cancellation.cancel_unpaid(order_id=canceled.pk, reason="not paid in time", at=clock.now)
+    Node.objects.update(is_enabled=False)
+    sandbox.pay(page)
+    _bring_events(sandbox, clock)
+    cancellation.cancel_paid(order_id=canceled.pk, reason="no server", actor=None, at=clock.now)
+    _bring_events(sandbox, clock)
+    Node.objects.update(is_enabled=True)
+    at = datetime.now(tz=UTC)
+    placed = {
+        "part": place_order(shop, at=at, server_name="partly", uses_credit=True),
+        "full": place_order(small, at=at, server_name="fully", uses_credit=True),
+        "canceled": canceled,
+    }
+    orders = {f"credit order {name}": _page("orders:progress", order.pk) for name, order in placed.items()}
+    return orders | {"credit invoice": _page("billing:invoice", canceled.invoice_id)}
 
 
 def _bring_events(sandbox: Sandbox, clock: Clock) -> None:

@@ -35,14 +35,15 @@ NAMES = (
     "choose payment", "choose payment refused",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due",
-    "invoice refunded", "invoice credit note void", "menu", "menu of the shop",
+    "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
+    "credit order part", "credit order full", "credit order canceled", "credit invoice", "credit invoices", "menu", "menu of the shop",
 )  # fmt: skip
 
 
 def views(gallery: Gallery) -> dict[str, View]:
     """All of them by name."""
     return {
-        view.name: view for view in (*_shop(), *_sign_in(gallery), *_account(gallery), *_objects(gallery), *_errors())
+        view.name: view for view in (*_shop(), *_sign_in(gallery), *_account(gallery), *_objects(gallery), *_credit(gallery), *_errors())
     }
 
 
@@ -96,6 +97,15 @@ def _objects(gallery: Gallery) -> Iterator[View]:
     running = gallery.addresses["server running"]
     yield View("server kill", running, "owner", _ask_to_kill)
     yield View("server rename refused", running, "owner", _rename_badly, 422)
+
+
+def _credit(gallery: Gallery) -> Iterator[View]:
+    for name, plan in (("part", "mc-4gb"), ("full", "mc-2gb")):
+        yield View(f"credit configurator {name}", f"/products/minecraft/configure/?plan={plan}", "saver")
+    for name, address in gallery.addresses.items():
+        if name.startswith("credit "):
+            yield View(name, address, "saver")
+    yield View("credit invoices", "/invoices/", "saver")
 
 
 def _errors() -> Iterator[View]:
