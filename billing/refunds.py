@@ -358,9 +358,9 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
     if lost:
         allocations.close_lost_invoices(payment, at=at)
-    what = "the customer has not got the money"
+    what = "The customer did not get the money"
     if undeliverable:
-        what = f"{'what a dispute left of its' if lost else 'its'} money is in the customer's wallet"
+        what = f"{'What a dispute left of its' if lost else 'Its'} money is in the customer's wallet"
     unexplained.record_failed_refund(refund=refund, note=f"{what}: {failure}", at=at)
     events.refunds_failed.send(Refund, refund_ids=[refund.pk], at=at)
 

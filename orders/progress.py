@@ -38,9 +38,10 @@ def progress_of(order: Order) -> list[ProgressStep]:
     payments = order.invoice.payments.all()
     paid_with = next((row.method_label for row in payments if row.has_paid), "")  # type: ignore[attr-defined]
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
+    is_waiting = order.status == OrderStatus.WAITING_CAPACITY  # what was reserved is gone
     steps: list[tuple[str, str, str]] = [
-        ("ordered", _("Capacity reserved"), str(item.location)),
-        ("paid", _("Paid"), paid_with),
+        ("ordered", _("Order placed") if is_waiting else _("Capacity reserved"), str(item.location)),
+        ("paid", _("Paid") if order.paid_at else _("Payment"), paid_with),
         (Step.PLACED, _("Node assigned"), server.node.name if server and server.node else ""),
         (Step.ACCOUNT, _("Panel account ready"), ""),
         (Step.CREATED, _("Server created"), f"{plan.product.name} {plan.name}"),

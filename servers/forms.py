@@ -15,7 +15,9 @@ def clean_server_name(text: str) -> str:
     """A readable name: no control characters and no invisible direction marks. Raises ValidationError."""
     name = unicodedata.normalize("NFC", text).strip()
     if not NAME.fullmatch(name):
-        raise forms.ValidationError(_("Use letters, digits, spaces and . - ' only, and begin with a letter or digit."))
+        raise forms.ValidationError(
+            _("Use only letters, digits, spaces, periods, hyphens and apostrophes, and begin with a letter or digit.")
+        )
     return name
 
 

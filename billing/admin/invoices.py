@@ -78,6 +78,12 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ("organization",)
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
+    sections = (
+        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at")),
+        (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor")),
+        (gettext_lazy("As printed"), ("seller", "billing_address")),
+        (gettext_lazy("History"), ("id", "series", "created_at", "updated_at")),
+    )
     inlines = (InvoiceItemInline, InvoiceTaxInline, AllocationInline, CreditNoteInline, PaymentInline)
     staff_actions = (
         StaffAction(
@@ -153,3 +159,10 @@ class CreditNoteAdmin(ReadOnlyAdmin):
     list_select_related = ("organization", "invoice")
     search_fields = ("number", "invoice__number", "organization__name")
     date_hierarchy = "issued_at"
+    ordering = ("-issued_at",)
+    sections = (
+        (None, ("number", "invoice", "organization", "reason", "issued_at", "voided_at")),
+        (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor")),
+        (gettext_lazy("As printed"), ("seller", "billing_address")),
+        (gettext_lazy("History"), ("id", "series", "created_at", "updated_at")),
+    )

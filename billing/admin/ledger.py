@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from billing.models import JournalEntry, LedgerAccount, Posting
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
@@ -46,10 +47,13 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
         """Accounts with their balances."""
         return super().get_queryset(request).with_posted_minor()
 
-    @admin.display(description=_("balance"), ordering="posted_minor")
+    @admin.display(description=gettext_lazy("balance"), ordering="posted_minor")
     def posted_balance(self, row: Any) -> str:
-        """What is posted on the account."""
-        return str(Money(row.posted_minor, row.currency))
+        """What is posted on the account, and on which side."""
+        text = str(Money(abs(row.posted_minor), row.currency))
+        if row.posted_minor < 0:
+            return _("%(amount)s debit") % {"amount": text}
+        return _("%(amount)s credit") % {"amount": text} if row.posted_minor else text
 
 
 @admin.register(Posting)

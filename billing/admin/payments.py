@@ -151,11 +151,11 @@ class PaymentAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at",
         "organization",
-        "invoice",
-        "gateway",
         "state",
         "amount_minor",
         "received_minor",
+        "invoice",
+        "gateway",
         "review_reason",
     )
     list_filter = ("state", "gateway", "currency")

@@ -93,7 +93,7 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
         return Money(self.total_minor, self.currency)
 
     def __str__(self) -> str:
-        return self.number or f"draft {self.pk}"
+        return self.number or f"draft {self.pk.hex[-8:]}"  # the end of an id is the part that differs
 
 
 class ItemKind(models.TextChoices):

@@ -98,7 +98,9 @@ def _book(gateway: str, transaction: BalanceTransaction, at: datetime) -> bool:
     try:
         with tenancy.as_worker():
             if kind is EntryKind.UNEXPLAINED:
-                unexplained.record_unexplained(gateway=gateway, listed=transaction, note="nothing here accounts for it")
+                unexplained.record_unexplained(
+                    gateway=gateway, listed=transaction, note="No payment or refund explains it"
+                )
             ledger.post_entry(
                 kind=kind,
                 reference=reference_of(gateway, transaction),
@@ -159,7 +161,7 @@ def explain(
     elif posted != amount:
         lines += _unexplained_lines(gateway, amount - posted)
         unexplained.record_unexplained(
-            gateway=gateway, listed=transaction, note=f"the gateway booked {amount}, our row says {posted}"
+            gateway=gateway, listed=transaction, note=f"The gateway booked {amount}, and the ledger {posted}"
         )
     return lines, row
 

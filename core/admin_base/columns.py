@@ -41,6 +41,10 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
     def size(row: Any) -> str:
         return formats.size(getattr(row, name))
 
+    def number(row: Any) -> str:
+        value = getattr(row, name)
+        return EMPTY if value is None else formats.number(value, places=10)
+
     def json_text(row: Any) -> Any:
         value = getattr(row, name)
         if value in (None, {}, [], ""):
@@ -61,6 +65,8 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
             column = money
         case _ if name.endswith("_mib"):
             column = size
+        case models.DecimalField():
+            column = number
         case _:
             return None
     column.__name__ = name

@@ -40,7 +40,7 @@ class ConfigureForm(forms.Form):
         label=_("Server name"),
         min_length=2,
         max_length=64,
-        help_text=_("Letters, digits, spaces and . - '. You can change it later."),
+        help_text=_("Letters, digits, spaces, periods, hyphens and apostrophes. You can change it later."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     is_auto_renewed = forms.BooleanField(

@@ -32,3 +32,4 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("htmx:load", (event) => showScriptedControls(event.target));
 showScriptedControls(document);
+document.querySelector('[aria-invalid="true"]')?.focus(); // a form that was refused: go on where the first error is

@@ -246,12 +246,12 @@ class Rows:
             billing.JournalEntry,
             kind="payment",
             reference=lambda n: f"row:{n}",
-            organization=self.organization,
+            organization=self.organizations[0],
             at=AT,
         )
         for number in self.numbers:
             entry = entries[0]
-            postings = ((wallets[number], 800, self.organizations[number]), (clearing, -800, None))
+            postings = ((wallets[0], 800 + number, self.organizations[0]), (clearing, -800 - number, None))
             billing.Posting.objects.bulk_create(
                 billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD", organization=whose)
                 for account, minor, whose in postings

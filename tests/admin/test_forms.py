@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import roles
-from billing.models import Invoice
+from billing.models import GatewayAccount, Invoice
 from catalog.models import PlanPrice, Product
 from core import site_settings
 from core.models import AuditEntry, Setting
@@ -210,6 +210,36 @@ def test_a_provider_is_added_with_its_keys(superadmin: Client) -> None:
     save(superadmin, reverse("admin:servers_provider_add"), client_key="c", is_active="on", **data)
 
     assert Provider.objects.get(name="New").credentials == {"application_key": "a", "client_key": "c"}
+
+
+def test_keys_of_a_gateway_account_are_added_to_those_it_has_and_never_shown(superadmin: Client) -> None:
+    account = GatewayAccount.objects.get(code="stripe")
+    address = page_of(account)
+
+    save(superadmin, address, credentials='{"secret_key": "sk_test_1"}', currencies="usd, EUR")
+    save(superadmin, address, credentials='{"webhook_secret": "whsec_1"}', currencies="USD EUR")
+
+    account = account.reload()
+    assert account.credentials == {"secret_key": "sk_test_1", "webhook_secret": "whsec_1"}
+    assert account.currencies == ["USD", "EUR"]
+    page = superadmin.get(address).content.decode()
+    assert "secret_key, webhook_secret" in page
+    assert "/webhooks/stripe/" in page
+    assert "whsec_1" not in page
+
+
+@pytest.mark.parametrize(
+    ("field", "entered"), [("credentials", '["sk_live_1"]'), ("credentials", "sk_live_1"), ("currencies", "USD, Euros")]
+)
+def test_wrong_keys_and_currencies_of_a_gateway_account_are_refused_at_their_field(
+    superadmin: Client, field: str, entered: str
+) -> None:
+    address = page_of(GatewayAccount.objects.get(code="stripe"))
+
+    response = superadmin.post(address, filled(superadmin, address, **{field: entered}))
+
+    assert list(response.context["adminform"].form.errors) == [field]
+    assert "sk_live_1" not in response.content.decode()
 
 
 def test_a_blueprint_whose_parts_do_not_fit_is_refused(superadmin: Client) -> None:

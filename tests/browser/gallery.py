@@ -46,7 +46,7 @@ LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
 
 @dataclass(frozen=True)
 class Gallery:
-    """Addresses of pages by name, and the sessions of `owner`, who has everything, `newcomer`, and `saver` with credit."""
+    """Addresses by name, and sessions: of `owner`, who has everything, of `newcomer`, of `saver`, who has credit."""
 
     addresses: dict[str, str]
     sessions: dict[str, str]

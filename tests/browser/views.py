@@ -36,14 +36,23 @@ NAMES = (
     "server running", "server stopped", "server suspended", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
-    "credit order part", "credit order full", "credit order canceled", "credit invoice", "credit invoices", "menu", "menu of the shop",
+    "credit order part", "credit order full", "credit order canceled", "credit invoice", "credit invoices",
+    "menu", "menu of the shop",
 )  # fmt: skip
 
 
 def views(gallery: Gallery) -> dict[str, View]:
     """All of them by name."""
     return {
-        view.name: view for view in (*_shop(), *_sign_in(gallery), *_account(gallery), *_objects(gallery), *_credit(gallery), *_errors())
+        view.name: view
+        for view in (
+            *_shop(),
+            *_sign_in(gallery),
+            *_account(gallery),
+            *_objects(gallery),
+            *_credit(gallery),
+            *_errors(),
+        )
     }
 
 

@@ -88,6 +88,16 @@ def test_each_status_of_an_order_is_explained(order: Order, status: OrderStatus,
     assert said in client.get(reverse("orders:progress", kwargs={"pk": order.pk})).content.decode()
 
 
+def test_an_order_that_waits_for_capacity_does_not_say_that_it_is_reserved(order: Order, client: Client) -> None:
+    Order.objects.filter(pk=order.pk).update(status=OrderStatus.WAITING_CAPACITY)
+    client.force_login(order.placed_by)
+
+    page = client.get(reverse("orders:progress", kwargs={"pk": order.pk})).content.decode()
+
+    assert "Order placed" in page
+    assert "Capacity reserved" not in page
+
+
 def test_a_customer_who_returns_from_paying_is_not_asked_to_pay_again(order: Order, client: Client) -> None:
     Order.objects.filter(pk=order.pk).update(status=OrderStatus.PENDING_PAYMENT)
     client.force_login(order.placed_by)
