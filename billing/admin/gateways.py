@@ -28,7 +28,7 @@ class CurrenciesField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """The codes, each once."""
-        return list(dict.fromkeys(super().to_python(value).upper().replace(",", " ").split()))
+        return list(dict.fromkeys((super().to_python(value) or "").upper().replace(",", " ").split()))
 
 
 class KeysInput(UnfoldAdminTextareaWidget):  # type: ignore[misc]
