@@ -52,12 +52,10 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         if is_won:
             events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
         else:
-            lost = invoices_of(payment)
+            lost, reason = invoices_of(payment), events.StopReason.DISPUTE_LOST
             if not payment.refundable:
-                subscriptions.end_charging_of(payment=payment, reason=events.StopReason.DISPUTE_LOST, at=at)
-            subscriptions.stop_renewal(
-                of=Q(invoice_items__invoice__in=lost), reason=events.StopReason.DISPUTE_LOST, at=at
-            )
+                subscriptions.end_charging_of(payment=payment, reason=reason, at=at)
+            subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=lost), reason=reason, at=at)
             allocations.close_lost_invoices(payment, at=at)
             partly_lost = Invoice.objects.filter(pk__in=lost, state=InvoiceState.PAID).values_list("pk", flat=True)
             events.funds_withdrawn.send(Invoice, invoice_ids=list(partly_lost), reason="dispute lost", at=at)
