@@ -96,6 +96,28 @@ def test_credit_that_comes_after_the_page_was_opened_is_left_alone(stripe_sandbo
     assert (sale.payment.reload().amount, wallet_balance(sale.organization)) == (usd(800), 300)
 
 
+def test_credit_that_comes_after_some_was_reserved_is_left_alone() -> None:
+    sale = make_sale_with_credit(300)
+    use_credit(sale)
+    accept(make_sale(minor=9900, organization=sale.organization).settle(amount=usd(200)))
+
+    assert not use_credit(sale)
+
+    payment = sale.payment.reload()
+    assert (payment.amount, payment.credit, wallet_balance(sale.organization)) == (usd(500), usd(300), 200)
+
+
+@pytest.mark.parametrize("credit_minor", [300, 1000])
+def test_a_payment_whose_time_is_over_uses_no_credit(credit_minor: int) -> None:
+    sale = make_sale_with_credit(credit_minor)
+
+    assert not credit.use_credit(payment_id=sale.payment.pk, at=sale.expires_at)
+    payments.expire(payment_id=sale.payment.pk, at=NOON)
+    assert not use_credit(sale)
+
+    assert (sale.payment.reload().credit, wallet_balance(sale.organization)) == (usd(0), credit_minor)
+
+
 def test_so_little_is_not_left_to_pay_that_the_gateway_refuses_it() -> None:
     sale = make_sale_with_credit(790)
     use_credit(sale)

@@ -51,6 +51,12 @@ REVERSAL = (
     " SELECT uuidv7(), organization_id, id, {minor}, 'USD', now() FROM billing_paymentallocation"
     " WHERE payment_id = %(payment)s"
 )
+DISPUTE = (
+    "INSERT INTO billing_dispute (id, organization_id, payment_id, gateway, is_live, reference, amount_minor, currency,"
+    " reason, opened_at, closed_at, is_won, lost_minor)"
+    " SELECT uuidv7(), organization_id, id, gateway, is_live, 'dp', 800, currency, '', now(), now(), false, {lost}"
+    " FROM billing_payment WHERE id = %(payment)s"
+)
 OPEN = "UPDATE billing_invoice SET state = 'open', issued_at = now() WHERE id = %(draft)s"
 REFUNDED = (
     "UPDATE billing_invoice SET state = 'refunded'"
@@ -220,6 +226,19 @@ REFUSED = {
         "UPDATE billing_payment SET lost_minor = 1 WHERE id = %(payment)s",
         "lost 0 to disputes and says 1",
     ),
+    "a refund is made that its payment does not count": (
+        REFUND.format(minor=1, state="pending"),
+        "was refunded 1 and says 0",
+    ),
+    "a dispute takes what its payment does not count": (
+        DISPUTE.format(lost=1),
+        "lost 1 to disputes and says 0",
+    ),
+    "a dispute is raised": (
+        f"{DISPUTE.format(lost=0)}; UPDATE billing_dispute SET amount_minor = 900",
+        "does not change",
+    ),
+    "a dispute is deleted": (f"{DISPUTE.format(lost=0)}; DELETE FROM billing_dispute", "never deleted"),
     "a draft has the date of an issued invoice": (
         "UPDATE billing_invoice SET issued_at = now() WHERE id = %(draft)s",
         "issued_iff",

@@ -5,11 +5,12 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError, connection
 
-from billing import invoicing, reviews
+from billing import disputes, invoicing, reviews
+from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.models import GatewayAccount, Payment, PaymentState
 from core import tenancy
 from core.money import Money
-from tests.billing.sales import GATEWAY, NOON, draft, make_sale, run_commit_triggers
+from tests.billing.sales import GATEWAY, NOON, draft, make_sale, refund, run_commit_triggers
 
 # Each statement changes rows of the first sale; `other` is of another organization, `yen` in another currency.
 FORBIDDEN = [
@@ -73,6 +74,13 @@ FORBIDDEN = [
     " VALUES (uuidv7(), 'payment', 'x', %(other_organization)s, %(payment)s, '', now())",
     "INSERT INTO billing_journalentry (id, kind, reference, organization_id, invoice_id, note, at)"
     " VALUES (uuidv7(), 'charge', 'x', %(other_organization)s, %(invoice)s, '', now())",
+    "INSERT INTO billing_journalentry (id, kind, reference, organization_id, refund_id, note, at)"
+    " VALUES (uuidv7(), 'refund', 'x', %(other_organization)s, %(refund)s, '', now())",
+    "INSERT INTO billing_journalentry (id, kind, reference, organization_id, dispute_id, note, at)"
+    " VALUES (uuidv7(), 'dispute', 'x', %(other_organization)s, %(dispute)s, '', now())",
+    "INSERT INTO billing_gatewaysubscription"
+    " (id, organization_id, subscription_id, payment_id, gateway, reference, is_live, is_duplicate)"
+    " VALUES (uuidv7(), %(organization)s, %(other_subscription)s, %(payment)s, 'stripe', 'sub', false, false)",
 ]
 
 
@@ -119,8 +127,14 @@ def test_a_row_that_names_a_stranger_or_another_currency_is_refused(statement: s
     Payment.objects.exclude(pk=sale.payment.pk).update(state=PaymentState.EXPIRED)  # an invoice has one open payment
     paid = make_sale()
     reviews.accept_payment(payment_id=paid.settle(amount=Money(900, "USD")).pk, actor=None, at=NOON)
+    repaid = refund(paid.payment.reload(), 1)
+    disputed = GatewayDispute("dp_1", str(paid.payment.pk), Money(100, "USD"), DisputeStatus.OPEN, "fraudulent", NOON)
+    dispute = disputes.record_dispute(payment_id=paid.payment.pk, gateway_dispute=disputed, at=NOON)
+    assert dispute is not None
     run_commit_triggers()
     ids = {
+        "refund": repaid.pk,
+        "dispute": dispute.pk,
         "organization": sale.organization.pk,
         "invoice": sale.invoice.pk,
         "open_invoice": invoicing.issue_invoice(invoice=draft(sale, 900), at=NOON).pk,

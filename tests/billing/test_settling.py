@@ -141,6 +141,10 @@ def test_the_first_saved_card_becomes_the_default() -> None:
     method = PaymentMethod.objects.get()
     assert (method.organization, method.is_default, method.last4) == (first.organization, True, "4242")
 
+    third = make_sale(organization=first.organization)
+    assert third.settle(card=replace(CARD, reference="pm_2")).state == PaymentState.SUCCEEDED
+    assert not PaymentMethod.objects.get(reference="pm_2").is_default
+
 
 def test_accepted_money_pays_the_invoice_when_it_suffices() -> None:
     sale = make_sale()

@@ -55,6 +55,13 @@ def assert_staff_have_to_look_only_at_failed_refunds() -> None:
     assert {item[1] for item in items} == {reference or str(pk) for reference, pk in failed}, list(items)
 
 
+def assert_disputes_end_as_at_stripe(stripe: Sandbox) -> None:
+    """A dispute that is won or lost at Stripe is so here; one that was won before we knew of it took nothing."""
+    at_stripe = {row["id"]: row["status"] == "won" for row in objects_of(stripe, "dispute", "won", "lost")}
+    here = dict(Dispute.objects.filter(reference__in=at_stripe).values_list("reference", "is_won"))
+    assert here == {reference: is_won for reference, is_won in at_stripe.items() if reference in here or not is_won}
+
+
 def assert_paid_orders_are_delivered() -> None:
     """An order that keeps its money is active: a canceled one has given it back, unless a bank has it."""
     taken = Invoice.objects.filter(allocations__payment__state=PaymentState.DISPUTED)

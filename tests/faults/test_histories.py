@@ -371,12 +371,31 @@ class History(RuleBasedStateMachine):
         assert audit.verify() == []
         assert dead_work() == {}
         ends.assert_clearing_is_what_stripe_holds(self.stripe)
+        ends.assert_disputes_end_as_at_stripe(self.stripe)
         ends.assert_paid_orders_are_delivered()
         ends.assert_servers_run_while_paid(self.stripe)
         ends.assert_nothing_is_charged_in_vain(self.stripe)
 
     def objects(self, kind: str, *statuses: str) -> list[dict[str, Any]]:
         return ends.objects_of(self.stripe, kind, *statuses)
+
+
+def test_a_history_can_gain_credit_that_a_bill_and_an_order_use(shop: Shop) -> None:
+    History.shop = shop
+    history = History()
+    history.begin(is_renewed=False, loses_webhooks=True, is_sold=False)
+
+    history.gain_credit(price=0)
+
+    assert credit.balance_of(shop.organization.pk, shop.price.currency) == shop.price.amount - Money(300, "USD")
+    assert broken_rules() == {}
+
+    history.buy(price=0, card=CARDS[0])
+    assert Payment.objects.filter(state=PaymentState.PENDING, credit_minor=500).exists()
+    history.workers_finish()
+    assert received()[-1].credit_minor == 500
+    assert credit.balance_of(shop.organization.pk, shop.price.currency) == Money(0, "USD")
+    assert broken_rules() == {}
 
 
 @pytest.mark.timeout(900)  # a history takes seconds, and a busy machine several times that
