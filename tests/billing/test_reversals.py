@@ -241,6 +241,38 @@ def test_credit_lost_to_a_dispute_comes_back_on_appeal() -> None:
     assert balance(AccountKind.CLEARING) == -900
 
 
+def test_what_an_appeal_brings_back_after_the_rest_was_accepted_becomes_credit() -> None:
+    sale = make_sale()
+    payment = sale.settle(amount=usd(900))
+    dispute(payment, DisputeStatus.LOST, 300)
+    accept(payment)
+    assert (wallet_balance(sale.organization), balance(AccountKind.SUSPENSE)) == (600, 0)
+
+    dispute(payment, DisputeStatus.WON, 300)
+
+    assert (wallet_balance(sale.organization), balance(AccountKind.SUSPENSE)) == (900, 0)
+    assert broken_rules() == {}
+
+
+def test_a_second_appeal_gives_back_what_the_second_loss_took() -> None:
+    sale = make_sale(minor=900)
+    payment = accept(sale.settle(amount=usd(600)))
+    invoicing.pay_from_wallet(invoice=draft(sale, 600), at=NOON)
+    dispute(payment, DisputeStatus.LOST, 600)
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (0, -600)
+    dispute(payment, DisputeStatus.WON, 600)
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (0, 0)
+
+    accept(make_sale(minor=9900, organization=sale.organization).settle(amount=usd(700)))
+    dispute(payment, DisputeStatus.LOST, 600)
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (100, 0)
+    dispute(payment, DisputeStatus.WON, 600)
+
+    assert (wallet_balance(sale.organization), balance(AccountKind.RECEIVABLE)) == (700, 0)
+    assert balance(AccountKind.DISPUTES) == 0
+    assert broken_rules() == {}
+
+
 def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, UUID]]) -> None:
     sale = make_sale()
     payment = sale.settle()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -158,7 +158,9 @@ def test_accepted_money_pays_the_invoice_when_it_suffices() -> None:
     assert wallet_balance(sale.organization) == 100
     assert balance(AccountKind.SUSPENSE) == 0
     assert AuditEntry.objects.get(action="payment.accept_payment").actor == staff
-    assert reviews.accept_payment(payment_id=reviewed.pk, reason="again", actor=staff, at=NOON).accepted_at == NOON
+    later = NOON + timedelta(hours=1)
+    assert reviews.accept_payment(payment_id=reviewed.pk, reason="again", actor=staff, at=later).accepted_at == NOON
+    assert AuditEntry.objects.filter(action="payment.accept_payment").count() == 1
     assert wallet_balance(sale.organization) == 100
 
 
