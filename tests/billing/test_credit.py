@@ -111,7 +111,7 @@ def test_credit_that_comes_after_some_was_reserved_is_left_alone() -> None:
 def test_a_payment_whose_time_is_over_uses_no_credit(credit_minor: int) -> None:
     sale = make_sale_with_credit(credit_minor)
 
-    assert not credit.use_credit(payment_id=sale.payment.pk, at=sale.expires_at)
+    assert not credit.use_credit(payment_id=sale.payment.pk, at_most=usd(800), at=sale.expires_at)
     payments.expire(payment_id=sale.payment.pk, at=NOON)
     assert not use_credit(sale)
 
