@@ -325,6 +325,19 @@ def test_what_a_lost_dispute_leaves_of_a_failed_refund_for_an_ended_subscription
     assert broken_rules() == {}
 
 
+def test_an_invoice_that_a_dispute_takes_wholly_once_a_pending_refund_fails_is_refunded() -> None:
+    sale = make_sale()
+    payment = sale.settle()
+    made = refunds.refund_payment(payment=payment, amount=usd(300), reason="asked", actor=None, at=NOON)
+    dispute(payment, DisputeStatus.LOST)
+    assert sale.invoice.reload().state == InvoiceState.PAID
+
+    report_refund(made, RefundStatus.FAILED)
+
+    assert (payment.reload().lost_minor, sale.invoice.reload().state) == (800, InvoiceState.REFUNDED)
+    assert broken_rules() == {}
+
+
 def test_a_lost_dispute_in_another_currency_takes_all_that_is_left() -> None:
     sale = make_sale()
     payment = sale.settle()
