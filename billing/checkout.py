@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, gateway_accounts, gateway_sync, payments
+from billing import customers, gateway_accounts, payment_sync, payments
 from billing.gateways.abilities import SessionExpiry
 from billing.gateways.base import (
     CUSTOMER_GONE,
@@ -67,7 +67,7 @@ def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: d
         raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
     if payment.failure:
         with suppress(outside.OutsideError):  # then the poller closes it, or waits for its end
-            gateway_sync.sync_payment(payment_id=payment_id, at=at)
+            payment_sync.sync_payment(payment_id=payment_id, at=at)
         raise SessionMismatch(payment.failure)
     return session.url
 

@@ -46,7 +46,7 @@ def accounts_to_choose(payment: Payment) -> Sequence[GatewayAccount]:
 def options_of(payment: Payment, accounts: Sequence[GatewayAccount]) -> Sequence[CheckoutOption]:
     """The ways to pay, in the order of the accounts. One whose gateway does not answer now is left out.
 
-    Gateways are asked, so it wants no transaction to be open.
+    Gateways are asked, so the caller has no transaction open.
     """
     options = []
     for account in accounts:

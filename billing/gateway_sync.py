@@ -1,4 +1,4 @@
-"""Making our rows agree with a gateway: after a webhook event, and by polling payments.
+"""Making our rows agree with a gateway: after a webhook event, or where none came.
 
 Each `sync_…` function reads one object of the gateway again and acts on what it says now. So order, duplicates and
 concurrency of events cannot matter, and an event that never arrives costs minutes.
@@ -6,15 +6,13 @@ concurrency of events cannot matter, and an event that never arrives costs minut
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from billing import customers, disputes, payments, refunds, renewals, subscriptions
-from billing.gateways.abilities import Disputes, GatewayBilling, Refunds, SessionExpiry, Transactions
+from billing import disputes, payment_sync, payments, refunds, renewals, subscriptions
+from billing.gateways.abilities import Disputes, GatewayBilling, Refunds
 from billing.gateways.base import (
     CheckoutSession,
-    CheckoutSessionStatus,
-    Driver,
     GatewayInvoiceStatus,
     GatewayPayment,
     GatewaySubscriptionStatus,
@@ -22,34 +20,19 @@ from billing.gateways.base import (
     driver_of,
     driver_with,
 )
-from billing.gateways.reconciling import Reconciling
 from billing.models import (
     EventResult,
     GatewayCancelTask,
-    GatewayCustomer,
     GatewayEvent,
     GatewaySubscription,
     Payment,
-    PaymentState,
     Subscription,
 )
-from core import outside, tenancy, work
+from billing.payment_sync import PROCESSED, UNRELATED, Outcome, outcome_of, own_payment
+from core import outside, tenancy
 
-# How often an open payment is polled, by the time since its checkout session was requested.
-POLL_INTERVALS = (
-    (timedelta(minutes=2), timedelta(seconds=30)),
-    (timedelta(minutes=5), timedelta(minutes=1)),
-    (timedelta(minutes=15), timedelta(minutes=2)),
-)
-LAST_POLL_INTERVAL = timedelta(minutes=5)
 NOT_FOUND = 404
 READERS = 4  # sessions that a worker reads at once: half of what `core.outside` lets a process send to one host
-OVER = frozenset({CheckoutSessionStatus.FAILED, CheckoutSessionStatus.EXPIRED})
-POLL_LEASE = timedelta(minutes=2)  # until another poller may take over what this one did not finish
-
-type Outcome = tuple[EventResult, str]  # how an event ended, and a note for staff
-PROCESSED: Outcome = (EventResult.PROCESSED, "")
-UNRELATED: Outcome = (EventResult.UNRELATED, "")
 
 
 def process_event(event: GatewayEvent, *, at: datetime) -> None:
@@ -117,130 +100,6 @@ def read_sessions(events: Sequence[GatewayEvent]) -> dict[UUID, CheckoutSession]
     return sessions
 
 
-def poll_open_payments(*, at: datetime, limit: int = 100) -> int:
-    """Sync the payments that are due: open ones, and once more those that were closed; the number of them.
-
-    Two pollers at once share the work.
-    """
-    with tenancy.as_worker():
-        due = (
-            Payment.objects.filter(poll_at__lte=at).order_by("poll_at").select_for_update(no_key=True, skip_locked=True)
-        )
-        states = dict(due.values_list("pk", "state")[:limit])
-        Payment.objects.filter(pk__in=states).update(poll_at=at + POLL_LEASE)
-
-    def sync(payment_id: UUID) -> None:
-        act = sync_payment if states[payment_id] in Payment.OPEN else sync_closed_payment
-        act(payment_id=payment_id, at=at)
-
-    work.run_each(states, sync, name="sync")
-    return len(states)
-
-
-def sync_payment(*, payment_id: UUID, at: datetime) -> None:
-    """Read the checkout session of an open payment, close it when its time is over, and plan the next poll."""
-    payment = Payment.objects.select_related("organization").get(pk=payment_id)
-    if payment.state not in Payment.OPEN:
-        return
-    driver, session = driver_of(payment.gateway), None
-    if payment.session_id is not None:
-        session = driver.read_session(payment.session_id)
-    elif payment.session_requested_at is not None:  # it may have been created although the answer was lost
-        session = find_session(driver, payment)
-    is_over = payment.expires_at is not None and payment.expires_at <= at
-    is_ending = session is not None and (is_over or session.status in OVER)
-    if is_ending and not driver.HAS_IDEMPOTENCY_KEYS:  # a repeat may have created another session that was paid
-        found = find_session(driver, payment)
-        session = found if found is not None and found.payment is not None else session
-    if payment.state == PaymentState.PENDING and (is_over or payment.failure):  # with a failure nobody may pay there
-        if session is None:
-            payments.expire(payment_id=payment_id, at=at)
-        elif session.status is CheckoutSessionStatus.OPEN and isinstance(driver, SessionExpiry):
-            session = driver.expire_session(session.reference)
-    if session is not None:
-        apply_session(payment_id=payment_id, session=session, at=at)
-    payment = Payment.objects.get(pk=payment_id)  # the next poll is planned by what it has become
-    if payment.state == PaymentState.PROCESSING:
-        next_at = at + payments.PROCESSING_POLL
-    else:
-        age = at - (payment.session_requested_at or at)
-        next_at = at + next((gap for until, gap in POLL_INTERVALS if age < until), LAST_POLL_INTERVAL)
-        if payment.expires_at is not None and payment.expires_at > at:
-            next_at = min(next_at, payment.expires_at)
-    with tenancy.as_worker():
-        Payment.objects.filter(pk=payment_id, state__in=Payment.OPEN).update(poll_at=next_at)
-
-
-def sync_closed_payment(*, payment_id: UUID, at: datetime) -> None:
-    """Look once more for the money of a payment that failed or expired: a bank may confirm late, and no webhook come.
-
-    Where the gateway lists its events, catching up with them finds it.
-    """
-    payment = Payment.objects.select_related("organization").get(pk=payment_id)
-    driver = driver_of(payment.gateway)
-    if not isinstance(driver, Reconciling):
-        session = find_session(driver, payment)
-        if session is not None and session.payment is not None:
-            settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
-    with tenancy.as_worker():
-        Payment.objects.filter(pk=payment_id).update(poll_at=None)
-
-
-def find_session(driver: Driver, payment: Payment) -> CheckoutSession | None:
-    """The payment's session by our payment's id, of several one that was paid."""
-    customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
-    return driver.find_session(customer=customer, payment_id=payment.pk)
-
-
-def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -> None:
-    """Make the payment agree with its session; any number of times, in any order."""
-    payment = payments.store_session(payment_id=payment_id, session=session)
-    if session.payment is not None:
-        settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
-    elif payment.session_id == session.reference:
-        if session.status is CheckoutSessionStatus.EXPIRED and payment.failure:
-            payments.fail(payment_id=payment_id, reason=payment.failure, at=at)
-        elif session.status is CheckoutSessionStatus.EXPIRED:
-            payments.expire(payment_id=payment_id, at=at)
-        elif session.status is CheckoutSessionStatus.FAILED:
-            payments.fail(payment_id=payment_id, reason=session.failure or "the bank refused", at=at)
-        elif session.status is CheckoutSessionStatus.PROCESSING:
-            payments.mark_processing(payment_id=payment_id, at=at)
-
-
-def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
-    """Record the money, and which gateway subscription goes on charging for what it paid, in one transaction."""
-    with tenancy.as_worker():
-        payment = payments.settle(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
-        reference = gateway_payment.subscription_reference
-        is_of_its_mode = gateway_payment.is_live is payment.is_live
-        if reference and is_of_its_mode and gateway_payment.payment_id == payment_id:
-            subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, at=at)
-    return payment
-
-
-def sync_session(gateway: str, reference: str, at: datetime) -> Outcome:
-    """A checkout session: its payment is settled, failed, expired or waits for the bank."""
-    session = driver_of(gateway).read_session(reference)
-    payment = _payment(gateway, session.payment_id)
-    if payment is None:
-        return UNRELATED
-    apply_session(payment_id=payment.pk, session=session, at=at)
-    return _outcome(payment)
-
-
-def sync_transaction(gateway: str, reference: str, at: datetime) -> Outcome:
-    """Money that arrived for a payment of ours, also where its session failed before: a debit can be made again."""
-    known = Payment.objects.filter(gateway=gateway, transaction_id=reference).first()
-    if known is not None:
-        return _outcome(known)
-    transaction = driver_with(gateway, Transactions).read_transaction(reference)
-    payment = _payment(gateway, transaction.payment_id)
-    if payment is None or transaction.payment is None:
-        return EventResult.IGNORED, "it names no payment of ours: its invoice is followed, or its balance transaction"
-    return _outcome(settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at))
-
-
 def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     """An invoice of a subscription that the gateway renews: its first period, a later one, or one not paid."""
     gateway_invoice = driver_with(gateway, GatewayBilling).read_invoice(reference)
@@ -257,9 +116,9 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
         if is_unpaid and (linked is None or linked.cancel_requested_at is None):
             subscriptions.mark_past_due(subscription=subscription)
         return PROCESSED
-    first = _payment(gateway, gateway_invoice.payment_id)
+    first = own_payment(gateway, gateway_invoice.payment_id)
     if gateway_invoice.is_first and first is not None:
-        return _outcome(settle(payment_id=first.pk, gateway_payment=gateway_payment, at=at))
+        return outcome_of(payment_sync.settle(payment_id=first.pk, gateway_payment=gateway_payment, at=at))
     if is_duplicate or not gateway_invoice.is_renewal:
         what = "from its second subscription at the gateway" if is_duplicate else "that is no renewal"
         unexpected = payments.record_unexpected_payment(
@@ -269,16 +128,16 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
             reason=f"an invoice for subscription {subscription.pk} {what}",
             at=at,
         )
-        return _outcome(unexpected)
+        return outcome_of(unexpected)
     if subscription.current_period_start is None and first is not None:  # a later period's event came first
-        sync_first_payment(first, at)
+        payment_sync.sync_first_payment(first, at)
         subscription.refresh_from_db()
     if subscription.current_period_start is None and (first is None or first.reload().state not in Payment.RECEIVED):
         raise outside.Unavailable("the first payment of this subscription is not settled yet")
     payment = renewals.record_renewal(
         gateway=gateway, subscription_id=subscription.pk, gateway_payment=gateway_payment, at=at
     )
-    return _outcome(payment)
+    return outcome_of(payment)
 
 
 def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
@@ -287,9 +146,9 @@ def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
     One that charges beside another for the same sale, or that we had ended, changes nothing of ours.
     """
     found = driver_with(gateway, GatewayBilling).read_subscription(reference)
-    linked, first = _linked(gateway, reference), _payment(gateway, found.payment_id)
+    linked, first = _linked(gateway, reference), own_payment(gateway, found.payment_id)
     if linked is None and first is not None:
-        sync_first_payment(first, at)
+        payment_sync.sync_first_payment(first, at)
         linked = _linked(gateway, reference)
     if linked is None:
         if first is not None and first.reload().state in Payment.OPEN:
@@ -314,14 +173,6 @@ def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
     return PROCESSED
 
 
-def sync_first_payment(payment: Payment, at: datetime) -> None:
-    """Settle the payment that begins a subscription, where an event of the subscription came before its own."""
-    if payment.session_id is not None:  # its session says what was paid, also where the payment is closed here
-        sync_session(payment.gateway, payment.session_id, at)
-    else:
-        sync_payment(payment_id=payment.pk, at=at)
-
-
 def end_gateway_subscription(task: GatewayCancelTask, *, at: datetime) -> None:
     """End a subscription at its gateway. The call is harmless where it has ended already."""
     row = task.gateway_subscription
@@ -333,7 +184,7 @@ def end_gateway_subscription(task: GatewayCancelTask, *, at: datetime) -> None:
 def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
     """A refund, made by us or at the gateway."""
     gateway_refund = driver_with(gateway, Refunds).read_refund(reference)
-    payment = payment_of_transaction(gateway, gateway_refund.transaction_id, at)
+    payment = payment_sync.payment_of_transaction(gateway, gateway_refund.transaction_id, at)
     if payment is None:
         return UNRELATED
     refunds.record_refund(payment_id=payment.pk, gateway_refund=gateway_refund, at=at)
@@ -343,45 +194,11 @@ def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
 def sync_dispute(gateway: str, reference: str, at: datetime) -> Outcome:
     """A dispute: opened, won or lost."""
     gateway_dispute = driver_with(gateway, Disputes).read_dispute(reference)
-    payment = payment_of_transaction(gateway, gateway_dispute.transaction_id, at)
+    payment = payment_sync.payment_of_transaction(gateway, gateway_dispute.transaction_id, at)
     if payment is None:
         return UNRELATED
     disputes.record_dispute(payment_id=payment.pk, gateway_dispute=gateway_dispute, at=at)
     return PROCESSED
-
-
-SYNC: dict[ObjectType, Callable[[str, str, datetime], Outcome]] = {
-    ObjectType.CHECKOUT_SESSION: sync_session,
-    ObjectType.TRANSACTION: sync_transaction,
-    ObjectType.INVOICE: sync_invoice,
-    ObjectType.SUBSCRIPTION: sync_subscription,
-    ObjectType.REFUND: sync_refund,
-    ObjectType.DISPUTE: sync_dispute,
-}
-
-
-def payment_of_transaction(gateway: str, transaction_id: str, at: datetime) -> Payment | None:
-    """The payment of a transaction, settled first if its own event has not come yet; None when it is not ours."""
-    if not transaction_id:
-        return None
-    known = Payment.objects.filter(gateway=gateway, transaction_id=transaction_id)
-    if known.exists():
-        return known.get()
-    transaction = driver_with(gateway, Transactions).read_transaction(transaction_id)
-    payment = _payment(gateway, transaction.payment_id)
-    if payment is not None and transaction.payment is not None:
-        settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at)
-    elif (
-        payment is None and not GatewayCustomer.objects.filter(gateway=gateway, reference=transaction.customer).exists()
-    ):
-        return None
-    if not known.exists():
-        raise outside.Unavailable(f"the payment of transaction {transaction_id} is not settled yet")
-    return known.get()
-
-
-def _payment(gateway: str, payment_id: UUID | None) -> Payment | None:
-    return Payment.objects.filter(pk=payment_id, gateway=gateway).first() if payment_id else None
 
 
 def _linked(gateway: str, reference: str) -> GatewaySubscription | None:
@@ -395,6 +212,11 @@ def _subscription(subscription_id: UUID | None) -> Subscription | None:
     return rows.filter(pk=subscription_id).first() if subscription_id else None
 
 
-def _outcome(payment: Payment) -> Outcome:
-    row = payment.reload()
-    return (EventResult.UNDER_REVIEW, row.review_reason) if row.state == PaymentState.UNDER_REVIEW else PROCESSED
+SYNC: dict[ObjectType, Callable[[str, str, datetime], Outcome]] = {
+    ObjectType.CHECKOUT_SESSION: payment_sync.sync_session,
+    ObjectType.TRANSACTION: payment_sync.sync_transaction,
+    ObjectType.INVOICE: sync_invoice,
+    ObjectType.SUBSCRIPTION: sync_subscription,
+    ObjectType.REFUND: sync_refund,
+    ObjectType.DISPUTE: sync_dispute,
+}

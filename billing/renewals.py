@@ -34,7 +34,7 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
         if known is not None:
             return known
         reason = mismatch_reason(subscription, gateway_payment)
-        if reason or gateway_payment.period is None:
+        if reason or gateway_payment.period is None:  # which is one of the reasons
             return payments.record_unexpected_payment(
                 organization=subscription.organization,
                 gateway=gateway,
@@ -59,8 +59,8 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
             created_at=at,
         )
         # The gateway repeats the ids of the subscription's first payment; this money is for the new one.
-        own_payment = replace(gateway_payment, payment_id=payment.pk)
-        return payments.settle(payment_id=payment.pk, gateway_payment=own_payment, at=at)
+        arrived = replace(gateway_payment, payment_id=payment.pk)
+        return payments.settle(payment_id=payment.pk, gateway_payment=arrived, at=at)
 
 
 def mismatch_reason(subscription: Subscription, gateway_payment: GatewayPayment) -> str:

@@ -297,9 +297,9 @@ def request_cancellation(
     at: datetime,
     only: GatewaySubscription | None = None,
 ) -> None:
-    """Have the gateway end what charges for the subscription, or `only` one of it; twice is harmless.
+    """Have the gateway end all its subscriptions that charge for this one, or `only` one of them; twice is harmless.
 
-    With a `reason` the customer, who has not asked for it, is told.
+    With a `reason` the customer, who has not asked for it, is told by e-mail.
     """
     with tenancy.as_worker():
         rows = subscription.gateway_subscriptions.filter(ended_at__isnull=True)

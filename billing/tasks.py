@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import gateway_sync, subscriptions
+from billing import payment_sync, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
@@ -15,7 +15,7 @@ from core import clock, work
 @shared_task
 def poll_open_payments() -> int:
     """Sync the open payments that are due."""
-    return gateway_sync.poll_open_payments(at=clock.now())
+    return payment_sync.poll_open_payments(at=clock.now())
 
 
 @shared_task

@@ -13,7 +13,7 @@ from django.dispatch import receiver
 
 from billing import events as billing_events
 from billing import refunds
-from billing.models import AllocationReversal, Dispute, Invoice, InvoiceState, Subscription, SubscriptionStatus
+from billing.models import InvoiceState, PaymentAllocation, Subscription, SubscriptionStatus
 from orders import cancellation, fulfilment, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
@@ -131,17 +131,14 @@ def funded(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
 
     What a bank took of an earlier period is a loss of ours, and no reason to suspend a server that is paid for.
     """
-    period = {"items__subscription": OuterRef("pk"), "items__period_start": OuterRef("current_period_start")}
-    current = Invoice.objects.filter(**period)
-    disputed = Dispute.objects.filter(
-        closed_at=None, **{f"payment__allocations__invoice__{name}": value for name, value in period.items()}
+    paid_by = PaymentAllocation.objects.filter(
+        invoice__items__subscription=OuterRef("pk"),
+        invoice__items__period_start=OuterRef("current_period_start"),
     )
-    lost = AllocationReversal.objects.filter(
-        dispute__isnull=False,
-        undone_at=None,
-        **{f"allocation__invoice__{name}": value for name, value in period.items()},
-    )
-    return subscriptions.filter(~Exists(disputed), ~Exists(lost), ~Exists(current.filter(state=InvoiceState.REFUNDED)))
+    refunded = paid_by.filter(invoice__state=InvoiceState.REFUNDED)
+    disputed = paid_by.filter(payment__disputes__isnull=False, payment__disputes__closed_at=None)
+    lost = paid_by.filter(reversals__dispute__isnull=False, reversals__undone_at=None)
+    return subscriptions.filter(~Exists(refunded), ~Exists(disputed), ~Exists(lost))
 
 
 def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

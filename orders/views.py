@@ -140,7 +140,7 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
         order = get_object_or_404(Order, pk=pk)
     payment = pending_payment(request, order)
     accounts = checkout_options.accounts_to_choose(payment) if payment else []
-    if payment is None or not accounts:
+    if payment is None or not accounts:  # nothing is left to pay, or to choose
         return redirect("orders:progress", pk=pk)
     options = checkout_options.options_of(payment, accounts)
     chosen = next((option for option in options if option.value == request.POST.get("option")), None)

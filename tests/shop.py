@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Organization, User, UserStatus
-from billing import checkout, gateway_sync
+from billing import checkout, payment_sync
 from billing.models import Payment, PaymentState
 from catalog import services as catalog
 from catalog.models import AddonPrice, Kind, Plan, PlanPrice, Product, Term
@@ -205,7 +205,7 @@ def run_until_idle(clock: Clock, *, steps: int = 60, step: timedelta = STEP) -> 
 
 def run_once(at: datetime) -> int:
     """One round of workers and scheduled jobs; how many things were done."""
-    done = work.run_due(at=at) + gateway_sync.poll_open_payments(at=at)
+    done = work.run_due(at=at) + payment_sync.poll_open_payments(at=at)
     done += cancellation.cancel_expired(at=at) + cancellation.refund_overdue(at=at)
     return done + fulfilment.retry_waiting(at=at)
 

@@ -77,7 +77,8 @@ CREATE TRIGGER billing_series_counts BEFORE UPDATE ON billing_invoiceseries
     FOR EACH ROW EXECUTE FUNCTION billing_series_counts();
 """
 # An issued document keeps every column but those named at its trigger; a new column is frozen without being named. Its
-# lines stay. The moment of payment changes only together with the state.
+# lines stay, but for the first period of a subscription: it begins when its invoice is paid, and the line gets it then.
+# The moment of payment changes only together with the state.
 ISSUED = """
 CREATE FUNCTION billing_issued_document_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -124,11 +125,12 @@ CREATE TRIGGER billing_void_credit_note_stays BEFORE UPDATE OF voided_at ON bill
 CREATE FUNCTION billing_issued_line_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     invoice record;
+    free text[];
     old_line jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
     new_line jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
 BEGIN
     -- The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for this line.
-    FOR invoice IN SELECT id, issued_at, state IN ('void', 'expired') AS is_void FROM billing_invoice
+    FOR invoice IN SELECT id, issued_at, state, state IN ('void', 'expired') AS is_void FROM billing_invoice
         WHERE id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
                      CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
         ORDER BY id FOR NO KEY UPDATE
@@ -136,7 +138,11 @@ BEGIN
         IF TG_TABLE_NAME = 'billing_invoiceitem' AND TG_OP <> 'DELETE' AND invoice.id = NEW.invoice_id THEN
             NEW.is_void := invoice.is_void;
         END IF;
-        IF invoice.issued_at IS NOT NULL AND old_line - 'is_void' IS DISTINCT FROM new_line - 'is_void' THEN
+        free := ARRAY['is_void'];
+        IF invoice.state IN ('open', 'overdue') AND old_line ->> 'period_start' IS NULL THEN
+            free := free || ARRAY['period_start', 'period_end'];
+        END IF;
+        IF invoice.issued_at IS NOT NULL AND old_line - free IS DISTINCT FROM new_line - free THEN
             RAISE EXCEPTION 'the lines of invoice %, which was issued, do not change', invoice.id
                 USING ERRCODE = 'restrict_violation';
         END IF;

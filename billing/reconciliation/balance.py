@@ -7,7 +7,7 @@ for each may be another amount (a fee, another currency) and is posted here as t
 import logging
 from datetime import datetime, timedelta
 
-from billing import gateway_sync, ledger, unexplained
+from billing import gateway_sync, ledger, payment_sync, unexplained
 from billing.gateways.base import ObjectType, driver_with
 from billing.gateways.reconciling import BalanceTransaction, BalanceType, Reconciling
 from billing.ledger import EntryLine
@@ -198,7 +198,7 @@ def _sync(gateway: str, transaction: BalanceTransaction, at: datetime) -> bool:
     """Whether our rows follow the transaction's source after it was read again, with or without a row of its own."""
     try:
         if transaction.type is BalanceType.PAYMENT:
-            return gateway_sync.payment_of_transaction(gateway, transaction.source, at) is not None
+            return payment_sync.payment_of_transaction(gateway, transaction.source, at) is not None
         result, _note = gateway_sync.SYNC[OBJECT_TYPES[transaction.type]](gateway, transaction.source, at)
     except outside.OutsideError:
         return False

@@ -263,8 +263,8 @@ class Rows:
             )
 
     def servers_and_reservations(self) -> None:
-        """Reservations on the first node, all ports in the first reservation, and servers with holds and tasks."""
-        owned = {"organization": self.organization}
+        """Reservations on the first node, all ports in the first, servers with holds and tasks; of one organization."""
+        owned = {"organization": self.organizations[0]}
         size = {"memory_mib": 1024, "disk_mib": 5120, "cpu_percent": 100}
         self.reservations = self.each(servers.Reservation, node=self.nodes[0], state="confirmed", **size, **owned)
         self.each(
@@ -304,7 +304,7 @@ class Rows:
 
     def placed_orders(self) -> None:
         """Orders, all items and all history on the first."""
-        owned = {"organization": self.organization}
+        owned = {"organization": self.organizations[0]}
         self.orders = self.each(
             orders.Order,
             placed_by=self.user,

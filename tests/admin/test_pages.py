@@ -11,10 +11,13 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
+from billing.models import LedgerAccount
 from core import site_settings
 from core.models import Setting
 from tests.admin.rows import SECRET, Rows
+from tests.billing.sales import make_sale
 
 pytestmark = pytest.mark.django_db
 REGISTERED = sorted(
@@ -96,6 +99,16 @@ def test_a_row_is_titled_by_what_it_is_and_not_by_an_id(model: Any) -> None:
     Rows(1)
 
     assert not UUID_TEXT.search(str(first_row(model)))
+
+
+def test_the_ledger_shows_what_is_posted_on_each_account(superadmin: Client) -> None:
+    make_sale().settle()
+
+    page = superadmin.get(url(LedgerAccount, "changelist")).content.decode()
+
+    rows = [" ".join(strip_tags(row).split()) for row in page.split("<tr")]
+    for kind, amount in (("Revenue", " $8.00"), ("Gateway clearing", "-$8.00")):
+        assert any(kind in row and row.endswith(amount) for row in rows), rows
 
 
 def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import checkout, gateway_sync, payments
+from billing import checkout, payment_sync, payments
 from billing.gateways.base import KEY_MISMATCH, CheckoutRequest, CheckoutSession
 from billing.gateways.stripe import StripeDriver, client
 from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
@@ -54,7 +54,7 @@ def test_session_and_payment_intent_carry_our_ids(sale: Sale, stripe_sandbox: Sa
 def test_a_paid_session_settles_and_the_card_is_saved_for_renewals(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.pay(sale.create_session(), card="pm_card_mastercard")
 
-    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
+    payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
 
     payment = sale.payment.reload()
     assert (payment.state, payment.method_label) == (PaymentState.SUCCEEDED, "Mastercard ending 4444")
@@ -127,7 +127,7 @@ def test_a_used_key_whose_session_was_paid_leaves_the_payment_to_the_poller(
         sale.create_session()
     assert sale.payment.reload().state == PaymentState.PENDING
 
-    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+    payment_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 
 
@@ -212,7 +212,7 @@ def test_stripe_is_never_called_inside_a_transaction(sale: Sale, stripe_sandbox:
 def test_an_amount_in_whole_yen_arrives_as_whole_yen(stripe_sandbox: Sandbox) -> None:
     sale = make_sale(minor=1200, currency="JPY", at=timezone.now())
     stripe_sandbox.pay(sale.create_session())
-    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
+    payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
     assert sale.payment.reload().received == Money(1200, "JPY")
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
 

@@ -5,7 +5,7 @@ from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import credit, gateway_sync, invoicing, payments, refunds
+from billing import credit, invoicing, payment_sync, payments, refunds
 from billing.gateways.base import GatewayRefund, RefundStatus
 from billing.models import AccountKind, BillingMode, InvoiceState, Payment, PaymentState
 from core import tenancy
@@ -78,7 +78,7 @@ def test_the_page_asks_for_the_rest(stripe_sandbox: Sandbox) -> None:
     page = sale.reloaded().create_session(now)
 
     stripe_sandbox.pay(page)
-    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=now)
+    payment_sync.sync_payment(payment_id=sale.payment.pk, at=now)
 
     session = stripe_sandbox.stripe_state()["checkout.session"][0]
     assert session["amount_total"] == 500

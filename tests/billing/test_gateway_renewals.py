@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from billing import events, gateway_sync, renewals, subscriptions
+from billing import events, payment_sync, renewals, subscriptions
 from billing.models import (
     AccountKind,
     BillingMode,
@@ -85,7 +85,7 @@ def test_the_first_period_is_paid_once_although_two_events_report_it(sale: Sale,
 
 def test_polling_alone_activates_the_subscription_too(sale: Sale, stripe_sandbox: Sandbox) -> None:
     stripe_sandbox.pay(sale.create_session())
-    gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
+    payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
     assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
 
 

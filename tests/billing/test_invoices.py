@@ -233,6 +233,22 @@ def test_a_paid_first_invoice_activates_the_subscription_and_bills_its_period() 
 
 
 @pytest.mark.django_db
+def test_a_first_invoice_that_was_issued_before_its_payment_is_paid_and_then_frozen() -> None:
+    sale = make_sale()
+    invoicing.issue_invoice(invoice=sale.invoice, at=NOON)
+    run_commit_triggers()
+
+    payment = sale.settle()
+
+    assert (payment.state, sale.invoice.reload().state) == (PaymentState.SUCCEEDED, InvoiceState.PAID)
+    assert sale.subscription.reload().status == SubscriptionStatus.ACTIVE
+    line = sale.invoice.items.get()
+    assert (line.period_start, line.period_end) == (NOON, datetime(2026, 4, 1, 12, tzinfo=UTC))
+    with pytest.raises(IntegrityError, match="do not change"), transaction.atomic():
+        sale.invoice.items.update(period_end=datetime(2026, 5, 1, tzinfo=UTC))
+
+
+@pytest.mark.django_db
 def test_a_period_is_billed_once() -> None:
     sale = make_sale()
     sale.settle()

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import gateway_sync
+from billing import payment_sync
 from billing.models import EventResult, GatewayEvent, InvoiceState, Payment, PaymentState, UnexplainedItem
 from billing.reconciliation import balance, catch_up
 from orders.models import Order, OrderStatus
@@ -87,7 +87,7 @@ def test_the_open_session_is_closed_when_the_late_debit_has_paid(sale: Sale, str
 
     make_again(intent)
     bring_events(stripe_sandbox)
-    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=1))
+    payment_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=1))
 
     assert sale.invoice.reload().state == InvoiceState.PAID
     assert second.payment.reload().state == PaymentState.EXPIRED

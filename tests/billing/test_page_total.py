@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import checkout, customers, gateway_sync, payments
+from billing import checkout, customers, payment_sync, payments
 from billing.gateways.base import CheckoutRequest, Interval, LineItem
 from billing.models import BillingMode, GatewayPrice, Payment, PaymentState
 from core import outside, site_settings
@@ -96,7 +96,7 @@ def test_a_page_that_could_not_be_expired_at_once_is_expired_by_the_poller(strip
     assert (session_states(stripe_sandbox), sale.payment.reload().state) == (["open"], PaymentState.PENDING)
     stripe_sandbox.clear_faults()
 
-    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+    payment_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
 
     assert (session_states(stripe_sandbox), sale.payment.reload().state) == (["expired"], PaymentState.FAILED)
     assert "9.00 USD" in sale.payment.reload().failure
@@ -108,7 +108,7 @@ def test_a_page_that_was_found_after_a_lost_answer_is_compared_too(stripe_sandbo
     with pytest.raises(outside.Unknown):
         sale.create_session()
 
-    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
+    payment_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=31))
     assert sale.payment.reload().session_id
     with pytest.raises(checkout.SessionMismatch):
         sale.create_session()
@@ -125,7 +125,7 @@ def test_the_next_payment_opens_the_page_once_the_price_is_put_right(stripe_sand
     again = sale.reopened()
 
     assert stripe_sandbox.pay(again.create_session()).is_accepted
-    gateway_sync.sync_payment(payment_id=again.payment.pk, at=timezone.now())
+    payment_sync.sync_payment(payment_id=again.payment.pk, at=timezone.now())
     assert again.payment.reload().state == PaymentState.SUCCEEDED
 
 

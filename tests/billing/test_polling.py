@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from billing import gateway_sync
+from billing import payment_sync
 from billing.gateways.stripe import StripeDriver
 from billing.models import InvoiceState, Payment, PaymentState
 from sandbox.client import Sandbox
@@ -23,7 +23,7 @@ def sale(stripe_sandbox: Sandbox) -> Sale:
 
 def poll(at: datetime) -> PaymentState:
     """Poll; the state of the only payment."""
-    gateway_sync.poll_open_payments(at=at)
+    payment_sync.poll_open_payments(at=at)
     return PaymentState(Payment.objects.get().state)
 
 
@@ -31,7 +31,7 @@ def test_a_payment_is_polled_at_growing_intervals(sale: Sale, stripe_sandbox: Sa
     start = timezone.now()
     sale.create_session(at=start)
     seconds = range(0, 1800, 10)
-    polls = [second for second in seconds if gateway_sync.poll_open_payments(at=start + timedelta(seconds=second))]
+    polls = [second for second in seconds if payment_sync.poll_open_payments(at=start + timedelta(seconds=second))]
     assert polls[:8] == [30, 60, 90, 120, 180, 240, 300, 420]
     assert polls[-3:] == [900, 1200, 1500]
 
@@ -90,7 +90,7 @@ def test_an_error_with_one_payment_does_not_delay_the_others(stripe_sandbox: San
         stripe_sandbox.pay(sale.create_session())
     Payment.objects.filter(pk=bad.payment.pk).update(session_id="cs_test_unknown")
 
-    assert gateway_sync.poll_open_payments(at=timezone.now() + timedelta(minutes=1)) == 2
+    assert payment_sync.poll_open_payments(at=timezone.now() + timedelta(minutes=1)) == 2
 
     assert bad.payment.reload().state == PaymentState.PENDING
     assert good.payment.reload().state == PaymentState.SUCCEEDED

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import gateway_sync, invoicing, payments
+from billing import invoicing, payment_sync, payments
 from billing.models import Invoice, InvoiceState, PaymentState, Period
 from core.models import AuditEntry
 from sandbox.client import Sandbox
@@ -65,7 +65,7 @@ def test_the_open_session_is_closed_before_the_invoice_is_void(
     assert void(sale.invoice) is False
     if is_paid_meanwhile:
         stripe_sandbox.pay(url)
-    gateway_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=1))
+    payment_sync.poll_open_payments(at=timezone.now() + timedelta(seconds=1))
 
     if is_paid_meanwhile:
         with pytest.raises(invoicing.NotVoidable):

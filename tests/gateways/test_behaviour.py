@@ -11,7 +11,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from billing import checkout, gateway_sync, invoicing, refunds
+from billing import checkout, invoicing, payment_sync, refunds
 from billing.gateways import abilities
 from billing.gateways.base import driver_of
 from billing.models import (
@@ -136,7 +136,7 @@ def test_what_a_message_claims_is_not_used_but_the_session_read_again(gateway: A
 def test_without_any_message_the_poller_settles_the_payment(gateway: Adapter, sale: Sale) -> None:
     pay(gateway, sale)
 
-    gateway_sync.poll_open_payments(at=late())
+    payment_sync.poll_open_payments(at=late())
 
     settled(gateway, sale)
     deliver(gateway)
@@ -150,7 +150,7 @@ def test_poller_and_messages_at_once_settle_once(gateway: Adapter, sale: Sale) -
     def act(number: int) -> None:
         try:
             if number % 2:
-                gateway_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
+                payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
             else:
                 deliver(gateway, messages)
         finally:
@@ -217,7 +217,7 @@ def test_a_session_whose_answer_was_lost_and_that_was_paid_is_found_by_the_polle
         assert sale.payment.reload().session_id is None
     assert gateway.pay(gateway.sessions()[0])
 
-    gateway_sync.poll_open_payments(at=late())
+    payment_sync.poll_open_payments(at=late())
 
     settled(gateway, sale)
 
@@ -258,7 +258,7 @@ def test_a_page_that_nobody_paid_ends_with_its_payment(gateway: Adapter, sale: S
     sale.create_session()
     gateway.advance(46 * 60)
 
-    gateway_sync.poll_open_payments(at=late(46 * 60))
+    payment_sync.poll_open_payments(at=late(46 * 60))
 
     assert sale.payment.reload().state == PaymentState.EXPIRED
     assert not gateway.pay(gateway.sessions()[0])
@@ -271,7 +271,7 @@ def test_a_canceled_invoice_is_never_called_unpaid_while_it_can_be_paid(gateway:
     assert checkout.is_payable_until_expiry(sale.invoice) is not can_close
 
     invoicing.void_draft(invoice=sale.invoice, at=timezone.now())
-    gateway_sync.poll_open_payments(at=late())
+    payment_sync.poll_open_payments(at=late())
 
     is_payable = gateway.pay(gateway.sessions()[0])
     assert is_payable is not can_close

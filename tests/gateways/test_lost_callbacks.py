@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from billing import gateway_sync
+from billing import payment_sync
 from billing.models import InvoiceState, Payment, PaymentState
 from tests.billing.sales import Sale, make_sale
 from tests.gateways.adapters import Tripay
@@ -27,7 +27,7 @@ def sale(tripay: Tripay) -> Sale:
 
 def poll(sale: Sale, at: datetime) -> tuple[PaymentState, InvoiceState]:
     """Poll; what became of the sale."""
-    gateway_sync.poll_open_payments(at=at)
+    payment_sync.poll_open_payments(at=at)
     return PaymentState(sale.payment.reload().state), InvoiceState(sale.invoice.reload().state)
 
 
@@ -46,7 +46,7 @@ def test_a_payment_that_nobody_confirms_is_looked_for_once_more_and_never_again(
     tripay.advance(END.total_seconds())
     poll(sale, at)
 
-    assert gateway_sync.poll_open_payments(at=at + timedelta(minutes=61)) == 1
+    assert payment_sync.poll_open_payments(at=at + timedelta(minutes=61)) == 1
 
     assert Payment.objects.get().poll_at is None
     assert sale.payment.reload().state == PaymentState.EXPIRED
