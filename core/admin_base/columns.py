@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -35,9 +36,6 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         context = {"text": label, "type": getattr(value, "tone", Tone.NEUTRAL), "size": "md"}
         return render_to_string("unfold/helpers/label.html", context) if label else EMPTY
 
-    def money(row: Any) -> str:
-        return price_text(row, name)
-
     def size(row: Any) -> str:
         return formats.size(getattr(row, name))
 
@@ -45,24 +43,15 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         value = getattr(row, name)
         return EMPTY if value is None else formats.number(value, places=10)
 
-    def json_text(row: Any) -> Any:
-        value = getattr(row, name)
-        if value in (None, {}, [], ""):
-            return EMPTY
-        if is_secret_name(name):
-            return _("set")
-        text = json.dumps(masked(value), indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
-        return format_html('<pre class="staff-json">{}</pre>', text)
-
     match field:
         case EncryptedField():
             column: Column = secret
         case StatusField():
             column = status
         case models.JSONField():
-            column = json_text
+            column = partial(json_text, name=name)
         case _ if name.endswith("_minor"):
-            column = money
+            column = partial(price_text, name=name)
         case _ if name.endswith("_mib"):
             column = size
         case models.DecimalField():
@@ -74,6 +63,17 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
     if not isinstance(field, EncryptedField | models.JSONField):
         column.admin_order_field = name  # type: ignore[attr-defined]
     return column
+
+
+def json_text(row: Any, name: str) -> Any:
+    """A JSON value with its secrets masked."""
+    value = getattr(row, name)
+    if value in (None, {}, [], ""):
+        return EMPTY
+    if is_secret_name(name):
+        return _("set")
+    text = json.dumps(masked(value), indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
+    return format_html('<pre class="staff-json">{}</pre>', text)
 
 
 def price_text(row: Any, name: str) -> str:

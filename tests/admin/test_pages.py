@@ -107,7 +107,7 @@ def test_the_ledger_shows_what_is_posted_on_each_account(superadmin: Client) -> 
     page = superadmin.get(url(LedgerAccount, "changelist")).content.decode()
 
     rows = [" ".join(strip_tags(row).split()) for row in page.split("<tr")]
-    for kind, amount in (("Revenue", " $8.00"), ("Gateway clearing", "-$8.00")):
+    for kind, amount in (("Revenue", " $8.00 credit"), ("Gateway clearing", " $8.00 debit")):
         assert any(kind in row and row.endswith(amount) for row in rows), rows
 
 
