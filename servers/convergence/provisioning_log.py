@@ -52,10 +52,16 @@ def write(server: Server, step: Step, *, at: datetime, note: str = "") -> None:
 
 def observe(server: Server, remote: RemoteServer | None, *, at: datetime) -> None:
     """Store what the provider answered."""
-    observed: dict[str, Any] = {}
-    if remote is not None:
-        observed = {**asdict(remote), "allocation_refs": sorted(remote.allocation_refs)}
-    record(server, at=at, observed=observed, observed_at=at)
+    columns = address_columns(remote) if remote is not None else {}
+    record(server, at=at, observed=asdict(remote) if remote is not None else {}, observed_at=at, **columns)
+
+
+def address_columns(remote: RemoteServer) -> dict[str, Any]:
+    """The columns of a server's main address; none where the provider does not say."""
+    if not remote.addresses:
+        return {}
+    main = remote.addresses[0]
+    return {"ip": main.ip, "port": main.port, "address": str(main)}
 
 
 def retry_failed(server: Server, *, at: datetime) -> None:

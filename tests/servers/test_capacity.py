@@ -324,7 +324,7 @@ def test_only_what_is_unpaid_and_overdue_expires() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("sizes", [(0, 1, 1, 1), (1, -5, 1, 1), (1, 1, -1, 1), (1, 1, 1, 0)])
+@pytest.mark.parametrize("sizes", [(0, 1, 1, 1), (1, -5, 1, 1), (1, 1, -1, 1), (1, 1, 1, -1)])
 def test_a_size_that_takes_nothing_is_refused(sizes: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="takes"):
         Size(*sizes)
