@@ -12,7 +12,7 @@ from core.outside import limits
 from sandbox.client import Sandbox
 from servers import convergence, inventory, services
 from servers.convergence import converge, scheduling
-from servers.convergence.context import LATER
+from servers.convergence.context import LATER, spec_of
 from servers.drivers import registry
 from servers.drivers.pterodactyl import client
 from servers.drivers.pterodactyl.driver import remote_server
@@ -54,7 +54,7 @@ def test_a_recheck_of_many_is_spread_over_minutes(
     for _ in range(5):
         make_server(provider)
     ProvisioningTask.objects.update(state="done", finished_at=AT)
-    monkeypatch.setattr(scheduling, "RECHECKS_PER_MINUTE", 2)
+    monkeypatch.setattr(scheduling, "RECHECK_SHARE_PERCENT", 1)  # 2 of 240 calls a minute
 
     assert convergence.request_recheck(at=AT) == 5
     due = ProvisioningTask.objects.order_by("run_at").values_list("run_at", flat=True)
@@ -105,7 +105,7 @@ def test_a_node_that_is_down_does_not_stop_calls_about_others(panel: Sandbox, pr
         with pytest.raises(outside.Unavailable, match="504"):
             driver.usage(server.identifier)
 
-    assert driver.find(server.pk) is not None
+    assert driver.find(spec_of(server), []) is not None
 
 
 def test_usage_of_a_node_that_is_down_is_tried_once(panel: Sandbox, provider: Provider) -> None:
@@ -134,7 +134,7 @@ def test_an_address_copied_with_its_api_path_works(panel: Sandbox, provider: Pro
     server = make_running(provider)
     provider.base_url = panel.panel_url + tail
 
-    assert registry.driver_of(provider).find(server.pk) is not None
+    assert registry.driver_of(provider).find(spec_of(server), []) is not None
 
 
 def test_a_state_that_only_the_panel_can_end_is_polled_slowly(panel: Sandbox, provider: Provider) -> None:
