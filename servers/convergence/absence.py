@@ -4,9 +4,9 @@ One of them may have been deleted there. Many at once say more about the provide
 put back or emptied. Then nothing is changed until they are found again, or staff say that they are gone.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from core import audit, outside, tenancy
@@ -19,8 +19,11 @@ MAX_MISSING_PERCENT = 20
 ASK_AGAIN_AFTER = timedelta(minutes=1)
 
 
-def step(ctx: ConvergenceContext) -> None:
-    """The server existed and is gone, with its data. Only a person may have it created again, by Retry."""
+def fail_vanished(ctx: ConvergenceContext) -> None:
+    """The server existed and is gone, with its data: raise Rejected, or nothing where that is recorded already.
+
+    Only a person may have it created again, by Retry.
+    """
     server = ctx.server
     if server.status == ServerStatus.FAILED and server.vanished_at is not None:
         return
@@ -56,7 +59,7 @@ def is_trusted(ctx: ConvergenceContext) -> bool:
     return is_trusted
 
 
-def others_of(ctx: ConvergenceContext) -> Sequence[Server]:
+def others_of(ctx: ConvergenceContext) -> QuerySet[Server]:
     """Other servers of the provider that should be there: they ran once, and nobody found them gone."""
     rows = Server.objects.select_related("blueprint__provider", "node__location").filter(
         blueprint__provider=ctx.server.blueprint.provider,

@@ -55,7 +55,8 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     if server.desired_state == DesiredState.ABSENT:
         return removal.step(ctx)
     if remote is None and server.ref:
-        return absence.step(ctx)
+        absence.fail_vanished(ctx)
+        return None
     if remote is None:
         return creation.step(ctx)
     if server.blueprint.provider.suspected_at is not None:

@@ -48,8 +48,10 @@ def _read(server: Server) -> LiveUsage | None:
     """Ask the driver, and add the answer to the samples."""
     with tenancy.as_worker():
         provider = Provider.objects.filter(blueprints__servers=server.pk).first()
-    driver = registry.driver_of(provider) if provider else None
-    if not server.identifier or not isinstance(driver, UsageFigures):
+    if provider is None or not server.identifier:
+        return None
+    driver = registry.driver_of(provider)
+    if not isinstance(driver, UsageFigures):
         return None
     try:
         usage = driver.usage(server.identifier)

@@ -23,8 +23,11 @@ LIMITS = Limits(memory_mib=1024, disk_mib=4096, cpu_percent=150, databases=1, ba
 class Adapter(Protocol):
     """One provider with its stand-in."""
 
-    driver: Driver
     can_fail: bool  # whether answers and requests can be lost
+
+    @property
+    def driver(self) -> Driver:
+        """Its driver."""
 
     def spec(self, **changes: Any) -> ServerSpec:
         """A server that can be created now."""

@@ -19,8 +19,7 @@ HOUR = timedelta(hours=1)
 
 def erase_key(provider: Provider, server: Server) -> None:
     """An admin saves the server's details on the panel without our id."""
-    [user] = [str(panel_user) for panel_user in [server.observed["facts"]["account_ref"]]]
-    body = {"name": server.name, "user": int(user)}
+    body = {"name": server.name, "user": int(server.observed["facts"]["account_ref"])}
     PanelClient(provider).write("PATCH", f"/servers/{server.ref}/details", body)
 
 
@@ -29,7 +28,7 @@ def delete_on_panel(provider: Provider, server: Server) -> None:
     PanelClient(provider).write("DELETE", f"/servers/{server.ref}")
 
 
-def look(server: Server, at: object = AT) -> Server:
+def look(server: Server) -> Server:
     """Have the server converged."""
     services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)

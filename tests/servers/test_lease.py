@@ -46,7 +46,7 @@ def test_a_worker_that_lives_keeps_its_task_longer_than_the_lease(
     def work_long(_item: Any, *, at: Any) -> None:
         assert is_renewed.wait(30)
 
-    monkeypatch.setitem(work._handlers, ProvisioningTask, work_long)
+    monkeypatch.setattr(work, "_handlers", {ProvisioningTask: work_long})
     [task] = ProvisioningTask.claim(limit=1, at=AT)
 
     work.run_item(task, at=AT)

@@ -14,6 +14,7 @@ from servers import convergence, inventory, services
 from servers.convergence import converge, scheduling
 from servers.convergence.context import LATER, spec_of
 from servers.drivers import registry
+from servers.drivers.abilities import UsageFigures
 from servers.drivers.pterodactyl import client
 from servers.drivers.pterodactyl.driver import remote_server
 from servers.models import Allocation, Health, HoldKind, Provider, ProvisioningTask, Server, ServerStatus, SyncState
@@ -100,6 +101,7 @@ def test_a_client_key_that_sees_no_servers_waits_for_the_operator(
 def test_a_node_that_is_down_does_not_stop_calls_about_others(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     driver = registry.driver_of(provider)
+    assert isinstance(driver, UsageFigures)
     control(panel, "settings", {"node_mode": "refuse"})
     for _ in range(limits.FAILURES_TO_OPEN + 1):
         with pytest.raises(outside.Unavailable, match="504"):
@@ -112,8 +114,10 @@ def test_usage_of_a_node_that_is_down_is_tried_once(panel: Sandbox, provider: Pr
     server = make_running(provider)
     control(panel, "settings", {"node_mode": "refuse"})
     before = request_count(panel, "GET /api/client/servers/*/resources")
+    driver = registry.driver_of(provider)
+    assert isinstance(driver, UsageFigures)
     with pytest.raises(outside.Unavailable):
-        registry.driver_of(provider).usage(server.identifier)
+        driver.usage(server.identifier)
 
     assert request_count(panel, "GET /api/client/servers/*/resources") == before + 1
 
@@ -121,6 +125,7 @@ def test_usage_of_a_node_that_is_down_is_tried_once(panel: Sandbox, provider: Pr
 def test_ports_that_the_key_may_not_read_are_not_removed_ports(panel: Sandbox, provider: Provider) -> None:
     attributes = {
         "status": None,
+        "allocation": 1,
         "limits": {},
         "feature_limits": {},
         "relationships": {"allocations": {"object": "null_resource", "attributes": None}},
