@@ -207,7 +207,7 @@ def run_once(at: datetime) -> int:
     """One round of workers and scheduled jobs; how many things were done."""
     done = work.run_due(at=at) + payment_sync.poll_open_payments(at=at)
     done += cancellation.cancel_expired(at=at) + cancellation.refund_overdue(at=at)
-    return done + fulfilment.retry_waiting(at=at)
+    return done + fulfilment.fail_overdue(at=at) + fulfilment.retry_waiting(at=at)
 
 
 def is_anything_waiting(at: datetime) -> bool:

@@ -20,7 +20,7 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     differences = ctx.driver.differences(ctx.spec, ctx.existing)
     if not differences:
         if ctx.server.status not in SETTLED:
-            ctx.record(status=ServerStatus.RUNNING, failure="", vanished_at=None)
+            ctx.record(status=ServerStatus.RUNNING, failure="")
         return None
     try:
         changed = ctx.driver.apply(ctx.spec, ctx.existing)

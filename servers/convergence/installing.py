@@ -29,7 +29,6 @@ def attach(ctx: ConvergenceContext, remote: RemoteServer) -> Reschedule:
         **provisioning_log.address_columns(remote),
         install_deadline_at=ctx.at + install_timeout(ctx),
         create_missed_at=None,
-        vanished_at=None,
         failure="",
     )
     return Reschedule(poll_interval(ctx))

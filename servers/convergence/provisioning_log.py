@@ -52,8 +52,11 @@ def write(server: Server, step: Step, *, at: datetime, note: str = "") -> None:
 
 def observe(server: Server, remote: RemoteServer | None, *, at: datetime) -> None:
     """Store what the provider answered."""
-    columns = address_columns(remote) if remote is not None else {}
-    record(server, at=at, observed=asdict(remote) if remote is not None else {}, observed_at=at, **columns)
+    if remote is None:
+        record(server, at=at, observed={}, observed_at=at)
+    else:
+        columns = {"vanished_at": None, **address_columns(remote)}
+        record(server, at=at, observed=asdict(remote), observed_at=at, **columns)
 
 
 def address_columns(remote: RemoteServer) -> dict[str, Any]:

@@ -26,11 +26,14 @@ def follow(ctx: ConvergenceContext) -> Reschedule:
             node = Node.objects.filter(provider_id=provider_id, ref=ctx.existing.node_ref).first()
             if node is None:
                 raise outside.Unavailable("the server was moved to a node that no sync has seen yet")
-            if server.reservation_id is not None:
-                try:
-                    capacity.move(reservation_id=server.reservation_id, node_id=node.pk, refs=refs)
-                except capacity.UnknownPort:
-                    raise outside.Unavailable("the server was moved to ports that no sync has seen yet") from None
             note = _("From {old} to {new}, by the provider.").format(old=server.node or "", new=node)
             ctx.record(step=Step.MOVED, note=note, node=node)
+            try:
+                if server.reservation_id is not None:
+                    capacity.move(reservation_id=server.reservation_id, node_id=node.pk, refs=refs)
+            except capacity.UnknownPort:
+                raise outside.Unavailable("the server was moved to ports that no sync has seen yet") from None
+            except capacity.NoFreePort as error:
+                reason = _("The provider moved this server to a port of another one, and the node has no other.")
+                raise outside.Rejected(reason) from error
     return NOW

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from servers.drivers.inventory import RemoteServerSummary
 from servers.inventory import tables
 from servers.inventory.merge import Counts, Finding, ids_by_ref, merge
 from servers.inventory.read import RemoteInventory
@@ -41,19 +42,12 @@ def merge_nodes(provider_id: UUID, remote: RemoteInventory) -> tuple[Counts, lis
 
     The locking rule asks for nodes before their allocations: call this before `merge_allocations`.
     """
-    rows: Any = Server.objects.filter(blueprint__provider_id=provider_id).values_list("pk", "ref")
-    refs = {str(pk): ref for pk, ref in rows}
-    known = set(refs.values()) - {""}  # a server whose key was erased at the provider is still ours
-    foreign = [
-        server
-        for server in remote.servers
-        if server.key.lower() not in refs and (server.key or server.ref not in known)
-    ]
+    foreign = foreign_servers(provider_id, remote)
     memory, disk = Counter[str](), Counter[str]()
     for server in foreign:
         memory[server.node_ref] += server.memory_mib
         disk[server.node_ref] += server.disk_mib
-    rows = [(provider_id, each.ref, each.code, each.name) for each in remote.locations]
+    rows: Any = [(provider_id, each.ref, each.code, each.name) for each in remote.locations]
     counts = {"locations": merge(tables.LOCATIONS, rows, scope=provider_id)}
     locations = ids_by_ref(Location.objects.filter(provider_id=provider_id))
     rows = [
@@ -82,6 +76,17 @@ def merge_nodes(provider_id: UUID, remote: RemoteInventory) -> tuple[Counts, lis
     findings = [{"kind": "unlimited_server", "subject": name, "note": unlimited} for name in names]
     findings += [{"kind": "node_shrunk", "subject": name, "note": shrunk} for name in update_sellable(provider_id)]
     return counts, findings
+
+
+def foreign_servers(provider_id: UUID, remote: RemoteInventory) -> list[RemoteServerSummary]:
+    """The provider's servers that are not ours. One of ours stays ours when its key was erased there."""
+    refs = {str(pk): ref for pk, ref in Server.objects.filter(blueprint__provider=provider_id).values_list("pk", "ref")}
+    known = set(refs.values()) - {""}
+    return [
+        server
+        for server in remote.servers
+        if server.key.lower() not in refs and (server.key or server.ref not in known)
+    ]
 
 
 def update_sellable(provider_id: UUID) -> list[str]:

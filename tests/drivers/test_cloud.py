@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 
-from servers import capacity, convergence, inventory, services
+from servers import capacity, convergence, inventory, queries, services
 from servers.capacity import Size
 from servers.models import HoldKind, Location, Node, PanelAccount, Provider, Server, ServerStatus, Step, SyncState
 from tests.drivers.adapters import cloud_provider
@@ -158,6 +158,12 @@ def test_an_elastic_node_sells_every_size_up_to_its_greatest_number_of_servers(p
 
     assert capacity.availability(blueprint=blueprint, sizes={"huge": huge})[location.pk] == {"huge"}
     assert make_reservation(blueprint, location, huge).ports == 0
+
+
+def test_the_drivers_own_words_for_the_steps_are_shown(provider: Provider) -> None:
+    steps = queries.purchase_steps(make_blueprint(provider, plan_ref="s-1").pk)
+
+    assert steps == {"placed": "Region chosen", "created": "Machine created", "installed": "System installed"}
 
 
 def test_a_later_sync_leaves_the_elastic_node_as_it_is(provider: Provider) -> None:
