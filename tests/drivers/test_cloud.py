@@ -1,5 +1,6 @@
 """A cloud's machines, from paid to deleted: no egg, account, port or node; sizes and addresses are the provider's."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from servers import capacity, convergence, inventory, queries, services
 from servers.capacity import Size
 from servers.models import HoldKind, Location, Node, PanelAccount, Provider, Server, ServerStatus, Step, SyncState
 from tests.drivers.adapters import cloud_provider
+from tests.drivers.cloud import FACTS, CloudDriver
 from tests.drivers.cloud_sandbox import CloudSandbox
 from tests.servers.actions import run_until_quiet, steps_of
 from tests.servers.builders import AT, make_blueprint, make_plan, make_reservation, make_server
@@ -88,6 +90,38 @@ def test_a_machine_found_off_after_its_install_is_started_and_never_erased(
 
     [machine] = cloud.machines.values()
     assert (machine["status"], machine["erased"], str(machine["id"])) == ("active", 0, server.ref)
+
+
+def test_a_machine_found_off_is_not_erased_where_its_install_should_have_started_it(
+    cloud: CloudSandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloudDriver, "facts", replace(FACTS, install_starts_server=True))
+    cloud.starts_off = True
+
+    make_running_machine(provider)
+
+    assert [machine["erased"] for machine in cloud.machines.values()] == [0]
+
+
+def test_an_install_that_a_suspension_hid_is_repeated_only_when_a_person_asks(
+    cloud: CloudSandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloudDriver, "facts", replace(FACTS, suspension_hides_install=True))
+    cloud.looks_to_install = 1000
+    server = make_machine(provider)
+    run_until_quiet(AT, within=timedelta(seconds=5))
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
+    run_until_quiet(AT, within=timedelta(seconds=30))
+    [machine] = cloud.machines.values()
+    machine["looks"], cloud.looks_to_install = 0, 1
+
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
+    run_until_quiet(AT)
+    assert (server.reload().status, machine["erased"]) == (ServerStatus.FAILED, 0)
+    services.retry(server_id=server.pk, actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert (server.reload().status, machine["erased"]) == (ServerStatus.RUNNING, 1)
 
 
 def test_a_suspension_during_the_install_does_not_erase_the_machine(cloud: CloudSandbox, provider: Provider) -> None:

@@ -2,16 +2,14 @@
 
 from datetime import timedelta
 
-import pytest
-
 from core import work
 from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
 from servers import convergence, services
 from servers.drivers.pterodactyl.client import PanelClient
 from servers.models import HoldKind, Node, Provider, ProvisioningTask, Server, ServerStatus
-from tests.servers.actions import make_running, panel_servers, request_count, run_until_quiet
-from tests.servers.builders import AT
+from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet
+from tests.servers.builders import AT, make_server
 
 CREATE = "POST /api/application/servers"
 HOUR = timedelta(hours=1)
@@ -74,9 +72,7 @@ def test_a_server_that_is_gone_fails_and_is_never_made_again_without_a_person(
     assert (server.reload().status, request_count(panel, CREATE)) == (ServerStatus.FAILED, 1)
 
 
-def test_a_request_while_the_failing_task_runs_is_not_a_persons_retry(
-    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_while_the_failing_task_runs_is_not_a_persons_retry(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     delete_on_panel(provider, server)
     services.request_convergence(server_ids=[server.pk], at=AT)
@@ -88,6 +84,24 @@ def test_a_request_while_the_failing_task_runs_is_not_a_persons_retry(
     run_until_quiet(AT)
 
     assert (server.reload().status, panel_servers(panel)) == (ServerStatus.FAILED, [])
+
+
+def test_a_failed_install_is_not_repeated_because_of_a_request_at_the_same_time(
+    panel: Sandbox, provider: Provider
+) -> None:
+    control(panel, "settings", {"install_outcome": "fail"})
+    server = make_server(provider)
+    run_until_quiet(AT, within=timedelta(milliseconds=500))
+    assert server.reload().status == ServerStatus.INSTALLING
+    at = AT + timedelta(minutes=1)
+    [task] = ProvisioningTask.claim(limit=1, at=at)
+    services.request_convergence(server_ids=[server.pk], at=at)
+    work.run_item(task, at=at)
+
+    run_until_quiet(at)
+
+    assert server.reload().status == ServerStatus.FAILED
+    assert request_count(panel, "POST /api/application/servers/*/reinstall") == 0
 
 
 def test_a_dead_task_that_staff_queue_again_makes_nothing_anew(panel: Sandbox, provider: Provider) -> None:
