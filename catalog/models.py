@@ -85,7 +85,6 @@ class Plan(Entity, Timestamped):
         verbose_name_plural = _("plans")
         ordering = ["position", "memory_mib"]
         constraints = [
-            models.CheckConstraint(name="catalog_plan_has_a_port", condition=models.Q(ports__gte=1)),
             models.CheckConstraint(
                 name="catalog_plan_sizes_positive",
                 condition=models.Q(cpu_percent__gt=0, memory_mib__gt=0, disk_mib__gt=0),

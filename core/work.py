@@ -15,7 +15,7 @@ from django.apps import apps
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from core import outside, queue, site_settings
+from core import leases, outside, queue, site_settings
 from core.models import UNTRIED, WorkItem, WorkState
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,8 @@ def run_item(item: WorkItem, *, at: datetime) -> None:
         _mark_dead(item, at, lost)
         return
     try:
-        reschedule = _handlers[type(item)](item, at=at)
+        with leases.renewed(item):
+            reschedule = _handlers[type(item)](item, at=at)
     except outside.Rejected as error:
         _mark_dead(item, at, error)
     except (outside.Unavailable, outside.Unknown) as error:

@@ -112,7 +112,7 @@ class Overview:
             or self.stuck_orders
             or self.failed_servers
             or any(line.failed for line in self.work or [])
-            or any(provider.health == Health.FAILING for provider in self.providers or [])
+            or any(provider.health == Health.FAILING or provider.suspected_at for provider in self.providers or [])
         )
 
 
@@ -214,7 +214,8 @@ def oldest_event(_at: datetime) -> GatewayEvent | None:
 
 def fullest_nodes(_at: datetime) -> list[NodeLine]:
     """Nodes that take servers, the fullest first."""
-    rows: QuerySet[Any] = Node.objects.filter(is_present=True, is_enabled=True).select_related("location")
+    rows: QuerySet[Any] = Node.objects.filter(is_present=True, is_enabled=True, is_elastic=False)
+    rows = rows.select_related("location")
     for name in ("memory", "disk"):
         percent = F(f"{name}_reserved_mib") * 100 / F(f"{name}_sellable_mib")
         is_for_sale = Q(**{f"{name}_sellable_mib__gt": 0})

@@ -144,6 +144,27 @@ def fail_orders(*, server_ids: Collection[UUID], reason: str, at: datetime) -> N
         transitions.transition(orders, OrderStatus.FAILED, reason=reason, at=at, refund_due_at=due)
 
 
+def fail_overdue(*, at: datetime) -> int:
+    """Fail every paid order whose server does not run in time, whatever it waits for; the number of orders.
+
+    Staff see it then, and it is refunded a set time later unless its server runs by then.
+    """
+    paid_until = at - timedelta(hours=site_settings.get("orders.delivery_hours"))
+    overdue = Order.objects.filter(status=OrderStatus.PROVISIONING, paid_at__lte=paid_until).order_by("paid_at")
+
+    def fail(pk: UUID) -> bool:
+        with tenancy.as_worker():
+            order = transitions.lock_order(pk)
+            if order.status != OrderStatus.PROVISIONING:
+                return False
+            due = at + timedelta(hours=site_settings.get("orders.failed_refund_hours"))
+            reason = "the server did not run in time"
+            transitions.transition([order], OrderStatus.FAILED, reason=reason, at=at, refund_due_at=due)
+        return True
+
+    return work.run_each(list(overdue.values_list("pk", flat=True)), fail, name="overdue")
+
+
 def _lock_orders_of(server_ids: Collection[UUID]) -> list[Order]:
     of_servers = OrderItem.objects.filter(server__in=server_ids).values("order_id")
     return list(Order.objects.select_for_update(no_key=True).filter(pk__in=of_servers).order_by("pk"))

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from orders.models import Order, OrderStatus
+from servers import queries as servers
 from servers.models import Step
 
 DONE, CURRENT, UPCOMING, FAILED = "done", "current", "upcoming", "failed"
@@ -39,14 +41,16 @@ def progress_of(order: Order) -> list[ProgressStep]:
     paid_with = next((row.method_label for row in payments if row.has_paid), "")  # type: ignore[attr-defined]
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
     is_waiting = order.status == OrderStatus.WAITING_CAPACITY  # what was reserved is gone
+    details = {
+        Step.PLACED: server.node.name if server and server.node else "",
+        Step.CREATED: f"{plan.product.name} {plan.name}",
+        Step.RUNNING: server.address if server else "",
+    }
+    labels = servers.purchase_steps(UUID(item.options["blueprint"]))
     steps: list[tuple[str, str, str]] = [
         ("ordered", _("Order placed") if is_waiting else _("Capacity reserved"), str(item.location)),
         ("paid", _("Paid") if order.paid_at else _("Payment"), paid_with),
-        (Step.PLACED, _("Node assigned"), server.node.name if server and server.node else ""),
-        (Step.ACCOUNT, _("Panel account ready"), ""),
-        (Step.CREATED, _("Server created"), f"{plan.product.name} {plan.name}"),
-        (Step.INSTALLED, _("Game installed"), ""),
-        (Step.RUNNING, _("Running"), server.address if server else ""),
+        *((step, label, details.get(Step(step), "")) for step, label in labels.items()),
     ]
     shown, next_state = [], NEXT_STATE.get(OrderStatus(order.status), CURRENT)
     for key, label, detail in steps:

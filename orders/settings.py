@@ -31,6 +31,17 @@ site_settings.register(
 )
 site_settings.register(
     Definition(
+        key="orders.delivery_hours",
+        type=SettingType.INTEGER,
+        default=24,
+        category=CATEGORY,
+        description=_("Hours after the payment in which a server has to run. After that the order has failed."),
+        min=1,
+        max=720,
+    )
+)
+site_settings.register(
+    Definition(
         key="orders.failed_refund_hours",
         type=SettingType.INTEGER,
         default=72,

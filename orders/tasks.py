@@ -19,6 +19,12 @@ def retry_waiting() -> int:
 
 
 @shared_task
+def fail_overdue() -> int:
+    """Fail paid orders whose server does not run in time."""
+    return fulfilment.fail_overdue(at=clock.now())
+
+
+@shared_task
 def refund_overdue() -> int:
     """Refund paid orders whose server did not run in time."""
     return cancellation.refund_overdue(at=clock.now())

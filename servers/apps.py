@@ -12,7 +12,7 @@ class ServersConfig(AppConfig):
         from core import work
         from servers import convergence
         from servers.drivers import pterodactyl, registry
-        from servers.models import ProviderKind, ProvisioningTask
+        from servers.models import ProvisioningTask
 
-        registry.register(ProviderKind.PTERODACTYL, pterodactyl.PterodactylDriver)
+        registry.register("pterodactyl", pterodactyl.connect, pterodactyl.FACTS)
         work.register(ProvisioningTask, convergence.perform)

@@ -1,6 +1,7 @@
 """Reads about servers and their locations."""
 
 from collections.abc import Iterable
+from functools import cache
 from uuid import UUID
 
 from django.db import models
@@ -11,7 +12,8 @@ from accounts.models import Organization
 from catalog.models import Product
 from core import tenancy
 from servers import capacity
-from servers.models import Blueprint, Location, Node, Server, ServerStatus
+from servers.drivers import registry
+from servers.models import Blueprint, Location, Node, Provider, Server, ServerStatus
 
 
 def servers_of(organizations: Organization | Iterable[Organization | UUID]) -> QuerySet[Server]:
@@ -39,6 +41,19 @@ def server_for_page() -> QuerySet[Server]:
         .annotate(is_extended=models.ExpressionWrapper(is_extended, models.BooleanField()))
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def purchase_steps(blueprint_id: UUID) -> dict[str, str]:
+    """The steps from a paid order to its running server, in their order, as the provider's driver words them."""
+    facts = registry.facts()[provider_kind(blueprint_id)]
+    return {step: str(label) for step, label in facts.steps.items()}
+
+
+@cache  # a blueprint's provider, and a provider's kind, never change
+def provider_kind(blueprint_id: UUID) -> str:
+    """The kind of the blueprint's provider, which customers may not read themselves."""
+    with tenancy.as_worker():
+        return Provider.objects.get(blueprints=blueprint_id).kind
 
 
 def blueprints_of(product: Product) -> QuerySet[Blueprint]:

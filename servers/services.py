@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Organization, User
@@ -10,11 +10,13 @@ from catalog.models import Plan
 from core import audit, tenancy
 from servers.capacity import Size
 from servers.convergence import provisioning_log
+from servers.convergence.context import NOT_CREATED
 from servers.convergence.scheduling import request_convergence
 from servers.models import (
     Blueprint,
     DesiredState,
     HoldKind,
+    Provider,
     ProvisioningStep,
     Reservation,
     ReservationState,
@@ -28,6 +30,7 @@ from servers.models import (
 __all__ = [
     "CapacityNotConfirmed",
     "NewServer",
+    "accept_missing_servers",
     "correct_variables",
     "create_servers",
     "delete_server",
@@ -37,6 +40,9 @@ __all__ = [
     "request_convergence",
     "retry",
 ]
+
+
+ACCEPT_MISSING_FOR = timedelta(hours=1)
 
 
 class CapacityNotConfirmed(ValueError):
@@ -187,6 +193,15 @@ def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetim
         request_convergence(server_ids=[server_id], at=at)
 
 
+def accept_missing_servers(*, provider_id: UUID, actor: User | None, at: datetime) -> None:
+    """A person says that what this provider misses for the next hour is gone, so that it no longer waits."""
+    with tenancy.as_worker():
+        provider = Provider.objects.get(pk=provider_id)
+        until = at + ACCEPT_MISSING_FOR
+        Provider.objects.filter(pk=provider_id).update(missing_accepted_until=until, suspected_at=None)
+        audit.record(action="provider.accept_missing", entity=provider, actor=actor, at=at)
+
+
 def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
     """Try again after a failure: create or install, as the panel requires; False if the server has not failed."""
     with tenancy.as_worker():
@@ -195,6 +210,8 @@ def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
             return False
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
         provisioning_log.retry_failed(server, at=at)
+        if server.vanished_at is not None:  # the only place where what is gone may be created again: a person asked
+            provisioning_log.record(server, at=at, **NOT_CREATED)
         request_convergence(server_ids=[server_id], at=at)
     return True
 

@@ -27,7 +27,7 @@ from orders.models import Order
 from sandbox.client import Sandbox
 from sandbox.stripe.delivery import signature
 from servers import inventory
-from servers.models import Blueprint, Egg, Location, Provider, ProviderKind
+from servers.models import Blueprint, Egg, Location, Provider
 from tests.sandbox_fixtures import WEBHOOK_SECRET
 
 STEP = timedelta(seconds=5)
@@ -90,7 +90,7 @@ def make_panel(sandbox: Sandbox) -> Provider:
     """The stand-in panel as a provider, with its inventory pulled."""
     keys = sandbox.panel_keys()
     provider = Provider.objects.create(
-        kind=ProviderKind.PTERODACTYL,
+        kind="pterodactyl",
         name="Panel",
         base_url=keys["url"],
         credentials={"application_key": keys["application"], "client_key": keys["client"]},
@@ -207,7 +207,7 @@ def run_once(at: datetime) -> int:
     """One round of workers and scheduled jobs; how many things were done."""
     done = work.run_due(at=at) + payment_sync.poll_open_payments(at=at)
     done += cancellation.cancel_expired(at=at) + cancellation.refund_overdue(at=at)
-    return done + fulfilment.retry_waiting(at=at)
+    return done + fulfilment.fail_overdue(at=at) + fulfilment.retry_waiting(at=at)
 
 
 def is_anything_waiting(at: datetime) -> bool:

@@ -125,10 +125,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='plan',
-            constraint=models.CheckConstraint(condition=models.Q(('ports__gte', 1)), name='catalog_plan_has_a_port'),
-        ),
-        migrations.AddConstraint(
-            model_name='plan',
             constraint=models.CheckConstraint(condition=models.Q(('cpu_percent__gt', 0), ('disk_mib__gt', 0), ('memory_mib__gt', 0)), name='catalog_plan_sizes_positive'),
         ),
         migrations.AddConstraint(

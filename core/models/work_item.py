@@ -26,6 +26,7 @@ class WorkItem(Timestamped):
     """Work that must happen, safe to run more than once. `core.work` claims and runs it."""
 
     LEASE: ClassVar[timedelta] = timedelta(minutes=5)
+    IS_RENEWED: ClassVar[bool] = False  # whether the lease is renewed while the handler runs (`core.leases`)
     MAX_ATTEMPTS: ClassVar[int] = 12
 
     state = StatusField(max_length=8, choices=WorkState, default=WorkState.QUEUED)
@@ -106,6 +107,14 @@ class WorkItem(Timestamped):
         return type(self)._default_manager.filter(
             pk=self.pk, state=WorkState.RUNNING, lease_until=self.lease_until, attempts=self.attempts
         )
+
+    def renew(self, interval: timedelta) -> bool:
+        """Let the lease last longer by this; False when another worker has taken the row over."""
+        lease_until = self.lease_until + interval if self.lease_until else None
+        is_kept = bool(self._leased().update(lease_until=lease_until))
+        if is_kept:
+            self.lease_until = lease_until
+        return is_kept
 
     def finish(self, *, at: datetime) -> bool:
         """Record that the work is done; False when another worker has taken it over."""

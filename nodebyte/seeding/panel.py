@@ -6,7 +6,7 @@ from catalog.models import Product
 from core import tenancy
 from nodebyte.seeding.games import GAMES
 from servers import inventory
-from servers.models import Blueprint, Egg, Provider, ProviderKind, SyncState
+from servers.models import Blueprint, Egg, Provider, SyncState
 
 
 class PanelUnready(Exception):
@@ -19,7 +19,7 @@ def seed_panel(*, name: str, base_url: str, application_key: str, client_key: st
         provider, _is_new = Provider.objects.update_or_create(
             name=name,
             defaults={
-                "kind": ProviderKind.PTERODACTYL,
+                "kind": "pterodactyl",
                 "base_url": base_url,
                 "credentials": {"application_key": application_key, "client_key": client_key},
             },

@@ -12,7 +12,7 @@ INT64 = 2**63
 NUMERIC = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t\n\r\v\f]*\Z")
 INTEGER = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
 EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
-USERNAME = re.compile(r"[a-z0-9]([\w.-]*)[a-z0-9]\Z", re.ASCII)
+USERNAME = re.compile(r"[a-z0-9]([\w.-]+)[a-z0-9]\Z", re.ASCII)
 URL = re.compile(r"(?:https?|ftps?|sftp|ssh|git|wss?|rtsp|tcp|udp|steam|file)://\S+\Z", re.IGNORECASE)
 URL_HOST = re.compile(r"([^/?#@\s]*@)?(\[[0-9a-fA-F:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:\d+)?([/?#]\S*)?\Z")
 

@@ -35,6 +35,7 @@ class PanelControl:
             Route("/eggs", self.import_eggs, methods=["POST"]),
             Route("/nodes/{node}", self.change_node, methods=["POST"]),
             Route("/nodes/{node}/restart", self.restart_node, methods=["POST"]),
+            Route("/servers/{server}/transfer", self.transfer_server, methods=["POST"]),
         ]
 
     def saved(self, content: Any, status: int = 200) -> Response:
@@ -120,6 +121,19 @@ class PanelControl:
         """Restart a node's daemon now."""
         lifecycle.restart_node(self.panel, self.find_node(request))
         return self.saved({})
+
+    async def transfer_server(self, request: Request) -> Response:
+        """Move a server to another ``node``, as an admin does on the panel's own pages."""
+        body = await json_body(request)
+        server = self.panel.store.servers.get(request.path_params["server"])
+        node = self.panel.store.nodes.get(body.get("node", 0))
+        if server is None or node is None or node.id == server.node_id:
+            raise ControlError("there is no such server, or no other node of this id")
+        try:
+            lifecycle.transfer(self.panel, server, node)
+        except LookupError as error:
+            raise ControlError(str(error)) from error
+        return self.saved(without_secrets(server))
 
 
 def without_secrets(row: Row) -> dict[str, Any]:

@@ -60,6 +60,24 @@ def restart_node(panel: Panel, node: Node) -> None:
             panel.store.servers.touch(server)
 
 
+def transfer(panel: Panel, server: Server, node: Node) -> None:
+    """Move a server to another node: from then on it has as many ports there, and none of the old node's.
+
+    Raises LookupError where the node has not so many free ports.
+    """
+    store = panel.store
+    held = store.allocations_of(server)
+    free = store.allocations.where(node_id=node.id, server_id=None)[: len(held)]
+    if len(free) < len(held):
+        raise LookupError("the node has not enough free allocations")
+    for allocation in held:
+        allocation.server_id, allocation.notes = None, None
+    for allocation in free:
+        allocation.server_id = server.id
+    server.node_id, server.allocation_id = node.id, free[0].id
+    store.servers.touch(server)
+
+
 async def suspend(panel: Panel, server: Server) -> None:
     """Stop a server and keep it stopped.
 

@@ -45,7 +45,17 @@ class BlueprintAdmin(ReadOnlyAdmin):
     """Which egg, image and environment a product's plans are built with, and in which locations."""
 
     form = BlueprintForm
-    editable = ("name", "egg", "image", "startup", "environment", "locations", "install_minutes", "is_active")
+    editable = (
+        "name",
+        "egg",
+        "plan_ref",
+        "image",
+        "startup",
+        "environment",
+        "locations",
+        "install_minutes",
+        "is_active",
+    )
     addable = ("product", "plan", "provider", *editable)
     list_display = ("name", "product", "plan", "provider", "egg", "is_active")
     list_filter = ("is_active", "provider", "product")

@@ -50,7 +50,7 @@ class LocationAdmin(ReadOnlyAdmin):
 class NodeAdmin(ReadOnlyAdmin):
     """A machine that servers are placed on."""
 
-    editable = (*SELLING, "is_enabled", "is_draining")
+    editable = (*SELLING, "max_servers", "is_enabled", "is_draining")
     list_display = (
         "name",
         "location",
@@ -67,7 +67,7 @@ class NodeAdmin(ReadOnlyAdmin):
     inlines = (ReservationInline,)
     sections = (
         (None, ("name", "provider", "location", "ref", "is_enabled", "is_draining")),
-        (_("Capacity for sale"), ("memory", "disk", *SELLING)),
+        (_("Capacity for sale"), ("memory", "disk", *SELLING, "is_elastic", "max_servers", "servers_reserved")),
         (_("Machine"), ("memory_mib", "disk_mib", "memory_foreign_mib", "disk_foreign_mib")),
         (_("State"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
     )

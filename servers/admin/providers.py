@@ -10,11 +10,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from kombu.exceptions import OperationalError
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
 from core import audit, queue
 from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 from core.encryption import SecretFormField, UndecryptableError, is_set
+from servers import services
+from servers.drivers import registry
 from servers.models import PanelAccount, Provider, SyncRun
 
 KEYS = ("application_key", "client_key")
@@ -36,9 +38,20 @@ def resync(provider: Provider, context: ActionContext) -> str:
     return _("A worker syncs the inventory now. See Sync runs for the result.")
 
 
+def accept_missing(provider: Provider, context: ActionContext) -> str:
+    """Let each missing server be marked as failed, which its staff and its customer then see."""
+    services.accept_missing_servers(provider_id=provider.pk, actor=context.user, at=context.at)
+    return _("Missing servers are marked as failed within some minutes. Each has to be retried or refunded.")
+
+
 class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     """A provider, with an input for each of its keys."""
 
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Kind"),
+        choices=lambda: [(kind, facts.label) for kind, facts in registry.facts().items()],
+        widget=UnfoldAdminSelectWidget,
+    )
     application_key = SecretFormField(label=gettext_lazy("Application API key"), max_length=500, widget=KEY_INPUT)
     client_key = SecretFormField(label=gettext_lazy("Client API key"), max_length=500, widget=KEY_INPUT)
 
@@ -85,7 +98,7 @@ class ProviderAdmin(ReadOnlyAdmin):
     form = ProviderForm
     editable = ("name", "base_url", *KEYS, "configuration", "is_active")
     addable = ("kind", *editable)
-    list_display = ("name", "kind", "base_url", "is_active", "health", "health_note", "checked_at")
+    list_display = ("name", "kind", "base_url", "is_active", "health", "health_note", "checked_at", "suspected_at")
     list_filter = ("kind", "is_active", "health")
     search_fields = ("name", "base_url")
     inlines = (SyncRunInline,)
@@ -93,7 +106,13 @@ class ProviderAdmin(ReadOnlyAdmin):
         (None, ("kind", "name", "base_url", "is_active")),
         (gettext_lazy("Keys"), ("stored_key_names", *KEYS)),
         (gettext_lazy("Configuration"), ("configuration",)),
-        (gettext_lazy("Health"), ("health", "health_note", "checked_at", "created_at", "updated_at")),
+        (
+            gettext_lazy("Health"),
+            (
+                *("health", "health_note", "checked_at", "suspected_at", "missing_accepted_until"),
+                *("created_at", "updated_at"),
+            ),
+        ),
     )
     staff_actions = (
         StaffAction(
@@ -107,6 +126,19 @@ class ProviderAdmin(ReadOnlyAdmin):
             is_available=lambda provider: provider.is_active,
             icon="sync",
             is_bulk=True,
+        ),
+        StaffAction(
+            name="accept_missing",
+            label=gettext_lazy("Accept missing servers"),
+            run=accept_missing,
+            permissions=("servers.change_provider",),
+            description=gettext_lazy(
+                "For an hour, each server that the provider does not have counts as gone with its data. Do this only "
+                "where you know why they are missing: first check the provider's address and its keys."
+            ),
+            is_available=lambda provider: provider.suspected_at is not None,
+            icon="rule",
+            is_destructive=True,
         ),
     )
 

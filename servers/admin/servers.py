@@ -224,9 +224,9 @@ class ServerAdmin(ReadOnlyAdmin):
         (
             gettext_lazy("History"),
             (
-                *("id", "created_at", "create_asked_at", "create_missed_at", "install_deadline_at"),
+                *("id", "created_at", "create_attempts", "create_asked_at", "create_missed_at", "install_deadline_at"),
                 *("is_install_doubtful", "installed_at", "reinstall_asked_at", "start_asked_at", "running_at"),
-                *("deleted_at", "updated_at", "metadata"),
+                *("vanished_at", "delete_asked_at", "deleted_at", "updated_at", "metadata"),
             ),
         ),
     )

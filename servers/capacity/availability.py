@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from core import tenancy
@@ -15,7 +15,7 @@ from servers.models import FREE, Allocation, Blueprint, Location, Node, Provider
 
 @dataclass(frozen=True)
 class Size:
-    """What one server takes of a node. Memory and disk in MiB, cpu in percent of one core."""
+    """What one server takes of a node. Memory and disk in MiB, cpu in percent of one core; clouds have no ports."""
 
     memory_mib: int
     disk_mib: int
@@ -24,8 +24,8 @@ class Size:
 
     def __post_init__(self) -> None:
         """Refuse a size that would add capacity instead of taking it."""
-        if min(self.memory_mib, self.disk_mib, self.ports) < 1 or self.cpu_percent < 0:
-            raise ValueError("a server takes some memory, some disk and at least one port")
+        if min(self.memory_mib, self.disk_mib) < 1 or min(self.ports, self.cpu_percent) < 0:
+            raise ValueError("a server takes some memory and some disk, and never gives ports")
 
 
 def placeable(nodes: QuerySet[Node]) -> QuerySet[Node]:
@@ -44,6 +44,20 @@ def placeable(nodes: QuerySet[Node]) -> QuerySet[Node]:
     )
 
 
+def with_capacity(size: Size) -> Q:
+    """The nodes that have the memory, the disk and a place for one more server. An elastic node has every size."""
+    has_size = Q(
+        memory_sellable_mib__gte=F("memory_reserved_mib") + size.memory_mib,
+        disk_sellable_mib__gte=F("disk_reserved_mib") + size.disk_mib,
+    )
+    return (Q(is_elastic=True) | has_size) & has_place()
+
+
+def has_place() -> Q:
+    """The nodes that may have one more server."""
+    return Q(max_servers=None) | Q(servers_reserved__lt=F("max_servers"))
+
+
 def nodes_for(blueprint: Blueprint) -> QuerySet[Any]:
     """The nodes that new servers of the blueprint may be placed on, full or not, with the free memory and disk."""
     chosen = Blueprint.locations.through.objects.filter(blueprint_id=blueprint.pk)
@@ -58,16 +72,10 @@ def nodes_that_fit(blueprint: Blueprint, location: Location, size: Size) -> Quer
     """The location's nodes that have the capacity, the fullest first, so that large servers still find a node."""
     # Whether there is an n-th free port is quicker to answer from the index than how many there are.
     free = Allocation.objects.filter(FREE, node=OuterRef("pk")).order_by("port")
-    return (
-        nodes_for(blueprint)
-        .filter(
-            Exists(free[size.ports - 1 : size.ports]),
-            location=location,
-            free_memory_mib__gte=size.memory_mib,
-            free_disk_mib__gte=size.disk_mib,
-        )
-        .order_by("free_memory_mib", "free_disk_mib", "pk")
-    )
+    nodes = nodes_for(blueprint).filter(with_capacity(size), location=location)
+    if size.ports:
+        nodes = nodes.filter(Exists(free[size.ports - 1 : size.ports]))
+    return nodes.order_by("free_memory_mib", "free_disk_mib", "pk")
 
 
 def availability[Key: Hashable](*, blueprint: Blueprint, sizes: Mapping[Key, Size]) -> dict[UUID, set[Key]]:
@@ -76,13 +84,13 @@ def availability[Key: Hashable](*, blueprint: Blueprint, sizes: Mapping[Key, Siz
     free_ports = Coalesce(Subquery(free.annotate(count=Count("pk")).values("count")), 0)
     fitting: dict[UUID, set[Key]] = defaultdict(set)
     with tenancy.as_worker():
-        nodes = nodes_for(blueprint).annotate(free_ports=free_ports)
-        for location_id, memory_mib, disk_mib, ports in nodes.values_list(
-            "location_id", "free_memory_mib", "free_disk_mib", "free_ports"
+        nodes = nodes_for(blueprint).filter(has_place()).annotate(free_ports=free_ports)
+        for location_id, is_elastic, memory_mib, disk_mib, ports in nodes.values_list(
+            "location_id", "is_elastic", "free_memory_mib", "free_disk_mib", "free_ports"
         ):
             fitting[location_id] |= {
                 key
                 for key, size in sizes.items()
-                if size.memory_mib <= memory_mib and size.disk_mib <= disk_mib and size.ports <= ports
+                if size.ports <= ports and (is_elastic or (size.memory_mib <= memory_mib and size.disk_mib <= disk_mib))
             }
     return dict(fitting)

@@ -1,10 +1,10 @@
 """Reservations of a node's memory, disk and ports: reserved at checkout, confirmed when paid, released exactly once.
 
-The locking rule: a node's row before its allocations; never two nodes at a time; a reservation before its node.
+The locking rule: a node's row before its allocations; a reservation before its node; two nodes (a move) by their ids.
 Each reservation is made in a transaction of its own, since several in one would lock several nodes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.db.models.functions import Greatest
 
 from accounts.models import Organization
 from core import tenancy, work
-from servers.capacity.availability import Size, nodes_that_fit, placeable
+from servers.capacity.availability import Size, nodes_that_fit, placeable, with_capacity
 from servers.models import FREE, Allocation, Blueprint, Location, Node, Reservation, ReservationState
 
 # What is free of a node, for ordering.
@@ -28,6 +28,10 @@ class InsufficientCapacity(Exception):
 
 class NoFreePort(InsufficientCapacity):
     """The node of a confirmed reservation has no other free port."""
+
+
+class UnknownPort(LookupError):
+    """A port of the node that no sync has seen yet."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,14 @@ def reserve_on_node(node_id: UUID, request: ReservationRequest, *, skip_locked: 
     """The reservation on this node; None where it has not enough, with nothing changed and no lock kept."""
     size = request.size
     with transaction.atomic():
-        has_capacity = placeable(Node.objects.filter(pk=node_id)).filter(
-            memory_reserved_mib__lte=F("memory_sellable_mib") - size.memory_mib,
-            disk_reserved_mib__lte=F("disk_sellable_mib") - size.disk_mib,
-        )
+        has_capacity = placeable(Node.objects.filter(pk=node_id)).filter(with_capacity(size))
         is_taken = has_capacity.update(
             memory_reserved_mib=F("memory_reserved_mib") + size.memory_mib,
             disk_reserved_mib=F("disk_reserved_mib") + size.disk_mib,
+            servers_reserved=F("servers_reserved") + 1,
         )
-        ports = lock_free_ports(node_id, size.ports, skip_locked=skip_locked) if is_taken else []
-        if len(ports) < size.ports:
+        ports = lock_free_ports(node_id, size.ports, skip_locked=skip_locked) if is_taken and size.ports else []
+        if not is_taken or len(ports) < size.ports:
             transaction.set_rollback(True)
             return None
         reservation = Reservation.objects.create(
@@ -96,9 +98,16 @@ def reserve_on_node(node_id: UUID, request: ReservationRequest, *, skip_locked: 
             ports=size.ports,
             expires_at=request.expires_at,
         )
-        Allocation.objects.filter(pk__in=ports[1:]).update(reservation=reservation)
-        Allocation.objects.filter(pk=ports[0]).update(reservation=reservation, is_primary=True)
+        assign_ports(reservation, ports)
         return reservation
+
+
+def assign_ports(reservation: Reservation, ports: Sequence[UUID]) -> None:
+    """Give the reservation these ports, which the caller has locked, the first as the primary."""
+    Allocation.objects.filter(pk__in=ports[1:]).update(reservation=reservation, is_taken_elsewhere=False)
+    Allocation.objects.filter(pk__in=ports[:1]).update(
+        reservation=reservation, is_taken_elsewhere=False, is_primary=True
+    )
 
 
 def lock_free_ports(node_id: UUID, count: int, *, skip_locked: bool = False) -> list[UUID]:
@@ -159,12 +168,55 @@ def _release(rows: QuerySet[Reservation], at: datetime) -> bool:
     Reservation.objects.filter(pk=reservation.pk).update(
         state=ReservationState.RELEASED, expires_at=None, released_at=at
     )
+    return_to_node(reservation)
+    return True
+
+
+def return_to_node(reservation: Reservation) -> None:
+    """Take the reservation's capacity and ports from its node. What was oversold there shrinks with it."""
     Node.objects.filter(pk=reservation.node_id).update(
         memory_reserved_mib=F("memory_reserved_mib") - reservation.memory_mib,
+        memory_oversold_mib=oversold("memory", -reservation.memory_mib),
         disk_reserved_mib=F("disk_reserved_mib") - reservation.disk_mib,
+        disk_oversold_mib=oversold("disk", -reservation.disk_mib),
+        servers_reserved=F("servers_reserved") - 1,
     )
     Allocation.objects.filter(reservation=reservation).update(reservation=None, is_primary=False)
-    return True
+
+
+def oversold(kind: str, change: int) -> Greatest:
+    """What will be reserved of a node beyond what can be sold of it, when `change` is reserved in addition."""
+    return Greatest(F(f"{kind}_reserved_mib") + change - F(f"{kind}_sellable_mib"), 0)
+
+
+def move(*, reservation_id: UUID, node_id: UUID, refs: Sequence[str]) -> None:
+    """Put a reservation on the node and the ports (by their refs, the primary first) where its server already is.
+
+    The node may be oversold by it: what is there is there. Another reservation that has one of the ports gets another.
+    Raises UnknownPort, and NoFreePort where the other reservation cannot get one.
+    """
+    with tenancy.within_worker():
+        reservation = Reservation.objects.select_for_update(no_key=True).get(pk=reservation_id)
+        nodes = Node.objects.filter(pk__in={reservation.node_id, node_id}).order_by("pk")
+        list(nodes.select_for_update(no_key=True))
+        found = Allocation.objects.filter(node_id=node_id, ref__in=refs).order_by("pk")
+        ports = {port.ref: port for port in found.select_for_update()}
+        if len(ports) < len(set(refs)):
+            raise UnknownPort(f"{reservation_id} has ports of {node_id} that are not known")
+        return_to_node(reservation)
+        others = [port.pk for port in ports.values() if port.reservation_id not in {None, reservation_id}]
+        found.exclude(pk__in=others).update(reservation=reservation)  # so that the others are not given these
+        for port_id in others:
+            replace_port(allocation_id=port_id)
+        Node.objects.filter(pk=node_id).update(
+            memory_reserved_mib=F("memory_reserved_mib") + reservation.memory_mib,
+            memory_oversold_mib=oversold("memory", reservation.memory_mib),
+            disk_reserved_mib=F("disk_reserved_mib") + reservation.disk_mib,
+            disk_oversold_mib=oversold("disk", reservation.disk_mib),
+            servers_reserved=F("servers_reserved") + 1,
+        )
+        Reservation.objects.filter(pk=reservation_id).update(node_id=node_id)
+        assign_ports(reservation, [ports[ref].pk for ref in refs])
 
 
 def replace_port(*, allocation_id: UUID) -> Allocation:

@@ -6,36 +6,15 @@ from core import outside, tenancy
 from core.work import Reschedule
 from servers.convergence import provisioning_log
 from servers.convergence.context import NOW, ConvergenceContext
-from servers.drivers.base import Account, AccountOwner
+from servers.drivers.abilities import AccountOwner, Accounts
 from servers.locks import advisory_lock
 from servers.models import PanelAccount, ProvisioningStep, Step
 
 
-def step(ctx: ConvergenceContext) -> Reschedule | None:
-    """Ensure that there is an account, and log it; None when that is done."""
-    if stored_account(ctx) is None:
-        create_account(ctx)
-        return NOW
-    with tenancy.as_worker():
-        if not ProvisioningStep.objects.filter(server=ctx.server, step=Step.ACCOUNT).exists():
-            provisioning_log.write(ctx.server, Step.ACCOUNT, at=ctx.at)
-    return None
-
-
-def account_of(ctx: ConvergenceContext) -> Account:
-    """The owner's account, created if necessary."""
-    return stored_account(ctx) or create_account(ctx)
-
-
-def stored_account(ctx: ConvergenceContext) -> Account | None:
-    """The owner's account, where one was found or created before."""
-    provider_id = ctx.server.blueprint.provider_id
-    row = PanelAccount.objects.filter(user_id=ctx.server.owner_id, provider_id=provider_id).first()
-    return Account(row.ref, row.username, row.is_panel_admin) if row else None
-
-
-def create_account(ctx: ConvergenceContext) -> Account:
-    """Find or create the owner's account at the provider, and store it."""
+def ensure_account(ctx: ConvergenceContext) -> Reschedule | None:
+    """Find or create the owner's account, where the provider has accounts; None when that is done."""
+    if ctx.spec.account is not None or not isinstance(ctx.driver, Accounts):
+        return None
     owner, provider_id = ctx.server.owner, ctx.server.blueprint.provider_id
     with advisory_lock(f"accounts:{provider_id}") as is_locked:  # two calls at once could create two accounts
         if not is_locked:
@@ -50,7 +29,16 @@ def create_account(ctx: ConvergenceContext) -> Account:
             provider_id=provider_id,
             defaults={"ref": account.ref, "username": account.username, "is_panel_admin": account.is_admin},
         )
-    return account
+    return NOW
+
+
+def log_account(ctx: ConvergenceContext) -> None:
+    """Log that there is an account, once, where the server belongs to one."""
+    if ctx.spec.account is None:
+        return
+    with tenancy.as_worker():
+        if not ProvisioningStep.objects.filter(server=ctx.server, step=Step.ACCOUNT).exists():
+            provisioning_log.write(ctx.server, Step.ACCOUNT, at=ctx.at)
 
 
 def forget_account(ctx: ConvergenceContext) -> None:

@@ -4,7 +4,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from core import outside
-from servers.drivers.base import Build, VariablesRefused
+from servers.drivers.base import GameBuild, MachineBuild, VariablesRefused
 from servers.eggs import environment
 from servers.models import EggVariable, Server, ServerVariable
 
@@ -12,12 +12,22 @@ SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
 SECRET_LENGTH = 24
 
 
-def build_of(server: Server) -> Build:
-    """The server's build. Raises Rejected where something is missing, VariablesRefused where a value is not valid."""
+def machine_build(server: Server) -> MachineBuild | None:
+    """The provider's plan and image of a machine; None for a game."""
+    blueprint = server.blueprint
+    return MachineBuild(plan_ref=blueprint.plan_ref, image=blueprint.image) if blueprint.plan_ref else None
+
+
+def game_build(server: Server) -> GameBuild:
+    """A game's build. Raises Rejected where something is missing, VariablesRefused where a value is not valid."""
     blueprint = server.blueprint
     egg = blueprint.egg
     if egg is None or not egg.is_present:
-        raise outside.Rejected(_("The blueprint {name} has no egg that the panel knows.").format(name=blueprint.name))
+        raise outside.Rejected(
+            _("The blueprint {name} has no egg that the panel knows, and no plan of its provider.").format(
+                name=blueprint.name
+            )
+        )
     image, startup = blueprint.image or egg.default_image, blueprint.startup or egg.startup
     if not image or not startup.strip():
         reason = _("The egg {egg} has no image or no start-up command, and the blueprint {name} gives none.")
@@ -31,7 +41,7 @@ def build_of(server: Server) -> Build:
             _("The game's settings are not valid. {problems}").format(problems=listed),
             {problem.env_variable: str(problem.message) for problem in known},
         )
-    return Build(egg_ref=egg.ref, image=image, startup=startup, environment=merged.values)
+    return GameBuild(egg_ref=egg.ref, image=image, startup=startup, environment=merged.values)
 
 
 def environment_of(server: Server) -> environment.Environment:

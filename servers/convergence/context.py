@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from core import outside
 from core.work import Reschedule
 from servers import capacity
-from servers.convergence import provisioning_log
+from servers.convergence import build, provisioning_log
 from servers.drivers import base
-from servers.models import Allocation, Server
+from servers.models import Allocation, PanelAccount, Server
 
 NOW = Reschedule(timedelta(0))
 SOON = Reschedule(timedelta(seconds=2))
@@ -30,6 +30,7 @@ NOT_CREATED: dict[str, Any] = {
     "reinstall_asked_at": None,
     "start_asked_at": None,
     "is_install_doubtful": False,
+    "vanished_at": None,
 }
 
 
@@ -39,6 +40,7 @@ class ConvergenceContext:
 
     server: Server
     driver: base.Driver
+    spec: base.ServerSpec
     remote: base.RemoteServer | None
     has_holds: bool
     at: datetime
@@ -50,25 +52,20 @@ class ConvergenceContext:
             raise ValueError(f"{self.server.pk} does not exist at the provider")
         return self.remote
 
-    def can(self, capability: base.Capability) -> bool:
-        """Whether the provider offers this."""
-        return capability in self.driver.capabilities
-
     def record(self, **changes: Any) -> None:
         """See `provisioning_log.record`."""
         provisioning_log.record(self.server, at=self.at, **changes)
 
 
-def spec_of(ctx: ConvergenceContext, account: base.Account) -> base.ServerSpec:
-    """The server as the provider should have it. Raises Rejected where no port is reserved."""
-    server = ctx.server
-    ports = tuple(port.ref for port in ports_of(server))
-    if not ports:
-        raise outside.Rejected(_("No port is reserved for this server."))
+def spec_of(server: Server) -> base.ServerSpec:
+    """The server as the provider should have it, as far as that is known: an account may have to be created first."""
+    node, provider_id = server.node, server.blueprint.provider_id
+    account = PanelAccount.objects.filter(user_id=server.owner_id, provider_id=provider_id).first()
     return base.ServerSpec(
         key=server.pk,
+        attempt=server.create_attempts,
         name=server.name.strip(),
-        account=account,
+        kind=server.kind,
         limits=base.Limits(
             memory_mib=server.memory_mib,
             disk_mib=server.disk_mib,
@@ -76,8 +73,18 @@ def spec_of(ctx: ConvergenceContext, account: base.Account) -> base.ServerSpec:
             databases=server.databases_limit,
             backups=server.backups_limit,
         ),
-        allocations=ports,
+        location_ref=node.location.ref if node else "",
+        node_ref=node.ref if node and not node.is_elastic else None,
+        allocations=tuple(port.ref for port in ports_of(server)),
+        account=base.Account(account.ref, account.username, account.is_panel_admin) if account else None,
+        build=build.machine_build(server),
     )
+
+
+def attempts_of(server: Server) -> list[base.Attempt]:
+    """The creations that were asked for. What the provider answered is known of the last one."""
+    earlier = [base.Attempt(number, "", "") for number in range(1, server.create_attempts)]
+    return [*earlier, base.Attempt(server.create_attempts, server.ref, server.identifier)]
 
 
 def ports_of(server: Server) -> list[Allocation]:
@@ -87,12 +94,12 @@ def ports_of(server: Server) -> list[Allocation]:
 
 
 def replace_ports(server: Server, refs: Iterable[str]) -> None:
-    """Take other ports of the node for those that the panel assigned elsewhere. Raises Rejected where it has none."""
+    """Take other ports of the node for those that the provider gave elsewhere. Raises Rejected where it has none."""
     taken = set(refs)
     try:
         for port in ports_of(server):
             if port.ref in taken:
                 capacity.replace_port(allocation_id=port.pk)
     except capacity.NoFreePort as error:
-        reason = _("The panel assigned this server's port to another server, and its node has no other free port.")
+        reason = _("The provider gave this server's port to another server, and its node has no other free port.")
         raise outside.Rejected(reason) from error

@@ -7,30 +7,26 @@ from django.utils.translation import gettext as _
 from core import outside
 from core.models import WorkState
 from core.work import Reschedule
-from servers.convergence.context import NOT_CREATED, NOW, ConvergenceContext, ports_of
-from servers.drivers.base import Capability, NotOnNode, RemoteServer
+from servers.convergence import provisioning_log
+from servers.convergence.context import NOT_CREATED, NOW, ConvergenceContext
+from servers.drivers.abilities import Reinstall
+from servers.drivers.base import NotOnNode, RemoteServer
 from servers.models import ProvisioningTask, ServerStatus, Step
 
 # An install is polled again after a twentieth of the time it has taken, which adds a fortieth on average.
 MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=1), timedelta(seconds=30)
 POLLS_PER_INSTALL = 20
-# The panel allows 240 calls a minute; all polls of it together take half of that, two a second.
-POLLS_PER_SECOND = 2
 IN_PROGRESS = (ServerStatus.PENDING, ServerStatus.INSTALLING, ServerStatus.DELETING)
 
 
 def attach(ctx: ConvergenceContext, remote: RemoteServer) -> Reschedule:
     """Record that the server exists, whether by the call just made or by an earlier one whose answer was lost."""
-    ports = ports_of(ctx.server)
-    primary = next((port for port in ports if port.ref == remote.primary_ref), ports[0] if ports else None)
     ctx.record(
         status=ServerStatus.INSTALLING,
         step=Step.CREATED,
         ref=remote.ref,
         identifier=remote.identifier,
-        ip=primary.ip if primary else "",
-        port=primary.port if primary else None,
-        address=primary.address if primary else "",
+        **provisioning_log.address_columns(remote),
         install_deadline_at=ctx.at + install_timeout(ctx),
         create_missed_at=None,
         failure="",
@@ -62,13 +58,23 @@ def fail_install(ctx: ConvergenceContext) -> Reschedule | None:
         return None
     if ctx.server.status == ServerStatus.PENDING:
         return reinstall(ctx)
-    raise outside.Rejected(_("The game could not be installed. See the install log on the node."))
+    raise outside.Rejected(_("The server could not be installed. See the install log on the node."))
+
+
+def reinstall_doubtful(ctx: ConvergenceContext) -> Reschedule:
+    """Only installing again tells whether the server is installed. Where that erases it, a person has to ask for it."""
+    is_asked = ctx.server.status == ServerStatus.PENDING  # that is a server that staff retry
+    if not (is_asked or ctx.driver.facts.reinstall_keeps_data):
+        raise outside.Rejected(
+            _("It is not known whether the server is installed. Retry erases it and installs again.")
+        )
+    return reinstall(ctx)
 
 
 def reinstall(ctx: ConvergenceContext) -> Reschedule:
-    """Install from the start. That also lifts a suspension, and how it ends can be seen."""
-    if not ctx.can(Capability.REINSTALL):
-        raise outside.Rejected(_("It is not known whether the server is installed, and its panel cannot reinstall it."))
+    """Install from the start, because a person asked or because nothing is lost by it. How it ends can be seen."""
+    if not isinstance(ctx.driver, Reinstall):
+        raise outside.Rejected(_("The server is not installed, and its provider cannot install it again."))
     try:
         ctx.driver.reinstall(ctx.existing)
     except NotOnNode:
@@ -105,5 +111,6 @@ def poll_interval(ctx: ConvergenceContext) -> timedelta:
         server__blueprint__provider=ctx.server.blueprint.provider,
         server__status__in=IN_PROGRESS,
     ).count()
-    share = timedelta(seconds=1) * in_progress / POLLS_PER_SECOND
+    # All polls of a provider together take half of its calls.
+    share = timedelta(minutes=2) * in_progress / ctx.driver.facts.calls_per_minute
     return max(MIN_INTERVAL, min(elapsed / POLLS_PER_INSTALL, MAX_INTERVAL), share)

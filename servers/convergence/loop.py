@@ -5,8 +5,18 @@ from uuid import UUID
 
 from core import outside
 from core.work import Reschedule
-from servers.convergence import creation, drift, installing, provisioning_log, removal, starting, suspension
-from servers.convergence.context import LATER, SOON, ConvergenceContext
+from servers.convergence import (
+    absence,
+    creation,
+    drift,
+    installing,
+    provisioning_log,
+    relocation,
+    removal,
+    starting,
+    suspension,
+)
+from servers.convergence.context import LATER, SOON, ConvergenceContext, attempts_of, spec_of
 from servers.drivers import registry
 from servers.drivers.base import RemoteState, VariablesRefused
 from servers.locks import advisory_lock
@@ -29,9 +39,10 @@ def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
             return None
         try:
             driver = registry.driver_of(server.blueprint.provider)
-            remote = driver.find(server.pk)
+            spec = spec_of(server)
+            remote = driver.find(spec, attempts_of(server))
             provisioning_log.observe(server, remote, at=at)
-            return next_step(ConvergenceContext(server, driver, remote, server.has_holds(), at))
+            return next_step(ConvergenceContext(server, driver, spec, remote, server.has_holds(), at))
         except outside.Rejected as error:
             variable_errors = error.messages if isinstance(error, VariablesRefused) else None
             provisioning_log.fail(server, str(error), at=at, variable_errors=variable_errors)
@@ -43,10 +54,17 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     server, remote = ctx.server, ctx.remote
     if server.desired_state == DesiredState.ABSENT:
         return removal.step(ctx)
+    if remote is None and server.ref:
+        absence.fail_vanished(ctx)
+        return None
     if remote is None:
         return creation.step(ctx)
+    if server.blueprint.provider.suspected_at is not None:
+        absence.is_trusted(ctx)
     if server.ref != remote.ref:
         return installing.attach(ctx, remote)
+    if relocation.is_moved(ctx):
+        return relocation.follow(ctx)
     if ctx.has_holds:
         return suspension.ensure_suspended(ctx)
     match remote.state:
@@ -82,7 +100,7 @@ def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
         server = _read(task.server_id)
         is_new = server.running_at is None and server.desired_state == DesiredState.PRESENT
         if is_new and at - server.created_at > MAX_OUTAGE:
-            provisioning_log.fail(server, "The panel has not answered for a day.", at=at)
+            provisioning_log.fail(server, "The provider has not answered for a day.", at=at)
         raise
     except Exception as error:
         if task.counted_attempts >= task.MAX_ATTEMPTS:
@@ -91,5 +109,5 @@ def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
 
 
 def _read(server_id: UUID) -> Server:
-    rows = Server.objects.select_related("blueprint__provider", "blueprint__egg", "reservation", "owner")
-    return rows.get(pk=server_id)
+    joined = ("blueprint__provider", "blueprint__egg", "reservation", "owner", "node__location")
+    return Server.objects.select_related(*joined).get(pk=server_id)

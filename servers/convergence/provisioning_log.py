@@ -52,10 +52,19 @@ def write(server: Server, step: Step, *, at: datetime, note: str = "") -> None:
 
 def observe(server: Server, remote: RemoteServer | None, *, at: datetime) -> None:
     """Store what the provider answered."""
-    observed: dict[str, Any] = {}
-    if remote is not None:
-        observed = {**asdict(remote), "allocation_refs": sorted(remote.allocation_refs)}
-    record(server, at=at, observed=observed, observed_at=at)
+    if remote is None:
+        record(server, at=at, observed={}, observed_at=at)
+    else:
+        columns = {"vanished_at": None, **address_columns(remote)}
+        record(server, at=at, observed=asdict(remote), observed_at=at, **columns)
+
+
+def address_columns(remote: RemoteServer) -> dict[str, Any]:
+    """The columns of a server's main address; none where the provider does not say."""
+    if not remote.addresses:
+        return {}
+    main = remote.addresses[0]
+    return {"ip": main.ip, "port": main.port, "address": str(main)}
 
 
 def retry_failed(server: Server, *, at: datetime) -> None:

@@ -1,22 +1,29 @@
 """Deleting a server: at the provider first, then its capacity is released."""
 
-from core import tenancy
+from core import outside, tenancy
 from core.work import Reschedule
 from servers import capacity
+from servers.convergence import absence
 from servers.convergence.context import NOW, ConvergenceContext
 from servers.convergence.creation import wait_for_lost_answer
 from servers.models import ServerStatus, Step
 
 
 def step(ctx: ConvergenceContext) -> Reschedule | None:
-    """The next step for a server that should be absent. Only the panel's own "not found" ends it."""
+    """The next step for a server that should be absent. Only the provider's own "not found" ends it."""
     server = ctx.server
+    if ctx.remote is None and server.ref and server.delete_asked_at is None:
+        absence.require_trusted(ctx)  # we did not delete it
     if server.status != ServerStatus.DELETING:
         ctx.record(status=ServerStatus.DELETING, failure="")
     if ctx.remote is not None:
-        ctx.driver.delete(ctx.remote)
-        if not server.ref:  # a creation whose answer was lost did work
-            ctx.record(ref=ctx.remote.ref)
+        # `ref` is not known yet where a creation whose answer was lost did work.
+        ctx.record(ref=ctx.remote.ref, identifier=ctx.remote.identifier, delete_asked_at=ctx.at)
+        try:
+            ctx.driver.delete(ctx.remote)
+        except (outside.Unavailable, outside.Rejected):
+            ctx.record(delete_asked_at=None)
+            raise
         return NOW
     if wait := wait_for_lost_answer(ctx):
         return wait

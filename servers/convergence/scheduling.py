@@ -6,14 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.backends.postgresql.psycopg_any import Jsonb
 
 from core import tenancy, work
+from servers.drivers import registry
 from servers.models import ProvisioningTask
 
 RECHECK_AFTER = timedelta(minutes=10)
-# A panel allows 240 calls a minute; those who buy, pay and install need most of them more than a recheck does.
-RECHECKS_PER_MINUTE = 90
-# Of each provider's servers the first ninety are due at once, the next ninety a minute later, and so on.
+# Those who buy, pay and install need most of a provider's calls more than a recheck does.
+RECHECK_SHARE_PERCENT = 37
+# Of each provider's servers as many are due at once as may be checked in a minute, the next a minute later, and so on.
 # A task that runs now stays as it is, and runs once more afterwards. One that waits may only move forward.
 _UPSERT = """
     INSERT INTO servers_provisioningtask AS task
@@ -21,8 +23,10 @@ _UPSERT = """
     SELECT uuidv7(), server.organization_id, server.id, 'queued', 0, '', false,
         %(at)s + (row_number() OVER (
             PARTITION BY blueprint.provider_id ORDER BY server.observed_at NULLS FIRST, server.id
-        ) - 1) / %(per_minute)s * interval '1 minute'
-    FROM servers_server AS server JOIN servers_blueprint AS blueprint ON blueprint.id = server.blueprint_id
+        ) - 1) / COALESCE((%(per_minute)s::jsonb ->> provider.kind)::int, 1) * interval '1 minute'
+    FROM servers_server AS server
+        JOIN servers_blueprint AS blueprint ON blueprint.id = server.blueprint_id
+        JOIN servers_provider AS provider ON provider.id = blueprint.provider_id
     WHERE {condition}
     ORDER BY server.id
     ON CONFLICT (server_id) DO UPDATE SET
@@ -35,7 +39,7 @@ _UPSERT = """
             ELSE EXCLUDED.run_at END,
         finished_at = NULL"""
 _NAMED = "server.id = ANY(%(servers)s)"
-_NOT_OBSERVED = """server.status NOT IN ('deleted', 'failed')
+_NOT_OBSERVED = """server.status <> 'deleted'
     AND (server.observed_at IS NULL OR server.observed_at <= %(observed_until)s)
     AND NOT EXISTS (SELECT 1 FROM servers_provisioningtask AS known
         WHERE known.server_id = server.id AND known.state IN ('queued', 'running'))"""
@@ -56,9 +60,12 @@ def request_recheck(*, at: datetime, not_observed_for: timedelta = RECHECK_AFTER
 
 def _upsert(condition: str, parameters: dict[str, Any]) -> int:
     """Queue the tasks of the servers that the condition selects, and wake a worker; how many."""
+    per_minute = {
+        kind: max(1, facts.calls_per_minute * RECHECK_SHARE_PERCENT // 100) for kind, facts in registry.facts().items()
+    }
     with tenancy.within_worker():
         with connection.cursor() as cursor:
-            cursor.execute(_UPSERT.format(condition=condition), {**parameters, "per_minute": RECHECKS_PER_MINUTE})
+            cursor.execute(_UPSERT.format(condition=condition), {**parameters, "per_minute": Jsonb(per_minute)})
             count = int(cursor.rowcount)
         if count:
             work.wake_worker(ProvisioningTask)

@@ -1,7 +1,8 @@
 """From installed to running, the first time.
 
-A node that restarts during an install reports nothing, and the panel then shows the server as ready. But a finished
-install starts the game, so a server that is found off is installed once more before it counts as delivered.
+A node that restarts during an install reports nothing, and its panel then shows the server as ready. Where a finished
+install starts the server, one that is found off is installed once more before it counts as delivered, unless that
+would erase it.
 """
 
 from datetime import timedelta
@@ -11,44 +12,46 @@ from django.utils.translation import gettext as _
 from core.work import Reschedule
 from servers import events
 from servers.convergence import installing
-from servers.convergence.context import LATER, NOW, ConvergenceContext
-from servers.drivers.base import Capability, PowerAction, PowerState, WrongState
+from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext
+from servers.drivers.abilities import Power, Reinstall, UsageFigures
+from servers.drivers.base import PowerAction, PowerState, WrongState
 from servers.models import ServerStatus, Step
 
-# The panel caches usage for 20 s, so looking again sooner shows nothing new. The first look waits a moment, since a
-# node starts the game only after it has reported the end of the install to the panel.
-USAGE_CACHE = timedelta(seconds=21)
+# A node starts a server only after it has reported the end of the install.
 FIRST_LOOK_AFTER = timedelta(seconds=1)
-START_TIMEOUT = timedelta(seconds=60)
 ON = {PowerState.STARTING, PowerState.RUNNING}
 
 
 def step(ctx: ConvergenceContext) -> Reschedule | None:
     """The next step for a server that looks installed and has never run."""
-    server = ctx.server
+    server, driver = ctx.server, ctx.driver
     if server.is_install_doubtful:
-        return installing.reinstall(ctx)
+        return installing.reinstall_doubtful(ctx)
     if server.installed_at is None:
         ctx.record(status=ServerStatus.INSTALLING, step=Step.INSTALLED, installed_at=ctx.at)
         return Reschedule(FIRST_LOOK_AFTER)
-    if not ctx.can(Capability.USAGE):
+    if not isinstance(driver, UsageFigures):
         return mark_running(ctx, ServerStatus.RUNNING)
     try:
-        power_state = ctx.driver.usage(ctx.existing.identifier).power_state
+        power_state = driver.usage(ctx.existing.identifier).power_state
     except WrongState:
         return LATER
     if power_state in ON:
         return mark_running(ctx, ServerStatus.RUNNING)
-    # It is off: wait for new usage, install once more, start it, and in the end deliver it as it is.
-    if server.reinstall_asked_at is None:
-        rest = server.installed_at + USAGE_CACHE - ctx.at
-        return Reschedule(rest) if rest > timedelta(0) else installing.reinstall(ctx)
-    if server.start_asked_at is None:
-        ctx.driver.send_power_action(ctx.existing.identifier, PowerAction.START)
+    # It is off: wait for new figures, install once more, start it, and in the end deliver it as it is.
+    facts, look_again = driver.facts, Reschedule(max(driver.facts.usage_max_age, SOON.after))
+    if server.reinstall_asked_at is None and server.start_asked_at is None:
+        rest = server.installed_at + facts.usage_max_age - ctx.at
+        if rest > timedelta(0):
+            return Reschedule(rest)
+        if facts.install_starts_server and facts.reinstall_keeps_data and isinstance(driver, Reinstall):
+            return installing.reinstall(ctx)
+    if server.start_asked_at is None and isinstance(driver, Power):
+        driver.send_power_action(ctx.existing.identifier, PowerAction.START)
         ctx.record(start_asked_at=ctx.at)
-        return Reschedule(USAGE_CACHE)
-    if ctx.at < server.start_asked_at + START_TIMEOUT:
-        return Reschedule(USAGE_CACHE)
+        return look_again
+    if server.start_asked_at is not None and ctx.at < server.start_asked_at + facts.start_timeout:
+        return look_again
     return mark_running(ctx, ServerStatus.STOPPED, note=_("It stopped by itself after the start."))
 
 
@@ -59,8 +62,8 @@ def mark_running(ctx: ConvergenceContext, status: ServerStatus, note: str = "") 
 
 
 def mark_resumed(ctx: ConvergenceContext) -> Reschedule:
-    """The suspension is lifted: the game is started, as it ran before."""
-    if ctx.can(Capability.POWER):
+    """The suspension is lifted: the server is started, as it ran before."""
+    if isinstance(ctx.driver, Power):
         try:
             ctx.driver.send_power_action(ctx.existing.identifier, PowerAction.START)
         except WrongState:

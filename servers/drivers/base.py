@@ -1,23 +1,20 @@
-"""The protocol of drivers, and what they take and answer. Only a driver's own package knows its vendor."""
+"""The core of every driver, and what it takes and answers. Only a driver's own package knows its vendor.
 
-from collections.abc import Mapping
+What only some providers can do is in `servers.drivers.abilities`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from core import outside
 
-
-class Capability(StrEnum):
-    """What a provider can do beyond creating and deleting; pages show only that."""
-
-    POWER = "power"
-    USAGE = "usage"
-    REINSTALL = "reinstall"
-    RESIZE = "resize"
-    INVENTORY = "inventory"
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class PowerAction(StrEnum):
@@ -40,6 +37,16 @@ class RemoteState(StrEnum):
     READY = "ready"
 
 
+class Difference(StrEnum):
+    """In what a server differs from its spec."""
+
+    KEY = "key"
+    NAME = "name"
+    ACCOUNT = "account"
+    SIZE = "size"
+    PORTS = "ports"
+
+
 class PowerState(StrEnum):
     """Whether a server runs."""
 
@@ -50,7 +57,7 @@ class PowerState(StrEnum):
 
 
 class PortTaken(outside.Rejected):
-    """Nothing was created: these allocations (the provider's refs) are assigned to another server there."""
+    """These allocations (the provider's refs) are assigned to another server there. Nothing was created."""
 
     def __init__(self, message: str, refs: frozenset[str]) -> None:
         super().__init__(message)
@@ -86,16 +93,6 @@ class AccountConflict(outside.Rejected):
 
 
 @dataclass(frozen=True)
-class AccountOwner:
-    """The user that an account at the provider is for; `key` is our user's id."""
-
-    key: UUID
-    email: str
-    first_name: str
-    last_name: str
-
-
-@dataclass(frozen=True)
 class Account:
     """A user's account at the provider."""
 
@@ -116,8 +113,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Build:
-    """What a server is built from; needed only to create it."""
+class GameBuild:
+    """A game: an egg of a panel. Only creation needs it."""
 
     egg_ref: str
     image: str
@@ -126,31 +123,72 @@ class Build:
 
 
 @dataclass(frozen=True)
+class MachineBuild:
+    """A machine: the provider's own plan, which is its size, and an image of an operating system."""
+
+    plan_ref: str
+    image: str
+
+
+@dataclass(frozen=True)
 class ServerSpec:
-    """A server as it should be. `key` is our id, `allocations` are its ports' refs, the primary first."""
+    """A server as it should be.
+
+    `key` is our id, the same for ever; `attempt` counts the creations. `node_ref` is None where the provider chooses
+    the node, `account` where it has no accounts. `allocations` are the refs of its ports, the primary first. A game's
+    `build` is there only for creation: what a running game was built from is not compared.
+    """
 
     key: UUID
+    attempt: int
     name: str
-    account: Account
+    kind: str
     limits: Limits
-    allocations: tuple[str, ...]
+    location_ref: str
+    node_ref: str | None = None
+    allocations: tuple[str, ...] = ()
+    account: Account | None = None
+    build: GameBuild | MachineBuild | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A creation that was asked for, and the ids that the provider gave the server; empty where none was read."""
+
+    number: int
+    ref: str
+    identifier: str
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is reached. `alias` is shown instead of the ip; `ref` is the allocation's where it is one."""
+
+    ip: str
+    alias: str = ""
+    port: int | None = None
+    ref: str = ""
+
+    def __str__(self) -> str:
+        host = self.alias or self.ip
+        if self.port is None:
+            return host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class RemoteServer:
-    """A server as the provider has it."""
+    """A server as the provider has it. `addresses` has the main one first, and is empty where they are not known.
+
+    `node_ref` is None where the provider does not say. `facts` is what the driver itself compares with the spec.
+    """
 
     ref: str
     identifier: str
-    key: str
-    name: str
-    account_ref: str
-    node_ref: str
     state: RemoteState
-    limits: Limits
-    primary_ref: str
-    allocation_refs: frozenset[str] = frozenset()
-    can_add_ports: bool = False
+    addresses: tuple[Address, ...] = ()
+    node_ref: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,103 +205,25 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class RemoteLocation:
-    """A location at the provider."""
+class DriverFacts:
+    """What is true of every provider of a kind.
 
-    ref: str
-    code: str
-    name: str
+    `calls_per_minute` is what a provider allows; half of it is for watching installs. `usage_max_age` is how old the
+    figures may be that it answers. `install_starts_server`: a server that is off after its install was not installed.
+    `reinstall_keeps_data`: installing again loses nothing, so it may be done without asking a person.
+    `suspension_hides_install`: after a suspension it is unknown how the install ended. `steps` are the steps of a
+    purchase, by their codes, as customers read them.
+    """
 
-
-@dataclass(frozen=True)
-class RemoteNode:
-    """A node at the provider. Sizes in MiB; overcommit as the provider's own default in percent."""
-
-    ref: str
-    location_ref: str
-    name: str
-    memory_mib: int
-    disk_mib: int
-    memory_overcommit_percent: int
-    disk_overcommit_percent: int
-    is_public: bool
-    is_in_maintenance: bool
-
-
-@dataclass(frozen=True)
-class RemoteAllocation:
-    """An allocation at the provider."""
-
-    ref: str
-    node_ref: str
-    ip: str
-    alias: str
-    port: int
-    is_assigned: bool
-
-
-@dataclass(frozen=True)
-class RemoteServerSummary:
-    """A server at the provider, ours or not, and what it takes of its node. Sizes in MiB, 0 for unlimited."""
-
-    ref: str
-    key: str
-    name: str
-    node_ref: str
-    memory_mib: int
-    disk_mib: int
-    allocation_refs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RemoteEggVariable:
-    """An egg's variable at the provider."""
-
-    ref: str
-    name: str
-    description: str
-    env_variable: str
-    default_value: str
-    is_user_viewable: bool
-    is_user_editable: bool
-    rules: str
-
-
-@dataclass(frozen=True)
-class RemoteEgg:
-    """An egg at the provider."""
-
-    ref: str
-    nest_ref: str
-    name: str
-    author: str
-    description: str
-    docker_images: Mapping[str, str]
-    first_image: str
-    startup: str
-    variables: tuple[RemoteEggVariable, ...]
-
-
-@dataclass(frozen=True)
-class RemoteNest:
-    """A nest at the provider."""
-
-    ref: str
-    name: str
-    author: str
-    description: str
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """All that a provider has, at about one instant."""
-
-    locations: tuple[RemoteLocation, ...]
-    nodes: tuple[RemoteNode, ...]
-    allocations: tuple[RemoteAllocation, ...]
-    servers: tuple[RemoteServerSummary, ...]
-    nests: tuple[RemoteNest, ...]
-    eggs: tuple[RemoteEgg, ...]
+    label: str
+    calls_per_minute: int
+    steps: "Mapping[str, StrOrPromise]"
+    usage_max_age: timedelta = timedelta(0)
+    start_timeout: timedelta = timedelta(seconds=60)
+    lost_answer_wait: timedelta = timedelta(seconds=30)
+    install_starts_server: bool = False
+    reinstall_keeps_data: bool = False
+    suspension_hides_install: bool = False
 
 
 class Driver(Protocol):
@@ -272,42 +232,23 @@ class Driver(Protocol):
     No call may be made inside a database transaction.
     """
 
-    capabilities: frozenset[Capability]
+    facts: DriverFacts
 
-    def account_of(self, owner: AccountOwner) -> Account:
-        """The owner's account, created if necessary. One call at a time per provider. Raises AccountConflict."""
+    def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
+        """What the provider has of the server, by our key or by what the attempts to create it left; None only when
+        it is certainly absent.
+        """
 
-    def find(self, key: UUID) -> RemoteServer | None:
-        """What the provider has under our key; None only when it is certainly absent."""
-
-    def create(self, spec: ServerSpec, build: Build) -> RemoteServer:
+    def create(self, spec: ServerSpec) -> RemoteServer:
         """Create the server. After Unknown, call find first. Raises AlreadyExists, PortTaken, AccountNotFound,
         VariablesRefused.
         """
 
-    def reinstall(self, server: RemoteServer) -> None:
-        """Install again from the start; lifts a suspension. Raises NotOnNode."""
+    def differences(self, spec: ServerSpec, remote: RemoteServer) -> frozenset[Difference]:
+        """In what the server differs from the spec. Makes no call."""
 
-    def resize(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
-        """Change it to the spec's limits and ports; the answer says which it really has."""
+    def apply(self, spec: ServerSpec, remote: RemoteServer) -> RemoteServer:
+        """Take away one or several of the differences; what it then is. Raises PortTaken."""
 
-    def update_details(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
-        """Change it to the spec's name, owner and key."""
-
-    def suspend(self, server: RemoteServer) -> None:
-        """Stop it and keep it stopped. Raises NotOnNode."""
-
-    def resume(self, server: RemoteServer) -> None:
-        """Lift a suspension; nothing is started. Raises NotOnNode."""
-
-    def delete(self, server: RemoteServer) -> None:
+    def delete(self, remote: RemoteServer) -> None:
         """Delete it with all its files; one that is already deleted is fine."""
-
-    def send_power_action(self, identifier: str, action: PowerAction) -> None:
-        """Start, stop, restart or kill it; the outcome shows later. Raises WrongState, NotOnNode."""
-
-    def usage(self, identifier: str) -> Usage:
-        """What it uses; may be some seconds old. Raises WrongState, NotOnNode."""
-
-    def inventory(self) -> Inventory:
-        """Everything that the provider has."""

@@ -8,14 +8,15 @@ from uuid import UUID
 from django.db.backends.postgresql.psycopg_any import Jsonb
 from django.utils.translation import gettext as _
 
-from servers.drivers.base import Inventory, RemoteEgg
+from servers.drivers.inventory import RemoteEgg
 from servers.eggs import rules
 from servers.inventory import tables
 from servers.inventory.merge import Counts, Finding, ids_by_ref, merge
+from servers.inventory.read import RemoteInventory
 from servers.models import Egg, Nest
 
 
-def merge_eggs(provider_id: UUID, remote: Inventory) -> Counts:
+def merge_eggs(provider_id: UUID, remote: RemoteInventory) -> Counts:
     """Merge nests, eggs and variables. Of variables sharing a name in one egg the last one counts, as on the panel."""
     rows: Any = [(provider_id, nest.ref, nest.name, nest.author, nest.description) for nest in remote.nests]
     counts = {"nests": merge(tables.NEST, rows, scope=provider_id)}

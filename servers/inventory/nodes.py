@@ -7,39 +7,42 @@ from uuid import UUID
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from servers.drivers.base import Inventory
+from servers.drivers.inventory import RemoteServerSummary
 from servers.inventory import tables
 from servers.inventory.merge import Counts, Finding, ids_by_ref, merge
+from servers.inventory.read import RemoteInventory
 from servers.models import Allocation, Location, Node, Server
 
-# A node that became too small for its reservations keeps them, and is answered.
+# A node that became too small for its reservations keeps them, sells nothing until they fit, and is answered.
 _SELLABLE = """
     WITH computed AS (
         SELECT id,
             GREATEST(memory_mib * (100 + memory_overcommit_percent) / 100 - memory_headroom_mib - memory_foreign_mib, 0)
                 AS memory,
             GREATEST(disk_mib * (100 + disk_overcommit_percent) / 100 - disk_headroom_mib - disk_foreign_mib, 0) AS disk
-        FROM servers_node WHERE provider_id = %s),
+        FROM servers_node WHERE provider_id = %s AND NOT is_elastic),
     updated AS (
         UPDATE servers_node AS node SET
-            memory_sellable_mib = GREATEST(computed.memory, node.memory_reserved_mib),
-            disk_sellable_mib = GREATEST(computed.disk, node.disk_reserved_mib)
+            memory_sellable_mib = computed.memory,
+            memory_oversold_mib = GREATEST(node.memory_reserved_mib - computed.memory, 0),
+            disk_sellable_mib = computed.disk,
+            disk_oversold_mib = GREATEST(node.disk_reserved_mib - computed.disk, 0)
         FROM computed WHERE node.id = computed.id AND (
-            node.memory_sellable_mib IS DISTINCT FROM GREATEST(computed.memory, node.memory_reserved_mib)
-            OR node.disk_sellable_mib IS DISTINCT FROM GREATEST(computed.disk, node.disk_reserved_mib)))
+            node.memory_sellable_mib <> computed.memory OR node.disk_sellable_mib <> computed.disk
+            OR node.memory_oversold_mib <> GREATEST(node.memory_reserved_mib - computed.memory, 0)
+            OR node.disk_oversold_mib <> GREATEST(node.disk_reserved_mib - computed.disk, 0)))
     SELECT node.name FROM servers_node AS node JOIN computed ON computed.id = node.id
     WHERE node.is_present
         AND (node.memory_reserved_mib > computed.memory OR node.disk_reserved_mib > computed.disk)
     ORDER BY node.name"""
 
 
-def merge_nodes(provider_id: UUID, remote: Inventory) -> tuple[Counts, list[Finding]]:
+def merge_nodes(provider_id: UUID, remote: RemoteInventory) -> tuple[Counts, list[Finding]]:
     """Merge locations and nodes, with what servers that are not ours take of a node, and what is odd about them.
 
     The locking rule asks for nodes before their allocations: call this before `merge_allocations`.
     """
-    ours = {str(pk) for pk in Server.objects.filter(blueprint__provider_id=provider_id).values_list("pk", flat=True)}
-    foreign = [server for server in remote.servers if server.key.lower() not in ours]
+    foreign = foreign_servers(provider_id, remote)
     memory, disk = Counter[str](), Counter[str]()
     for server in foreign:
         memory[server.node_ref] += server.memory_mib
@@ -61,6 +64,7 @@ def merge_nodes(provider_id: UUID, remote: Inventory) -> tuple[Counts, list[Find
             node.memory_overcommit_percent,
             node.disk_overcommit_percent,
             node.is_public,
+            node.is_elastic,
         )
         for node in remote.nodes
         if node.location_ref in locations
@@ -74,6 +78,17 @@ def merge_nodes(provider_id: UUID, remote: Inventory) -> tuple[Counts, list[Find
     return counts, findings
 
 
+def foreign_servers(provider_id: UUID, remote: RemoteInventory) -> list[RemoteServerSummary]:
+    """The provider's servers that are not ours. One of ours stays ours when its key was erased there."""
+    refs = {str(pk): ref for pk, ref in Server.objects.filter(blueprint__provider=provider_id).values_list("pk", "ref")}
+    known = set(refs.values()) - {""}
+    return [
+        server
+        for server in remote.servers
+        if server.key.lower() not in refs and (server.key or server.ref not in known)
+    ]
+
+
 def update_sellable(provider_id: UUID) -> list[str]:
     """Compute what the provider's nodes can sell from their totals, headroom, overcommit and foreign servers.
 
@@ -84,7 +99,7 @@ def update_sellable(provider_id: UUID) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def merge_allocations(provider_id: UUID, remote: Inventory) -> Counts:
+def merge_allocations(provider_id: UUID, remote: RemoteInventory) -> Counts:
     """Merge allocations. One is taken elsewhere when it is assigned to any server but the one it is reserved for."""
     nodes = ids_by_ref(Node.objects.filter(provider_id=provider_id))
     assigned_to = {ref: server.key.lower() for server in remote.servers for ref in server.allocation_refs}

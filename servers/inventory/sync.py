@@ -12,6 +12,7 @@ from core.outside import refuse_transaction
 from servers.drivers import registry
 from servers.inventory.eggs import egg_findings, merge_eggs
 from servers.inventory.nodes import merge_allocations, merge_nodes
+from servers.inventory.read import read_inventory
 from servers.locks import advisory_lock
 from servers.models import Health, Provider, SyncKind, SyncRun, SyncState
 
@@ -36,7 +37,7 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
         with tenancy.as_worker():
             run = SyncRun.objects.create(provider=provider, kind=SyncKind.FULL, started_at=at)
         try:
-            remote = registry.driver_of(provider).inventory()
+            remote = read_inventory(registry.driver_of(provider))
         except outside.OutsideError as error:
             return _finish(run, Health.FAILING, started, error=str(error))
         except (KeyError, TypeError, ValueError) as error:

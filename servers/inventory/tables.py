@@ -5,6 +5,7 @@ from servers.inventory.merge import STAGE, Mirror
 COUNTERS = (
     *("memory_headroom_mib", "memory_sellable_mib", "memory_reserved_mib"),
     *("disk_headroom_mib", "disk_sellable_mib", "disk_reserved_mib"),
+    *("memory_oversold_mib", "disk_oversold_mib", "servers_reserved"),
 )
 PROVIDER = "t.provider_id = %(scope)s"
 NODES = "t.node_id = ANY (%(scope)s)"
@@ -32,7 +33,12 @@ NODE = Mirror(
         "memory_foreign_mib": "bigint",
         "disk_foreign_mib": "bigint",
     },
-    initial={"memory_overcommit_percent": "integer", "disk_overcommit_percent": "integer", "is_enabled": "boolean"},
+    initial={
+        "memory_overcommit_percent": "integer",
+        "disk_overcommit_percent": "integer",
+        "is_enabled": "boolean",
+        "is_elastic": "boolean",
+    },
     fixed=dict.fromkeys(COUNTERS, "0") | {"is_draining": "false"},
 )
 ALLOCATION = Mirror(

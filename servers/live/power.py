@@ -10,7 +10,8 @@ from accounts.models import User
 from core import audit, tenancy
 from core.outside import refuse_transaction
 from servers.drivers import registry
-from servers.drivers.base import Capability, NotOnNode, PowerAction, WrongState
+from servers.drivers.abilities import Power
+from servers.drivers.base import NotOnNode, PowerAction, WrongState
 from servers.live.status import INSTALLED
 from servers.live.usage import cache_key
 from servers.models import Server, ServerStatus
@@ -41,8 +42,8 @@ def send_power_action(*, server_id: UUID, action: str, actor: User | None, at: d
     if server.status not in INSTALLED or not server.identifier:
         raise PowerRefused(_("The server cannot be started or stopped in its present state."))
     driver, power_action = registry.driver_of(server.blueprint.provider), PowerAction(action)
-    if Capability.POWER not in driver.capabilities:
-        raise PowerRefused(_("This server's panel does not accept power actions from here."))
+    if not isinstance(driver, Power):
+        raise PowerRefused(_("This server cannot be started or stopped from here."))
     with tenancy.as_worker():
         audit.record(action="server.power", entity=server, actor=actor, new={"action": power_action.value}, at=at)
     try:

@@ -10,7 +10,8 @@ from django.core.cache import cache
 from core import outside, tenancy
 from core.outside import refuse_transaction
 from servers.drivers import registry
-from servers.drivers.base import Capability, Usage
+from servers.drivers.abilities import UsageFigures
+from servers.drivers.base import Usage
 from servers.models import Provider, Server
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,10 @@ def _read(server: Server) -> LiveUsage | None:
     """Ask the driver, and add the answer to the samples."""
     with tenancy.as_worker():
         provider = Provider.objects.filter(blueprints__servers=server.pk).first()
-    driver = registry.driver_of(provider) if provider else None
-    if driver is None or not server.identifier or Capability.USAGE not in driver.capabilities:
+    if provider is None or not server.identifier:
+        return None
+    driver = registry.driver_of(provider)
+    if not isinstance(driver, UsageFigures):
         return None
     try:
         usage = driver.usage(server.identifier)

@@ -2,6 +2,7 @@ import core.encryption
 import core.ids
 import core.models.state_machine
 import django.db.models.deletion
+import django.db.models.expressions
 import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
@@ -54,6 +55,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Provider',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('kind', models.SlugField(max_length=16)),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('base_url', models.URLField(help_text='Such as https://panel.example.com', max_length=191, verbose_name='panel address')),
+                ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
+                ('configuration', models.JSONField(blank=True, default=dict, verbose_name='configuration')),
+                ('is_active', models.BooleanField(default=True, help_text='Inactive providers are neither synced nor sold.', verbose_name='active')),
+                ('health', models.CharField(choices=[('unknown', 'Not checked yet'), ('healthy', 'Healthy'), ('failing', 'Failing')], default='unknown', max_length=8)),
+                ('health_note', models.CharField(blank=True, default='', max_length=255, verbose_name='problem')),
+                ('checked_at', models.DateTimeField(blank=True, null=True, verbose_name='last checked at')),
+                ('suspected_at', models.DateTimeField(blank=True, help_text='Many servers that should be there were not found. Nothing is changed until they are.', null=True, verbose_name='servers missing at')),
+                ('missing_accepted_until', models.DateTimeField(blank=True, help_text='Staff said that what is not found until then is really gone.', null=True, verbose_name='missing servers accepted until')),
+            ],
+            options={
+                'verbose_name': 'provider',
+                'verbose_name_plural': 'providers',
+            },
+        ),
+        migrations.CreateModel(
             name='Egg',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -76,45 +100,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Provider',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('kind', models.CharField(choices=[('pterodactyl', 'Pterodactyl')], max_length=16)),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('base_url', models.URLField(help_text='Such as https://panel.example.com', max_length=191, verbose_name='panel address')),
-                ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
-                ('configuration', models.JSONField(blank=True, default=dict, verbose_name='configuration')),
-                ('is_active', models.BooleanField(default=True, help_text='Inactive providers are neither synced nor sold.', verbose_name='active')),
-                ('health', models.CharField(choices=[('unknown', 'Not checked yet'), ('healthy', 'Healthy'), ('failing', 'Failing')], default='unknown', max_length=8)),
-                ('health_note', models.CharField(blank=True, default='', max_length=255, verbose_name='problem')),
-                ('checked_at', models.DateTimeField(blank=True, null=True, verbose_name='last checked at')),
-            ],
-            options={
-                'verbose_name': 'provider',
-                'verbose_name_plural': 'providers',
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['pterodactyl'])), name='servers_provider_kind_known')],
-            },
-        ),
-        migrations.CreateModel(
-            name='PanelAccount',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
-                ('username', models.CharField(blank=True, default='', max_length=191)),
-                ('is_panel_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
-            ],
-            options={
-                'verbose_name': 'panel account',
-                'verbose_name_plural': 'panel accounts',
-            },
-        ),
-        migrations.CreateModel(
             name='Node',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -134,6 +119,11 @@ class Migration(migrations.Migration):
                 ('disk_sellable_mib', models.PositiveBigIntegerField(default=0, verbose_name='disk for sale (MiB)')),
                 ('memory_reserved_mib', models.PositiveBigIntegerField(default=0, verbose_name='memory reserved (MiB)')),
                 ('disk_reserved_mib', models.PositiveBigIntegerField(default=0, verbose_name='disk reserved (MiB)')),
+                ('memory_oversold_mib', models.PositiveBigIntegerField(default=0, verbose_name='memory reserved beyond that (MiB)')),
+                ('disk_oversold_mib', models.PositiveBigIntegerField(default=0, verbose_name='disk reserved beyond that (MiB)')),
+                ('is_elastic', models.BooleanField(default=False, help_text="A cloud's location: its provider chooses the machine.", verbose_name='elastic')),
+                ('max_servers', models.PositiveIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='greatest number of servers')),
+                ('servers_reserved', models.PositiveIntegerField(default=0, verbose_name='servers reserved')),
                 ('is_enabled', models.BooleanField(default=True, help_text='New servers are placed on enabled nodes only.', verbose_name='enabled')),
                 ('is_draining', models.BooleanField(default=False, help_text='No new servers are placed here; existing ones stay.', verbose_name='draining')),
                 ('is_in_maintenance', models.BooleanField(default=False, verbose_name='in maintenance on the panel')),
@@ -145,6 +135,23 @@ class Migration(migrations.Migration):
                 'verbose_name': 'node',
                 'verbose_name_plural': 'nodes',
                 'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='PanelAccount',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
+                ('username', models.CharField(blank=True, default='', max_length=191)),
+                ('is_panel_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
+            ],
+            options={
+                'verbose_name': 'panel account',
+                'verbose_name_plural': 'panel accounts',
             },
         ),
         migrations.AddField(
@@ -164,7 +171,8 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('name', models.CharField(max_length=100, unique=True)),
-                ('image', models.CharField(blank=True, default='', help_text="Empty: the egg's default image.", max_length=191, verbose_name='Docker image')),
+                ('plan_ref', models.CharField(blank=True, default='', help_text="For machines: the provider's own name of the size. Empty for games.", max_length=64, verbose_name="provider's plan")),
+                ('image', models.CharField(blank=True, default='', help_text="A game's Docker image (empty: the egg's default), or a machine's operating system.", max_length=191, verbose_name='image')),
                 ('startup', models.TextField(blank=True, default='', help_text="Empty: the egg's own.", verbose_name='start-up command')),
                 ('environment', models.JSONField(blank=True, default=dict, help_text="Override the egg's defaults. {{secret}} becomes a new password for each server.", verbose_name='environment variables')),
                 ('install_minutes', models.PositiveIntegerField(default=30, help_text='An installation that takes longer has failed.', verbose_name='installation limit (minutes)')),
@@ -246,9 +254,10 @@ class Migration(migrations.Migration):
                 ('disk_mib', models.PositiveIntegerField(verbose_name='disk (MiB)')),
                 ('databases_limit', models.PositiveIntegerField(default=0, verbose_name='databases')),
                 ('backups_limit', models.PositiveIntegerField(default=0, verbose_name='backups')),
-                ('ports_limit', models.PositiveIntegerField(default=1, verbose_name='ports')),
+                ('ports_limit', models.PositiveIntegerField(default=0, verbose_name='ports')),
                 ('observed', models.JSONField(blank=True, default=dict, verbose_name='state on the panel')),
                 ('observed_at', models.DateTimeField(blank=True, null=True, verbose_name='last seen at')),
+                ('create_attempts', models.PositiveIntegerField(default=0, verbose_name='creations requested')),
                 ('create_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='creation requested at')),
                 ('create_missed_at', models.DateTimeField(blank=True, help_text="The panel's answer to the creation was lost, and the server was not found then.", null=True, verbose_name='first not found at')),
                 ('install_deadline_at', models.DateTimeField(blank=True, null=True, verbose_name='installation must end by')),
@@ -257,6 +266,8 @@ class Migration(migrations.Migration):
                 ('reinstall_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='reinstallation requested at')),
                 ('start_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='start requested at')),
                 ('running_at', models.DateTimeField(blank=True, help_text='First confirmed by the panel.', null=True, verbose_name='first running at')),
+                ('vanished_at', models.DateTimeField(blank=True, help_text='It existed, and the provider no longer has it.', null=True, verbose_name='gone since')),
+                ('delete_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='deletion requested at')),
                 ('deleted_at', models.DateTimeField(blank=True, null=True)),
                 ('metadata', models.JSONField(blank=True, default=dict)),
                 ('blueprint', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='servers.blueprint')),
@@ -300,7 +311,7 @@ class Migration(migrations.Migration):
             name='ProvisioningStep',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.CharField(choices=[('placed', 'Node assigned'), ('account', 'Panel account ready'), ('created', 'Server created'), ('installed', 'Game installed'), ('running', 'Running'), ('suspended', 'Suspended'), ('resumed', 'Resumed'), ('resized', 'Resized'), ('deleted', 'Deleted'), ('failed', 'Failed')], max_length=12)),
+                ('step', models.CharField(choices=[('placed', 'Node assigned'), ('account', 'Account ready'), ('created', 'Server created'), ('installed', 'Installed'), ('running', 'Running'), ('suspended', 'Suspended'), ('resumed', 'Resumed'), ('resized', 'Resized'), ('moved', 'Moved to another node'), ('deleted', 'Deleted'), ('failed', 'Failed')], max_length=12)),
                 ('note', models.CharField(blank=True, default='', max_length=255)),
                 ('at', models.DateTimeField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -426,11 +437,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='node',
-            constraint=models.CheckConstraint(condition=models.Q(('memory_reserved_mib__lte', models.F('memory_sellable_mib'))), name='servers_node_memory_not_oversold'),
+            constraint=models.CheckConstraint(condition=models.Q(('is_elastic', True), ('memory_reserved_mib__lte', django.db.models.expressions.CombinedExpression(models.F('memory_sellable_mib'), '+', models.F('memory_oversold_mib'))), _connector='OR'), name='servers_node_memory_not_oversold'),
         ),
         migrations.AddConstraint(
             model_name='node',
-            constraint=models.CheckConstraint(condition=models.Q(('disk_reserved_mib__lte', models.F('disk_sellable_mib'))), name='servers_node_disk_not_oversold'),
+            constraint=models.CheckConstraint(condition=models.Q(('is_elastic', True), ('disk_reserved_mib__lte', django.db.models.expressions.CombinedExpression(models.F('disk_sellable_mib'), '+', models.F('disk_oversold_mib'))), _connector='OR'), name='servers_node_disk_not_oversold'),
         ),
         migrations.AddConstraint(
             model_name='nest',
@@ -514,7 +525,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='provisioningstep',
-            constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'deleted', 'failed'])), name='servers_step_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'moved', 'deleted', 'failed'])), name='servers_step_known'),
         ),
         migrations.AddConstraint(
             model_name='serverhold',

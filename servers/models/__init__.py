@@ -5,7 +5,7 @@ from servers.models.blueprints import Blueprint
 from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
 from servers.models.locations import Location
 from servers.models.nodes import Node
-from servers.models.providers import Health, PanelAccount, Provider, ProviderKind, SyncKind, SyncRun, SyncState
+from servers.models.providers import Health, PanelAccount, Provider, SyncKind, SyncRun, SyncState
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
 from servers.models.reservations import Reservation, ReservationState
 from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
@@ -25,7 +25,6 @@ __all__ = [
     "Node",
     "PanelAccount",
     "Provider",
-    "ProviderKind",
     "ProvisioningStep",
     "ProvisioningTask",
     "Reservation",

@@ -14,7 +14,10 @@ from servers.models.providers import Provider
 
 
 class Blueprint(Entity, Timestamped):
-    """How a product's plans are built at a provider; a blueprint for one plan takes precedence over its product's."""
+    """How a product's plans are built at a provider: as games of an egg, or as machines of a provider's plan.
+
+    A blueprint for one plan takes precedence over its product's.
+    """
 
     tenancy = tenancy.SHARED
 
@@ -31,8 +34,19 @@ class Blueprint(Entity, Timestamped):
     )
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="blueprints")
     egg = models.ForeignKey(Egg, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
+    plan_ref = models.CharField(
+        _("provider's plan"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("For machines: the provider's own name of the size. Empty for games."),
+    )
     image = models.CharField(
-        _("Docker image"), max_length=191, blank=True, default="", help_text=_("Empty: the egg's default image.")
+        _("image"),
+        max_length=191,
+        blank=True,
+        default="",
+        help_text=_("A game's Docker image (empty: the egg's default), or a machine's operating system."),
     )
     startup = models.TextField(_("start-up command"), blank=True, default="", help_text=_("Empty: the egg's own."))
     environment: Any = models.JSONField(

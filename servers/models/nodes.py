@@ -13,7 +13,10 @@ class Node(Entity, Timestamped):
     """A machine that servers run on. Sizes in MiB.
 
     `memory_sellable_mib` is computed by the sync: total × (1 + overcommit) − headroom − what foreign servers use.
-    `memory_reserved_mib` is the sum of the reservations; a CHECK keeps it within what is sellable.
+    `memory_reserved_mib` is the sum of the reservations; a CHECK keeps it within what is sellable. What was reserved
+    before a node became too small, or was brought by servers moved here, is beyond it (`memory_oversold_mib`), and
+    nothing is sold until that is gone. An elastic node is a location of a cloud: it has no size, and perhaps a greatest
+    number of servers.
     """
 
     tenancy = tenancy.SHARED
@@ -54,6 +57,15 @@ class Node(Entity, Timestamped):
     disk_sellable_mib = models.PositiveBigIntegerField(_("disk for sale (MiB)"), default=0)
     memory_reserved_mib = models.PositiveBigIntegerField(_("memory reserved (MiB)"), default=0)
     disk_reserved_mib = models.PositiveBigIntegerField(_("disk reserved (MiB)"), default=0)
+    memory_oversold_mib = models.PositiveBigIntegerField(_("memory reserved beyond that (MiB)"), default=0)
+    disk_oversold_mib = models.PositiveBigIntegerField(_("disk reserved beyond that (MiB)"), default=0)
+    is_elastic = models.BooleanField(
+        _("elastic"), default=False, help_text=_("A cloud's location: its provider chooses the machine.")
+    )
+    max_servers = models.PositiveIntegerField(
+        _("greatest number of servers"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
+    servers_reserved = models.PositiveIntegerField(_("servers reserved"), default=0)
     is_enabled = models.BooleanField(
         _("enabled"), default=True, help_text=_("New servers are placed on enabled nodes only.")
     )
@@ -71,11 +83,13 @@ class Node(Entity, Timestamped):
             models.UniqueConstraint(fields=["provider", "ref"], name="servers_node_once"),
             models.CheckConstraint(
                 name="servers_node_memory_not_oversold",
-                condition=models.Q(memory_reserved_mib__lte=models.F("memory_sellable_mib")),
+                condition=models.Q(is_elastic=True)
+                | models.Q(memory_reserved_mib__lte=models.F("memory_sellable_mib") + models.F("memory_oversold_mib")),
             ),
             models.CheckConstraint(
                 name="servers_node_disk_not_oversold",
-                condition=models.Q(disk_reserved_mib__lte=models.F("disk_sellable_mib")),
+                condition=models.Q(is_elastic=True)
+                | models.Q(disk_reserved_mib__lte=models.F("disk_sellable_mib") + models.F("disk_oversold_mib")),
             ),
         ]
 

@@ -8,11 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
-
-
-class ProviderKind(models.TextChoices):
-    PTERODACTYL = "pterodactyl", "Pterodactyl"
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone
 
 
 class Health(StatusChoices):
@@ -22,11 +18,14 @@ class Health(StatusChoices):
 
 
 class Provider(Entity, Timestamped):
-    """A panel or cloud where servers run. Credentials are encrypted and never shown."""
+    """A panel or cloud where servers run. Credentials are encrypted and never shown.
+
+    Its kind names a registered driver (`servers.drivers.registry.register`), so a new driver changes no table.
+    """
 
     tenancy = tenancy.PRIVATE
 
-    kind = models.CharField(max_length=16, choices=ProviderKind)
+    kind = models.SlugField(max_length=16)
     name = models.CharField(max_length=100, unique=True)
     base_url = models.URLField(_("panel address"), max_length=191, help_text=_("Such as https://panel.example.com"))
     credentials: Any = EncryptedJSONField(default=dict, blank=True)
@@ -37,11 +36,22 @@ class Provider(Entity, Timestamped):
     health = StatusField(max_length=8, choices=Health, default=Health.UNKNOWN)
     health_note = models.CharField(_("problem"), max_length=255, blank=True, default="")
     checked_at = models.DateTimeField(_("last checked at"), null=True, blank=True)
+    suspected_at = models.DateTimeField(
+        _("servers missing at"),
+        null=True,
+        blank=True,
+        help_text=_("Many servers that should be there were not found. Nothing is changed until they are."),
+    )
+    missing_accepted_until = models.DateTimeField(
+        _("missing servers accepted until"),
+        null=True,
+        blank=True,
+        help_text=_("Staff said that what is not found until then is really gone."),
+    )
 
     class Meta:
         verbose_name = _("provider")
         verbose_name_plural = _("providers")
-        constraints = [choices_check("servers_provider_kind_known", "kind", ProviderKind)]
 
     def __str__(self) -> str:
         return self.name

@@ -17,7 +17,8 @@ class ProvisioningTask(Entity, WorkItem):
     """Converge one server: one row per server. A request while it runs makes it run again afterwards."""
 
     tenancy = tenancy.OWNED
-    LEASE: ClassVar[timedelta] = timedelta(minutes=3)
+    LEASE: ClassVar[timedelta] = timedelta(seconds=15)  # renewed while its worker lives
+    IS_RENEWED: ClassVar[bool] = True
     MAX_ATTEMPTS: ClassVar[int] = 60
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
@@ -49,7 +50,7 @@ class ProvisioningTask(Entity, WorkItem):
         fields = {"finished_at": at, "last_error": reason}
         if self._requested_once().update(state=WorkState.DEAD, lease_until=None, **fields):
             return True
-        return self.requeue(run_at=at, error=reason)
+        return self.requeue(run_at=at)  # an error would say that staff queued a dead task again
 
     def _requested_once(self) -> "models.QuerySet[ProvisioningTask]":
         return self._leased().filter(is_requested_again=False)
@@ -62,13 +63,14 @@ class Step(models.TextChoices):
     """The steps of the provisioning log that customers see, in the order of a purchase."""
 
     PLACED = "placed", _("Node assigned")
-    ACCOUNT = "account", _("Panel account ready")
+    ACCOUNT = "account", _("Account ready")
     CREATED = "created", _("Server created")
-    INSTALLED = "installed", _("Game installed")
+    INSTALLED = "installed", _("Installed")
     RUNNING = "running", _("Running")
     SUSPENDED = "suspended", _("Suspended")
     RESUMED = "resumed", _("Resumed")
     RESIZED = "resized", _("Resized")
+    MOVED = "moved", _("Moved to another node")
     DELETED = "deleted", _("Deleted")
     FAILED = "failed", _("Failed")
 

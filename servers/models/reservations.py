@@ -16,7 +16,10 @@ class ReservationState(StatusChoices):
 
 
 class Reservation(Entity, Timestamped):
-    """Memory, disk and ports of a node. Expires at `expires_at`, is confirmed when paid, and released exactly once."""
+    """Memory, disk and ports of a node for one server.
+
+    Expires at `expires_at`, is confirmed when paid, and released exactly once.
+    """
 
     tenancy = tenancy.OWNED
 

@@ -88,9 +88,10 @@ class Server(StateMachine, Entity, Timestamped):
     disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
     databases_limit = models.PositiveIntegerField(_("databases"), default=0)
     backups_limit = models.PositiveIntegerField(_("backups"), default=0)
-    ports_limit = models.PositiveIntegerField(_("ports"), default=1)
+    ports_limit = models.PositiveIntegerField(_("ports"), default=0)
     observed: Any = models.JSONField(_("state on the panel"), default=dict, blank=True)
     observed_at = models.DateTimeField(_("last seen at"), null=True, blank=True)
+    create_attempts = models.PositiveIntegerField(_("creations requested"), default=0)
     create_asked_at = models.DateTimeField(_("creation requested at"), null=True, blank=True)
     create_missed_at = models.DateTimeField(
         _("first not found at"),
@@ -110,6 +111,10 @@ class Server(StateMachine, Entity, Timestamped):
     running_at = models.DateTimeField(
         _("first running at"), null=True, blank=True, help_text=_("First confirmed by the panel.")
     )
+    vanished_at = models.DateTimeField(
+        _("gone since"), null=True, blank=True, help_text=_("It existed, and the provider no longer has it.")
+    )
+    delete_asked_at = models.DateTimeField(_("deletion requested at"), null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     metadata: Any = models.JSONField(default=dict, blank=True)
 

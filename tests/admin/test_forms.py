@@ -172,13 +172,14 @@ def test_saving_a_node_leaves_reservations_alone(superadmin: Client) -> None:
     assert (changed.memory_reserved_mib, changed.memory_sellable_mib) == (512, 8192 - 1024)
 
 
-def test_headroom_never_takes_reserved_memory_off_sale(superadmin: Client) -> None:
+def test_a_node_with_more_reserved_than_headroom_leaves_keeps_that_and_sells_nothing(superadmin: Client) -> None:
     node = Rows(1).nodes[0]
     Node.objects.filter(pk=node.pk).update(memory_reserved_mib=8192)
 
     save(superadmin, page_of(node), memory_headroom_mib=4096)
 
-    assert Node.objects.get(pk=node.pk).memory_sellable_mib == 8192
+    changed = Node.objects.get(pk=node.pk)
+    assert (changed.memory_reserved_mib, changed.memory_sellable_mib, changed.memory_oversold_mib) == (8192, 4096, 4096)
 
 
 def test_a_provider_keeps_its_keys_unless_new_ones_are_entered(superadmin: Client) -> None:

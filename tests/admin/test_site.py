@@ -142,6 +142,16 @@ def test_each_card_of_the_start_page_leads_to_the_whole_list(superadmin: Client)
         assert superadmin.get(address).context["cl"].result_count >= 1, address
 
 
+def test_the_start_page_says_that_a_provider_misses_many_servers(superadmin: Client) -> None:
+    Rows(1)
+    Provider.objects.update(suspected_at=timezone.now())
+
+    page = superadmin.get(INDEX).content.decode()
+
+    assert "Many servers are missing here." in page
+    assert "Nothing needs your attention" not in page
+
+
 def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) -> None:
     assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
 

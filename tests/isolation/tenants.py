@@ -21,7 +21,6 @@ from servers.models import (
     Nest,
     Node,
     Provider,
-    ProviderKind,
     Server,
     ServerStatus,
 )
@@ -53,7 +52,7 @@ class Tenant:
 
 def make_dataset(*, ports: int = 20) -> Dataset:
     """A panel with one large node, and a game sold on it."""
-    provider = Provider.objects.create(kind=ProviderKind.PTERODACTYL, name="Panel", base_url="http://127.0.0.1:1")
+    provider = Provider.objects.create(kind="pterodactyl", name="Panel", base_url="http://127.0.0.1:1")
     location = Location.objects.create(provider=provider, ref="1", code="eu-1", name="Helsinki")
     size = {"memory_mib": 65_536, "disk_mib": 655_360, "memory_sellable_mib": 65_536, "disk_sellable_mib": 655_360}
     node = Node.objects.create(provider=provider, location=location, ref="1", name="node1", **size)

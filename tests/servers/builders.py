@@ -19,7 +19,6 @@ from servers.models import (
     Location,
     Node,
     Provider,
-    ProviderKind,
     Reservation,
     Server,
 )
@@ -46,7 +45,7 @@ def make_provider(base_url: str = "http://panel.invalid", **fields: Any) -> Prov
     """A panel, by default one that cannot be reached."""
     number = next(_number)
     return Provider.objects.create(
-        kind=ProviderKind.PTERODACTYL,
+        kind="pterodactyl",
         name=fields.pop("name", f"Panel {number}"),
         base_url=base_url,
         credentials=fields.pop("credentials", {"application_key": "ptla_none", "client_key": "ptlc_none"}),

@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Sum
 
-from servers import capacity
+from servers import capacity, inventory
 from servers.capacity import InsufficientCapacity, Size
 from servers.models import Allocation, Node, Reservation, ReservationState
 from tests.servers.builders import (
@@ -295,6 +295,26 @@ def test_the_database_refuses_to_oversell_whatever_the_code_does() -> None:
 
 
 @pytest.mark.django_db
+def test_a_node_with_more_reserved_than_it_can_sell_sells_nothing_until_that_is_gone() -> None:
+    provider = make_provider()
+    location, blueprint = make_location(provider), make_blueprint(provider)
+    node = make_node(location, memory_mib=4 * SMALL.memory_mib)
+    sold = [make_reservation(blueprint, location) for _ in range(4)]
+    Node.objects.filter(pk=node.pk).update(memory_mib=2 * SMALL.memory_mib)
+    assert inventory.update_sellable(provider.pk) == [node.name]
+
+    for reservation in sold[:2]:
+        capacity.release(reservation_id=reservation.pk, at=AT)
+        with pytest.raises(capacity.InsufficientCapacity):
+            make_reservation(blueprint, location)
+    capacity.release(reservation_id=sold[2].pk, at=AT)
+
+    assert make_reservation(blueprint, location).node == node
+    node = node.reload()
+    assert (node.memory_reserved_mib, node.memory_sellable_mib, node.memory_oversold_mib) == (2048, 2048, 0)
+
+
+@pytest.mark.django_db
 def test_releasing_twice_gives_back_once() -> None:
     provider = make_provider()
     location = make_location(provider)
@@ -324,7 +344,7 @@ def test_only_what_is_unpaid_and_overdue_expires() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("sizes", [(0, 1, 1, 1), (1, -5, 1, 1), (1, 1, -1, 1), (1, 1, 1, 0)])
+@pytest.mark.parametrize("sizes", [(0, 1, 1, 1), (1, -5, 1, 1), (1, 1, -1, 1), (1, 1, 1, -1)])
 def test_a_size_that_takes_nothing_is_refused(sizes: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="takes"):
         Size(*sizes)

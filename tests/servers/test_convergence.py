@@ -351,8 +351,8 @@ def test_a_request_during_the_work_makes_it_run_again(
     services.request_convergence(server_ids=[server.pk], at=AT)
     find, requests = type(driver_of(provider)).find, iter([True])
 
-    def request_then_find(self: Any, key: Any) -> Any:
-        remote = find(self, key)
+    def request_then_find(self: Any, *arguments: Any) -> Any:
+        remote = find(self, *arguments)
         if next(requests, False):
             services.rename_server(server_id=server.pk, name="Renamed meanwhile", actor=None, at=AT)
         return remote

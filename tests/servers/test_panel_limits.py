@@ -12,8 +12,9 @@ from core.outside import limits
 from sandbox.client import Sandbox
 from servers import convergence, inventory, services
 from servers.convergence import converge, scheduling
-from servers.convergence.context import LATER
+from servers.convergence.context import LATER, spec_of
 from servers.drivers import registry
+from servers.drivers.abilities import UsageFigures
 from servers.drivers.pterodactyl import client
 from servers.drivers.pterodactyl.driver import remote_server
 from servers.models import Allocation, Health, HoldKind, Provider, ProvisioningTask, Server, ServerStatus, SyncState
@@ -54,7 +55,7 @@ def test_a_recheck_of_many_is_spread_over_minutes(
     for _ in range(5):
         make_server(provider)
     ProvisioningTask.objects.update(state="done", finished_at=AT)
-    monkeypatch.setattr(scheduling, "RECHECKS_PER_MINUTE", 2)
+    monkeypatch.setattr(scheduling, "RECHECK_SHARE_PERCENT", 1)  # 2 of 240 calls a minute
 
     assert convergence.request_recheck(at=AT) == 5
     due = ProvisioningTask.objects.order_by("run_at").values_list("run_at", flat=True)
@@ -100,20 +101,23 @@ def test_a_client_key_that_sees_no_servers_waits_for_the_operator(
 def test_a_node_that_is_down_does_not_stop_calls_about_others(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     driver = registry.driver_of(provider)
+    assert isinstance(driver, UsageFigures)
     control(panel, "settings", {"node_mode": "refuse"})
     for _ in range(limits.FAILURES_TO_OPEN + 1):
         with pytest.raises(outside.Unavailable, match="504"):
             driver.usage(server.identifier)
 
-    assert driver.find(server.pk) is not None
+    assert driver.find(spec_of(server), []) is not None
 
 
 def test_usage_of_a_node_that_is_down_is_tried_once(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
     control(panel, "settings", {"node_mode": "refuse"})
     before = request_count(panel, "GET /api/client/servers/*/resources")
+    driver = registry.driver_of(provider)
+    assert isinstance(driver, UsageFigures)
     with pytest.raises(outside.Unavailable):
-        registry.driver_of(provider).usage(server.identifier)
+        driver.usage(server.identifier)
 
     assert request_count(panel, "GET /api/client/servers/*/resources") == before + 1
 
@@ -121,6 +125,7 @@ def test_usage_of_a_node_that_is_down_is_tried_once(panel: Sandbox, provider: Pr
 def test_ports_that_the_key_may_not_read_are_not_removed_ports(panel: Sandbox, provider: Provider) -> None:
     attributes = {
         "status": None,
+        "allocation": 1,
         "limits": {},
         "feature_limits": {},
         "relationships": {"allocations": {"object": "null_resource", "attributes": None}},
@@ -134,7 +139,7 @@ def test_an_address_copied_with_its_api_path_works(panel: Sandbox, provider: Pro
     server = make_running(provider)
     provider.base_url = panel.panel_url + tail
 
-    assert registry.driver_of(provider).find(server.pk) is not None
+    assert registry.driver_of(provider).find(spec_of(server), []) is not None
 
 
 def test_a_state_that_only_the_panel_can_end_is_polled_slowly(panel: Sandbox, provider: Provider) -> None:

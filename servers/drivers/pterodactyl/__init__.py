@@ -1,5 +1,5 @@
 """Pterodactyl panels. Only this package knows the vendor."""
 
-from servers.drivers.pterodactyl.driver import PterodactylDriver
+from servers.drivers.pterodactyl.driver import FACTS, connect
 
-__all__ = ["PterodactylDriver"]
+__all__ = ["FACTS", "connect"]

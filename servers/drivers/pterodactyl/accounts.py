@@ -8,7 +8,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from core import outside
-from servers.drivers.base import Account, AccountConflict, AccountOwner
+from servers.drivers.abilities import AccountOwner
+from servers.drivers.base import Account, AccountConflict
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, validation_errors
 
 MAX_NAME = 191

@@ -41,7 +41,6 @@ class PanelClient:
         credentials = provider.credentials or {}
         self._client_key = str(credentials.get("client_key") or "")
         self._application_key = str(credentials.get("application_key") or "") or self._client_key
-        self.has_client_key = bool(self._client_key)
         self._name, self._url = f"panel {provider.name}", _API.sub("", provider.base_url.rstrip("/"))
 
     def read(self, path: str, params: Mapping[str, Any] | None = None) -> Any:

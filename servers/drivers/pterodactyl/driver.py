@@ -1,21 +1,27 @@
 """The driver of Pterodactyl panels: servers by the application API, power and usage by the client API."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core import outside
+from servers.drivers import inventory as remote_inventory
+from servers.drivers.abilities import AccountOwner
 from servers.drivers.base import (
     Account,
     AccountNotFound,
-    AccountOwner,
+    Address,
     AlreadyExists,
-    Build,
-    Capability,
-    Inventory,
+    Attempt,
+    Difference,
+    DriverFacts,
+    GameBuild,
     Limits,
     NotOnNode,
     PortTaken,
@@ -28,11 +34,25 @@ from servers.drivers.base import (
     VariablesRefused,
     WrongState,
 )
-from servers.drivers.pterodactyl import accounts
+from servers.drivers.pterodactyl import accounts, inventory
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, related, validation_errors
-from servers.drivers.pterodactyl.inventory import read_inventory
-from servers.models import Provider
+from servers.models import Provider, Step
 
+FACTS = DriverFacts(
+    label="Pterodactyl",
+    calls_per_minute=240,
+    steps={
+        Step.PLACED: gettext_lazy("Node assigned"),
+        Step.ACCOUNT: gettext_lazy("Panel account ready"),
+        Step.CREATED: gettext_lazy("Server created"),
+        Step.INSTALLED: gettext_lazy("Game installed"),
+        Step.RUNNING: gettext_lazy("Running"),
+    },
+    usage_max_age=timedelta(seconds=21),  # the panel caches usage for 20 s
+    install_starts_server=True,
+    reinstall_keeps_data=True,  # the script of an egg runs again over the files that are there
+    suspension_hides_install=True,  # the panel has one status, and a suspension replaces it
+)
 STATES = {
     None: RemoteState.READY,
     "installing": RemoteState.INSTALLING,
@@ -56,33 +76,48 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class PterodactylDriver:
-    """A Pterodactyl panel. Credentials: `application_key`, and a root admin's `client_key` for power and usage."""
+    """A Pterodactyl panel without a client key. Credentials: `application_key`."""
+
+    facts = FACTS
+    min_ports = 1
 
     def __init__(self, provider: Provider) -> None:
         self._panel = PanelClient(provider)
-        by_client_key = {Capability.POWER, Capability.USAGE} if self._panel.has_client_key else set()
-        self.capabilities = frozenset({Capability.REINSTALL, Capability.RESIZE, Capability.INVENTORY} | by_client_key)
 
     def account_of(self, owner: AccountOwner) -> Account:
         """The owner's account, created if necessary. One call at a time per provider. Raises AccountConflict."""
         return accounts.account_of(self._panel, owner)
 
-    def find(self, key: UUID) -> RemoteServer | None:
-        """The server with our id as its external id; None when the panel says that there is none."""
+    def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
+        """The server with our id as its external id, or one of the attempts' whose external id was erased."""
+        if attributes := self._read(f"/servers/external/{spec.key}"):
+            if str(attributes.get("external_id")).lower() != str(spec.key):
+                raise outside.Unavailable("the panel answered with another server than the one asked for")
+            return remote_server(attributes)
+        for attempt in attempts:
+            attributes = self._read(f"/servers/{int(attempt.ref)}") if attempt.ref else None
+            # A panel that was set up anew gives the same numbers to other servers.
+            if attributes and not attributes.get("external_id") and attributes["identifier"] == attempt.identifier:
+                return remote_server(attributes)
+        return None
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        """A server's attributes; None when the panel says that there is none."""
         try:
-            attributes = self._panel.read(f"/servers/external/{key}", INCLUDE)["attributes"]
+            return dict(self._panel.read(path, INCLUDE)["attributes"])
         except outside.Rejected as error:
             if is_not_found(error):
                 return None
             raise
-        if str(attributes.get("external_id")).lower() != str(key):
-            raise outside.Unavailable("the panel answered with another server than the one asked for")
-        return remote_server(attributes)
 
-    def create(self, spec: ServerSpec, build: Build) -> RemoteServer:
+    def create(self, spec: ServerSpec) -> RemoteServer:
         """Create the server once; the answer comes before the install has begun."""
+        build = spec.build
+        if not isinstance(build, GameBuild):
+            raise outside.Rejected(_("A Pterodactyl panel builds servers from eggs, and the blueprint names none."))
         primary, *additional = (int(ref) for ref in spec.allocations)
         body = {
+            **INCLUDE,
             **_details(spec),
             "egg": int(build.egg_ref),
             "docker_image": build.image,
@@ -103,58 +138,100 @@ class PterodactylDriver:
         except outside.Rejected as error:
             raise creation_error(error, spec) from None
 
-    def reinstall(self, server: RemoteServer) -> None:
-        """Install again from the start; lifts a suspension. Raises NotOnNode."""
-        self._post(server, "reinstall")
+    def reinstall(self, remote: RemoteServer) -> None:
+        """Run the egg's script again, which keeps the files; lifts a suspension. Raises NotOnNode."""
+        self._post(remote, "reinstall")
 
-    def suspend(self, server: RemoteServer) -> None:
+    def suspend(self, remote: RemoteServer) -> None:
         """Stop it and keep it stopped. Raises NotOnNode."""
-        self._post(server, "suspend")
+        self._post(remote, "suspend")
 
-    def resume(self, server: RemoteServer) -> None:
+    def resume(self, remote: RemoteServer) -> None:
         """Lift a suspension; nothing is started. Raises NotOnNode."""
-        self._post(server, "unsuspend")
+        self._post(remote, "unsuspend")
 
-    def _post(self, server: RemoteServer, command: str) -> None:
+    def _post(self, remote: RemoteServer, command: str) -> None:
         """A call without a body. During a transfer the panel answers 409: that passes."""
         try:
-            self._panel.write("POST", f"{_path(server)}/{command}")
+            self._panel.write("POST", f"{_path(remote)}/{command}")
         except WrongState as error:
             raise outside.Unavailable(str(error), status=error.status, code=error.code) from None
 
-    def update_details(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
-        """Replace name, owner and key."""
-        self._panel.write("PATCH", f"{_path(server)}/details", _details(spec))
-        return self._find_again(spec)
+    def differences(self, spec: ServerSpec, remote: RemoteServer) -> frozenset[Difference]:
+        """The panel's limits include that customers add no ports: they would come from those that we sell."""
+        facts, refs = remote.facts, [address.ref for address in remote.addresses]
+        differs = {
+            Difference.KEY: facts["key"].lower() != str(spec.key),
+            Difference.NAME: facts["name"] != spec.name,
+            Difference.ACCOUNT: spec.account is not None and facts["account_ref"] != spec.account.ref,
+            Difference.SIZE: facts["limits"] != asdict(spec.limits) or facts["can_add_ports"],
+            Difference.PORTS: set(refs) != set(spec.allocations) or refs[:1] != [*spec.allocations[:1]],
+        }
+        return frozenset(difference for difference, is_there in differs.items() if is_there)
 
-    def resize(self, server: RemoteServer, spec: ServerSpec) -> RemoteServer:
-        """Replace the limits and ports. The panel skips ports that it cannot add, so the server is read again."""
-        desired, present = set(spec.allocations), server.allocation_refs
-        primary = spec.allocations[0] if spec.allocations[0] in present else server.primary_ref
+    def apply(self, spec: ServerSpec, remote: RemoteServer) -> RemoteServer:
+        """Replace limits and ports, or name, owner and key. The answer to the former does not name all ports."""
+        if not self.differences(spec, remote) & {Difference.SIZE, Difference.PORTS}:
+            self._panel.write("PATCH", f"{_path(remote)}/details", _details(spec))
+            return self._read_again(remote)
+        desired, present = set(spec.allocations), [address.ref for address in remote.addresses]
+        primary = spec.allocations[0] if spec.allocations[0] in present else present[0]
         body = {
             "allocation": int(primary),
             "limits": _limits(spec.limits),
             "feature_limits": _feature_limits(spec.limits),
             "oom_disabled": False,
             "add_allocations": [int(ref) for ref in spec.allocations if ref not in present],
-            "remove_allocations": [int(ref) for ref in sorted(present - desired - {primary})],
+            "remove_allocations": [int(ref) for ref in sorted(set(present) - desired - {primary})],
         }
-        self._panel.write("PATCH", f"{_path(server)}/build", body)
-        return self._find_again(spec)
+        self._panel.write("PATCH", f"{_path(remote)}/build", body)
+        changed = self._read_again(remote)
+        skipped = desired - {address.ref for address in changed.addresses}
+        if skipped and changed.node_ref == remote.node_ref:
+            raise PortTaken("the panel did not add all ports", frozenset(skipped))
+        return changed
 
-    def _find_again(self, spec: ServerSpec) -> RemoteServer:
-        found = self.find(spec.key)
-        if found is None:
+    def _read_again(self, remote: RemoteServer) -> RemoteServer:
+        attributes = self._read(_path(remote))
+        if attributes is None:
             raise outside.Unknown("the server was deleted while it was changed")
-        return found
+        return remote_server(attributes)
 
-    def delete(self, server: RemoteServer) -> None:
+    def delete(self, remote: RemoteServer) -> None:
         """Delete it; already deleted is fine. A node that does not answer keeps it: nothing is forced."""
         try:
-            self._panel.write("DELETE", _path(server))
+            self._panel.write("DELETE", _path(remote))
         except outside.Rejected as error:
             if not is_not_found(error):
                 raise
+
+    def locations(self) -> Iterator[remote_inventory.RemoteLocation]:
+        """Every location."""
+        return inventory.locations(self._panel)
+
+    def nodes(self) -> Iterator[remote_inventory.RemoteNode]:
+        """Every node."""
+        return inventory.nodes(self._panel)
+
+    def servers(self) -> Iterator[remote_inventory.RemoteServerSummary]:
+        """Every server, ours or not."""
+        return inventory.servers(self._panel)
+
+    def allocations(self) -> Iterator[remote_inventory.RemoteAllocation]:
+        """Every port of every node."""
+        return inventory.allocations(self._panel)
+
+    def nests(self) -> Iterator[remote_inventory.RemoteNest]:
+        """Every nest."""
+        return inventory.nests(self._panel)
+
+    def eggs(self) -> Iterator[remote_inventory.RemoteEgg]:
+        """Every egg of every nest."""
+        return inventory.eggs(self._panel)
+
+
+class PterodactylDriverWithClientKey(PterodactylDriver):
+    """A panel with a root admin's `client_key`, for power and usage."""
 
     def send_power_action(self, identifier: str, action: PowerAction) -> None:
         """Start, stop, restart or kill it; the panel answers before the node acts. Raises WrongState, NotOnNode."""
@@ -176,9 +253,11 @@ class PterodactylDriver:
             uptime_seconds=int(used["uptime"]) // 1000,
         )
 
-    def inventory(self) -> Inventory:
-        """Everything that the panel has."""
-        return read_inventory(self._panel)
+
+def connect(provider: Provider) -> PterodactylDriver:
+    """The driver of a panel, with the abilities that its keys give."""
+    has_client_key = bool((provider.credentials or {}).get("client_key"))
+    return PterodactylDriverWithClientKey(provider) if has_client_key else PterodactylDriver(provider)
 
 
 def creation_error(error: outside.Rejected, spec: ServerSpec) -> outside.OutsideError:
@@ -214,25 +293,30 @@ def remote_server(attributes: dict[str, Any]) -> RemoteServer:
     if status not in STATES:
         raise outside.Unavailable(f"a server's status is {str(status)[:40]!r}, which is not known")
     limits, features = attributes["limits"], attributes["feature_limits"]
-    ports = {str(port["id"]) for port in related(attributes, "allocations")}
+    primary = str(attributes["allocation"])
+    addresses = [
+        Address(ip=str(port["ip"]), alias=str(port["alias"] or ""), port=int(port["port"]), ref=str(port["id"]))
+        for port in related(attributes, "allocations")
+    ]
     return RemoteServer(
         ref=str(attributes["id"]),
         identifier=str(attributes["identifier"]),
-        key=str(attributes.get("external_id") or ""),
-        name=str(attributes.get("name") or ""),
-        account_ref=str(attributes["user"]),
-        node_ref=str(attributes["node"]),
         state=STATES[status],
-        limits=Limits(
-            memory_mib=int(limits["memory"]),
-            disk_mib=int(limits["disk"]),
-            cpu_percent=int(limits["cpu"]),
-            databases=_count(features["databases"]),
-            backups=_count(features["backups"]),
-        ),
-        primary_ref=str(attributes["allocation"]),
-        allocation_refs=frozenset(ports | {str(attributes["allocation"])}),
-        can_add_ports=features.get("allocations") != 0,
+        addresses=tuple(sorted(addresses, key=lambda address: (address.ref != primary, address.ip, address.port))),
+        node_ref=str(attributes["node"]),
+        facts={
+            "key": str(attributes.get("external_id") or ""),
+            "name": str(attributes.get("name") or ""),
+            "account_ref": str(attributes["user"]),
+            "limits": {
+                "memory_mib": int(limits["memory"]),
+                "disk_mib": int(limits["disk"]),
+                "cpu_percent": int(limits["cpu"]),
+                "databases": _count(features["databases"]),
+                "backups": _count(features["backups"]),
+            },
+            "can_add_ports": features.get("allocations") != 0,
+        },
     )
 
 
@@ -242,7 +326,9 @@ def _count(number: Any) -> int:
 
 
 def _details(spec: ServerSpec) -> dict[str, Any]:
-    """Always all four: the panel erases what is not sent."""
+    """Always all four: the panel erases what is not sent. Raises AccountNotFound for a spec without an account."""
+    if spec.account is None:
+        raise AccountNotFound("the owner has no account on the panel")
     return {
         "external_id": str(spec.key),
         "name": spec.name,
@@ -267,9 +353,9 @@ def _feature_limits(limits: Limits) -> dict[str, int]:
     return {"databases": limits.databases, "backups": limits.backups, "allocations": 0}
 
 
-def _path(server: RemoteServer) -> str:
+def _path(remote: RemoteServer) -> str:
     """A path part: the panel's number. Other text could change which call is made."""
-    return f"/servers/{int(server.ref)}"
+    return f"/servers/{int(remote.ref)}"
 
 
 def client_path(identifier: str) -> str:

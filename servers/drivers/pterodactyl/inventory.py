@@ -1,10 +1,10 @@
 """Everything that a panel has, read page by page."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from core.masking import storable
-from servers.drivers.base import (
-    Inventory,
+from servers.drivers.inventory import (
     RemoteAllocation,
     RemoteEgg,
     RemoteEggVariable,
@@ -18,26 +18,27 @@ from servers.drivers.pterodactyl.client import PanelClient, related
 MAX_LINE = 191
 
 
-def read_inventory(panel: PanelClient) -> Inventory:
-    """All lists, one after another: what changes meanwhile is read by the next sync."""
-    nodes = tuple(remote_node(each) for each in panel.pages("/nodes"))
-    nests = tuple(
-        RemoteNest(
-            ref=str(each["id"]),
-            name=_line(each["name"]),
-            author=_line(each.get("author")),
-            description=_text(each.get("description")),
-        )
-        for each in panel.pages("/nests")
-    )
-    return Inventory(
-        locations=tuple(
-            RemoteLocation(ref=str(each["id"]), code=_line(each["short"], 60), name=_line(each.get("long")))
-            for each in panel.pages("/locations")
-        ),
-        nodes=nodes,
-        allocations=tuple(
-            RemoteAllocation(
+def locations(panel: PanelClient) -> Iterator[RemoteLocation]:
+    """Every location."""
+    for each in panel.pages("/locations"):
+        yield RemoteLocation(ref=str(each["id"]), code=_line(each["short"], 60), name=_line(each.get("long")))
+
+
+def nodes(panel: PanelClient) -> Iterator[RemoteNode]:
+    """Every node."""
+    return (remote_node(each) for each in panel.pages("/nodes"))
+
+
+def servers(panel: PanelClient) -> Iterator[RemoteServerSummary]:
+    """Every server, with the ports that it has."""
+    return (remote_server_summary(each) for each in panel.pages("/servers", {"include": "allocations"}))
+
+
+def allocations(panel: PanelClient) -> Iterator[RemoteAllocation]:
+    """Every port of every node."""
+    for node in nodes(panel):
+        for each in panel.pages(f"/nodes/{int(node.ref)}/allocations"):
+            yield RemoteAllocation(
                 ref=str(each["id"]),
                 node_ref=node.ref,
                 ip=_line(each["ip"], 45),
@@ -45,17 +46,24 @@ def read_inventory(panel: PanelClient) -> Inventory:
                 port=int(each["port"]),
                 is_assigned=bool(each["assigned"]),
             )
-            for node in nodes
-            for each in panel.pages(f"/nodes/{int(node.ref)}/allocations")
-        ),
-        servers=tuple(remote_server_summary(each) for each in panel.pages("/servers", {"include": "allocations"})),
-        nests=nests,
-        eggs=tuple(
-            remote_egg(each, nest.ref)
-            for nest in nests
-            for each in panel.pages(f"/nests/{int(nest.ref)}/eggs", {"include": "variables"})
-        ),
-    )
+
+
+def nests(panel: PanelClient) -> Iterator[RemoteNest]:
+    """Every nest."""
+    for each in panel.pages("/nests"):
+        yield RemoteNest(
+            ref=str(each["id"]),
+            name=_line(each["name"]),
+            author=_line(each.get("author")),
+            description=_text(each.get("description")),
+        )
+
+
+def eggs(panel: PanelClient) -> Iterator[RemoteEgg]:
+    """Every egg of every nest, with its variables."""
+    for nest in nests(panel):
+        for each in panel.pages(f"/nests/{int(nest.ref)}/eggs", {"include": "variables"}):
+            yield remote_egg(each, nest.ref)
 
 
 def remote_node(each: dict[str, Any]) -> RemoteNode:

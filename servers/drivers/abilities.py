@@ -1,0 +1,71 @@
+"""What only some providers can do: small protocols beside the core `servers.drivers.base.Driver`.
+
+A driver has an ability when it has its methods. Who uses one asks `isinstance(driver, Power)`, and never for the
+vendor's name. What a provider has is listed by the protocols of `servers.drivers.inventory`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+from uuid import UUID
+
+from servers.drivers.base import Account, PowerAction, RemoteServer, Usage
+
+
+@dataclass(frozen=True)
+class AccountOwner:
+    """The user that an account at the provider is for; `key` is our user's id."""
+
+    key: UUID
+    email: str
+    first_name: str
+    last_name: str
+
+
+@runtime_checkable
+class Accounts(Protocol):
+    """A provider where every server belongs to an account of its owner."""
+
+    def account_of(self, owner: AccountOwner) -> Account:
+        """The owner's account, created if necessary. One call at a time per provider. Raises AccountConflict."""
+
+
+@runtime_checkable
+class Ports(Protocol):
+    """A provider whose servers get ports that we choose and reserve. Elsewhere the provider gives addresses."""
+
+    min_ports: int
+
+
+@runtime_checkable
+class Power(Protocol):
+    """A provider whose servers can be started and stopped."""
+
+    def send_power_action(self, identifier: str, action: PowerAction) -> None:
+        """Start, stop, restart or kill it; the outcome shows later. Raises WrongState, NotOnNode."""
+
+
+@runtime_checkable
+class UsageFigures(Protocol):
+    """A provider that says what a server uses, and so whether it runs."""
+
+    def usage(self, identifier: str) -> Usage:
+        """What it uses; may be some seconds old. Raises WrongState, NotOnNode."""
+
+
+@runtime_checkable
+class Reinstall(Protocol):
+    """A provider that can install a server again."""
+
+    def reinstall(self, remote: RemoteServer) -> None:
+        """Install again from the start. `DriverFacts.reinstall_keeps_data` says what is lost. Raises NotOnNode."""
+
+
+@runtime_checkable
+class Suspension(Protocol):
+    """A provider that can keep a server stopped."""
+
+    def suspend(self, remote: RemoteServer) -> None:
+        """Stop it and keep it stopped. Raises NotOnNode."""
+
+    def resume(self, remote: RemoteServer) -> None:
+        """Lift a suspension; nothing is started. Raises NotOnNode."""

@@ -1,0 +1,154 @@
+"""What the shared suite needs of each provider: specs that it takes, faults, and what an admin does there."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+from uuid import UUID
+
+from core.ids import uuid7
+from core.outside import OutsideSession
+from sandbox.client import Sandbox
+from servers.drivers import registry
+from servers.drivers.abilities import AccountOwner
+from servers.drivers.base import Driver, GameBuild, Limits, MachineBuild, RemoteServer, ServerSpec
+from servers.drivers.pterodactyl.driver import PterodactylDriverWithClientKey
+from servers.models import Provider
+from tests.drivers.cloud_sandbox import TOKEN, CloudSandbox
+from tests.servers.actions import control
+from tests.servers.builders import panel_keys
+
+LIMITS = Limits(memory_mib=1024, disk_mib=4096, cpu_percent=150, databases=1, backups=2)
+
+
+class Adapter(Protocol):
+    """One provider with its stand-in."""
+
+    can_fail: bool  # whether answers and requests can be lost
+
+    @property
+    def driver(self) -> Driver:
+        """Its driver."""
+
+    def spec(self, **changes: Any) -> ServerSpec:
+        """A server that can be created now."""
+
+    def larger(self, spec: ServerSpec) -> ServerSpec:
+        """The same server with more of everything."""
+
+    def lose_answer(self) -> None:
+        """The next creation is carried out, and its answer is lost."""
+
+    def lose_request(self) -> None:
+        """The next creation never arrives."""
+
+    def erase_key(self, remote: RemoteServer) -> None:
+        """An admin there removes our key from the server."""
+
+
+class Panel:
+    """A Pterodactyl panel; a real one where it has no stand-in."""
+
+    def __init__(self, url: str, keys: Mapping[str, str], sandbox: Sandbox | None = None) -> None:
+        provider = Provider(kind="pterodactyl", name="P", base_url=url, credentials=dict(keys))
+        driver = registry.driver_of(provider)
+        assert isinstance(driver, PterodactylDriverWithClientKey)
+        self.driver, self.sandbox, self.can_fail = driver, sandbox, sandbox is not None
+        self._url, self._key = url, keys["application_key"]
+        egg = next(each for each in driver.eggs() if each.name in {"Minecraft Paper", "Paper"})
+        values = {variable.env_variable: variable.default_value for variable in egg.variables}
+        self.build = GameBuild(egg.ref, egg.first_image, egg.startup, values)
+        ports = list(driver.allocations())
+        self.node_ref = next(port.node_ref for port in ports if not port.is_assigned)
+        self.free = tuple(port.ref for port in ports if port.node_ref == self.node_ref and not port.is_assigned)
+
+    def account(self) -> Any:
+        """A new account."""
+        key = uuid7()
+        return self.driver.account_of(AccountOwner(key, f"player-{key.hex}@example.com", "Ada", "Byron"))
+
+    def spec(self, **changes: Any) -> ServerSpec:
+        """A game on the first ports that are free."""
+        desired = ServerSpec(
+            key=uuid7(),
+            attempt=1,
+            name="Castle",
+            kind="game",
+            limits=LIMITS,
+            location_ref="1",
+            node_ref=self.node_ref,
+            allocations=self.free[:1],
+            build=self.build,
+        )
+        account = changes.pop("account", None) or self.account()
+        return replace(desired, account=account, **changes)
+
+    def larger(self, spec: ServerSpec) -> ServerSpec:
+        """More memory and another port."""
+        return replace(spec, limits=replace(LIMITS, memory_mib=2048, backups=7), allocations=self.free[:2])
+
+    def lose_answer(self) -> None:
+        assert self.sandbox is not None
+        self.sandbox.arm("pterodactyl", "POST /api/application/servers", "lose_answer")
+
+    def lose_request(self) -> None:
+        assert self.sandbox is not None
+        self.sandbox.arm("pterodactyl", "POST /api/application/servers", "drop")
+
+    def erase_key(self, remote: RemoteServer) -> None:
+        """A change of details that does not name the external id erases it."""
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {self._key}"}
+        body = {"name": remote.facts["name"], "user": int(remote.facts["account_ref"])}
+        session = OutsideSession("an admin", f"{self._url}/api/application", headers)
+        session.call("PATCH", f"/servers/{remote.ref}/details", json=body)
+
+
+def panel_sandbox(sandbox: Sandbox) -> Panel:
+    """The stand-in of a panel, with installs and boots that take no time."""
+    control(sandbox, "settings", {"install_seconds": 0, "power_seconds": 0, "stats_cache_seconds": 0})
+    return Panel(sandbox.panel_url, panel_keys(sandbox), sandbox)
+
+
+def cloud_provider(cloud: CloudSandbox) -> Provider:
+    """The cloud as a provider that is not stored."""
+    return Provider(kind="testcloud", name="Cloud", base_url=cloud.url, credentials={"token": TOKEN})
+
+
+class Cloud:
+    """The cloud of the tests."""
+
+    can_fail = True
+
+    def __init__(self, sandbox: CloudSandbox) -> None:
+        self.sandbox = sandbox
+        self.driver = registry.driver_of(cloud_provider(sandbox))
+
+    def spec(self, **changes: Any) -> ServerSpec:
+        """A machine of the smallest plan."""
+        build = MachineBuild(plan_ref="s-1", image="debian-13")
+        desired = ServerSpec(uuid7(), 1, "Castle", "vps", LIMITS, location_ref="fra", build=build)
+        return replace(desired, **changes)
+
+    def larger(self, spec: ServerSpec) -> ServerSpec:
+        """The next plan."""
+        return replace(spec, build=MachineBuild(plan_ref="s-2", image="debian-13"))
+
+    def lose_answer(self) -> None:
+        self.sandbox.answers_to_lose = 1
+
+    def lose_request(self) -> None:
+        self.sandbox.requests_to_drop = 1
+
+    def erase_key(self, remote: RemoteServer) -> None:
+        self.sandbox.machines[int(remote.ref)]["tags"].clear()
+
+
+def found(adapter: Adapter, spec: ServerSpec) -> RemoteServer:
+    """The server, which must be there."""
+    remote = adapter.driver.find(spec, [])
+    assert remote is not None
+    return remote
+
+
+def near_key(key: UUID) -> UUID:
+    """A key that differs in its last digit."""
+    return UUID(int=key.int ^ 1)

@@ -1,0 +1,64 @@
+"""The providers that the suite runs against."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from core.outside.limits import reset_limits
+from sandbox.client import Sandbox
+from servers.drivers import registry
+from tests.drivers import cloud_sandbox
+from tests.drivers.adapters import Adapter, Cloud, Panel, panel_sandbox
+from tests.drivers.cloud import FACTS, CloudDriver
+from tests.drivers.cloud_sandbox import CloudSandbox
+
+registry.register("testcloud", CloudDriver, FACTS)
+# A real panel, with a client key of a root admin; the suite creates accounts and servers there and deletes the servers.
+REAL_PANEL = os.environ.get("TEST_PANEL_URL", "")
+
+
+@pytest.fixture(autouse=True)
+def _closed_breakers() -> Iterator[None]:
+    """A breaker that one test opened must not stay open for the next."""
+    reset_limits()
+    yield
+    reset_limits()
+
+
+@pytest.fixture
+def cloud() -> Iterator[CloudSandbox]:
+    """A cloud of its own."""
+    with cloud_sandbox.running() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def pterodactyl(sandbox: Sandbox) -> Panel:
+    """The stand-in of a panel."""
+    return panel_sandbox(sandbox)
+
+
+@pytest.fixture
+def testcloud(cloud: CloudSandbox) -> Cloud:
+    """The cloud of the tests."""
+    return Cloud(cloud)
+
+
+@pytest.fixture
+def real_panel() -> Iterator[Panel]:
+    """The real panel. What the test leaves behind is deleted."""
+    names = ("application_key", "client_key")
+    panel = Panel(REAL_PANEL, {name: os.environ[f"TEST_PANEL_{name.upper()}"] for name in names})
+    before = {server.ref for server in panel.driver.servers()}
+    yield panel
+    for server in panel.driver.servers():
+        if server.ref not in before and (remote := panel.driver.find(panel.spec(key=server.key), [])):
+            panel.driver.delete(remote)
+
+
+@pytest.fixture(params=["pterodactyl", "testcloud", *(["real_panel"] if REAL_PANEL else [])])
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    """Each provider in turn."""
+    provider: Adapter = request.getfixturevalue(request.param)
+    return provider

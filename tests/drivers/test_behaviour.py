@@ -1,0 +1,195 @@
+"""What every driver must do, whatever it can: one suite that each runs against its own stand-in over real HTTP."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from django.db import transaction
+
+from core import outside
+from core.ids import uuid7
+from servers.drivers import base
+from servers.drivers.abilities import Power, Reinstall, Suspension, UsageFigures
+from servers.drivers.base import Attempt, Difference, PowerAction, PowerState, RemoteState
+from servers.drivers.inventory import Inventory
+from tests.drivers.adapters import Adapter, found, near_key
+
+
+def test_what_was_created_is_found_by_our_key_and_only_by_it(adapter: Adapter) -> None:
+    spec = adapter.spec()
+
+    created = adapter.driver.create(spec)
+
+    assert found(adapter, spec).ref == created.ref
+    assert adapter.driver.find(replace(spec, key=uuid7()), []) is None
+    assert adapter.driver.find(replace(spec, key=near_key(spec.key)), []) is None
+
+
+def test_what_was_created_does_not_differ_from_its_spec(adapter: Adapter) -> None:
+    spec = adapter.spec()
+    adapter.driver.create(spec)
+
+    assert adapter.driver.differences(spec, found(adapter, spec)) == frozenset()
+
+
+def test_a_creation_whose_answer_was_lost_is_found(adapter: Adapter) -> None:
+    skip_unless(adapter.can_fail)
+    spec = adapter.spec()
+    adapter.lose_answer()
+    with pytest.raises(outside.Unknown):
+        adapter.driver.create(spec)
+
+    assert adapter.driver.find(spec, [Attempt(1, "", "")]) is not None
+
+
+def test_a_creation_that_never_arrived_is_not_found(adapter: Adapter) -> None:
+    skip_unless(adapter.can_fail)
+    spec = adapter.spec()
+    adapter.lose_request()
+    with pytest.raises((outside.Unknown, outside.Unavailable)):
+        adapter.driver.create(spec)
+
+    assert adapter.driver.find(spec, [Attempt(1, "", "")]) is None
+    adapter.driver.create(spec)
+    assert found(adapter, spec)
+
+
+def test_a_new_name_is_a_difference_that_can_be_taken_away(adapter: Adapter) -> None:
+    spec = adapter.spec()
+    adapter.driver.create(spec)
+    renamed = replace(spec, name="Tower")
+    assert adapter.driver.differences(renamed, found(adapter, spec)) == {Difference.NAME}
+
+    changed = adapter.driver.apply(renamed, found(adapter, spec))
+
+    assert adapter.driver.differences(renamed, changed) == frozenset()
+    assert found(adapter, spec).ref == changed.ref
+
+
+def test_a_larger_size_is_a_difference_that_can_be_taken_away(adapter: Adapter) -> None:
+    spec = adapter.spec()
+    adapter.driver.create(spec)
+    larger = adapter.larger(spec)
+    assert Difference.SIZE in adapter.driver.differences(larger, found(adapter, spec))
+
+    changed = adapter.driver.apply(larger, found(adapter, spec))
+
+    assert adapter.driver.differences(larger, changed) == frozenset()
+
+
+def test_a_server_whose_key_was_erased_is_found_by_its_ref_and_gets_its_key_back(adapter: Adapter) -> None:
+    spec = adapter.spec()
+    adapter.driver.create(spec)
+    remote = found(adapter, spec)
+    adapter.erase_key(remote)
+    attempts = [Attempt(1, remote.ref, remote.identifier)]
+
+    keyless = adapter.driver.find(spec, attempts)
+    assert keyless is not None
+    assert keyless.ref == remote.ref
+    assert adapter.driver.differences(spec, keyless) == {Difference.KEY}
+    adapter.driver.apply(spec, keyless)
+
+    assert found(adapter, spec).ref == remote.ref
+
+
+def test_deleting_twice_is_harmless(adapter: Adapter) -> None:
+    spec = adapter.spec()
+    adapter.driver.create(spec)
+    remote = found(adapter, spec)
+
+    adapter.driver.delete(remote)
+    adapter.driver.delete(remote)
+
+    assert adapter.driver.find(spec, [Attempt(1, remote.ref, remote.identifier)]) is None
+    adapter.driver.create(spec)
+
+
+def test_an_installed_server_says_where_it_is_reached(adapter: Adapter) -> None:
+    spec = adapter.spec()
+    adapter.driver.create(spec)
+    installed(adapter, spec)
+
+    main = found(adapter, spec).addresses[0]
+
+    assert main.ip
+    assert main.ref == (spec.allocations[0] if spec.allocations else "")
+
+
+def test_suspending_and_resuming_twice_is_harmless(adapter: Adapter) -> None:
+    driver, spec = adapter.driver, adapter.spec()
+    skip_unless(isinstance(driver, Suspension))
+    assert isinstance(driver, Suspension)
+    adapter.driver.create(spec)
+    remote = installed(adapter, spec)
+
+    for _ in range(2):
+        driver.suspend(remote)
+        assert found(adapter, spec).state is RemoteState.SUSPENDED
+    for _ in range(2):
+        driver.resume(remote)
+        assert found(adapter, spec).state is RemoteState.READY
+
+
+def test_a_power_action_shows_in_the_usage(adapter: Adapter) -> None:
+    driver, spec = adapter.driver, adapter.spec()
+    skip_unless(isinstance(driver, Power) and isinstance(driver, UsageFigures))
+    assert isinstance(driver, Power)
+    assert isinstance(driver, UsageFigures)
+    adapter.driver.create(spec)
+    server = installed(adapter, spec)
+
+    driver.send_power_action(server.identifier, PowerAction.KILL)
+    assert driver.usage(server.identifier).power_state is PowerState.OFF
+    driver.send_power_action(server.identifier, PowerAction.START)
+
+    assert driver.usage(server.identifier).power_state in {PowerState.STARTING, PowerState.RUNNING}
+
+
+def test_a_server_can_be_installed_again(adapter: Adapter) -> None:
+    driver, spec = adapter.driver, adapter.spec()
+    skip_unless(isinstance(driver, Reinstall))
+    assert isinstance(driver, Reinstall)
+    adapter.driver.create(spec)
+
+    driver.reinstall(installed(adapter, spec))
+
+    assert installed(adapter, spec).state is RemoteState.READY
+
+
+def test_the_inventory_lists_the_server_under_its_key(adapter: Adapter) -> None:
+    driver, spec = adapter.driver, adapter.spec()
+    skip_unless(isinstance(driver, Inventory))
+    assert isinstance(driver, Inventory)
+    created = adapter.driver.create(spec)
+
+    listed = {server.ref: server for server in driver.servers()}
+    nodes = {node.ref: node for node in driver.nodes()}
+
+    assert listed[created.ref].key == str(spec.key)
+    assert nodes[listed[created.ref].node_ref].location_ref in {location.ref for location in driver.locations()}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_call_is_made_inside_a_transaction(adapter: Adapter) -> None:
+    spec = adapter.spec()
+
+    with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+        adapter.driver.find(spec, [])
+
+
+def installed(adapter: Adapter, spec: base.ServerSpec) -> base.RemoteServer:
+    """The server once its install has ended: stand-ins need a few looks, a real panel some minutes."""
+    for _ in range(600):
+        remote = found(adapter, spec)
+        if remote.state is not RemoteState.INSTALLING:
+            return remote
+        if not adapter.can_fail:
+            time.sleep(1)
+    raise AssertionError("the install does not end")
+
+
+def skip_unless(condition: object) -> None:
+    """Skip what this provider cannot do."""
+    if not condition:
+        pytest.skip("this provider cannot do that")

@@ -1,0 +1,185 @@
+"""What the panel no longer shows: an erased id, one server that is gone, all of them at once."""
+
+from datetime import timedelta
+
+from core import work
+from core.models import AuditEntry, WorkState
+from sandbox.client import Sandbox
+from servers import convergence, services
+from servers.drivers.pterodactyl.client import PanelClient
+from servers.models import HoldKind, Node, Provider, ProvisioningTask, Server, ServerStatus
+from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet
+from tests.servers.builders import AT, make_server
+
+CREATE = "POST /api/application/servers"
+HOUR = timedelta(hours=1)
+
+
+def erase_key(provider: Provider, server: Server) -> None:
+    """An admin saves the server's details on the panel without our id."""
+    body = {"name": server.name, "user": int(server.observed["facts"]["account_ref"])}
+    PanelClient(provider).write("PATCH", f"/servers/{server.ref}/details", body)
+
+
+def delete_on_panel(provider: Provider, server: Server) -> None:
+    """An admin deletes the server."""
+    PanelClient(provider).write("DELETE", f"/servers/{server.ref}")
+
+
+def look(server: Server) -> Server:
+    """Have the server converged."""
+    services.request_convergence(server_ids=[server.pk], at=AT)
+    run_until_quiet(AT)
+    return server.reload()
+
+
+def test_an_erased_key_is_put_back(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    erase_key(provider, server)
+    assert panel_servers(panel)[0]["external_id"] is None
+
+    assert look(server).status == ServerStatus.RUNNING
+
+    assert [each["external_id"] for each in panel_servers(panel)] == [str(server.pk)]
+    assert request_count(panel, CREATE) == 1
+
+
+def test_a_server_whose_key_was_erased_is_suspended_and_deleted(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    erase_key(provider, server)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=AT)
+    run_until_quiet(AT)
+    assert panel_servers(panel)[0]["status"] == "suspended"
+
+    erase_key(provider, server)
+    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert (server.reload().status, panel_servers(panel)) == (ServerStatus.DELETED, [])
+
+
+def test_a_server_that_is_gone_fails_and_is_never_made_again_without_a_person(
+    panel: Sandbox, provider: Provider
+) -> None:
+    server = make_running(provider)
+    delete_on_panel(provider, server)
+    assert look(server).status == ServerStatus.FAILED
+
+    for _ in range(2):
+        convergence.request_recheck(at=AT + 2 * HOUR)
+        run_until_quiet(AT + 2 * HOUR)
+
+    assert (server.reload().status, request_count(panel, CREATE)) == (ServerStatus.FAILED, 1)
+
+
+def test_a_request_while_the_failing_task_runs_is_not_a_persons_retry(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    delete_on_panel(provider, server)
+    services.request_convergence(server_ids=[server.pk], at=AT)
+    [task] = ProvisioningTask.claim(limit=1, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)  # such as a hold that is placed just then
+    work.run_item(task, at=AT)
+    assert ProvisioningTask.objects.get().state == WorkState.QUEUED
+
+    run_until_quiet(AT)
+
+    assert (server.reload().status, panel_servers(panel)) == (ServerStatus.FAILED, [])
+
+
+def test_a_failed_install_is_not_repeated_because_of_a_request_at_the_same_time(
+    panel: Sandbox, provider: Provider
+) -> None:
+    control(panel, "settings", {"install_outcome": "fail"})
+    server = make_server(provider)
+    run_until_quiet(AT, within=timedelta(milliseconds=500))
+    assert server.reload().status == ServerStatus.INSTALLING
+    at = AT + timedelta(minutes=1)
+    [task] = ProvisioningTask.claim(limit=1, at=at)
+    services.request_convergence(server_ids=[server.pk], at=at)
+    work.run_item(task, at=at)
+
+    run_until_quiet(at)
+
+    assert server.reload().status == ServerStatus.FAILED
+    assert request_count(panel, "POST /api/application/servers/*/reinstall") == 0
+
+
+def test_a_dead_task_that_staff_queue_again_makes_nothing_anew(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    delete_on_panel(provider, server)
+    look(server)
+    work.retry(list(ProvisioningTask.objects.all()), at=AT)
+
+    run_until_quiet(AT)
+
+    assert (server.reload().status, panel_servers(panel)) == (ServerStatus.FAILED, [])
+
+
+def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
+    panel: Sandbox, provider: Provider
+) -> None:
+    servers = [make_running(provider) for _ in range(3)]
+    known = [server.ref for server in servers]
+    Server.objects.update(ref="99999")  # as if another panel answered at the address
+    hide_keys(provider, known)
+    log_before = AuditEntry.objects.filter(action="provider.suspect").count()
+
+    for server in servers:
+        services.request_convergence(server_ids=[server.pk], at=AT)
+    run_until_quiet(AT, within=timedelta(minutes=10))
+
+    assert {server.reload().status for server in servers} == {ServerStatus.RUNNING}
+    assert Provider.objects.get(pk=provider.pk).suspected_at is not None
+    assert AuditEntry.objects.filter(action="provider.suspect").count() == log_before + 1
+
+    for server, ref in zip(servers, known, strict=True):
+        Server.objects.filter(pk=server.pk).update(ref=ref)
+    for server in servers:
+        services.request_convergence(server_ids=[server.pk], at=AT + HOUR)
+    run_until_quiet(AT + HOUR)
+
+    assert {server.reload().status for server in servers} == {ServerStatus.RUNNING}
+    assert Provider.objects.get(pk=provider.pk).suspected_at is None
+    assert len(panel_servers(panel)) == 3
+
+
+def hide_keys(provider: Provider, refs: list[str]) -> None:
+    """No server of the panel has our key."""
+    for server, ref in zip(Server.objects.order_by("pk"), sorted(refs, key=int), strict=True):
+        body = {"name": server.name, "user": int(server.observed["facts"]["account_ref"])}
+        PanelClient(provider).write("PATCH", f"/servers/{ref}/details", body)
+
+
+def test_a_deletion_at_a_suspected_panel_keeps_the_capacity(panel: Sandbox, provider: Provider) -> None:
+    servers = [make_running(provider) for _ in range(2)]
+    known = [server.ref for server in servers]
+    Server.objects.update(ref="99999")
+    hide_keys(provider, known)
+
+    services.delete_server(server_id=servers[0].pk, actor=None, at=AT)
+    run_until_quiet(AT, within=timedelta(minutes=5))
+
+    assert servers[0].reload().status != ServerStatus.DELETED
+    assert sum(Node.objects.values_list("servers_reserved", flat=True)) == 2
+
+
+def test_staff_who_accept_that_servers_are_gone_see_them_fail(panel: Sandbox, provider: Provider) -> None:
+    servers = [make_running(provider) for _ in range(2)]
+    for server in servers:
+        delete_on_panel(provider, server)
+    assert {look(server).status for server in servers} == {ServerStatus.RUNNING}
+
+    services.accept_missing_servers(provider_id=provider.pk, actor=None, at=AT)
+
+    assert {look(server).status for server in servers} == {ServerStatus.FAILED}
+
+
+def test_a_failed_server_that_is_there_again_runs_again(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    Server.objects.filter(pk=server.pk).update(status=ServerStatus.FAILED, failure="gone", vanished_at=AT)
+
+    assert convergence.request_recheck(at=AT + 2 * HOUR) == 1
+    run_until_quiet(AT + 2 * HOUR)
+
+    server = server.reload()
+    assert (server.status, server.failure, server.vanished_at) == (ServerStatus.RUNNING, "", None)
