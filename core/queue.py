@@ -7,8 +7,10 @@ import json
 
 from celery import current_app
 from django.db import connection
+from django.utils.crypto import salted_hmac
 
-CHANNEL = "nodebyte_tasks"
+# PostgreSQL lets every session listen and notify, whatever its role. So the name is one that only our processes know.
+CHANNEL = f"tasks_{salted_hmac('core.queue', 'channel', algorithm='sha256').hexdigest()[:32]}"
 
 
 def send(task: str, *args: str, countdown: float | None = None) -> None:

@@ -40,7 +40,6 @@ def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
     yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {WORKER}, {STAFF}"
     yield f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {WORKER}, {STAFF}"
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
-    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {CACHE_TABLE} TO {CUSTOMER}"
     declared = [(f'"{model._meta.db_table}"', tenancy_of(model)) for model in present]
     if readable := [table for table, tenancy in declared if tenancy is not None and tenancy.is_readable]:
         yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"

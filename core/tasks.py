@@ -1,6 +1,7 @@
 """Tasks that perform durable work."""
 
 from celery import shared_task
+from django.core.cache import cache
 
 from core import clock, work
 
@@ -21,3 +22,9 @@ def sweep() -> int:
 def purge_done() -> int:
     """Delete work that was done long ago."""
     return work.purge_done(at=clock.now())
+
+
+@shared_task
+def purge_cache() -> int:
+    """Delete what has expired in the cache's table. Redis does so by itself."""
+    return cache.delete_expired() if hasattr(cache, "delete_expired") else 0

@@ -183,18 +183,26 @@ BROKER_RETRY = {
 }  # no page waits for a broker that is down
 if _redis_url:
     CACHES: dict[str, dict[str, Any]] = {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": _redis_url,
+            "OPTIONS": {"serializer": "core.cache.SignedRedisSerializer"},
+        }
     }
     CELERY_BROKER_URL = _redis_url.replace("unix://", "redis+socket://", 1)  # kombu's name for the same
     CELERY_BROKER_TRANSPORT_OPTIONS = BROKER_RETRY | {"socket_connect_timeout": 2}
 else:  # no broker: `manage.py worker` listens to PostgreSQL; see core/queue.py
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "BACKEND": "core.cache.DatabaseCache",
             "LOCATION": "core_cache",
             "OPTIONS": {"MAX_ENTRIES": 100_000},  # with Django's 300, many requests would push out the sign-in counts
         }
     }
+# Nothing is unpickled from where another could write: JSON, or signed (core/cache.py).
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -78,7 +78,7 @@ class Worker:
         return wait.total_seconds()
 
     def start_from_message(self, payload: str) -> None:
-        """Start what a message asks for. Any session of the database may notify the channel, so it may be anything."""
+        """Start what a message asks for. Whoever knows the channel's name may notify it, so it may be anything."""
         try:
             task, *arguments = map(str, json.loads(payload))
         except (ValueError, TypeError, RecursionError):

@@ -1,0 +1,167 @@
+"""The cache: values are pickled, and unpickled only where the signature shows that a process of ours wrote them.
+
+Whoever may write where the cache is stored, a table or a Redis, could otherwise have any process run code of theirs.
+"""
+
+import base64
+import binascii
+import logging
+import pickle
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.cache.backends.redis import RedisSerializer
+from django.db import connections
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from core import tenancy
+
+log = logging.getLogger(__name__)
+SALT = "core.cache"
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+WRITE = """
+    INSERT INTO {table} AS entry (cache_key, value, expires) VALUES (%s, %s, %s)
+    ON CONFLICT (cache_key) DO UPDATE SET value = EXCLUDED.value, expires = EXCLUDED.expires"""
+
+
+class NotSigned(ValueError):
+    """The stored value was not written by a process with this SECRET_KEY."""
+
+
+def signature(pickled: bytes, key: str) -> str:
+    """The signature of a value that is stored under `key`: it is worth nothing under another."""
+    return salted_hmac(f"{SALT}:{key}", pickled, algorithm="sha256").hexdigest()
+
+
+def signed(value: Any, key: str = "") -> bytes:
+    """The value as it is stored."""
+    pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return signature(pickled, key).encode() + base64.b64encode(pickled)
+
+
+def verified(stored: bytes, key: str = "") -> Any:
+    """The value that `signed` made. Raises NotSigned, and then nothing was unpickled."""
+    try:
+        pickled = base64.b64decode(stored[64:], validate=True)
+    except binascii.Error:
+        raise NotSigned from None
+    if not constant_time_compare(signature(pickled, key), stored[:64]):
+        raise NotSigned
+    return pickle.loads(pickled)  # noqa: S301 - signed by us
+
+
+class SignedRedisSerializer(RedisSerializer):
+    """For Django's Redis cache. Whole numbers stay plain, so that Redis can count."""
+
+    def dumps(self, obj: Any) -> Any:
+        """The value as Redis stores it."""
+        return obj if type(obj) is int else signed(obj)
+
+    def loads(self, data: bytes) -> Any:
+        """The value; None, as if there were none, where it was not signed by us."""
+        try:
+            return int(data)
+        except ValueError:
+            pass
+        try:
+            return verified(data)
+        except NotSigned:
+            log.warning("a value in Redis was not written by this shop")
+            return None
+
+
+class DatabaseCache(BaseCache):
+    """A table as the cache. In a customer's request it is used as the worker: customers may not touch the table."""
+
+    def __init__(self, table: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        self._table = connections["default"].ops.quote_name(table)
+
+    def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        """The value, or the default."""
+        return self.get_many([key], version).get(key, default)
+
+    def get_many(self, keys: Collection[str], version: int | None = None) -> dict[str, Any]:
+        """The values that are there."""
+        names = {self.make_and_validate_key(key, version=version): key for key in keys}
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"SELECT cache_key, value FROM {self._table} WHERE cache_key = ANY (%s) AND expires > clock_timestamp()",
+                [list(names)],
+            )
+            rows = cursor.fetchall()
+        found = {}
+        for name, stored in rows:
+            try:
+                found[names[name]] = verified(stored.encode(), name)
+            except NotSigned:
+                log.warning("the value of %s in the cache was not written by this shop", name)
+        return found
+
+    def set(self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> None:
+        """Store the value."""
+        self._write(WRITE, key, value, timeout, version)
+
+    def add(self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Store the value where there is none; whether there was none. Of several at once, one is told so."""
+        return self._write(f"{WRITE} WHERE entry.expires <= clock_timestamp()", key, value, timeout, version) == 1
+
+    def _write(self, sql: str, key: str, value: Any, timeout: float | None, version: int | None) -> int:
+        name = self.make_and_validate_key(key, version=version)
+        with self._cursor() as cursor:
+            values = [name, signed(value, name).decode(), self._expires(timeout)]
+            cursor.execute(sql.format(table=self._table), values)
+            return int(cursor.rowcount)
+
+    def touch(self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Keep the value for another while; whether there is one."""
+        name = self.make_and_validate_key(key, version=version)
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {self._table} SET expires = %s WHERE cache_key = %s AND expires > clock_timestamp()",
+                [self._expires(timeout), name],
+            )
+            return bool(cursor.rowcount)
+
+    def delete(self, key: str, version: int | None = None) -> bool:
+        """Forget the value; whether there was one."""
+        name = self.make_and_validate_key(key, version=version)
+        with self._cursor() as cursor:
+            cursor.execute(f"DELETE FROM {self._table} WHERE cache_key = %s", [name])
+            return bool(cursor.rowcount)
+
+    def has_key(self, key: str, version: int | None = None) -> bool:
+        """Whether there is a value."""
+        return key in self.get_many([key], version)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._cursor() as cursor:
+            cursor.execute(f"DELETE FROM {self._table}")
+
+    def delete_expired(self) -> int:
+        """Delete what has expired, and beyond MAX_ENTRIES what expires first; how many rows that were."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {self._table} WHERE expires <= clock_timestamp() OR cache_key IN"
+                f" (SELECT cache_key FROM {self._table} ORDER BY expires DESC OFFSET %s)",
+                [self._max_entries],
+            )
+            return int(cursor.rowcount)
+
+    def _expires(self, timeout: float | None) -> datetime:
+        seconds = self.get_backend_timeout(timeout)
+        return FOREVER if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        context = tenancy.current()
+        if context is not None and context.role == tenancy.CUSTOMER:
+            with tenancy.as_worker(), connections["default"].cursor() as cursor:
+                yield cursor
+        else:
+            with connections["default"].cursor() as cursor:
+                yield cursor
