@@ -1,13 +1,12 @@
-"""Every view runs in one transaction, as a database role that sees what its user may see."""
+"""Every request runs in one transaction, as a database role that sees what its user may see."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager
 
-from allauth.account.middleware import AccountMiddleware
-from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from accounts import queries
 from accounts.models import Membership
@@ -15,37 +14,41 @@ from core import tenancy
 from core.tenancy import TenantContext
 
 CURRENT = "organization"  # session key of the organization whose rows are listed and that owns what is created
+FAILED = "_has_failed"  # set on a request whose view raised
 
 
 class TenancyMiddleware:
-    """Chooses the role of a request and runs its view with it. Last in the list, because it runs the view itself."""
+    """Chooses the role of a request, and runs all that follows in its transaction: other middleware and the view.
+
+    An answer that is an error rolls back what the request's transaction wrote. A customer's transaction writes nothing:
+    an act of theirs is a transaction of its own (`tenancy.as_worker`), which was done as a whole or not at all.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        # Django calls process_exception only for views that it runs itself; here we run them, so we call allauth's.
-        self.allauth_response_to = AccountMiddleware(get_response).process_exception
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
-
-    def process_view(
-        self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> HttpResponse:
-        """Run the view in a tenant transaction; a `non_atomic_view` opens its own, with `tenant_transaction`."""
-        set_tenant(request)
-        is_non_atomic = getattr(view, "is_non_atomic", False)
+        """Answer in a tenant transaction; a `non_atomic_view` opens its own, with `tenant_transaction`."""
         try:
-            with nullcontext() if is_non_atomic else tenant_transaction(request):
-                response: HttpResponse = view(request, *args, **kwargs)
-                # A lazy template response runs its queries while it renders, so it is rendered in here.
-                render = getattr(response, "render", None)
-                response = render() if callable(render) else response
-        except (ImmediateHttpResponse, ReauthenticationRequired) as error:
-            response = self.allauth_response_to(request, error)
+            match = get_resolver(getattr(request, "urlconf", None)).resolve(request.path_info)
+        except Resolver404:
+            return self.get_response(request)  # no view will run, and the page that says so asks the database nothing
+        set_tenant(request, match)
+        if getattr(match.func, "is_non_atomic", False):
+            return self.get_response(request)
+        with tenant_transaction(request) as context:
+            response = self.get_response(request)
+            is_error = response.status_code >= 400 or getattr(request, FAILED, False)
+            if is_error and context.role != tenancy.CUSTOMER:
+                transaction.set_rollback(True)
         return response
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """What a view wrote before it raised is rolled back, even where another middleware answers with a page."""
+        setattr(request, FAILED, True)
 
-def set_tenant(request: HttpRequest) -> None:
+
+def set_tenant(request: HttpRequest, match: ResolverMatch) -> None:
     """Set `request.memberships`, `request.organization` and `request.tenant_context`. Runs before the role is set.
 
     The view decides the role; in the admin, the user does too.
@@ -57,10 +60,10 @@ def set_tenant(request: HttpRequest) -> None:
     chosen = request.session.get(CURRENT) if memberships else None
     first = organizations[0] if organizations else None
     current = next((organization for organization in organizations if str(organization.pk) == chosen), first)
-    match, role = request.resolver_match, tenancy.CUSTOMER
-    if match and match.view_name.startswith(settings.TENANCY_SYSTEM_VIEWS):
+    role = tenancy.CUSTOMER
+    if match.view_name.startswith(settings.TENANCY_SYSTEM_VIEWS):
         role = tenancy.WORKER
-    elif match and match.app_names[:1] == ["admin"] and getattr(request.user, "is_staff", False):
+    elif match.app_names[:1] == ["admin"] and getattr(request.user, "is_staff", False):
         role = tenancy.STAFF
     request.memberships = memberships  # type: ignore[attr-defined]
     request.organization = current  # type: ignore[attr-defined]

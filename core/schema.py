@@ -12,7 +12,8 @@ from django.apps import apps
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from core.tenancy.declarations import tenancy_of
+from core.tenancy.binding import INSTALL_KEY, pads
+from core.tenancy.declarations import hidden_columns, tenancy_of
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
 CACHE_TABLE = "core_cache"
@@ -29,6 +30,7 @@ def apply_after_migrate(*, using: str, **_: Any) -> None:
     with transaction.atomic(using=using), connection.cursor() as cursor:
         for statement in statements(connection):
             cursor.execute(statement)
+        cursor.execute(INSTALL_KEY, pads())
 
 
 def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
@@ -41,8 +43,14 @@ def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
     yield f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {WORKER}, {STAFF}"
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {CUSTOMER}"
     declared = [(f'"{model._meta.db_table}"', tenancy_of(model)) for model in present]
-    if readable := [table for table, tenancy in declared if tenancy is not None and tenancy.is_readable]:
-        yield f"GRANT SELECT ON {', '.join(readable)} TO {CUSTOMER}"
+    readable = [model for model in present if (tenancy := tenancy_of(model)) is not None and tenancy.is_readable]
+    if whole := [f'"{model._meta.db_table}"' for model in readable if not hidden_columns(model)]:
+        yield f"GRANT SELECT ON {', '.join(whole)} TO {CUSTOMER}"
+    for model in readable:
+        if hidden := hidden_columns(model):
+            columns = [field.column for field in model._meta.local_concrete_fields if field.column not in hidden]
+            names = ", ".join(f'"{column}"' for column in columns)
+            yield f'GRANT SELECT ({names}) ON "{model._meta.db_table}" TO {CUSTOMER}'
     if append_only := [f'"{model._meta.db_table}"' for model in present if getattr(model, "append_only", False)]:
         yield f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(append_only)} FROM {STAFF}, {WORKER}"
     if owned := [table for table, tenancy in declared if tenancy is not None and tenancy.condition]:

@@ -13,7 +13,7 @@ from django.core.management.utils import get_random_secret_key
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 SECRETS: tuple[str, ...] = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
-SECRETS += ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+SECRETS += ("DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 MAIL_TIMEOUT_SECONDS = 10
 
@@ -143,13 +143,31 @@ class Environment:
             return ""
         return value
 
-    def database_url(self) -> str:
-        """DATABASE_URL, empty when absent; it must name a database."""
-        value = self.url("DATABASE_URL", {"postgres", "postgresql"})
+    def database_url(self, name: str) -> str:
+        """The database URL in variable `name`, empty when absent; it must name a database."""
+        value = self.url(name, {"postgres", "postgresql"})
         if value and not urlsplit(value).path.strip("/"):
-            self.problems.append("DATABASE_URL must end with the name of a database.")
+            self.problems.append(f"{name} must end with the name of a database.")
             return ""
         return value
+
+    def other_database_urls(self) -> tuple[str, str]:
+        """DATABASE_CUSTOMER_URL and DATABASE_OWNER_URL; only `migrate` needs the owner's.
+
+        Three logins of one database: with one login, customers' pages could do whatever the shop may.
+        """
+        names = ("DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL")
+        customer, owner = (self.database_url(name) for name in names)
+        if self.text("DATABASE_URL") and self.is_production and not self.text(names[0]):
+            self.problems.append(f"{names[0]} is missing: customers' pages have a login of their own.")
+        elif not self.text("DATABASE_URL") and (customer or owner):
+            self.problems.append("DATABASE_URL is missing: the three logins of a database go together.")
+        users = [urlsplit(url).username for url in (self.text("DATABASE_URL"), customer, owner) if url]
+        if len(set(users)) < len(users):
+            self.problems.append(
+                "DATABASE_URL, DATABASE_CUSTOMER_URL and DATABASE_OWNER_URL must name different logins."
+            )
+        return customer, owner
 
     def stripe_api_base(self) -> str:
         """STRIPE_API_BASE, empty for Stripe itself; another address over http only on this machine."""

@@ -22,11 +22,12 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """The database answers and is migrated; 503 otherwise."""
+    """The database answers, is migrated, and shows customers their rows; 503 otherwise."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM core_setting LIMIT 1")
-    except DatabaseError as error:
+        tenancy.require_verified_binding()
+    except (DatabaseError, tenancy.BindingRefused) as error:
         return _down(error)
     return JsonResponse({"status": "ok"})
 

@@ -11,6 +11,7 @@ from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
 from core import embedded
+from core.postgresql import logins
 from nodebyte.environment import BASE_DIR, Environment
 
 django_stubs_ext.monkeypatch()  # lets annotations such as ModelForm[Order] be evaluated
@@ -24,7 +25,8 @@ SECRET_KEY = environment.secret_key()
 FIELD_ENCRYPTION_KEYS = environment.encryption_keys()
 ALLOWED_HOSTS = environment.allowed_hosts()
 
-_database_url = environment.database_url()
+_database_url = environment.database_url("DATABASE_URL")
+_customer_url, _owner_url = environment.other_database_urls()
 _redis_url = environment.url("REDIS_URL", {"redis", "rediss", "unix"})
 _mailer = environment.mailer()
 STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET = environment.stripe_keys()
@@ -35,20 +37,38 @@ if not _redis_url:
     environment.embedded_allowed("REDIS_URL")
 environment.refuse_if_wrong()
 
-# -- database: every runtime connection works as nodebyte_worker; see core/tenancy -------------------------------------
+# -- database: the workers' login, and the customers' login, which only reads; see core/tenancy ------------------------
 IS_TESTING = "pytest" in sys.modules
 # Nothing is started here: `manage.py embedded start`, `make test` and `make demo` start the embedded server.
-DATABASES = {"default": environ.Env().db_url_config(_database_url or embedded.url(VAR))}
-DATABASES["default"] |= {
-    "ENGINE": "core.postgresql",
-    "CONN_MAX_AGE": 0,
-    "CONN_HEALTH_CHECKS": True,
-    "ATOMIC_REQUESTS": False,
-}
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"] |= {"assume_role": "nodebyte_worker"}
-if not IS_TESTING:
-    DATABASES["default"]["OPTIONS"] |= {"pool": {"min_size": 0, "max_size": 8, "timeout": 10}}
+if HAS_EMBEDDED_DATABASE:
+    _database_url = embedded.url(VAR, embedded.SUPERUSER if IS_TESTING else logins.WORKER_LOGIN)
+    _customer_url, _owner_url = embedded.url(VAR, logins.CUSTOMER_LOGIN), embedded.url(VAR, logins.OWNER)
+if IS_TESTING:
+    _customer_url = _customer_url or _database_url
+
+
+def _database(url: str) -> dict[str, Any]:
+    """A login of the database; without a URL, one that refuses every query."""
+    if not url:
+        return {"ENGINE": "django.db.backends.dummy"}
+    database: dict[str, Any] = environ.Env().db_url_config(url)
+    database |= {"ENGINE": "core.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "ATOMIC_REQUESTS": False}
+    # Part of the connection, so that a reset goes back to it.
+    options = database.setdefault("OPTIONS", {}) | {"options": "-c TimeZone=UTC -c search_path=public"}
+    if not IS_TESTING:
+        options |= {"pool": {"min_size": 0, "max_size": 8, "timeout": 10}}
+    return database | {"OPTIONS": options}
+
+
+DATABASES = {"default": _database(_database_url), "customer": _database(_customer_url)}
+DATABASES["customer"] |= {"DISABLE_SERVER_SIDE_CURSORS": True, "TEST": {"MIRROR": "default"}}
+DATABASES["customer"].setdefault("OPTIONS", {})["is_reading"] = True
+# Most tests run in one transaction that is rolled back, so their customers use the workers' connection.
+CUSTOMER_DATABASE = "default" if IS_TESTING else "customer"
+if IS_TESTING:  # tests connect as an administrator, and work as processes do
+    DATABASES["default"]["OPTIONS"]["assume_role"] = "nodebyte_worker"
+DATABASE_OWNER = environ.Env().db_url_config(_owner_url) if _owner_url else None
+DATABASE_ROUTERS = ["core.tenancy.router.TenancyRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- apps --------------------------------------------------------------------------------------------------------------
@@ -90,7 +110,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "core.middleware.AuditContextMiddleware",
-    "accounts.middleware.TenancyMiddleware",  # last: it runs the view inside its transaction
+    "accounts.middleware.TenancyMiddleware",  # what follows runs inside the request's transaction
 ]
 ROOT_URLCONF = "nodebyte.urls"
 WSGI_APPLICATION = "nodebyte.wsgi.application"

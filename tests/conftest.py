@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from celery import current_app
 from django.conf import settings
 from django.db import connections
-from django.test import TransactionTestCase
+from django.test import TestCase, TransactionTestCase
 from django.test.utils import override_settings
 
 from core import embedded, site_settings
 from core.outside import OutsideSession
+from core.postgresql import logins
 from tests import database_reset, migrated_database
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET, sandbox, sandbox_process, stripe_sandbox
 
@@ -30,6 +32,7 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.Fi
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].close()
         database_reset.save_migrated_rows()
+    TransactionTestCase.databases, TestCase.databases = {"default", "customer"}, {"default"}
     setattr(TransactionTestCase, "_fixture_teardown", lambda _case: database_reset.reset())  # noqa: B010 - private to Django
     yield setup
     options.pop("assume_role", None)
@@ -46,17 +49,51 @@ def _created_database(
     worker = getattr(request.config, "workerinput", {}).get("workerid", "alone")
     database = connections["default"].settings_dict
     database.setdefault("TEST", {})["NAME"] = f"test_{database['NAME']}_{worker}"
+    options = database["OPTIONS"]
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         if settings.HAS_EMBEDDED_DATABASE:
             embedded.start(settings.VAR, is_disposable=True)
+        _give_leftovers_to_the_owner()
+        options["assume_role"] = logins.OWNER
+        if settings.HAS_EMBEDDED_DATABASE:
             database["TEST"]["TEMPLATE"] = migrated_database.ensure_template()
         created = setup_databases(verbosity=0, interactive=False, keepdb=False, serialized_aliases=set())
+        del options["assume_role"]
+        connections["default"].close()
+        connections["default"].ensure_connection()
+        logins.restrict_everybody(connections["default"].connection)
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
         connections["default"].close()
         database_reset.disconnect()
         teardown_databases(created, verbosity=0)
+
+
+def _give_leftovers_to_the_owner() -> None:
+    """Databases of earlier runs are copied and dropped by the owner."""
+    with connections["default"]._nodb_cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [migrated_database.LOCK])
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE datname ~ '^(test|migrated)_' AND datdba <> %s::regrole",
+            [logins.OWNER],
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'ALTER DATABASE "{name}" OWNER TO {logins.OWNER}')
+
+
+@pytest.fixture(autouse=True)
+def _customers_use_their_own_login(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where a test really commits, customers' pages use the customers' login, as they do in every shop.
+
+    A test in one transaction that is rolled back has one connection, on which customers get the customer role instead.
+    """
+    marker = request.node.get_closest_marker("django_db")
+    commits = bool(marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames
+    with override_settings(CUSTOMER_DATABASE="customer") if commits else nullcontext():
+        yield
+    if commits:
+        connections["customer"].close()
 
 
 @pytest.fixture(autouse=True)

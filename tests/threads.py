@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from django.db import connection
+from django.db import connections
 
 WAIT_SECONDS = 60
 
@@ -19,7 +19,7 @@ def run_at_once(act: Callable[[], object], *, times: int) -> list[BaseException]
         except BaseException as error:
             errors.append(error)
         finally:
-            connection.close()
+            connections.close_all()
 
     threads = [threading.Thread(target=run) for _ in range(times)]
     for thread in threads:

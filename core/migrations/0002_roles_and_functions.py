@@ -1,30 +1,44 @@
-"""The database roles, the functions used by row-level security, the trigger functions and the cache table."""
+"""The functions used by row-level security, the trigger functions and the cache table."""
 
 from django.db import migrations
 
+# Roles belong to the cluster, and an administrator makes them (core/postgresql/roles.sql).
 ROLES = """
 DO $$
-DECLARE role_name text;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['nodebyte_customer', 'nodebyte_staff', 'nodebyte_worker'] LOOP
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
-            BEGIN
-                EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
-            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was faster
-            END;
-        END IF;
-        IF NOT pg_has_role(session_user, role_name, 'SET') THEN  -- creating a role does not include the right to use it
-            EXECUTE format('GRANT %I TO %I', role_name, session_user);
-        END IF;
-    END LOOP;
+    IF (SELECT count(*) FROM pg_roles
+        WHERE rolname IN ('nodebyte_customer', 'nodebyte_staff', 'nodebyte_worker')) < 3 THEN
+        RAISE EXCEPTION 'The database roles are missing: see "The database" in docs/operations.md.';
+    END IF;
 END $$;
 """
+# What core/tenancy/binding.py signs is verified here: HMAC-SHA256 by its definition (RFC 2104). The functions belong to
+# the tables' owner, who alone may read the key. A binding that was not signed for this transaction is no binding.
 FUNCTIONS = """
-CREATE FUNCTION app_user() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS
-$$ SELECT nullif(current_setting('app.user_id', true), '')::uuid $$;
+CREATE SCHEMA private;
+REVOKE ALL ON SCHEMA private FROM PUBLIC;
+CREATE TABLE private.binding_key (
+    id smallint PRIMARY KEY CHECK (id = 1), inner_pad bytea NOT NULL, outer_pad bytea NOT NULL
+);
 
-CREATE FUNCTION app_organizations() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL SAFE AS
-$$ SELECT coalesce(string_to_array(nullif(current_setting('app.organizations', true), ''), ',')::uuid[], '{}') $$;
+CREATE FUNCTION app_bound(part integer) RETURNS text LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parts text[] := string_to_array(current_setting('app.binding', true), ':');  -- user, organizations, signature
+    message bytea := convert_to(pg_backend_pid() || '.' || encode(timestamptz_send(transaction_timestamp()), 'hex')
+        || ':' || parts[1] || ':' || parts[2], 'UTF8');
+    is_signed boolean;
+BEGIN
+    SELECT encode(sha256(outer_pad || sha256(inner_pad || message)), 'hex') = parts[3]
+    INTO is_signed FROM private.binding_key;
+    RETURN CASE WHEN is_signed AND cardinality(parts) = 3 THEN nullif(parts[part], '') END;
+END $$;
+
+CREATE FUNCTION app_user() RETURNS uuid LANGUAGE sql STABLE PARALLEL RESTRICTED
+RETURN app_bound(1)::uuid;
+
+CREATE FUNCTION app_organizations() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL RESTRICTED
+RETURN coalesce(string_to_array(app_bound(2), ',')::uuid[], '{}');
 
 CREATE FUNCTION core_keep_updated_at() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$;
@@ -43,12 +57,14 @@ DROP FUNCTION core_append_only() CASCADE;
 DROP FUNCTION core_keep_updated_at() CASCADE;
 DROP FUNCTION app_organizations() CASCADE;
 DROP FUNCTION app_user() CASCADE;
+DROP FUNCTION app_bound(integer) CASCADE;
+DROP SCHEMA private CASCADE;
 """
 
 
 class Migration(migrations.Migration):
     dependencies = [("core", "0001_initial")]
     operations = [
-        migrations.RunSQL(ROLES, migrations.RunSQL.noop),  # roles belong to the cluster; other databases may use them
+        migrations.RunSQL(ROLES, migrations.RunSQL.noop),
         migrations.RunSQL(FUNCTIONS, UNDO),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from django.db import connection
+from django.db import connections
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from core.masking import is_secret_name, masked
@@ -32,7 +32,7 @@ PATH = re.compile(r"/(?!/)[^\s?#\\\x00-\x1f\x7f]*")
 
 def refuse_transaction(call: str) -> None:
     """Raise RuntimeError where a call to the outside would keep a database transaction, and its row locks, open."""
-    if connection.in_atomic_block:
+    if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
         raise RuntimeError(f"{call} was called inside a database transaction")
 
 

@@ -1,6 +1,16 @@
 """Who may see which row, enforced by PostgreSQL: declarations on models, database roles, and the role of a request."""
 
-from core.tenancy.context import TenantContext, as_role, as_worker, current, non_atomic_view, within_worker
+from core.tenancy.context import (
+    BindingRefused,
+    TenantContext,
+    as_role,
+    as_worker,
+    current,
+    database_of,
+    non_atomic_view,
+    require_verified_binding,
+    within_worker,
+)
 from core.tenancy.declarations import OWNED, PERSONAL, PRIVATE, SHARED, Tenancy
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
@@ -12,11 +22,14 @@ __all__ = [
     "SHARED",
     "STAFF",
     "WORKER",
+    "BindingRefused",
     "Tenancy",
     "TenantContext",
     "as_role",
     "as_worker",
     "current",
+    "database_of",
     "non_atomic_view",
+    "require_verified_binding",
     "within_worker",
 ]

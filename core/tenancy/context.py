@@ -1,16 +1,29 @@
-"""Running a block of code as a database role: always in a transaction, and never longer (safe with pooling)."""
+"""Running a block of code as a database role: always in a transaction, and never longer (safe with pooling).
+
+Customers have a database login of their own, which can only read (the alias settings.CUSTOMER_DATABASE). A service
+writes through the workers' login, in a transaction of its own: when its outermost `as_worker` ends, it has committed.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
-from django.db import connection, transaction
+import psycopg
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from core.ids import uuid7
+from core.tenancy.binding import TRANSACTION, signed_binding
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
-_current: ContextVar["TenantContext | None"] = ContextVar("tenancy", default=None)
+_contexts: ContextVar["tuple[TenantContext, ...]"] = ContextVar("tenancy", default=())
+
+
+class BindingRefused(Exception):
+    """The database does not verify what this process signs: SECRET_KEY was changed, and nobody migrated since."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,14 @@ class TenantContext:
 
 def current() -> TenantContext | None:
     """The context in force; None for plain worker code."""
-    return _current.get()
+    contexts = _contexts.get()
+    return contexts[-1] if contexts else None
+
+
+def database_of(context: TenantContext | None) -> str:
+    """The alias of the database login that the context works with."""
+    is_customer = context is not None and context.role == CUSTOMER
+    return settings.CUSTOMER_DATABASE if is_customer else DEFAULT_DB_ALIAS
 
 
 @contextmanager
@@ -39,7 +59,8 @@ def as_role(*, role: str, user_id: UUID | None = None, organizations: Iterable[U
 def as_worker() -> Iterator[None]:
     """Run the block as the worker role: how a service writes on behalf of a customer, whose role can only read.
 
-    It opens a transaction, or a savepoint inside a running one, so whatever the block writes is kept or undone as one.
+    It opens a transaction, or a savepoint inside one of the worker's, so whatever the block writes is kept or undone
+    as one. In a customer's request the outermost block commits when it ends: an act of several services is one block.
     """
     before = current()
     if before is None or before.role == WORKER:
@@ -57,11 +78,20 @@ def within_worker() -> Iterator[None]:
     For a step of a service that is all done or raises before it writes: a savepoint costs two round trips.
     """
     before = current()
-    if before is not None and before.role == WORKER and connection.in_atomic_block:
+    if before is not None and before.role == WORKER and transaction.get_connection().in_atomic_block:
         yield
         return
     with as_worker():
         yield
+
+
+def require_verified_binding() -> None:
+    """Raise BindingRefused where no customer would see a row of theirs."""
+    user_id = uuid7()
+    with as_role(role=CUSTOMER, user_id=user_id) as context, connections[database_of(context)].cursor() as cursor:
+        cursor.execute("SELECT app_user()")
+        if cursor.fetchone() != (user_id,):
+            raise BindingRefused("migrate with this process's SECRET_KEY, or start it with the database's")
 
 
 def non_atomic_view[View: Callable[..., object]](view: View) -> View:
@@ -71,35 +101,59 @@ def non_atomic_view[View: Callable[..., object]](view: View) -> View:
 
 
 @contextmanager
-def _current_is(context: TenantContext) -> Iterator[None]:
-    """What `current()` returns in the block. It is reset before anything that runs after commit."""
-    token = _current.set(context)
+def _current_is(*contexts: TenantContext) -> Iterator[None]:
+    """What `current()` returns in the block; None where no context is given."""
+    token = _contexts.set((*_contexts.get(), *contexts) if contexts else ())
     try:
         yield
     finally:
-        _current.reset(token)
+        _contexts.reset(token)
 
 
 @contextmanager
 def _switched_to(context: TenantContext) -> Iterator[None]:
     """Set the role for the block. A rollback restores the previous role by itself; after a success we restore it."""
-    before, is_nested = current(), connection.in_atomic_block
-    with transaction.atomic():
+    alias = database_of(context)
+    connection = transaction.get_connection(alias)
+    if not connection.in_atomic_block:
+        # What runs after commit runs as the worker, whatever context this block is in.
+        contexts = _contexts.get()
+        with _current_is(), transaction.atomic(using=alias):
+            _set_local(context, is_first=True)
+            with _current_is(*contexts, context):
+                yield
+        return
+    before = next((each for each in reversed(_contexts.get()) if database_of(each) == alias), TenantContext(WORKER))
+    with transaction.atomic(using=alias):
         _set_local(context)
         with _current_is(context):
             yield
         # A transaction marked for rollback accepts no further query, and its rollback restores the role anyway.
-        if (before is not None or is_nested) and not connection.needs_rollback:
-            _set_local(before or TenantContext(WORKER))
+        if not connection.needs_rollback:
+            _set_local(before)
 
 
-def _set_local(context: TenantContext) -> None:
+def _set_local(context: TenantContext, *, is_first: bool = False) -> None:
+    """Give the running transaction the context's role and, to a customer's, its binding.
+
+    The binding is sent apart from its statement: as a parameter it is in no list of activities and in no log. Logins
+    have the right role from the beginning: a customer's needs only its binding, a worker's first context nothing.
+    """
     if context.role not in {CUSTOMER, STAFF, WORKER}:
         raise ValueError(f"{context.role} is not a role of ours")
-    organizations = ",".join(str(organization) for organization in context.organizations)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('role', %s, true), set_config('app.user_id', %s, true),"
-            " set_config('app.organizations', %s, true)",
-            [context.role, str(context.user_id or ""), organizations],
-        )
+    if context.role == WORKER and is_first:
+        return
+    connection = transaction.get_connection(database_of(context))
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(cast("psycopg.Connection", connection.connection)) as cursor:
+        if context.role != CUSTOMER:
+            cursor.execute("SELECT set_config('role', %s, true)", [context.role])
+            return
+        (name,) = cursor.execute(TRANSACTION).fetchone() or ("",)
+        binding = signed_binding(name, context.user_id, context.organizations)
+        if connection.alias == DEFAULT_DB_ALIAS:
+            cursor.execute(
+                "SELECT set_config('role', %s, true), set_config('app.binding', %s, true)", [CUSTOMER, binding]
+            )
+        else:
+            cursor.execute("SELECT set_config('app.binding', %s, true)", [binding])

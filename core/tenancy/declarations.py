@@ -1,8 +1,11 @@
 """What a model declares about who sees its rows: `tenancy = OWNED`, and so on."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from django.db import models
+
+from core.encryption import EncryptedField
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,11 @@ def tenancy_of(model: type[models.Model]) -> Tenancy | None:
         return SHARED if getattr(parent, "tenancy", None) is SHARED else PRIVATE
     is_ours = hasattr(model._meta.app_config, "is_nodebyte")
     return None if is_ours else LIBRARIES.get(model._meta.app_label, PRIVATE)
+
+
+@cache
+def hidden_columns(model: type[models.Model]) -> frozenset[str]:
+    """The columns that customers may not read even of their own rows: every encrypted one, and `hidden_fields`."""
+    hidden = getattr(model, "hidden_fields", ())
+    fields = model._meta.local_concrete_fields
+    return frozenset(str(field.column) for field in fields if isinstance(field, EncryptedField) or field.name in hidden)

@@ -251,5 +251,5 @@ def test_a_form_without_a_csrf_token_is_refused() -> None:
 
 def test_the_page_needs_few_queries(client: Client, django_assert_num_queries: Any) -> None:
     client.get(LOGIN)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(2):
         assert client.get(LOGIN).status_code == 200

@@ -147,7 +147,7 @@ def test_a_megabyte_in_a_field_is_refused(client: Client) -> None:
 
 def test_the_page_helps_password_managers_and_needs_few_queries(client: Client, django_assert_num_queries: Any) -> None:
     client.get(SIGN_UP)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(2):
         response = client.get(SIGN_UP)
 
     assert response.status_code == 200

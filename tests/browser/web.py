@@ -14,7 +14,7 @@ import requests
 from django.conf import settings
 
 from sandbox.client import Sandbox
-from tests.processes import database_url
+from tests.processes import database_variables
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,18 +88,20 @@ def working(web: Web) -> Iterator[None]:
 def _environment(var: Path, url: str, sandbox: Sandbox) -> dict[str, str]:
     """The environment of a small real shop; the test run's database and keys, nothing else of the caller's."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return inherited | {
-        "DJANGO_SETTINGS_MODULE": "nodebyte.settings",
-        "NODEBYTE_VAR": str(var),
-        "DATABASE_URL": database_url(),
-        "SECRET_KEY": settings.SECRET_KEY,
-        "FIELD_ENCRYPTION_KEYS": ",".join(settings.FIELD_ENCRYPTION_KEYS),
-        "SITE_URL": url,
-        "EMAIL_URL": f"smtp://{HOST}:{sandbox.smtp_port}",
-        "STRIPE_API_BASE": sandbox.stripe_url,
-        "STRIPE_SECRET_KEY": STRIPE_KEY,
-        "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
-    }
+    return (
+        inherited
+        | database_variables()
+        | {
+            "DJANGO_SETTINGS_MODULE": "nodebyte.settings",
+            "NODEBYTE_VAR": str(var),
+            "FIELD_ENCRYPTION_KEYS": ",".join(settings.FIELD_ENCRYPTION_KEYS),
+            "SITE_URL": url,
+            "EMAIL_URL": f"smtp://{HOST}:{sandbox.smtp_port}",
+            "STRIPE_API_BASE": sandbox.stripe_url,
+            "STRIPE_SECRET_KEY": STRIPE_KEY,
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        }
+    )
 
 
 def _wait_until_ready(web: Web, process: "subprocess.Popen[bytes]") -> None:

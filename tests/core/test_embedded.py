@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from core import embedded
+from core.postgresql import logins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,7 @@ def test_a_command_that_needs_it_says_how_to_start_it(tmp_path: Path, command: s
 
 def test_it_starts_and_stops_where_the_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
     var = tmp_path / ("v" * 100)
-    url = embedded.url(var)
+    url = embedded.url(var, logins.WORKER_LOGIN)
     for _twice in range(2):
         started = run(var, "manage.py", "embedded", "start")
         assert started.returncode == 0, started.stderr
@@ -59,4 +60,4 @@ def test_it_starts_and_stops_where_the_path_is_too_long_for_a_socket(tmp_path: P
             assert run(var, "manage.py", "embedded", "stop").returncode == 0
 
     assert not embedded.is_running(var)
-    assert embedded.url(var) == url
+    assert embedded.url(var, logins.WORKER_LOGIN) == url

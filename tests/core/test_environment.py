@@ -17,6 +17,7 @@ PRODUCTION = {
     "SECRET_KEY": "k" * 60,
     "FIELD_ENCRYPTION_KEYS": KEY,
     "DATABASE_URL": "postgres://nodebyte:pw@db.internal:5432/nodebyte",
+    "DATABASE_CUSTOMER_URL": "postgres://nodebyte_customer_login:pw@db.internal:5432/nodebyte",
     "REDIS_URL": "redis://cache.internal:6379/0",
     "EMAIL_URL": "smtp+tls://user:p%40ss@mail.example:587",
     "STRIPE_SECRET_KEY": "sk_live_1",
@@ -30,7 +31,8 @@ def problems_of(**variables: str) -> list[str]:
     environment.secret_key()
     environment.encryption_keys()
     environment.allowed_hosts()
-    is_without_database = not environment.database_url()
+    is_without_database = not environment.database_url("DATABASE_URL")
+    environment.other_database_urls()
     is_without_redis = not environment.url("REDIS_URL", {"redis", "rediss", "unix"})
     environment.mailer()
     environment.stripe_keys()
@@ -121,9 +123,24 @@ def test_a_malformed_variable_is_the_only_problem_named(name: str, value: str, s
 
 
 def test_a_small_shop_may_ask_for_the_embedded_servers() -> None:
-    variables = production(DATABASE_URL="", REDIS_URL="", NODEBYTE_EMBEDDED="true")
+    variables = production(DATABASE_URL="", DATABASE_CUSTOMER_URL="", REDIS_URL="", NODEBYTE_EMBEDDED="true")
 
     assert problems_of(**variables) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"DATABASE_CUSTOMER_URL": ""}, "DATABASE_CUSTOMER_URL is missing"),
+        ({"DATABASE_URL": "", "NODEBYTE_EMBEDDED": "true"}, "DATABASE_URL is missing"),
+        ({"DATABASE_CUSTOMER_URL": PRODUCTION["DATABASE_URL"]}, "must name different logins"),
+        ({"DATABASE_OWNER_URL": PRODUCTION["DATABASE_CUSTOMER_URL"]}, "must name different logins"),
+    ],
+)
+def test_customers_pages_never_fall_back_to_another_login_of_the_database(changes: dict[str, str], said: str) -> None:
+    (found,) = problems_of(**production(**changes))
+
+    assert said in found
 
 
 def test_staging_may_take_test_money_when_it_says_so() -> None:

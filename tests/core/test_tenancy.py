@@ -4,31 +4,40 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
 from django.db import InterfaceError, ProgrammingError, connection, connections, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization, User
-from core import schema, tenancy
+from core import checks, schema, tenancy
 from core.ids import uuid7
 from core.models import AuditEntry
+from core.postgresql import logins
 from core.tenancy.declarations import tenancy_of
 from tests.builders import make_organization, make_user
 
 pytestmark = pytest.mark.django_db
 WORKER = ("nodebyte_worker", "", "")
+LOGIN = "nodebyte_customer_login"
 
 
 def database_view() -> tuple[str, str, str]:
-    """The role, the user and the organizations, as the database reports them."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_user::text, coalesce(current_setting('app.user_id', true), ''),"
-            " coalesce(current_setting('app.organizations', true), '')"
-        )
-        role, user, organizations = cursor.fetchone()
+    """The role, and the user and the organizations that row-level security believes in, as the database reports them.
+
+    What only a customer's transaction has is not asked of a worker's.
+    """
+    context = tenancy.current()
+    with connections[tenancy.database_of(context)].cursor() as cursor:
+        cursor.execute("SELECT current_user::text")
+        (role,) = cursor.fetchone()
+        if context is None or context.role != tenancy.CUSTOMER:
+            return role, "", ""
+        cursor.execute("SELECT coalesce(app_user()::text, ''), array_to_string(app_organizations(), ',')")
+        user, organizations = cursor.fetchone()
     return role, user, organizations
 
 
@@ -61,7 +70,7 @@ def test_roles_nest_and_are_restored_in_order() -> None:
     first, second = uuid7(), uuid7()
     with as_customer(first):
         with tenancy.as_role(role=tenancy.STAFF, user_id=second):
-            assert database_view()[:2] == ("nodebyte_staff", str(second))
+            assert database_view()[0] == "nodebyte_staff"
         assert database_view()[:2] == ("nodebyte_customer", str(first))
     assert database_view() == WORKER
 
@@ -168,26 +177,35 @@ def test_a_customer_cannot_change_the_schema(statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_no_role_of_ours_can_log_in_own_a_table_or_bypass_row_level_security() -> None:
+def test_only_the_owner_owns_tables_and_no_login_of_ours_may_take_a_role_that_is_not_its_own() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles"
+            "SELECT rolname, rolcanlogin, rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication FROM pg_roles"
             " WHERE rolname LIKE 'nodebyte%%' ORDER BY rolname"
         )
         roles = cursor.fetchall()
-        cursor.execute("SELECT count(*) FROM pg_tables WHERE tableowner LIKE 'nodebyte%%'")
-        owned = cursor.fetchone()
+        cursor.execute("SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname IN ('public', 'private')")
+        owners = cursor.fetchall()
         cursor.execute(
-            "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member"
-            " WHERE r.rolname LIKE 'nodebyte%%'"
+            "SELECT member::regrole::text, roleid::regrole::text, inherit_option, set_option FROM pg_auth_members"
+            " WHERE member::regrole::text LIKE 'nodebyte%%' ORDER BY 1, 2"
         )
-        memberships = cursor.fetchone()
+        memberships = cursor.fetchall()
 
     assert roles == [
-        (name, False, False, False, False)
-        for name in sorted(["nodebyte_customer", "nodebyte_staff", "nodebyte_worker"])
+        ("nodebyte_customer", False, False),
+        ("nodebyte_customer_login", True, False),
+        ("nodebyte_owner", True, False),
+        ("nodebyte_staff", False, False),
+        ("nodebyte_worker", False, False),
+        ("nodebyte_worker_login", True, False),
     ]
-    assert owned == memberships == (0,)
+    assert owners == [("nodebyte_owner",)]
+    assert memberships == [
+        ("nodebyte_customer_login", "nodebyte_customer", True, False),
+        ("nodebyte_worker_login", "nodebyte_staff", False, True),
+        ("nodebyte_worker_login", "nodebyte_worker", True, True),
+    ]
 
 
 def test_staff_may_not_delete_a_tenants_row_nor_change_the_audit_trail() -> None:
@@ -212,11 +230,9 @@ def test_staff_may_not_delete_a_tenants_row_nor_change_the_audit_trail() -> None
 def test_what_runs_after_commit_runs_as_the_worker_without_a_user() -> None:
     seen: list[Any] = []
     with as_customer(uuid7(), uuid7()):
-        transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
         with tenancy.as_worker():
             transaction.on_commit(lambda: seen.append((database_view(), tenancy.current())))
-
-    assert seen == [(WORKER, None), (WORKER, None)]
+        assert seen == [(WORKER, None)]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -233,7 +249,7 @@ def test_a_role_in_one_thread_does_not_affect_another() -> None:
                 barrier.wait(10)
                 barrier.wait(10)
         finally:
-            connection.close()
+            connections.close_all()
 
     thread = threading.Thread(target=other)
     thread.start()
@@ -250,36 +266,38 @@ def test_a_role_in_one_thread_does_not_affect_another() -> None:
 @pytest.fixture
 def _pooled(transactional_db: None) -> Iterator[None]:
     """The default connection comes from a pool of exactly one."""
-    before = connections["default"]
+    before = connections["customer"]
     options = before.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
-    wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="default")
-    connections["default"] = wrapper
+    wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="customer")
+    connections["customer"] = wrapper
     yield
     wrapper.close()
     wrapper.close_pool()
-    connections["default"] = before
+    connections["customer"] = before
 
 
 @pytest.mark.usefixtures("_pooled")
 @pytest.mark.parametrize("ending", ["commit", "failure", "cut off"])
-def test_a_pooled_connection_is_returned_as_the_worker_without_a_user(ending: str) -> None:
-    first = backend_pid()
-    with suppress(LookupError, InterfaceError), as_customer(uuid7(), uuid7()):
-        assert database_view()[0] == "nodebyte_customer"
+def test_a_pooled_connection_carries_no_binding_to_its_next_use(ending: str) -> None:
+    user = uuid7()
+    with suppress(LookupError, InterfaceError), as_customer(user, uuid7()):
+        first = backend_pid()
+        assert database_view()[:2] == (LOGIN, str(user))
         if ending == "failure":
             raise LookupError
         if ending == "cut off":
-            connection.close()  # returned to the pool in the middle of the transaction
-    connection.close()
+            connections["customer"].close()  # returned to the pool in the middle of the transaction
+    connections["customer"].close()
 
-    assert database_view() == WORKER
-    assert backend_pid() == first
+    with as_customer():
+        assert database_view() == (LOGIN, "", "")
+        assert backend_pid() == first
     assert tenancy.current() is None
 
 
 def backend_pid() -> int:
     """The PostgreSQL process behind this connection."""
-    with connection.cursor() as cursor:
+    with connections["customer"].cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
 
@@ -292,3 +310,53 @@ def test_a_step_within_a_workers_transaction_costs_no_savepoint_and_a_customers_
         context = tenancy.current()
     assert context is not None
     assert context.role == tenancy.WORKER
+
+
+def test_a_secret_key_that_the_database_does_not_know_is_told(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        cursor.execute("UPDATE private.binding_key SET outer_pad = inner_pad")
+        cursor.execute("SET LOCAL ROLE nodebyte_worker")
+    assert client.get("/health/ready").status_code == 503
+    assert [found.id for found in checks.check_logins(databases=["default"])][-1] == "nodebyte.E002"
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE NONE")
+        schema.apply_after_migrate(using="default")
+        cursor.execute("SET LOCAL ROLE nodebyte_worker")
+    assert client.get("/health/ready").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_deploy_check_finds_a_login_that_may_do_too_much() -> None:
+    assert [found.id for found in checks.check_logins(databases=["default"])] == [
+        "nodebyte.E001"
+    ]  # the suite's own login, a superuser's
+    found, default = [], connections["default"].settings_dict
+    with patch.dict(default, USER=logins.WORKER_LOGIN), patch.dict(default["OPTIONS"], assume_role=None):
+        connections["default"].close()
+        found = checks.check_logins(databases=["default"])
+        connections["default"].close()
+    assert found == []
+
+
+def change_and_fail(user: User) -> None:
+    """An act of two services, of which the second fails."""
+    with tenancy.as_worker():
+        with tenancy.as_worker():
+            User.objects.filter(pk=user.pk).update(first_name="Changed")
+        raise LookupError
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_act_is_committed_when_its_block_ends_and_undone_as_a_whole_when_it_fails() -> None:
+    user = make_user()
+    with as_customer(user.pk):
+        with pytest.raises(LookupError):
+            change_and_fail(user)
+        assert User.objects.get().first_name == ""
+        with tenancy.as_worker():
+            User.objects.filter(pk=user.pk).update(first_name="Changed")
+        assert User.objects.get().first_name == "Changed"
+        with suppress(ProgrammingError), connections["customer"].cursor() as cursor:
+            cursor.execute("SELECT no_such_column")  # what the page does afterwards does not undo it
+    assert user.reload().first_name == "Changed"

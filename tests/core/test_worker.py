@@ -19,7 +19,7 @@ from core.management.commands.worker import Worker
 from core.models import WorkState
 from support.models import Delivery
 from tests.core.work_table import NOON, make_item
-from tests.processes import database_url
+from tests.processes import database_variables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def log(tmp_path: Path) -> Path:
 def process(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker on the test database, which is ready and has run the schedule once; messages go to it."""
     monkeypatch.setattr(queue, "current_app", Celery("test", broker=None, set_as_current=False))
-    environment = os.environ | {"DATABASE_URL": database_url(), "NODEBYTE_VAR": str(tmp_path), "REDIS_URL": ""}
+    environment = os.environ | database_variables() | {"NODEBYTE_VAR": str(tmp_path), "REDIS_URL": ""}
     with log.open("wb") as output:
         started = subprocess.Popen(
             [sys.executable, "manage.py", "worker"], cwd=ROOT, env=environment, stdout=output, stderr=output

@@ -59,7 +59,7 @@ def put_row(model: type[models.Model], **given: Any) -> None:
 def is_readable(model: type[models.Model]) -> bool:
     """Whether a customer's role may select from the table at all."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT has_table_privilege(%s, %s, 'SELECT')", [CUSTOMER, model._meta.db_table])
+        cursor.execute("SELECT has_any_column_privilege(%s, %s, 'SELECT')", [CUSTOMER, model._meta.db_table])
         return bool(cursor.fetchone()[0])
 
 

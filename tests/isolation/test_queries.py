@@ -106,8 +106,8 @@ def test_a_page_without_its_filter_shows_no_other_tenants_rows(
 
     set_tenant = middleware.set_tenant
 
-    def set_tenant_then_forget(request: Any) -> None:
-        set_tenant(request)
+    def set_tenant_then_forget(request: Any, match: Any) -> None:
+        set_tenant(request, match)
         forgetting.__enter__()
 
     forgetting = filters_forgotten(monkeypatch)

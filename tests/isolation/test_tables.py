@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from django.db import DataError, connection, models, transaction
+from django.db import connection, models
 
 from accounts.models import Membership, Organization, User
 from core import schema, tenancy
@@ -156,13 +156,16 @@ def test_a_member_of_two_organizations_sees_both_and_its_fellow_members() -> Non
         assert set(User.objects.values_list("pk", flat=True)) == {ada.user}
 
 
-def test_a_malformed_list_of_organizations_is_an_error_and_shows_nothing() -> None:
-    """A setting that is no list of ids stops the query."""
-    with as_customer(new_tenant()):
+@pytest.mark.parametrize("forged", ["", "x", "::", "{user}:{organization}:", "{user}:{organization}:' OR true --"])
+def test_a_binding_that_is_not_signed_shows_nothing(forged: str) -> None:
+    tenant = new_tenant()
+    put_row(Organization, id=tenant.organization)
+    with as_customer(tenant):
+        assert Organization.objects.count() == 1
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('app.organizations', 'x'' OR true --', true)")
-        with pytest.raises(DataError, match="invalid input syntax for type uuid"), transaction.atomic():
-            Organization.objects.count()
+            text = forged.format(user=tenant.user, organization=tenant.organization)
+            cursor.execute("SELECT set_config('app.binding', %s, true)", [text])
+        assert Organization.objects.count() == 0
 
 
 def test_shared_tables_hold_no_tenant_data() -> None:

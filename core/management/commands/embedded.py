@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core import embedded
+from core.postgresql import logins
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("action", choices=["start", "stop"])
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start prints the address."""
+        """Start prints the address that processes use."""
         if options["action"] == "stop":
             embedded.stop(settings.VAR)
             return
@@ -28,4 +29,4 @@ class Command(BaseCommand):
             embedded.start(settings.VAR)
         except subprocess.CalledProcessError as error:
             raise CommandError(f"PostgreSQL does not start; see {settings.VAR / 'postgres' / 'log'}") from error
-        self.stdout.write(embedded.url(settings.VAR))
+        self.stdout.write(embedded.url(settings.VAR, logins.WORKER_LOGIN))

@@ -1,0 +1,40 @@
+"""What `manage.py check --deploy --database default` finds out about the database's logins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+
+from core import tenancy
+
+# Whether the login is more than it should be.
+POWERS = """
+    SELECT session_user::text, rolsuper OR rolbypassrls OR rolcreaterole
+        OR EXISTS (SELECT FROM pg_class WHERE relowner = r.oid)
+        OR %s AND (pg_has_role(r.oid, 'nodebyte_worker', 'MEMBER') OR pg_has_role(r.oid, 'nodebyte_staff', 'MEMBER'))
+    FROM pg_roles AS r WHERE rolname = session_user"""
+
+
+@register(Tags.database, deploy=True)
+def check_logins(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Each login of the database is only what it should be, and customers' bindings are verified."""
+    found: list[CheckMessage] = []
+    if not databases:
+        return found
+    try:
+        for alias, is_customers in ((DEFAULT_DB_ALIAS, False), (settings.CUSTOMER_DATABASE, True)):
+            with connections[alias].cursor() as cursor:
+                cursor.execute(POWERS, [is_customers])
+                login, is_too_powerful = cursor.fetchone()
+            if is_too_powerful:
+                hint = 'See "The database" in docs/operations.md.'
+                found.append(Error(f"The login {login} ({alias}) may do too much.", hint=hint, id="nodebyte.E001"))
+        tenancy.require_verified_binding()
+    except tenancy.BindingRefused as error:
+        found.append(Error("Customers see no rows.", hint=f"{error}.".capitalize(), id="nodebyte.E002"))
+    except (DatabaseError, ImproperlyConfigured) as error:
+        found.append(Error(f"The database does not answer: {error}", id="nodebyte.E003"))
+    return found
