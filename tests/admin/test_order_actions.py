@@ -74,7 +74,7 @@ def test_an_unexpected_failure_is_shown_and_rolled_back(rows: Rows, superadmin: 
 
 def test_a_failed_order_is_canceled_and_refunded(rows: Rows, superadmin: Client) -> None:
     order = rows.orders[0]
-    Order.objects.update(status=OrderStatus.FAILED, paid_at=timezone.now())
+    Order.objects.update(status=OrderStatus.FAILED, paid_at=timezone.now(), invoice=rows.issued)
 
     run(superadmin, order, "refund", reason="cannot be built")
 

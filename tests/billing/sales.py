@@ -149,10 +149,9 @@ def balance(kind: AccountKind, currency: str = "USD") -> int:
 
 
 def wallet_balance(organization: Organization, currency: str = "USD") -> int:
-    """The running balance of the wallet."""
-    return LedgerAccount.objects.get(
-        kind=AccountKind.WALLET, organization=organization, currency=currency
-    ).balance_minor
+    """The running balance of the wallet; zero where there is none yet."""
+    wallets = LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=organization, currency=currency)
+    return wallets.values_list("balance_minor", flat=True).first() or 0
 
 
 def run_commit_triggers() -> None:

@@ -321,7 +321,7 @@ def test_what_a_lost_dispute_leaves_of_a_failed_refund_for_an_ended_subscription
     assert (payment.reload().lost_minor, wallet_balance(sale.organization)) == (300, 500)
     assert sale.invoice.reload().state == InvoiceState.REFUNDED
     assert sale.invoice.credit_notes.get().voided_at is None
-    assert "what a dispute left of its money" in UnexplainedItem.objects.get().note
+    assert "What a dispute left of its money" in UnexplainedItem.objects.get().note
     assert broken_rules() == {}
 
 

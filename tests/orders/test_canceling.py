@@ -103,7 +103,7 @@ def test_a_debit_not_yet_known_when_its_order_was_canceled_goes_back_when_it_cle
     assert panel_servers(shop.sandbox) == []
     clearing = Posting.objects.filter(account__kind=AccountKind.CLEARING).values_list("amount_minor", flat=True)
     assert sum(clearing) == 0
-    assert "We refund your payment" in page_of(debited, browser)
+    assert "We refund $8.00 to the method you paid with" in page_of(debited, browser)
     (email,) = Delivery.objects.filter(reference__startswith="order.")
     assert email.reference == f"order.canceled:{order.pk}"
 

@@ -166,4 +166,4 @@ def test_a_refund_that_fails_after_its_order_was_canceled_is_credited_and_staff_
     client.force_login(shop.customer)
     assert "your bank refused our refund" in client.get(f"/orders/{waiting.pk}/").content.decode()
     client.force_login(make_user(is_staff=True, is_superuser=True))
-    assert "its money is in the customer&#x27;s wallet" in client.get("/admin/").content.decode()
+    assert "Its money is in the customer&#x27;s wallet" in client.get("/admin/").content.decode()

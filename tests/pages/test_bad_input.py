@@ -20,7 +20,7 @@ def order_form(dataset: Dataset, owner: Client) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("server_name", "<b>bold</b>", "Use letters, digits, spaces"),
+        ("server_name", "<b>bold</b>", "Use only letters, digits, spaces"),
         ("server_name", "", "This field is required."),
         ("server_name", "x" * 65, "at most 64 characters"),
         ("location", "", "Choose a region."),
