@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.tenancy.declarations import custom
+from core.text import validate_visible
 
 
 class UserStatus(StatusChoices):
@@ -50,8 +51,8 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField(_("email address"), max_length=191)
     username = models.CharField(_("username"), max_length=64, null=True, blank=True)  # noqa: DJ001 - unique when given
-    first_name = models.CharField(_("first name"), max_length=100, blank=True)
-    last_name = models.CharField(_("last name"), max_length=100, blank=True)
+    first_name = models.CharField(_("first name"), max_length=100, blank=True, validators=[validate_visible])
+    last_name = models.CharField(_("last name"), max_length=100, blank=True, validators=[validate_visible])
     phone = models.CharField(_("phone"), max_length=32, blank=True)
     timezone = models.CharField(_("time zone"), max_length=64, default="UTC")
     locale = models.CharField(_("language"), max_length=16, default="en")
@@ -96,11 +97,11 @@ class Organization(Entity, Timestamped):
 
     tenancy = custom("id = ANY (ARRAY(SELECT unnest(app_organizations())))")
 
-    name = models.CharField(_("name"), max_length=120)
+    name = models.CharField(_("name"), max_length=120, validators=[validate_visible])
     slug = models.SlugField(max_length=64, unique=True)
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="owned_organizations")
     is_personal = models.BooleanField(_("personal"), default=False, help_text=_("Created with its owner's account."))
-    billing_name = models.CharField(_("billing name"), max_length=191, blank=True)
+    billing_name = models.CharField(_("billing name"), max_length=191, blank=True, validators=[validate_visible])
     billing_email = models.EmailField(_("billing email"), max_length=191, blank=True)
     address_line = models.CharField(_("street and number"), max_length=191, blank=True)
     postal_code = models.CharField(_("postal code"), max_length=32, blank=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -16,6 +17,7 @@ SECRETS: tuple[str, ...] = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL
 SECRETS += ("DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 MAIL_TIMEOUT_SECONDS = 10
+MIN_COMPRESSED_BYTES = 40
 
 
 class Environment:
@@ -84,7 +86,8 @@ class Environment:
     def secret_key(self) -> str:
         """SECRET_KEY: at least 50 characters in production, made and kept under var/ otherwise."""
         key = self.text("SECRET_KEY") or self._local_key("secret_key", get_random_secret_key)
-        if key and self.is_production and (len(key) < 50 or key.startswith("django-insecure")):
+        is_weak = len(key) < 50 or key.startswith("django-insecure") or _is_repetitive(key)
+        if key and self.is_production and is_weak:
             self.problems.append("SECRET_KEY must be at least 50 random characters and not an example.")
         return key
 
@@ -101,6 +104,9 @@ class Environment:
                 Fernet(key)
             except ValueError:
                 self.problems.append(f"FIELD_ENCRYPTION_KEYS: key {position} is not 32 url-safe base64 bytes.")
+                continue
+            if self.is_production and _is_repetitive(key):
+                self.problems.append(f"FIELD_ENCRYPTION_KEYS: key {position} is not random.")
         return keys
 
     def _local_key(self, name: str, make: Callable[[], str]) -> str:
@@ -234,6 +240,11 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def _is_repetitive(key: str) -> bool:
+    """Whether the key repeats itself: one of 40 or more random characters does not compress to fewer bytes."""
+    return len(zlib.compress(key.encode(), 9)) < MIN_COMPRESSED_BYTES
 
 
 def _is_loopback(url: str) -> bool:

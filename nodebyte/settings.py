@@ -16,6 +16,10 @@ from nodebyte.environment import BASE_DIR, Environment
 
 django_stubs_ext.monkeypatch()  # lets annotations such as ModelForm[Order] be evaluated
 
+IS_TESTING = "pytest" in sys.modules
+if IS_TESTING:
+    # The tests' server runs without fsync and is stopped at the end. It is never a shop's, whatever NODEBYTE_VAR says.
+    os.environ["NODEBYTE_VAR"] = os.environ.get("NODEBYTE_TEST_VAR") or str(BASE_DIR / "var" / "test")
 environment = Environment(os.environ)
 VAR: Path = environment.var
 DEBUG = environment.debug
@@ -38,7 +42,6 @@ if not _redis_url:
 environment.refuse_if_wrong()
 
 # -- database: the workers' login, and the customers' login, which only reads; see core/tenancy ------------------------
-IS_TESTING = "pytest" in sys.modules
 # Nothing is started here: `manage.py embedded start`, `make test` and `make demo` start the embedded server.
 if HAS_EMBEDDED_DATABASE:
     _database_url = embedded.url(VAR, embedded.SUPERUSER if IS_TESTING else logins.WORKER_LOGIN)
@@ -99,6 +102,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "nodebyte.middleware.ContentSecurityPolicyMiddleware",
+    "nodebyte.middleware.PrivatePagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -142,6 +146,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_REDIRECT_URL = "dashboard"
 LOGIN_URL = "account_login"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm", "reset_password": "accounts.forms.ResetPasswordForm"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]

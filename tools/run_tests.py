@@ -1,6 +1,7 @@
 """Runs the suite on an embedded PostgreSQL of its own, and stops that server however the run ends.
 
-Arguments go to pytest. CHROMIUM names a browser; without any, browser tests are left out, and a line says so.
+Its folder is NODEBYTE_TEST_VAR or var/test, as nodebyte/settings.py says. Arguments go to pytest. CHROMIUM names a
+browser; without any, browser tests are left out, and a line says so.
 """
 
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,8 +21,7 @@ PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile"]
 
 def main(arguments: list[str]) -> int:
     """Run pytest; its exit status, or 128 and the signal that ended the run."""
-    var = os.environ.get("NODEBYTE_VAR") or str(ROOT / "var" / "test")
-    environment = {name: value for name, value in os.environ.items() if name not in DROPPED} | {"NODEBYTE_VAR": var}
+    environment = test_environment(os.environ)
     chromium = find_chromium()
     if chromium:
         environment["CHROMIUM"] = chromium
@@ -31,6 +32,12 @@ def main(arguments: list[str]) -> int:
         return run([*PYTEST, *arguments], environment)
     finally:
         subprocess.run([sys.executable, "manage.py", "embedded", "stop"], cwd=ROOT, env=environment, check=True)
+
+
+def test_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the tests' processes."""
+    var = variables.get("NODEBYTE_TEST_VAR") or str(ROOT / "var" / "test")
+    return {name: value for name, value in variables.items() if name not in DROPPED} | {"NODEBYTE_VAR": var}
 
 
 def find_chromium() -> str:

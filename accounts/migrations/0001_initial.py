@@ -1,4 +1,5 @@
 import core.ids
+import core.text
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.db.models.functions.text
@@ -26,8 +27,8 @@ class Migration(migrations.Migration):
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
                 ('email', models.EmailField(max_length=191, verbose_name='email address')),
                 ('username', models.CharField(blank=True, max_length=64, null=True, verbose_name='username')),
-                ('first_name', models.CharField(blank=True, max_length=100, verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=100, verbose_name='last name')),
+                ('first_name', models.CharField(blank=True, max_length=100, validators=[core.text.validate_visible], verbose_name='first name')),
+                ('last_name', models.CharField(blank=True, max_length=100, validators=[core.text.validate_visible], verbose_name='last name')),
                 ('phone', models.CharField(blank=True, max_length=32, verbose_name='phone')),
                 ('timezone', models.CharField(default='UTC', max_length=64, verbose_name='time zone')),
                 ('locale', models.CharField(default='en', max_length=16, verbose_name='language')),
@@ -62,10 +63,10 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('name', models.CharField(max_length=120, verbose_name='name')),
+                ('name', models.CharField(max_length=120, validators=[core.text.validate_visible], verbose_name='name')),
                 ('slug', models.SlugField(max_length=64, unique=True)),
                 ('is_personal', models.BooleanField(default=False, help_text="Created with its owner's account.", verbose_name='personal')),
-                ('billing_name', models.CharField(blank=True, max_length=191, verbose_name='billing name')),
+                ('billing_name', models.CharField(blank=True, max_length=191, validators=[core.text.validate_visible], verbose_name='billing name')),
                 ('billing_email', models.EmailField(blank=True, max_length=191, verbose_name='billing email')),
                 ('address_line', models.CharField(blank=True, max_length=191, verbose_name='street and number')),
                 ('postal_code', models.CharField(blank=True, max_length=32, verbose_name='postal code')),

@@ -18,6 +18,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from core import audit
 from core.admin_base.actions import StaffActionsMixin
 from core.admin_base.columns import Column, column_for
+from core.admin_base.lookups import declared_lookups
 from core.encryption import EncryptedField
 
 
@@ -90,6 +91,10 @@ class ReadOnlyAdmin(StaffActionsMixin, DisplayMixin, ModelAdmin):  # type: ignor
         """All that is on the page and cannot be edited."""
         editable = self.get_editable(request, obj)
         return [name for name in flatten_fieldsets(self.get_fieldsets(request, obj)) if name not in editable]
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Only what this admin's own filters ask. Any other lookup would tell about columns that no page shows."""
+        return lookup in declared_lookups(self.model, self.get_list_filter(request), self.date_hierarchy)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """A full id finds its row through the key's index; anything else is searched for."""

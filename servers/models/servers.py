@@ -142,6 +142,11 @@ class Server(StateMachine, Entity, Timestamped):
         """Whether a reason to keep the server suspended is in force."""
         return self.holds.filter(lifted_at=None).exists()
 
+    def is_suspended_for_billing_only(self) -> bool:
+        """Whether paying would end the suspension: every reason in force is an unpaid invoice."""
+        kinds = set(self.holds.filter(lifted_at=None).values_list("kind", flat=True))
+        return kinds == {HoldKind.BILLING}
+
     def __str__(self) -> str:
         return self.name
 

@@ -58,6 +58,9 @@ def test_saving_without_a_change_writes_no_audit_entry(client: Client, ada: User
     [
         ("first_name", "x" * 101),
         ("first_name", "Ada\x00"),
+        ("first_name", "Ada\u202eecalevoL"),
+        ("last_name", "Love\u2066lace"),
+        ("last_name", "Love\u200blace"),
         ("last_name", "y" * 900_000),
         ("phone", "1" * 33),
         ("timezone", "Mars/Olympus"),
@@ -82,9 +85,7 @@ def test_an_invalid_value_shows_an_error_at_its_field(client: Client, ada: User,
     assert not AuditEntry.objects.filter(action="user.change_profile").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", "\u202eevil", "O'Brien & Söhne", "{{ 7|add:7 }}", "名前"]
-)
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "O'Brien & Söhne", "{{ 7|add:7 }}", "名前"])
 def test_any_name_is_shown_as_text(client: Client, ada: User, name: str) -> None:
     client.post(PROFILE, GOOD | {"first_name": name})
     page = client.get(PROFILE).content.decode()

@@ -177,3 +177,42 @@ def test_an_error_page_reveals_no_code_and_no_query_string(client: Client) -> No
 
     assert "sk_live_1" not in body
     assert "urlpatterns" not in body
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/", "/profile/", "/accounts/email/", "/no-such-page/"])
+def test_no_cache_keeps_a_page_of_a_signed_in_user(client: Client, path: str) -> None:
+    client.force_login(make_user())
+
+    assert {"private", "no-store"} <= set(client.get(path)["Cache-Control"].split(", "))
+
+
+def test_the_reset_link_names_the_shops_own_address_whatever_host_the_request_names(client: Client) -> None:
+    make_user("ada@example.com")
+
+    client.post("/accounts/password/reset/", {"email": "ada@example.com"}, headers={"host": "localhost:6666"})
+    client.post("/accounts/password/reset/", {"email": "nobody@example.com"}, headers={"host": "localhost:6666"})
+    client.post(
+        "/accounts/signup/", {"email": "eve@example.com", "password1": PASSWORD}, headers={"host": "localhost:6666"}
+    )
+
+    assert len(mail.outbox) == 3
+    for message in mail.outbox:
+        assert settings.SITE_URL in message.body
+        assert "6666" not in message.body
+
+
+def test_a_reset_link_goes_only_to_an_address_that_was_confirmed_or_signed_up_with(client: Client) -> None:
+    user, pending = make_user("ada@example.com"), make_user("eve@example.com", is_verified=False)
+    EmailAddress.objects.create(user=user, email="typo@example.com", verified=False)
+    EmailAddress.objects.create(user=user, email="second@example.com", verified=True)
+
+    has_link = {}
+    for address in (user.email, pending.email, "second@example.com", "typo@example.com"):
+        client.post("/accounts/password/reset/", {"email": address})
+        (message,) = mail.outbox
+        has_link[address] = "/accounts/password/reset/key/" in message.body
+        mail.outbox.clear()
+
+    assert has_link == {
+        "ada@example.com": True, "eve@example.com": True, "second@example.com": True, "typo@example.com": False,
+    }  # fmt: skip

@@ -1,12 +1,14 @@
 """Signing up: a user, a personal organization, and an address that must be verified."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.test import Client
+from django.test.utils import override_settings
 
 from accounts.models import Membership, Organization, Role, User, UserStatus
 from core.models import AuditEntry
@@ -152,3 +154,29 @@ def test_the_page_helps_password_managers_and_needs_few_queries(client: Client, 
 
     assert response.status_code == 200
     assert 'autocomplete="new-password"' in response.content.decode()
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Counts what takes the time of a sign-up."""
+
+    algorithm = "counting"
+    hashed: ClassVar[list[str]] = []
+
+    def encode(self, password: str, salt: str) -> str:
+        """Hash, and count it."""
+        self.hashed.append(password)
+        return str(super().encode(password, salt))
+
+
+def test_signing_up_hashes_a_password_whether_or_not_the_address_has_an_account(client: Client) -> None:
+    make_user("ada@example.com")
+    CountingHasher.hashed.clear()
+
+    with override_settings(PASSWORD_HASHERS=[f"{__name__}.CountingHasher"]):
+        counts = []
+        for email in ("new@example.com", "ada@example.com"):
+            assert sign_up(client, email)["Location"] == "/accounts/confirm-email/"
+            counts.append(len(CountingHasher.hashed))
+            client.logout()
+
+    assert counts == [1, 2]

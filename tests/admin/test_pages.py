@@ -143,7 +143,7 @@ def test_odd_queries_to_a_list_do_not_break_it(superadmin: Client) -> None:
         f"{model._meta.label}?{asked[:20]}"
         for model in REGISTERED
         for asked in odd
-        if superadmin.get(f"{url(model, 'changelist')}?{asked}", follow=True).status_code != 200
+        if superadmin.get(f"{url(model, 'changelist')}?{asked}", follow=True).status_code not in {200, 400}
     ]
 
     assert not broken

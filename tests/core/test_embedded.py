@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(var: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     """Run a Python command of a shop that lives in `var` and has no DATABASE_URL."""
-    environment = os.environ | {"NODEBYTE_VAR": str(var), "DATABASE_URL": "", "REDIS_URL": ""}
+    folders = {"NODEBYTE_VAR": str(var), "NODEBYTE_TEST_VAR": str(var)}
+    environment = os.environ | folders | {"DATABASE_URL": "", "REDIS_URL": ""}
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

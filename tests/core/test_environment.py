@@ -11,10 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from nodebyte.environment import BASE_DIR, Environment
 
-KEY = base64.urlsafe_b64encode(b"0" * 32).decode()  # the same in every test process
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()  # the same in every test process
 PRODUCTION = {
     "SITE_URL": "https://shop.example",
-    "SECRET_KEY": "k" * 60,
+    "SECRET_KEY": "v7!qLz2@Rk9#mXw4$TnB6%cYh1&JdF8*sGp3(Ue5)aQo0-ViNxZtrKj",
     "FIELD_ENCRYPTION_KEYS": KEY,
     "DATABASE_URL": "postgres://nodebyte:pw@db.internal:5432/nodebyte",
     "DATABASE_CUSTOMER_URL": "postgres://nodebyte_customer_login:pw@db.internal:5432/nodebyte",
@@ -97,6 +97,9 @@ def test_the_settings_read_every_variable_before_refusing() -> None:
         ("DEBUG", "perhaps", "DEBUG must be true or false"),
         ("SECRET_KEY", "short", "SECRET_KEY must be at least 50"),
         ("SECRET_KEY", "django-insecure-" + "x" * 60, "SECRET_KEY must be at least 50"),
+        ("SECRET_KEY", "k" * 67, "SECRET_KEY must be at least 50 random"),
+        ("SECRET_KEY", "abcdefghij" * 6, "SECRET_KEY must be at least 50 random"),
+        ("FIELD_ENCRYPTION_KEYS", "A" * 43 + "=", "FIELD_ENCRYPTION_KEYS: key 1 is not random"),
         ("FIELD_ENCRYPTION_KEYS", f"{KEY},abc", "FIELD_ENCRYPTION_KEYS: key 2"),
         ("FIELD_ENCRYPTION_KEYS", ",", "FIELD_ENCRYPTION_KEYS holds no key"),
         ("ALLOWED_HOSTS", "*", "ALLOWED_HOSTS must name"),
@@ -148,11 +151,11 @@ def test_staging_may_take_test_money_when_it_says_so() -> None:
 
 
 def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("f" * 60 + "\n")
+    (tmp_path / "key").write_text(PRODUCTION["SECRET_KEY"] + "\n")
 
     environment = Environment(production(SECRET_KEY="", SECRET_KEY_FILE=str(tmp_path / "key")))
 
-    assert environment.secret_key() == "f" * 60
+    assert environment.secret_key() == PRODUCTION["SECRET_KEY"]
     assert environment.problems == []
 
 
@@ -173,7 +176,7 @@ def test_a_secret_file_of_bytes_is_a_problem_not_a_crash(tmp_path: Path) -> None
 
 
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("f" * 60)
+    (tmp_path / "key").write_text(PRODUCTION["SECRET_KEY"])
 
     environment = Environment(production(SECRET_KEY_FILE=str(tmp_path / "key")))
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from sandbox.client import Sandbox
 from servers.capacity import Size
-from servers.models import Provider, Server
+from servers.models import HoldKind, Provider, Server, ServerStatus
 from tests.builders import make_user
 from tests.servers.actions import make_running
 from tests.servers.builders import SMALL
@@ -55,3 +55,27 @@ def test_a_server_with_more_than_its_plan_names_the_add_ons(panel: Sandbox, prov
 
     assert "Small with add-ons" in page_of(extended)
     assert "with add-ons" not in page_of(plain)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names_an_invoice"),
+    [
+        ([HoldKind.BILLING], True),
+        ([HoldKind.ABUSE], False),
+        ([HoldKind.MANUAL], False),
+        ([HoldKind.BILLING, HoldKind.ABUSE], False),
+    ],
+)
+def test_a_suspended_server_names_an_unpaid_invoice_only_where_paying_ends_the_suspension(
+    panel: Sandbox, provider: Provider, kinds: list[HoldKind], names_an_invoice: bool
+) -> None:
+    server = make_running(provider, owner=make_user())
+    for kind in kinds:
+        server.holds.create(organization=server.organization, kind=kind, reason="x", placed_at=server.created_at)
+    Server.objects.filter(pk=server.pk).update(status=ServerStatus.SUSPENDED)
+
+    page = owner_of(server).get(reverse("servers:detail", kwargs={"pk": server.pk})).content.decode()
+
+    assert "This server is suspended" in page
+    assert ("invoice is unpaid" in page) == names_an_invoice
+    assert ("View invoices" in page) == names_an_invoice
