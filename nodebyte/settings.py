@@ -78,6 +78,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Safe beside secrets (BREACH): Django masks the CSRF token anew in every answer and pads what it compresses with up
+    # to 100 random bytes; the session cookie is SameSite=Lax, so that what another site requests repeatedly is answered
+    # as to a visitor. After WhiteNoise, whose files are compressed already.
+    "django.middleware.gzip.GZipMiddleware",
     "nodebyte.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -17,6 +17,13 @@ function showScriptedControls(container) {
   if (window.htmx) for (const control of container.querySelectorAll("[data-no-script]")) control.hidden = true;
 }
 
+// The page brings a few time zones; the browser knows them all.
+function offerTimeZones(list) {
+  if (!list || !Intl.supportedValuesOf) return;
+  const offered = new Set(Array.from(list.options, (option) => option.value));
+  for (const zone of Intl.supportedValuesOf("timeZone")) if (!offered.has(zone)) list.append(new Option("", zone));
+}
+
 async function copy(button) {
   await navigator.clipboard.writeText(button.dataset.copy);
   const status = document.getElementById(button.dataset.status);
@@ -33,3 +40,4 @@ document.addEventListener("click", (event) => {
 document.addEventListener("htmx:load", (event) => showScriptedControls(event.target));
 showScriptedControls(document);
 document.querySelector('[aria-invalid="true"]')?.focus(); // a form that was refused: go on where the first error is
+offerTimeZones(document.getElementById("timezones"));

@@ -106,6 +106,16 @@ def test_fields_that_are_not_on_the_form_cannot_be_changed(client: Client, ada: 
     assert {name for name in before if before[name] != after[name]} <= {*GOOD, "updated_at"}
 
 
+@pytest.mark.parametrize("typed", ["Europe/Berlin", "europe/berlin", " Europe/Berlin "])
+def test_a_time_zone_is_typed_and_the_page_carries_only_a_few(client: Client, ada: User, typed: str) -> None:
+    client.post(PROFILE, GOOD | {"timezone": typed})
+    page = client.get(PROFILE).content
+
+    assert ada.reload().timezone == "Europe/Berlin"
+    assert len(page) < 16_000
+    assert 'value="Europe/Berlin"' in page.decode()
+
+
 def test_htmx_gets_only_the_form(client: Client, ada: User) -> None:
     response = client.post(PROFILE, GOOD | {"locale": "xx"}, HTTP_HX_REQUEST="true")
 
