@@ -1,5 +1,6 @@
 """The profile page: what may be changed, what is refused, what is audited."""
 
+import re
 from typing import Any
 
 import pytest
@@ -114,6 +115,15 @@ def test_a_time_zone_is_typed_and_the_page_carries_only_a_few(client: Client, ad
     assert ada.reload().timezone == "Europe/Berlin"
     assert len(page) < 16_000
     assert 'value="Europe/Berlin"' in page.decode()
+
+
+def test_pages_use_the_time_zone_that_the_user_has_set(client: Client, ada: User) -> None:
+    client.post(PROFILE, GOOD | {"timezone": "Asia/Tokyo"})
+
+    page = client.get("/accounts/sessions/").content.decode()
+
+    assert re.search(r"<time [^>]*>[^<]* (JST)</time>", page)
+    assert "data-of-device" not in page
 
 
 def test_htmx_gets_only_the_form(client: Client, ada: User) -> None:
