@@ -32,9 +32,7 @@ def retry_servers(order: Order, context: ActionContext) -> str:
     failed = Server.objects.filter(order_item__order=order, status=ServerStatus.FAILED).order_by("pk")
     retried = [services.retry(server_id=server.pk, actor=context.user, at=context.at) for server in failed]
     if not any(retried):
-        raise ActionError(
-            _("No server of order %(order)s has failed, or a retry runs already.") % {"order": order}
-        )
+        raise ActionError(_("No server of order %(order)s has failed, or a retry runs already.") % {"order": order})
     return _("A worker tries to set up order %(order)s again now.") % {"order": order}
 
 

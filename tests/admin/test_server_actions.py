@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from core import queue
 from core.models import WorkState
@@ -91,7 +92,9 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
 def test_retry_is_on_the_failed_server_its_order_and_the_start_page(rows: Rows, superadmin: Client) -> None:
     Server.objects.update(status=ServerStatus.FAILED, failure="the panel refused")
     server = Server.objects.get()
-    Order.objects.filter(pk=server.order_item.order_id).update(status=OrderStatus.FAILED)  # type: ignore[attr-defined]
+    Order.objects.filter(pk=server.order_item.order_id).update(  # type: ignore[attr-defined]
+        status=OrderStatus.FAILED, paid_at=timezone.now()
+    )
     start = superadmin.get("/admin/").content.decode()
 
     assert f"/admin/servers/server/{server.pk}/retry/" in start

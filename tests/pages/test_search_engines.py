@@ -29,7 +29,6 @@ def test_crawlers_leave_out_private_pages_and_find_the_sitemap(visitor: Client, 
 
 
 def test_the_sitemap_lists_what_is_for_sale(visitor: Client, dataset: Dataset) -> None:
-    dataset.product.__class__.objects.update(is_active=True)
     with override_settings(SITE_URL="https://shop.example"):
         page = visitor.get("/sitemap.xml").content.decode()
 
