@@ -15,6 +15,7 @@ from core.ids import uuid7
 
 NAME_LENGTH = 120
 SIGN_IN_MARGIN = timedelta(days=1)  # allauth lists a new session shortly before Django stores it
+DESTINATION = "after_sign_up"  # in a user's preferences
 PROFILE_FIELDS = ("first_name", "last_name", "phone", "timezone", "locale")
 BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
@@ -45,6 +46,17 @@ def verify_email(*, user: User) -> None:
         if pending.update(status=UserStatus.ACTIVE):
             user.status = UserStatus.ACTIVE
             audit.record(action="user.verify_email", entity=user, actor=user)
+
+
+def take_destination(*, user: User) -> str:
+    """The page that the user was going to when they signed up: once, then an empty text."""
+    if DESTINATION not in user.preferences:
+        return ""
+    with tenancy.as_worker():
+        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        destination = row.preferences.pop(DESTINATION, "")
+        User.objects.filter(pk=row.pk).update(preferences=row.preferences)
+    return str(destination)
 
 
 def change_profile(*, user: User, fields: dict[str, Any], actor: User) -> None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import services
-from accounts.forms import ProfileForm
+from accounts.forms import OFFERED_TIME_ZONES, ProfileForm
 from accounts.models import User
 from core.pages import render_part
 
@@ -26,4 +26,5 @@ def profile(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("accounts:profile")
     status = 422 if form.errors else 200
-    return render_part(request, "accounts/profile.html", "form", {"form": form}, status=status)
+    context = {"form": form, "time_zones": OFFERED_TIME_ZONES}
+    return render_part(request, "accounts/profile.html", "form", context, status=status)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_decimal, format_percent
 from django.utils.timezone import get_current_timezone
-from django.utils.translation import get_language, to_locale
+from django.utils.translation import get_language, ngettext, to_locale
 from django.utils.translation import gettext as _
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -58,11 +58,28 @@ def duration(length: timedelta | Decimal | float) -> str:
 
 
 def instant(at: datetime) -> str:
-    """An aware instant in the active time zone, to the minute."""
+    """An aware instant in the active time zone, to the minute, with the zone's name: "Nov 22, 2026, 1:27 PM CET"."""
     local = at.astimezone(get_current_timezone())
+    zone = local.tzname() or ""
+    zone = f"UTC{zone}" if zone.startswith(("+", "-")) else zone  # zones without a common name are their offset
     pattern = str(get_datetime_format("medium", locale=locale())).replace("'", "")
     clock = format_time(local, "short", locale=locale())
-    return pattern.replace("{1}", format_date(local, "medium", locale=locale())).replace("{0}", clock)
+    return f"{pattern.replace('{1}', format_date(local, 'medium', locale=locale())).replace('{0}', clock)} {zone}"
+
+
+def time_left(until: datetime, *, at: datetime) -> str:
+    """The time from `at` to `until` in its largest unit: "44 minutes left", "2 hours left"; nothing once it passed."""
+    minutes = int((until - at).total_seconds() // 60)
+    if until <= at:
+        return ""
+    if minutes < 1:
+        return _("less than a minute left")
+    if minutes < 60:
+        return ngettext("%(count)s minute left", "%(count)s minutes left", minutes) % {"count": number(minutes)}
+    hours = minutes // 60
+    if hours < 48:
+        return ngettext("%(count)s hour left", "%(count)s hours left", hours) % {"count": number(hours)}
+    return ngettext("%(count)s day left", "%(count)s days left", hours // 24) % {"count": number(hours // 24)}
 
 
 def day(on: date) -> str:

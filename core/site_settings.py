@@ -17,7 +17,17 @@ from core import audit, tenancy
 from core.models import Setting, SettingType
 from core.setting_types import Definition, checked, from_stored, to_stored
 
-__all__ = ["Definition", "SettingType", "clear_cache", "definitions", "get", "public", "register", "set_value"]
+__all__ = [
+    "Definition",
+    "SettingType",
+    "clear_cache",
+    "definitions",
+    "get",
+    "last_public",
+    "public",
+    "register",
+    "set_value",
+]
 log = logging.getLogger(__name__)
 MAX_AGE_SECONDS = 5.0  # how long another process may still see an old value
 _definitions: dict[str, Definition] = {}
@@ -65,6 +75,10 @@ class SettingsCache:
             cached = self._cached = (read_at, self._stored())
         return cached[1]
 
+    def last_read(self) -> Mapping[str, Any]:
+        """The values as last read, without asking the database; none before the first read."""
+        return self._cached[1] if self._cached else {}
+
     def mark_changed(self) -> None:
         """A value was written in the running transaction."""
         self._uncommitted.is_changed = True
@@ -94,7 +108,15 @@ def get(key: str) -> Any:
 
 def public() -> dict[str, Any]:
     """The values that templates may show, by key."""
-    stored = _cache.values()
+    return _public_of(_cache.values())
+
+
+def last_public() -> dict[str, Any]:
+    """As `public`, by the values last read: for pages that must work while the database does not."""
+    return _public_of(_cache.last_read())
+
+
+def _public_of(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _effective_value(definition, stored) for key, definition in _definitions.items() if definition.is_public
     }

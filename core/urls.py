@@ -4,4 +4,4 @@ from django.urls import path
 
 from core import views
 
-urlpatterns = [path("brand.css", views.brand_css, name="brand_css")]
+urlpatterns = [path("shop.css", views.stylesheet, name="stylesheet")]

@@ -1,21 +1,49 @@
-"""The stylesheet with the brand colour: the strict CSP allows no inline style."""
+"""The stylesheet of the shop's pages: its files in one answer, with the brand colour that staff set."""
 
+import hashlib
+import re
+from functools import cache
+from typing import Final
+
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from core import site_settings
+from core import tenancy
 
+FILES: Final = ("tokens", "base", "components", "home")
 YEAR_SECONDS = 31_536_000
 SHORT_SECONDS = 60
+DEFAULT_HUE = 264
+MAX_HUE = 360
 
 
+@cache
+def shop_css() -> str:
+    """The shop's style files, joined: one request instead of four. Comments and indentation stay here."""
+    files = [(settings.BASE_DIR / "static" / "css" / f"{name}.css").read_text() for name in FILES]
+    return re.sub(r"\n\s+", "\n", re.sub(r"/\*.*?\*/", "", "\n".join(files), flags=re.DOTALL))
+
+
+@cache
+def stylesheet_version() -> str:
+    """A name for the present content of the stylesheet."""
+    return hashlib.sha256(shop_css().encode()).hexdigest()[:12]
+
+
+@tenancy.non_atomic_view
 @require_safe
-def brand_css(request: HttpRequest) -> HttpResponse:
-    """The brand's hue as CSS; cached for long under its current version, briefly under any other URL."""
-    hue = site_settings.get("shop.brand_hue")
-    response = HttpResponse(f":root{{--brand-h:{hue}}}\n", content_type="text/css; charset=utf-8")
-    if request.GET.get("v") == str(hue):
+def stylesheet(request: HttpRequest) -> HttpResponse:
+    """The styles with the brand's hue, which the address names, so that this page needs no database.
+
+    The strict content security policy allows no inline style. Cached for long under its present version only.
+    """
+    named = request.GET.get("hue", "")
+    hue = int(named) if len(named) <= 3 and named.isascii() and named.isdecimal() else DEFAULT_HUE
+    css = f"{shop_css()}\n:root{{--brand-h:{min(hue, MAX_HUE)}}}\n"
+    response = HttpResponse(css, content_type="text/css; charset=utf-8")
+    if request.GET.get("v") == stylesheet_version():
         patch_cache_control(response, public=True, max_age=YEAR_SECONDS, immutable=True)
     else:
         patch_cache_control(response, public=True, max_age=SHORT_SECONDS)

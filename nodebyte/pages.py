@@ -1,14 +1,16 @@
-"""The home page and the dashboard."""
+"""The home page, the dashboard, and the page for our own faults."""
 
 from datetime import timedelta
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from billing import queries as billing
 from core import site_settings
+from core.context_processors import Site
 from orders import queries as orders
 from orders.storefront.offers import currency_of, product_cards
 from servers import queries as servers
@@ -40,3 +42,9 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "invoices": billing.invoices_due(organization),
     }
     return render(request, "nodebyte/dashboard.html", context)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The page for our own faults, in the shop's brand as last read: it asks neither the database nor the session."""
+    context = {"site": Site(read=site_settings.last_public), "request": request}
+    return HttpResponse(render_to_string("500.html", context), status=500)

@@ -101,6 +101,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Safe beside secrets (BREACH): Django masks the CSRF token anew in every answer and pads what it compresses with up
+    # to 100 random bytes; the session cookie is SameSite=Lax, so that what another site requests repeatedly is answered
+    # as to a visitor. After WhiteNoise, whose files are compressed already.
+    "django.middleware.gzip.GZipMiddleware",
     "nodebyte.middleware.ContentSecurityPolicyMiddleware",
     "nodebyte.middleware.PrivatePagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -114,6 +118,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "core.middleware.AuditContextMiddleware",
+    "accounts.time_zone.TimeZoneMiddleware",
     "accounts.middleware.TenancyMiddleware",  # what follows runs inside the request's transaction
 ]
 ROOT_URLCONF = "nodebyte.urls"
@@ -146,7 +151,11 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_REDIRECT_URL = "dashboard"
 LOGIN_URL = "account_login"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm", "reset_password": "accounts.forms.ResetPasswordForm"}
+ACCOUNT_FORMS = {
+    "login": "accounts.sign_in.SignInForm",
+    "signup": "accounts.forms.SignupForm",
+    "reset_password": "accounts.forms.ResetPasswordForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]

@@ -3,10 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from nodebyte import health, pages
+from nodebyte import health, pages, search_engines
 
 urlpatterns = [
     path("", pages.home, name="home"),
+    path("robots.txt", search_engines.robots, name="robots"),
+    path("sitemap.xml", search_engines.sitemap, name="sitemap"),
+    path("favicon.ico", search_engines.favicon, name="favicon"),
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("core.urls")),
     path("", include("accounts.urls")),
@@ -20,3 +23,5 @@ urlpatterns = [
     path("health/db", health.db, name="health_db"),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "nodebyte.pages.server_error"

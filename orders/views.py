@@ -37,6 +37,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     item = order.items.all()[0]
     context = {
         "order": order,
+        "at": clock.now(),
         "item": item,
         "plan": item.plan_price.plan,
         "server": item.server,

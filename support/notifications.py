@@ -7,10 +7,11 @@ from datetime import datetime
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.functional import Promise
 
 from accounts.models import User
+from accounts.time_zone import zone_named
 from core import site_settings
 from core.models import Entity
 from support.email import queue_emails
@@ -27,7 +28,7 @@ class Notification:
 
 
 def notify_customers(notifications: Iterable[Notification], *, event: str, at: datetime) -> None:
-    """Queue the e-mails about one event, each in its recipient's language. A second call changes nothing.
+    """Queue the e-mails about one event, each in its recipient's language and time zone. A second call changes nothing.
 
     Their text is the template `support/email/<event>.txt` ("_" for "."), which gets the row under its model's name, and
     `user`, `shop` and `link`.
@@ -35,7 +36,8 @@ def notify_customers(notifications: Iterable[Notification], *, event: str, at: d
     template, shop = f"support/email/{event.replace('.', '_')}.txt", site_settings.get("shop.name")
     messages = []
     for each in notifications:
-        with translation.override(each.recipient.locale):
+        user = each.recipient
+        with translation.override(user.locale), timezone.override(zone_named(user.timezone)):
             context = {
                 str(each.row._meta.model_name): each.row,
                 "user": each.recipient,

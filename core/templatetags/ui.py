@@ -10,7 +10,8 @@ from django.forms import BoundField
 from django.template import Context
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -131,10 +132,27 @@ def duration(value: timedelta | Decimal | float | None) -> str:
 
 @register.filter
 def instant(value: datetime | None) -> SafeString | str:
-    """A moment as a <time> in the reader's zone; a dash for None."""
+    """A moment as a <time> in the reader's zone, which it names; a dash for None.
+
+    Who has set no zone of their own reads UTC, and where scripts run the zone of their device (static/js/app.js).
+    """
     if value is None:
         return "–"
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formats.instant(value))
+    is_of_device = get_current_timezone_name() == "UTC"
+    mark = mark_safe(" data-of-device") if is_of_device else ""
+    return format_html('<time datetime="{}"{}>{}</time>', value.isoformat(), mark, formats.instant(value))
+
+
+@register.filter
+def instant_text(value: datetime) -> str:
+    """A moment as plain text with its zone, for e-mails."""
+    return formats.instant(value)
+
+
+@register.filter
+def time_left(value: datetime, at: datetime) -> str:
+    """How long it is from `at` until a deadline: "44 minutes left"; nothing once it passed."""
+    return formats.time_left(value, at=at)
 
 
 @register.filter

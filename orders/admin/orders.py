@@ -8,6 +8,8 @@ from core import audit
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 from orders import cancellation, fulfilment, queries
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
+from servers import services
+from servers.models import Server, ServerStatus
 
 STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
 
@@ -23,6 +25,15 @@ def retry_placement(order: Order, context: ActionContext) -> str:
     if not is_placed:
         raise ActionError(_("There is still no capacity for order %(order)s.") % {"order": order})
     return _("Capacity is reserved. Order %(order)s is being set up.") % {"order": order}
+
+
+def retry_servers(order: Order, context: ActionContext) -> str:
+    """Try again to set up the order's failed servers."""
+    failed = Server.objects.filter(order_item__order=order, status=ServerStatus.FAILED).order_by("pk")
+    retried = [services.retry(server_id=server.pk, actor=context.user, at=context.at) for server in failed]
+    if not any(retried):
+        raise ActionError(_("No server of order %(order)s has failed, or a retry runs already.") % {"order": order})
+    return _("A worker tries to set up order %(order)s again now.") % {"order": order}
 
 
 def refund(order: Order, context: ActionContext) -> str:
@@ -51,6 +62,16 @@ STAFF_ACTIONS = (
         permissions=("orders.change_order",),
         description=gettext_lazy("Looks for free capacity again and sets the servers up where there is some."),
         is_available=lambda order: order.status == OrderStatus.WAITING_CAPACITY,
+        icon="replay",
+        is_bulk=True,
+    ),
+    StaffAction(
+        name="retry_servers",
+        label=gettext_lazy("Retry"),
+        run=retry_servers,
+        permissions=("orders.change_order", "servers.change_server"),
+        description=gettext_lazy("A worker goes on where setting up failed. It never makes a second server."),
+        is_available=lambda order: order.status == OrderStatus.FAILED,
         icon="replay",
         is_bulk=True,
     ),

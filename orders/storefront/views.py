@@ -63,13 +63,13 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
         if request.method != "POST" or "reprice" in request.POST:
             initial = initial_choices(offer, request.POST or request.GET)
             return render_configurator(request, ConfigureForm(initial=initial, offer=offer, balance=balance))
-        if not request.user.is_authenticated:
+        form = ConfigureForm(request.POST, offer=offer, balance=balance)
+        is_valid = form.is_valid()
+        if is_valid and not request.user.is_authenticated:
             # What was chosen travels in the address, for after signing up. Who has credit then was not asked yet.
             choices = [(name, value) for name in FIELDS_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
             back = f"{request.path}?{urlencode([*choices, ('uses_credit', 'on')])}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
-        form = ConfigureForm(request.POST, offer=offer, balance=balance)
-        is_valid = form.is_valid()
     order = None
     if is_valid:
         try:

@@ -86,6 +86,13 @@ def converge(server: Server, context: ActionContext) -> str:
     return _("A worker checks %(server)s now.") % {"server": server}
 
 
+def retry(server: Server, context: ActionContext) -> str:
+    """Create or install a failed server again."""
+    if not services.retry(server_id=server.pk, actor=context.user, at=context.at):
+        raise ActionError(_("%(server)s has not failed, or is tried again already.") % {"server": server})
+    return _("A worker tries to set up %(server)s again now.") % {"server": server}
+
+
 def delete_server(server: Server, context: ActionContext) -> str:
     """Delete the server and its files."""
     services.delete_server(server_id=server.pk, actor=context.user, at=context.at)
@@ -99,6 +106,16 @@ def audit_reason(action: str, server: Server, context: ActionContext) -> None:
 
 
 STAFF_ACTIONS = (
+    StaffAction(
+        name="retry",
+        label=gettext_lazy("Retry"),
+        run=retry,
+        permissions=("servers.change_server",),
+        description=gettext_lazy("A worker goes on where setting up the server failed. It never makes a second one."),
+        is_available=lambda server: server.status == ServerStatus.FAILED,
+        icon="replay",
+        is_bulk=True,
+    ),
     StaffAction(
         name="converge",
         label=gettext_lazy("Check and repair"),

@@ -15,6 +15,26 @@ function applyTheme(theme) {
 function showScriptedControls(container) {
   for (const control of container.querySelectorAll("[data-themes], [data-dismiss], [data-copy]")) control.hidden = false;
   if (window.htmx) for (const control of container.querySelectorAll("[data-no-script]")) control.hidden = true;
+  showDeviceTimes(container);
+}
+
+// Who has set no time zone reads UTC in the page, and here the zone of the device. The text in UTC stays as a tooltip.
+function showDeviceTimes(container) {
+  const format = new Intl.DateTimeFormat(root.lang, {
+    year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+  });
+  for (const time of container.querySelectorAll("time[data-of-device]")) {
+    time.title = time.textContent;
+    time.textContent = format.format(new Date(time.dateTime));
+    delete time.dataset.ofDevice;
+  }
+}
+
+// The page brings a few time zones; the browser knows them all.
+function offerTimeZones(list) {
+  if (!list || !Intl.supportedValuesOf) return;
+  const offered = new Set(Array.from(list.options, (option) => option.value));
+  for (const zone of Intl.supportedValuesOf("timeZone")) if (!offered.has(zone)) list.append(new Option("", zone));
 }
 
 async function copy(button) {
@@ -29,7 +49,13 @@ document.addEventListener("click", (event) => {
   if (button.closest("[data-themes]")) applyTheme(button.value);
   else if ("dismiss" in button.dataset) button.closest(".notice").remove();
   else if ("copy" in button.dataset) copy(button);
+  else if (button.hasAttribute("commandfor") && !("command" in button)) {
+    const dialog = document.getElementById(button.getAttribute("commandfor"));
+    if (button.getAttribute("command") === "show-modal") dialog.showModal();
+    else dialog.close();
+  }
 });
 document.addEventListener("htmx:load", (event) => showScriptedControls(event.target));
 showScriptedControls(document);
 document.querySelector('[aria-invalid="true"]')?.focus(); // a form that was refused: go on where the first error is
+offerTimeZones(document.getElementById("timezones"));

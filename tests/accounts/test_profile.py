@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.utils import timezone
 
 from accounts import services
 from accounts.middleware import CURRENT
 from accounts.models import Membership, User
+from accounts.time_zone import TimeZoneMiddleware
 from core import tenancy
 from core.models import AuditEntry
 from tests.builders import make_organization, make_user
@@ -105,6 +107,31 @@ def test_fields_that_are_not_on_the_form_cannot_be_changed(client: Client, ada: 
     after = rows.all().get()
 
     assert {name for name in before if before[name] != after[name]} <= {*GOOD, "updated_at"}
+
+
+@pytest.mark.parametrize("typed", ["Europe/Berlin", "europe/berlin", " Europe/Berlin "])
+def test_a_time_zone_is_typed_and_the_page_carries_only_a_few(client: Client, ada: User, typed: str) -> None:
+    client.post(PROFILE, GOOD | {"timezone": typed})
+    page = client.get(PROFILE).content
+
+    assert ada.reload().timezone == "Europe/Berlin"
+    assert len(page) < 16_000
+    assert 'value="Europe/Berlin"' in page.decode()
+
+
+def test_pages_use_the_time_zone_that_the_user_has_set(client: Client, ada: User) -> None:
+    client.post(PROFILE, GOOD | {"timezone": "Asia/Tokyo"})
+    request = client.get(PROFILE).wsgi_request
+    zones = []
+
+    def page(_request: HttpRequest) -> HttpResponse:
+        zones.append(timezone.get_current_timezone_name())
+        return HttpResponse()
+
+    TimeZoneMiddleware(page)(request)
+
+    assert zones == ["Asia/Tokyo"]
+    assert timezone.get_current_timezone_name() == "UTC"
 
 
 def test_htmx_gets_only_the_form(client: Client, ada: User) -> None:

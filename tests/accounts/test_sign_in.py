@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
@@ -253,3 +254,27 @@ def test_the_page_needs_few_queries(client: Client, django_assert_num_queries: A
     client.get(LOGIN)
     with django_assert_num_queries(2):
         assert client.get(LOGIN).status_code == 200
+
+
+def test_the_sign_in_speaks_in_the_shops_words(client: Client) -> None:
+    make_user("ada@example.com")
+    page = sign_in(client, "ada@example.com", "wrong").content.decode()
+
+    assert "This email address and password do not belong together." in page
+    assert "Stay signed in on this device" in page
+    assert "and/or" not in page
+    assert "Remember Me" not in page
+
+
+def test_the_only_address_is_shown_without_things_to_do_to_it(client: Client) -> None:
+    user = make_user("ada@example.com")
+    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
+    client.force_login(user)
+    alone = client.get("/accounts/email/").content.decode()
+    EmailAddress.objects.create(user=user, email="second@example.com")
+    with_another = client.get("/accounts/email/").content.decode()
+
+    for name in ("action_primary", "action_send", "action_remove"):
+        assert f'name="{name}"' not in alone
+        assert f'name="{name}"' in with_another
+    assert "ada@example.com" in alone

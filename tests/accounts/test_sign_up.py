@@ -180,3 +180,38 @@ def test_signing_up_hashes_a_password_whether_or_not_the_address_has_an_account(
             client.logout()
 
     assert counts == [1, 2]
+
+
+ORDER = "/products/minecraft/configure/?plan=mc-1gb&server_name=Ada%27s"
+
+
+def test_an_address_confirmed_on_another_device_leads_back_to_the_order_once(client: Client) -> None:
+    sign_up(client, next=ORDER)
+    phone = Client()
+    phone.post(link_in(mail.outbox[0]))
+
+    first = phone.post(LOGIN, {"login": "ada@example.com", "password": PASSWORD})
+    phone.post("/accounts/logout/")
+    second = phone.post(LOGIN, {"login": "ada@example.com", "password": PASSWORD})
+
+    assert (first["Location"], second["Location"]) == (ORDER, "/dashboard/")
+
+
+def test_the_link_confirmed_where_the_account_was_made_leads_to_the_order_too(client: Client) -> None:
+    sign_up(client, next=ORDER)
+
+    assert client.post(link_in(mail.outbox[0]))["Location"] == ORDER
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/" + "x" * 3000],
+)
+def test_nobody_is_led_to_another_site_after_signing_up(client: Client, foreign: str) -> None:
+    sign_up(client, next=foreign)
+    phone = Client()
+    phone.post(link_in(mail.outbox[0]))
+
+    answer = phone.post(LOGIN, {"login": "ada@example.com", "password": PASSWORD})
+
+    assert answer["Location"] == "/dashboard/"

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from core import queue
 from core.models import WorkState
+from orders.models import Order, OrderStatus
 from servers.models import (
     DesiredState,
     HoldKind,
@@ -85,3 +87,22 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
         callback()
 
     assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
+
+
+def test_retry_is_on_the_failed_server_its_order_and_the_start_page(rows: Rows, superadmin: Client) -> None:
+    Server.objects.update(status=ServerStatus.FAILED, failure="the panel refused")
+    server = Server.objects.get()
+    Order.objects.filter(pk=server.order_item.order_id).update(  # type: ignore[attr-defined]
+        status=OrderStatus.FAILED, paid_at=timezone.now()
+    )
+    start = superadmin.get("/admin/").content.decode()
+
+    assert f"/admin/servers/server/{server.pk}/retry/" in start
+    assert f"/admin/orders/order/{server.order_item.order_id}/retry-servers/" in start  # type: ignore[attr-defined]
+
+    run(superadmin, server.order_item.order, "retry_servers")  # type: ignore[attr-defined]
+    assert server.reload().status == ServerStatus.PENDING
+
+    Server.objects.update(status=ServerStatus.FAILED, failure="the panel refused")
+    run(superadmin, server, "retry")
+    assert server.reload().status == ServerStatus.PENDING

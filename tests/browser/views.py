@@ -177,7 +177,7 @@ def _choose_nothing(page: Page) -> None:
 
 
 def _ask_to_kill(page: Page) -> None:
-    page.locator("[popovertarget=kill]").first.click()
+    page.locator("[commandfor=kill]").first.click()
 
 
 def _log_in_without_cookie(page: Page) -> None:

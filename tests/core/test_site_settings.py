@@ -189,19 +189,21 @@ def test_templates_see_public_settings_only(django_assert_num_queries: Any) -> N
         assert template.render(context) == "&lt;b&gt;A&lt;/b&gt;|USD|"
 
 
-def test_the_brand_stylesheet_is_cached_for_long_only_under_its_version() -> None:
+def test_the_stylesheet_is_cached_for_long_only_under_its_version() -> None:
     site_settings.set_value("shop.brand_hue", 30)
-    plain = views.brand_css(RequestFactory().get("/brand.css"))
-    versioned = views.brand_css(RequestFactory().get("/brand.css?v=30"))
-    outdated = views.brand_css(RequestFactory().get("/brand.css?v=264"))
+    site = context_processors.site(RequestFactory().get("/"))["site"]
+    versioned = views.stylesheet(RequestFactory().get(site.stylesheet_url))
+    outdated = views.stylesheet(RequestFactory().get("/shop.css?hue=30&v=old"))
 
-    assert plain.content == b":root{--brand-h:30}\n"
-    assert plain["Content-Type"].startswith("text/css")
+    assert versioned.content.endswith(b":root{--brand-h:30}\n")
+    assert versioned["Content-Type"].startswith("text/css")
     assert "immutable" in versioned["Cache-Control"]
-    assert "immutable" not in plain["Cache-Control"] + outdated["Cache-Control"]
+    assert "immutable" not in outdated["Cache-Control"]
 
 
-def test_the_brand_stylesheet_is_at_its_url(client: Client) -> None:
-    response = client.get("/brand.css")
+@pytest.mark.parametrize(("hue", "shown"), [("", 264), ("999", 360), ("1;}", 264), ("٣٤", 264), ("1" * 5000, 264)])
+def test_the_stylesheet_takes_nothing_but_a_hue_from_its_url(client: Client, hue: str, shown: int) -> None:
+    response = client.get("/shop.css", {"hue": hue})
+
     assert response.status_code == 200
-    assert response.content == b":root{--brand-h:264}\n"
+    assert response.content.decode().endswith(f":root{{--brand-h:{shown}}}\n")

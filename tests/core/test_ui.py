@@ -56,8 +56,38 @@ def test_a_duration_is_written_in_its_two_largest_units(length: timedelta | Deci
 def test_an_instant_is_shown_in_the_readers_zone_and_language() -> None:
     at = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
     with timezone.override("Europe/Berlin"), translation.override("de"):
-        assert formats.instant(at) == "22.11.2026, 00:30"
+        assert formats.instant(at) == "22.11.2026, 00:30 CET"
         assert formats.day(at) == "22. November 2026"
+
+
+def test_an_instant_names_its_zone_and_is_of_the_device_only_where_no_zone_is_set() -> None:
+    at = datetime(2026, 11, 21, 12, 43, tzinfo=UTC)
+
+    unset = rendered("{{ at|instant }}", at=at)
+    with timezone.override("Europe/Berlin"):
+        berlin = rendered("{{ at|instant }}", at=at)
+    with timezone.override("Asia/Dubai"):
+        dubai = rendered("{{ at|instant_text }}", at=at)
+
+    assert unset.endswith(" data-of-device>Nov 21, 2026, 12:43\u202fPM UTC</time>")
+    assert berlin.endswith('">Nov 21, 2026, 1:43\u202fPM CET</time>')
+    assert dubai == "Nov 21, 2026, 4:43\u202fPM UTC+04"
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (timedelta(seconds=-1), ""),
+        (timedelta(seconds=30), "less than a minute left"),
+        (timedelta(minutes=1, seconds=59), "1 minute left"),
+        (timedelta(minutes=44), "44 minutes left"),
+        (timedelta(hours=2, minutes=50), "2 hours left"),
+        (timedelta(hours=49), "2 days left"),
+    ],
+)
+def test_the_time_left_is_in_its_largest_unit(left: timedelta, text: str) -> None:
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    assert formats.time_left(at + left, at=at) == text
 
 
 def test_money_comes_as_money_or_as_minor_units_and_nothing_is_a_dash() -> None:

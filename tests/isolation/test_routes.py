@@ -24,7 +24,10 @@ pytestmark = pytest.mark.django_db
 # Open to visitors, and the status of a visitor's GET.
 PUBLIC = {
     "home": 200,
-    "brand_css": 200,
+    "stylesheet": 200,
+    "robots": 200,
+    "sitemap": 200,
+    "favicon": 302,
     "storefront:products": 200,
     "storefront:product": 200,
     "storefront:configure": 200,

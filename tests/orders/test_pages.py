@@ -1,5 +1,6 @@
 """The storefront's and the orders' pages, with good input and with forged input."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -195,6 +196,21 @@ def test_a_bad_server_name_is_refused_beside_its_field(shop: Shop, browser: Clie
     assert list(answer.context["form"].errors) == ["server_name"]
     assert "<script>alert(1)" not in answer.content.decode()
     assert not Order.objects.exists()
+
+
+def test_a_visitor_is_told_of_a_bad_server_name_before_signing_up(shop: Shop, client: Client) -> None:
+    answer = client.post(CONFIGURE, form_data(shop, server_name="!"))
+
+    assert answer.status_code == 422
+    assert list(answer.context["form"].errors) == ["server_name"]
+
+
+def test_an_unpaid_order_says_how_long_its_server_stays_reserved(shop: Shop, browser: Client) -> None:
+    order = order_of(browser, shop)
+
+    page = browser.get(f"/orders/{order.pk}/").content.decode()
+
+    assert re.search(r"reserved until\s*<time [^>]*data-of-device[^>]*>[^<]* UTC</time> \(\d+ minutes left\)", page)
 
 
 @pytest.mark.parametrize("name", ["Ada's world", "Überleben 2.0", "テスト鯖", "lantern-smp"])

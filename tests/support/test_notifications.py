@@ -1,5 +1,6 @@
 """E-mails about events: of any row that an organization owns, once, in the recipient's language."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,18 @@ def test_an_email_is_in_its_recipients_language(settings: Any, tmp_path: Path) -
 
     delivery = Delivery.objects.get()
     assert (delivery.subject, str(delivery.body).strip()) == ("Nein", "Ja")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("zone", "said"), [("Europe/Berlin", "CET"), ("UTC", "UTC"), ("Mars/Olympus", "UTC")])
+def test_an_email_says_a_time_in_its_recipients_zone(settings: Any, tmp_path: Path, zone: str, said: str) -> None:
+    template = tmp_path / "support" / "email" / "user_greeted.txt"
+    template.parent.mkdir(parents=True)
+    template.write_text("{% load ui %}{{ user.created_at|instant_text }}")
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    user = make_user("kim@customer.example", timezone=zone)
+    user.created_at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    notify_customers([Notification(user, user, "No", "/")], event="user.greeted", at=AT)
+
+    assert str(Delivery.objects.get().body).strip().endswith(said)
