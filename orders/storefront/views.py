@@ -71,7 +71,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             back = f"{request.path}?{urlencode([*choices, ('uses_credit', 'on')])}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
     order = None
-    if is_valid:
+    if is_valid and request.user.is_authenticated:
         try:
             order = placement.place_order(
                 organization=organization,

@@ -92,15 +92,13 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
 def test_retry_is_on_the_failed_server_its_order_and_the_start_page(rows: Rows, superadmin: Client) -> None:
     Server.objects.update(status=ServerStatus.FAILED, failure="the panel refused")
     server = Server.objects.get()
-    Order.objects.filter(pk=server.order_item.order_id).update(  # type: ignore[attr-defined]
-        status=OrderStatus.FAILED, paid_at=timezone.now()
-    )
+    Order.objects.filter(pk=server.order_item.order_id).update(status=OrderStatus.FAILED, paid_at=timezone.now())
     start = superadmin.get("/admin/").content.decode()
 
     assert f"/admin/servers/server/{server.pk}/retry/" in start
-    assert f"/admin/orders/order/{server.order_item.order_id}/retry-servers/" in start  # type: ignore[attr-defined]
+    assert f"/admin/orders/order/{server.order_item.order_id}/retry-servers/" in start
 
-    run(superadmin, server.order_item.order, "retry_servers")  # type: ignore[attr-defined]
+    run(superadmin, server.order_item.order, "retry_servers")
     assert server.reload().status == ServerStatus.PENDING
 
     Server.objects.update(status=ServerStatus.FAILED, failure="the panel refused")
