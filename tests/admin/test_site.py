@@ -82,7 +82,7 @@ def test_staff_pages_have_a_policy_of_their_own_and_load_nothing_from_elsewhere(
 
 
 def test_staff_pages_work_as_the_staff_role(superadmin: Client) -> None:
-    roles = set()
+    roles: set[str] = set()
 
     def note_role(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
         roles.add(*context["connection"].connection.execute("SELECT current_user").fetchone())
