@@ -24,6 +24,7 @@ from billing.models import (
     AllocationReversal,
     EntryKind,
     Invoice,
+    InvoiceState,
     Payment,
     PaymentAllocation,
     PaymentState,
@@ -366,13 +367,19 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
 
 
 def _credit_undeliverable(undone: Sequence[AllocationReversal], at: datetime) -> list[AllocationReversal]:
-    """What is left of a failed refund for subscriptions that are over goes to the wallet; the reversals it was in.
+    """What is left of a failed refund that pays for nothing goes to the wallet; the reversals it was in.
 
-    The customer was promised it, and no server is delivered for it. The invoices stay refunded.
+    The customer was promised it, and no server is delivered for it: the subscriptions are over, or the rest of what
+    paid the refunded invoice is back as credit, so that it is not paid again. The invoices stay refunded.
     """
     sold = Subscription.objects.filter(invoice_items__invoice=OuterRef("allocation__invoice"))
+    is_over = Exists(sold) & ~Exists(sold.exclude(status__in=subscriptions.OVER))
+    back_as_credit = AllocationReversal.objects.filter(
+        allocation__invoice=OuterRef("allocation__invoice"), refund=None, dispute=None, undone_at=None
+    )
+    is_partly_paid = Q(allocation__invoice__state=InvoiceState.REFUNDED) & Exists(back_as_credit)
     rows = AllocationReversal.objects.filter(
-        Exists(sold), ~Exists(sold.exclude(status__in=subscriptions.OVER)), pk__in=[reversal.pk for reversal in undone]
+        is_over | is_partly_paid, pk__in=[reversal.pk for reversal in undone]
     ).select_related("allocation__invoice__organization")
     undeliverable = list(rows)
     left = {allocation.pk: rest for allocation, rest in allocations.open_allocations_of(undeliverable)}

@@ -97,7 +97,7 @@ class ManualRefundForm(AmountForm):
 
     reference = forms.CharField(
         label=gettext_lazy("Reference"),
-        max_length=191,
+        max_length=120,
         widget=UnfoldAdminTextInputWidget,
         help_text=gettext_lazy("The number of the transfer at the gateway. Each is recorded once."),
     )

@@ -20,10 +20,12 @@ from tests.billing.sales import (
     draft,
     make_sale,
     refund,
+    report_refund,
     run_commit_triggers,
     usd,
     wallet_balance,
 )
+from tests.faults.books import broken_rules
 from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
@@ -263,6 +265,23 @@ def test_a_refund_gives_back_to_the_card_what_the_card_paid() -> None:
     refund(payment, 500)
     assert payment.reload().state == PaymentState.REFUNDED
     assert wallet_balance(sale.organization) == 0
+
+
+def test_when_the_cards_part_of_a_refund_fails_late_all_of_it_is_credit_and_nothing_is_paid_again() -> None:
+    sale = make_sale_with_credit(300)
+    use_credit(sale)
+    sale = sale.reloaded()
+    payment = sale.settle()
+    refunds.refund_invoice(invoice=sale.invoice, reason="asked", actor=None, at=NOON)
+    made = payment.refunds.get()
+    report_refund(made, RefundStatus.SUCCEEDED)
+    assert (sale.invoice.reload().state, wallet_balance(sale.organization)) == (InvoiceState.REFUNDED, 300)
+
+    report_refund(made, RefundStatus.FAILED)
+
+    run_commit_triggers()
+    assert (sale.invoice.reload().state, wallet_balance(sale.organization)) == (InvoiceState.REFUNDED, 800)
+    assert broken_rules() == {}
 
 
 @pytest.mark.parametrize(
