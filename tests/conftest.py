@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -13,6 +14,7 @@ from django.test.utils import override_settings
 
 from core import embedded, site_settings
 from core.outside import OutsideSession
+from core.outside.limits import reset_limits
 from core.postgresql import logins
 from tests import database_reset, migrated_database
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET, sandbox, sandbox_process, stripe_sandbox
@@ -94,6 +96,27 @@ def _customers_use_their_own_login(request: pytest.FixtureRequest) -> Iterator[N
         yield
     if commits:
         connections["customer"].close()
+
+
+@pytest.fixture(autouse=True)
+def _closed_breakers() -> Iterator[None]:
+    """A breaker that one test opened must not stay open for the next."""
+    reset_limits()
+    yield
+    reset_limits()
+
+
+@pytest.fixture
+def pooled(transactional_db: None) -> Iterator[None]:
+    """The customers' connection comes from a pool of exactly one."""
+    before = connections["customer"]
+    options = before.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
+    wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="customer")
+    connections["customer"] = wrapper
+    yield
+    wrapper.close()
+    wrapper.close_pool()
+    connections["customer"] = before
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Database roles: in force exactly as long as their block."""
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
@@ -263,20 +262,7 @@ def test_a_role_in_one_thread_does_not_affect_another() -> None:
     assert seen == [(None, WORKER)]
 
 
-@pytest.fixture
-def _pooled(transactional_db: None) -> Iterator[None]:
-    """The default connection comes from a pool of exactly one."""
-    before = connections["customer"]
-    options = before.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
-    wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="customer")
-    connections["customer"] = wrapper
-    yield
-    wrapper.close()
-    wrapper.close_pool()
-    connections["customer"] = before
-
-
-@pytest.mark.usefixtures("_pooled")
+@pytest.mark.usefixtures("pooled")
 @pytest.mark.parametrize("ending", ["commit", "failure", "cut off"])
 def test_a_pooled_connection_carries_no_binding_to_its_next_use(ending: str) -> None:
     user = uuid7()

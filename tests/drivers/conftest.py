@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.outside.limits import reset_limits
 from sandbox.client import Sandbox
 from servers.drivers import registry
 from tests.drivers import cloud_sandbox
@@ -16,14 +15,6 @@ from tests.drivers.cloud_sandbox import CloudSandbox
 registry.register("testcloud", CloudDriver, FACTS)
 # A real panel, with a client key of a root admin; the suite creates accounts and servers there and deletes the servers.
 REAL_PANEL = os.environ.get("TEST_PANEL_URL", "")
-
-
-@pytest.fixture(autouse=True)
-def _closed_breakers() -> Iterator[None]:
-    """A breaker that one test opened must not stay open for the next."""
-    reset_limits()
-    yield
-    reset_limits()
 
 
 @pytest.fixture

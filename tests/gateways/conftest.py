@@ -5,20 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from billing.gateways import base
-from core.outside.limits import reset_limits
 from tests.gateways import tripay_sandbox
 from tests.gateways.adapters import Adapter, Stripe, Tripay
 from tests.gateways.tripay import TripayDriver
 
 base.register("tripay", TripayDriver)
-
-
-@pytest.fixture(autouse=True)
-def _closed_breakers() -> Iterator[None]:
-    """A breaker that one test opened must not stay open for the next."""
-    reset_limits()
-    yield
-    reset_limits()
 
 
 @pytest.fixture

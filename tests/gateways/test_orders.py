@@ -55,6 +55,15 @@ def choose(order: Order, browser: Client, option: str = "tripay:BCAVA") -> str:
     return str(answer["Location"])
 
 
+def paid_order(shop: Shop, browser: Client, tripay: Tripay, clock: Clock) -> Order:
+    """An order that was paid at Tripay, after all work that came of it."""
+    order = place_order(shop, at=clock.now)
+    choose(order, browser)
+    tripay.pay(tripay.sessions()[0])
+    run_until_idle(clock)
+    return order
+
+
 def page_of(order: Order, browser: Client) -> str:
     return browser.get(reverse("orders:progress", kwargs={"pk": order.pk})).content.decode()
 
@@ -200,10 +209,7 @@ def test_an_order_that_cannot_be_delivered_becomes_credit_and_page_and_email_say
 def test_staff_are_told_that_the_gateway_sends_no_money_back(
     shop: Shop, browser: Client, tripay: Tripay, clock: Clock
 ) -> None:
-    order = place_order(shop, at=clock.now)
-    choose(order, browser)
-    tripay.pay(tripay.sessions()[0])
-    run_until_idle(clock)
+    paid_order(shop, browser, tripay, clock)
     payment = Payment.objects.get()
     browser.force_login(make_staff(is_superuser=True))
     address = f"/admin/billing/payment/{payment.pk}/refund/"
@@ -219,10 +225,7 @@ def test_staff_are_told_that_the_gateway_sends_no_money_back(
 def test_credit_that_staff_submit_twice_is_given_once(
     shop: Shop, browser: Client, tripay: Tripay, clock: Clock
 ) -> None:
-    order = place_order(shop, at=clock.now)
-    choose(order, browser)
-    tripay.pay(tripay.sessions()[0])
-    run_until_idle(clock)
+    paid_order(shop, browser, tripay, clock)
     browser.force_login(make_staff(is_superuser=True))
     address = f"/admin/billing/payment/{Payment.objects.get().pk}/refund/"
 
@@ -235,10 +238,7 @@ def test_credit_that_staff_submit_twice_is_given_once(
 def test_money_that_staff_sent_back_by_hand_is_booked_once(
     shop: Shop, browser: Client, tripay: Tripay, clock: Clock
 ) -> None:
-    order = place_order(shop, at=clock.now)
-    choose(order, browser)
-    tripay.pay(tripay.sessions()[0])
-    run_until_idle(clock)
+    order = paid_order(shop, browser, tripay, clock)
     payment = Payment.objects.get()
     assert payment.settled_at is not None
     browser.force_login(make_staff(is_superuser=True))

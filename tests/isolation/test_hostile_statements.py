@@ -5,7 +5,7 @@ as if the shop's own cursor had refused none, where the database alone decides. 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,19 +175,6 @@ def tenants(transactional_db: None) -> tuple[Tenant, Tenant]:
     """The attacker and the other tenant."""
     dataset = make_dataset()
     return make_tenant(dataset, "ada7f3"), make_tenant(dataset, MARK)
-
-
-@pytest.fixture
-def pooled() -> Iterator[None]:
-    """The customers' connection comes from a pool of one."""
-    before = connections["customer"]
-    options = before.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
-    wrapper: Any = type(before)(before.settings_dict | {"OPTIONS": options}, alias="customer")
-    connections["customer"] = wrapper
-    yield
-    wrapper.close()
-    wrapper.close_pool()
-    connections["customer"] = before
 
 
 def as_attacker(tenant: Tenant) -> Any:

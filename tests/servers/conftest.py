@@ -1,23 +1,12 @@
 """Fixtures of the tests about servers: a connected panel, and circuit breakers that are closed before each test."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.core.cache import cache
 
-from core.outside import limits
 from sandbox.client import Sandbox
 from servers.models import Provider
 from tests.servers.actions import control
 from tests.servers.builders import connect_panel
-
-
-@pytest.fixture(autouse=True)
-def _closed_breakers() -> Iterator[None]:
-    """Faults of one test must not stop the calls of the next."""
-    limits.reset_limits()
-    yield
-    limits.reset_limits()
 
 
 @pytest.fixture
