@@ -7,6 +7,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
@@ -55,6 +56,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             if name.endswith("_url")
         }
         super().send_mail(template_prefix, email, context | links)
+
+    def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], **options: Any) -> EmailMessage:
+        """The message, with the user and the event that its delivery is filed under."""
+        message: Any = super().render_mail(template_prefix, email, context, **options)
+        message.user, message.event = context.get("user"), f"account.{template_prefix.rpartition('/')[2]}"
+        return cast("EmailMessage", message)
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002
         """Store the new user with a personal organization, in the request's transaction."""

@@ -38,9 +38,9 @@ SMALL = Size(memory_mib=1, disk_mib=1, cpu_percent=100)
 PENNY = Money(1, "USD")
 _numbers = itertools.count()
 FILL = """
-    INSERT INTO support_delivery (id, channel, recipient, sender, subject, body, html_body, headers, message_id, state,
-        attempts, run_at, last_error)
-    SELECT uuidv7(), 'email', 'a@b.test', 'd@e.test', 's', '', '', '{}', '<1@x>', 'queued', 0, now(), ''
+    INSERT INTO support_delivery (id, event, channel, reference, recipient, sender, subject, body, html_body, headers,
+        message_id, state, attempts, run_at, last_error)
+    SELECT uuidv7(), '', 'email', '', 'a@b.test', 'd@e.test', 's', '', '', '{}', '<1@x>', 'queued', 0, now(), ''
     FROM generate_series(1, %s)"""
 CLAIM = """
     UPDATE support_delivery SET state = 'running', lease_until = now() + interval '5 minutes', attempts = attempts + 1

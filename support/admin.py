@@ -11,11 +11,35 @@ from support.models import Delivery
 class DeliveryAdmin(WorkItemAdmin):
     """Messages, each sent once. Bodies may hold sign-in links and are never shown."""
 
-    list_display = ("created_at", "subject", "recipient", "channel", "state", "attempts", "sent_at", "last_error")
-    list_filter = ("state", "channel")
-    search_fields = ("recipient", "subject", "=message_id", "=reference")
+    list_display = (
+        "created_at",
+        "event",
+        "subject",
+        "recipient",
+        "channel",
+        "state",
+        "attempts",
+        "sent_at",
+        "last_error",
+    )
+    list_filter = ("state", "channel", "event")
+    search_fields = ("recipient", "subject", "=message_id", "=reference", "user__email")
     sections = (
-        (None, ("channel", "recipient", "sender", "subject", "reference", "message_id", "sent_at")),
+        (
+            None,
+            (
+                "event",
+                "organization",
+                "user",
+                "channel",
+                "recipient",
+                "sender",
+                "subject",
+                "reference",
+                "message_id",
+                "sent_at",
+            ),
+        ),
         (_("Content"), ("body", "html_body")),
         (_("Work"), WORK_FIELDS),
     )

@@ -9,7 +9,9 @@ class SupportConfig(AppConfig):
 
     def ready(self) -> None:
         from core import work
-        from support import email, receivers  # noqa: F401
+        from support import channels, events  # noqa: F401
+        from support.email import EMAIL, EmailChannel
         from support.models import Delivery
 
-        work.register(Delivery, email.deliver)
+        channels.register(EMAIL, EmailChannel())
+        work.register(Delivery, channels.deliver)

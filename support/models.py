@@ -1,26 +1,35 @@
-"""Messages to customers, sent once by the worker."""
+"""Messages to people about events, sent once by the worker."""
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Organization
 from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, WorkItem
 
 
-class Channel(models.TextChoices):
-    EMAIL = "email", _("E-mail")
-
-
 class Delivery(Entity, WorkItem):
-    """A message to one recipient. The body may hold sign-in links, so it is encrypted, and emptied once sent."""
+    """A message to one recipient over one channel.
+
+    The channel names a registered one (`support.channels.register`), and the event one that is registered
+    (`support.notifications.register`) or an e-mail of the sign-in pages, so neither changes a table. The reference
+    names event and row; a user is told of it once over each channel. The body may hold sign-in links, so it is
+    encrypted, and emptied once sent.
+    """
 
     tenancy = tenancy.PRIVATE
 
-    channel = models.CharField(max_length=8, choices=Channel, default=Channel.EMAIL)
-    reference = models.CharField(max_length=191, null=True, blank=True, unique=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    event = models.CharField(max_length=64, blank=True, default="")
+    channel = models.SlugField(max_length=16, db_index=False)
+    reference = models.CharField(max_length=191, blank=True, default="")
     recipient = models.CharField(_("to"), max_length=191)
     sender = models.CharField(_("from"), max_length=191)
     subject = models.CharField(max_length=255)
@@ -34,6 +43,16 @@ class Delivery(Entity, WorkItem):
         abstract = False
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reference", "user", "channel"],
+                condition=~models.Q(reference=""),
+                name="delivery_once_per_user_and_channel",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reference="") | models.Q(user__isnull=False), name="delivery_reference_has_user"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.recipient}"

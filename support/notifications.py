@@ -1,53 +1,78 @@
-"""E-mails that tell customers about an event: written with the rows they are about, and sent once."""
+"""Events that users are told about: each is one declaration, and its messages are written with the rows it is about."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from django.conf import settings
-from django.core.mail import EmailMessage
-from django.template.loader import render_to_string
+from django.db.models import Model, QuerySet
+from django.dispatch import Signal
 from django.utils import timezone, translation
 from django.utils.functional import Promise
 
 from accounts.models import User
 from accounts.time_zone import zone_named
-from core import site_settings
-from core.models import Entity
-from support.email import queue_emails
+from support import channels
 
 
 @dataclass(frozen=True)
-class Notification:
-    """What a user is told about a row: any that an organization owns. `path` is the page that the e-mail links to."""
+class Event[Row: Model]:
+    """What makes an event true, who is told, and what stands above the message.
 
-    row: Entity
-    recipient: User
-    subject: str | Promise
-    path: str
-
-
-def notify_customers(notifications: Iterable[Notification], *, event: str, at: datetime) -> None:
-    """Queue the e-mails about one event, each in its recipient's language and time zone. A second call changes nothing.
-
-    Their text is the template `support/email/<event>.txt` ("_" for "."), which gets the row under its model's name, and
-    `user`, `shop` and `link`.
+    `signal` lists the keys of its rows in the argument `ids`; the event is meant where its other arguments have the
+    values of `when`. `rows` are those that somebody is told about, with what subject and templates read. The subject
+    may name fields of the row: "{row.number}". `page` gives the path of the page that the message links to.
     """
-    template, shop = f"support/email/{event.replace('.', '_')}.txt", site_settings.get("shop.name")
-    messages = []
-    for each in notifications:
-        user = each.recipient
+
+    name: str
+    signal: Signal
+    ids: str
+    rows: QuerySet[Row]
+    recipient: Callable[[Row], User]
+    subject: str | Promise
+    page: Callable[[Row], str]
+    when: Mapping[str, object] = field(default_factory=dict)
+
+    def subject_of(self, row: Row) -> str:
+        """The subject in the active language."""
+        return str(self.subject).format(row=row)
+
+
+_events: dict[str, Event[Any]] = {}
+
+
+def register(event: Event[Any]) -> None:
+    """From now on, tell users whenever the event's signal is sent. Called while apps load."""
+
+    def receive(*, at: datetime, **arguments: Any) -> None:
+        if all(arguments[name] == value for name, value in event.when.items()):
+            notify(event, event.rows.filter(pk__in=arguments[event.ids]).order_by("pk"), at=at)
+
+    event.signal.connect(receive, weak=False, dispatch_uid=event.name)
+    _events[event.name] = event
+
+
+def registered() -> dict[str, Event[Any]]:
+    """Every event, by name."""
+    return dict(_events)
+
+
+def notify[Row: Model](event: Event[Row], rows: Iterable[Row], *, at: datetime) -> None:
+    """Queue the messages about one event over every channel, each in its user's language and time zone.
+
+    A second call changes nothing.
+    """
+    deliveries = []
+    for row in rows:
+        user = event.recipient(row)
         with translation.override(user.locale), timezone.override(zone_named(user.timezone)):
-            context = {
-                str(each.row._meta.model_name): each.row,
-                "user": each.recipient,
-                "shop": shop,
-                "link": f"{settings.SITE_URL}{each.path}",
-            }
-            message = EmailMessage(
-                subject=str(each.subject),
-                body=render_to_string(template, context).strip() + "\n",
-                to=[each.recipient.email],
-            )
-        messages.append((message, f"{event}:{each.row.pk}"))
-    queue_emails(messages, at=at)
+            for kind, channel in channels.registered().items():
+                delivery = channel.compose(event, row, user)
+                if delivery is None:
+                    continue
+                delivery.channel, delivery.event, delivery.user = kind, event.name, user
+                delivery.organization_id = getattr(row, "organization_id", None)
+                delivery.reference = f"{event.name}:{row.pk}"
+                deliveries.append(delivery)
+    if deliveries:
+        channels.queue(deliveries, at=at)

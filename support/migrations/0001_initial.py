@@ -1,6 +1,8 @@
 import core.encryption
 import core.ids
+import django.db.models.deletion
 import django.db.models.functions.datetime
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -9,6 +11,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ('accounts', '0001_initial'),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -25,8 +29,9 @@ class Migration(migrations.Migration):
                 ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
                 ('last_error', models.TextField(blank=True, default='')),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('channel', models.CharField(choices=[('email', 'E-mail')], default='email', max_length=8)),
-                ('reference', models.CharField(blank=True, max_length=191, null=True, unique=True)),
+                ('event', models.CharField(blank=True, default='', max_length=64)),
+                ('channel', models.SlugField(db_index=False, max_length=16)),
+                ('reference', models.CharField(blank=True, default='', max_length=191)),
                 ('recipient', models.CharField(max_length=191, verbose_name='to')),
                 ('sender', models.CharField(max_length=191, verbose_name='from')),
                 ('subject', models.CharField(max_length=255)),
@@ -35,13 +40,15 @@ class Migration(migrations.Migration):
                 ('headers', models.JSONField(blank=True, default=dict)),
                 ('message_id', models.CharField(max_length=191, verbose_name='message ID')),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('organization', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'verbose_name': 'delivery',
                 'verbose_name_plural': 'deliveries',
                 'abstract': False,
                 'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='support_delivery_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='support_delivery_done')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='support_delivery_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='support_delivery_lease_iff_running')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('reference', ''), _negated=True), fields=('reference', 'user', 'channel'), name='delivery_once_per_user_and_channel'), models.CheckConstraint(condition=models.Q(('reference', ''), ('user__isnull', False), _connector='OR'), name='delivery_reference_has_user')],
             },
         ),
     ]

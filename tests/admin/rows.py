@@ -360,6 +360,7 @@ class Rows:
         )
         self.each(billing.GatewayEvent, event_id=lambda n: f"evt_{n}", run_at=AT, state="dead", **event)
         message = {
+            "channel": "email",
             "recipient": "ada@example.com",
             "sender": "shop@example.com",
             "subject": "Hello",

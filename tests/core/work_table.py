@@ -17,6 +17,7 @@ DUE_INDEX = "support_delivery_due"
 def make_item(*, run_at: datetime = NOON, **fields: Any) -> Delivery:
     """A queued row, due at noon."""
     return Delivery.objects.create(
+        channel="email",
         recipient="ada@example.com",
         sender="shop@example.com",
         subject="Hello",
@@ -30,9 +31,9 @@ def make_many(count: int, *, state: str) -> None:
     """Rows by the thousand, all due at noon; finished ones as old as that."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO support_delivery (id, channel, recipient, sender, subject, body, html_body, headers,"
-            " message_id, state, attempts, run_at, last_error)"
-            " SELECT gen_random_uuid(), 'email', 'a@b.c', 'd@e.f', 's', '', '', '{}', '<1@x>', %s, 0, %s, ''"
+            "INSERT INTO support_delivery (id, event, channel, reference, recipient, sender, subject, body, html_body,"
+            " headers, message_id, state, attempts, run_at, last_error)"
+            " SELECT gen_random_uuid(), '', 'email', '', 'a@b.c', 'd@e.f', 's', '', '', '{}', '<1@x>', %s, 0, %s, ''"
             " FROM generate_series(1, %s)",
             [state, NOON, count],
         )

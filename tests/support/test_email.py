@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from core import work
 from core.models import WorkState
-from support.email import deliver
+from support.channels import deliver
 from support.models import Delivery
 
 QUEUED = {"BACKEND": "support.email.QueuedBackend"}

@@ -1,0 +1,68 @@
+"""The events that customers are told about. A new one is a declaration here and its template."""
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from billing.events import StopReason, refunds_failed, renewals_stopped
+from billing.models import Refund, Subscription
+from orders.events import orders_status_changed
+from orders.models import Order, OrderStatus
+from support.notifications import Event, register
+
+# Orders that were never paid are canceled without a message.
+PAID_ORDERS = (
+    Order.objects.filter(paid_at__isnull=False)
+    .select_related("placed_by")
+    .prefetch_related("items__server", "invoice__payments")
+)
+
+for status, subject in {
+    OrderStatus.PAID: _("Order {row.number}: we received your payment"),
+    OrderStatus.ACTIVE: _("Order {row.number}: your server is running"),
+    OrderStatus.WAITING_CAPACITY: _("Order {row.number}: waiting for capacity"),
+    OrderStatus.FAILED: _("Order {row.number}: your server is not ready yet"),
+    OrderStatus.CANCELED: _("Order {row.number} is canceled"),
+}.items():
+    register(
+        Event(
+            name=f"order.{status.value}",
+            signal=orders_status_changed,
+            ids="order_ids",
+            when={"status": status},
+            rows=PAID_ORDERS,
+            recipient=lambda order: order.placed_by,
+            subject=subject,
+            page=lambda order: reverse("orders:progress", kwargs={"pk": order.pk}),
+        )
+    )
+
+register(
+    Event(
+        name="refund.failed",
+        signal=refunds_failed,
+        ids="refund_ids",
+        rows=Refund.objects.select_related("organization__owner"),
+        recipient=lambda row: row.organization.owner,
+        subject=_("Your refund did not arrive"),
+        page=lambda _refund: reverse("billing:invoices"),
+    )
+)
+
+# Told to the owner, who did not ask for it.
+for reason, subject in {
+    StopReason.REFUNDED: _("Your subscription is not renewed any more"),
+    StopReason.DISPUTE_LOST: _("Your subscription is not renewed any more"),
+    StopReason.DUPLICATE: _("You paid twice: we ended the second subscription"),
+}.items():
+    register(
+        Event(
+            name=f"renewal.{reason}",
+            signal=renewals_stopped,
+            ids="subscription_ids",
+            when={"reason": reason},
+            rows=Subscription.objects.select_related("organization__owner"),
+            recipient=lambda row: row.organization.owner,
+            subject=subject,
+            page=lambda _subscription: reverse("billing:invoices"),
+        )
+    )
