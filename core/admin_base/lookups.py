@@ -24,5 +24,5 @@ def declared_lookups(model: type[models.Model], filters: Iterable[Any], date_hie
         elif isinstance(field, models.DateField):
             lookups |= {f"{path}__gte", f"{path}__lt", f"{path}__isnull"}
         else:
-            lookups |= {path, f"{path}__exact", f"{path}__isnull"}
+            lookups |= {path, f"{path}__exact", f"{path}__in", f"{path}__isnull"}
     return lookups

@@ -16,6 +16,7 @@ from accounts import roles
 from accounts.models import User
 from core.encryption import EncryptedField
 from core.masking import is_secret_name
+from core.models import Setting
 from tests.admin.conftest import signed_in_user
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,8 @@ def test_no_role_filters_a_list_by_a_field_that_is_not_declared(staff: Callable[
     user, answered = signed_in_user(staff(role)), []
 
     for model, model_admin in admin.site._registry.items():
+        if model is Setting:  # its list is of what is registered, and looks at no query
+            continue
         declared = declared_paths(model_admin)
         for path, _field in fields_within_reach(model):
             # Of a declared field, the values that its filter offers may be asked for, and no part of one.

@@ -23,7 +23,7 @@ NEEDED = re.compile(r"""<(?:link|script|img|use)\b[^>]*?(?:href|src)="([^"]+)\""
 
 def files_of(page: str) -> set[str]:
     """The files that a page asks its browser to fetch, once each."""
-    return {urlsplit(url).path for url in NEEDED.findall(page)}
+    return {urlsplit(url).path for url in NEEDED.findall(page.replace('<link rel="canonical"', "<a"))}
 
 
 def content_of(path: str, client: Client) -> bytes:
