@@ -264,6 +264,7 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = IS_TESTING or DEBUG
+WHITENOISE_AUTOREFRESH = IS_TESTING or DEBUG  # look for a file when it is asked for: every test client is a new site
 
 LOGGING = {
     "version": 1,

@@ -1,12 +1,12 @@
 """The windows that pages are opened in: width, colours, pointer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 
 from tests.browser.gallery import Gallery
 from tests.browser.page_monitor import PageMonitor
@@ -23,14 +23,23 @@ class Look:
     scheme: Literal["light", "dark"]
 
     @property
+    def is_phone(self) -> bool:
+        """Whether it is narrow and touched with a finger."""
+        return self.width < 600
+
+    @property
+    def height(self) -> int:
+        """In CSS pixels."""
+        return 844 if self.is_phone else 900
+
+    @property
     def options(self) -> dict[str, Any]:
         """What the browser's context is opened with."""
-        is_phone = self.width < 600
         return {
-            "viewport": {"width": self.width, "height": 844 if is_phone else 900},
+            "viewport": {"width": self.width, "height": self.height},
             "color_scheme": self.scheme,
-            "has_touch": is_phone,
-            "is_mobile": is_phone,
+            "has_touch": self.is_phone,
+            "is_mobile": self.is_phone,
             "reduced_motion": "reduce",
         }
 
@@ -44,20 +53,52 @@ def sign_in(context: BrowserContext, web: Web, session: str) -> None:
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": web.url}])
 
 
-@contextmanager
-def opened(browser: Browser, web: Web, gallery: Gallery, view: View, look: Look) -> Iterator[tuple[Page, PageMonitor]]:
-    """The page in the window, with its complaints since."""
-    context = browser.new_context(**look.options)
-    try:
+class Window:
+    """One browser window for many pages, which changes its look without a reload.
+
+    A context of its own for each page would cost three times as much: a new process has to compile every script anew.
+    """
+
+    def __init__(self, browser: Browser, web: Web) -> None:
+        self._web = web
+        self._context = browser.new_context(reduced_motion="reduce")
+        self.page: Page = self._context.new_page()
+        self.page.route(
+            f"**{BROKEN}", lambda route: route.fulfill(status=500, body=broken_page(), content_type="text/html")
+        )
+        self._devtools: CDPSession = self._context.new_cdp_session(self.page)
+        self._look: Look | None = None
+
+    @contextmanager
+    def opened(self, gallery: Gallery, view: View, look: Look) -> Iterator[PageMonitor]:
+        """Open a page as its user, without cookies of earlier pages; its complaints since."""
+        self._context.clear_cookies()
         if view.who != "visitor":
-            sign_in(context, web, gallery.sessions[view.who])
-        page = context.new_page()
-        page.route(f"**{BROKEN}", lambda route: route.fulfill(status=500, body=broken_page(), content_type="text/html"))
-        monitor = PageMonitor(page, web.url)
-        page.goto(f"{web.url}{view.address}")
-        if view.act is not None:
-            view.act(page)
-        assert monitor.status == view.status, web.log.read_text()[-3000:]
-        yield page, monitor
-    finally:
-        context.close()
+            sign_in(self._context, self._web, gallery.sessions[view.who])
+        self.change(look)
+        with closing(PageMonitor(self.page, self._web.url)) as monitor:
+            self.page.goto(f"{self._web.url}{view.address}")
+            if view.act is not None:
+                view.act(self.page)
+            assert monitor.status == view.status, self._web.log.read_text()[-3000:]
+            yield monitor
+
+    def change(self, look: Look) -> None:
+        """Be a window of that size, colours and pointer. A mouse after a finger is seen by the next page only."""
+        if look == self._look:
+            return
+        metrics = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.is_phone}
+        self._devtools.send("Emulation.setDeviceMetricsOverride", metrics)
+        self._devtools.send("Emulation.setTouchEmulationEnabled", {"enabled": look.is_phone})
+        self.page.emulate_media(color_scheme=look.scheme)
+        self._look = look
+
+    def has(self, look: Look) -> bool:
+        """Whether the page's style sheets see that width, pointer and scheme."""
+        pointer = "coarse" if look.is_phone else "fine"
+        media = f"(width: {look.width}px) and (pointer: {pointer}) and (prefers-color-scheme: {look.scheme})"
+        return bool(self.page.evaluate("media => matchMedia(media).matches", media))
+
+    def close(self) -> None:
+        """Forget its cookies and its page."""
+        self._context.close()

@@ -1,5 +1,7 @@
 """What goes wrong on a page unseen: console errors, refusals of its content policy, requests to other hosts."""
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response
@@ -12,10 +14,20 @@ class PageMonitor:
         self.problems: list[str] = []
         self.status = 0
         self._hosts = {urlsplit(host).netloc for host in hosts}
-        page.on("console", self._on_console)
-        page.on("pageerror", self._on_error)
-        page.on("request", self._on_request)
-        page.on("response", self._on_response)
+        self._page = page
+        self._listeners: dict[Any, Callable[[Any], None]] = {
+            "console": self._on_console,
+            "pageerror": self._on_error,
+            "request": self._on_request,
+            "response": self._on_response,
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+
+    def close(self) -> None:
+        """Listen no longer."""
+        for event, listener in self._listeners.items():
+            self._page.remove_listener(event, listener)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         is_status = message.text.startswith("Failed to load resource") and " status of " in message.text

@@ -1,10 +1,11 @@
 """Every page of the product, in every state: accessible, within its CSP, without errors or foreign requests."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from django.test.utils import override_settings
 from playwright.sync_api import Browser, Page
 
@@ -12,7 +13,7 @@ from sandbox.client import Sandbox
 from tests import database_reset
 from tests.browser import pictures
 from tests.browser.gallery import Gallery, make_gallery
-from tests.browser.looks import DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK, Look, opened
+from tests.browser.looks import DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK, Window
 from tests.browser.views import NAMES, views
 from tests.browser.web import Web
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
@@ -34,24 +35,37 @@ def gallery(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
             database_reset.reset()  # also closes the connection, which is lost once the browser is gone
 
 
-@pytest.mark.timeout(400)  # the first one waits for the gallery
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_accessible_and_without_errors(
-    browser: Browser, shop_process: Web, gallery: Gallery, name: str, look: Look
-) -> None:
-    with opened(browser, shop_process, gallery, views(gallery)[name], look) as (page, monitor):
-        pictures.take(page, name, look)
+@pytest.fixture(scope="module")
+def window(browser: Browser, shop_process: Web) -> Iterator[Window]:
+    """One window for all pages."""
+    with closing(Window(browser, shop_process)) as opened:
+        yield opened
 
-        assert barriers(page) == []
-        assert page.evaluate(SIDEWAYS) <= 0, "the page scrolls sideways"
-        assert page.locator("h1").count() == 1
-        assert monitor.problems == []
+
+@pytest.mark.timeout(400)  # the first one waits for the gallery
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_accessible_and_without_errors_in_every_look(window: Window, gallery: Gallery, name: str) -> None:
+    view = views(gallery)[name]
+    visits = [LOOKS] if view.act is None else [(look,) for look in LOOKS]  # what is done there, is done in every look
+
+    for looks in visits:
+        with window.opened(gallery, view, looks[0]) as monitor:
+            for look in looks:
+                window.change(look)
+                pictures.take(window.page, name, look)
+
+                assert window.has(look)
+                assert barriers(window.page) == [], look
+                assert window.page.evaluate(SIDEWAYS) <= 0, f"the page scrolls sideways: {look}"
+                assert window.page.locator("h1").count() == 1
+                assert monitor.problems == [], look
 
 
 def barriers(page: Page) -> list[str]:
     """What axe finds, each with its rule, its element and how to repair it."""
-    rules = Axe().run(page).response["violations"]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    rules = page.evaluate("axe.run({resultTypes: ['violations']}).then(found => found.violations)")
     found = ((rule["id"], node) for rule in rules for node in rule["nodes"])
     return [f"{name}: {node['target']} {node['html'][:120]} {node['failureSummary']}" for name, node in found]
 
