@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.test.utils import override_settings
 
+from billing.gateways.stripe import client as stripe_client
 from core.ids import uuid7
 from sandbox.client import Sandbox
 from tests import database_reset
@@ -27,6 +29,18 @@ def built_shop(sandbox_process: Sandbox, django_db_setup: None, django_db_blocke
         database_reset.save_rows(BUILT)
         yield shop
         database_reset.reset()
+
+
+@pytest.fixture(scope="module")
+def _warm_caches(built_shop: Shop, django_db_blocker: Any) -> None:
+    """Buy once in this process: those forked from it inherit its imports, addresses and templates.
+
+    Making them anew would be half of what each of them does.
+    """
+    stripe = {"STRIPE_API_BASE": built_shop.sandbox.stripe_url, "STRIPE_SECRET_KEY": STRIPE_KEY}
+    with django_db_blocker.unblock(), override_settings(**stripe, STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
+        Purchase(built_shop, token=uuid7(), began_at=datetime.now(tz=UTC)).run()
+    stripe_client._client.cache_clear()  # a forked process must not speak on its parent's sockets
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Parts of a story in forked processes, which can really be killed."""
 
+import gc
 import json
 import os
 import signal
@@ -50,6 +51,7 @@ def run(act: Callable[[], Any]) -> Exit:
 
 def _run_and_exit(act: Callable[[], Any], write_end: int) -> None:
     """All that the forked process does; it never returns into the test run that it was forked from."""
+    gc.freeze()  # else each collection reads, and thereby copies, all that was inherited
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(MAX_SECONDS)
     status = 1

@@ -22,7 +22,7 @@ from tests.faults.books import broken_rules
 from tests.faults.purchase import RESTART_AFTER
 from tests.shop import Clock, Shop
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("_warm_caches")]
 CREDIT, MAX_POINTS = 300, 60
 
 type End = Callable[[Shop, Order, Clock], object]

@@ -16,7 +16,7 @@ from tests.faults import forks
 from tests.faults.purchase import RESTART_AFTER, DeliverWebhooks, Purchase, assert_one_of_everything, no_webhooks
 from tests.shop import deliver_webhooks
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("_warm_caches")]
 LISTS = {
     deliver_webhooks: Path(__file__).with_name("kill_points.txt"),
     no_webhooks: Path(__file__).with_name("kill_points_without_webhooks.txt"),
