@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,19 @@ from tests import database_reset, migrated_database
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET, sandbox, sandbox_process, stripe_sandbox
 
 __all__ = ["sandbox", "sandbox_process", "stripe_sandbox"]  # fixtures for every test
+ROOT = Path(__file__).parent
+LONGEST = (
+    *("browser/test_every_page.py", "faults/test_kills.py", "admin/test_pages.py", "browser/test_story.py"),
+    *("faults/test_outages.py", "scenarios/test_afterwards.py", "admin/test_lookups.py", "billing/test_balance.py"),
+    *("servers/test_installation.py", "isolation/test_routes.py", "faults/test_concurrency.py"),
+    *("faults/test_histories.py", "faults/test_credit.py", "billing/test_lost_webhooks.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first, so that all workers end at about the same time."""
+    places = {ROOT / path: place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # A shop's own settings must not reach its tests, except DATABASE_URL and REDIS_URL.
 DROPPED = ("SITE_URL", "DEBUG", "EMAIL_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE")
-PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile"]
+# Files begin in the order of tests/conftest.py, not those with the most tests first.
+PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> int:
