@@ -15,6 +15,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEADER_SECONDS, REQUEST_SECONDS = 10, 30
 SEND_SECONDS = 10  # for a client to take the next part of an answer
+RECEIVE_SECONDS = 5  # in a thread, where nothing is left to receive unless the parser disagrees with this module
 MAX_HEADER_BYTES, MAX_BODY_BYTES = 65_536, 2_097_152
 RECEIVE_BYTES = 262_144
 HEADER_END = b"\r\n\r\n"
@@ -52,6 +53,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return  # another process took it, or the client left
         self.nr_conns += 1
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
 
     def enqueue_req(self, conn: Connection) -> None:
