@@ -18,6 +18,7 @@ SEND_SECONDS = 10  # for a client to take the next part of an answer
 RECEIVE_SECONDS = 5  # in a thread, where nothing is left to receive unless the parser disagrees with this module
 MAX_HEADER_BYTES, MAX_BODY_BYTES = 65_536, 2_097_152
 RECEIVE_BYTES = 262_144
+CHECK_SECONDS = 1  # between looks at what takes too long
 HEADER_END = b"\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -44,6 +45,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.arriving: set[Connection] = set()
+        self.checked_at = 0.0
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection."""
@@ -99,9 +101,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def murder_pending(self) -> None:
-        """Close what takes too long, and when the worker stops, what has not begun. Called every second."""
+        """Close what takes too long, and when the worker stops, what has not begun. Called after every event."""
         super().murder_pending()
         now = time.monotonic()
+        if self.alive and now - self.checked_at < CHECK_SECONDS:
+            return
+        self.checked_at = now
         for conn in list(self.arriving):
             seconds = REQUEST_SECONDS if HEADER_END in conn.received else HEADER_SECONDS
             if now - conn.since > seconds or not (self.alive or conn.received):
