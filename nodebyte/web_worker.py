@@ -69,15 +69,18 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def receive(self, conn: Connection, client: socket.socket) -> None:
         """Take what has come; when it is a whole request, give it to a thread."""
+        has_ended = False
         try:
             data = client.recv(RECEIVE_BYTES)
+            has_ended = not data
             conn.received += data
-            is_whole = missing_bytes(conn.received) == 0
         except BlockingIOError:
-            return
+            pass  # nothing more yet, but what came with the request before may be a whole one
         except OSError:
             self.drop(conn)
             return
+        try:
+            is_whole = missing_bytes(conn.received) == 0
         except RefusedRequest as refusal:
             self.drop(conn, f"HTTP/1.1 {refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
             return
@@ -86,7 +89,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.arriving.remove(conn)
             conn.parser.unreader.unread(bytes(conn.received))
             super().enqueue_req(conn)
-        elif not data:
+        elif has_ended:
             self.drop(conn)
 
     def drop(self, conn: Connection, answer: bytes = b"") -> None:

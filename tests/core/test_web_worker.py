@@ -63,15 +63,19 @@ def ask(port: int, body: bytes | None = None) -> tuple[int, str, float]:
 
 @pytest.mark.parametrize("sent", [HALF_HEADER, HALF_BODY, b""], ids=["half a header", "half a body", "nothing"])
 def test_a_page_answers_at_once_beside_two_hundred_slow_clients(port: int, sent: bytes) -> None:
+    alone = fastest_answer(port)
     with ExitStack() as slow_clients:
         for _number in range(SLOW_CLIENTS):
             slow_clients.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(sent)
 
-        answers = [ask(port) for _number in range(20)]
+        assert fastest_answer(port) < alone + LIMIT_SECONDS
 
+
+def fastest_answer(port: int) -> float:
+    """The seconds of the fastest of twenty: other work on the machine delays the rest."""
+    answers = [ask(port) for _number in range(20)]
     assert {status for status, _text, _seconds in answers} == {200}
-    # The fastest, as other work on the machine delays the rest; a page that waits for a slow client waits for seconds.
-    assert min(seconds for _status, _text, seconds in answers) < LIMIT_SECONDS
+    return min(seconds for _status, _text, seconds in answers)
 
 
 @pytest.mark.parametrize("port", [1], indirect=True)

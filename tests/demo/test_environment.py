@@ -80,8 +80,8 @@ def test_a_real_shops_keys_never_reach_the_demo(monkeypatch: pytest.MonkeyPatch)
     with locked_environment() as environment:
         variables = environment.variables() | environment.shop_variables(Sandbox("http://127.0.0.1:1", 25))
 
+        assert variables["SITE_URL"] == environment.shop_url
     assert variables["STRIPE_SECRET_KEY"] == "sk_test_demo"
-    assert variables["SITE_URL"] == environment.shop_url
     assert variables["EMAIL_URL"] == "smtp://127.0.0.1:25"
     assert variables["PATH"] == os.environ["PATH"]
 
