@@ -110,6 +110,11 @@ def stylesheet(request: HttpRequest) -> str:
     return static("css/staff.css")
 
 
+def script(request: HttpRequest) -> str:
+    """The URL of our script for the admin."""
+    return static("js/staff.js")
+
+
 def favicon(request: HttpRequest) -> str:
     """The URL of the shop's icon."""
     return static("favicon.svg")
