@@ -30,12 +30,8 @@ class Connection:
     """A connection and what has come of the answer it waits for."""
 
     def __init__(self, port: int, request: bytes) -> None:
-        self.port, self.request = port, request
-        self.connect()
-
-    def connect(self) -> None:
-        """Open it."""
-        self.socket = socket.create_connection((HOST, self.port), timeout=TIMEOUT_SECONDS)
+        self.request = request
+        self.socket = socket.create_connection((HOST, port), timeout=TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self) -> None:
@@ -57,7 +53,7 @@ class Connection:
             if len(self.received) >= end + len(HEADER_END) + int(found[1]):
                 return True
         if not data:
-            raise RuntimeError("the server closed a connection")
+            raise RuntimeError(f"the server closed a connection after {bytes(self.received)!r}")
         return False
 
     def ask(self) -> None:
@@ -77,8 +73,8 @@ def load(port: int, path: str, *, cookie: str = "", connections: int, seconds: f
         for each in opened:
             stack.enter_context(each.socket)
             selector.register(each.socket, selectors.EVENT_READ, each)
-            for _ in range(WARM_UP):
-                each.ask()
+        for _ in range(WARM_UP):  # on one only: the others would be closed while they wait for their turn
+            opened[0].ask()
         began = time.perf_counter()
         for each in opened:
             each.send()

@@ -51,8 +51,8 @@ def has_price() -> bool:
 
 def sends_email() -> bool:
     """Whether e-mails leave this machine: without EMAIL_URL they are only printed."""
-    backend: str = settings.MAILERS["delivery"]["BACKEND"]
-    return not backend.endswith("console.EmailBackend")
+    mailer: dict[str, object] = settings.MAILERS["delivery"]  # type: ignore[assignment]
+    return not str(mailer["BACKEND"]).endswith("console.EmailBackend")
 
 
 STEPS: tuple[tuple[str | Promise, Callable[[], Any], str], ...] = (

@@ -54,6 +54,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         except (BlockingIOError, ConnectionAbortedError):
             return  # another process took it, or the client left
         self.nr_conns += 1
+        if listener.family != socket.AF_UNIX:  # the body follows the header at once, without waiting for its receipt
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))

@@ -9,6 +9,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 
 from accounts import roles
+from accounts.models import User
 from nodebyte.seeding import users
 from tests import database_reset
 from tests.admin.rows import Rows
@@ -38,7 +39,7 @@ def session(shop_process: Web, django_db_blocker: Any) -> Iterator[str]:
         roles.ensure_roles()
         users.seed_staff(email=users.STAFF_EMAIL, password="unused")
         client = Client()
-        client.force_login(users.User.objects.get(email=users.STAFF_EMAIL))
+        client.force_login(User.objects.get(email=users.STAFF_EMAIL))
         yield client.cookies[settings.SESSION_COOKIE_NAME].value
         database_reset.reset()
 

@@ -175,7 +175,7 @@ def test_a_host_that_is_not_ours_is_refused_for_a_kept_page_too(dataset: Dataset
 
 def middleware(client: Client) -> public_pages.PublicPagesMiddleware:
     """The one that this client's requests pass."""
-    found = client.handler._middleware_chain
+    found: Any = client.handler._middleware_chain  # type: ignore[attr-defined]
     while not isinstance(found, public_pages.PublicPagesMiddleware):
         found = getattr(found, "__wrapped__", None) or found.get_response
     return found

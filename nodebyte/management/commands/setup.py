@@ -74,8 +74,9 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         if panel_url:
-            connection = seed.Command(stdout=self.stdout._out, stderr=self.stderr._out)
-            connection.seed_panel(name=options["panel_name"], base_url=panel_url)
+            command = seed.Command()
+            command.stdout = self.stdout
+            command.seed_panel(name=options["panel_name"], base_url=panel_url)
         if User.objects.filter(is_staff=True).exists():
             self.stdout.write(f"next: sign in; the start page at {reverse('admin:index')} lists what is left to do")
         else:
