@@ -130,6 +130,7 @@ def done() -> dict[str, bool]:
     return {str(step.label): step.is_done for step in setup_steps.setup_steps(timezone.now())}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_each_step_ticks_itself_and_the_first_sale_ends_the_list(stripe_sandbox: Any) -> None:
     assert {label for label, is_done in done().items() if is_done} <= {"Take payments", "Send e-mails (EMAIL_URL)"}
     site_settings.set_value("shop.name", "Lantern", actor="test")
