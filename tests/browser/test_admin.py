@@ -1,6 +1,7 @@
 """The staff pages in a browser: a menu, landmarks and contrast, in light and dark."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from playwright.sync_api import Browser, Page
 from accounts import roles
 from accounts.models import User
 from nodebyte.seeding import users
+from sandbox.client import Sandbox
 from tests import database_reset
-from tests.admin.rows import Rows
 from tests.browser.looks import DESKTOP, DESKTOP_DARK, PHONE_DARK, Look, sign_in
 from tests.browser.page_monitor import PageMonitor
 from tests.browser.test_every_page import barriers
 from tests.browser.web import Web
+from tests.shop import make_shop, place_order
 
 PAGES = (
     "",
@@ -26,22 +28,22 @@ PAGES = (
     "catalog/plan/",
     "core/setting/",
     "accounts/user/",
-    "servers/blueprint/add/",
 )
 
 
 @pytest.fixture(scope="module")
-def session(shop_process: Web, django_db_blocker: Any) -> Iterator[str]:
-    """The session of a superadmin in a shop with a row of everything."""
-    with django_db_blocker.unblock():
+def session(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any) -> Iterator[str]:
+    """The session of a superadmin in a shop with an order."""
+    sandbox_process.reset()
+    with django_db_blocker.unblock(), ExitStack() as stack:
         database_reset.reset()
-        Rows(1)
+        stack.callback(database_reset.reset)
+        place_order(make_shop(sandbox_process))
         roles.ensure_roles()
         users.seed_staff(email=users.STAFF_EMAIL, password="unused")
         client = Client()
         client.force_login(User.objects.get(email=users.STAFF_EMAIL))
         yield client.cookies[settings.SESSION_COOKIE_NAME].value
-        database_reset.reset()
 
 
 @pytest.fixture
