@@ -71,16 +71,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def receive(self, conn: Connection, client: socket.socket) -> None:
         """Take what has come; when it is a whole request, give it to a thread."""
-        has_ended = False
         try:
-            data = client.recv(RECEIVE_BYTES)
-            has_ended = not data
-            conn.received += data
+            data: bytes | None = client.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            pass  # nothing more yet, but what came with the request before may be a whole one
+            data = None  # nothing more yet, but what came with the request before may be a whole one
         except OSError:
             self.drop(conn)
             return
+        conn.received += data or b""
         try:
             is_whole = missing_bytes(conn.received) == 0
         except RefusedRequest as refusal:
@@ -91,7 +89,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.arriving.remove(conn)
             conn.parser.unreader.unread(bytes(conn.received))
             super().enqueue_req(conn)
-        elif has_ended:
+        elif data == b"":
             self.drop(conn)
 
     def drop(self, conn: Connection, answer: bytes = b"") -> None:
