@@ -13,6 +13,7 @@ from bench.report import table
 BENCHES = {
     "webhooks": "Webhooks",
     "pages": "Pages",
+    "web": "Pages through the web server",
     "isolation": "What the customers' own login and the signed binding cost a page",
     "purchase": "From paid to running, beyond the panel's own time",
     "settlements": "Payments settled at the same time",

@@ -5,6 +5,7 @@ be a shop's.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import psycopg
 
 from core import embedded
 from core.postgresql import logins
-from demo.environment import HOST, free_port
+from demo.environment import HOST, listen
 from sandbox import client
 from sandbox.client import Sandbox
 
@@ -30,7 +31,13 @@ class Environment:
     """What every bench may use."""
 
     sandbox: Sandbox
-    web_port: int
+    web: socket.socket
+
+    @property
+    def web_port(self) -> int:
+        """The port that the shop answers on once it is started."""
+        port: int = self.web.getsockname()[1]
+        return port
 
     @property
     def shop_url(self) -> str:
@@ -46,16 +53,16 @@ class Environment:
 def bench_environment() -> Iterator[Environment]:
     """A new database, migrated and seeded with the demo's catalog and panel, beside running stand-ins."""
     VAR.mkdir(parents=True, exist_ok=True)
-    with client.start() as (_process, sandbox):
-        web_port = free_port(WEB_PORT)
-        os.environ.update(variables(sandbox, web_port))
+    with client.start() as (_process, sandbox), listen(WEB_PORT) as web:
+        environment = Environment(sandbox, web)
+        os.environ.update(variables(sandbox, environment.web_port))
         embedded.start(VAR)
         try:
             with psycopg.connect(embedded.url(VAR, embedded.SUPERUSER, "postgres"), autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE {embedded.DATABASE} WITH (FORCE)")
             embedded.start(VAR)  # creates it again
             set_up_shop(sandbox)
-            yield Environment(sandbox, web_port)
+            yield environment
         finally:
             embedded.stop(VAR)
 

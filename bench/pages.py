@@ -2,7 +2,7 @@
 
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -54,8 +54,8 @@ class Page:
 def measure(environment: Environment) -> list[Row]:
     """The customer's pages, each beside SELECT 1 and an empty view of the same turn; then the staff's lists."""
     dataset = create_dataset(environment.sandbox)
-    customer = _signed_in(dataset.customer)
-    found_pages = {page: page.open() for page in _customer_pages(dataset, customer)}
+    customer = signed_in(dataset.customer)
+    found_pages = {page: page.open() for page in customer_pages(dataset, customer)}
     pages = [page for page, status in found_pages.items() if status == ANSWERED]
     empty: dict[str, Call] = {SELECT_1: select_1, EMPTY: lambda: customer.get("/health/live")}
     found = medians_ms(empty | {page.name: page.open for page in pages}, times=TIMES)
@@ -70,7 +70,8 @@ def measure(environment: Environment) -> list[Row]:
     return [*rows, *_staff_rows(found)]
 
 
-def _signed_in(user: User) -> Client:
+def signed_in(user: User) -> Client:
+    """A client in which the user is signed in."""
     client = Client(raise_request_exception=False)
     client.force_login(user)
     return client
@@ -93,7 +94,7 @@ def _rows(page: Page, found: dict[str, float]) -> list[Row]:
 
 def _staff_rows(limits: dict[str, float]) -> list[Row]:
     """Lists with all their columns, filters and counts: only the middle and the slowest, as all look alike."""
-    staff = _signed_in(User.objects.get(email=users.STAFF_EMAIL))
+    staff = signed_in(User.objects.get(email=users.STAFF_EMAIL))
     pages = [page for page in _staff_pages(staff) if page.open() == ANSWERED]
     once = {page: call_ms(page.open) for page in pages}
     slowest = sorted(pages, key=lambda page: once[page], reverse=True)[:SHOWN_LISTS]
@@ -110,9 +111,10 @@ def _staff_rows(limits: dict[str, float]) -> list[Row]:
     return rows
 
 
-def _customer_pages(dataset: Dataset, client: Client) -> Iterator[Page]:
+def customer_pages(dataset: Dataset, client: Client, *, only: Collection[str] = ()) -> Iterator[Page]:
+    """The pages of every route for customers, or `only` of those named."""
     for name, parameters in sorted(_routes(get_resolver())):
-        if name.startswith("admin:") or SKIPPED.search(name):
+        if name.startswith("admin:") or SKIPPED.search(name) or (only and name not in only):
             continue
         try:
             arguments = {each: dataset.example(name, each) for each in parameters}

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from bench.environment import VAR, Environment
 from bench.web_client import request
-from demo.environment import HOST
 from demo.processes import ProcessGroup, ServerProcess
 
 READY_SECONDS = 60
@@ -20,7 +19,7 @@ def running_web(environment: Environment) -> Iterator[ProcessGroup]:
     """The shop behind gunicorn, as the demo runs it."""
     processes = ProcessGroup(logs=VAR / "log", environment=dict(os.environ), mark=str(VAR))
     try:
-        web = processes.start_web(HOST, environment.web_port)
+        web = processes.start_web(environment.web)
         _wait_until(lambda: _answers(environment.web_port), web)
         yield processes
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import requests
 
-from demo.environment import HOST, Environment, locked_environment
+from demo.environment import Environment, locked_environment
 from demo.processes import DemoError, ProcessGroup, ServerProcess
 from demo.purchase import Purchase, buy
 from sandbox.client import READY_WORD, Sandbox, SandboxError
@@ -76,9 +76,11 @@ def start(processes: ProcessGroup, environment: Environment) -> Sandbox:
         print(f"[{time.monotonic() - began_at:5.1f} s] {text}", flush=True)
 
     # The sandbox takes a moment to start, so it goes first and is waited for when it is needed.
-    address = ["--host", HOST, "--port", str(environment.sandbox_port)]
+    listener = environment.sandbox.fileno()
     sandbox_process = processes.start(
-        "sandbox", ["-m", "sandbox", *address, "--state", str(environment.var / "sandbox")]
+        "sandbox",
+        ["-m", "sandbox", "--fd", str(listener), "--state", str(environment.var / "sandbox")],
+        pass_fds=[listener],
     )
     if os.environ.get("DATABASE_URL"):
         say("using the database in DATABASE_URL: demo logins and orders will be written there")
@@ -99,7 +101,7 @@ def start(processes: ProcessGroup, environment: Environment) -> Sandbox:
         PANEL_CLIENT_KEY=keys["client"],
     )
     sandbox.stripe_endpoint(environment.webhook_url, environment.webhook_secret)
-    web = processes.start_web(HOST, environment.web_port)
+    web = processes.start_web(environment.web)
     processes.start_worker(environment.var)
     wait_until(lambda: is_ready(environment.shop_url), "the shop to be ready", web)
     say(f"shop at {environment.shop_url}; buying a server")

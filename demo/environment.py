@@ -18,27 +18,28 @@ WEB_PORT, SANDBOX_PORT = 8000, 8001
 PORT_STEP, PORT_TRIES = 10, 50
 INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "XDG_RUNTIME_DIR"}
 INHERITED |= {"DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL"}
+BACKLOG = 512
 WEBHOOK_PATH = "/webhooks/stripe/"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One demo's folder and addresses."""
+    """One demo's folder, and the sockets it listens on: nobody else can take a port while the demo starts."""
 
     var: Path
-    web_port: int
-    sandbox_port: int
+    web: socket.socket
+    sandbox: socket.socket
     webhook_secret: str
 
     @property
     def shop_url(self) -> str:
         """The shop's address."""
-        return f"http://{HOST}:{self.web_port}"
+        return f"http://{HOST}:{self.web.getsockname()[1]}"
 
     @property
     def sandbox_url(self) -> str:
         """The sandbox's address."""
-        return f"http://{HOST}:{self.sandbox_port}"
+        return f"http://{HOST}:{self.sandbox.getsockname()[1]}"
 
     @property
     def webhook_url(self) -> str:
@@ -69,6 +70,8 @@ def locked_environment() -> Iterator[Environment]:
     """The environment, with its folder locked for this process. Raises DemoError when another demo has the lock."""
     var = Path(os.environ.get("NODEBYTE_VAR") or ROOT / "var" / "demo").resolve()
     var.mkdir(parents=True, exist_ok=True)
+    if (var / "postgres").exists() and not (var / "demo.lock").exists():
+        raise DemoError(f"{var} holds a shop's database; give the demo a folder of its own in NODEBYTE_VAR.")
     with (var / "demo.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,16 +82,15 @@ def locked_environment() -> Iterator[Environment]:
         if not secret.exists():
             secret.write_text(f"whsec_{secrets.token_urlsafe(24)}")
             secret.chmod(0o600)
-        yield Environment(var, free_port(WEB_PORT), free_port(SANDBOX_PORT), secret.read_text())
+        with listen(WEB_PORT) as web, listen(SANDBOX_PORT) as sandbox:
+            yield Environment(var, web, sandbox, secret.read_text())
 
 
-def free_port(preferred: int) -> int:
-    """`preferred`, or one ten, twenty … above it that nobody listens on; else whichever the system gives."""
+def listen(preferred: int) -> socket.socket:
+    """A socket on port `preferred`, or on the first free one ten, twenty … above it; else on any free one."""
     for port in (*range(preferred, preferred + PORT_STEP * PORT_TRIES, PORT_STEP), 0):
         try:
-            with socket.create_server((HOST, port)) as listener:
-                found: int = listener.getsockname()[1]
-                return found
+            return socket.create_server((HOST, port), backlog=BACKLOG)
         except OSError:
             continue
     raise DemoError("no port is free.")

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,28 +75,28 @@ class ProcessGroup:
         if done.returncode:
             raise DemoError(f"{name} failed ({_ending(done.returncode)}).{last_lines(log)}")
 
-    def start(self, name: str, command: Sequence[str], **extra: str) -> ServerProcess:
+    def start(self, name: str, command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> ServerProcess:
         """Start one Python process in a group of its own; it gets SIGTERM when this one dies."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *command],
-                env=self.environment | extra,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=pass_fds,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         started = ServerProcess(name, process, log)
         self._processes.append(started)
         return started
 
-    def start_web(self, host: str, port: int) -> ServerProcess:
-        """Start gunicorn."""
-        options = ["--bind", f"{host}:{port}", "--workers", "2", "--timeout", "60"]
-        # Its control socket would be in the user's home.
-        return self.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *options, "--no-control-socket"])
+    def start_web(self, listener: socket.socket) -> ServerProcess:
+        """Start gunicorn on a socket that listens already: what answers there is this shop, and no other."""
+        options = ["-c", "python:nodebyte.web_server", "--bind", f"fd://{listener.fileno()}"]
+        return self.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *options], pass_fds=[listener.fileno()])
 
     def start_worker(self, var: Path) -> ServerProcess:
         """Start the worker with its schedule: Celery's where there is a Redis, NodeByte's own where there is none."""

@@ -30,6 +30,7 @@ from core import site_settings, work
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
 from core.money import Money
+from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
 from servers.models import Blueprint, Health, Node, Provider, Server, ServerStatus, SyncRun
@@ -88,6 +89,7 @@ class Overview:
     """What the start page shows; None where the user may not view it."""
 
     at: datetime
+    setup_steps: list[SetupStep] | None = None
     work: list[WorkLine] | None = None
     shop_problems: list[ShopProblem] | None = None
     payments_under_review: list[Payment] | None = None
@@ -255,8 +257,9 @@ def revenue(at: datetime) -> list[Revenue]:
     return [Revenue(Money(int(r["day"]), r["currency"]), Money(int(r["month"]), r["currency"])) for r in rows]
 
 
-# Each card: the permission to see it, and its one query.
+# Each card: the permission to see it, and its one query (the steps of a new shop make several).
 CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
+    "setup_steps": ("core.change_setting", setup_steps),
     "shop_problems": ("catalog.view_plan", shop_problems),
     "payments_under_review": ("billing.view_payment", payments_under_review),
     "unexplained": ("billing.view_unexplaineditem", unexplained),

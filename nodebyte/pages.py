@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from billing import queries as billing
 from core import site_settings
 from core.context_processors import Site
+from core.pages import public_page
 from orders import queries as orders
 from orders.storefront.offers import currency_of, product_cards
 from servers import queries as servers
@@ -18,6 +19,7 @@ from servers import queries as servers
 MAX_SERVERS = 12  # on the dashboard; the list has them all
 
 
+@public_page()
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The shop's home page, with the times it promises as the settings have them."""

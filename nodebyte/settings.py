@@ -100,6 +100,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "nodebyte.public_pages.PublicPagesMiddleware",  # before all that a page kept in memory does not need again
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Safe beside secrets (BREACH): Django masks the CSRF token anew in every answer and pads what it compresses with up
     # to 100 random bytes; the session cookie is SameSite=Lax, so that what another site requests repeatedly is answered
@@ -204,6 +205,7 @@ SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if _IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _IS_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
+PUBLIC_PAGES_ARE_KEPT = not IS_TESTING  # see nodebyte/public_pages.py
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
@@ -241,6 +243,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlasts its broker; after Celery's 100 tries it would exit
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -292,6 +295,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
     "STYLES": ["nodebyte.admin_site.stylesheet"],
+    "SCRIPTS": ["nodebyte.admin_site.script"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "nodebyte.admin_site.favicon"}],
     "COLORS": {"primary": "nodebyte.admin_site.primary_colours"},
     "COMMAND": {"search_models": ["accounts.User", "accounts.Organization", "orders.Order", "servers.Server"]},

@@ -221,7 +221,7 @@ class OrderItemAddon(Entity):
         constraints = [models.UniqueConstraint(fields=["item", "addon_price"], name="orders_addon_once")]
 
     def __str__(self) -> str:
-        return str(self.addon_price_id)
+        return str(self.addon_price)
 
 
 class OrderStatusChange(Entity):

@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sandbox", description="Stand-ins for the outside systems.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    parser.add_argument("--fd", type=int, default=None, help="a socket that listens already, instead of a port")
     parser.add_argument("--smtp-port", type=int, default=0, help="0 takes any free port")
     parser.add_argument("--state", type=Path, default=None, help="directory that keeps everything across restarts")
     parser.add_argument("--public-url", default=None, help="address browsers reach the sandbox at")
@@ -41,7 +42,11 @@ def arguments() -> argparse.Namespace:
 
 async def serve(options: argparse.Namespace) -> None:
     """Bind, mount, announce and serve until told to stop."""
-    listening = socket.create_server((options.host, options.port), backlog=256)
+    listening = (
+        socket.create_server((options.host, options.port), backlog=256)
+        if options.fd is None
+        else socket.socket(fileno=options.fd)
+    )
     address = f"http://{options.host}:{listening.getsockname()[1]}"
     frame = Frame(base_url=(options.public_url or address).rstrip("/"), state=StateStore(options.state))
     mailbox = Mailbox(frame)

@@ -9,15 +9,15 @@ from core.formats import MIB_PER_GB
 from core.money import Money
 from nodebyte.seeding.games import ADDONS, GAMES, GameSeed
 
-CURRENCY = "USD"
+CURRENCY = "USD"  # of the demo; a shop of another currency gets the same amounts in its own, as examples
 # What each term costs in percent of a month: a year costs ten months.
 TERM_PERCENT = {Term.MONTHLY: 100, Term.QUARTERLY: 285, Term.YEARLY: 1000}
 
 
-def seed_catalog(*, at: datetime) -> list[Product]:
+def seed_catalog(*, at: datetime, currency: str = CURRENCY) -> list[Product]:
     """Every game with its plans, prices and add-ons."""
     with tenancy.as_worker():
-        products = [seed_product(game, position, at) for position, game in enumerate(GAMES)]
+        products = [seed_product(game, position, currency, at) for position, game in enumerate(GAMES)]
         for position, seed in enumerate(ADDONS):
             addon, is_new = Addon.objects.get_or_create(
                 code=seed.code,
@@ -31,11 +31,11 @@ def seed_catalog(*, at: datetime) -> list[Product]:
             )
             if is_new:
                 addon.products.set(products)
-                _offer_every_term(addon, seed.cents, at)
+                _offer_every_term(addon, Money(seed.cents, currency), at)
     return products
 
 
-def seed_product(game: GameSeed, position: int, at: datetime) -> Product:
+def seed_product(game: GameSeed, position: int, currency: str, at: datetime) -> Product:
     """A game with a plan of each size."""
     product, _is_new = Product.objects.get_or_create(
         slug=game.slug,
@@ -63,11 +63,11 @@ def seed_product(game: GameSeed, position: int, at: datetime) -> Product:
             },
         )
         if is_new:
-            _offer_every_term(plan, game.cents_per_gb * gb, at)
+            _offer_every_term(plan, Money(game.cents_per_gb * gb, currency), at)
     return product
 
 
-def _offer_every_term(item: Plan | Addon, monthly_cents: int, at: datetime) -> None:
+def _offer_every_term(item: Plan | Addon, monthly: Money, at: datetime) -> None:
     for term, percent in TERM_PERCENT.items():
-        amount = Money(monthly_cents * percent // 100, CURRENCY)
+        amount = Money(monthly.minor * percent // 100, monthly.currency)
         services.offer_price(item=item, term=term, amount=amount, actor="seed", at=at)

@@ -17,7 +17,7 @@ from catalog.models import Product, Term
 from catalog.services import SoldOut
 from core import clock, tenancy
 from core.client_address import client_ip
-from core.pages import render_part
+from core.pages import public_page, render_part
 from orders import placement
 from orders.limits import TooManyUnpaidOrders
 from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "is_auto_renewed", "server_name")
 
 
+@public_page("category")
 @require_safe
 def products(request: HttpRequest) -> HttpResponse:
     """Everything for sale, or one category of it."""
@@ -43,6 +44,7 @@ def products(request: HttpRequest) -> HttpResponse:
     return render(request, "storefront/products.html", context)
 
 
+@public_page()
 @require_safe
 def product(request: HttpRequest, slug: str) -> HttpResponse:
     """One product with its plans, and whether each is available."""

@@ -25,7 +25,7 @@ REGISTERED = sorted(
 )
 
 # Their rows' titles name a server, a user or an organization.
-NAMED_APPS = {"accounts", "catalog", "servers", "support"}
+NAMED_APPS = {"accounts", "catalog", "orders", "servers", "support"}
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
 
 
@@ -99,6 +99,18 @@ def test_a_row_is_titled_by_what_it_is_and_not_by_an_id(model: Any) -> None:
     Rows(1)
 
     assert not UUID_TEXT.search(str(first_row(model)))
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in REGISTERED if model._meta.app_label == "orders"], ids=lambda model: model._meta.label
+)
+def test_what_belongs_to_an_order_is_named_and_only_its_own_id_is_written_out(superadmin: Client, model: Any) -> None:
+    Rows(1)
+    row = first_row(model)
+    for address, own in ((url(model, "changelist"), ""), (url(model, "change", quote(row.pk)), str(row.pk))):
+        page = strip_tags(superadmin.get(address).content.decode()).replace(own, "")
+
+        assert not UUID_TEXT.findall(page)
 
 
 def test_the_ledger_shows_what_is_posted_on_each_account(superadmin: Client) -> None:

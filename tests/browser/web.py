@@ -47,7 +47,17 @@ def serve(var: Path, sandbox: Sandbox) -> Iterator[Web]:
         collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
         subprocess.run(collect, cwd=ROOT, env=web.environment, check=True)
         bind = f"fd://{listener.fileno()}"
-        gunicorn = ["-m", "gunicorn", "nodebyte.wsgi", "--bind", bind, "--threads", "4", "--timeout", "60"]
+        gunicorn = [
+            "-m",
+            "gunicorn",
+            "-c",
+            "python:nodebyte.web_server",
+            "nodebyte.wsgi",
+            "--bind",
+            bind,
+            "--workers",
+            "1",
+        ]
         with web.log.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *gunicorn],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo import __main__ as demo
-from demo.environment import HOST, free_port, locked_environment
+from demo.environment import HOST, listen, locked_environment
 from demo.processes import DemoError, ProcessGroup
 from demo.purchase import Purchase
 from nodebyte.seeding import users
@@ -23,13 +23,33 @@ def _own_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_busy_port_is_passed_over() -> None:
-    with socket.create_server((HOST, 0)) as taken:
-        busy = taken.getsockname()[1]
+    with socket.create_server((HOST, 0)) as taken, listen(taken.getsockname()[1]) as listener:
+        assert listener.getsockname()[1] != taken.getsockname()[1]
 
-        found = free_port(busy)
 
-    assert found != busy
-    with socket.create_server((HOST, found)):
+def test_nobody_takes_a_port_between_choosing_and_using_it() -> None:
+    with locked_environment() as environment, pytest.raises(OSError, match="in use"):
+        socket.create_server(environment.web.getsockname())
+
+
+def test_what_answers_at_the_shops_address_is_the_demos_own_process(tmp_path: Path) -> None:
+    with locked_environment() as environment:
+        processes = ProcessGroup(logs=tmp_path / "log", environment=environment.variables(), mark=str(tmp_path))
+        accepts = f"import socket; socket.socket(fileno={environment.web.fileno()}).accept()[0].send(b'own')"
+        processes.start("web", ["-c", accepts], pass_fds=[environment.web.fileno()])
+        try:
+            with socket.create_connection(environment.web.getsockname(), timeout=30) as client:
+                assert client.recv(3) == b"own"
+        finally:
+            processes.stop()
+
+
+def test_a_demo_does_not_work_in_a_shops_folder(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+
+    with pytest.raises(DemoError, match="holds a shop's database"), locked_environment():
+        pass
+    with pytest.raises(DemoError, match="holds a shop's database"), locked_environment():
         pass
 
 
@@ -60,8 +80,8 @@ def test_a_real_shops_keys_never_reach_the_demo(monkeypatch: pytest.MonkeyPatch)
     with locked_environment() as environment:
         variables = environment.variables() | environment.shop_variables(Sandbox("http://127.0.0.1:1", 25))
 
+        assert variables["SITE_URL"] == environment.shop_url
     assert variables["STRIPE_SECRET_KEY"] == "sk_test_demo"
-    assert variables["SITE_URL"] == environment.shop_url
     assert variables["EMAIL_URL"] == "smtp://127.0.0.1:25"
     assert variables["PATH"] == os.environ["PATH"]
 

@@ -1,0 +1,7 @@
+"""gunicorn's settings: `gunicorn -c python:nodebyte.web_server nodebyte.wsgi`. Flags after it win."""
+
+workers = 2
+threads = 4  # of each worker; its pool has 8 connections to PostgreSQL
+worker_class = "nodebyte.web_worker.BufferingWorker"
+timeout = 60
+control_socket_disable = True  # the socket would be in the home of the user

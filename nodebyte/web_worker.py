@@ -1,0 +1,133 @@
+"""gunicorn's threads, behind a loop that collects requests, so that slow clients hold no thread.
+
+Without it a client that sends half a header holds a thread for as long as it likes, and a few such clients hold all.
+"""
+
+import re
+import selectors
+import socket
+import struct
+import time
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+HEADER_SECONDS, REQUEST_SECONDS = 10, 30
+SEND_SECONDS = 10  # for a client to take the next part of an answer
+RECEIVE_SECONDS = 5  # in a thread, where nothing is left to receive unless the parser disagrees with this module
+MAX_HEADER_BYTES, MAX_BODY_BYTES = 65_536, 2_097_152
+RECEIVE_BYTES = 262_144
+CHECK_SECONDS = 1  # between looks at what takes too long
+HEADER_END = b"\r\n\r\n"
+CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
+CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+
+class RefusedRequest(Exception):
+    """A request that is not worth waiting for; the text is the status line's."""
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client's connection with what has come of its next request."""
+
+    since: float
+    received: bytearray
+
+    def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Close at once: its request was taken whole, so nothing unread makes the kernel cut the answer off."""
+        super().close()
+
+
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+    """Hands a request to a thread when its header and body have arrived; closes connections that take too long."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.arriving: set[Connection] = set()
+        self.checked_at = 0.0
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection."""
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another process took it, or the client left
+        self.nr_conns += 1
+        if listener.family != socket.AF_UNIX:  # the body follows the header at once, without waiting for its receipt
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))
+        self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Begin to collect the next request of a connection."""
+        conn.init()
+        conn.sock.settimeout(0)
+        conn.since, conn.received = time.monotonic(), bytearray(conn.parser.unreader.take_buffered())
+        self.arriving.add(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.receive, conn))
+        self.receive(conn, conn.sock)  # most requests are there already
+
+    def receive(self, conn: Connection, client: socket.socket) -> None:
+        """Take what has come; when it is a whole request, give it to a thread."""
+        try:
+            data: bytes | None = client.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            data = None  # nothing more yet, but what came with the request before may be a whole one
+        except OSError:
+            self.drop(conn)
+            return
+        conn.received += data or b""
+        try:
+            is_whole = missing_bytes(conn.received) == 0
+        except RefusedRequest as refusal:
+            self.drop(conn, f"HTTP/1.1 {refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+            return
+        if is_whole:
+            self.poller.unregister(client)
+            self.arriving.remove(conn)
+            conn.parser.unreader.unread(bytes(conn.received))
+            super().enqueue_req(conn)
+        elif data == b"":
+            self.drop(conn)
+
+    def drop(self, conn: Connection, answer: bytes = b"") -> None:
+        """Close a connection whose request did not arrive."""
+        self.arriving.remove(conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        try:
+            conn.sock.send(answer)
+        except OSError as error:
+            self.log.debug("no answer could be sent: %s", error)
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Close what takes too long, and when the worker stops, what has not begun. Called after every event."""
+        super().murder_pending()
+        now = time.monotonic()
+        if self.alive and now - self.checked_at < CHECK_SECONDS:
+            return
+        self.checked_at = now
+        for conn in list(self.arriving):
+            seconds = REQUEST_SECONDS if HEADER_END in conn.received else HEADER_SECONDS
+            if now - conn.since > seconds or not (self.alive or conn.received):
+                self.drop(conn)
+
+
+def missing_bytes(received: bytearray) -> int | None:
+    """How many bytes of the request are still to come; None while its header is not whole. Raises RefusedRequest."""
+    end = received.find(HEADER_END)
+    if end < 0:
+        if len(received) > MAX_HEADER_BYTES:
+            raise RefusedRequest("431 Request Header Fields Too Large")
+        return None
+    head = bytes(received[: end + len(HEADER_END)])
+    if CHUNKED.search(head):
+        raise RefusedRequest("411 Length Required")
+    found = CONTENT_LENGTH.search(head)
+    length = int(found[1]) if found else 0
+    if length > MAX_BODY_BYTES:
+        raise RefusedRequest("413 Content Too Large")
+    return max(0, len(head) + length - len(received))

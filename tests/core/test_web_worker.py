@@ -1,0 +1,118 @@
+"""The web server against slow clients: real gunicorn, real sockets, an application that answers at once."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOW_CLIENTS, LIMIT_SECONDS = 200, 0.1
+APPLICATION = """
+from nodebyte import web_worker
+web_worker.HEADER_SECONDS = web_worker.REQUEST_SECONDS = {seconds}
+
+def application(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    answer = str(len(body)).encode()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+"""
+HALF_HEADER = b"GET / HTTP/1.1\r\nHost: shop\r\nX-Sl"
+HALF_BODY = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000\r\n\r\nhalf"
+
+
+@pytest.fixture
+def port(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[int]:
+    """A shop's web server with one process; a test may say how many seconds a request may take to arrive."""
+    (tmp_path / "quick.py").write_text(APPLICATION.format(seconds=getattr(request, "param", 60)))
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        command = ["-m", "gunicorn", "-c", "python:nodebyte.web_server", "--workers", "1"]
+        command += ["--pythonpath", str(tmp_path)]
+        process = subprocess.Popen(
+            [sys.executable, *command, "--bind", f"fd://{listener.fileno()}", "quick:application"],
+            cwd=ROOT,
+            env=dict(os.environ),
+            pass_fds=[listener.fileno()],
+        )
+        try:
+            number: int = listener.getsockname()[1]
+            ask(number)
+            yield number
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def ask(port: int, body: bytes | None = None) -> tuple[int, str, float]:
+    """One request: status, answer and seconds."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST" if body else "GET", "/", body)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text, time.monotonic() - began
+
+
+@pytest.mark.parametrize("sent", [HALF_HEADER, HALF_BODY, b""], ids=["half a header", "half a body", "nothing"])
+def test_a_page_answers_at_once_beside_two_hundred_slow_clients(port: int, sent: bytes) -> None:
+    alone = fastest_answer(port)
+    with ExitStack() as slow_clients:
+        for _number in range(SLOW_CLIENTS):
+            slow_clients.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(sent)
+
+        assert fastest_answer(port) < alone + LIMIT_SECONDS
+
+
+def fastest_answer(port: int) -> float:
+    """The seconds of the fastest of twenty: other work on the machine delays the rest."""
+    answers = [ask(port) for _number in range(20)]
+    assert {status for status, _text, _seconds in answers} == {200}
+    return min(seconds for _status, _text, seconds in answers)
+
+
+@pytest.mark.parametrize("port", [1], indirect=True)
+@pytest.mark.parametrize("sent", [HALF_HEADER, HALF_BODY], ids=["half a header", "half a body"])
+def test_a_request_that_takes_too_long_to_arrive_is_closed(port: int, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(sent)
+
+        assert client.recv(1) == b""
+
+
+def test_a_body_that_arrives_in_parts_arrives_whole(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Le")
+        time.sleep(0.05)
+        client.sendall(b"ngth: 10\r\n\r\n12345")
+        time.sleep(0.05)
+        client.sendall(b"67890GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+
+    assert answer.count(b"200 OK") == 2
+    assert answer.index(b"\r\n\r\n10") < answer.index(b"\r\n\r\n0")
+    assert ask(port, b"x" * 900_000)[:2] == (200, "900000")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"Content-Length: 99999999", b"413"),
+        (b"Transfer-Encoding: chunked", b"411"),
+        (b"X: " + b"x" * 70_000, b"431"),
+    ],
+    ids=["too long a body", "a body of unknown length", "too long a header"],
+)
+def test_a_request_that_is_not_worth_waiting_for_is_refused(port: int, header: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        end = b"" if status == b"431" else b"\r\n\r\n"
+        client.sendall(b"POST / HTTP/1.1\r\nHost: shop\r\n" + header + end)
+
+        assert client.recv(4096).split()[1] == status
