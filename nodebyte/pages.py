@@ -14,6 +14,7 @@ from core.context_processors import Site
 from core.pages import public_page
 from orders import queries as orders
 from orders.storefront.offers import currency_of, product_cards
+from orders.storefront.published import read_once
 from servers import queries as servers
 
 MAX_SERVERS = 12  # on the dashboard; the list has them all
@@ -23,9 +24,11 @@ MAX_SERVERS = 12  # on the dashboard; the list has them all
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The shop's home page, with the times it promises as the settings have them."""
+    currency = currency_of(request.organization)  # type: ignore[attr-defined]
+    cards, locations = read_once(("home", currency), lambda: (product_cards(currency), servers.locations_for_sale()))
     context = {
-        "cards": product_cards(currency_of(request.organization)),  # type: ignore[attr-defined]
-        "locations": servers.locations_for_sale(),
+        "cards": cards,
+        "locations": locations,
         "failed_refund_after": timedelta(hours=site_settings.get("orders.failed_refund_hours")),
         "waiting_refund_after": timedelta(hours=site_settings.get("orders.waiting_refund_hours")),
         "reserved_for": timedelta(minutes=site_settings.get("orders.reservation_minutes")),

@@ -21,7 +21,8 @@ from core.pages import public_page, render_part
 from orders import placement
 from orders.limits import TooManyUnpaidOrders
 from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
-from orders.storefront.offers import currency_of, offer_of, period_name, product_cards
+from orders.storefront.offers import Offer, currency_of, offer_of, period_name, product_cards
+from orders.storefront.published import read_once
 from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
@@ -48,9 +49,17 @@ def products(request: HttpRequest) -> HttpResponse:
 @require_safe
 def product(request: HttpRequest, slug: str) -> HttpResponse:
     """One product with its plans, and whether each is available."""
-    row = get_object_or_404(Product, slug=slug, is_active=True)
-    offer = offer_of(row, currency_of(request.organization))  # type: ignore[attr-defined]
-    return render(request, "storefront/product.html", {"product": row, "offers": offer.plans(Term.MONTHLY)})
+    offer = published_offer(request, slug)
+    return render(request, "storefront/product.html", {"product": offer.product, "offers": offer.plans(Term.MONTHLY)})
+
+
+def published_offer(request: HttpRequest, slug: str) -> Offer:
+    """The offer of an active product in the reader's currency, or a 404."""
+    currency = currency_of(request.organization)  # type: ignore[attr-defined]
+    return read_once(
+        ("offer", slug, currency),
+        lambda: offer_of(get_object_or_404(Product, slug=slug, is_active=True), currency),
+    )
 
 
 @tenancy.non_atomic_view
@@ -58,9 +67,8 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
 def configure(request: HttpRequest, slug: str) -> HttpResponse:
     """The configurator. A POST places the order, then sends the customer to the payment page."""
     with tenant_transaction(request):
-        row = get_object_or_404(Product, slug=slug, is_active=True)
         organization = request.organization  # type: ignore[attr-defined]
-        offer = offer_of(row, currency_of(organization))
+        offer = published_offer(request, slug)
         balance = credit.balance_of(organization.pk, organization.currency) if organization else None
         if request.method != "POST" or "reprice" in request.POST:
             initial = initial_choices(offer, request.POST or request.GET)

@@ -10,10 +10,10 @@ from tests.pages.rows import Dataset
 
 # Statements of a page for somebody signed in; three find out the user. Those that bind the transaction do not count.
 MAX_QUERIES = {
-    "home": 12,
+    "home": 8,
     "products": 6,
-    "product": 21,
-    "configurator": 26,
+    "product": 8,
+    "configurator": 12,
     "not found": 2,
     "dashboard": 8,
     "servers": 7,
