@@ -7,8 +7,7 @@ import base64
 import binascii
 import logging
 import pickle
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +16,9 @@ from django.core.cache.backends.redis import RedisSerializer
 from django.db import connections
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from core import tenancy
-
 log = logging.getLogger(__name__)
 SALT = "core.cache"
+ALIAS = "cache"  # in settings.DATABASES
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 WRITE = """
     INSERT INTO {table} AS entry (cache_key, value, expires) VALUES (%s, %s, %s)
@@ -73,11 +71,15 @@ class SignedRedisSerializer(RedisSerializer):
 
 
 class DatabaseCache(BaseCache):
-    """A table as the cache. In a customer's request it is used as the worker: customers may not touch the table."""
+    """A table as the cache, on a connection of its own with the workers' login.
+
+    Each write is kept at once. What a request that fails has counted, such as a wrong password, stays counted when its
+    transaction is rolled back; and customers, whose login may not touch the table, have their attempts counted too.
+    """
 
     def __init__(self, table: str, params: dict[str, Any]) -> None:
         super().__init__(params)
-        self._table = connections["default"].ops.quote_name(table)
+        self._table = connections[ALIAS].ops.quote_name(table)
 
     def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
         """The value, or the default."""
@@ -86,7 +88,7 @@ class DatabaseCache(BaseCache):
     def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
         """The values that are there."""
         names = {self.make_and_validate_key(key, version=version): key for key in keys}
-        with self._cursor() as cursor:
+        with connections[ALIAS].cursor() as cursor:
             cursor.execute(
                 f"SELECT cache_key, value FROM {self._table}"
                 " WHERE cache_key = ANY (%s) AND expires > clock_timestamp()",
@@ -111,7 +113,7 @@ class DatabaseCache(BaseCache):
 
     def _write(self, sql: str, key: str, value: Any, timeout: float | None, version: int | None) -> int:
         name = self.make_and_validate_key(key, version=version)
-        with self._cursor() as cursor:
+        with connections[ALIAS].cursor() as cursor:
             values = [name, signed(value, name).decode(), self._expires(timeout)]
             cursor.execute(sql.format(table=self._table), values)
             return int(cursor.rowcount)
@@ -119,7 +121,7 @@ class DatabaseCache(BaseCache):
     def touch(self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Keep the value for another while; whether there is one."""
         name = self.make_and_validate_key(key, version=version)
-        with self._cursor() as cursor:
+        with connections[ALIAS].cursor() as cursor:
             cursor.execute(
                 f"UPDATE {self._table} SET expires = %s WHERE cache_key = %s AND expires > clock_timestamp()",
                 [self._expires(timeout), name],
@@ -129,7 +131,7 @@ class DatabaseCache(BaseCache):
     def delete(self, key: str, version: int | None = None) -> bool:
         """Forget the value; whether there was one."""
         name = self.make_and_validate_key(key, version=version)
-        with self._cursor() as cursor:
+        with connections[ALIAS].cursor() as cursor:
             cursor.execute(f"DELETE FROM {self._table} WHERE cache_key = %s", [name])
             return bool(cursor.rowcount)
 
@@ -139,12 +141,12 @@ class DatabaseCache(BaseCache):
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._cursor() as cursor:
+        with connections[ALIAS].cursor() as cursor:
             cursor.execute(f"DELETE FROM {self._table}")
 
     def delete_expired(self) -> int:
         """Delete what has expired, and beyond MAX_ENTRIES what expires first; how many rows that were."""
-        with self._cursor() as cursor:
+        with connections[ALIAS].cursor() as cursor:
             cursor.execute(
                 f"DELETE FROM {self._table} WHERE expires <= clock_timestamp() OR cache_key IN"
                 f" (SELECT cache_key FROM {self._table} ORDER BY expires DESC OFFSET %s)",
@@ -155,13 +157,3 @@ class DatabaseCache(BaseCache):
     def _expires(self, timeout: float | None) -> datetime:
         seconds = self.get_backend_timeout(timeout)
         return FOREVER if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
-
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        context = tenancy.current()
-        if context is not None and context.role == tenancy.CUSTOMER:
-            with tenancy.as_worker(), connections["default"].cursor() as cursor:
-                yield cursor
-        else:
-            with connections["default"].cursor() as cursor:
-                yield cursor

@@ -64,12 +64,16 @@ def _database(url: str) -> dict[str, Any]:
 
 
 DATABASES = {"default": _database(_database_url), "customer": _database(_customer_url)}
+if not _redis_url:
+    DATABASES["cache"] = _database(_database_url) | {"TEST": {"MIRROR": "default"}}
 DATABASES["customer"] |= {"DISABLE_SERVER_SIDE_CURSORS": True, "TEST": {"MIRROR": "default"}}
 DATABASES["customer"].setdefault("OPTIONS", {})["is_reading"] = True
 # Most tests run in one transaction that is rolled back, so their customers use the workers' connection.
 CUSTOMER_DATABASE = "default" if IS_TESTING else "customer"
 if IS_TESTING:  # tests connect as an administrator, and work as processes do
     DATABASES["default"]["OPTIONS"]["assume_role"] = "nodebyte_worker"
+    if "cache" in DATABASES:
+        DATABASES["cache"]["OPTIONS"]["assume_role"] = "nodebyte_worker"
 DATABASE_OWNER = environ.Env().db_url_config(_owner_url) if _owner_url else None
 DATABASE_ROUTERS = ["core.tenancy.router.TenancyRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -48,7 +48,8 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.Fi
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].close()
         database_reset.save_migrated_rows()
-    TransactionTestCase.databases, TestCase.databases = {"default", "customer"}, {"default"}
+    writing = {"default", "cache"} & set(connections)
+    TransactionTestCase.databases, TestCase.databases = {*writing, "customer"}, writing
     setattr(TransactionTestCase, "_fixture_teardown", lambda _case: database_reset.reset())  # noqa: B010 - private to Django
     yield setup
     options.pop("assume_role", None)
@@ -74,6 +75,8 @@ def _created_database(
         if settings.HAS_EMBEDDED_DATABASE:
             database["TEST"]["TEMPLATE"] = migrated_database.ensure_template()
         created = setup_databases(verbosity=0, interactive=False, keepdb=False, serialized_aliases=set())
+        if "cache" in connections:  # a test's transaction holds what it caches, too
+            connections["cache"].settings_dict["TEST"]["MIRROR"] = None
         del options["assume_role"]
         connections["default"].close()
         connections["default"].ensure_connection()
@@ -81,7 +84,7 @@ def _created_database(
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections["default"].settings_dict["OPTIONS"].pop("assume_role", None)
-        connections["default"].close()
+        connections.close_all()
         database_reset.disconnect()
         teardown_databases(created, verbosity=0)
 

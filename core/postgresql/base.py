@@ -14,6 +14,7 @@ from django.db.backends.postgresql import base
 from psycopg import sql
 
 from core import embedded
+from core.cache import ALIAS as CACHE_ALIAS
 from core.postgresql.operations import DatabaseOperations
 from core.postgresql.schema import DatabaseSchemaEditor
 from core.tenancy.context import current, database_of
@@ -70,7 +71,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _cursor(self, name: str | None = None) -> Any:
         """Refuse the workers' login to a customer's page that forgot `as_worker`, and any other mistaken login."""
         context = current()
-        if context is not None and database_of(context) != self.alias:
+        if context is not None and self.alias not in {database_of(context), CACHE_ALIAS}:
             raise WrongDatabase(f"as {context.role} nothing uses the database login {self.alias!r}")
         return super()._cursor(name)  # type: ignore[misc]
 

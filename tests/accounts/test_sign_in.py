@@ -278,3 +278,16 @@ def test_the_only_address_is_shown_without_things_to_do_to_it(client: Client) ->
         assert f'name="{name}"' not in alone
         assert f'name="{name}"' in with_another
     assert "ada@example.com" in alone
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("headers", [{"HTTP_X_REQUESTED_WITH": "XMLHttpRequest"}, {"HTTP_ACCEPT": "application/json"}])
+def test_an_answer_that_is_an_error_does_not_undo_the_count_of_wrong_passwords(headers: dict[str, str]) -> None:
+    make_user("ada@example.com")
+    for guess in range(5):
+        response = sign_in(Client(), "ada@example.com", f"guess {guess}", REMOTE_ADDR=f"198.51.100.{guess}", **headers)
+        assert response.status_code == 400
+
+    client = Client()
+    assert "Location" not in sign_in(client, "ada@example.com", REMOTE_ADDR="198.51.100.77")
+    assert not is_signed_in(client)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import ProgrammingError, connection, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 
 from core import tenancy
-from core.cache import DatabaseCache, NotSigned, SignedRedisSerializer, signed, verified
+from core.cache import ALIAS, DatabaseCache, NotSigned, SignedRedisSerializer, signed, verified
 from core.tasks import purge_cache
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ class RunsACommand:
 
 
 def put(key: str, value: str) -> None:
-    with connection.cursor() as cursor:
+    with connections[ALIAS].cursor() as cursor:
         cursor.execute(
             "INSERT INTO core_cache VALUES (%s, %s, now() + interval '1 hour')", [cache.make_key(key), value]
         )
@@ -58,7 +58,7 @@ def test_a_pickle_planted_in_redis_runs_nothing(tmp_path: Path) -> None:
 @in_the_database
 def test_a_signed_value_copied_to_another_key_is_not_read(settings: Any) -> None:
     cache.set("mine", "a value", 60)
-    with connection.cursor() as cursor:
+    with connections[ALIAS].cursor() as cursor:
         cursor.execute("SELECT value FROM core_cache WHERE cache_key = %s", [cache.make_key("mine")])
         (stored,) = cursor.fetchone()
     put("copy", stored)
