@@ -58,6 +58,7 @@ class Plan(Entity, Timestamped):
     """A size of a product. Units: cpu in percent of one core, memory and disk in MiB."""
 
     tenancy = tenancy.SHARED
+    hidden_fields = ("cost_minor", "cost_currency")
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="plans")
     code = models.SlugField(max_length=64, unique=True)

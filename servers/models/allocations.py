@@ -3,8 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from core import tenancy
 from core.models import Entity, Timestamped
+from core.tenancy.declarations import custom
 from servers.models.nodes import Node
 
 # An allocation that may be given to a new reservation. The one definition, for queries and for the index behind them.
@@ -12,9 +12,12 @@ FREE = models.Q(reservation__isnull=True, is_taken_elsewhere=False, is_present=T
 
 
 class Allocation(Entity, Timestamped):
-    """An address and port of a node, assigned to at most one reservation."""
+    """An address and port of a node, assigned to at most one reservation.
 
-    tenancy = tenancy.SHARED
+    Customers see which ones are free, and those of their own reservations.
+    """
+
+    tenancy = custom("reservation_id IS NULL OR reservation_id IN (SELECT id FROM servers_reservation)")
 
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="allocations")
     ref = models.CharField(_("panel ID"), max_length=64)

@@ -5,6 +5,7 @@ as if the shop's own cursor had refused none, where the database alone decides. 
 """
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import psycopg
 import pytest
 from django.db import Error as DatabaseError
 from django.db import connection, connections
+from django.db.models import Q
 
 from accounts.models import User
+from catalog.models import Plan
 from core import schema, tenancy
 from core.postgresql import logins
 from core.tenancy.declarations import hidden_columns, tenancy_of
+from servers.models import Allocation
 from tests.isolation.tenants import Tenant, make_dataset, make_tenant
 from tests.processes import database_url
 
@@ -267,6 +271,37 @@ def test_without_the_shops_cursor_the_database_refuses_them_by_itself(tenants: t
     assert allowed == []
     assert every_row() == before
     assert not Path(FILE).exists()
+
+
+def test_no_table_read_as_a_whole_shows_another_tenant(tenants: tuple[Tenant, Tenant]) -> None:
+    attacker, victim = tenants
+    for table in [model._meta.db_table for model in schema.own_models()]:
+        statement, revealed = f'SELECT t::text FROM "{table}" AS t', ""
+        with contextlib.suppress(DatabaseError, psycopg.Error), as_attacker(attacker):
+            revealed = run(execute_on_page, statement)
+        assert_reveals_nothing(statement, revealed, victim)
+        assert not {str(row.pk) for row in victim if hasattr(row, "pk")} & set(re.findall(r"[0-9a-f-]{36}", revealed)), table
+
+
+def test_a_customer_sees_the_ports_that_are_free_and_their_own_and_nobody_elses(tenants: tuple[Tenant, Tenant]) -> None:
+    attacker, victim = tenants
+    free, own, others = (
+        {str(pk) for pk in Allocation.objects.filter(condition).values_list("pk", flat=True)}
+        for condition in (
+            Q(reservation=None),
+            Q(reservation__organization=attacker.organization),
+            Q(reservation__organization=victim.organization),
+        )
+    )
+    assert free
+    assert own
+    assert others
+
+    with as_attacker(attacker):
+        assert {str(pk) for (pk,) in execute_on_page("SELECT id FROM servers_allocation")} == free | own
+        assert not Plan.objects.get().__dict__.keys() & {"cost_minor", "cost_currency"}
+        with pytest.raises(DatabaseError, match="permission denied"):
+            execute_on_page("SELECT cost_minor FROM catalog_plan")
 
 
 def bare_connection() -> "psycopg.Connection[Any]":
