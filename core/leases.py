@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import Error as DatabaseError
@@ -15,32 +15,29 @@ RENEWALS_PER_LEASE = 3
 
 
 @contextmanager
-def renewed(item: WorkItem) -> Iterator[None]:
-    """Renew the item's lease in another thread while the block runs. A process that is killed renews nothing, so
+def renewed(items: Sequence[WorkItem]) -> Iterator[None]:
+    """Renew the leases of items in another thread while the block runs. A process that is killed renews nothing, so
     another worker takes its work over as soon as the short lease ends.
     """
-    if not item.IS_RENEWED:
-        yield
-        return
     is_over = threading.Event()
-    thread = threading.Thread(target=_renew, args=(item, is_over), name="lease", daemon=True)
+    thread = threading.Thread(target=_renew, args=(list(items), is_over), name="lease", daemon=True)
     thread.start()
     try:
         yield
     finally:
         is_over.set()
-        thread.join()  # so that the lease that the caller then ends is the last one
+        thread.join()  # so that the leases that the caller then ends are the last ones
 
 
-def _renew(item: WorkItem, is_over: threading.Event) -> None:
-    interval = item.LEASE / RENEWALS_PER_LEASE
-    is_kept, is_connected = True, False
-    while is_kept and not is_over.wait(interval.total_seconds()):
+def _renew(items: list[WorkItem], is_over: threading.Event) -> None:
+    interval = items[0].LEASE / RENEWALS_PER_LEASE
+    is_connected = False
+    while items and not is_over.wait(interval.total_seconds()):
         is_connected = True
         try:
-            is_kept = item.renew(interval)
+            items = [item for item in items if item.renew(interval)]
         except DatabaseError as error:
-            log.warning("the lease of %s %s was not renewed: %s", item._meta.label, item.pk, error)
+            log.warning("the leases of %s were not renewed: %s", items, error)
             connection.close()
     if is_connected:
         connection.close()

@@ -83,7 +83,8 @@ def run_due(
             done: list[WorkItem] = []
             if len(items) > 1:
                 try:
-                    keys = _batch_handlers[model](items, at=items[0].claimed_at)
+                    with leases.renewed(items):
+                        keys = _batch_handlers[model](items, at=items[0].claimed_at)
                     done = [item for item in items if item.pk in keys]
                 except Exception:  # nothing of the batch was done: each item is run by itself
                     log.exception("a batch of %s failed", model._meta.label)
@@ -103,7 +104,7 @@ def run_item(item: WorkItem, *, at: datetime) -> None:
         _mark_dead(item, at, lost)
         return
     try:
-        with leases.renewed(item):
+        with leases.renewed([item]):
             reschedule = _handlers[type(item)](item, at=at)
     except outside.Rejected as error:
         _mark_dead(item, at, error)

@@ -44,6 +44,7 @@ class Delivery(Entity, WorkItem):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [
+            *WorkItem.Meta.constraints,
             models.UniqueConstraint(
                 fields=["reference", "user", "channel"],
                 condition=~models.Q(reference=""),

@@ -25,8 +25,7 @@ class WorkState(StatusChoices):
 class WorkItem(Timestamped):
     """Work that must happen, safe to run more than once. `core.work` claims and runs it."""
 
-    LEASE: ClassVar[timedelta] = timedelta(minutes=5)
-    IS_RENEWED: ClassVar[bool] = False  # whether the lease is renewed while the handler runs (`core.leases`)
+    LEASE: ClassVar[timedelta] = timedelta(seconds=15)  # renewed while its worker lives (`core.leases`)
     MAX_ATTEMPTS: ClassVar[int] = 12
 
     state = StatusField(max_length=8, choices=WorkState, default=WorkState.QUEUED)

@@ -1,6 +1,6 @@
 """Provisioning: the task that converges a server, and the log of its steps."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -17,8 +17,6 @@ class ProvisioningTask(Entity, WorkItem):
     """Converge one server: one row per server. A request while it runs makes it run again afterwards."""
 
     tenancy = tenancy.OWNED
-    LEASE: ClassVar[timedelta] = timedelta(seconds=15)  # renewed while its worker lives
-    IS_RENEWED: ClassVar[bool] = True
     MAX_ATTEMPTS: ClassVar[int] = 60
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)

@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'deliveries',
                 'abstract': False,
                 'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='support_delivery_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='support_delivery_done')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('reference', ''), _negated=True), fields=('reference', 'user', 'channel'), name='delivery_once_per_user_and_channel'), models.CheckConstraint(condition=models.Q(('reference', ''), ('user__isnull', False), _connector='OR'), name='delivery_reference_has_user')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='support_delivery_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='support_delivery_lease_iff_running'), models.UniqueConstraint(condition=models.Q(('reference', ''), _negated=True), fields=('reference', 'user', 'channel'), name='delivery_once_per_user_and_channel'), models.CheckConstraint(condition=models.Q(('reference', ''), ('user__isnull', False), _connector='OR'), name='delivery_reference_has_user')],
             },
         ),
     ]

@@ -1,7 +1,10 @@
 """Durable work under several workers at once, and over a real queue."""
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -76,3 +79,25 @@ def test_a_row_cannot_be_claimed_before_its_transaction_has_committed() -> None:
         assert taken == []
 
     assert len(Delivery.claim(limit=1, at=NOON)) == 1
+
+
+def test_the_leases_of_a_batch_are_renewed_while_it_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = timedelta(milliseconds=300)
+    monkeypatch.setattr(Delivery, "LEASE", lease)
+    items = [make_item() for _ in range(3)]
+    stolen: list[Delivery] = []
+
+    def handle_slowly(batch: Sequence[Delivery], *, at: datetime) -> list[Any]:
+        first = {item.pk: item.lease_until for item in batch}
+        deadline = time.monotonic() + 30
+        while any(Delivery.objects.get(pk=pk).lease_until <= until for pk, until in first.items()):
+            assert time.monotonic() < deadline
+        stolen.extend(Delivery.claim(limit=3, at=NOON + lease))  # when the first lease would have ended
+        return [item.pk for item in batch]
+
+    monkeypatch.setattr(work, "_batch_handlers", {Delivery: handle_slowly})
+
+    assert work.run_due(at=NOON, models=(Delivery,)) == 3
+    assert stolen == []
+    assert set(Delivery.objects.values_list("state", flat=True)) == {WorkState.DONE}
+    assert Delivery.objects.count() == len(items)

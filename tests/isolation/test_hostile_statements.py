@@ -280,7 +280,8 @@ def test_no_table_read_as_a_whole_shows_another_tenant(tenants: tuple[Tenant, Te
         with contextlib.suppress(DatabaseError, psycopg.Error), as_attacker(attacker):
             revealed = run(execute_on_page, statement)
         assert_reveals_nothing(statement, revealed, victim)
-        assert not {str(row.pk) for row in victim if hasattr(row, "pk")} & set(re.findall(r"[0-9a-f-]{36}", revealed)), table
+        keys = {str(row.pk) for row in vars(victim).values() if hasattr(row, "pk")}
+        assert not keys & set(re.findall(r"[0-9a-f-]{36}", revealed)), table
 
 
 def test_a_customer_sees_the_ports_that_are_free_and_their_own_and_nobody_elses(tenants: tuple[Tenant, Tenant]) -> None:

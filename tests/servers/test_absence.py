@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from core import work
 from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
@@ -15,9 +17,11 @@ CREATE = "POST /api/application/servers"
 HOUR = timedelta(hours=1)
 
 
-def erase_key(provider: Provider, server: Server) -> None:
-    """An admin saves the server's details on the panel without our id."""
+def erase_key(provider: Provider, server: Server, key: str = "") -> None:
+    """An admin saves the server's details on the panel without our id, or with another."""
     body = {"name": server.name, "user": int(server.observed["facts"]["account_ref"])}
+    if key:
+        body["external_id"] = key
     PanelClient(provider).write("PATCH", f"/servers/{server.ref}/details", body)
 
 
@@ -44,14 +48,15 @@ def test_an_erased_key_is_put_back(panel: Sandbox, provider: Provider) -> None:
     assert request_count(panel, CREATE) == 1
 
 
-def test_a_server_whose_key_was_erased_is_suspended_and_deleted(panel: Sandbox, provider: Provider) -> None:
+@pytest.mark.parametrize("key", ["", "foo"], ids=["erased", "changed"])
+def test_a_server_whose_key_is_not_ours_is_suspended_and_deleted(panel: Sandbox, provider: Provider, key: str) -> None:
     server = make_running(provider)
-    erase_key(provider, server)
+    erase_key(provider, server, key)
     services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=AT)
     run_until_quiet(AT)
     assert panel_servers(panel)[0]["status"] == "suspended"
 
-    erase_key(provider, server)
+    erase_key(provider, server, key)
     services.delete_server(server_id=server.pk, actor=None, at=AT)
     run_until_quiet(AT)
 

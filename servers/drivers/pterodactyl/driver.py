@@ -89,15 +89,15 @@ class PterodactylDriver:
         return accounts.account_of(self._panel, owner)
 
     def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
-        """The server with our id as its external id, or one of the attempts' whose external id was erased."""
+        """The server with our id as its external id, or one of the attempts' where that was erased or changed."""
         if attributes := self._read(f"/servers/external/{spec.key}"):
             if str(attributes.get("external_id")).lower() != str(spec.key):
                 raise outside.Unavailable("the panel answered with another server than the one asked for")
             return remote_server(attributes)
         for attempt in attempts:
             attributes = self._read(f"/servers/{int(attempt.ref)}") if attempt.ref else None
-            # A panel that was set up anew gives the same numbers to other servers.
-            if attributes and not attributes.get("external_id") and attributes["identifier"] == attempt.identifier:
+            # A panel that was set up anew gives the same numbers to other servers, but not the same random identifier.
+            if attributes and attributes["identifier"] == attempt.identifier:
                 return remote_server(attributes)
         return None
 
