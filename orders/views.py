@@ -149,7 +149,8 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
         checkout_options.choose_option(payment_id=payment.pk, option=chosen)
         return open_session(request, order, payment)
     with tenant_transaction(request):
-        context = {"order": order, "payment": payment, "options": options, "is_unanswered": request.method == "POST"}
+        context = {"order": order, "payment": payment, "options": options, "at": clock.now()}
+        context["is_unanswered"] = request.method == "POST"
         return render(request, "orders/choose_payment.html", context, status=422 if request.method == "POST" else 200)
 
 
