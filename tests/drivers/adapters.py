@@ -54,6 +54,7 @@ class Panel:
         assert isinstance(driver, PterodactylDriverWithClientKey)
         self.driver, self.sandbox, self.can_fail = driver, sandbox, sandbox is not None
         self._url, self._key = url, keys["application_key"]
+        self.keys: set[Any] = set()  # of the servers that a test asked for
         egg = next(each for each in driver.eggs() if each.name in {"Minecraft Paper", "Paper"})
         values = {variable.env_variable: variable.default_value for variable in egg.variables}
         self.build = GameBuild(egg.ref, egg.first_image, egg.startup, values)
@@ -80,7 +81,9 @@ class Panel:
             build=self.build,
         )
         account = changes.pop("account", None) or self.account()
-        return replace(desired, account=account, **changes)
+        spec = replace(desired, account=account, **changes)
+        self.keys.add(spec.key)
+        return spec
 
     def larger(self, spec: ServerSpec) -> ServerSpec:
         """More memory and another port."""
