@@ -40,7 +40,7 @@ RECEIVED_FIELDS = (
     *("settled_at", "poll_at", "failure", "session_url", "review_reason"),
 )
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
-LATE_CONFIRMATION = timedelta(hours=1)  # so long after a payment was closed a bank may still confirm it
+LATE_CONFIRMATION = timedelta(hours=1)  # so long after the end a bank may confirm a payment, or a second session of it
 
 
 def lock_payment(payment_id: UUID) -> Payment:
@@ -213,8 +213,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
         payment.settled_at, payment.failure, payment.session_url = at, "", ""
-        last_at = max(at, payment.expires_at or at)  # until then another session of it may be paid
-        payment.poll_at = last_at + LATE_CONFIRMATION if payment.session_requests > 1 else None
+        payment.poll_at = (payment.expires_at or at) + LATE_CONFIRMATION if payment.session_requests > 1 else None
         ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]
     bulk.update_rows(received, RECEIVED_FIELDS)
@@ -327,8 +326,7 @@ def record_unexpected_payment(
 ) -> Payment:
     """Record money that nobody asked for, under review. The same transaction again changes nothing.
 
-    `is_live` is the account's mode, which the caller has read.
-    Rejected where nothing arrived at all, which staff then see at the event.
+    `is_live` is the account's mode. Rejected where nothing arrived at all, which staff then see at the event.
     """
     if not gateway_payment.amount:
         raise Rejected(f"{reason}; nothing was paid, so there is nothing to review")
