@@ -45,11 +45,8 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
-        "is_held_by_dispute": order.is_disputed and order.status in cancellation.UNDELIVERED,  # type: ignore[attr-defined]
-        "has_failed_refund": any(
-            payment.has_failed_refund and payment.state != PaymentState.REFUNDED  # type: ignore[attr-defined]
-            for payment in order.invoice.payments.all()
-        ),
+        "is_held_by_dispute": order.status in cancellation.UNDELIVERED and queries.is_disputed(order),
+        "has_failed_refund": order.status == OrderStatus.CANCELED and queries.has_failed_refund(order),
     }
     used = order.credit
     if order.status == OrderStatus.PENDING_PAYMENT:
