@@ -195,6 +195,8 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Refund tasks"), "undo", "billing.refundtask"),
             (_("Gateway cancel tasks"), "cancel", "billing.gatewaycanceltask"),
             (_("Provisioning tasks"), "construction", "servers.provisioningtask"),
+            (_("Power tasks"), "power_settings_new", "servers.powertask"),
+            (_("Usage tasks"), "monitoring", "servers.usagetask"),
             (_("Deliveries"), "outgoing_mail", "support.delivery"),
         ),
     ),
