@@ -197,6 +197,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Provisioning tasks"), "construction", "servers.provisioningtask"),
             (_("Power tasks"), "power_settings_new", "servers.powertask"),
             (_("Usage tasks"), "monitoring", "servers.usagetask"),
+            (_("Usage samples"), "show_chart", "servers.usagesample"),
             (_("Deliveries"), "outgoing_mail", "support.delivery"),
         ),
     ),

@@ -9,6 +9,7 @@ from servers.admin.history import (
     ProvisioningTaskAdmin,
     ServerHoldAdmin,
     ServerVariableAdmin,
+    UsageSampleAdmin,
     UsageTaskAdmin,
 )
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin, SyncRunAdmin
@@ -33,5 +34,6 @@ __all__ = [
     "ServerHoldAdmin",
     "ServerVariableAdmin",
     "SyncRunAdmin",
+    "UsageSampleAdmin",
     "UsageTaskAdmin",
 ]

@@ -3,7 +3,15 @@
 from django.contrib import admin
 
 from core.admin_base import ReadOnlyAdmin, WorkItemAdmin
-from servers.models import PowerTask, ProvisioningStep, ProvisioningTask, ServerHold, ServerVariable, UsageTask
+from servers.models import (
+    PowerTask,
+    ProvisioningStep,
+    ProvisioningTask,
+    ServerHold,
+    ServerVariable,
+    UsageSample,
+    UsageTask,
+)
 
 
 @admin.register(ServerHold)
@@ -67,3 +75,14 @@ class UsageTaskAdmin(WorkItemAdmin):
     list_display = ("server", "state", "watched_until", "attempts", "run_at", "last_error")
     list_select_related = ("server",)
     search_fields = ("server__name", "=server__id", "last_error")
+
+
+@admin.register(UsageSample)
+class UsageSampleAdmin(ReadOnlyAdmin):
+    """What watched servers used in the last minutes."""
+
+    list_display = ("at", "server", "power_state", "cpu_percent", "memory_mib", "disk_mib", "uptime_seconds")
+    list_filter = ("power_state",)
+    list_select_related = ("server",)
+    search_fields = ("server__name",)
+    ordering = ("-at",)

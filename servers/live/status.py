@@ -61,5 +61,5 @@ def live_status(server: Server, usage: UsageHistory, task: PowerTask | None, *, 
         can_kill=state != PowerStatus.OFF,
         requested=PowerAction(task.action) if task and is_requested else None,
         failed=failed,
-        failure=PowerOutcome(task.outcome).label if task and failed and task.outcome else "",
+        failure=str(PowerOutcome(task.outcome).label) if task and failed and task.outcome else "",
     )
