@@ -152,7 +152,9 @@ class Chaos:
         self.shop.sandbox.clear_faults()
         reset_limits()
         self.clock.pass_by(timedelta(minutes=6))  # beyond every lease of a killed process
-        for number in range(len(self.customers)):
+        for number, token in enumerate(self.tokens):
+            if Order.objects.filter(form_token=token, status=OrderStatus.CANCELED).exists():
+                self.tokens[number] = uuid7()  # it was not paid in time, so they order again
             self.attempt(number)
         for _ in range(3):
             self.work()
