@@ -25,6 +25,7 @@ from tests.shop import Clock, Shop, allow_unpaid_orders, make_customers
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("short_timeouts")]
 PURCHASES = int(os.environ.get("CHAOS_PURCHASES", "4"))
+IS_LONG = "CHAOS_PURCHASES" in os.environ
 MAX_PAGE_SECONDS = 0.3
 UNDELIVERED = (OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY)
 
@@ -49,12 +50,9 @@ def test_one_payment_is_one_server_through_all_that_goes_wrong(chaos: Chaos) -> 
     chaos.look_while_a_node_hangs()
     chaos.end()
 
-    if "CHAOS_PURCHASES" in os.environ:
-        slowest = quantiles(chaos.page_seconds, n=100)[-1]
-        said = f"{PURCHASES} purchases, {chaos.kills} kills, {len(chaos.page_seconds)} pages, p99 {slowest:.3f} s\n"
-        sys.stdout.write(said)
-        assert slowest < MAX_PAGE_SECONDS
-
+    slowest = quantiles(chaos.page_seconds, n=100)[-1]
+    said = f"{PURCHASES} purchases, {chaos.kills} kills, {len(chaos.page_seconds)} pages, p99 {slowest:.3f} s\n"
+    sys.stdout.write(said)
     assert_one_server_for_each_payment(chaos)
     assert_no_order_is_older_than_its_deadline(chaos)
     assert_counters_agree()
@@ -63,6 +61,8 @@ def test_one_payment_is_one_server_through_all_that_goes_wrong(chaos: Chaos) -> 
     assert audit.verify() == []
     assert dead_work() == {}
     assert chaos.kills
+    if IS_LONG:  # the suite's own pages share their machine with other tests
+        assert slowest < MAX_PAGE_SECONDS
 
 
 def assert_one_server_for_each_payment(chaos: Chaos) -> None:
