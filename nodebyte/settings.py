@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
 ]
 MIDDLEWARE = [
+    "core.middleware.OutsideCallsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "nodebyte.public_pages.PublicPagesMiddleware",  # before all that a page kept in memory does not need again
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -59,6 +59,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render_part(request, "orders/progress.html", "progress", context)
 
 
+@outside.calls_outside
 @tenancy.non_atomic_view
 @login_required
 @require_POST
@@ -129,6 +130,7 @@ def pending_payment(request: HttpRequest, order: Order) -> Payment | None:
         return rows.select_related("invoice", "organization").first()
 
 
+@outside.calls_outside
 @tenancy.non_atomic_view
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])

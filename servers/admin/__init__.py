@@ -3,7 +3,15 @@
 from servers.admin.blueprints import BlueprintAdmin
 from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, ReservationAdmin
 from servers.admin.eggs import EggAdmin, EggPropertyAdmin, EggVariableAdmin, NestAdmin
-from servers.admin.history import ProvisioningStepAdmin, ProvisioningTaskAdmin, ServerHoldAdmin, ServerVariableAdmin
+from servers.admin.history import (
+    PowerTaskAdmin,
+    ProvisioningStepAdmin,
+    ProvisioningTaskAdmin,
+    ServerHoldAdmin,
+    ServerVariableAdmin,
+    UsageSampleAdmin,
+    UsageTaskAdmin,
+)
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin, SyncRunAdmin
 from servers.admin.servers import ServerAdmin
 
@@ -17,6 +25,7 @@ __all__ = [
     "NestAdmin",
     "NodeAdmin",
     "PanelAccountAdmin",
+    "PowerTaskAdmin",
     "ProviderAdmin",
     "ProvisioningStepAdmin",
     "ProvisioningTaskAdmin",
@@ -25,4 +34,6 @@ __all__ = [
     "ServerHoldAdmin",
     "ServerVariableAdmin",
     "SyncRunAdmin",
+    "UsageSampleAdmin",
+    "UsageTaskAdmin",
 ]

@@ -9,6 +9,9 @@ SAME_OWNER = [
     ("servervariable", "server"),
     ("provisioningtask", "server"),
     ("provisioningstep", "server"),
+    ("usagetask", "server"),
+    ("usagesample", "server"),
+    ("powertask", "server"),
 ]
 
 
