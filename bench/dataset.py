@@ -18,7 +18,7 @@ from nodebyte.seeding import users
 from orders import placement
 from orders.models import Order
 from sandbox.client import Sandbox
-from servers.models import Blueprint, Location, Server, ServerStatus
+from servers.models import Region, Server, ServerStatus
 
 SERVERS = 25
 INVOICES = 60
@@ -50,9 +50,7 @@ def order_request(name: str) -> placement.OrderRequest:
     price = PlanPrice.objects.select_related("plan__product").get(
         plan__code=PLAN, term=Term.MONTHLY, superseded_at__isnull=True
     )
-    blueprint = Blueprint.objects.get(product=price.plan.product)
-    location = Location.objects.filter(provider=blueprint.provider).order_by("code")[0]
-    return placement.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
+    return placement.OrderRequest([placement.ItemRequest(price, Region.objects.order_by("code")[0], name)])
 
 
 def create_dataset(sandbox: Sandbox) -> Dataset:

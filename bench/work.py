@@ -24,7 +24,7 @@ from core.postgresql import logins
 from nodebyte.seeding import users
 from servers import capacity
 from servers.capacity import Size
-from servers.models import Allocation, Blueprint, Location, Node, Reservation
+from servers.models import Allocation, Blueprint, Location, Node, Region, Reservation
 from support.models import Delivery
 
 BATCHES = (1, 10, 100)
@@ -191,20 +191,21 @@ def _run_of_entries() -> Iterator[Row]:
 
 def _reservations(environment: Environment) -> Iterator[Row]:
     for buyers, count in BUYERS_AND_NODES:
-        nodes, location, blueprint = _create_nodes(count)
+        nodes, region, blueprint = _create_nodes(count)
         bare_calls = partial(_bare_reservations, environment, nodes)
-        our_calls = partial(_our_reservations, blueprint, location)
+        our_calls = partial(_our_reservations, blueprint, region)
         found = rates({"bare": bare_calls, "ours": our_calls}, threads=buyers)
         where = f"{buyers} at once, {count} node{'s' if count > 1 else ''}"
         yield Row(f"reservations, bare SQL, {where}", found["bare"], "/s")
         yield slower(f"reservations, {where}", found["ours"], "/s", found["bare"], "bare SQL")
 
 
-def _create_nodes(count: int) -> tuple[list[Node], Location, Blueprint]:
-    """Nodes with capacity for every reservation that the bench can make, at a location of their own."""
+def _create_nodes(count: int) -> tuple[list[Node], Region, Blueprint]:
+    """Nodes with capacity for every reservation that the bench can make, in a region of their own."""
     seeded = Blueprint.objects.select_related("provider", "product").order_by("pk")[0]
     mark = f"bench-{next(_numbers)}"
-    location = Location.objects.create(provider=seeded.provider, ref=mark, code=mark)
+    region = Region.objects.create(code=mark, city=mark)
+    location = Location.objects.create(provider=seeded.provider, ref=mark, code=mark, region=region)
     large = dict.fromkeys(("memory_mib", "disk_mib", "memory_sellable_mib", "disk_sellable_mib"), 1_000_000)
     nodes = [
         Node.objects.create(provider=seeded.provider, location=location, ref=f"{mark}-{number}", name=mark, **large)
@@ -216,19 +217,19 @@ def _create_nodes(count: int) -> tuple[list[Node], Location, Blueprint]:
             Allocation(node=node, ref=f"{node.ref}-{port}", ip="192.0.2.9", port=1024 + port) for port in ports
         )
     _analyze("servers_allocation")
-    return nodes, location, seeded
+    return nodes, region, seeded
 
 
 @contextmanager
-def _our_reservations(blueprint: Blueprint, location: Location) -> Iterator[Call]:
+def _our_reservations(blueprint: Blueprint, region: Region) -> Iterator[Call]:
     organization = _organization()
 
     def call() -> Reservation:
         at = timezone.now()
         return capacity.reserve(
             organization=organization,
-            blueprint=blueprint,
-            location=location,
+            blueprints=[blueprint],
+            region=region,
             size=SMALL,
             at=at,
             expires_at=at + timedelta(hours=1),

@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from babel import Locale
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_decimal, format_percent
 from django.utils.timezone import get_current_timezone
@@ -87,3 +88,8 @@ def day(on: date) -> str:
     if isinstance(on, datetime):
         on = on.astimezone(get_current_timezone()).date()
     return format_date(on, "long", locale=locale())
+
+
+def country(code: str) -> str:
+    """A country's name by its two letters, which are shown where they name none; empty for no code."""
+    return str(Locale.parse(locale()).territories.get(code, code))

@@ -155,6 +155,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         (
             (_("Servers"), "dns", "servers.server"),
             (_("Nodes"), "memory", "servers.node"),
+            (_("Regions"), "map", "servers.region"),
             (_("Locations"), "public", "servers.location"),
             (_("Allocations"), "lan", "servers.allocation"),
             (_("Reservations"), "event_seat", "servers.reservation"),

@@ -33,7 +33,7 @@ from core.money import Money
 from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
-from servers.models import Blueprint, Health, Node, Provider, Server, ServerStatus, SyncRun
+from servers.models import Blueprint, Health, Location, Node, Provider, Server, ServerStatus, SyncRun
 
 MAX_ROWS = 6
 RECENT = timedelta(hours=24)
@@ -139,8 +139,8 @@ def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
 def shop_problems(_at: datetime) -> list[ShopProblem]:
     """What keeps payments from being taken and active plans from being ordered.
 
-    An active gateway account that cannot take payments, or none for the shop's currency; no price in that currency, or
-    no blueprint to build a product's servers by.
+    An active gateway account that cannot take payments, or none for the shop's currency; no price in that currency; no
+    blueprint to build a product's servers by, or one with a problem; a location that is in no region.
     """
     currency = site_settings.get("shop.currency")
     url, action = reverse("admin:billing_gatewayaccount_changelist"), _("Gateway accounts")
@@ -165,6 +165,18 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         text = _("%(product)s has no blueprint, so its servers cannot be built.") % {"product": product}
         url = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
         problems.append(ShopProblem(text, url, _("Add a blueprint")))
+    for broken in (
+        Blueprint.objects.filter(is_active=True, product__is_active=True).exclude(problem="").order_by("name")
+    ):
+        text = _("%(blueprint)s is not sold: %(problem)s") % {"blueprint": broken, "problem": broken.problem}
+        url = reverse("admin:servers_blueprint_change", args=[broken.pk])
+        problems.append(ShopProblem(text, url, _("Change the blueprint")))
+    unassigned = Location.objects.filter(region=None, is_active=True, is_present=True, provider__is_active=True)
+    for location in unassigned.select_related("provider").order_by("provider__name", "code"):
+        names = {"location": location, "provider": location.provider}
+        text = _("The location %(location)s of %(provider)s has no region, so nothing is sold there.") % names
+        url = reverse("admin:servers_location_change", args=[location.pk])
+        problems.append(ShopProblem(text, url, _("Choose its region")))
     return problems[:MAX_ROWS]
 
 

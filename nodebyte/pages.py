@@ -25,10 +25,10 @@ MAX_SERVERS = 12  # on the dashboard; the list has them all
 def home(request: HttpRequest) -> HttpResponse:
     """The shop's home page, with the times it promises as the settings have them."""
     currency = currency_of(request.organization)  # type: ignore[attr-defined]
-    cards, locations = read_once(("home", currency), lambda: (product_cards(currency), servers.locations_for_sale()))
+    cards, regions = read_once(("home", currency), lambda: (product_cards(currency), servers.regions_for_sale()))
     context = {
         "cards": cards,
-        "locations": locations,
+        "regions": regions,
         "failed_refund_after": timedelta(hours=site_settings.get("orders.failed_refund_hours")),
         "waiting_refund_after": timedelta(hours=site_settings.get("orders.waiting_refund_hours")),
         "reserved_for": timedelta(minutes=site_settings.get("orders.reservation_minutes")),

@@ -17,7 +17,7 @@ from catalog.models import Plan, PlanPrice
 from core import site_settings
 from core.models import Setting
 from orders.models import Order
-from servers.models import Blueprint, Node, Provider
+from servers.models import Blueprint, Location, Node, Provider
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ STEPS: tuple[tuple[str | Promise, Callable[[], Any], str], ...] = (
         _("Enable a node to sell on"),
         Node.objects.filter(is_enabled=True, is_present=True).exists,
         "admin:servers_node_changelist",
+    ),
+    (
+        _("Put its location into a region"),
+        Location.objects.filter(region__is_active=True, is_active=True, is_present=True).exists,
+        "admin:servers_location_changelist",
     ),
     (_("Offer a product with a plan and a price"), has_price, "admin:catalog_product_changelist"),
     (

@@ -119,18 +119,17 @@ def _release(order: Order, at: datetime) -> None:
 
     One kind of row after another, in the lock order of ARCHITECTURE.md.
     """
-    items = list(order.items.select_related("subscription", "server", "plan_price").order_by("pk"))
+    rows = order.items.select_related("subscription", "server", "plan_price")
+    items = list(rows.order_by("subscription"))
     for item in items:
         if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
             subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)
-    for item in items:
-        if item.server is not None:
-            servers.delete_server(server_id=item.server.pk, actor=None, at=at)
-    for item in items:
+    for server_id in sorted(item.server.pk for item in items if item.server is not None):
+        servers.delete_server(server_id=server_id, actor=None, at=at)
+    for item in sorted(items, key=lambda item: item.plan_price.plan_id):
         if item.is_stock_taken:
             catalog.return_stock(plan_id=item.plan_price.plan_id)
             item.is_stock_taken = False
             item.save(update_fields=["is_stock_taken"])
-    for item in items:
-        if item.server is None and item.reservation_id is not None:
-            capacity.release(reservation_id=item.reservation_id, at=at)
+    unbuilt = [item.reservation_id for item in items if item.server is None and item.reservation_id is not None]
+    capacity.release(reservation_ids=unbuilt, at=at)

@@ -11,8 +11,9 @@ from orders import cancellation, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
+from servers import queries as server_queries
 from servers import services as servers
-from servers.models import Blueprint, ReservationState
+from servers.models import ReservationState
 
 
 def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
@@ -53,7 +54,7 @@ def create_servers(orders: Sequence[Order], at: datetime) -> None:
     """Create the servers of locked orders. One for which capacity or stock is missing waits, and gets none."""
     items_of: dict[UUID, list[OrderItem]] = defaultdict(list)
     rows = OrderItem.objects.filter(order__in=orders).order_by("pk")
-    rows = rows.select_related("order__organization", "order__placed_by", "location", "reservation")
+    rows = rows.select_related("order__organization", "order__placed_by", "region", "reservation")
     for item in rows.select_related("plan_price__plan__product").prefetch_related("addons__addon_price__addon"):
         items_of[item.order_id].append(item)
     kept = [
@@ -76,7 +77,6 @@ def create_servers(orders: Sequence[Order], at: datetime) -> None:
 
 def deliver(items: Sequence[OrderItem], at: datetime) -> None:
     """Create the server of each item on its confirmed reservation."""
-    blueprints = Blueprint.objects.in_bulk({UUID(item.options["blueprint"]) for item in items})
     requested = []
     for item in items:
         limits = server_limits(item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()])
@@ -85,7 +85,6 @@ def deliver(items: Sequence[OrderItem], at: datetime) -> None:
                 organization=item.order.organization,
                 owner=item.order.placed_by,
                 name=item.server_name,
-                blueprint=blueprints[UUID(item.options["blueprint"])],
                 plan=item.plan_price.plan,
                 size=limits.size,
                 reservation=item.reservation,
@@ -108,13 +107,14 @@ def reserve_again(order: Order, items: Sequence[OrderItem], at: datetime) -> Non
             for item in items:
                 if item.reservation_id and capacity.confirm(reservation_ids=[item.reservation_id]):
                     continue
+                plan = item.plan_price.plan
                 if not item.is_stock_taken:
-                    item.is_stock_taken = catalog.take_stock(plan_id=item.plan_price.plan_id)
+                    item.is_stock_taken = catalog.take_stock(plan_id=plan.pk)
                 item.reservation = capacity.reserve(
                     organization=order.organization,
-                    blueprint=Blueprint.objects.get(pk=item.options["blueprint"]),
-                    location=item.location,
-                    size=server_limits(item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()]).size,
+                    blueprints=server_queries.blueprints_of_plan(plan),
+                    region=item.region,
+                    size=server_limits(plan, [row.addon_price.addon for row in item.addons.all()]).size,
                     at=at,
                     expires_at=at + timedelta(minutes=1),
                 )
@@ -130,10 +130,13 @@ def reserve_again(order: Order, items: Sequence[OrderItem], at: datetime) -> Non
 
 
 def activate_orders(*, server_ids: Collection[UUID], at: datetime) -> None:
-    """The panel confirmed that the servers run: their orders are active."""
+    """The panel confirmed that the servers run: orders whose servers all run are active."""
     undelivered = {OrderStatus.PROVISIONING, OrderStatus.FAILED}
     orders = [order for order in _lock_orders_of(server_ids) if order.status in undelivered]
-    transitions.transition(orders, OrderStatus.ACTIVE, at=at, active_at=at, refund_due_at=None)
+    others = OrderItem.objects.filter(order__in=orders).exclude(server__in=server_ids)
+    waiting = set(others.exclude(server__running_at__isnull=False).values_list("order_id", flat=True))
+    complete = [order for order in orders if order.pk not in waiting]
+    transitions.transition(complete, OrderStatus.ACTIVE, at=at, active_at=at, refund_due_at=None)
 
 
 def fail_orders(*, server_ids: Collection[UUID], reason: str, at: datetime) -> None:

@@ -31,29 +31,31 @@ def network_of(ip: str | None) -> str | None:
     return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False).network_address)
 
 
-def require_unpaid_below_limit(*, organization: Organization, user: User, network: str | None) -> None:
-    """Raise TooManyUnpaidOrders where one more unpaid order is too many; until the transaction ends, nobody adds one.
+def require_unpaid_below_limit(*, organization: Organization, user: User, network: str | None, count: int = 1) -> None:
+    """Raise TooManyUnpaidOrders where `count` more servers are too many; until the transaction ends, nobody adds one.
 
-    Orders whose payment a bank processes or staff review are not counted: nothing is left to do for their customer.
+    An order of several servers counts as several. Those whose payment a bank processes or staff review are not
+    counted: nothing is left to do for their customer.
     """
     lock_keys([f"unpaid:{key}" for key in (organization.pk, user.pk, network) if key])
     unpaid = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).exclude(
         invoice__payments__state__in=[PaymentState.PROCESSING, PaymentState.UNDER_REVIEW]
     )
     theirs, members, neighbours = Q(placed_by=user), Q(organization=organization), Q(placed_from=network)
-    count = unpaid.filter(theirs | members | (neighbours if network else Q())).aggregate(
-        user=Count("pk", filter=theirs, distinct=True),
-        organization=Count("pk", filter=members, distinct=True),
-        network=Count("pk", filter=neighbours, distinct=True),
+    unpaid_servers = unpaid.filter(theirs | members | (neighbours if network else Q())).aggregate(
+        user=Count("items", filter=theirs, distinct=True),
+        organization=Count("items", filter=members, distinct=True),
+        network=Count("items", filter=neighbours, distinct=True),
     )
-    limit = {name: site_settings.get(f"orders.max_unpaid_per_{name}") for name in count}
+    limit = {name: site_settings.get(f"orders.max_unpaid_per_{name}") for name in unpaid_servers}
     has_paid = Payment.objects.filter(organization=organization, state__in=Payment.RECEIVED).exists()
     if not has_paid and not PaymentMethod.objects.filter(organization=organization).exists():
         of_new = site_settings.get("orders.max_unpaid_of_new_customer")
         limit |= {name: min(limit[name], of_new) for name in ("user", "organization")}
-    reached = [name for name in count if count[name] >= limit[name] and (name != "network" or network)]
-    if reached:
-        raise TooManyUnpaidOrders(f"the {reached[0]} has {count[reached[0]]} unpaid orders")
+    counted = {name: had for name, had in unpaid_servers.items() if name != "network" or network}
+    over = [name for name, had in counted.items() if had + count > limit[name]]
+    if over:
+        raise TooManyUnpaidOrders(f"the {over[0]} has {unpaid_servers[over[0]]} unpaid servers")
 
 
 def lock_keys(keys: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, total
-from servers.models import Location, Reservation, Server
+from servers.models import Region, Reservation, Server
 
 
 class OrderStatus(StatusChoices):
@@ -179,14 +179,14 @@ class Order(StateMachine, Entity, Timestamped):
 
 
 class OrderItem(Entity, Timestamped):
-    """One server of an order: plan price, location, name and options, its subscription, and once paid its server."""
+    """One server of an order: plan price, region, name and options, its subscription, and once paid its server."""
 
     tenancy = tenancy.OWNED
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     plan_price = models.ForeignKey(PlanPrice, on_delete=models.PROTECT)
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, verbose_name=_("region"))
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, verbose_name=_("region"))
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
     is_stock_taken = models.BooleanField(

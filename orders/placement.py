@@ -1,4 +1,4 @@
-"""Placing an order: capacity is reserved, and order, subscription, draft invoice and payment are written."""
+"""Placing an order: capacity is reserved, and order, subscriptions, draft invoice and payment are written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,13 @@ from billing.models import BillingMode, GatewayAccount, Invoice, Payment, Subscr
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
+from core.money import total
 from orders import cancellation, limits, transitions
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus
-from orders.quote import quote, server_limits
-from servers import capacity
-from servers.models import Blueprint, Location, Reservation
+from orders.quote import Quote, quote, server_limits
+from servers import capacity, locks
+from servers import queries as servers
+from servers.models import Region, Reservation
 
 # Capacity stays reserved this much longer than the order can be paid, for a payment made in the last second.
 GRACE = timedelta(minutes=15)
@@ -27,34 +29,50 @@ class OrderClosed(Exception):
 
 
 @dataclass(frozen=True)
-class OrderRequest:
-    """What the customer ordered: rows that the form has checked to be for sale together."""
+class ItemRequest:
+    """One server that the customer ordered: rows that the form has checked to be for sale together."""
 
     plan_price: PlanPrice
-    location: Location
-    blueprint: Blueprint
+    region: Region
     server_name: str
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
-    is_auto_renewed: bool = False
-    uses_credit: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
         """What the order's item stores of it beside its relations."""
-        return {"blueprint": str(self.blueprint.pk), "variables": self.variables}
+        return {"variables": self.variables}
+
+    @property
+    def ordered(self) -> tuple[Any, ...]:
+        """What makes it the same as what an item of an order was ordered with."""
+        addons = sorted(price.pk for price in self.addon_prices)
+        return (self.plan_price.pk, self.region.pk, self.server_name, self.options, addons)
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """What the customer ordered and how they pay. Every price is in one currency."""
+
+    items: Sequence[ItemRequest]
+    is_auto_renewed: bool = False
+    uses_credit: bool = False
 
     @property
     def billing_mode(self) -> BillingMode:
-        """The gateway renews where customer and operator chose so, and it has a price for everything."""
-        if not self.is_auto_renewed:
+        """The gateway renews where customer and operator chose so, and it has a price for everything of one item.
+
+        Of several items each has a subscription of its own, and a payment is for one subscription at the gateway.
+        """
+        if not self.is_auto_renewed or len(self.items) > 1:
             return BillingMode.SELF
-        return gateway_accounts.billing_mode_for([self.plan_price, *self.addon_prices])
+        return gateway_accounts.billing_mode_for([self.items[0].plan_price, *self.items[0].addon_prices])
 
     @property
     def accounts(self) -> Sequence[GatewayAccount]:
         """The gateway accounts by which it can be paid, in their order."""
-        return gateway_accounts.accounts_for(currency=self.plan_price.currency, is_auto_renewed=self.is_auto_renewed)
+        currency = self.items[0].plan_price.currency
+        return gateway_accounts.accounts_for(currency=currency, is_auto_renewed=self.is_auto_renewed)
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ def place_order(
     ip: str | None = None,
     at: datetime,
 ) -> Order:
-    """Reserve capacity and write the order, its invoice draft, subscription and payment, all or nothing.
+    """Reserve capacity for each item and write the order, its invoice draft, subscriptions and payment, all or nothing.
 
     The same form token with the same request gives the same order, however often and from how many tabs it comes. With
     another request it gives a new order, and the earlier one is canceled if it is unpaid. Wants no transaction to be
@@ -83,43 +101,88 @@ def place_order(
     """
     # The accounts' keys are decrypted for it, so it is read before anything is locked.
     terms = PaymentTerms(order_request.billing_mode, order_request.accounts)
-    while True:
-        with tenancy.as_worker():
-            # A doubled submit waits here for the first, and then finds its order.
-            limits.lock_keys([f"{organization.pk}:{form_token}"])
-            earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
-            if earlier is None:
-                return write_order(organization, user, order_request, terms, form_token, limits.network_of(ip), at)
-            if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request):
-                return earlier
-            # In a transaction of its own: what is released is on another node than what is reserved next.
-            reason = "ordered something else instead"
-            cancellation.cancel_unpaid(order_id=earlier.pk, reason=reason, actor=user, at=at)
-            Order.objects.filter(pk=earlier.pk).update(form_token=None)
+    network = limits.network_of(ip)
+    # A doubled submit waits here for the first, and then finds its order.
+    with locks.waiting_lock(f"order:{organization.pk}:{form_token}"):
+        while True:
+            with tenancy.as_worker():
+                earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
+                if earlier is None:
+                    require_unpaid_below_limit(organization, user, network, order_request)  # or nothing is reserved
+                    break
+                if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request):
+                    return earlier
+                # In a transaction of its own: what is released is on another node than what is reserved next.
+                reason = "ordered something else instead"
+                cancellation.cancel_unpaid(order_id=earlier.pk, reason=reason, actor=user, at=at)
+                Order.objects.filter(pk=earlier.pk).update(form_token=None)
+        reservations = reserve_items(organization, order_request, at)
+        try:
+            with tenancy.as_worker():
+                return write_order(organization, user, order_request, terms, reservations, form_token, network, at)
+        except Exception:
+            release_reserved(reservations, at)
+            raise
 
 
 def is_order_of(order: Order, order_request: OrderRequest) -> bool:
     """Whether the order is for exactly this request, at its prices."""
-    item = order.items.select_related("subscription").get()
-    is_auto_renewed = item.subscription.is_auto_renewed
-    ordered = (
-        item.plan_price_id,
-        item.location_id,
-        item.server_name,
-        item.options,
-        is_auto_renewed,
-        order.uses_credit,
+    ordered = []
+    items = order.items.select_related("subscription").prefetch_related("addons")
+    for item in items:
+        addons = sorted(addon.addon_price_id for addon in item.addons.all())
+        ordered.append((item.plan_price_id, item.region_id, item.server_name, item.options, addons))
+    is_same_payment = order.uses_credit == order_request.uses_credit and all(
+        item.subscription.is_auto_renewed == order_request.is_auto_renewed for item in items
     )
-    requested = (
-        order_request.plan_price.pk,
-        order_request.location.pk,
-        order_request.server_name,
-        order_request.options,
-        order_request.is_auto_renewed,
-        order_request.uses_credit,
-    )
-    addons = set(item.addons.values_list("addon_price_id", flat=True))
-    return ordered == requested and addons == {price.pk for price in order_request.addon_prices}
+    requested = [item.ordered for item in order_request.items]
+    return is_same_payment and sorted(ordered, key=repr) == sorted(requested, key=repr)
+
+
+def require_unpaid_below_limit(
+    organization: Organization, user: User, network: str | None, order_request: OrderRequest
+) -> None:
+    """See `limits.require_unpaid_below_limit`; what costs nothing is never unpaid."""
+    if any(quote_of(item).due_today for item in order_request.items):
+        count = len(order_request.items)
+        limits.require_unpaid_below_limit(organization=organization, user=user, network=network, count=count)
+
+
+def quote_of(item: ItemRequest) -> Quote:
+    """What the item costs."""
+    return quote(plan_price=item.plan_price, addon_prices=item.addon_prices)
+
+
+def reserve_items(organization: Organization, order_request: OrderRequest, at: datetime) -> list[Reservation]:
+    """The capacity of every item, in the items' order; none is left where one fails.
+
+    Each is reserved in a transaction of its own, since several in one would lock several nodes. What a process that
+    dies here leaves reserved expires like what is never paid.
+    """
+    expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes")) + GRACE
+    reservations: list[Reservation] = []
+    try:
+        for item in order_request.items:
+            plan = item.plan_price.plan
+            reservation = capacity.reserve(
+                organization=organization,
+                blueprints=servers.blueprints_of_plan(plan),
+                region=item.region,
+                size=server_limits(plan, [price.addon for price in item.addon_prices]).size,
+                at=at,
+                expires_at=expires_at,
+            )
+            reservations.append(reservation)
+    except Exception:
+        release_reserved(reservations, at)
+        raise
+    return reservations
+
+
+def release_reserved(reservations: Sequence[Reservation], at: datetime) -> None:
+    """Return the capacity of items whose order cannot be placed."""
+    for reservation in reservations:
+        capacity.release(reservation_ids=[reservation.pk], at=at)
 
 
 def write_order(
@@ -127,75 +190,78 @@ def write_order(
     user: User,
     order_request: OrderRequest,
     terms: PaymentTerms,
+    reservations: Sequence[Reservation],
     form_token: UUID,
     network: str | None,
     at: datetime,
 ) -> Order:
-    """The new order with its subscription, draft invoice, item and payment."""
-    order_quote = quote(plan_price=order_request.plan_price, addon_prices=order_request.addon_prices)
-    if order_quote.due_today:
-        limits.require_unpaid_below_limit(organization=organization, user=user, network=network)
-    subscription = subscriptions.open_subscription(
-        organization=organization,
-        plan_price=order_request.plan_price,
-        addon_prices=order_request.addon_prices,
-        billing_mode=terms.billing_mode,
-        is_auto_renewed=order_request.is_auto_renewed,
-        at=at,
-    )
-    items = {item.plan_price_id or item.addon_price_id: item for item in subscription.items.all()}
-    lines = [  # one-time fees belong to no item of the subscription
-        replace(line, subscription=subscription, subscription_item=items[line.price.pk] if line.price else None)
-        for line in order_quote.lines
-    ]
+    """The new order with the subscription of each item, draft invoice and payment."""
+    require_unpaid_below_limit(organization, user, network, order_request)
+    opened, lines = [], []
+    for item in order_request.items:
+        subscription = subscriptions.open_subscription(
+            organization=organization,
+            plan_price=item.plan_price,
+            addon_prices=item.addon_prices,
+            billing_mode=terms.billing_mode,
+            is_auto_renewed=order_request.is_auto_renewed,
+            at=at,
+        )
+        opened.append(subscription)
+        billed = {row.plan_price_id or row.addon_price_id: row for row in subscription.items.all()}
+        lines += [  # one-time fees belong to no item of the subscription
+            replace(line, subscription=subscription, subscription_item=billed[line.price.pk] if line.price else None)
+            for line in quote_of(item).lines
+        ]
+    currency = order_request.items[0].plan_price.currency
+    due_today = total((line.amount for line in lines), currency)
     order = Order.objects.create(
         organization=organization,
         placed_by=user,
         placed_from=network,
         form_token=form_token,
-        currency=order_quote.currency,
-        total_minor=order_quote.due_today.minor,
+        currency=currency,
+        total_minor=due_today.minor,
         uses_credit=order_request.uses_credit,
-        invoice=invoicing.draft_invoice(organization=organization, currency=order_quote.currency, lines=lines, at=at),
+        invoice=invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at),
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )
     order.refresh_from_db(fields=["number"])
-    add_item(order, order_request, subscription, at)
+    add_items(order, order_request.items, opened, reservations)
     transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
-    if order_quote.due_today:
+    if due_today:
         open_payment(order, terms.accounts, at)
     else:
         invoicing.pay_from_wallet(invoice=order.invoice, at=at)  # of a free order it takes nothing
     return order
 
 
-def add_item(order: Order, order_request: OrderRequest, subscription: Subscription, at: datetime) -> None:
-    """Take a piece of the plan's stock, reserve capacity, and write the order's item with its add-ons."""
-    plan_price, addon_prices = order_request.plan_price, order_request.addon_prices
-    is_stock_taken = catalog.take_stock(plan_id=plan_price.plan_id)
-    reservation = capacity.reserve(
-        organization=order.organization,
-        blueprint=order_request.blueprint,
-        location=order_request.location,
-        size=server_limits(plan_price.plan, [price.addon for price in addon_prices]).size,
-        at=at,
-        expires_at=order.expires_at + GRACE,
-    )
-    item = OrderItem.objects.create(
-        order=order,
-        organization_id=order.organization_id,
-        plan_price=plan_price,
-        location=order_request.location,
-        server_name=order_request.server_name,
-        options=order_request.options,
-        is_stock_taken=is_stock_taken,
-        reservation=reservation,
-        subscription=subscription,
-    )
-    OrderItemAddon.objects.bulk_create(
-        OrderItemAddon(item=item, organization_id=order.organization_id, addon_price=price) for price in addon_prices
-    )
+def add_items(
+    order: Order,
+    requests: Sequence[ItemRequest],
+    opened: Sequence[Subscription],
+    reservations: Sequence[Reservation],
+) -> None:
+    """Take a piece of each plan's stock, and write the order's items with their add-ons."""
+    # Two orders that want the same two plans take their stock in the same order.
+    by_plan = sorted(zip(requests, opened, reservations, strict=True), key=lambda row: row[0].plan_price.plan_id)
+    for request, subscription, reservation in by_plan:
+        item = OrderItem.objects.create(
+            order=order,
+            organization_id=order.organization_id,
+            plan_price=request.plan_price,
+            region=request.region,
+            server_name=request.server_name,
+            options=request.options,
+            is_stock_taken=catalog.take_stock(plan_id=request.plan_price.plan_id),
+            reservation=reservation,
+            subscription=subscription,
+        )
+        OrderItemAddon.objects.bulk_create(
+            OrderItemAddon(item=item, organization_id=order.organization_id, addon_price=price)
+            for price in request.addon_prices
+        )
 
 
 def open_payment(order: Order, accounts: Sequence[GatewayAccount], at: datetime) -> Payment:

@@ -1,8 +1,9 @@
 """The progress of an order as its page shows it: which steps are done, which is going on, and how long each took."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.utils.translation import gettext as _
 
@@ -31,23 +32,38 @@ def progress_of(order: Order) -> list[ProgressStep]:
 
     Takes an order of `queries.order_for_page`.
     """
-    item = order.items.all()[0]
-    plan, server = item.plan_price.plan, item.server
+    items = order.items.all()
     reached = {"ordered": order.placed_at}
     if order.paid_at:
         reached["paid"] = order.paid_at
-    for row in server.steps.all() if server else []:
-        reached.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
+    labels: dict[str, str] = {}
+    times: dict[str, list[datetime | None]] = defaultdict(list)
+    for item in items:
+        first: dict[str, datetime] = {}
+        for row in item.server.steps.all() if item.server else []:
+            first.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
+        for step, label in servers.purchase_steps(item.reservation.blueprint_id).items() if item.reservation else ():
+            labels.setdefault(step, label)
+            times[step].append(first.get(step))
+    for step, each in times.items():  # of several servers all must have come so far
+        known = [at for at in each if at is not None]
+        if len(known) == len(each):
+            reached[step] = max(known)
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
     is_waiting = order.status == OrderStatus.WAITING_CAPACITY  # what was reserved is gone
+    built = [item.server for item in items if item.server]
+    plans = [item.plan_price.plan for item in items]
     details = {
-        Step.PLACED: server.node.name if server and server.node else "",
-        Step.CREATED: f"{plan.product.name} {plan.name}",
-        Step.RUNNING: server.address if server else "",
+        Step.PLACED: listed(server.node.name for server in built if server.node),
+        Step.CREATED: listed(f"{plan.product.name} {plan.name}" for plan in plans),
+        Step.RUNNING: listed(server.address for server in built),
     }
-    labels = servers.purchase_steps(UUID(item.options["blueprint"]))
     steps: list[tuple[str, str, str]] = [
-        ("ordered", _("Order placed") if is_waiting else _("Capacity reserved"), str(item.location)),
+        (
+            "ordered",
+            _("Order placed") if is_waiting else _("Capacity reserved"),
+            listed(str(item.region) for item in items),
+        ),
         ("paid", _("Paid") if order.paid_at else _("Payment"), queries.paid_with(order) if order.paid_at else ""),
         *((step, label, details.get(Step(step), "")) for step, label in labels.items()),
     ]
@@ -61,6 +77,11 @@ def progress_of(order: Order) -> list[ProgressStep]:
     if order.status == OrderStatus.CANCELED:
         return [step for step in shown if step.state == DONE]
     return shown
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Each text once, separated by commas."""
+    return ", ".join(dict.fromkeys(filter(None, texts)))
 
 
 def seconds_since_payment(order: Order, at: datetime | None) -> int | None:

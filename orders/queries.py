@@ -16,8 +16,10 @@ OPEN = [
 
 
 def order_for_page() -> "models.QuerySet[Order]":
-    """Orders with all that their page shows: item, plan, location, server with its steps, and payments."""
-    items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server__node", "subscription")
+    """Orders with all that their page shows: item, plan, region, server with its steps, and payments."""
+    items = OrderItem.objects.select_related(
+        "plan_price__plan__product", "region", "reservation", "server__node", "subscription"
+    )
     return (
         Order.objects.select_related("invoice", "organization")
         .prefetch_related(

@@ -34,13 +34,12 @@ RETURNED = "returned"  # in the address after a payment: its webhook arrives a m
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The order's page, which follows it to the running server."""
     order = get_object_or_404(queries.order_for_page(), pk=pk)
-    item = order.items.all()[0]
+    items = order.items.all()
     context = {
         "order": order,
         "at": clock.now(),
-        "item": item,
-        "plan": item.plan_price.plan,
-        "server": item.server,
+        "items": items,
+        "item": items[0],
         "steps": progress_of(order),
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,

@@ -22,6 +22,17 @@ def advisory_lock(name: str) -> Iterator[bool]:
             _call("pg_advisory_unlock", name)
 
 
+@contextmanager
+def waiting_lock(name: str) -> Iterator[None]:
+    """Run the block when nobody else has the lock. Not inside a transaction, which would outlive it."""
+    refuse_transaction("an advisory lock")
+    _call("pg_advisory_lock", name)
+    try:
+        yield
+    finally:
+        _call("pg_advisory_unlock", name)
+
+
 def _call(function: str, name: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [PREFIX + name])

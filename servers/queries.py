@@ -1,4 +1,4 @@
-"""Reads about servers and their locations."""
+"""Reads about servers, and where they can be built."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -6,14 +6,13 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce, NullIf
 
 from accounts.models import Organization
-from catalog.models import Product
+from catalog.models import Plan, Product
 from core import tenancy
 from servers import capacity
 from servers.drivers import registry
-from servers.models import Blueprint, Location, Node, Provider, Server, ServerStatus
+from servers.models import Blueprint, Node, Provider, Region, Server, ServerStatus
 
 
 def servers_of(organizations: Organization | Iterable[Organization | UUID]) -> QuerySet[Server]:
@@ -23,11 +22,10 @@ def servers_of(organizations: Organization | Iterable[Organization | UUID]) -> Q
 
 
 def server_for_page() -> QuerySet[Server]:
-    """Servers with `location_name`, `node_name` and `plan_name`, for the caller to narrow; no deleted ones.
+    """Servers with `region_name`, `node_name` and `plan_name`, for the caller to narrow; no deleted ones.
 
     `is_extended` says whether add-ons gave the server more than its plan.
     """
-    location = Coalesce(NullIf(F("node__location__name"), models.Value("")), F("node__location__code"))
     is_extended = (
         Q(memory_mib__gt=F("plan__memory_mib"))
         | Q(disk_mib__gt=F("plan__disk_mib"))
@@ -37,7 +35,7 @@ def server_for_page() -> QuerySet[Server]:
     )
     return (
         Server.objects.exclude(status=ServerStatus.DELETED)
-        .annotate(location_name=location, node_name=F("node__name"), plan_name=F("plan__name"))
+        .annotate(region_name=F("node__location__region__city"), node_name=F("node__name"), plan_name=F("plan__name"))
         .annotate(is_extended=models.ExpressionWrapper(is_extended, models.BooleanField()))
         .fetch_mode(models.FETCH_RAISE)
     )
@@ -57,29 +55,33 @@ def provider_kind(blueprint_id: UUID) -> str:
 
 
 def blueprints_of(product: Product) -> QuerySet[Blueprint]:
-    """How the product's plans are built: one for all, and those for single plans, with their eggs."""
-    return Blueprint.objects.filter(product=product, is_active=True).select_related("egg").order_by("name")
+    """How the product's plans are built: for all of them, and for single plans. Some may have a problem."""
+    return Blueprint.objects.filter(product=product, is_active=True).prefetch_related("regions").order_by("name")
 
 
-def locations_of(blueprints: Iterable[Blueprint]) -> list[Location]:
-    """Where any of the blueprints may be placed, full or not."""
-    allowed = Q(pk__in=[])
+def blueprints_for(plan: Plan, blueprints: Iterable[Blueprint]) -> list[Blueprint]:
+    """Those of the product's blueprints that build the plan: of each provider the plan's own, or else the product's."""
+    chosen: dict[UUID, Blueprint] = {}
     for blueprint in blueprints:
-        chosen = Blueprint.locations.through.objects.filter(blueprint_id=blueprint.pk)
-        is_anywhere = Q(~models.Exists(chosen))
-        allowed |= Q(provider_id=blueprint.provider_id) & (Q(pk__in=chosen.values("location_id")) | is_anywhere)
-    return placeable_locations(allowed)
+        if blueprint.plan_id == plan.pk or (blueprint.plan_id is None and blueprint.provider_id not in chosen):
+            chosen[blueprint.provider_id] = blueprint
+    return sorted(chosen.values(), key=lambda blueprint: (blueprint.position, blueprint.name))
 
 
-def locations_for_sale() -> list[Location]:
-    """Every location that some active blueprint may be placed in."""
-    chosen = Blueprint.locations.through.objects.filter(blueprint__is_active=True).values("location_id")
-    anywhere = Blueprint.objects.filter(is_active=True, locations=None).values("provider_id")
-    return placeable_locations(Q(pk__in=chosen) | Q(provider_id__in=anywhere))
+def blueprints_of_plan(plan: Plan) -> list[Blueprint]:
+    """The candidates for a server of the plan, the first to try first."""
+    return blueprints_for(plan, blueprints_of(plan.product))
 
 
-def placeable_locations(allowed: Q) -> list[Location]:
-    """Those of the allowed locations that have a node which may be sold."""
-    nodes = capacity.placeable(Node.objects.all())
+def regions_of(blueprints: QuerySet[Blueprint]) -> list[Region]:
+    """Where any of the blueprints can be used, full or not: regions with a node of its provider that may be sold."""
+    usable = blueprints.filter(provider=models.OuterRef("provider"), problem="").order_by()
+    here = usable.filter(Q(regions=None) | Q(regions=models.OuterRef("location__region")))
+    nodes = capacity.placeable(Node.objects.filter(models.Exists(here)))
     with tenancy.as_worker():
-        return list(Location.objects.filter(allowed, pk__in=nodes.values("location_id")))
+        return list(Region.objects.filter(pk__in=nodes.values("location__region")))
+
+
+def regions_for_sale() -> list[Region]:
+    """Every region where something can be built."""
+    return regions_of(Blueprint.objects.filter(is_active=True, product__is_active=True))

@@ -13,7 +13,6 @@ from servers.convergence import provisioning_log
 from servers.convergence.context import NOT_CREATED
 from servers.convergence.scheduling import request_convergence
 from servers.models import (
-    Blueprint,
     DesiredState,
     HoldKind,
     Provider,
@@ -56,7 +55,6 @@ class NewServer:
     organization: Organization
     owner: User
     name: str
-    blueprint: Blueprint
     plan: Plan
     size: Size
     reservation: Reservation
@@ -71,7 +69,7 @@ class NewServer:
             owner=self.owner,
             name=self.name,
             kind=self.plan.product.kind,
-            blueprint=self.blueprint,
+            blueprint_id=reservation.blueprint_id,
             plan=self.plan,
             node_id=reservation.node_id,
             reservation=reservation,

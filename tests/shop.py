@@ -27,7 +27,7 @@ from orders.models import Order
 from sandbox.client import Sandbox
 from sandbox.stripe.delivery import signature
 from servers import inventory
-from servers.models import Blueprint, Egg, Location, Provider
+from servers.models import Blueprint, Egg, Location, Provider, Region
 from tests.sandbox_fixtures import WEBHOOK_SECRET
 
 STEP = timedelta(seconds=5)
@@ -37,25 +37,25 @@ PASSWORD = "correct horse battery staple"
 
 @dataclass(frozen=True)
 class Shop:
-    """One product, sold at one price, in one location, and the customer who orders it."""
+    """One product, sold at one price, in one region, and the customer who orders it."""
 
     sandbox: Sandbox
     provider: Provider
     price: PlanPrice
-    blueprint: Blueprint
-    location: Location
+    region: Region
     customer: User
     organization: Organization
 
+    def item_request(self, **fields: Any) -> placement.ItemRequest:
+        """The server that the customer orders, unless the test says otherwise."""
+        chosen: dict[str, Any] = {"plan_price": self.price, "region": self.region, "server_name": "lantern-smp"}
+        return placement.ItemRequest(**(chosen | fields))
+
     def order_request(self, **fields: Any) -> placement.OrderRequest:
-        """What the customer orders, unless the test says otherwise."""
-        chosen: dict[str, Any] = {
-            "plan_price": self.price,
-            "location": self.location,
-            "blueprint": self.blueprint,
-            "server_name": "lantern-smp",
-        }
-        return placement.OrderRequest(**(chosen | fields))
+        """One such server, or `items`."""
+        paid = {name: fields.pop(name) for name in ("is_auto_renewed", "uses_credit") if name in fields}
+        items = fields.pop("items", None) or [self.item_request(**fields)]
+        return placement.OrderRequest(items, **paid)
 
 
 def make_customer(email: str = "ada@example.test", **fields: Any) -> User:
@@ -96,22 +96,24 @@ def make_panel(sandbox: Sandbox) -> Provider:
         credentials={"application_key": keys["application"], "client_key": keys["client"]},
     )
     inventory.sync(provider_id=provider.pk, at=timezone.now())
+    for location in Location.objects.filter(provider=provider):
+        region, _is_new = Region.objects.get_or_create(code=location.code, defaults={"city": location.name})
+        Location.objects.filter(pk=location.pk).update(region=region)
     return provider
 
 
 def make_shop(sandbox: Sandbox, **plan: Any) -> Shop:
-    """A shop that sells one Minecraft plan at the stand-in panel's first location."""
+    """A shop that sells one Minecraft plan in the stand-in panel's first region."""
     price = make_priced_plan(**plan)
     provider = make_panel(sandbox)
     egg = Egg.objects.get(nest__provider=provider, ref="39")
-    blueprint = Blueprint.objects.create(name="Minecraft", product=price.plan.product, provider=provider, egg=egg)
+    Blueprint.objects.create(name="Minecraft", product=price.plan.product, provider=provider, egg=egg)
     customer = make_customer()
     return Shop(
         sandbox=sandbox,
         provider=provider,
         price=price,
-        blueprint=blueprint,
-        location=Location.objects.filter(provider=provider).order_by("code")[0],
+        region=Region.objects.order_by("code")[0],
         customer=customer,
         organization=customer.owned_organizations.get(),
     )
@@ -158,7 +160,7 @@ def form_data(shop: Shop, **changes: Any) -> dict[str, Any]:
     """What the configurator's form sends."""
     chosen = {
         "plan": shop.price.plan.code,
-        "location": shop.location.code,
+        "region": shop.region.code,
         "term": Term.MONTHLY,
         "server_name": "lantern-smp",
         "form_token": str(uuid7()),

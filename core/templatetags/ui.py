@@ -62,6 +62,17 @@ def icon(name: str, label: str = "") -> SafeString:
 
 
 @register.simple_tag
+def world_map(latitude: Decimal | None, longitude: Decimal | None) -> SafeString:
+    """A small map of the world with a dot, as decoration; nothing where the place is not known."""
+    if latitude is None or longitude is None:
+        return SafeString("")
+    dot = format_html('<circle cx="{}" cy="{}" r="9"/>', round(180 + longitude), round(90 - latitude))
+    world = f"{static('icons.svg')}#world"
+    svg = '<svg class="world" viewBox="0 0 360 150" aria-hidden="true"><use href="{}"/>{}</svg>'
+    return format_html(svg, world, dot)
+
+
+@register.simple_tag
 def glyph(slug: str, kind: str = "game") -> SafeString:
     """The drawing for a product: by its slug, else by its kind (game, vps, container)."""
     fallback = kind if kind in {"vps", "container"} else "game"

@@ -1,6 +1,7 @@
 """Orders, with the staff actions for those that are stuck."""
 
 from django.contrib import admin
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -9,6 +10,7 @@ from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyI
 from orders import cancellation, fulfilment, queries
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
 from servers import services
+from servers.admin.capacity import placement_of
 from servers.models import Server, ServerStatus
 
 STUCK = {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}
@@ -106,8 +108,16 @@ class ItemInline(ReadOnlyInline):
     """What was ordered."""
 
     model = OrderItem
-    columns = ("server_name", "plan_price", "location", "subscription", "server", "reservation", "is_stock_taken")
-    related = ("plan_price", "location", "subscription", "server", "reservation")
+    columns = (
+        *("server_name", "plan_price", "region", "subscription", "server", "reservation", "placement"),
+        "is_stock_taken",
+    )
+    related = ("plan_price", "region", "subscription", "server", "reservation__node", "reservation__blueprint")
+
+    @admin.display(description=gettext_lazy("placement"))
+    def placement(self, item: OrderItem) -> SafeString:
+        """The blueprint and node of its reservation, and the candidates that were refused."""
+        return placement_of(item.reservation)
 
 
 class ChangeInline(ReadOnlyInline):
@@ -151,9 +161,9 @@ class OrderAdmin(ReadOnlyAdmin):
 class OrderItemAdmin(ReadOnlyAdmin):
     """Items of every order."""
 
-    list_display = ("server_name", "order", "organization", "location", "server", "created_at")
-    list_filter = ("location", "is_stock_taken")
-    list_select_related = ("order", "organization", "location", "server")
+    list_display = ("server_name", "order", "organization", "region", "server", "created_at")
+    list_filter = ("region", "is_stock_taken")
+    list_select_related = ("order", "organization", "region", "server")
     search_fields = ("server_name", "=order__number", "organization__name")
 
 

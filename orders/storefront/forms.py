@@ -5,6 +5,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from django import forms
+from django.forms.boundfield import BoundWidget
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
@@ -13,10 +14,11 @@ from billing.models import BillingMode
 from catalog.models import PlanPrice, Term
 from core import site_settings
 from core.money import Money
-from orders.placement import OrderRequest
+from orders.placement import ItemRequest, OrderRequest
 from orders.quote import Quote, quote
 from orders.storefront.offers import Offer, period_name
 from servers.forms import clean_server_name
+from servers.models import Region
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
@@ -26,7 +28,7 @@ class ConfigureForm(forms.Form):
     """Plan, region, billing cycle, add-ons and name of one server."""
 
     plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
-    location = forms.ChoiceField(
+    region = forms.ChoiceField(
         label=_("Region"),
         widget=forms.RadioSelect,
         error_messages={
@@ -66,12 +68,17 @@ class ConfigureForm(forms.Form):
         addons = offer.addons(self.chosen("term"))
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
-            "location": [(location.code, str(location)) for location in offer.locations],
+            "region": [(region.code, str(region)) for region in offer.regions],
             "term": [(term.value, term.label) for term in offer.terms],
             "addons": [(price.addon.code, f"{price.addon.name} (+{price.unit_price})") for price in addons],
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
+
+    @property
+    def region_choices(self) -> list[tuple[BoundWidget, Region]]:
+        """Each input of a region, with the region."""
+        return list(zip(self["region"], self.offer.regions, strict=True))
 
     def chosen(self, name: str) -> str:
         """The value that was sent, or the one the form began with."""
@@ -92,11 +99,11 @@ class ConfigureForm(forms.Form):
             by_code = {price.addon.code: price for price in self.offer.addons(cleaned["term"])}
             codes = dict.fromkeys(cleaned.get("addons", []))  # each once, however often it was sent
             cleaned["addon_prices"] = [by_code[code] for code in codes if code in by_code]
-        if "plan" in cleaned and "location" in cleaned:
-            location = next(row for row in self.offer.locations if row.code == cleaned["location"])
-            cleaned["location_row"] = location
-            if not self.offer.is_available(cleaned["plan"], location):
-                self.add_error("location", OUT_OF_STOCK_HERE)
+        if "plan" in cleaned and "region" in cleaned:
+            region = next(row for row in self.offer.regions if row.code == cleaned["region"])
+            cleaned["region_row"] = region
+            if not self.offer.is_available(cleaned["plan"], region):
+                self.add_error("region", OUT_OF_STOCK_HERE)
         if not self.errors:
             self.refuse_unseen_prices(cleaned)
         return cleaned
@@ -130,16 +137,14 @@ class ConfigureForm(forms.Form):
     @property
     def order_request(self) -> OrderRequest:
         """The checked form as a request; only after `is_valid()`."""
-        price: PlanPrice = self.cleaned_data["plan_price"]
-        blueprint = self.offer.blueprint(price.plan)
-        if blueprint is None:
-            raise LookupError(f"plan {price.plan.code} has no blueprint")
-        return OrderRequest(
-            plan_price=price,
-            location=self.cleaned_data["location_row"],
-            blueprint=blueprint,
+        item = ItemRequest(
+            plan_price=self.cleaned_data["plan_price"],
+            region=self.cleaned_data["region_row"],
             server_name=self.cleaned_data["server_name"],
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
+        )
+        return OrderRequest(
+            [item],
             is_auto_renewed=self.cleaned_data.get("is_auto_renewed", False),
             uses_credit=self.cleaned_data.get("uses_credit", False),
         )
@@ -178,11 +183,11 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
     plans = offer.plans()
     available = [row for row in plans if row.is_available] or plans
     code = requested.get("plan") or (available[0].plan.code if available else "")
-    locations = [row for row in offer.locations if offer.is_available(code, row)] or list(offer.locations)
+    regions = [row for row in offer.regions if offer.is_available(code, row)] or list(offer.regions)
     term = requested.get("term") or (Term.MONTHLY if Term.MONTHLY in offer.terms else next(iter(offer.terms), ""))
     return {
         "plan": code,
-        "location": requested.get("location") or (locations[0].code if locations else ""),
+        "region": requested.get("region") or (regions[0].code if regions else ""),
         "term": str(term),
         "addons": requested.getlist("addons"),
         # An unchecked box is not sent, but the billing cycle is: without it, nothing was chosen yet.

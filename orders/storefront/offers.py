@@ -14,7 +14,7 @@ from core.money import Money, Rate
 from orders.quote import server_limits
 from servers import capacity
 from servers import queries as servers
-from servers.models import Blueprint, Location
+from servers.models import Region
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,8 @@ class Offer:
     product: Product
     prices: Sequence[PlanPrice]
     addon_prices: Sequence[AddonPrice]
-    blueprints: Mapping[UUID | None, Blueprint]
-    locations: Sequence[Location]
-    available: Mapping[UUID, set[str]]  # the codes of the plans that fit, by location
+    regions: Sequence[Region]
+    available: Mapping[UUID, set[str]]  # the codes of the plans that fit, by region
 
     @property
     def terms(self) -> list[Term]:
@@ -80,13 +79,9 @@ class Offer:
         prices: list[PlanPrice | AddonPrice] = [*self.prices, *self.addon_prices]
         return [price for price in prices if price.term == term]
 
-    def is_available(self, code: str, location: Location) -> bool:
-        """Whether the plan fits somewhere in the location now; only placing the order reserves it."""
-        return code in self.available.get(location.pk, set())
-
-    def blueprint(self, plan: Plan) -> Blueprint | None:
-        """How the plan is built: its own blueprint, else its product's."""
-        return self.blueprints.get(plan.pk) or self.blueprints.get(None)
+    def is_available(self, code: str, region: Region) -> bool:
+        """Whether the plan fits somewhere in the region now; only placing the order reserves it."""
+        return code in self.available.get(region.pk, set())
 
 
 def period_name(term: Term) -> str:
@@ -121,23 +116,19 @@ def product_cards(currency: str) -> list[ProductCard]:
 
 def offer_of(product: Product, currency: str) -> Offer:
     """The product's offer in a currency."""
-    prices = catalog.current_plan_prices(list(catalog.plans_for_sale(product)), currency)
-    blueprints = {blueprint.plan_id: blueprint for blueprint in servers.blueprints_of(product)}
-    plans = {price.plan.code: price.plan for price in prices}
-    available: dict[UUID, set[str]] = {}
-    for plan_id, blueprint in blueprints.items():
-        sizes = {
-            code: server_limits(plan).size
-            for code, plan in plans.items()
-            if (plan.pk if plan.pk in blueprints else None) == plan_id
-        }
-        for location_id, codes in capacity.availability(blueprint=blueprint, sizes=sizes).items():
-            available.setdefault(location_id, set()).update(codes)
+    blueprints = servers.blueprints_of(product)
+    builds = {plan: servers.blueprints_for(plan, blueprints) for plan in catalog.plans_for_sale(product)}
+    usable = {plan: [each for each in rows if not each.problem] for plan, rows in builds.items()}
+    plans = [plan for plan, rows in usable.items() if rows]  # what cannot be built is not offered
+    available = capacity.availability(
+        sizes={plan.code: server_limits(plan).size for plan in plans},
+        blueprints={plan.code: usable[plan] for plan in plans},
+    )
+    prices = catalog.current_plan_prices(plans, currency)
     return Offer(
         product=product,
         prices=prices,
         addon_prices=catalog.current_addon_prices(product, currency),
-        blueprints=blueprints,
-        locations=servers.locations_of(list(blueprints.values())),
+        regions=servers.regions_of(blueprints),
         available=available,
     )

@@ -27,7 +27,7 @@ from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
-FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "is_auto_renewed", "server_name")
+FIELDS_THROUGH_SIGN_UP = ("plan", "region", "term", "addons", "is_auto_renewed", "server_name")
 
 
 @public_page("category")
@@ -93,7 +93,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
                 at=clock.now(),
             )
         except InsufficientCapacity:
-            form.add_error("location", OUT_OF_STOCK_HERE)
+            form.add_error("region", OUT_OF_STOCK_HERE)
         except SoldOut:
             form.add_error("plan", _("This plan is out of stock."))
         except NoGateway:

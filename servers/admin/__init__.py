@@ -1,7 +1,7 @@
 """The admin of servers and of the infrastructure they run on."""
 
 from servers.admin.blueprints import BlueprintAdmin
-from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, ReservationAdmin
+from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, RegionAdmin, ReservationAdmin
 from servers.admin.eggs import EggAdmin, EggPropertyAdmin, EggVariableAdmin, NestAdmin
 from servers.admin.history import (
     PowerTaskAdmin,
@@ -29,6 +29,7 @@ __all__ = [
     "ProviderAdmin",
     "ProvisioningStepAdmin",
     "ProvisioningTaskAdmin",
+    "RegionAdmin",
     "ReservationAdmin",
     "ServerAdmin",
     "ServerHoldAdmin",

@@ -5,10 +5,23 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.forms import ModelForm
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from core.admin_base import ReadOnlyAdmin
-from servers.models import Blueprint
+from servers import builds
+from servers.drivers import registry
+from servers.models import Blueprint, Build
+
+# What a build needs, and what it has besides; everything else stays empty.
+NEEDED = {Build.GAME: ("egg",), Build.MACHINE: ("plan_ref", "image"), Build.CONTAINER: ("image",)}
+OPTIONAL = {
+    Build.GAME: ("image", "startup", "environment"),
+    Build.MACHINE: ("user_data",),
+    Build.CONTAINER: ("startup", "environment", "container_ports", "volumes"),
+}
+MAX_PORT = 65_535
 
 
 class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -25,8 +38,22 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
             raise ValidationError(_('A JSON object of texts, such as {"MAX_PLAYERS": "20"}.'))
         return environment
 
+    def clean_container_ports(self) -> Any:
+        """Port numbers."""
+        ports = self.cleaned_data["container_ports"]
+        if not isinstance(ports, list) or not all(type(port) is int and 0 < port <= MAX_PORT for port in ports):
+            raise ValidationError(_("A JSON list of port numbers, such as [80, 443]."))
+        return ports
+
+    def clean_volumes(self) -> Any:
+        """Absolute folders."""
+        volumes = self.cleaned_data["volumes"]
+        if not isinstance(volumes, list) or not all(isinstance(path, str) and path[:1] == "/" for path in volumes):
+            raise ValidationError(_('A JSON list of folders, such as ["/data"].'))
+        return volumes
+
     def clean(self) -> dict[str, Any]:
-        """The plan belongs to the product, the egg to the provider."""
+        """The plan belongs to the product, the egg to the provider, and the build has the parts that its kind has."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         plan, product = cleaned.get("plan"), cleaned.get("product") or self._present("product")
         if plan and product and plan.product_id != product.pk:
@@ -34,6 +61,16 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
         egg, provider = cleaned.get("egg"), cleaned.get("provider") or self._present("provider")
         if egg and provider and egg.nest.provider_id != provider.pk:
             self.add_error("egg", _("This egg belongs to another provider."))
+        build = Build(cleaned.get("build") or self.instance.build)
+        facts = registry.facts().get(provider.kind) if provider else None
+        if facts and build not in facts.builds and "build" in self.fields:
+            self.add_error("build", _("Providers of this kind cannot make this build."))
+        parts = {name for names in (*NEEDED.values(), *OPTIONAL.values()) for name in names} & cleaned.keys()
+        for name in sorted(parts):
+            if name in NEEDED[build] and not cleaned[name]:
+                self.add_error(name, _("This build needs it."))
+            elif cleaned[name] and name not in (*NEEDED[build], *OPTIONAL[build]):
+                self.add_error(name, _("This build has no such part. Leave it empty."))
         return cleaned
 
     def _present(self, name: str) -> Any:
@@ -42,7 +79,7 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Blueprint)
 class BlueprintAdmin(ReadOnlyAdmin):
-    """Which egg, image and environment a product's plans are built with, and in which locations."""
+    """How a product's plans are built at a provider, and in which regions."""
 
     form = BlueprintForm
     editable = (
@@ -52,14 +89,23 @@ class BlueprintAdmin(ReadOnlyAdmin):
         "image",
         "startup",
         "environment",
-        "locations",
+        "user_data",
+        "container_ports",
+        "volumes",
+        "regions",
+        "position",
         "install_minutes",
         "is_active",
     )
-    addable = ("product", "plan", "provider", *editable)
-    list_display = ("name", "product", "plan", "provider", "egg", "is_active")
-    list_filter = ("is_active", "provider", "product")
+    addable = ("product", "plan", "provider", "build", *editable)
+    list_display = ("name", "product", "plan", "provider", "build", "egg", "is_active", "problem")
+    list_filter = ("is_active", "provider", "build", "product")
     list_select_related = ("product", "plan", "provider", "egg")
     search_fields = ("name", "product__name", "plan__code", "egg__name")
     autocomplete_fields = ("egg", "plan")
-    filter_horizontal = ("locations",)
+    filter_horizontal = ("regions",)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
+        """Find out at once whether something can be built from it."""
+        super().save_model(request, obj, form, change)
+        builds.check_blueprints(obj.provider_id)

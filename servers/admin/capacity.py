@@ -1,4 +1,4 @@
-"""Locations, nodes and how full they are, ports, and who reserved what."""
+"""Regions, locations, nodes and how full they are, ports, and who reserved what."""
 
 from typing import Any
 
@@ -6,15 +6,24 @@ from django.contrib import admin
 from django.db.models import F
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 from core.admin_base.columns import usage_bar
-from servers import inventory
-from servers.models import Allocation, Location, Node, Reservation
+from servers import capacity, inventory
+from servers.models import Allocation, Location, Node, Region, Reservation
 
 SELLING = ("memory_headroom_mib", "disk_headroom_mib", "memory_overcommit_percent", "disk_overcommit_percent")
+
+
+def placement_of(reservation: Reservation | None) -> SafeString:
+    """The blueprint and node of a reservation, and the candidates that were refused, each on a line of its own."""
+    lines = []
+    if reservation is not None:
+        lines = [f"{reservation.blueprint}: {reservation.node}", *capacity.describe(reservation.refused)]
+    return format_html_join("", "{}<br>", ((line,) for line in lines))
 
 
 class AllocationInline(ReadOnlyInline):
@@ -35,14 +44,34 @@ class ReservationInline(ReadOnlyInline):
     per_page = 20
 
 
+class LocationInline(ReadOnlyInline):
+    """What providers have in a region."""
+
+    model = Location
+    columns = ("code", "name", "provider", "is_active", "is_present")
+    related = ("provider",)
+
+
+@admin.register(Region)
+class RegionAdmin(ReadOnlyAdmin):
+    """Where customers order servers. A location of a provider sells only in the region that it is assigned to."""
+
+    editable = ("code", "city", "country", "latitude", "longitude", "position", "is_active")
+    addable = editable
+    list_display = ("city", "code", "country", "position", "is_active", "updated_at")
+    list_filter = ("is_active", "country")
+    search_fields = ("code", "city")
+    inlines = (LocationInline,)
+
+
 @admin.register(Location)
 class LocationAdmin(ReadOnlyAdmin):
-    """A location of a provider; customers can order only in active ones."""
+    """A location of a provider. Nothing is sold there until it is assigned to a region."""
 
-    editable = ("is_active",)
-    list_display = ("code", "name", "provider", "is_active", "is_present", "updated_at")
-    list_filter = ("provider", "is_active", "is_present")
-    list_select_related = ("provider",)
+    editable = ("region", "is_active")
+    list_display = ("code", "name", "provider", "region", "is_active", "is_present", "updated_at")
+    list_filter = ("provider", ("region", admin.EmptyFieldListFilter), "is_active", "is_present")
+    list_select_related = ("provider", "region")
     search_fields = ("code", "name")
 
 
@@ -103,10 +132,30 @@ class AllocationAdmin(ReadOnlyAdmin):
 class ReservationAdmin(ReadOnlyAdmin):
     """Capacity reserved at checkout, confirmed once paid, released at the end."""
 
-    list_display = ("organization", "node", "memory_mib", "disk_mib", "ports", "state", "expires_at", "created_at")
+    list_display = (
+        "organization",
+        "blueprint",
+        "node",
+        "memory_mib",
+        "disk_mib",
+        "ports",
+        "state",
+        "expires_at",
+        "created_at",
+    )
     list_filter = ("state", "node")
-    list_select_related = ("organization", "node")
+    list_select_related = ("organization", "blueprint", "node")
     search_fields = ("organization__name", "node__name")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (AllocationInline,)
+    sections = (
+        (None, ("organization", "node", "placement", "state", "expires_at", "released_at")),
+        (_("Size"), ("memory_mib", "disk_mib", "cpu_percent", "ports")),
+        (_("Details"), ("id", "created_at", "updated_at")),
+    )
+
+    @admin.display(description=_("placement"))
+    def placement(self, reservation: Reservation) -> SafeString:
+        """See `placement_of`."""
+        return placement_of(reservation)

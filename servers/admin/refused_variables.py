@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from core.admin_base import ActionContext, ActionError, ActionForm, StaffAction
 from core.masking import is_secret_name
 from servers import services
-from servers.convergence.build import SECRET, environment_of
+from servers.builds import SECRET, environment_of
 from servers.eggs import rules
 from servers.models import EggVariable, Server, ServerStatus
 

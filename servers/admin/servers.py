@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -12,6 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from core import audit
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 from servers import services
+from servers.admin.capacity import placement_of
 from servers.admin.refused_variables import CORRECT_VARIABLES
 from servers.models import (
     DesiredState,
@@ -231,7 +233,7 @@ class ServerAdmin(ReadOnlyAdmin):
         (None, ("name", "organization", "owner", "plan", "kind", "status", "desired_state", "failure")),
         (
             gettext_lazy("Location"),
-            ("blueprint", "node", "reservation", "address", "ip", "port", "hostname", "ref", "identifier"),
+            ("blueprint", "node", "reservation", "placement", "address", "ip", "port", "hostname", "ref", "identifier"),
         ),
         (
             gettext_lazy("Size"),
@@ -247,3 +249,8 @@ class ServerAdmin(ReadOnlyAdmin):
             ),
         ),
     )
+
+    @admin.display(description=gettext_lazy("placement"))
+    def placement(self, server: Server) -> SafeString:
+        """See `placement_of`."""
+        return placement_of(server.reservation)

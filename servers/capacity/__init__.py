@@ -1,6 +1,7 @@
 """The capacity of nodes: what is available, and what is reserved for a server."""
 
-from servers.capacity.availability import Size, availability, placeable
+from servers.capacity.availability import Refusal, Size, availability, placeable
+from servers.capacity.candidates import describe
 from servers.capacity.reservations import (
     InsufficientCapacity,
     NoFreePort,
@@ -17,10 +18,12 @@ from servers.capacity.reservations import (
 __all__ = [
     "InsufficientCapacity",
     "NoFreePort",
+    "Refusal",
     "Size",
     "UnknownPort",
     "availability",
     "confirm",
+    "describe",
     "expire_due",
     "extend",
     "move",

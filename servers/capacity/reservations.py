@@ -4,9 +4,10 @@ The locking rule: a node's row before its allocations; a reservation before its 
 Each reservation is made in a transaction of its own, since several in one would lock several nodes.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -15,15 +16,13 @@ from django.db.models.functions import Greatest
 
 from accounts.models import Organization
 from core import tenancy, work
-from servers.capacity.availability import Size, nodes_that_fit, placeable, with_capacity
-from servers.models import FREE, Allocation, Blueprint, Location, Node, Reservation, ReservationState
-
-# What is free of a node, for ordering.
-FREE_SIZE = (F("memory_sellable_mib") - F("memory_reserved_mib"), F("disk_sellable_mib") - F("disk_reserved_mib"))
+from servers.capacity.availability import Size, placeable, with_capacity
+from servers.capacity.candidates import FREE_SIZE, candidates, describe
+from servers.models import FREE, Allocation, Blueprint, Node, Region, Reservation, ReservationState
 
 
 class InsufficientCapacity(Exception):
-    """No node of the location can take a server of this size now."""
+    """No node of the region can take a server of this size now."""
 
 
 class NoFreePort(InsufficientCapacity):
@@ -36,50 +35,57 @@ class UnknownPort(LookupError):
 
 @dataclass(frozen=True)
 class ReservationRequest:
-    """What to reserve, for whom and until when."""
+    """What to reserve, for whom and until when, and which candidates were refused."""
 
     organization: Organization
     size: Size
     expires_at: datetime
+    refused: Sequence[Mapping[str, Any]]
 
 
 def reserve(
     *,
     organization: Organization,
-    blueprint: Blueprint,
-    location: Location,
+    blueprints: Sequence[Blueprint],
+    region: Region,
     size: Size,
     at: datetime,
     expires_at: datetime,
 ) -> Reservation:
-    """Reserve capacity for one server until `expires_at`. Raises InsufficientCapacity when no node has enough."""
+    """Reserve capacity in the region until `expires_at`, for one server built by one of the blueprints.
+
+    Each blueprint is of a provider of its own. Raises InsufficientCapacity when no node has enough.
+    """
     if expires_at <= at:
         raise ValueError("a reservation must expire in the future")
-    request = ReservationRequest(organization, size, expires_at)
+    position = Case(*(When(provider_id=each.provider_id, then=each.position) for each in blueprints), default=0)
     skip_locked = True
     with tenancy.as_worker():
-        while nodes := list(nodes_that_fit(blueprint, location, size).values_list("pk", flat=True)):
-            unlocked = None
+        while (found := candidates(blueprints=blueprints, region=region, size=size)).blueprints:
+            request = ReservationRequest(organization, size, expires_at, found.refused)
+            nodes, unlocked = list(found.blueprints), None
             if len(nodes) > 1:  # waiting for a locked node is the last resort
                 with transaction.atomic():
                     rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
-                    fullest = rows.order_by(*FREE_SIZE, "pk")
-                    unlocked = fullest.values_list("pk", flat=True).first()
+                    preferred = rows.order_by(position, *FREE_SIZE, "pk")
+                    unlocked = preferred.values_list("pk", flat=True).first()
                     transaction.set_rollback(True)  # give the lock of this one row back at once
             for node_id in sorted(nodes, key=lambda node: node != unlocked):
-                if reservation := reserve_on_node(node_id, request, skip_locked=skip_locked):
+                blueprint = found.blueprints[node_id]
+                if reservation := reserve_on_node(node_id, blueprint, request, skip_locked=skip_locked):
                     return reservation
             skip_locked = False  # ports that looked free may be locked by a sync: wait for them from now on
-    raise InsufficientCapacity(
-        f"{location.code} cannot take {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
-    )
+    wanted = f"{region.code} cannot take {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
+    raise InsufficientCapacity("; ".join([wanted, *describe(found.refused)]))
 
 
-def reserve_on_node(node_id: UUID, request: ReservationRequest, *, skip_locked: bool) -> Reservation | None:
+def reserve_on_node(
+    node_id: UUID, blueprint: Blueprint, request: ReservationRequest, *, skip_locked: bool
+) -> Reservation | None:
     """The reservation on this node; None where it has not enough, with nothing changed and no lock kept."""
     size = request.size
     with transaction.atomic():
-        has_capacity = placeable(Node.objects.filter(pk=node_id)).filter(with_capacity(size))
+        has_capacity = placeable(Node.objects.filter(pk=node_id)).filter(*with_capacity(size).values())
         is_taken = has_capacity.update(
             memory_reserved_mib=F("memory_reserved_mib") + size.memory_mib,
             disk_reserved_mib=F("disk_reserved_mib") + size.disk_mib,
@@ -92,6 +98,8 @@ def reserve_on_node(node_id: UUID, request: ReservationRequest, *, skip_locked: 
         reservation = Reservation.objects.create(
             organization=request.organization,
             node_id=node_id,
+            blueprint=blueprint,
+            refused=request.refused,
             memory_mib=size.memory_mib,
             disk_mib=size.disk_mib,
             cpu_percent=size.cpu_percent,
@@ -142,11 +150,10 @@ def extend(*, reservation_id: UUID, expires_at: datetime) -> bool:
         return bool(reserved.update(expires_at=Greatest("expires_at", Value(expires_at))))
 
 
-def release(*, reservation_id: UUID, at: datetime) -> bool:
-    """Return the capacity to the node; whether this call did. Calling it twice is harmless."""
+def release(*, reservation_ids: Collection[UUID], at: datetime) -> int:
+    """Return the capacity of these to their nodes; how many this call released. Calling it twice is harmless."""
     with tenancy.as_worker():
-        rows = Reservation.objects.filter(pk=reservation_id).exclude(state=ReservationState.RELEASED)
-        return _release(rows, at)
+        return _release(Reservation.objects.filter(pk__in=reservation_ids).exclude(state=ReservationState.RELEASED), at)
 
 
 def expire_due(*, at: datetime) -> int:
@@ -155,21 +162,23 @@ def expire_due(*, at: datetime) -> int:
 
     def expire(pk: UUID) -> bool:
         with tenancy.as_worker():
-            return _release(due.filter(pk=pk), at)
+            return bool(_release(due.filter(pk=pk), at))
 
     return work.run_each(list(due.values_list("pk", flat=True)), expire, name="release")
 
 
-def _release(rows: QuerySet[Reservation], at: datetime) -> bool:
-    """Release the one row of `rows`, if it is still among them once it is locked."""
-    reservation = rows.select_for_update(no_key=True).first()
-    if reservation is None:
-        return False
-    Reservation.objects.filter(pk=reservation.pk).update(
-        state=ReservationState.RELEASED, expires_at=None, released_at=at
-    )
-    return_to_node(reservation)
-    return True
+def _release(rows: QuerySet[Reservation], at: datetime) -> int:
+    """Release those of `rows` that are still among them once they are locked; how many."""
+    reservations = list(rows.order_by("pk").select_for_update(no_key=True))
+    if len(reservations) > 1:
+        nodes = Node.objects.filter(pk__in={reservation.node_id for reservation in reservations})
+        list(nodes.order_by("pk").select_for_update(no_key=True))
+    for reservation in reservations:
+        Reservation.objects.filter(pk=reservation.pk).update(
+            state=ReservationState.RELEASED, expires_at=None, released_at=at
+        )
+        return_to_node(reservation)
+    return len(reservations)
 
 
 def return_to_node(reservation: Reservation) -> None:

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers import capacity
-from servers.convergence import build, provisioning_log
+from servers import builds, capacity
+from servers.convergence import provisioning_log
 from servers.drivers import base
 from servers.models import Allocation, PanelAccount, Server
 
@@ -77,7 +77,7 @@ def spec_of(server: Server) -> base.ServerSpec:
         node_ref=node.ref if node and not node.is_elastic else None,
         allocations=tuple(port.ref for port in ports_of(server)),
         account=base.Account(account.ref, account.username, account.is_panel_admin) if account else None,
-        build=build.machine_build(server),
+        build=builds.fixed_build(server),
     )
 
 

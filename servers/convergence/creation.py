@@ -7,7 +7,8 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers.convergence import accounts, build, installing
+from servers import builds
+from servers.convergence import accounts, installing
 from servers.convergence.context import NOW, ConvergenceContext, replace_ports
 from servers.drivers.abilities import Ports
 from servers.drivers.base import AccountNotFound, PortTaken
@@ -45,7 +46,8 @@ def create(ctx: ConvergenceContext) -> Reschedule:
         raise outside.Rejected(_("No capacity is confirmed for this server, so it cannot be created."))
     if isinstance(ctx.driver, Ports) and len(spec.allocations) < ctx.driver.min_ports:
         raise outside.Rejected(_("No port is reserved for this server."))
-    spec = replace(spec, attempt=server.create_attempts + 1, build=spec.build or build.game_build(server))
+    build = spec.build or builds.game_build(server.blueprint, builds.environment_of(server))
+    spec = replace(spec, attempt=server.create_attempts + 1, build=build)
     ctx.record(create_asked_at=ctx.at, create_missed_at=None, create_attempts=spec.attempt)
     try:
         remote = ctx.driver.create(spec)

@@ -30,5 +30,5 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     with tenancy.as_worker():
         ctx.record(status=ServerStatus.DELETED, step=Step.DELETED, deleted_at=ctx.at, failure="")
         if server.reservation_id is not None:
-            capacity.release(reservation_id=server.reservation_id, at=ctx.at)
+            capacity.release(reservation_ids=[server.reservation_id], at=ctx.at)
     return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from core import outside
+from servers.models import Build
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -124,10 +125,24 @@ class GameBuild:
 
 @dataclass(frozen=True)
 class MachineBuild:
-    """A machine: the provider's own plan, which is its size, and an image of an operating system."""
+    """A machine: the provider's own plan, which is its size, an image of an operating system, and what runs at the
+    first boot.
+    """
 
     plan_ref: str
     image: str
+    user_data: str = ""
+
+
+@dataclass(frozen=True)
+class ContainerBuild:
+    """A container: an image, its command or none, the ports that its program listens on, and the folders it keeps."""
+
+    image: str
+    command: str = ""
+    ports: tuple[int, ...] = ()
+    volumes: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,7 @@ class ServerSpec:
     node_ref: str | None = None
     allocations: tuple[str, ...] = ()
     account: Account | None = None
-    build: GameBuild | MachineBuild | None = None
+    build: GameBuild | MachineBuild | ContainerBuild | None = None
 
 
 @dataclass(frozen=True)
@@ -208,14 +223,16 @@ class Usage:
 class DriverFacts:
     """What is true of every provider of a kind.
 
-    `calls_per_minute` is what a provider allows; half of it is for watching installs. `usage_max_age` is how old the
-    figures may be that it answers. `install_starts_server`: a server that is off after its install was not installed.
-    `reinstall_keeps_data`: installing again loses nothing, so it may be done without asking a person.
-    `suspension_hides_install`: after a suspension it is unknown how the install ended. `steps` are the steps of a
-    purchase, by their codes, as customers read them.
+    `builds` are the builds of blueprints that it can make. `calls_per_minute` is what a provider allows; half of it
+    is for watching installs. `usage_max_age` is how old the figures may be that it answers.
+    `install_starts_server`: a server that is off after its install was not installed. `reinstall_keeps_data`:
+    installing again loses nothing, so it may be done without asking a person. `suspension_hides_install`: after a
+    suspension it is unknown how the install ended. `steps` are the steps of a purchase, by their codes, as
+    customers read them.
     """
 
     label: str
+    builds: frozenset[Build]
     calls_per_minute: int
     steps: "Mapping[str, StrOrPromise]"
     usage_max_age: timedelta = timedelta(0)

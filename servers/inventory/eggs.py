@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.backends.postgresql.psycopg_any import Jsonb
 from django.utils.translation import gettext as _
 
+from servers import builds
 from servers.drivers.inventory import RemoteEgg
 from servers.eggs import rules
 from servers.inventory import tables
@@ -54,6 +55,12 @@ def merge_eggs(provider_id: UUID, remote: RemoteInventory) -> Counts:
     ]
     counts["variables"] = merge(tables.VARIABLE, rows, scope=list(eggs.values()))
     return counts
+
+
+def blueprint_findings(provider_id: UUID) -> list[Finding]:
+    """Blueprints that nothing can be built from any more, or still not. They are not sold."""
+    problems = builds.check_blueprints(provider_id)
+    return [{"kind": "blueprint", "subject": blueprint.name, "note": blueprint.problem} for blueprint in problems]
 
 
 def egg_findings(eggs: Iterable[RemoteEgg]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from core import outside, tenancy, work
 from core.outside import refuse_transaction
 from servers.drivers import registry
-from servers.inventory.eggs import egg_findings, merge_eggs
+from servers.inventory.eggs import blueprint_findings, egg_findings, merge_eggs
 from servers.inventory.nodes import merge_allocations, merge_nodes
 from servers.inventory.read import read_inventory
 from servers.locks import advisory_lock
@@ -47,7 +47,7 @@ def sync(*, provider_id: UUID, at: datetime) -> SyncRun:
             with tenancy.as_worker():
                 counts, findings = merge_nodes(provider_id, remote)
                 run.counts = {**counts, **merge_allocations(provider_id, remote), **merge_eggs(provider_id, remote)}
-                run.findings = [*findings, *egg_findings(remote.eggs)]
+                run.findings = [*findings, *egg_findings(remote.eggs), *blueprint_findings(provider_id)]
                 return _finish(run, Health.HEALTHY, started)
         except DatabaseError as error:  # nothing was merged; other providers' syncs go on
             log.exception("the inventory of %s cannot be stored", provider.name)

@@ -1,6 +1,7 @@
 import core.encryption
 import core.ids
 import core.models.state_machine
+import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
@@ -28,7 +29,7 @@ class Migration(migrations.Migration):
                 ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
                 ('code', models.CharField(max_length=60)),
                 ('name', models.CharField(blank=True, default='', max_length=191)),
-                ('is_active', models.BooleanField(default=True, help_text='Customers can order in active locations only.', verbose_name='active')),
+                ('is_active', models.BooleanField(default=True, help_text='New servers are placed in active locations only.', verbose_name='active')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
             ],
             options={
@@ -165,23 +166,55 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='servers.provider'),
         ),
         migrations.CreateModel(
+            name='Region',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('code', models.SlugField(help_text='Part of web addresses, such as eu-central.', max_length=32, unique=True, verbose_name='code')),
+                ('city', models.CharField(help_text='As customers read it.', max_length=100, verbose_name='city')),
+                ('country', models.CharField(blank=True, default='', help_text='Two letters, such as DE.', max_length=2, validators=[django.core.validators.RegexValidator('^[A-Z]{2}$', 'Enter the two capital letters of a country, such as DE.')], verbose_name='country')),
+                ('latitude', models.DecimalField(blank=True, decimal_places=4, help_text='In degrees, north of the equator positive. With the longitude, customers see it on a map.', max_digits=7, null=True, verbose_name='latitude')),
+                ('longitude', models.DecimalField(blank=True, decimal_places=4, help_text='In degrees, east of Greenwich positive.', max_digits=7, null=True, verbose_name='longitude')),
+                ('is_active', models.BooleanField(default=True, help_text='Only active regions are sold.', verbose_name='active')),
+                ('position', models.PositiveIntegerField(default=0, help_text='Lower numbers come first.', verbose_name='position')),
+            ],
+            options={
+                'verbose_name': 'region',
+                'verbose_name_plural': 'regions',
+                'ordering': ['position', 'city', 'code'],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='servers_region_on_earth')],
+            },
+        ),
+        migrations.AddField(
+            model_name='location',
+            name='region',
+            field=models.ForeignKey(blank=True, help_text='Where customers order what this location has. Empty: nothing is sold here.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='servers.region', verbose_name='region'),
+        ),
+        migrations.CreateModel(
             name='Blueprint',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('name', models.CharField(max_length=100, unique=True)),
-                ('plan_ref', models.CharField(blank=True, default='', help_text="For machines: the provider's own name of the size. Empty for games.", max_length=64, verbose_name="provider's plan")),
-                ('image', models.CharField(blank=True, default='', help_text="A game's Docker image (empty: the egg's default), or a machine's operating system.", max_length=191, verbose_name='image')),
-                ('startup', models.TextField(blank=True, default='', help_text="Empty: the egg's own.", verbose_name='start-up command')),
+                ('build', models.CharField(choices=[('game', 'Game, from an egg'), ('machine', "Machine, of a provider's plan"), ('container', 'Container, from an image')], default='game', max_length=10, verbose_name='build')),
+                ('plan_ref', models.CharField(blank=True, default='', help_text="For machines: the provider's own name of the size.", max_length=64, verbose_name="provider's plan")),
+                ('image', models.CharField(blank=True, default='', help_text="A game's Docker image (empty: the egg's default), a machine's operating system, a container's image.", max_length=191, verbose_name='image')),
+                ('startup', models.TextField(blank=True, default='', help_text="Empty: the egg's or the image's own.", verbose_name='start-up command')),
+                ('user_data', models.TextField(blank=True, default='', help_text='For machines: what runs at the first boot.', verbose_name='user data')),
+                ('container_ports', models.JSONField(blank=True, default=list, help_text='The ports that its program listens on, such as [80, 443].', verbose_name='ports of the container')),
+                ('volumes', models.JSONField(blank=True, default=list, help_text='The folders that are kept, such as ["/data"].', verbose_name='volumes of the container')),
                 ('environment', models.JSONField(blank=True, default=dict, help_text="Override the egg's defaults. {{secret}} becomes a new password for each server.", verbose_name='environment variables')),
+                ('position', models.PositiveIntegerField(default=0, help_text='Of several providers the one with the lowest number is tried first.', verbose_name='position')),
                 ('install_minutes', models.PositiveIntegerField(default=30, help_text='An installation that takes longer has failed.', verbose_name='installation limit (minutes)')),
+                ('problem', models.TextField(blank=True, default='', editable=False, help_text='Why nothing can be built from it. It is not sold until that is mended.', verbose_name='problem')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('plan', models.ForeignKey(blank=True, help_text='Empty: every plan of the product.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='catalog.plan', verbose_name='plan')),
                 ('product', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='catalog.product')),
                 ('egg', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='servers.egg')),
-                ('locations', models.ManyToManyField(blank=True, help_text='None chosen: every location.', related_name='blueprints', to='servers.location', verbose_name='locations')),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='servers.provider')),
+                ('regions', models.ManyToManyField(blank=True, help_text='None chosen: every region where the provider has a location.', related_name='blueprints', to='servers.region', verbose_name='regions')),
             ],
             options={
                 'verbose_name': 'blueprint',
@@ -194,6 +227,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('refused', models.JSONField(blank=True, default=list, help_text='Blueprints and nodes not taken, and why.', verbose_name='refused candidates')),
                 ('memory_mib', models.PositiveIntegerField(verbose_name='memory (MiB)')),
                 ('disk_mib', models.PositiveIntegerField(verbose_name='disk (MiB)')),
                 ('cpu_percent', models.PositiveIntegerField(verbose_name='CPU (% of a core)')),
@@ -201,6 +235,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('reserved', 'Reserved for checkout'), ('confirmed', 'Confirmed'), ('released', 'Released')], default='reserved', max_length=9)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('released_at', models.DateTimeField(blank=True, null=True)),
+                ('blueprint', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='servers.blueprint', verbose_name='blueprint')),
                 ('node', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
@@ -527,7 +562,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='blueprint',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('product', 'plan'), name='servers_blueprint_one_active', nulls_distinct=False),
+            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('product', 'plan', 'provider'), name='servers_blueprint_one_active', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='blueprint',
+            constraint=models.CheckConstraint(condition=models.Q(('build__in', ['game', 'machine', 'container'])), name='servers_blueprint_build_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='blueprint',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('build', 'game'), ('container_ports', []), ('egg__isnull', False), ('plan_ref', ''), ('user_data', ''), ('volumes', [])), models.Q(('build', 'machine'), ('container_ports', []), ('egg__isnull', True), ('environment', {}), ('image__gt', ''), ('plan_ref__gt', ''), ('startup', ''), ('volumes', [])), models.Q(('build', 'container'), ('egg__isnull', True), ('image__gt', ''), ('plan_ref', ''), ('user_data', '')), _connector='OR'), name='servers_blueprint_shape'),
         ),
         migrations.AddIndex(
             model_name='reservation',

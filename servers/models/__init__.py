@@ -1,13 +1,14 @@
 """The tables of servers."""
 
 from servers.models.allocations import FREE, Allocation
-from servers.models.blueprints import Blueprint
+from servers.models.blueprints import Blueprint, Build
 from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
 from servers.models.providers import Health, PanelAccount, Provider, SyncKind, SyncRun, SyncState
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
+from servers.models.regions import Region
 from servers.models.reservations import Reservation, ReservationState
 from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
 
@@ -15,6 +16,7 @@ __all__ = [
     "FREE",
     "Allocation",
     "Blueprint",
+    "Build",
     "DesiredState",
     "Egg",
     "EggProperty",
@@ -31,6 +33,7 @@ __all__ = [
     "Provider",
     "ProvisioningStep",
     "ProvisioningTask",
+    "Region",
     "Reservation",
     "ReservationState",
     "Server",

@@ -1,25 +1,34 @@
-"""Blueprints: which egg, image and environment a plan is built with, and in which locations."""
+"""Blueprints: how a plan is built at a provider, and in which regions."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Plan, Product
 from core import tenancy
-from core.models import Entity, Timestamped
+from core.models import Entity, Timestamped, choices_check
 from servers.models.eggs import Egg
-from servers.models.locations import Location
 from servers.models.providers import Provider
+from servers.models.regions import Region
+
+
+class Build(models.TextChoices):
+    GAME = "game", _("Game, from an egg")
+    MACHINE = "machine", _("Machine, of a provider's plan")
+    CONTAINER = "container", _("Container, from an image")
 
 
 class Blueprint(Entity, Timestamped):
-    """How a product's plans are built at a provider: as games of an egg, or as machines of a provider's plan.
+    """How a product's plans are built at one provider: as games, machines or containers.
 
-    A blueprint for one plan takes precedence over its product's.
+    A blueprint for one plan takes precedence over its product's at the same provider. Of several providers the one with
+    the lowest position is taken that has capacity in the region.
     """
 
     tenancy = tenancy.SHARED
+    hidden_fields = ("environment", "user_data")
 
     name = models.CharField(max_length=100, unique=True)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="blueprints")
@@ -33,37 +42,67 @@ class Blueprint(Entity, Timestamped):
         help_text=_("Empty: every plan of the product."),
     )
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="blueprints")
+    build = models.CharField(_("build"), max_length=10, choices=Build, default=Build.GAME)
     egg = models.ForeignKey(Egg, null=True, blank=True, on_delete=models.PROTECT, related_name="blueprints")
     plan_ref = models.CharField(
         _("provider's plan"),
         max_length=64,
         blank=True,
         default="",
-        help_text=_("For machines: the provider's own name of the size. Empty for games."),
+        help_text=_("For machines: the provider's own name of the size."),
     )
     image = models.CharField(
         _("image"),
         max_length=191,
         blank=True,
         default="",
-        help_text=_("A game's Docker image (empty: the egg's default), or a machine's operating system."),
+        help_text=_(
+            "A game's Docker image (empty: the egg's default), a machine's operating system, a container's image."
+        ),
     )
-    startup = models.TextField(_("start-up command"), blank=True, default="", help_text=_("Empty: the egg's own."))
+    startup = models.TextField(
+        _("start-up command"), blank=True, default="", help_text=_("Empty: the egg's or the image's own.")
+    )
+    user_data = models.TextField(
+        _("user data"), blank=True, default="", help_text=_("For machines: what runs at the first boot.")
+    )
+    container_ports: Any = models.JSONField(
+        _("ports of the container"),
+        default=list,
+        blank=True,
+        help_text=_("The ports that its program listens on, such as [80, 443]."),
+    )
+    volumes: Any = models.JSONField(
+        _("volumes of the container"),
+        default=list,
+        blank=True,
+        help_text=_('The folders that are kept, such as ["/data"].'),
+    )
     environment: Any = models.JSONField(
         _("environment variables"),
         default=dict,
         blank=True,
         help_text=_("Override the egg's defaults. {{secret}} becomes a new password for each server."),
     )
-    locations = models.ManyToManyField(
-        Location,
+    regions = models.ManyToManyField(
+        Region,
         related_name="blueprints",
         blank=True,
-        help_text=_("None chosen: every location."),
-        verbose_name=_("locations"),
+        help_text=_("None chosen: every region where the provider has a location."),
+        verbose_name=_("regions"),
+    )
+    position = models.PositiveIntegerField(
+        _("position"), default=0, help_text=_("Of several providers the one with the lowest number is tried first.")
     )
     install_minutes = models.PositiveIntegerField(
         _("installation limit (minutes)"), default=30, help_text=_("An installation that takes longer has failed.")
+    )
+    problem = models.TextField(
+        _("problem"),
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("Why nothing can be built from it. It is not sold until that is mended."),
     )
     is_active = models.BooleanField(_("active"), default=True)
 
@@ -72,12 +111,35 @@ class Blueprint(Entity, Timestamped):
         verbose_name_plural = _("blueprints")
         constraints = [
             models.UniqueConstraint(
-                fields=["product", "plan"],
+                fields=["product", "plan", "provider"],
                 condition=models.Q(is_active=True),
                 nulls_distinct=False,
                 name="servers_blueprint_one_active",
-            )
+            ),
+            choices_check("servers_blueprint_build_known", "build", Build),
+            models.CheckConstraint(
+                name="servers_blueprint_shape",
+                condition=models.Q(
+                    build=Build.GAME, egg__isnull=False, plan_ref="", user_data="", container_ports=[], volumes=[]
+                )
+                | models.Q(
+                    build=Build.MACHINE,
+                    egg__isnull=True,
+                    startup="",
+                    environment={},
+                    container_ports=[],
+                    volumes=[],
+                    plan_ref__gt="",
+                    image__gt="",
+                )
+                | models.Q(build=Build.CONTAINER, egg__isnull=True, plan_ref="", user_data="", image__gt=""),
+            ),
         ]
+
+    def is_for(self, region_id: UUID) -> bool:
+        """Whether it may be used in the region."""
+        chosen = {region.pk for region in self.regions.all()}
+        return not chosen or region_id in chosen
 
     def __str__(self) -> str:
         return self.name

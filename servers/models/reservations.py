@@ -1,11 +1,14 @@
 """Reservations: the capacity of one server, from the start of checkout to its deletion."""
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import formats, tenancy
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
+from servers.models.blueprints import Blueprint
 from servers.models.nodes import Node
 
 
@@ -16,15 +19,23 @@ class ReservationState(StatusChoices):
 
 
 class Reservation(Entity, Timestamped):
-    """Memory, disk and ports of a node for one server.
+    """Memory, disk and ports of a node for one server, to be built by a blueprint of the node's provider.
 
-    Expires at `expires_at`, is confirmed when paid, and released exactly once.
+    Expires at `expires_at`, is confirmed when paid, and released exactly once. `refused` says which other candidates
+    were not taken, and why.
     """
 
     tenancy = tenancy.OWNED
+    hidden_fields = ("refused",)
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="reservations")
+    blueprint = models.ForeignKey(
+        Blueprint, on_delete=models.PROTECT, related_name="reservations", verbose_name=_("blueprint")
+    )
+    refused: Any = models.JSONField(
+        _("refused candidates"), default=list, blank=True, help_text=_("Blueprints and nodes not taken, and why.")
+    )
     memory_mib = models.PositiveIntegerField(_("memory (MiB)"))
     disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
     cpu_percent = models.PositiveIntegerField(_("CPU (% of a core)"))

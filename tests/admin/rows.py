@@ -77,7 +77,14 @@ class Rows:
         keys = {"application_key": SECRET, "client_key": SECRET}
         named = {"kind": "pterodactyl", "base_url": "http://panel.test", "credentials": keys}
         self.providers = self.each(servers.Provider, name=lambda n: f"Panel {n}", **named)
-        self.locations = self.each(servers.Location, provider=self.provider, ref="1", code=lambda n: f"eu-{n}")
+        self.regions = self.each(servers.Region, code=lambda n: f"eu-{n}", city="Helsinki")
+        self.locations = self.each(
+            servers.Location,
+            provider=self.provider,
+            ref="1",
+            code=lambda n: f"eu-{n}",
+            region=lambda n: self.regions[n],
+        )
         size = {"memory_mib": 8192, "disk_mib": 81920, "memory_sellable_mib": 8192, "disk_sellable_mib": 81920}
         self.nodes = self.each(
             servers.Node, provider=self.provider, location=self.location, ref="1", name=lambda n: f"node{n}", **size
@@ -266,7 +273,9 @@ class Rows:
         """Reservations on the first node, all ports in the first, servers with holds and tasks; of one organization."""
         owned = {"organization": self.organizations[0]}
         size = {"memory_mib": 1024, "disk_mib": 5120, "cpu_percent": 100}
-        self.reservations = self.each(servers.Reservation, node=self.nodes[0], state="confirmed", **size, **owned)
+        self.reservations = self.each(
+            servers.Reservation, node=self.nodes[0], blueprint=self.blueprints[0], state="confirmed", **size, **owned
+        )
         self.each(
             servers.Allocation,
             node=lambda n: self.nodes[n],
@@ -320,7 +329,7 @@ class Rows:
             orders.OrderItem,
             order=self.orders[0],
             plan_price=lambda n: self.plan_prices[n],
-            location=self.location,
+            region=lambda n: self.regions[n],
             server_name="mc",
             subscription=lambda n: self.subscriptions[n],
             server=lambda n: self.servers[n],

@@ -32,7 +32,7 @@ def waiting_order(rows: Rows) -> Order:
     item = rows.items[0]
     Server.objects.update(reservation=None)
     item.server, item.reservation = None, None
-    item.options = {"blueprint": str(rows.blueprints[0].pk), "variables": {}}
+    item.options = {"variables": {}}
     item.save()
     Order.objects.filter(pk=order.pk).update(
         status=OrderStatus.WAITING_CAPACITY,

@@ -20,15 +20,15 @@ from core.ids import uuid7
 from core.money import Money
 from nodebyte import overview
 from orders.models import Order
-from servers.models import Blueprint, Node, Provider, Server
+from servers.models import Node, Provider, Server
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
 from tests.builders import PASSWORD, make_plan, make_price, make_product, make_staff, make_user
-from tests.servers.builders import make_provider
+from tests.servers.builders import make_blueprint, make_provider
 
 pytestmark = pytest.mark.django_db
 INDEX = "/admin/"
-SETUP_QUERIES = 7  # of the steps to the first sale
+SETUP_QUERIES = 8  # of the steps to the first sale
 
 
 def test_a_visitor_is_sent_to_the_shops_own_sign_in() -> None:
@@ -166,7 +166,7 @@ def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) ->
 
 def test_the_start_page_names_a_currency_without_prices_and_leads_to_the_plans(superadmin: Client) -> None:
     plan = make_price(currency="USD").plan
-    Blueprint.objects.create(name="b", product=plan.product, provider=make_provider("http://127.0.0.1:9"))
+    make_blueprint(make_provider("http://127.0.0.1:9"), plan)
     assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
 
     site_settings.set_value("shop.currency", "EUR")

@@ -23,7 +23,7 @@ from sandbox.client import Sandbox
 from servers import services as servers
 from servers.drivers.base import PowerAction
 from servers.live import power
-from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
+from servers.models import HoldKind, Node, Provider, Region, Server
 from tests.billing.sales import accept, make_sale
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
@@ -58,9 +58,11 @@ def seed(sandbox: Sandbox) -> None:
     at = datetime.now(tz=UTC)
     catalog.seed_catalog(at=at)
     keys = sandbox.panel_keys()
-    panel.seed_panel(
+    provider = panel.connect_panel(
         name="Panel", base_url=keys["url"], application_key=keys["application"], client_key=keys["client"], at=at
     )
+    panel.seed_blueprints(provider, panel.match_eggs(provider), is_accepted=True)
+    panel.seed_regions(provider)
 
 
 def make_gallery(sandbox: Sandbox) -> Gallery:
@@ -203,8 +205,7 @@ def _shop(sandbox: Sandbox, owner: User, code: str) -> Shop:
         sandbox=sandbox,
         provider=Provider.objects.get(),
         price=price,
-        blueprint=Blueprint.objects.get(product=price.plan.product),
-        location=Location.objects.get(code="eu"),
+        region=Region.objects.get(code="eu"),
         customer=owner,
         organization=organization,
     )

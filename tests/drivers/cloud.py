@@ -20,10 +20,11 @@ from servers.drivers.base import (
     Usage,
 )
 from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
-from servers.models import Provider, Step
+from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
     label="Test cloud",
+    builds=frozenset({Build.MACHINE}),
     calls_per_minute=120,
     steps={Step.PLACED: "Region chosen", Step.CREATED: "Machine created", Step.INSTALLED: "System installed"},
 )
@@ -65,6 +66,7 @@ class CloudDriver:
             "region": spec.location_ref,
             "plan": spec.build.plan_ref,
             "image": spec.build.image,
+            "user_data": spec.build.user_data,
             "tags": [str(spec.key), f"attempt-{spec.attempt}"],
         }
         return remote_machine(self._call("POST", "/machines", json=body)["machine"])

@@ -33,7 +33,7 @@ class CloudSandbox:
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         """A machine without an address, being installed."""
         number = max(self.machines, default=400) + 1
-        wanted = {name: body[name] for name in ("name", "region", "plan", "image", "tags")}
+        wanted = {name: body[name] for name in ("name", "region", "plan", "image", "user_data", "tags")}
         private = {"looks": self.looks_to_install, "erased": 0}
         self.machines[number] = {
             **wanted,

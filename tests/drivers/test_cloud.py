@@ -13,7 +13,15 @@ from tests.drivers.adapters import cloud_provider
 from tests.drivers.cloud import FACTS, CloudDriver
 from tests.drivers.cloud_sandbox import CloudSandbox
 from tests.servers.actions import run_until_quiet, steps_of
-from tests.servers.builders import AT, make_blueprint, make_plan, make_reservation, make_server
+from tests.servers.builders import (
+    AT,
+    assign_regions,
+    make_blueprint,
+    make_plan,
+    make_reservation,
+    make_server,
+    region_of,
+)
 
 SIZE = Size(memory_mib=2048, disk_mib=40960, cpu_percent=200, ports=0)
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,6 +34,7 @@ def provider(cloud: CloudSandbox) -> Provider:
     provider = cloud_provider(cloud)
     provider.save()
     assert inventory.sync(provider_id=provider.pk, at=AT).state == SyncState.COMPLETED
+    assign_regions(provider)
     return provider
 
 
@@ -183,14 +192,16 @@ def test_an_elastic_node_sells_every_size_up_to_its_greatest_number_of_servers(p
     location = Location.objects.get(provider=provider, code="fra")
     huge = Size(memory_mib=10_000_000, disk_mib=10_000_000, cpu_percent=100, ports=0)
     Node.objects.filter(location=location).update(max_servers=2)
+    region = region_of(location)
     sold = [make_reservation(blueprint, location, huge) for _ in range(2)]
 
-    assert capacity.availability(blueprint=blueprint, sizes={"huge": huge}).get(location.pk, set()) == set()
+    assert not capacity.availability(sizes={"huge": huge}, blueprints={"huge": [blueprint]}).get(region.pk)
     with pytest.raises(capacity.InsufficientCapacity):
         make_reservation(blueprint, location, huge)
-    capacity.release(reservation_id=sold[0].pk, at=AT)
+    capacity.release(reservation_ids=[sold[0].pk], at=AT)
 
-    assert capacity.availability(blueprint=blueprint, sizes={"huge": huge})[location.pk] == {"huge"}
+    available = capacity.availability(sizes={"huge": huge}, blueprints={"huge": [blueprint]})
+    assert available[region.pk] == {"huge"}
     assert make_reservation(blueprint, location, huge).ports == 0
 
 

@@ -21,6 +21,7 @@ from servers.models import (
     Nest,
     Node,
     Provider,
+    Region,
     Server,
     ServerStatus,
 )
@@ -33,8 +34,7 @@ class Dataset:
 
     product: Product
     price: PlanPrice
-    location: Location
-    blueprint: Blueprint
+    region: Region
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Tenant:
 def make_dataset(*, ports: int = 20) -> Dataset:
     """A panel with one large node, and a game sold on it."""
     provider = Provider.objects.create(kind="pterodactyl", name="Panel", base_url="http://127.0.0.1:1")
-    location = Location.objects.create(provider=provider, ref="1", code="eu-1", name="Helsinki")
+    region = Region.objects.create(code="eu-1", city="Helsinki")
+    location = Location.objects.create(provider=provider, ref="1", code="eu-1", name="Helsinki", region=region)
     size = {"memory_mib": 65_536, "disk_mib": 655_360, "memory_sellable_mib": 65_536, "disk_sellable_mib": 655_360}
     node = Node.objects.create(provider=provider, location=location, ref="1", name="node1", **size)
     for port in range(ports):
@@ -62,8 +63,8 @@ def make_dataset(*, ports: int = 20) -> Dataset:
     egg = Egg.objects.create(nest=nest, ref="1", name="Paper", docker_images={"Java": "java:21"}, startup="java")
     product = make_product(slug="minecraft", name="Minecraft")
     price = make_price(make_plan(product))
-    blueprint = Blueprint.objects.create(name="Minecraft", product=product, provider=provider, egg=egg)
-    return Dataset(product, price, location, blueprint)
+    Blueprint.objects.create(name="Minecraft", product=product, provider=provider, egg=egg)
+    return Dataset(product, price, region)
 
 
 def make_tenant(dataset: Dataset, mark: str) -> Tenant:
@@ -83,9 +84,7 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:
-    order_request = placement.OrderRequest(
-        plan_price=dataset.price, location=dataset.location, blueprint=dataset.blueprint, server_name=name
-    )
+    order_request = placement.OrderRequest([placement.ItemRequest(dataset.price, dataset.region, name)])
     return placement.place_order(
         organization=organization, user=user, order_request=order_request, form_token=uuid7(), at=timezone.now()
     )

@@ -13,7 +13,7 @@ from billing.models import Invoice, Payment
 from catalog.models import AddonKind, Plan
 from demo.browser import read_page
 from orders.models import Order, OrderItem, OrderStatus
-from servers.models import Allocation, Location, Node, Reservation
+from servers.models import Allocation, Node, Region, Reservation
 from tests.builders import make_addon, make_addon_price, make_plan, make_price, make_user
 from tests.shop import (
     Clock,
@@ -82,8 +82,8 @@ def test_a_visitor_who_orders_signs_up_first_and_finds_what_was_chosen_again(sho
     client.force_login(shop.customer)
     page = read_page("http://testserver" + target, 200, client.get(target).content.decode())
     sent = dict(page.form_with("server_name").filled({}))
-    kept = {name: sent[name] for name in ("plan", "location", "term", "server_name")}
-    assert kept == {"plan": "mc-1gb", "location": shop.location.code, "term": "monthly", "server_name": "Ada's world"}
+    kept = {name: sent[name] for name in ("plan", "region", "term", "server_name")}
+    assert kept == {"plan": "mc-1gb", "region": shop.region.code, "term": "monthly", "server_name": "Ada's world"}
     assert not Order.objects.exists()
 
 
@@ -107,19 +107,19 @@ def test_the_same_form_sent_twice_leads_to_the_same_page(shop: Shop, browser: Cl
 
 
 def test_missing_capacity_is_an_error_of_the_region(shop: Shop, browser: Client) -> None:
-    Node.objects.filter(location=shop.location).update(memory_sellable_mib=512)
+    Node.objects.filter(location__region=shop.region).update(memory_sellable_mib=512)
 
     answer = browser.post(CONFIGURE, form_data(shop))
 
     assert answer.status_code == 422
     assert "Out of stock in this region" in answer.content.decode()
-    assert list(answer.context["form"].errors) == ["location"]
+    assert list(answer.context["form"].errors) == ["region"]
     assert not Order.objects.exists()
 
 
 def test_a_region_closed_meanwhile_is_an_error_of_the_region(shop: Shop, browser: Client) -> None:
-    Node.objects.filter(location=shop.location).update(is_present=False)
-    Location.objects.filter(pk=shop.location.pk).update(is_active=False)
+    Node.objects.filter(location__region=shop.region).update(is_present=False)
+    Region.objects.filter(pk=shop.region.pk).update(is_active=False)
 
     answer = browser.post(CONFIGURE, form_data(shop))
 
@@ -136,7 +136,7 @@ def test_capacity_lost_between_page_and_submit_is_an_error_of_the_region(
     answer = browser.post(CONFIGURE, form_data(shop))
 
     assert answer.status_code == 422
-    assert list(answer.context["form"].errors) == ["location"]
+    assert list(answer.context["form"].errors) == ["region"]
     assert (Order.objects.count(), Invoice.objects.count()) == (0, 0)
 
 
@@ -227,7 +227,7 @@ FORGED = {
     "plan as SQL": {"plan": "' OR 1=1 --"},
     "term not sold": {"term": "yearly"},
     "term missing": {"term": ""},
-    "region by id": {"location": "1"},
+    "region by id": {"region": "1"},
     "unknown add-on": {"addons": "free-everything"},
     "no token": {"form_token": ""},
     "token of another kind": {"form_token": "1 OR 1=1"},
@@ -271,9 +271,7 @@ def test_a_product_that_is_not_there_is_not_found(shop: Shop, browser: Client, a
     assert browser.get(address).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "asked", ["plan=%00", "plan=%E2%80%AE", "term=%27", "addons=%3Ci%3E", "location=" + "9" * 4000]
-)
+@pytest.mark.parametrize("asked", ["plan=%00", "plan=%E2%80%AE", "term=%27", "addons=%3Ci%3E", "region=" + "9" * 4000])
 def test_a_malformed_address_still_shows_the_form(shop: Shop, client: Client, asked: str) -> None:
     answer = client.get(f"{CONFIGURE}?{asked}")
 

@@ -45,8 +45,8 @@ def sales(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sales]:
         made = make_dataset(1)
         make_ports(Node.objects.get(), MANY, first=30_000)
         orders = [made.order]
-        blueprint, location = made.server.blueprint, orders[0].items.get().location
-        orders += [make_order(made.customer, blueprint, location, f"order {count}") for count in range(MANY)]
+        blueprint, region = made.server.blueprint, orders[0].items.get().region
+        orders += [make_order(made.customer, blueprint, region, f"order {count}") for count in range(MANY)]
         for order in orders:
             pay(order)
         items = OrderItem.objects.select_related("order").order_by("order_id")

@@ -17,7 +17,7 @@ from orders.models import Order
 from servers import capacity
 from servers import services as servers
 from servers.capacity import Size
-from servers.models import Blueprint, Location, Server, ServerStatus
+from servers.models import Blueprint, Region, Server, ServerStatus
 from tests.builders import (
     make_addon,
     make_addon_price,
@@ -27,7 +27,7 @@ from tests.builders import (
     make_product,
     make_user,
 )
-from tests.servers.builders import make_location, make_node, make_provider
+from tests.servers.builders import make_blueprint, make_location, make_node, make_provider, region_of
 from tests.shop import allow_unpaid_orders
 
 SIZE = Size(memory_mib=1024, disk_mib=5120, cpu_percent=100)
@@ -51,11 +51,11 @@ def make_dataset(number: int) -> Dataset:
     customer = make_user()
     for count in range(number):
         make_gateway_account(count)
-    product, location = make_catalog(number)
+    product, region = make_catalog(number)
     blueprint = Blueprint.objects.get(product=product)
     allow_unpaid_orders()
-    placed = [make_order(customer, blueprint, location, f"order {count}") for count in range(number)]
-    running = [make_server(customer, blueprint, location, f"server {count}") for count in range(number)]
+    placed = [make_order(customer, blueprint, region, f"order {count}") for count in range(number)]
+    running = [make_server(customer, blueprint, region, f"server {count}") for count in range(number)]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
     return Dataset(customer, product, placed[-1], running[-1], issued[-1])
 
@@ -68,7 +68,7 @@ def make_gateway_account(count: int) -> GatewayAccount:
     )
 
 
-def make_catalog(number: int) -> tuple[Product, Location]:
+def make_catalog(number: int) -> tuple[Product, Region]:
     """Products with one plan, the first with `number` plans and add-ons, in `number` regions with capacity."""
     provider = make_provider("http://127.0.0.1:9")
     locations = [make_location(provider, code=f"region-{count}") for count in range(number)]
@@ -80,27 +80,27 @@ def make_catalog(number: int) -> tuple[Product, Location]:
         *(make_product(kind=Kind.GAME, category=f"Category {count}") for count in range(number - 1)),
     ]:
         make_price(make_plan(product))
-        Blueprint.objects.create(name=product.name, product=product, provider=provider)
+        make_blueprint(provider, product.plans.get(), name=product.name)
     for count in range(number - 1):
         make_price(make_plan(first, name=f"{count} GB"))
     for _count in range(number):
         make_addon_price(make_addon(first))
-    return first, locations[0]
+    return first, region_of(locations[0])
 
 
-def make_order(customer: User, blueprint: Blueprint, location: Location, name: str) -> Order:
+def make_order(customer: User, blueprint: Blueprint, region: Region, name: str) -> Order:
     price = make_price(make_plan(blueprint.product, is_active=False), term=Term.MONTHLY)
-    order_request = placement.OrderRequest(plan_price=price, location=location, blueprint=blueprint, server_name=name)
+    order_request = placement.OrderRequest([placement.ItemRequest(price, region, name)])
     organization = make_organization(customer)
     return placement.place_order(
         organization=organization, user=customer, order_request=order_request, form_token=uuid7(), at=timezone.now()
     )
 
 
-def make_server(customer: User, blueprint: Blueprint, location: Location, name: str) -> Server:
+def make_server(customer: User, blueprint: Blueprint, region: Region, name: str) -> Server:
     at, organization = timezone.now(), make_organization(customer)
     reservation = capacity.reserve(
-        organization=organization, blueprint=blueprint, location=location, size=SIZE, at=at, expires_at=at + HOUR
+        organization=organization, blueprints=[blueprint], region=region, size=SIZE, at=at, expires_at=at + HOUR
     )
     capacity.confirm(reservation_ids=[reservation.pk])
     server = servers.create_servers(
@@ -109,7 +109,6 @@ def make_server(customer: User, blueprint: Blueprint, location: Location, name: 
                 organization=organization,
                 owner=customer,
                 name=name,
-                blueprint=blueprint,
                 plan=make_plan(blueprint.product, is_active=False),
                 size=SIZE,
                 reservation=reservation,

@@ -15,10 +15,12 @@ from servers.capacity import Size
 from servers.models import (
     Allocation,
     Blueprint,
+    Build,
     Egg,
     Location,
     Node,
     Provider,
+    Region,
     Reservation,
     Server,
 )
@@ -54,8 +56,28 @@ def make_provider(base_url: str = "http://panel.invalid", **fields: Any) -> Prov
 
 
 def make_location(provider: Provider, code: str = "eu") -> Location:
-    """A location."""
-    return Location.objects.create(provider=provider, ref=str(next(_number)), code=code, name=code.upper())
+    """A location in the region of the same code."""
+    region = make_region(code)
+    return Location.objects.create(
+        provider=provider, ref=str(next(_number)), code=code, name=code.upper(), region=region
+    )
+
+
+def make_region(code: str = "eu") -> Region:
+    """The shop's region of this code."""
+    return Region.objects.get_or_create(code=code, defaults={"city": code.upper()})[0]
+
+
+def assign_regions(provider: Provider) -> None:
+    """Put each of the provider's locations into a region of the same code."""
+    for location in Location.objects.filter(provider=provider, region=None):
+        Location.objects.filter(pk=location.pk).update(region=make_region(location.code))
+
+
+def region_of(location: Location) -> Region:
+    """The region that a location is in."""
+    assert location.region is not None
+    return location.region
 
 
 def make_node(
@@ -94,10 +116,11 @@ def make_plan(**fields: Any) -> Plan:
 
 
 def make_blueprint(provider: Provider, plan: Plan | None = None, **fields: Any) -> Blueprint:
-    """How a plan's product is built."""
+    """How a plan's product is built: as a machine, unless an egg is given."""
     plan = plan or make_plan()
+    machine = {} if "egg" in fields else {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13"}
     return Blueprint.objects.create(
-        name=f"Blueprint {next(_number)}", product=plan.product, provider=provider, **fields
+        **{"name": f"Blueprint {next(_number)}", "product": plan.product, "provider": provider} | machine | fields
     )
 
 
@@ -105,7 +128,9 @@ def make_reservation(blueprint: Blueprint, location: Location, size: Size = SMAL
     """Capacity reserved for ten minutes."""
     organization = fields.pop("organization", None) or organization_of(make_user())
     options = {"at": AT, "expires_at": AT + timedelta(minutes=10), **fields}
-    return capacity.reserve(organization=organization, blueprint=blueprint, location=location, size=size, **options)
+    return capacity.reserve(
+        organization=organization, blueprints=[blueprint], region=region_of(location), size=size, **options
+    )
 
 
 def connect_panel(sandbox: Sandbox, **fields: Any) -> Provider:
@@ -113,6 +138,7 @@ def connect_panel(sandbox: Sandbox, **fields: Any) -> Provider:
     provider = make_provider(sandbox.panel_url, credentials=panel_keys(sandbox), **fields)
     run = inventory.sync(provider_id=provider.pk, at=AT)
     assert run.error == ""
+    assign_regions(provider)
     return provider
 
 
@@ -146,7 +172,6 @@ def make_server(provider: Provider, *, at: datetime = AT, size: Size = SMALL, **
             services.NewServer(
                 organization=organization_of(owner),
                 owner=owner,
-                blueprint=blueprint,
                 plan=plan,
                 size=size,
                 reservation=reservation,

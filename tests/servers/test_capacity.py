@@ -25,6 +25,7 @@ from tests.servers.builders import (
     make_reservation,
     make_user,
     organization_of,
+    region_of,
 )
 
 LATER = AT + timedelta(minutes=10)
@@ -145,7 +146,7 @@ def test_reserving_confirming_and_releasing_at_once_never_deadlocks_nor_leaks() 
             return
         capacity.confirm(reservation_ids=[reservation.pk])
         if number % 2:
-            capacity.release(reservation_id=reservation.pk, at=AT)
+            capacity.release(reservation_ids=[reservation.pk], at=AT)
 
     outcomes = in_threads(live, 120, workers=16)
 
@@ -215,16 +216,16 @@ def test_a_closed_node_takes_nothing(closed: dict[str, bool]) -> None:
 
     with pytest.raises(InsufficientCapacity):
         make_reservation(blueprint, location)
-    assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {}
+    assert capacity.availability(sizes={"s": SMALL}, blueprints={"s": [blueprint]}) == {}
 
 
 @pytest.mark.django_db
-def test_a_blueprint_stays_in_its_locations_and_with_its_provider() -> None:
+def test_a_blueprint_stays_in_its_regions_and_with_its_provider() -> None:
     provider = make_provider()
     here, there = make_location(provider, "here"), make_location(provider, "there")
     elsewhere = make_location(make_provider(), "elsewhere")
     blueprint = make_blueprint(provider)
-    blueprint.locations.add(here)
+    blueprint.regions.add(region_of(here))
     for location in (here, there, elsewhere):
         make_node(location)
 
@@ -232,7 +233,7 @@ def test_a_blueprint_stays_in_its_locations_and_with_its_provider() -> None:
     for location in (there, elsewhere):
         with pytest.raises(InsufficientCapacity):
             make_reservation(blueprint, location)
-    assert set(capacity.availability(blueprint=blueprint, sizes={"s": SMALL})) == {here.pk}
+    assert capacity.availability(sizes={"s": SMALL}, blueprints={"s": [blueprint]})[region_of(here).pk] == {"s"}
 
 
 @pytest.mark.django_db
@@ -272,7 +273,7 @@ def test_a_port_that_is_taken_elsewhere_or_removed_is_not_reserved() -> None:
 
 
 @pytest.mark.django_db
-def test_availability_lists_sizes_by_location() -> None:
+def test_availability_lists_sizes_by_region() -> None:
     provider = make_provider()
     blueprint = make_blueprint(provider)
     large, small = make_location(provider, "large"), make_location(provider, "small")
@@ -280,9 +281,9 @@ def test_availability_lists_sizes_by_location() -> None:
     make_node(small, memory_mib=2048)
     sizes = {"small": SMALL, "large": Size(4096, 4096, 200), "many ports": Size(512, 512, 50, ports=9)}
 
-    assert capacity.availability(blueprint=blueprint, sizes=sizes) == {
-        large.pk: {"small", "large"},
-        small.pk: {"small"},
+    assert capacity.availability(sizes=sizes, blueprints={key: [blueprint] for key in sizes}) == {
+        region_of(large).pk: {"small", "large"},
+        region_of(small).pk: {"small"},
     }
 
 
@@ -304,10 +305,10 @@ def test_a_node_with_more_reserved_than_it_can_sell_sells_nothing_until_that_is_
     assert inventory.update_sellable(provider.pk) == [node.name]
 
     for reservation in sold[:2]:
-        capacity.release(reservation_id=reservation.pk, at=AT)
+        capacity.release(reservation_ids=[reservation.pk], at=AT)
         with pytest.raises(capacity.InsufficientCapacity):
             make_reservation(blueprint, location)
-    capacity.release(reservation_id=sold[2].pk, at=AT)
+    capacity.release(reservation_ids=[sold[2].pk], at=AT)
 
     assert make_reservation(blueprint, location).node == node
     node = node.reload()
@@ -321,8 +322,8 @@ def test_releasing_twice_gives_back_once() -> None:
     node = make_node(location)
     reservation = make_reservation(make_blueprint(provider), location)
 
-    assert capacity.release(reservation_id=reservation.pk, at=AT)
-    assert not capacity.release(reservation_id=reservation.pk, at=AT)
+    assert capacity.release(reservation_ids=[reservation.pk], at=AT)
+    assert not capacity.release(reservation_ids=[reservation.pk], at=AT)
     assert node.reload().memory_reserved_mib == 0
     assert not capacity.confirm(reservation_ids=[reservation.pk])
 

@@ -12,6 +12,7 @@ from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
 from servers import capacity, queries, services, tasks
 from servers.models import (
+    Blueprint,
     Location,
     Node,
     Provider,
@@ -35,6 +36,7 @@ from tests.servers.builders import (
     make_server,
     make_user,
     organization_of,
+    region_of,
 )
 
 
@@ -57,7 +59,6 @@ def test_a_server_is_created_once_for_a_reservation() -> None:
                 organization=server.organization,
                 owner=server.owner,
                 name="Another",
-                blueprint=server.blueprint,
                 plan=server.plan,
                 size=SMALL,
                 reservation=Reservation.objects.get(server=server),
@@ -90,7 +91,6 @@ def test_a_reservation_that_is_not_confirmed_gets_no_server() -> None:
                         organization=organization_of(owner),
                         owner=owner,
                         name="x",
-                        blueprint=blueprint,
                         plan=plan,
                         size=SMALL,
                         reservation=reservation,
@@ -101,7 +101,7 @@ def test_a_reservation_that_is_not_confirmed_gets_no_server() -> None:
                 ],
                 at=AT,
             )
-        capacity.release(reservation_id=reservation.pk, at=AT)
+        capacity.release(reservation_ids=[reservation.pk], at=AT)
 
 
 @pytest.mark.django_db
@@ -154,9 +154,10 @@ def test_a_customer_who_may_only_read_can_reserve_capacity_and_see_where_there_i
 
     with tenancy.as_role(role=tenancy.CUSTOMER, user_id=owner.pk, organizations=[organization.pk]):
         reservation = make_reservation(blueprint, location, organization=organization)
-        assert capacity.availability(blueprint=blueprint, sizes={"s": SMALL}) == {location.pk: {"s"}}
-        assert queries.locations_for_sale() == [location]
-        assert queries.locations_of([blueprint]) == [location]
+        region = region_of(location)
+        assert capacity.availability(sizes={"s": SMALL}, blueprints={"s": [blueprint]}) == {region.pk: {"s"}}
+        assert queries.regions_for_sale() == [region]
+        assert queries.regions_of(Blueprint.objects.all()) == [region]
         assert list(queries.blueprints_of(blueprint.product)) == [blueprint]
 
     assert reservation.organization == organization
@@ -173,39 +174,38 @@ def test_a_list_shows_the_organizations_own_servers_without_more_queries(
 
     with django_assert_num_queries(1):
         [row] = queries.servers_of(mine.organization)
-        values = tuple(getattr(row, name) for name in ("name", "location_name", "plan_name", "node_name"))
+        values = tuple(getattr(row, name) for name in ("name", "region_name", "plan_name", "node_name"))
 
     assert values == ("b", "EU", "Small", Node.objects.get(servers=mine).name)
     assert list(queries.servers_of([mine.organization])) == [row]
 
 
 @pytest.mark.django_db
-def test_a_blueprint_with_chosen_locations_is_sold_only_there() -> None:
+def test_a_blueprint_with_chosen_regions_is_sold_only_there() -> None:
     provider = make_provider()
     here, there = make_location(provider, "here"), make_location(provider, "there")
     for location in (here, there):
         make_node(location)
     make_location(provider, "empty")
     blueprint = make_blueprint(provider)
-    blueprint.locations.add(there)
+    blueprint.regions.add(region_of(there))
 
-    assert queries.locations_of([blueprint]) == [there]
-    assert queries.locations_for_sale() == [there]
-    assert queries.locations_of([make_blueprint(provider)]) == [here, there]
+    assert queries.regions_for_sale() == [region_of(there)]
+    make_blueprint(provider)
+    assert queries.regions_for_sale() == [region_of(here), region_of(there)]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "closed", [{"is_enabled": False}, {"is_present": False}, {"is_draining": True}, {"is_in_maintenance": True}]
 )
-def test_a_location_is_offered_only_while_a_node_of_it_may_be_sold(closed: dict[str, bool]) -> None:
+def test_a_region_is_offered_only_while_a_node_of_it_may_be_sold(closed: dict[str, bool]) -> None:
     provider = make_provider()
     location = make_location(provider)
     make_node(location, **closed)
-    blueprint = make_blueprint(provider)
+    make_blueprint(provider)
 
-    assert queries.locations_for_sale() == []
-    assert queries.locations_of([blueprint]) == []
+    assert queries.regions_for_sale() == []
 
 
 def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None:

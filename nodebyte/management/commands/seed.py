@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts import roles
 from core import clock
 from nodebyte.seeding import catalog, panel, users
+from servers.models import Location, Provider
 
 
 class Command(BaseCommand):
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--staff-email", default=users.STAFF_EMAIL)
         parser.add_argument("--panel-url", default="")
         parser.add_argument("--panel-name", default="Panel")
+        parser.add_argument("--accept-eggs", action="store_true", help="sell games by the eggs that a run has shown")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Roles first, then the catalog, the logins and the panel: each needs those before it."""
@@ -38,12 +40,15 @@ class Command(BaseCommand):
         for login in filter(None, logins):
             self.stdout.write(f"{login.role} login: {login.email} password: {login.password} (shown once)")
         if options["panel_url"]:
-            self.seed_panel(name=options["panel_name"], base_url=options["panel_url"])
+            provider, matches = self.connect_panel(name=options["panel_name"], base_url=options["panel_url"])
+            if options["demo"]:
+                panel.seed_regions(provider)
+            self.seed_blueprints(provider, matches, is_accepted=options["demo"] or options["accept_eggs"])
 
-    def seed_panel(self, *, name: str, base_url: str) -> None:
-        """Connect the panel with the keys from the environment."""
+    def connect_panel(self, *, name: str, base_url: str) -> tuple[Provider, list[panel.Match]]:
+        """Connect the panel with the keys from the environment, and show which egg each game is."""
         try:
-            missing = panel.seed_panel(
+            provider = panel.connect_panel(
                 name=name,
                 base_url=base_url,
                 application_key=os.environ.get("PANEL_APPLICATION_KEY", ""),
@@ -52,4 +57,26 @@ class Command(BaseCommand):
             )
         except panel.PanelUnready as error:
             raise CommandError(f"The panel's inventory could not be read: {error}") from error
-        self.stdout.write("panel: connected" + (f"; no egg for {', '.join(missing)}" if missing else ""))
+        self.stdout.write("panel: connected")
+        matches = panel.match_eggs(provider)
+        for match in matches:
+            found = [f"{egg.nest} / {egg} by {egg.author or 'nobody'} (number {egg.ref})" for egg in match.eggs]
+            if match.egg is not None:
+                self.stdout.write(f"egg: {match.game.slug} is {found[0]}")
+            elif found:
+                self.stdout.write(f"egg: {match.game.slug} may be {' or '.join(found)}: choose in its blueprint")
+            else:
+                self.stdout.write(f"egg: {match.game.slug} is not on the panel under a known name: not sold")
+        return provider, matches
+
+    def seed_blueprints(self, provider: Provider, matches: list[panel.Match], *, is_accepted: bool) -> None:
+        """A blueprint for each game with an egg, and what is still in the way of selling it."""
+        for blueprint in panel.seed_blueprints(provider, matches, is_accepted=is_accepted):
+            self.stdout.write(f"not sold: {blueprint}: {blueprint.problem}")
+        if not is_accepted:
+            self.stdout.write(
+                "Nothing is sold yet. Check the eggs above, then run this again with --accept-eggs, or activate the "
+                "blueprints in the admin."
+            )
+        for location in Location.objects.filter(provider=provider, region=None, is_present=True).order_by("code"):
+            self.stdout.write(f"location {location.code} has no region: nothing is sold there until it is given one")

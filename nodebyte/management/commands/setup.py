@@ -39,6 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--staff-email", help="of the first staff login; its password is printed once")
         parser.add_argument("--panel-url", help="the panel's address; empty for none yet")
         parser.add_argument("--panel-name", default="Panel")
+        parser.add_argument("--accept-eggs", action="store_true", help="sell games by the eggs that a run has shown")
         parser.add_argument(
             "--sample-catalog",
             action=BooleanOptionalAction,
@@ -76,7 +77,11 @@ class Command(BaseCommand):
         if panel_url:
             command = seed.Command()
             command.stdout = self.stdout
-            command.seed_panel(name=options["panel_name"], base_url=panel_url)
+            provider, matches = command.connect_panel(name=options["panel_name"], base_url=panel_url)
+            is_accepted = options["accept_eggs"] or YES_OR_NO.get(
+                self.answer(None, "Sell these games by these eggs (y/n)", "n").lower(), False
+            )
+            command.seed_blueprints(provider, matches, is_accepted=is_accepted)
         if User.objects.filter(is_staff=True).exists():
             self.stdout.write(f"next: sign in; the start page at {reverse('admin:index')} lists what is left to do")
         else:

@@ -36,10 +36,11 @@ from servers.drivers.base import (
 )
 from servers.drivers.pterodactyl import accounts, inventory
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, related, validation_errors
-from servers.models import Provider, Step
+from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
     label="Pterodactyl",
+    builds=frozenset({Build.GAME}),
     calls_per_minute=240,
     steps={
         Step.PLACED: gettext_lazy("Node assigned"),

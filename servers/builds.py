@@ -1,0 +1,116 @@
+"""What a server is built from, by its blueprint: a game's egg with an environment that the panel will accept, a
+machine's plan, or a container's image. A blueprint that nothing can be built from has a problem, and is not sold.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+
+from core import outside
+from servers.drivers import registry
+from servers.drivers.base import ContainerBuild, GameBuild, MachineBuild, VariablesRefused
+from servers.eggs import environment
+from servers.models import Blueprint, Build, EggVariable, Server, ServerVariable
+
+SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
+SECRET_LENGTH = 24
+
+
+def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
+    """The build of a machine or a container, which its provider may compare; None for a game."""
+    blueprint = server.blueprint
+    if blueprint.build == Build.MACHINE:
+        return MachineBuild(blueprint.plan_ref, blueprint.image, blueprint.user_data)
+    if blueprint.build == Build.CONTAINER:
+        return ContainerBuild(
+            image=blueprint.image,
+            command=blueprint.startup,
+            ports=tuple(blueprint.container_ports),
+            volumes=tuple(blueprint.volumes),
+            environment=overrides_of(blueprint, key=server.pk),
+        )
+    return None
+
+
+def game_build(blueprint: Blueprint, merged: environment.Environment) -> GameBuild:
+    """A game's build. Raises Rejected where something is missing, VariablesRefused where a value is not valid."""
+    egg = blueprint.egg
+    if egg is None or not egg.is_present:
+        raise outside.Rejected(
+            _("The egg of the blueprint {name} is no longer on the panel.").format(name=blueprint.name)
+        )
+    image, startup = blueprint.image or egg.default_image, blueprint.startup or egg.startup
+    if not image or not startup.strip():
+        reason = _("The egg {egg} has no image or no start-up command, and the blueprint {name} gives none.")
+        raise outside.Rejected(reason.format(egg=egg.name, name=blueprint.name))
+    if merged.problems:
+        listed = " ".join(f"{problem.env_variable}: {problem.message}" for problem in merged.problems)
+        # A variable that the egg does not have cannot be given another value; its blueprint has to drop it.
+        known = [problem for problem in merged.problems if problem.rule != environment.UNKNOWN_VARIABLE]
+        raise VariablesRefused(
+            _("The game's settings are not valid. {problems}").format(problems=listed),
+            {problem.env_variable: str(problem.message) for problem in known},
+        )
+    return GameBuild(egg_ref=egg.ref, image=image, startup=startup, environment=merged.values)
+
+
+def environment_of(server: Server) -> environment.Environment:
+    """The values of the egg's variables, and what is wrong with them."""
+    return merged_environment(server.blueprint, key=server.pk, own=ServerVariable.objects.filter(server=server))
+
+
+def merged_environment(
+    blueprint: Blueprint, *, key: UUID, own: Iterable[ServerVariable] = ()
+) -> environment.Environment:
+    """The egg's variables for the server with this key and these variables of its own."""
+    overrides = overrides_of(blueprint, key=key)
+    chosen: dict[str, str] = {}
+    for variable in own:
+        values = overrides if variable.is_set_by_staff else chosen
+        values[variable.env_variable] = variable.value
+    variables = EggVariable.objects.filter(egg=blueprint.egg, is_present=True).order_by("position")
+    return environment.merge(variables, overrides, chosen)
+
+
+def overrides_of(blueprint: Blueprint, *, key: UUID) -> dict[str, str]:
+    """The blueprint's environment as text, with passwords of the server's own."""
+    overrides = {}
+    for name, value in (blueprint.environment or {}).items():
+        if value == SECRET:  # the same at every attempt
+            secret = salted_hmac("servers.environment", f"{key}:{name}", algorithm="sha256").hexdigest()
+            overrides[name] = secret[:SECRET_LENGTH]
+        elif isinstance(value, bool):
+            overrides[name] = "1" if value else "0"
+        else:
+            overrides[name] = "" if value is None else str(value)
+    return overrides
+
+
+def problem_of(blueprint: Blueprint) -> str:
+    """Why nothing can be built from the blueprint, without any choice of a customer; empty where something can."""
+    facts = registry.facts().get(blueprint.provider.kind)
+    if facts is None or blueprint.build not in facts.builds:
+        return _("The provider {name} cannot make this build.").format(name=blueprint.provider.name)
+    if blueprint.build != Build.GAME:
+        return ""
+    try:
+        game_build(blueprint, merged_environment(blueprint, key=blueprint.pk))
+    except outside.Rejected as error:
+        return str(error)
+    return ""
+
+
+def check_blueprints(provider_id: UUID) -> list[Blueprint]:
+    """Find out again which of the provider's blueprints have a problem; those that have one, by name.
+
+    To be called whenever a blueprint or what it is built from has changed.
+    """
+    rows = Blueprint.objects.filter(provider=provider_id).select_related("egg", "provider").order_by("name")
+    for blueprint in rows:
+        problem = problem_of(blueprint)
+        if problem != blueprint.problem:
+            blueprint.problem = problem
+            Blueprint.objects.filter(pk=blueprint.pk).update(problem=problem)
+    return [blueprint for blueprint in rows if blueprint.problem]

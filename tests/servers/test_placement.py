@@ -1,0 +1,182 @@
+"""Placement chooses among region × blueprint × node, and writes why the others were refused."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from catalog.models import Plan
+from servers import builds, capacity, queries
+from servers.capacity import InsufficientCapacity, Refusal
+from servers.models import Blueprint, Build, Egg, EggVariable, Location, Nest, Node, Provider, Reservation
+from tests.servers.builders import (
+    AT,
+    SMALL,
+    make_blueprint,
+    make_location,
+    make_node,
+    make_plan,
+    make_provider,
+    make_region,
+    make_user,
+    organization_of,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def reserve(plan: Plan, code: str = "eu") -> Reservation:
+    """Capacity for a server of the plan, at whichever provider has some."""
+    return capacity.reserve(
+        organization=organization_of(make_user()),
+        blueprints=queries.blueprints_of_plan(plan),
+        region=make_region(code),
+        size=SMALL,
+        at=AT,
+        expires_at=AT.replace(hour=13),
+    )
+
+
+def make_egg(provider: Provider, *, number: str = "1", name: str = "Paper", rules: str = "") -> Egg:
+    """An egg that can be built, unless it has a variable with rules that its empty default breaks."""
+    nest = Nest.objects.get_or_create(provider=provider, ref="1", defaults={"name": "Minecraft"})[0]
+    egg = Egg.objects.create(nest=nest, ref=number, name=name, first_image="java:21", startup="java")
+    if rules:
+        EggVariable.objects.create(egg=egg, name="Licence", env_variable="LICENCE", rules=rules)
+    return egg
+
+
+def reasons(reservation: Reservation) -> dict[str, str]:
+    """Why each blueprint's nodes were refused."""
+    return {entry["blueprint"]: entry["reason"] for entry in reservation.refused}
+
+
+def test_several_providers_serve_one_product_by_the_position_of_their_blueprints() -> None:
+    plan, first, second = make_plan(), make_provider(), make_provider()
+    later = make_blueprint(first, plan, name="later", position=2)
+    sooner = make_blueprint(second, plan, name="sooner", position=1)
+    make_node(make_location(first), memory_mib=SMALL.memory_mib)
+    full = make_node(make_location(second), memory_mib=SMALL.memory_mib)
+
+    taken = [reserve(plan), reserve(plan)]
+
+    assert [row.blueprint for row in taken] == [sooner, later]
+    assert (taken[0].node, reasons(taken[0])) == (full, {})
+    assert reasons(taken[1]) == {"sooner": Refusal.MEMORY}
+    assert capacity.describe(taken[1].refused) == [f"sooner: {full.name} – not enough memory"]
+    with pytest.raises(InsufficientCapacity, match=r"later: .* – not enough memory"):
+        reserve(plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"is_enabled": False}, Refusal.DISABLED),
+        ({"is_draining": True}, Refusal.DRAINING),
+        ({"is_in_maintenance": True}, Refusal.MAINTENANCE),
+        ({"is_present": False}, Refusal.ABSENT),
+        ({"memory_sellable_mib": 1}, Refusal.MEMORY),
+        ({"disk_sellable_mib": 1}, Refusal.DISK),
+        ({"max_servers": 0}, Refusal.SERVERS),
+    ],
+)
+def test_a_refused_node_says_why(change: dict[str, Any], reason: Refusal) -> None:
+    plan, provider = make_plan(), make_provider()
+    make_blueprint(provider, plan, name="ours")
+    location = make_location(provider)
+    refused, taken = make_node(location), make_node(location)
+    Node.objects.filter(pk=refused.pk).update(**change)
+
+    reservation = reserve(plan)
+
+    assert reservation.node == taken
+    assert reservation.refused == [{"blueprint": "ours", "reason": reason, "count": 1, "nodes": [refused.name]}]
+
+
+def test_blueprints_that_are_not_candidates_say_why() -> None:
+    plan = make_plan()
+    good, closed, elsewhere, empty, broken = (make_provider() for _ in range(5))
+    for provider, name in ((good, "good"), (closed, "closed"), (elsewhere, "elsewhere"), (empty, "empty")):
+        make_blueprint(provider, plan, name=name)
+    make_blueprint(broken, plan, name="broken", problem="no egg")
+    for provider in (good, closed, elsewhere, broken):
+        make_node(make_location(provider))
+    Provider.objects.filter(pk=closed.pk).update(is_active=False)
+    Blueprint.objects.get(name="elsewhere").regions.add(make_region("us"))
+
+    assert reasons(reserve(plan)) == {
+        "closed": Refusal.PROVIDER,
+        "elsewhere": Refusal.OTHER_REGIONS,
+        "empty": Refusal.NO_NODE,
+        "broken": Refusal.CANNOT_BUILD,
+    }
+
+
+def test_a_plans_own_blueprint_replaces_its_products_at_the_same_provider_only() -> None:
+    plan, first, second = make_plan(), make_provider(), make_provider()
+    make_blueprint(first, plan, name="product")
+    other = make_blueprint(second, plan, name="product elsewhere", position=1)
+    machine = {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13"}
+    own = Blueprint.objects.create(name="own", product=plan.product, plan=plan, provider=first, **machine)
+
+    assert queries.blueprints_of_plan(plan) == [own, other]
+
+
+def test_a_location_without_a_region_sells_nothing() -> None:
+    plan, provider = make_plan(), make_provider()
+    make_blueprint(provider, plan)
+    location = make_location(provider)
+    make_node(location)
+    Location.objects.filter(pk=location.pk).update(region=None)
+
+    with pytest.raises(InsufficientCapacity):
+        reserve(plan)
+    assert queries.regions_for_sale() == []
+    assert capacity.availability(sizes={"s": SMALL}, blueprints={"s": queries.blueprints_of_plan(plan)}) == {}
+
+
+@pytest.mark.parametrize(("rules", "is_sold"), [("required|string", False), ("nullable|string", True)])
+def test_a_required_variable_without_a_default_stops_the_sale(rules: str, *, is_sold: bool) -> None:
+    plan, provider = make_plan(), make_provider()
+    make_node(make_location(provider))
+    make_blueprint(provider, plan, name="Paper here", egg=make_egg(provider, rules=rules))
+
+    builds.check_blueprints(provider.pk)
+
+    assert ("LICENCE: This value is required." in Blueprint.objects.get().problem) is not is_sold
+    assert bool(queries.regions_for_sale()) is is_sold
+    if not is_sold:
+        with pytest.raises(InsufficientCapacity, match="Paper here – the blueprint has a problem"):
+            reserve(plan)
+        Blueprint.objects.update(environment={"LICENCE": "abc"})
+        assert builds.check_blueprints(provider.pk) == []
+        assert reserve(plan).blueprint.name == "Paper here"
+
+
+def test_a_build_that_the_provider_cannot_make_is_not_sold() -> None:
+    blueprint = make_blueprint(make_provider())
+
+    assert builds.check_blueprints(blueprint.provider_id) == [blueprint]
+    assert "cannot make this build" in blueprint.reload().problem
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"build": Build.GAME},
+        {"build": Build.GAME, "egg": True, "plan_ref": "s-1"},
+        {"build": Build.MACHINE, "plan_ref": "s-1"},
+        {"build": Build.MACHINE, "image": "debian-13"},
+        {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13", "volumes": ["/data"]},
+        {"build": Build.CONTAINER},
+        {"build": Build.CONTAINER, "image": "nginx", "user_data": "#!/bin/sh"},
+        {"build": "balloon", "image": "nginx"},
+    ],
+    ids=str,
+)
+def test_the_database_refuses_a_blueprint_whose_parts_are_not_those_of_its_build(shape: dict[str, Any]) -> None:
+    provider, plan = make_provider(), make_plan()
+    egg = make_egg(provider) if shape.get("egg") else None
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Blueprint.objects.create(name="x", product=plan.product, provider=provider, **shape | {"egg": egg})
