@@ -24,7 +24,7 @@ bench: bootstrap ## measure; asserts nothing about absolute time
 	@exec $(PYTHON_ENV) -m bench $(BENCH)
 
 chaos: bootstrap ## buy 100 servers while processes are killed and panels fail (PURCHASES=n, SEED=n)
-	@CHAOS_PURCHASES=$(or $(PURCHASES),100) CHAOS_SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 1 -s tests/faults/test_chaos.py
+	@CHAOS_PURCHASES=$(or $(PURCHASES),100) CHAOS_SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 0 -q -s tests/faults/test_chaos.py
 
 lock: bootstrap ## pin requirements*.in with hashes into requirements*.txt
 	@exec tools/lock

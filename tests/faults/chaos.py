@@ -148,15 +148,15 @@ class Chaos:
         self.clock.pass_by(timedelta(seconds=self.random.choice((5, 20, 60))))
 
     def end(self) -> None:
-        """Everything answers again, those who have not paid do, and the workers finish."""
+        """Everything answers again, those who have not paid press until they have, and the workers finish."""
         self.shop.sandbox.clear_faults()
         reset_limits()
         self.clock.pass_by(timedelta(minutes=6))  # beyond every lease of a killed process
-        for number, token in enumerate(self.tokens):
-            if Order.objects.filter(form_token=token, status=OrderStatus.CANCELED).exists():
-                self.tokens[number] = uuid7()  # it was not paid in time, so they order again
-            self.attempt(number)
-        for _ in range(3):
+        for _ in range(4):
+            for number, token in enumerate(self.tokens):
+                if Order.objects.filter(form_token=token, status=OrderStatus.CANCELED).exists():
+                    self.tokens[number] = uuid7()  # it was not paid in time, so they order again
+                self.attempt(number)
             self.work()
             shops.run_until_idle(self.clock, steps=40, step=timedelta(seconds=20))
             convergence.request_recheck(at=self.clock.now, not_observed_for=timedelta(0))

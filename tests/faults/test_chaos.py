@@ -6,6 +6,7 @@ The suite runs a few purchases, the same on every run; `make chaos` runs 100 (do
 import os
 import random
 import sys
+from collections import Counter
 from datetime import timedelta
 from statistics import quantiles
 
@@ -77,7 +78,7 @@ def assert_one_server_for_each_payment(chaos: Chaos) -> None:
     remote = {row["external_id"]: row["node_id"] for row in shops.panel_servers(chaos.shop.sandbox)}
     assert len(remote) == len(shops.panel_servers(chaos.shop.sandbox)) == active.count()
     assert remote == {str(server.pk): int(server.node.ref) for server in servers.select_related("node") if server.node}
-    assert active.count() == PURCHASES
+    assert active.count() == PURCHASES, Counter(Order.objects.values_list("status", flat=True))
     assert not Payment.objects.filter(state__in=Payment.OPEN, received_minor__gt=0).exists()
 
 
