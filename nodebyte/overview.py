@@ -33,7 +33,7 @@ from core.money import Money
 from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
-from servers.models import Blueprint, Health, Node, Provider, Server, ServerStatus, SyncRun
+from servers.models import Blueprint, DriftFinding, Health, Node, Provider, Server, ServerStatus, SyncRun
 
 MAX_ROWS = 6
 RECENT = timedelta(hours=24)
@@ -228,14 +228,16 @@ def fullest_nodes(_at: datetime) -> list[NodeLine]:
 
 
 def providers_with_last_sync(_at: datetime) -> list[Provider]:
-    """Active providers, each with `last_sync_state`, `last_sync_at` and `last_sync_error`."""
-    last_run = SyncRun.objects.filter(provider=OuterRef("pk")).order_by("-started_at")
+    """Active providers, each with `last_sync_state`, `last_sync_at`, `last_sync_error` and its `open_findings`."""
+    last_run = SyncRun.objects.filter(provider=OuterRef("pk"), started_at__isnull=False).order_by("-created_at")
+    findings = DriftFinding.objects.filter(provider=OuterRef("pk"), closed_at=None).order_by().values("provider")
     rows = Provider.objects.filter(is_active=True).defer("credentials", "configuration")
     return list(
         rows.annotate(
             last_sync_state=Subquery(last_run.values("state")[:1]),
             last_sync_at=Subquery(last_run.values("started_at")[:1]),
             last_sync_error=Subquery(last_run.values("error")[:1]),
+            open_findings=Coalesce(Subquery(findings.annotate(number=Count("pk")).values("number")), 0),
         ).order_by("name")[:MAX_ROWS]
     )
 

@@ -109,6 +109,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='InvoiceSeries',
             fields=[
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('code', models.CharField(max_length=16, primary_key=True, serialize=False)),
                 ('document', models.CharField(choices=[('invoice', 'Invoices'), ('credit_note', 'Credit notes')], default='invoice', max_length=11, verbose_name='numbers')),
                 ('is_default', models.BooleanField(default=False, verbose_name='used for new invoices')),
@@ -191,6 +193,8 @@ class Migration(migrations.Migration):
             name='InvoiceTax',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('name', models.CharField(help_text='As printed, such as VAT.', max_length=64)),
                 ('jurisdiction', models.CharField(help_text='Country, or country and region, such as DE or US-CA.', max_length=16)),
                 ('rate', models.DecimalField(decimal_places=10, help_text='Percent.', max_digits=20)),
@@ -211,6 +215,8 @@ class Migration(migrations.Migration):
             name='LedgerAccount',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('wallet', 'Wallet'), ('reserved_credit', 'Credit reserved for open payments'), ('promotional_credit', 'Promotional credit'), ('commission', 'Affiliate commission'), ('receivable', 'Receivable'), ('revenue', 'Revenue'), ('deferred_revenue', 'Deferred revenue'), ('tax', 'Tax'), ('clearing', 'Gateway clearing'), ('bank', 'Bank (payouts)'), ('gateway_fees', 'Gateway fees'), ('dispute_fees', 'Dispute fees'), ('refunds', 'Refunds'), ('disputes', 'Disputed payments'), ('suspense', 'Suspense (payments under review)'), ('unexplained', 'Unexplained'), ('promotions', 'Promotions given'), ('commissions', 'Commissions given'), ('fx', 'Currency exchange'), ('rounding', 'Rounding')], max_length=20)),
                 ('gateway', models.CharField(blank=True, default='', max_length=16)),
                 ('currency', models.CharField(max_length=3)),
@@ -393,6 +399,8 @@ class Migration(migrations.Migration):
             name='AllocationReversal',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),
                 ('at', models.DateTimeField()),
@@ -479,6 +487,8 @@ class Migration(migrations.Migration):
             name='SubscriptionItem',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('plan', 'Plan'), ('addon', 'Add-on'), ('setup', 'Setup fee'), ('discount', 'Discount'), ('usage', 'Usage'), ('proration', 'Proration'), ('credit', 'Credit'), ('top_up', 'Top-up')], max_length=16)),
                 ('description', models.CharField(max_length=255)),
                 ('quantity', models.PositiveIntegerField(default=1)),
@@ -502,6 +512,8 @@ class Migration(migrations.Migration):
             name='InvoiceItem',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('plan', 'Plan'), ('addon', 'Add-on'), ('setup', 'Setup fee'), ('discount', 'Discount'), ('usage', 'Usage'), ('proration', 'Proration'), ('credit', 'Credit'), ('top_up', 'Top-up')], max_length=16)),
                 ('description', models.CharField(max_length=255)),
                 ('quantity', models.DecimalField(decimal_places=10, default=1, max_digits=20)),

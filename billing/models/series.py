@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from core import site_settings, tenancy
-from core.models import choices_check, iff
+from core.models import Timestamped, choices_check, iff
 
 
 class DocumentKind(models.TextChoices):
@@ -14,7 +14,7 @@ class DocumentKind(models.TextChoices):
     CREDIT_NOTE = "credit_note", _("Credit notes")
 
 
-class InvoiceSeries(models.Model):
+class InvoiceSeries(Timestamped):
     """A seller's run of numbers of invoices or of credit notes. The database gives them at commit."""
 
     tenancy = tenancy.PRIVATE

@@ -2,22 +2,24 @@
 
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint
-from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
+from servers.models.eggs import Egg, EggVariable, Nest
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
-from servers.models.providers import Health, PanelAccount, Provider, SyncKind, SyncRun, SyncState
+from servers.models.providers import Health, PanelAccount, Provider
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
 from servers.models.reservations import Reservation, ReservationState
 from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
+from servers.models.sync import DriftFinding, DriftKind, RemoteServerSeen, SyncKind, SyncRun, SyncState
 
 __all__ = [
     "FREE",
     "Allocation",
     "Blueprint",
     "DesiredState",
+    "DriftFinding",
+    "DriftKind",
     "Egg",
-    "EggProperty",
     "EggVariable",
     "Health",
     "HoldKind",
@@ -31,6 +33,7 @@ __all__ = [
     "Provider",
     "ProvisioningStep",
     "ProvisioningTask",
+    "RemoteServerSeen",
     "Reservation",
     "ReservationState",
     "Server",

@@ -229,6 +229,10 @@ class PterodactylDriver:
         """Every egg of every nest."""
         return inventory.eggs(self._panel)
 
+    def accounts(self) -> Iterator[remote_inventory.RemoteAccount]:
+        """Every account."""
+        return inventory.accounts(self._panel)
+
 
 class PterodactylDriverWithClientKey(PterodactylDriver):
     """A panel with a root admin's `client_key`, for power and usage."""
