@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('code', models.SlugField(help_text="Never changes: payments and the webhook's address name it.", max_length=16, unique=True)),
-                ('kind', models.SlugField(max_length=16)),
+                ('kind', models.SlugField(db_index=False, max_length=16)),
                 ('name', models.CharField(max_length=64)),
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
                 ('currencies', models.JSONField(blank=True, default=list, help_text='Codes such as USD. None: every currency that is sold.')),
@@ -149,7 +149,7 @@ class Migration(migrations.Migration):
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
                 ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
             ],
             options={
@@ -301,7 +301,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),
                 ('at', models.DateTimeField()),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='billing.invoice')),
+                ('invoice', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='billing.invoice')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('payment', models.ForeignKey(blank=True, help_text="Empty: paid from the wallet's credit.", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='billing.payment')),
             ],
@@ -569,7 +569,7 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(max_length=16)),
                 ('is_live', models.BooleanField(default=False, verbose_name='live')),
                 ('reference', models.CharField(blank=True, max_length=191, null=True, verbose_name='gateway ID')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
             options={
                 'verbose_name': 'gateway customer',
@@ -713,6 +713,10 @@ class Migration(migrations.Migration):
             model_name='ledgeraccount',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['wallet', 'reserved_credit', 'promotional_credit', 'commission', 'receivable', 'revenue', 'deferred_revenue', 'tax', 'clearing', 'bank', 'gateway_fees', 'dispute_fees', 'refunds', 'disputes', 'suspense', 'unexplained', 'promotions', 'commissions', 'fx', 'rounding'])), name='billing_account_kind_known'),
         ),
+        migrations.AddIndex(
+            model_name='payment',
+            index=models.Index(condition=models.Q(('state', 'under_review')), fields=['created_at'], name='billing_payment_under_review'),
+        ),
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.UniqueConstraint(fields=('gateway', 'transaction_id'), name='billing_payment_transaction_once'),
@@ -748,6 +752,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'processing', 'succeeded', 'failed', 'expired', 'under_review', 'refunded', 'disputed'])), name='billing_payment_state_known'),
+        ),
+        migrations.AddIndex(
+            model_name='dispute',
+            index=models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['opened_at'], name='billing_dispute_open'),
         ),
         migrations.AddConstraint(
             model_name='dispute',

@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('kind', models.SlugField(max_length=16)),
+                ('kind', models.SlugField(db_index=False, max_length=16)),
                 ('name', models.CharField(max_length=100, unique=True)),
                 ('base_url', models.URLField(help_text='Such as https://panel.example.com', max_length=191, verbose_name='panel address')),
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 ('startup', models.TextField(blank=True, default='', verbose_name='start-up command')),
                 ('features', models.JSONField(blank=True, default=list)),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
-                ('nest', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='eggs', to='servers.nest')),
+                ('nest', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='eggs', to='servers.nest')),
             ],
             options={
                 'verbose_name': 'egg',
@@ -129,7 +129,7 @@ class Migration(migrations.Migration):
                 ('is_in_maintenance', models.BooleanField(default=False, verbose_name='in maintenance on the panel')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('location', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.location')),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.provider')),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.provider')),
             ],
             options={
                 'verbose_name': 'node',
@@ -146,8 +146,8 @@ class Migration(migrations.Migration):
                 ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
                 ('username', models.CharField(blank=True, default='', max_length=191)),
                 ('is_panel_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
             ],
             options={
                 'verbose_name': 'panel account',
@@ -157,12 +157,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='nest',
             name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nests', to='servers.provider'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='nests', to='servers.provider'),
         ),
         migrations.AddField(
             model_name='location',
             name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='servers.provider'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='servers.provider'),
         ),
         migrations.CreateModel(
             name='Blueprint',
@@ -222,7 +222,7 @@ class Migration(migrations.Migration):
                 ('is_taken_elsewhere', models.BooleanField(default=False, help_text='The panel gave it to a server that this shop does not manage.', verbose_name='used by another server')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('is_primary', models.BooleanField(default=False, verbose_name='main port of its server')),
-                ('node', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='servers.node')),
+                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='servers.node')),
                 ('reservation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='servers.reservation')),
             ],
             options={
@@ -272,7 +272,7 @@ class Migration(migrations.Migration):
                 ('metadata', models.JSONField(blank=True, default=dict)),
                 ('blueprint', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='servers.blueprint')),
                 ('node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='servers.node')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='accounts.organization')),
                 ('owner', models.ForeignKey(help_text='Whose account on the panel the server belongs to.', on_delete=django.db.models.deletion.PROTECT, related_name='servers', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
                 ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='catalog.plan')),
                 ('reservation', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='server', to='servers.reservation')),
@@ -381,7 +381,7 @@ class Migration(migrations.Migration):
                 ('value', models.TextField(blank=True, default='')),
                 ('is_set_by_staff', models.BooleanField(default=False, help_text='Staff may also set what customers cannot change.', verbose_name='set by staff')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.server')),
+                ('server', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.server')),
             ],
             options={
                 'verbose_name': 'server variable',
@@ -484,7 +484,7 @@ class Migration(migrations.Migration):
                 ('rules', models.TextField(blank=True, default='')),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
-                ('egg', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.egg')),
+                ('egg', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.egg')),
             ],
             options={
                 'verbose_name': 'egg variable',
@@ -568,6 +568,22 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='server',
             index=models.Index(fields=['organization', 'name'], name='servers_server_of_org'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(fields=['-created_at'], name='servers_server_created'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(condition=models.Q(('ref', ''), _negated=True), fields=['ref'], name='servers_server_ref'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(condition=models.Q(('status', 'failed')), fields=['-updated_at'], name='servers_server_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(condition=models.Q(('status', 'deleted'), _negated=True), fields=['observed_at'], name='servers_server_recheck'),
         ),
         migrations.AddConstraint(
             model_name='server',
