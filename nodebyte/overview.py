@@ -104,6 +104,11 @@ class Overview:
     oldest_event: GatewayEvent | None = None
 
     @property
+    def suspected_providers(self) -> list[Provider]:
+        """Providers that miss many servers."""
+        return [provider for provider in self.providers or [] if provider.suspected_at is not None]
+
+    @property
     def needs_attention(self) -> bool:
         """Whether anything waits for staff."""
         return bool(
@@ -114,7 +119,8 @@ class Overview:
             or self.stuck_orders
             or self.failed_servers
             or any(line.failed for line in self.work or [])
-            or any(provider.health == Health.FAILING or provider.suspected_at for provider in self.providers or [])
+            or any(provider.health == Health.FAILING for provider in self.providers or [])
+            or self.suspected_providers
         )
 
 

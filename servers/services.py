@@ -51,7 +51,7 @@ ACCEPT_MISSING_FOR = timedelta(hours=1)
 REPAIRABLE = frozenset(
     {
         *(DriftKind.GHOST, DriftKind.KEY, DriftKind.OWNER, DriftKind.LIMITS, DriftKind.NODE, DriftKind.SUSPENSION),
-        DriftKind.ACCOUNT,
+        *(DriftKind.ACCOUNT, DriftKind.EMAIL),
     }
 )
 
@@ -210,6 +210,8 @@ def accept_missing_servers(*, provider_id: UUID, actor: User | None, at: datetim
         provider = Provider.objects.get(pk=provider_id)
         until = at + ACCEPT_MISSING_FOR
         Provider.objects.filter(pk=provider_id).update(missing_accepted_until=until, suspected_at=None)
+        suspicions = DriftFinding.objects.filter(provider_id=provider_id, kind=DriftKind.MISSING, closed_at=None)
+        suspicions.update(closed_at=at)
         audit.record(action="provider.accept_missing", entity=provider, actor=actor, at=at)
 
 
@@ -222,12 +224,13 @@ def repair_drift(*, finding: DriftFinding, actor: User | None, at: datetime) -> 
         if finding.kind not in REPAIRABLE or finding.closed_at is not None:
             return False
         servers = Server.objects.filter(drift_findings=finding)
-        if finding.kind == DriftKind.ACCOUNT:
+        if finding.kind in {DriftKind.ACCOUNT, DriftKind.EMAIL}:
             accounts = PanelAccount.objects.filter(provider_id=finding.provider_id, ref=finding.subject_ref)
             servers = Server.objects.filter(
                 blueprint__provider_id=finding.provider_id, owner__in=list(accounts.values_list("user_id", flat=True))
             ).exclude(status=ServerStatus.DELETED)
-            accounts.delete()
+            if finding.kind == DriftKind.ACCOUNT:
+                accounts.delete()
         new = {"kind": finding.kind, "subject_ref": finding.subject_ref}
         audit.record(action="drift.repair", entity=finding, actor=actor, new=new, at=at)
         request_convergence(server_ids=list(servers.values_list("pk", flat=True)), at=at)

@@ -80,7 +80,7 @@ class NumberedDocument(models.Model):
     and year), and `issued_at`, which is never before that of a lower number, nor in the future by the database's clock.
     """
 
-    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
+    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, db_index=False)
     number = models.CharField(max_length=64, null=True, blank=True, unique=True)
     sequence_year = models.PositiveSmallIntegerField(null=True, blank=True)
     sequence = models.PositiveBigIntegerField(null=True, blank=True)

@@ -44,6 +44,14 @@ ADVICE = {
     ),
     DriftKind.EGG_VARIABLE: gettext_lazy("Several variables of the egg share a name; the last one counts."),
     DriftKind.EGG_DEFAULT: gettext_lazy("The default breaks the variable's own rules; the blueprint has to set it."),
+    DriftKind.EMAIL: gettext_lazy(
+        "The account there has another address than its owner here. Repair sends the owner's; where that changes "
+        "nothing, another account there has it."
+    ),
+    DriftKind.MISSING: gettext_lazy(
+        "So many of our servers were not found that nothing is changed until they are. Check the provider's address "
+        "and its keys."
+    ),
     DriftKind.ACCOUNT: gettext_lazy("The account is gone there. Repair has another one found or created."),
 }
 

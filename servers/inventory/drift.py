@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[DriftKind, ...]] = {
     "nodes": (DriftKind.NODE_SHRUNK,),
     "servers": (*OF_SERVERS, DriftKind.NODE_SHRUNK),
     "eggs": (DriftKind.EGG_VARIABLE, DriftKind.EGG_DEFAULT),
-    "accounts": (DriftKind.ACCOUNT,),
+    "accounts": (DriftKind.ACCOUNT, DriftKind.EMAIL),
 }
 # What was converged since the reading began is not compared: the list may be from before or after.
 _UNSETTLED = """EXISTS (SELECT FROM servers_provisioningtask AS task
@@ -104,7 +104,11 @@ _ACCOUNTS = f"""
     INSERT INTO {STAGE} (kind, subject, subject_ref, expected, found)
     SELECT 'account', username, ref, ref, '' FROM servers_panelaccount AS account
     WHERE provider_id = %(provider)s AND NOT EXISTS (SELECT FROM sync_accounts AS listed WHERE listed.ref = account.ref)
-        AND account.created_at < %(read_from)s"""
+        AND account.created_at < %(read_from)s
+    UNION ALL
+    SELECT 'email', username, ref, '', '' FROM servers_panelaccount AS account
+    WHERE provider_id = %(provider)s AND EXISTS (SELECT FROM sync_accounts AS listed JOIN accounts_user AS owner
+        ON owner.id = account.user_id WHERE listed.ref = account.ref AND lower(listed.email) <> lower(owner.email))"""
 # A finding about a server that is being converged stays as it is until the next sync.
 _MERGE = f"""
     MERGE INTO servers_driftfinding AS t

@@ -147,6 +147,8 @@ class DriftKind(StatusChoices):
     EGG_VARIABLE = "egg_variable", Tone.INFO, _("Repeated variable")
     EGG_DEFAULT = "egg_default", Tone.INFO, _("Refused default")
     ACCOUNT = "account", Tone.WARNING, _("Account gone")
+    EMAIL = "email", Tone.WARNING, _("Other email address")
+    MISSING = "missing", Tone.DANGER, _("Many servers missing")
 
 
 class DriftFinding(Entity, Timestamped):

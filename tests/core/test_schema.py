@@ -74,13 +74,8 @@ def test_a_bulk_update_of_any_table_sets_updated_at(model: type[models.Model]) -
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
-        cursor.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal"
-            " AND tgname <> 'keep_updated_at'",
-            [table],
-        )
-        for (trigger,) in cursor.fetchall():  # whatever else the table refuses
-            cursor.execute(f'ALTER TABLE "{table}" DISABLE TRIGGER "{trigger}"')
+        cursor.execute(f'ALTER TABLE "{table}" DISABLE TRIGGER ALL')  # whatever else the table refuses
+        cursor.execute(f'ALTER TABLE "{table}" ENABLE TRIGGER keep_updated_at')
         cursor.execute(f'UPDATE "{table}" SET updated_at = %s, created_at = %s', [LONG_AGO, LONG_AGO])
         cursor.execute(f'SELECT min(updated_at) FROM "{table}"')
         assert cursor.fetchone()[0] > LONG_AGO
