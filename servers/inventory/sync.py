@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
 from accounts.models import User
-from core import outside, tenancy, work
+from core import clock, outside, tenancy, work
 from core.outside import refuse_transaction
 from servers.drivers import registry
 from servers.drivers.base import Driver
@@ -123,9 +123,7 @@ def _start(provider_id: UUID, kind: str, at: datetime) -> tuple[SyncRun, datetim
         run.transition_to(SyncState.RUNNING)
         run.started_at, run.provider = at, provider
         run.save()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")
-            return run, cursor.fetchone()[0]
+    return run, clock.now()
 
 
 def _read(run: SyncRun, driver: Driver, lists: Sequence[str]) -> None:

@@ -18,7 +18,8 @@ def change_email(server: Server, email: str) -> None:
     owner = server.owner
     owner.email = email
     owner.save(update_fields=["email"])
-    address = EmailAddress.objects.create(user=owner, email=email, verified=True, primary=True)
+    values = {"email": email, "verified": True, "primary": True}
+    address, _is_new = EmailAddress.objects.update_or_create(user=owner, defaults=values)
     email_changed.send(None, request=None, user=owner, from_email_address=None, to_email_address=address)
 
 
@@ -39,7 +40,7 @@ def test_another_email_address_reaches_the_panel_account_once(panel: Sandbox, pr
 
     after = panel_account(provider, server)
     assert after["email"] == "new@example.com"
-    assert {name for name in after if after[name] != before[name]} == {"email", "updated_at"}
+    assert {name for name in after if after[name] != before[name]} - {"updated_at"} == {"email"}
     assert (PanelAccount.objects.get().email, request_count(panel, CHANGE)) == ("new@example.com", 1)
 
 
