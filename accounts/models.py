@@ -142,7 +142,7 @@ class Membership(Entity, Timestamped):
         "organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))) OR user_id = (SELECT app_user())"
     )
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="memberships")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="memberships", db_index=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
 

@@ -96,7 +96,7 @@ class Plan(Entity, Timestamped):
         return self.code
 
 
-class Price(Entity):
+class Price(Entity, Timestamped):
     """A price as offered from one instant on. Never edited, only superseded: what was sold keeps its price."""
 
     term = models.CharField(_("billing cycle"), max_length=12, choices=Term)

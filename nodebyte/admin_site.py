@@ -162,6 +162,8 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Providers"), "cloud", "servers.provider"),
             (_("Blueprints"), "architecture", "servers.blueprint"),
             (_("Eggs"), "egg", "servers.egg"),
+            (_("Drift findings"), "difference", "servers.driftfinding"),
+            (_("Servers at providers"), "cloud_sync", "servers.remoteserverseen"),
             (_("Sync runs"), "sync", "servers.syncrun"),
         ),
     ),

@@ -33,7 +33,17 @@ from core.money import Money
 from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
-from servers.models import Blueprint, Health, Location, Node, Provider, Server, ServerStatus, SyncRun
+from servers.models import (
+    Blueprint,
+    DriftFinding,
+    Health,
+    Location,
+    Node,
+    Provider,
+    Server,
+    ServerStatus,
+    SyncRun,
+)
 
 MAX_ROWS = 6
 RECENT = timedelta(hours=24)
@@ -104,6 +114,11 @@ class Overview:
     oldest_event: GatewayEvent | None = None
 
     @property
+    def suspected_providers(self) -> list[Provider]:
+        """Providers that miss many servers."""
+        return [provider for provider in self.providers or [] if provider.suspected_at is not None]
+
+    @property
     def needs_attention(self) -> bool:
         """Whether anything waits for staff."""
         return bool(
@@ -114,7 +129,8 @@ class Overview:
             or self.stuck_orders
             or self.failed_servers
             or any(line.failed for line in self.work or [])
-            or any(provider.health == Health.FAILING or provider.suspected_at for provider in self.providers or [])
+            or any(provider.health == Health.FAILING for provider in self.providers or [])
+            or self.suspected_providers
         )
 
 
@@ -240,14 +256,16 @@ def fullest_nodes(_at: datetime) -> list[NodeLine]:
 
 
 def providers_with_last_sync(_at: datetime) -> list[Provider]:
-    """Active providers, each with `last_sync_state`, `last_sync_at` and `last_sync_error`."""
-    last_run = SyncRun.objects.filter(provider=OuterRef("pk")).order_by("-started_at")
+    """Active providers, each with `last_sync_state`, `last_sync_at`, `last_sync_error` and its `open_findings`."""
+    last_run = SyncRun.objects.filter(provider=OuterRef("pk"), started_at__isnull=False).order_by("-created_at")
+    findings = DriftFinding.objects.filter(provider=OuterRef("pk"), closed_at=None).order_by().values("provider")
     rows = Provider.objects.filter(is_active=True).defer("credentials", "configuration")
     return list(
         rows.annotate(
             last_sync_state=Subquery(last_run.values("state")[:1]),
             last_sync_at=Subquery(last_run.values("started_at")[:1]),
             last_sync_error=Subquery(last_run.values("error")[:1]),
+            open_findings=Coalesce(Subquery(findings.annotate(number=Count("pk")).values("number")), 0),
         ).order_by("name")[:MAX_ROWS]
     )
 

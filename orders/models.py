@@ -45,7 +45,7 @@ class Order(StateMachine, Entity, Timestamped):
     number = models.BigIntegerField(
         unique=True, editable=False, db_default=models.Func(models.Value("orders_order_number"), function="nextval")
     )
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="orders", db_index=False)
     placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
     placed_from = models.GenericIPAddressField(
         _("placed from"), null=True, blank=True, help_text=_("The client's address; of IPv6 its network.")
@@ -94,6 +94,16 @@ class Order(StateMachine, Entity, Timestamped):
                 fields=["expires_at"],
                 condition=models.Q(status=OrderStatus.PENDING_PAYMENT),
                 name="orders_order_expiry",
+            ),
+            models.Index(
+                fields=["refund_due_at"],
+                condition=models.Q(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED]),
+                name="orders_order_stuck",
+            ),
+            models.Index(
+                fields=["paid_at"],
+                condition=models.Q(status__in=[OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY]),
+                name="orders_order_undelivered",
             ),
         ]
         constraints = [
@@ -206,12 +216,12 @@ class OrderItem(Entity, Timestamped):
         return self.server_name
 
 
-class OrderItemAddon(Entity):
+class OrderItemAddon(Entity, Timestamped):
     """An add-on of an order's item, at the price it was ordered at."""
 
     tenancy = tenancy.OWNED
 
-    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons")
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons", db_index=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT, verbose_name=_("add-on price"))
 

@@ -8,3 +8,5 @@ from django.dispatch import Signal
 
 servers_running = Signal()
 servers_failed = Signal()
+# Staff must look: a provider misses many servers, as these findings say (`finding_ids`, `at`).
+providers_suspected = Signal()

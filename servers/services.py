@@ -14,7 +14,10 @@ from servers.convergence.context import NOT_CREATED
 from servers.convergence.scheduling import request_convergence
 from servers.models import (
     DesiredState,
+    DriftFinding,
+    DriftKind,
     HoldKind,
+    PanelAccount,
     Provider,
     ProvisioningStep,
     Reservation,
@@ -36,12 +39,20 @@ __all__ = [
     "hold_servers",
     "lift_holds",
     "rename_server",
+    "repair_drift",
     "request_convergence",
     "retry",
 ]
 
 
 ACCEPT_MISSING_FOR = timedelta(hours=1)
+# Convergence puts these right; it also says of a ghost that it is gone. The others need a person at the provider.
+REPAIRABLE = frozenset(
+    {
+        *(DriftKind.GHOST, DriftKind.KEY, DriftKind.OWNER, DriftKind.LIMITS, DriftKind.NODE, DriftKind.SUSPENSION),
+        *(DriftKind.ACCOUNT, DriftKind.EMAIL),
+    }
+)
 
 
 class CapacityNotConfirmed(ValueError):
@@ -197,7 +208,31 @@ def accept_missing_servers(*, provider_id: UUID, actor: User | None, at: datetim
         provider = Provider.objects.get(pk=provider_id)
         until = at + ACCEPT_MISSING_FOR
         Provider.objects.filter(pk=provider_id).update(missing_accepted_until=until, suspected_at=None)
+        suspicions = DriftFinding.objects.filter(provider_id=provider_id, kind=DriftKind.MISSING, closed_at=None)
+        suspicions.update(closed_at=at)
         audit.record(action="provider.accept_missing", entity=provider, actor=actor, at=at)
+
+
+def repair_drift(*, finding: DriftFinding, actor: User | None, at: datetime) -> bool:
+    """Have what a sync found put right; False where only a person at the provider can. A later sync closes it.
+
+    An account that is gone there is forgotten here, so that its owner's servers find or create another.
+    """
+    with tenancy.as_worker():
+        if finding.kind not in REPAIRABLE or finding.closed_at is not None:
+            return False
+        servers = Server.objects.filter(drift_findings=finding)
+        if finding.kind in {DriftKind.ACCOUNT, DriftKind.EMAIL}:
+            accounts = PanelAccount.objects.filter(provider_id=finding.provider_id, ref=finding.subject_ref)
+            servers = Server.objects.filter(
+                blueprint__provider_id=finding.provider_id, owner__in=list(accounts.values_list("user_id", flat=True))
+            ).exclude(status=ServerStatus.DELETED)
+            if finding.kind == DriftKind.ACCOUNT:
+                accounts.delete()
+        new = {"kind": finding.kind, "subject_ref": finding.subject_ref}
+        audit.record(action="drift.repair", entity=finding, actor=actor, new=new, at=at)
+        request_convergence(server_ids=list(servers.values_list("pk", flat=True)), at=at)
+    return True
 
 
 def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from core import clock
 from servers import convergence, inventory
+from servers.models import SyncKind
 
 
 @shared_task(acks_late=True)
@@ -15,10 +16,10 @@ def sync_inventory() -> int:
 
 
 @shared_task(acks_late=True)
-def sync_provider(provider_id: str) -> str:
+def sync_provider(provider_id: str, kind: str = SyncKind.FULL) -> str:
     """Mirror one provider; the run's state, or "busy" while another process is syncing it."""
     try:
-        return str(inventory.sync(provider_id=UUID(provider_id), at=clock.now()).state)
+        return str(inventory.sync(provider_id=UUID(provider_id), kind=kind, at=clock.now()).state)
     except inventory.SyncBusy:
         return "busy"
 

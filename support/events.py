@@ -3,10 +3,13 @@
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from accounts.queries import staff_with
 from billing.events import StopReason, refunds_failed, renewals_stopped
 from billing.models import Refund, Subscription
 from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
+from servers.events import providers_suspected
+from servers.models import DriftFinding
 from support.notifications import Event, register
 
 # Orders that were never paid are canceled without a message.
@@ -78,3 +81,16 @@ for reason, subject in {
             page=lambda _subscription: reverse("billing:invoices"),
         )
     )
+
+# Told to the staff who can set the provider right.
+register(
+    Event(
+        name="provider.suspected",
+        signal=providers_suspected,
+        ids="finding_ids",
+        rows=DriftFinding.objects.select_related("provider"),
+        recipient=lambda _finding: staff_with("servers.change_provider"),
+        subject=_("{row.provider.name} misses many of our servers"),
+        page=lambda finding: reverse("admin:servers_provider_change", args=[finding.provider_id]),
+    )
+)

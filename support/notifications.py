@@ -20,15 +20,16 @@ class Event[Row: Model]:
     """What makes an event true, who is told, and what stands above the message.
 
     `signal` lists the keys of its rows in the argument `ids`; the event is meant where its other arguments have the
-    values of `when`. `rows` are those that somebody is told about, with what subject and templates read. The subject
-    may name fields of the row: "{row.number}". `page` gives the path of the page that the message links to.
+    values of `when`. `rows` are those that somebody is told about, with what subject and templates read. `recipient`
+    gives one user, or several staff. The subject may name fields of the row: "{row.number}". `page` gives the path of
+    the page that the message links to.
     """
 
     name: str
     signal: Signal
     ids: str
     rows: QuerySet[Row]
-    recipient: Callable[[Row], User]
+    recipient: Callable[[Row], User | Iterable[User]]
     subject: str | Promise
     page: Callable[[Row], str]
     when: Mapping[str, object] = field(default_factory=dict)
@@ -64,15 +65,16 @@ def notify[Row: Model](event: Event[Row], rows: Iterable[Row], *, at: datetime) 
     """
     deliveries = []
     for row in rows:
-        user = event.recipient(row)
-        with translation.override(user.locale), timezone.override(zone_named(user.timezone)):
-            for kind, channel in channels.registered().items():
-                delivery = channel.compose(event, row, user)
-                if delivery is None:
-                    continue
-                delivery.channel, delivery.event, delivery.user = kind, event.name, user
-                delivery.organization_id = getattr(row, "organization_id", None)
-                delivery.reference = f"{event.name}:{row.pk}"
-                deliveries.append(delivery)
+        told = event.recipient(row)
+        for user in [told] if isinstance(told, User) else told:
+            with translation.override(user.locale), timezone.override(zone_named(user.timezone)):
+                for kind, channel in channels.registered().items():
+                    delivery = channel.compose(event, row, user)
+                    if delivery is None:
+                        continue
+                    delivery.channel, delivery.event, delivery.user = kind, event.name, user
+                    delivery.organization_id = getattr(row, "organization_id", None)
+                    delivery.reference = f"{event.name}:{row.pk}"
+                    deliveries.append(delivery)
     if deliveries:
         channels.queue(deliveries, at=at)

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('code', models.SlugField(help_text="Never changes: payments and the webhook's address name it.", max_length=16, unique=True)),
-                ('kind', models.SlugField(max_length=16)),
+                ('kind', models.SlugField(db_index=False, max_length=16)),
                 ('name', models.CharField(max_length=64)),
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
                 ('currencies', models.JSONField(blank=True, default=list, help_text='Codes such as USD. None: every currency that is sold.')),
@@ -109,6 +109,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='InvoiceSeries',
             fields=[
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('code', models.CharField(max_length=16, primary_key=True, serialize=False)),
                 ('document', models.CharField(choices=[('invoice', 'Invoices'), ('credit_note', 'Credit notes')], default='invoice', max_length=11, verbose_name='numbers')),
                 ('is_default', models.BooleanField(default=False, verbose_name='used for new invoices')),
@@ -147,8 +149,8 @@ class Migration(migrations.Migration):
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
-                ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
+                ('series', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
             ],
             options={
                 'verbose_name': 'invoice',
@@ -178,7 +180,7 @@ class Migration(migrations.Migration):
                 ('voided_at', models.DateTimeField(blank=True, help_text='The money did not go back, so nothing is credited.', null=True, verbose_name='void since')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='accounts.organization')),
                 ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.invoice')),
-                ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
+                ('series', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
             ],
             options={
                 'verbose_name': 'credit note',
@@ -191,6 +193,8 @@ class Migration(migrations.Migration):
             name='InvoiceTax',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('name', models.CharField(help_text='As printed, such as VAT.', max_length=64)),
                 ('jurisdiction', models.CharField(help_text='Country, or country and region, such as DE or US-CA.', max_length=16)),
                 ('rate', models.DecimalField(decimal_places=10, help_text='Percent.', max_digits=20)),
@@ -211,6 +215,8 @@ class Migration(migrations.Migration):
             name='LedgerAccount',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('wallet', 'Wallet'), ('reserved_credit', 'Credit reserved for open payments'), ('promotional_credit', 'Promotional credit'), ('commission', 'Affiliate commission'), ('receivable', 'Receivable'), ('revenue', 'Revenue'), ('deferred_revenue', 'Deferred revenue'), ('tax', 'Tax'), ('clearing', 'Gateway clearing'), ('bank', 'Bank (payouts)'), ('gateway_fees', 'Gateway fees'), ('dispute_fees', 'Dispute fees'), ('refunds', 'Refunds'), ('disputes', 'Disputed payments'), ('suspense', 'Suspense (payments under review)'), ('unexplained', 'Unexplained'), ('promotions', 'Promotions given'), ('commissions', 'Commissions given'), ('fx', 'Currency exchange'), ('rounding', 'Rounding')], max_length=20)),
                 ('gateway', models.CharField(blank=True, default='', max_length=16)),
                 ('currency', models.CharField(max_length=3)),
@@ -295,7 +301,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),
                 ('at', models.DateTimeField()),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='billing.invoice')),
+                ('invoice', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='billing.invoice')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('payment', models.ForeignKey(blank=True, help_text="Empty: paid from the wallet's credit.", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='billing.payment')),
             ],
@@ -393,6 +399,8 @@ class Migration(migrations.Migration):
             name='AllocationReversal',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),
                 ('at', models.DateTimeField()),
@@ -479,6 +487,8 @@ class Migration(migrations.Migration):
             name='SubscriptionItem',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('plan', 'Plan'), ('addon', 'Add-on'), ('setup', 'Setup fee'), ('discount', 'Discount'), ('usage', 'Usage'), ('proration', 'Proration'), ('credit', 'Credit'), ('top_up', 'Top-up')], max_length=16)),
                 ('description', models.CharField(max_length=255)),
                 ('quantity', models.PositiveIntegerField(default=1)),
@@ -502,6 +512,8 @@ class Migration(migrations.Migration):
             name='InvoiceItem',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('plan', 'Plan'), ('addon', 'Add-on'), ('setup', 'Setup fee'), ('discount', 'Discount'), ('usage', 'Usage'), ('proration', 'Proration'), ('credit', 'Credit'), ('top_up', 'Top-up')], max_length=16)),
                 ('description', models.CharField(max_length=255)),
                 ('quantity', models.DecimalField(decimal_places=10, default=1, max_digits=20)),
@@ -557,7 +569,7 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(max_length=16)),
                 ('is_live', models.BooleanField(default=False, verbose_name='live')),
                 ('reference', models.CharField(blank=True, max_length=191, null=True, verbose_name='gateway ID')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
             options={
                 'verbose_name': 'gateway customer',
@@ -701,6 +713,10 @@ class Migration(migrations.Migration):
             model_name='ledgeraccount',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['wallet', 'reserved_credit', 'promotional_credit', 'commission', 'receivable', 'revenue', 'deferred_revenue', 'tax', 'clearing', 'bank', 'gateway_fees', 'dispute_fees', 'refunds', 'disputes', 'suspense', 'unexplained', 'promotions', 'commissions', 'fx', 'rounding'])), name='billing_account_kind_known'),
         ),
+        migrations.AddIndex(
+            model_name='payment',
+            index=models.Index(condition=models.Q(('state', 'under_review')), fields=['created_at'], name='billing_payment_under_review'),
+        ),
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.UniqueConstraint(fields=('gateway', 'transaction_id'), name='billing_payment_transaction_once'),
@@ -736,6 +752,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'processing', 'succeeded', 'failed', 'expired', 'under_review', 'refunded', 'disputed'])), name='billing_payment_state_known'),
+        ),
+        migrations.AddIndex(
+            model_name='dispute',
+            index=models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['opened_at'], name='billing_dispute_open'),
         ),
         migrations.AddConstraint(
             model_name='dispute',

@@ -20,7 +20,7 @@ BEGIN
 END $$;
 
 CREATE TRIGGER billing_account_stays BEFORE UPDATE OR DELETE ON billing_ledgeraccount
-    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('ledger account', 'balance_minor');
+    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('ledger account', 'balance_minor,updated_at');
 CREATE TRIGGER billing_used_series_stays BEFORE DELETE ON billing_invoiceseries
     FOR EACH ROW WHEN (OLD.last_issued_at IS NOT NULL) EXECUTE FUNCTION billing_recorded_row_stays('series');
 CREATE TRIGGER billing_dispute_stays BEFORE UPDATE OR DELETE ON billing_dispute
@@ -72,7 +72,7 @@ CREATE TRIGGER billing_check_refunds AFTER INSERT ON billing_refund
 # A reversal changes once: when it is undone.
 REVERSALS = """
 CREATE TRIGGER billing_reversal_stays BEFORE UPDATE OR DELETE ON billing_allocationreversal
-    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('allocation reversal', 'undone_at');
+    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('allocation reversal', 'undone_at,updated_at');
 CREATE TRIGGER billing_undone_reversal_stays BEFORE UPDATE ON billing_allocationreversal
     FOR EACH ROW WHEN (OLD.undone_at IS NOT NULL)
     EXECUTE FUNCTION billing_recorded_row_stays('allocation reversal', '');

@@ -7,7 +7,7 @@ from accounts.models import Organization
 from billing.models.invoices import Invoice
 from billing.models.payments import Dispute, Payment, Refund
 from core import tenancy
-from core.models import Entity
+from core.models import Entity, Timestamped
 from core.money import Money
 
 
@@ -30,7 +30,7 @@ class PaymentAllocation(Entity):
         related_name="allocations",
         help_text=_("Empty: paid from the wallet's credit."),
     )
-    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="allocations")
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="allocations", db_index=False)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     at = models.DateTimeField()
@@ -54,7 +54,7 @@ class PaymentAllocation(Entity):
         return str(self.amount)
 
 
-class AllocationReversal(Entity):
+class AllocationReversal(Entity, Timestamped):
     """What a refund, a lost dispute or a credit to the wallet takes back of an allocation.
 
     It is undone when the refund fails or the dispute is won after all.

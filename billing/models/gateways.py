@@ -23,7 +23,7 @@ class GatewayAccount(Entity, Timestamped):
     code = models.SlugField(
         max_length=16, unique=True, help_text=_("Never changes: payments and the webhook's address name it.")
     )
-    kind = models.SlugField(max_length=16)
+    kind = models.SlugField(max_length=16, db_index=False)
     name = models.CharField(max_length=64)
     credentials: Any = EncryptedJSONField(default=dict, blank=True)
     currencies = models.JSONField(
@@ -62,7 +62,7 @@ class GatewayCustomer(Entity, Timestamped):
 
     tenancy = tenancy.OWNED
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, db_index=False)
     gateway = models.CharField(max_length=16)
     is_live = models.BooleanField(_("live"), default=False)
     reference = models.CharField(_("gateway ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered

@@ -38,7 +38,7 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
         InvoiceState.VOID: set(),
     }
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invoices", db_index=False)
     state = StatusField(max_length=10, choices=InvoiceState, default=InvoiceState.DRAFT)
     currency = models.CharField(max_length=3)
     net_minor = models.BigIntegerField(_("net"), help_text=_("The sum of the items, without tax."))
@@ -112,7 +112,7 @@ class ItemKind(models.TextChoices):
 PERIOD_KINDS = (ItemKind.PLAN, ItemKind.ADDON)
 
 
-class InvoiceItem(Entity):
+class InvoiceItem(Entity, Timestamped):
     """A line of an invoice: quantity times unit price, rounded once to a whole minor unit (`core.money.Rate`).
 
     A time is billed once per item of a subscription: the database refuses a second line whose period overlaps. Lines of
@@ -188,7 +188,7 @@ class InvoiceItem(Entity):
         return self.description
 
 
-class InvoiceTax(Entity):
+class InvoiceTax(Entity, Timestamped):
     """The tax of an invoice at one rate in one jurisdiction."""
 
     tenancy = tenancy.OWNED

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from core import tenancy
-from core.models import Entity, choices_check, iff
+from core.models import Entity, Timestamped, choices_check, iff
 
 
 class AccountKind(models.TextChoices):
@@ -61,7 +61,7 @@ class LedgerAccountQuerySet(models.QuerySet["LedgerAccount"]):
         return self.annotate(posted_minor=Coalesce(posted, 0, output_field=models.BigIntegerField()))
 
 
-class LedgerAccount(Entity):
+class LedgerAccount(Entity, Timestamped):
     """One account in one currency. The shop's own keep no running balance: every charge would write the same row."""
 
     tenancy = tenancy.OWNED

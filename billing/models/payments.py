@@ -107,6 +107,13 @@ class Payment(Entity, Timestamped):
         verbose_name = _("payment")
         verbose_name_plural = _("payments")
         ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state=PaymentState.UNDER_REVIEW),
+                name="billing_payment_under_review",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["gateway", "transaction_id"], name="billing_payment_transaction_once"),
             models.UniqueConstraint(fields=["gateway", "session_id"], name="billing_payment_session_once"),
@@ -262,6 +269,9 @@ class Dispute(Entity, Timestamped):
     class Meta:
         verbose_name = _("dispute")
         verbose_name_plural = _("disputes")
+        indexes = [
+            models.Index(fields=["opened_at"], condition=models.Q(closed_at__isnull=True), name="billing_dispute_open")
+        ]
         constraints = [
             models.UniqueConstraint(fields=["gateway", "reference"], name="billing_dispute_reference_once"),
             iff(

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from core import site_settings, tenancy
-from core.models import choices_check, iff
+from core.models import Timestamped, choices_check, iff
 
 
 class DocumentKind(models.TextChoices):
@@ -14,7 +14,7 @@ class DocumentKind(models.TextChoices):
     CREDIT_NOTE = "credit_note", _("Credit notes")
 
 
-class InvoiceSeries(models.Model):
+class InvoiceSeries(Timestamped):
     """A seller's run of numbers of invoices or of credit notes. The database gives them at commit."""
 
     tenancy = tenancy.PRIVATE
@@ -80,7 +80,7 @@ class NumberedDocument(models.Model):
     and year), and `issued_at`, which is never before that of a lower number, nor in the future by the database's clock.
     """
 
-    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT)
+    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, db_index=False)
     number = models.CharField(max_length=64, null=True, blank=True, unique=True)
     sequence_year = models.PositiveSmallIntegerField(null=True, blank=True)
     sequence = models.PositiveBigIntegerField(null=True, blank=True)

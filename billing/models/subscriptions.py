@@ -127,7 +127,7 @@ class Subscription(StateMachine, Entity, Timestamped):
         return f"{self.amount}, {self.get_term_display()}, {self.get_status_display()}"
 
 
-class SubscriptionItem(Entity):
+class SubscriptionItem(Entity, Timestamped):
     """A plan or an add-on of a subscription, with the price it was sold at.
 
     It is part of the subscription from `valid_from` up to but not including `valid_until`, or for good while that is

@@ -6,7 +6,7 @@ TABLES = ("catalog_planprice", "catalog_addonprice")
 FUNCTION = """
 CREATE FUNCTION catalog_price_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF to_jsonb(NEW) - 'superseded_at' <> to_jsonb(OLD) - 'superseded_at' THEN
+    IF to_jsonb(NEW) - '{superseded_at,updated_at}'::text[] <> to_jsonb(OLD) - '{superseded_at,updated_at}'::text[] THEN
         RAISE EXCEPTION 'a price does not change: supersede it' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;

@@ -50,13 +50,14 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Setting',
             fields=[
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('key', models.CharField(max_length=100, primary_key=True, serialize=False)),
                 ('value', models.JSONField(blank=True, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True)),
                 ('type', models.CharField(choices=[('string', 'One line'), ('text', 'Text'), ('integer', 'Whole number'), ('boolean', 'Yes or no'), ('decimal', 'Decimal number'), ('choice', 'Choice'), ('hue', 'Colour hue'), ('email', 'E-mail address'), ('url', 'Web address'), ('duration', 'Duration in seconds')], max_length=10)),
                 ('category', models.CharField(max_length=50)),
                 ('description', models.TextField(blank=True, default='')),
                 ('is_public', models.BooleanField(default=False, verbose_name='public')),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],
             options={
                 'ordering': ['category', 'key'],

@@ -2,10 +2,9 @@
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from core.models.base import choices_check
+from core.models.base import Timestamped, choices_check
 from core.tenancy.declarations import SHARED
 
 
@@ -22,7 +21,7 @@ class SettingType(models.TextChoices):
     DURATION = "duration", _("Duration in seconds")
 
 
-class Setting(models.Model):
+class Setting(Timestamped):
     """The stored value of one key; null means the default. Holds no secrets: every role may read it."""
 
     tenancy = SHARED
@@ -33,7 +32,6 @@ class Setting(models.Model):
     category = models.CharField(max_length=50)
     description = models.TextField(blank=True, default="")
     is_public = models.BooleanField(_("public"), default=False)
-    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["category", "key"]

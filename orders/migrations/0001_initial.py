@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('refund_due_at', models.DateTimeField(blank=True, help_text='A paid order that cannot be delivered is refunded then.', null=True, verbose_name='automatic refund at')),
                 ('canceled_by', models.ForeignKey(blank=True, help_text='A payment that arrives after a user canceled is refunded. After the order expired, it revives it.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='canceled by')),
                 ('invoice', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='order', to='billing.invoice')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='accounts.organization')),
                 ('placed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -76,8 +76,10 @@ class Migration(migrations.Migration):
             name='OrderItemAddon',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('addon_price', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='catalog.addonprice', verbose_name='add-on price')),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='addons', to='orders.orderitem')),
+                ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='addons', to='orders.orderitem')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
             options={
@@ -110,6 +112,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='order',
             index=models.Index(condition=models.Q(('status', 'pending_payment')), fields=['expires_at'], name='orders_order_expiry'),
+        ),
+        migrations.AddIndex(
+            model_name='order',
+            index=models.Index(condition=models.Q(('status__in', ['waiting_capacity', 'failed'])), fields=['refund_due_at'], name='orders_order_stuck'),
+        ),
+        migrations.AddIndex(
+            model_name='order',
+            index=models.Index(condition=models.Q(('status__in', ['provisioning', 'waiting_capacity'])), fields=['paid_at'], name='orders_order_undelivered'),
         ),
         migrations.AddConstraint(
             model_name='order',

@@ -15,11 +15,11 @@ from django.utils.translation import get_language
 
 from core import tenancy
 from core.tenancy.declarations import tenancy_of
-from servers.models import FREE, Allocation, Egg, EggProperty, EggVariable, Nest, Provider
+from servers.models import FREE, Allocation, Egg, EggVariable, Nest, Provider
 
 MAX_KEPT = 512
 APPS = {"catalog", "servers"}
-NOT_SHOWN: set[type[models.Model]] = {Allocation, Nest, Egg, EggVariable, EggProperty}
+NOT_SHOWN: set[type[models.Model]] = {Allocation, Nest, Egg, EggVariable}
 _kept: dict[Hashable, tuple[str, Any]] = {}
 
 

@@ -1,5 +1,6 @@
 """Everything below ``/api``: from the route and the key to the endpoint and its answer."""
 
+import asyncio
 import logging
 import secrets
 from html import escape
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 async def answer(panel: Panel, request: Request) -> Response:
     """Answer a request, errors included."""
     jobs.run_due(panel)
+    fastest, slowest = panel.settings.call_min_ms, panel.settings.call_max_ms
+    if slowest:
+        await asyncio.sleep(panel.rng.uniform(fastest, max(fastest, slowest)) / 1000)
     headers: dict[str, str] = {}
     try:
         response = await dispatch(panel, request, headers)

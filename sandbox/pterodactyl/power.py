@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from sandbox.pterodactyl import daemon
-from sandbox.pterodactyl.errors import DaemonError
 from sandbox.pterodactyl.panel import Panel
 from sandbox.pterodactyl.rows import Job, Server
 
@@ -24,10 +23,12 @@ SAMPLE_OUTPUT = (
 def send_signal(panel: Panel, server: Server, signal: str) -> None:
     """Begin what a power signal asks for; it ends later.
 
-    Raises DaemonError with 409 while an earlier signal is carried out, except for ``kill``.
+    One that comes while an earlier one is carried out waits for its end, except ``kill``.
     """
-    if signal != "kill" and panel.store.jobs.where(server_id=server.id, kind="power"):
-        raise DaemonError(409)
+    running = panel.store.jobs.where(server_id=server.id, kind="power")
+    if signal != "kill" and running:
+        running[0].detail["queued"] = [*running[0].detail.get("queued", []), signal]
+        return
     daemon.cancel_jobs(panel, server, "power")
     at = panel.now()
     is_offline = server.runtime.state == "offline"
@@ -63,6 +64,8 @@ def end_power_change(panel: Panel, job: Job, server: Server) -> None:
         write_line(panel, server, "Server marked as running.")
     if job.detail["is_restart"]:
         start(panel, server, job.due_at)
+    for signal in job.detail.get("queued", []):
+        send_signal(panel, server, signal)
 
 
 def change_state(panel: Panel, server: Server, state: str, at: float) -> None:

@@ -33,6 +33,8 @@ class Settings:
     node_status: int = 500
     node_timeout_seconds: float = 15.0
     node_slow_seconds: float = 5.0
+    call_min_ms: float = 0.0
+    call_max_ms: float = 0.0
     race_delay_ms: float = 0.0
     password_reset_ms: float = 40.0
 

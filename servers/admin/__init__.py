@@ -2,7 +2,7 @@
 
 from servers.admin.blueprints import BlueprintAdmin
 from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, RegionAdmin, ReservationAdmin
-from servers.admin.eggs import EggAdmin, EggPropertyAdmin, EggVariableAdmin, NestAdmin
+from servers.admin.eggs import EggAdmin, EggVariableAdmin, NestAdmin
 from servers.admin.history import (
     PowerTaskAdmin,
     ProvisioningStepAdmin,
@@ -12,14 +12,15 @@ from servers.admin.history import (
     UsageSampleAdmin,
     UsageTaskAdmin,
 )
-from servers.admin.providers import PanelAccountAdmin, ProviderAdmin, SyncRunAdmin
+from servers.admin.providers import PanelAccountAdmin, ProviderAdmin
 from servers.admin.servers import ServerAdmin
+from servers.admin.sync import DriftFindingAdmin, RemoteServerSeenAdmin, SyncRunAdmin
 
 __all__ = [
     "AllocationAdmin",
     "BlueprintAdmin",
+    "DriftFindingAdmin",
     "EggAdmin",
-    "EggPropertyAdmin",
     "EggVariableAdmin",
     "LocationAdmin",
     "NestAdmin",
@@ -30,6 +31,7 @@ __all__ = [
     "ProvisioningStepAdmin",
     "ProvisioningTaskAdmin",
     "RegionAdmin",
+    "RemoteServerSeenAdmin",
     "ReservationAdmin",
     "ServerAdmin",
     "ServerHoldAdmin",

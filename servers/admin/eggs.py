@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
-from servers.models import Egg, EggProperty, EggVariable, Nest
+from servers.models import Egg, EggVariable, Nest
 
 
 class VariableInline(ReadOnlyInline):
@@ -11,13 +11,6 @@ class VariableInline(ReadOnlyInline):
 
     model = EggVariable
     columns = ("name", "env_variable", "default_value", "rules", "is_user_viewable", "is_user_editable", "is_present")
-
-
-class PropertyInline(ReadOnlyInline):
-    """Further properties of an egg."""
-
-    model = EggProperty
-    columns = ("key", "value")
 
 
 class EggInline(ReadOnlyInline):
@@ -47,7 +40,7 @@ class EggAdmin(ReadOnlyAdmin):
     list_select_related = ("nest",)
     search_fields = ("name", "author", "=ref")
     ordering = ("name",)
-    inlines = (VariableInline, PropertyInline)
+    inlines = (VariableInline,)
 
 
 @admin.register(EggVariable)
@@ -58,13 +51,3 @@ class EggVariableAdmin(ReadOnlyAdmin):
     list_filter = ("is_user_editable", "is_present", "egg")
     list_select_related = ("egg",)
     search_fields = ("env_variable", "name", "egg__name")
-
-
-@admin.register(EggProperty)
-class EggPropertyAdmin(ReadOnlyAdmin):
-    """Further properties of eggs, by key."""
-
-    list_display = ("egg", "key", "value")
-    list_filter = ("key",)
-    list_select_related = ("egg",)
-    search_fields = ("key", "egg__name")

@@ -5,37 +5,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import flatten
-from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from kombu.exceptions import OperationalError
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
-from core import audit, queue
-from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
+from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction
 from core.encryption import SecretFormField, UndecryptableError, is_set
 from servers import services
+from servers.admin.sync import RESYNC, DriftInline, SyncRunInline
 from servers.drivers import registry
-from servers.models import PanelAccount, Provider, SyncRun
+from servers.models import PanelAccount, Provider
 
 KEYS = ("application_key", "client_key")
 KEY_INPUT = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
-SYNC_TASK = "servers.tasks.sync_provider"
-
-
-def resync(provider: Provider, context: ActionContext) -> str:
-    """Ask a worker to sync the provider's inventory."""
-    audit.record(action="provider.resync", entity=provider, actor=context.user)
-
-    def send() -> None:
-        try:
-            queue.send(SYNC_TASK, str(provider.pk))
-        except OperationalError as error:
-            audit.record(action="provider.resync_unsent", entity=provider, metadata={"reason": str(error)})
-
-    transaction.on_commit(send, robust=True)
-    return _("A worker syncs the inventory now. See Sync runs for the result.")
 
 
 def accept_missing(provider: Provider, context: ActionContext) -> str:
@@ -83,14 +66,6 @@ def stored_keys(provider: Provider) -> dict[str, str]:
         return {}
 
 
-class SyncRunInline(ReadOnlyInline):
-    """The latest syncs."""
-
-    model = SyncRun
-    columns = ("started_at", "kind", "state", "finished_at", "error")
-    per_page = 10
-
-
 @admin.register(Provider)
 class ProviderAdmin(ReadOnlyAdmin):
     """A panel: its address, whether it answers, and its keys."""
@@ -101,7 +76,7 @@ class ProviderAdmin(ReadOnlyAdmin):
     list_display = ("name", "kind", "base_url", "is_active", "health", "health_note", "checked_at", "suspected_at")
     list_filter = ("kind", "is_active", "health")
     search_fields = ("name", "base_url")
-    inlines = (SyncRunInline,)
+    inlines = (SyncRunInline, DriftInline)
     sections = (
         (None, ("kind", "name", "base_url", "is_active")),
         (gettext_lazy("Keys"), ("stored_key_names", *KEYS)),
@@ -115,18 +90,7 @@ class ProviderAdmin(ReadOnlyAdmin):
         ),
     )
     staff_actions = (
-        StaffAction(
-            name="resync",
-            label=gettext_lazy("Sync the inventory"),
-            run=resync,
-            permissions=("servers.change_provider",),
-            description=gettext_lazy(
-                "A worker reads locations, nodes, ports and eggs from the panel. It changes nothing there."
-            ),
-            is_available=lambda provider: provider.is_active,
-            icon="sync",
-            is_bulk=True,
-        ),
+        RESYNC,
         StaffAction(
             name="accept_missing",
             label=gettext_lazy("Accept missing servers"),
@@ -172,18 +136,3 @@ class PanelAccountAdmin(ReadOnlyAdmin):
     list_filter = ("provider", "is_panel_admin")
     list_select_related = ("user", "provider")
     search_fields = ("user__email", "=ref", "username")
-
-
-@admin.register(SyncRun)
-class SyncRunAdmin(ReadOnlyAdmin):
-    """What each sync read and found."""
-
-    list_display = ("started_at", "provider", "kind", "state", "finished_at", "found", "error")
-    list_filter = ("state", "kind", "provider")
-    list_select_related = ("provider",)
-    date_hierarchy = "started_at"
-
-    @admin.display(description=gettext_lazy("problems"))
-    def found(self, run: SyncRun) -> int:
-        """How many problems the sync found."""
-        return len(run.findings)

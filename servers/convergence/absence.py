@@ -4,19 +4,25 @@ One of them may have been deleted there. Many at once say more about the provide
 put back or emptied. Then nothing is changed until they are found again, or staff say that they are gone.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from core import audit, outside, tenancy
+from servers import events
 from servers.convergence.context import ConvergenceContext, attempts_of, spec_of
-from servers.models import DesiredState, Provider, Server, ServerStatus
+from servers.drivers import registry
+from servers.models import DesiredState, DriftFinding, DriftKind, Provider, Server, ServerStatus
 
 # The provider is asked about so many of its other servers, at most once a minute while it is suspected.
 SAMPLE = 9
 MAX_MISSING_PERCENT = 20
 ASK_AGAIN_AFTER = timedelta(minutes=1)
+
+
+class AskAboutOthers(Exception):
+    """This round can only go on when it is known whether the provider has our other servers: `ask_about_others`."""
 
 
 def fail_vanished(ctx: ConvergenceContext) -> None:
@@ -39,32 +45,55 @@ def require_trusted(ctx: ConvergenceContext) -> None:
 
 
 def is_trusted(ctx: ConvergenceContext) -> bool:
-    """Whether the provider has nearly all of our servers; when that has changed, it is recorded for staff."""
+    """Whether the provider has nearly all of our servers. Raises AskAboutOthers where that has to be asked first."""
     provider = ctx.server.blueprint.provider
     if provider.missing_accepted_until is not None and ctx.at < provider.missing_accepted_until:
         return True
+    if ctx.is_provider_trusted is not None:
+        return ctx.is_provider_trusted
     if provider.suspected_at is not None and ctx.at - provider.suspected_at < ASK_AGAIN_AFTER:
         return False
-    others = others_of(ctx)
-    found = [ctx.remote, *(ctx.driver.find(spec_of(other), attempts_of(other)) for other in others)]
-    missing = sum(remote is None for remote in found)
-    is_trusted = missing <= max(1, len(found) * MAX_MISSING_PERCENT // 100)
+    raise AskAboutOthers
+
+
+def ask_about_others(server: Server, *, at: datetime) -> bool:
+    """Ask the provider about this server and some others; whether it has nearly all. A change is recorded for staff.
+
+    Several calls, so without the server's lock. Only the round after it may use the answer: later it proves nothing.
+    """
+    provider = server.blueprint.provider
+    driver = registry.driver_of(provider)
+    asked = [server, *others_of(server)]
+    missing = sum(driver.find(spec_of(each), attempts_of(each)) is None for each in asked)
+    is_trusted = missing <= max(1, len(asked) * MAX_MISSING_PERCENT // 100)
     with tenancy.as_worker():
-        suspected_at = None if is_trusted else ctx.at
-        Provider.objects.filter(pk=provider.pk).update(suspected_at=suspected_at)
-        if is_trusted != (provider.suspected_at is None):
+        was_trusted = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk).suspected_at is None
+        Provider.objects.filter(pk=provider.pk).update(suspected_at=None if is_trusted else at)
+        if is_trusted != was_trusted:
             action = "provider.trust" if is_trusted else "provider.suspect"
-            new = {"asked_about": len(found), "missing": missing}
-            audit.record(action=action, entity=provider, actor=None, new=new, at=ctx.at)
+            new = {"asked_about": len(asked), "missing": missing}
+            audit.record(action=action, entity=provider, actor=None, new=new, at=at)
+            record_suspicion(provider, f"{missing} / {len(asked)}" if not is_trusted else "", at=at)
     return is_trusted
 
 
-def others_of(ctx: ConvergenceContext) -> QuerySet[Server]:
+def record_suspicion(provider: Provider, missing: str, *, at: datetime) -> None:
+    """Open a finding that staff are told about, or close the one that is open where nothing is missing."""
+    open_findings = DriftFinding.objects.filter(provider=provider, kind=DriftKind.MISSING, closed_at=None)
+    if not missing:
+        open_findings.update(closed_at=at)
+        return
+    named = {"subject": provider.name, "subject_ref": str(provider.pk), "found": missing}
+    finding = DriftFinding.objects.create(provider=provider, kind=DriftKind.MISSING, found_at=at, **named)
+    events.providers_suspected.send(sender=Provider, finding_ids=[finding.pk], at=at)
+
+
+def others_of(server: Server) -> QuerySet[Server]:
     """Other servers of the provider that should be there: they ran once, and nobody found them gone."""
     rows = Server.objects.select_related("blueprint__provider", "node__location").filter(
-        blueprint__provider=ctx.server.blueprint.provider,
+        blueprint__provider=server.blueprint.provider,
         desired_state=DesiredState.PRESENT,
         running_at__isnull=False,
         vanished_at=None,
     )
-    return rows.exclude(pk=ctx.server.pk).exclude(ref="").order_by("-observed_at")[:SAMPLE]
+    return rows.exclude(pk=server.pk).exclude(ref="").order_by("-observed_at")[:SAMPLE]

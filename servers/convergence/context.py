@@ -44,6 +44,7 @@ class ConvergenceContext:
     remote: base.RemoteServer | None
     has_holds: bool
     at: datetime
+    is_provider_trusted: bool | None = None  # None: its other servers have not been asked about
 
     @property
     def existing(self) -> base.RemoteServer:
@@ -76,9 +77,14 @@ def spec_of(server: Server) -> base.ServerSpec:
         location_ref=node.location.ref if node else "",
         node_ref=node.ref if node and not node.is_elastic else None,
         allocations=tuple(port.ref for port in ports_of(server)),
-        account=base.Account(account.ref, account.username, account.is_panel_admin) if account else None,
+        account=account_of(account) if account else None,
         build=builds.fixed_build(server),
     )
+
+
+def account_of(row: PanelAccount) -> base.Account:
+    """The account that a row is about."""
+    return base.Account(row.ref, row.username, row.is_panel_admin, row.email)
 
 
 def attempts_of(server: Server) -> list[base.Attempt]:

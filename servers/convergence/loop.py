@@ -31,6 +31,15 @@ def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
     May be called any number of times, concurrently and after any crash; never inside a transaction. Unavailable and
     Unknown: try again later. Rejected: the server has failed, and staff have to look.
     """
+    try:
+        return _round(server_id, at)
+    except absence.AskAboutOthers:
+        is_trusted = absence.ask_about_others(_read(server_id), at=at)
+        return _round(server_id, at, is_provider_trusted=is_trusted)
+
+
+def _round(server_id: UUID, at: datetime, *, is_provider_trusted: bool | None = None) -> Reschedule | None:
+    """One round under the server's lock. Raises AskAboutOthers where it cannot be decided without."""
     with advisory_lock(f"server:{server_id}") as is_locked:
         if not is_locked:
             return SOON
@@ -42,7 +51,9 @@ def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
             spec = spec_of(server)
             remote = driver.find(spec, attempts_of(server))
             provisioning_log.observe(server, remote, at=at)
-            return next_step(ConvergenceContext(server, driver, spec, remote, server.has_holds(), at))
+            return next_step(
+                ConvergenceContext(server, driver, spec, remote, server.has_holds(), at, is_provider_trusted)
+            )
         except outside.Rejected as error:
             variable_errors = error.messages if isinstance(error, VariablesRefused) else None
             provisioning_log.fail(server, str(error), at=at, variable_errors=variable_errors)

@@ -28,6 +28,9 @@ class Accounts(Protocol):
     def account_of(self, owner: AccountOwner) -> Account:
         """The owner's account, created if necessary. One call at a time per provider. Raises AccountConflict."""
 
+    def update_account(self, account: Account, owner: AccountOwner) -> Account:
+        """Give the account its owner's present address and name. Raises AccountConflict, AccountNotFound."""
+
 
 @runtime_checkable
 class Ports(Protocol):

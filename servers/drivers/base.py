@@ -100,6 +100,7 @@ class Account:
     ref: str
     username: str
     is_admin: bool = False
+    email: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ class RemoteAllocation:
 
 @dataclass(frozen=True)
 class RemoteServerSummary:
-    """A server at the provider, ours or not, and what it takes of its node. Sizes in MiB, 0 for unlimited."""
+    """A server at the provider, ours or not, and what it takes of its node. Sizes in MiB, 0 for unlimited.
+
+    `account_ref` is empty where the provider has no accounts, `is_suspended` None where it does not say.
+    """
 
     ref: str
     key: str
@@ -56,6 +59,9 @@ class RemoteServerSummary:
     memory_mib: int
     disk_mib: int
     allocation_refs: tuple[str, ...]
+    cpu_percent: int = 0
+    account_ref: str = ""
+    is_suspended: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,17 @@ class RemoteNest:
     description: str
 
 
+@dataclass(frozen=True)
+class RemoteAccount:
+    """A user's account at the provider; `key` is our user's id where it is ours."""
+
+    ref: str
+    key: str
+    username: str
+    email: str
+    is_admin: bool
+
+
 @runtime_checkable
 class Inventory(Protocol):
     """A provider whose locations, nodes and servers can be listed. Each list is read anew, page by page."""
@@ -128,3 +145,11 @@ class EggInventory(Protocol):
 
     def eggs(self) -> Iterator[RemoteEgg]:
         """Every egg of every nest, with its variables."""
+
+
+@runtime_checkable
+class AccountInventory(Protocol):
+    """A provider where every server belongs to an account of its owner."""
+
+    def accounts(self) -> Iterator[RemoteAccount]:
+        """Every account, ours or not."""

@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('kind', models.SlugField(max_length=16)),
+                ('kind', models.SlugField(db_index=False, max_length=16)),
                 ('name', models.CharField(max_length=100, unique=True)),
                 ('base_url', models.URLField(help_text='Such as https://panel.example.com', max_length=191, verbose_name='panel address')),
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
@@ -91,9 +91,8 @@ class Migration(migrations.Migration):
                 ('docker_images', models.JSONField(blank=True, default=dict, verbose_name='Docker images')),
                 ('first_image', models.CharField(blank=True, default='', help_text="The panel's list of images has no order; its first image is stored here.", max_length=191, verbose_name='default image')),
                 ('startup', models.TextField(blank=True, default='', verbose_name='start-up command')),
-                ('features', models.JSONField(blank=True, default=list)),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
-                ('nest', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='eggs', to='servers.nest')),
+                ('nest', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='eggs', to='servers.nest')),
             ],
             options={
                 'verbose_name': 'egg',
@@ -130,7 +129,7 @@ class Migration(migrations.Migration):
                 ('is_in_maintenance', models.BooleanField(default=False, verbose_name='in maintenance on the panel')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('location', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.location')),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.provider')),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.provider')),
             ],
             options={
                 'verbose_name': 'node',
@@ -146,9 +145,10 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
                 ('username', models.CharField(blank=True, default='', max_length=191)),
+                ('email', models.EmailField(blank=True, default='', help_text='As the panel has it; empty until it was asked.', max_length=254, verbose_name='email')),
                 ('is_panel_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
             ],
             options={
                 'verbose_name': 'panel account',
@@ -158,12 +158,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='nest',
             name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nests', to='servers.provider'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='nests', to='servers.provider'),
         ),
         migrations.AddField(
             model_name='location',
             name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='servers.provider'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='servers.provider'),
         ),
         migrations.CreateModel(
             name='Region',
@@ -257,7 +257,7 @@ class Migration(migrations.Migration):
                 ('is_taken_elsewhere', models.BooleanField(default=False, help_text='The panel gave it to a server that this shop does not manage.', verbose_name='used by another server')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('is_primary', models.BooleanField(default=False, verbose_name='main port of its server')),
-                ('node', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='servers.node')),
+                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='servers.node')),
                 ('reservation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='servers.reservation')),
             ],
             options={
@@ -307,7 +307,7 @@ class Migration(migrations.Migration):
                 ('metadata', models.JSONField(blank=True, default=dict)),
                 ('blueprint', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='servers.blueprint')),
                 ('node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='servers.node')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='accounts.organization')),
                 ('owner', models.ForeignKey(help_text='Whose account on the panel the server belongs to.', on_delete=django.db.models.deletion.PROTECT, related_name='servers', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
                 ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='servers', to='catalog.plan')),
                 ('reservation', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='server', to='servers.reservation')),
@@ -318,6 +318,32 @@ class Migration(migrations.Migration):
                 'ordering': ['name'],
             },
             bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
+        migrations.CreateModel(
+            name='RemoteServerSeen',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
+                ('key', models.CharField(blank=True, default='', help_text='Of ours: our own id.', max_length=191, verbose_name='key there')),
+                ('name', models.CharField(blank=True, default='', max_length=191)),
+                ('account_ref', models.CharField(blank=True, default='', max_length=64, verbose_name="account's panel ID")),
+                ('memory_mib', models.PositiveBigIntegerField(verbose_name='memory (MiB)')),
+                ('disk_mib', models.PositiveBigIntegerField(verbose_name='disk (MiB)')),
+                ('cpu_percent', models.PositiveIntegerField(default=0, verbose_name='CPU (% of a core)')),
+                ('is_suspended', models.BooleanField(help_text='Empty: the provider does not say.', null=True, verbose_name='suspended')),
+                ('allocation_refs', models.JSONField(blank=True, default=list, verbose_name="ports' panel IDs")),
+                ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
+                ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='servers_seen', to='servers.node')),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='servers_seen', to='servers.provider')),
+                ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='seen_as', to='servers.server', verbose_name='our server')),
+            ],
+            options={
+                'verbose_name': 'server seen at a provider',
+                'verbose_name_plural': 'servers seen at providers',
+                'ordering': ['name'],
+            },
         ),
         migrations.CreateModel(
             name='ProvisioningTask',
@@ -388,6 +414,28 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='DriftFinding',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('kind', models.CharField(choices=[('orphan', 'Orphan'), ('ghost', 'Ghost'), ('duplicate', 'Duplicate'), ('key', 'Key erased'), ('owner', 'Wrong owner'), ('limits', 'Other limits'), ('node', 'Other node'), ('suspension', 'Other suspension'), ('unlimited', 'Without limits'), ('node_shrunk', 'Node too small'), ('egg_variable', 'Repeated variable'), ('egg_default', 'Refused default'), ('account', 'Account gone'), ('email', 'Other email address'), ('missing', 'Many servers missing')], max_length=12)),
+                ('subject', models.CharField(max_length=191, verbose_name='what')),
+                ('subject_ref', models.CharField(max_length=191, verbose_name='its ID')),
+                ('expected', models.CharField(blank=True, default='', max_length=255, verbose_name='expected')),
+                ('found', models.CharField(blank=True, default='', max_length=255, verbose_name='found')),
+                ('found_at', models.DateTimeField(verbose_name='found at')),
+                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed at')),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='drift_findings', to='servers.provider')),
+                ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='drift_findings', to='servers.server', verbose_name='server')),
+            ],
+            options={
+                'verbose_name': 'drift finding',
+                'verbose_name_plural': 'drift findings',
+                'ordering': ['-found_at'],
+            },
+        ),
+        migrations.CreateModel(
             name='ServerHold',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -416,7 +464,7 @@ class Migration(migrations.Migration):
                 ('value', models.TextField(blank=True, default='')),
                 ('is_set_by_staff', models.BooleanField(default=False, help_text='Staff may also set what customers cannot change.', verbose_name='set by staff')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.server')),
+                ('server', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.server')),
             ],
             options={
                 'verbose_name': 'server variable',
@@ -427,20 +475,25 @@ class Migration(migrations.Migration):
             name='SyncRun',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('full', 'Full'), ('locations', 'Locations'), ('nodes', 'Nodes'), ('eggs', 'Nests and eggs')], default='full', max_length=12, verbose_name='scope')),
-                ('state', models.CharField(choices=[('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed')], default='running', max_length=12)),
-                ('started_at', models.DateTimeField()),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('kind', models.CharField(choices=[('full', 'Full'), ('locations', 'Locations'), ('nodes', 'Nodes and ports'), ('servers', 'Servers'), ('eggs', 'Nests and eggs'), ('users', 'Users')], default='full', max_length=12, verbose_name='type')),
+                ('state', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed')], default='pending', max_length=12)),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('progress_percent', models.PositiveSmallIntegerField(default=0, verbose_name='progress (%)')),
                 ('counts', models.JSONField(blank=True, default=dict, verbose_name='counts')),
-                ('findings', models.JSONField(blank=True, default=list, verbose_name='problems')),
+                ('metadata', models.JSONField(blank=True, default=dict, help_text='How long each list took to read, in seconds.')),
                 ('error', models.TextField(blank=True, default='')),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sync_runs', to='servers.provider')),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='sync_runs', to='servers.provider')),
+                ('requested_by', models.ForeignKey(blank=True, help_text='Empty: the schedule or a command.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'verbose_name': 'sync run',
                 'verbose_name_plural': 'sync runs',
-                'ordering': ['-started_at'],
+                'ordering': ['-created_at'],
             },
+            bases=(core.models.state_machine.StateMachine, models.Model),
         ),
         migrations.CreateModel(
             name='UsageSample',
@@ -455,7 +508,7 @@ class Migration(migrations.Migration):
                 ('sent_bytes', models.BigIntegerField()),
                 ('uptime_seconds', models.BigIntegerField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='usage_samples', to='servers.server')),
+                ('server', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_samples', to='servers.server')),
             ],
             options={
                 'verbose_name': 'usage sample',
@@ -488,22 +541,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='EggProperty',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('key', models.CharField(max_length=64)),
-                ('value', models.JSONField()),
-                ('egg', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='properties', to='servers.egg')),
-            ],
-            options={
-                'verbose_name': 'egg property',
-                'verbose_name_plural': 'egg properties',
-                'constraints': [models.UniqueConstraint(fields=('egg', 'key'), name='servers_egg_property_once')],
-            },
-        ),
-        migrations.CreateModel(
             name='EggVariable',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -519,7 +556,7 @@ class Migration(migrations.Migration):
                 ('rules', models.TextField(blank=True, default='')),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
-                ('egg', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.egg')),
+                ('egg', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='variables', to='servers.egg')),
             ],
             options={
                 'verbose_name': 'egg variable',
@@ -612,6 +649,22 @@ class Migration(migrations.Migration):
             model_name='server',
             index=models.Index(fields=['organization', 'name'], name='servers_server_of_org'),
         ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(fields=['-created_at'], name='servers_server_created'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(condition=models.Q(('ref', ''), _negated=True), fields=['ref'], name='servers_server_ref'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(condition=models.Q(('status', 'failed')), fields=['-updated_at'], name='servers_server_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='server',
+            index=models.Index(condition=models.Q(('status', 'deleted'), _negated=True), fields=['observed_at'], name='servers_server_recheck'),
+        ),
         migrations.AddConstraint(
             model_name='server',
             constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'installing', 'running', 'stopped', 'suspended', 'failed', 'deleting', 'deleted'])), name='servers_server_status_known'),
@@ -623,6 +676,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='server',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'deleted'), ('deleted_at__isnull', False)), models.Q(models.Q(('status', 'deleted'), _negated=True), models.Q(('deleted_at__isnull', False), _negated=True)), _connector='OR'), name='servers_server_deleted_at_iff_deleted'),
+        ),
+        migrations.AddConstraint(
+            model_name='remoteserverseen',
+            constraint=models.UniqueConstraint(fields=('provider', 'ref'), name='servers_remote_server_seen_once'),
         ),
         migrations.AddIndex(
             model_name='provisioningtask',
@@ -665,6 +722,14 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('action__in', ['start', 'stop', 'restart', 'kill'])), name='servers_power_action_known'),
         ),
         migrations.AddConstraint(
+            model_name='driftfinding',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['orphan', 'ghost', 'duplicate', 'key', 'owner', 'limits', 'node', 'suspension', 'unlimited', 'node_shrunk', 'egg_variable', 'egg_default', 'account', 'email', 'missing'])), name='servers_drift_finding_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='driftfinding',
+            constraint=models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('provider', 'kind', 'subject_ref'), name='servers_drift_finding_one_open'),
+        ),
+        migrations.AddConstraint(
             model_name='serverhold',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['billing', 'abuse', 'manual'])), name='servers_hold_kind_known'),
         ),
@@ -675,6 +740,34 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='servervariable',
             constraint=models.UniqueConstraint(fields=('server', 'env_variable'), name='servers_variable_once'),
+        ),
+        migrations.AddIndex(
+            model_name='syncrun',
+            index=models.Index(fields=['provider', '-created_at'], name='servers_sync_run_latest'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrun',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['full', 'locations', 'nodes', 'servers', 'eggs', 'users'])), name='servers_sync_run_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrun',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'running', 'completed', 'failed'])), name='servers_sync_run_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'pending'), ('started_at__isnull', True)), models.Q(models.Q(('state', 'pending'), _negated=True), models.Q(('started_at__isnull', True), _negated=True)), _connector='OR'), name='servers_sync_run_started_iff_not_pending'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['completed', 'failed']), ('finished_at__isnull', False)), models.Q(models.Q(('state__in', ['completed', 'failed']), _negated=True), models.Q(('finished_at__isnull', False), _negated=True)), _connector='OR'), name='servers_sync_run_finished_iff_ended'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrun',
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('provider', 'kind'), name='servers_sync_run_one_pending'),
+        ),
+        migrations.AddConstraint(
+            model_name='syncrun',
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'running')), fields=('provider',), name='servers_sync_run_one_running'),
         ),
         migrations.AddIndex(
             model_name='usagesample',

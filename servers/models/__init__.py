@@ -2,15 +2,16 @@
 
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint, Build
-from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
+from servers.models.eggs import Egg, EggVariable, Nest
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
-from servers.models.providers import Health, PanelAccount, Provider, SyncKind, SyncRun, SyncState
+from servers.models.providers import Health, PanelAccount, Provider
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
 from servers.models.regions import Region
 from servers.models.reservations import Reservation, ReservationState
 from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
+from servers.models.sync import DriftFinding, DriftKind, RemoteServerSeen, SyncKind, SyncRun, SyncState
 
 __all__ = [
     "FREE",
@@ -18,8 +19,9 @@ __all__ = [
     "Blueprint",
     "Build",
     "DesiredState",
+    "DriftFinding",
+    "DriftKind",
     "Egg",
-    "EggProperty",
     "EggVariable",
     "Health",
     "HoldKind",
@@ -34,6 +36,7 @@ __all__ = [
     "ProvisioningStep",
     "ProvisioningTask",
     "Region",
+    "RemoteServerSeen",
     "Reservation",
     "ReservationState",
     "Server",

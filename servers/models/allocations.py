@@ -19,7 +19,7 @@ class Allocation(Entity, Timestamped):
 
     tenancy = custom("reservation_id IS NULL OR reservation_id IN (SELECT id FROM servers_reservation)")
 
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="allocations")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="allocations", db_index=False)
     ref = models.CharField(_("panel ID"), max_length=64)
     ip = models.CharField(_("IP address"), max_length=45)
     alias = models.CharField(_("shown address"), max_length=191, blank=True, default="")

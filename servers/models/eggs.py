@@ -15,7 +15,7 @@ class Nest(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nests")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nests", db_index=False)
     ref = models.CharField(_("panel ID"), max_length=64)
     name = models.CharField(max_length=191)
     author = models.CharField(max_length=191, blank=True, default="")
@@ -36,7 +36,7 @@ class Egg(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    nest = models.ForeignKey(Nest, on_delete=models.PROTECT, related_name="eggs")
+    nest = models.ForeignKey(Nest, on_delete=models.PROTECT, related_name="eggs", db_index=False)
     ref = models.CharField(_("panel ID"), max_length=64)
     name = models.CharField(max_length=191)
     author = models.CharField(max_length=191, blank=True, default="")
@@ -50,7 +50,6 @@ class Egg(Entity, Timestamped):
         help_text=_("The panel's list of images has no order; its first image is stored here."),
     )
     startup = models.TextField(_("start-up command"), blank=True, default="")
-    features: Any = models.JSONField(default=list, blank=True)
     is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
@@ -72,7 +71,7 @@ class EggVariable(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    egg = models.ForeignKey(Egg, on_delete=models.PROTECT, related_name="variables")
+    egg = models.ForeignKey(Egg, on_delete=models.PROTECT, related_name="variables", db_index=False)
     ref = models.CharField(_("panel ID"), max_length=64, blank=True, default="")
     name = models.CharField(max_length=191)
     description = models.TextField(blank=True, default="")
@@ -92,21 +91,3 @@ class EggVariable(Entity, Timestamped):
 
     def __str__(self) -> str:
         return self.env_variable
-
-
-class EggProperty(Entity, Timestamped):
-    """Any other property of an egg, by key."""
-
-    tenancy = tenancy.SHARED
-
-    egg = models.ForeignKey(Egg, on_delete=models.PROTECT, related_name="properties")
-    key = models.CharField(max_length=64)
-    value: Any = models.JSONField()
-
-    class Meta:
-        verbose_name = _("egg property")
-        verbose_name_plural = _("egg properties")
-        constraints = [models.UniqueConstraint(fields=["egg", "key"], name="servers_egg_property_once")]
-
-    def __str__(self) -> str:
-        return self.key

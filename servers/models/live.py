@@ -51,7 +51,7 @@ class UsageSample(Entity):
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="usage_samples")
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="usage_samples", db_index=False)
     at = models.DateTimeField()
     power_state = StatusField(max_length=8, choices=PowerStatus)
     cpu_percent = models.DecimalField(max_digits=12, decimal_places=3)

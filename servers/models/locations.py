@@ -14,7 +14,7 @@ class Location(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locations")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locations", db_index=False)
     ref = models.CharField(_("panel ID"), max_length=64)
     code = models.CharField(max_length=60)
     name = models.CharField(max_length=191, blank=True, default="")

@@ -21,7 +21,7 @@ class Node(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nodes")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="nodes", db_index=False)
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="nodes")
     ref = models.CharField(_("panel ID"), max_length=64)
     name = models.CharField(max_length=191)

@@ -1,4 +1,4 @@
-"""Providers of servers, our users' accounts there, and inventory syncs."""
+"""Providers of servers, and our users' accounts there."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Provider(Entity, Timestamped):
 
     tenancy = tenancy.PRIVATE
 
-    kind = models.SlugField(max_length=16)
+    kind = models.SlugField(max_length=16, db_index=False)
     name = models.CharField(max_length=100, unique=True)
     base_url = models.URLField(_("panel address"), max_length=191, help_text=_("Such as https://panel.example.com"))
     credentials: Any = EncryptedJSONField(default=dict, blank=True)
@@ -62,10 +62,15 @@ class PanelAccount(Entity, Timestamped):
 
     tenancy = tenancy.PERSONAL
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="panel_accounts")
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="accounts")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="panel_accounts", db_index=False
+    )
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="accounts", db_index=False)
     ref = models.CharField(_("panel ID"), max_length=64)
     username = models.CharField(max_length=191, blank=True, default="")
+    email = models.EmailField(
+        _("email"), blank=True, default="", help_text=_("As the panel has it; empty until it was asked.")
+    )
     is_panel_admin = models.BooleanField(_("administrator of the panel"), default=False)
 
     class Meta:
@@ -78,39 +83,3 @@ class PanelAccount(Entity, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.username} ({self.ref})"
-
-
-class SyncKind(models.TextChoices):
-    FULL = "full", _("Full")
-    LOCATIONS = "locations", _("Locations")
-    NODES = "nodes", _("Nodes")
-    EGGS = "eggs", _("Nests and eggs")
-
-
-class SyncState(StatusChoices):
-    RUNNING = "running", Tone.INFO, _("Running")
-    COMPLETED = "completed", Tone.SUCCESS, _("Completed")
-    FAILED = "failed", Tone.DANGER, _("Failed")
-
-
-class SyncRun(Entity):
-    """One inventory sync: what was read, what changed, how long it took, why it failed."""
-
-    tenancy = tenancy.PRIVATE
-
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="sync_runs")
-    kind = models.CharField(_("scope"), max_length=12, choices=SyncKind, default=SyncKind.FULL)
-    state = StatusField(max_length=12, choices=SyncState, default=SyncState.RUNNING)
-    started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True, blank=True)
-    counts: Any = models.JSONField(_("counts"), default=dict, blank=True)
-    findings: Any = models.JSONField(_("problems"), default=list, blank=True)
-    error = models.TextField(blank=True, default="")
-
-    class Meta:
-        verbose_name = _("sync run")
-        verbose_name_plural = _("sync runs")
-        ordering = ["-started_at"]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"

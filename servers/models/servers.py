@@ -53,7 +53,7 @@ class Server(StateMachine, Entity, Timestamped):
         _S.DELETED: set(),
     }
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="servers")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="servers", db_index=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -122,7 +122,17 @@ class Server(StateMachine, Entity, Timestamped):
         verbose_name = _("server")
         verbose_name_plural = _("servers")
         ordering = ["name"]
-        indexes = [models.Index(fields=["organization", "name"], name="servers_server_of_org")]
+        indexes = [
+            models.Index(fields=["organization", "name"], name="servers_server_of_org"),
+            models.Index(fields=["-created_at"], name="servers_server_created"),
+            models.Index(fields=["ref"], condition=~models.Q(ref=""), name="servers_server_ref"),
+            models.Index(
+                fields=["-updated_at"], condition=models.Q(status=ServerStatus.FAILED), name="servers_server_failed"
+            ),
+            models.Index(
+                fields=["observed_at"], condition=~models.Q(status=ServerStatus.DELETED), name="servers_server_recheck"
+            ),
+        ]
         constraints = [
             choices_check("servers_server_status_known", "status", ServerStatus),
             choices_check("servers_server_desired_state_known", "desired_state", DesiredState),
@@ -192,7 +202,7 @@ class ServerVariable(Entity, Timestamped):
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="variables")
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="variables", db_index=False)
     env_variable = models.CharField(_("environment variable"), max_length=191)
     value = models.TextField(blank=True, default="")
     is_set_by_staff = models.BooleanField(

@@ -92,8 +92,12 @@ class Rows:
         self.nests = self.each(servers.Nest, provider=self.provider, ref="1", name="Minecraft")
         self.eggs = self.each(servers.Egg, nest=self.nests[0], ref=str, name="Paper")
         self.each(servers.EggVariable, egg=self.eggs[0], name="Version", env_variable=lambda n: f"V{n}")
-        self.each(servers.EggProperty, egg=self.eggs[0], key=lambda n: f"k{n}", value={"a": 1})
-        self.each(servers.SyncRun, provider=self.providers[0], state="completed", started_at=AT, counts={"nodes": 1})
+        run = {"state": "completed", "started_at": AT, "finished_at": AT, "counts": {"nodes": {"read": 1}}}
+        self.each(servers.SyncRun, provider=self.providers[0], **run)
+        seen = {"provider": self.providers[0], "name": "Seen", "memory_mib": 1024, "disk_mib": 5120}
+        self.each(servers.RemoteServerSeen, ref=str, **seen)
+        found = {"kind": "orphan", "subject": "Found", "found_at": AT}
+        self.each(servers.DriftFinding, provider=self.providers[0], subject_ref=str, **found)
         self.each(servers.PanelAccount, user=self.user, provider=self.providers[0], ref=str)
         self.blueprints = self.each(
             servers.Blueprint,

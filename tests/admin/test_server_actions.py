@@ -11,15 +11,19 @@ from core.models import WorkState
 from orders.models import Order, OrderStatus
 from servers.models import (
     DesiredState,
+    DriftFinding,
+    DriftKind,
     HoldKind,
     ProvisioningTask,
     Server,
     ServerHold,
     ServerStatus,
+    SyncRun,
+    SyncState,
 )
 from tests.admin.action_pages import is_audited, run, submit, undisputed_rows
 from tests.admin.conftest import signed_in_user
-from tests.admin.rows import Rows
+from tests.admin.rows import AT, Rows
 
 pytestmark = pytest.mark.django_db
 
@@ -81,12 +85,47 @@ def test_a_sync_is_left_to_a_worker_after_the_commit(
     monkeypatch.setattr(queue, "send", lambda name, *arguments: sent.append((name, list(arguments))))
 
     with django_capture_on_commit_callbacks() as callbacks:
-        run(superadmin, rows.providers[0], "resync")
+        run(superadmin, rows.providers[0], "resync", kind="servers")
     assert not sent
     for callback in callbacks:
         callback()
 
-    assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk)])]
+    assert sent == [("servers.tasks.sync_provider", [str(rows.providers[0].pk), "servers"])]
+    pending = SyncRun.objects.get(state=SyncState.PENDING)
+    assert (pending.kind, pending.requested_by) == ("servers", signed_in_user(superadmin))
+
+
+def test_a_sync_that_runs_shows_its_progress_on_a_page_that_renews_itself(rows: Rows, superadmin: Client) -> None:
+    sync_run = SyncRun.objects.create(provider=rows.providers[0], counts={"servers": {"read": 1500}})
+    url = f"/admin/servers/syncrun/{sync_run.pk}/change/"
+    SyncRun.objects.filter(pk=sync_run.pk).update(state=SyncState.RUNNING, started_at=AT, progress_percent=37)
+    page = superadmin.get(url).content.decode()
+    assert 'http-equiv="refresh"' in page
+    assert "37 %" in page
+    assert "1500" in page
+
+    SyncRun.objects.filter(pk=sync_run.pk).update(state=SyncState.COMPLETED, finished_at=AT)
+    assert 'http-equiv="refresh"' not in superadmin.get(url).content.decode()
+
+
+def test_a_finding_is_repaired_by_one_click_which_is_audited(rows: Rows, superadmin: Client) -> None:
+    server = Server.objects.get()
+    found = {"provider": rows.providers[0], "subject": server.name, "subject_ref": str(server.pk), "found_at": AT}
+    finding = DriftFinding.objects.create(kind=DriftKind.LIMITS, server=server, **found)
+    assert finding.subject in superadmin.get("/admin/servers/driftfinding/").content.decode()
+
+    run(superadmin, finding, "repair")
+
+    assert ProvisioningTask.objects.filter(server=server, state=WorkState.QUEUED).exists()
+    assert is_audited(superadmin, "drift.repair", finding)
+
+
+def test_a_finding_that_only_a_person_at_the_provider_can_mend_has_no_button(rows: Rows, superadmin: Client) -> None:
+    orphan = DriftFinding.objects.get(kind=DriftKind.ORPHAN)
+    page = superadmin.get(f"/admin/servers/driftfinding/{orphan.pk}/change/").content.decode()
+
+    assert "Delete it there if it is not used" in page
+    assert "/repair/" not in page
 
 
 def test_retry_is_on_the_failed_server_its_order_and_the_start_page(rows: Rows, superadmin: Client) -> None:

@@ -157,6 +157,7 @@ def test_the_start_page_says_that_a_provider_misses_many_servers(superadmin: Cli
     page = superadmin.get(INDEX).content.decode()
 
     assert "Many servers are missing here." in page
+    assert page.count('<div role="alert">') == 1
     assert "Nothing needs your attention" not in page
 
 

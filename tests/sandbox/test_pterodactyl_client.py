@@ -1,5 +1,6 @@
 """The client API: the states that close it, resources, power, backups, files, databases, network and schedules."""
 
+import time
 from typing import Any
 
 import pytest
@@ -86,6 +87,29 @@ def test_power_is_accepted_at_once_and_the_state_changes_after_a_delay(
     assert current_state(panel, server) == "running"
     assert (send("kill"), current_state(panel, server)) == (204, "offline")
     assert errors_of(panel.client("POST", path(server, "power"), {"signal": "explode"})) == [("signal", "in")]
+
+
+def test_a_signal_during_another_is_accepted_and_waits_for_its_end(
+    panel: PanelUnderTest, server: dict[str, Any]
+) -> None:
+    panel.set(power_seconds=10, stats_cache_seconds=0)
+    for signal in ("start", "stop"):
+        assert panel.client("POST", path(server, "power"), {"signal": signal}).status_code == 204
+
+    assert current_state(panel, server) == "starting"
+    panel.advance(10.5)
+    assert current_state(panel, server) == "stopping"
+    panel.advance(10)
+    assert current_state(panel, server) == "offline"
+
+
+def test_calls_take_as_long_as_the_setting_says(panel: PanelUnderTest, server: dict[str, Any]) -> None:
+    panel.set(call_min_ms=150, call_max_ms=200)
+    began = time.monotonic()
+
+    current_state(panel, server)
+
+    assert time.monotonic() - began >= 0.15
 
 
 def test_stats_are_cached_for_twenty_seconds_so_a_power_change_shows_late(

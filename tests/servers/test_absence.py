@@ -8,10 +8,14 @@ from core import work
 from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
 from servers import convergence, services
+from servers.convergence import absence
 from servers.drivers.pterodactyl.client import PanelClient
-from servers.models import HoldKind, Node, Provider, ProvisioningTask, Server, ServerStatus
+from servers.locks import advisory_lock
+from servers.models import DriftFinding, DriftKind, HoldKind, Node, Provider, ProvisioningTask, Server, ServerStatus
+from support.models import Delivery
 from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet
-from tests.servers.builders import AT, make_server
+from tests.servers.builders import AT, make_server, make_user
+from tests.servers.test_capacity import in_threads
 
 CREATE = "POST /api/application/servers"
 HOUR = timedelta(hours=1)
@@ -128,6 +132,7 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     Server.objects.update(ref="99999")  # as if another panel answered at the address
     hide_keys(provider, known)
     log_before = AuditEntry.objects.filter(action="provider.suspect").count()
+    staff = make_user("staff@example.com", is_staff=True, is_superuser=True)
 
     for server in servers:
         services.request_convergence(server_ids=[server.pk], at=AT)
@@ -136,6 +141,10 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     assert {server.reload().status for server in servers} == {ServerStatus.RUNNING}
     assert Provider.objects.get(pk=provider.pk).suspected_at is not None
     assert AuditEntry.objects.filter(action="provider.suspect").count() == log_before + 1
+    finding = DriftFinding.objects.get(kind=DriftKind.MISSING, closed_at=None)
+    [told] = Delivery.objects.filter(event="provider.suspected")
+    assert (told.user, told.reference) == (staff, f"provider.suspected:{finding.pk}")
+    assert "not found / asked about: 3 / 3" in str(told.body)
 
     for server, ref in zip(servers, known, strict=True):
         Server.objects.filter(pk=server.pk).update(ref=ref)
@@ -145,6 +154,7 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
 
     assert {server.reload().status for server in servers} == {ServerStatus.RUNNING}
     assert Provider.objects.get(pk=provider.pk).suspected_at is None
+    assert finding.reload().closed_at is not None
     assert len(panel_servers(panel)) == 3
 
 
@@ -188,3 +198,24 @@ def test_a_failed_server_that_is_there_again_runs_again(panel: Sandbox, provider
 
     server = server.reload()
     assert (server.status, server.failure, server.vanished_at) == (ServerStatus.RUNNING, "", None)
+
+
+def test_the_other_servers_are_asked_about_without_the_servers_lock(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, *_others = [make_running(provider) for _ in range(2)]
+    delete_on_panel(provider, server)
+    others_of, was_free = absence.others_of, []
+
+    def is_free(_number: int) -> bool:
+        with advisory_lock(f"server:{server.pk}") as is_locked:
+            return is_locked
+
+    def looking(asked: Server) -> object:
+        was_free.extend(in_threads(is_free, 1, 1))
+        return others_of(asked)
+
+    monkeypatch.setattr(absence, "others_of", looking)
+
+    assert look(server).status == ServerStatus.FAILED
+    assert was_free == [True]

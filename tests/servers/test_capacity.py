@@ -302,7 +302,8 @@ def test_a_node_with_more_reserved_than_it_can_sell_sells_nothing_until_that_is_
     node = make_node(location, memory_mib=4 * SMALL.memory_mib)
     sold = [make_reservation(blueprint, location) for _ in range(4)]
     Node.objects.filter(pk=node.pk).update(memory_mib=2 * SMALL.memory_mib)
-    assert inventory.update_sellable(provider.pk) == [node.name]
+    inventory.update_sellable(provider.pk)
+    assert node.reload().memory_oversold_mib == 2 * SMALL.memory_mib
 
     for reservation in sold[:2]:
         capacity.release(reservation_ids=[reservation.pk], at=AT)

@@ -17,7 +17,20 @@ from servers.drivers import registry
 from servers.drivers.pterodactyl.client import PanelClient
 from servers.inventory import SyncBusy
 from servers.locks import advisory_lock
-from servers.models import Allocation, Egg, EggVariable, Health, Location, Node, Provider, SyncRun, SyncState
+from servers.models import (
+    Allocation,
+    DriftFinding,
+    Egg,
+    EggVariable,
+    Health,
+    Location,
+    Node,
+    Provider,
+    RemoteServerSeen,
+    SyncKind,
+    SyncRun,
+    SyncState,
+)
 from tests.servers.actions import control, make_running
 from tests.servers.builders import AT, connect_panel, make_server
 from tests.servers.test_capacity import in_threads
@@ -27,7 +40,9 @@ EGGS = Path(__file__).resolve().parents[3] / "shared" / "eggs"
 TABLES = [
     *("servers_location", "servers_node", "servers_allocation"),
     *("servers_nest", "servers_egg", "servers_eggvariable"),
+    *("servers_remoteserverseen", "servers_driftfinding"),
 ]
+OFFERED = ("locations", "nodes", "servers", "allocations", "nests", "eggs", "accounts")
 NOTHING_NEW = {"added": 0, "changed": 0, "removed": 0}
 LATER = AT + timedelta(minutes=15)
 
@@ -54,9 +69,9 @@ def written(rows: list[Any]) -> set[Any]:
     return {(pk, xmin) for pk, xmin, _xmax in rows}
 
 
-def kinds(run: SyncRun) -> set[tuple[str, str]]:
-    """The kinds and subjects of the findings."""
-    return {(finding["kind"], finding["subject"]) for finding in run.findings}
+def kinds() -> set[tuple[str, str]]:
+    """The kinds and subjects of the open findings."""
+    return set(DriftFinding.objects.filter(closed_at=None).values_list("kind", "subject"))
 
 
 def test_everything_the_panel_has_is_mirrored(panel: Sandbox, provider: Provider) -> None:
@@ -78,9 +93,8 @@ def test_a_second_sync_writes_nothing(provider: Provider) -> None:
     run = sync(provider)
 
     assert row_versions() == before
-    assert [{name: number for name, number in kind.items() if name != "read"} for kind in run.counts.values()] == [
-        NOTHING_NEW
-    ] * 6
+    assert set(run.counts) == {*OFFERED, "variables"}
+    assert all({**kind, "read": 0} == {"read": 0, **NOTHING_NEW} for kind in run.counts.values())
 
 
 def test_only_what_changed_is_written(panel: Sandbox, provider: Provider) -> None:
@@ -163,10 +177,10 @@ def test_a_node_that_shrank_below_its_reservations_keeps_them_and_is_reported(
     assert node is not None
     control(panel, f"nodes/{node.ref}", {"memory": 512})
 
-    run = sync(provider)
+    sync(provider)
 
     assert (node.reload().memory_sellable_mib, node.reload().memory_oversold_mib) == (512, 512)
-    assert ("node_shrunk", node.name) in kinds(run)
+    assert ("node_shrunk", node.name) in kinds()
 
 
 def test_headroom_and_overcommit_set_by_staff_are_kept(provider: Provider) -> None:
@@ -180,7 +194,7 @@ def test_headroom_and_overcommit_set_by_staff_are_kept(provider: Provider) -> No
 
 
 def test_eggs_with_refused_defaults_are_reported(provider: Provider) -> None:
-    assert ("refused_default", "Palworld") in kinds(SyncRun.objects.get())
+    assert ("egg_default", "Palworld") in kinds()
 
 
 def test_variables_of_one_name_become_one_and_are_reported(panel: Sandbox, provider: Provider, tmp_path: Path) -> None:
@@ -200,11 +214,11 @@ def test_variables_of_one_name_become_one_and_are_reported(panel: Sandbox, provi
     (tmp_path / "egg-odd.json").write_text(json.dumps(egg))
     control(panel, "eggs", {"folder": str(tmp_path), "nest": "Odd ones"})
 
-    run = sync(provider)
+    sync(provider)
 
     kept = EggVariable.objects.get(egg__name="Odd")
     assert (kept.env_variable, kept.default_value) == ("TWICE", "2")
-    assert {("repeated_variable", "Odd"), ("refused_default", "Odd")} <= kinds(run)
+    assert {("egg_variable", "Odd"), ("egg_default", "Odd")} <= kinds()
     assert Egg.objects.get(name="Odd").default_image == "img:z"
 
 
@@ -288,3 +302,66 @@ def test_a_fault_of_ours_with_one_panel_does_not_stop_the_others(
     monkeypatch.setattr(registry, "driver_of", failing)
 
     assert [run.provider_id for run in inventory.sync_all(at=LATER)] == [second.pk]
+
+
+def test_a_sync_of_one_type_reads_only_its_lists(panel: Sandbox, provider: Provider) -> None:
+    make_foreign_server(panel, provider, allocation=Allocation.objects.filter(node__ref="3")[0].ref)
+    control(panel, "nodes/2", {"memory": 70000})
+
+    run = inventory.sync(provider_id=provider.pk, kind=SyncKind.SERVERS, at=LATER)
+
+    assert (run.state, set(run.counts), run.progress_percent) == (SyncState.COMPLETED, {"servers"}, 100)
+    assert RemoteServerSeen.objects.get().server is None
+    assert Node.objects.get(ref="3").memory_foreign_mib == 2048
+    assert Node.objects.get(ref="2").memory_mib != 70000
+
+
+def test_a_list_is_staged_in_batches_and_the_run_says_how_far_it_is(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+    save = SyncRun.save
+
+    def saving(run: SyncRun, **options: Any) -> None:
+        save(run, **options)
+        seen.append((SyncRun.objects.get(pk=run.pk).state, run.counts.get("allocations", {}).get("read", 0)))
+
+    monkeypatch.setattr("servers.inventory.staging.BATCH", 100)
+    monkeypatch.setattr(SyncRun, "save", saving)
+
+    run = sync(provider)
+
+    assert [count for state, count in dict.fromkeys(seen) if state == SyncState.RUNNING] == [0, 100, 200, 240]
+    assert run.metadata.keys() > {"locations", "allocations", "accounts"}
+
+
+def test_a_requested_run_is_pending_until_a_sync_takes_it(provider: Provider) -> None:
+    requested = inventory.request_sync(provider=provider, kind=SyncKind.EGGS, actor=None)
+    again = inventory.request_sync(provider=provider, kind=SyncKind.EGGS, actor=None)
+    assert (requested.pk, requested.state) == (again.pk, SyncState.PENDING)
+
+    runs = inventory.sync_all(at=LATER)
+
+    assert [(run.kind, run.state) for run in runs] == [("eggs", SyncState.COMPLETED), ("full", SyncState.COMPLETED)]
+    assert runs[0].pk == requested.pk
+
+
+def test_a_run_whose_process_ended_is_failed_by_the_next(provider: Provider) -> None:
+    killed = SyncRun.objects.create(provider=provider, state=SyncState.RUNNING, started_at=AT)
+
+    sync(provider)
+
+    assert killed.reload().state == SyncState.FAILED
+    assert killed.reload().error
+
+
+def test_lists_that_a_driver_does_not_have_leave_what_staff_entered(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bare:
+        """A driver without any list."""
+
+    monkeypatch.setattr(registry, "driver_of", lambda _provider: Bare())
+
+    assert sync(provider).counts == {}
+    assert Location.objects.filter(is_present=True).count() == 3

@@ -172,7 +172,7 @@ def test_an_inventory_that_cannot_be_stored_is_a_failed_run(
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 / 0")
 
-    monkeypatch.setattr(import_module("servers.inventory.sync"), "merge_eggs", full)
+    monkeypatch.setattr(import_module("servers.inventory.sync"), "merge_lists", full)
 
     run = inventory.sync(provider_id=provider.pk, at=AT)
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from servers.drivers.abilities import AccountOwner
-from servers.drivers.base import Account, AccountConflict
+from servers.drivers.base import Account, AccountConflict, AccountNotFound
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, validation_errors
 
 MAX_NAME = 191
@@ -21,15 +21,8 @@ def account_of(panel: PanelClient, owner: AccountOwner) -> Account:
     """The owner's account, created if the panel has none under our id. Raises AccountConflict."""
     if account := find_account(panel, owner):
         return account
-    fields = {
-        "external_id": str(owner.key),
-        "email": owner.email,
-        "username": f"nb-{owner.key.hex}",
-        "first_name": _name(owner.first_name) or _name(owner.email.partition("@")[0]) or "Customer",
-        "last_name": _name(owner.last_name) or "Customer",
-        # Without a password two creations that overlap fail. It is never used.
-        "password": secrets.token_urlsafe(PASSWORD_BYTES),
-    }
+    # Without a password two creations that overlap fail. It is never used.
+    fields = _fields(owner, f"nb-{owner.key.hex}") | {"password": secrets.token_urlsafe(PASSWORD_BYTES)}
     try:
         return _account(panel.write("POST", "/users", fields)["attributes"])
     except outside.Rejected as error:
@@ -39,15 +32,21 @@ def account_of(panel: PanelClient, owner: AccountOwner) -> Account:
         # Either an earlier call of ours created it, whose answer was lost, or the address belongs to another account.
         if account := find_account(panel, owner):
             return account
-        if "email" in taken:
-            reason = _(
-                "The panel has another account with this customer's email address. Link or rename it there first."
-            )
-        else:
-            reason = _("The panel refused the customer's account: {fields} already in use there.").format(
-                fields=", ".join(sorted(taken))
-            )
-        raise AccountConflict(reason, status=error.status, code=error.code) from None
+        raise _conflict(error, taken) from None
+
+
+def update_account(panel: PanelClient, account: Account, owner: AccountOwner) -> Account:
+    """Give the account its owner's present address and name. Raises AccountConflict, AccountNotFound."""
+    try:
+        fields = _fields(owner, account.username)
+        return _account(panel.write("PATCH", f"/users/{int(account.ref)}", fields)["attributes"])
+    except outside.Rejected as error:
+        if is_not_found(error):
+            raise AccountNotFound(str(error), status=error.status, code=error.code) from None
+        taken = {each.field for each in validation_errors(error) if each.rule == "unique"}
+        if taken:
+            raise _conflict(error, taken) from None
+        raise
 
 
 def find_account(panel: PanelClient, owner: AccountOwner) -> Account | None:
@@ -63,11 +62,33 @@ def find_account(panel: PanelClient, owner: AccountOwner) -> Account | None:
     return _account(attributes)
 
 
+def _fields(owner: AccountOwner, username: str) -> dict[str, str]:
+    """What the panel asks for, always all of it: a change demands the required ones again."""
+    return {
+        "external_id": str(owner.key),
+        "email": owner.email,
+        "username": username,
+        "first_name": _name(owner.first_name) or _name(owner.email.partition("@")[0]) or "Customer",
+        "last_name": _name(owner.last_name) or "Customer",
+    }
+
+
+def _conflict(error: outside.Rejected, taken: set[str]) -> AccountConflict:
+    if "email" in taken:
+        reason = _("The panel has another account with this customer's email address. Link or rename it there first.")
+    else:
+        reason = _("The panel refused the customer's account: {fields} already in use there.").format(
+            fields=", ".join(sorted(taken))
+        )
+    return AccountConflict(reason, status=error.status, code=error.code)
+
+
 def _account(attributes: dict[str, Any]) -> Account:
     return Account(
         ref=str(attributes["id"]),
         username=str(attributes.get("username") or ""),
         is_admin=bool(attributes.get("root_admin")),
+        email=str(attributes.get("email") or ""),
     )
 
 

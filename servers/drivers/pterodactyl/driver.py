@@ -89,6 +89,10 @@ class PterodactylDriver:
         """The owner's account, created if necessary. One call at a time per provider. Raises AccountConflict."""
         return accounts.account_of(self._panel, owner)
 
+    def update_account(self, account: Account, owner: AccountOwner) -> Account:
+        """Give the account its owner's present address and name. Raises AccountConflict, AccountNotFound."""
+        return accounts.update_account(self._panel, account, owner)
+
     def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
         """The server with our id as its external id, or one of the attempts' where that was erased or changed."""
         if attributes := self._read(f"/servers/external/{spec.key}"):
@@ -229,6 +233,10 @@ class PterodactylDriver:
     def eggs(self) -> Iterator[remote_inventory.RemoteEgg]:
         """Every egg of every nest."""
         return inventory.eggs(self._panel)
+
+    def accounts(self) -> Iterator[remote_inventory.RemoteAccount]:
+        """Every account."""
+        return inventory.accounts(self._panel)
 
 
 class PterodactylDriverWithClientKey(PterodactylDriver):

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.masking import storable
 from servers.drivers.inventory import (
+    RemoteAccount,
     RemoteAllocation,
     RemoteEgg,
     RemoteEggVariable,
@@ -66,6 +67,18 @@ def eggs(panel: PanelClient) -> Iterator[RemoteEgg]:
             yield remote_egg(each, nest.ref)
 
 
+def accounts(panel: PanelClient) -> Iterator[RemoteAccount]:
+    """Every user's account."""
+    for each in panel.pages("/users"):
+        yield RemoteAccount(
+            ref=str(each["id"]),
+            key=_line(each.get("external_id")).lower(),
+            username=_line(each.get("username")),
+            email=_line(each.get("email")),
+            is_admin=bool(each.get("root_admin")),
+        )
+
+
 def remote_node(each: dict[str, Any]) -> RemoteNode:
     """A node. An overcommit of -1 ("no check") is not taken over: we always check."""
     return RemoteNode(
@@ -86,12 +99,15 @@ def remote_server_summary(each: dict[str, Any]) -> RemoteServerSummary:
     ports = [str(port["id"]) for port in related(each, "allocations")]
     return RemoteServerSummary(
         ref=str(each["id"]),
-        key=str(each.get("external_id") or ""),
+        key=_line(each.get("external_id")),
         name=_line(each.get("name")),
         node_ref=str(each["node"]),
         memory_mib=max(int(each["limits"]["memory"]), 0),
         disk_mib=max(int(each["limits"]["disk"]), 0),
-        allocation_refs=tuple({*ports, str(each["allocation"])}),
+        allocation_refs=tuple(sorted({*ports, str(each["allocation"])})),
+        cpu_percent=max(int(each["limits"]["cpu"]), 0),
+        account_ref=str(each["user"]),
+        is_suspended=each.get("status") == "suspended",
     )
 
 

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core import clock
 from servers import inventory
-from servers.models import Provider, SyncState
+from servers.models import DriftFinding, Provider, SyncKind, SyncState
 
 
 class Command(BaseCommand):
@@ -15,8 +15,9 @@ class Command(BaseCommand):
     help = "Mirror the inventory of every active provider, or of one."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """--provider selects one by name."""
+        """--provider selects one by name, of which --type may select what is read."""
         parser.add_argument("--provider", metavar="NAME")
+        parser.add_argument("--type", choices=SyncKind.values, default=SyncKind.FULL)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sync and report."""
@@ -26,18 +27,18 @@ class Command(BaseCommand):
             if provider is None:
                 raise CommandError(f"there is no provider called {name}")
             try:
-                runs = [inventory.sync(provider_id=provider.pk, at=at)]
+                runs = [inventory.sync(provider_id=provider.pk, kind=options["type"], at=at)]
             except inventory.SyncBusy:
                 raise CommandError(f"{name} is being synced already") from None
         else:
             runs = inventory.sync_all(at=at)
         for run in runs:
-            took = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
+            took = (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else 0
             self.stdout.write(f"{run.provider.name}: {run.state} in {took:.1f} s {run.error}".rstrip())
             for kind, counts in run.counts.items():
                 self.stdout.write(f"  {kind}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
-            for finding in run.findings:
-                self.stdout.write(f"  ! {finding['kind']}: {finding['subject']}: {finding['note']}")
+            for finding in DriftFinding.objects.filter(provider=run.provider_id, closed_at=None).order_by("kind", "pk"):
+                self.stdout.write(f"  ! {finding.kind}: {finding.subject}: {finding.expected} -> {finding.found}")
         failed = [run for run in runs if run.state != SyncState.COMPLETED]
         if failed:
             raise CommandError(f"{len(failed)} of {len(runs)} syncs failed")

@@ -1,0 +1,149 @@
+"""Every index serves a query that the shop makes, and every lookup that the source document lists has an index.
+
+An index without a query here is not needed; a query without its index would read whole tables. The plans are those of
+empty tables without sequential scans, so they say what can be used, not what is fastest.
+"""
+
+import re
+
+import pytest
+from django.apps import apps
+from django.db import connection, models
+
+from core import schema
+from core.models import WorkItem
+from core.models.work_item import DUE
+
+pytestmark = pytest.mark.django_db
+ID = "'00000000-0000-0000-0000-000000000001'::uuid"
+# By the index: who asks, and what.
+QUERIES = {
+    # audit: the entries of one object, of one organization and of a time, on the admin's pages
+    "core_auditentry_entity": "core_auditentry WHERE entity_type = 'x' AND entity_id = '1' ORDER BY id",
+    "core_auditentry.organization_id": f"core_auditentry WHERE organization_id = {ID}",
+    "core_auditentry.at": "core_auditentry WHERE at > now()",
+    # the shop: products by category
+    "catalog_product.category": "catalog_product WHERE category = 'x'",
+    # customers' lists
+    "orders_order_of_org": f"orders_order WHERE organization_id = {ID} ORDER BY placed_at DESC",
+    "billing_invoice_of_org": f"billing_invoice WHERE organization_id = {ID} ORDER BY created_at DESC",
+    "servers_server_of_org": f"servers_server WHERE organization_id = {ID} ORDER BY name",
+    # runs and sweeps
+    "orders_order_expiry": "orders_order WHERE status = 'pending_payment' AND expires_at <= now()",
+    "orders_order_stuck": "orders_order WHERE status IN ('waiting_capacity', 'failed') AND refund_due_at <= now()",
+    "orders_order_undelivered": "orders_order WHERE status = 'provisioning' AND paid_at <= now() ORDER BY paid_at",
+    "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"
+    " AND status IN ('active', 'past_due')",
+    "billing_payment.poll_at": "billing_payment WHERE poll_at <= now()",
+    "billing_invoice_to_number": "billing_invoice WHERE series_id = 'NB' AND number IS NULL AND issued_at IS NOT NULL",
+    "billing_creditnote_to_number": "billing_creditnote"
+    " WHERE series_id = 'NB' AND number IS NULL AND issued_at IS NOT NULL",
+    "servers_reservation_expiry": "servers_reservation WHERE state = 'reserved' AND expires_at <= now()",
+    "servers_server_recheck": "servers_server WHERE status <> 'deleted' AND observed_at <= now()",
+    # a server's figures, and those that are deleted
+    "servers_usage_of_server": f"servers_usagesample WHERE server_id = {ID} ORDER BY at",
+    "servers_usage_old": "servers_usagesample WHERE at < now() ORDER BY at",
+    # placement and syncs
+    "servers_allocation_free": f"servers_allocation WHERE node_id = {ID} AND reservation_id IS NULL"
+    " AND NOT is_taken_elsewhere AND is_present ORDER BY port",
+    "servers_server_ref": "servers_server WHERE ref = '7' AND ref <> ''",
+    # the ledger: entries of one source, and of a time
+    **{
+        f"billing_entry_of_{source}": f"billing_journalentry WHERE {source}_id = {ID}"
+        for source in ("payment", "invoice", "refund", "dispute")
+    },
+    "billing_journalentry.at": "billing_journalentry WHERE at > now()",
+    # the staff start page and lists
+    "billing_payment_under_review": "billing_payment WHERE state = 'under_review' ORDER BY created_at",
+    "billing_dispute_open": "billing_dispute WHERE closed_at IS NULL ORDER BY opened_at",
+    "billing_unexplained_open": "billing_unexplaineditem WHERE resolved_at IS NULL ORDER BY created_at",
+    "servers_server_failed": "servers_server WHERE status = 'failed' ORDER BY updated_at DESC",
+    "servers_server_created": "servers_server ORDER BY created_at DESC",
+    "servers_sync_run_latest": f"servers_syncrun WHERE provider_id = {ID} ORDER BY created_at DESC",
+}
+for model in apps.get_models():
+    if issubclass(model, WorkItem):
+        table = model._meta.db_table
+        QUERIES[f"{table}_due"] = f"{table} WHERE {DUE.format(now='now()')} ORDER BY run_at"
+        QUERIES[f"{table}_done"] = f"{table} WHERE state = 'done' AND finished_at < now() ORDER BY finished_at"
+# The lookups of the source document, by its names. There are no tickets yet.
+LISTED = {
+    "users_email": "accounts_user WHERE lower(email) = 'a@example.com'",
+    "users_username": "accounts_user WHERE lower(username) = 'kim'",
+    "products_slug": "catalog_product WHERE slug = 'x'",
+    "products_category": QUERIES["catalog_product.category"],
+    "instances_user_id": QUERIES["servers_server_of_org"],
+    "instances_product_id": f"servers_server WHERE plan_id = {ID}",
+    "instances_status": QUERIES["servers_server_failed"],
+    "instances_created_at": QUERIES["servers_server_created"],
+    "subscriptions_user_id": f"billing_subscription WHERE organization_id = {ID}",
+    "subscriptions_instance_id": f"orders_orderitem WHERE server_id = {ID}",
+    "subscriptions_period_end": QUERIES["billing_subscription_due"],
+    "transactions_user_id": f"billing_posting WHERE organization_id = {ID}",
+    "transactions_subscription_id": f"billing_invoiceitem WHERE subscription_id = {ID}",
+    "transactions_status": QUERIES["billing_payment_under_review"],
+    "transactions_created_at": QUERIES["billing_journalentry.at"],
+    "audit_logs_user_id": f"core_auditentry WHERE actor_id = {ID}",
+    "audit_logs_entity": QUERIES["core_auditentry_entity"],
+    "audit_logs_timestamp": QUERIES["core_auditentry.at"],
+}
+# Of two indexes the first is of no use where the second begins with all its columns.
+REDUNDANT = """
+    SELECT relation.relname, one.indexrelid::regclass::text, other.indexrelid::regclass::text
+    FROM pg_index AS one JOIN pg_index AS other ON other.indrelid = one.indrelid AND other.indexrelid <> one.indexrelid
+        JOIN pg_class AS relation ON relation.oid = one.indrelid
+    WHERE relation.relnamespace = 'public'::regnamespace AND NOT one.indisunique
+        AND one.indpred IS NULL AND other.indpred IS NULL AND one.indexprs IS NULL AND other.indexprs IS NULL
+        AND other.indkey::text || ' ' LIKE one.indkey::text || ' %'"""
+
+
+def plan_of(query: str) -> str:
+    """The plan of a query that may not read a whole table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN SELECT * FROM {query} LIMIT 10")
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+def declared() -> set[str]:
+    """Our models' indexes by name, or by table and column."""
+    found = set()
+    for model in schema.own_models():
+        if hasattr(model._meta.app_config, "is_nodebyte"):
+            found |= {index.name for index in model._meta.indexes}
+            for field in model._meta.local_fields:
+                has_index = getattr(field, "db_index", False) and not field.unique
+                if has_index and not isinstance(field, models.ForeignKey):
+                    found.add(f"{model._meta.db_table}.{field.column}")
+    return found
+
+
+def test_every_declared_index_has_its_query() -> None:
+    assert declared() == set(QUERIES)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_the_query_uses_its_index(name: str) -> None:
+    table, _dot, column = name.partition(".")
+    used = re.findall(r"(?:Scan|Scan Backward) (?:using|on) (\w+)", plan_of(QUERIES[name]))
+
+    if column:  # Django gives such an index a name that ends in a checksum
+        assert any(index.startswith(f"{table}_{column}_"[:20]) for index in used)
+    else:
+        assert name in used
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_listed_lookup_reads_no_whole_table(name: str) -> None:
+    assert "Seq Scan" not in plan_of(LISTED[name])
+
+
+def test_no_index_repeats_the_beginning_of_another() -> None:
+    ours = {
+        model._meta.db_table
+        for model in schema.own_models()
+        if hasattr(model._meta.app_config, "is_nodebyte") and not model._meta.auto_created
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(REDUNDANT)
+        assert [(one, other) for table, one, other in cursor.fetchall() if table in ours] == []
