@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
+from accounts.permissions import Action
 from billing import checkout, checkout_options, credit
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
@@ -33,7 +34,8 @@ RETURNED = "returned"  # in the address after a payment: its webhook arrives a m
 @require_safe
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The order's page, which follows it to the running server."""
-    order = get_object_or_404(queries.order_for_page(), pk=pk)
+    orders = queries.orders_for(request.access, Action.ORDER_VIEW)  # type: ignore[attr-defined]
+    order = get_object_or_404(queries.order_for_page(orders), pk=pk)
     item = order.items.all()[0]
     context = {
         "order": order,
@@ -68,7 +70,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Go (back) to the payment page of an unpaid order."""
     with tenant_transaction(request):
-        order = get_object_or_404(Order, pk=pk)
+        order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
         try:
             placement.reopen_payment(order_id=order.pk, at=clock.now())
         except placement.OrderClosed:
@@ -138,7 +140,7 @@ def pending_payment(request: HttpRequest, order: Order) -> Payment | None:
 def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     """How to pay for an unpaid order: every way that our gateways offer now, with its fee."""
     with tenant_transaction(request):
-        order = get_object_or_404(Order, pk=pk)
+        order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
     payment = pending_payment(request, order)
     accounts = checkout_options.accounts_to_choose(payment) if payment else []
     if payment is None or not accounts:  # nothing is left to pay, or to choose
@@ -157,7 +159,7 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Cancel an unpaid order. A payment that still arrives is refunded."""
-    order = get_object_or_404(Order, pk=pk)
+    order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_CANCEL), pk=pk)  # type: ignore[attr-defined]
     is_canceled = cancellation.cancel_unpaid(
         order_id=order.pk,
         reason="canceled by the customer",

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
+from accounts.permissions import Access, Action
 from core import clock, outside, tenancy
 from core.pages import render_part
 from servers import queries, services
@@ -36,8 +37,8 @@ REFRESHED = {ServerStatus.PENDING, ServerStatus.INSTALLING, *INSTALLED}
 @login_required
 @require_safe
 def servers(request: HttpRequest) -> HttpResponse:
-    """The current organization's servers."""
-    rows = queries.servers_of(request.organization)  # type: ignore[attr-defined]
+    """The current organization's servers, and those of others that the user was given access to."""
+    rows = queries.listed_servers(request.access, request.organization)  # type: ignore[attr-defined]
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "servers/list.html", {"servers": page.object_list, "page_obj": page})
 
@@ -47,19 +48,28 @@ def servers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server with its usage, which is asked of the panel outside any transaction."""
-    with tenant_transaction(request):  # row-level security lets only servers of the user's organizations be found
-        server = get_object_or_404(queries.server_for_page(), pk=pk)
+    server = _server_for(request, Action.SERVER_VIEW, pk)
     return _render_server(request, server, RenameForm(initial={"name": server.name}))
+
+
+def _server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
+    """The server, if the user may do this to it."""
+    with tenant_transaction(request):
+        return get_object_or_404(queries.servers_for(request.access, action), pk=pk)  # type: ignore[attr-defined]
 
 
 def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
     usage = usage_of(server) if server.status in INSTALLED else None
+    access: Access = request.access  # type: ignore[attr-defined]
+    allowed = access.actions(server.organization_id, server.access_level)  # type: ignore[attr-defined]
     context = {
         "server": server,
+        "allowed": allowed,
         "usage": usage,
         "samples": usage.samples if usage else {},
         "live_status": live_status(server, usage),
-        "can_power": server.status in INSTALLED,
+        "is_installed": server.status in INSTALLED,
+        "can_power": server.status in INSTALLED and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,
         "form": form,
     }
@@ -72,8 +82,7 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
 @require_POST
 def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the server another name, here and on the panel."""
-    with tenant_transaction(request):
-        server = get_object_or_404(queries.server_for_page(), pk=pk)
+    server = _server_for(request, Action.SERVER_RENAME, pk)
     form = RenameForm(request.POST)
     if not form.is_valid():
         log.info("rename of %s refused: %s", server.pk, sorted(form.errors))
@@ -94,8 +103,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start, stop, restart or kill the server."""
-    with tenant_transaction(request):
-        server = get_object_or_404(queries.server_for_page(), pk=pk)
+    server = _server_for(request, Action.SERVER_POWER, pk)
     form = PowerForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Servers have no such power action. Reload the page and try again."))

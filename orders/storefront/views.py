@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
+from accounts.permissions import Action
 from billing import credit
 from billing.gateway_accounts import NoGateway
 from catalog.models import Product, Term
@@ -81,7 +82,9 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             back = f"{request.path}?{urlencode([*choices, ('uses_credit', 'on')])}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
     order = None
-    if is_valid and request.user.is_authenticated:
+    if request.user.is_authenticated and not request.access.may(Action.ORDER_PLACE, organization):  # type: ignore[attr-defined]
+        form.add_error(None, _("Only the owner and admins of %(name)s can order for it.") % {"name": organization})
+    elif is_valid and request.user.is_authenticated:
         try:
             order = placement.place_order(
                 organization=organization,

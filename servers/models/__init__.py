@@ -1,5 +1,6 @@
 """The tables of servers."""
 
+from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint
 from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
@@ -30,6 +31,7 @@ __all__ = [
     "Reservation",
     "ReservationState",
     "Server",
+    "ServerAccess",
     "ServerHold",
     "ServerStatus",
     "ServerVariable",

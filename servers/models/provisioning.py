@@ -7,16 +7,16 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core import tenancy
 from core.models import Entity, WorkItem, choices_check
 from core.models.work_item import WorkState
+from servers.models.access import PART_OF_SERVER
 from servers.models.servers import Server
 
 
 class ProvisioningTask(Entity, WorkItem):
     """Converge one server: one row per server. A request while it runs makes it run again afterwards."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
     MAX_ATTEMPTS: ClassVar[int] = 60
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
@@ -76,7 +76,7 @@ class Step(models.TextChoices):
 class ProvisioningStep(Entity):
     """An entry of a server's provisioning log."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
     append_only = True
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
