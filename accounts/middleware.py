@@ -35,6 +35,10 @@ class TenancyMiddleware:
         except Resolver404:
             return self.get_response(request)  # no view will run, and the page that says so asks the database nothing
         set_tenant(request, match)
+        with tenancy.in_request(request.tenant_context):  # type: ignore[attr-defined]
+            return self._answer(request, match)
+
+    def _answer(self, request: HttpRequest, match: ResolverMatch) -> HttpResponse:
         if getattr(match.func, "is_non_atomic", False):
             return self.get_response(request)
         with tenant_transaction(request) as context:
@@ -71,7 +75,10 @@ def set_tenant(request: HttpRequest, match: ResolverMatch) -> None:
     request.access = access  # type: ignore[attr-defined]
     request.organization = current  # type: ignore[attr-defined]
     request.tenant_context = TenantContext(  # type: ignore[attr-defined]
-        role, request.user.pk, access.organizations(Action.ORGANIZATION_VIEW)
+        role,
+        request.user.pk,
+        organizations=(whole := access.organizations(Action.ORGANIZATION_VIEW)),
+        partly=tuple(set(access.roles) - set(whole)),
     )
 
 

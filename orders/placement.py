@@ -69,7 +69,7 @@ def place_order(
     gateway_accounts.NoGateway, and then nothing is reserved.
     """
     while True:
-        with tenancy.as_worker():
+        with tenancy.as_worker(organization):
             # A doubled submit waits here for the first, and then finds its order.
             limits.lock_keys([f"{organization.pk}:{form_token}"])
             earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
@@ -79,7 +79,7 @@ def place_order(
                 return earlier
             # In a transaction of its own: what is released is on another node than what is reserved next.
             reason = "ordered something else instead"
-            cancellation.cancel_unpaid(order_id=earlier.pk, reason=reason, actor=user, at=at)
+            cancellation.cancel_unpaid(order=earlier, reason=reason, actor=user, at=at)
             Order.objects.filter(pk=earlier.pk).update(form_token=None)
 
 
@@ -192,13 +192,13 @@ def open_payment(order: Order, at: datetime) -> Payment:
     )
 
 
-def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
+def reopen_payment(*, order: Order, at: datetime) -> Payment:
     """The payment a customer can make now: the open one, or a new one after a failure. Capacity stays reserved.
 
     Raises OrderClosed.
     """
-    with tenancy.as_worker():
-        order = transitions.lock_order(order_id)
+    with tenancy.as_worker(order):
+        order = transitions.lock_order(order.pk)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
         if order.is_payment_under_review:

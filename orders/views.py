@@ -72,7 +72,7 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
         try:
-            placement.reopen_payment(order_id=order.pk, at=clock.now())
+            placement.reopen_payment(order=order, at=clock.now())
         except placement.OrderClosed:
             return redirect("orders:progress", pk=pk)
     return redirect_to_payment(request, order)
@@ -89,7 +89,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     if order.uses_credit:
         text = request.POST.get("shown_credit", "")
         shown = Money(int(text) if MINOR_UNITS.fullmatch(text) else 0, order.currency)
-        if credit.use_credit(payment_id=payment.pk, at_most=shown, at=clock.now()):
+        if credit.use_credit(payment=payment, at_most=shown, at=clock.now()):
             return redirect("orders:progress", pk=order.pk)
     if checkout_options.accounts_to_choose(payment):
         return redirect("orders:choose_payment", pk=order.pk)
@@ -101,7 +101,7 @@ def open_session(request: HttpRequest, order: Order, payment: Payment) -> HttpRe
     order_url = reverse("orders:progress", kwargs={"pk": order.pk})
     try:
         url = checkout.create_session(
-            payment_id=payment.pk,
+            payment=payment,
             success_url=f"{settings.SITE_URL}{order_url}?{RETURNED}=1",
             cancel_url=f"{settings.SITE_URL}{order_url}",
             at=clock.now(),
@@ -148,7 +148,7 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     options = checkout_options.options_of(payment, accounts)
     chosen = next((option for option in options if option.value == request.POST.get("option")), None)
     if chosen is not None:
-        checkout_options.choose_option(payment_id=payment.pk, option=chosen)
+        checkout_options.choose_option(payment=payment, option=chosen)
         return open_session(request, order, payment)
     with tenant_transaction(request):
         context = {"order": order, "payment": payment, "options": options, "is_unanswered": request.method == "POST"}
@@ -161,7 +161,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Cancel an unpaid order. A payment that still arrives is refunded."""
     order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_CANCEL), pk=pk)  # type: ignore[attr-defined]
     is_canceled = cancellation.cancel_unpaid(
-        order_id=order.pk,
+        order=order,
         reason="canceled by the customer",
         actor=request.user,  # type: ignore[arg-type]
         at=clock.now(),

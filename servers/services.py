@@ -180,17 +180,17 @@ def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
         request_convergence(server_ids=[server_id], at=at)
 
 
-def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetime) -> None:
+def rename_server(*, server: Server, name: str, actor: User | None, at: datetime) -> None:
     """Give the server another name, here at once and on the panel soon."""
-    with tenancy.as_worker():
-        server = lock_server(server_id)
-        if server.name == name:
+    with tenancy.as_worker(server):
+        locked = lock_server(server.pk)
+        if locked.name == name:
             return
-        Server.objects.filter(pk=server_id).update(name=name)
+        Server.objects.filter(pk=locked.pk).update(name=name)
         audit.record(
-            action="server.rename", entity=server, actor=actor, old={"name": server.name}, new={"name": name}, at=at
+            action="server.rename", entity=locked, actor=actor, old={"name": locked.name}, new={"name": name}, at=at
         )
-        request_convergence(server_ids=[server_id], at=at)
+        request_convergence(server_ids=[locked.pk], at=at)
 
 
 def accept_missing_servers(*, provider_id: UUID, actor: User | None, at: datetime) -> None:

@@ -89,7 +89,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _render_server(request, server, form, part="rename")
     with tenant_transaction(request):
         services.rename_server(
-            server_id=server.pk,
+            server=server,
             name=form.cleaned_data["name"],
             actor=request.user,  # type: ignore[arg-type]
             at=clock.now(),
@@ -111,7 +111,7 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     action = form.cleaned_data["action"]
     try:
         live_power.send_power_action(
-            server_id=server.pk,
+            server=server,
             action=action,
             actor=request.user,  # type: ignore[arg-type]
             at=clock.now(),

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
@@ -28,6 +29,7 @@ from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
+TOO_MANY_UNPAID = gettext_lazy("You have too many unpaid orders. Pay or cancel one of them on your home page first.")
 FIELDS_THROUGH_SIGN_UP = ("plan", "location", "term", "addons", "is_auto_renewed", "server_name")
 
 
@@ -101,10 +103,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
         except NoGateway:
             form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
         except TooManyUnpaidOrders:
-            form.add_error(
-                None,
-                _("You have too many unpaid orders. Pay or cancel one of them on your home page first."),
-            )
+            form.add_error(None, TOO_MANY_UNPAID)
     if order is None:
         log.info("order form refused: %s", sorted(form.errors))
         with tenant_transaction(request):

@@ -1,7 +1,6 @@
 """Starting, stopping, restarting and killing a server."""
 
 from datetime import datetime
-from uuid import UUID
 
 from django.core.cache import cache
 from django.utils.translation import gettext as _
@@ -28,13 +27,14 @@ class PowerRefused(Exception):
     """The action was not sent; the text says why, for the customer."""
 
 
-def send_power_action(*, server_id: UUID, action: str, actor: User | None, at: datetime) -> None:
+def send_power_action(*, server: Server, action: str, actor: User | None, at: datetime) -> None:
     """Send start, stop, restart or kill to the panel, which answers before the outcome shows.
 
     Never inside a transaction. Raises PowerRefused, or core.outside's errors where the panel does not answer.
     """
     refuse_transaction("a provider")
-    server = Server.objects.select_related("blueprint__provider").get(pk=server_id)
+    with tenancy.as_worker(server):
+        server = Server.objects.select_related("blueprint__provider").get(pk=server.pk)
     if server.status == ServerStatus.SUSPENDED or server.has_holds():
         raise PowerRefused(_("The server is suspended. You can start it again once the suspension is lifted."))
     if server.status in {ServerStatus.PENDING, ServerStatus.INSTALLING}:

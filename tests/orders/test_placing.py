@@ -112,7 +112,7 @@ def test_canceling_twice_releases_the_capacity_once(shop: Shop) -> None:
     first, second = place_order(shop), place_order(shop)
 
     for _ in range(2):
-        cancellation.cancel_unpaid(order_id=first.pk, reason="changed my mind", actor=shop.customer, at=timezone.now())
+        cancellation.cancel_unpaid(order=first, reason="changed my mind", actor=shop.customer, at=timezone.now())
 
     assert reserved_mib() == 1024
     assert second.reload().status == OrderStatus.PENDING_PAYMENT

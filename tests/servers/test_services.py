@@ -220,10 +220,10 @@ def test_a_location_is_offered_only_while_a_node_of_it_may_be_sold(closed: dict[
 def test_power_actions_reach_the_server_and_are_audited(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
 
-    power.send_power_action(server_id=server.pk, action="stop", actor=server.owner, at=AT)
+    power.send_power_action(server=server, action="stop", actor=server.owner, at=AT)
     assert panel_servers(panel)[0]["runtime"]["state"] == "offline"
     assert server.reload().status == ServerStatus.STOPPED
-    power.send_power_action(server_id=server.pk, action="start", actor=server.owner, at=AT)
+    power.send_power_action(server=server, action="start", actor=server.owner, at=AT)
 
     assert panel_servers(panel)[0]["runtime"]["state"] == "running"
     assert server.reload().status == ServerStatus.RUNNING
@@ -235,7 +235,7 @@ def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> N
     server = make_server(provider)
 
     def send(action: str = "start") -> None:
-        power.send_power_action(server_id=server.pk, action=action, actor=None, at=AT)
+        power.send_power_action(server=server, action=action, actor=None, at=AT)
 
     with pytest.raises(power.PowerRefused, match="installed"):
         send()
@@ -263,7 +263,7 @@ def test_power_on_a_panel_that_is_down_is_an_outside_error_and_changes_nothing(
     panel.arm("pterodactyl", "POST /api/client", "drop")
 
     with pytest.raises(outside.Unknown):
-        power.send_power_action(server_id=server.pk, action="stop", actor=None, at=AT)
+        power.send_power_action(server=server, action="stop", actor=None, at=AT)
     assert server.reload().status == ServerStatus.RUNNING
 
 
@@ -320,7 +320,7 @@ def test_the_network_is_refused_inside_a_transaction() -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
         usage_of(server)
     with pytest.raises(RuntimeError, match="transaction"):
-        power.send_power_action(server_id=server.pk, action="start", actor=None, at=AT)
+        power.send_power_action(server=server, action="start", actor=None, at=AT)
 
 
 def test_without_a_client_key_a_server_is_delivered_but_takes_no_power_actions(
@@ -333,7 +333,7 @@ def test_without_a_client_key_a_server_is_delivered_but_takes_no_power_actions(
 
     assert usage_of(server) is None
     with pytest.raises(power.PowerRefused):
-        power.send_power_action(server_id=server.pk, action="start", actor=None, at=AT)
+        power.send_power_action(server=server, action="start", actor=None, at=AT)
 
 
 def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None:
