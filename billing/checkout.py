@@ -56,7 +56,7 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
         raise CheckoutClosed(f"payment {payment.pk} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
-    with tenancy.as_worker():
+    with tenancy.as_worker(payment):
         driver = driver_of(payment.gateway)
     customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
     session = request_session(driver, payment_id=payment.pk, customer=customer, at=at)

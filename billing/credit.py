@@ -32,7 +32,7 @@ def usable_credit(total: Money, *, balance: Money, least: Money, is_auto_renewed
 def expected_credit(invoice: Invoice) -> Money:
     """What `use_credit` would take now for a payment of the invoice; nothing where the gateway renews."""
     balance = balance_of(invoice.organization_id, invoice.currency)
-    with tenancy.as_worker():
+    with tenancy.as_worker(invoice):
         if not balance or gateway_accounts.gateway_billed(invoice.pk).exists():
             return Money.zero(invoice.currency)
         is_auto_renewed = gateway_accounts.is_auto_renewed(invoice)

@@ -3,7 +3,13 @@
 from servers.admin.blueprints import BlueprintAdmin
 from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, ReservationAdmin
 from servers.admin.eggs import EggAdmin, EggPropertyAdmin, EggVariableAdmin, NestAdmin
-from servers.admin.history import ProvisioningStepAdmin, ProvisioningTaskAdmin, ServerHoldAdmin, ServerVariableAdmin
+from servers.admin.history import (
+    ProvisioningStepAdmin,
+    ProvisioningTaskAdmin,
+    ServerAccessAdmin,
+    ServerHoldAdmin,
+    ServerVariableAdmin,
+)
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin, SyncRunAdmin
 from servers.admin.servers import ServerAdmin
 
@@ -21,6 +27,7 @@ __all__ = [
     "ProvisioningStepAdmin",
     "ProvisioningTaskAdmin",
     "ReservationAdmin",
+    "ServerAccessAdmin",
     "ServerAdmin",
     "ServerHoldAdmin",
     "ServerVariableAdmin",

@@ -1,9 +1,9 @@
-"""What belongs to servers, read-only: holds, variables, the provisioning log and tasks."""
+"""What belongs to servers, read-only: holds, variables, access, the provisioning log and tasks."""
 
 from django.contrib import admin
 
 from core.admin_base import ReadOnlyAdmin, WorkItemAdmin
-from servers.models import ProvisioningStep, ProvisioningTask, ServerHold, ServerVariable
+from servers.models import ProvisioningStep, ProvisioningTask, ServerAccess, ServerHold, ServerVariable
 
 
 @admin.register(ServerHold)
@@ -27,6 +27,16 @@ class ServerVariableAdmin(ReadOnlyAdmin):
     list_select_related = ("server",)
     search_fields = ("server__name", "env_variable")
     sections = ((None, ("organization", "server", "env_variable", "created_at", "updated_at")),)
+
+
+@admin.register(ServerAccess)
+class ServerAccessAdmin(ReadOnlyAdmin):
+    """What plain members of an organization may do with its servers."""
+
+    list_display = ("server", "user", "level", "created_at")
+    list_filter = ("level",)
+    list_select_related = ("server", "user")
+    search_fields = ("server__name", "user__email")
 
 
 @admin.register(ProvisioningStep)

@@ -292,6 +292,7 @@ class Rows:
             servers.ServerHold, kind="manual", reason="test", placed_by=self.user, placed_at=AT, lifted_at=AT, **first
         )
         self.each(servers.ServerVariable, env_variable=lambda n: f"V{n}", value=SECRET, **first)
+        self.each(servers.ServerAccess, user=self.user, level="view", **first)
         self.each(servers.ProvisioningStep, step="placed", at=AT, **first)
         self.each(
             servers.ProvisioningTask,

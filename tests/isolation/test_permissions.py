@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts import middleware
@@ -116,6 +117,20 @@ def test_a_servers_page_offers_only_what_the_member_may_do(ada: Tenant, members:
         for name in ("servers:rename", "servers:power"):
             is_offered = f'action="{reverse(name, args=[ada.server.pk])}"' in response.content.decode()
             assert is_offered == bool(PERMISSIONS[ACTIONS[name]] & member.holds), (name, member)
+
+
+def test_pages_cost_a_plain_member_no_more_statements_than_the_owner(ada: Tenant) -> None:
+    member = make_member(ada, Role.MEMBER, AccessLevel.MANAGE)
+    pages = [reverse("dashboard"), reverse("servers:list"), reverse("servers:detail", args=[ada.server.pk])]
+    for url in pages:
+        counts = []
+        for user in (ada.user, member.user):
+            requester = Requester(user)
+            requester.request("get", url)  # what is read once and kept
+            with CaptureQueriesContext(connection) as statements:
+                assert requester.request("get", url).status_code == 200
+            counts.append(len(statements))
+        assert counts[1] <= counts[0], url
 
 
 def test_row_level_security_knows_access_to_single_servers(ada: Tenant, bob: Tenant, members: list[Member]) -> None:
