@@ -110,18 +110,12 @@ def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID
             ProvisioningStep(organization_id=server.organization_id, server=server, step=Step.PLACED, at=at)
             for server in created
         )
-        audit.record_all(
-            [
-                audit.new_entry(
-                    action="server.create",
-                    entities=[server],
-                    organization=server.organization_id,
-                    actor=server.owner,
-                    new={"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib},
-                    at=at,
-                )
-                for server in created
-            ]
+        audit.record_batch(
+            action="server.create",
+            entities=created,
+            actor=created[0].owner if len(created) == 1 else None,
+            new={"name": [new.name for new in missing], "memory_mib": [new.size.memory_mib for new in missing]},
+            at=at,
         )
         request_convergence(server_ids=[server.pk for server in created], at=at)
         return servers

@@ -1,6 +1,6 @@
 """core's tables."""
 
-from core.models.audit import AuditEntry, AuditLink
+from core.models.audit import AuditCheckpoint, AuditEntry, AuditLink, Outcome
 from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
@@ -9,10 +9,12 @@ from core.models.work_item import UNTRIED, WorkItem, WorkState
 
 __all__ = [
     "UNTRIED",
+    "AuditCheckpoint",
     "AuditEntry",
     "AuditLink",
     "Entity",
     "IllegalTransition",
+    "Outcome",
     "Setting",
     "SettingType",
     "StateMachine",

@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 from core import audit, queue
 from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 from core.encryption import SecretFormField, UndecryptableError, is_set
+from core.models import Outcome
 from servers import services
 from servers.drivers import registry
 from servers.models import PanelAccount, Provider, SyncRun
@@ -26,13 +27,15 @@ SYNC_TASK = "servers.tasks.sync_provider"
 
 def resync(provider: Provider, context: ActionContext) -> str:
     """Ask a worker to sync the provider's inventory."""
-    audit.record(action="provider.resync", entity=provider, actor=context.user)
+    audit.record_informational(action="provider.resync", entity=provider, actor=context.user)
 
     def send() -> None:
         try:
             queue.send(SYNC_TASK, str(provider.pk))
         except OperationalError as error:
-            audit.record(action="provider.resync_unsent", entity=provider, metadata={"reason": str(error)})
+            audit.record_informational(
+                action="provider.resync_unsent", entity=provider, outcome=Outcome.FAILED, message=str(error)
+            )
 
     transaction.on_commit(send, robust=True)
     return _("A worker syncs the inventory now. See Sync runs for the result.")

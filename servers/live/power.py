@@ -44,8 +44,8 @@ def send_power_action(*, server: Server, action: str, actor: User | None, at: da
     driver, power_action = registry.driver_of(server.blueprint.provider), PowerAction(action)
     if not isinstance(driver, Power):
         raise PowerRefused(_("This server cannot be started or stopped from here."))
-    with tenancy.as_worker():
-        audit.record(action="server.power", entity=server, actor=actor, new={"action": power_action.value}, at=at)
+    new = {"action": power_action.value}
+    audit.record_informational(action="server.power", entity=server, actor=actor, new=new, at=at)
     try:
         driver.send_power_action(server.identifier, power_action)
     except WrongState:
