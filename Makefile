@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 PYTHON_ENV := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench lock clean bootstrap
+.PHONY: help demo test check fmt bench chaos lock clean bootstrap
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ fmt: bootstrap ## format code and templates
 
 bench: bootstrap ## measure; asserts nothing about absolute time
 	@exec $(PYTHON_ENV) -m bench $(BENCH)
+
+chaos: bootstrap ## buy 100 servers while processes are killed and panels fail (PURCHASES=n, SEED=n)
+	@CHAOS_PURCHASES=$(or $(PURCHASES),100) CHAOS_SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 1 -s tests/faults/test_chaos.py
 
 lock: bootstrap ## pin requirements*.in with hashes into requirements*.txt
 	@exec tools/lock

@@ -101,6 +101,8 @@ SUPPORT_WRITES = (
     "servers.add_serverhold",
     "servers.change_serverhold",
     "servers.change_provisioningtask",
+    "servers.change_powertask",
+    "servers.change_usagetask",
     "support.change_delivery",
     "orders.change_order",
 )

@@ -3,9 +3,11 @@
 import argparse
 import importlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from bench.environment import bench_environment
 from bench.report import table
@@ -32,11 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with bench_environment() as environment:
         logging.disable(logging.ERROR)  # every request logs a line, and a terminal is slower than the shop
         for name in names:
-            began_at = time.monotonic()
+            began_at, load = time.monotonic(), os.getloadavg()[0]
             # Imported only now: models need Django set up on this run's database.
             rows = importlib.import_module(f"bench.{name}").measure(environment)
             print(table(BENCHES[name], rows))
-            print(f"({name}: {time.monotonic() - began_at:.0f} s)\n", flush=True)
+            seconds, loads = time.monotonic() - began_at, f"load {load:.1f} to {os.getloadavg()[0]:.1f}"
+            print(f"({name}: {seconds:.0f} s, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {loads})\n", flush=True)
     return 0
 
 

@@ -84,14 +84,15 @@ def request_session(driver: Driver, *, payment_id: UUID, customer: str, at: date
         requested_at = payment.session_requested_at
         is_recent = requested_at is not None and at - requested_at < LOST_ANSWER_WAIT
         if requested_at is None and payment.expires_at is not None:
-            payment.session_requested_at, payment.poll_at = at, at + FIRST_POLL
+            payment.session_requested_at, payment.session_requests, payment.poll_at = at, 1, at + FIRST_POLL
             payment.expires_at = max(payment.expires_at, (at + MIN_SESSION_LIFETIME).replace(microsecond=0))
-            payment.save(update_fields=["session_requested_at", "poll_at", "expires_at"])
+            payment.save(update_fields=["session_requested_at", "session_requests", "poll_at", "expires_at"])
         elif not driver.HAS_IDEMPOTENCY_KEYS and not is_recent:
             payment.session_requested_at = at  # of several who ask again at once, one creates
-            payment.save(update_fields=["session_requested_at"])
+            payment.session_requests += 1
+            payment.save(update_fields=["session_requested_at", "session_requests"])
     if requested_at is not None and not driver.HAS_IDEMPOTENCY_KEYS:
-        found = find_session(driver, payment, customer)
+        found = find_session(driver, payment)
         if found is not None:
             return found
         if is_recent:
@@ -144,13 +145,15 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     )
 
 
-def find_session(driver: Driver, payment: Payment, customer: str) -> CheckoutSession | None:
+def find_session(driver: Driver, payment: Payment) -> CheckoutSession | None:
     """What an earlier call created. Raises CheckoutClosed where that is over, perhaps by having been paid."""
-    found = driver.find_session(customer=customer, payment_id=payment.pk)
-    if found is not None and not found.url:  # left to the poller
-        payments.store_session(payment_id=payment.pk, session=found)
-        raise CheckoutClosed(f"the session of payment {payment.pk} is {found.status}")
-    return found
+    sessions = payment_sync.find_sessions(driver, payment)
+    if not sessions:
+        return None
+    if not sessions[0].url:  # left to the poller
+        payments.store_session(payment_id=payment.pk, session=sessions[0])
+        raise CheckoutClosed(f"the session of payment {payment.pk} is {sessions[0].status}")
+    return sessions[0]
 
 
 def is_payable_until_expiry(invoice: Invoice) -> bool:
@@ -172,7 +175,7 @@ def session_after_error(
     """
     is_key_used, is_unknown = error.code in USED_KEYS, isinstance(error, outside.Unknown)
     if is_key_used or (is_unknown and not driver.HAS_IDEMPOTENCY_KEYS):
-        found = find_session(driver, payment, customer)
+        found = find_session(driver, payment)
         if found is not None:
             return found
     if not is_key_used and (is_unknown or error.status in NOT_AUTHORIZED):

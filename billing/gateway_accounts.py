@@ -67,13 +67,17 @@ def is_used(account: GatewayAccount) -> bool:
 
 
 def mode_of(gateway: str) -> bool:
-    """Whether the account takes real money. Before it took any, its keys decide, and the account's row follows them."""
+    """Whether the account takes real money. Before it took any, its keys decide, and the account's row follows them.
+
+    Its keys are decrypted only then, so that no later payment waits for that with rows locked.
+    """
     account = GatewayAccount.objects.get(code=gateway)
+    if is_used(account):
+        return account.is_live
     is_live = driver_for(account).is_live()
-    if is_live is not account.is_live and not is_used(account):
+    if is_live is not account.is_live:
         GatewayAccount.objects.filter(pk=account.pk).update(is_live=is_live)
-        return is_live
-    return account.is_live
+    return is_live
 
 
 def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
@@ -94,14 +98,6 @@ def gateway_billed(invoice_id: UUID | None) -> "QuerySet[Subscription]":
 def is_auto_renewed(invoice: Invoice) -> bool:
     """Whether the customer chose that what the invoice is for renews automatically."""
     return Subscription.objects.filter(invoice_items__invoice=invoice, is_auto_renewed=True).exists()
-
-
-def account_of(invoice: Invoice) -> GatewayAccount:
-    """The first account by which the invoice can be paid. Raises NoGateway."""
-    accounts = accounts_of(invoice)
-    if not accounts:
-        raise NoGateway(f"no active gateway account takes {invoice.currency}")
-    return accounts[0]
 
 
 def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import datetime
 from uuid import UUID
 
-from billing import disputes, payment_sync, payments, refunds, renewals, subscriptions
+from billing import disputes, gateway_accounts, payment_sync, payments, refunds, renewals, subscriptions
 from billing.gateways.abilities import Disputes, GatewayBilling, Refunds
 from billing.gateways.base import (
     CheckoutSession,
@@ -17,11 +17,15 @@ from billing.gateways.base import (
     GatewayPayment,
     GatewaySubscriptionStatus,
     ObjectType,
+    ability_of,
+    account_with_code,
+    driver_for,
     driver_of,
     driver_with,
 )
 from billing.models import (
     EventResult,
+    GatewayAccount,
     GatewayCancelTask,
     GatewayEvent,
     GatewaySubscription,
@@ -40,9 +44,10 @@ def process_event(event: GatewayEvent, *, at: datetime) -> None:
 
     An object that the gateway does not know, as after its test data was deleted, is no reason for staff to look.
     """
-    ref = driver_of(event.gateway).object_of_event(event.type, event.payload)
+    account = account_with_code(event.gateway)
+    ref = driver_for(account).object_of_event(event.type, event.payload)
     try:
-        result, note = (EventResult.IGNORED, "") if ref is None else SYNC[ref.type](event.gateway, ref.id, at)
+        result, note = (EventResult.IGNORED, "") if ref is None else SYNC[ref.type](account, ref.id, at)
     except outside.Rejected as error:
         if error.status != NOT_FOUND:
             raise
@@ -100,9 +105,9 @@ def read_sessions(events: Sequence[GatewayEvent]) -> dict[UUID, CheckoutSession]
     return sessions
 
 
-def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
+def sync_invoice(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """An invoice of a subscription that the gateway renews: its first period, a later one, or one not paid."""
-    gateway_invoice = driver_with(gateway, GatewayBilling).read_invoice(reference)
+    gateway, gateway_invoice = account.code, ability_of(account, GatewayBilling).read_invoice(reference)
     if gateway_invoice is None:
         return UNRELATED
     linked = _linked(gateway, gateway_invoice.subscription_reference)
@@ -124,6 +129,7 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
         unexpected = payments.record_unexpected_payment(
             organization=subscription.organization,
             gateway=gateway,
+            is_live=gateway_accounts.mode_of(gateway),
             gateway_payment=gateway_payment,
             reason=f"an invoice for subscription {subscription.pk} {what}",
             at=at,
@@ -140,12 +146,12 @@ def sync_invoice(gateway: str, reference: str, at: datetime) -> Outcome:
     return outcome_of(payment)
 
 
-def sync_subscription(gateway: str, reference: str, at: datetime) -> Outcome:
+def sync_subscription(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """A subscription that the gateway renews: past due or paid again, canceled at its period's end, or ended.
 
     One that charges beside another for the same sale, or that we had ended, changes nothing of ours.
     """
-    found = driver_with(gateway, GatewayBilling).read_subscription(reference)
+    gateway, found = account.code, ability_of(account, GatewayBilling).read_subscription(reference)
     linked, first = _linked(gateway, reference), own_payment(gateway, found.payment_id)
     if linked is None and first is not None:
         payment_sync.sync_first_payment(first, at)
@@ -181,20 +187,20 @@ def end_gateway_subscription(task: GatewayCancelTask, *, at: datetime) -> None:
         subscriptions.mark_gateway_ended(gateway=row.gateway, reference=row.reference, at=at)
 
 
-def sync_refund(gateway: str, reference: str, at: datetime) -> Outcome:
+def sync_refund(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """A refund, made by us or at the gateway."""
-    gateway_refund = driver_with(gateway, Refunds).read_refund(reference)
-    payment = payment_sync.payment_of_transaction(gateway, gateway_refund.transaction_id, at)
+    gateway_refund = ability_of(account, Refunds).read_refund(reference)
+    payment = payment_sync.payment_of_transaction(account, gateway_refund.transaction_id, at)
     if payment is None:
         return UNRELATED
     refunds.record_refund(payment_id=payment.pk, gateway_refund=gateway_refund, at=at)
     return PROCESSED
 
 
-def sync_dispute(gateway: str, reference: str, at: datetime) -> Outcome:
+def sync_dispute(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """A dispute: opened, won or lost."""
-    gateway_dispute = driver_with(gateway, Disputes).read_dispute(reference)
-    payment = payment_sync.payment_of_transaction(gateway, gateway_dispute.transaction_id, at)
+    gateway_dispute = ability_of(account, Disputes).read_dispute(reference)
+    payment = payment_sync.payment_of_transaction(account, gateway_dispute.transaction_id, at)
     if payment is None:
         return UNRELATED
     disputes.record_dispute(payment_id=payment.pk, gateway_dispute=gateway_dispute, at=at)
@@ -212,7 +218,7 @@ def _subscription(subscription_id: UUID | None) -> Subscription | None:
     return rows.filter(pk=subscription_id).first() if subscription_id else None
 
 
-SYNC: dict[ObjectType, Callable[[str, str, datetime], Outcome]] = {
+SYNC: dict[ObjectType, Callable[[GatewayAccount, str, datetime], Outcome]] = {
     ObjectType.CHECKOUT_SESSION: payment_sync.sync_session,
     ObjectType.TRANSACTION: payment_sync.sync_transaction,
     ObjectType.INVOICE: sync_invoice,

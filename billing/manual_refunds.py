@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, time
 
+from django.db import IntegrityError
+
 from billing import payments, refunds
 from billing.gateways.base import GatewayRefund, RefundStatus
 from billing.models import Payment, Refund
@@ -10,17 +12,21 @@ from core import audit, tenancy
 from core.money import Money
 
 
+class AlreadyRecorded(NotRefundable):
+    """A refund with this reference is recorded."""
+
+
 def record_manual_refund(
     *, payment: Payment, amount: Money, reference: str, sent_on: date, reason: str, actor: object, at: datetime
 ) -> Refund:
     """Book money that staff sent back at the gateway, as if the gateway had reported it.
 
-    `reference` is what the gateway calls the transfer: each is recorded once. Raises NotRefundable, and then nothing is
-    written.
+    `reference` is what the gateway calls the transfer: each is recorded once, also by two at the same moment. Raises
+    NotRefundable, such as AlreadyRecorded, and then nothing is written.
     """
     with tenancy.as_worker():
         row = payments.lock_payment(payment.pk)
-        if refunds.can_refund(row.gateway):
+        if refunds.sends_refunds(row.gateway):
             raise NotRefundable(f"gateway {row.gateway} is asked for its refunds")
         if row.state not in REFUNDABLE:
             raise NotRefundable(f"a payment that is {row.state} is not refunded")
@@ -31,9 +37,14 @@ def record_manual_refund(
         if sent_at > at or (row.settled_at is not None and sent_on < row.settled_at.date()):
             raise NotRefundable(f"{sent_on} is not between the payment and today")
         if Refund.objects.filter(gateway=row.gateway, transaction_id=reference).exists():
-            raise NotRefundable(f"the refund {reference} is recorded already")
+            raise AlreadyRecorded(f"the refund {reference} is recorded already")
         sent = GatewayRefund(reference, row.transaction_id or "", amount, RefundStatus.SUCCEEDED)
-        refunds.record_refund(payment_id=row.pk, gateway_refund=sent, reason=reason, at=at)
+        try:
+            refunds.record_refund(payment_id=row.pk, gateway_refund=sent, reason=reason, at=at)
+        except IntegrityError as error:  # somebody recorded it of another payment since we looked
+            if not Refund.objects.filter(gateway=row.gateway, transaction_id=reference).exists():
+                raise
+            raise AlreadyRecorded(f"the refund {reference} is recorded already") from error
         refund = row.refunds.get(transaction_id=reference)
         refund.settled_at = sent_at
         refund.save(update_fields=["settled_at"])

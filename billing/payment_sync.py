@@ -13,11 +13,13 @@ from billing.gateways.base import (
     CheckoutSessionStatus,
     Driver,
     GatewayPayment,
+    ability_of,
+    account_with_code,
+    driver_for,
     driver_of,
-    driver_with,
 )
 from billing.gateways.reconciling import Reconciling
-from billing.models import EventResult, GatewayCustomer, Payment, PaymentState
+from billing.models import EventResult, GatewayAccount, GatewayCustomer, Payment, PaymentState
 from core import outside, tenancy, work
 
 # How often an open payment is polled, by the time since its checkout session was requested.
@@ -28,6 +30,8 @@ POLL_INTERVALS = (
 )
 LAST_POLL_INTERVAL = timedelta(minutes=5)
 OVER = frozenset({CheckoutSessionStatus.FAILED, CheckoutSessionStatus.EXPIRED})
+# Of several sessions of a payment, the first of these is the one that the payment follows.
+PREFERRED = (CheckoutSessionStatus.PAID, CheckoutSessionStatus.PROCESSING, CheckoutSessionStatus.OPEN, *OVER)
 POLL_LEASE = timedelta(minutes=2)  # until another poller may take over what this one did not finish
 
 type Outcome = tuple[EventResult, str]  # how an event ended, and a note for staff
@@ -60,22 +64,22 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
     payment = Payment.objects.select_related("organization").get(pk=payment_id)
     if payment.state not in Payment.OPEN:
         return
-    driver, session = driver_of(payment.gateway), None
+    driver, sessions = driver_of(payment.gateway), list[CheckoutSession]()
     if payment.session_id is not None:
-        session = driver.read_session(payment.session_id)
+        sessions = [driver.read_session(payment.session_id)]
     elif payment.session_requested_at is not None:  # it may have been created although the answer was lost
-        session = find_session(driver, payment)
+        sessions = find_sessions(driver, payment)
     is_over = payment.expires_at is not None and payment.expires_at <= at
-    is_ending = session is not None and (is_over or session.status in OVER)
-    if is_ending and not driver.HAS_IDEMPOTENCY_KEYS:  # a repeat may have created another session that was paid
-        found = find_session(driver, payment)
-        session = found if found is not None and found.payment is not None else session
+    is_ending = is_over or any(session.status in OVER for session in sessions)
+    if payment.session_id is not None and is_ending and not driver.HAS_IDEMPOTENCY_KEYS:  # another may have been paid
+        sessions = find_sessions(driver, payment)
     if payment.state == PaymentState.PENDING and (is_over or payment.failure):  # with a failure nobody may pay there
-        if session is None:
+        if not sessions:
             payments.expire(payment_id=payment_id, at=at)
-        elif session.status is CheckoutSessionStatus.OPEN and isinstance(driver, SessionExpiry):
-            session = driver.expire_session(session.reference)
-    if session is not None:
+        if isinstance(driver, SessionExpiry):
+            is_open = CheckoutSessionStatus.OPEN
+            sessions = [driver.expire_session(row.reference) if row.status is is_open else row for row in sessions]
+    for session in sessions:  # of several that were paid, the first pays and the others go under review
         apply_session(payment_id=payment_id, session=session, at=at)
     payment = Payment.objects.get(pk=payment_id)  # the next poll is planned by what it has become
     if payment.state == PaymentState.PROCESSING:
@@ -90,24 +94,25 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
 
 
 def sync_closed_payment(*, payment_id: UUID, at: datetime) -> None:
-    """Look once more for the money of a payment that failed or expired: a bank may confirm late, and no webhook come.
+    """Look once more for money of a payment that is no longer open: a bank may confirm late, and no webhook come.
 
-    Where the gateway lists its events, catching up with them finds it.
+    Also a second session may have been paid. Where the gateway lists its events, catching up with them finds both.
     """
     payment = Payment.objects.select_related("organization").get(pk=payment_id)
     driver = driver_of(payment.gateway)
     if not isinstance(driver, Reconciling):
-        session = find_session(driver, payment)
-        if session is not None and session.payment is not None:
-            settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
+        for session in find_sessions(driver, payment):
+            if session.payment is not None:
+                settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
     with tenancy.as_worker():
         Payment.objects.filter(pk=payment_id).update(poll_at=None)
 
 
-def find_session(driver: Driver, payment: Payment) -> CheckoutSession | None:
-    """The payment's session by our payment's id, of several one that was paid."""
+def find_sessions(driver: Driver, payment: Payment) -> list[CheckoutSession]:
+    """The payment's sessions by our payment's id, those that were paid first."""
     customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
-    return driver.find_session(customer=customer, payment_id=payment.pk)
+    found = driver.find_sessions(customer=customer, payment_id=payment.pk)
+    return sorted(found, key=lambda session: PREFERRED.index(session.status))
 
 
 def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -> None:
@@ -137,23 +142,23 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
     return payment
 
 
-def sync_session(gateway: str, reference: str, at: datetime) -> Outcome:
+def sync_session(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """A checkout session: its payment is settled, failed, expired or waits for the bank."""
-    session = driver_of(gateway).read_session(reference)
-    payment = own_payment(gateway, session.payment_id)
+    session = driver_for(account).read_session(reference)
+    payment = own_payment(account.code, session.payment_id)
     if payment is None:
         return UNRELATED
     apply_session(payment_id=payment.pk, session=session, at=at)
     return outcome_of(payment)
 
 
-def sync_transaction(gateway: str, reference: str, at: datetime) -> Outcome:
+def sync_transaction(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """Money that arrived for a payment of ours, also where its session failed before: a debit can be made again."""
-    known = Payment.objects.filter(gateway=gateway, transaction_id=reference).first()
+    known = Payment.objects.filter(gateway=account.code, transaction_id=reference).first()
     if known is not None:
         return outcome_of(known)
-    transaction = driver_with(gateway, Transactions).read_transaction(reference)
-    payment = own_payment(gateway, transaction.payment_id)
+    transaction = ability_of(account, Transactions).read_transaction(reference)
+    payment = own_payment(account.code, transaction.payment_id)
     if payment is None or transaction.payment is None:
         return EventResult.IGNORED, "it names no payment of ours: its invoice is followed, or its balance transaction"
     return outcome_of(settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at))
@@ -162,19 +167,19 @@ def sync_transaction(gateway: str, reference: str, at: datetime) -> Outcome:
 def sync_first_payment(payment: Payment, at: datetime) -> None:
     """Settle the payment that begins a subscription, where an event of the subscription came before its own."""
     if payment.session_id is not None:  # its session says what was paid, also where the payment is closed here
-        sync_session(payment.gateway, payment.session_id, at)
+        sync_session(account_with_code(payment.gateway), payment.session_id, at)
     else:
         sync_payment(payment_id=payment.pk, at=at)
 
 
-def payment_of_transaction(gateway: str, transaction_id: str, at: datetime) -> Payment | None:
+def payment_of_transaction(account: GatewayAccount, transaction_id: str, at: datetime) -> Payment | None:
     """The payment of a transaction, settled first if its own event has not come yet; None when it is not ours."""
     if not transaction_id:
         return None
-    known = Payment.objects.filter(gateway=gateway, transaction_id=transaction_id)
+    gateway, known = account.code, Payment.objects.filter(gateway=account.code, transaction_id=transaction_id)
     if known.exists():
         return known.get()
-    transaction = driver_with(gateway, Transactions).read_transaction(transaction_id)
+    transaction = ability_of(account, Transactions).read_transaction(transaction_id)
     payment = own_payment(gateway, transaction.payment_id)
     if payment is not None and transaction.payment is not None:
         settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at)

@@ -40,7 +40,7 @@ RECEIVED_FIELDS = (
     *("settled_at", "poll_at", "failure", "session_url", "review_reason"),
 )
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
-LATE_CONFIRMATION = timedelta(hours=1)  # so long after a payment was closed a bank may still confirm it
+LATE_CONFIRMATION = timedelta(hours=1)  # so long after the end a bank may confirm a payment, or a second session of it
 
 
 def lock_payment(payment_id: UUID) -> Payment:
@@ -72,7 +72,7 @@ def open_payment(
 ) -> Payment:
     """The invoice's open payment, created if needed. ValueError when there is nothing to pay."""
     with tenancy.as_worker():
-        is_live = gateway_accounts.mode_of(gateway)  # it reads the account's keys: before any lock
+        is_live = gateway_accounts.mode_of(gateway)  # it may read the account's keys: before any lock
         row = invoicing.lock_invoice(invoice.pk)
         current = row.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
@@ -148,6 +148,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 organization=payment.organization,
                 invoice=payment.invoice,
                 gateway=payment.gateway,
+                is_live=payment.is_live,
                 gateway_payment=gateway_payment,
                 reason=f"a second transaction for payment {payment.pk}",
                 at=at,
@@ -211,7 +212,8 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
         payment.received_minor, payment.received_currency = arrived.amount.minor, arrived.amount.currency
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
-        payment.settled_at, payment.poll_at, payment.failure, payment.session_url = at, None, "", ""
+        payment.settled_at, payment.failure, payment.session_url = at, "", ""
+        payment.poll_at = (payment.expires_at or at) + LATE_CONFIRMATION if payment.session_requests > 1 else None
         ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]
     bulk.update_rows(received, RECEIVED_FIELDS)
@@ -316,6 +318,7 @@ def record_unexpected_payment(
     *,
     organization: Organization,
     gateway: str,
+    is_live: bool,
     gateway_payment: GatewayPayment,
     reason: str,
     invoice: Invoice | None = None,
@@ -323,7 +326,7 @@ def record_unexpected_payment(
 ) -> Payment:
     """Record money that nobody asked for, under review. The same transaction again changes nothing.
 
-    Rejected where nothing arrived at all, which staff then see at the event.
+    `is_live` is the account's mode. Rejected where nothing arrived at all, which staff then see at the event.
     """
     if not gateway_payment.amount:
         raise Rejected(f"{reason}; nothing was paid, so there is nothing to review")
@@ -332,7 +335,7 @@ def record_unexpected_payment(
             "organization": organization,
             # Money in another currency than the invoice's cannot be for it.
             "invoice": invoice if invoice and invoice.currency == gateway_payment.amount.currency else None,
-            "is_live": gateway_accounts.mode_of(gateway),
+            "is_live": is_live,
             "state": PaymentState.FAILED,  # not open; it goes under review in the same transaction
             "amount_minor": gateway_payment.amount.minor,
             "currency": gateway_payment.amount.currency,

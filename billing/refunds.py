@@ -66,8 +66,8 @@ def refund_payment(
         row = payments.lock_payment(payment.pk)
         if row.state not in REFUNDABLE:
             raise NotRefundable(f"a payment that is {row.state} is not refunded")
-        if not can_refund(row.gateway):
-            raise NotRefundable(f"gateway {row.gateway} sends no money back")
+        if not can_refund(row):
+            raise NotRefundable(f"gateway {row.gateway} does not send this money back")
         left = row.refundable
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be refunded")
@@ -105,7 +105,7 @@ def refund_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime
             payment = allocation.payment
             if payment is not None and payment.state not in REFUNDABLE:
                 continue
-            if payment is None or not can_refund(payment.gateway):
+            if payment is None or not can_refund(payment):
                 return_credit(allocation, rest, at)
             else:
                 refund_payment(payment=payment, amount=rest, allocation=allocation, reason=reason, actor=actor, at=at)
@@ -118,7 +118,7 @@ def refund_unused_payments(*, invoice: Invoice, reason: str, at: datetime) -> No
         row = invoicing.lock_invoice(invoice.pk)
         arrived = row.payments.filter(state=PaymentState.SUCCEEDED, allocations=None).order_by("pk")
         for payment in arrived:
-            if payment.refundable and can_refund(payment.gateway):
+            if payment.refundable and can_refund(payment):
                 refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=None, at=at)
 
 
@@ -128,14 +128,20 @@ def times_given_back(payment: Payment) -> int:
     return payment.refunds.count() + credited.count()
 
 
-def can_refund(gateway: str) -> bool:
-    """Whether the gateway sends money back. Elsewhere it can only become credit in the wallet."""
+def sends_refunds(gateway: str) -> bool:
+    """Whether the gateway sends money back."""
     return isinstance(driver_of(gateway), Refunds)
+
+
+def can_refund(payment: Payment) -> bool:
+    """Whether the gateway sends this money back. Otherwise it can only become credit in the wallet."""
+    driver = driver_of(payment.gateway)
+    return isinstance(driver, Refunds) and (driver.REFUNDS_DISPUTED or not payment.disputes.exists())
 
 
 def refundable_of(payment: Payment) -> Money:
     """What can be given back: at the gateway what is left of the payment, as credit what it paid and is not credit."""
-    if can_refund(payment.gateway):
+    if can_refund(payment):
         return payment.refundable
     paid = invoicing.open_allocations(Q(payment=payment))
     return total((left for _allocation, left in paid), payment.received.currency)

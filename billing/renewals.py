@@ -38,6 +38,7 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
             return payments.record_unexpected_payment(
                 organization=subscription.organization,
                 gateway=gateway,
+                is_live=is_live,
                 gateway_payment=gateway_payment,
                 reason=reason,
                 at=at,

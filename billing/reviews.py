@@ -3,12 +3,46 @@
 Staff can also refund it (`billing.refunds`). What puts money under review is in `billing.payments`.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from billing import invoicing, ledger, payments, subscriptions
-from billing.models import AccountKind, EntryKind, Payment, PaymentState, PaymentTask
+from billing.models import AccountKind, EntryKind, LedgerAccount, Payment, PaymentState, PaymentTask
 from core import audit, tenancy
+from core.money import Money
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What accepting a payment does: `credited` goes to the wallet, which then pays `invoice`, and `debt` of the rest.
+
+    `invoice` is zero where the wallet would not suffice. `other_credit` is its part that the payment does not pay.
+    """
+
+    credited: Money
+    invoice: Money
+    other_credit: Money
+    debt: Money
+
+
+def acceptance_of(payment: Payment) -> Acceptance:
+    """What accepting the payment would do now; where its row and the wallet are locked, what it will do."""
+    arrived, invoice = payment.refundable, payment.invoice
+    credit: dict[str, Money] = {}
+    for wallet in LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=payment.organization_id):
+        credit[wallet.currency] = Money(wallet.balance_minor, wallet.currency)
+    credit[arrived.currency] = credit.get(arrived.currency, Money.zero(arrived.currency)) + arrived
+    paid = other_credit = Money.zero(arrived.currency)
+    if arrived and invoice is not None and invoice.state in invoicing.UNPAID:
+        available = credit.get(invoice.currency, Money.zero(invoice.currency))
+        if available >= invoice.total:
+            paid = invoice.total
+            by_payment = min(paid, arrived) if arrived.currency == paid.currency else Money.zero(paid.currency)
+            other_credit = paid - by_payment
+            credit[paid.currency] = available - paid
+    owed = ledger.owed_by(payment.organization, arrived.currency) if arrived else Money.zero(arrived.currency)
+    return Acceptance(arrived, paid, other_credit, min(owed, credit[arrived.currency]))
 
 
 def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: datetime) -> Payment:

@@ -114,7 +114,7 @@ class DatabaseCache(BaseCache):
     def _write(self, sql: str, key: str, value: Any, timeout: float | None, version: int | None) -> int:
         name = self.make_and_validate_key(key, version=version)
         with connections[ALIAS].cursor() as cursor:
-            values = [name, signed(value, name).decode(), self._expires(timeout)]
+            values: list[str | datetime] = [name, signed(value, name).decode(), self._expires(timeout)]
             cursor.execute(sql.format(table=self._table), values)
             return int(cursor.rowcount)
 

@@ -6,7 +6,8 @@ Its address follows from its folder, so settings can name it without starting an
 import fcntl
 import hashlib
 import os
-import shutil
+import pwd
+import stat
 import tempfile
 import warnings
 from pathlib import Path
@@ -86,8 +87,14 @@ def start(var: Path, *, is_disposable: bool = False) -> None:
                     conf.write("\ninclude = 'nodebyte.conf'\n")
             sockets = _socket_folder(data)
             if sockets != data:
-                sockets.mkdir(mode=0o755, exist_ok=True)
-                shutil.chown(sockets, server.system_user or os.getuid())
+                # Who reaches the socket is an administrator: nobody else may, nor have made the folder before us.
+                owner = pwd.getpwnam(server.system_user).pw_uid if server.system_user else os.getuid()
+                sockets.mkdir(mode=0o700, exist_ok=True)
+                found = sockets.lstat()
+                if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {owner, os.getuid()}:
+                    raise CommandError(f"{sockets} is somebody else's. Delete it, or choose a shorter NODEBYTE_VAR.")
+                os.chown(sockets, owner, -1)
+                sockets.chmod(0o700)
             options = f'-h "" -k "{sockets}"'  # no TCP port
             _pg_ctl(server, "-w", "-t", START_SECONDS, "-o", options, "-l", str(data / "log"), "start")
         with psycopg.connect(url(var, SUPERUSER, "postgres"), autocommit=True) as administrator:

@@ -31,13 +31,10 @@ def renewed(items: Sequence[WorkItem]) -> Iterator[None]:
 
 def _renew(items: list[WorkItem], is_over: threading.Event) -> None:
     interval = items[0].LEASE / RENEWALS_PER_LEASE
-    is_connected = False
     while items and not is_over.wait(interval.total_seconds()):
-        is_connected = True
         try:
             items = [item for item in items if item.renew(interval)]
         except DatabaseError as error:
             log.warning("the leases of %s were not renewed: %s", items, error)
-            connection.close()
-    if is_connected:
-        connection.close()
+        finally:
+            connection.close()  # the pool has few, and the work itself needs one

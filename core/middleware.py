@@ -1,4 +1,4 @@
-"""The audit context of a request."""
+"""The audit context of a request, and that it waits for no other system."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from core import audit
 from core.client_address import client_ip
+from core.outside import pages
 
 USER_AGENT_LENGTH = 400
 
@@ -24,3 +25,20 @@ class AuditContextMiddleware:
         )
         with audit.use_context(context):
             return self.get_response(request)
+
+
+class OutsideCallsMiddleware:
+    """Refuses calls to other systems in every view that is not marked with `outside.calls_outside`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the request as a page."""
+        with pages.page() as page:
+            request.page = page  # type: ignore[attr-defined]
+            return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Callable[..., HttpResponse], *_: object) -> None:
+        """The view says whether it may call."""
+        request.page.may_call = getattr(view, "may_call_outside", False)  # type: ignore[attr-defined]

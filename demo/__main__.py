@@ -1,7 +1,6 @@
 """`python -m demo [--once]`: the whole shop on stand-ins, and one server bought; stays up until Ctrl-C."""
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -82,11 +81,8 @@ def start(processes: ProcessGroup, environment: Environment) -> Sandbox:
         ["-m", "sandbox", "--fd", str(listener), "--state", str(environment.var / "sandbox")],
         pass_fds=[listener],
     )
-    if os.environ.get("DATABASE_URL"):
-        say("using the database in DATABASE_URL: demo logins and orders will be written there")
-    else:
-        say("starting PostgreSQL")
-        start_database(processes)
+    say("starting PostgreSQL")
+    start_database(processes)
     say("migrating, and collecting static files")
     processes.run("migrate", ["manage.py", "migrate", "--no-input"])
     processes.run("collectstatic", ["manage.py", "collectstatic", "--no-input", "--verbosity", "0"])
@@ -160,8 +156,7 @@ def stop(processes: ProcessGroup) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # stopping takes seconds and must not be stopped itself
     processes.stop()
-    if not os.environ.get("DATABASE_URL"):
-        processes.run("postgres", ["manage.py", "embedded", "stop"])
+    processes.run("postgres", ["manage.py", "embedded", "stop"])
 
 
 def _interrupt(_number: int, _frame: object) -> None:

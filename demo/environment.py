@@ -17,7 +17,6 @@ HOST = "127.0.0.1"
 WEB_PORT, SANDBOX_PORT = 8000, 8001
 PORT_STEP, PORT_TRIES = 10, 50
 INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "XDG_RUNTIME_DIR"}
-INHERITED |= {"DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL"}
 BACKLOG = 512
 WEBHOOK_PATH = "/webhooks/stripe/"
 
@@ -51,6 +50,7 @@ class Environment:
         inherited = {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("LC_")}
         return inherited | {
             "NODEBYTE_VAR": str(self.var),
+            "REDIS_URL": os.environ.get("DEMO_REDIS_URL", ""),
             "SITE_URL": self.shop_url,
             "DEFAULT_FROM_EMAIL": "NodeByte <shop@nodebyte.test>",
         }

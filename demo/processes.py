@@ -102,7 +102,8 @@ class ProcessGroup:
         """Start the worker with its schedule: Celery's where there is a Redis, NodeByte's own where there is none."""
         if not self.environment.get("REDIS_URL"):
             return self.start("worker", ["manage.py", "worker"])
-        options = ["-B", "-s", str(var / "celerybeat-schedule"), "--concurrency", "2", "--loglevel", "INFO"]
+        options = ["-B", "-s", str(var / "celerybeat-schedule"), "--pool", "threads"]
+        options += ["--concurrency", "6", "--loglevel", "INFO"]
         return self.start("worker", ["-m", "celery", "-A", "nodebyte", "worker", *options])
 
     def check(self) -> None:

@@ -18,8 +18,10 @@ django_stubs_ext.monkeypatch()  # lets annotations such as ModelForm[Order] be e
 
 IS_TESTING = "pytest" in sys.modules
 if IS_TESTING:
-    # The tests' server runs without fsync and is stopped at the end. It is never a shop's, whatever NODEBYTE_VAR says.
+    # Tests stop their server, run it without fsync, and empty their Redis: no variable of a shop reaches them.
     os.environ["NODEBYTE_VAR"] = os.environ.get("NODEBYTE_TEST_VAR") or str(BASE_DIR / "var" / "test")
+    for name in ("DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL"):
+        os.environ[name] = os.environ.get(f"TEST_{name}", "")
 environment = Environment(os.environ)
 VAR: Path = environment.var
 DEBUG = environment.debug
@@ -103,6 +105,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
 ]
 MIDDLEWARE = [
+    "core.middleware.OutsideCallsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "nodebyte.public_pages.PublicPagesMiddleware",  # before all that a page kept in memory does not need again
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -17,6 +17,7 @@ HEADER_SECONDS, REQUEST_SECONDS = 10, 30
 SEND_SECONDS = 10  # for a client to take the next part of an answer
 RECEIVE_SECONDS = 5  # in a thread, where nothing is left to receive unless the parser disagrees with this module
 MAX_HEADER_BYTES, MAX_BODY_BYTES = 65_536, 2_097_152
+MAX_BYTES_OF_ALL = 67_108_864  # of all requests that a process is collecting
 RECEIVE_BYTES = 262_144
 CHECK_SECONDS = 1  # between looks at what takes too long
 HEADER_END = b"\r\n\r\n"
@@ -45,6 +46,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.arriving: set[Connection] = set()
+        self.collected = 0  # bytes of all that arrive
         self.checked_at = 0.0
 
     def accept(self, listener: socket.socket) -> None:
@@ -65,6 +67,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.init()
         conn.sock.settimeout(0)
         conn.since, conn.received = time.monotonic(), bytearray(conn.parser.unreader.take_buffered())
+        self.collected += len(conn.received)
         self.arriving.add(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.receive, conn))
         self.receive(conn, conn.sock)  # most requests are there already
@@ -79,14 +82,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.drop(conn)
             return
         conn.received += data or b""
+        self.collected += len(data or b"")
         try:
             is_whole = missing_bytes(conn.received) == 0
+            if not is_whole and self.collected > MAX_BYTES_OF_ALL:
+                raise RefusedRequest("503 Service Unavailable")
         except RefusedRequest as refusal:
             self.drop(conn, f"HTTP/1.1 {refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
             return
         if is_whole:
-            self.poller.unregister(client)
-            self.arriving.remove(conn)
+            self.forget(conn)
             conn.parser.unreader.unread(bytes(conn.received))
             super().enqueue_req(conn)
         elif data == b"":
@@ -94,14 +99,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def drop(self, conn: Connection, answer: bytes = b"") -> None:
         """Close a connection whose request did not arrive."""
-        self.arriving.remove(conn)
-        self.poller.unregister(conn.sock)
+        self.forget(conn)
         self.nr_conns -= 1
         try:
             conn.sock.send(answer)
         except OSError as error:
             self.log.debug("no answer could be sent: %s", error)
         conn.close()
+
+    def forget(self, conn: Connection) -> None:
+        """Collect no more of the connection's request."""
+        self.arriving.remove(conn)
+        self.collected -= len(conn.received)
+        self.poller.unregister(conn.sock)
 
     def murder_pending(self) -> None:
         """Close what takes too long, and when the worker stops, what has not begun. Called after every event."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accounts.models import Organization, User
 from billing import gateway_accounts, invoicing, payments, subscriptions
-from billing.models import BillingMode, Payment, Subscription
+from billing.models import BillingMode, GatewayAccount, Invoice, Payment, Subscription
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import site_settings, tenancy
@@ -51,6 +51,19 @@ class OrderRequest:
             return BillingMode.SELF
         return gateway_accounts.billing_mode_for([self.plan_price, *self.addon_prices])
 
+    @property
+    def accounts(self) -> Sequence[GatewayAccount]:
+        """The gateway accounts by which it can be paid, in their order."""
+        return gateway_accounts.accounts_for(currency=self.plan_price.currency, is_auto_renewed=self.is_auto_renewed)
+
+
+@dataclass(frozen=True)
+class PaymentTerms:
+    """Who renews what an order is for, and by which gateway accounts it can be paid."""
+
+    billing_mode: BillingMode
+    accounts: Sequence[GatewayAccount]
+
 
 def place_order(
     *,
@@ -68,13 +81,15 @@ def place_order(
     open. Raises capacity.InsufficientCapacity, catalog.SoldOut, limits.TooManyUnpaidOrders or
     gateway_accounts.NoGateway, and then nothing is reserved.
     """
+    # The accounts' keys are decrypted for it, so it is read before anything is locked.
+    terms = PaymentTerms(order_request.billing_mode, order_request.accounts)
     while True:
         with tenancy.as_worker(organization):
             # A doubled submit waits here for the first, and then finds its order.
             limits.lock_keys([f"{organization.pk}:{form_token}"])
             earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
             if earlier is None:
-                return write_order(organization, user, order_request, form_token, limits.network_of(ip), at)
+                return write_order(organization, user, order_request, terms, form_token, limits.network_of(ip), at)
             if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request):
                 return earlier
             # In a transaction of its own: what is released is on another node than what is reserved next.
@@ -111,6 +126,7 @@ def write_order(
     organization: Organization,
     user: User,
     order_request: OrderRequest,
+    terms: PaymentTerms,
     form_token: UUID,
     network: str | None,
     at: datetime,
@@ -123,7 +139,7 @@ def write_order(
         organization=organization,
         plan_price=order_request.plan_price,
         addon_prices=order_request.addon_prices,
-        billing_mode=order_request.billing_mode,
+        billing_mode=terms.billing_mode,
         is_auto_renewed=order_request.is_auto_renewed,
         at=at,
     )
@@ -148,7 +164,7 @@ def write_order(
     add_item(order, order_request, subscription, at)
     transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
     if order_quote.due_today:
-        open_payment(order, at)
+        open_payment(order, terms.accounts, at)
     else:
         invoicing.pay_from_wallet(invoice=order.invoice, at=at)  # of a free order it takes nothing
     return order
@@ -182,11 +198,13 @@ def add_item(order: Order, order_request: OrderRequest, subscription: Subscripti
     )
 
 
-def open_payment(order: Order, at: datetime) -> Payment:
-    """The payment of the order's invoice, to be made until the order expires."""
+def open_payment(order: Order, accounts: Sequence[GatewayAccount], at: datetime) -> Payment:
+    """The payment of the order's invoice, to be made until the order expires. Raises NoGateway where no account is."""
+    if not accounts:
+        raise gateway_accounts.NoGateway(f"no active gateway account takes {order.currency}")
     return payments.open_payment(
         invoice=order.invoice,
-        gateway=gateway_accounts.account_of(order.invoice).code,
+        gateway=accounts[0].code,
         expires_at=order.expires_at,
         at=at,
     )
@@ -195,9 +213,12 @@ def open_payment(order: Order, at: datetime) -> Payment:
 def reopen_payment(*, order: Order, at: datetime) -> Payment:
     """The payment a customer can make now: the open one, or a new one after a failure. Capacity stays reserved.
 
-    Raises OrderClosed.
+    Raises OrderClosed, or gateway_accounts.NoGateway.
     """
     with tenancy.as_worker(order):
+        invoice = Invoice.objects.get(order=order.pk)
+    accounts = gateway_accounts.accounts_of(invoice)  # their keys are decrypted: before anything is locked
+    with tenancy.as_worker():
         order = transitions.lock_order(order.pk)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
@@ -214,4 +235,4 @@ def reopen_payment(*, order: Order, at: datetime) -> Payment:
             capacity.extend(
                 reservation_id=cast("Reservation", item.reservation).pk, expires_at=order.expires_at + GRACE
             )
-        return open_payment(order, at)
+        return open_payment(order, accounts, at)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from orders import queries
 from orders.models import Order, OrderStatus
 from servers import queries as servers
 from servers.models import Step
@@ -37,8 +38,6 @@ def progress_of(order: Order) -> list[ProgressStep]:
         reached["paid"] = order.paid_at
     for row in server.steps.all() if server else []:
         reached.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
-    payments = order.invoice.payments.all()
-    paid_with = next((row.method_label for row in payments if row.has_paid), "")  # type: ignore[attr-defined]
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
     is_waiting = order.status == OrderStatus.WAITING_CAPACITY  # what was reserved is gone
     details = {
@@ -49,7 +48,7 @@ def progress_of(order: Order) -> list[ProgressStep]:
     labels = servers.purchase_steps(UUID(item.options["blueprint"]))
     steps: list[tuple[str, str, str]] = [
         ("ordered", _("Order placed") if is_waiting else _("Capacity reserved"), str(item.location)),
-        ("paid", _("Paid") if order.paid_at else _("Payment"), paid_with),
+        ("paid", _("Paid") if order.paid_at else _("Payment"), queries.paid_with(order) if order.paid_at else ""),
         *((step, label, details.get(Step(step), "")) for step, label in labels.items()),
     ]
     shown, next_state = [], NEXT_STATE.get(OrderStatus(order.status), CURRENT)

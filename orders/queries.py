@@ -22,25 +22,34 @@ def orders_for(access: Access, action: Action) -> "models.QuerySet[Order]":
 
 
 def order_for_page(orders: "models.QuerySet[Order]") -> "models.QuerySet[Order]":
-    """These orders with all that their page shows: item, plan, location, server with its steps, and payments.
-
-    `is_disputed` says whether a bank disputes what paid the order and has not decided, or decided against us.
-    A payment's `has_paid` says whether it paid an invoice, and `has_failed_refund` whether a refund of it failed.
-    """
-    allocated = PaymentAllocation.objects.filter(payment=models.OuterRef("pk"))
-    failed = Refund.objects.filter(payment=models.OuterRef("pk"), state=RefundState.FAILED)
-    payments = Payment.objects.annotate(has_paid=models.Exists(allocated), has_failed_refund=models.Exists(failed))
+    """These orders with all that their page shows: item, plan, location, server with its steps, and payments."""
     items = OrderItem.objects.select_related("plan_price__plan__product", "location", "server__node", "subscription")
     return (
-        orders.annotate(is_disputed=models.Exists(disputes_of_order()))
-        .select_related("invoice", "organization")
+        orders.select_related("invoice", "organization")
         .prefetch_related(
             models.Prefetch("items", queryset=items.prefetch_related("server__steps")),
             "changes",
-            models.Prefetch("invoice__payments", queryset=payments),
+            "invoice__payments",
         )
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def paid_with(order: Order) -> str:
+    """How the payment was made that paid the order, such as "Visa ending 4242"; empty where none did."""
+    paid = PaymentAllocation.objects.filter(invoice=order.invoice_id, payment__isnull=False).order_by("at", "pk")
+    return paid.values_list("payment__method_label", flat=True).first() or ""
+
+
+def is_disputed(order: Order) -> bool:
+    """Whether a bank disputes what paid the order and has not decided, or decided against us."""
+    return Dispute.objects.exclude(is_won=True).filter(payment__allocations__invoice=order.invoice_id).exists()
+
+
+def has_failed_refund(order: Order) -> bool:
+    """Whether a refund of a payment for the order failed, and none returned all of it."""
+    failed = Refund.objects.filter(payment__invoice=order.invoice_id, state=RefundState.FAILED)
+    return failed.exclude(payment__state=PaymentState.REFUNDED).exists()
 
 
 def disputes_of_order() -> "models.QuerySet[Dispute]":

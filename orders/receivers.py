@@ -14,7 +14,7 @@ from django.dispatch import receiver
 from billing import events as billing_events
 from billing import refunds
 from billing.models import InvoiceState, PaymentAllocation, Subscription, SubscriptionStatus
-from orders import cancellation, fulfilment, queries, transitions
+from orders import cancellation, events, fulfilment, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
 from servers import services as servers
@@ -31,10 +31,15 @@ def start_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
 
 @receiver(billing_events.payments_credited)
 def refund_late_payments(payment_ids: Collection[UUID], at: datetime, **_: Any) -> None:
-    """Money for an order that its customer canceled goes back, also where the credit is spent that it counted on."""
-    canceled = Order.objects.filter(invoice__payments__in=payment_ids, canceled_by__isnull=False)
-    for order in transitions.lock_orders(set(canceled.values_list("pk", flat=True))):
+    """Money for an order that its customer canceled goes back, also where the credit is spent that it counted on.
+
+    Of any other order it stays credit, and the customer is told.
+    """
+    orders = Order.objects.filter(invoice__payments__in=payment_ids).order_by("pk")
+    for order in transitions.lock_orders(set(orders.exclude(canceled_by=None).values_list("pk", flat=True))):
         cancellation.refund_late_payment(order, at)
+    if credited := list(orders.filter(canceled_by=None).values_list("pk", flat=True)):
+        events.orders_credited.send(Order, order_ids=credited, at=at)
 
 
 @receiver(billing_events.payments_expired)

@@ -47,11 +47,8 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
-        "is_held_by_dispute": order.is_disputed and order.status in cancellation.UNDELIVERED,  # type: ignore[attr-defined]
-        "has_failed_refund": any(
-            payment.has_failed_refund and payment.state != PaymentState.REFUNDED  # type: ignore[attr-defined]
-            for payment in order.invoice.payments.all()
-        ),
+        "is_held_by_dispute": order.status in cancellation.UNDELIVERED and queries.is_disputed(order),
+        "has_failed_refund": order.status == OrderStatus.CANCELED and queries.has_failed_refund(order),
     }
     used = order.credit
     if order.status == OrderStatus.PENDING_PAYMENT:
@@ -64,6 +61,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render_part(request, "orders/progress.html", "progress", context)
 
 
+@outside.calls_outside
 @tenancy.non_atomic_view
 @login_required
 @require_POST
@@ -134,6 +132,7 @@ def pending_payment(request: HttpRequest, order: Order) -> Payment | None:
         return rows.select_related("invoice", "organization").first()
 
 
+@outside.calls_outside
 @tenancy.non_atomic_view
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -151,7 +150,8 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
         checkout_options.choose_option(payment=payment, option=chosen)
         return open_session(request, order, payment)
     with tenant_transaction(request):
-        context = {"order": order, "payment": payment, "options": options, "is_unanswered": request.method == "POST"}
+        context = {"order": order, "payment": payment, "options": options, "at": clock.now()}
+        context["is_unanswered"] = request.method == "POST"
         return render(request, "orders/choose_payment.html", context, status=422 if request.method == "POST" else 200)
 
 

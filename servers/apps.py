@@ -8,11 +8,14 @@ class ServersConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
-        """Register the drivers and the handler of provisioning tasks."""
+        """Register the drivers and the handlers of the work tables."""
         from core import work
         from servers import convergence
         from servers.drivers import pterodactyl, registry
-        from servers.models import ProvisioningTask
+        from servers.live import power, usage
+        from servers.models import PowerTask, ProvisioningTask, UsageTask
 
         registry.register("pterodactyl", pterodactyl.connect, pterodactyl.FACTS)
         work.register(ProvisioningTask, convergence.perform)
+        work.register(PowerTask, power.perform)
+        work.register(UsageTask, usage.sample)

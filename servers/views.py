@@ -11,17 +11,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.middleware import tenant_transaction
 from accounts.permissions import Access, Action
-from core import clock, outside, tenancy
+from core import clock
 from core.pages import render_part
 from servers import queries, services
 from servers.drivers.base import PowerAction
 from servers.forms import PowerForm, RenameForm
 from servers.live import power as live_power
-from servers.live.status import INSTALLED, live_status, store_pending_action
-from servers.live.usage import usage_of
-from servers.models import Server, ServerStatus
+from servers.live import usage as live_usage
+from servers.live.status import INSTALLED, live_status
+from servers.models import PowerTask, Server, ServerStatus
 
 log = logging.getLogger(__name__)
 PER_PAGE = 50
@@ -43,74 +42,76 @@ def servers(request: HttpRequest) -> HttpResponse:
     return render(request, "servers/list.html", {"servers": page.object_list, "page_obj": page})
 
 
-@tenancy.non_atomic_view
 @login_required
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The server with its usage, which is asked of the panel outside any transaction."""
+    """The server, with the usage that a worker samples while somebody looks at this page."""
     server = _server_for(request, Action.SERVER_VIEW, pk)
     return _render_server(request, server, RenameForm(initial={"name": server.name}))
 
 
 def _server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
     """The server, if the user may do this to it."""
-    with tenant_transaction(request):
-        return get_object_or_404(queries.servers_for(request.access, action), pk=pk)  # type: ignore[attr-defined]
+    return get_object_or_404(queries.servers_for(request.access, action), pk=pk)  # type: ignore[attr-defined]
 
 
 def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
-    usage = usage_of(server) if server.status in INSTALLED else None
+    at, is_installed = clock.now(), server.status in INSTALLED
+    if is_installed:
+        live_usage.watch(server, at=at)
+    history = live_usage.usage_of(server, at=at) if is_installed else live_usage.UsageHistory()
+    task = PowerTask.objects.filter(server=server).first() if is_installed else None
     access: Access = request.access  # type: ignore[attr-defined]
     allowed = access.actions(server.organization_id, server.access_level)  # type: ignore[attr-defined]
     context = {
-        "server": server,
         "allowed": allowed,
-        "usage": usage,
-        "samples": usage.samples if usage else {},
-        "live_status": live_status(server, usage),
-        "is_installed": server.status in INSTALLED,
-        "can_power": server.status in INSTALLED and Action.SERVER_POWER in allowed,
+        "is_installed": is_installed,
+        "server": server,
+        "usage": history.latest,
+        "is_usage_fresh": history.is_fresh,
+        "samples": {
+            "cpu": [sample.cpu_percent for sample in history.samples],
+            "memory": [sample.memory_mib for sample in history.samples],
+        },
+        "live_status": live_status(server, history, task, at=at),
+        "can_power": is_installed and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,
         "form": form,
     }
-    with tenant_transaction(request):
-        return render_part(request, "servers/detail.html", part, context, status=422 if form.errors else 200)
+    return render_part(request, "servers/detail.html", part, context, status=422 if form.errors else 200)
 
 
-@tenancy.non_atomic_view
 @login_required
 @require_POST
 def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Give the server another name, here and on the panel."""
+    """Give the server another name, here at once and on the panel soon."""
     server = _server_for(request, Action.SERVER_RENAME, pk)
     form = RenameForm(request.POST)
     if not form.is_valid():
         log.info("rename of %s refused: %s", server.pk, sorted(form.errors))
         return _render_server(request, server, form, part="rename")
-    with tenant_transaction(request):
-        services.rename_server(
-            server=server,
-            name=form.cleaned_data["name"],
-            actor=request.user,  # type: ignore[arg-type]
-            at=clock.now(),
-        )
+    services.rename_server(
+        server=server,
+        name=form.cleaned_data["name"],
+        actor=request.user,  # type: ignore[arg-type]
+        at=clock.now(),
+    )
     messages.success(request, _("Renamed."))
     return redirect("servers:detail", pk=pk)
 
 
-@tenancy.non_atomic_view
 @login_required
 @require_POST
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Start, stop, restart or kill the server."""
+    """Start, stop, restart or kill the server: a worker does, and its page shows how that goes."""
     server = _server_for(request, Action.SERVER_POWER, pk)
     form = PowerForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Servers have no such power action. Reload the page and try again."))
         return redirect("servers:detail", pk=pk)
-    action = form.cleaned_data["action"]
+    action = PowerAction(form.cleaned_data["action"])
     try:
-        live_power.send_power_action(
+        live_power.request_power_action(
             server=server,
             action=action,
             actor=request.user,  # type: ignore[arg-type]
@@ -118,10 +119,6 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
         )
     except live_power.PowerRefused as error:
         messages.error(request, str(error))
-    except outside.OutsideError as error:
-        log.warning("power %s of %s: %s", action, server.pk, error)
-        messages.error(request, _("The server does not answer at the moment. Nothing was changed; try again shortly."))
     else:
-        store_pending_action(server.pk, action)
-        messages.success(request, REQUESTED[PowerAction(action)])
+        messages.success(request, REQUESTED[action])
     return redirect("servers:detail", pk=pk)

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.events import StopReason, refunds_failed, renewals_stopped
 from billing.models import Refund, Subscription
-from orders.events import orders_status_changed
+from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
 from support.notifications import Event, register
 
@@ -35,6 +35,18 @@ for status, subject in {
             page=lambda order: reverse("orders:progress", kwargs={"pk": order.pk}),
         )
     )
+
+register(
+    Event(
+        name="order.credited",
+        signal=orders_credited,
+        ids="order_ids",
+        rows=Order.objects.select_related("placed_by").prefetch_related("invoice__payments"),
+        recipient=lambda order: order.placed_by,
+        subject=_("Order {row.number}: your payment is account credit now"),
+        page=lambda order: reverse("orders:progress", kwargs={"pk": order.pk}),
+    )
+)
 
 register(
     Event(

@@ -14,8 +14,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# A shop's own settings must not reach its tests, except DATABASE_URL and REDIS_URL.
-DROPPED = ("SITE_URL", "DEBUG", "EMAIL_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE")
+# A shop's own settings must not reach its tests; nodebyte/settings.py reads TEST_DATABASE_URL and TEST_REDIS_URL.
+DROPPED: tuple[str, ...] = (
+    "SITE_URL",
+    "DEBUG",
+    "EMAIL_URL",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "STRIPE_API_BASE",
+)
+DROPPED += ("DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 # Files begin in the order of tests/conftest.py, not those with the most tests first.
 PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminTextInputWidget
 
-from billing import manual_refunds, payments, refunds, reviews
+from billing import invoicing, ledger, manual_refunds, payments, refunds, reviews
 from billing.models import (
     AllocationReversal,
     Dispute,
@@ -67,9 +67,14 @@ class RefundForm(AmountForm):
 
     def __init__(self, *args: Any, row: Payment, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
-        if not refunds.can_refund(row.gateway):
+        if not refunds.sends_refunds(row.gateway):
             self.fields["amount"].help_text += " " + _(
                 "This gateway cannot send money back. The amount becomes credit in the customer's wallet."
+            )
+        elif not refunds.can_refund(row):
+            self.fields["amount"].help_text += " " + _(
+                "A bank disputed this payment, and its gateway refunds no payment that was ever disputed. "
+                "The amount becomes credit in the customer's wallet."
             )
         self.fields["seen"].initial = refunds.times_given_back(row)
 
@@ -85,7 +90,7 @@ def refund(payment: Payment, context: ActionContext) -> str:
     if refunds.times_given_back(row) != context.data["seen"]:
         raise ActionError(_("Another refund was made in the meantime. Check the payment again."))
     given_back: dict[str, Any] = {"payment": row, "amount": amount, "reason": context.data["reason"]}
-    if not refunds.can_refund(row.gateway):
+    if not refunds.can_refund(row):
         refunds.credit_payment(**given_back, actor=context.user, at=context.at)
         return _("%(amount)s is credit in the customer's wallet now.") % {"amount": amount}
     refunds.refund_payment(**given_back, actor=context.user, at=context.at)
@@ -110,14 +115,45 @@ def record_manual_refund(payment: Payment, context: ActionContext) -> str:
     sent = {name: context.data[name] for name in ("amount", "reference", "sent_on", "reason")}
     try:
         manual_refunds.record_manual_refund(payment=payment, **sent, actor=context.user, at=context.at)
+    except manual_refunds.AlreadyRecorded:
+        raise ActionError(_("A refund with this reference is recorded already."), field="reference") from None
     except NotRefundable as error:
         raise ActionError(_("Nothing was recorded: %(error)s.") % {"error": error}) from error
     return _("%(amount)s is recorded as sent back.") % {"amount": sent["amount"]}
 
 
+class AcceptForm(ReasonForm):
+    """Says what becomes of the money; `seen`, what it said, so that nothing else is done."""
+
+    seen = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, row: Payment, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        accepted = reviews.acceptance_of(row)
+        amounts = {name: getattr(accepted, name) for name in ("credited", "invoice", "other_credit", "debt")}
+        self.fields["seen"].initial = str(accepted)
+        self.consequences = [_("%(credited)s goes to the customer's wallet.") % amounts]
+        if accepted.other_credit:
+            text = _("The wallet then pays its invoice of %(invoice)s, %(other_credit)s of it with other credit.")
+            self.consequences.append(text % amounts)
+        elif accepted.invoice:
+            self.consequences.append(_("The wallet then pays its invoice of %(invoice)s.") % amounts)
+        elif row.invoice is not None and row.invoice.state in invoicing.UNPAID:
+            text = _("Its invoice of %(total)s stays unpaid, because the wallet does not cover it.")
+            self.consequences.append(text % {"total": row.invoice.total})
+        if accepted.debt:
+            self.consequences.append(_("The wallet then pays %(debt)s that the customer owes.") % amounts)
+        if refunds.can_refund(row):
+            self.consequences.append(_("To send the money back to the customer instead, use “Refund”."))
+
+
 def accept(payment: Payment, context: ActionContext) -> str:
-    """Accept a payment that is under review."""
-    reviews.accept_payment(payment_id=payment.pk, reason=context.data["reason"], actor=context.user, at=context.at)
+    """Accept a payment that is under review, if that does what the form said."""
+    row = payments.lock_payment(payment.pk)
+    ledger.lock_wallets({(row.organization_id, currency) for currency in (row.received_currency, row.currency)})
+    if str(reviews.acceptance_of(row)) != context.data["seen"]:
+        raise ActionError(_("The customer's credit or invoice has changed. Read again what will be done."))
+    reviews.accept_payment(payment_id=row.pk, reason=context.data["reason"], actor=context.user, at=context.at)
     return _("The payment is accepted.")
 
 
@@ -183,8 +219,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         (
             gettext_lazy("History"),
             (
-                *("id", "created_at", "session_requested_at", "expires_at", "poll_at", "settled_at", "accepted_at"),
-                "updated_at",
+                *("id", "created_at", "session_requested_at", "session_requests", "expires_at"),
+                *("poll_at", "settled_at", "accepted_at", "updated_at"),
             ),
         ),
     )
@@ -199,7 +235,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                 "The money goes back to the original payment method; where its gateway cannot do that, to the wallet. "
                 "A full refund suspends the server it paid for."
             ),
-            is_available=lambda payment: payment.state in REFUNDABLE and bool(payment.refundable),
+            is_available=lambda payment: payment.state in REFUNDABLE and bool(refunds.refundable_of(payment)),
             icon="undo",
             is_destructive=True,
         ),
@@ -214,7 +250,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                 "nothing is sent now. A full refund suspends the server it paid for."
             ),
             is_available=lambda payment: (
-                payment.state in REFUNDABLE and bool(payment.refundable) and not refunds.can_refund(payment.gateway)
+                payment.state in REFUNDABLE and bool(payment.refundable) and not refunds.sends_refunds(payment.gateway)
             ),
             icon="assignment_return",
             is_destructive=True,
@@ -224,10 +260,8 @@ class PaymentAdmin(ReadOnlyAdmin):
             label=gettext_lazy("Accept the payment"),
             run=accept,
             permissions=("billing.change_payment",),
-            form=ReasonForm,
-            description=gettext_lazy(
-                "The money goes to the organization's wallet and pays the invoice if it covers it."
-            ),
+            form=AcceptForm,
+            description=gettext_lazy("The money stays with us, as the customer's."),
             is_available=lambda payment: payment.state == PaymentState.UNDER_REVIEW,
             icon="check_circle",
         ),

@@ -66,6 +66,8 @@ class Channels(Protocol):
 class Refunds(Protocol):
     """A gateway that sends money back. Elsewhere what is given back becomes credit in the wallet."""
 
+    REFUNDS_DISPUTED: bool  # whether it refunds a payment that was ever disputed, also when the dispute is won
+
     def create_refund(self, request: RefundRequest) -> GatewayRefund:
         """Send money back, once for each idempotency key."""
 

@@ -314,8 +314,8 @@ class Driver(Protocol):
     def create_session(self, request: CheckoutRequest) -> CheckoutSession:
         """The checkout session of a payment. Without idempotency keys, a repeat creates another one."""
 
-    def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
-        """The session that an earlier call created although its answer was lost; None only when there is none.
+    def find_sessions(self, *, customer: str, payment_id: UUID) -> Sequence[CheckoutSession]:
+        """Every session that earlier calls created for the payment; empty only when there is none.
 
         `customer` is empty where the gateway has no customers.
         """
@@ -360,10 +360,15 @@ def driver_of(gateway: str) -> Driver:
 
     In a customer's request it is called `as_worker`: accounts hold credentials.
     """
+    return driver_for(account_with_code(gateway))
+
+
+def account_with_code(gateway: str) -> GatewayAccount:
+    """The gateway account with this code. LookupError where there is none."""
     account = GatewayAccount.objects.filter(code=gateway).first()
     if account is None:
         raise LookupError(f"no gateway account {gateway}")
-    return driver_for(account)
+    return account
 
 
 def driver_for(account: GatewayAccount) -> Driver:
@@ -375,7 +380,12 @@ def driver_for(account: GatewayAccount) -> Driver:
 
 def driver_with[Ability](gateway: str, ability: type[Ability]) -> Ability:
     """The driver of the account, where it has the ability. Raises MissingAbility, or LookupError as `driver_of`."""
-    driver = driver_of(gateway)
+    return ability_of(account_with_code(gateway), ability)
+
+
+def ability_of[Ability](account: GatewayAccount, ability: type[Ability]) -> Ability:
+    """The driver of an account that has been read, where it has the ability. Raises as `driver_with`."""
+    driver = driver_for(account)
     if not isinstance(driver, ability):
-        raise MissingAbility(f"gateway {gateway} has no {ability.__name__}")
+        raise MissingAbility(f"gateway {account.code} has no {ability.__name__}")
     return driver

@@ -243,6 +243,7 @@ class Migration(migrations.Migration):
                 ('success_url', models.CharField(blank=True, default='', max_length=500, verbose_name='return address after success')),
                 ('cancel_url', models.CharField(blank=True, default='', max_length=500, verbose_name='return address after cancellation')),
                 ('session_requested_at', models.DateTimeField(blank=True, help_text='When the gateway was asked for a checkout session. Empty: never.', null=True, verbose_name='checkout requested at')),
+                ('session_requests', models.PositiveSmallIntegerField(default=0, help_text='How often a checkout session was requested. Without idempotency keys, there may be as many.', verbose_name='checkout requests')),
                 ('session_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='checkout session ID')),
                 ('session_url', core.encryption.EncryptedTextField(blank=True, default='', verbose_name='checkout address')),
                 ('transaction_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='transaction ID')),

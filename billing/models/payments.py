@@ -79,6 +79,11 @@ class Payment(Entity, Timestamped):
         blank=True,
         help_text=_("When the gateway was asked for a checkout session. Empty: never."),
     )
+    session_requests = models.PositiveSmallIntegerField(
+        _("checkout requests"),
+        default=0,
+        help_text=_("How often a checkout session was requested. Without idempotency keys, there may be as many."),
+    )
     session_id = models.CharField(_("checkout session ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it is created
     session_url = EncryptedTextField(_("checkout address"), blank=True, default="")
     transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded

@@ -8,7 +8,7 @@ import logging
 from datetime import datetime, timedelta
 
 from billing import gateway_sync, ledger, payment_sync, unexplained
-from billing.gateways.base import ObjectType, driver_with
+from billing.gateways.base import ObjectType, account_with_code, driver_with
 from billing.gateways.reconciling import BalanceTransaction, BalanceType, Reconciling
 from billing.ledger import EntryLine
 from billing.models import (
@@ -196,10 +196,11 @@ def posted_by(row: Payment | Refund | Dispute, transaction: BalanceTransaction) 
 
 def _sync(gateway: str, transaction: BalanceTransaction, at: datetime) -> bool:
     """Whether our rows follow the transaction's source after it was read again, with or without a row of its own."""
+    account = account_with_code(gateway)
     try:
         if transaction.type is BalanceType.PAYMENT:
-            return payment_sync.payment_of_transaction(gateway, transaction.source, at) is not None
-        result, _note = gateway_sync.SYNC[OBJECT_TYPES[transaction.type]](gateway, transaction.source, at)
+            return payment_sync.payment_of_transaction(account, transaction.source, at) is not None
+        result, _note = gateway_sync.SYNC[OBJECT_TYPES[transaction.type]](account, transaction.source, at)
     except outside.OutsideError:
         return False
     return result is EventResult.PROCESSED

@@ -7,7 +7,7 @@ from itertools import batched, chain
 
 from billing import unexplained
 from billing.gateway_sync import SYNC
-from billing.gateways.base import ObjectType, driver_with
+from billing.gateways.base import ObjectType, account_with_code, driver_with
 from billing.gateways.reconciling import ListedObject, Reconciling
 from billing.models import (
     CursorType,
@@ -82,7 +82,7 @@ def _compare(gateway: str, batch: Sequence[ListedObject], at: datetime) -> None:
 def _sync(gateway: str, object_type: ObjectType, reference: str, at: datetime) -> str:
     """Why no row of ours follows the object after it was synced; empty when one does, or none is needed."""
     try:
-        result, _note = SYNC[object_type](gateway, reference, at)
+        result, _note = SYNC[object_type](account_with_code(gateway), reference, at)
     except outside.OutsideError as error:
         return str(error)
     except Exception as error:  # our fault with one object does not stop the sweep, and staff see it

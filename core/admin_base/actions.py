@@ -1,7 +1,7 @@
 """Staff actions: what staff can do with a row, declared as a table and shown as unfold's buttons and dialogs."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -44,7 +44,11 @@ class HtmxRequest(HttpRequest):
 
 
 class ActionError(Exception):
-    """The action cannot be done now; the text tells staff why."""
+    """The action cannot be done now; the text tells staff why, beside the form's `field` where one is named."""
+
+    def __init__(self, text: str, *, field: str = "") -> None:
+        super().__init__(text)
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class ActionForm(BaseDialogForm):  # type: ignore[misc]
     """Asks to confirm. An action that needs more declares a subclass, with unfold's widgets."""
 
     form_before_template = "admin/action_row.html"
+    consequences: Sequence[str] = ()  # what the action does to this row, in sentences
 
     def __init__(self, *args: Any, row: Any = None, is_destructive: bool = False, **kwargs: Any) -> None:
         self.row = row
@@ -68,7 +73,7 @@ class ActionForm(BaseDialogForm):  # type: ignore[misc]
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
         """What the template shows above the fields."""
-        return {"row": self.row, "is_destructive": self.is_destructive}
+        return {"row": self.row, "is_destructive": self.is_destructive, "consequences": self.consequences}
 
 
 class ReasonForm(ActionForm):
@@ -156,6 +161,11 @@ class StaffActionsMixin:
             data = request.POST if request.method == "POST" else None
             options: dict[str, Any] = {"row": row, "is_destructive": staff_action.is_destructive}
             form = staff_action.form(data=data, request=request, object_id=object_id, **options)
+            if form.is_valid():
+                try:
+                    self.run_staff_action(request, staff_action, [row], form.cleaned_data)
+                except ActionError as error:
+                    form.add_error(error.field, str(error))
             if not form.is_valid():
                 template = "unfold/helpers/dialog.html" if request.htmx else "admin/action.html"
                 context = self.admin_site.each_context(request)
@@ -164,7 +174,6 @@ class StaffActionsMixin:
                 context["form_submit_text"] = staff_action.label
                 is_refused = form.is_bound and not request.htmx  # htmx shows no 4xx
                 return render(request, template, context, status=422 if is_refused else 200)
-            self.run_staff_action(request, staff_action, [row], form.cleaned_data)
         return HttpResponseClientRedirect(done_url) if request.htmx else redirect(done_url)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
@@ -216,7 +225,10 @@ class StaffActionsMixin:
     def run_staff_action(
         self, request: HttpRequest, staff_action: StaffAction, rows: Iterable[Any], data: dict[str, Any]
     ) -> None:
-        """Run it on each row by itself, so that one failure leaves the others done; show what came of it."""
+        """Run it on each row by itself, so that one failure leaves the others done; show what came of it.
+
+        An ActionError about a field of the form is raised: it is shown there.
+        """
         context = ActionContext(user=request.user, at=clock.now(), data=data)
         done: list[str] = []
         errors: dict[str, None] = {}  # each text once, in order
@@ -225,6 +237,8 @@ class StaffActionsMixin:
                 with transaction.atomic():
                     message = str(staff_action.run(row, context))
             except ActionError as error:
+                if error.field in data:
+                    raise
                 errors[str(error)] = None
             except ValidationError as error:
                 errors[" ".join(error.messages)] = None

@@ -43,6 +43,10 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
         value = getattr(row, name)
         return EMPTY if value is None else formats.number(value, places=10)
 
+    def moment(row: Any) -> str:
+        value = getattr(row, name)
+        return EMPTY if value is None else formats.instant(value)
+
     match field:
         case EncryptedField():
             column: Column = secret
@@ -56,6 +60,8 @@ def column_for(field: "models.Field[Any, Any]") -> Column | None:
             column = size
         case models.DecimalField():
             column = number
+        case models.DateTimeField():
+            column = moment
         case _:
             return None
     column.__name__ = name

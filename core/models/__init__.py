@@ -2,6 +2,7 @@
 
 from core.models.audit import AuditCheckpoint, AuditEntry, AuditLink, Outcome
 from core.models.base import Entity, Timestamped, choices_check, iff
+from core.models.coalesced_work import CoalescedWorkItem
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
 from core.models.status import StatusChoices, StatusField, Tone
@@ -12,6 +13,7 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "AuditLink",
+    "CoalescedWorkItem",
     "Entity",
     "IllegalTransition",
     "Outcome",

@@ -2,6 +2,7 @@
 
 from core.outside.errors import OutsideError, Rejected, Unavailable, Unknown
 from core.outside.limits import CircuitBreaker, HostLimits
+from core.outside.pages import calls_outside
 from core.outside.response import Expect, OutsideResponse
 from core.outside.session import OutsideSession, refuse_transaction
 from core.outside.transport import requests_session
@@ -16,6 +17,7 @@ __all__ = [
     "Rejected",
     "Unavailable",
     "Unknown",
+    "calls_outside",
     "refuse_transaction",
     "requests_session",
 ]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from core.outside import pages
 from core.outside.errors import Unavailable
 
 FAILURES_TO_OPEN = 5
@@ -76,7 +77,11 @@ class HostLimits:
 
     @contextmanager
     def slot(self, call: str) -> Iterator[None]:
-        """Hold a slot during the block; Unavailable when the breaker is open or no slot becomes free."""
+        """Hold a slot during the block; Unavailable when the breaker is open or no slot becomes free.
+
+        Every call to another system goes through here. Raises RuntimeError in a page that may make none.
+        """
+        pages.refuse_page(call)
         if not self._slots.acquire(timeout=self._acquire_timeout):
             raise Unavailable(f"{call}: too many calls at once, this one was not sent")
         try:

@@ -14,6 +14,7 @@ from django.db import connections
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from core.masking import is_secret_name, masked
+from core.outside import pages
 from core.outside import response as responses
 from core.outside.errors import OutsideError, Rejected, Unavailable, Unknown
 from core.outside.limits import HostLimits, limits_of
@@ -185,7 +186,8 @@ class OutsideSession:
         with response:
             is_success = 200 <= response.status_code < 300
             try:
-                content = responses.read_body(response, limit=self._body_limit, seconds=self._total_timeout)
+                seconds = pages.at_most(self._total_timeout)
+                content = responses.read_body(response, limit=self._body_limit, seconds=seconds)
                 if is_success:
                     body = responses.parse_body(response, content, call.expects)
                     return OutsideResponse(response.status_code, body, response.headers)

@@ -9,6 +9,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from core.outside import pages
+
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 POOLED_HOSTS = 32
@@ -28,8 +30,13 @@ class _LimitedSession(requests.Session):
         self._timeout = timeout
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send with a time limit, also when the caller gave none."""
-        options["timeout"] = options.get("timeout") or self._timeout
+        """Send with a time limit, also when the caller gave none; in a page with what is left of the page's."""
+        limit = options.get("timeout") or self._timeout
+        connect, read = limit if isinstance(limit, tuple) else (limit, limit)
+        connect, read = pages.at_most(connect), pages.at_most(read)
+        if not connect:
+            raise requests.ConnectTimeout("not sent: the page has waited long enough")
+        options["timeout"] = connect, read
         return super().send(request, **options)
 
     def get_redirect_target(self, resp: requests.Response) -> None:

@@ -17,7 +17,7 @@ from billing import credit
 from billing.gateway_accounts import NoGateway
 from catalog.models import Product, Term
 from catalog.services import SoldOut
-from core import clock, tenancy
+from core import clock, outside, tenancy
 from core.client_address import client_ip
 from core.pages import public_page, render_part
 from orders import placement
@@ -65,6 +65,7 @@ def published_offer(request: HttpRequest, slug: str) -> Offer:
     )
 
 
+@outside.calls_outside
 @tenancy.non_atomic_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def configure(request: HttpRequest, slug: str) -> HttpResponse:

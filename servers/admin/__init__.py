@@ -4,11 +4,14 @@ from servers.admin.blueprints import BlueprintAdmin
 from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, ReservationAdmin
 from servers.admin.eggs import EggAdmin, EggPropertyAdmin, EggVariableAdmin, NestAdmin
 from servers.admin.history import (
+    PowerTaskAdmin,
     ProvisioningStepAdmin,
     ProvisioningTaskAdmin,
     ServerAccessAdmin,
     ServerHoldAdmin,
     ServerVariableAdmin,
+    UsageSampleAdmin,
+    UsageTaskAdmin,
 )
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin, SyncRunAdmin
 from servers.admin.servers import ServerAdmin
@@ -23,6 +26,7 @@ __all__ = [
     "NestAdmin",
     "NodeAdmin",
     "PanelAccountAdmin",
+    "PowerTaskAdmin",
     "ProviderAdmin",
     "ProvisioningStepAdmin",
     "ProvisioningTaskAdmin",
@@ -32,4 +36,6 @@ __all__ = [
     "ServerHoldAdmin",
     "ServerVariableAdmin",
     "SyncRunAdmin",
+    "UsageSampleAdmin",
+    "UsageTaskAdmin",
 ]

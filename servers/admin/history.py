@@ -1,9 +1,18 @@
-"""What belongs to servers, read-only: holds, variables, access, the provisioning log and tasks."""
+"""What belongs to servers, read-only: holds, variables, access, the provisioning log and the work tables."""
 
 from django.contrib import admin
 
 from core.admin_base import ReadOnlyAdmin, WorkItemAdmin
-from servers.models import ProvisioningStep, ProvisioningTask, ServerAccess, ServerHold, ServerVariable
+from servers.models import (
+    PowerTask,
+    ProvisioningStep,
+    ProvisioningTask,
+    ServerAccess,
+    ServerHold,
+    ServerVariable,
+    UsageSample,
+    UsageTask,
+)
 
 
 @admin.register(ServerHold)
@@ -58,3 +67,33 @@ class ProvisioningTaskAdmin(WorkItemAdmin):
     list_display = ("server", "state", "attempts", "run_at", "last_error", "finished_at")
     list_select_related = ("server",)
     search_fields = ("server__name", "=server__id", "last_error")
+
+
+@admin.register(PowerTask)
+class PowerTaskAdmin(WorkItemAdmin):
+    """The latest power action that was requested of each server."""
+
+    list_display = ("server", "action", "requested_by", "requested_at", "state", "outcome", "last_error")
+    list_filter = ("state", "outcome", "action")
+    list_select_related = ("server", "requested_by")
+    search_fields = ("server__name", "=server__id", "last_error")
+
+
+@admin.register(UsageTask)
+class UsageTaskAdmin(WorkItemAdmin):
+    """The servers whose pages are looked at, and what hinders sampling their usage."""
+
+    list_display = ("server", "state", "watched_until", "attempts", "run_at", "last_error")
+    list_select_related = ("server",)
+    search_fields = ("server__name", "=server__id", "last_error")
+
+
+@admin.register(UsageSample)
+class UsageSampleAdmin(ReadOnlyAdmin):
+    """What watched servers used in the last minutes."""
+
+    list_display = ("at", "server", "power_state", "cpu_percent", "memory_mib", "disk_mib", "uptime_seconds")
+    list_filter = ("power_state",)
+    list_select_related = ("server",)
+    search_fields = ("server__name",)
+    ordering = ("-at",)

@@ -1,1 +1,1 @@
-"""What is asked of a server's panel while a customer waits: its status, its usage, its power."""
+"""What workers ask of a server's provider while a customer looks at its page: its usage and its power."""

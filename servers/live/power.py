@@ -1,20 +1,24 @@
-"""Starting, stopping, restarting and killing a server."""
+"""Starting, stopping, restarting and killing a server: requested by its customer, sent by a worker."""
 
-from datetime import datetime
+import logging
+from datetime import datetime, timedelta
 
-from django.core.cache import cache
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from core import audit, tenancy
-from core.outside import refuse_transaction
+from core import audit, outside, tenancy, work
+from core.models import WorkState
 from servers.drivers import registry
-from servers.drivers.abilities import Power
-from servers.drivers.base import NotOnNode, PowerAction, WrongState
+from servers.drivers.abilities import Power, UsageFigures
+from servers.drivers.base import Driver, NotOnNode, PowerAction, PowerState, WrongState
 from servers.live.status import INSTALLED
-from servers.live.usage import cache_key
-from servers.models import Server, ServerStatus
+from servers.models import PowerOutcome, PowerTask, Server, ServerStatus, UsageTask
 
+log = logging.getLogger(__name__)
+# An action is not sent later than this: a server must not stop an hour after somebody asked for it.
+GIVE_UP_AFTER = timedelta(minutes=2)
+SECONDS_TO_LOOK_AGAIN = 10
+SAMPLE_AFTER = timedelta(seconds=1)
 STATUS_AFTER = {
     PowerAction.START: ServerStatus.RUNNING,
     PowerAction.RESTART: ServerStatus.RUNNING,
@@ -24,35 +28,86 @@ STATUS_AFTER = {
 
 
 class PowerRefused(Exception):
-    """The action was not sent; the text says why, for the customer."""
+    """The action was not requested; the text says why, for the customer."""
 
 
-def send_power_action(*, server: Server, action: str, actor: User | None, at: datetime) -> None:
-    """Send start, stop, restart or kill to the panel, which answers before the outcome shows.
+def request_power_action(*, server: Server, action: PowerAction, actor: User | None, at: datetime) -> None:
+    """Have a worker send start, stop, restart or kill; of several requested one after another, the last.
 
-    Never inside a transaction. Raises PowerRefused, or core.outside's errors where the panel does not answer.
+    Raises PowerRefused where the server is in no state for it.
     """
-    refuse_transaction("a provider")
-    with tenancy.as_worker(server):
-        server = Server.objects.select_related("blueprint__provider").get(pk=server.pk)
     if server.status == ServerStatus.SUSPENDED or server.has_holds():
         raise PowerRefused(_("The server is suspended. You can start it again once the suspension is lifted."))
     if server.status in {ServerStatus.PENDING, ServerStatus.INSTALLING}:
         raise PowerRefused(_("The server is still being installed. It starts by itself when that is done."))
-    if server.status not in INSTALLED or not server.identifier:
+    if server.status not in INSTALLED:
         raise PowerRefused(_("The server cannot be started or stopped in its present state."))
-    driver, power_action = registry.driver_of(server.blueprint.provider), PowerAction(action)
+    with tenancy.as_worker(server):
+        row = Server.objects.select_related("blueprint__provider").get(pk=server.pk)
+        provider = row.blueprint.provider
+        if not row.identifier or not isinstance(registry.driver_of(provider), Power):
+            raise PowerRefused(_("This server cannot be started or stopped from here."))
+        audit.record(action="server.power", entity=row, actor=actor, new={"action": action.value}, at=at)
+        PowerTask.request(
+            row,
+            at=at,
+            organization_id=row.organization_id,
+            provider_id=provider.pk,
+            action=action.value,
+            requested_at=at,
+            requested_by=actor,
+            outcome="",
+        )
+        work.wake_worker(PowerTask)
+
+
+def perform(task: PowerTask, *, at: datetime) -> None:
+    """The task's handler: send the action once, and record how that ended. An outage is waited for, not for long."""
+    if at - task.requested_at > GIVE_UP_AFTER:
+        return _settle(task, PowerOutcome.NO_ANSWER, at=at)
+    server = Server.objects.select_related("blueprint__provider").get(pk=task.server_id)
+    driver, action = registry.driver_of(server.blueprint.provider), PowerAction(task.action)
+    if server.status not in INSTALLED or server.has_holds() or not server.identifier:
+        return _settle(task, PowerOutcome.NOT_INSTALLED, at=at)
     if not isinstance(driver, Power):
-        raise PowerRefused(_("This server cannot be started or stopped from here."))
-    new = {"action": power_action.value}
-    audit.record_informational(action="server.power", entity=server, actor=actor, new=new, at=at)
+        return _settle(task, PowerOutcome.UNSUPPORTED, at=at)
     try:
-        driver.send_power_action(server.identifier, power_action)
+        # Repeating the others does no harm. After a lost answer: look first, and restart only what did not restart.
+        is_repeated = task.attempts > 1 and action is PowerAction.RESTART
+        if not is_repeated or not has_restarted(driver, server, since=at - task.requested_at):
+            driver.send_power_action(server.identifier, action)
     except WrongState:
-        raise PowerRefused(_("The server is busy with something else at the moment. Try again in a minute.")) from None
+        return _settle(task, PowerOutcome.BUSY, at=at)
     except NotOnNode:
-        raise PowerRefused(_("The server was not found on its node. Please contact support.")) from None
-    # Lists show this until convergence looks again; a status that has changed meanwhile is left alone.
+        return _settle(task, PowerOutcome.NOT_ON_NODE, at=at)
+    except outside.Rejected as error:
+        log.warning("power %s of %s: %s", action, server.pk, error)
+        return _settle(task, PowerOutcome.REFUSED, at=at)
+    return _settle(task, PowerOutcome.SENT, at=at)
+
+
+def has_restarted(driver: Driver, server: Server, *, since: timedelta) -> bool:
+    """Whether the server restarted during the time `since` it was requested; False where the provider cannot say.
+
+    Raises Unavailable while the provider's figures may be older than that.
+    """
+    if not isinstance(driver, UsageFigures):
+        return False
+    if since <= driver.facts.usage_max_age:
+        raise outside.Unavailable("the figures may be from before the restart", retry_after=SECONDS_TO_LOOK_AGAIN)
+    usage = driver.usage(server.identifier)
+    is_on = usage.power_state in {PowerState.STARTING, PowerState.RUNNING}
+    return usage.power_state is PowerState.STOPPING or (is_on and usage.uptime_seconds < since.total_seconds())
+
+
+def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime) -> None:
+    """Record the outcome, unless another action was requested meanwhile."""
+    current = {"pk": task.pk, "requested_at": task.requested_at}
     with tenancy.as_worker():
-        Server.objects.filter(pk=server.pk, status__in=INSTALLED).update(status=STATUS_AFTER[power_action])
-    cache.delete(cache_key(server))
+        if outcome == PowerOutcome.SENT:
+            # Lists show this until convergence looks again; a status that has changed meanwhile is left alone.
+            servers = Server.objects.filter(power_task__in=PowerTask.objects.filter(**current), status__in=INSTALLED)
+            servers.update(status=STATUS_AFTER[PowerAction(task.action)])
+            watched = UsageTask.objects.filter(server=task.server_id, state=WorkState.QUEUED, outages=0)
+            watched.update(run_at=at + SAMPLE_AFTER)
+        PowerTask.objects.filter(**current).update(outcome=outcome)

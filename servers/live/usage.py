@@ -1,70 +1,88 @@
-"""What a server uses now, asked of its panel and cached for some seconds."""
+"""What a server uses, sampled by a worker while somebody looks at its page. The page reads the latest samples."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from decimal import Decimal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 
-from django.core.cache import cache
-
-from core import outside, tenancy
-from core.outside import refuse_transaction
+from core import outside, tenancy, work
+from core.models import WorkState
+from core.work import Reschedule
 from servers.drivers import registry
 from servers.drivers.abilities import UsageFigures
-from servers.drivers.base import Usage
-from servers.models import Provider, Server
+from servers.models import Blueprint, Server, UsageSample, UsageTask
 
 log = logging.getLogger(__name__)
-CACHE_SECONDS = 10
-HISTORY_SECONDS = 900
-MAX_SAMPLES = 60
-NOTHING = "nothing"
-type Sample = tuple[Decimal, int]
+WATCHED_FOR = timedelta(seconds=60)
+# Pages look every 5 s. That somebody looks is written only when it would soon be forgotten.
+WATCHED_AGAIN_BEFORE = timedelta(seconds=20)
+SAMPLE_EVERY = timedelta(seconds=10)
+SHARE_PERCENT = 50  # of a provider's calls a minute; the others are for those who buy
+REFUSED_PAUSE = timedelta(seconds=30)
+HISTORY = timedelta(minutes=15)
+FRESH_FOR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
-class LiveUsage(Usage):
-    """Usage, with samples of the last minutes: `cpu` in percent, `memory` in MiB."""
+class UsageHistory:
+    """The samples of the last minutes, oldest first; `latest` is the newest, which may be some minutes old."""
 
-    samples: Mapping[str, Sequence[Decimal | int]] = field(default_factory=dict)
+    samples: Sequence[UsageSample] = ()
+    at: datetime | None = None
 
+    @property
+    def latest(self) -> UsageSample | None:
+        """The newest sample."""
+        return self.samples[-1] if self.samples else None
 
-def usage_of(server: Server) -> LiveUsage | None:
-    """The server's usage, at most 10 s old; None where it is not known now. Never inside a transaction."""
-    refuse_transaction("a provider")
-    cached = cache.get(cache_key(server))
-    if cached is None:
-        cached = _read(server) or NOTHING
-        cache.set(cache_key(server), cached, CACHE_SECONDS)
-    return cached if isinstance(cached, LiveUsage) else None
-
-
-def cache_key(server: Server) -> str:
-    """Where the usage is cached."""
-    return f"servers:usage:{server.pk}"
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the newest says how things are now."""
+        return bool(self.latest and self.at and self.at - self.latest.at <= FRESH_FOR)
 
 
-def _read(server: Server) -> LiveUsage | None:
-    """Ask the driver, and add the answer to the samples."""
+def usage_of(server: Server, *, at: datetime) -> UsageHistory:
+    """What was sampled lately. Asks nobody."""
+    rows = UsageSample.objects.filter(server=server, at__gt=at - HISTORY).order_by("at")
+    return UsageHistory(list(rows), at)
+
+
+def watch(server: Server, *, at: datetime) -> None:
+    """Have the server sampled for the next minute; called at each look at its page, it rarely writes."""
+    watched_until = UsageTask.objects.filter(server=server).values_list("watched_until", flat=True).first()
+    if watched_until is not None and watched_until - at > WATCHED_AGAIN_BEFORE:
+        return
+    until = at + WATCHED_FOR
     with tenancy.as_worker():
-        provider = Provider.objects.filter(blueprints__servers=server.pk).first()
-    if provider is None or not server.identifier:
+        if UsageTask.objects.filter(server=server, state=WorkState.QUEUED).update(watched_until=until):
+            return  # it is sampled in its turn; after an outage, when its back-off is over
+        owner = server.organization_id
+        provider_id = Blueprint.objects.values_list("provider_id", flat=True).get(pk=server.blueprint_id)
+        UsageTask.request(server, at=at, watched_until=until, organization_id=owner, provider_id=provider_id)
+        work.wake_worker(UsageTask)
+
+
+def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
+    """The task's handler: store one sample, and come again as long as somebody looks."""
+    if task.watched_until <= at:
         return None
-    driver = registry.driver_of(provider)
-    if not isinstance(driver, UsageFigures):
+    server = Server.objects.select_related("blueprint__provider").get(pk=task.server_id)
+    driver = registry.driver_of(server.blueprint.provider)
+    if not isinstance(driver, UsageFigures) or not server.identifier:
         return None
     try:
         usage = driver.usage(server.identifier)
-    except outside.OutsideError as error:
+    except outside.Rejected as error:  # it is being installed or moved: not a failure of ours
         log.info("no usage of %s: %s", server.pk, error)
-        return None
-    # Two requests at once may lose a sample, which does not matter to the line on a page.
-    key = f"servers:samples:{server.pk}"
-    samples: list[Sample] = [*cache.get(key, []), (usage.cpu_percent, usage.memory_mib)][-MAX_SAMPLES:]
-    cache.set(key, samples, HISTORY_SECONDS)
-    history: dict[str, list[Decimal | int]] = {
-        "cpu": [cpu for cpu, _memory in samples],
-        "memory": [memory for _cpu, memory in samples],
-    }
-    values = {each.name: getattr(usage, each.name) for each in fields(Usage)}
-    return LiveUsage(**values, samples=history)
+        return Reschedule(REFUSED_PAUSE)
+    with tenancy.as_worker():
+        UsageSample.objects.create(
+            server=server,
+            organization_id=server.organization_id,
+            at=at,
+            **asdict(usage) | {"power_state": usage.power_state.value},
+        )
+        UsageSample.objects.filter(at__lte=at - HISTORY).delete()
+    watched = UsageTask.objects.filter(provider_id=task.provider_id, watched_until__gt=at).count()
+    calls_per_minute = max(1, driver.facts.calls_per_minute * SHARE_PERCENT // 100)
+    return Reschedule(max(SAMPLE_EVERY, watched * timedelta(minutes=1) / calls_per_minute))

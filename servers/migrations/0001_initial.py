@@ -299,6 +299,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
                 ('server', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='provisioning_task', to='servers.server')),
             ],
             options={
@@ -321,6 +322,34 @@ class Migration(migrations.Migration):
                 'verbose_name': 'provisioning step',
                 'verbose_name_plural': 'provisioning steps',
                 'ordering': ['at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='PowerTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
+                ('action', models.CharField(choices=[('start', 'start'), ('stop', 'stop'), ('restart', 'restart'), ('kill', 'kill')], max_length=8)),
+                ('requested_at', models.DateTimeField()),
+                ('outcome', models.CharField(blank=True, choices=[('sent', 'Sent'), ('not_installed', 'The server cannot be started or stopped in its present state.'), ('unsupported', 'This server cannot be started or stopped from here.'), ('busy', 'The server is busy with something else at the moment. Try again in a minute.'), ('not_on_node', 'The server was not found on its node. Please contact support.'), ('refused', "The server's node refused it. Please contact support."), ('no_answer', "The server's node did not answer in time. Look at the status before you try again.")], default='', max_length=14)),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
+                ('server', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='power_task', to='servers.server')),
+            ],
+            options={
+                'verbose_name': 'power task',
+                'verbose_name_plural': 'power tasks',
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -392,6 +421,51 @@ class Migration(migrations.Migration):
                 'verbose_name': 'sync run',
                 'verbose_name_plural': 'sync runs',
                 'ordering': ['-started_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='UsageSample',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('power_state', models.CharField(choices=[('off', 'Stopped'), ('starting', 'Starting'), ('running', 'Running'), ('stopping', 'Stopping')], max_length=8)),
+                ('cpu_percent', models.DecimalField(decimal_places=3, max_digits=12)),
+                ('memory_mib', models.BigIntegerField()),
+                ('disk_mib', models.BigIntegerField()),
+                ('received_bytes', models.BigIntegerField()),
+                ('sent_bytes', models.BigIntegerField()),
+                ('uptime_seconds', models.BigIntegerField()),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='usage_samples', to='servers.server')),
+            ],
+            options={
+                'verbose_name': 'usage sample',
+                'verbose_name_plural': 'usage samples',
+            },
+        ),
+        migrations.CreateModel(
+            name='UsageTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
+                ('watched_until', models.DateTimeField()),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
+                ('server', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='usage_task', to='servers.server')),
+            ],
+            options={
+                'verbose_name': 'usage task',
+                'verbose_name_plural': 'usage tasks',
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -543,6 +617,26 @@ class Migration(migrations.Migration):
             model_name='provisioningstep',
             constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'moved', 'deleted', 'failed'])), name='servers_step_known'),
         ),
+        migrations.AddIndex(
+            model_name='powertask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='servers_powertask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='powertask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_powertask_done'),
+        ),
+        migrations.AddConstraint(
+            model_name='powertask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='servers_powertask_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='powertask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='servers_powertask_lease_iff_running'),
+        ),
+        migrations.AddConstraint(
+            model_name='powertask',
+            constraint=models.CheckConstraint(condition=models.Q(('action__in', ['start', 'stop', 'restart', 'kill'])), name='servers_power_action_known'),
+        ),
         migrations.AddConstraint(
             model_name='serveraccess',
             constraint=models.CheckConstraint(condition=models.Q(('level__in', ['view', 'operate', 'manage'])), name='servers_access_level_known'),
@@ -562,5 +656,33 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='servervariable',
             constraint=models.UniqueConstraint(fields=('server', 'env_variable'), name='servers_variable_once'),
+        ),
+        migrations.AddIndex(
+            model_name='usagesample',
+            index=models.Index(fields=['server', 'at'], name='servers_usage_of_server'),
+        ),
+        migrations.AddIndex(
+            model_name='usagesample',
+            index=models.Index(fields=['at'], name='servers_usage_old'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagesample',
+            constraint=models.CheckConstraint(condition=models.Q(('power_state__in', ['off', 'starting', 'running', 'stopping'])), name='servers_usage_power_state_known'),
+        ),
+        migrations.AddIndex(
+            model_name='usagetask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='servers_usagetask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='usagetask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_usagetask_done'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagetask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='servers_usagetask_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagetask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='servers_usagetask_lease_iff_running'),
         ),
     ]

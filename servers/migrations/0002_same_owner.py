@@ -10,6 +10,9 @@ SAME_OWNER = [
     ("provisioningtask", "server"),
     ("provisioningstep", "server"),
     ("serveraccess", "server"),
+    ("usagetask", "server"),
+    ("usagesample", "server"),
+    ("powertask", "server"),
 ]
 
 

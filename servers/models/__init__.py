@@ -4,6 +4,7 @@ from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint
 from servers.models.eggs import Egg, EggProperty, EggVariable, Nest
+from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
 from servers.models.providers import Health, PanelAccount, Provider, SyncKind, SyncRun, SyncState
@@ -25,6 +26,9 @@ __all__ = [
     "Nest",
     "Node",
     "PanelAccount",
+    "PowerOutcome",
+    "PowerStatus",
+    "PowerTask",
     "Provider",
     "ProvisioningStep",
     "ProvisioningTask",
@@ -39,4 +43,6 @@ __all__ = [
     "SyncKind",
     "SyncRun",
     "SyncState",
+    "UsageSample",
+    "UsageTask",
 ]

@@ -299,14 +299,14 @@ class Rows:
         self.each(servers.ServerVariable, env_variable=lambda n: f"V{n}", value=SECRET, **first)
         self.each(servers.ServerAccess, user=self.user, level="view", **first)
         self.each(servers.ProvisioningStep, step="placed", at=AT, **first)
-        self.each(
-            servers.ProvisioningTask,
-            server=lambda n: self.servers[n],
-            state="dead",
-            run_at=AT,
-            last_error="Rejected: no",
-            **owned,
-        )
+        dead = {"state": "dead", "run_at": AT, "last_error": "Rejected: no", "provider": self.providers[0]}
+        of_each = {"server": lambda n: self.servers[n], **dead, **owned}
+        self.each(servers.ProvisioningTask, **of_each)
+        self.each(servers.PowerTask, action="stop", requested_at=AT, requested_by=self.user, **of_each)
+        self.each(servers.UsageTask, watched_until=AT, **of_each)
+        used = dict.fromkeys(("cpu_percent", "memory_mib", "disk_mib"), 1)
+        used |= dict.fromkeys(("received_bytes", "sent_bytes", "uptime_seconds"), 1)
+        self.each(servers.UsageSample, at=AT, power_state="running", **used, **first)
 
     def placed_orders(self) -> None:
         """Orders, all items and all history on the first."""

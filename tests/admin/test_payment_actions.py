@@ -1,14 +1,20 @@
 """What staff do with payments: each action once over HTTP, with its audit entry."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing.models import JournalEntry, PaymentState, Refund, RefundTask
+from billing import disputes, invoicing
+from billing.gateways.base import DisputeStatus, GatewayDispute
+from billing.models import InvoiceState, JournalEntry, PaymentState, Refund, RefundTask
 from core.models import WorkState
-from tests.admin.action_pages import is_audited, payment_under_review, run, submit, undisputed_rows
+from tests.admin.action_pages import is_audited, page_of, payment_under_review, run, submit, undisputed_rows
 from tests.admin.rows import Rows
+from tests.billing.sales import NOON, Sale, accept, make_sale, usd, wallet_balance
 
 pytestmark = pytest.mark.django_db
 
@@ -83,7 +89,77 @@ def test_a_refund_finer_than_the_gateway_can_carry_is_refused_beside_the_field(
 def test_a_payment_under_review_is_accepted(rows: Rows, superadmin: Client) -> None:
     payment = payment_under_review(rows)
 
-    run(superadmin, payment, "accept", reason="the customer wrote")
+    _text, sent = dialog(superadmin, payment, "accept")
+    run(superadmin, payment, "accept", reason="the customer wrote", **sent)
 
     assert payment.reload().state == PaymentState.SUCCEEDED
     assert is_audited(superadmin, "payment.accept_payment", payment)
+
+
+def dialog(client: Client, row: Any, action: str) -> tuple[str, dict[str, Any]]:
+    """The text of an action's dialog, and what its form sends unchanged."""
+    answer = client.get(page_of(row, action))
+    form = answer.context["form"]
+    sent = {name: field.initial for name, field in form.fields.items() if field.initial is not None}
+    return " ".join(answer.content.decode().split()), sent
+
+
+@pytest.fixture
+def underpaid() -> Sale:
+    """$5.00 of $8.00 arrived, and the customer has $3.00 of other credit."""
+    sale = make_sale()
+    accept(make_sale(minor=9900, organization=sale.organization).settle(amount=usd(300)))
+    sale.settle(amount=usd(500))
+    return sale
+
+
+def test_accepting_an_underpaid_payment_says_that_other_credit_pays_the_rest(
+    underpaid: Sale, superadmin: Client
+) -> None:
+    text, sent = dialog(superadmin, underpaid.payment, "accept")
+    assert "$5.00 goes to the customer&#x27;s wallet." in text
+    assert "The wallet then pays its invoice of $8.00, $3.00 of it with other credit." in text
+    assert "To send the money back to the customer instead, use “Refund”." in text
+
+    run(superadmin, underpaid.payment, "accept", reason="agreed", **sent)
+
+    assert underpaid.invoice.reload().state == InvoiceState.PAID
+    assert wallet_balance(underpaid.organization) == 0
+
+
+def test_accepting_says_where_the_invoice_stays_unpaid(superadmin: Client) -> None:
+    sale = make_sale()
+    sale.settle(amount=usd(500))
+    text, sent = dialog(superadmin, sale.payment, "accept")
+    assert "Its invoice of $8.00 stays unpaid, because the wallet does not cover it." in text
+
+    run(superadmin, sale.payment, "accept", reason="agreed", **sent)
+
+    assert sale.invoice.reload().state == InvoiceState.DRAFT
+    assert wallet_balance(sale.organization) == 500
+
+
+def test_what_accepting_would_do_otherwise_than_the_form_said_is_not_done(underpaid: Sale, superadmin: Client) -> None:
+    _text, sent = dialog(superadmin, underpaid.payment, "accept")
+    invoicing.pay_from_wallet(invoice=make_sale(minor=300, organization=underpaid.organization).invoice, at=NOON)
+
+    messages = run(superadmin, underpaid.payment, "accept", reason="agreed", **sent)
+
+    assert "has changed" in messages[-1]
+    assert underpaid.payment.reload().state == PaymentState.UNDER_REVIEW
+
+
+def test_a_refund_of_a_payment_that_was_disputed_is_credit_and_the_form_says_so(superadmin: Client) -> None:
+    sale = make_sale()
+    payment = sale.settle()
+    won = GatewayDispute("dp_1", str(payment.transaction_id), usd(800), DisputeStatus.OPEN, "fraudulent", NOON)
+    for status in (DisputeStatus.OPEN, DisputeStatus.WON):
+        disputes.record_dispute(payment_id=payment.pk, gateway_dispute=replace(won, status=status), at=NOON)
+    text, sent = dialog(superadmin, payment, "refund")
+    assert "its gateway refunds no payment that was ever disputed" in text
+
+    messages = run(superadmin, payment, "refund", reason="asked", **sent)
+
+    assert "$8.00 is credit in the customer's wallet now." in messages
+    assert wallet_balance(sale.organization) == 800
+    assert not Refund.objects.exists()

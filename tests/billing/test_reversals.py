@@ -7,6 +7,7 @@ import pytest
 
 from billing import disputes, events, invoicing, refunds, subscriptions
 from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundStatus
+from billing.gateways.stripe import StripeDriver
 from billing.models import (
     AccountKind,
     InvoiceState,
@@ -273,7 +274,9 @@ def test_a_second_appeal_gives_back_what_the_second_loss_took() -> None:
     assert broken_rules() == {}
 
 
-def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, UUID]]) -> None:
+def test_what_a_partial_dispute_leaves_can_be_refunded_where_the_gateway_does_so(
+    moved: list[tuple[str, UUID]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sale = make_sale()
     payment = sale.settle()
     dispute(payment, DisputeStatus.OPEN, 300)
@@ -281,7 +284,10 @@ def test_what_a_partial_dispute_leaves_can_be_refunded(moved: list[tuple[str, UU
         refund(payment, 500)
     dispute(payment, DisputeStatus.LOST, 300)
     assert payment.reload().refundable == usd(500)
+    with pytest.raises(refunds.NotRefundable, match="does not send this money back"):
+        refund(payment, 500)
 
+    monkeypatch.setattr(StripeDriver, "REFUNDS_DISPUTED", True)
     refund(payment, 500)
 
     assert balance(AccountKind.CLEARING) == 0

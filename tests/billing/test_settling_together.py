@@ -175,6 +175,17 @@ def test_the_sessions_of_what_is_due_are_read_at_once(paid_sales: list[Sale], mo
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_event_reads_its_gateway_account_once(paid_sales: list[Sale]) -> None:
+    event = GatewayEvent.objects.filter(type="checkout.session.completed").earliest("received_at")
+
+    with CaptureQueriesContext(connection) as statements:
+        gateway_sync.process_event(event, at=timezone.now())
+
+    assert sum(map(is_paid, paid_sales)) == 1
+    assert len([query for query in statements if 'FROM "billing_gatewayaccount"' in query["sql"]]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_one_session_that_cannot_be_read_waits_and_the_other_payments_are_settled(
     paid_sales: list[Sale], monkeypatch: pytest.MonkeyPatch
 ) -> None:

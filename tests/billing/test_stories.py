@@ -236,7 +236,7 @@ def test_a_failure_that_stripe_replays_is_repeated_under_a_new_key(paid: Sale, s
 
 
 def test_a_refund_that_stripe_refuses_leaves_the_money_here(paid: Sale, stripe_sandbox: Sandbox) -> None:
-    stripe_sandbox.dispute(transactions(stripe_sandbox)[0])
+    stripe_sandbox.dispute(transactions(stripe_sandbox)[0])  # and we do not know of it yet
     refund = make_refund(paid)
     assert (refund.state, "charge_disputed" in refund.failure) == (RefundState.FAILED, True)
     assert paid.payment.reload().refunded_minor == 0

@@ -21,6 +21,7 @@ from orders import cancellation
 from orders.models import Order
 from sandbox.client import Sandbox
 from servers import services as servers
+from servers.drivers.base import PowerAction
 from servers.live import power
 from servers.models import Blueprint, HoldKind, Location, Node, Provider, Server
 from tests.billing.sales import accept, make_sale
@@ -88,7 +89,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     found = {
         state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")
     }
-    power.send_power_action(server=found["stopped"], action="stop", actor=owner, at=clock.now)
+    power.request_power_action(server=found["stopped"], action=PowerAction.STOP, actor=owner, at=clock.now)
     servers.hold_servers(
         server_ids=[found["suspended"].pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
     )

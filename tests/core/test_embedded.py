@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
 import pytest
+from django.core.management.base import CommandError
 
 from core import embedded
 from core.postgresql import logins
@@ -62,3 +64,13 @@ def test_it_starts_and_stops_where_the_path_is_too_long_for_a_socket(tmp_path: P
 
     assert not embedded.is_running(var)
     assert embedded.url(var, logins.WORKER_LOGIN) == url
+
+
+def test_a_folder_for_sockets_that_is_not_ours_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    deep = tmp_path / ("very" * 30)
+    (tmp_path / "elsewhere").mkdir()
+    embedded._socket_folder(deep / "postgres").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(CommandError, match="somebody else's"):
+        embedded.start(deep)

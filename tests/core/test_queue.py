@@ -1,4 +1,4 @@
-"""Messages to workers and the cache: through PostgreSQL, and on Redis where REDIS_URL names one."""
+"""Messages to workers and the cache: through PostgreSQL, and on Redis where TEST_REDIS_URL names one."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.processes import database_url
 
 QUEUE = f"nodebyte-test-{os.getpid()}"
 RETRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}  # as the settings have it for Redis
-NO_REDIS = "REDIS_URL names no Redis; .ci/run starts one"
+NO_REDIS = "TEST_REDIS_URL names no Redis; .ci/run starts one"
 on_redis = [pytest.mark.redis, pytest.mark.skipif(not os.environ.get("REDIS_URL"), reason=NO_REDIS)]
 type Messages = Callable[[], list[tuple[str, list[str]]]]
 

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SLOW_CLIENTS, LIMIT_SECONDS = 200, 0.1
 APPLICATION = """
 from nodebyte import web_worker
-web_worker.HEADER_SECONDS = web_worker.REQUEST_SECONDS = {seconds}
+{limits}
 
 def application(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -24,14 +25,16 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
 """
+PATIENT = "web_worker.HEADER_SECONDS = web_worker.REQUEST_SECONDS = 60"
+IMPATIENT = "web_worker.HEADER_SECONDS = web_worker.REQUEST_SECONDS = 1"
 HALF_HEADER = b"GET / HTTP/1.1\r\nHost: shop\r\nX-Sl"
 HALF_BODY = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000\r\n\r\nhalf"
 
 
 @pytest.fixture
 def port(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[int]:
-    """A shop's web server with one process; a test may say how many seconds a request may take to arrive."""
-    (tmp_path / "quick.py").write_text(APPLICATION.format(seconds=getattr(request, "param", 60)))
+    """A shop's web server with one process; a test may set limits of its own."""
+    (tmp_path / "quick.py").write_text(APPLICATION.format(limits=getattr(request, "param", PATIENT)))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         command = ["-m", "gunicorn", "-c", "python:nodebyte.web_server", "--workers", "1"]
         command += ["--pythonpath", str(tmp_path)]
@@ -78,7 +81,7 @@ def fastest_answer(port: int) -> float:
     return min(seconds for _status, _text, seconds in answers)
 
 
-@pytest.mark.parametrize("port", [1], indirect=True)
+@pytest.mark.parametrize("port", [IMPATIENT], indirect=True)
 @pytest.mark.parametrize("sent", [HALF_HEADER, HALF_BODY], ids=["half a header", "half a body"])
 def test_a_request_that_takes_too_long_to_arrive_is_closed(port: int, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
@@ -116,3 +119,16 @@ def test_a_request_that_is_not_worth_waiting_for_is_refused(port: int, header: b
         client.sendall(b"POST / HTTP/1.1\r\nHost: shop\r\n" + header + end)
 
         assert client.recv(4096).split()[1] == status
+
+
+@pytest.mark.parametrize("port", ["web_worker.MAX_BYTES_OF_ALL = 1000"], indirect=True)
+def test_all_requests_that_arrive_share_a_limit_of_memory(port: int) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(2)]
+        for client in clients:
+            client.sendall(HALF_BODY + b"x" * 600)
+
+        (refused, *others) = select.select(clients, [], [], 30)[0]
+        assert refused.recv(4096).split()[1] == b"503"
+        assert others == []
+    assert ask(port)[0] == 200

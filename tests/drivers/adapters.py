@@ -17,6 +17,7 @@ from tests.drivers.cloud_sandbox import TOKEN, CloudSandbox
 from tests.servers.actions import control
 from tests.servers.builders import panel_keys
 
+OWNER_ON_REAL_PANELS = UUID("5f0f7a52-6f0e-4c5e-9a53-6d1f0c2b7a11")
 LIMITS = Limits(memory_mib=1024, disk_mib=4096, cpu_percent=150, databases=1, backups=2)
 
 
@@ -54,6 +55,7 @@ class Panel:
         assert isinstance(driver, PterodactylDriverWithClientKey)
         self.driver, self.sandbox, self.can_fail = driver, sandbox, sandbox is not None
         self._url, self._key = url, keys["application_key"]
+        self.keys: set[Any] = set()  # of the servers that a test asked for
         egg = next(each for each in driver.eggs() if each.name in {"Minecraft Paper", "Paper"})
         values = {variable.env_variable: variable.default_value for variable in egg.variables}
         self.build = GameBuild(egg.ref, egg.first_image, egg.startup, values)
@@ -62,8 +64,8 @@ class Panel:
         self.free = tuple(port.ref for port in ports if port.node_ref == self.node_ref and not port.is_assigned)
 
     def account(self) -> Any:
-        """A new account."""
-        key = uuid7()
+        """A new account; on a real panel always the same one, which stays there."""
+        key = uuid7() if self.sandbox else OWNER_ON_REAL_PANELS
         return self.driver.account_of(AccountOwner(key, f"player-{key.hex}@example.com", "Ada", "Byron"))
 
     def spec(self, **changes: Any) -> ServerSpec:
@@ -80,7 +82,9 @@ class Panel:
             build=self.build,
         )
         account = changes.pop("account", None) or self.account()
-        return replace(desired, account=account, **changes)
+        spec = replace(desired, account=account, **changes)
+        self.keys.add(spec.key)
+        return spec
 
     def larger(self, spec: ServerSpec) -> ServerSpec:
         """More memory and another port."""

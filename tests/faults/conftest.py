@@ -9,13 +9,17 @@ from django.test.utils import override_settings
 
 from billing.gateways.stripe import client as stripe_client
 from core.ids import uuid7
+from core.outside import OutsideSession
+from core.outside.limits import reset_limits
 from sandbox.client import Sandbox
+from servers.drivers.pterodactyl import client as panel_client
 from tests import database_reset
 from tests.faults.purchase import Purchase
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import Shop, make_shop
 
 pytest.register_assert_rewrite("tests.faults.ends")
+TIMEOUT_SECONDS = 0.4
 BUILT = "built_shop"  # the schema that the rows of the new shop are saved in
 
 
@@ -58,3 +62,15 @@ def shop(built_shop: Shop, settings: Any, django_db_blocker: Any) -> Iterator[Sh
 def purchase(shop: Shop) -> Purchase:
     """A purchase about to be made."""
     return Purchase(shop, token=uuid7(), began_at=datetime.now(tz=UTC).replace(microsecond=0))
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are given up after a fraction of a second, and retries within one call do not pause."""
+    for name in ("READ_SECONDS", "WRITE_SECONDS"):
+        monkeypatch.setattr(panel_client, name, TIMEOUT_SECONDS)
+    monkeypatch.setattr(stripe_client, "READ_TIMEOUT", TIMEOUT_SECONDS)
+    monkeypatch.setitem(OutsideSession.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_args, **_options: 0)
+    stripe_client._client.cache_clear()
+    reset_limits()

@@ -9,14 +9,10 @@ from typing import Any
 
 import pytest
 
-from billing.gateways.stripe import client as stripe_client
-from core.outside import OutsideSession
-from core.outside.limits import reset_limits
-from servers.drivers.pterodactyl import client as panel_client
+from tests.faults.conftest import TIMEOUT_SECONDS
 from tests.faults.purchase import Purchase, assert_one_of_everything
 
-pytestmark = pytest.mark.faults
-TIMEOUT_SECONDS = 0.4
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("short_timeouts")]
 RETRIES = 3  # a read is tried three times within one call, so this many faults make one call fail
 CONFLICT = "conflict"  # Stripe's answer while the key is in use; a panel's means that staff must look
 OUTAGES: dict[str, dict[str, Any]] = {
@@ -39,17 +35,6 @@ PANEL_CALLS = [
     "GET /api/client/servers/*",
 ]
 STRIPE_CALLS = ["POST /v1/customers", "POST /v1/checkout/sessions", "GET /v1/checkout/sessions/*"]
-
-
-@pytest.fixture(autouse=True)
-def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("READ_SECONDS", "WRITE_SECONDS"):
-        monkeypatch.setattr(panel_client, name, TIMEOUT_SECONDS)
-    monkeypatch.setattr(stripe_client, "READ_TIMEOUT", TIMEOUT_SECONDS)
-    monkeypatch.setitem(OutsideSession.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
-    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_args, **_options: 0)
-    stripe_client._client.cache_clear()
-    reset_limits()
 
 
 @pytest.mark.parametrize("outage", [name for name in OUTAGES if name != CONFLICT])

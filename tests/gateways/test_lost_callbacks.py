@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from billing import payment_sync
+from billing import payment_sync, payments
 from billing.models import InvoiceState, Payment, PaymentState
 from tests.billing.sales import Sale, make_sale
 from tests.gateways.adapters import Tripay
@@ -64,3 +64,58 @@ def test_of_two_sessions_of_one_payment_that_which_was_paid_is_found_before_the_
     assert poll(sale, timezone.now() + END) == (PaymentState.SUCCEEDED, InvoiceState.PAID)
 
     assert sale.payment.reload().transaction_id == repeated
+
+
+def request_again(sale: Sale, tripay: Tripay) -> tuple[str, str]:
+    """The first request arrives only after it was repeated: two sessions of one payment."""
+    payment = Payment.objects.get()
+    Payment.objects.filter(pk=payment.pk).update(session_id=None, session_url="")
+    (first,) = tripay.sessions()
+    delayed = tripay.sandbox.transactions.pop(first)
+    sale.create_session(at=timezone.now() + timedelta(minutes=2))
+    (second,) = tripay.sessions()
+    late = delayed | {"reference": "DEV-T123450000000000000099"}
+    tripay.sandbox.transactions[late["reference"]] = late
+    return late["reference"], second
+
+
+def test_of_two_paid_sessions_that_without_a_callback_is_found_and_held_for_review(sale: Sale, tripay: Tripay) -> None:
+    first, second = request_again(sale, tripay)
+    assert tripay.pay(second)
+    payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
+    assert sale.payment.reload().state == PaymentState.SUCCEEDED
+    assert tripay.pay(first)  # and its callback is lost
+
+    payment_sync.poll_open_payments(at=timezone.now() + END + payments.LATE_CONFIRMATION)
+
+    assert sale.payment.reload().transaction_id == second
+    duplicate = Payment.objects.exclude(pk=sale.payment.pk).get()
+    assert (duplicate.transaction_id, duplicate.state) == (first, PaymentState.UNDER_REVIEW)
+    assert "second transaction" in duplicate.review_reason
+    assert not Payment.objects.filter(poll_at__isnull=False).exists()
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_two_sessions_that_are_paid_before_we_look_are_both_found(sale: Sale, tripay: Tripay, is_expired: bool) -> None:
+    at = timezone.now() + END
+    paid = request_again(sale, tripay)
+    if is_expired:
+        tripay.advance(END.total_seconds())
+        assert poll(sale, at)[0] == PaymentState.EXPIRED
+        at += timedelta(minutes=61)
+    for reference in paid:
+        tripay.sandbox.change(reference, "PAID")
+
+    assert poll(sale, at)[1] == InvoiceState.PAID
+
+    payment_sync.poll_open_payments(at=at + END + payments.LATE_CONFIRMATION)
+    states = dict(Payment.objects.values_list("transaction_id", "state"))
+    assert set(states) == set(paid)
+    assert sorted(states.values()) == [PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW]
+
+
+def test_a_payment_whose_session_was_requested_once_is_not_looked_at_again(sale: Sale, tripay: Tripay) -> None:
+    assert tripay.pay(tripay.sessions()[0])
+    payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
+
+    assert Payment.objects.get().poll_at is None

@@ -1,16 +1,22 @@
 """Refunds that staff made by hand at the gateway: what is recorded, and what is refused."""
 
+import threading
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import pytest
+from django.test import Client
 
-from billing.manual_refunds import record_manual_refund
+from billing import refunds
+from billing.manual_refunds import AlreadyRecorded, record_manual_refund
 from billing.models import AccountKind, Payment, Refund
 from billing.refunds import NotRefundable
 from core.money import Money
 from tests.billing.sales import NOON, Sale, balance, make_sale
+from tests.builders import make_staff
 from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
 PAID_ON = NOON.date()
@@ -71,3 +77,42 @@ def test_no_refund_by_hand_is_recorded_of_money_that_did_not_arrive(sale: Sale) 
 def test_no_refund_by_hand_is_recorded_where_the_gateway_is_asked_for_refunds() -> None:
     with pytest.raises(NotRefundable, match="asked for its refunds"):
         record(make_sale().settle(), minor=800)
+
+
+def another_sale(tripay: Tripay) -> Sale:
+    return make_sale(minor=tripay.minor, currency=tripay.currency, gateway=tripay.code, is_auto_renewed=False)
+
+
+def test_a_reference_that_is_recorded_of_another_payment_is_refused_beside_its_field(
+    sale: Sale, tripay: Tripay, client: Client
+) -> None:
+    record(sale.settle())
+    payment = another_sale(tripay).settle()
+    client.force_login(make_staff(is_superuser=True))
+    sent = {"amount": "50000", "reference": "RF-1", "sent_on": PAID_ON, "reason": "slow", "_form_submitted": "True"}
+
+    answer = client.post(f"/admin/billing/payment/{payment.pk}/manual-refund/", sent)
+
+    assert answer.status_code == 422
+    assert answer.context["form"].errors == {"reference": ["A refund with this reference is recorded already."]}
+    assert Refund.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reference_typed_for_two_payments_at_once_is_recorded_of_one(
+    sale: Sale, tripay: Tripay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = iter([sale.settle(), another_sale(tripay).settle()])
+    have_looked, record_refund = threading.Barrier(2, timeout=30), refunds.record_refund
+
+    def wait_for_the_other(**arguments: Any) -> Refund | None:
+        have_looked.wait()
+        return record_refund(**arguments)
+
+    monkeypatch.setattr(refunds, "record_refund", wait_for_the_other)
+
+    errors = run_at_once(lambda: record(next(both)), times=2)
+
+    assert [type(error) for error in errors] == [AlreadyRecorded]
+    assert Refund.objects.count() == 1
+    assert broken_rules() == {}

@@ -91,12 +91,10 @@ class TripayDriver:
         }
         return self._session(self._call("POST", "/transaction/create", json=body))
 
-    def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
-        """The transaction with our payment's id: of several, one that was paid."""
+    def find_sessions(self, *, customer: str, payment_id: UUID) -> list[CheckoutSession]:
+        """The transactions with our payment's id."""
         rows = self._call("GET", "/merchant/transactions", params={"merchant_ref": str(payment_id), "per_page": 50})
-        if not rows:
-            return None
-        return self.read_session(min(rows, key=lambda row: row["status"] != "PAID")["reference"])
+        return [self.read_session(row["reference"]) for row in rows]
 
     def read_session(self, reference: str) -> CheckoutSession:
         """The transaction in its current state."""

@@ -72,10 +72,10 @@ class Requester:
             self.client.force_login(user)
         self.cookies = {name: cookie.value for name, cookie in self.client.cookies.items()}
 
-    def request(self, method: str, url: str, looking_for: str = "") -> Any:
-        """The response. A GET also passes a search term, in case the page can search."""
+    def request(self, method: str, url: str, looking_for: str = "", **form: str) -> Any:
+        """The response. A GET also passes a search term, in case the page can search; a POST other fields, if given."""
         sent = (
-            DATA | (POWER if url.endswith("/power/") else {})
+            DATA | (POWER if url.endswith("/power/") else {}) | form
             if method == "post"
             else dict.fromkeys(("s", "q", "term"), looking_for)
         )

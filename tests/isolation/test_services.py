@@ -19,6 +19,7 @@ from core.money import Money
 from orders import cancellation, placement
 from orders.placement import OrderRequest
 from servers import services as servers
+from servers.drivers.base import PowerAction
 from servers.live import power
 from tests.isolation import routes
 from tests.isolation.members import make_member
@@ -42,7 +43,9 @@ def payment_of(tenant: Tenant) -> Payment:
 
 SERVICES: dict[str, Callable[[Tenant], object]] = {
     "rename": lambda of: servers.rename_server(server=of.server, name="x", actor=None, at=timezone.now()),
-    "power": lambda of: power.send_power_action(server=of.server, action="stop", actor=None, at=timezone.now()),
+    "power": lambda of: power.request_power_action(
+        server=of.server, action=PowerAction.STOP, actor=None, at=timezone.now()
+    ),
     "cancel": lambda of: cancellation.cancel_unpaid(order=of.unpaid, reason="", at=timezone.now()),
     "pay": lambda of: placement.reopen_payment(order=of.unpaid, at=timezone.now()),
     "use credit": lambda of: credit.use_credit(payment=payment_of(of), at_most=ZERO, at=timezone.now()),
@@ -69,10 +72,7 @@ def request_of(tenant: Tenant) -> Any:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_refuses_a_row_of_another_tenant(
-    ada: Tenant, bob: Tenant, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(power, "refuse_transaction", lambda _call: None)
+def test_a_service_refuses_a_row_of_another_tenant(ada: Tenant, bob: Tenant, name: str) -> None:
     with pytest.raises(tenancy.ForeignRow), request_of(ada):
         SERVICES[name](bob)
 

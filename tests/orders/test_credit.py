@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.test import Client
 
 from billing import payments
@@ -234,6 +235,7 @@ def test_late_money_of_an_order_its_customer_canceled_is_refunded_also_where_the
     assert wallet_balance(shop.organization) == 0
     assert placed.reload().status == OrderStatus.CANCELED
     assert "We refund $5.00 to the method you paid with" in browser.get(f"/orders/{placed.pk}/").content.decode()
+    assert not Delivery.objects.filter(reference__startswith="order.credited").exists()
 
 
 def test_late_money_of_an_expired_order_whose_credit_is_spent_is_credit_and_the_page_says_so(
@@ -249,6 +251,9 @@ def test_late_money_of_an_expired_order_whose_credit_is_spent_is_credit_and_the_
     page = browser.get(f"/orders/{placed.pk}/").content.decode()
     assert "Your payment of $5.00 arrived after this order was canceled. It is account credit now." in page
     assert wallet_balance(shop.organization) == 500
+    (email,) = [each for each in mail.outbox if each.subject.startswith(f"Order {placed.number}: your payment is")]
+    assert email.to == [shop.customer.email]
+    assert "The $5.00 is account credit now." in str(email.body)
 
 
 def test_the_invoices_page_shows_the_credit_and_nothing_to_who_never_had_any(shop: Shop, browser: Client) -> None:

@@ -2,16 +2,19 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from billing import gateway_accounts, payments
+from billing.gateways.base import driver_for
 from billing.models import Invoice, InvoiceState, Payment, Subscription, SubscriptionStatus
 from catalog.models import Plan
 from catalog.services import SoldOut
 from core.ids import uuid7
-from orders import cancellation
+from orders import cancellation, placement
 from orders.models import Order, OrderStatus
 from servers.capacity import InsufficientCapacity
 from servers.models import Node, Reservation, ReservationState
@@ -130,3 +133,32 @@ def test_a_price_raised_after_ordering_does_not_change_the_order(shop: Shop) -> 
 
     assert order.reload().total_minor == 800
     assert order.items.get().subscription.amount_minor == 800
+
+
+def test_the_gateways_keys_are_read_before_anything_is_locked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_order(shop)  # the account has taken a payment, so its mode is known
+    locking: list[str] = []
+    read_after: list[int] = []
+
+    def watch(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith(("INSERT", "UPDATE")) or " FOR NO KEY UPDATE" in sql or "advisory" in sql:
+            locking.append(sql)
+        return execute(sql, *arguments)
+
+    def read(account: Any) -> Any:
+        read_after.append(len(locking))
+        return driver_for(account)
+
+    monkeypatch.setattr(gateway_accounts, "driver_for", read)
+    with connection.execute_wrapper(watch):
+        order = place_order(shop)
+    assert locking
+    assert set(read_after) == {0}
+
+    payments.fail(payment_id=order.invoice.payments.get().pk, reason="declined", at=timezone.now())
+    locking.clear()
+    read_after.clear()
+    with connection.execute_wrapper(watch):
+        placement.reopen_payment(order=order, at=timezone.now())
+    assert locking
+    assert set(read_after) == {0}

@@ -1,7 +1,8 @@
 """From a new user to a running server, with nothing but pages, links, forms, emails and the payment page."""
 
+from core import work
 from demo.browser import Browser, Page
-from servers.models import Server, ServerStatus
+from servers.models import PowerTask, Server, ServerStatus
 from tests.scenarios.browser import ClientBrowser
 from tests.shop import Clock, Shop, deliver_webhooks, panel_servers, run_until_idle
 
@@ -61,6 +62,7 @@ def test_a_new_user_gets_a_running_server_stops_it_and_renames_it(shop: Shop, cl
     assert server.address in running["text"]
 
     browser.press(page, "/power/", action="stop")
+    work.run_due(models=(PowerTask,))
     assert power_of(shop) == "offline"
     assert server.reload().status == ServerStatus.STOPPED
 

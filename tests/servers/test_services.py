@@ -1,26 +1,19 @@
 """What customers and other apps use: services, power, usage, lists, and the tasks behind them."""
 
 from datetime import timedelta
-from decimal import Decimal
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.core.management import call_command
-from django.db import transaction
 
 from accounts.models import Role
 from accounts.permissions import Access
-from core import outside, tenancy, work
+from core import tenancy, work
 from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
 from servers import capacity, queries, services, tasks
-from servers.drivers.base import PowerState
-from servers.live import power
-from servers.live.usage import usage_of
 from servers.models import (
-    HoldKind,
     Location,
     Node,
     Provider,
@@ -30,7 +23,7 @@ from servers.models import (
     ServerStatus,
     ServerVariable,
 )
-from tests.servers.actions import make_running, panel_servers, run_until_quiet
+from tests.servers.actions import make_running, run_until_quiet
 from tests.servers.builders import (
     AT,
     SMALL,
@@ -215,125 +208,6 @@ def test_a_location_is_offered_only_while_a_node_of_it_may_be_sold(closed: dict[
 
     assert queries.locations_for_sale() == []
     assert queries.locations_of([blueprint]) == []
-
-
-def test_power_actions_reach_the_server_and_are_audited(panel: Sandbox, provider: Provider) -> None:
-    server = make_running(provider)
-
-    power.send_power_action(server=server, action="stop", actor=server.owner, at=AT)
-    assert panel_servers(panel)[0]["runtime"]["state"] == "offline"
-    assert server.reload().status == ServerStatus.STOPPED
-    power.send_power_action(server=server, action="start", actor=server.owner, at=AT)
-
-    assert panel_servers(panel)[0]["runtime"]["state"] == "running"
-    assert server.reload().status == ServerStatus.RUNNING
-    audited = AuditEntry.objects.filter(action="server.power").order_by("id").values_list("new", flat=True)
-    assert list(audited) == [{"action": "stop"}, {"action": "start"}]
-
-
-def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> None:
-    server = make_server(provider)
-
-    def send(action: str = "start") -> None:
-        power.send_power_action(server=server, action=action, actor=None, at=AT)
-
-    with pytest.raises(power.PowerRefused, match="installed"):
-        send()
-    run_until_quiet(AT)
-    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="x", actor=None, at=AT)
-    with pytest.raises(power.PowerRefused, match="suspended"):
-        send()
-    run_until_quiet(AT)
-    with pytest.raises(power.PowerRefused, match="suspended"):
-        send()
-    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
-    run_until_quiet(AT)
-    with pytest.raises(ValueError, match="explode"):
-        send("explode")
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
-    run_until_quiet(AT)
-    with pytest.raises(power.PowerRefused):
-        send()
-
-
-def test_power_on_a_panel_that_is_down_is_an_outside_error_and_changes_nothing(
-    panel: Sandbox, provider: Provider
-) -> None:
-    server = make_running(provider)
-    panel.arm("pterodactyl", "POST /api/client", "drop")
-
-    with pytest.raises(outside.Unknown):
-        power.send_power_action(server=server, action="stop", actor=None, at=AT)
-    assert server.reload().status == ServerStatus.RUNNING
-
-
-def test_usage_is_live_and_cached_for_a_moment(panel: Sandbox, provider: Provider) -> None:
-    server = make_running(provider)
-    panel.advance(100)
-    before = len(panel.requests("pterodactyl"))
-
-    first, second = usage_of(server), usage_of(server)
-
-    assert first is not None
-    assert (first.power_state, first == second) == (PowerState.RUNNING, True)
-    assert 0 < first.memory_mib < 1024
-    assert first.cpu_percent > Decimal(0)
-    assert first.uptime_seconds >= 99
-    assert len(panel.requests("pterodactyl")) == before + 1
-
-
-def test_usage_has_samples_of_the_last_minutes(panel: Sandbox, provider: Provider) -> None:
-    server = make_running(provider)
-    for _ in range(3):
-        cache.delete(f"servers:usage:{server.pk}")
-        usage = usage_of(server)
-
-    assert usage is not None
-    assert len(usage.samples["cpu"]) == len(usage.samples["memory"]) == 3
-
-
-@pytest.mark.parametrize("kind", ["html", "huge", "drop", "status"])
-def test_no_usage_rather_than_an_error_when_the_panel_fails(panel: Sandbox, provider: Provider, kind: str) -> None:
-    server = make_running(provider)
-    panel.arm("pterodactyl", "GET /api/client", kind, times=0)
-    before = len(panel.requests("pterodactyl"))
-
-    assert usage_of(server) is None
-    after = len(panel.requests("pterodactyl"))
-    assert usage_of(server) is None
-
-    assert before < after == len(panel.requests("pterodactyl"))
-
-
-def test_a_suspended_server_has_no_usage(panel: Sandbox, provider: Provider) -> None:
-    server = make_running(provider)
-    services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="x", actor=None, at=AT)
-    run_until_quiet(AT)
-
-    assert usage_of(server) is None
-
-
-@pytest.mark.django_db
-def test_the_network_is_refused_inside_a_transaction() -> None:
-    server = make_unreachable_server()
-
-    with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
-        usage_of(server)
-    with pytest.raises(RuntimeError, match="transaction"):
-        power.send_power_action(server=server, action="start", actor=None, at=AT)
-
-
-def test_without_a_client_key_a_server_is_delivered_but_takes_no_power_actions(
-    panel: Sandbox, provider: Provider
-) -> None:
-    provider.credentials = {"application_key": provider.credentials["application_key"]}
-    provider.save()
-
-    server = make_running(provider)
-
-    assert usage_of(server) is None
-    with pytest.raises(power.PowerRefused):
-        power.send_power_action(server=server, action="start", actor=None, at=AT)
 
 
 def test_a_wrong_key_fails_no_server(panel: Sandbox, provider: Provider) -> None:

@@ -122,15 +122,13 @@ class Payments(StripeClient):
                 raise
         return self.read_session(reference)
 
-    def find_session(self, *, customer: str, payment_id: UUID) -> CheckoutSession | None:
-        """The customer's session with our payment's id; Stripe cannot search sessions by metadata."""
+    def find_sessions(self, *, customer: str, payment_id: UUID) -> list[CheckoutSession]:
+        """The customer's sessions with our payment's id; Stripe cannot search sessions by metadata."""
         sessions = self.read_all(
             "Stripe sessions", lambda stripe, params: stripe.v1.checkout.sessions.list(params), customer=customer
         )
-        for session in sessions:
-            if metadata_id(session.metadata, "payment") == payment_id:
-                return self.read_session(session.id)
-        return None
+        found = [session.id for session in sessions if metadata_id(session.metadata, "payment") == payment_id]
+        return [self.read_session(reference) for reference in found]
 
     def read_transaction(self, reference: str) -> Transaction:
         """To whom a PaymentIntent belongs, and what it received."""

@@ -25,6 +25,8 @@ DISPUTE_STATUSES = {
 class Refunds(StripeClient):
     """Money that goes back: by us, or by the customer's bank."""
 
+    REFUNDS_DISPUTED = False  # `charge_disputed`
+
     def create_refund(self, request: RefundRequest) -> GatewayRefund:
         """Create the refund, or under the same key read it again."""
         params: Any = {

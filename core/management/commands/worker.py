@@ -132,8 +132,8 @@ class Command(BaseCommand):
     help = "Perform background work and the schedule where there is no Redis, until SIGTERM."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """--threads is how many tasks may run at the same time."""
-        parser.add_argument("--threads", type=int, default=4)
+        """--threads is how many tasks may run at the same time: more than a hanging provider can keep busy."""
+        parser.add_argument("--threads", type=int, default=6)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until a signal comes; what runs then is finished, and a second signal ends the process at once."""

@@ -1,0 +1,120 @@
+"""What is asked of a provider while somebody looks at a server's page: its figures, and power actions."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Organization
+from core.models import CoalescedWorkItem, Entity, StatusChoices, StatusField, Tone, choices_check
+from servers.drivers.base import PowerAction
+from servers.models.access import PART_OF_SERVER
+from servers.models.providers import Provider
+from servers.models.servers import Server
+
+
+class UsageTask(Entity, CoalescedWorkItem):
+    """Sample what a server uses until `watched_until`, which its page moves on while somebody looks at it."""
+
+    tenancy = PART_OF_SERVER
+    SUBJECT: ClassVar[str] = "server"
+    LANE: ClassVar[str] = "provider_id"
+    LANE_LIMIT: ClassVar[int] = 1
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="usage_task")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
+    watched_until = models.DateTimeField()
+
+    class Meta(CoalescedWorkItem.Meta):
+        abstract = False
+        verbose_name = _("usage task")
+        verbose_name_plural = _("usage tasks")
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.get_state_display()}"
+
+
+class PowerStatus(StatusChoices):
+    """A driver's PowerState as customers read it."""
+
+    OFF = "off", Tone.NEUTRAL, _("Stopped")
+    STARTING = "starting", Tone.INFO, _("Starting")
+    RUNNING = "running", Tone.SUCCESS, _("Running")
+    STOPPING = "stopping", Tone.INFO, _("Stopping")
+
+
+class UsageSample(Entity):
+    """What a server used at one moment. The table is unlogged: a crash empties it, and that loses nothing."""
+
+    tenancy = PART_OF_SERVER
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="usage_samples")
+    at = models.DateTimeField()
+    power_state = StatusField(max_length=8, choices=PowerStatus)
+    cpu_percent = models.DecimalField(max_digits=12, decimal_places=3)
+    memory_mib = models.BigIntegerField()
+    disk_mib = models.BigIntegerField()
+    received_bytes = models.BigIntegerField()
+    sent_bytes = models.BigIntegerField()
+    uptime_seconds = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("usage sample")
+        verbose_name_plural = _("usage samples")
+        constraints = [choices_check("servers_usage_power_state_known", "power_state", PowerStatus)]
+        indexes = [
+            models.Index(fields=["server", "at"], name="servers_usage_of_server"),  # a server's page
+            models.Index(fields=["at"], name="servers_usage_old"),  # what is deleted
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.power_state} {self.at:%H:%M:%S}"
+
+
+class PowerOutcome(models.TextChoices):
+    """How a power action ended; the label says it to the customer."""
+
+    SENT = "sent", _("Sent")
+    NOT_INSTALLED = "not_installed", _("The server cannot be started or stopped in its present state.")
+    UNSUPPORTED = "unsupported", _("This server cannot be started or stopped from here.")
+    BUSY = "busy", _("The server is busy with something else at the moment. Try again in a minute.")
+    NOT_ON_NODE = "not_on_node", _("The server was not found on its node. Please contact support.")
+    REFUSED = "refused", _("The server's node refused it. Please contact support.")
+    NO_ANSWER = "no_answer", _("The server's node did not answer in time. Look at the status before you try again.")
+
+
+class PowerTask(Entity, CoalescedWorkItem):
+    """Send the latest power action that was requested of a server. The row stays, and says how it ended."""
+
+    tenancy = PART_OF_SERVER
+    SUBJECT: ClassVar[str] = "server"
+    LANE: ClassVar[str] = "provider_id"
+    LANE_LIMIT: ClassVar[int] = 1
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="power_task")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=8, choices=[(action.value, action.value) for action in PowerAction])
+    requested_at = models.DateTimeField()
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    outcome = models.CharField(max_length=14, choices=PowerOutcome, blank=True, default="")
+
+    class Meta(CoalescedWorkItem.Meta):
+        abstract = False
+        verbose_name = _("power task")
+        verbose_name_plural = _("power tasks")
+        constraints: ClassVar[list[Any]] = [
+            *CoalescedWorkItem.Meta.constraints,
+            models.CheckConstraint(
+                name="servers_power_action_known",
+                condition=models.Q(action__in=[action.value for action in PowerAction]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.server}: {self.get_state_display()}"
