@@ -8,7 +8,7 @@ from accounts.models import AccessLevel, Organization
 from core.models import Entity, Timestamped, choices_check
 from core.tenancy.declarations import OWN_ORGANIZATIONS, custom
 
-# What is accessible to the bound user is computed once per statement (servers/migrations/0003_server_access.py).
+# What is accessible to the bound user is computed once per statement (servers/migrations/0004_server_access.py).
 ACCESSIBLE = "ANY (ARRAY(SELECT unnest(app_servers())))"
 SERVER = custom(f"organization_id = {OWN_ORGANIZATIONS} OR id = {ACCESSIBLE}")
 PART_OF_SERVER = custom(f"organization_id = {OWN_ORGANIZATIONS} OR server_id = {ACCESSIBLE}")
