@@ -218,7 +218,7 @@ def reopen_payment(*, order: Order, at: datetime) -> Payment:
     with tenancy.as_worker(order):
         invoice = Invoice.objects.get(order=order.pk)
     accounts = gateway_accounts.accounts_of(invoice)  # their keys are decrypted: before anything is locked
-    with tenancy.as_worker():
+    with tenancy.as_worker(order):
         order = transitions.lock_order(order.pk)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
