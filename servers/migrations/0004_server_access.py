@@ -24,5 +24,9 @@ ALTER TABLE servers_serveraccess DROP CONSTRAINT servers_serveraccess_member;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("servers", "0003_unlogged_usage"), ("accounts", "0001_initial"), ("core", "0002_roles_and_functions")]
+    dependencies = [
+        ("servers", "0003_unlogged_usage"),
+        ("accounts", "0001_initial"),
+        ("core", "0002_roles_and_functions"),
+    ]
     operations = [migrations.RunSQL([MEMBER, FUNCTION], UNDO)]
