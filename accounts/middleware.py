@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from accounts import queries
-from accounts.models import Membership
+from accounts.models import Membership, Role
+from accounts.permissions import Access, Action
 from core import tenancy
 from core.tenancy import TenantContext
 
@@ -34,6 +35,10 @@ class TenancyMiddleware:
         except Resolver404:
             return self.get_response(request)  # no view will run, and the page that says so asks the database nothing
         set_tenant(request, match)
+        with tenancy.in_request(request.tenant_context):  # type: ignore[attr-defined]
+            return self._answer(request, match)
+
+    def _answer(self, request: HttpRequest, match: ResolverMatch) -> HttpResponse:
         if getattr(match.func, "is_non_atomic", False):
             return self.get_response(request)
         with tenant_transaction(request) as context:
@@ -49,7 +54,7 @@ class TenancyMiddleware:
 
 
 def set_tenant(request: HttpRequest, match: ResolverMatch) -> None:
-    """Set `request.memberships`, `request.organization` and `request.tenant_context`. Runs before the role is set.
+    """Set `request.access`, `request.organization` and `request.tenant_context`. Runs before the role is set.
 
     The view decides the role; in the admin, the user does too.
     """
@@ -65,10 +70,15 @@ def set_tenant(request: HttpRequest, match: ResolverMatch) -> None:
         role = tenancy.WORKER
     elif match.app_names[:1] == ["admin"] and getattr(request.user, "is_staff", False):
         role = tenancy.STAFF
-    request.memberships = memberships  # type: ignore[attr-defined]
+    roles = {membership.organization_id: Role(membership.role) for membership in memberships}
+    access = Access(request.user.pk, roles)
+    request.access = access  # type: ignore[attr-defined]
     request.organization = current  # type: ignore[attr-defined]
     request.tenant_context = TenantContext(  # type: ignore[attr-defined]
-        role, request.user.pk, tuple(organization.pk for organization in organizations)
+        role,
+        request.user.pk,
+        organizations=(whole := access.organizations(Action.ORGANIZATION_VIEW)),
+        partly=tuple(set(access.roles) - set(whole)),
     )
 
 

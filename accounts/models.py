@@ -85,7 +85,7 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
 
     @cached_property
     def role_names(self) -> frozenset[str]:
-        """The names of the user's staff roles (`accounts.roles`)."""
+        """The names of the user's staff roles (`accounts.permissions`)."""
         return frozenset(self.groups.values_list("name", flat=True))
 
     def __str__(self) -> str:
@@ -135,8 +135,16 @@ class Role(models.TextChoices):
     MEMBER = "member", _("Member")
 
 
+class AccessLevel(models.TextChoices):
+    """What a plain member may do with one server (`accounts.permissions`); each level includes the one before it."""
+
+    VIEW = "view", _("View")
+    OPERATE = "operate", _("Operate")
+    MANAGE = "manage", _("Manage")
+
+
 class Membership(Entity, Timestamped):
-    """A user's role in an organization."""
+    """A user's role in an organization. Plain members see nothing of it but servers that they were given access to."""
 
     tenancy = custom(
         "organization_id = ANY (ARRAY(SELECT unnest(app_organizations()))) OR user_id = (SELECT app_user())"

@@ -52,7 +52,7 @@ def take_destination(*, user: User) -> str:
     """The page that the user was going to when they signed up: once, then an empty text."""
     if DESTINATION not in user.preferences:
         return ""
-    with tenancy.as_worker():
+    with tenancy.as_worker(user):
         row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         destination = row.preferences.pop(DESTINATION, "")
         User.objects.filter(pk=row.pk).update(preferences=row.preferences)
@@ -76,7 +76,7 @@ def _update_with_audit(row: User | Organization, fields: dict[str, Any], action:
     new = {name: value for name, value in fields.items() if old[name] != value}
     if not new:
         return
-    with tenancy.as_worker():
+    with tenancy.as_worker(row):
         row._meta.model._default_manager.filter(pk=row.pk).update(**new)  # a request's user is only a proxy of its type
         audit.record(action=action, entity=row, actor=actor, old={name: old[name] for name in new}, new=new)
     for name, value in new.items():

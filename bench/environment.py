@@ -59,6 +59,7 @@ def bench_environment() -> Iterator[Environment]:
         embedded.start(VAR)
         try:
             with psycopg.connect(embedded.url(VAR, embedded.SUPERUSER, "postgres"), autocommit=True) as connection:
+                (VAR / "audit_head.json").unlink(missing_ok=True)
                 connection.execute(f"DROP DATABASE {embedded.DATABASE} WITH (FORCE)")
             embedded.start(VAR)  # creates it again
             set_up_shop(sandbox)

@@ -79,9 +79,7 @@ def _buy(environment: Environment, number: int) -> Purchase:
     organization = Organization.objects.get(owner=user, is_personal=True)
     order = place_order(organization, user, f"bench-{number}", timezone.now())
     back = f"{settings.SITE_URL}/orders/{order.pk}/"
-    url = checkout.create_session(
-        payment_id=open_payment(order).pk, success_url=back, cancel_url=back, at=timezone.now()
-    )
+    url = checkout.create_session(payment=open_payment(order), success_url=back, cancel_url=back, at=timezone.now())
     paid_at = timezone.now()
     environment.sandbox.pay(url)
     seen_at = _wait_until_active(order)

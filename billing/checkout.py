@@ -35,39 +35,39 @@ class SessionMismatch(outside.Rejected):
     """The gateway's page asks for something else than the payment; the text says what."""
 
 
-def create_session(*, payment_id: UUID, success_url: str, cancel_url: str, at: datetime) -> str:
+def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: datetime) -> str:
     """The address of the checkout session of an open payment; the same session however often it is called.
 
     The two addresses are stored at the first call, so that every repeat sends exactly the same request.
     Raises CheckoutClosed, `outside.Unavailable` and `Unknown` (both: try again) or `Rejected`, such as SessionMismatch
     (this payment is over).
     """
-    with tenancy.as_worker():
-        payment = payments.lock_payment(payment_id)
+    with tenancy.as_worker(payment):
+        payment = payments.lock_payment(payment.pk)
         if not payment.is_open(at) or payment.expires_at is None:
-            raise CheckoutClosed(f"payment {payment_id} is not open")
+            raise CheckoutClosed(f"payment {payment.pk} is not open")
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
-        payments.fail(payment_id=payment_id, reason="too little time was left for a checkout session", at=at)
-        raise CheckoutClosed(f"payment {payment_id} has too little time left")
+        payments.fail(payment_id=payment.pk, reason="too little time was left for a checkout session", at=at)
+        raise CheckoutClosed(f"payment {payment.pk} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
-    with tenancy.as_worker():
+    with tenancy.as_worker(payment):
         driver = driver_of(payment.gateway)
     customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
-    session = request_session(driver, payment_id=payment_id, customer=customer, at=at)
-    payment = payments.store_session(payment_id=payment_id, session=session)
+    session = request_session(driver, payment_id=payment.pk, customer=customer, at=at)
+    payment = payments.store_session(payment_id=payment.pk, session=session)
     if payment.state not in Payment.OPEN:
         if isinstance(driver, SessionExpiry):
             driver.expire_session(session.reference)  # it is stored nowhere, so it must not be paid
-        raise CheckoutClosed(f"payment {payment_id} ended while its session was created")
+        raise CheckoutClosed(f"payment {payment.pk} ended while its session was created")
     if payment.failure:
         with suppress(outside.OutsideError):  # then the poller closes it, or waits for its end
-            payment_sync.sync_payment(payment_id=payment_id, at=at)
+            payment_sync.sync_payment(payment_id=payment.pk, at=at)
         raise SessionMismatch(payment.failure)
     return session.url
 

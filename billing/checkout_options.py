@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from billing import gateway_accounts, payments
 from billing.gateways.abilities import Channels
@@ -65,11 +64,11 @@ def options_of(payment: Payment, accounts: Sequence[GatewayAccount]) -> Sequence
     return options
 
 
-def choose_option(*, payment_id: UUID, option: CheckoutOption) -> Payment:
+def choose_option(*, payment: Payment, option: CheckoutOption) -> Payment:
     """Let the payment be made so. One whose session was requested already stays as it is."""
-    with tenancy.as_worker():
+    with tenancy.as_worker(payment):
         is_live = gateway_accounts.mode_of(option.gateway)
-        payment = payments.lock_payment(payment_id)
+        payment = payments.lock_payment(payment.pk)
         if payment.state == PaymentState.PENDING and payment.session_requested_at is None:
             payment.gateway, payment.channel = option.gateway, option.channel
             payment.is_live = is_live

@@ -32,7 +32,7 @@ def usable_credit(total: Money, *, balance: Money, least: Money, is_auto_renewed
 def expected_credit(invoice: Invoice) -> Money:
     """What `use_credit` would take now for a payment of the invoice; nothing where the gateway renews."""
     balance = balance_of(invoice.organization_id, invoice.currency)
-    with tenancy.as_worker():
+    with tenancy.as_worker(invoice):
         if not balance or gateway_accounts.gateway_billed(invoice.pk).exists():
             return Money.zero(invoice.currency)
         is_auto_renewed = gateway_accounts.is_auto_renewed(invoice)
@@ -40,22 +40,22 @@ def expected_credit(invoice: Invoice) -> Money:
     return usable_credit(invoice.total, balance=balance, least=least, is_auto_renewed=is_auto_renewed)
 
 
-def use_credit(*, payment_id: UUID, at_most: Money, at: datetime) -> bool:
+def use_credit(*, payment: Payment, at_most: Money, at: datetime) -> bool:
     """Let the wallet's credit pay what it can of an open payment's invoice; whether that paid all of it.
 
     Credit for a part is reserved until the payment is made or over. It is used before the payment's session is
     requested, which shows the amount, and not where the gateway renews: that charges its own prices. Twice is harmless.
     Never more than `at_most`, which is what the customer was told: the wallet may have grown since.
     """
-    with tenancy.as_worker():
-        invoice = Payment.objects.select_related("invoice").get(pk=payment_id).invoice
+    with tenancy.as_worker(payment):
+        invoice = Payment.objects.select_related("invoice").get(pk=payment.pk).invoice
         if invoice is None:
             return False
         is_auto_renewed = gateway_accounts.is_auto_renewed(invoice)
     # Read before anything is locked: it reads the accounts and decrypts their keys.
     least = least_amount(invoice.currency, is_auto_renewed=is_auto_renewed)
     with tenancy.as_worker():
-        payment = payments.lock_payment(payment_id)
+        payment = payments.lock_payment(payment.pk)
         invoice = payment.invoice
         if invoice is None or invoice.state == InvoiceState.PAID:
             return invoice is not None

@@ -15,7 +15,7 @@ def ensure_customer(driver: Driver, *, organization: Organization, gateway: str)
     """
     if not isinstance(driver, Customers):
         return ""
-    with tenancy.as_worker():
+    with tenancy.as_worker(organization):
         customer, _is_new = GatewayCustomer.objects.get_or_create(
             organization=organization, gateway=gateway, defaults={"is_live": driver.is_live()}
         )

@@ -82,7 +82,7 @@ def mode_of(gateway: str) -> bool:
 
 def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
     """The accounts by which the invoice can be paid; where a gateway is to renew, the one that is to."""
-    with tenancy.as_worker():
+    with tenancy.as_worker(invoice):
         is_renewed_there = gateway_billed(invoice.pk).exists()
         is_charged_again = is_renewed_there or is_auto_renewed(invoice)
     accounts = accounts_for(currency=invoice.currency, is_auto_renewed=is_charged_again)

@@ -3,6 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
+from accounts.permissions import Access, Action
 from billing.models import AccountKind, Invoice, InvoiceItem, InvoiceState, LedgerAccount, PaymentAllocation
 from core.money import Money
 
@@ -10,20 +11,26 @@ ISSUED = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceSta
 DUE = (InvoiceState.OPEN, InvoiceState.OVERDUE)
 
 
-def invoices_of(organization: Organization) -> "models.QuerySet[Invoice]":
-    """Issued invoices, newest first, with their first line as `summary`."""
+def invoices_for(access: Access, action: Action) -> "models.QuerySet[Invoice]":
+    """Issued invoices to which the user may do the action."""
+    return Invoice.objects.filter(organization__in=access.organizations(action), state__in=ISSUED)
+
+
+def invoices_of(access: Access, organization: Organization) -> "models.QuerySet[Invoice]":
+    """The organization's issued invoices, newest first, with their first line as `summary`."""
     first = InvoiceItem.objects.filter(invoice=models.OuterRef("pk")).order_by("position").values("description")[:1]
     return (
-        Invoice.objects.filter(organization=organization, state__in=ISSUED)
+        invoices_for(access, Action.INVOICE_VIEW)
+        .filter(organization=organization)
         .annotate(summary=models.Subquery(first))
         .fetch_mode(models.FETCH_RAISE)
         .order_by("-issued_at")
     )
 
 
-def invoices_due(organization: Organization) -> "models.QuerySet[Invoice]":
+def invoices_due(access: Access, organization: Organization) -> "models.QuerySet[Invoice]":
     """Issued invoices that are not paid, the oldest first."""
-    return invoices_of(organization).filter(state__in=DUE).order_by("issued_at")
+    return invoices_of(access, organization).filter(state__in=DUE).order_by("issued_at")
 
 
 def credit_of(organization: Organization) -> list[Money]:
@@ -36,12 +43,11 @@ def credit_of(organization: Organization) -> list[Money]:
     return [Money(minor, currency) for minor, currency in shown.values_list("balance_minor", "currency")]
 
 
-def invoice_for_page() -> "models.QuerySet[Invoice]":
-    """Issued invoices with their lines, credit notes and what paid them, for the page of one invoice."""
+def invoice_for_page(invoices: "models.QuerySet[Invoice]") -> "models.QuerySet[Invoice]":
+    """These invoices with their lines, credit notes and what paid them, for the page of one invoice."""
     paid_with = models.Prefetch("allocations", queryset=PaymentAllocation.objects.select_related("payment"))
     return (
-        Invoice.objects.filter(state__in=ISSUED)
-        .select_related("organization")
+        invoices.select_related("organization")
         .prefetch_related("items", "taxes", "credit_notes", paid_with)
         .fetch_mode(models.FETCH_RAISE)
     )

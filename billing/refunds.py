@@ -35,6 +35,7 @@ from billing.models import (
 )
 from core import audit, tenancy, work
 from core.ids import uuid7
+from core.models import Outcome
 from core.money import Money, total
 from core.outside import Rejected, Unavailable, Unknown
 
@@ -349,7 +350,13 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     reversal = ledger.reverse_entry(
         kind=EntryKind.REFUND_FAILED, reference=f"refund_failed:{refund.pk}", of=f"refund:{refund.pk}", at=at
     )
-    audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, new={"failure": failure})
+    audit.record(
+        action="payment.refund_failed",
+        entity=payment,
+        actor=payment.gateway,
+        outcome=Outcome.FAILED,
+        message=failure,
+    )
     allocations.release_accepted(payment, reversal, at)
     undone = allocations.undo_reversals(refund.allocation_reversals.all(), at=at)
     partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))

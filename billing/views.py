@@ -5,9 +5,10 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from accounts.permissions import Access, Action
 from billing import queries
 
 PER_PAGE = 50
@@ -17,7 +18,10 @@ PER_PAGE = 50
 @require_safe
 def invoices(request: HttpRequest) -> HttpResponse:
     """The current organization's issued invoices, newest first, and its credit."""
-    rows = queries.invoices_of(request.organization)  # type: ignore[attr-defined]
+    access: Access = request.access  # type: ignore[attr-defined]
+    if not access.may(Action.INVOICE_VIEW, request.organization):  # type: ignore[attr-defined]
+        raise Http404
+    rows = queries.invoices_of(access, request.organization)  # type: ignore[attr-defined]
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     credit = queries.credit_of(request.organization)  # type: ignore[attr-defined]
     context = {"invoices": page.object_list, "page_obj": page, "credit": credit}
@@ -28,7 +32,6 @@ def invoices(request: HttpRequest) -> HttpResponse:
 @require_safe
 def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One invoice, to read and to print."""
-    row = queries.invoice_for_page().filter(pk=pk).first()
-    if row is None:
-        raise Http404
+    invoices = queries.invoices_for(request.access, Action.INVOICE_VIEW)  # type: ignore[attr-defined]
+    row = get_object_or_404(queries.invoice_for_page(invoices), pk=pk)
     return render(request, "billing/invoice.html", {"invoice": row, "items": row.items.all()})

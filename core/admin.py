@@ -22,9 +22,9 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from core import audit, formats, site_settings
+from core import audit, audit_checkpoints, formats, site_settings
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, StaffAction
-from core.models import AuditEntry, AuditLink, Setting, SettingType
+from core.models import AuditCheckpoint, AuditEntry, AuditLink, Setting, SettingType
 from core.setting_types import Definition, checked
 
 
@@ -37,7 +37,7 @@ def verify(_row: None, _context: ActionContext) -> str:
             _("The audit trail is broken in %(count)s place(s): %(entries)s")
             % {"count": len(breaks), "entries": entries}
         )
-    head = audit.head()
+    head = audit_checkpoints.head()
     return _("The audit trail is intact: %(count)s entries.") % {"count": head.position if head else 0}
 
 
@@ -57,8 +57,8 @@ VERIFY = StaffAction(
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what to what, from where."""
 
-    list_display = ("at", "action", "entity_type", "entity_id", "actor", "actor_label", "ip")
-    list_filter = ("action", "entity_type", "at")
+    list_display = ("at", "action", "outcome", "entity_type", "entity_id", "actor", "actor_label", "ip")
+    list_filter = ("action", "outcome", "entity_type", "at")
     list_select_related = ("actor",)
     search_fields = ("=entity_id", "action", "actor__email", "=ip")
     search_help_text = gettext_lazy("Object id, action, email or IP address")
@@ -80,6 +80,15 @@ class AuditLinkAdmin(ReadOnlyAdmin):
 
     list_display = ("position", "entry", "entry_hash", "hash")
     list_select_related = ("entry",)
+    ordering = ("-position",)
+    staff_list_actions = (VERIFY,)
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(ReadOnlyAdmin):
+    """Heads of the chain that the application signed."""
+
+    list_display = ("position", "hash", "at")
     ordering = ("-position",)
     staff_list_actions = (VERIFY,)
 

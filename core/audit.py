@@ -1,10 +1,13 @@
-"""The audit trail: services record what they did; `verify` finds entries that were changed afterwards.
+"""The audit trail: services record what they did; `verify` finds what was changed afterwards.
+
+Nothing about a person is in the chain: values, texts, address and browser are details, which can be erased.
 
 The database computes both hashes (core/migrations/0003_audit_chain.py): an entry's own at insert, without a lock, and
 its link to the entries before it when the transaction commits. The one lock that orders the chain is then held only
 briefly, and is taken after the row locks of the business transaction, so audited services do not deadlock on it.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,14 +16,18 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models
+from django.db.models import Q
 
-from core import tenancy
+from core import audit_checkpoints, tenancy
+from core.audit_checkpoints import ChainHead
 from core.masking import masked, storable
-from core.models import AuditEntry
+from core.models import AuditEntry, Outcome
 
+log = logging.getLogger(__name__)
 MAX_BREAKS = 1000
 SYSTEM = "system"
+ERASED = {"old": None, "new": None, "ip": None, "user_agent": "", "message": "", "salt": None}
 
 
 @dataclass(frozen=True)
@@ -34,19 +41,14 @@ class AuditContext:
 
 @dataclass(frozen=True)
 class ChainBreak:
-    """An entry that is not as it was written. `problem` is edited, deleted, inserted, unchained or cut off."""
+    """A place where the trail is not as it was written.
+
+    `problem` is edited, details missing, deleted, inserted, unchained, cut off, rebuilt, unsigned or forged checkpoint.
+    """
 
     entry_id: int
     problem: str
     position: int | None = None
-
-
-@dataclass(frozen=True)
-class ChainHead:
-    """The end of the chain. Stored elsewhere, it also shows that the newest entries were cut off."""
-
-    position: int
-    hash: str
 
 
 _context: ContextVar[AuditContext] = ContextVar("audit_context", default=AuditContext())  # noqa: B039 - frozen
@@ -66,42 +68,34 @@ class EntryFields(TypedDict, total=False):
     """What an entry can say beside its action and its rows.
 
     `actor` is a user, the name of a system (a gateway's), or None for the request's user. Values under names that look
-    secret are masked.
+    secret are masked. `metadata` is chained and cannot be erased: ids and counts only.
     """
 
     organization: models.Model | UUID | None
     actor: Any
     old: Mapping[str, Any] | None
     new: Mapping[str, Any] | None
+    message: str
+    outcome: Outcome
     metadata: Mapping[str, Any] | None
     at: datetime | None
 
 
 def record(*, action: str, entity: models.Model, **fields: Unpack[EntryFields]) -> AuditEntry:
-    """Write one entry about one row. Without an `organization`, the entity's own `organization_id` is taken."""
-    if fields.get("organization") is None:
-        fields["organization"] = getattr(entity, "organization_id", None)
+    """Write one entry about one row, in the caller's transaction: both are kept, or neither."""
     return record_batch(action=action, entities=[entity], **fields)
 
 
-def record_batch(*, action: str, entities: Sequence[models.Model], **fields: Unpack[EntryFields]) -> AuditEntry:
-    """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
-
-    An entry about several rows has no object ID: `metadata` holds their `count` and `ids`.
-    """
-    entry = new_entry(action=action, entities=entities, **fields)
-    with tenancy.within_worker():
-        entry.save(force_insert=True)
-    return entry
+def record_informational(*, action: str, entity: models.Model, **fields: Unpack[EntryFields]) -> None:
+    """As `record`, for an entry that only informs: where it cannot be written, the log says so and the act goes on."""
+    try:
+        with tenancy.as_worker():
+            record(action=action, entity=entity, **fields)
+    except DatabaseError:
+        log.exception("the audit entry %s of %s was not written", action, entity.pk)
 
 
-def record_all(entries: Sequence[AuditEntry]) -> None:
-    """Write several entries of `new_entry` in one statement."""
-    with tenancy.within_worker():
-        AuditEntry.objects.bulk_create(entries)
-
-
-def new_entry(
+def record_batch(
     *,
     action: str,
     entities: Sequence[models.Model],
@@ -109,55 +103,78 @@ def new_entry(
     actor: Any = None,
     old: Mapping[str, Any] | None = None,
     new: Mapping[str, Any] | None = None,
+    message: str = "",
+    outcome: Outcome = Outcome.OK,
     metadata: Mapping[str, Any] | None = None,
     at: datetime | None = None,
 ) -> AuditEntry:
-    """The entry that `record_batch` writes, for `record_all`."""
+    """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
+
+    Without an `organization`, the one that owns them all is taken. An entry about several rows has no object ID:
+    `metadata` holds their `count` and `ids`.
+    """
     context = _context.get()
     # A user is stored by key only: the name of a person must not be in a record that cannot be erased.
     actor = context.user() if actor is None else actor
     actor_id = None if isinstance(actor, str) else getattr(actor, "pk", None)
     label = actor if isinstance(actor, str) else "" if actor_id is not None else SYSTEM
-    owner_id = organization.pk if isinstance(organization, models.Model) else organization
+    owners = (
+        {getattr(entity, "organization_id", None) for entity in entities} if organization is None else {organization}
+    )
+    owner = owners.pop() if len(owners) == 1 else None
+    owner_id = owner.pk if isinstance(owner, models.Model) else owner
     ids = [str(entity.pk) for entity in entities]
     several = {"count": len(ids), "ids": ids} if len(ids) > 1 else {}
-    return AuditEntry(
+    entry = AuditEntry(
         actor_id=actor_id,
         actor_label=label[:100],
         organization_id=owner_id if isinstance(owner_id, UUID) else None,
         action=action,
         entity_type=entities[0]._meta.label_lower,
         entity_id="" if several else ids[0],
+        outcome=outcome,
+        changed=sorted({*map(str, old or ()), *map(str, new or ())}),
+        metadata=masked({**(metadata or {}), **several}),
         old=masked(old),
         new=masked(new),
+        message=storable(message)[:400],
         ip=context.ip,
         user_agent=storable(context.user_agent),
-        metadata=masked({**(metadata or {}), **several}),
         **({"at": at} if at else {}),
     )
+    with tenancy.within_worker():
+        entry.save(force_insert=True)
+    return entry
+
+
+def erase_details(*, entities: Sequence[models.Model], actor: Any, at: datetime) -> int:
+    """Erase the details of every entry by or about these rows (a user, their organization); the number of entries.
+
+    The entries themselves stay in the chain, which says that this was done to them.
+    """
+    about = Q(pk__in=[])
+    for entity in entities:
+        about |= Q(actor_id=entity.pk) | Q(organization_id=entity.pk)
+        about |= Q(entity_type=entity._meta.label_lower, entity_id=str(entity.pk))
+    with tenancy.as_worker():
+        rows = AuditEntry.objects.filter(about, salt__isnull=False)
+        erased = list(rows.order_by("pk").values_list("pk", flat=True))
+        AuditEntry.objects.filter(pk__in=erased).update(**ERASED)
+        record(action="audit.erase", entity=entities[0], actor=actor, metadata={"erased": erased}, at=at)
+    return len(erased)
 
 
 def verify(from_id: int | None = None, *, anchor: ChainHead | None = None) -> list[ChainBreak]:
-    """Every place (at most 1000) where entries from `from_id` on were edited, deleted, inserted or unchained.
+    """Every place (at most 1000) where entries from `from_id` on are not as they were written, and heads that are gone.
 
-    `anchor` is a head noted earlier: it must still be where it was.
+    `anchor` is a head noted earlier: it must still be where it was, as those must be that were signed or kept.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with tenancy.as_worker(), connection.cursor() as cursor:
         # Link what this very transaction wrote, as its commit would.
         cursor.execute("SET CONSTRAINTS core_audit_chain IMMEDIATE")
         cursor.execute("SET CONSTRAINTS core_audit_chain DEFERRED")
         cursor.execute("SELECT * FROM core_audit_breaks(%s, %s)", [from_id or 0, MAX_BREAKS])
         breaks = [ChainBreak(entry_id, problem, position) for entry_id, problem, position in cursor.fetchall()]
-        if anchor is not None:
-            cursor.execute("SELECT hash FROM core_auditlink WHERE position = %s", [anchor.position])
-            if cursor.fetchone() != (anchor.hash,):
-                breaks.append(ChainBreak(0, "cut off", anchor.position))
-        return breaks
-
-
-def head() -> ChainHead | None:
-    """The current end of the chain, None while it is empty."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT position, hash FROM core_auditlink ORDER BY position DESC LIMIT 1")
-        row = cursor.fetchone()
-    return ChainHead(*row) if row else None
+        return breaks + [
+            ChainBreak(0, problem, position) for position, problem in audit_checkpoints.broken_heads(anchor)
+        ]

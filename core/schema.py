@@ -53,6 +53,9 @@ def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
             yield f'GRANT SELECT ({names}) ON "{model._meta.db_table}" TO {CUSTOMER}'
     if append_only := [f'"{model._meta.db_table}"' for model in present if getattr(model, "append_only", False)]:
         yield f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(append_only)} FROM {STAFF}, {WORKER}"
+    for model in present:
+        if erasable := getattr(model, "erasable_fields", ()):
+            yield f'GRANT UPDATE ({", ".join(erasable)}) ON "{model._meta.db_table}" TO {WORKER}'
     if owned := [table for table, tenancy in declared if tenancy is not None and tenancy.condition]:
         yield f"REVOKE DELETE ON {', '.join(owned)} FROM {STAFF}"
     secured = {name for (name,) in _rows(connection, "SELECT relname FROM pg_class WHERE relrowsecurity")}
@@ -105,7 +108,10 @@ def missing_triggers(model: type[models.Model], triggers: set[tuple[str, str]]) 
             " WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION core_keep_updated_at()"
         )
     if getattr(model, "append_only", False) and (table, "append_only") not in triggers:
+        erasable = getattr(model, "erasable_fields", ())
+        kept = [f'"{field.column}"' for field in model._meta.local_concrete_fields if field.name not in erasable]
+        update = f"UPDATE OF {', '.join(kept)}" if erasable else "UPDATE"
         yield (
-            f'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table}"'
+            f'CREATE TRIGGER append_only BEFORE {update} OR DELETE OR TRUNCATE ON "{table}"'
             " FOR EACH STATEMENT EXECUTE FUNCTION core_append_only()"
         )

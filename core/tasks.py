@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.core.cache import cache
 
-from core import clock, work
+from core import audit_checkpoints, clock, work
 
 
 @shared_task
@@ -16,6 +16,13 @@ def run_work(label: str) -> int:
 def sweep() -> int:
     """Perform whatever is due anywhere: finds what a lost message was about."""
     return work.run_due()
+
+
+@shared_task
+def sign_audit_trail() -> int | None:
+    """Sign the newest entries of the audit trail; the position of the new head."""
+    signed = audit_checkpoints.sign_head()
+    return signed.position if signed else None
 
 
 @shared_task

@@ -24,6 +24,7 @@ app.conf.beat_schedule = {
     "refund-overdue": {"task": "orders.tasks.refund_overdue", "schedule": 300.0},
     "recheck-servers": {"task": "servers.tasks.recheck_servers", "schedule": 600.0},
     "sync-inventory": {"task": "servers.tasks.sync_inventory", "schedule": 900.0},
+    "sign-audit-trail": {"task": "core.tasks.sign_audit_trail", "schedule": 15.0},
     "purge-cache": {"task": "core.tasks.purge_cache", "schedule": 300.0},
     "purge-done": {"task": "core.tasks.purge_done", "schedule": 3600.0},
     "delete-ended-sessions": {"task": "accounts.tasks.delete_ended_sessions", "schedule": 3600.0},

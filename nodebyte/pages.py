@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from accounts.permissions import Action
 from billing import queries as billing
 from core import site_settings
 from core.context_processors import Site
@@ -40,11 +41,11 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """What the current organization has, what it ordered, and what it owes."""
-    organization = request.organization  # type: ignore[attr-defined]
+    organization, access = request.organization, request.access  # type: ignore[attr-defined]
     context = {
-        "servers": servers.servers_of(organization)[:MAX_SERVERS],
-        "orders": orders.open_orders(organization),
-        "invoices": billing.invoices_due(organization),
+        "servers": servers.listed_servers(access, organization)[:MAX_SERVERS],
+        "orders": orders.open_orders(orders.orders_for(access, Action.ORDER_VIEW), organization),
+        "invoices": billing.invoices_due(access, organization),
     }
     return render(request, "nodebyte/dashboard.html", context)
 

@@ -17,15 +17,15 @@ from servers import services as servers
 UNDELIVERED = (OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStatus.FAILED)
 
 
-def cancel_unpaid(*, order_id: UUID, reason: str, actor: User | None = None, at: datetime) -> bool:
+def cancel_unpaid(*, order: Order, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that is not paid; False when it is too late for that, also while a bank processes its payment.
 
     Also False while it can be paid on a page that the gateway cannot close: it expires with that page.
 
     Money that arrives nevertheless is refunded where a user canceled, and else revives the order.
     """
-    with tenancy.as_worker():
-        order = transitions.lock_order(order_id)
+    with tenancy.as_worker(order):
+        order = transitions.lock_order(order.pk)
         is_unpaid = order.status == OrderStatus.PENDING_PAYMENT
         if not is_unpaid or order.is_payment_under_review or order.is_payment_processing:
             return False
@@ -65,8 +65,8 @@ def cancel_expired(*, at: datetime) -> int:
         invoice__payments__state__in=[*Payment.OPEN, PaymentState.UNDER_REVIEW]
     )
     canceled = work.run_each(
-        list(expired.values_list("pk", flat=True)),
-        lambda pk: cancel_unpaid(order_id=pk, reason="not paid in time", at=at),
+        list(expired),
+        lambda order: cancel_unpaid(order=order, reason="not paid in time", at=at),
         name="cancellation",
     )
     capacity.expire_due(at=at)

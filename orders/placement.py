@@ -105,7 +105,7 @@ def place_order(
     # A doubled submit waits here for the first, and then finds its order.
     with locks.waiting_lock(f"order:{organization.pk}:{form_token}"):
         while True:
-            with tenancy.as_worker():
+            with tenancy.as_worker(organization):
                 earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
                 if earlier is None:
                     require_unpaid_below_limit(organization, user, network, order_request)  # or nothing is reserved
@@ -114,11 +114,11 @@ def place_order(
                     return earlier
                 # In a transaction of its own: what is released is on another node than what is reserved next.
                 reason = "ordered something else instead"
-                cancellation.cancel_unpaid(order_id=earlier.pk, reason=reason, actor=user, at=at)
+                cancellation.cancel_unpaid(order=earlier, reason=reason, actor=user, at=at)
                 Order.objects.filter(pk=earlier.pk).update(form_token=None)
         reservations = reserve_items(organization, order_request, at)
         try:
-            with tenancy.as_worker():
+            with tenancy.as_worker(organization):
                 return write_order(organization, user, order_request, terms, reservations, form_token, network, at)
         except Exception:
             release_reserved(reservations, at)
@@ -276,16 +276,16 @@ def open_payment(order: Order, accounts: Sequence[GatewayAccount], at: datetime)
     )
 
 
-def reopen_payment(*, order_id: UUID, at: datetime) -> Payment:
+def reopen_payment(*, order: Order, at: datetime) -> Payment:
     """The payment a customer can make now: the open one, or a new one after a failure. Capacity stays reserved.
 
     Raises OrderClosed, or gateway_accounts.NoGateway.
     """
-    with tenancy.as_worker():
-        invoice = Invoice.objects.get(order=order_id)
+    with tenancy.as_worker(order):
+        invoice = Invoice.objects.get(order=order.pk)
     accounts = gateway_accounts.accounts_of(invoice)  # their keys are decrypted: before anything is locked
-    with tenancy.as_worker():
-        order = transitions.lock_order(order_id)
+    with tenancy.as_worker(order):
+        order = transitions.lock_order(order.pk)
         if order.status != OrderStatus.PENDING_PAYMENT:
             raise OrderClosed(order.status)
         if order.is_payment_under_review:

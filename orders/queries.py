@@ -3,6 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
+from accounts.permissions import Access, Action
 from billing.models import Dispute, Payment, PaymentAllocation, PaymentState, Refund, RefundState
 from orders.models import Order, OrderItem, OrderStatus
 
@@ -15,13 +16,18 @@ OPEN = [
 ]
 
 
-def order_for_page() -> "models.QuerySet[Order]":
-    """Orders with all that their page shows: item, plan, region, server with its steps, and payments."""
+def orders_for(access: Access, action: Action) -> "models.QuerySet[Order]":
+    """The orders to which the user may do the action."""
+    return Order.objects.filter(organization__in=access.organizations(action))
+
+
+def order_for_page(orders: "models.QuerySet[Order]") -> "models.QuerySet[Order]":
+    """These orders with all that their page shows: item, plan, region, server with its steps, and payments."""
     items = OrderItem.objects.select_related(
         "plan_price__plan__product", "region", "reservation", "server__node", "subscription"
     )
     return (
-        Order.objects.select_related("invoice", "organization")
+        orders.select_related("invoice", "organization")
         .prefetch_related(
             models.Prefetch("items", queryset=items.prefetch_related("server__steps")),
             "changes",
@@ -58,8 +64,8 @@ def undisputed_orders() -> "models.QuerySet[Order]":
     return Order.objects.filter(~models.Exists(disputes_of_order()))
 
 
-def open_orders(organization: Organization) -> "models.QuerySet[Order]":
-    """The organization's orders that are neither active nor canceled, newest first.
+def open_orders(orders: "models.QuerySet[Order]", organization: Organization) -> "models.QuerySet[Order]":
+    """Those of the organization's orders that are neither active nor canceled, newest first.
 
     With the server's `server_name`, `has_processing_payment`: whether a bank is processing the payment, and
     `has_payment_under_review`: whether staff are checking one.
@@ -67,7 +73,7 @@ def open_orders(organization: Organization) -> "models.QuerySet[Order]":
     first = OrderItem.objects.filter(order=models.OuterRef("pk")).values("server_name")[:1]
     payments = Payment.objects.filter(invoice=models.OuterRef("invoice"))
     return (
-        Order.objects.filter(organization=organization, status__in=OPEN)
+        orders.filter(organization=organization, status__in=OPEN)
         .annotate(
             server_name=models.Subquery(first),
             has_processing_payment=models.Exists(payments.filter(state=PaymentState.PROCESSING)),

@@ -47,7 +47,7 @@ def cancel_expired_orders(payment_ids: Collection[UUID], at: datetime, **_: Any)
     """Checkout sessions expired unpaid: their orders are canceled."""
     orders = Order.objects.filter(invoice__payments__in=payment_ids, status=OrderStatus.PENDING_PAYMENT)
     for order in transitions.lock_orders(set(orders.values_list("pk", flat=True))):
-        cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=at)
+        cancellation.cancel_unpaid(order=order, reason="not paid in time", at=at)
 
 
 @receiver(server_events.servers_running)

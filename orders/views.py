@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.middleware import tenant_transaction
+from accounts.permissions import Action
 from billing import checkout, checkout_options, credit
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
@@ -33,7 +34,8 @@ RETURNED = "returned"  # in the address after a payment: its webhook arrives a m
 @require_safe
 def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The order's page, which follows it to the running server."""
-    order = get_object_or_404(queries.order_for_page(), pk=pk)
+    orders = queries.orders_for(request.access, Action.ORDER_VIEW)  # type: ignore[attr-defined]
+    order = get_object_or_404(queries.order_for_page(orders), pk=pk)
     items = order.items.all()
     context = {
         "order": order,
@@ -65,9 +67,9 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Go (back) to the payment page of an unpaid order."""
     with tenant_transaction(request):
-        order = get_object_or_404(Order, pk=pk)
+        order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
         try:
-            placement.reopen_payment(order_id=order.pk, at=clock.now())
+            placement.reopen_payment(order=order, at=clock.now())
         except placement.OrderClosed:
             return redirect("orders:progress", pk=pk)
     return redirect_to_payment(request, order)
@@ -84,7 +86,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
     if order.uses_credit:
         text = request.POST.get("shown_credit", "")
         shown = Money(int(text) if MINOR_UNITS.fullmatch(text) else 0, order.currency)
-        if credit.use_credit(payment_id=payment.pk, at_most=shown, at=clock.now()):
+        if credit.use_credit(payment=payment, at_most=shown, at=clock.now()):
             return redirect("orders:progress", pk=order.pk)
     if checkout_options.accounts_to_choose(payment):
         return redirect("orders:choose_payment", pk=order.pk)
@@ -96,7 +98,7 @@ def open_session(request: HttpRequest, order: Order, payment: Payment) -> HttpRe
     order_url = reverse("orders:progress", kwargs={"pk": order.pk})
     try:
         url = checkout.create_session(
-            payment_id=payment.pk,
+            payment=payment,
             success_url=f"{settings.SITE_URL}{order_url}?{RETURNED}=1",
             cancel_url=f"{settings.SITE_URL}{order_url}",
             at=clock.now(),
@@ -136,7 +138,7 @@ def pending_payment(request: HttpRequest, order: Order) -> Payment | None:
 def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     """How to pay for an unpaid order: every way that our gateways offer now, with its fee."""
     with tenant_transaction(request):
-        order = get_object_or_404(Order, pk=pk)
+        order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
     payment = pending_payment(request, order)
     accounts = checkout_options.accounts_to_choose(payment) if payment else []
     if payment is None or not accounts:  # nothing is left to pay, or to choose
@@ -144,7 +146,7 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     options = checkout_options.options_of(payment, accounts)
     chosen = next((option for option in options if option.value == request.POST.get("option")), None)
     if chosen is not None:
-        checkout_options.choose_option(payment_id=payment.pk, option=chosen)
+        checkout_options.choose_option(payment=payment, option=chosen)
         return open_session(request, order, payment)
     with tenant_transaction(request):
         context = {"order": order, "payment": payment, "options": options, "at": clock.now()}
@@ -156,9 +158,9 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Cancel an unpaid order. A payment that still arrives is refunded."""
-    order = get_object_or_404(Order, pk=pk)
+    order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_CANCEL), pk=pk)  # type: ignore[attr-defined]
     is_canceled = cancellation.cancel_unpaid(
-        order_id=order.pk,
+        order=order,
         reason="canceled by the customer",
         actor=request.user,  # type: ignore[arg-type]
         at=clock.now(),

@@ -2,23 +2,42 @@
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from accounts.models import Organization
+from accounts.permissions import PERMISSIONS, Access, Action
 from catalog.models import Plan, Product
 from core import tenancy
 from servers import capacity
 from servers.drivers import registry
-from servers.models import Blueprint, Node, Provider, Region, Server, ServerStatus
+from servers.models import Blueprint, Node, Provider, Region, Server, ServerAccess, ServerStatus
 
 
-def servers_of(organizations: Organization | Iterable[Organization | UUID]) -> QuerySet[Server]:
-    """The servers of one or more organizations with all that a list shows; a forgotten join raises."""
-    owners = [organizations] if isinstance(organizations, Organization) else list(organizations)
-    return server_for_page().filter(organization__in=owners).order_by("name", "pk")
+def servers_for(access: Access, action: Action) -> QuerySet[Server]:
+    """The servers to which the user may do the action, with all that a page shows; a forgotten join raises.
+
+    `access_level` is what a plain member was given of the server, empty for owners and admins, who may do everything.
+    """
+    may = Q(organization__in=access.organizations(action))
+    level: Any = models.Value("")
+    if access.is_limited:
+        given = ServerAccess.objects.filter(server=models.OuterRef("pk"), user=access.user_id)
+        may |= models.Exists(given.filter(level__in=PERMISSIONS[action]))
+        level = Coalesce(models.Subquery(given.values("level")), level)
+    return server_for_page().filter(may).annotate(access_level=level)
+
+
+def listed_servers(access: Access, organization: Organization) -> QuerySet[Server]:
+    """The current organization's servers that the user may see, and those of others that they were given access to."""
+    here = Q(organization=organization)
+    if access.is_limited:
+        here |= ~Q(access_level="")
+    return servers_for(access, Action.SERVER_VIEW).filter(here).order_by("name", "pk")
 
 
 def server_for_page() -> QuerySet[Server]:

@@ -119,18 +119,12 @@ def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID
             ProvisioningStep(organization_id=server.organization_id, server=server, step=Step.PLACED, at=at)
             for server in created
         )
-        audit.record_all(
-            [
-                audit.new_entry(
-                    action="server.create",
-                    entities=[server],
-                    organization=server.organization_id,
-                    actor=server.owner,
-                    new={"name": server.name, "node": str(server.node_id), "memory_mib": server.memory_mib},
-                    at=at,
-                )
-                for server in created
-            ]
+        audit.record_batch(
+            action="server.create",
+            entities=created,
+            actor=created[0].owner if len(created) == 1 else None,
+            new={"name": [new.name for new in missing], "memory_mib": [new.size.memory_mib for new in missing]},
+            at=at,
         )
         request_convergence(server_ids=[server.pk for server in created], at=at)
         return servers
@@ -189,17 +183,17 @@ def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
         request_convergence(server_ids=[server_id], at=at)
 
 
-def rename_server(*, server_id: UUID, name: str, actor: User | None, at: datetime) -> None:
+def rename_server(*, server: Server, name: str, actor: User | None, at: datetime) -> None:
     """Give the server another name, here at once and on the panel soon."""
-    with tenancy.as_worker():
-        server = lock_server(server_id)
-        if server.name == name:
+    with tenancy.as_worker(server):
+        locked = lock_server(server.pk)
+        if locked.name == name:
             return
-        Server.objects.filter(pk=server_id).update(name=name)
+        Server.objects.filter(pk=locked.pk).update(name=name)
         audit.record(
-            action="server.rename", entity=server, actor=actor, old={"name": server.name}, new={"name": name}, at=at
+            action="server.rename", entity=locked, actor=actor, old={"name": locked.name}, new={"name": name}, at=at
         )
-        request_convergence(server_ids=[server_id], at=at)
+        request_convergence(server_ids=[locked.pk], at=at)
 
 
 def accept_missing_servers(*, provider_id: UUID, actor: User | None, at: datetime) -> None:

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.permissions import Access, Action
 from core import clock
 from core.pages import render_part
 from servers import queries, services
@@ -35,8 +36,8 @@ REFRESHED = {ServerStatus.PENDING, ServerStatus.INSTALLING, *INSTALLED}
 @login_required
 @require_safe
 def servers(request: HttpRequest) -> HttpResponse:
-    """The current organization's servers."""
-    rows = queries.servers_of(request.organization)  # type: ignore[attr-defined]
+    """The current organization's servers, and those of others that the user was given access to."""
+    rows = queries.listed_servers(request.access, request.organization)  # type: ignore[attr-defined]
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "servers/list.html", {"servers": page.object_list, "page_obj": page})
 
@@ -45,8 +46,13 @@ def servers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server, with the usage that a worker samples while somebody looks at this page."""
-    server = get_object_or_404(queries.server_for_page(), pk=pk)
+    server = _server_for(request, Action.SERVER_VIEW, pk)
     return _render_server(request, server, RenameForm(initial={"name": server.name}))
+
+
+def _server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
+    """The server, if the user may do this to it."""
+    return get_object_or_404(queries.servers_for(request.access, action), pk=pk)  # type: ignore[attr-defined]
 
 
 def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
@@ -55,7 +61,11 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
         live_usage.watch(server, at=at)
     history = live_usage.usage_of(server, at=at) if is_installed else live_usage.UsageHistory()
     task = PowerTask.objects.filter(server=server).first() if is_installed else None
+    access: Access = request.access  # type: ignore[attr-defined]
+    allowed = access.actions(server.organization_id, server.access_level)  # type: ignore[attr-defined]
     context = {
+        "allowed": allowed,
+        "is_installed": is_installed,
         "server": server,
         "usage": history.latest,
         "is_usage_fresh": history.is_fresh,
@@ -64,7 +74,7 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
             "memory": [sample.memory_mib for sample in history.samples],
         },
         "live_status": live_status(server, history, task, at=at),
-        "can_power": is_installed,
+        "can_power": is_installed and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,
         "form": form,
     }
@@ -75,13 +85,13 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
 @require_POST
 def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the server another name, here at once and on the panel soon."""
-    server = get_object_or_404(queries.server_for_page(), pk=pk)
+    server = _server_for(request, Action.SERVER_RENAME, pk)
     form = RenameForm(request.POST)
     if not form.is_valid():
         log.info("rename of %s refused: %s", server.pk, sorted(form.errors))
         return _render_server(request, server, form, part="rename")
     services.rename_server(
-        server_id=server.pk,
+        server=server,
         name=form.cleaned_data["name"],
         actor=request.user,  # type: ignore[arg-type]
         at=clock.now(),
@@ -94,7 +104,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start, stop, restart or kill the server: a worker does, and its page shows how that goes."""
-    server = get_object_or_404(queries.server_for_page(), pk=pk)
+    server = _server_for(request, Action.SERVER_POWER, pk)
     form = PowerForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Servers have no such power action. Reload the page and try again."))

@@ -174,7 +174,7 @@ def create_session(order: Order, *, at: datetime | None = None) -> str:
     """The address of the hosted page for the order's open payment."""
     payment = Payment.objects.get(invoice_id=order.invoice_id, state=PaymentState.PENDING)
     return checkout.create_session(
-        payment_id=payment.pk,
+        payment=payment,
         success_url="http://127.0.0.1:8000/thanks/",
         cancel_url="http://127.0.0.1:8000/back/",
         at=at or timezone.now(),

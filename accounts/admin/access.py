@@ -40,7 +40,7 @@ class UserSessionAdmin(ReadOnlyAdmin):
 
 @admin.register(Group)
 class GroupAdmin(ReadOnlyAdmin):
-    """A staff role with its permissions, as accounts/roles.py declares them."""
+    """A staff role with its permissions, as accounts/permissions.py declares them."""
 
     list_display = ("name",)
     search_fields = ("name",)

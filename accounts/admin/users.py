@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import roles, services
+from accounts import permissions, services
 from accounts.admin.organizations import MembershipInline
 from accounts.models import User, UserStatus
 from core import audit
@@ -56,7 +56,7 @@ def has_authority_over(user: User, actor: Any) -> bool:
     """Whether the actor may change this user: superusers only by superusers, staff only by those who assign roles."""
     if user.is_superuser:
         return bool(actor.is_superuser)
-    return not user.is_staff or roles.can_assign_roles(actor)
+    return not user.is_staff or permissions.can_assign_staff_roles(actor)
 
 
 class MembershipOfUserInline(MembershipInline):
@@ -117,7 +117,7 @@ class UserAdmin(ReadOnlyAdmin):
 
     def get_editable(self, request: HttpRequest, obj: Any) -> tuple[str, ...]:
         """Roles are edited by superadmins only, and never one's own."""
-        can_assign = roles.can_assign_roles(request.user) and obj is not None and obj.pk != request.user.pk  # type: ignore[arg-type]
+        can_assign = permissions.can_assign_staff_roles(request.user) and obj is not None and obj.pk != request.user.pk  # type: ignore[arg-type]
         return self.editable if can_assign else PROFILE
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -127,7 +127,7 @@ class UserAdmin(ReadOnlyAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """The groups to choose from are the staff roles."""
         if db_field.name == "groups":
-            kwargs["queryset"] = Group.objects.filter(name__in=roles.ROLES)
+            kwargs["queryset"] = Group.objects.filter(name__in=permissions.STAFF_ROLES)
         found: ModelMultipleChoiceField[Any] | None = super().formfield_for_manytomany(db_field, request, **kwargs)
         return found
 

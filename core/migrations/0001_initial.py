@@ -15,6 +15,15 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='AuditCheckpoint',
+            fields=[
+                ('position', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('hash', models.CharField(max_length=64)),
+                ('signature', models.CharField(max_length=64)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+        ),
+        migrations.CreateModel(
             name='AuditEntry',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
@@ -23,11 +32,16 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(max_length=100)),
                 ('entity_type', models.CharField(max_length=100, verbose_name='object type')),
                 ('entity_id', models.CharField(max_length=100, verbose_name='object ID')),
+                ('outcome', models.CharField(choices=[('ok', 'Done'), ('refused', 'Refused'), ('failed', 'Failed')], default='ok', max_length=8)),
+                ('changed', models.JSONField(blank=True, default=list, help_text='The names of what changed.', verbose_name='changed')),
+                ('metadata', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder)),
                 ('old', models.JSONField(blank=True, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True, verbose_name='before')),
                 ('new', models.JSONField(blank=True, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True, verbose_name='after')),
                 ('ip', models.GenericIPAddressField(blank=True, null=True, verbose_name='IP address')),
                 ('user_agent', models.CharField(blank=True, default='', max_length=400, verbose_name='browser')),
-                ('metadata', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder)),
+                ('message', models.CharField(blank=True, default='', max_length=400)),
+                ('salt', models.UUIDField(editable=False, null=True)),
+                ('digest', models.CharField(db_default='', editable=False, max_length=64)),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
                 ('hash', models.CharField(db_default='', editable=False, max_length=64)),
                 ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
@@ -44,6 +58,7 @@ class Migration(migrations.Migration):
                 ('entry_hash', models.CharField(max_length=64)),
                 ('previous_hash', models.CharField(max_length=64)),
                 ('hash', models.CharField(max_length=64)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='link', to='core.auditentry')),
             ],
         ),
@@ -67,5 +82,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='auditentry',
             index=models.Index(fields=['entity_type', 'entity_id', 'id'], name='core_auditentry_entity'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditentry',
+            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['ok', 'refused', 'failed'])), name='core_auditentry_outcome_known'),
         ),
     ]

@@ -1,6 +1,6 @@
 """core's tables."""
 
-from core.models.audit import AuditEntry, AuditLink
+from core.models.audit import AuditCheckpoint, AuditEntry, AuditLink, Outcome
 from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.coalesced_work import CoalescedWorkItem
 from core.models.setting import Setting, SettingType
@@ -10,11 +10,13 @@ from core.models.work_item import UNTRIED, WorkItem, WorkState
 
 __all__ = [
     "UNTRIED",
+    "AuditCheckpoint",
     "AuditEntry",
     "AuditLink",
     "CoalescedWorkItem",
     "Entity",
     "IllegalTransition",
+    "Outcome",
     "Setting",
     "SettingType",
     "StateMachine",

@@ -13,26 +13,36 @@ from uuid import UUID
 
 import psycopg
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
 from core.ids import uuid7
 from core.tenancy.binding import TRANSACTION, signed_binding
 from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 
+OWNERS = ("organization_id", "user_id")  # whose a row is, by the first that it has; else it is its own (a user)
 _contexts: ContextVar["tuple[TenantContext, ...]"] = ContextVar("tenancy", default=())
+_request: ContextVar["TenantContext | None"] = ContextVar("request_tenancy", default=None)
 
 
 class BindingRefused(Exception):
     """The database does not verify what this process signs: SECRET_KEY was changed, and nobody migrated since."""
 
 
+class ForeignRow(Exception):
+    """A customer's request asked a service to write about a row that is of none of its organizations."""
+
+
 @dataclass(frozen=True)
 class TenantContext:
-    """The database role of the running transaction, and for whom it works."""
+    """The database role of the running transaction, and for whom it works.
+
+    `organizations` are those of which everything is shown, `partly` those of which only single servers are.
+    """
 
     role: str
     user_id: UUID | None = None
     organizations: tuple[UUID, ...] = ()
+    partly: tuple[UUID, ...] = ()
 
 
 def current() -> TenantContext | None:
@@ -56,12 +66,38 @@ def as_role(*, role: str, user_id: UUID | None = None, organizations: Iterable[U
 
 
 @contextmanager
-def as_worker() -> Iterator[None]:
+def in_request(context: TenantContext) -> Iterator[None]:
+    """Say for whom the request in the block works, inside its transactions and between them."""
+    token = _request.set(context)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def _refuse_foreign(rows: Iterable[models.Model]) -> None:
+    """A customer's request elevates only for rows of the user's own or of their organizations."""
+    context = _request.get()
+    if context is None or context.role != CUSTOMER:
+        return
+    own = {*context.organizations, *context.partly, context.user_id}
+    for row in rows:
+        owner = next((getattr(row, name) for name in OWNERS if hasattr(row, name)), row.pk)
+        if owner is None or owner not in own:
+            raise ForeignRow(f"{row._meta.label} {row.pk} in a request of user {context.user_id}")
+
+
+@contextmanager
+def as_worker(*rows: models.Model) -> Iterator[None]:
     """Run the block as the worker role: how a service writes on behalf of a customer, whose role can only read.
+
+    `rows` are those that the act is about: in a customer's request they must be of the user's organizations, or the
+    user's own. Raises ForeignRow. A service that works for customers names them, whoever looked them up.
 
     It opens a transaction, or a savepoint inside one of the worker's, so whatever the block writes is kept or undone
     as one. In a customer's request the outermost block commits when it ends: an act of several services is one block.
     """
+    _refuse_foreign(rows)
     before = current()
     if before is None or before.role == WORKER:
         with transaction.atomic(), _current_is(before or TenantContext(WORKER)):

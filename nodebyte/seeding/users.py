@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group
 
-from accounts import roles, services
+from accounts import permissions, services
 from accounts.models import User, UserStatus
 from core import audit, tenancy
 
@@ -45,6 +45,6 @@ def _seed_user(role: str, email: str, password: str | None, *, is_staff: bool) -
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
         services.ensure_personal_organization(user=user)
         if is_staff:
-            user.groups.add(*Group.objects.filter(name=roles.SUPERADMIN))
+            user.groups.add(*Group.objects.filter(name=permissions.SUPERADMIN))
         audit.record(action="user.seed", entity=user, actor="seed", new={"role": role})
     return Login(role, email, chosen)

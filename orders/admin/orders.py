@@ -49,9 +49,7 @@ def refund(order: Order, context: ActionContext) -> str:
 
 def cancel(order: Order, context: ActionContext) -> str:
     """Cancel an unpaid order."""
-    if not cancellation.cancel_unpaid(
-        order_id=order.pk, reason=context.data["reason"], actor=context.user, at=context.at
-    ):
+    if not cancellation.cancel_unpaid(order=order, reason=context.data["reason"], actor=context.user, at=context.at):
         raise ActionError(_("A payment for the order is on its way, or the order is no longer unpaid."))
     return _("Order %(order)s is canceled and its capacity is released.") % {"order": order}
 

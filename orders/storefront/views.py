@@ -8,9 +8,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
+from accounts.permissions import Action
 from billing import credit
 from billing.gateway_accounts import NoGateway
 from catalog.models import Product, Term
@@ -27,6 +29,7 @@ from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
+TOO_MANY_UNPAID = gettext_lazy("You have too many unpaid orders. Pay or cancel one of them on your home page first.")
 FIELDS_THROUGH_SIGN_UP = ("plan", "region", "term", "addons", "is_auto_renewed", "server_name")
 
 
@@ -82,7 +85,9 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             back = f"{request.path}?{urlencode([*choices, ('uses_credit', 'on')])}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
     order = None
-    if is_valid and request.user.is_authenticated:
+    if request.user.is_authenticated and not request.access.may(Action.ORDER_PLACE, organization):  # type: ignore[attr-defined]
+        form.add_error(None, _("Only the owner and admins of %(name)s can order for it.") % {"name": organization})
+    elif is_valid and request.user.is_authenticated:
         try:
             order = placement.place_order(
                 organization=organization,
@@ -99,10 +104,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
         except NoGateway:
             form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
         except TooManyUnpaidOrders:
-            form.add_error(
-                None,
-                _("You have too many unpaid orders. Pay or cancel one of them on your home page first."),
-            )
+            form.add_error(None, TOO_MANY_UNPAID)
     if order is None:
         log.info("order form refused: %s", sorted(form.errors))
         with tenant_transaction(request):

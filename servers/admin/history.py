@@ -1,4 +1,4 @@
-"""What belongs to servers, read-only: holds, variables, the provisioning log and the work tables."""
+"""What belongs to servers, read-only: holds, variables, access, the provisioning log and the work tables."""
 
 from django.contrib import admin
 
@@ -7,6 +7,7 @@ from servers.models import (
     PowerTask,
     ProvisioningStep,
     ProvisioningTask,
+    ServerAccess,
     ServerHold,
     ServerVariable,
     UsageSample,
@@ -35,6 +36,16 @@ class ServerVariableAdmin(ReadOnlyAdmin):
     list_select_related = ("server",)
     search_fields = ("server__name", "env_variable")
     sections = ((None, ("organization", "server", "env_variable", "created_at", "updated_at")),)
+
+
+@admin.register(ServerAccess)
+class ServerAccessAdmin(ReadOnlyAdmin):
+    """What plain members of an organization may do with its servers."""
+
+    list_display = ("server", "user", "level", "created_at")
+    list_filter = ("level",)
+    list_select_related = ("server", "user")
+    search_fields = ("server__name", "user__email")
 
 
 @admin.register(ProvisioningStep)

@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from core import audit, queue
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 from core.admin_base.actions import ActionForm
+from core.models import Outcome
 from servers import inventory, services
 from servers.drivers import registry
 from servers.inventory.staging import kinds_of
@@ -77,7 +78,9 @@ def resync(provider: Provider, context: ActionContext) -> str:
         try:
             queue.send(SYNC_TASK, str(provider.pk), str(kind))
         except OperationalError as error:
-            audit.record(action="provider.resync_unsent", entity=provider, metadata={"reason": str(error)})
+            audit.record_informational(
+                action="provider.resync_unsent", entity=provider, outcome=Outcome.FAILED, message=str(error)
+            )
 
     transaction.on_commit(send, robust=True)
     return _("A worker syncs the inventory now. Its sync run shows how far it is.")

@@ -42,7 +42,7 @@ def request_power_action(*, server: Server, action: PowerAction, actor: User | N
         raise PowerRefused(_("The server is still being installed. It starts by itself when that is done."))
     if server.status not in INSTALLED:
         raise PowerRefused(_("The server cannot be started or stopped in its present state."))
-    with tenancy.as_worker():
+    with tenancy.as_worker(server):
         row = Server.objects.select_related("blueprint__provider").get(pk=server.pk)
         provider = row.blueprint.provider
         if not row.identifier or not isinstance(registry.driver_of(provider), Power):

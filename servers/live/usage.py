@@ -53,7 +53,7 @@ def watch(server: Server, *, at: datetime) -> None:
     if watched_until is not None and watched_until - at > WATCHED_AGAIN_BEFORE:
         return
     until = at + WATCHED_FOR
-    with tenancy.as_worker():
+    with tenancy.as_worker(server):
         if UsageTask.objects.filter(server=server, state=WorkState.QUEUED).update(watched_until=until):
             return  # it is sampled in its turn; after an outage, when its back-off is over
         owner = server.organization_id

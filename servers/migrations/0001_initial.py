@@ -436,6 +436,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ServerAccess',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('level', models.CharField(choices=[('view', 'View'), ('operate', 'Operate'), ('manage', 'Manage')], max_length=8, verbose_name='level')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accesses', to='servers.server')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='server_accesses', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'server access',
+                'verbose_name_plural': 'server accesses',
+            },
+        ),
+        migrations.CreateModel(
             name='ServerHold',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -728,6 +744,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='driftfinding',
             constraint=models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('provider', 'kind', 'subject_ref'), name='servers_drift_finding_one_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='serveraccess',
+            constraint=models.CheckConstraint(condition=models.Q(('level__in', ['view', 'operate', 'manage'])), name='servers_access_level_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='serveraccess',
+            constraint=models.UniqueConstraint(fields=('user', 'server'), name='servers_access_once'),
         ),
         migrations.AddConstraint(
             model_name='serverhold',

@@ -9,6 +9,7 @@ SAME_OWNER = [
     ("servervariable", "server"),
     ("provisioningtask", "server"),
     ("provisioningstep", "server"),
+    ("serveraccess", "server"),
     ("usagetask", "server"),
     ("usagesample", "server"),
     ("powertask", "server"),

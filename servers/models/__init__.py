@@ -1,5 +1,6 @@
 """The tables of servers."""
 
+from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint, Build
 from servers.models.eggs import Egg, EggVariable, Nest
@@ -40,6 +41,7 @@ __all__ = [
     "Reservation",
     "ReservationState",
     "Server",
+    "ServerAccess",
     "ServerHold",
     "ServerStatus",
     "ServerVariable",

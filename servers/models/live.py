@@ -7,9 +7,9 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core import tenancy
 from core.models import CoalescedWorkItem, Entity, StatusChoices, StatusField, Tone, choices_check
 from servers.drivers.base import PowerAction
+from servers.models.access import PART_OF_SERVER
 from servers.models.providers import Provider
 from servers.models.servers import Server
 
@@ -17,7 +17,7 @@ from servers.models.servers import Server
 class UsageTask(Entity, CoalescedWorkItem):
     """Sample what a server uses until `watched_until`, which its page moves on while somebody looks at it."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
     SUBJECT: ClassVar[str] = "server"
     LANE: ClassVar[str] = "provider_id"
     LANE_LIMIT: ClassVar[int] = 1
@@ -48,7 +48,7 @@ class PowerStatus(StatusChoices):
 class UsageSample(Entity):
     """What a server used at one moment. The table is unlogged: a crash empties it, and that loses nothing."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="usage_samples", db_index=False)
@@ -89,7 +89,7 @@ class PowerOutcome(models.TextChoices):
 class PowerTask(Entity, CoalescedWorkItem):
     """Send the latest power action that was requested of a server. The row stays, and says how it ended."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
     SUBJECT: ClassVar[str] = "server"
     LANE: ClassVar[str] = "provider_id"
     LANE_LIMIT: ClassVar[int] = 1

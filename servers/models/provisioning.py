@@ -6,8 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core import tenancy
 from core.models import CoalescedWorkItem, Entity, choices_check
+from servers.models.access import PART_OF_SERVER
 from servers.models.providers import Provider
 from servers.models.servers import Server
 
@@ -15,7 +15,7 @@ from servers.models.servers import Server
 class ProvisioningTask(Entity, CoalescedWorkItem):
     """Converge one server: one row per server. A request while it runs makes it run again afterwards."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
     SUBJECT: ClassVar[str] = "server"
     LANE: ClassVar[str] = "provider_id"
     LANE_LIMIT: ClassVar[int] = 3
@@ -53,7 +53,7 @@ class Step(models.TextChoices):
 class ProvisioningStep(Entity):
     """An entry of a server's provisioning log."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
     append_only = True
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)

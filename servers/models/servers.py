@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from catalog.models import Kind, Plan
-from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
+from servers.models.access import PART_OF_SERVER, SERVER
 from servers.models.blueprints import Blueprint
 from servers.models.nodes import Node
 from servers.models.reservations import Reservation
@@ -41,7 +41,7 @@ class Server(StateMachine, Entity, Timestamped):
     the customer sees, `observed` what the panel answered last.
     """
 
-    tenancy = tenancy.OWNED
+    tenancy = SERVER
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING: {_S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.DELETED},
         _S.INSTALLING: {_S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.PENDING},
@@ -170,7 +170,7 @@ class HoldKind(models.TextChoices):
 class ServerHold(Entity, Timestamped):
     """A reason to keep a server suspended, in force until it is lifted. A payment lifts only billing holds."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="holds")
@@ -199,7 +199,7 @@ class ServerHold(Entity, Timestamped):
 class ServerVariable(Entity, Timestamped):
     """A server's own value of an egg variable, from its customer or staff, before the blueprint's and the egg's."""
 
-    tenancy = tenancy.OWNED
+    tenancy = PART_OF_SERVER
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="variables", db_index=False)

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from accounts import roles
+from accounts import permissions
 from accounts.models import User
 from tests.builders import make_staff
 
@@ -14,7 +14,7 @@ from tests.builders import make_staff
 @pytest.fixture
 def staff(db: None) -> Callable[[str], Client]:
     """A client signed in as a new member of staff with this role."""
-    roles.ensure_roles()
+    permissions.ensure_staff_roles()
 
     def signed_in(role: str) -> Client:
         user = make_staff(f"{role}@staff.example.com")
@@ -29,7 +29,7 @@ def staff(db: None) -> Callable[[str], Client]:
 @pytest.fixture
 def superadmin(staff: Callable[[str], Client]) -> Client:
     """A client with every permission."""
-    return staff(roles.SUPERADMIN)
+    return staff(permissions.SUPERADMIN)
 
 
 def signed_in_user(client: Client) -> User:

@@ -12,6 +12,8 @@ from accounts.models import Membership, Organization, User
 from billing import models as billing
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product
 from core import audit
+from core.audit_checkpoints import ChainHead, signatures
+from core.models import AuditCheckpoint, AuditLink
 from orders import models as orders
 from servers import models as servers
 from support.models import Delivery
@@ -53,6 +55,9 @@ class Rows:
         for user in self.users:
             audit.record(action="test", entity=user, actor=user, new={"password": SECRET})
         audit.verify()  # links what was written, as the commit would
+        for link in AuditLink.objects.order_by("position")[: len(self.users)]:
+            head = ChainHead(link.position, link.hash)
+            AuditCheckpoint.objects.create(position=link.position, hash=link.hash, signature=signatures(head)[0])
 
     def user(self, number: int) -> User:
         """The row's own user."""
@@ -305,6 +310,7 @@ class Rows:
             servers.ServerHold, kind="manual", reason="test", placed_by=self.user, placed_at=AT, lifted_at=AT, **first
         )
         self.each(servers.ServerVariable, env_variable=lambda n: f"V{n}", value=SECRET, **first)
+        self.each(servers.ServerAccess, user=self.user, level="view", **first)
         self.each(servers.ProvisioningStep, step="placed", at=AT, **first)
         dead = {"state": "dead", "run_at": AT, "last_error": "Rejected: no", "provider": self.providers[0]}
         of_each = {"server": lambda n: self.servers[n], **dead, **owned}

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts import roles
+from accounts import permissions
 from billing.models import GatewayAccount, Invoice
 from catalog.models import PlanPrice, Product
 from core import site_settings
@@ -312,4 +312,4 @@ def test_settings_list_every_key_and_only_registered_ones_open(superadmin: Clien
 
 
 def test_support_cannot_change_settings(staff: Callable[[str], Client]) -> None:
-    assert staff(roles.SUPPORT).post(setting_page("shop.name"), {"value": "x"}).status_code == 403
+    assert staff(permissions.SUPPORT).post(setting_page("shop.name"), {"value": "x"}).status_code == 403

@@ -12,7 +12,7 @@ from django.db import models
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from accounts import roles
+from accounts import permissions
 from accounts.models import User
 from core.encryption import EncryptedField
 from core.masking import is_secret_name
@@ -41,7 +41,7 @@ def declared_paths(model_admin: "ModelAdmin[Any]") -> set[str]:
     return {path for path in (*filters, model_admin.date_hierarchy) if isinstance(path, str)}
 
 
-@pytest.mark.parametrize("role", sorted(roles.ROLES))
+@pytest.mark.parametrize("role", sorted(permissions.STAFF_ROLES))
 def test_no_role_filters_a_list_by_a_field_that_is_not_declared(staff: Callable[[str], Client], role: str) -> None:
     user, answered = signed_in_user(staff(role)), []
 
@@ -64,7 +64,7 @@ def test_no_role_filters_a_list_by_a_field_that_is_not_declared(staff: Callable[
 
 
 def test_a_password_hash_cannot_be_guessed_letter_by_letter(staff: Callable[[str], Client]) -> None:
-    client = staff(roles.SUPPORT)
+    client = staff(permissions.SUPPORT)
 
     assert client.get(USERS, {"password__startswith": "md5$"}).status_code == 400
     assert client.get(USERS, {"groups__user__password__startswith": "md5$"}).status_code == 400

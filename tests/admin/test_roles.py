@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from accounts import roles
+from accounts import permissions
 from accounts.models import User
 from servers.models import Server
 from tests.admin.action_pages import page_of, payment_under_review, submit
@@ -25,26 +25,30 @@ def status(client: Client, name: str) -> int:
 
 
 def test_roles_are_made_once_and_kept() -> None:
-    roles.ensure_roles()
-    Group.objects.get(name=roles.SUPPORT).permissions.clear()
-    roles.ensure_roles()
+    permissions.ensure_staff_roles()
+    Group.objects.get(name=permissions.SUPPORT).permissions.clear()
+    permissions.ensure_staff_roles()
 
-    assert set(Group.objects.values_list("name", flat=True)) == set(roles.ROLES)
-    assert Group.objects.get(name=roles.SUPPORT).permissions.filter(codename="add_serverhold").exists()
-    assert not Group.objects.get(name=roles.ADMIN).permissions.filter(codename="change_group").exists()
+    assert set(Group.objects.values_list("name", flat=True)) == set(permissions.STAFF_ROLES)
+    assert Group.objects.get(name=permissions.SUPPORT).permissions.filter(codename="add_serverhold").exists()
+    assert not Group.objects.get(name=permissions.ADMIN).permissions.filter(codename="change_group").exists()
 
 
 @pytest.mark.parametrize(
     ("role", "seen", "unseen"),
     [
-        (roles.SUPPORT, ["servers_server", "orders_order", "billing_payment"], ["billing_posting", "core_auditentry"]),
-        (roles.BILLING, ["billing_posting", "billing_payment", "catalog_plan"], ["servers_node", "core_setting"]),
         (
-            roles.ADMIN,
+            permissions.SUPPORT,
+            ["servers_server", "orders_order", "billing_payment"],
+            ["billing_posting", "core_auditentry"],
+        ),
+        (permissions.BILLING, ["billing_posting", "billing_payment", "catalog_plan"], ["servers_node", "core_setting"]),
+        (
+            permissions.ADMIN,
             ["core_setting", "core_auditentry", "servers_provider"],
             ["auth_group", "usersessions_usersession"],
         ),
-        (roles.SUPERADMIN, ["auth_group", "usersessions_usersession", "admin_logentry"], []),
+        (permissions.SUPERADMIN, ["auth_group", "usersessions_usersession", "admin_logentry"], []),
     ],
 )
 def test_a_role_sees_only_what_it_may(staff: Staff, role: str, seen: list[str], unseen: list[str]) -> None:
@@ -54,7 +58,7 @@ def test_a_role_sees_only_what_it_may(staff: Staff, role: str, seen: list[str], 
     assert [status(client, name) for name in unseen] == [403] * len(unseen)
 
 
-@pytest.mark.parametrize("role", sorted(roles.ROLES))
+@pytest.mark.parametrize("role", sorted(permissions.STAFF_ROLES))
 def test_the_start_page_opens_for_every_role(staff: Staff, role: str) -> None:
     Rows(1)
 
@@ -62,7 +66,7 @@ def test_the_start_page_opens_for_every_role(staff: Staff, role: str) -> None:
 
 
 def test_the_menu_holds_only_what_the_user_may_view(staff: Staff) -> None:
-    client = staff(roles.SUPPORT)
+    client = staff(permissions.SUPPORT)
 
     page = client.get(reverse("admin:index")).content.decode()
 
@@ -73,7 +77,7 @@ def test_the_menu_holds_only_what_the_user_may_view(staff: Staff) -> None:
 
 
 def test_support_neither_refunds_nor_deletes(staff: Staff) -> None:
-    rows, client = Rows(1), staff(roles.SUPPORT)
+    rows, client = Rows(1), staff(permissions.SUPPORT)
 
     assert submit(client, payment_under_review(rows), "refund", amount="1", reason="x").status_code == 403
     assert submit(client, rows.servers[0], "delete_server", name="server0", reason="x").status_code == 403
@@ -95,8 +99,8 @@ def profile(user: User, **data: object) -> dict[str, object]:
 
 
 def test_an_admin_cannot_make_staff_or_superusers(staff: Staff) -> None:
-    client, user = staff(roles.ADMIN), make_user()
-    group = Group.objects.get(name=roles.SUPERADMIN)
+    client, user = staff(permissions.ADMIN), make_user()
+    group = Group.objects.get(name=permissions.SUPERADMIN)
 
     client.post(page_of(user), profile(user, is_staff="on", is_superuser="on", groups=[group.pk], status="deleted"))
 
@@ -111,7 +115,7 @@ def test_an_admin_cannot_make_staff_or_superusers(staff: Staff) -> None:
 
 
 def test_an_admin_cannot_change_a_colleague(staff: Staff) -> None:
-    client, colleague = staff(roles.ADMIN), make_staff("boss@example.com")
+    client, colleague = staff(permissions.ADMIN), make_staff("boss@example.com")
 
     client.post(page_of(colleague), profile(colleague))
     submit(client, colleague, "suspend", reason="coup")
@@ -120,14 +124,14 @@ def test_an_admin_cannot_change_a_colleague(staff: Staff) -> None:
 
 
 def test_a_superadmin_gives_a_role_but_never_to_themselves(superadmin: Client) -> None:
-    user, group = make_user(), Group.objects.get(name=roles.SUPPORT)
+    user, group = make_user(), Group.objects.get(name=permissions.SUPPORT)
 
     superadmin.post(page_of(user), profile(user, is_staff="on", groups=[group.pk]))
     superadmin.post(page_of(signed_in_user(superadmin)), profile(user, is_superuser="on", groups=[]))
 
     assert (user.reload().is_staff, user.reload().is_superuser) == (True, False)
     assert list(user.groups.all()) == [group]
-    assert roles.SUPERADMIN in signed_in_user(superadmin).role_names
+    assert permissions.SUPERADMIN in signed_in_user(superadmin).role_names
 
 
 def test_a_superadmin_cannot_change_a_superuser(superadmin: Client) -> None:
@@ -140,7 +144,7 @@ def test_a_superadmin_cannot_change_a_superuser(superadmin: Client) -> None:
 
 
 def test_view_permission_alone_changes_nothing(staff: Staff) -> None:
-    rows, client = Rows(1), staff(roles.SUPPORT)
+    rows, client = Rows(1), staff(permissions.SUPPORT)
 
     client.post(page_of(rows.plans[0]), {"name": "stolen"})
     client.post(page_of(rows.servers[0]), {"name": "stolen"})

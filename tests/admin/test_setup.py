@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import roles
+from accounts import permissions
 from accounts.models import User
 from billing.models import GatewayAccount
 from catalog.models import PlanPrice, Product
@@ -45,7 +45,7 @@ def test_flags_name_the_shop_and_make_a_staff_login_without_any_product() -> Non
     password = re.search(r"password: (\S+)", output)
     assert password
     assert staff.check_password(password[1])
-    assert staff.groups.get().name == roles.SUPERADMIN
+    assert staff.groups.get().name == permissions.SUPERADMIN
     assert not Product.objects.exists()
 
 
@@ -168,7 +168,7 @@ def test_a_plan_priced_in_another_currency_is_not_for_sale() -> None:
     assert done()["Offer a product with a plan and a price"]
 
 
-@pytest.mark.parametrize(("role", "is_shown"), [(roles.SUPERADMIN, True), (roles.SUPPORT, False)])
+@pytest.mark.parametrize(("role", "is_shown"), [(permissions.SUPERADMIN, True), (permissions.SUPPORT, False)])
 def test_the_start_page_shows_the_list_to_who_may_change_settings(
     staff: Callable[[str], Client], role: str, is_shown: bool
 ) -> None:

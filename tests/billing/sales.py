@@ -82,7 +82,7 @@ class Sale:
     def create_session(self, at: datetime | None = None) -> str:
         """The address of the payment's checkout session."""
         return checkout.create_session(
-            payment_id=self.payment.pk,
+            payment=self.payment,
             success_url="https://shop.example/done",
             cancel_url="https://shop.example/back",
             at=at or timezone.now(),

@@ -75,7 +75,7 @@ def test_a_repeat_uses_the_addresses_of_the_first_call(sale: Sale, stripe_sandbo
         sale.create_session()
 
     url = checkout.create_session(
-        payment_id=sale.payment.pk, success_url="https://other.example/", cancel_url="x", at=timezone.now()
+        payment=sale.payment, success_url="https://other.example/", cancel_url="x", at=timezone.now()
     )
 
     assert [session["url"] for session in sessions(stripe_sandbox)] == [url]

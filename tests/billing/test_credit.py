@@ -41,7 +41,7 @@ def make_sale_with_credit(credit_minor: int, minor: int = 800, **fields: object)
 
 
 def use_credit(sale: Sale) -> bool:
-    return credit.use_credit(payment_id=sale.payment.pk, at_most=sale.invoice.total, at=NOON)
+    return credit.use_credit(payment=sale.payment, at_most=sale.invoice.total, at=NOON)
 
 
 def test_credit_and_a_card_pay_an_invoice_together() -> None:
@@ -113,7 +113,7 @@ def test_credit_that_comes_after_some_was_reserved_is_left_alone() -> None:
 def test_a_payment_whose_time_is_over_uses_no_credit(credit_minor: int) -> None:
     sale = make_sale_with_credit(credit_minor)
 
-    assert not credit.use_credit(payment_id=sale.payment.pk, at_most=usd(800), at=sale.expires_at)
+    assert not credit.use_credit(payment=sale.payment, at_most=usd(800), at=sale.expires_at)
     payments.expire(payment_id=sale.payment.pk, at=NOON)
     assert not use_credit(sale)
 
@@ -239,7 +239,7 @@ def test_late_money_pays_with_the_credit_that_the_next_payment_had_reserved() ->
 def test_no_more_credit_is_used_than_the_customer_was_told() -> None:
     sale = make_sale_with_credit(1000)
 
-    assert not credit.use_credit(payment_id=sale.payment.pk, at_most=usd(300), at=NOON)
+    assert not credit.use_credit(payment=sale.payment, at_most=usd(300), at=NOON)
 
     assert (sale.reloaded().payment.amount, wallet_balance(sale.organization)) == (usd(500), 700)
 

@@ -120,7 +120,7 @@ def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     _pay(sandbox, failed, clock)
     run_until_idle(clock, steps=10)
     canceled = _bought(shop, "second-thoughts", clock)
-    cancellation.cancel_unpaid(order_id=canceled.pk, reason="not wanted", actor=owner, at=clock.now)
+    cancellation.cancel_unpaid(order=canceled, reason="not wanted", actor=owner, at=clock.now)
     undelivered = _undelivered(sandbox, shop, clock)
     pending = place_order(shop, at=datetime.now(tz=UTC), server_name="saturday")
     placed = {
@@ -146,7 +146,7 @@ def _undelivered(sandbox: Sandbox, shop: Shop, clock: Clock) -> dict[str, Order]
     Node.objects.update(is_enabled=False)
     for order in orders.values():
         page = create_session(order, at=clock.now)
-        cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
+        cancellation.cancel_unpaid(order=order, reason="not paid in time", at=clock.now)
         sandbox.pay(page)
     _bring_events(sandbox, clock)
     paid = {name: Payment.objects.get(invoice=order.invoice_id) for name, order in orders.items()}
@@ -172,9 +172,9 @@ def _credit(sandbox: Sandbox, saver: User, clock: Clock) -> dict[str, str]:
     accept(make_sale(price=shop.price, organization=shop.organization).settle(amount=Money(500, "USD")))
     canceled = place_order(shop, at=clock.now, server_name="half-and-half", uses_credit=True)
     asked = canceled.invoice.payments.get()
-    credit.use_credit(payment_id=asked.pk, at_most=asked.amount, at=clock.now)
+    credit.use_credit(payment=asked, at_most=asked.amount, at=clock.now)
     page = create_session(canceled, at=clock.now)
-    cancellation.cancel_unpaid(order_id=canceled.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=canceled, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     sandbox.pay(page)
     _bring_events(sandbox, clock)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, Page
 
-from accounts import roles
+from accounts import permissions
 from accounts.models import User
 from nodebyte.seeding import users
 from sandbox.client import Sandbox
@@ -39,7 +39,7 @@ def session(shop_process: Web, sandbox_process: Sandbox, django_db_blocker: Any)
         database_reset.reset()
         stack.callback(database_reset.reset)
         place_order(make_shop(sandbox_process))
-        roles.ensure_roles()
+        permissions.ensure_staff_roles()
         users.seed_staff(email=users.STAFF_EMAIL, password="unused")
         client = Client()
         client.force_login(User.objects.get(email=users.STAFF_EMAIL))

@@ -1,8 +1,11 @@
 """The audit trail: what is recorded, and that tampering is found."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +15,14 @@ from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 
-from core import audit, tenancy
+from core import audit, audit_checkpoints, tenancy
 from core.client_address import client_ip
 from core.middleware import AuditContextMiddleware
 from core.models import AuditEntry, Setting, SettingType
+from core.models.audit import Outcome
 
 pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def make_setting(key: str = "shop.name") -> Setting:
@@ -51,6 +56,7 @@ def test_an_entry_records_what_was_done_by_whom_and_from_where() -> None:
     assert (stored.action, stored.entity_type, stored.entity_id) == ("setting.set", "core.setting", "shop.name")
     assert (stored.actor_label, stored.ip, stored.user_agent) == ("stripe", "2001:db8::1", "Firefox")
     assert (stored.old, stored.new) == ({"value": 1}, {"value": 2})
+    assert (stored.outcome, stored.changed) == (Outcome.OK, ["value"])
     assert len(stored.hash) == 64
     assert stored.hash == entry.hash
 
@@ -97,6 +103,11 @@ def test_the_append_only_trigger_also_stops_the_owner() -> None:
 
 
 EDITS = [
+    "outcome = 'failed'",
+    "changed = '[1]'",
+    "message = 'x'",
+    "salt = gen_random_uuid()",
+    "digest = repeat('0', 64)",
     "actor_label = 'nobody'",
     "organization_id = '00000000-0000-7000-8000-000000000000'",
     "action = 'x'",
@@ -147,19 +158,21 @@ def test_a_deleted_entry_is_found_with_or_without_its_link() -> None:
 
 def test_an_inserted_entry_is_found() -> None:
     make_entries()
-    columns = "action, entity_type, entity_id, actor_label, user_agent, metadata, hash"
+    columns = "action, entity_type, entity_id, actor_label, user_agent, outcome, message, changed, metadata, salt, hash"
     with unguarded() as cursor:
         cursor.execute(
-            f"INSERT INTO core_auditentry ({columns}) VALUES ('x', 'x', 'x', '', '', '{{}}', '') RETURNING id"
+            f"INSERT INTO core_auditentry ({columns}) VALUES ('x', 'x', 'x', '', '', 'ok', '', '[]',"
+            " '{}', gen_random_uuid(), '') RETURNING id"
         )
         (inserted,) = cursor.fetchone()
+        cursor.execute("UPDATE core_auditentry e SET digest = core_audit_digest(e) WHERE id = %s", [inserted])
         cursor.execute("UPDATE core_auditentry e SET hash = core_audit_entry_hash(e) WHERE id = %s", [inserted])
     assert audit.verify() == [audit.ChainBreak(inserted, "inserted")]
 
 
 def test_a_head_stored_elsewhere_shows_that_the_newest_entries_were_cut_off() -> None:
     entries = make_entries()
-    head = audit.head()
+    head = audit_checkpoints.head()
     assert head is not None
     assert audit.verify(anchor=head) == []
     with unguarded() as cursor:
@@ -167,6 +180,160 @@ def test_a_head_stored_elsewhere_shows_that_the_newest_entries_were_cut_off() ->
         cursor.execute("DELETE FROM core_auditentry WHERE id = %s", [entries[2].pk])
     assert audit.verify() == []
     assert audit.verify(anchor=head) == [audit.ChainBreak(0, "cut off", 3)]
+
+
+def test_no_value_that_can_name_a_person_is_in_the_chain() -> None:
+    """Only keys, names of fields, counts and a salted digest are hashed."""
+    personal = {"old", "new", "ip", "user_agent", "message", "salt"}
+    assert set(AuditEntry.erasable_fields) == personal
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'core_audit_entry_hash'")
+        (source,) = cursor.fetchone()
+    hashed = set(re.findall(r"entry\.(\w+)", source))
+    assert hashed & personal == set()
+    assert hashed | personal == {field.column for field in AuditEntry._meta.concrete_fields} - {"hash"}
+
+
+def test_details_are_erased_and_the_chain_stays_as_it_was(django_user_model: Any) -> None:
+    user = django_user_model.objects.create_user("ann@example.com", "a-long-password")
+    with audit.use_context(audit.AuditContext(ip="2001:db8::1", user_agent="Firefox")):
+        audit.record(action="user.change", entity=user, actor=user, old={"name": "Ann"}, message="Ann asked")
+    audit.record(action="other", entity=make_setting(), new={"value": 1})
+    assert audit.verify() == []
+    before = audit_checkpoints.head()
+
+    assert audit.erase_details(entities=[user], actor="test", at=NOON) == 1
+
+    entry = AuditEntry.objects.get(action="user.change")
+    assert (entry.old, entry.ip, entry.user_agent, entry.message, entry.salt) == (None, None, "", "", None)
+    assert entry.changed == ["name"]
+    assert AuditEntry.objects.get(action="other").new == {"value": 1}
+    assert audit.verify(anchor=before) == []
+    assert audit.erase_details(entities=[user], actor="test", at=NOON) == 1  # the entry about the erasure itself
+
+
+def test_the_worker_can_erase_details_but_not_change_them_nor_hide_that_it_did() -> None:
+    entry = make_entries()[1]
+    for change in ("new = '{}'", "message = 'x', salt = NULL", "user_agent = 'x'"):
+        with pytest.raises(DatabaseError, match="only be erased"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"UPDATE core_auditentry SET {change} WHERE id = %s", [entry.pk])
+    AuditEntry.objects.filter(pk=entry.pk).update(**audit.ERASED)
+    assert audit.verify() == [audit.ChainBreak(entry.pk, "details missing", 2)]
+
+
+@pytest.fixture
+def kept(settings: Any, tmp_path: Path) -> Path:
+    """Where the head is kept outside the database."""
+    settings.VAR = tmp_path
+    return tmp_path / "audit_head.json"
+
+
+@contextmanager
+def rebuilt() -> Iterator[Any]:
+    """The owner changes entries, and then computes every hash and link anew with the database's own functions."""
+    with unguarded() as cursor:
+        yield cursor
+        cursor.execute("UPDATE core_auditentry e SET digest = core_audit_digest(e)")
+        cursor.execute("UPDATE core_auditentry e SET hash = core_audit_entry_hash(e)")
+        cursor.execute("SELECT id, hash FROM core_auditentry ORDER BY id")
+        entries = cursor.fetchall()
+        cursor.execute("DELETE FROM core_auditlink")
+        previous = ""
+        for position, (entry, digest) in enumerate(entries, 1):
+            cursor.execute(
+                "INSERT INTO core_auditlink (position, entry_id, entry_hash, previous_hash, hash) VALUES"
+                " (%s, %s, %s, %s, core_audit_link_hash(%s, %s, %s, %s)) RETURNING hash",
+                [position, entry, digest, previous, position, entry, digest, previous],
+            )
+            (previous,) = cursor.fetchone()
+
+
+def test_a_chain_that_the_owner_rebuilt_is_found_by_its_checkpoint(kept: Path) -> None:
+    entries = make_entries()
+    assert audit_checkpoints.sign_head() == audit_checkpoints.head()
+    assert audit.verify() == []
+    kept.unlink()  # even without the file
+    with rebuilt() as cursor:
+        cursor.execute("UPDATE core_auditentry SET action = 'x' WHERE id = %s", [entries[0].pk])
+    assert audit.verify() == [audit.ChainBreak(0, "rebuilt", 3)]
+
+
+def test_a_checkpoint_cannot_be_made_without_the_key(kept: Path) -> None:
+    entries = make_entries()
+    audit_checkpoints.sign_head()
+    kept.unlink()
+    with rebuilt() as cursor:
+        cursor.execute("UPDATE core_auditentry SET action = 'x' WHERE id = %s", [entries[0].pk])
+    with unguarded() as cursor:
+        cursor.execute(
+            "UPDATE core_auditcheckpoint s SET hash = l.hash FROM core_auditlink l WHERE l.position = s.position"
+        )
+    assert audit.verify() == [audit.ChainBreak(0, "forged checkpoint", 3)]
+
+
+def test_newest_entries_cut_off_with_their_checkpoint_are_missed_and_never_signed_again(kept: Path) -> None:
+    make_entries(2)
+    audit_checkpoints.sign_head()
+    older = kept.read_text()
+    entry = make_entries(1)[0]
+    audit_checkpoints.sign_head()
+    with unguarded() as cursor:
+        cursor.execute("DELETE FROM core_auditcheckpoint WHERE position = 3")
+        cursor.execute("DELETE FROM core_auditlink WHERE entry_id = %s", [entry.pk])
+        cursor.execute("DELETE FROM core_auditentry WHERE id = %s", [entry.pk])
+    assert audit.verify() == [audit.ChainBreak(0, "cut off", 3)]
+    audit.record(action="x", entity=make_setting())
+    assert audit.verify() == [audit.ChainBreak(0, "rebuilt", 3)]
+    assert audit_checkpoints.sign_head() is None
+
+    kept.write_text(older)
+    assert audit_checkpoints.sign_head() is not None
+    assert audit.verify() == []
+
+
+def test_a_chain_whose_checkpoints_were_deleted_is_found(kept: Path) -> None:
+    make_entries()
+    with unguarded() as cursor:
+        cursor.execute("UPDATE core_auditlink SET at = now() - interval '11 minutes'")
+    assert audit.verify() == [audit.ChainBreak(0, "unsigned", 1)]
+    audit_checkpoints.sign_head()
+    assert audit.verify() == []
+    assert audit_checkpoints.sign_head() is None  # signed already
+
+
+def test_a_checkpoint_of_a_former_key_is_believed_while_the_key_is_known(kept: Path, settings: Any) -> None:
+    make_entries()
+    audit_checkpoints.sign_head()
+    former = settings.FIELD_ENCRYPTION_KEYS
+    settings.FIELD_ENCRYPTION_KEYS = ["new", *former]
+    assert audit.verify() == []
+    settings.FIELD_ENCRYPTION_KEYS = ["new"]
+    assert audit.verify() == [audit.ChainBreak(0, "forged checkpoint", 3)]
+
+
+def test_an_entry_costs_one_statement_however_many_rows_it_is_about(django_assert_num_queries: Any) -> None:
+    settings = [make_setting(str(number)) for number in range(100)]
+    with tenancy.as_worker(), django_assert_num_queries(1):
+        audit.record_batch(action="x", entities=settings, new={"value": 1}, message="why")
+
+
+def test_an_informational_entry_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with transaction.atomic():
+        audit.record_informational(action="x" * 101, entity=make_setting())
+        Setting.objects.create(key="kept", type=SettingType.STRING, category="Shop")
+    assert Setting.objects.filter(key="kept").exists()
+    assert "was not written" in caplog.text
+
+
+def test_an_entry_about_an_act_that_fails_undoes_the_act() -> None:
+    def act() -> None:
+        with transaction.atomic():
+            Setting.objects.create(key="undone", type=SettingType.STRING, category="Shop")
+            audit.record(action="x" * 101, entity=make_setting())
+
+    with pytest.raises(DatabaseError):
+        act()
+    assert not Setting.objects.filter(key="undone").exists()
 
 
 def test_the_hash_does_not_depend_on_the_sessions_settings() -> None:

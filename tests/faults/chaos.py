@@ -65,7 +65,7 @@ class Chaos:
         with suppress(OutsideError, SandboxError, InsufficientCapacity, placement.OrderClosed):
             order = shops.place_order(theirs, token=self.tokens[number], at=at, location=location)
             if order.reload().status == OrderStatus.PENDING_PAYMENT:
-                placement.reopen_payment(order_id=order.pk, at=at)
+                placement.reopen_payment(order=order, at=at)
                 own.pay(shops.create_session(order, at=at))
 
     def work(self) -> None:

@@ -131,9 +131,9 @@ class History(RuleBasedStateMachine):
     def open_payment_page(self, index: int) -> None:
         order = chosen(list(Order.objects.order_by("created_at")), index)
         try:
-            payment = placement.reopen_payment(order_id=order.pk, at=self.clock.now)
+            payment = placement.reopen_payment(order=order, at=self.clock.now)
             with suppress(BrokenReceiver):
-                credit.use_credit(payment_id=payment.pk, at_most=payment.amount, at=self.clock.now)
+                credit.use_credit(payment=payment, at_most=payment.amount, at=self.clock.now)
             self.pages.append(shops.create_session(order, at=self.clock.now))
         except (placement.OrderClosed, OutsideError, Payment.DoesNotExist):
             return  # the page says why; the customer may press again
@@ -184,9 +184,7 @@ class History(RuleBasedStateMachine):
     @rule(index=anything)
     def cancel_order(self, index: int) -> None:
         order = chosen(list(Order.objects.order_by("created_at")), index)
-        cancellation.cancel_unpaid(
-            order_id=order.pk, reason="by the customer", actor=self.shop.customer, at=self.clock.now
-        )
+        cancellation.cancel_unpaid(order=order, reason="by the customer", actor=self.shop.customer, at=self.clock.now)
 
     # Staff
 

@@ -79,7 +79,7 @@ def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     for _ in range(MAX_TRIES):
         if order.reload().status != OrderStatus.PENDING_PAYMENT:
             return
-        placement.reopen_payment(order_id=order.pk, at=clock.now)
+        placement.reopen_payment(order=order, at=clock.now)
         try:
             sandbox.pay(shops.create_session(order, at=clock.now))
         except OutsideError:

@@ -104,7 +104,7 @@ def test_buying_and_canceling_the_last_pieces_at_once_never_deadlocks(shop: Shop
     placed = [place_order(customer) for customer in customers]
 
     def cancel(order: Order) -> str:
-        cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
+        cancellation.cancel_unpaid(order=order, reason="changed my mind", at=timezone.now())
         return "canceled"
 
     actions: list[Callable[[], str]] = []
@@ -171,7 +171,7 @@ def test_canceling_in_the_moment_of_paying_never_deadlocks_and_never_loses_the_m
     at = clock.pass_by()
 
     def cancel(order: Order) -> None:
-        cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=at)
+        cancellation.cancel_unpaid(order=order, reason="changed my mind", at=at)
 
     actions: list[Callable[[], Any]] = [lambda: work.run_due(at=at) for _ in customers]
     actions += [lambda order=order: cancel(order) for order in customers]  # type: ignore[misc]
@@ -191,7 +191,7 @@ def test_a_cancellation_waits_for_money_that_is_just_being_booked(shop: Shop) ->
 
     def cancel() -> bool:
         try:
-            return cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", at=timezone.now())
+            return cancellation.cancel_unpaid(order=order, reason="changed my mind", at=timezone.now())
         finally:
             connection.close()
 

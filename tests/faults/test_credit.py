@@ -30,7 +30,7 @@ type End = Callable[[Shop, Order, Clock], object]
 
 def cancel(shop: Shop, order: Order, clock: Clock) -> None:
     """The customer cancels while the payment page is open."""
-    cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
+    cancellation.cancel_unpaid(order=order, reason="changed my mind", actor=shop.customer, at=clock.now)
 
 
 def let_expire(_shop: Shop, _order: Order, clock: Clock) -> None:
@@ -44,8 +44,8 @@ def begin_and_end(shop: Shop, order: Order, end: End, after: timedelta) -> None:
     clock = Clock(here.sandbox, order.placed_at + after)
     here.sandbox.set_clock(clock.now.timestamp())
     if order.reload().status == OrderStatus.PENDING_PAYMENT:
-        payment = placement.reopen_payment(order_id=order.pk, at=clock.now)
-        credit.use_credit(payment_id=payment.pk, at_most=payment.amount, at=clock.now)
+        payment = placement.reopen_payment(order=order, at=clock.now)
+        credit.use_credit(payment=payment, at_most=payment.amount, at=clock.now)
         with suppress(OutsideError):  # refused, or closed since
             shops.create_session(order, at=clock.now)
         end(here, order, clock)

@@ -99,7 +99,7 @@ def late_payments_and_free_orders(shop: Shop) -> Acts:
     allow_unpaid_orders()
     late = [place_order(shop) for _ in range(AT_ONCE)]
     for order in late:
-        assert cancellation.cancel_unpaid(order_id=order.pk, reason="too slow", at=timezone.now())
+        assert cancellation.cancel_unpaid(order=order, reason="too slow", at=timezone.now())
     return [
         *[lambda order=order: settle(order.invoice_id) for order in late],
         *[lambda: place_order(shop, plan_price=free) for _ in late],
@@ -180,7 +180,7 @@ def place_orders_with_credit(shop: Shop, credit_minor: int) -> list[Order]:
 def use_credit(order: Order) -> bool:
     """The customer continues to payment."""
     payment = Payment.objects.get(invoice_id=order.invoice_id)
-    return credit.use_credit(payment_id=payment.pk, at_most=order.total, at=timezone.now())
+    return credit.use_credit(payment=payment, at_most=order.total, at=timezone.now())
 
 
 def orders_that_use_the_same_credit(shop: Shop) -> Acts:
@@ -218,7 +218,7 @@ def credit_and_the_end_of_its_orders(shop: Shop) -> Acts:
             lambda order=order: use_credit(order),  # type: ignore[misc]
             lambda payment=payment: payments.expire(payment_id=payment.pk, at=timezone.now()),  # type: ignore[misc]
             lambda order=order: cancellation.cancel_unpaid(  # type: ignore[misc]
-                order_id=order.pk, reason="asked", actor=shop.customer, at=timezone.now()
+                order=order, reason="asked", actor=shop.customer, at=timezone.now()
             ),
         ]
     return acts

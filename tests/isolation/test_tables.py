@@ -10,7 +10,8 @@ from accounts.models import Membership, Organization, User
 from core import schema, tenancy
 from core.ids import uuid7
 from core.tenancy.declarations import OWNED, PERSONAL, SHARED, tenancy_of
-from servers.models import Allocation
+from servers.models import Allocation, ServerAccess
+from servers.models.access import PART_OF_SERVER, SERVER
 from tests.isolation.tables import as_owner, is_readable, is_secured, put_row
 
 pytestmark = pytest.mark.django_db
@@ -19,6 +20,7 @@ CUSTOM: dict[type[models.Model], dict[str, str]] = {
     Organization: {"id": "organization"},
     User: {"id": "user"},
     Membership: {"organization_id": "organization", "user_id": "user"},
+    ServerAccess: {"organization_id": "organization", "user_id": "user"},
 }
 # Tables that a tenant's rows are only part of; tests/isolation/test_hostile_statements.py tries them.
 OPEN = {Allocation: "which ports are free is public, and a tenant's are those of its reservations"}
@@ -38,7 +40,8 @@ def new_tenant() -> Tenant:
 def own_columns(model: type[models.Model]) -> dict[str, str]:
     """The columns that say to whom a row belongs: `{"organization_id": "organization"}`."""
     declared = tenancy_of(model)
-    known = {OWNED: {"organization_id": "organization"}, PERSONAL: {"user_id": "user"}}
+    owned = {"organization_id": "organization"}
+    known = {OWNED: owned, SERVER: owned, PART_OF_SERVER: owned, PERSONAL: {"user_id": "user"}}
     return known.get(declared) or CUSTOM[model]  # type: ignore[arg-type]
 
 

@@ -111,7 +111,7 @@ def test_a_debit_not_yet_known_when_its_order_was_canceled_goes_back_when_it_cle
 def test_a_card_payment_after_the_customer_canceled_is_refunded(shop: Shop, clock: Clock) -> None:
     order = place_order(shop, at=clock.now)
     url = create_session(order, at=clock.now)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="changed my mind", actor=shop.customer, at=clock.now)
+    cancellation.cancel_unpaid(order=order, reason="changed my mind", actor=shop.customer, at=clock.now)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)
     deliver_webhooks(shop.sandbox)

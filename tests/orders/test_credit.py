@@ -182,7 +182,7 @@ def paid_by_credit_and_card_without_capacity(shop: Shop, browser: Client, clock:
     """An order of which credit paid $3.00 and a card $5.00, and whose server cannot be created."""
     give_credit(shop, 300)
     placed, address = order(shop, browser, uses_credit="on")
-    cancellation.cancel_unpaid(order_id=placed.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=placed, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(address, "pm_card_visa")
     run_until_idle(clock, steps=5)
@@ -243,7 +243,7 @@ def test_late_money_of_an_expired_order_whose_credit_is_spent_is_credit_and_the_
 ) -> None:
     give_credit(shop, 300)
     placed, address = order(shop, browser, uses_credit="on")
-    cancellation.cancel_unpaid(order_id=placed.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=placed, reason="not paid in time", at=clock.now)
 
     pay_after_the_credit_is_spent(shop, placed, address, clock)
     run_once(clock.pass_by())

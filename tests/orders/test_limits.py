@@ -103,12 +103,12 @@ def test_an_orders_reservation_is_extended_only_so_often(shop: Shop, client: Cli
     site_settings.set_value("orders.max_payments_per_order", 2)
     order = place_order(shop)
     Payment.objects.update(state=PaymentState.FAILED)
-    assert placement.reopen_payment(order_id=order.pk, at=timezone.now()).state == PaymentState.PENDING
+    assert placement.reopen_payment(order=order, at=timezone.now()).state == PaymentState.PENDING
     Payment.objects.update(state=PaymentState.FAILED)
     until = order.reload().expires_at
 
     with pytest.raises(placement.OrderClosed):
-        placement.reopen_payment(order_id=order.pk, at=timezone.now())
+        placement.reopen_payment(order=order, at=timezone.now())
 
     assert order.reload().expires_at == until
     client.force_login(shop.customer)

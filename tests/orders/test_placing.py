@@ -115,7 +115,7 @@ def test_canceling_twice_releases_the_capacity_once(shop: Shop) -> None:
     first, second = place_order(shop), place_order(shop)
 
     for _ in range(2):
-        cancellation.cancel_unpaid(order_id=first.pk, reason="changed my mind", actor=shop.customer, at=timezone.now())
+        cancellation.cancel_unpaid(order=first, reason="changed my mind", actor=shop.customer, at=timezone.now())
 
     assert reserved_mib() == 1024
     assert second.reload().status == OrderStatus.PENDING_PAYMENT
@@ -159,6 +159,6 @@ def test_the_gateways_keys_are_read_before_anything_is_locked(shop: Shop, monkey
     locking.clear()
     read_after.clear()
     with connection.execute_wrapper(watch):
-        placement.reopen_payment(order_id=order.pk, at=timezone.now())
+        placement.reopen_payment(order=order, at=timezone.now())
     assert locking
     assert set(read_after) == {0}

@@ -74,7 +74,7 @@ def test_a_payment_after_the_order_expired_still_ends_in_a_server(shop: Shop) ->
     clock = Clock(shop.sandbox)
     order = place_order(shop, at=clock.now)
     url = create_session(order)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=order, reason="not paid in time", at=clock.now)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)
 
@@ -88,7 +88,7 @@ def test_a_paid_order_without_capacity_waits_until_there_is_some(shop: Shop) -> 
     clock = Clock(shop.sandbox)
     order = place_order(shop, at=clock.now)
     url = create_session(order)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=order, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)
@@ -105,7 +105,7 @@ def test_a_paid_order_without_capacity_for_a_day_is_refunded(shop: Shop) -> None
     clock = Clock(shop.sandbox)
     order = place_order(shop, at=clock.now)
     url = create_session(order)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=order, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
     deliver_webhooks(shop.sandbox)
@@ -159,4 +159,4 @@ def test_a_payment_under_review_keeps_the_order_open_and_asks_for_no_second_paym
         assert "Waiting for payment" not in each
     assert "Cancel order" not in page
     with pytest.raises(placement.OrderClosed):
-        placement.reopen_payment(order_id=order.pk, at=clock.now)
+        placement.reopen_payment(order=order, at=clock.now)

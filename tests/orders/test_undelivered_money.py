@@ -39,7 +39,7 @@ def waiting(shop: Shop, clock: Clock) -> Order:
     """A paid order that waits for capacity."""
     order = place_order(shop, at=clock.now)
     url = create_session(order, at=clock.now)
-    cancellation.cancel_unpaid(order_id=order.pk, reason="not paid in time", at=clock.now)
+    cancellation.cancel_unpaid(order=order, reason="not paid in time", at=clock.now)
     Node.objects.update(is_enabled=False)
     shop.sandbox.pay(url)
     bring_events(shop, clock)

@@ -38,7 +38,9 @@ def order(db: None) -> Order:
 def shown_steps(order: Order, **fields: object) -> list[tuple[str, int | None]]:
     """State and seconds of each step, once the order is in this state."""
     Order.objects.filter(pk=order.pk).update(**fields)
-    return [(step.state, step.seconds) for step in progress_of(queries.order_for_page().get(pk=order.pk))]
+    return [
+        (step.state, step.seconds) for step in progress_of(queries.order_for_page(Order.objects.all()).get(pk=order.pk))
+    ]
 
 
 def test_steps_are_counted_from_the_payment(order: Order) -> None:
@@ -53,7 +55,7 @@ def test_steps_are_counted_from_the_payment(order: Order) -> None:
         ("upcoming", None),
         ("upcoming", None),
     ]
-    assert progress_of(queries.order_for_page().get(pk=order.pk))[2].detail == node
+    assert progress_of(queries.order_for_page(Order.objects.all()).get(pk=order.pk))[2].detail == node
 
 
 def test_a_failed_order_shows_where_it_stopped(order: Order) -> None:

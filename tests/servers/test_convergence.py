@@ -354,7 +354,7 @@ def test_a_request_during_the_work_makes_it_run_again(
     def request_then_find(self: Any, *arguments: Any) -> Any:
         remote = find(self, *arguments)
         if next(requests, False):
-            services.rename_server(server_id=server.pk, name="Renamed meanwhile", actor=None, at=AT)
+            services.rename_server(server=server, name="Renamed meanwhile", actor=None, at=AT)
         return remote
 
     monkeypatch.setattr(type(driver_of(provider)), "find", request_then_find)

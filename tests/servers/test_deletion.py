@@ -122,7 +122,7 @@ def test_a_server_deleted_on_the_panel_is_created_again_only_on_retry(panel: San
 
 def test_a_new_name_reaches_the_panel_and_the_key_stays(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    services.rename_server(server_id=server.pk, name="Better name", actor=server.owner, at=AT)
+    services.rename_server(server=server, name="Better name", actor=server.owner, at=AT)
     assert server.reload().name == "Better name"
     run_until_quiet(AT)
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import roles
+from accounts import permissions
 from core import clock
 from nodebyte.seeding import catalog, panel, users
 from servers.models import Location, Provider
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """Roles first, then the catalog, the logins and the panel: each needs those before it."""
         if options["demo"] and settings.IS_PRODUCTION:
             raise CommandError("--demo makes logins with known passwords; it is refused where SITE_URL is public.")
-        roles.ensure_roles()
+        permissions.ensure_staff_roles()
         products = catalog.seed_catalog(at=clock.now())
         self.stdout.write(f"catalog: {len(products)} products")
         password = users.DEMO_PASSWORD if options["demo"] else None

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 
-from accounts import roles
+from accounts import permissions
 from accounts.models import User
 from core import clock, site_settings
 from nodebyte.management.commands import seed
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                 for setting, value in (("shop.name", name), ("shop.currency", currency)):
                     if value:
                         site_settings.set_value(setting, value, actor="setup")
-                roles.ensure_roles()
+                permissions.ensure_staff_roles()
                 if email:
                     validate_email(email)
                     self.create_staff(email)

@@ -1,12 +1,77 @@
-"""Staff roles: Django groups. Every `seed` sets their permissions to what is written here."""
+"""Who may do what: the members of an organization, who was given access to one server, and staff.
+
+`PERMISSIONS` is for customers' pages. A lookup takes an action and finds only rows to which the user may do it
+(`servers.queries.servers_for`); row-level security shows no more, whatever a lookup forgets. Staff roles are Django
+groups, and every `seed` sets their permissions to what is written here.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
 
 from django.contrib.auth.models import Group, Permission
 from django.db import models
 
-from accounts.models import User
+from accounts.models import AccessLevel, Organization, Role, User
 from core import tenancy
+
+
+class Action(StrEnum):
+    """What a user can do on customers' pages."""
+
+    ORGANIZATION_VIEW = "organization.view"  # with all its rows: what row-level security shows
+    ORDER_PLACE = "order.place"
+    ORDER_VIEW = "order.view"
+    ORDER_PAY = "order.pay"
+    ORDER_CANCEL = "order.cancel"
+    INVOICE_VIEW = "invoice.view"
+    SERVER_VIEW = "server.view"
+    SERVER_POWER = "server.power"
+    SERVER_RENAME = "server.rename"
+
+
+IN_CHARGE = frozenset[Role | AccessLevel]({Role.OWNER, Role.ADMIN})
+# The roles that may do it to all that their organization has, and the levels of access to one server that suffice for
+# that server. A plain member may do only what they were given access to.
+PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
+    Action.ORGANIZATION_VIEW: IN_CHARGE,
+    Action.ORDER_PLACE: IN_CHARGE,
+    Action.ORDER_VIEW: IN_CHARGE,
+    Action.ORDER_PAY: IN_CHARGE,
+    Action.ORDER_CANCEL: IN_CHARGE,
+    Action.INVOICE_VIEW: IN_CHARGE,
+    Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
+    Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
+    Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the user of a request may do, by their role in each of their organizations."""
+
+    user_id: UUID | None = None
+    roles: Mapping[UUID, Role] = field(default_factory=dict)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the user is a plain member somewhere, who sees only the servers that they were given access to."""
+        return Role.MEMBER in self.roles.values()
+
+    def organizations(self, action: Action) -> tuple[UUID, ...]:
+        """Where the user may do the action to all that the organization has."""
+        return tuple(pk for pk, role in self.roles.items() if role in PERMISSIONS[action])
+
+    def actions(self, organization_id: UUID | None, level: str = "") -> frozenset[Action]:
+        """What the user may do in the organization, or to one of its servers with this level of access to it."""
+        role = self.roles.get(organization_id) if organization_id else None
+        return frozenset(action for action, holders in PERMISSIONS.items() if role and holders & {role, level})
+
+    def may(self, action: Action, organization: Organization | None) -> bool:
+        """Whether the user may do the action to all that the organization has."""
+        return organization is not None and action in self.actions(organization.pk)
+
 
 SUPERADMIN, ADMIN, BILLING, SUPPORT = "superadmin", "admin", "billing", "support"
 ALL_PERMISSIONS = "*"
@@ -42,7 +107,7 @@ SUPPORT_WRITES = (
     "orders.change_order",
 )
 # "app.*" is every permission of an app, "app.view_*" every view permission of it.
-ROLES: Mapping[str, tuple[str, ...]] = {
+STAFF_ROLES: Mapping[str, tuple[str, ...]] = {
     SUPERADMIN: (ALL_PERMISSIONS,),
     ADMIN: (
         *("accounts.view_*", "accounts.change_user", "accounts.change_organization", "account.view_*"),
@@ -71,12 +136,12 @@ class UnknownPermission(LookupError):
     """A role lists a permission that no model has."""
 
 
-def ensure_roles() -> None:
+def ensure_staff_roles() -> None:
     """Create the four groups and set their permissions to those above. Calling it twice changes nothing."""
     rows: models.QuerySet[Permission] = Permission.objects.select_related("content_type")
     with tenancy.as_worker():
         permissions = {f"{row.content_type.app_label}.{row.codename}": row for row in rows}
-        for name, patterns in ROLES.items():
+        for name, patterns in STAFF_ROLES.items():
             granted: set[Permission] = set()
             for pattern in patterns:
                 matches = {row for label, row in permissions.items() if is_covered(label, pattern)}
@@ -97,6 +162,6 @@ def is_covered(label: str, pattern: str) -> bool:
     return label.startswith(pattern[:-1]) and (is_view or label.split(".")[0] not in ACCESS_CONTROL_APPS)
 
 
-def can_assign_roles(user: User) -> bool:
+def can_assign_staff_roles(user: User) -> bool:
     """Whether the user may make others staff and give them roles: superadmins only."""
     return user.is_superuser or SUPERADMIN in user.role_names
