@@ -23,7 +23,7 @@ def servers_for(access: Access, action: Action) -> QuerySet[Server]:
 
     `access_level` is what a plain member was given of the server, empty for owners and admins, who may do everything.
     """
-    may = Q(organization__in=access.organizations(action))
+    may: Any = Q(organization__in=access.organizations(action))
     level: Any = models.Value("")
     if access.is_limited:
         given = ServerAccess.objects.filter(server=models.OuterRef("pk"), user=access.user_id)

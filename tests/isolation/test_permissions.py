@@ -7,15 +7,14 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts import middleware
 from accounts.models import AccessLevel, Membership, Organization, Role, User
-from accounts.permissions import PERMISSIONS, Action
+from accounts.permissions import PERMISSIONS, Access, Action
 from billing.models import Invoice
 from core import tenancy
 from core.ids import uuid7
 from orders.models import Order
 from servers import queries
-from servers import views as server_views
+from servers.live import power as live_power
 from servers.models import ProvisioningStep, ProvisioningTask, Server, ServerAccess, ServerHold, ServerVariable
 from tests.isolation import routes
 from tests.isolation.members import HIDDEN, LEVELS, Member, make_hidden_server, make_member
@@ -44,7 +43,7 @@ def test_every_route_about_a_row_names_its_action() -> None:
 @pytest.fixture(autouse=True)
 def _no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """No provider can be asked."""
-    monkeypatch.setattr(server_views.live_power, "request_power_action", lambda **_: None)
+    monkeypatch.setattr(live_power, "request_power_action", lambda **_: None)
 
 
 @pytest.fixture
@@ -191,7 +190,7 @@ def test_who_leaves_the_organization_loses_access_to_its_servers(ada: Tenant) ->
 
 def test_an_access_whose_membership_is_missing_opens_nothing(ada: Tenant) -> None:
     """The lookup asks for the membership too, whatever the table says."""
-    access = middleware.Access(uuid7(), {})
+    access = Access(uuid7(), {})
     assert not queries.servers_for(access, Action.SERVER_VIEW).exists()
 
 

@@ -11,13 +11,13 @@ from accounts import services as accounts
 from accounts.models import Role
 from billing import checkout, checkout_options, credit, customers
 from billing.checkout_options import CheckoutOption
-from billing.gateway_accounts import driver_for
+from billing.gateways.base import driver_for
 from billing.models import GatewayAccount, Payment
 from core import tenancy
 from core.ids import uuid7
 from core.money import Money
 from orders import cancellation, placement
-from orders.placement import OrderRequest
+from orders.placement import ItemRequest, OrderRequest
 from servers import services as servers
 from servers.drivers.base import PowerAction
 from servers.live import power
@@ -32,7 +32,7 @@ ZERO = Money(0, "USD")
 OF_THE_SHOP = {
     "billing.gateway_accounts.accounts_for",
     "servers.capacity.availability.availability",
-    "servers.queries.placeable_locations",
+    "servers.queries.placeable_regions",
     "servers.queries.provider_kind",
 }
 
@@ -78,9 +78,7 @@ def test_a_service_refuses_a_row_of_another_tenant(ada: Tenant, bob: Tenant, nam
 
 
 def test_a_service_refuses_to_order_for_another_tenant(ada: Tenant, bob: Tenant, dataset: Dataset) -> None:
-    order_request = OrderRequest(
-        plan_price=dataset.price, location=dataset.location, blueprint=dataset.blueprint, server_name="x"
-    )
+    order_request = OrderRequest([ItemRequest(dataset.price, dataset.region, "x")])
     with pytest.raises(tenancy.ForeignRow), request_of(ada):
         placement.place_order(
             organization=bob.organization,

@@ -124,7 +124,7 @@ def test_orders_of_several_servers_are_canceled_at_once_without_a_deadlock(shop:
 
     def cancel(order: Order) -> bool:
         try:
-            return cancellation.cancel_unpaid(order_id=order.pk, reason="test", at=timezone.now())
+            return cancellation.cancel_unpaid(order=order, reason="test", at=timezone.now())
         finally:
             connection.close()
 
