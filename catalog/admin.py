@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.forms.models import BaseInlineFormSet
@@ -141,7 +142,7 @@ class PriceInline(ReadOnlyInline):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """All but the inputs of the new price."""
-        return [name for name in self.columns if name not in self.inputs]
+        return [name for name in flatten_fieldsets(self.get_fieldsets(request, obj)) if name not in self.inputs]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Offering a price has a permission of its own."""

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_safe
 
 from core import tenancy
 
-FILES: Final = ("tokens", "base", "components", "home")
+FILES: Final = ("tokens", "base", "components")
+HOME: Final = "home"  # only the home page needs it, and asks for it: "home=1"
 YEAR_SECONDS = 31_536_000
 SHORT_SECONDS = 60
 DEFAULT_HUE = 264
@@ -20,9 +21,9 @@ MAX_HUE = 360
 
 
 @cache
-def shop_css() -> str:
-    """The shop's style files, joined: one request instead of four. Comments and blanks around signs stay here."""
-    files = [(settings.BASE_DIR / "static" / "css" / f"{name}.css").read_text() for name in FILES]
+def shop_css(*more: str) -> str:
+    """The shop's style files and `more`, joined: one request. Comments and blanks around signs stay here."""
+    files = [(settings.BASE_DIR / "static" / "css" / f"{name}.css").read_text() for name in (*FILES, *more)]
     rules = re.sub(r"/\*.*?\*/", "", "\n".join(files), flags=re.DOTALL)
     return re.sub(r"\s*([{};,])\s*", r"\1", rules).replace(": ", ":").replace(";}", "}").strip()
 
@@ -30,7 +31,7 @@ def shop_css() -> str:
 @cache
 def stylesheet_version() -> str:
     """A name for the present content of the stylesheet."""
-    return hashlib.sha256(shop_css().encode()).hexdigest()[:12]
+    return hashlib.sha256(shop_css(HOME).encode()).hexdigest()[:12]
 
 
 @tenancy.non_atomic_view
@@ -42,7 +43,8 @@ def stylesheet(request: HttpRequest) -> HttpResponse:
     """
     named = request.GET.get("hue", "")
     hue = int(named) if len(named) <= 3 and named.isascii() and named.isdecimal() else DEFAULT_HUE
-    css = f"{shop_css()}\n:root{{--brand-h:{min(hue, MAX_HUE)}}}\n"
+    rules = shop_css(HOME) if request.GET.get(HOME) == "1" else shop_css()
+    css = f"{rules}\n:root{{--brand-h:{min(hue, MAX_HUE)}}}\n"
     response = HttpResponse(css, content_type="text/css; charset=utf-8")
     if request.GET.get("v") == stylesheet_version():
         patch_cache_control(response, public=True, max_age=YEAR_SECONDS, immutable=True)

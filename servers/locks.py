@@ -24,8 +24,11 @@ def advisory_lock(name: str) -> Iterator[bool]:
 
 @contextmanager
 def waiting_lock(name: str) -> Iterator[None]:
-    """Run the block when nobody else has the lock. Not inside a transaction, which would outlive it."""
-    refuse_transaction("an advisory lock")
+    """Run the block when nobody else has the lock. Within a transaction it is kept until that ends."""
+    if connection.in_atomic_block:
+        _call("pg_advisory_xact_lock", name)
+        yield
+        return
     _call("pg_advisory_lock", name)
     try:
         yield

@@ -7,6 +7,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts import middleware
 from accounts.models import AccessLevel, Membership, Organization, Role, User
 from accounts.permissions import PERMISSIONS, Access, Action
 from billing.models import Invoice

@@ -5,6 +5,7 @@ Files and pages are sent compressed; nodebyte/settings.py says why that is safe 
 
 import gzip
 import re
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +24,8 @@ NEEDED = re.compile(r"""<(?:link|script|img|use)\b[^>]*?(?:href|src)="([^"]+)\""
 
 def files_of(page: str) -> set[str]:
     """The files that a page asks its browser to fetch, once each."""
-    return {urlsplit(url).path for url in NEEDED.findall(page.replace('<link rel="canonical"', "<a"))}
+    urls = {unescape(url).partition("#")[0] for url in NEEDED.findall(page.replace('<link rel="canonical"', "<a"))}
+    return {urlsplit(url).path if url.startswith("/static/") else url for url in urls}
 
 
 def content_of(path: str, client: Client) -> bytes:
