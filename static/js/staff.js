@@ -17,3 +17,7 @@ document.addEventListener("alpine:init", () => {
     return data;
   };
 });
+
+// A page of something that is running shows how far it is.
+const reload = document.querySelector('meta[name="reload-seconds"]');
+if (reload) setTimeout(() => location.reload(), Number(reload.content) * 1000);

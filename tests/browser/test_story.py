@@ -105,11 +105,11 @@ def open_from_top_bar(page: Page, name: str) -> None:
 
 
 def order(page: Page, shop: Web) -> None:
-    """The 4 GB Minecraft server in Europe with another gigabyte; the price follows the choices."""
+    """The 4 GB Minecraft server in Falkenstein with another gigabyte; the price follows the choices."""
     page.goto(f"{shop.url}/products/")
     page.get_by_role("link", name="Minecraft").click()
     page.get_by_role("link", name="Configure 4 GB").click()
-    page.get_by_label("Europe").check()
+    page.get_by_label("Falkenstein").check()
     page.get_by_label("1 GB more memory").check()
     page.get_by_label("Server name").fill("Lin's lantern")
     again = page.get_by_role("button", name="Update price")
