@@ -207,12 +207,11 @@ def settle_expected(gateway_payments: Mapping[UUID, GatewayPayment], *, at: date
 def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentState, at: datetime) -> None:
     """Store what arrived and post it: to the wallets, or to suspense where it goes under review."""
     for payment, arrived in arrivals:
-        payment.state, payment.transaction_id = state, arrived.transaction_id
-        payment.method_label = arrived.method_label
+        payment.transaction_id, payment.method_label = arrived.transaction_id, arrived.method_label
         payment.received_minor, payment.received_currency = arrived.amount.minor, arrived.amount.currency
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
-        payment.settled_at, payment.failure, payment.session_url = at, "", ""
+        payment.state, payment.settled_at, payment.failure, payment.session_url = state, at, "", ""
         payment.poll_at = (payment.expires_at or at) + LATE_CONFIRMATION if payment.session_requests > 1 else None
         ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
@@ -75,9 +76,8 @@ def refund_payment(
         if origin.owed:
             raise NotRefundable(f"{origin.owed} of credit was spent and cannot be refunded")
         refund_id = uuid7()
-        refund = _create(
-            row, amount, origin, at, id=refund_id, reason=reason[:191], idempotency_key=f"refund-{refund_id}"
-        )
+        key = f"refund-{refund_id}"
+        refund = _create(row, amount, origin, at, id=refund_id, reason=reason[:191], idempotency_key=key)
         RefundTask.objects.create(refund=refund, run_at=at)
         audit.record(
             action="payment.refund",
@@ -350,13 +350,8 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     reversal = ledger.reverse_entry(
         kind=EntryKind.REFUND_FAILED, reference=f"refund_failed:{refund.pk}", of=f"refund:{refund.pk}", at=at
     )
-    audit.record(
-        action="payment.refund_failed",
-        entity=payment,
-        actor=payment.gateway,
-        outcome=Outcome.FAILED,
-        message=failure,
-    )
+    failed: dict[str, Any] = {"outcome": Outcome.FAILED, "message": failure}
+    audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, **failed)
     allocations.release_accepted(payment, reversal, at)
     undone = allocations.undo_reversals(refund.allocation_reversals.all(), at=at)
     partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))

@@ -118,17 +118,12 @@ def record_batch(
     actor = context.user() if actor is None else actor
     actor_id = None if isinstance(actor, str) else getattr(actor, "pk", None)
     label = actor if isinstance(actor, str) else "" if actor_id is not None else SYSTEM
-    owners = (
-        {getattr(entity, "organization_id", None) for entity in entities} if organization is None else {organization}
-    )
-    owner = owners.pop() if len(owners) == 1 else None
-    owner_id = owner.pk if isinstance(owner, models.Model) else owner
     ids = [str(entity.pk) for entity in entities]
     several = {"count": len(ids), "ids": ids} if len(ids) > 1 else {}
     entry = AuditEntry(
         actor_id=actor_id,
         actor_label=label[:100],
-        organization_id=owner_id if isinstance(owner_id, UUID) else None,
+        organization_id=owner_of(entities) if organization is None else getattr(organization, "pk", organization),
         action=action,
         entity_type=entities[0]._meta.label_lower,
         entity_id="" if several else ids[0],
@@ -145,6 +140,13 @@ def record_batch(
     with tenancy.within_worker():
         entry.save(force_insert=True)
     return entry
+
+
+def owner_of(entities: Sequence[models.Model]) -> UUID | None:
+    """The key of the organization that owns all these rows; None where there is none or several."""
+    owners = {getattr(entity, "organization_id", None) for entity in entities}
+    owner = owners.pop() if len(owners) == 1 else None
+    return owner if isinstance(owner, UUID) else None
 
 
 def erase_details(*, entities: Sequence[models.Model], actor: Any, at: datetime) -> int:

@@ -197,17 +197,9 @@ def write_order(
 ) -> Order:
     """The new order with the subscription of each item, draft invoice and payment."""
     require_unpaid_below_limit(organization, user, network, order_request)
-    opened, lines = [], []
-    for item in order_request.items:
-        subscription = subscriptions.open_subscription(
-            organization=organization,
-            plan_price=item.plan_price,
-            addon_prices=item.addon_prices,
-            billing_mode=terms.billing_mode,
-            is_auto_renewed=order_request.is_auto_renewed,
-            at=at,
-        )
-        opened.append(subscription)
+    opened = open_subscriptions(organization, order_request, terms, at)
+    lines = []
+    for item, subscription in zip(order_request.items, opened, strict=True):
         billed = {row.plan_price_id or row.addon_price_id: row for row in subscription.items.all()}
         lines += [  # one-time fees belong to no item of the subscription
             replace(line, subscription=subscription, subscription_item=billed[line.price.pk] if line.price else None)
@@ -235,6 +227,23 @@ def write_order(
     else:
         invoicing.pay_from_wallet(invoice=order.invoice, at=at)  # of a free order it takes nothing
     return order
+
+
+def open_subscriptions(
+    organization: Organization, order_request: OrderRequest, terms: PaymentTerms, at: datetime
+) -> list[Subscription]:
+    """The new subscription of each item, in the items' order."""
+    return [
+        subscriptions.open_subscription(
+            organization=organization,
+            plan_price=item.plan_price,
+            addon_prices=item.addon_prices,
+            billing_mode=terms.billing_mode,
+            is_auto_renewed=order_request.is_auto_renewed,
+            at=at,
+        )
+        for item in order_request.items
+    ]
 
 
 def add_items(

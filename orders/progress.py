@@ -8,7 +8,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from orders import queries
-from orders.models import Order, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus
 from servers import queries as servers
 from servers.models import Step
 
@@ -33,22 +33,10 @@ def progress_of(order: Order) -> list[ProgressStep]:
     Takes an order of `queries.order_for_page`.
     """
     items = order.items.all()
-    reached = {"ordered": order.placed_at}
+    labels, reached = building_steps(items)
+    reached["ordered"] = order.placed_at
     if order.paid_at:
         reached["paid"] = order.paid_at
-    labels: dict[str, str] = {}
-    times: dict[str, list[datetime | None]] = defaultdict(list)
-    for item in items:
-        first: dict[str, datetime] = {}
-        for row in item.server.steps.all() if item.server else []:
-            first.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
-        for step, label in servers.purchase_steps(item.reservation.blueprint_id).items() if item.reservation else ():
-            labels.setdefault(step, label)
-            times[step].append(first.get(step))
-    for step, each in times.items():  # of several servers all must have come so far
-        known = [at for at in each if at is not None]
-        if len(known) == len(each):
-            reached[step] = max(known)
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
     is_waiting = order.status == OrderStatus.WAITING_CAPACITY  # what was reserved is gone
     built = [item.server for item in items if item.server]
@@ -77,6 +65,21 @@ def progress_of(order: Order) -> list[ProgressStep]:
     if order.status == OrderStatus.CANCELED:
         return [step for step in shown if step.state == DONE]
     return shown
+
+
+def building_steps(items: Iterable[OrderItem]) -> tuple[dict[str, str], dict[str, datetime]]:
+    """The labels of the steps that build the items' servers, and when all servers had come so far."""
+    labels: dict[str, str] = {}
+    times: dict[str, list[datetime | None]] = defaultdict(list)
+    for item in items:
+        first: dict[str, datetime] = {}
+        for row in item.server.steps.all() if item.server else []:
+            first.setdefault(row.step, row.at)  # a step may be repeated: its first time counts
+        for step, label in servers.purchase_steps(item.reservation.blueprint_id).items() if item.reservation else ():
+            labels.setdefault(step, label)
+            times[step].append(first.get(step))
+    known = {step: [at for at in each if at is not None] for step, each in times.items()}
+    return labels, {step: max(each) for step, each in known.items() if len(each) == len(times[step])}
 
 
 def listed(texts: Iterable[str]) -> str:

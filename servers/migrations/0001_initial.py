@@ -444,7 +444,7 @@ class Migration(migrations.Migration):
                 ('level', models.CharField(choices=[('view', 'View'), ('operate', 'Operate'), ('manage', 'Manage')], max_length=8, verbose_name='level')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
                 ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accesses', to='servers.server')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='server_accesses', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='server_accesses', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'verbose_name': 'server access',

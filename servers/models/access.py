@@ -21,7 +21,9 @@ class ServerAccess(Entity, Timestamped):
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
     server = models.ForeignKey("servers.Server", on_delete=models.PROTECT, related_name="accesses")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="server_accesses")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="server_accesses", db_index=False
+    )
     level = models.CharField(_("level"), max_length=8, choices=AccessLevel)
 
     class Meta:
