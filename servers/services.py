@@ -10,7 +10,6 @@ from catalog.models import Plan
 from core import audit, tenancy
 from servers.capacity import Size
 from servers.convergence import provisioning_log
-from servers.convergence.context import NOT_CREATED
 from servers.convergence.scheduling import request_convergence
 from servers.models import (
     DesiredState,
@@ -238,7 +237,7 @@ def retry(*, server_id: UUID, actor: User | None, at: datetime) -> bool:
         audit.record(action="server.retry", entity=server, actor=actor, old={"failure": server.failure}, at=at)
         provisioning_log.retry_failed(server, at=at)
         if server.vanished_at is not None:  # the only place where what is gone may be created again: a person asked
-            provisioning_log.record(server, at=at, **NOT_CREATED)
+            provisioning_log.record(server, at=at, recreate_asked_at=at)
         request_convergence(server_ids=[server_id], at=at)
     return True
 

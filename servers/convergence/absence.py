@@ -19,6 +19,7 @@ from servers.models import DesiredState, DriftFinding, DriftKind, Provider, Serv
 SAMPLE = 9
 MAX_MISSING_PERCENT = 20
 ASK_AGAIN_AFTER = timedelta(minutes=1)
+LATELY = timedelta(days=1)
 
 
 class AskAboutOthers(Exception):
@@ -65,7 +66,12 @@ def ask_about_others(server: Server, *, at: datetime) -> bool:
     driver = registry.driver_of(provider)
     asked = [server, *others_of(server)]
     missing = sum(driver.find(spec_of(each), attempts_of(each)) is None for each in asked)
-    is_trusted = missing <= max(1, len(asked) * MAX_MISSING_PERCENT // 100)
+    # Those that were found gone lately count too, so that many do not fail one after another.
+    since = max(filter(None, (at - LATELY, provider.missing_accepted_until)))
+    gone = Server.objects.filter(blueprint__provider=provider, desired_state=DesiredState.PRESENT)
+    failed = gone.filter(vanished_at__gt=since).exclude(pk=server.pk).count()
+    missing += failed
+    is_trusted = missing <= max(1, (len(asked) + failed) * MAX_MISSING_PERCENT // 100)
     with tenancy.as_worker():
         was_trusted = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk).suspected_at is None
         Provider.objects.filter(pk=provider.pk).update(suspected_at=None if is_trusted else at)

@@ -31,6 +31,7 @@ NOT_CREATED: dict[str, Any] = {
     "start_asked_at": None,
     "is_install_doubtful": False,
     "vanished_at": None,
+    "recreate_asked_at": None,
 }
 
 

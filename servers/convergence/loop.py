@@ -16,7 +16,7 @@ from servers.convergence import (
     starting,
     suspension,
 )
-from servers.convergence.context import LATER, SOON, ConvergenceContext, attempts_of, spec_of
+from servers.convergence.context import LATER, NOT_CREATED, NOW, SOON, ConvergenceContext, attempts_of, spec_of
 from servers.drivers import registry
 from servers.drivers.base import RemoteState, VariablesRefused
 from servers.locks import advisory_lock
@@ -66,8 +66,11 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     if server.desired_state == DesiredState.ABSENT:
         return removal.step(ctx)
     if remote is None and server.ref:
-        absence.fail_vanished(ctx)
-        return None
+        if server.recreate_asked_at is None:
+            absence.fail_vanished(ctx)
+            return None
+        ctx.record(**NOT_CREATED)  # only now: it might have been there again
+        return NOW
     if remote is None:
         return creation.step(ctx)
     if server.blueprint.provider.suspected_at is not None:

@@ -55,7 +55,7 @@ def observe(server: Server, remote: RemoteServer | None, *, at: datetime) -> Non
     if remote is None:
         record(server, at=at, observed={}, observed_at=at)
     else:
-        columns = {"vanished_at": None, **address_columns(remote)}
+        columns = {"vanished_at": None, "recreate_asked_at": None, **address_columns(remote)}
         record(server, at=at, observed=asdict(remote), observed_at=at, **columns)
 
 

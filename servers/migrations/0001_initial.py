@@ -302,6 +302,7 @@ class Migration(migrations.Migration):
                 ('start_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='start requested at')),
                 ('running_at', models.DateTimeField(blank=True, help_text='First confirmed by the panel.', null=True, verbose_name='first running at')),
                 ('vanished_at', models.DateTimeField(blank=True, help_text='It existed, and the provider no longer has it.', null=True, verbose_name='gone since')),
+                ('recreate_asked_at', models.DateTimeField(blank=True, help_text='A person wants it anew, without files.', null=True, verbose_name='creation again requested at')),
                 ('delete_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='deletion requested at')),
                 ('deleted_at', models.DateTimeField(blank=True, null=True)),
                 ('metadata', models.JSONField(blank=True, default=dict)),

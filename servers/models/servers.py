@@ -114,6 +114,12 @@ class Server(StateMachine, Entity, Timestamped):
     vanished_at = models.DateTimeField(
         _("gone since"), null=True, blank=True, help_text=_("It existed, and the provider no longer has it.")
     )
+    recreate_asked_at = models.DateTimeField(
+        _("creation again requested at"),
+        null=True,
+        blank=True,
+        help_text=_("A person wants it anew, without files."),
+    )
     delete_asked_at = models.DateTimeField(_("deletion requested at"), null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     metadata: Any = models.JSONField(default=dict, blank=True)

@@ -124,6 +124,41 @@ def test_a_dead_task_that_staff_queue_again_makes_nothing_anew(panel: Sandbox, p
     assert (server.reload().status, panel_servers(panel)) == (ServerStatus.FAILED, [])
 
 
+def test_a_server_that_is_back_before_it_is_made_again_is_kept_as_it_is(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    ref = server.ref
+    erase_key(provider, server, "foo")
+    Server.objects.filter(pk=server.pk).update(ref="999", identifier="gone")
+    assert look(server).status == ServerStatus.FAILED
+    services.retry(server_id=server.pk, actor=None, at=AT)
+    server.ref = ref
+    erase_key(provider, server, str(server.pk))  # the panel's database was put back
+
+    run_until_quiet(AT)
+
+    found = server.reload()
+    assert (found.status, found.ref, found.recreate_asked_at) == (ServerStatus.RUNNING, ref, None)
+    assert request_count(panel, CREATE) == 1
+    assert request_count(panel, "POST /api/application/servers/*/reinstall") == 0
+
+
+def test_many_servers_that_are_gone_do_not_fail_one_after_another(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absence, "SAMPLE", 1)  # each look finds one that is there
+    servers = [make_running(provider) for _ in range(6)]
+    kept, gone = servers[:2], servers[2:]
+    for server in gone:
+        delete_on_panel(provider, server)
+    for number, server in enumerate(gone):
+        Server.objects.filter(pk__in=[one.pk for one in kept]).update(observed_at=AT + timedelta(minutes=9))
+        services.request_convergence(server_ids=[server.pk], at=AT + timedelta(minutes=2 * number))
+        run_until_quiet(AT + timedelta(minutes=2 * number), within=timedelta(seconds=1))
+
+    assert Server.objects.filter(status=ServerStatus.FAILED).count() == 1
+    assert provider.reload().suspected_at is not None
+
+
 def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     panel: Sandbox, provider: Provider
 ) -> None:

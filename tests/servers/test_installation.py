@@ -5,7 +5,7 @@ from datetime import timedelta
 from core import work
 from sandbox.client import Sandbox
 from servers import services
-from servers.models import Provider, ProvisioningTask, ServerStatus, Step
+from servers.models import Provider, ProvisioningTask, Server, ServerStatus, Step
 from tests.servers.actions import control, panel_servers, request_count, run_until_quiet, steps_of
 from tests.servers.builders import AT, make_server
 
@@ -119,6 +119,7 @@ def test_a_node_that_stays_down_fails_the_server_in_the_end(panel: Sandbox, prov
     control(panel, "settings", {"node_mode": "error", "node_status": 500})
     server = make_server(provider)
 
+    Server.objects.filter(pk=server.pk).update(created_at=AT)
     run_until_quiet(AT)
     assert server.reload().status != ServerStatus.FAILED
     run_until_quiet(AT + timedelta(days=1, hours=1))
