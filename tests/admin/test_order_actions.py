@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing.models import Refund
-from core.money import Money
+from billing.models import AllocationReversal
+from orders import fulfilment
 from orders.models import Order, OrderStatus
 from servers.models import (
     Allocation,
@@ -61,10 +61,16 @@ def test_a_waiting_order_without_capacity_keeps_waiting(rows: Rows, superadmin: 
     assert "no capacity" in messages[0]
 
 
-def test_an_unexpected_failure_is_shown_and_rolled_back(rows: Rows, superadmin: Client) -> None:
+def test_an_unexpected_failure_is_shown_and_rolled_back(
+    rows: Rows, superadmin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order = waiting_order(rows)
-    rows.items[0].options = {}
-    rows.items[0].save()
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        Order.objects.filter(pk=order.pk).update(status=OrderStatus.PAID)
+        raise KeyError("variables")
+
+    monkeypatch.setattr(fulfilment, "reserve_again", fail)
 
     messages = run(superadmin, order, "retry_placement")
 
@@ -72,13 +78,14 @@ def test_an_unexpected_failure_is_shown_and_rolled_back(rows: Rows, superadmin: 
     assert order.reload().status == OrderStatus.WAITING_CAPACITY
 
 
-def test_a_failed_order_is_canceled_and_refunded(rows: Rows, superadmin: Client) -> None:
+def test_a_failed_order_is_canceled_and_its_money_goes_back(rows: Rows, superadmin: Client) -> None:
     order = rows.orders[0]
     Order.objects.update(status=OrderStatus.FAILED, paid_at=timezone.now(), invoice=rows.issued)
 
     run(superadmin, order, "refund", reason="cannot be built")
 
-    assert Refund.objects.get(reason="cannot be built").amount == Money(800, "USD")
+    credited = AllocationReversal.objects.get(refund=None, dispute=None)  # its gateway refunds no disputed payment
+    assert (credited.amount_minor, credited.currency) == (800, "USD")
     assert order.reload().status == OrderStatus.CANCELED
     assert Server.objects.get().desired_state == DesiredState.ABSENT
 

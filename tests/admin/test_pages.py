@@ -130,7 +130,14 @@ def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) ->
     assert found == wanted
     assert {model._meta.label for model, status in wanted.items() if status == 200} == {
         *("billing.GatewayAccount", "billing.GatewayPrice", "billing.InvoiceSeries"),
-        *("catalog.Product", "catalog.Plan", "catalog.Addon", "servers.Provider", "servers.Blueprint"),
+        *(
+            "catalog.Product",
+            "catalog.Plan",
+            "catalog.Addon",
+            "servers.Provider",
+            "servers.Region",
+            "servers.Blueprint",
+        ),
     }
 
 

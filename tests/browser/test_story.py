@@ -134,7 +134,12 @@ def watch_it_start(page: Page) -> None:
     expect(page.locator(".steps .done")).to_have_count(7)
     page.get_by_role("link", name="Manage server").click()
     expect(page.locator("#state")).to_have_text("Running")
-    expect(page.locator("#usage")).to_contain_text(" GB of ")
+    for _second in range(TIMEOUT_MS // 1000):  # a worker asks the panel since the page is watched
+        if " GB of " in page.locator("#usage").inner_text():
+            return
+        page.wait_for_timeout(1000)
+        page.reload()
+    raise AssertionError("no usage is shown")
 
 
 def stop(page: Page) -> None:

@@ -32,7 +32,7 @@ ZERO = Money(0, "USD")
 OF_THE_SHOP = {
     "billing.gateway_accounts.accounts_for",
     "servers.capacity.availability.availability",
-    "servers.queries.placeable_regions",
+    "servers.queries.regions_of",
     "servers.queries.provider_kind",
 }
 
