@@ -79,8 +79,8 @@ def lift_hold(server: Server, context: ActionContext) -> str:
 
 
 def converge(server: Server, context: ActionContext) -> str:
-    """Ask for convergence; a failed server is tried again."""
-    if server.status == ServerStatus.FAILED:
+    """Ask for convergence; a failed server is tried again. One that is gone there is only looked for."""
+    if server.status == ServerStatus.FAILED and server.vanished_at is None:
         services.retry(server_id=server.pk, actor=context.user, at=context.at)
     else:
         services.request_convergence(server_ids=[server.pk], at=context.at)
@@ -113,7 +113,10 @@ STAFF_ACTIONS = (
         label=gettext_lazy("Retry"),
         run=retry,
         permissions=("servers.change_server",),
-        description=gettext_lazy("A worker goes on where setting up the server failed. It never makes a second one."),
+        description=gettext_lazy(
+            "A worker goes on where setting up the server failed. It never makes a second one."
+            " One that is gone is created again, without its files."
+        ),
         is_available=lambda server: server.status == ServerStatus.FAILED,
         icon="replay",
         is_bulk=True,
@@ -124,7 +127,8 @@ STAFF_ACTIONS = (
         run=converge,
         permissions=("servers.change_server",),
         description=gettext_lazy(
-            "A worker compares the server with the panel and repairs differences. A failed server is tried again."
+            "A worker compares the server with the panel and repairs differences. A failed server is tried again;"
+            " one that is gone there is only looked for."
         ),
         is_available=lambda server: server.status != ServerStatus.DELETED,
         icon="sync",
