@@ -41,7 +41,7 @@ QUERIES = {
     "servers_reservation_expiry": "servers_reservation WHERE state = 'reserved' AND expires_at <= now()",
     "servers_server_recheck": "servers_server WHERE status <> 'deleted' AND observed_at <= now()",
     # a server's figures, and those that are deleted
-    "servers_usage_of_server": f"servers_usagesample WHERE server_id = {ID} ORDER BY at",
+    "servers_usage_of_server": f"servers_usagesample WHERE server_id = {ID} AND at > now() ORDER BY at",
     "servers_usage_old": "servers_usagesample WHERE at < now() ORDER BY at",
     # placement and syncs
     "servers_allocation_free": f"servers_allocation WHERE node_id = {ID} AND reservation_id IS NULL"
