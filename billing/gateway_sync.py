@@ -110,18 +110,21 @@ def sync_invoice(account: GatewayAccount, reference: str, at: datetime) -> Outco
     gateway, gateway_invoice = account.code, ability_of(account, GatewayBilling).read_invoice(reference)
     if gateway_invoice is None:
         return UNRELATED
+    first = own_payment(gateway, gateway_invoice.payment_id)
     linked = _linked(gateway, gateway_invoice.subscription_reference)
+    if gateway_invoice.is_renewal and first is not None and linked is None:  # its event came before the first one's
+        payment_sync.sync_first_payment(first, at)
+        linked = _linked(gateway, gateway_invoice.subscription_reference)
     subscription = linked.subscription if linked else _subscription(gateway_invoice.subscription_id)
     if subscription is None:
         return UNRELATED
-    is_duplicate = linked is not None and linked.is_duplicate
     gateway_payment = gateway_invoice.payment
     if gateway_payment is None:
         is_unpaid = gateway_invoice.status is GatewayInvoiceStatus.UNPAID and gateway_invoice.is_renewal
         if is_unpaid and (linked is None or linked.cancel_requested_at is None):
             subscriptions.mark_past_due(subscription=subscription)
         return PROCESSED
-    first = own_payment(gateway, gateway_invoice.payment_id)
+    is_duplicate = linked is not None and linked.is_duplicate
     if gateway_invoice.is_first and first is not None:
         return outcome_of(payment_sync.settle(payment_id=first.pk, gateway_payment=gateway_payment, at=at))
     if is_duplicate or not gateway_invoice.is_renewal:
@@ -135,9 +138,6 @@ def sync_invoice(account: GatewayAccount, reference: str, at: datetime) -> Outco
             at=at,
         )
         return outcome_of(unexpected)
-    if subscription.current_period_start is None and first is not None:  # a later period's event came first
-        payment_sync.sync_first_payment(first, at)
-        subscription.refresh_from_db()
     if subscription.current_period_start is None and (first is None or first.reload().state not in Payment.RECEIVED):
         raise outside.Unavailable("the first payment of this subscription is not settled yet")
     payment = renewals.record_renewal(

@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists
+
 from accounts.models import User
 from billing import checkout, invoicing, refunds, subscriptions
 from billing.models import InvoiceState, Payment, PaymentState
@@ -105,8 +107,8 @@ def refund_overdue(*, at: datetime) -> int:
     While a dispute over its payment is open there is nothing to give back: the bank has it.
     """
     due = (
-        queries.undisputed_orders()
-        .filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED], refund_due_at__lte=at)
+        Order.objects.filter(status__in=[OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED], refund_due_at__lte=at)
+        .exclude(Exists(queries.disputes_of_order().filter(closed_at=None)))
         .values_list("pk", flat=True)
     )
     return work.run_each(

@@ -13,6 +13,7 @@ from django.db import connection, models
 from core import schema
 from core.models import WorkItem
 from core.models.work_item import DUE
+from core.postgresql import logins
 
 pytestmark = pytest.mark.django_db
 ID = "'00000000-0000-0000-0000-000000000001'::uuid"
@@ -97,9 +98,23 @@ REDUNDANT = """
         AND other.indkey::text || ' ' LIKE one.indkey::text || ' %'"""
 
 
-def plan_of(query: str) -> str:
-    """The plan of a query that may not read a whole table."""
+# Empty indexes cost the same, so that the planner's choice between two that fit says nothing: the others are dropped.
+OTHERS = """SELECT index.indexrelid::regclass::text, constrained.conname
+    FROM pg_index AS index LEFT JOIN pg_constraint AS constrained ON constrained.conindid = index.indexrelid
+        AND constrained.conrelid = index.indrelid
+    WHERE index.indrelid = %s::regclass AND NOT starts_with(index.indexrelid::regclass::text, %s)"""
+
+
+def plan_of(query: str, index: str = "") -> str:
+    """The plan of a query that may not read a whole table, as if its table had only the indexes of that name."""
+    table = query.partition(" ")[0]
     with connection.cursor() as cursor:
+        if index:
+            cursor.execute(f"SET LOCAL ROLE {logins.OWNER}")
+            cursor.execute(OTHERS, [table, index])
+            for other, constraint in cursor.fetchall():
+                drop = f'ALTER TABLE {table} DROP CONSTRAINT "{constraint}"' if constraint else f"DROP INDEX {other}"
+                cursor.execute(f"{drop} CASCADE")
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")  # tables here are small
         cursor.execute(f"EXPLAIN SELECT * FROM {query} LIMIT 10")
         return "\n".join(line for (line,) in cursor.fetchall())
@@ -125,12 +140,10 @@ def test_every_declared_index_has_its_query() -> None:
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_query_uses_its_index(name: str) -> None:
     table, _dot, column = name.partition(".")
-    used = re.findall(r"(?:Scan|Scan Backward) (?:using|on) (\w+)", plan_of(QUERIES[name]))
+    index = f"{table}_{column}_"[:20] if column else name  # Django gives such a name that ends in a checksum
+    used = re.findall(r"(?:Scan|Scan Backward) (?:using|on) (\w+)", plan_of(QUERIES[name], index))
 
-    if column:  # Django gives such an index a name that ends in a checksum
-        assert any(index.startswith(f"{table}_{column}_"[:20]) for index in used)
-    else:
-        assert name in used
+    assert any(one.startswith(index) for one in used)
 
 
 @pytest.mark.parametrize("name", LISTED)
