@@ -227,7 +227,6 @@ class AddonAdmin(ReadOnlyAdmin):
     list_display = ("name", "code", "kind", "quantity", "is_active", "position")
     list_filter = ("kind", "is_active")
     search_fields = ("name", "code")
-    filter_horizontal = ("products",)
     inlines = (AddonPriceInline,)
 
 

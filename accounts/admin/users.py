@@ -76,7 +76,6 @@ class UserAdmin(ReadOnlyAdmin):
     search_fields = ("email", "first_name", "last_name", "username")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    filter_horizontal = ("groups",)
     inlines = (MembershipOfUserInline,)
     sections = (
         (None, ("email", "username", "status", *PROFILE)),

@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from core import audit
 from core.admin_base.actions import StaffActionsMixin
@@ -60,6 +61,9 @@ class ReadOnlyAdmin(StaffActionsMixin, DisplayMixin, ModelAdmin):  # type: ignor
     list_filter_submit = False
     warn_unsaved_form = True
     sections: ClassVar[tuple[tuple[Any, tuple[str, ...]], ...]] = ()
+    formfield_overrides: ClassVar[dict[Any, Any]] = {
+        models.ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}
+    }
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Only where the admin says what can be entered."""

@@ -103,7 +103,6 @@ class BlueprintAdmin(ReadOnlyAdmin):
     list_select_related = ("product", "plan", "provider", "egg")
     search_fields = ("name", "product__name", "plan__code", "egg__name")
     autocomplete_fields = ("egg", "plan")
-    filter_horizontal = ("regions",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
         """Find out at once whether something can be built from it."""

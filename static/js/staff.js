@@ -21,3 +21,23 @@ document.addEventListener("alpine:init", () => {
 // A page of something that is running shows how far it is.
 const reload = document.querySelector('meta[name="reload-seconds"]');
 if (reload) setTimeout(() => location.reload(), Number(reload.content) * 1000);
+
+// A select2 field and its search take no name from the label of the select that they stand for.
+function nameSearchFields(root) {
+  for (const select of root.querySelectorAll("select.select2-hidden-accessible")) {
+    const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
+    const shown = select.nextElementSibling?.querySelector(".select2-selection");
+    if (!label || !shown) continue;
+    label.id ||= `${select.id}-label`;
+    shown.setAttribute("aria-labelledby", `${label.id} select2-${select.id}-container`);
+    shown.querySelector(".select2-selection__rendered")?.setAttribute("aria-labelledby", label.id);
+  }
+}
+window.addEventListener("load", () => {
+  nameSearchFields(document);
+  document.addEventListener("formset:added", (event) => setTimeout(nameSearchFields, 0, event.target));
+  window.django?.jQuery(document).on("select2:open", (event) => {
+    const search = document.querySelector(".select2-container--open .select2-search__field");
+    search?.setAttribute("aria-label", document.querySelector(`label[for="${CSS.escape(event.target.id)}"]`)?.textContent.trim() ?? "");
+  });
+});

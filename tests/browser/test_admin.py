@@ -28,6 +28,8 @@ PAGES = (
     "catalog/plan/",
     "core/setting/",
     "accounts/user/",
+    "servers/blueprint/add/",
+    "catalog/addon/add/",
 )
 
 
@@ -74,6 +76,14 @@ def test_a_staff_page_is_accessible_and_has_landmarks(opened: Any, path: str, lo
     assert page.locator("main h1").count() == 1
     assert barriers(page) == []
     assert monitor.problems == []
+
+
+def test_a_field_that_searches_has_the_name_of_its_label(opened: Any) -> None:
+    page, _monitor = opened("servers/blueprint/add/", DESKTOP)
+
+    page.get_by_role("combobox", name="Egg").click()
+
+    assert page.get_by_role("searchbox", name="Egg").is_visible()
 
 
 @pytest.mark.parametrize(("width", "is_shown"), [(1279, False), (1280, True), (1281, True)])
