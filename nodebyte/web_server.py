@@ -4,4 +4,5 @@ workers = 2
 threads = 4  # of each worker; its pool has 8 connections to PostgreSQL
 worker_class = "nodebyte.web_worker.BufferingWorker"
 timeout = 60
+sendfile = False  # Python would wait for a client that does not read, without any limit
 control_socket_disable = True  # the socket would be in the home of the user

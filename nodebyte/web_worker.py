@@ -3,11 +3,13 @@
 Without it a client that sends half a header holds a thread for as long as it likes, and a few such clients hold all.
 """
 
+import math
 import re
 import selectors
 import socket
 import struct
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +17,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEADER_SECONDS, REQUEST_SECONDS = 10, 30
 SEND_SECONDS = 10  # for a client to take the next part of an answer
+ANSWER_SECONDS = 60  # for an answer to be made and taken as a whole
+SEND_BUFFER_BYTES = 1_048_576  # the kernel takes a whole page, and delivers it while the thread answers another request
 RECEIVE_SECONDS = 5  # in a thread, where nothing is left to receive unless the parser disagrees with this module
 MAX_HEADER_BYTES, MAX_BODY_BYTES = 65_536, 2_097_152
 MAX_BYTES_OF_ALL = 67_108_864  # of all requests that a process is collecting
@@ -46,6 +50,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.arriving: set[Connection] = set()
+        self.answering: set[Connection] = set()
         self.collected = 0  # bytes of all that arrive
         self.checked_at = 0.0
 
@@ -58,6 +63,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns += 1
         if listener.family != socket.AF_UNIX:  # the body follows the header at once, without waiting for its receipt
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
@@ -93,9 +99,21 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if is_whole:
             self.forget(conn)
             conn.parser.unreader.unread(bytes(conn.received))
+            conn.since = math.inf  # until a thread begins
+            self.answering.add(conn)
             super().enqueue_req(conn)
         elif data == b"":
             self.drop(conn)
+
+    def handle(self, conn: Connection) -> Any:
+        """Answer, in a thread."""
+        conn.since = time.monotonic()
+        return super().handle(conn)
+
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        """The answer is sent, or was given up."""
+        self.answering.discard(conn)
+        super().finish_request(conn, fs)
 
     def drop(self, conn: Connection, answer: bytes = b"") -> None:
         """Close a connection whose request did not arrive."""
@@ -124,6 +142,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             seconds = REQUEST_SECONDS if HEADER_END in conn.received else HEADER_SECONDS
             if now - conn.since > seconds or not (self.alive or conn.received):
                 self.drop(conn)
+        for conn in [conn for conn in self.answering if now - conn.since > ANSWER_SECONDS]:
+            self.answering.remove(conn)
+            with suppress(OSError):  # the thread has just closed it
+                conn.sock.shutdown(socket.SHUT_RDWR)  # the thread that sends gets an error, and is free
 
 
 def missing_bytes(received: bytearray) -> int | None:

@@ -21,7 +21,7 @@ from nodebyte import web_worker
 
 def application(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    answer = str(len(body)).encode()
+    answer = b"x" * int(environ["QUERY_STRING"] or 0) or str(len(body)).encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
 """
@@ -72,6 +72,21 @@ def test_a_page_answers_at_once_beside_two_hundred_slow_clients(port: int, sent:
             slow_clients.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(sent)
 
         assert fastest_answer(port) < alone + LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("port", ["web_worker.ANSWER_SECONDS = 2"], indirect=True)
+@pytest.mark.parametrize("size", [100_000, 20_000_000], ids=["a page", "more than the kernel takes"])
+def test_a_page_answers_beside_clients_that_do_not_read(port: int, size: int) -> None:
+    with ExitStack() as slow_clients:
+        for _number in range(SLOW_CLIENTS if size < 1_000_000 else 4):
+            client = slow_clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /?%d HTTP/1.1\r\nHost: shop\r\n\r\n" % size)
+
+        _status, _text, seconds = ask(port)
+
+    assert seconds < (1 if size < 1_000_000 else 6)  # where all threads are held, they are free again after the limit
 
 
 def fastest_answer(port: int) -> float:
