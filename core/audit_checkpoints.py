@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
@@ -41,42 +42,52 @@ def head() -> ChainHead | None:
 def sign_head() -> ChainHead | None:
     """Sign the chain's head and keep it outside the database; None where it was signed before, or must not be.
 
-    A chain without the head that this machine kept is not signed: that would hide what happened to it.
+    A chain without the newest checkpoint or the head that this machine kept is not signed: that would hide what
+    happened to it.
     """
     with tenancy.as_worker():
-        newest = head()
-        if newest is None or AuditCheckpoint.objects.filter(position=newest.position).exists():
+        newest, checkpoint, kept = head(), AuditCheckpoint.objects.order_by("position").last(), kept_head()
+        if newest is None:
             return None
-        kept = kept_head()
-        if kept is not None and (problem := problem_of(kept)):
-            log.critical(
-                "the audit trail is %s at position %s, and gets no checkpoint any more", problem, kept.position
-            )
+        problems = [] if checkpoint is None else problems_of_checkpoint(checkpoint)
+        problems += [(kept.position, problem)] if kept and (problem := problem_of(kept)) else []
+        if problems:
+            log.critical("the audit trail gets no checkpoint any more: %s", problems)
             return None
-        checkpoint = AuditCheckpoint(position=newest.position, hash=newest.hash, signature=signatures(newest)[0])
-        AuditCheckpoint.objects.bulk_create([checkpoint], ignore_conflicts=True)  # another worker may have been quicker
-    keep_head(newest)
-    log.info("audit trail signed at %s:%s", newest.position, newest.hash)
-    return newest
+        is_signed = checkpoint is not None and checkpoint.position == newest.position
+        if not is_signed:
+            row = AuditCheckpoint(position=newest.position, hash=newest.hash, signature=signatures(newest)[0])
+            AuditCheckpoint.objects.bulk_create([row], ignore_conflicts=True)  # another worker may have been quicker
+    if kept != newest:
+        keep_head(newest)  # also where another machine signed it
+    if not is_signed:
+        log.info("audit trail signed at %s:%s", newest.position, newest.hash)
+    return None if is_signed else newest
 
 
 def broken_heads(anchor: ChainHead | None) -> Iterator[tuple[int, str]]:
-    """Position and problem of the newest checkpoint, and of every head that was noted and is no longer there."""
+    """Position and problem of the newest checkpoint, and of every head that was signed or noted and is not there."""
     checkpoint = AuditCheckpoint.objects.order_by("position").last()
-    heads = [each for each in (anchor, kept_head()) if each is not None]
-    if checkpoint is not None:
-        heads.append(ChainHead(checkpoint.position, checkpoint.hash))
-        if not any(hmac.compare_digest(checkpoint.signature, signature) for signature in signatures(heads[-1])):
-            yield checkpoint.position, "forged checkpoint"
-    for noted in dict.fromkeys(heads):
-        if problem := problem_of(noted):
-            yield noted.position, problem
+    found = dict.fromkeys(problems_of_checkpoint(checkpoint) if checkpoint is not None else [])
+    present = AuditLink.objects.filter(position=OuterRef("position"), hash=OuterRef("hash"))
+    older = AuditCheckpoint.objects.exclude(Exists(present)).order_by("position").values_list("position", "hash")
+    noted = [ChainHead(*row) for row in older[:1000]] + [each for each in (anchor, kept_head()) if each is not None]
+    found |= dict.fromkeys((each.position, problem) for each in noted if (problem := problem_of(each)))
+    yield from found
     above = AuditLink.objects.filter(
         position__gt=checkpoint.position if checkpoint else 0, at__lt=Now() - SIGNED_WITHIN
     )
     unsigned = above.order_by("position").values_list("position", flat=True).first()
     if unsigned is not None:
         yield unsigned, "unsigned"
+
+
+def problems_of_checkpoint(checkpoint: AuditCheckpoint) -> list[tuple[int, str]]:
+    """Its position with each problem: nobody with the key signed it, or the chain has another head there."""
+    signed = ChainHead(checkpoint.position, checkpoint.hash)
+    is_genuine = any(hmac.compare_digest(checkpoint.signature, signature) for signature in signatures(signed))
+    problems = ["" if is_genuine else "forged checkpoint", problem_of(signed)]
+    return [(checkpoint.position, problem) for problem in problems if problem]
 
 
 def problem_of(noted: ChainHead) -> str:

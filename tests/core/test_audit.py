@@ -19,7 +19,7 @@ from core import audit, audit_checkpoints, tenancy
 from core.client_address import client_ip
 from core.middleware import AuditContextMiddleware
 from core.models import AuditEntry, Setting, SettingType
-from core.models.audit import Outcome
+from core.models.audit import AuditCheckpoint, AuditLink, Outcome
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -256,6 +256,30 @@ def test_a_chain_that_the_owner_rebuilt_is_found_by_its_checkpoint(kept: Path) -
     with rebuilt() as cursor:
         cursor.execute("UPDATE core_auditentry SET action = 'x' WHERE id = %s", [entries[0].pk])
     assert audit.verify() == [audit.ChainBreak(0, "rebuilt", 3)]
+
+
+def test_a_machine_that_kept_no_head_does_not_sign_a_chain_that_was_rebuilt(kept: Path) -> None:
+    entries = make_entries()
+    audit_checkpoints.sign_head()
+    kept.unlink()
+    with rebuilt() as cursor:
+        cursor.execute("UPDATE core_auditentry SET action = 'x' WHERE id = %s", [entries[0].pk])
+    entry = audit.record(action="x", entity=make_setting())
+
+    assert audit.verify() == [audit.ChainBreak(0, "rebuilt", 3)]
+    assert audit_checkpoints.sign_head() is None
+    AuditCheckpoint.objects.create(position=4, hash=AuditLink.objects.get(entry_id=entry.pk).hash, signature="made up")
+    assert audit.verify() == [audit.ChainBreak(0, "forged checkpoint", 4), audit.ChainBreak(0, "rebuilt", 3)]
+
+
+def test_a_machine_keeps_the_head_that_another_one_signed(kept: Path) -> None:
+    make_entries()
+    audit_checkpoints.sign_head()
+    signed = kept.read_text()
+    kept.unlink()
+
+    assert audit_checkpoints.sign_head() is None
+    assert kept.read_text() == signed
 
 
 def test_a_checkpoint_cannot_be_made_without_the_key(kept: Path) -> None:
