@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from catalog import services
+from catalog import events, services
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Price, Product, Term
 from core import clock, site_settings
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline, clean_amount, clean_rate
@@ -218,10 +218,30 @@ class PlanAdmin(ReadOnlyAdmin):
     )
 
 
+class AddonForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An add-on, offered only where it can be delivered."""
+
+    class Meta:
+        model = Addon
+        fields = "__all__"  # noqa: DJ007 - the page says which
+
+    def clean(self) -> dict[str, Any]:
+        """Who delivers servers may say that its products' servers cannot have it."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        kind = cleaned.get("kind") or self.instance.kind
+        if cleaned.get("is_active") and kind and cleaned.get("products"):
+            try:
+                events.addon_entered.send(Addon, kind=kind, products=cleaned["products"])
+            except ValidationError as error:
+                self.add_error("products", error)
+        return cleaned
+
+
 @admin.register(Addon)
 class AddonAdmin(ReadOnlyAdmin):
     """An optional extra of a server, with its prices."""
 
+    form = AddonForm
     editable = ("name", "description", "quantity", "products", "is_active", "position")
     addable = ("code", "kind", *editable)
     list_display = ("name", "code", "kind", "quantity", "is_active", "position")

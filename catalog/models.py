@@ -5,6 +5,7 @@ from decimal import Decimal
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from catalog import events
 from core import tenancy
 from core.models import Entity, Timestamped, choices_check, iff
 from core.money import Money, Rate
@@ -91,6 +92,11 @@ class Plan(Entity, Timestamped):
                 condition=models.Q(cpu_percent__gt=0, memory_mib__gt=0, disk_mib__gt=0),
             ),
         ]
+
+    def clean(self) -> None:
+        """Servers of an active plan can be built. Raises ValidationError with the fields that stand against it."""
+        if self.is_active and hasattr(self, "product"):
+            events.plan_entered.send(Plan, plan=self)
 
     def __str__(self) -> str:
         return self.code

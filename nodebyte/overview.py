@@ -1,6 +1,6 @@
 """The admin's start page: what needs attention. Each card is one query, made only for users who may view it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,8 @@ from core.money import Money
 from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
+from servers import builds
+from servers import queries as servers
 from servers.models import (
     Blueprint,
     DriftFinding,
@@ -181,9 +183,10 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         text = _("%(product)s has no blueprint, so its servers cannot be built.") % {"product": product}
         url = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
         problems.append(ShopProblem(text, url, _("Add a blueprint")))
-    for broken in (
-        Blueprint.objects.filter(is_active=True, product__is_active=True).exclude(problem="").order_by("name")
-    ):
+    rows = Blueprint.objects.filter(is_active=True, product__is_active=True).select_related("provider").order_by("name")
+    blueprints = list(rows)
+    problems += unbuildable_plans(plans, blueprints)
+    for broken in (blueprint for blueprint in blueprints if blueprint.problem):
         text = _("%(blueprint)s is not sold: %(problem)s") % {"blueprint": broken, "problem": broken.problem}
         url = reverse("admin:servers_blueprint_change", args=[broken.pk])
         problems.append(ShopProblem(text, url, _("Change the blueprint")))
@@ -194,6 +197,21 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         url = reverse("admin:servers_location_change", args=[location.pk])
         problems.append(ShopProblem(text, url, _("Choose its region")))
     return problems[:MAX_ROWS]
+
+
+def unbuildable_plans(plans: Sequence[Plan], blueprints: Sequence[Blueprint]) -> list[ShopProblem]:
+    """Those of the plans that none of the blueprints of their product can build."""
+    problems = []
+    for plan in plans:
+        usable = servers.blueprints_for(plan, [each for each in blueprints if each.product_id == plan.product_id])
+        found = builds.unbuildable(plan, {each: builds.facts_of(each.provider.kind, each) for each in usable})
+        if found:
+            reasons = " ".join(line for lines in found.values() for line in lines)
+            text = _("The plan %(plan)s is not sold: %(problem)s") % {"plan": plan, "problem": reasons}
+            problems.append(
+                ShopProblem(text, reverse("admin:catalog_plan_change", args=[plan.pk]), _("Change the plan"))
+            )
+    return problems
 
 
 def payments_under_review(_at: datetime) -> list[Payment]:

@@ -107,14 +107,15 @@ def reserve_again(order: Order, items: Sequence[OrderItem], at: datetime) -> Non
             for item in items:
                 if item.reservation_id and capacity.confirm(reservation_ids=[item.reservation_id]):
                     continue
-                plan = item.plan_price.plan
+                plan, addons = item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()]
                 if not item.is_stock_taken:
                     item.is_stock_taken = catalog.take_stock(plan_id=plan.pk)
                 item.reservation = capacity.reserve(
                     organization=order.organization,
                     blueprints=server_queries.blueprints_of_plan(plan),
                     region=item.region,
-                    size=server_limits(plan, [row.addon_price.addon for row in item.addons.all()]).size,
+                    size=server_limits(plan, addons).size,
+                    addons={addon.kind for addon in addons},
                     at=at,
                     expires_at=at + timedelta(minutes=1),
                 )

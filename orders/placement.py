@@ -163,12 +163,13 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
     reservations: list[Reservation] = []
     try:
         for item in order_request.items:
-            plan = item.plan_price.plan
+            plan, addons = item.plan_price.plan, [price.addon for price in item.addon_prices]
             reservation = capacity.reserve(
                 organization=organization,
                 blueprints=servers.blueprints_of_plan(plan),
                 region=item.region,
-                size=server_limits(plan, [price.addon for price in item.addon_prices]).size,
+                size=server_limits(plan, addons).size,
+                addons={addon.kind for addon in addons},
                 at=at,
                 expires_at=expires_at,
             )

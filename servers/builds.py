@@ -2,27 +2,33 @@
 machine's plan, or a container's image. A blueprint that nothing can be built from has a problem, and is not sold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from uuid import UUID
 
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from core import outside
+from catalog.models import AddonKind, Plan
+from core import outside, tenancy
 from servers.drivers import registry
-from servers.drivers.base import ContainerBuild, GameBuild, MachineBuild, VariablesRefused
+from servers.drivers.base import BuildFacts, ContainerBuild, GameBuild, MachineBuild, VariablesRefused
 from servers.eggs import environment
-from servers.models import Blueprint, Build, EggVariable, Server, ServerVariable
+from servers.models import Blueprint, Build, EggVariable, Provider, Server, ServerVariable
 
 SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
 SECRET_LENGTH = 24
 
 
 def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
-    """The build of a machine or a container, which its provider may compare; None for a game."""
+    """The build of a machine or a container, which its provider may compare; None for a game.
+
+    A machine's size is the server's own: what its blueprint says today is for those that are sold from now on.
+    """
     blueprint = server.blueprint
     if blueprint.build == Build.MACHINE:
-        return MachineBuild(blueprint.plan_ref, blueprint.image, blueprint.user_data)
+        return MachineBuild(server.plan_ref, blueprint.image, blueprint.user_data)
     if blueprint.build == Build.CONTAINER:
         return ContainerBuild(
             image=blueprint.image,
@@ -86,6 +92,64 @@ def overrides_of(blueprint: Blueprint, *, key: UUID) -> dict[str, str]:
         else:
             overrides[name] = "" if value is None else str(value)
     return overrides
+
+
+@cache  # a blueprint's provider, and a provider's kind, never change
+def provider_kind(blueprint_id: UUID) -> str:
+    """The kind of the blueprint's provider, which customers may not read themselves."""
+    with tenancy.as_worker():
+        return Provider.objects.get(blueprints=blueprint_id).kind
+
+
+def build_facts(blueprint: Blueprint) -> BuildFacts:
+    """What is true of the blueprint's build at its provider; nothing in particular where that cannot make it."""
+    return facts_of(provider_kind(blueprint.pk), blueprint)
+
+
+def facts_of(kind: str, blueprint: Blueprint) -> BuildFacts:
+    """See `build_facts`; for those who have read the provider's kind."""
+    facts = registry.facts().get(kind)
+    return facts.builds.get(Build(blueprint.build), BuildFacts()) if facts else BuildFacts()
+
+
+def can_build(blueprint: Blueprint, *, ports: int, addons: Collection[str] = ()) -> bool:
+    """Whether a server with so many ports and add-ons of these kinds can be built from the blueprint."""
+    facts = build_facts(blueprint)
+    wanted = {*addons, AddonKind.PORTS} if ports else set(addons)
+    return not blueprint.problem and ports >= facts.min_ports and wanted <= facts.addons
+
+
+def plan_problems(facts: BuildFacts, plan: Plan) -> dict[str, str]:
+    """Why a build of these facts cannot make servers of the plan, by the plan's field; empty where it can."""
+    none = {
+        AddonKind.PORTS: ("ports", _("Servers that are built so get no ports. Enter 0.")),
+        AddonKind.DATABASES: ("databases", _("Servers that are built so get no databases. Enter 0.")),
+        AddonKind.BACKUPS: ("backups", _("Servers that are built so get no backups. Enter 0.")),
+    }
+    problems = {
+        field: text for kind, (field, text) in none.items() if getattr(plan, field) and kind not in facts.addons
+    }
+    if plan.ports < facts.min_ports:
+        text = ngettext("At least {count} port is needed.", "At least {count} ports are needed.", facts.min_ports)
+        problems["ports"] = text.format(count=facts.min_ports)
+    return problems
+
+
+def can_build_plan(blueprint: Blueprint, plan: Plan) -> bool:
+    """Whether servers of the plan can be built from the blueprint."""
+    return not blueprint.problem and not plan_problems(build_facts(blueprint), plan)
+
+
+def unbuildable(plan: Plan, blueprints: Mapping[Blueprint, BuildFacts]) -> dict[str, list[str]]:
+    """Why none of the plan's blueprints can build it, by the plan's field; empty where one can, or there is none."""
+    problems = {blueprint: plan_problems(facts, plan) for blueprint, facts in blueprints.items()}
+    if not all(problems.values()):
+        return {}
+    found: dict[str, list[str]] = {}
+    for blueprint, of_fields in problems.items():
+        for field, text in of_fields.items():
+            found.setdefault(field, []).append(f"{blueprint}: {text}")
+    return found
 
 
 def problem_of(blueprint: Blueprint) -> str:

@@ -1,7 +1,6 @@
 """Reads about servers, and where they can be built."""
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,9 @@ from accounts.models import Organization
 from accounts.permissions import PERMISSIONS, Access, Action
 from catalog.models import Plan, Product
 from core import tenancy
-from servers import capacity
+from servers import builds, capacity
 from servers.drivers import registry
-from servers.models import Blueprint, Node, Provider, Region, Server, ServerAccess, ServerStatus
+from servers.models import Blueprint, Node, Region, Server, ServerAccess, ServerStatus
 
 
 def servers_for(access: Access, action: Action) -> QuerySet[Server]:
@@ -62,15 +61,8 @@ def server_for_page() -> QuerySet[Server]:
 
 def purchase_steps(blueprint_id: UUID) -> dict[str, str]:
     """The steps from a paid order to its running server, in their order, as the provider's driver words them."""
-    facts = registry.facts()[provider_kind(blueprint_id)]
+    facts = registry.facts()[builds.provider_kind(blueprint_id)]
     return {step: str(label) for step, label in facts.steps.items()}
-
-
-@cache  # a blueprint's provider, and a provider's kind, never change
-def provider_kind(blueprint_id: UUID) -> str:
-    """The kind of the blueprint's provider, which customers may not read themselves."""
-    with tenancy.as_worker():
-        return Provider.objects.get(blueprints=blueprint_id).kind
 
 
 def blueprints_of(product: Product) -> QuerySet[Blueprint]:

@@ -81,6 +81,7 @@ class NewServer:
             kind=self.plan.product.kind,
             blueprint_id=reservation.blueprint_id,
             plan=self.plan,
+            plan_ref=reservation.blueprint.plan_ref,
             node_id=reservation.node_id,
             reservation=reservation,
             cpu_percent=self.size.cpu_percent,
@@ -95,7 +96,9 @@ class NewServer:
 def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID, Server]:
     """The servers by their reservations' ids, created at the first call. Raises CapacityNotConfirmed."""
     with tenancy.as_worker():
-        locked = Reservation.objects.select_for_update(no_key=True).order_by("pk")
+        locked = (
+            Reservation.objects.select_for_update(no_key=True, of=("self",)).select_related("blueprint").order_by("pk")
+        )
         reservations = locked.in_bulk([new.reservation.pk for new in requested])
         existing = Server.objects.filter(reservation__in=reservations)
         servers = {server.reservation_id: server for server in existing if server.reservation_id}

@@ -8,11 +8,11 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Organization
 from catalog import queries as catalog
-from catalog.models import AddonPrice, Plan, PlanPrice, Product, Term
+from catalog.models import AddonKind, AddonPrice, Plan, PlanPrice, Product, Term
 from core import site_settings
 from core.money import Money, Rate
 from orders.quote import server_limits
-from servers import capacity
+from servers import builds, capacity
 from servers import queries as servers
 from servers.models import Region
 
@@ -117,18 +117,25 @@ def product_cards(currency: str) -> list[ProductCard]:
 def offer_of(product: Product, currency: str) -> Offer:
     """The product's offer in a currency."""
     blueprints = servers.blueprints_of(product)
-    builds = {plan: servers.blueprints_for(plan, blueprints) for plan in catalog.plans_for_sale(product)}
-    usable = {plan: [each for each in rows if not each.problem] for plan, rows in builds.items()}
+    candidates = {plan: servers.blueprints_for(plan, blueprints) for plan in catalog.plans_for_sale(product)}
+    usable = {plan: [each for each in rows if builds.can_build_plan(each, plan)] for plan, rows in candidates.items()}
     plans = [plan for plan, rows in usable.items() if rows]  # what cannot be built is not offered
     available = capacity.availability(
         sizes={plan.code: server_limits(plan).size for plan in plans},
         blueprints={plan.code: usable[plan] for plan in plans},
     )
+    undelivered = {
+        kind
+        for kind in AddonKind
+        for plan in plans
+        if not any(kind in builds.build_facts(each).addons for each in usable[plan])
+    }
     prices = catalog.current_plan_prices(plans, currency)
+    addon_prices = catalog.current_addon_prices(product, currency)
     return Offer(
         product=product,
         prices=prices,
-        addon_prices=catalog.current_addon_prices(product, currency),
+        addon_prices=[price for price in addon_prices if price.addon.kind not in undelivered],
         regions=servers.regions_of(blueprints),
         available=available,
     )

@@ -9,17 +9,20 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from catalog.models import Plan, Product
+from catalog.queries import plans_for_sale
 from core.admin_base import ReadOnlyAdmin
 from servers import builds
 from servers.drivers import registry
+from servers.drivers.base import BuildFacts
 from servers.models import Blueprint, Build
 
 # What a build needs, and what it has besides; everything else stays empty.
-NEEDED = {Build.GAME: ("egg",), Build.MACHINE: ("plan_ref", "image"), Build.CONTAINER: ("image",)}
+NEEDED = {Build.GAME: ("egg",), Build.MACHINE: ("plan", "plan_ref", "image"), Build.CONTAINER: ("image",)}
 OPTIONAL = {
-    Build.GAME: ("image", "startup", "environment"),
+    Build.GAME: ("plan", "image", "startup", "environment"),
     Build.MACHINE: ("user_data",),
-    Build.CONTAINER: ("startup", "environment", "container_ports", "volumes"),
+    Build.CONTAINER: ("plan", "startup", "environment", "container_ports", "volumes"),
 }
 MAX_PORT = 65_535
 
@@ -71,7 +74,18 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(name, _("This build needs it."))
             elif cleaned[name] and name not in (*NEEDED[build], *OPTIONAL[build]):
                 self.add_error(name, _("This build has no such part. Leave it empty."))
+        if facts and build in facts.builds and product and cleaned.get("is_active"):
+            self._require_deliverable(facts.builds[build], plan or self._present("plan"), product)
         return cleaned
+
+    def _require_deliverable(self, facts: BuildFacts, plan: Plan | None, product: Product) -> None:
+        """The build can make the plans that it is for, and deliver the add-ons of their product."""
+        for each in [plan] if plan else plans_for_sale(product):
+            for text in builds.plan_problems(facts, each).values():
+                self.add_error("plan" if "plan" in self.fields else None, f"{each}: {text}")
+        for addon in product.addons.filter(is_active=True).exclude(kind__in=facts.addons):
+            reason = _("Servers that are built so cannot have the add-on {addon}, which is offered with this product.")
+            self.add_error("product" if "product" in self.fields else None, reason.format(addon=addon.name))
 
     def _present(self, name: str) -> Any:
         return getattr(self.instance, name) if getattr(self.instance, f"{name}_id") else None

@@ -31,7 +31,7 @@ class Size:
 class Refusal(TextChoices):
     """Why a node, or a blueprint with all nodes of its provider, does not take a server."""
 
-    CANNOT_BUILD = "cannot_build", _("the blueprint has a problem")
+    CANNOT_BUILD = "cannot_build", _("such a server cannot be built from it")
     OTHER_REGIONS = "other_regions", _("the blueprint is for other regions")
     NO_NODE = "no_node", _("the provider has no node in the region")
     PROVIDER = "provider", _("the provider is inactive")

@@ -1,13 +1,14 @@
 """The candidates for a new server: region × blueprint × node, and why those that are not taken were refused."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
 
+from servers import builds
 from servers.capacity.availability import FOR_SALE, Refusal, Size, with_capacity
 from servers.models import FREE, Allocation, Blueprint, Node, Region
 
@@ -24,14 +25,17 @@ class Candidates:
     refused: Sequence[dict[str, Any]]
 
 
-def candidates(*, blueprints: Sequence[Blueprint], region: Region, size: Size) -> Candidates:
-    """Which nodes of the region can take a server of this size built by one of the blueprints, each of a provider of
-    its own. By the blueprints' position, then the fullest first, so that large servers still find a node.
+def candidates(
+    *, blueprints: Sequence[Blueprint], region: Region, size: Size, addons: Collection[str] = ()
+) -> Candidates:
+    """Which nodes of the region can take a server of this size, with add-ons of these kinds, built by one of the
+    blueprints, each of a provider of its own. By the blueprints' position, then the fullest first, so that large
+    servers still find a node.
     """
     refused = []
     usable: dict[UUID, Blueprint] = {}
     for blueprint in blueprints:
-        if blueprint.problem:
+        if not builds.can_build(blueprint, ports=size.ports, addons=addons):
             refused.append(refusal(blueprint, Refusal.CANNOT_BUILD))
         elif not blueprint.is_for(region.pk):
             refused.append(refusal(blueprint, Refusal.OTHER_REGIONS))

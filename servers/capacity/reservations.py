@@ -49,19 +49,22 @@ def reserve(
     blueprints: Sequence[Blueprint],
     region: Region,
     size: Size,
+    addons: Collection[str] = (),
     at: datetime,
     expires_at: datetime,
 ) -> Reservation:
     """Reserve capacity in the region until `expires_at`, for one server built by one of the blueprints.
 
-    Each blueprint is of a provider of its own. Raises InsufficientCapacity when no node has enough.
+    Each blueprint is of a provider of its own; those that cannot deliver add-ons of these kinds are refused. Raises
+    InsufficientCapacity when no node has enough.
     """
     if expires_at <= at:
         raise ValueError("a reservation must expire in the future")
     position = Case(*(When(provider_id=each.provider_id, then=each.position) for each in blueprints), default=0)
     skip_locked = True
     with tenancy.as_worker():
-        while (found := candidates(blueprints=blueprints, region=region, size=size)).blueprints:
+        wanted: dict[str, Any] = {"blueprints": blueprints, "region": region, "size": size, "addons": addons}
+        while (found := candidates(**wanted)).blueprints:
             request = ReservationRequest(organization, size, expires_at, found.refused)
             nodes, unlocked = list(found.blueprints), None
             if len(nodes) > 1:  # waiting for a locked node is the last resort
@@ -75,8 +78,8 @@ def reserve(
                 if reservation := reserve_on_node(node_id, blueprint, request, skip_locked=skip_locked):
                     return reservation
             skip_locked = False  # ports that looked free may be locked by a sync: wait for them from now on
-    wanted = f"{region.code} cannot take {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
-    raise InsufficientCapacity("; ".join([wanted, *describe(found.refused)]))
+    message = f"{region.code} cannot take {size.memory_mib} MiB, {size.disk_mib} MiB and {size.ports} port(s)"
+    raise InsufficientCapacity("; ".join([message, *describe(found.refused)]))
 
 
 def reserve_on_node(

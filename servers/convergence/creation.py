@@ -10,7 +10,6 @@ from core.work import Reschedule
 from servers import builds
 from servers.convergence import accounts, installing
 from servers.convergence.context import NOW, ConvergenceContext, replace_ports
-from servers.drivers.abilities import Ports
 from servers.drivers.base import AccountNotFound, PortTaken
 from servers.models import ReservationState, ServerStatus, Step
 
@@ -44,7 +43,7 @@ def create(ctx: ConvergenceContext) -> Reschedule:
     accounts.log_account(ctx)
     if server.reservation is None or server.reservation.state != ReservationState.CONFIRMED:
         raise outside.Rejected(_("No capacity is confirmed for this server, so it cannot be created."))
-    if isinstance(ctx.driver, Ports) and len(spec.allocations) < ctx.driver.min_ports:
+    if len(spec.allocations) < builds.build_facts(server.blueprint).min_ports:
         raise outside.Rejected(_("No port is reserved for this server."))
     build = spec.build or builds.game_build(server.blueprint, builds.environment_of(server))
     spec = replace(spec, attempt=server.create_attempts + 1, build=build)

@@ -33,13 +33,6 @@ class Accounts(Protocol):
 
 
 @runtime_checkable
-class Ports(Protocol):
-    """A provider whose servers get ports that we choose and reserve. Elsewhere the provider gives addresses."""
-
-    min_ports: int
-
-
-@runtime_checkable
 class Power(Protocol):
     """A provider whose servers can be started and stopped."""
 

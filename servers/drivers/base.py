@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from catalog.models import AddonKind
 from core import outside
 from servers.models import Build
 
@@ -221,6 +222,18 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class BuildFacts:
+    """What is true of one build of a driver.
+
+    `min_ports` is how many ports a server needs at least. `addons` are the kinds of add-ons that reach its servers: a
+    machine has the size of the provider's plan, and nothing else.
+    """
+
+    min_ports: int = 0
+    addons: frozenset[AddonKind] = frozenset()
+
+
+@dataclass(frozen=True)
 class DriverFacts:
     """What is true of every provider of a kind.
 
@@ -233,7 +246,7 @@ class DriverFacts:
     """
 
     label: str
-    builds: frozenset[Build]
+    builds: Mapping[Build, BuildFacts]
     calls_per_minute: int
     steps: "Mapping[str, StrOrPromise]"
     usage_max_age: timedelta = timedelta(0)

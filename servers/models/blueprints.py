@@ -39,7 +39,7 @@ class Blueprint(Entity, Timestamped):
         on_delete=models.PROTECT,
         related_name="blueprints",
         verbose_name=_("plan"),
-        help_text=_("Empty: every plan of the product."),
+        help_text=_("Empty: every plan of the product. A machine names one: its size is the provider's."),
     )
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="blueprints")
     build = models.CharField(_("build"), max_length=10, choices=Build, default=Build.GAME)
@@ -49,7 +49,9 @@ class Blueprint(Entity, Timestamped):
         max_length=64,
         blank=True,
         default="",
-        help_text=_("For machines: the provider's own name of the size."),
+        help_text=_(
+            "For machines: the provider's own name of the size. Servers that are sold already keep the one they have."
+        ),
     )
     image = models.CharField(
         _("image"),
@@ -129,6 +131,7 @@ class Blueprint(Entity, Timestamped):
                     environment={},
                     container_ports=[],
                     volumes=[],
+                    plan__isnull=False,
                     plan_ref__gt="",
                     image__gt="",
                 )

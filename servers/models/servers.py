@@ -66,6 +66,13 @@ class Server(StateMachine, Entity, Timestamped):
     kind = models.CharField(max_length=10, choices=Kind)
     blueprint = models.ForeignKey(Blueprint, on_delete=models.PROTECT, related_name="servers")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="servers")
+    plan_ref = models.CharField(
+        _("provider's plan"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("A machine's size as it was sold, by the provider's own name."),
+    )
     node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.PROTECT, related_name="servers")
     reservation = models.OneToOneField(
         Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="server"

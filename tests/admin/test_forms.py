@@ -27,7 +27,7 @@ def filled(client: Client, address: str, **data: Any) -> dict[str, Any]:
     context = client.get(address).context
     form = context["adminform"].form
     sent = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
-    sent |= {"environment": "{}", "configuration": "{}"}
+    sent |= {"environment": "{}", "configuration": "{}", "container_ports": "[]", "volumes": "[]"}
     for inline in context["inline_admin_formsets"]:
         management = inline.formset.management_form
         sent |= {f"{management.prefix}-{name}": value for name, value in management.initial.items()}

@@ -1,11 +1,27 @@
 """What staff read about where servers are placed, and about what cannot be sold."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from servers.models import Blueprint, Location
-from tests.servers.builders import make_blueprint, make_location, make_node, make_plan, make_provider, make_server
+from catalog.models import AddonKind, Plan
+from servers.drivers import registry
+from servers.drivers.base import BuildFacts
+from servers.models import Blueprint, Build, Location
+from tests.admin.test_forms import filled, save
+from tests.builders import make_addon
+from tests.servers.builders import (
+    make_blueprint,
+    make_egg,
+    make_location,
+    make_node,
+    make_plan,
+    make_provider,
+    make_server,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +58,72 @@ def test_staff_read_on_the_servers_page_why_it_was_placed_there(superadmin: Clie
 
     assert f"ours: {node.name}" in page
     assert f"ours: {full.name} – not enough memory" in page
+
+
+def test_a_plan_that_no_blueprint_can_build_is_named_on_the_start_page_and_refused_by_its_form(
+    superadmin: Client,
+) -> None:
+    plan = make_plan(ports=0)
+    make_blueprint(make_provider(), plan, name="Paper here")
+
+    page = superadmin.get(reverse("admin:index")).content.decode()
+    address = reverse("admin:catalog_plan_change", args=[plan.pk])
+    form = superadmin.post(address, filled(superadmin, address)).context["adminform"].form
+
+    assert f"The plan {plan} is not sold: Paper here: At least 1 port is needed." in page
+    assert f'href="{address}"' in page
+    assert dict(form.errors) == {"ports": ["Paper here: At least 1 port is needed."]}
+    save(superadmin, address, ports=1)
+    assert plan.reload().ports == 1
+
+
+def test_a_blueprint_that_cannot_build_its_plans_is_refused_by_its_form(superadmin: Client) -> None:
+    plan, provider = make_plan(ports=0), make_provider()
+    egg, address = make_egg(provider), reverse("admin:servers_blueprint_add")
+    parts = {"name": "Paper here", "product": plan.product.pk, "provider": provider.pk, "build": Build.GAME}
+
+    def errors(**entered: Any) -> dict[str, list[str]]:
+        data = filled(superadmin, address, **parts, egg=egg.pk, **entered)
+        return dict(superadmin.post(address, data).context["adminform"].form.errors)
+
+    assert errors() == {"plan": [f"{plan}: At least 1 port is needed."]}
+    Plan.objects.filter(pk=plan.pk).update(ports=1)
+    make_addon(plan.product, name="Filter", kind=AddonKind.DDOS)
+    assert errors() == {
+        "product": ["Servers that are built so cannot have the add-on Filter, which is offered with this product."]
+    }
+
+
+def test_a_machines_blueprint_without_a_plan_is_refused_by_its_form(
+    superadmin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, provider = make_plan(ports=0), make_provider()
+    facts = replace(registry.facts()["pterodactyl"], builds={Build.MACHINE: BuildFacts()})
+    monkeypatch.setattr(registry, "facts", lambda: {"pterodactyl": facts})
+    address = reverse("admin:servers_blueprint_add")
+    machine = {
+        "build": Build.MACHINE,
+        "plan_ref": "s-1",
+        "image": "debian-13",
+        "container_ports": "[]",
+        "volumes": "[]",
+    }
+    data = {"name": "Machines", "product": plan.product.pk, "provider": provider.pk} | machine
+
+    form = superadmin.post(address, filled(superadmin, address, **data)).context["adminform"].form
+
+    assert form.errors["plan"] == ["This build needs it."]
+    save(superadmin, address, **data, plan=plan.pk)
+    assert Blueprint.objects.get().plan == plan
+
+
+def test_an_add_on_is_refused_for_products_whose_servers_it_would_not_reach(superadmin: Client) -> None:
+    plan = make_plan()
+    make_blueprint(make_provider(), plan, name="Paper here")
+    address = reverse("admin:catalog_addon_add")
+    data = {"code": "filter", "name": "Filter", "products": [plan.product.pk], "is_active": "on"}
+
+    data |= {"kind": AddonKind.DDOS}
+    form = superadmin.post(address, filled(superadmin, address, **data)).context["adminform"].form
+    assert dict(form.errors) == {"products": [f"{plan.product}: the servers of Paper here cannot have this add-on."]}
+    save(superadmin, address, **data | {"kind": AddonKind.MEMORY})

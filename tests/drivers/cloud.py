@@ -9,6 +9,7 @@ from core.outside import Expect, OutsideSession, refuse_transaction
 from servers.drivers.base import (
     Address,
     Attempt,
+    BuildFacts,
     Difference,
     DriverFacts,
     MachineBuild,
@@ -24,7 +25,7 @@ from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
     label="Test cloud",
-    builds=frozenset({Build.MACHINE}),
+    builds={Build.MACHINE: BuildFacts()},
     calls_per_minute=120,
     steps={Step.PLACED: "Region chosen", Step.CREATED: "Machine created", Step.INSTALLED: "System installed"},
 )

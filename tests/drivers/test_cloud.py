@@ -5,10 +5,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
 
+from catalog import events as catalog_events
+from catalog.models import Addon, AddonKind
+from orders.storefront.offers import offer_of
 from servers import capacity, convergence, inventory, queries, services
 from servers.capacity import Size
 from servers.models import (
+    Blueprint,
     DriftFinding,
     HoldKind,
     Location,
@@ -20,6 +25,7 @@ from servers.models import (
     Step,
     SyncState,
 )
+from tests.builders import make_addon, make_addon_price, make_price
 from tests.drivers.adapters import cloud_provider
 from tests.drivers.cloud import FACTS, CloudDriver
 from tests.drivers.cloud_sandbox import CloudSandbox
@@ -176,10 +182,22 @@ def test_a_failed_install_is_repeated_only_when_a_person_asks(cloud: CloudSandbo
     assert (server.reload().status, machine["erased"]) == (ServerStatus.RUNNING, 1)
 
 
-def test_a_larger_plan_is_a_resize_at_the_cloud(cloud: CloudSandbox, provider: Provider) -> None:
+def test_a_machine_keeps_the_size_that_was_sold_whatever_its_blueprint_says_later(
+    cloud: CloudSandbox, provider: Provider
+) -> None:
+    server, unbuilt = make_running_machine(provider), make_machine(provider)
+    Blueprint.objects.update(plan_ref="s-2")
+
+    services.request_convergence(server_ids=[server.pk, unbuilt.pk], at=AT)
+    run_until_quiet(AT)
+
+    assert [machine["plan"] for machine in cloud.machines.values()] == ["s-1", "s-1"]
+    assert steps_of(server)[-1] == Step.RUNNING
+
+
+def test_another_size_of_the_server_is_a_resize_at_the_cloud(cloud: CloudSandbox, provider: Provider) -> None:
     server = make_running_machine(provider)
-    server.blueprint.plan_ref = "s-2"
-    server.blueprint.save()
+    Server.objects.filter(pk=server.pk).update(plan_ref="s-2")
 
     services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
@@ -196,6 +214,35 @@ def test_a_deleted_machine_leaves_the_cloud_and_its_place(cloud: CloudSandbox, p
 
     assert (server.reload().status, cloud.machines) == (ServerStatus.DELETED, {})
     assert not Node.objects.exclude(servers_reserved=0, memory_reserved_mib=0).exists()
+
+
+def test_an_add_on_that_cannot_reach_a_machine_is_neither_offered_nor_sold(provider: Provider) -> None:
+    plan = make_plan(memory_mib=SIZE.memory_mib, disk_mib=SIZE.disk_mib, ports=0)
+    blueprint = make_blueprint(provider, plan, name="Machines", plan_ref="s-1")
+    location = Location.objects.get(provider=provider, code="fra")
+    more = replace(SIZE, memory_mib=2 * SIZE.memory_mib)
+    addon = make_addon_price(make_addon(plan.product, kind=AddonKind.MEMORY)).addon
+    make_price(plan)
+
+    assert [price.plan for price in offer_of(plan.product, "USD").prices] == [plan]
+    assert offer_of(plan.product, "USD").addon_prices == []
+    with pytest.raises(ValidationError, match="the servers of Machines cannot have this add-on"):
+        catalog_events.addon_entered.send(Addon, kind=addon.kind, products=[plan.product])
+    with pytest.raises(capacity.InsufficientCapacity, match="Machines – such a server cannot be built from it"):
+        make_reservation(blueprint, location, more, addons={addon.kind})
+    assert make_reservation(blueprint, location, SIZE).blueprint == blueprint
+
+
+@pytest.mark.parametrize("field", ["ports", "databases", "backups"])
+def test_a_plan_with_what_a_machine_does_not_get_is_refused_and_not_sold(provider: Provider, field: str) -> None:
+    plan = make_plan(**{"ports": 0, field: 1})
+    make_blueprint(provider, plan, name="Machines", plan_ref="s-1")
+    make_price(plan)
+
+    assert offer_of(plan.product, "USD").prices == []
+    with pytest.raises(ValidationError) as refused:
+        plan.full_clean()
+    assert refused.value.message_dict == {field: [f"Machines: Servers that are built so get no {field}. Enter 0."]}
 
 
 def test_an_elastic_node_sells_every_size_up_to_its_greatest_number_of_servers(provider: Provider) -> None:

@@ -33,7 +33,7 @@ OF_THE_SHOP = {
     "billing.gateway_accounts.accounts_for",
     "servers.capacity.availability.availability",
     "servers.queries.regions_of",
-    "servers.queries.provider_kind",
+    "servers.builds.provider_kind",
 }
 
 

@@ -17,7 +17,9 @@ from servers.models import (
     Blueprint,
     Build,
     Egg,
+    EggVariable,
     Location,
+    Nest,
     Node,
     Provider,
     Region,
@@ -116,12 +118,24 @@ def make_plan(**fields: Any) -> Plan:
 
 
 def make_blueprint(provider: Provider, plan: Plan | None = None, **fields: Any) -> Blueprint:
-    """How a plan's product is built: as a machine, unless an egg is given."""
+    """How a plan's product is built: as a machine where a provider's plan is named, else from an egg."""
     plan = plan or make_plan()
-    machine = {} if "egg" in fields else {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13"}
-    return Blueprint.objects.create(
-        **{"name": f"Blueprint {next(_number)}", "product": plan.product, "provider": provider} | machine | fields
-    )
+    named = {"name": f"Blueprint {next(_number)}", "product": plan.product, "provider": provider}
+    if "plan_ref" in fields:
+        named |= {"build": Build.MACHINE, "image": "debian-13", "plan": plan}
+    elif "egg" not in fields:
+        named["egg"] = make_egg(provider)
+    return Blueprint.objects.create(**named | fields)
+
+
+def make_egg(provider: Provider, *, number: str = "1", name: str = "Paper", rules: str = "") -> Egg:
+    """An egg that can be built, unless it has a variable with rules that its empty default breaks."""
+    nest = Nest.objects.get_or_create(provider=provider, ref="1", defaults={"name": "Minecraft"})[0]
+    defaults = {"name": name, "first_image": "java:21", "startup": "java"}
+    egg = Egg.objects.get_or_create(nest=nest, ref=number, defaults=defaults)[0]
+    if rules:
+        EggVariable.objects.create(egg=egg, name="Licence", env_variable="LICENCE", rules=rules)
+    return egg
 
 
 def make_reservation(blueprint: Blueprint, location: Location, size: Size = SMALL, **fields: Any) -> Reservation:

@@ -3,16 +3,18 @@
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from catalog.models import Plan
 from servers import builds, capacity, queries
-from servers.capacity import InsufficientCapacity, Refusal
-from servers.models import Blueprint, Build, Egg, EggVariable, Location, Nest, Node, Provider, Reservation
+from servers.capacity import InsufficientCapacity, Refusal, Size
+from servers.models import Blueprint, Build, Location, Node, Provider, Reservation
 from tests.servers.builders import (
     AT,
     SMALL,
     make_blueprint,
+    make_egg,
     make_location,
     make_node,
     make_plan,
@@ -25,25 +27,16 @@ from tests.servers.builders import (
 pytestmark = pytest.mark.django_db
 
 
-def reserve(plan: Plan, code: str = "eu") -> Reservation:
+def reserve(plan: Plan, code: str = "eu", size: Size = SMALL) -> Reservation:
     """Capacity for a server of the plan, at whichever provider has some."""
     return capacity.reserve(
         organization=organization_of(make_user()),
         blueprints=queries.blueprints_of_plan(plan),
         region=make_region(code),
-        size=SMALL,
+        size=size,
         at=AT,
         expires_at=AT.replace(hour=13),
     )
-
-
-def make_egg(provider: Provider, *, number: str = "1", name: str = "Paper", rules: str = "") -> Egg:
-    """An egg that can be built, unless it has a variable with rules that its empty default breaks."""
-    nest = Nest.objects.get_or_create(provider=provider, ref="1", defaults={"name": "Minecraft"})[0]
-    egg = Egg.objects.create(nest=nest, ref=number, name=name, first_image="java:21", startup="java")
-    if rules:
-        EggVariable.objects.create(egg=egg, name="Licence", env_variable="LICENCE", rules=rules)
-    return egg
 
 
 def reasons(reservation: Reservation) -> dict[str, str]:
@@ -112,12 +105,26 @@ def test_blueprints_that_are_not_candidates_say_why() -> None:
     }
 
 
+def test_a_plan_with_fewer_ports_than_its_build_needs_is_refused_and_says_why() -> None:
+    provider, plan = make_provider(), make_plan(ports=0)
+    make_node(make_location(provider))
+    make_blueprint(provider, plan, name="Paper here")
+    portless = Size(SMALL.memory_mib, SMALL.disk_mib, SMALL.cpu_percent, ports=0)
+
+    with pytest.raises(InsufficientCapacity, match="Paper here – such a server cannot be built from it"):
+        reserve(plan, size=portless)
+    with pytest.raises(ValidationError) as refused:
+        plan.full_clean()
+    assert refused.value.message_dict == {"ports": ["Paper here: At least 1 port is needed."]}
+    plan.ports = 1
+    plan.full_clean()
+
+
 def test_a_plans_own_blueprint_replaces_its_products_at_the_same_provider_only() -> None:
     plan, first, second = make_plan(), make_provider(), make_provider()
     make_blueprint(first, plan, name="product")
     other = make_blueprint(second, plan, name="product elsewhere", position=1)
-    machine = {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13"}
-    own = Blueprint.objects.create(name="own", product=plan.product, plan=plan, provider=first, **machine)
+    own = Blueprint.objects.create(name="own", product=plan.product, plan=plan, provider=first, egg=make_egg(first))
 
     assert queries.blueprints_of_plan(plan) == [own, other]
 
@@ -146,7 +153,7 @@ def test_a_required_variable_without_a_default_stops_the_sale(rules: str, *, is_
     assert ("LICENCE: This value is required." in Blueprint.objects.get().problem) is not is_sold
     assert bool(queries.regions_for_sale()) is is_sold
     if not is_sold:
-        with pytest.raises(InsufficientCapacity, match="Paper here – the blueprint has a problem"):
+        with pytest.raises(InsufficientCapacity, match="Paper here – such a server cannot be built from it"):
             reserve(plan)
         Blueprint.objects.update(environment={"LICENCE": "abc"})
         assert builds.check_blueprints(provider.pk) == []
@@ -154,7 +161,7 @@ def test_a_required_variable_without_a_default_stops_the_sale(rules: str, *, is_
 
 
 def test_a_build_that_the_provider_cannot_make_is_not_sold() -> None:
-    blueprint = make_blueprint(make_provider())
+    blueprint = make_blueprint(make_provider(), plan_ref="s-1")
 
     assert builds.check_blueprints(blueprint.provider_id) == [blueprint]
     assert "cannot make this build" in blueprint.reload().problem
@@ -165,9 +172,10 @@ def test_a_build_that_the_provider_cannot_make_is_not_sold() -> None:
     [
         {"build": Build.GAME},
         {"build": Build.GAME, "egg": True, "plan_ref": "s-1"},
-        {"build": Build.MACHINE, "plan_ref": "s-1"},
-        {"build": Build.MACHINE, "image": "debian-13"},
-        {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13", "volumes": ["/data"]},
+        {"build": Build.MACHINE, "plan_ref": "s-1", "plan": True},
+        {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13"},
+        {"build": Build.MACHINE, "image": "debian-13", "plan": True},
+        {"build": Build.MACHINE, "plan_ref": "s-1", "image": "debian-13", "plan": True, "volumes": ["/data"]},
         {"build": Build.CONTAINER},
         {"build": Build.CONTAINER, "image": "nginx", "user_data": "#!/bin/sh"},
         {"build": "balloon", "image": "nginx"},
@@ -176,7 +184,10 @@ def test_a_build_that_the_provider_cannot_make_is_not_sold() -> None:
 )
 def test_the_database_refuses_a_blueprint_whose_parts_are_not_those_of_its_build(shape: dict[str, Any]) -> None:
     provider, plan = make_provider(), make_plan()
-    egg = make_egg(provider) if shape.get("egg") else None
+    parts = {
+        "egg": make_egg(provider) if shape.get("egg") else None,
+        "plan": plan if shape.get("plan") else None,
+    }
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        Blueprint.objects.create(name="x", product=plan.product, provider=provider, **shape | {"egg": egg})
+        Blueprint.objects.create(name="x", product=plan.product, provider=provider, **shape | parts)

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from catalog.models import AddonKind
 from core import outside
 from servers.drivers import inventory as remote_inventory
 from servers.drivers.abilities import AccountOwner
@@ -19,6 +20,7 @@ from servers.drivers.base import (
     Address,
     AlreadyExists,
     Attempt,
+    BuildFacts,
     Difference,
     DriverFacts,
     GameBuild,
@@ -40,7 +42,14 @@ from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
     label="Pterodactyl",
-    builds=frozenset({Build.GAME}),
+    builds={
+        Build.GAME: BuildFacts(
+            min_ports=1,
+            addons=frozenset(
+                {AddonKind.MEMORY, AddonKind.DISK, AddonKind.BACKUPS, AddonKind.DATABASES, AddonKind.PORTS}
+            ),
+        )
+    },
     calls_per_minute=240,
     steps={
         Step.PLACED: gettext_lazy("Node assigned"),
@@ -80,7 +89,6 @@ class PterodactylDriver:
     """A Pterodactyl panel without a client key. Credentials: `application_key`."""
 
     facts = FACTS
-    min_ports = 1
 
     def __init__(self, provider: Provider) -> None:
         self._panel = PanelClient(provider)
