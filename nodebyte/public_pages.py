@@ -69,11 +69,11 @@ class PublicPagesMiddleware:
                 return page.response(request)
             page.is_renewing = True
         response = self.get_response(request)
+        self.pages.pop(key, None)
         if not may_be_kept(request, response):
-            self.pages.pop(key, None)
             return response
-        if len(self.pages) >= MAX_PAGES:
-            self.pages.clear()
+        for longest_ago in list(self.pages)[: len(self.pages) - MAX_PAGES + 1]:
+            self.pages.pop(longest_ago, None)
         page = self.pages[key] = kept_page(response, rendered_at=now)
         return page.response(request)
 

@@ -25,7 +25,8 @@ MAX_BYTES_OF_ALL = 67_108_864  # of all requests that a process is collecting
 RECEIVE_BYTES = 262_144
 CHECK_SECONDS = 1  # between looks at what takes too long
 HEADER_END = b"\r\n\r\n"
-CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
+CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
+LENGTH = re.compile(rb"\d{1,12}")
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
@@ -158,8 +159,10 @@ def missing_bytes(received: bytearray) -> int | None:
     head = bytes(received[: end + len(HEADER_END)])
     if CHUNKED.search(head):
         raise RefusedRequest("411 Length Required")
-    found = CONTENT_LENGTH.search(head)
-    length = int(found[1]) if found else 0
+    lengths = [value.strip(b" \t") for value in CONTENT_LENGTH.findall(head)]
+    if len(lengths) > 1 or not all(LENGTH.fullmatch(value) for value in lengths):
+        raise RefusedRequest("400 Bad Request")  # whatever gunicorn's parser would take it for
+    length = int(lengths[0]) if lengths else 0
     if length > MAX_BODY_BYTES:
         raise RefusedRequest("413 Content Too Large")
     return max(0, len(head) + length - len(received))

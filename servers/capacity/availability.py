@@ -35,6 +35,7 @@ class Refusal(TextChoices):
     OTHER_REGIONS = "other_regions", _("the blueprint is for other regions")
     NO_NODE = "no_node", _("the provider has no node in the region")
     PROVIDER = "provider", _("the provider is inactive")
+    SUSPECTED = "suspected", _("its provider misses many servers")
     LOCATION = "location", _("the location is inactive or no longer on the panel")
     REGION = "region", _("the region is inactive")
     ABSENT = "absent", _("no longer on the panel")
@@ -52,6 +53,7 @@ class Refusal(TextChoices):
 # again after waiting for a row lock, but not those of a join.
 FOR_SALE = {
     Refusal.PROVIDER: Q(provider_id__in=Provider.objects.filter(is_active=True).values("pk")),
+    Refusal.SUSPECTED: Q(provider_id__in=Provider.objects.filter(suspected_at=None).values("pk")),
     Refusal.LOCATION: Q(location_id__in=Location.objects.filter(is_active=True, is_present=True).values("pk")),
     Refusal.REGION: Q(location_id__in=Location.objects.filter(region__is_active=True).values("pk")),
     Refusal.ABSENT: Q(is_present=True),

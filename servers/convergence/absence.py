@@ -9,17 +9,15 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from core import audit, outside, tenancy
-from servers import events
+from core import outside
+from servers import suspicion
 from servers.convergence.context import ConvergenceContext, attempts_of, spec_of
 from servers.drivers import registry
-from servers.models import DesiredState, DriftFinding, DriftKind, Provider, Server, ServerStatus
+from servers.models import DesiredState, Server, ServerStatus
 
 # The provider is asked about so many of its other servers, at most once a minute while it is suspected.
 SAMPLE = 9
-MAX_MISSING_PERCENT = 20
 ASK_AGAIN_AFTER = timedelta(minutes=1)
-LATELY = timedelta(days=1)
 
 
 class AskAboutOthers(Exception):
@@ -67,31 +65,10 @@ def ask_about_others(server: Server, *, at: datetime) -> bool:
     asked = [server, *others_of(server)]
     missing = sum(driver.find(spec_of(each), attempts_of(each)) is None for each in asked)
     # Those that were found gone lately count too, so that many do not fail one after another.
-    since = max(filter(None, (at - LATELY, provider.missing_accepted_until)))
+    since = max(filter(None, (at - suspicion.LATELY, provider.missing_accepted_until)))
     gone = Server.objects.filter(blueprint__provider=provider, desired_state=DesiredState.PRESENT)
     failed = gone.filter(vanished_at__gt=since).exclude(pk=server.pk).count()
-    missing += failed
-    is_trusted = missing <= max(1, (len(asked) + failed) * MAX_MISSING_PERCENT // 100)
-    with tenancy.as_worker():
-        was_trusted = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk).suspected_at is None
-        Provider.objects.filter(pk=provider.pk).update(suspected_at=None if is_trusted else at)
-        if is_trusted != was_trusted:
-            action = "provider.trust" if is_trusted else "provider.suspect"
-            new = {"asked_about": len(asked), "missing": missing}
-            audit.record(action=action, entity=provider, actor=None, new=new, at=at)
-            record_suspicion(provider, f"{missing} / {len(asked)}" if not is_trusted else "", at=at)
-    return is_trusted
-
-
-def record_suspicion(provider: Provider, missing: str, *, at: datetime) -> None:
-    """Open a finding that staff are told about, or close the one that is open where nothing is missing."""
-    open_findings = DriftFinding.objects.filter(provider=provider, kind=DriftKind.MISSING, closed_at=None)
-    if not missing:
-        open_findings.update(closed_at=at)
-        return
-    named = {"subject": provider.name, "subject_ref": str(provider.pk), "found": missing}
-    finding = DriftFinding.objects.create(provider=provider, kind=DriftKind.MISSING, found_at=at, **named)
-    events.providers_suspected.send(sender=Provider, finding_ids=[finding.pk], at=at)
+    return suspicion.is_trusted_after(provider, asked=len(asked) + failed, missing=missing + failed, at=at)
 
 
 def others_of(server: Server) -> QuerySet[Server]:

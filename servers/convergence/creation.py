@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from core import outside
 from core.work import Reschedule
 from servers import builds
-from servers.convergence import accounts, installing
+from servers.convergence import absence, accounts, installing
 from servers.convergence.context import NOW, ConvergenceContext, replace_ports
 from servers.drivers.base import AccountNotFound, PortTaken
 from servers.models import ReservationState, ServerStatus, Step
@@ -40,6 +40,8 @@ def wait_for_lost_answer(ctx: ConvergenceContext) -> Reschedule | None:
 def create(ctx: ConvergenceContext) -> Reschedule:
     """One call. It is recorded beforehand, and the record stays only where the answer was lost."""
     server, spec = ctx.server, ctx.spec
+    if server.blueprint.provider.suspected_at is not None:
+        absence.require_trusted(ctx)  # what is created while the address is wrong is lost when it is right again
     accounts.log_account(ctx)
     if server.reservation is None or server.reservation.state != ReservationState.CONFIRMED:
         raise outside.Rejected(_("No capacity is confirmed for this server, so it cannot be created."))

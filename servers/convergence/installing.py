@@ -72,7 +72,14 @@ def reinstall_doubtful(ctx: ConvergenceContext) -> Reschedule:
 
 
 def reinstall(ctx: ConvergenceContext) -> Reschedule:
-    """Install from the start, because a person asked or because nothing is lost by it. How it ends can be seen."""
+    """Install from the start, because a person asked or because nothing is lost by it. How it ends can be seen.
+
+    Raises Rejected for a server that has run where its files would be erased: Retry asks for less than that.
+    """
+    if ctx.server.running_at is not None and not ctx.driver.facts.reinstall_keeps_data:
+        raise outside.Rejected(
+            _("The server has run, and installing it again would erase its files. Repair it at the provider.")
+        )
     if not isinstance(ctx.driver, Reinstall):
         raise outside.Rejected(_("The server is not installed, and its provider cannot install it again."))
     try:

@@ -20,6 +20,7 @@ from servers.inventory.drift import record_findings
 from servers.inventory.merge import Counts, Mirror, merge
 from servers.inventory.nodes import update_foreign, update_sellable
 from servers.inventory.staging import lists_of, read_list, staging_tables
+from servers.inventory.trust import require_trusted
 from servers.locks import advisory_lock
 from servers.models import Health, Provider, SyncKind, SyncRun, SyncState
 
@@ -64,6 +65,7 @@ def sync(*, provider_id: UUID, at: datetime, kind: str = SyncKind.FULL) -> SyncR
             lists = lists_of(driver, kind)
             with staging_tables(lists):
                 _read(run, driver, lists)
+                require_trusted(run.provider, lists, at=at)
                 with tenancy.as_worker():
                     run.counts = merge_lists(provider_id, lists)
                     run.metadata["open_findings"] = record_findings(provider_id, lists, read_from=read_from, at=at)

@@ -125,8 +125,10 @@ def test_a_body_that_arrives_in_parts_arrives_whole(port: int) -> None:
         (b"Content-Length: 99999999", b"413"),
         (b"Transfer-Encoding: chunked", b"411"),
         (b"X: " + b"x" * 70_000, b"431"),
+        (b"Content-Length: 0000000001000", b"400"),
+        (b"Content-Length: 10\r\nContent-Length: 20", b"400"),
     ],
-    ids=["too long a body", "a body of unknown length", "too long a header"],
+    ids=["too long a body", "a body of unknown length", "too long a header", "a length of 13 digits", "two lengths"],
 )
 def test_a_request_that_is_not_worth_waiting_for_is_refused(port: int, header: bytes, status: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:

@@ -7,11 +7,23 @@ import pytest
 from core import work
 from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
-from servers import convergence, services
+from servers import convergence, inventory, services
+from servers.capacity.availability import placeable
 from servers.convergence import absence
 from servers.drivers.pterodactyl.client import PanelClient
 from servers.locks import advisory_lock
-from servers.models import DriftFinding, DriftKind, HoldKind, Node, Provider, ProvisioningTask, Server, ServerStatus
+from servers.models import (
+    DriftFinding,
+    DriftKind,
+    HoldKind,
+    Node,
+    Provider,
+    ProvisioningTask,
+    Server,
+    ServerStatus,
+    SyncKind,
+    SyncState,
+)
 from support.models import Delivery
 from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet
 from tests.servers.builders import AT, make_server, make_user
@@ -166,6 +178,7 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     known = [server.ref for server in servers]
     Server.objects.update(ref="99999")  # as if another panel answered at the address
     hide_keys(provider, known)
+    new = make_server(provider)
     log_before = AuditEntry.objects.filter(action="provider.suspect").count()
     staff = make_user("staff@example.com", is_staff=True, is_superuser=True)
 
@@ -181,6 +194,14 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     assert (told.user, told.reference) == (staff, f"provider.suspected:{finding.pk}")
     assert "not found / asked about: 3 / 3" in str(told.body)
 
+    assert not placeable(Node.objects.all()).exists()
+    run = inventory.sync(provider_id=provider.pk, at=AT + HOUR / 2)
+    assert (run.state, "misses many" in run.error) == (SyncState.FAILED, True)
+    assert inventory.sync(provider_id=provider.pk, kind=SyncKind.EGGS, at=AT + HOUR / 2).state == SyncState.FAILED
+    services.request_convergence(server_ids=[new.pk], at=AT)
+    run_until_quiet(AT, within=timedelta(minutes=10))
+    assert (new.reload().ref, len(panel_servers(panel))) == ("", 3)
+
     for server, ref in zip(servers, known, strict=True):
         Server.objects.filter(pk=server.pk).update(ref=ref)
     for server in servers:
@@ -190,7 +211,7 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     assert {server.reload().status for server in servers} == {ServerStatus.RUNNING}
     assert Provider.objects.get(pk=provider.pk).suspected_at is None
     assert finding.reload().closed_at is not None
-    assert len(panel_servers(panel)) == 3
+    assert len(panel_servers(panel)) == 4  # the new one was created when the panel had the others again
 
 
 def hide_keys(provider: Provider, refs: list[str]) -> None:
