@@ -153,6 +153,11 @@ class Order(StateMachine, Entity, Timestamped):
         return any(payment.state == PaymentState.PROCESSING for payment in self.invoice.payments.all())
 
     @property
+    def has_several_servers(self) -> bool:
+        """Whether some may run while the order waits for the others. A refund deletes them too."""
+        return self.items.count() > 1
+
+    @property
     def is_payment_under_review(self) -> bool:
         """Whether a payment has arrived that staff must check first: the order is neither paid nor unpaid."""
         return any(payment.state == PaymentState.UNDER_REVIEW for payment in self.invoice.payments.all())

@@ -14,9 +14,12 @@ MAX_MISSING_PERCENT = 20
 LATELY = timedelta(days=1)  # those that were found gone since then count, so that many do not fail one after another
 
 
-def is_trusted_after(provider: Provider, *, asked: int, missing: int, at: datetime) -> bool:
-    """Whether a provider is believed that misses so many of those it was asked about. A change is told to staff."""
-    is_trusted = missing <= max(1, asked * MAX_MISSING_PERCENT // 100)
+def is_trusted_after(provider: Provider, *, asked: int, missing: int, is_another: bool = False, at: datetime) -> bool:
+    """Whether a provider is believed that misses so many of those it was asked about. A change is told to staff.
+
+    `is_another`: it has nothing else either that we know.
+    """
+    is_trusted = missing <= max(1, asked * MAX_MISSING_PERCENT // 100) and not is_another
     with tenancy.as_worker():
         was_trusted = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk).suspected_at is None
         Provider.objects.filter(pk=provider.pk).update(suspected_at=None if is_trusted else at)

@@ -21,6 +21,13 @@ MISSING = """
         AND server.running_at < %s AND (server.vanished_at IS NULL OR server.vanished_at > %s)"""
 
 
+# Of the nodes that were there before, how many have their number and name.
+KNOWN_NODES = """
+    SELECT count(*), count(staged.ref) FROM servers_node AS node
+    LEFT JOIN sync_nodes AS staged ON staged.ref = node.ref AND staged.name = node.name
+    WHERE node.provider_id = %s AND node.is_present"""
+
+
 def require_trusted(provider: Provider, lists: Sequence[str], *, at: datetime) -> None:
     """Raise Unavailable where the staged lists miss many of our servers, or where they cannot tell and others did."""
     accepted = provider.missing_accepted_until
@@ -32,6 +39,11 @@ def require_trusted(provider: Provider, lists: Sequence[str], *, at: datetime) -
         with tenancy.as_worker(), connection.cursor() as cursor:
             cursor.execute(MISSING, [provider.pk, at, max(filter(None, (at - suspicion.LATELY, accepted)))])
             count, missing = cursor.fetchone()
-        is_trusted = suspicion.is_trusted_after(provider, asked=count, missing=missing, at=at)
+            is_another = False
+            if missing == count > 0 and "nodes" in lists:  # of one server, one may be missing
+                cursor.execute(KNOWN_NODES, [provider.pk])
+                nodes, known = cursor.fetchone()
+                is_another = nodes > 0 and known == 0
+        is_trusted = suspicion.is_trusted_after(provider, asked=count, missing=missing, is_another=is_another, at=at)
     if not is_trusted:
         raise outside.Unavailable("it misses many of our servers, so nothing was taken over from it")

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.core import mail as django_mail
 from django.db.backends.utils import CursorWrapper
 from django.test import Client
 
@@ -188,6 +189,8 @@ def test_one_server_of_three_fails_for_ever(shop: Shop, clock: Clock) -> None:
     run_until_idle(clock)
     audit_all(shop.sandbox)
     assert order.reload().status == OrderStatus.CANCELED
+    [told] = [mail.body for mail in django_mail.outbox if "not ready yet" in mail.subject]
+    assert "any of its servers that runs already is deleted" in told
     payment = payment.reload()
     assert payment.refunded_minor + payment.lost_minor + wallet_balance(shop.organization) == 2400
     assert order.invoice.reload().state == InvoiceState.REFUNDED

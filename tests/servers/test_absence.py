@@ -214,6 +214,22 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     assert len(panel_servers(panel)) == 4  # the new one was created when the panel had the others again
 
 
+def test_another_panel_is_suspected_for_one_server_too(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    ref, name = server.ref, Node.objects.get(pk=server.node_id).name
+    Server.objects.update(ref="99999")
+    hide_keys(provider, [ref])
+    Node.objects.update(name="of another panel")
+
+    assert inventory.sync(provider_id=provider.pk, at=AT + HOUR).state == SyncState.FAILED
+    assert provider.reload().suspected_at is not None
+    assert set(Node.objects.values_list("name", flat=True)) == {"of another panel"}
+
+    Node.objects.update(name=name)
+    assert inventory.sync(provider_id=provider.pk, at=AT + 2 * HOUR).state == SyncState.COMPLETED
+    assert provider.reload().suspected_at is None
+
+
 def hide_keys(provider: Provider, refs: list[str]) -> None:
     """No server of the panel has our key."""
     for server, ref in zip(Server.objects.order_by("pk"), sorted(refs, key=int), strict=True):
