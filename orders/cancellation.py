@@ -16,7 +16,7 @@ from servers import capacity
 from servers import services as servers
 
 # Paid, and the server does not run yet.
-UNDELIVERED = (OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStatus.FAILED)
+UNDELIVERED = (OrderStatus.PAID, OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStatus.FAILED)
 
 
 def cancel_unpaid(*, order: Order, reason: str, actor: User | None = None, at: datetime) -> bool:
@@ -79,7 +79,7 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
     """Cancel a paid order that has no running server, and refund it; False when it is too late for that."""
     with tenancy.as_worker():
         order = transitions.lock_order(order_id)
-        if order.status not in {OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
+        if order.status not in {OrderStatus.PAID, OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False
         subscriptions.lock_subscriptions_of([order.invoice_id])
         refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
@@ -119,19 +119,21 @@ def refund_overdue(*, at: datetime) -> int:
 def _release(order: Order, at: datetime) -> None:
     """Cancel the subscription of each item, delete its server, return its stock, or release its reservation.
 
-    One kind of row after another, in the lock order of ARCHITECTURE.md.
+    All is locked first, one kind of row after another, in the lock order of ARCHITECTURE.md.
     """
-    rows = order.items.select_related("subscription", "server", "plan_price")
-    items = list(rows.order_by("subscription"))
-    for item in items:
-        if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
-            subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)
-    for server_id in sorted(item.server.pk for item in items if item.server is not None):
-        servers.delete_server(server_id=server_id, actor=None, at=at)
+    items = list(order.items.select_related("subscription", "plan_price").order_by("server", "pk"))
+    server_ids = [item.server_id for item in items if item.server_id is not None]
+    subscriptions.lock_subscriptions_of([order.invoice_id])
+    servers.lock_servers(server_ids)
     for item in sorted(items, key=lambda item: item.plan_price.plan_id):
         if item.is_stock_taken:
             catalog.return_stock(plan_id=item.plan_price.plan_id)
             item.is_stock_taken = False
             item.save(update_fields=["is_stock_taken"])
-    unbuilt = [item.reservation_id for item in items if item.server is None and item.reservation_id is not None]
+    unbuilt = [item.reservation_id for item in items if item.server_id is None and item.reservation_id is not None]
     capacity.release(reservation_ids=unbuilt, at=at)
+    for item in items:  # by their servers, whose tasks this requests
+        if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
+            subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)
+    for server_id in server_ids:
+        servers.delete_server(server_id=server_id, actor=None, at=at)

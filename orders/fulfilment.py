@@ -1,19 +1,27 @@
 """From paid to running: the server of a paid order is created, and the order follows what becomes of it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from catalog import services as catalog
 from core import bulk, site_settings, tenancy, work
-from orders import cancellation, queries, transitions
+from orders import cancellation, placement, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
-from servers import queries as server_queries
 from servers import services as servers
-from servers.models import ReservationState
+from servers.models import Reservation, ReservationState
+
+# Paid, and no server is being created.
+UNPLACED = (OrderStatus.PAID, OrderStatus.WAITING_CAPACITY)
+# What is reserved again is confirmed at once, or expires after this.
+RESERVED_FOR = timedelta(minutes=1)
 
 
 def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
@@ -23,56 +31,125 @@ def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
         payable = [order for order in transitions.lock_orders(order_ids) if order.status in startable]
         orders = [order for order in payable if order.canceled_by_id is None]
         transitions.transition(orders, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
-        create_servers(orders, at)
+        started = create_servers(orders, at)
+        retry_after_commit([order.pk for order in orders if order not in started], at=at)
         for order in payable:
             if order.canceled_by_id is not None and order.paid_at is None:
                 cancellation.refund_late_payment(order, at)
 
 
-def retry_waiting(*, at: datetime) -> int:
-    """Try every order again that waits for capacity; the number whose servers are created now.
-
-    One whose payment is disputed waits until the dispute is won.
-    """
-    waiting = queries.undisputed_orders().filter(status=OrderStatus.WAITING_CAPACITY).order_by("paid_at")
-    ids = list(waiting.values_list("pk", flat=True))
-    return work.run_each(ids, lambda pk: retry_order(order_id=pk, at=at), name="retry")
-
-
-def retry_order(*, order_id: UUID, at: datetime) -> bool:
-    """Try one order again that waits for capacity; whether its servers are created now. Not while it is disputed."""
-    with tenancy.as_worker():
-        order = transitions.lock_order(order_id)
-        is_undisputed = queries.undisputed_orders().filter(pk=order.pk).exists()
-        if order.status != OrderStatus.WAITING_CAPACITY or not is_undisputed:
-            return False
-        create_servers([order], at)
-        return order.status == OrderStatus.PROVISIONING
-
-
-def create_servers(orders: Sequence[Order], at: datetime) -> None:
-    """Create the servers of locked orders. One for which capacity or stock is missing waits, and gets none."""
+def create_servers(orders: Sequence[Order], at: datetime) -> list[Order]:
+    """Create the servers of locked orders whose capacity is still reserved; these orders."""
     items_of: dict[UUID, list[OrderItem]] = defaultdict(list)
-    rows = OrderItem.objects.filter(order__in=orders).order_by("pk")
-    rows = rows.select_related("order__organization", "order__placed_by", "region", "reservation")
-    for item in rows.select_related("plan_price__plan__product").prefetch_related("addons__addon_price__addon"):
+    for item in items_to_deliver().filter(order__in=orders):
         items_of[item.order_id].append(item)
-    kept = [
-        order
-        for order in orders
-        if all(
-            item.reservation is not None and item.reservation.state != ReservationState.RELEASED
-            for item in items_of[order.pk]
-        )
-    ]
+    kept = [order for order in orders if not any(is_released(item) for item in items_of[order.pk])]
     reservations = [item.reservation_id for order in kept for item in items_of[order.pk] if item.reservation_id]
     confirmed = capacity.confirm(reservation_ids=reservations)
     ready = [order for order in kept if all(item.reservation_id in confirmed for item in items_of[order.pk])]
     deliver([item for order in ready for item in items_of[order.pk]], at)
     transitions.transition(ready, OrderStatus.PROVISIONING, at=at, refund_due_at=None)
-    for order in orders:
-        if order not in ready:
-            reserve_again(order, items_of[order.pk], at)
+    return ready
+
+
+def items_to_deliver() -> "QuerySet[OrderItem]":
+    """Items with all that reserving for them and creating their servers needs."""
+    rows = OrderItem.objects.select_related("order__organization", "order__placed_by", "region", "reservation")
+    joined = rows.select_related("plan_price__plan__product").prefetch_related("addons__addon_price__addon")
+    return joined.order_by("pk")
+
+
+def is_released(item: OrderItem) -> bool:
+    """Whether no capacity is reserved for the item."""
+    return item.reservation is None or item.reservation.state == ReservationState.RELEASED
+
+
+def retry_after_commit(order_ids: Collection[UUID], *, at: datetime) -> None:
+    """Reserve again for these orders when this transaction has ended; the sweep does where this process dies before."""
+    if order_ids:
+        retry = partial(work.run_each, order_ids, lambda pk: retry_order(order_id=pk, at=at), name="retry")
+        transaction.on_commit(retry, robust=True)
+
+
+def retry_waiting(*, at: datetime) -> int:
+    """Try every order again that has no capacity; the number whose servers are created now.
+
+    One whose payment is disputed waits until the dispute is won.
+    """
+    undisputed = queries.undisputed_orders().filter(status=OrderStatus.WAITING_CAPACITY)
+    waiting = Order.objects.filter(Q(status=OrderStatus.PAID) | Q(pk__in=undisputed.values("pk")))
+    ids = list(waiting.order_by("paid_at").values_list("pk", flat=True))
+    return work.run_each(ids, lambda pk: retry_order(order_id=pk, at=at), name="retry")
+
+
+def retry_order(*, order_id: UUID, at: datetime) -> bool:
+    """Reserve what a paid order has no capacity for, and create its servers; False where it has to wait.
+
+    Each item is reserved in a transaction of its own, as when the order was placed: several in one would lock several
+    nodes. So the caller has none open. What a process that dies here had reserved expires.
+    """
+    with tenancy.as_worker():
+        items = list(items_to_deliver().filter(order=order_id, order__status__in=UNPLACED))
+        is_undisputed = queries.undisputed_orders().filter(pk=order_id).exists()
+    reservations: dict[UUID, Reservation] = {}
+    is_placed = False
+    try:
+        for item in items if is_undisputed else []:
+            if is_released(item):
+                reservations[item.pk] = placement.reserve_item(
+                    organization=item.order.organization,
+                    plan=item.plan_price.plan,
+                    addons=[row.addon_price.addon for row in item.addons.all()],
+                    region=item.region,
+                    at=at,
+                    expires_at=at + RESERVED_FOR,
+                )
+        is_placed = place_reserved(order_id, reservations, at)
+    except (capacity.InsufficientCapacity, catalog.SoldOut) as error:
+        wait_for_capacity(order_id, str(error), at)
+    finally:
+        if not is_placed:
+            placement.release_reserved(list(reservations.values()), at)
+    return is_placed
+
+
+def place_reserved(order_id: UUID, reservations: Mapping[UUID, Reservation], at: datetime) -> bool:
+    """Create the servers of an order with these reservations, by their items; False where it is too late for that.
+
+    A disputed order waits. Raises SoldOut, and InsufficientCapacity where what was reserved earlier expired just now.
+    """
+    with tenancy.as_worker():
+        order = transitions.lock_order(order_id)
+        if order.status not in UNPLACED:
+            return False
+        if not queries.undisputed_orders().filter(pk=order_id).exists():
+            wait(order, "the payment is disputed", at)
+            return False
+        items = list(items_to_deliver().filter(order=order))
+        for item in sorted(items, key=lambda item: item.plan_price.plan_id):  # stock before reservations
+            if item.pk in reservations:
+                item.is_stock_taken = item.is_stock_taken or catalog.take_stock(plan_id=item.plan_price.plan_id)
+                item.reservation = reservations[item.pk]
+                item.save(update_fields=["reservation", "is_stock_taken"])
+        confirmed = capacity.confirm(reservation_ids=[item.reservation_id for item in items if item.reservation_id])
+        if any(item.reservation_id not in confirmed for item in items):
+            raise capacity.InsufficientCapacity("a reservation expired meanwhile")
+        deliver(items, at)
+        transitions.transition([order], OrderStatus.PROVISIONING, at=at, refund_due_at=None)
+    return True
+
+
+def wait_for_capacity(order_id: UUID, reason: str, at: datetime) -> None:
+    """The order waits, and is refunded a set time after it began to."""
+    with tenancy.as_worker():
+        wait(transitions.lock_order(order_id), reason, at)
+
+
+def wait(order: Order, reason: str, at: datetime) -> None:
+    """See `wait_for_capacity`, for a locked order."""
+    if order.status == OrderStatus.PAID:
+        due = at + timedelta(hours=site_settings.get("orders.waiting_refund_hours"))
+        transitions.transition([order], OrderStatus.WAITING_CAPACITY, reason=reason, at=at, refund_due_at=due)
 
 
 def deliver(items: Sequence[OrderItem], at: datetime) -> None:
@@ -100,36 +177,6 @@ def deliver(items: Sequence[OrderItem], at: datetime) -> None:
     bulk.update_rows(items, ["server"])
 
 
-def reserve_again(order: Order, items: Sequence[OrderItem], at: datetime) -> None:
-    """Reserve what was released since checkout, and create the servers; the order waits where that is not possible."""
-    try:
-        with tenancy.as_worker():
-            for item in items:
-                if item.reservation_id and capacity.confirm(reservation_ids=[item.reservation_id]):
-                    continue
-                plan, addons = item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()]
-                if not item.is_stock_taken:
-                    item.is_stock_taken = catalog.take_stock(plan_id=plan.pk)
-                item.reservation = capacity.reserve(
-                    organization=order.organization,
-                    blueprints=server_queries.blueprints_of_plan(plan),
-                    region=item.region,
-                    size=server_limits(plan, addons).size,
-                    addons={addon.kind for addon in addons},
-                    at=at,
-                    expires_at=at + timedelta(minutes=1),
-                )
-                capacity.confirm(reservation_ids=[item.reservation.pk])
-                item.save(update_fields=["reservation", "is_stock_taken"])
-            deliver(items, at)
-    except (capacity.InsufficientCapacity, catalog.SoldOut) as error:
-        if order.status != OrderStatus.WAITING_CAPACITY:
-            due = at + timedelta(hours=site_settings.get("orders.waiting_refund_hours"))
-            transitions.transition([order], OrderStatus.WAITING_CAPACITY, reason=str(error), at=at, refund_due_at=due)
-        return
-    transitions.transition([order], OrderStatus.PROVISIONING, at=at, refund_due_at=None)
-
-
 def activate_orders(*, server_ids: Collection[UUID], at: datetime) -> None:
     """The panel confirmed that the servers run: orders whose servers all run are active."""
     undelivered = {OrderStatus.PROVISIONING, OrderStatus.FAILED}
@@ -154,12 +201,13 @@ def fail_overdue(*, at: datetime) -> int:
     Staff see it then, and it is refunded a set time later unless its server runs by then.
     """
     paid_until = at - timedelta(hours=site_settings.get("orders.delivery_hours"))
-    overdue = Order.objects.filter(status=OrderStatus.PROVISIONING, paid_at__lte=paid_until).order_by("paid_at")
+    undelivered = (OrderStatus.PAID, OrderStatus.PROVISIONING)
+    overdue = Order.objects.filter(status__in=undelivered, paid_at__lte=paid_until).order_by("paid_at")
 
     def fail(pk: UUID) -> bool:
         with tenancy.as_worker():
             order = transitions.lock_order(pk)
-            if order.status != OrderStatus.PROVISIONING:
+            if order.status not in undelivered:
                 return False
             due = at + timedelta(hours=site_settings.get("orders.failed_refund_hours"))
             reason = "the server did not run in time"

@@ -102,7 +102,9 @@ class Order(StateMachine, Entity, Timestamped):
             ),
             models.Index(
                 fields=["paid_at"],
-                condition=models.Q(status__in=[OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY]),
+                condition=models.Q(
+                    status__in=[OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY]
+                ),
                 name="orders_order_undelivered",
             ),
         ]

@@ -10,7 +10,7 @@ from accounts.models import Organization, User
 from billing import gateway_accounts, invoicing, payments, subscriptions
 from billing.models import BillingMode, GatewayAccount, Invoice, Payment, Subscription
 from catalog import services as catalog
-from catalog.models import AddonPrice, PlanPrice
+from catalog.models import Addon, AddonPrice, Plan, PlanPrice
 from core import site_settings, tenancy
 from core.money import total
 from orders import cancellation, limits, transitions
@@ -163,13 +163,11 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
     reservations: list[Reservation] = []
     try:
         for item in order_request.items:
-            plan, addons = item.plan_price.plan, [price.addon for price in item.addon_prices]
-            reservation = capacity.reserve(
+            reservation = reserve_item(
                 organization=organization,
-                blueprints=servers.blueprints_of_plan(plan),
+                plan=item.plan_price.plan,
+                addons=[price.addon for price in item.addon_prices],
                 region=item.region,
-                size=server_limits(plan, addons).size,
-                addons={addon.kind for addon in addons},
                 at=at,
                 expires_at=expires_at,
             )
@@ -178,6 +176,27 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
         release_reserved(reservations, at)
         raise
     return reservations
+
+
+def reserve_item(
+    *,
+    organization: Organization,
+    plan: Plan,
+    addons: Sequence[Addon],
+    region: Region,
+    at: datetime,
+    expires_at: datetime,
+) -> Reservation:
+    """The capacity of one server. Raises InsufficientCapacity."""
+    return capacity.reserve(
+        organization=organization,
+        blueprints=servers.blueprints_of_plan(plan),
+        region=region,
+        size=server_limits(plan, addons).size,
+        addons={addon.kind for addon in addons},
+        at=at,
+        expires_at=expires_at,
+    )
 
 
 def release_reserved(reservations: Sequence[Reservation], at: datetime) -> None:

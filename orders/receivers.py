@@ -4,7 +4,7 @@ Signals carry ids. A receiver reads the rows of a whole batch at once.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
 from servers import services as servers
 from servers.models import HoldKind
+
+TIME_TO_RETRY = timedelta(minutes=10)
 
 
 @receiver(billing_events.invoices_paid)
@@ -63,6 +65,21 @@ def fail_orders(server_ids: Collection[UUID], reason: str, at: datetime, **_: An
 
 
 @receiver(billing_events.funds_withdrawn)
+def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
+    """An order whose money was refunded, or lost in a dispute, before its server runs: nothing is created for it.
+
+    Before servers are suspended, which requests work: what an order releases is locked before that.
+    """
+    orders = Order.objects.filter(invoice__in=invoice_ids).order_by("pk").values_list("pk", flat=True)
+    refunded = orders.filter(invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED)
+    for order_id in refunded:
+        cancellation.cancel_refunded(order_id=order_id, reason=reason, at=at)
+    lost = orders.filter(Exists(queries.disputes_of_order().filter(is_won=False)))
+    for order_id in lost:  # of a dispute over a part, the rest is refunded
+        cancellation.cancel_paid(order_id=order_id, reason=reason, actor=None, at=at)
+
+
+@receiver(billing_events.funds_withdrawn)
 def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide.
 
@@ -71,18 +88,6 @@ def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_
     invoiced = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
     _place_billing_holds(invoiced.exclude(pk__in=funded(invoiced).values("pk")), reason, at)
     _lift_billing_holds(invoiced, at)  # of a dispute that was lost and took only credit
-
-
-@receiver(billing_events.funds_withdrawn)
-def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
-    """An order whose money was refunded, or lost in a dispute, before its server runs: nothing is created for it."""
-    orders = Order.objects.filter(invoice__in=invoice_ids).order_by("pk").values_list("pk", flat=True)
-    refunded = orders.filter(invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED)
-    for order_id in refunded:
-        cancellation.cancel_refunded(order_id=order_id, reason=reason, at=at)
-    lost = orders.filter(Exists(queries.disputes_of_order().filter(is_won=False)))
-    for order_id in lost:  # of a dispute over a part, the rest is refunded
-        cancellation.cancel_paid(order_id=order_id, reason=reason, actor=None, at=at)
 
 
 @receiver(billing_events.funds_reinstated)
@@ -94,9 +99,12 @@ def resume_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
 @receiver(billing_events.funds_reinstated)
 def retry_waiting_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """Orders that waited for their dispute are tried at once, before the time that has passed refunds them."""
-    waiting = Order.objects.filter(invoice__in=invoice_ids, status=OrderStatus.WAITING_CAPACITY).order_by("pk")
-    for order_id in waiting.values_list("pk", flat=True):
-        fulfilment.retry_order(order_id=order_id, at=at)
+    waiting = Order.objects.filter(invoice__in=invoice_ids, status=OrderStatus.WAITING_CAPACITY)
+    orders = transitions.lock_orders(list(waiting.values_list("pk", flat=True)))
+    for order in orders:
+        order.refund_due_at = max(filter(None, (order.refund_due_at, at + TIME_TO_RETRY)))
+        order.save(update_fields=["refund_due_at"])
+    fulfilment.retry_after_commit([order.pk for order in orders], at=at)
 
 
 @receiver(billing_events.funds_reinstated)

@@ -22,11 +22,9 @@ def retry_placement(order: Order, context: ActionContext) -> str:
         raise ActionError(
             _("The payment of order %(order)s is disputed. It waits until the dispute is won.") % {"order": order}
         )
-    is_placed = fulfilment.retry_order(order_id=order.pk, at=context.at)
-    audit.record(action="order.retry_placement", entity=order, actor=context.user, new={"is_placed": is_placed})
-    if not is_placed:
-        raise ActionError(_("There is still no capacity for order %(order)s.") % {"order": order})
-    return _("Capacity is reserved. Order %(order)s is being set up.") % {"order": order}
+    audit.record(action="order.retry_placement", entity=order, actor=context.user)
+    fulfilment.retry_after_commit([order.pk], at=context.at)
+    return _("Capacity for order %(order)s is looked for now; its status says what came of it.") % {"order": order}
 
 
 def retry_servers(order: Order, context: ActionContext) -> str:

@@ -119,7 +119,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='order',
-            index=models.Index(condition=models.Q(('status__in', ['provisioning', 'waiting_capacity'])), fields=['paid_at'], name='orders_order_undelivered'),
+            index=models.Index(condition=models.Q(('status__in', ['paid', 'provisioning', 'waiting_capacity'])), fields=['paid_at'], name='orders_order_undelivered'),
         ),
         migrations.AddConstraint(
             model_name='order',

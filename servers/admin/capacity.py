@@ -113,6 +113,8 @@ class NodeAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
         """Recompute what can be sold; existing reservations stay."""
+        if set(form.changed_data) & set(SELLING):
+            inventory.lock_nodes(obj.provider_id)
         super().save_model(request, obj, form, change)
         if set(form.changed_data) & set(SELLING):
             inventory.update_sellable(obj.provider_id)

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from servers.models import Node
+
 # A deleted server of ours that is still there takes what any other server takes. Unlimited counts as nothing.
 _FOREIGN = """
     UPDATE servers_node AS node SET memory_foreign_mib = taken.memory, disk_foreign_mib = taken.disk
@@ -33,6 +35,14 @@ _SELLABLE = """
         node.memory_sellable_mib <> computed.memory OR node.disk_sellable_mib <> computed.disk
         OR node.memory_oversold_mib <> GREATEST(node.memory_reserved_mib - computed.memory, 0)
         OR node.disk_oversold_mib <> GREATEST(node.disk_reserved_mib - computed.disk, 0))"""
+
+
+def lock_nodes(provider_id: UUID) -> None:
+    """Lock the provider's nodes until the transaction ends, in the order of their ids, before any of them is written.
+
+    Each statement of a sync locks the nodes that it changes, in an order of its own.
+    """
+    list(Node.objects.select_for_update(no_key=True).filter(provider=provider_id).order_by("pk").values_list("pk"))
 
 
 def update_foreign(provider_id: UUID) -> None:

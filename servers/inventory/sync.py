@@ -18,7 +18,7 @@ from servers.inventory import tables
 from servers.inventory.accounts import update_accounts
 from servers.inventory.drift import record_findings
 from servers.inventory.merge import Counts, Mirror, merge
-from servers.inventory.nodes import update_foreign, update_sellable
+from servers.inventory.nodes import lock_nodes, update_foreign, update_sellable
 from servers.inventory.staging import lists_of, read_list, staging_tables
 from servers.inventory.trust import require_trusted
 from servers.locks import advisory_lock
@@ -26,7 +26,7 @@ from servers.models import Health, Provider, SyncKind, SyncRun, SyncState
 
 log = logging.getLogger(__name__)
 READ_PERCENT = 90  # of the progress; the rest is merging
-# By the list that was read, in the order of the locking rule: nodes before their allocations.
+# By the list that was read, in the order of merging.
 MIRRORS: dict[str, tuple[tuple[str, Mirror], ...]] = {
     "locations": (("locations", tables.LOCATIONS),),
     "nodes": (("nodes", tables.NODES),),
@@ -102,6 +102,8 @@ def sync_all(*, at: datetime) -> list[SyncRun]:
 def merge_lists(provider_id: UUID, lists: Sequence[str]) -> dict[str, Counts]:
     """Merge the staged lists into our tables, and compute again what can be sold; the counts of each table."""
     counts = {}
+    if {"nodes", "servers", "allocations"} & set(lists):
+        lock_nodes(provider_id)
     for name in lists:
         for table, mirror in MIRRORS.get(name, ()):
             counts[table] = merge(mirror, provider_id=provider_id)

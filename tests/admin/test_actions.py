@@ -69,13 +69,12 @@ def test_one_failing_row_does_not_stop_the_others(superadmin: Client, monkeypatc
     chosen = list(Order.objects.order_by("pk").values_list("pk", flat=True))
     tried: list[Any] = []
 
-    def failing_for_the_first(*, order_id: Any, at: Any) -> bool:
-        tried.append(order_id)
-        if order_id == chosen[0]:
+    def failing_for_the_first(order_ids: Any, *, at: Any) -> None:
+        tried.extend(order_ids)
+        if order_ids == chosen[:1]:
             raise RuntimeError("disk full")
-        return True
 
-    monkeypatch.setattr(fulfilment, "retry_order", failing_for_the_first)
+    monkeypatch.setattr(fulfilment, "retry_after_commit", failing_for_the_first)
     data = {"action": "retry_placement", "_selected_action": chosen}
     response = superadmin.post(reverse("admin:orders_order_changelist"), data)
 

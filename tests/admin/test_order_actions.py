@@ -1,6 +1,7 @@
 """What staff do with orders: each action once over HTTP, with its audit entry."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -42,23 +43,29 @@ def waiting_order(rows: Rows) -> Order:
     return order
 
 
-def test_a_waiting_order_is_placed_once_there_is_capacity(rows: Rows, superadmin: Client) -> None:
+def test_a_waiting_order_is_placed_once_there_is_capacity(
+    rows: Rows, superadmin: Client, django_capture_on_commit_callbacks: Any
+) -> None:
     order = waiting_order(rows)
     Allocation.objects.create(node=rows.nodes[0], ref="2", ip="192.0.2.1", port=30000)
 
-    run(superadmin, order, "retry_placement")
+    with django_capture_on_commit_callbacks(execute=True):
+        run(superadmin, order, "retry_placement")
 
     assert order.reload().status == OrderStatus.PROVISIONING
     assert Reservation.objects.count() == 2
 
 
-def test_a_waiting_order_without_capacity_keeps_waiting(rows: Rows, superadmin: Client) -> None:
+def test_a_waiting_order_without_capacity_keeps_waiting(
+    rows: Rows, superadmin: Client, django_capture_on_commit_callbacks: Any
+) -> None:
     order = waiting_order(rows)
 
-    messages = run(superadmin, order, "retry_placement")
+    with django_capture_on_commit_callbacks(execute=True):
+        messages = run(superadmin, order, "retry_placement")
 
     assert order.reload().status == OrderStatus.WAITING_CAPACITY
-    assert "no capacity" in messages[0]
+    assert "is looked for now" in messages[0]
 
 
 def test_an_unexpected_failure_is_shown_and_rolled_back(
@@ -70,7 +77,7 @@ def test_an_unexpected_failure_is_shown_and_rolled_back(
         Order.objects.filter(pk=order.pk).update(status=OrderStatus.PAID)
         raise KeyError("variables")
 
-    monkeypatch.setattr(fulfilment, "reserve_again", fail)
+    monkeypatch.setattr(fulfilment, "retry_after_commit", fail)
 
     messages = run(superadmin, order, "retry_placement")
 

@@ -32,7 +32,8 @@ QUERIES = {
     # runs and sweeps
     "orders_order_expiry": "orders_order WHERE status = 'pending_payment' AND expires_at <= now()",
     "orders_order_stuck": "orders_order WHERE status IN ('waiting_capacity', 'failed') AND refund_due_at <= now()",
-    "orders_order_undelivered": "orders_order WHERE status = 'provisioning' AND paid_at <= now() ORDER BY paid_at",
+    "orders_order_undelivered": "orders_order WHERE status IN ('paid', 'provisioning') AND paid_at <= now()"
+    " ORDER BY paid_at",
     "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"
     " AND status IN ('active', 'past_due')",
     "billing_payment.poll_at": "billing_payment WHERE poll_at <= now()",

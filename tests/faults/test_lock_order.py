@@ -29,7 +29,7 @@ from tests.faults.books import broken_rules
 from tests.shop import Shop, allow_unpaid_orders, place_order
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
-LOCKS = re.compile(r"^\s*UPDATE|FOR (NO KEY )?UPDATE")
+LOCKS = re.compile(r"^\s*(UPDATE|MERGE|WITH)|FOR (NO KEY )?UPDATE")
 HOLD_SECONDS = 0.004
 ROUNDS, AT_ONCE = 2, 4
 AMOUNT = Money(10, "USD")
@@ -37,14 +37,14 @@ AMOUNT = Money(10, "USD")
 type Acts = list[Callable[[], Any]]
 
 
-def run_at_once(acts: Acts) -> list[BaseException]:
+def run_at_once(acts: Acts, hold_seconds: float = HOLD_SECONDS) -> list[BaseException]:
     """Run the acts in threads that begin together, each holding its locks longer; the errors."""
     barrier, errors = threading.Barrier(len(acts)), list[BaseException]()
 
     def hold_longer(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         result = execute(sql, *rest)
         if LOCKS.search(sql):
-            time.sleep(HOLD_SECONDS)
+            time.sleep(hold_seconds)
         return result
 
     def alone(act: Callable[[], Any]) -> None:
