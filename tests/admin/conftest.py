@@ -1,13 +1,17 @@
 """Staff signed in, by role."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.http import HttpRequest
 from django.test import Client
 
 from accounts import permissions
 from accounts.models import User
+from nodebyte import admin_site
+from nodebyte.admin_site import StaffSite
 from tests.builders import make_staff
 
 
@@ -35,3 +39,15 @@ def superadmin(staff: Callable[[str], Client]) -> Client:
 def signed_in_user(client: Client) -> User:
     """The user that the client is signed in as."""
     return User.objects.get(pk=client.session["_auth_user_id"])
+
+
+@pytest.fixture
+def no_menu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without the menu, half of their work and the same on each; test_site.py and test_roles.py read it."""
+    app_list = StaffSite.get_app_list
+
+    def only_of_one_app(site: StaffSite, request: HttpRequest, app_label: str | None = None) -> Any:
+        return app_list(site, request, app_label) if app_label else []
+
+    monkeypatch.setattr(StaffSite, "get_app_list", only_of_one_app)
+    monkeypatch.setattr(admin_site, "MENU", ())

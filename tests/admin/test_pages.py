@@ -1,4 +1,4 @@
-"""Every table is in the admin; its pages open, show no secret, and make as many queries for twenty rows as for one."""
+"""Every table is in the admin; its pages open, show no secret, and make as many queries for many rows as for one."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ from core.models import Setting
 from tests.admin.rows import SECRET, Rows
 from tests.billing.sales import make_sale
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_menu")]
 REGISTERED = sorted(
     (model for model in admin.site._registry if model is not Setting), key=lambda model: model._meta.label
 )
@@ -80,16 +80,11 @@ def measured(count: int, opened: Any) -> dict[str, tuple[int, str]]:
     return found
 
 
-def test_pages_make_as_many_queries_for_twenty_rows_as_for_one(opened: Any) -> None:
-    few, many = measured(1, opened), measured(20, opened)
+def test_pages_make_as_many_queries_for_many_rows_as_for_one_and_show_no_secret(opened: Any) -> None:
+    few, many = measured(1, opened), measured(4, opened)
 
     assert not {page: (few[page][0], many[page][0]) for page in few if many[page][0] > few[page][0]}
-
-
-def test_no_page_shows_a_secret(opened: Any) -> None:
-    shown = measured(2, opened)
-
-    assert not [page for page, (_asked, text) in shown.items() if SECRET in text]
+    assert not [page for page, (_asked, text) in many.items() if SECRET in text]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +151,7 @@ def test_nothing_can_be_deleted(superadmin: Client) -> None:
 
 def test_odd_queries_to_a_list_do_not_break_it(superadmin: Client) -> None:
     Rows(1)
-    odd = ("q=%00", "q=1e309", "o=999", "p=-1", "state=nonsense", "id__exact=x")
+    odd = ("q=%00", "q=1e309&o=999", "p=-1", "state=nonsense", "id__exact=x")
 
     broken = [
         f"{model._meta.label}?{asked[:20]}"

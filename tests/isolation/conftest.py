@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.admin.conftest import no_menu
 from tests.isolation.tenants import Dataset, Tenant, make_dataset, make_tenant
+
+__all__ = ["no_menu"]  # a fixture
 
 
 @pytest.fixture

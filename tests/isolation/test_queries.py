@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from django.db import connection, models
 from django.test import Client
 from django.urls import reverse
 
+from accounts import middleware
 from accounts.models import Membership, Organization, User
 from billing import queries as billing
 from billing.models import Invoice, InvoiceItem, InvoiceState, LedgerAccount, Payment, Posting, Subscription
@@ -41,42 +42,38 @@ def as_tenant(tenant: Tenant) -> Any:
     return tenancy.as_role(role=tenancy.CUSTOMER, user_id=tenant.user.pk, organizations=[tenant.organization.pk])
 
 
-@pytest.mark.parametrize("model", OWNED, ids=lambda model: model._meta.label)
-def test_a_query_for_all_rows_finds_the_tenants_own(ada: Tenant, bob: Tenant, model: type[models.Model]) -> None:
-    rows = model._base_manager.all()
-    mine = set(rows.filter(organization=ada.organization).values_list("pk", flat=True))
-    theirs = set(rows.filter(organization=bob.organization).values_list("pk", flat=True))
-    assert mine
-    assert theirs
+def test_a_query_for_all_rows_finds_the_tenants_own(ada: Tenant, bob: Tenant) -> None:
+    for model in OWNED:
+        rows = model._base_manager.all()
+        mine = set(rows.filter(organization=ada.organization).values_list("pk", flat=True))
+        theirs = set(rows.filter(organization=bob.organization).values_list("pk", flat=True))
+        assert mine, model
+        assert theirs, model
 
-    with as_tenant(ada):
-        assert set(rows.all().values_list("pk", flat=True)) == mine
-        assert not rows.filter(pk__in=theirs).exists()
-        assert not rows.filter(organization=bob.organization).exists()
-        assert rows.aggregate(rows=models.Count("pk"))["rows"] == len(mine)
+        with as_tenant(ada):
+            assert set(rows.all().values_list("pk", flat=True)) == mine, model
+            assert not rows.filter(pk__in=theirs).exists(), model
+            assert not rows.filter(organization=bob.organization).exists(), model
+            assert rows.aggregate(rows=models.Count("pk"))["rows"] == len(mine), model
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        servers.server_for_page,
-        lambda: orders.order_for_page(Order.objects.all()),
-        lambda: billing.invoice_for_page(Invoice.objects.exclude(state=InvoiceState.DRAFT)),
-        User.objects.all,
-        Organization.objects.all,
-        Membership.objects.all,
-    ],
-    ids=lambda rows: f"{rows.__module__}.{rows.__name__}",
-)
-def test_the_queries_of_pages_find_a_tenants_own_rows_without_a_filter(ada: Tenant, bob: Tenant, rows: Any) -> None:
-    everything = rows().count()
-    with as_tenant(ada):
-        mine = rows().count()
-    with as_tenant(bob):
-        theirs = rows().count()
+def test_the_queries_of_pages_find_a_tenants_own_rows_without_a_filter(ada: Tenant, bob: Tenant) -> None:
+    for rows in (
+        servers.server_for_page(),
+        orders.order_for_page(Order.objects.all()),
+        billing.invoice_for_page(Invoice.objects.exclude(state=InvoiceState.DRAFT)),
+        User.objects.all(),
+        Organization.objects.all(),
+        Membership.objects.all(),
+    ):
+        everything = rows.count()
+        with as_tenant(ada):
+            mine = rows.all().count()
+        with as_tenant(bob):
+            theirs = rows.all().count()
 
-    assert 0 < mine < everything
-    assert mine + theirs == everything
+        assert 0 < mine < everything, rows.model
+        assert mine + theirs == everything, rows.model
 
 
 @contextmanager
@@ -97,28 +94,24 @@ def filters_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", PAGES)
 def test_a_page_without_its_filter_shows_no_other_tenants_rows(
-    client: Client, monkeypatch: pytest.MonkeyPatch, ada: Tenant, bob: Tenant, name: str
+    client: Client, monkeypatch: pytest.MonkeyPatch, ada: Tenant, bob: Tenant
 ) -> None:
     client.force_login(ada.user)
-    from accounts import middleware
-
     set_tenant = middleware.set_tenant
+    for name in PAGES:
+        with ExitStack() as forgetting:
 
-    def set_tenant_then_forget(request: Any, match: Any) -> None:
-        set_tenant(request, match)
-        forgetting.__enter__()
+            def set_tenant_then_forget(request: Any, match: Any, forgetting: ExitStack = forgetting) -> None:
+                set_tenant(request, match)
+                forgetting.enter_context(filters_forgotten(monkeypatch))
 
-    forgetting = filters_forgotten(monkeypatch)
-    monkeypatch.setattr(middleware, "set_tenant", set_tenant_then_forget)  # only the page itself forgets its filters
-    try:
-        response = client.get(reverse(name))
-    finally:
-        forgetting.__exit__(None, None, None)
+            # only the page itself forgets its filters
+            monkeypatch.setattr(middleware, "set_tenant", set_tenant_then_forget)
+            response = client.get(reverse(name))
 
-    assert response.status_code == 200
-    assert bob.mark not in response.content.decode()
+        assert response.status_code == 200, name
+        assert bob.mark not in response.content.decode(), name
 
 
 def test_without_row_level_security_the_missing_filter_would_show(
