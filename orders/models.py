@@ -266,6 +266,12 @@ class OrderStatusChange(Entity):
         verbose_name = _("order status change")
         verbose_name_plural = _("order status changes")
         ordering = ["at"]
+        constraints = [
+            models.CheckConstraint(
+                name="orders_change_old_known", condition=models.Q(old__in=["", *OrderStatus.values])
+            ),
+            choices_check("orders_change_new_known", "new", OrderStatus),
+        ]
 
     def __str__(self) -> str:
         return f"{self.old} → {self.new}"

@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'gateway events',
                 'abstract': False,
                 'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_gatewayevent_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_gatewayevent_done')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_gatewayevent_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_gatewayevent_lease_iff_running'), models.UniqueConstraint(fields=('gateway', 'event_id'), name='billing_event_once')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_gatewayevent_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_gatewayevent_lease_iff_running'), models.UniqueConstraint(fields=('gateway', 'event_id'), name='billing_event_once'), models.CheckConstraint(condition=models.Q(('result__in', ['', 'processed', 'ignored', 'unrelated', 'unknown', 'under_review'])), name='billing_event_result_known')],
             },
         ),
         migrations.CreateModel(
@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('number', models.CharField(blank=True, max_length=64, null=True, unique=True)),
                 ('sequence_year', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('sequence', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('sequence', models.BigIntegerField(blank=True, null=True)),
                 ('issued_at', models.DateTimeField(blank=True, null=True)),
                 ('seller', models.JSONField(blank=True, default=dict)),
                 ('billing_address', models.JSONField(blank=True, default=dict)),
@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('number', models.CharField(blank=True, max_length=64, null=True, unique=True)),
                 ('sequence_year', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('sequence', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('sequence', models.BigIntegerField(blank=True, null=True)),
                 ('issued_at', models.DateTimeField(blank=True, null=True)),
                 ('seller', models.JSONField(blank=True, default=dict)),
                 ('billing_address', models.JSONField(blank=True, default=dict)),
@@ -491,7 +491,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('kind', models.CharField(choices=[('plan', 'Plan'), ('addon', 'Add-on'), ('setup', 'Setup fee'), ('discount', 'Discount'), ('usage', 'Usage'), ('proration', 'Proration'), ('credit', 'Credit'), ('top_up', 'Top-up')], max_length=16)),
                 ('description', models.CharField(max_length=255)),
-                ('quantity', models.PositiveIntegerField(default=1)),
+                ('quantity', models.IntegerField(default=1)),
                 ('unit_minor', models.DecimalField(decimal_places=10, help_text='In minor units, and finer where needed: 0.69 is $0.0069.', max_digits=20, verbose_name='unit price')),
                 ('currency', models.CharField(max_length=3)),
                 ('valid_from', models.DateTimeField(verbose_name='valid from')),
@@ -647,7 +647,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence_year__isnull', False)), _connector='OR'), name='billing_invoice_number_has_sequence'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence__isnull', False), ('sequence_year__isnull', False)), _connector='OR'), name='billing_invoice_number_has_sequence'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
@@ -679,7 +679,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='creditnote',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence_year__isnull', False)), _connector='OR'), name='billing_creditnote_number_has_sequence'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence__isnull', False), ('sequence_year__isnull', False)), _connector='OR'), name='billing_creditnote_number_has_sequence'),
         ),
         migrations.AddConstraint(
             model_name='creditnote',
@@ -891,7 +891,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['active', 'past_due', 'suspended']), _negated=True), ('current_period_end__gt', models.F('current_period_start')), _connector='OR'), name='billing_subscription_period_when_active'),
+            constraint=models.CheckConstraint(condition=models.Q(('term__in', ['hourly', 'monthly', 'quarterly', 'semiannually', 'yearly'])), name='billing_subscription_term_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('billing_mode__in', ['self', 'gateway'])), name='billing_subscription_mode_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['active', 'past_due', 'suspended']), _negated=True), models.Q(('current_period_end__gt', models.F('current_period_start')), ('current_period_end__isnull', False), ('current_period_start__isnull', False)), _connector='OR'), name='billing_subscription_period_when_active'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
@@ -927,7 +935,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('period_end__isnull', True), ('period_start__isnull', True)), models.Q(('period_end__gt', models.F('period_start')), ('period_start__isnull', False)), _connector='OR'), name='billing_item_period_forward'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('period_end__isnull', True), ('period_start__isnull', True)), models.Q(('period_end__gt', models.F('period_start')), ('period_end__isnull', False), ('period_start__isnull', False)), _connector='OR'), name='billing_item_period_forward'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',

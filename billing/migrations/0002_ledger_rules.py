@@ -162,6 +162,19 @@ ALTER TABLE billing_subscriptionitem ADD CONSTRAINT billing_subscription_one_pla
     billing_uuidrange(subscription_id, subscription_id, '[]') WITH &&, tstzrange(valid_from, valid_until) WITH &&
 ) WHERE (kind = 'plan');
 """
+# An item is sold at a price in its own currency.
+PRICES = "".join(
+    f"ALTER TABLE catalog_{price}price ADD CONSTRAINT catalog_{price}price_key UNIQUE (id, currency);\n"
+    f"ALTER TABLE billing_subscriptionitem ADD CONSTRAINT billing_subscriptionitem_{price}_price_same_currency"
+    f" FOREIGN KEY ({price}_price_id, currency) REFERENCES catalog_{price}price (id, currency)"
+    " DEFERRABLE INITIALLY DEFERRED;\n"
+    for price in ("plan", "addon")
+)
+NO_PRICES = "".join(
+    f"ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscriptionitem_{price}_price_same_currency;\n"
+    f"ALTER TABLE catalog_{price}price DROP CONSTRAINT catalog_{price}price_key;\n"
+    for price in ("plan", "addon")
+)
 UNDO = """
 DROP TRIGGER billing_balance_is_its_postings ON billing_ledgeraccount;
 DROP TRIGGER billing_entry_has_postings ON billing_journalentry;
@@ -219,6 +232,7 @@ class Migration(migrations.Migration):
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),
         *composite_keys(),
+        migrations.RunSQL(PRICES, NO_PRICES),
         migrations.RunSQL(GATEWAYS, NO_GATEWAYS),
         migrations.RunSQL(FIRST_GATEWAY, "DELETE FROM billing_gatewayaccount WHERE code = 'stripe'"),
         migrations.RunSQL(SERIES, "DELETE FROM billing_invoiceseries WHERE code LIKE 'NB%' AND next_number = 1"),

@@ -9,7 +9,7 @@ from accounts.models import Organization
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check
 
 
 class GatewayAccount(Entity, Timestamped):
@@ -175,6 +175,7 @@ class GatewayEvent(Entity, WorkItem):
         constraints = [
             *WorkItem.Meta.constraints,
             models.UniqueConstraint(fields=["gateway", "event_id"], name="billing_event_once"),
+            choices_check("billing_event_result_known", "result", EventResult),
         ]
 
     def __str__(self) -> str:

@@ -158,7 +158,11 @@ class InvoiceItem(Entity, Timestamped):
             models.CheckConstraint(
                 name="billing_item_period_forward",
                 condition=models.Q(period_start__isnull=True, period_end__isnull=True)
-                | models.Q(period_start__isnull=False, period_end__gt=models.F("period_start")),
+                | models.Q(
+                    period_start__isnull=False,
+                    period_end__isnull=False,  # a CHECK lets a comparison with null pass
+                    period_end__gt=models.F("period_start"),
+                ),
             ),
             models.CheckConstraint(
                 name="billing_item_period_names_its_item",

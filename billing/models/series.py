@@ -83,7 +83,7 @@ class NumberedDocument(models.Model):
     series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, db_index=False)
     number = models.CharField(max_length=64, null=True, blank=True, unique=True)
     sequence_year = models.PositiveSmallIntegerField(null=True, blank=True)
-    sequence = models.PositiveBigIntegerField(null=True, blank=True)
+    sequence = models.BigIntegerField(null=True, blank=True)
     issued_at = models.DateTimeField(null=True, blank=True)
     seller: Any = models.JSONField(default=dict, blank=True)
     billing_address: Any = models.JSONField(default=dict, blank=True)
@@ -104,6 +104,12 @@ class NumberedDocument(models.Model):
             models.CheckConstraint(
                 name="billing_%(class)s_number_has_sequence",
                 condition=models.Q(number__isnull=True, sequence__isnull=True, sequence_year__isnull=True)
-                | models.Q(number__isnull=False, sequence__gt=0, sequence_year__isnull=False, issued_at__isnull=False),
+                | models.Q(
+                    number__isnull=False,
+                    sequence__isnull=False,  # a CHECK lets a comparison with null pass
+                    sequence__gt=0,
+                    sequence_year__isnull=False,
+                    issued_at__isnull=False,
+                ),
             ),
         ]

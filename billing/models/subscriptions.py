@@ -108,10 +108,16 @@ class Subscription(StateMachine, Entity, Timestamped):
         ]
         constraints = [
             choices_check("billing_subscription_status_known", "status", SubscriptionStatus),
+            choices_check("billing_subscription_term_known", "term", Term),
+            choices_check("billing_subscription_mode_known", "billing_mode", BillingMode),
             models.CheckConstraint(
                 name="billing_subscription_period_when_active",
                 condition=~models.Q(status__in=["active", "past_due", "suspended"])
-                | models.Q(current_period_end__gt=models.F("current_period_start")),
+                | models.Q(
+                    current_period_start__isnull=False,  # a CHECK lets a comparison with null pass
+                    current_period_end__isnull=False,
+                    current_period_end__gt=models.F("current_period_start"),
+                ),
             ),
             models.CheckConstraint(
                 name="billing_subscription_amount_not_negative", condition=models.Q(amount_minor__gte=0)
@@ -144,7 +150,7 @@ class SubscriptionItem(Entity, Timestamped):
         AddonPrice, null=True, blank=True, on_delete=models.PROTECT, verbose_name=_("add-on price")
     )
     description = models.CharField(max_length=255)
-    quantity = models.PositiveIntegerField(default=1)
+    quantity = models.IntegerField(default=1)
     unit_minor = models.DecimalField(
         _("unit price"),
         max_digits=20,

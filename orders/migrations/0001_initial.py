@@ -141,4 +141,12 @@ class Migration(migrations.Migration):
             model_name='orderitemaddon',
             constraint=models.UniqueConstraint(fields=('item', 'addon_price'), name='orders_addon_once'),
         ),
+        migrations.AddConstraint(
+            model_name='orderstatuschange',
+            constraint=models.CheckConstraint(condition=models.Q(('old__in', ['', 'pending_payment', 'paid', 'provisioning', 'active', 'waiting_capacity', 'canceled', 'failed'])), name='orders_change_old_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='orderstatuschange',
+            constraint=models.CheckConstraint(condition=models.Q(('new__in', ['pending_payment', 'paid', 'provisioning', 'active', 'waiting_capacity', 'canceled', 'failed'])), name='orders_change_new_known'),
+        ),
     ]

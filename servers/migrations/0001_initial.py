@@ -56,6 +56,27 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Egg',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
+                ('name', models.CharField(max_length=191)),
+                ('author', models.CharField(blank=True, default='', max_length=191)),
+                ('description', models.TextField(blank=True, default='')),
+                ('docker_images', models.JSONField(blank=True, default=dict, verbose_name='Docker images')),
+                ('first_image', models.CharField(blank=True, default='', help_text="The panel's list of images has no order; its first image is stored here.", max_length=191, verbose_name='default image')),
+                ('startup', models.TextField(blank=True, default='', verbose_name='start-up command')),
+                ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
+                ('nest', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='eggs', to='servers.nest')),
+            ],
+            options={
+                'verbose_name': 'egg',
+                'verbose_name_plural': 'eggs',
+            },
+        ),
+        migrations.CreateModel(
             name='Provider',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -76,27 +97,25 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'provider',
                 'verbose_name_plural': 'providers',
+                'constraints': [models.CheckConstraint(condition=models.Q(('health__in', ['unknown', 'healthy', 'failing'])), name='servers_provider_health_known')],
             },
         ),
         migrations.CreateModel(
-            name='Egg',
+            name='PanelAccount',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
-                ('name', models.CharField(max_length=191)),
-                ('author', models.CharField(blank=True, default='', max_length=191)),
-                ('description', models.TextField(blank=True, default='')),
-                ('docker_images', models.JSONField(blank=True, default=dict, verbose_name='Docker images')),
-                ('first_image', models.CharField(blank=True, default='', help_text="The panel's list of images has no order; its first image is stored here.", max_length=191, verbose_name='default image')),
-                ('startup', models.TextField(blank=True, default='', verbose_name='start-up command')),
-                ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
-                ('nest', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='eggs', to='servers.nest')),
+                ('username', models.CharField(blank=True, default='', max_length=191)),
+                ('email', models.EmailField(blank=True, default='', help_text='As the panel has it; empty until it was asked.', max_length=254, verbose_name='email')),
+                ('is_panel_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
             ],
             options={
-                'verbose_name': 'egg',
-                'verbose_name_plural': 'eggs',
+                'verbose_name': 'panel account',
+                'verbose_name_plural': 'panel accounts',
             },
         ),
         migrations.CreateModel(
@@ -137,24 +156,6 @@ class Migration(migrations.Migration):
                 'ordering': ['name'],
             },
         ),
-        migrations.CreateModel(
-            name='PanelAccount',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
-                ('username', models.CharField(blank=True, default='', max_length=191)),
-                ('email', models.EmailField(blank=True, default='', help_text='As the panel has it; empty until it was asked.', max_length=254, verbose_name='email')),
-                ('is_panel_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='panel_accounts', to=settings.AUTH_USER_MODEL)),
-                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='servers.provider')),
-            ],
-            options={
-                'verbose_name': 'panel account',
-                'verbose_name_plural': 'panel accounts',
-            },
-        ),
         migrations.AddField(
             model_name='nest',
             name='provider',
@@ -183,7 +184,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'region',
                 'verbose_name_plural': 'regions',
                 'ordering': ['position', 'city', 'code'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='servers_region_on_earth')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__isnull', False), ('latitude__range', (-90, 90)), ('longitude__isnull', False), ('longitude__range', (-180, 180))), _connector='OR'), name='servers_region_on_earth')],
             },
         ),
         migrations.AddField(
@@ -689,6 +690,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='server',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['game', 'vps', 'container'])), name='servers_server_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='server',
             constraint=models.CheckConstraint(condition=models.Q(('desired_state__in', ['present', 'absent'])), name='servers_server_desired_state_known'),
         ),
         migrations.AddConstraint(
@@ -738,6 +743,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='powertask',
             constraint=models.CheckConstraint(condition=models.Q(('action__in', ['start', 'stop', 'restart', 'kill'])), name='servers_power_action_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='powertask',
+            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'sent', 'not_installed', 'unsupported', 'busy', 'not_on_node', 'refused', 'no_answer'])), name='servers_power_outcome_known'),
         ),
         migrations.AddConstraint(
             model_name='driftfinding',

@@ -114,6 +114,10 @@ class PowerTask(Entity, CoalescedWorkItem):
                 name="servers_power_action_known",
                 condition=models.Q(action__in=[action.value for action in PowerAction]),
             ),
+            models.CheckConstraint(
+                name="servers_power_outcome_known",
+                condition=models.Q(outcome__in=["", *PowerOutcome.values]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone
+from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
 
 
 class Health(StatusChoices):
@@ -52,6 +52,7 @@ class Provider(Entity, Timestamped):
     class Meta:
         verbose_name = _("provider")
         verbose_name_plural = _("providers")
+        constraints = [choices_check("servers_provider_health_known", "health", Health)]
 
     def __str__(self) -> str:
         return self.name

@@ -52,7 +52,12 @@ class Region(Entity, Timestamped):
             models.CheckConstraint(
                 name="servers_region_on_earth",
                 condition=models.Q(latitude__isnull=True, longitude__isnull=True)
-                | models.Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                | models.Q(
+                    latitude__isnull=False,  # a CHECK lets a comparison with null pass
+                    latitude__range=(-90, 90),
+                    longitude__isnull=False,
+                    longitude__range=(-180, 180),
+                ),
             )
         ]
 

@@ -148,6 +148,7 @@ class Server(StateMachine, Entity, Timestamped):
         ]
         constraints = [
             choices_check("servers_server_status_known", "status", ServerStatus),
+            choices_check("servers_server_kind_known", "kind", Kind),
             choices_check("servers_server_desired_state_known", "desired_state", DesiredState),
             iff(
                 "servers_server_deleted_at_iff_deleted",

@@ -12,7 +12,7 @@ from billing.models import GatewayAccount, GatewayCustomer, PaymentState
 from core import tenancy
 from nodebyte.overview import shop_problems
 from tests.billing.sales import NOON, make_sale
-from tests.billing.test_same_owner import execute_and_check
+from tests.billing.test_refused_statements import execute_and_check
 from tests.builders import make_organization
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 

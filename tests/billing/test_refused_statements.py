@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.utils import DatabaseError
 
 from billing.models import AccountKind, LedgerAccount
@@ -291,9 +291,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_no_statement_of_a_worker_gets_around_a_rule(what: str) -> None:
-    statement, message = REFUSED[what]
+def test_no_statement_of_a_worker_gets_around_a_rule() -> None:
     sale, other = make_sale(), make_sale()
     payment, other_payment = sale.settle(), other.settle()
     refunded = make_sale(organization=sale.organization).settle()
@@ -310,8 +308,17 @@ def test_no_statement_of_a_worker_gets_around_a_rule(what: str) -> None:
         "other_item": other.subscription.items.get().pk,
         "new": uuid7(),
     }
-    with pytest.raises(DatabaseError, match=message), tenancy.as_role(role=tenancy.WORKER):
-        execute_and_check(statement, ids)
+    refused = {}
+    for what, (statement, _message) in REFUSED.items():
+        try:
+            with transaction.atomic(), tenancy.as_role(role=tenancy.WORKER):
+                execute_and_check(statement, ids)
+                transaction.set_rollback(True)
+        except DatabaseError as error:
+            refused[what] = str(error)
+
+    wrong = {what: refused.get(what) for what, (_, message) in REFUSED.items() if message not in refused.get(what, "")}
+    assert wrong == {}
 
 
 def test_an_allocation_of_credit_that_was_refunded_is_refused() -> None:

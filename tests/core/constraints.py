@@ -1,0 +1,388 @@
+"""Rows that PostgreSQL refuses, by the constraint that refuses them, for every table of ours.
+
+Columns of positive numbers and of choices are not here: the models say which they are (test_constraints.py).
+"""
+
+from typing import Any
+
+type Row = dict[str, Any]
+
+ANY = object()  # another value in each row
+ONE, TWO = "00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"
+NOW, LATER = "2026-03-01 12:00Z", "2026-04-01 12:00Z"
+OPEN: Row = {"state": "open", "issued_at": NOW}
+
+WORK = {
+    f"{table}_lease_iff_running": [{"lease_until": NOW}, {"state": "running"}]
+    for table in (
+        "billing_gatewaycanceltask",
+        "billing_gatewayevent",
+        "billing_paymenttask",
+        "billing_refundtask",
+        "servers_powertask",
+        "servers_provisioningtask",
+        "servers_usagetask",
+        "support_delivery",
+    )
+}
+# Each of these rows is refused.
+CHECKS: dict[str, dict[str, list[Row]]] = {
+    "accounts_organization": {"accounts_organization_currency_iso": [{"currency": "usd"}, {"currency": "US"}]},
+    "billing_allocationreversal": {
+        "billing_reversal_one_cause": [{"refund_id": ONE, "dispute_id": ONE}],
+        "billing_reversal_positive": [{"amount_minor": 0}, {"amount_minor": -1}],
+    },
+    "billing_creditnote": {
+        "billing_creditnote_issued": [{"issued_at": None}],
+        "billing_creditnote_number_has_sequence": [
+            {"number": "x"},
+            {"sequence": 1},
+            {"sequence_year": 2026},
+            {"number": "x", "sequence_year": 2026},
+            {"number": "x", "sequence": 0, "sequence_year": 2026},
+        ],
+        "billing_creditnote_sequence_year_check": [{"number": "x", "sequence": 1, "sequence_year": -1}],
+        "billing_creditnote_positive": [
+            {"net_minor": 0, "tax_minor": 0, "total_minor": 0},
+            {"net_minor": -1, "tax_minor": 2, "total_minor": 1},
+            {"net_minor": 2, "tax_minor": -1, "total_minor": 1},
+        ],
+        "billing_creditnote_total_is_net_and_tax": [{"total_minor": 3}],
+    },
+    "billing_dispute": {
+        "billing_dispute_outcome_iff_closed": [{"is_won": True}, {"closed_at": NOW}],
+        "billing_dispute_positive": [{"amount_minor": 0}],
+    },
+    "billing_gatewayprice": {
+        "billing_gateway_price_of_one_price": [{"plan_price_id": None}, {"addon_price_id": ONE}],
+    },
+    "billing_invoice": {
+        "billing_invoice_issued_iff_not_draft": [{"issued_at": NOW}, {"state": "open"}],
+        "billing_invoice_not_negative": [
+            {"net_minor": -1, "total_minor": 0},
+            {"tax_minor": -1, "total_minor": 0},
+        ],
+        "billing_invoice_number_has_sequence": [
+            {"number": "x"},
+            {"sequence": 1},
+            {"sequence_year": 2026},
+            {"number": "x", "sequence": 1, "sequence_year": 2026},
+            {**OPEN, "number": "x", "sequence_year": 2026},
+            {**OPEN, "number": "x", "sequence": 0, "sequence_year": 2026},
+        ],
+        "billing_invoice_sequence_year_check": [{**OPEN, "number": "x", "sequence": 1, "sequence_year": -1}],
+        "billing_invoice_state_known": [{"state": "unknown", "issued_at": NOW}],
+        "billing_invoice_paid_at_when_paid": [
+            {"state": "paid", "issued_at": NOW},
+            {"state": "refunded", "issued_at": NOW},
+        ],
+        "billing_invoice_total_is_net_and_tax": [{"total_minor": 3}],
+    },
+    "billing_invoiceitem": {
+        "billing_item_amount_is_rounded_once": [
+            {"amount_minor": 2},
+            {"quantity": "1.5", "unit_minor": "1", "amount_minor": 1},
+        ],
+        "billing_item_names_subscription_of_its_item": [{"subscription_item_id": ONE}],
+        "billing_item_negative_by_kind": [{"kind": "setup", "unit_minor": "-1", "amount_minor": -1}],
+        "billing_item_period_forward": [
+            {"kind": "setup", "period_start": NOW},
+            {"kind": "setup", "period_end": NOW},
+            {"kind": "setup", "period_start": NOW, "period_end": NOW},
+        ],
+        "billing_item_period_names_its_item": [
+            {"kind": kind, "period_start": NOW, "period_end": LATER} for kind in ("plan", "addon", "usage")
+        ],
+        "billing_item_quantity_positive": [{"quantity": 0, "amount_minor": 0}],
+    },
+    "billing_invoiceseries": {
+        "billing_series_default_is_of_invoices": [
+            {"document": "credit_note", "credit_note_series_id": None, "is_default": True},
+        ],
+        "billing_series_of_invoices_has_credit_notes": [
+            {"credit_note_series_id": None},
+            {"document": "credit_note"},
+        ],
+    },
+    "billing_invoicetax": {
+        "billing_tax_not_negative": [{"net_minor": -1}, {"rate": -1}, {"tax_minor": -1}],
+    },
+    "billing_journalentry": {
+        "billing_entry_payment_by_kind": [{"kind": "charge", "payment_id": ONE, "organization_id": ONE}],
+        "billing_entry_invoice_by_kind": [{"kind": "payment", "invoice_id": ONE, "organization_id": ONE}],
+        "billing_entry_refund_by_kind": [{"kind": "payment", "refund_id": ONE, "organization_id": ONE}],
+        "billing_entry_dispute_by_kind": [{"kind": "payment", "dispute_id": ONE, "organization_id": ONE}],
+        "billing_entry_source_has_organization": [
+            {"kind": kind, column: ONE}
+            for kind, column in (
+                ("payment", "payment_id"),
+                ("charge", "invoice_id"),
+                ("refund", "refund_id"),
+                ("dispute", "dispute_id"),
+            )
+        ],
+        "billing_entry_written_in": [{"written_in": "9"}],
+    },
+    "billing_ledgeraccount": {
+        "billing_account_not_overdrawn": [{"balance_minor": -1}, {"kind": "receivable", "balance_minor": 1}],
+        "billing_account_organization_iff_its_kind": [{"organization_id": None}, {"kind": "clearing"}],
+    },
+    "billing_payment": {
+        "billing_payment_credit_not_negative": [{"credit_minor": -1}],
+        "billing_payment_lost_not_negative": [{"lost_minor": -1}],
+        "billing_payment_positive": [{"amount_minor": 0}],
+        "billing_payment_received_has_transaction": [
+            {"state": state} for state in ("succeeded", "under_review", "refunded", "disputed")
+        ],
+        "billing_payment_refunded_within": [{"refunded_minor": -1}, {"received_minor": 1, "refunded_minor": 2}],
+    },
+    "billing_paymentallocation": {"billing_allocation_positive": [{"amount_minor": 0}]},
+    "billing_posting": {"billing_posting_not_zero": [{"amount_minor": 0}]},
+    "billing_refund": {"billing_refund_positive": [{"amount_minor": 0}]},
+    "billing_subscription": {
+        "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
+        "billing_subscription_period_when_active": [
+            {"status": status, column: value}
+            for status in ("active", "past_due", "suspended")
+            for column, value in (
+                ("current_period_end", NOW),
+                ("current_period_end", None),
+                ("current_period_start", None),
+            )
+        ],
+    },
+    "billing_subscriptionitem": {
+        "billing_subscription_item_has_its_price": [
+            {"plan_price_id": None},
+            {"addon_price_id": ONE},
+            {"kind": "addon"},
+            {"kind": "setup"},
+        ],
+        "billing_subscription_item_quantity_positive": [{"quantity": 0}],
+        "billing_subscription_item_valid_forward": [{"valid_from": NOW, "valid_until": NOW}],
+    },
+    "billing_unexplaineditem": {
+        "billing_unexplained_amount_has_currency": [{"amount_minor": 1}, {"currency": "USD"}],
+        "billing_unexplained_resolution_given": [{"resolved_at": NOW}, {"resolution": "x"}],
+    },
+    "catalog_plan": {
+        "catalog_plan_sizes_positive": [{"cpu_percent": 0}, {"memory_mib": 0}, {"disk_mib": 0}],
+    },
+    "orders_order": {
+        "orders_active_at_when_active": [{"status": "active", "paid_at": NOW}],
+        "orders_paid_at_when_paid": [
+            {"status": status, "active_at": NOW}
+            for status in ("paid", "provisioning", "active", "waiting_capacity", "failed")
+        ],
+    },
+    "servers_allocation": {"servers_allocation_primary_is_reserved": [{"is_primary": True}]},
+    "servers_blueprint": {
+        "servers_blueprint_shape": [
+            {"egg_id": None},
+            {"plan_ref": "x"},
+            {"build": "machine"},
+            {"build": "container"},
+        ],
+    },
+    "servers_node": {
+        "servers_node_disk_not_oversold": [
+            {"disk_sellable_mib": 1, "disk_oversold_mib": 1, "disk_reserved_mib": 3},
+        ],
+        "servers_node_memory_not_oversold": [
+            {"memory_sellable_mib": 1, "memory_oversold_mib": 1, "memory_reserved_mib": 3},
+        ],
+    },
+    "servers_region": {
+        "servers_region_on_earth": [
+            {"latitude": 1},
+            {"longitude": 1},
+            {"latitude": 91, "longitude": 1},
+            {"latitude": 1, "longitude": -181},
+        ],
+    },
+    "servers_reservation": {
+        "servers_reservation_expires_iff_reserved": [{"state": "reserved"}, {"expires_at": NOW}],
+        "servers_reservation_released_at_iff_released": [{"state": "released"}, {"released_at": NOW}],
+    },
+    "servers_server": {
+        "servers_server_deleted_at_iff_deleted": [{"status": "deleted"}, {"deleted_at": NOW}],
+    },
+    "servers_syncrun": {
+        "servers_sync_run_finished_iff_ended": [
+            {"finished_at": NOW},
+            {"state": "completed", "started_at": NOW},
+            {"state": "failed", "started_at": NOW},
+        ],
+        "servers_sync_run_started_iff_not_pending": [{"started_at": NOW}, {"state": "running"}],
+        "servers_sync_run_state_known": [{"state": "unknown", "started_at": NOW}],
+    },
+    "support_delivery": {"delivery_reference_has_user": [{"reference": "x"}]},
+}
+for prefix in ("plan", "addon"):
+    CHECKS[f"catalog_{prefix}price"] = {
+        f"catalog_{prefix}_price_amount_rounds_rate": [
+            {"term": "hourly", "rate_minor": "1.6", "amount_minor": 1},
+            {"term": "hourly", "rate_minor": "0.4", "amount_minor": 1},
+            {"term": "hourly", "rate_minor": "-0.1", "amount_minor": 0},
+        ],
+        f"catalog_{prefix}_price_not_negative": [{"amount_minor": -1}],
+        f"catalog_{prefix}_price_rate_iff_hourly": [{"term": "hourly"}, {"rate_minor": 1}],
+    }
+CHECKS["catalog_planprice"]["catalog_plan_price_not_negative"].append({"setup_fee_minor": -1})
+for name, rows in WORK.items():
+    CHECKS.setdefault(name.removesuffix("_lease_iff_running"), {})[name] = rows
+
+# The second of two such rows is refused.
+ONCE: dict[str, dict[str, Row]] = {
+    "accounts_membership": {"accounts_membership_once": {"organization_id": ONE, "user_id": ONE}},
+    "accounts_organization": {
+        "accounts_one_personal_organization": {"owner_id": ONE, "is_personal": True},
+    },
+    "accounts_user": {
+        "accounts_user_email_unique": {"email": "x", "username": ANY},
+        "accounts_user_username_unique": {"username": "x", "email": ANY},
+    },
+    "billing_creditnote": {
+        "billing_creditnote_number_key": {"number": "x", "sequence": 1, "sequence_year": 2026},
+        "billing_creditnote_sequence_once": {"series_id": "x", "sequence": 1, "sequence_year": 2026, "number": ANY},
+    },
+    "billing_dispute": {"billing_dispute_reference_once": {"gateway": "x", "reference": "x"}},
+    "billing_gatewaycursor": {"billing_cursor_once": {"gateway": "x", "type": "events"}},
+    "billing_gatewaycustomer": {
+        "billing_customer_once": {"organization_id": ONE, "gateway": "x"},
+        "billing_customer_reference_once": {"gateway": "x", "reference": "x"},
+    },
+    "billing_gatewayevent": {"billing_event_once": {"gateway": "x", "event_id": "x"}},
+    "billing_gatewayprice": {
+        "billing_gateway_price_once_a_plan_price": {"gateway": "x", "plan_price_id": ONE},
+        "billing_gateway_price_once_an_addon_price": {
+            "gateway": "x",
+            "plan_price_id": None,
+            "addon_price_id": ONE,
+        },
+        "billing_gateway_price_reference_once": {"gateway": "x", "reference": "x", "plan_price_id": ANY},
+    },
+    "billing_gatewaysubscription": {
+        "billing_gateway_subscription_reference_once": {"gateway": "x", "reference": "x"},
+        "billing_gateway_subscription_one_charges": {"subscription_id": ONE, "is_duplicate": False},
+    },
+    "billing_invoice": {
+        "billing_invoice_number_key": {**OPEN, "number": "x", "sequence": 1, "sequence_year": 2026},
+        "billing_invoice_sequence_once": {
+            **OPEN,
+            "series_id": "x",
+            "sequence": 1,
+            "sequence_year": 2026,
+            "number": ANY,
+        },
+    },
+    "billing_invoiceitem": {
+        "billing_item_period_billed_once": {
+            "kind": "plan",
+            "subscription_id": ONE,
+            "subscription_item_id": ONE,
+            "period_start": NOW,
+            "period_end": LATER,
+        },
+        "billing_item_usage_billed_once": {
+            "kind": "usage",
+            "subscription_id": ONE,
+            "subscription_item_id": ONE,
+            "period_start": NOW,
+            "period_end": LATER,
+        },
+    },
+    "billing_invoiceseries": {"billing_series_one_default": {"is_default": True}},
+    "billing_ledgeraccount": {
+        "billing_account_once": {"kind": "wallet", "organization_id": ONE, "gateway": "", "currency": "USD"},
+    },
+    "billing_payment": {
+        "billing_payment_one_open": {"invoice_id": ONE, "state": "processing"},
+        "billing_payment_session_once": {"gateway": "x", "session_id": "x"},
+        "billing_payment_transaction_once": {"gateway": "x", "transaction_id": "x"},
+    },
+    "billing_paymentallocation": {"billing_allocation_once": {"invoice_id": ONE, "payment_id": None}},
+    "billing_paymentmethod": {
+        "billing_method_once": {"gateway": "x", "reference": "x"},
+        "billing_method_one_default": {"organization_id": ONE, "is_default": True},
+    },
+    "billing_refund": {
+        "billing_refund_transaction_once": {"gateway": "x", "transaction_id": "x"},
+    },
+    "billing_subscriptionitem": {
+        "billing_subscription_one_plan": {"subscription_id": ONE, "kind": "plan", "valid_from": NOW},
+    },
+    "billing_unexplaineditem": {
+        "billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"},
+    },
+    "catalog_addonprice": {
+        "catalog_addon_price_one_current": {"addon_id": ONE, "term": "monthly", "currency": "USD"},
+    },
+    "catalog_planprice": {
+        "catalog_plan_price_one_current": {"plan_id": ONE, "term": "monthly", "currency": "USD"},
+    },
+    "core_auditlink": {"core_auditlink_entry_id_key": {"position": ANY, "entry_id": 1}},
+    "orders_order": {
+        "orders_form_token_once": {"organization_id": ONE, "form_token": ONE},
+    },
+    "orders_orderitemaddon": {"orders_addon_once": {"item_id": ONE, "addon_price_id": ONE}},
+    "servers_allocation": {
+        "servers_allocation_once": {"node_id": ONE, "ip": "192.0.2.1", "port": 1},
+        "servers_allocation_one_primary": {"reservation_id": ONE, "is_primary": True},
+        "servers_allocation_ref_once": {"node_id": ONE, "ref": "x"},
+    },
+    "servers_blueprint": {
+        "servers_blueprint_one_active": {"product_id": ONE, "provider_id": ONE, "is_active": True},
+    },
+    "servers_driftfinding": {
+        "servers_drift_finding_one_open": {"provider_id": ONE, "kind": "orphan", "subject_ref": "x"},
+    },
+    "servers_egg": {"servers_egg_once": {"nest_id": ONE, "ref": "x"}},
+    "servers_eggvariable": {"servers_egg_variable_once": {"egg_id": ONE, "env_variable": "x"}},
+    "servers_location": {"servers_location_once": {"provider_id": ONE, "ref": "x"}},
+    "servers_nest": {"servers_nest_once": {"provider_id": ONE, "ref": "x"}},
+    "servers_node": {"servers_node_once": {"provider_id": ONE, "ref": "x"}},
+    "servers_panelaccount": {
+        "servers_panel_account_of_one_user": {"provider_id": ONE, "ref": "x"},
+        "servers_panel_account_once": {"user_id": ONE, "provider_id": ONE},
+    },
+    "servers_remoteserverseen": {"servers_remote_server_seen_once": {"provider_id": ONE, "ref": "x"}},
+    "servers_serveraccess": {"servers_access_once": {"user_id": ONE, "server_id": ONE}},
+    "servers_serverhold": {"servers_hold_one_of_a_kind": {"server_id": ONE, "kind": "billing"}},
+    "servers_servervariable": {"servers_variable_once": {"server_id": ONE, "env_variable": "x"}},
+    "servers_syncrun": {
+        "servers_sync_run_one_pending": {"provider_id": ONE, "kind": "full", "state": "pending"},
+        "servers_sync_run_one_running": {"provider_id": ONE, "state": "running", "started_at": NOW},
+    },
+    "support_delivery": {
+        "delivery_once_per_user_and_channel": {"reference": "x", "user_id": ONE, "channel": "x"},
+    },
+}
+# Columns that are unique alone.
+for column in (
+    "accounts_organization.slug",
+    "billing_gatewayaccount.code",
+    "billing_gatewaycanceltask.gateway_subscription_id",
+    "billing_journalentry.reference",
+    "billing_payment.idempotency_key",
+    "billing_paymenttask.payment_id",
+    "billing_refund.idempotency_key",
+    "billing_refundtask.refund_id",
+    "catalog_addon.code",
+    "catalog_plan.code",
+    "catalog_product.slug",
+    "orders_order.invoice_id",
+    "orders_order.number",
+    "orders_orderitem.reservation_id",
+    "orders_orderitem.server_id",
+    "orders_orderitem.subscription_id",
+    "servers_blueprint.name",
+    "servers_powertask.server_id",
+    "servers_provider.name",
+    "servers_provisioningtask.server_id",
+    "servers_region.code",
+    "servers_server.reservation_id",
+    "servers_usagetask.server_id",
+):
+    table, _, name = column.partition(".")
+    ONCE.setdefault(table, {})[f"{table}_{name}_key"] = {name: ONE if name.endswith("_id") else "1"}
