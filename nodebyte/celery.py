@@ -6,13 +6,17 @@ Celery's beat runs the schedule (in seconds) where there is a Redis, and `manage
 import os
 
 from celery import Celery
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
 app = Celery("nodebyte")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.task_queues = [Queue(name, routing_key=name) for name in (app.conf.task_default_queue, "lanes")]
+app.conf.task_routes = ["core.tasks.route"]
 app.conf.beat_schedule = {
     "sweep": {"task": "core.tasks.sweep", "schedule": 3.0},
+    "sweep-lanes": {"task": "core.tasks.sweep_lanes", "schedule": 3.0},
     "poll-payments": {"task": "billing.tasks.poll_open_payments", "schedule": 15.0},
     "catch-up-events": {"task": "billing.tasks.catch_up_events", "schedule": 300.0},
     "sweep-gateway-objects": {"task": "billing.tasks.sweep_objects", "schedule": 3600.0},
