@@ -28,3 +28,9 @@ def sync_provider(provider_id: str, kind: str = SyncKind.FULL) -> str:
 def recheck_servers() -> int:
     """Converge servers that were not observed lately; their number."""
     return convergence.request_recheck(at=clock.now())
+
+
+@shared_task
+def purge_sync_history() -> int:
+    """Delete what old syncs wrote; how many rows."""
+    return inventory.purge_sync_history(at=clock.now())
