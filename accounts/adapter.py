@@ -4,7 +4,7 @@ from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.utils import get_next_redirect_url
+from allauth.account.utils import filter_users_by_email, get_next_redirect_url
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
@@ -60,7 +60,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], **options: Any) -> EmailMessage:
         """The message, with the user and the event that its delivery is filed under."""
         message: Any = super().render_mail(template_prefix, email, context, **options)
-        message.user, message.event = context.get("user"), f"account.{template_prefix.rpartition('/')[2]}"
+        user = context.get("user") or next(iter(filter_users_by_email(email)), None)
+        message.user, message.event = user, f"account.{template_prefix.rpartition('/')[2]}"
         return cast("EmailMessage", message)
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002

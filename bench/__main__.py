@@ -20,6 +20,7 @@ BENCHES = {
     "purchase": "From paid to running, beyond the panel's own time",
     "settlements": "Payments settled at the same time",
     "work": "Durable work, ledger, capacity",
+    "lanes": "Claims beside a full lane",
 }
 
 

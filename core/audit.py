@@ -111,22 +111,21 @@ def record_batch(
     """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
 
     Without an `organization`, the one that owns them all is taken. An entry about several rows has no object ID:
-    `metadata` holds their `count` and `ids`.
+    `metadata` holds their `count` and `ids`, and `organizations` where several own them.
     """
     context = _context.get()
     # A user is stored by key only: the name of a person must not be in a record that cannot be erased.
     actor = context.user() if actor is None else actor
     actor_id = None if isinstance(actor, str) else getattr(actor, "pk", None)
     label = actor if isinstance(actor, str) else "" if actor_id is not None else SYSTEM
-    ids = [str(entity.pk) for entity in entities]
-    several = {"count": len(ids), "ids": ids} if len(ids) > 1 else {}
+    several = batch_metadata(entities)
     entry = AuditEntry(
         actor_id=actor_id,
         actor_label=label[:100],
         organization_id=owner_of(entities) if organization is None else getattr(organization, "pk", organization),
         action=action,
         entity_type=entities[0]._meta.label_lower,
-        entity_id="" if several else ids[0],
+        entity_id="" if several else str(entities[0].pk),
         outcome=outcome,
         changed=sorted({*map(str, old or ()), *map(str, new or ())}),
         metadata=masked({**(metadata or {}), **several}),
@@ -149,14 +148,25 @@ def owner_of(entities: Sequence[models.Model]) -> UUID | None:
     return owner if isinstance(owner, UUID) else None
 
 
+def batch_metadata(entities: Sequence[models.Model]) -> dict[str, Any]:
+    """What an entry about several rows says of them; their owners are needed to find what must be erased."""
+    if len(entities) == 1:
+        return {}
+    owners = {owner for entity in entities if isinstance(owner := getattr(entity, "organization_id", None), UUID)}
+    organizations = {"organizations": sorted(map(str, owners))} if owner_of(entities) is None and owners else {}
+    return {"count": len(entities), "ids": [str(entity.pk) for entity in entities], **organizations}
+
+
 def erase_details(*, entities: Sequence[models.Model], actor: Any, at: datetime) -> int:
     """Erase the details of every entry by or about these rows (a user, their organization); the number of entries.
 
-    The entries themselves stay in the chain, which says that this was done to them.
+    The entries themselves stay in the chain, which says that this was done to them. Those about rows of several
+    organizations lose the details of all: nothing tells whose they are.
     """
     about = Q(pk__in=[])
     for entity in entities:
         about |= Q(actor_id=entity.pk) | Q(organization_id=entity.pk)
+        about |= Q(metadata__organizations__contains=[str(entity.pk)])
         about |= Q(entity_type=entity._meta.label_lower, entity_id=str(entity.pk))
     with tenancy.as_worker():
         rows = AuditEntry.objects.filter(about, salt__isnull=False)

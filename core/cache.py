@@ -7,12 +7,12 @@ import base64
 import binascii
 import logging
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
-from django.core.cache.backends.redis import RedisSerializer
+from django.core.cache.backends.redis import RedisCache
 from django.db import connections
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -34,13 +34,13 @@ def signature(pickled: bytes, key: str) -> str:
     return salted_hmac(f"{SALT}:{key}", pickled, algorithm="sha256").hexdigest()
 
 
-def signed(value: Any, key: str = "") -> bytes:
+def signed(value: Any, key: str) -> bytes:
     """The value as it is stored."""
     pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     return signature(pickled, key).encode() + base64.b64encode(pickled)
 
 
-def verified(stored: bytes, key: str = "") -> Any:
+def verified(stored: bytes, key: str) -> Any:
     """The value that `signed` made. Raises NotSigned, and then nothing was unpickled."""
     try:
         pickled = base64.b64decode(stored[64:], validate=True)
@@ -51,23 +51,57 @@ def verified(stored: bytes, key: str = "") -> Any:
     return pickle.loads(pickled)  # noqa: S301 - signed by us
 
 
-class SignedRedisSerializer(RedisSerializer):
-    """For Django's Redis cache. Whole numbers stay plain, so that Redis can count."""
+def verified_values(stored: Mapping[str, bytes]) -> Iterator[tuple[str, Any]]:
+    """The keys whose values we signed for them, with the values."""
+    for key, value in stored.items():
+        try:
+            yield key, verified(value, key)
+        except NotSigned:
+            log.warning("the value of %s in the cache was not written by this shop", key)
+
+
+class Plain:
+    """A serializer of what is serialized already."""
 
     def dumps(self, obj: Any) -> Any:
-        """The value as Redis stores it."""
-        return obj if type(obj) is int else signed(obj)
+        """As it is."""
+        return obj
 
-    def loads(self, data: Any) -> Any:
-        """The value; None, as if there were none, where it was not signed by us."""
-        text = bytes(data)
-        if text.removeprefix(b"-").isdigit():
-            return int(text)
-        try:
-            return verified(text)
-        except NotSigned:
-            log.warning("a value in Redis was not written by this shop")
-            return None
+    loads = dumps
+
+
+class SignedRedisCache(RedisCache):
+    """Django's Redis cache; what it stores is signed, whole numbers too, so Redis cannot count them up."""
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        options = {**params.get("OPTIONS", {}), "serializer": Plain}
+        super().__init__(server, {**params, "OPTIONS": options})
+
+    def add(self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Store the value where there is none; whether there was none."""
+        return bool(super().add(key, signed(value, self.make_key(key, version)), timeout, version))
+
+    def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        """The value, or the default."""
+        return self.get_many([key], version).get(key, default)
+
+    def set(self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> None:
+        """Store the value."""
+        super().set(key, signed(value, self.make_key(key, version)), timeout, version)
+
+    def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
+        """The values that are there, without those that we did not sign for their keys."""
+        names = {self.make_key(key, version): key for key in keys}
+        stored = super().get_many(names.values(), version)
+        values = verified_values({name: stored[key] for name, key in names.items() if key in stored})
+        return {names[name]: value for name, value in values}
+
+    def set_many(
+        self, data: dict[str, Any], timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[str]:
+        """Store several values; none fails alone."""
+        values = {key: signed(value, self.make_key(key, version)) for key, value in data.items()}
+        return list(super().set_many(values, timeout, version))
 
 
 class DatabaseCache(BaseCache):
@@ -95,13 +129,8 @@ class DatabaseCache(BaseCache):
                 [list(names)],
             )
             rows = cursor.fetchall()
-        found = {}
-        for name, stored in rows:
-            try:
-                found[names[name]] = verified(stored.encode(), name)
-            except NotSigned:
-                log.warning("the value of %s in the cache was not written by this shop", name)
-        return found
+        values = verified_values({name: stored.encode() for name, stored in rows})
+        return {names[name]: value for name, value in values}
 
     def set(self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> None:
         """Store the value."""

@@ -12,6 +12,9 @@ from django.utils.crypto import salted_hmac
 # PostgreSQL lets every session listen and notify, whatever its role. So the name is one that only our processes know.
 CHANNEL = f"tasks_{salted_hmac('core.queue', 'channel', algorithm='sha256').hexdigest()[:32]}"
 
+# Celery's queue of what calls providers, which may hang. A worker that leaves it out always has time for the rest.
+LANES = "lanes"
+
 
 def send(task: str, *args: str, countdown: float | None = None) -> None:
     """Send one message. Raises kombu's OperationalError when Redis does not answer.

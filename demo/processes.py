@@ -103,7 +103,7 @@ class ProcessGroup:
         if not self.environment.get("REDIS_URL"):
             return self.start("worker", ["manage.py", "worker"])
         options = ["-B", "-s", str(var / "celerybeat-schedule"), "--pool", "threads"]
-        options += ["--concurrency", "6", "--loglevel", "INFO"]
+        options += ["--concurrency", "8", "--loglevel", "INFO"]
         return self.start("worker", ["-m", "celery", "-A", "nodebyte", "worker", *options])
 
     def check(self) -> None:

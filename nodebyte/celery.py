@@ -6,13 +6,17 @@ Celery's beat runs the schedule (in seconds) where there is a Redis, and `manage
 import os
 
 from celery import Celery
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
 app = Celery("nodebyte")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.task_queues = [Queue(name, routing_key=name) for name in (app.conf.task_default_queue, "lanes")]
+app.conf.task_routes = ["core.tasks.route"]
 app.conf.beat_schedule = {
     "sweep": {"task": "core.tasks.sweep", "schedule": 3.0},
+    "sweep-lanes": {"task": "core.tasks.sweep_lanes", "schedule": 3.0},
     "poll-payments": {"task": "billing.tasks.poll_open_payments", "schedule": 15.0},
     "catch-up-events": {"task": "billing.tasks.catch_up_events", "schedule": 300.0},
     "sweep-gateway-objects": {"task": "billing.tasks.sweep_objects", "schedule": 3600.0},
@@ -27,5 +31,6 @@ app.conf.beat_schedule = {
     "sign-audit-trail": {"task": "core.tasks.sign_audit_trail", "schedule": 15.0},
     "purge-cache": {"task": "core.tasks.purge_cache", "schedule": 300.0},
     "purge-done": {"task": "core.tasks.purge_done", "schedule": 3600.0},
+    "purge-sync-history": {"task": "servers.tasks.purge_sync_history", "schedule": 3600.0},
     "delete-ended-sessions": {"task": "accounts.tasks.delete_ended_sessions", "schedule": 3600.0},
 }

@@ -61,7 +61,8 @@ def _database(url: str) -> dict[str, Any]:
     # Part of the connection, so that a reset goes back to it.
     options = database.setdefault("OPTIONS", {}) | {"options": "-c TimeZone=UTC -c search_path=public"}
     if not IS_TESTING:
-        options |= {"pool": {"min_size": 0, "max_size": 8, "timeout": 10}}
+        # A worker has eight threads, renews their leases and listens; a web process has four threads.
+        options |= {"pool": {"min_size": 0, "max_size": 20, "timeout": 10}}
     return database | {"OPTIONS": options}
 
 
@@ -227,9 +228,8 @@ BROKER_RETRY = {
 if _redis_url:
     CACHES: dict[str, dict[str, Any]] = {
         "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "core.cache.SignedRedisCache",
             "LOCATION": _redis_url,
-            "OPTIONS": {"serializer": "core.cache.SignedRedisSerializer"},
         }
     }
     CELERY_BROKER_URL = _redis_url.replace("unix://", "redis+socket://", 1)  # kombu's name for the same

@@ -25,6 +25,7 @@ MAX_BYTES_OF_ALL = 67_108_864  # of all requests that a process is collecting
 RECEIVE_BYTES = 262_144
 CHECK_SECONDS = 1  # between looks at what takes too long
 HEADER_END = b"\r\n\r\n"
+REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 LENGTH = re.compile(rb"\d{1,12}")
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -81,6 +82,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def receive(self, conn: Connection, client: socket.socket) -> None:
         """Take what has come; when it is a whole request, give it to a thread."""
+        if conn not in self.arriving:
+            return  # it was refused for the sake of another that was received at the same time
         try:
             data: bytes | None = client.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -92,10 +95,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.collected += len(data or b"")
         try:
             is_whole = missing_bytes(conn.received) == 0
-            if not is_whole and self.collected > MAX_BYTES_OF_ALL:
-                raise RefusedRequest("503 Service Unavailable")
         except RefusedRequest as refusal:
-            self.drop(conn, f"HTTP/1.1 {refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+            self.drop(conn, REFUSAL.format(refusal).encode())
             return
         if is_whole:
             self.forget(conn)
@@ -105,6 +106,18 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             super().enqueue_req(conn)
         elif data == b"":
             self.drop(conn)
+        else:
+            self.free_memory()
+
+    def free_memory(self) -> None:
+        """While more is held than allowed, refuse the request that held the most for the longest.
+
+        So those that hold back the end of a large body displace each other; what is small or arrives quickly stays.
+        """
+        now = time.monotonic()
+        while self.collected > MAX_BYTES_OF_ALL:
+            worst = max(self.arriving, key=lambda conn: len(conn.received) * (now - conn.since))
+            self.drop(worst, REFUSAL.format("503 Service Unavailable").encode())
 
     def handle(self, conn: Connection) -> Any:
         """Answer, in a thread."""

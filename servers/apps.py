@@ -10,7 +10,7 @@ class ServersConfig(AppConfig):
     def ready(self) -> None:
         """Register the drivers and the handlers of the work tables."""
         from core import work
-        from servers import convergence, receivers  # noqa: F401 - connects the receivers
+        from servers import convergence, receivers, settings  # noqa: F401 - connects receivers, registers settings
         from servers.drivers import pterodactyl, registry
         from servers.live import power, usage
         from servers.models import PowerTask, ProvisioningTask, UsageTask

@@ -4,18 +4,18 @@ from uuid import UUID
 
 from celery import shared_task
 
-from core import clock
+from core import clock, queue
 from servers import convergence, inventory
 from servers.models import SyncKind
 
 
-@shared_task(acks_late=True)
+@shared_task(acks_late=True, queue=queue.LANES)
 def sync_inventory() -> int:
     """Mirror every active provider; the number of syncs."""
     return len(inventory.sync_all(at=clock.now()))
 
 
-@shared_task(acks_late=True)
+@shared_task(acks_late=True, queue=queue.LANES)
 def sync_provider(provider_id: str, kind: str = SyncKind.FULL) -> str:
     """Mirror one provider; the run's state, or "busy" while another process is syncing it."""
     try:
@@ -28,3 +28,9 @@ def sync_provider(provider_id: str, kind: str = SyncKind.FULL) -> str:
 def recheck_servers() -> int:
     """Converge servers that were not observed lately; their number."""
     return convergence.request_recheck(at=clock.now())
+
+
+@shared_task
+def purge_sync_history() -> int:
+    """Delete what old syncs wrote; how many rows."""
+    return inventory.purge_sync_history(at=clock.now())

@@ -10,11 +10,11 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from django.template.loader import render_to_string
 
-from accounts.models import User
+from accounts.models import Organization, User
 from core import clock, outside, site_settings
 from support import channels
 from support.models import Delivery
-from support.notifications import Event
+from support.notifications import Event, has_event
 
 EMAIL = "email"
 
@@ -22,19 +22,26 @@ EMAIL = "email"
 class QueuedBackend(BaseEmailBackend):
     """Django's mail backend that only writes deliveries: a sign-up is not lost when the mail server is down.
 
-    A message may carry the `user` whom it is for and the `event` that it is about, as attributes.
+    A message may carry the `user` whom it is for and the `event` that it is about, as attributes. It is filed under
+    the user's personal organization.
     """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Queue each message once for each recipient; how many messages there were."""
+        """Queue each message once for each recipient; how many there were. LookupError for an unknown event."""
         deliveries = []
         for message in email_messages:
+            user, event = getattr(message, "user", None), getattr(message, "event", "")
+            if event and not has_event(event):
+                raise LookupError(f"no event {event}")
+            owned = user.owned_organizations.filter(is_personal=True) if user else Organization.objects.none()
+            organization = owned.first()
             alternatives: list[Any] = list(getattr(message, "alternatives", []))
             deliveries += [
                 Delivery(
                     channel=EMAIL,
-                    user=getattr(message, "user", None),
-                    event=getattr(message, "event", ""),
+                    organization=organization,
+                    user=user,
+                    event=event,
                     recipient=recipient,
                     sender=message.from_email,
                     subject=message.subject[:255],

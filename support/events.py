@@ -10,7 +10,7 @@ from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
 from servers.models import DriftFinding
-from support.notifications import Event, register
+from support.notifications import Event, register, register_mail
 
 # Orders that were never paid are canceled without a message.
 PAID_ORDERS = (
@@ -94,3 +94,13 @@ register(
         page=lambda finding: reverse("admin:servers_provider_change", args=[finding.provider_id]),
     )
 )
+
+# allauth composes these (templates/account/email) and sends them by e-mail alone: they are about the way to sign in.
+for mail in (
+    "email_confirmation",
+    "email_confirmation_signup",
+    "password_reset_key",
+    "account_already_exists",
+    "unknown_account",
+):
+    register_mail(f"account.{mail}")

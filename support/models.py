@@ -16,7 +16,7 @@ class Delivery(Entity, WorkItem):
     """A message to one recipient over one channel.
 
     The channel names a registered one (`support.channels.register`), and the event one that is registered
-    (`support.notifications.register`) or an e-mail of the sign-in pages, so neither changes a table. The reference
+    (`support.notifications`), so neither changes a table. The reference
     names event and row; a user is told of it once over each channel. The body may hold sign-in links, so it is
     encrypted, and emptied once sent.
     """

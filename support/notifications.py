@@ -40,6 +40,7 @@ class Event[Row: Model]:
 
 
 _events: dict[str, Event[Any]] = {}
+_mails: set[str] = set()
 
 
 def register(event: Event[Any]) -> None:
@@ -53,8 +54,18 @@ def register(event: Event[Any]) -> None:
     _events[event.name] = event
 
 
+def register_mail(name: str) -> None:
+    """Register an event of which another library composes the e-mail, with a link that is in no row."""
+    _mails.add(name)
+
+
+def has_event(name: str) -> bool:
+    """Whether an event of either kind has this name."""
+    return name in _events or name in _mails
+
+
 def registered() -> dict[str, Event[Any]]:
-    """Every event, by name."""
+    """Every event that messages are composed of here, by name."""
     return dict(_events)
 
 

@@ -1,11 +1,17 @@
-"""What a process of the shop needs to work in the database of this test run."""
+"""Processes of the shop that work in the database of this test run."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.db import connection
 
 from core.postgresql import logins
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def database_url(user: str = "") -> str:
@@ -20,9 +26,18 @@ def database_url(user: str = "") -> str:
 
 
 def database_variables() -> dict[str, str]:
-    """The environment variables with the logins of a process, and the key that signs its customers' bindings."""
+    """The environment variables with the logins of a process, and its keys."""
     return {
         "DATABASE_URL": database_url(logins.WORKER_LOGIN),
         "DATABASE_CUSTOMER_URL": database_url(logins.CUSTOMER_LOGIN),
         "SECRET_KEY": settings.SECRET_KEY,
+        "FIELD_ENCRYPTION_KEYS": ",".join(settings.FIELD_ENCRYPTION_KEYS),
     }
+
+
+def start_worker(folder: Path) -> "subprocess.Popen[bytes]":
+    """`manage.py worker` with its own files in this folder; it logs to `worker.log` there."""
+    environment = os.environ | database_variables() | {"NODEBYTE_VAR": str(folder), "REDIS_URL": ""}
+    command = [sys.executable, "manage.py", "worker"]
+    with (folder / "worker.log").open("wb") as output:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)

@@ -3,6 +3,7 @@
 from core.models.audit import AuditCheckpoint, AuditEntry, AuditLink, Outcome
 from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.coalesced_work import CoalescedWorkItem
+from core.models.lanes import Lane
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
 from core.models.status import StatusChoices, StatusField, Tone
@@ -16,6 +17,7 @@ __all__ = [
     "CoalescedWorkItem",
     "Entity",
     "IllegalTransition",
+    "Lane",
     "Outcome",
     "Setting",
     "SettingType",

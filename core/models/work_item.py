@@ -8,13 +8,12 @@ from django.db import connection, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from core.models.base import Timestamped, choices_check, iff
+from core.models.lanes import Lane
 from core.models.status import StatusChoices, StatusField, Tone
 
 # Which rows may be claimed. What was tried may have killed its worker: together with others it cost them attempts.
 DUE = "(state = 'queued' AND run_at <= {now}) OR (state = 'running' AND lease_until <= {now})"
 UNTRIED = "state = 'queued' AND run_at <= {now} AND attempts = 0"
-LANE_IS_FREE = """{lane_limit} > (SELECT count(*) FROM {table} AS busy
-    WHERE busy.{lane} = item.{lane} AND busy.state = 'running' AND busy.lease_until > {now})"""
 
 
 class WorkState(StatusChoices):
@@ -29,10 +28,7 @@ class WorkItem(Timestamped):
 
     LEASE: ClassVar[timedelta] = timedelta(seconds=15)  # renewed while its worker lives (`core.leases`)
     MAX_ATTEMPTS: ClassVar[int] = 12
-    # Rows with the same value in the column LANE share LANE_LIMIT workers, in all processes together. So an outside
-    # system that hangs keeps the workers of its own lane, and no others.
-    LANE: ClassVar[str] = ""
-    LANE_LIMIT: ClassVar[int] = 0
+    LANE: ClassVar[Lane | None] = None  # limits how many workers work for one outside system at once
 
     state = StatusField(max_length=8, choices=WorkState, default=WorkState.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
@@ -76,22 +72,23 @@ class WorkItem(Timestamped):
         Now is what the database's clock says, or `at` where time is passed in. `which` is DUE or UNTRIED. A table with
         lanes gives one row at a time, claimed by one worker after another: two at once would count the same workers.
         """
-        if cls.LANE:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"lanes:{cls._meta.db_table}"])
-                return cls._claim(min(limit, 1), at, f"({which}) AND {LANE_IS_FREE}")
-        return cls._claim(limit, at, which)
+        if cls.LANE is None:
+            return cls._claim(limit, at, which)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"lane:{cls.LANE.name}"])
+            free = f"({which}) AND {cls.LANE.has_free_workers()}"
+            return cls._claim(min(limit, 1), at, free, f"busy AS MATERIALIZED ({cls.LANE.busy()}),")
 
     @classmethod
-    def _claim(cls, limit: int, at: datetime | None, which: str) -> list[Self]:
+    def _claim(cls, limit: int, at: datetime | None, which: str, busy: str = "") -> list[Self]:
         table = connection.ops.quote_name(cls._meta.db_table)
         key = connection.ops.quote_name(str(cls._meta.pk.column))
         now = "statement_timestamp()" if at is None else "%(at)s::timestamptz"
         # Materialized: a sub-select may be run again for every row it is joined to, each time locking other rows.
         sql = f"""
-            WITH due AS MATERIALIZED (
+            WITH {busy.format(now=now)} due AS MATERIALIZED (
                 SELECT {key} AS due_key FROM {table} AS item
-                WHERE {which.format(now=now, table=table, lane=cls.LANE, lane_limit=cls.LANE_LIMIT)}
+                WHERE {which.format(now=now)}
                 ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             UPDATE {table} SET state = 'running', lease_until = {now} + %(lease)s, attempts = attempts + 1
             FROM due WHERE {key} = due_key

@@ -19,8 +19,8 @@ RECHECK_SHARE_PERCENT = 37
 # A task that runs now stays as it is, and runs once more afterwards. One that waits may only move forward.
 _UPSERT = """
     INSERT INTO servers_provisioningtask AS task
-        (id, organization_id, server_id, provider_id, state, attempts, last_error, is_requested_again, run_at)
-    SELECT uuidv7(), server.organization_id, server.id, provider.id, 'queued', 0, '', false,
+        (id, organization_id, server_id, provider_id, node_id, state, attempts, last_error, is_requested_again, run_at)
+    SELECT uuidv7(), server.organization_id, server.id, provider.id, server.node_id, 'queued', 0, '', false,
         %(at)s + (row_number() OVER (
             PARTITION BY blueprint.provider_id ORDER BY server.observed_at NULLS FIRST, server.id
         ) - 1) / COALESCE((%(per_minute)s::jsonb ->> provider.kind)::int, 1) * interval '1 minute'
@@ -30,6 +30,7 @@ _UPSERT = """
     WHERE {condition}
     ORDER BY server.id
     ON CONFLICT (server_id) DO UPDATE SET
+        node_id = EXCLUDED.node_id,
         is_requested_again = task.state = 'running',
         state = CASE task.state WHEN 'running' THEN 'running' ELSE 'queued' END,
         attempts = CASE task.state WHEN 'running' THEN task.attempts ELSE 0 END,

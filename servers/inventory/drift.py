@@ -21,9 +21,9 @@ KINDS: dict[str, tuple[DriftKind, ...]] = {
     "eggs": (DriftKind.EGG_VARIABLE, DriftKind.EGG_DEFAULT),
     "accounts": (DriftKind.ACCOUNT, DriftKind.EMAIL),
 }
-# What was converged since the reading began is not compared: the list may be from before or after.
+# What is being converged, or was since the reading began, is not compared: the list may be from before or after.
 _UNSETTLED = """EXISTS (SELECT FROM servers_provisioningtask AS task
-    WHERE task.server_id = {server} AND task.updated_at >= %(read_from)s)"""
+    WHERE task.server_id = {server} AND (task.state = 'running' OR task.updated_at >= %(read_from)s))"""
 _SEEN = f"""
     WITH ours AS (
         SELECT server.*, node.name AS node_name, account.ref AS owner_ref, account.username AS owner_name,

@@ -53,6 +53,7 @@ def request_power_action(*, server: Server, action: PowerAction, actor: User | N
             at=at,
             organization_id=row.organization_id,
             provider_id=provider.pk,
+            node_id=row.node_id,
             action=action.value,
             requested_at=at,
             requested_by=actor,
@@ -64,7 +65,7 @@ def request_power_action(*, server: Server, action: PowerAction, actor: User | N
 def perform(task: PowerTask, *, at: datetime) -> None:
     """The task's handler: send the action once, and record how that ended. An outage is waited for, not for long."""
     if at - task.requested_at > GIVE_UP_AFTER:
-        return _settle(task, PowerOutcome.NO_ANSWER, at=at)
+        return _settle(task, PowerOutcome(task.outcome or PowerOutcome.NOT_SENT), at=at)
     server = Server.objects.select_related("blueprint__provider").get(pk=task.server_id)
     driver, action = registry.driver_of(server.blueprint.provider), PowerAction(task.action)
     if server.status not in INSTALLED or server.has_holds() or not server.identifier:
@@ -73,9 +74,9 @@ def perform(task: PowerTask, *, at: datetime) -> None:
         return _settle(task, PowerOutcome.UNSUPPORTED, at=at)
     try:
         # Repeating the others does no harm. After a lost answer: look first, and restart only what did not restart.
-        is_repeated = task.attempts > 1 and action is PowerAction.RESTART
+        is_repeated = task.outcome == PowerOutcome.NO_ANSWER and action is PowerAction.RESTART
         if not is_repeated or not has_restarted(driver, server, since=at - task.requested_at):
-            driver.send_power_action(server.identifier, action)
+            _send(task, driver, server)
     except WrongState:
         return _settle(task, PowerOutcome.BUSY, at=at)
     except NotOnNode:
@@ -84,6 +85,16 @@ def perform(task: PowerTask, *, at: datetime) -> None:
         log.warning("power %s of %s: %s", action, server.pk, error)
         return _settle(task, PowerOutcome.REFUSED, at=at)
     return _settle(task, PowerOutcome.SENT, at=at)
+
+
+def _send(task: PowerTask, driver: Power, server: Server) -> None:
+    """Send the action. That it may have arrived is recorded before, and taken back where it certainly did not."""
+    PowerTask.objects.filter(pk=task.pk, requested_at=task.requested_at).update(outcome=PowerOutcome.NO_ANSWER)
+    try:
+        driver.send_power_action(server.identifier, PowerAction(task.action))
+    except outside.Unavailable:
+        PowerTask.objects.filter(pk=task.pk, requested_at=task.requested_at).update(outcome=task.outcome)
+        raise
 
 
 def has_restarted(driver: Driver, server: Server, *, since: timedelta) -> bool:

@@ -54,11 +54,18 @@ def watch(server: Server, *, at: datetime) -> None:
         return
     until = at + WATCHED_FOR
     with tenancy.as_worker(server):
-        if UsageTask.objects.filter(server=server, state=WorkState.QUEUED).update(watched_until=until):
+        if UsageTask.objects.filter(server=server, state=WorkState.QUEUED).update(
+            watched_until=until, node=server.node_id
+        ):
             return  # it is sampled in its turn; after an outage, when its back-off is over
-        owner = server.organization_id
-        provider_id = Blueprint.objects.values_list("provider_id", flat=True).get(pk=server.blueprint_id)
-        UsageTask.request(server, at=at, watched_until=until, organization_id=owner, provider_id=provider_id)
+        UsageTask.request(
+            server,
+            at=at,
+            watched_until=until,
+            organization_id=server.organization_id,
+            provider_id=Blueprint.objects.values_list("provider_id", flat=True).get(pk=server.blueprint_id),
+            node_id=server.node_id,
+        )
         work.wake_worker(UsageTask)
 
 

@@ -362,6 +362,7 @@ class Migration(migrations.Migration):
                 ('last_error', models.TextField(blank=True, default='')),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
+                ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
                 ('server', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='provisioning_task', to='servers.server')),
@@ -404,7 +405,8 @@ class Migration(migrations.Migration):
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
                 ('action', models.CharField(choices=[('start', 'start'), ('stop', 'stop'), ('restart', 'restart'), ('kill', 'kill')], max_length=8)),
                 ('requested_at', models.DateTimeField()),
-                ('outcome', models.CharField(blank=True, choices=[('sent', 'Sent'), ('not_installed', 'The server cannot be started or stopped in its present state.'), ('unsupported', 'This server cannot be started or stopped from here.'), ('busy', 'The server is busy with something else at the moment. Try again in a minute.'), ('not_on_node', 'The server was not found on its node. Please contact support.'), ('refused', "The server's node refused it. Please contact support."), ('no_answer', "The server's node did not answer in time. Look at the status before you try again.")], default='', max_length=14)),
+                ('outcome', models.CharField(blank=True, choices=[('sent', 'Sent'), ('not_installed', 'The server cannot be started or stopped in its present state.'), ('unsupported', 'This server cannot be started or stopped from here.'), ('busy', 'The server is busy with something else at the moment. Try again in a minute.'), ('not_on_node', 'The server was not found on its node. Please contact support.'), ('refused', "The server's node refused it. Please contact support."), ('not_sent', 'It could not be sent in time, so nothing was changed. Try again in a few minutes.'), ('no_answer', "The server's node did not answer in time. Look at the status before you try again.")], default='', max_length=14)),
+                ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
@@ -549,6 +551,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
                 ('watched_until', models.DateTimeField()),
+                ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
                 ('server', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='usage_task', to='servers.server')),
@@ -712,6 +715,10 @@ class Migration(migrations.Migration):
             model_name='provisioningtask',
             index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_provisioningtask_done'),
         ),
+        migrations.AddIndex(
+            model_name='provisioningtask',
+            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_until'], name='servers_provisioningtask_lease'),
+        ),
         migrations.AddConstraint(
             model_name='provisioningtask',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='servers_provisioningtask_state_known'),
@@ -732,6 +739,10 @@ class Migration(migrations.Migration):
             model_name='powertask',
             index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_powertask_done'),
         ),
+        migrations.AddIndex(
+            model_name='powertask',
+            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_until'], name='servers_powertask_lease'),
+        ),
         migrations.AddConstraint(
             model_name='powertask',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='servers_powertask_state_known'),
@@ -746,7 +757,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='powertask',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'sent', 'not_installed', 'unsupported', 'busy', 'not_on_node', 'refused', 'no_answer'])), name='servers_power_outcome_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'sent', 'not_installed', 'unsupported', 'busy', 'not_on_node', 'refused', 'not_sent', 'no_answer'])), name='servers_power_outcome_known'),
         ),
         migrations.AddConstraint(
             model_name='driftfinding',
@@ -823,6 +834,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='usagetask',
             index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_usagetask_done'),
+        ),
+        migrations.AddIndex(
+            model_name='usagetask',
+            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_until'], name='servers_usagetask_lease'),
         ),
         migrations.AddConstraint(
             model_name='usagetask',

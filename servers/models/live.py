@@ -7,27 +7,25 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core.models import CoalescedWorkItem, Entity, StatusChoices, StatusField, Tone, choices_check
+from core.models import Entity, Lane, StatusChoices, StatusField, Tone, choices_check
 from servers.drivers.base import PowerAction
 from servers.models.access import PART_OF_SERVER
-from servers.models.providers import Provider
+from servers.models.provider_task import ProviderTask
 from servers.models.servers import Server
 
+# Both kinds of call reach the server's node through its provider: a node that hangs keeps one worker, not both.
+LIVE = Lane("live", {"provider_id": 2, "node_id": 1})
 
-class UsageTask(Entity, CoalescedWorkItem):
+
+class UsageTask(ProviderTask):
     """Sample what a server uses until `watched_until`, which its page moves on while somebody looks at it."""
 
-    tenancy = PART_OF_SERVER
-    SUBJECT: ClassVar[str] = "server"
-    LANE: ClassVar[str] = "provider_id"
-    LANE_LIMIT: ClassVar[int] = 1
+    LANE: ClassVar[Lane] = LIVE
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="usage_task")
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
     watched_until = models.DateTimeField()
 
-    class Meta(CoalescedWorkItem.Meta):
+    class Meta(ProviderTask.Meta):
         abstract = False
         verbose_name = _("usage task")
         verbose_name_plural = _("usage tasks")
@@ -83,20 +81,22 @@ class PowerOutcome(models.TextChoices):
     BUSY = "busy", _("The server is busy with something else at the moment. Try again in a minute.")
     NOT_ON_NODE = "not_on_node", _("The server was not found on its node. Please contact support.")
     REFUSED = "refused", _("The server's node refused it. Please contact support.")
+    NOT_SENT = (
+        "not_sent",
+        _("It could not be sent in time, so nothing was changed. Try again in a few minutes."),
+    )
     NO_ANSWER = "no_answer", _("The server's node did not answer in time. Look at the status before you try again.")
 
 
-class PowerTask(Entity, CoalescedWorkItem):
-    """Send the latest power action that was requested of a server. The row stays, and says how it ended."""
+class PowerTask(ProviderTask):
+    """Send the latest power action that was requested of a server. The row stays, and says how it ended.
 
-    tenancy = PART_OF_SERVER
-    SUBJECT: ClassVar[str] = "server"
-    LANE: ClassVar[str] = "provider_id"
-    LANE_LIMIT: ClassVar[int] = 1
+    `outcome` says "no answer" from the moment before the action is sent until more is known.
+    """
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    LANE: ClassVar[Lane] = LIVE
+
     server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="power_task")
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=8, choices=[(action.value, action.value) for action in PowerAction])
     requested_at = models.DateTimeField()
     requested_by = models.ForeignKey(
@@ -104,12 +104,12 @@ class PowerTask(Entity, CoalescedWorkItem):
     )
     outcome = models.CharField(max_length=14, choices=PowerOutcome, blank=True, default="")
 
-    class Meta(CoalescedWorkItem.Meta):
+    class Meta(ProviderTask.Meta):
         abstract = False
         verbose_name = _("power task")
         verbose_name_plural = _("power tasks")
         constraints: ClassVar[list[Any]] = [
-            *CoalescedWorkItem.Meta.constraints,
+            *ProviderTask.Meta.constraints,
             models.CheckConstraint(
                 name="servers_power_action_known",
                 condition=models.Q(action__in=[action.value for action in PowerAction]),

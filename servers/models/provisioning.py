@@ -6,26 +6,21 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core.models import CoalescedWorkItem, Entity, choices_check
+from core.models import Entity, Lane, choices_check
 from servers.models.access import PART_OF_SERVER
-from servers.models.providers import Provider
+from servers.models.provider_task import ProviderTask
 from servers.models.servers import Server
 
 
-class ProvisioningTask(Entity, CoalescedWorkItem):
+class ProvisioningTask(ProviderTask):
     """Converge one server: one row per server. A request while it runs makes it run again afterwards."""
 
-    tenancy = PART_OF_SERVER
-    SUBJECT: ClassVar[str] = "server"
-    LANE: ClassVar[str] = "provider_id"
-    LANE_LIMIT: ClassVar[int] = 3
+    LANE: ClassVar[Lane] = Lane("provisioning", {"provider_id": 3, "node_id": 2})
     MAX_ATTEMPTS: ClassVar[int] = 60
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="provisioning_task")
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
 
-    class Meta(CoalescedWorkItem.Meta):
+    class Meta(ProviderTask.Meta):
         abstract = False
         verbose_name = _("provisioning task")
         verbose_name_plural = _("provisioning tasks")

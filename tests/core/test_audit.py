@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.admin import site
@@ -15,11 +16,13 @@ from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 
+from accounts.models import Organization
 from core import audit, audit_checkpoints, tenancy
 from core.client_address import client_ip
 from core.middleware import AuditContextMiddleware
 from core.models import AuditEntry, Setting, SettingType
 from core.models.audit import AuditCheckpoint, AuditLink, Outcome
+from support.models import Delivery
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -210,6 +213,23 @@ def test_details_are_erased_and_the_chain_stays_as_it_was(django_user_model: Any
     assert AuditEntry.objects.get(action="other").new == {"value": 1}
     assert audit.verify(anchor=before) == []
     assert audit.erase_details(entities=[user], actor="test", at=NOON) == 1  # the entry about the erasure itself
+
+
+def test_details_of_a_batch_are_erased_for_each_of_the_organizations_that_it_is_about() -> None:
+    ann, bob, eve = uuid4(), uuid4(), uuid4()
+    servers = [Delivery(organization_id=owner, channel="email") for owner in (ann, bob)]
+    audit.record_batch(action="server.create", entities=servers, new={"name": ["Ann's", "Bob's"]})
+    audit.record_batch(action="server.create", entities=servers[1:], new={"name": ["Bob's"]})
+
+    for owner, erased in ((eve, 0), (ann, 1)):
+        organization = Organization(pk=owner)
+        assert audit.erase_details(entities=[organization], actor="test", at=NOON) == erased
+
+    assert list(AuditEntry.objects.filter(action="server.create").order_by("id").values_list("new", flat=True)) == [
+        None,
+        {"name": ["Bob's"]},
+    ]
+    assert audit.verify() == []
 
 
 def test_the_worker_can_erase_details_but_not_change_them_nor_hide_that_it_did() -> None:

@@ -3,6 +3,9 @@
 import base64
 import os
 import pickle
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from django.core.cache import cache
 from django.db import ProgrammingError, connection, connections, transaction
 
 from core import tenancy
-from core.cache import ALIAS, DatabaseCache, NotSigned, SignedRedisSerializer, signed, verified
+from core.cache import ALIAS, DatabaseCache, NotSigned, SignedRedisCache, signed, verified
 from core.tasks import purge_cache
 
 pytestmark = pytest.mark.django_db
@@ -46,13 +49,32 @@ def test_a_pickle_planted_in_the_cache_table_runs_nothing(tmp_path: Path) -> Non
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_pickle_planted_in_redis_runs_nothing(tmp_path: Path) -> None:
-    serializer = SignedRedisSerializer()
+@pytest.fixture
+def redis_cache(tmp_path: Path) -> Iterator[SignedRedisCache]:
+    """A Redis of this test alone."""
+    address = tmp_path / "redis.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(address), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        while not address.exists():
+            assert server.poll() is None
+        yield SignedRedisCache(f"unix://{address}", {})
+        server.terminate()
 
-    assert serializer.loads(pickle.dumps(RunsACommand(tmp_path / "ran"))) is None
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no Redis is installed")
+def test_redis_gives_only_what_was_written_under_the_same_key(redis_cache: SignedRedisCache, tmp_path: Path) -> None:
+    redis_cache.set_many({"number": 5, "value": {"a": 1}}, 60)
+    assert not redis_cache.add("value", 2)
+    redis = redis_cache._cache.get_client()
+    redis.set(redis_cache.make_key("planted"), pickle.dumps(RunsACommand(tmp_path / "ran")))
+    redis.set(redis_cache.make_key("plain"), 7)
+    redis.copy(redis_cache.make_key("number"), redis_cache.make_key("copy"))
+
+    found = redis_cache.get_many(["number", "value", "planted", "plain", "copy"])
+
+    assert found == {"number": 5, "value": {"a": 1}}
+    assert redis_cache.get("copy", "absent") == "absent"
     assert not (tmp_path / "ran").exists()
-    assert serializer.loads(serializer.dumps({"a": 1})) == {"a": 1}
-    assert serializer.loads(str(serializer.dumps(5)).encode()) == 5
 
 
 @in_the_database
@@ -68,10 +90,10 @@ def test_a_signed_value_copied_to_another_key_is_not_read(settings: Any) -> None
 
 
 def test_a_value_signed_with_another_secret_key_is_not_read(settings: Any) -> None:
-    stored = signed("a value")
+    stored = signed("a value", "key")
     settings.SECRET_KEY = "another"
     with pytest.raises(NotSigned):
-        verified(stored)
+        verified(stored, "key")
 
 
 @pytest.mark.parametrize(

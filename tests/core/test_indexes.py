@@ -67,6 +67,8 @@ for model in apps.get_models():
     if issubclass(model, WorkItem):
         table = model._meta.db_table
         QUERIES[f"{table}_due"] = f"{table} WHERE {DUE.format(now='now()')} ORDER BY run_at"
+        if model.LANE is not None:  # the work of a lane that workers have now
+            QUERIES[f"{table}_lease"] = f"{table} WHERE state = 'running' AND lease_until > now()"
         QUERIES[f"{table}_done"] = f"{table} WHERE state = 'done' AND finished_at < now() ORDER BY finished_at"
 # The lookups of the source document, by its names. There are no tickets yet.
 LISTED = {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -149,3 +149,19 @@ def test_all_requests_that_arrive_share_a_limit_of_memory(port: int) -> None:
         assert refused.recv(4096).split()[1] == b"503"
         assert others == []
     assert ask(port)[0] == 200
+
+
+def test_bodies_of_which_the_last_byte_is_held_back_keep_nobody_else_out(port: int) -> None:
+    """33 of them fill the memory of a process."""
+    header = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n"
+    with ExitStack() as stack:
+        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+        slow.sendall(header % 2000 + b"x" * 1000)
+        for _ in range(50):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            with suppress(OSError):  # refused before all was sent
+                client.sendall(header % 2_000_000 + b"x" * 1_999_999)
+            assert ask(port, b"x" * 400_000)[:2] == (200, "400000")
+
+        slow.sendall(b"x" * 1000)
+        assert slow.recv(4096).split()[1] == b"200"

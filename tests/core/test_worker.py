@@ -1,8 +1,6 @@
 """`manage.py worker`, the worker of a shop without Redis: in a real process, and its threads alone."""
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +17,7 @@ from core.management.commands.worker import Worker
 from core.models import WorkState
 from support.models import Delivery
 from tests.core.work_table import NOON, make_item
-from tests.processes import database_variables
+from tests.processes import start_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,11 +42,7 @@ def log(tmp_path: Path) -> Path:
 def process(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker on the test database, which is ready and has run the schedule once; messages go to it."""
     monkeypatch.setattr(queue, "current_app", Celery("test", broker=None, set_as_current=False))
-    environment = os.environ | database_variables() | {"NODEBYTE_VAR": str(tmp_path), "REDIS_URL": ""}
-    with log.open("wb") as output:
-        started = subprocess.Popen(
-            [sys.executable, "manage.py", "worker"], cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
+    started = start_worker(tmp_path)
     assert until(lambda: "the worker is ready." in log.read_text()), log.read_text()
     yield started
     started.kill()

@@ -20,6 +20,7 @@ from servers.models import (
     Node,
     PanelAccount,
     Provider,
+    ProvisioningTask,
     RemoteServerSeen,
     Server,
     ServerStatus,
@@ -177,3 +178,17 @@ def test_a_server_that_is_converged_while_the_list_is_read_is_not_compared(
 
     assert server.reload().status == ServerStatus.SUSPENDED
     assert findings() == {}
+
+
+def test_a_server_whose_convergence_began_before_the_list_was_read_and_goes_on_is_not_compared(
+    panel: Sandbox, provider: Provider
+) -> None:
+    server = make_running(provider)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
+    [task] = ProvisioningTask.claim(limit=1, at=AT)  # it waits for the panel's answer
+
+    sync(provider)
+    assert findings() == {}
+    task.finish(at=AT)
+    sync(provider)
+    assert set(findings()) == {DriftKind.SUSPENSION}

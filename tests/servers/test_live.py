@@ -12,6 +12,7 @@ from core.models import AuditEntry, WorkState
 from sandbox.client import Sandbox
 from servers import services
 from servers.drivers.base import PowerAction
+from servers.drivers.pterodactyl.driver import PterodactylDriverWithClientKey
 from servers.live import power, usage
 from servers.models import (
     HoldKind,
@@ -219,18 +220,53 @@ def test_an_action_is_sent_when_a_short_outage_is_over(panel: Sandbox, provider:
     assert outcome_of(server) == (WorkState.DONE, PowerOutcome.SENT)
 
 
-def test_an_action_is_given_up_rather_than_sent_much_later(panel: Sandbox, provider: Provider) -> None:
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [("status", PowerOutcome.NOT_SENT), ("lose_answer", PowerOutcome.NO_ANSWER)]
+)
+def test_an_action_is_given_up_rather_than_sent_much_later(
+    panel: Sandbox, provider: Provider, kind: str, outcome: PowerOutcome
+) -> None:
     server = make_running(provider)
-    request(server)
-    panel.arm("pterodactyl", "POST /api/client", "status", status=503, times=0)
+    request(server, PowerAction.START)  # it runs already
+    panel.arm("pterodactyl", "POST /api/client", kind, times=0, **({"status": 503} if kind == "status" else {}))
     for seconds in range(0, 300, 5):
         work.run_due(at=AT + seconds * SECOND, models=LIVE)
     panel.clear_faults()
     work.run_due(at=AT + timedelta(hours=1), models=LIVE)
 
-    assert outcome_of(server) == (WorkState.DONE, PowerOutcome.NO_ANSWER)
+    assert outcome_of(server) == (WorkState.DONE, outcome)
     assert server.reload().status == ServerStatus.RUNNING
     assert panel_servers(panel)[0]["runtime"]["state"] == "running"
+
+
+def test_an_action_that_no_worker_could_send_in_time_is_said_to_be_not_sent(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider, owner=make_user())
+    request(server)
+
+    work.run_due(at=AT + timedelta(minutes=3), models=LIVE)
+
+    assert outcome_of(server) == (WorkState.DONE, PowerOutcome.NOT_SENT)
+    assert panel.requests("pterodactyl", "POST /api/client") == []
+    PowerTask.objects.update(finished_at=PowerTask.objects.get().created_at)
+    assert "It could not be sent in time" in page_of(server)
+
+
+def test_an_action_whose_worker_was_killed_may_have_been_sent(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_running(provider)
+    request(server)
+    [task] = PowerTask.claim(limit=1, at=AT)
+
+    def kill(*_arguments: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(PterodactylDriverWithClientKey, "send_power_action", kill)
+    with pytest.raises(SystemExit):
+        power.perform(task, at=AT)
+    work.run_due(at=AT + timedelta(minutes=3), models=LIVE)
+
+    assert outcome_of(server) == (WorkState.DONE, PowerOutcome.NO_ANSWER)
 
 
 def test_a_restart_whose_answer_was_lost_is_not_sent_again(panel: Sandbox, provider: Provider) -> None:
@@ -239,7 +275,7 @@ def test_a_restart_whose_answer_was_lost_is_not_sent_again(panel: Sandbox, provi
     panel.arm("pterodactyl", "POST /api/client", "lose_answer")
     request(server, PowerAction.RESTART)
     work.run_due(at=AT, models=LIVE)
-    assert outcome_of(server) == (WorkState.QUEUED, "")
+    assert outcome_of(server) == (WorkState.QUEUED, PowerOutcome.NO_ANSWER)
 
     for seconds in range(5, 60, 5):
         panel.advance(2)  # and the time that the test takes

@@ -10,13 +10,17 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.core import mail
+from django.core.cache import cache
 from django.db import transaction
+from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Organization
 from core import work
 from core.models import WorkState
 from support.channels import deliver
 from support.models import Delivery
+from tests.builders import PASSWORD
 
 QUEUED = {"BACKEND": "support.email.QueuedBackend"}
 
@@ -163,3 +167,31 @@ def test_a_silent_mail_server_only_delays(mail_server: MailServer, settings: Any
     run_mail(at=_soon() + timedelta(hours=2))
 
     assert len(mail_server.taken) == 1
+
+
+@pytest.mark.django_db
+def test_emails_of_the_sign_in_pages_are_events_of_their_users_organization(settings: Any) -> None:
+    settings.MAILERS = {"default": QUEUED}
+    for _ in range(2):
+        Client().post("/accounts/signup/", {"email": "ada@example.com", "password1": PASSWORD})
+        cache.clear()  # it limits how often an address is written to
+    for address in ("ada@example.com", "nobody@example.com"):
+        Client().post("/accounts/password/reset/", {"email": address})
+
+    organization = Organization.objects.get(owner__email="ada@example.com")
+    assert {each.event: (each.recipient, each.user, each.organization) for each in Delivery.objects.all()} == {
+        "account.email_confirmation_signup": ("ada@example.com", organization.owner, organization),
+        "account.account_already_exists": ("ada@example.com", organization.owner, organization),
+        "account.password_reset_key": ("ada@example.com", organization.owner, organization),
+        "account.unknown_account": ("nobody@example.com", None, None),
+    }
+
+
+@pytest.mark.django_db
+def test_an_email_about_an_event_that_is_not_registered_is_an_error(settings: Any) -> None:
+    settings.MAILERS = {"default": QUEUED}
+    message: Any = mail.EmailMessage("Hello", "Hello", "Shop <shop@shop.example>", ["ada@example.com"])
+    message.event = "account.party"
+
+    with pytest.raises(LookupError, match=r"account\.party"):
+        message.send()

@@ -36,9 +36,12 @@ class Worker:
         self._is_stopping = False
         self._running: Counter[tuple[str, ...]] = Counter()
         self._limit = max(1, threads - 1)  # one slow table leaves a thread to the others and to the schedule
+        self._lane_limit = self._limit  # all that calls providers leaves a thread to money and the rest
         # The worker sweeps by itself. The rest runs at the start too, so that an hourly task survives restarts.
         self._schedule = [
-            entry for entry in current_app.conf.beat_schedule.values() if entry["task"] != tasks.sweep.name
+            entry
+            for entry in current_app.conf.beat_schedule.values()
+            if entry["task"] not in {tasks.sweep.name, tasks.sweep_lanes.name}
         ]
         self._next_run = [0.0] * len(self._schedule)
 
@@ -95,11 +98,18 @@ class Worker:
         with self._lock:
             if self._is_stopping or call in self._waiting or call in self._deferred:
                 return
-            if self._running[call] >= (self._limit if len(call) > 1 else 1):
+            if self._running[call] >= (self._limit if len(call) > 1 else 1) or not self._has_thread(call):
                 self._deferred.add(call)
                 return
             self._waiting.add(call)
             self._threads.submit(self._perform, *call)
+
+    def _has_thread(self, call: tuple[str, ...]) -> bool:
+        """Whether the call may take a thread beside those that call providers now, however many of those hang."""
+        if tasks.queue_of(*call) != queue.LANES:
+            return True
+        taken = [*self._waiting, *self._running.elements()]
+        return sum(tasks.queue_of(*each) == queue.LANES for each in taken) < self._lane_limit
 
     def _perform(self, *call: str) -> None:
         with self._lock:
@@ -114,10 +124,9 @@ class Worker:
             connections.close_all()
             with self._lock:
                 self._running[call] -= 1
-                is_deferred = call in self._deferred and not self._is_stopping
-                self._deferred.discard(call)
-            if is_deferred:
-                self.start(*call)
+                deferred, self._deferred = self._deferred, set()
+            for each in deferred:  # one that still finds no thread is deferred again
+                self.start(*each)
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
@@ -133,7 +142,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--threads is how many tasks may run at the same time: more than a hanging provider can keep busy."""
-        parser.add_argument("--threads", type=int, default=6)
+        parser.add_argument("--threads", type=int, default=8)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until a signal comes; what runs then is finished, and a second signal ends the process at once."""
