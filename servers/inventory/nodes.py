@@ -6,7 +6,8 @@ from django.db import connection
 
 from servers.models import Node
 
-# A deleted server of ours that is still there takes what any other server takes. Unlimited counts as nothing.
+# A deleted server of ours that is still there takes what any other server takes; so does one that was moved to the node
+# and whose reservation still is where it was. Unlimited counts as nothing.
 _FOREIGN = """
     UPDATE servers_node AS node SET memory_foreign_mib = taken.memory, disk_foreign_mib = taken.disk
     FROM (
@@ -14,7 +15,8 @@ _FOREIGN = """
         FROM servers_node AS node LEFT JOIN (
             SELECT seen.* FROM servers_remoteserverseen AS seen
                 LEFT JOIN servers_server AS server ON server.id = seen.server_id
-            WHERE seen.is_present AND (server.id IS NULL OR server.status = 'deleted')
+            WHERE seen.is_present AND (
+                server.id IS NULL OR server.status = 'deleted' OR server.node_id IS DISTINCT FROM seen.node_id)
         ) AS seen ON seen.node_id = node.id
         WHERE node.provider_id = %s GROUP BY node.id) AS taken
     WHERE node.id = taken.id AND (node.memory_foreign_mib, node.disk_foreign_mib) <> (taken.memory, taken.disk)"""

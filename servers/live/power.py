@@ -8,12 +8,14 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from core import audit, outside, tenancy, work
 from core.models import WorkState
+from core.models.audit import Outcome
 from servers.drivers import registry
 from servers.drivers.abilities import Power, UsageFigures
 from servers.drivers.base import Driver, NotOnNode, PowerAction, PowerState, WrongState
 from servers.live.status import INSTALLED
 from servers.models import PowerOutcome, PowerTask, Server, ServerStatus, UsageTask
 
+UNANSWERED = (PowerOutcome.NOT_SENT, PowerOutcome.NO_ANSWER)
 log = logging.getLogger(__name__)
 # An action is not sent later than this: a server must not stop an hour after somebody asked for it.
 GIVE_UP_AFTER = timedelta(minutes=2)
@@ -121,4 +123,14 @@ def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime) -> None:
             servers.update(status=STATUS_AFTER[PowerAction(task.action)])
             watched = UsageTask.objects.filter(server=task.server_id, state=WorkState.QUEUED, outages=0)
             watched.update(run_at=at + SAMPLE_AFTER)
+        elif PowerTask.objects.filter(**current).exists():
+            audit.record(
+                action="server.power",
+                entity=Server.objects.get(pk=task.server_id),
+                actor=task.requested_by,
+                new={"action": task.action},
+                outcome=Outcome.FAILED if outcome in UNANSWERED else Outcome.REFUSED,
+                message=str(outcome.label),
+                at=at,
+            )
         PowerTask.objects.filter(**current).update(outcome=outcome)

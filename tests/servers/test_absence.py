@@ -216,7 +216,7 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
 
 def test_another_panel_is_suspected_for_one_server_too(panel: Sandbox, provider: Provider) -> None:
     server = make_running(provider)
-    ref, name = server.ref, Node.objects.get(pk=server.node_id).name
+    ref, name = server.ref, Node.objects.get(servers=server).name
     Server.objects.update(ref="99999")
     hide_keys(provider, [ref])
     Node.objects.update(name="of another panel")

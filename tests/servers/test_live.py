@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from core import work
 from core.models import AuditEntry, WorkState
+from core.models.audit import Outcome
 from sandbox.client import Sandbox
 from servers import services
 from servers.drivers.base import PowerAction
@@ -312,6 +313,8 @@ def test_what_the_panel_refuses_is_said_on_the_page(panel: Sandbox, provider: Pr
     assert "The server was not stopped." in page
     assert "busy with something else" in page
     assert server.reload().status == ServerStatus.RUNNING
+    entry = AuditEntry.objects.filter(action="server.power").latest("pk")
+    assert (entry.outcome, entry.actor_id) == (Outcome.REFUSED, PowerTask.objects.get().requested_by_id)
 
 
 def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> None:

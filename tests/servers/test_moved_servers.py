@@ -1,5 +1,7 @@
 """Servers that an admin of the panel moved to another node: reservation, ports, address and capacity follow."""
 
+from datetime import timedelta
+
 from sandbox.client import Sandbox
 from servers import inventory, services
 from servers.models import Allocation, HoldKind, Node, Provider, Reservation, Server, ServerStatus, Step
@@ -44,6 +46,21 @@ def test_a_moved_server_takes_its_reservation_ports_and_address_along(panel: San
     assert steps_of(server)[-1] == Step.MOVED
     assert request_count(panel, PATCH) == 0
     assert_counters_agree()
+
+
+def test_a_node_that_a_server_was_moved_to_cannot_sell_its_place(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+    node = other_node(server)
+    [remote] = panel_servers(panel)
+    control(panel, f"servers/{remote['id']}/transfer", {"node": int(node.ref)})
+
+    inventory.sync(provider_id=provider.pk, at=AT)
+
+    assert node.reload().memory_foreign_mib == SMALL.memory_mib
+    services.request_convergence(server_ids=[server.pk], at=AT)
+    run_until_quiet(AT)
+    inventory.sync(provider_id=provider.pk, at=AT + timedelta(minutes=15))
+    assert (node.reload().memory_foreign_mib, node.reload().memory_reserved_mib) == (0, SMALL.memory_mib)
 
 
 def test_a_node_that_is_full_takes_a_moved_server_and_sells_nothing_more(panel: Sandbox, provider: Provider) -> None:
