@@ -6,10 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import requests
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
@@ -118,7 +120,7 @@ class Chaos:
         self._control(f"nodes/{self.random.choice(list(Node.objects.all())).ref}/restart", {})
 
     def look_while_a_node_hangs(self) -> None:
-        """Customers open their pages while nothing of a node answers: no page asks it, so none waits."""
+        """Customers open their pages while nothing of a node answers and the workers ask it: no page waits for it."""
         sandbox = self.shop.sandbox
         for match in HANGING_NODE:
             sandbox.arm("pterodactyl", match, "hang", seconds=1.0, times=2)
@@ -128,14 +130,23 @@ class Chaos:
         pages = ["/", "/products/", "/products/minecraft/", "/invoices/", "/servers/", "/health/live"]
         pages += [reverse("orders:progress", args=[row.pk]) for row in Order.objects.filter(placed_by=owner.customer)]
         pages += [reverse("servers:detail", args=[row.pk]) for row in Server.objects.filter(owner=owner.customer)]
-        asked = len(sandbox.requests("pterodactyl"))
-        for page in pages:
-            began = time.perf_counter()
-            assert client.get(page).status_code == 200, page
-            self.page_seconds.append(time.perf_counter() - began)
         for server in Server.objects.filter(owner=owner.customer):
             client.post(reverse("servers:power", args=[server.pk]), {"action": "restart"})
-        assert len(sandbox.requests("pterodactyl")) == asked
+        worker = Thread(target=self._ask_the_node)
+        worker.start()
+        while worker.is_alive() or not self.page_seconds:
+            for page in pages:
+                began = time.perf_counter()
+                assert client.get(page).status_code == 200, page  # 500 for a page that calls the panel itself
+                self.page_seconds.append(time.perf_counter() - began)
+        worker.join()
+
+    def _ask_the_node(self) -> None:
+        """A worker's round while the node is silent, in a thread with a connection of its own."""
+        try:
+            shops.run_once(self.clock.now)
+        finally:
+            connections.close_all()
 
     def round(self) -> None:
         """One thing goes wrong, some customers go on, the workers work, and time passes."""
@@ -145,7 +156,7 @@ class Chaos:
             number = self.random.randrange(len(self.customers))
             self.in_a_process(lambda number=number: self.attempt(number))  # type: ignore[misc]
         self.in_a_process(self.work)
-        self.clock.pass_by(timedelta(seconds=self.random.choice((5, 20, 60))))
+        self.clock.pass_by(timedelta(seconds=self.random.choice((5, 20, 60, 600))))
 
     def end(self) -> None:
         """Everything answers again, those who have not paid press until they have, and the workers finish."""

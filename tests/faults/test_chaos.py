@@ -15,6 +15,7 @@ from django.db.models import F
 
 from billing.models import Payment
 from core import audit, site_settings
+from orders import fulfilment
 from orders.models import Order, OrderStatus
 from servers.models import Node, Server, ServerStatus
 from tests import shop as shops
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("short_timeouts")]
 PURCHASES = int(os.environ.get("CHAOS_PURCHASES", "4"))
 IS_LONG = "CHAOS_PURCHASES" in os.environ
 MAX_PAGE_SECONDS = 0.3
+DELIVERY_HOURS = 1
 UNDELIVERED = (OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY)
 
 
@@ -36,6 +38,7 @@ def chaos(shop: Shop) -> Chaos:
     """Customers who have not ordered yet, and a panel where a server is installed at once."""
     seed = int(os.environ.get("CHAOS_SEED", "1"))
     allow_unpaid_orders()
+    site_settings.set_value("orders.delivery_hours", DELIVERY_HOURS)
     unlimited = {"application": 1_000_000, "client": 1_000_000}
     shop.sandbox.panel_settings(install_seconds=2, power_seconds=0, stats_cache_seconds=0, rate_limits=unlimited)
     clock = Clock(shop.sandbox)
@@ -48,14 +51,15 @@ def test_one_payment_is_one_server_through_all_that_goes_wrong(chaos: Chaos) -> 
     for number in range(PURCHASES):
         chaos.round()
         assert broken_rules() == {}, f"after round {number}"
+        assert_no_order_is_older_than_its_deadline(chaos)
     chaos.look_while_a_node_hangs()
     chaos.end()
 
     slowest = quantiles(chaos.page_seconds, n=100)[-1]
-    said = f"{PURCHASES} purchases, {chaos.kills} kills, {len(chaos.page_seconds)} pages, p99 {slowest:.3f} s\n"
+    said = f"{PURCHASES} purchases, {chaos.kills} kills, "
+    said += f"{len(chaos.page_seconds)} pages, p99 {slowest:.3f} s, slowest {max(chaos.page_seconds):.3f} s\n"
     sys.stdout.write(said)
     assert_one_server_for_each_payment(chaos)
-    assert_no_order_is_older_than_its_deadline(chaos)
     assert_counters_agree()
     assert not Node.objects.filter(memory_reserved_mib__gt=F("memory_sellable_mib") + F("memory_oversold_mib")).exists()
     assert broken_rules() == {}
@@ -63,7 +67,7 @@ def test_one_payment_is_one_server_through_all_that_goes_wrong(chaos: Chaos) -> 
     assert dead_work() == {}
     assert chaos.kills
     if IS_LONG:  # the suite's own pages share their machine with other tests
-        assert slowest < MAX_PAGE_SECONDS
+        assert max(chaos.page_seconds) < MAX_PAGE_SECONDS
 
 
 def assert_one_server_for_each_payment(chaos: Chaos) -> None:
@@ -83,5 +87,7 @@ def assert_one_server_for_each_payment(chaos: Chaos) -> None:
 
 
 def assert_no_order_is_older_than_its_deadline(chaos: Chaos) -> None:
-    deadline = timedelta(hours=site_settings.get("orders.delivery_hours"))
-    assert not Order.objects.filter(status__in=UNDELIVERED, paid_at__lte=chaos.clock.now - deadline).exists()
+    """When the schedule has run once without being killed."""
+    fulfilment.fail_overdue(at=chaos.clock.now)
+    paid_until = chaos.clock.now - timedelta(hours=DELIVERY_HOURS)
+    assert not Order.objects.filter(status__in=UNDELIVERED, paid_at__lte=paid_until).exists()
