@@ -97,7 +97,7 @@ def overrides_of(blueprint: Blueprint, *, key: UUID) -> dict[str, str]:
 @cache  # a blueprint's provider, and a provider's kind, never change
 def provider_kind(blueprint_id: UUID) -> str:
     """The kind of the blueprint's provider, which customers may not read themselves."""
-    with tenancy.as_worker():
+    with tenancy.as_worker_without_row():
         return Provider.objects.get(blueprints=blueprint_id).kind
 
 
