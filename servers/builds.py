@@ -98,7 +98,7 @@ def overrides_of(blueprint: Blueprint, *, key: UUID) -> dict[str, str]:
 def provider_kind(blueprint_id: UUID) -> str:
     """The kind of the blueprint's provider, which customers may not read themselves."""
     if blueprint_id not in _kinds:
-        with tenancy.as_worker():
+        with tenancy.as_worker_without_row():
             _kinds.update(Provider.objects.exclude(blueprints=None).values_list("blueprints", "kind"))
     return _kinds[blueprint_id]
 

@@ -89,7 +89,7 @@ def regions_of(blueprints: QuerySet[Blueprint]) -> list[Region]:
     usable = blueprints.filter(provider=models.OuterRef("provider"), problem="").order_by()
     here = usable.filter(Q(regions=None) | Q(regions=models.OuterRef("location__region")))
     nodes = capacity.placeable(Node.objects.filter(models.Exists(here)))
-    with tenancy.as_worker():
+    with tenancy.as_worker_without_row():
         return list(Region.objects.filter(pk__in=nodes.values("location__region")))
 
 
