@@ -11,3 +11,11 @@ def uuid7() -> UUID:
     value = (milliseconds & (2**48 - 1)) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def uuid_of(key: object) -> UUID | None:
+    """A key from outside that may be one of ours; None for any other text."""
+    try:
+        return UUID(str(key))
+    except ValueError:
+        return None

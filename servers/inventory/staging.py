@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import batched
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import Jsonb
 
 from core import tenancy
+from core.ids import uuid_of
 from servers.drivers.base import Driver
 from servers.drivers.inventory import AccountInventory, AllocationInventory, EggInventory, Inventory
 from servers.models import SyncKind
@@ -138,11 +138,3 @@ def staging_tables(names: Sequence[str]) -> Iterator[None]:
         with tenancy.as_worker(), connection.cursor() as cursor:
             for table in tables:
                 cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
-
-
-def uuid_of(key: str) -> UUID | None:
-    """A key that may be one of ours."""
-    try:
-        return UUID(key)
-    except ValueError:
-        return None

@@ -140,7 +140,7 @@ def test_what_customers_ask_for_elevates_only_with_a_row_of_theirs(
 
     monkeypatch.setattr(tenancy, "as_worker_without_row", recording)
     accept(make_sale(minor=9900, organization=ada.organization).settle(amount=usd(300)))
-    builds.provider_kind.cache_clear()
+    builds._kinds.clear()
     client, form = Client(), {"plan": dataset.price.plan.code, "region": dataset.region.code, "term": "monthly"}
     form |= {"server_name": "lantern", "form_token": str(uuid7()), "shown_prices": str(dataset.price.pk)}
     form |= {"uses_credit": "on", "shown_credit": "300"}

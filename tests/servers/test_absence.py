@@ -64,6 +64,24 @@ def test_an_erased_key_is_put_back(panel: Sandbox, provider: Provider) -> None:
     assert request_count(panel, CREATE) == 1
 
 
+@pytest.mark.parametrize("key", [None, "foo"], ids=["erased", "changed"])
+def test_a_key_that_is_erased_before_the_lost_answer_is_looked_for_makes_no_second_server(
+    panel: Sandbox, provider: Provider, key: str | None
+) -> None:
+    panel.arm("pterodactyl", CREATE, "lose_answer", times=1)
+    server = make_server(provider)
+    run_until_quiet(AT, within=timedelta(seconds=1))
+    [remote] = panel_servers(panel)
+    assert (server.reload().ref, remote["external_id"]) == ("", str(server.pk))
+    body = {"name": "renamed", "user": remote["user_id"], "external_id": key}
+    PanelClient(provider).write("PATCH", f"/servers/{remote['id']}/details", body)
+
+    run_until_quiet(AT + timedelta(minutes=1))
+
+    assert [each["external_id"] for each in panel_servers(panel)] == [str(server.pk)]
+    assert (server.reload().status, request_count(panel, CREATE)) == (ServerStatus.RUNNING, 1)
+
+
 @pytest.mark.parametrize("key", ["", "foo"], ids=["erased", "changed"])
 def test_a_server_whose_key_is_not_ours_is_suspended_and_deleted(panel: Sandbox, provider: Provider, key: str) -> None:
     server = make_running(provider)

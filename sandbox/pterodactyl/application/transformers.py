@@ -312,6 +312,7 @@ TRANSFORMERS: dict[type[Row], tuple[str, Callable[[Store, Any], Json]]] = {
     DatabaseHost: ("database_host", database_host),
 }
 INCLUDES: dict[tuple[str, str], tuple[str, Relate]] = {
+    ("user", "servers"): ("servers", many("servers", "user_id")),
     ("node", "allocations"): ("allocations", many("allocations", "node_id")),
     ("node", "location"): ("locations", one("locations", "location_id")),
     ("allocation", "node"): ("nodes", one("nodes", "node_id")),
