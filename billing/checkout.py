@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from billing import customers, gateway_accounts, payment_sync, payments
 from billing.gateways.abilities import SessionExpiry
@@ -52,35 +51,38 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
     is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
-        payments.fail(payment_id=payment.pk, reason="too little time was left for a checkout session", at=at)
+        with tenancy.acts_on(payment):
+            payments.fail(payment_id=payment.pk, reason="too little time was left for a checkout session", at=at)
         raise CheckoutClosed(f"payment {payment.pk} has too little time left")
     if payment.session_url:
         return str(payment.session_url)
     with tenancy.as_worker(payment):
         driver = driver_of(payment.gateway)
     customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
-    session = request_session(driver, payment_id=payment.pk, customer=customer, at=at)
-    payment = payments.store_session(payment_id=payment.pk, session=session)
+    with tenancy.acts_on(payment):
+        session = request_session(driver, payment=payment, customer=customer, at=at)
+        payment = payments.store_session(payment_id=payment.pk, session=session)
     if payment.state not in Payment.OPEN:
         if isinstance(driver, SessionExpiry):
             driver.expire_session(session.reference)  # it is stored nowhere, so it must not be paid
         raise CheckoutClosed(f"payment {payment.pk} ended while its session was created")
     if payment.failure:
-        with suppress(outside.OutsideError):  # then the poller closes it, or waits for its end
+        # An OutsideError: then the poller closes it, or waits for its end.
+        with suppress(outside.OutsideError), tenancy.acts_on(payment):
             payment_sync.sync_payment(payment_id=payment.pk, at=at)
         raise SessionMismatch(payment.failure)
     return session.url
 
 
-def request_session(driver: Driver, *, payment_id: UUID, customer: str, at: datetime) -> CheckoutSession:
+def request_session(driver: Driver, *, payment: Payment, customer: str, at: datetime) -> CheckoutSession:
     """The payment's session at the gateway, created once.
 
     A gateway without idempotency keys would create another one when asked again. So it is searched first, and asked
     again only when no earlier request can be under way any more.
     """
     # Stored before the call: from here on the request does not change, and the poller searches for its session.
-    with tenancy.as_worker():
-        payment = payments.lock_payment(payment_id)
+    with tenancy.as_worker(payment):
+        payment = payments.lock_payment(payment.pk)
         requested_at = payment.session_requested_at
         is_recent = requested_at is not None and at - requested_at < LOST_ANSWER_WAIT
         if requested_at is None and payment.expires_at is not None:
@@ -96,7 +98,7 @@ def request_session(driver: Driver, *, payment_id: UUID, customer: str, at: date
         if found is not None:
             return found
         if is_recent:
-            raise outside.Unknown(f"the session of payment {payment_id} may be about to be created")
+            raise outside.Unknown(f"the session of payment {payment.pk} may be about to be created")
     try:
         return driver.create_session(checkout_request(payment, customer))
     except (outside.Unknown, outside.Rejected) as error:
@@ -162,7 +164,7 @@ def is_payable_until_expiry(invoice: Invoice) -> bool:
     requested = [row for row in payments_of if row.state == PaymentState.PENDING and row.session_requested_at]
     if not requested:
         return False
-    with tenancy.as_worker():
+    with tenancy.as_worker(invoice):
         return not isinstance(driver_of(requested[0].gateway), SessionExpiry)
 
 

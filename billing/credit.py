@@ -54,7 +54,7 @@ def use_credit(*, payment: Payment, at_most: Money, at: datetime) -> bool:
         is_auto_renewed = gateway_accounts.is_auto_renewed(invoice)
     # Read before anything is locked: it reads the accounts and decrypts their keys.
     least = least_amount(invoice.currency, is_auto_renewed=is_auto_renewed)
-    with tenancy.as_worker():
+    with tenancy.as_worker(payment):
         payment = payments.lock_payment(payment.pk)
         invoice = payment.invoice
         if invoice is None or invoice.state == InvoiceState.PAID:

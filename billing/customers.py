@@ -27,14 +27,15 @@ def ensure_customer(driver: Driver, *, organization: Organization, gateway: str)
         reference = driver.ensure_customer(request)
     except OutsideError as error:
         if error.code in USED_KEYS:  # a new row is a new key; a customer created under the old one has no money
-            GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).delete()
+            with tenancy.as_worker(organization):
+                GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).delete()
         raise
-    with tenancy.as_worker():
+    with tenancy.as_worker(organization):
         GatewayCustomer.objects.filter(pk=customer.pk, reference__isnull=True).update(reference=reference)
     return customer.reload().reference or reference
 
 
 def forget_customer(*, organization: Organization, gateway: str) -> None:
     """The gateway does not know the customer: the next use creates a new one, under a new key."""
-    with tenancy.as_worker():
+    with tenancy.as_worker(organization):
         GatewayCustomer.objects.filter(organization=organization, gateway=gateway).delete()

@@ -33,7 +33,7 @@ class NoGateway(Exception):
 def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[GatewayAccount]:
     """The active accounts that take the currency, in their order; for automatic renewal those that can charge again."""
     accounts = []
-    with tenancy.as_worker():
+    with tenancy.as_worker_without_row():
         for account in GatewayAccount.objects.filter(is_active=True):
             if not account.takes(currency) or problem_of(account):
                 continue
@@ -114,7 +114,7 @@ def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:
 def prices_at(gateway: str, prices: Sequence[PlanPrice | AddonPrice]) -> dict[UUID | None, str]:
     """The gateway's price references by the id of our price; prices that it does not have are left out."""
     ids = [price.pk for price in prices]
-    with tenancy.as_worker():
+    with tenancy.as_worker_without_row():
         rows = GatewayPrice.objects.filter(gateway=gateway)
         found = [*rows.filter(plan_price__in=ids), *rows.filter(addon_price__in=ids)]
     return {row.plan_price_id or row.addon_price_id: row.reference for row in found}

@@ -4,32 +4,18 @@ from collections.abc import Sequence
 
 from django.db import models
 
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product, Term
+from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product
 
 
-def products_for_sale(currency: str) -> "models.QuerySet[Product]":
-    """Active products with `plan_count` and their lowest monthly price (`from_minor`, None where unpriced)."""
-    price = PlanPrice.objects.filter(
-        plan__product=models.OuterRef("pk"),
-        plan__is_active=True,
-        term=Term.MONTHLY,
-        currency=currency,
-        superseded_at__isnull=True,
-    ).order_by("amount_minor")
-    return (
-        Product.objects.filter(is_active=True)
-        .annotate(
-            plan_count=models.Count("plans", filter=models.Q(plans__is_active=True)),
-            from_minor=models.Subquery(price.values("amount_minor")[:1]),
-        )
-        .fetch_mode(models.FETCH_RAISE)
-        .order_by("position", "name")
-    )
+def products_for_sale() -> "models.QuerySet[Product]":
+    """Active products."""
+    return Product.objects.filter(is_active=True).fetch_mode(models.FETCH_RAISE).order_by("position", "name")
 
 
-def plans_for_sale(product: Product) -> "models.QuerySet[Plan]":
-    """The product's active plans, smallest first."""
-    return product.plans.filter(is_active=True).order_by("position", "memory_mib").fetch_mode(models.FETCH_RAISE)
+def plans_for_sale(*products: Product) -> "models.QuerySet[Plan]":
+    """The products' active plans, smallest first."""
+    plans = Plan.objects.filter(product__in=products, is_active=True)
+    return plans.order_by("position", "memory_mib").fetch_mode(models.FETCH_RAISE)
 
 
 def current_plan_prices(plans: Sequence[Plan], currency: str) -> list[PlanPrice]:

@@ -203,7 +203,7 @@ def unbuildable_plans(plans: Sequence[Plan], blueprints: Sequence[Blueprint]) ->
     """Those of the plans that none of the blueprints of their product can build."""
     problems = []
     for plan in plans:
-        usable = servers.blueprints_for(plan, [each for each in blueprints if each.product_id == plan.product_id])
+        usable = servers.blueprints_for(plan, blueprints)
         found = builds.unbuildable(plan, {each: builds.facts_of(each.provider.kind, each) for each in usable})
         if found:
             reasons = " ".join(line for lines in found.values() for line in lines)

@@ -202,7 +202,8 @@ def reserve_item(
 def release_reserved(reservations: Sequence[Reservation], at: datetime) -> None:
     """Return the capacity of items whose order cannot be placed."""
     for reservation in reservations:
-        capacity.release(reservation_ids=[reservation.pk], at=at)
+        with tenancy.acts_on(reservation):
+            capacity.release(reservation_ids=[reservation.pk], at=at)
 
 
 def write_order(

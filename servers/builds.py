@@ -3,7 +3,6 @@ machine's plan, or a container's image. A blueprint that nothing can be built fr
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
 from uuid import UUID
 
 from django.utils.crypto import salted_hmac
@@ -19,6 +18,8 @@ from servers.models import Blueprint, Build, EggVariable, Provider, Server, Serv
 
 SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
 SECRET_LENGTH = 24
+# By blueprint. A blueprint's provider, and a provider's kind, never change.
+_kinds: dict[UUID, str] = {}
 
 
 def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
@@ -94,11 +95,12 @@ def overrides_of(blueprint: Blueprint, *, key: UUID) -> dict[str, str]:
     return overrides
 
 
-@cache  # a blueprint's provider, and a provider's kind, never change
 def provider_kind(blueprint_id: UUID) -> str:
     """The kind of the blueprint's provider, which customers may not read themselves."""
-    with tenancy.as_worker():
-        return Provider.objects.get(blueprints=blueprint_id).kind
+    if blueprint_id not in _kinds:
+        with tenancy.as_worker_without_row():
+            _kinds.update(Provider.objects.exclude(blueprints=None).values_list("blueprints", "kind"))
+    return _kinds[blueprint_id]
 
 
 def build_facts(blueprint: Blueprint) -> BuildFacts:

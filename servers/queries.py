@@ -65,15 +65,15 @@ def purchase_steps(blueprint_id: UUID) -> dict[str, str]:
     return {step: str(label) for step, label in facts.steps.items()}
 
 
-def blueprints_of(product: Product) -> QuerySet[Blueprint]:
-    """How the product's plans are built: for all of them, and for single plans. Some may have a problem."""
-    return Blueprint.objects.filter(product=product, is_active=True).prefetch_related("regions").order_by("name")
+def blueprints_of(*products: Product) -> QuerySet[Blueprint]:
+    """How the products' plans are built: for all of them, and for single plans. Some may have a problem."""
+    return Blueprint.objects.filter(product__in=products, is_active=True).prefetch_related("regions").order_by("name")
 
 
 def blueprints_for(plan: Plan, blueprints: Iterable[Blueprint]) -> list[Blueprint]:
-    """Those of the product's blueprints that build the plan: of each provider the plan's own, or else the product's."""
+    """Those of the blueprints that build the plan: of each provider the plan's own, or else its product's."""
     chosen: dict[UUID, Blueprint] = {}
-    for blueprint in blueprints:
+    for blueprint in (each for each in blueprints if each.product_id == plan.product_id):
         if blueprint.plan_id == plan.pk or (blueprint.plan_id is None and blueprint.provider_id not in chosen):
             chosen[blueprint.provider_id] = blueprint
     return sorted(chosen.values(), key=lambda blueprint: (blueprint.position, blueprint.name))
@@ -89,7 +89,7 @@ def regions_of(blueprints: QuerySet[Blueprint]) -> list[Region]:
     usable = blueprints.filter(provider=models.OuterRef("provider"), problem="").order_by()
     here = usable.filter(Q(regions=None) | Q(regions=models.OuterRef("location__region")))
     nodes = capacity.placeable(Node.objects.filter(models.Exists(here)))
-    with tenancy.as_worker():
+    with tenancy.as_worker_without_row():
         return list(Region.objects.filter(pk__in=nodes.values("location__region")))
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from core import tenancy
 from core.encryption import EncryptedTextField
-from core.models import Entity, WorkItem
+from core.models import Entity, RegisteredIn, WorkItem
 
 
 class Delivery(Entity, WorkItem):
@@ -28,7 +28,7 @@ class Delivery(Entity, WorkItem):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     event = models.CharField(max_length=64, blank=True, default="")
-    channel = models.SlugField(max_length=16, db_index=False)
+    channel = models.SlugField(max_length=16, db_index=False, validators=[RegisteredIn("support.channels.registered")])
     reference = models.CharField(max_length=191, blank=True, default="")
     recipient = models.CharField(_("to"), max_length=191)
     sender = models.CharField(_("from"), max_length=191)

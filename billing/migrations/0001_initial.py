@@ -1,5 +1,6 @@
 import core.encryption
 import core.ids
+import core.models.kinds
 import core.models.state_machine
 import django.db.models.deletion
 import django.db.models.expressions
@@ -24,7 +25,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('code', models.SlugField(help_text="Never changes: payments and the webhook's address name it.", max_length=16, unique=True)),
-                ('kind', models.SlugField(db_index=False, max_length=16)),
+                ('kind', models.SlugField(db_index=False, max_length=16, validators=[core.models.kinds.RegisteredIn('billing.gateways.base.kinds')])),
                 ('name', models.CharField(max_length=64)),
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
                 ('currencies', models.JSONField(blank=True, default=list, help_text='Codes such as USD. None: every currency that is sold.')),

@@ -9,7 +9,7 @@ from accounts.models import Organization
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check
+from core.models import Entity, RegisteredIn, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check
 
 
 class GatewayAccount(Entity, Timestamped):
@@ -23,7 +23,7 @@ class GatewayAccount(Entity, Timestamped):
     code = models.SlugField(
         max_length=16, unique=True, help_text=_("Never changes: payments and the webhook's address name it.")
     )
-    kind = models.SlugField(max_length=16, db_index=False)
+    kind = models.SlugField(max_length=16, db_index=False, validators=[RegisteredIn("billing.gateways.base.kinds")])
     name = models.CharField(max_length=64)
     credentials: Any = EncryptedJSONField(default=dict, blank=True)
     currencies = models.JSONField(

@@ -3,6 +3,7 @@
 from core.models.audit import AuditCheckpoint, AuditEntry, AuditLink, Outcome
 from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.coalesced_work import CoalescedWorkItem
+from core.models.kinds import RegisteredIn
 from core.models.lanes import Lane
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
@@ -19,6 +20,7 @@ __all__ = [
     "IllegalTransition",
     "Lane",
     "Outcome",
+    "RegisteredIn",
     "Setting",
     "SettingType",
     "StateMachine",

@@ -4,7 +4,7 @@ Customers have a database login of their own, which can only read (the alias set
 writes through the workers' login, in a transaction of its own: when its outermost `as_worker` ends, it has committed.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from core.tenancy.roles import CUSTOMER, STAFF, WORKER
 OWNERS = ("organization_id", "user_id")  # whose a row is, by the first that it has; else it is its own (a user)
 _contexts: ContextVar["tuple[TenantContext, ...]"] = ContextVar("tenancy", default=())
 _request: ContextVar["TenantContext | None"] = ContextVar("request_tenancy", default=None)
+_has_named_rows: ContextVar[bool] = ContextVar("has_named_rows", default=False)
 
 
 class BindingRefused(Exception):
@@ -30,6 +31,10 @@ class BindingRefused(Exception):
 
 class ForeignRow(Exception):
     """A customer's request asked a service to write about a row that is of none of its organizations."""
+
+
+class NoRowNamed(RuntimeError):
+    """A service elevated itself in a customer's request without saying for which rows."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,13 @@ def in_request(context: TenantContext) -> Iterator[None]:
         _request.reset(token)
 
 
-def _refuse_foreign(rows: Iterable[models.Model]) -> None:
-    """A customer's request elevates only for rows of the user's own or of their organizations."""
+def _refuse_foreign(rows: Sequence[models.Model]) -> None:
+    """A customer's request elevates only for rows of the user's own or of their organizations, which it names."""
     context = _request.get()
     if context is None or context.role != CUSTOMER:
         return
+    if not rows and not _has_named_rows.get():
+        raise NoRowNamed("name the row that this is about, or use as_worker_without_row for what is the shop's")
     own = {*context.organizations, *context.partly, context.user_id}
     for row in rows:
         owner = next((getattr(row, name) for name in OWNERS if hasattr(row, name)), row.pk)
@@ -88,16 +95,37 @@ def _refuse_foreign(rows: Iterable[models.Model]) -> None:
 
 
 @contextmanager
+def acts_on(*rows: models.Model) -> Iterator[None]:
+    """Say what the block is about, without a transaction: for an act that calls other systems between its own.
+
+    Its services name no rows then. Raises ForeignRow and NoRowNamed, both in a customer's request only.
+    """
+    _refuse_foreign(rows)
+    token = _has_named_rows.set(True)
+    try:
+        yield
+    finally:
+        _has_named_rows.reset(token)
+
+
+@contextmanager
 def as_worker(*rows: models.Model) -> Iterator[None]:
     """Run the block as the worker role: how a service writes on behalf of a customer, whose role can only read.
 
     `rows` are those that the act is about: in a customer's request they must be of the user's organizations, or the
-    user's own. Raises ForeignRow. A service that works for customers names them, whoever looked them up.
+    user's own. Raises ForeignRow. A service that works for customers names them, whoever looked them up; inside another
+    block that named some it needs to name none. Raises NoRowNamed where nobody did.
 
     It opens a transaction, or a savepoint inside one of the worker's, so whatever the block writes is kept or undone
     as one. In a customer's request the outermost block commits when it ends: an act of several services is one block.
     """
-    _refuse_foreign(rows)
+    with acts_on(*rows), as_worker_without_row():
+        yield
+
+
+@contextmanager
+def as_worker_without_row() -> Iterator[None]:
+    """As `as_worker`, for what belongs to no customer: reading what is sold, where, and how it can be paid."""
     before = current()
     if before is None or before.role == WORKER:
         with transaction.atomic(), _current_is(before or TenantContext(WORKER)):

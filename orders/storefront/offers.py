@@ -1,6 +1,7 @@
 """What can be ordered now: products, plans with their prices and where each is available, and add-ons."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,12 +15,12 @@ from core.money import Money, Rate
 from orders.quote import server_limits
 from servers import builds, capacity
 from servers import queries as servers
-from servers.models import Region
+from servers.models import Blueprint, Region
 
 
 @dataclass(frozen=True)
 class ProductCard:
-    """A product as lists show it, with its lowest monthly price."""
+    """A product as lists show it: how many of its plans are sold, and the lowest monthly price of these."""
 
     product: Product
     plan_count: int
@@ -102,24 +103,37 @@ def currency_of(organization: Organization | None) -> str:
 
 
 def product_cards(currency: str) -> list[ProductCard]:
-    """Every product for sale."""
+    """Every product for sale, with those of its plans that can be built and have a price in the currency."""
+    products = list(catalog.products_for_sale())
+    plans = buildable_plans(catalog.plans_for_sale(*products), servers.blueprints_of(*products))
+    prices: dict[UUID, list[PlanPrice]] = defaultdict(list)
+    for price in catalog.current_plan_prices(list(plans), currency):
+        prices[price.plan.product_id].append(price)
     return [
         ProductCard(
             product=product,
-            plan_count=product.plan_count,  # type: ignore[attr-defined]
-            price=None if product.from_minor is None else Money(product.from_minor, currency),  # type: ignore[attr-defined]
+            plan_count=len({price.plan_id for price in prices[product.pk]}),
+            price=min((price.amount for price in prices[product.pk] if price.term == Term.MONTHLY), default=None),
             period=period_name(Term.MONTHLY),
         )
-        for product in catalog.products_for_sale(currency)
+        for product in products
     ]
+
+
+def buildable_plans(plans: Iterable[Plan], blueprints: Iterable[Blueprint]) -> dict[Plan, list[Blueprint]]:
+    """The plans that can be built, each with the blueprints for it; the others are not offered."""
+    usable = {
+        plan: [each for each in servers.blueprints_for(plan, blueprints) if builds.can_build_plan(each, plan)]
+        for plan in plans
+    }
+    return {plan: rows for plan, rows in usable.items() if rows}
 
 
 def offer_of(product: Product, currency: str) -> Offer:
     """The product's offer in a currency."""
     blueprints = servers.blueprints_of(product)
-    candidates = {plan: servers.blueprints_for(plan, blueprints) for plan in catalog.plans_for_sale(product)}
-    usable = {plan: [each for each in rows if builds.can_build_plan(each, plan)] for plan, rows in candidates.items()}
-    plans = [plan for plan, rows in usable.items() if rows]  # what cannot be built is not offered
+    usable = buildable_plans(catalog.plans_for_sale(product), blueprints)
+    plans = list(usable)
     available = capacity.availability(
         sizes={plan.code: server_limits(plan).size for plan in plans},
         blueprints={plan.code: usable[plan] for plan in plans},

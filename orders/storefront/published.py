@@ -44,7 +44,7 @@ def read_once[Found](key: Hashable, read: Callable[[], Found]) -> Found:
 def public_version() -> str:
     """A text that differs after any change of what is for sale, or of where there is capacity for it. One query."""
     sql, parameters = version_query()
-    with tenancy.within_worker(), connections["default"].cursor() as cursor:
+    with tenancy.as_worker_without_row(), connections["default"].cursor() as cursor:
         cursor.execute(sql, parameters)
         return str(cursor.fetchone()[0])
 

@@ -37,7 +37,8 @@ FIELDS_THROUGH_SIGN_UP = ("plan", "region", "term", "addons", "is_auto_renewed",
 @require_safe
 def products(request: HttpRequest) -> HttpResponse:
     """Everything for sale, or one category of it."""
-    cards = product_cards(currency_of(request.organization))  # type: ignore[attr-defined]
+    currency = currency_of(request.organization)  # type: ignore[attr-defined]
+    cards = read_once(("cards", currency), lambda: product_cards(currency))
     names = {slugify(card.product.category): card.product.category for card in cards if card.product.category}
     category = request.GET.get("category", "")
     context = {

@@ -91,7 +91,7 @@ def availability[Key: Hashable](
         for blueprint in usable:
             by_provider[blueprint.provider_id].append((key, blueprint))
     fitting: dict[UUID, set[Key]] = defaultdict(set)
-    with tenancy.as_worker():
+    with tenancy.as_worker_without_row():
         nodes = placeable(Node.objects.filter(HAS_PLACE, provider_id__in=by_provider)).annotate(
             free_ports=free_ports,
             free_memory_mib=F("memory_sellable_mib") - F("memory_reserved_mib"),

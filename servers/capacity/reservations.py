@@ -62,7 +62,7 @@ def reserve(
         raise ValueError("a reservation must expire in the future")
     position = Case(*(When(provider_id=each.provider_id, then=each.position) for each in blueprints), default=0)
     skip_locked = True
-    with tenancy.as_worker():
+    with tenancy.as_worker(organization):
         wanted: dict[str, Any] = {"blueprints": blueprints, "region": region, "size": size, "addons": addons}
         while (found := candidates(**wanted)).blueprints:
             request = ReservationRequest(organization, size, expires_at, found.refused)

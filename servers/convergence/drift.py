@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers.convergence import accounts
+from servers.convergence import accounts, relocation
 from servers.convergence.context import NOW, ConvergenceContext, replace_ports
 from servers.drivers.base import Difference, PortTaken
 from servers.models import ServerStatus, Step
@@ -14,7 +14,9 @@ SIZE = {Difference.SIZE, Difference.PORTS}
 
 
 def step(ctx: ConvergenceContext) -> Reschedule | None:
-    """Take away a difference; None when there is none."""
+    """Take away a difference; None when there is none. Unavailable until it is known where a moved server is."""
+    if relocation.is_moved(ctx):
+        raise outside.Unavailable("the server was moved to a node or ports that no sync has seen yet")
     if wait := accounts.ensure_account(ctx):
         return wait
     differences = ctx.driver.differences(ctx.spec, ctx.existing)

@@ -77,8 +77,9 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
         absence.is_trusted(ctx)
     if server.ref != remote.ref:
         return installing.attach(ctx, remote)
-    if relocation.is_moved(ctx):
-        return relocation.follow(ctx)
+    # Until a sync has seen where it is now, everything else goes on, above all holds; only `drift.step` waits for it.
+    if relocation.is_moved(ctx) and (node := relocation.new_node(ctx)) is not None:
+        return relocation.follow(ctx, node)
     if ctx.has_holds:
         return suspension.ensure_suspended(ctx)
     match remote.state:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Any
 
 from django.db import connection
 
@@ -17,7 +17,7 @@ NAMES = {"INSERT": "added", "UPDATE": "changed"}
 class Mirror:
     """How a table follows the provider.
 
-    `source` is a query over the staged lists, with the parameter `provider`: the columns `key`, `values` and `initial`
+    `source` is a query over the staged lists, with the parameters of `merge`: the columns `key`, `values` and `initial`
     (copied only into a new row) and the row's `position`. `fixed` are SQL values of a new row; `before` is SQL to run
     ahead of the merge; `scope` is the SQL condition (over `t`) of the rows that the source is complete for.
     """
@@ -32,10 +32,11 @@ class Mirror:
     before: str = ""
 
 
-def merge(mirror: Mirror, *, provider_id: UUID) -> Counts:
+def merge(mirror: Mirror, **parameters: Any) -> Counts:
     """Make the table agree with the source; how many rows were read, added, changed and removed.
 
-    In the caller's transaction. Of two rows with the same key the last one counts.
+    Every source has the parameter `provider`. In the caller's transaction. Of two rows with the same key the last one
+    counts.
     """
     key = ", ".join(mirror.key)
     matched = " AND ".join(f"t.{name} = s.{name}" for name in mirror.key)
@@ -53,7 +54,6 @@ def merge(mirror: Mirror, *, provider_id: UUID) -> Counts:
         WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})
         WHEN NOT MATCHED BY SOURCE AND t.is_present AND {mirror.scope} THEN UPDATE SET is_present = false
         RETURNING merge_action(), NOT t.is_present"""
-    parameters = {"provider": provider_id}
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TEMPORARY TABLE {STAGE} ON COMMIT DROP AS SELECT DISTINCT ON ({key}) * FROM ({mirror.source}) AS s"

@@ -67,7 +67,7 @@ def sync(*, provider_id: UUID, at: datetime, kind: str = SyncKind.FULL) -> SyncR
                 _read(run, driver, lists)
                 require_trusted(run.provider, lists, at=at)
                 with tenancy.as_worker():
-                    run.counts = merge_lists(provider_id, lists)
+                    run.counts = merge_lists(provider_id, lists, read_from=read_from)
                     run.metadata["open_findings"] = record_findings(provider_id, lists, read_from=read_from, at=at)
                     return _finish(run, SyncState.COMPLETED, began)
         except outside.OutsideError as error:
@@ -99,14 +99,18 @@ def sync_all(*, at: datetime) -> list[SyncRun]:
     return runs
 
 
-def merge_lists(provider_id: UUID, lists: Sequence[str]) -> dict[str, Counts]:
-    """Merge the staged lists into our tables, and compute again what can be sold; the counts of each table."""
+def merge_lists(provider_id: UUID, lists: Sequence[str], *, read_from: datetime) -> dict[str, Counts]:
+    """Merge the staged lists into our tables, and compute again what can be sold; the counts of each table.
+
+    `read_from` is the database's time when reading began.
+    """
     counts = {}
+    parameters = {"provider": provider_id, "read_from": read_from, "are_servers_read": "servers" in lists}
     if {"nodes", "servers", "allocations"} & set(lists):
         lock_nodes(provider_id)
     for name in lists:
         for table, mirror in MIRRORS.get(name, ()):
-            counts[table] = merge(mirror, provider_id=provider_id)
+            counts[table] = merge(mirror, **parameters)
         if name == "servers":  # what is foreign is known now, and allocations come after nodes
             update_foreign(provider_id)
             update_sellable(provider_id)

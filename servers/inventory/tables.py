@@ -57,13 +57,18 @@ SERVERS = Mirror(
         *("memory_mib", "disk_mib", "cpu_percent", "is_suspended", "allocation_refs"),
     ),
 )
-# An allocation is taken elsewhere when it is assigned to any server but the one that it is reserved for.
+# An allocation is taken elsewhere when it is assigned to any server but the one that it is reserved for. A reserved one
+# stays as it was where it is not known who has it: servers were not read, or its own was converged meanwhile.
 ALLOCATIONS = Mirror(
     table="servers_allocation",
     source="""
         SELECT node.id AS node_id, port.ref, port.ip, port.alias, port.port, port.position,
-            port.is_assigned AND (holder.server_id IS NULL OR holder.server_id IS DISTINCT FROM reserved_for.id)
-                AS is_taken_elsewhere
+            CASE WHEN port.is_assigned AND known.reservation_id IS NOT NULL AND (NOT %(are_servers_read)s OR EXISTS (
+                SELECT FROM servers_provisioningtask AS task
+                WHERE task.server_id = reserved_for.id AND task.updated_at >= %(read_from)s))
+            THEN known.is_taken_elsewhere
+            ELSE port.is_assigned AND (holder.server_id IS NULL OR holder.server_id IS DISTINCT FROM reserved_for.id)
+            END AS is_taken_elsewhere
         FROM sync_allocations AS port
             JOIN servers_node AS node ON node.provider_id = %(provider)s AND node.ref = port.node_ref
             LEFT JOIN servers_allocation AS known

@@ -1,5 +1,6 @@
 import core.encryption
 import core.ids
+import core.models.kinds
 import core.models.state_machine
 import django.core.validators
 import django.db.models.deletion
@@ -82,7 +83,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('kind', models.SlugField(db_index=False, max_length=16)),
+                ('kind', models.SlugField(db_index=False, max_length=16, validators=[core.models.kinds.RegisteredIn('servers.drivers.registry.facts')])),
                 ('name', models.CharField(max_length=100, unique=True)),
                 ('base_url', models.URLField(help_text='Such as https://panel.example.com', max_length=191, verbose_name='panel address')),
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
+from core.models import Entity, RegisteredIn, StatusChoices, StatusField, Timestamped, Tone, choices_check
 
 
 class Health(StatusChoices):
@@ -25,7 +25,7 @@ class Provider(Entity, Timestamped):
 
     tenancy = tenancy.PRIVATE
 
-    kind = models.SlugField(max_length=16, db_index=False)
+    kind = models.SlugField(max_length=16, db_index=False, validators=[RegisteredIn("servers.drivers.registry.facts")])
     name = models.CharField(max_length=100, unique=True)
     base_url = models.URLField(_("panel address"), max_length=191, help_text=_("Such as https://panel.example.com"))
     credentials: Any = EncryptedJSONField(default=dict, blank=True)

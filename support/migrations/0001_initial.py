@@ -1,5 +1,6 @@
 import core.encryption
 import core.ids
+import core.models.kinds
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.conf import settings
@@ -30,7 +31,7 @@ class Migration(migrations.Migration):
                 ('last_error', models.TextField(blank=True, default='')),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('event', models.CharField(blank=True, default='', max_length=64)),
-                ('channel', models.SlugField(db_index=False, max_length=16)),
+                ('channel', models.SlugField(db_index=False, max_length=16, validators=[core.models.kinds.RegisteredIn('support.channels.registered')])),
                 ('reference', models.CharField(blank=True, default='', max_length=191)),
                 ('recipient', models.CharField(max_length=191, verbose_name='to')),
                 ('sender', models.CharField(max_length=191, verbose_name='from')),

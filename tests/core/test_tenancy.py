@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.db import InterfaceError, ProgrammingError, connection, connections, transaction
 from django.test import Client
@@ -16,6 +17,7 @@ from core import checks, schema, tenancy
 from core.ids import uuid7
 from core.models import AuditEntry
 from core.postgresql import logins
+from core.tenancy.binding import signed_binding
 from core.tenancy.declarations import tenancy_of
 from tests.builders import make_organization, make_user
 
@@ -260,6 +262,22 @@ def test_a_role_in_one_thread_does_not_affect_another() -> None:
     thread.join(10)
 
     assert seen == [(None, WORKER)]
+
+
+@pytest.mark.parametrize("of_another", ["process", "transaction"])
+def test_a_binding_holds_only_in_the_process_and_the_transaction_that_it_was_signed_for(of_another: str) -> None:
+    user, believed = uuid7(), list[UUID | None]()
+    with as_customer(user) as context:
+        database = connections[tenancy.database_of(context)].connection
+        with psycopg.Cursor(database) as cursor:  # the shop's own cursor lets no page set a binding
+            cursor.execute("SELECT pg_backend_pid(), encode(timestamptz_send(transaction_timestamp()), 'hex')")
+            process, began = cursor.fetchone() or (0, "")
+            other = f"{process + 1}.{began}" if of_another == "process" else f"{process}.{'0' * len(began)}"
+            for name in (f"{process}.{began}", other):
+                cursor.execute("SELECT set_config('app.binding', %s, true)", [signed_binding(name, user, [])])
+                believed += cursor.execute("SELECT app_user()").fetchone() or ()
+
+    assert believed == [user, None]
 
 
 @pytest.mark.usefixtures("pooled")

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 from catalog import events as catalog_events
 from catalog.models import Addon, AddonKind
-from orders.storefront.offers import offer_of
+from orders.storefront.offers import offer_of, product_cards
 from servers import capacity, convergence, inventory, queries, services
 from servers.capacity import Size
 from servers.models import (
@@ -240,6 +240,7 @@ def test_a_plan_with_what_a_machine_does_not_get_is_refused_and_not_sold(provide
     make_price(plan)
 
     assert offer_of(plan.product, "USD").prices == []
+    assert [(card.plan_count, card.price) for card in product_cards("USD")] == [(0, None)]
     with pytest.raises(ValidationError) as refused:
         plan.full_clean()
     assert refused.value.message_dict == {field: [f"Machines: Servers that are built so get no {field}. Enter 0."]}

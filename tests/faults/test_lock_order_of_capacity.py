@@ -62,7 +62,7 @@ def merge_nodes(provider: Provider) -> None:
                     WHERE node.provider_id = %s""",
                 [second.pk, provider.pk],
             )
-        merge_lists(provider.pk, ["nodes", "servers"])
+        merge_lists(provider.pk, ["nodes", "servers"], read_from=timezone.now())
 
 
 def merges(shop: Shop) -> Acts:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts import services as accounts
@@ -18,19 +19,23 @@ from core.ids import uuid7
 from core.money import Money
 from orders import cancellation, placement
 from orders.placement import ItemRequest, OrderRequest
+from sandbox.client import Sandbox
+from servers import builds
 from servers import services as servers
 from servers.drivers.base import PowerAction
 from servers.live import power
+from tests.billing.sales import accept, make_sale, usd
 from tests.isolation import routes
 from tests.isolation.members import make_member
 from tests.isolation.tenants import Dataset, Tenant
-from tests.isolation.test_routes import METHODS, Requester
+from tests.isolation.test_routes import DATA, METHODS, POWER
 
 pytestmark = pytest.mark.django_db
 ZERO = Money(0, "USD")
-# What works without a row of a tenant's in a customer's request: it reads or keeps what is the shop's.
+# What works without a row of a tenant's in a customer's request: it reads what is the shop's.
 OF_THE_SHOP = {
     "billing.gateway_accounts.accounts_for",
+    "orders.storefront.published.public_version",
     "servers.capacity.availability.availability",
     "servers.queries.regions_of",
     "servers.builds.provider_kind",
@@ -109,27 +114,45 @@ def test_a_row_that_belongs_to_nobody_is_refused(ada: Tenant, dataset: Dataset) 
         pytest.fail("the block ran")
 
 
+def test_an_act_names_its_row_once_and_nothing_elevates_before_that(ada: Tenant) -> None:
+    with request_of(ada):
+        with pytest.raises(tenancy.NoRowNamed), tenancy.as_worker_without_row(), tenancy.as_worker():
+            pytest.fail("the block ran")
+        with pytest.raises(tenancy.NoRowNamed), tenancy.within_worker():
+            pytest.fail("the block ran")
+        with tenancy.acts_on(ada.server), tenancy.as_worker(), tenancy.as_worker():
+            assert tenancy.current() is not None
+        with pytest.raises(tenancy.NoRowNamed), tenancy.as_worker():
+            pytest.fail("the block ran")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_customers_ask_for_elevates_only_with_a_row_of_theirs(
-    ada: Tenant, monkeypatch: pytest.MonkeyPatch
+    ada: Tenant, dataset: Dataset, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Except where it works with what is the shop's: those are named above."""
-    original, found = tenancy.as_worker, set[str]()
+    """Every page and form of theirs, and an order with its payment session; NoRowNamed would be raised here."""
+    original, found = tenancy.as_worker_without_row, set[str]()
 
-    def recording(*rows: Any) -> Any:
-        context = tenancy.current()
-        if not rows and (context is None or context.role == tenancy.CUSTOMER) and tenancy.context._request.get():
-            frame = sys._getframe(1)
-            while frame.f_globals["__name__"] in {"contextlib", "core.tenancy.context"} and frame.f_back:
-                frame = frame.f_back
-            found.add(f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}")
-        return original(*rows)
+    def recording() -> Any:
+        frame = sys._getframe(1)
+        found.add(f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}")
+        return original()
 
-    monkeypatch.setattr(tenancy, "as_worker", recording)
-    requester = Requester(ada.user)
+    monkeypatch.setattr(tenancy, "as_worker_without_row", recording)
+    accept(make_sale(minor=9900, organization=ada.organization).settle(amount=usd(300)))
+    builds.provider_kind.cache_clear()
+    client, form = Client(), {"plan": dataset.price.plan.code, "region": dataset.region.code, "term": "monthly"}
+    form |= {"server_name": "lantern", "form_token": str(uuid7()), "shown_prices": str(dataset.price.pk)}
+    form |= {"uses_credit": "on", "shown_credit": "300"}
+    client.force_login(ada.user)
+    ordered = client.post("/products/minecraft/configure/", form)
+    paid = client.post(f"/orders/{ada.unpaid.pk}/pay/")
     for route in routes.routes():
         if not route.is_staff and not route.name.startswith(("account", "usersessions")):
             for url in route.urls(ada):
                 for method in METHODS:
-                    requester.request(method, url)
+                    getattr(client, method)(url, DATA | POWER if method == "post" else {})
 
-    assert found - OF_THE_SHOP == set()
+    assert [ordered.status_code, paid.status_code] == [303, 303], [ordered, paid]
+    assert {payment.credit_minor for payment in Payment.objects.exclude(session_id=None)} == {0, 300}
+    assert found == OF_THE_SHOP

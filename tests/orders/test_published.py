@@ -8,9 +8,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from catalog.models import Plan
-from orders.storefront import published
+from core.money import Money
+from orders.storefront import offers, published
 from servers.models import Allocation, Node
 from tests.admin.rows import Rows
+from tests.builders import make_plan, make_price
+from tests.servers.builders import make_blueprint, make_provider
 
 pytestmark = pytest.mark.django_db
 
@@ -77,3 +80,18 @@ def test_the_version_is_one_query() -> None:
         published.public_version()
 
     assert len([query for query in asked if "SAVEPOINT" not in query["sql"]]) == 1
+
+
+def test_a_card_counts_the_plans_that_are_sold_and_names_the_lowest_price_of_these() -> None:
+    plan = make_price(minor=900).plan
+    make_blueprint(make_provider(), plan)
+    make_price(make_plan(plan.product), minor=800)
+    make_price(make_plan(plan.product, ports=0), minor=100)  # cannot be built
+    make_price(make_plan(plan.product, is_active=False), minor=200)
+    make_price(make_plan(plan.product), minor=300, currency="EUR")
+    make_price(make_plan(), minor=400)  # of a product without a blueprint
+
+    cards = {card.product: (card.plan_count, card.price) for card in offers.product_cards("USD")}
+
+    assert cards.pop(plan.product) == (2, Money(800, "USD"))
+    assert list(cards.values()) == [(0, None)]

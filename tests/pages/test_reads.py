@@ -11,7 +11,7 @@ from tests.pages.rows import Dataset
 # Statements of a page for somebody signed in; three find out the user. Those that bind the transaction do not count.
 MAX_QUERIES = {
     "home": 8,
-    "products": 6,
+    "products": 8,
     "product": 8,
     "configurator": 12,
     "not found": 2,

@@ -1,6 +1,7 @@
 """The inventory of a panel is mirrored completely, without needless writes, and nothing is deleted."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from sandbox.client import Sandbox
 from servers import inventory
 from servers.drivers import registry
 from servers.drivers.pterodactyl.client import PanelClient
+from servers.drivers.pterodactyl.driver import PterodactylDriver
 from servers.inventory import SyncBusy
 from servers.locks import advisory_lock
 from servers.models import (
@@ -27,6 +29,7 @@ from servers.models import (
     Node,
     Provider,
     RemoteServerSeen,
+    Server,
     SyncKind,
     SyncRun,
     SyncState,
@@ -167,6 +170,33 @@ def test_a_foreign_server_on_a_reserved_port_is_noticed(panel: Sandbox, provider
 
     assert port.reload().is_taken_elsewhere
     assert port.reload().reservation == server.reservation
+
+
+def test_a_sync_of_nodes_alone_leaves_the_ports_of_our_new_servers(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider)
+
+    inventory.sync(provider_id=provider.pk, at=AT, kind=SyncKind.NODES)
+
+    [port] = Allocation.objects.filter(reservation=server.reservation)
+    assert not port.is_taken_elsewhere
+
+
+def test_a_port_of_a_server_that_was_created_while_lists_were_read_is_not_taken_elsewhere(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Server] = []
+    servers = PterodactylDriver.servers
+
+    def and_create_one(driver: PterodactylDriver) -> Iterator[Any]:
+        yield from servers(driver)
+        made.append(make_running(provider))
+
+    monkeypatch.setattr(PterodactylDriver, "servers", and_create_one)
+
+    inventory.sync(provider_id=provider.pk, at=AT)
+
+    [port] = Allocation.objects.filter(reservation=made[0].reservation)
+    assert not port.is_taken_elsewhere
 
 
 def test_a_node_that_shrank_below_its_reservations_keeps_them_and_is_reported(

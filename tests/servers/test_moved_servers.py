@@ -4,7 +4,17 @@ from datetime import timedelta
 
 from sandbox.client import Sandbox
 from servers import inventory, services
-from servers.models import Allocation, HoldKind, Node, Provider, Reservation, Server, ServerStatus, Step
+from servers.models import (
+    Allocation,
+    HoldKind,
+    Node,
+    Provider,
+    RemoteServerSeen,
+    Reservation,
+    Server,
+    ServerStatus,
+    Step,
+)
 from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet, steps_of
 from tests.servers.builders import AT, SMALL, make_reservation
 from tests.servers.test_capacity import assert_counters_agree
@@ -106,6 +116,33 @@ def test_a_server_moved_to_ports_that_are_not_known_waits_for_the_sync(panel: Sa
     run_until_quiet(AT)
 
     assert (server.reload().status, server.reload().node) == (ServerStatus.RUNNING, node)
+
+
+def test_a_server_on_a_node_that_is_not_known_is_suspended_and_resumed_all_the_same(
+    panel: Sandbox, provider: Provider
+) -> None:
+    server = make_running(provider)
+    [remote] = panel_servers(panel)
+    node = other_node(server)
+    control(panel, f"servers/{remote['id']}/transfer", {"node": int(node.ref)})
+    Allocation.objects.filter(node=node).delete()
+    RemoteServerSeen.objects.filter(node=node).delete()
+    node.delete()
+
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
+    run_until_quiet(AT)
+    assert (panel_servers(panel)[0]["status"], server.reload().status) == ("suspended", ServerStatus.SUSPENDED)
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
+    run_until_quiet(AT)
+    assert (panel_servers(panel)[0]["status"], server.reload().status) == (None, ServerStatus.RUNNING)
+    assert request_count(panel, PATCH) == 0
+
+    inventory.sync(provider_id=provider.pk, at=AT)
+    services.request_convergence(server_ids=[server.pk], at=AT)
+    run_until_quiet(AT)
+    moved = server.reload().node
+    assert moved is not None
+    assert moved.ref == node.ref
 
 
 def test_a_suspended_server_that_was_moved_stays_suspended(panel: Sandbox, provider: Provider) -> None:
