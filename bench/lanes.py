@@ -1,4 +1,4 @@
-"""Claims of work beside a lane that is full: a big panel is away, and everything about its servers is due."""
+"""Claims of work beside a lane that is full: a big panel does not answer, and everything about its servers is due."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,10 +52,12 @@ def measure(_environment: Environment) -> Iterator[Row]:
 
 
 def _claim() -> None:
+    """A claim as it is now; nothing is free."""
     assert ProvisioningTask.claim(limit=1) == []
 
 
 def _counted_for_each() -> None:
+    """A claim as it was before."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(COUNTED_FOR_EACH, [ProvisioningTask.LANE.limits["provider_id"]])
         assert cursor.fetchone() is None

@@ -324,9 +324,10 @@ def record_unexpected_payment(
     invoice: Invoice | None = None,
     at: datetime,
 ) -> Payment:
-    """Record money that nobody asked for, under review. The same transaction again changes nothing.
+    """Record money that nobody asked for, under review. The same transaction of the gateway again changes nothing.
 
-    `is_live` is the account's mode. Rejected where nothing arrived at all, which staff then see at the event.
+    `is_live`: real money, as the gateway account's mode says. Raises Rejected where nothing arrived at all, which staff
+    then see at the event.
     """
     if not gateway_payment.amount:
         raise Rejected(f"{reason}; nothing was paid, so there is nothing to review")

@@ -226,7 +226,7 @@ class AddonForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = "__all__"  # noqa: DJ007 - the page says which
 
     def clean(self) -> dict[str, Any]:
-        """Who delivers servers may say that its products' servers cannot have it."""
+        """Refuse products whose servers cannot have it, as the receivers of `addon_entered` say."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         kind = cleaned.get("kind") or self.instance.kind
         if cleaned.get("is_active") and kind and cleaned.get("products"):

@@ -1,4 +1,4 @@
-"""What apps above the catalog say of what staff enter there: a receiver that objects raises ValidationError."""
+"""Signals about what staff enter in the catalog: a receiver in an app above refuses it by a ValidationError."""
 
 from django.dispatch import Signal
 

@@ -94,7 +94,7 @@ class Plan(Entity, Timestamped):
         ]
 
     def clean(self) -> None:
-        """Servers of an active plan can be built. Raises ValidationError with the fields that stand against it."""
+        """Refuse an active plan that a receiver of `plan_entered` refuses. Raises ValidationError, by field."""
         if self.is_active and hasattr(self, "product"):
             events.plan_entered.send(Plan, plan=self)
 

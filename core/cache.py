@@ -184,5 +184,6 @@ class DatabaseCache(BaseCache):
             return int(cursor.rowcount)
 
     def _expires(self, timeout: float | None) -> datetime:
+        """The instant at which a value that is stored now expires. Django's method gives it in Unix time."""
         seconds = self.get_backend_timeout(timeout)
         return FOREVER if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)

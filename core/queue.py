@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 # PostgreSQL lets every session listen and notify, whatever its role. So the name is one that only our processes know.
 CHANNEL = f"tasks_{salted_hmac('core.queue', 'channel', algorithm='sha256').hexdigest()[:32]}"
 
-# Celery's queue of what calls providers, which may hang. A worker that leaves it out always has time for the rest.
+# Celery's queue of what calls providers, which may hang. A worker that leaves it out is always free for the rest.
 LANES = "lanes"
 
 

@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
 app = Celery("nodebyte")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# The second is core.queue.LANES, which cannot be imported before the settings are read.
 app.conf.task_queues = [Queue(name, routing_key=name) for name in (app.conf.task_default_queue, "lanes")]
 app.conf.task_routes = ["core.tasks.route"]
 app.conf.beat_schedule = {

@@ -61,7 +61,7 @@ def _database(url: str) -> dict[str, Any]:
     # Part of the connection, so that a reset goes back to it.
     options = database.setdefault("OPTIONS", {}) | {"options": "-c TimeZone=UTC -c search_path=public"}
     if not IS_TESTING:
-        # A worker has eight threads, renews their leases and listens; a web process has four threads.
+        # More than a process needs: a worker has eight threads, as many that renew leases, and one that listens.
         options |= {"pool": {"min_size": 0, "max_size": 20, "timeout": 10}}
     return database | {"OPTIONS": options}
 

@@ -1,7 +1,7 @@
 """gunicorn's settings: `gunicorn -c python:nodebyte.web_server nodebyte.wsgi`. Flags after it win."""
 
 workers = 2
-threads = 4  # of each worker; its pool has 8 connections to PostgreSQL
+threads = 4  # of each worker; each of its pools opens as many connections to PostgreSQL
 worker_class = "nodebyte.web_worker.BufferingWorker"
 timeout = 60
 sendfile = False  # Python would wait for a client that does not read, without any limit

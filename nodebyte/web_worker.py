@@ -83,7 +83,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def receive(self, conn: Connection, client: socket.socket) -> None:
         """Take what has come; when it is a whole request, give it to a thread."""
         if conn not in self.arriving:
-            return  # it was refused for the sake of another that was received at the same time
+            return  # `free_memory` refused it while another was received
         try:
             data: bytes | None = client.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -101,7 +101,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if is_whole:
             self.forget(conn)
             conn.parser.unreader.unread(bytes(conn.received))
-            conn.since = math.inf  # until a thread begins
+            conn.since = math.inf  # no limit of time applies until a thread begins
             self.answering.add(conn)
             super().enqueue_req(conn)
         elif data == b"":
@@ -110,7 +110,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.free_memory()
 
     def free_memory(self) -> None:
-        """While more is held than allowed, refuse the request that held the most for the longest.
+        """While more is held than allowed, refuse the request with the highest product of size and waiting time.
 
         So those that hold back the end of a large body displace each other; what is small or arrives quickly stays.
         """
@@ -120,7 +120,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.drop(worst, REFUSAL.format("503 Service Unavailable").encode())
 
     def handle(self, conn: Connection) -> Any:
-        """Answer, in a thread."""
+        """Answer, in a thread. ANSWER_SECONDS count from here."""
         conn.since = time.monotonic()
         return super().handle(conn)
 
@@ -174,7 +174,7 @@ def missing_bytes(received: bytearray) -> int | None:
         raise RefusedRequest("411 Length Required")
     lengths = [value.strip(b" \t") for value in CONTENT_LENGTH.findall(head)]
     if len(lengths) > 1 or not all(LENGTH.fullmatch(value) for value in lengths):
-        raise RefusedRequest("400 Bad Request")  # whatever gunicorn's parser would take it for
+        raise RefusedRequest("400 Bad Request")  # however gunicorn's parser would read it
     length = int(lengths[0]) if lengths else 0
     if length > MAX_BODY_BYTES:
         raise RefusedRequest("413 Content Too Large")

@@ -20,6 +20,7 @@ from servers import events as server_events
 from servers import services as servers
 from servers.models import HoldKind
 
+# An order whose dispute was won is not refunded before this has passed: it is tried again first.
 TIME_TO_RETRY = timedelta(minutes=10)
 
 

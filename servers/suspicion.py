@@ -1,7 +1,7 @@
-"""A provider that misses many of our servers at once: nothing of ours is changed by what it says, and nothing is sold.
+"""A provider that misses many of our servers at once is suspected: `Provider.suspected_at` is when that was last found.
 
-Its address may be wrong, or its database was put back or emptied. It is believed again when it has nearly all, or when
-staff say that those it misses are gone.
+Its address may be wrong, or its database was restored or emptied. Until it has nearly all again, or staff say that
+those it misses are gone, they do not count as gone, and nothing is sold, created or merged from its lists.
 """
 
 from datetime import datetime, timedelta
@@ -14,10 +14,11 @@ MAX_MISSING_PERCENT = 20
 LATELY = timedelta(days=1)  # those that were found gone since then count, so that many do not fail one after another
 
 
-def is_trusted_after(provider: Provider, *, asked: int, missing: int, is_another: bool = False, at: datetime) -> bool:
-    """Whether a provider is believed that misses so many of those it was asked about. A change is told to staff.
+def update_trust(provider: Provider, *, asked: int, missing: int, is_another: bool = False, at: datetime) -> bool:
+    """Store whether the provider is trusted that misses so many of the `asked` servers; whether it is.
 
-    `is_another`: it has nothing else either that we know.
+    One may be missing, and of many a fifth. `is_another`: none of the nodes is known either, so even one is too many. A
+    change is written to the audit trail, and opens or closes a drift finding; staff are told of a new one.
     """
     is_trusted = missing <= max(1, asked * MAX_MISSING_PERCENT // 100) and not is_another
     with tenancy.as_worker():

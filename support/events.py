@@ -1,4 +1,4 @@
-"""The events that customers are told about. A new one is a declaration here and its template."""
+"""The events that customers and staff are told about. A new one is a declaration here and its template."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _

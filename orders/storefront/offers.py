@@ -138,7 +138,7 @@ def offer_of(product: Product, currency: str) -> Offer:
         sizes={plan.code: server_limits(plan).size for plan in plans},
         blueprints={plan.code: usable[plan] for plan in plans},
     )
-    undelivered = {
+    undelivered = {  # an add-on is offered only where each of the product's plans can have it
         kind
         for kind in AddonKind
         for plan in plans

@@ -1,7 +1,7 @@
 """Servers that existed and that their provider no longer has.
 
 One of them may have been deleted there. Many at once say more about the provider: a wrong address, a database that was
-put back or emptied. Then nothing is changed until they are found again, or staff say that they are gone.
+restored or emptied. Then nothing is changed until they are found again, or staff say that they are gone.
 """
 
 from datetime import datetime, timedelta
@@ -68,7 +68,7 @@ def ask_about_others(server: Server, *, at: datetime) -> bool:
     since = max(filter(None, (at - suspicion.LATELY, provider.missing_accepted_until)))
     gone = Server.objects.filter(blueprint__provider=provider, desired_state=DesiredState.PRESENT)
     failed = gone.filter(vanished_at__gt=since).exclude(pk=server.pk).count()
-    return suspicion.is_trusted_after(provider, asked=len(asked) + failed, missing=missing + failed, at=at)
+    return suspicion.update_trust(provider, asked=len(asked) + failed, missing=missing + failed, at=at)
 
 
 def others_of(server: Server) -> QuerySet[Server]:

@@ -69,7 +69,7 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
         if server.recreate_asked_at is None:
             absence.fail_vanished(ctx)
             return None
-        ctx.record(**NOT_CREATED)  # only now: it might have been there again
+        ctx.record(**NOT_CREATED)  # only now, when it was looked for once more: it might have been found again
         return NOW
     if remote is None:
         return creation.step(ctx)

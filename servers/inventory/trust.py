@@ -1,6 +1,6 @@
 """Whether a provider's lists are those of the provider that has our servers, before anything is merged from them.
 
-Another panel has the same small numbers: its nodes, ports and eggs would become ours.
+Panels number their rows from 1, so another panel's nodes, ports and eggs would be taken for ours.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,14 @@ from core import outside, tenancy
 from servers import suspicion
 from servers.models import Provider
 
-# Servers that ran before the lists were read, and those that are in no list by their number nor by their ID.
+# How many servers ran before the lists were read, and how many of them are in no list by their number or by our ID.
+# Those that were found gone before the second time do not count.
 MISSING = """
     SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (
         SELECT FROM sync_servers AS staged WHERE staged.ref = server.ref OR staged.server_id = server.id))
     FROM servers_server AS server JOIN servers_blueprint AS blueprint ON blueprint.id = server.blueprint_id
     WHERE blueprint.provider_id = %s AND server.desired_state = 'present' AND server.ref <> ''
         AND server.running_at < %s AND (server.vanished_at IS NULL OR server.vanished_at > %s)"""
-
-
 # Of the nodes that were there before, how many have their number and name.
 KNOWN_NODES = """
     SELECT count(*), count(staged.ref) FROM servers_node AS node
@@ -29,7 +28,11 @@ KNOWN_NODES = """
 
 
 def require_trusted(provider: Provider, lists: Sequence[str], *, at: datetime) -> None:
-    """Raise Unavailable where the staged lists miss many of our servers, or where they cannot tell and others did."""
+    """Raise Unavailable where the staged lists miss more of our servers than `servers.suspicion` allows.
+
+    Lists without servers cannot tell: then it is raised while the provider is suspected. It is never raised within the
+    hour for which staff accepted what is missing.
+    """
     accepted = provider.missing_accepted_until
     if accepted is not None and at < accepted:
         return
@@ -40,10 +43,10 @@ def require_trusted(provider: Provider, lists: Sequence[str], *, at: datetime) -
             cursor.execute(MISSING, [provider.pk, at, max(filter(None, (at - suspicion.LATELY, accepted)))])
             count, missing = cursor.fetchone()
             is_another = False
-            if missing == count > 0 and "nodes" in lists:  # of one server, one may be missing
+            if missing == count > 0 and "nodes" in lists:  # the absence of an only server proves nothing by itself
                 cursor.execute(KNOWN_NODES, [provider.pk])
                 nodes, known = cursor.fetchone()
                 is_another = nodes > 0 and known == 0
-        is_trusted = suspicion.is_trusted_after(provider, asked=count, missing=missing, is_another=is_another, at=at)
+        is_trusted = suspicion.update_trust(provider, asked=count, missing=missing, is_another=is_another, at=at)
     if not is_trusted:
         raise outside.Unavailable("it misses many of our servers, so nothing was taken over from it")

@@ -120,7 +120,7 @@ class Chaos:
         self._control(f"nodes/{self.random.choice(list(Node.objects.all())).ref}/restart", {})
 
     def look_while_a_node_hangs(self) -> None:
-        """Customers open their pages while nothing of a node answers and the workers ask it: no page waits for it."""
+        """Customers open their pages while a node does not answer and the workers ask it: no page waits for it."""
         sandbox = self.shop.sandbox
         for match in HANGING_NODE:
             sandbox.arm("pterodactyl", match, "hang", seconds=1.0, times=2)

@@ -32,11 +32,11 @@ class Worker:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="worker")
         self._lock = threading.Lock()
         self._waiting: set[tuple[str, ...]] = set()  # for a thread
-        self._deferred: set[tuple[str, ...]] = set()  # until the same call, which runs often enough, has ended
+        self._deferred: set[tuple[str, ...]] = set()  # until a call ends: there is no thread that these may take
         self._is_stopping = False
         self._running: Counter[tuple[str, ...]] = Counter()
-        self._limit = max(1, threads - 1)  # one slow table leaves a thread to the others and to the schedule
-        self._lane_limit = self._limit  # all that calls providers leaves a thread to money and the rest
+        self._limit = max(1, threads - 1)  # beside one slow table a thread stays free for the others and the schedule
+        self._lane_limit = self._limit  # beside all calls of providers a thread stays free for payments and the rest
         # The worker sweeps by itself. The rest runs at the start too, so that an hourly task survives restarts.
         self._schedule = [
             entry
@@ -57,7 +57,7 @@ class Worker:
                     for message in connection.connection.notifies(timeout=wait, stop_after=1):
                         self.start_from_message(message.payload)
             except (DatabaseError, psycopg.Error) as error:
-                log.warning("the database is away: %s", error)
+                log.warning("the database does not answer: %s", error)
                 connection.close()
                 time.sleep(SWEEP.total_seconds())
 
@@ -105,7 +105,7 @@ class Worker:
             self._threads.submit(self._perform, *call)
 
     def _has_thread(self, call: tuple[str, ...]) -> bool:
-        """Whether the call may take a thread beside those that call providers now, however many of those hang."""
+        """Whether the call may take a thread. Calls of providers, which may all hang, never take the last one."""
         if tasks.queue_of(*call) != queue.LANES:
             return True
         taken = [*self._waiting, *self._running.elements()]
