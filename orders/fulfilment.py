@@ -146,8 +146,10 @@ def wait_for_capacity(order_id: UUID, reason: str, at: datetime) -> None:
 
 
 def wait(order: Order, reason: str, at: datetime) -> None:
-    """See `wait_for_capacity`, for a locked order."""
+    """See `wait_for_capacity`, for a locked order. What cannot be built as a whole keeps nothing reserved."""
     if order.status == OrderStatus.PAID:
+        unbuilt = order.items.filter(server=None, reservation__isnull=False).values_list("reservation_id", flat=True)
+        capacity.release(reservation_ids=list(unbuilt), at=at)
         due = at + timedelta(hours=site_settings.get("orders.waiting_refund_hours"))
         transitions.transition([order], OrderStatus.WAITING_CAPACITY, reason=reason, at=at, refund_due_at=due)
 

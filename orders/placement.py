@@ -327,7 +327,7 @@ def reopen_payment(*, order: Order, at: datetime) -> Payment:
             raise OrderClosed("too many payments were begun")
         order.expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes"))
         order.save(update_fields=["expires_at"])
-        for item in order.items.filter(reservation__isnull=False).select_related("reservation"):
+        for item in order.items.filter(reservation__isnull=False).select_related("reservation").order_by("reservation"):
             capacity.extend(
                 reservation_id=cast("Reservation", item.reservation).pk, expires_at=order.expires_at + GRACE
             )

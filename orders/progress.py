@@ -38,7 +38,7 @@ def progress_of(order: Order) -> list[ProgressStep]:
     if order.paid_at:
         reached["paid"] = order.paid_at
     processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
-    is_waiting = order.status == OrderStatus.WAITING_CAPACITY  # what was reserved is gone
+    is_waiting = order.status in {OrderStatus.PAID, OrderStatus.WAITING_CAPACITY}  # what was reserved is gone
     built = [item.server for item in items if item.server]
     plans = [item.plan_price.plan for item in items]
     details = {

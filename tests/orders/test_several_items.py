@@ -26,6 +26,7 @@ from tests.shop import (
     make_priced_plan,
     panel_servers,
     place_order,
+    run_once,
     run_until_idle,
 )
 
@@ -82,6 +83,53 @@ def test_an_order_is_active_only_when_all_its_servers_run(shop: Shop, clock: Clo
 
     assert sorted(Server.objects.values_list("status", flat=True)) == [ServerStatus.FAILED, ServerStatus.RUNNING]
     assert order.reload().status == OrderStatus.FAILED
+
+
+def test_an_order_of_which_one_server_fails_for_good_gives_all_money_back_and_keeps_no_server(
+    shop: Shop, clock: Clock
+) -> None:
+    order = place_order(shop, items=items(shop), at=clock.now)
+    shop.sandbox.arm("pterodactyl", "POST /api/application/servers", "status", status=422, times=1)
+    shop.sandbox.pay(create_session(order, at=clock.now))
+    deliver_webhooks(shop.sandbox)
+    for _ in range(6):
+        run_once(clock.pass_by())
+    assert (order.reload().status, len(panel_servers(shop.sandbox))) == (OrderStatus.FAILED, 1)
+
+    clock.pass_by(timedelta(hours=73))
+    for _ in range(6):
+        run_once(clock.pass_by())
+
+    assert (order.reload().status, panel_servers(shop.sandbox), reserved()) == (OrderStatus.CANCELED, [], (0, 0))
+    assert [refund["amount"] for refund in shop.sandbox.stripe_state()["refund"]] == [1600]
+    assert set(Subscription.objects.values_list("status", flat=True)) == {SubscriptionStatus.ENDED}
+
+
+@pytest.mark.parametrize("released", [1, 2])
+def test_a_paid_order_that_can_be_built_only_in_part_waits_without_a_reservation(
+    shop: Shop, clock: Clock, released: int
+) -> None:
+    order = place_order(shop, items=items(shop), at=clock.now)
+    session = create_session(order, at=clock.now)
+    for item in order.items.order_by("pk")[:released]:
+        assert item.reservation_id is not None
+        capacity.release(reservation_ids=[item.reservation_id], at=clock.now)
+    node = Node.objects.get(reservations__order_item__order=order, reservations__order_item=order.items.first())
+    Node.objects.exclude(pk=node.pk).update(is_enabled=False)
+    sellable = node.reload().memory_sellable_mib
+    Node.objects.filter(pk=node.pk).update(memory_sellable_mib=1024)  # for one of the two
+
+    shop.sandbox.pay(session)
+    deliver_webhooks(shop.sandbox)
+    run_once(clock.pass_by())
+    assert (order.reload().status, reserved()) == (OrderStatus.WAITING_CAPACITY, (0, 0))
+    run_once(clock.pass_by())
+    assert (order.reload().status, reserved()) == (OrderStatus.WAITING_CAPACITY, (0, 0))
+
+    Node.objects.filter(pk=node.pk).update(memory_sellable_mib=sellable)
+    run_until_idle(clock)
+    assert (order.reload().status, len(panel_servers(shop.sandbox))) == (OrderStatus.ACTIVE, 2)
+    assert reserved() == (2048, 2)
 
 
 def test_where_one_of_several_finds_no_capacity_nothing_stays_reserved(shop: Shop) -> None:
