@@ -10,6 +10,7 @@ from billing.models import AccountKind, LedgerAccount
 from core import tenancy
 from core.ids import uuid7
 from tests.billing.sales import accept, draft, make_sale, refund, run_commit_triggers, usd
+from tests.builders import make_addon_price
 
 pytestmark = pytest.mark.django_db
 
@@ -255,6 +256,14 @@ REFUSED = {
         f"DELETE FROM billing_invoiceseries WHERE code = 'NB'; {SERIES}",
         "never deleted",
     ),
+    "a series of invoices numbers credit notes": (
+        "UPDATE billing_invoiceseries SET document = 'credit_note', credit_note_series_id = NULL, is_default = false"
+        " WHERE code = 'NB'",
+        "keeps its code and its kind",
+    ),
+    "a series gets another code": ("UPDATE billing_invoiceseries SET code = 'X'", "keeps its code and its kind"),
+    "a plan's price is changed": ("UPDATE catalog_planprice SET amount_minor = 1", "a price does not change"),
+    "an add-on's price is changed": ("UPDATE catalog_addonprice SET amount_minor = 1", "a price does not change"),
     "a line is added between the checks of the commit and the commit": (
         "UPDATE billing_invoice SET state = 'open', issued_at = now() WHERE id = %(draft)s;"
         "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
@@ -297,6 +306,7 @@ def test_no_statement_of_a_worker_gets_around_a_rule() -> None:
     refunded = make_sale(organization=sale.organization).settle()
     refund(refunded, 300)
     unpaid = draft(sale, 900)
+    make_addon_price()
     run_commit_triggers()
     ids = {
         "payment": payment.pk,
