@@ -72,7 +72,7 @@ class PublicPagesMiddleware:
         self.pages.pop(key, None)
         if not may_be_kept(request, response):
             return response
-        for longest_ago in list(self.pages)[: len(self.pages) - MAX_PAGES + 1]:
+        for longest_ago in list(self.pages)[: max(0, len(self.pages) - MAX_PAGES + 1)]:
             self.pages.pop(longest_ago, None)
         page = self.pages[key] = kept_page(response, rendered_at=now)
         return page.response(request)

@@ -46,8 +46,8 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
         """A new address needs its keys entered again: the stored ones must not be sent to it."""
         cleaned = super().clean() or self.cleaned_data
         is_moved = self.instance.pk and "base_url" in self.changed_data and is_set(self.instance, "credentials")
-        if is_moved and not self.instance._state.adding and not all(cleaned.get(key) for key in KEYS):
-            self.add_error("base_url", _("Enter both keys again to use them at another address."))
+        if is_moved and not all(cleaned.get(key) for key in stored_keys(self.instance)):
+            self.add_error("base_url", _("Enter the keys again to use them at another address."))
         return cleaned
 
     def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature

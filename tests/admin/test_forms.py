@@ -201,7 +201,7 @@ def test_keys_are_not_sent_to_another_address_unless_entered_again(superadmin: C
 
     response = superadmin.post(page_of(provider), filled(superadmin, page_of(provider), base_url="https://evil.test"))
 
-    assert "Enter both keys again" in response.content.decode()
+    assert "Enter the keys again" in response.content.decode()
     assert Provider.objects.get(pk=provider.pk).base_url == "http://panel.test"
 
 

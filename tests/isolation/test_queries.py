@@ -44,7 +44,7 @@ def as_tenant(tenant: Tenant) -> Any:
 
 def test_a_query_for_all_rows_finds_the_tenants_own(ada: Tenant, bob: Tenant) -> None:
     for model in OWNED:
-        rows = model._base_manager.all()
+        rows: Any = model._base_manager.all()
         mine = set(rows.filter(organization=ada.organization).values_list("pk", flat=True))
         theirs = set(rows.filter(organization=bob.organization).values_list("pk", flat=True))
         assert mine, model
