@@ -40,7 +40,6 @@ RECEIVED_FIELDS = (
     *("settled_at", "poll_at", "failure", "session_url", "review_reason"),
 )
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
-LATE_CONFIRMATION = timedelta(hours=1)  # so long after the end a bank may confirm a payment, or a second session of it
 
 
 def lock_payment(payment_id: UUID) -> Payment:
@@ -212,8 +211,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
         payment.state, payment.settled_at, payment.failure, payment.session_url = state, at, "", ""
-        poll_at = max(at, payment.expires_at or at) + LATE_CONFIRMATION
-        payment.poll_at = poll_at if payment.session_requests > 1 else None
+        payment.poll_at = payment.last_poll(at) if payment.session_requests > 1 else None
         ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]
     bulk.update_rows(received, RECEIVED_FIELDS)
@@ -387,8 +385,7 @@ def _close(payment_id: UUID, state: PaymentState, failure: str = "", *, at: date
     if payment.state not in Payment.OPEN:
         return None
     payment.state, payment.failure, payment.session_url = state, failure[:191], ""
-    # Another session of this payment may be paid until the time to pay is over.
-    payment.poll_at = max(at, payment.expires_at or at) + LATE_CONFIRMATION if payment.session_requested_at else None
+    payment.poll_at = payment.last_poll(at) if payment.session_requested_at else None
     payment.save(update_fields=["state", "failure", "poll_at", "session_url"])
     if payment.credit_minor and payment.invoice is not None:
         ledger.release_credit(payment, at=at)

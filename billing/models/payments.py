@@ -1,6 +1,6 @@
 """Payments, refunds and disputes. A row exists before the gateway is called; a transaction belongs to one payment."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -11,6 +11,8 @@ from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check, iff
 from core.money import Money
+
+LATE_CONFIRMATION = timedelta(hours=1)  # after the time to pay is over
 
 
 class PaymentState(StatusChoices):
@@ -136,6 +138,10 @@ class Payment(Entity, Timestamped):
             models.CheckConstraint(name="billing_payment_credit_not_negative", condition=models.Q(credit_minor__gte=0)),
             choices_check("billing_payment_state_known", "state", PaymentState),
         ]
+
+    def last_poll(self, at: datetime) -> datetime:
+        """When the gateway is asked for the last time: until then a bank may confirm it, or another session be paid."""
+        return max(at, self.expires_at or at) + LATE_CONFIRMATION
 
     @property
     def amount(self) -> Money:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from billing import payment_sync, payments
+from billing import payment_sync
 from billing.models import InvoiceState, Payment, PaymentState
+from billing.models.payments import LATE_CONFIRMATION
 from tests.billing.sales import Sale, make_sale
 from tests.gateways.adapters import Tripay
 
@@ -86,7 +87,7 @@ def test_of_two_paid_sessions_that_without_a_callback_is_found_and_held_for_revi
     assert sale.payment.reload().state == PaymentState.SUCCEEDED
     assert tripay.pay(first)  # and its callback is lost
 
-    payment_sync.poll_open_payments(at=timezone.now() + END + payments.LATE_CONFIRMATION)
+    payment_sync.poll_open_payments(at=timezone.now() + END + LATE_CONFIRMATION)
 
     assert sale.payment.reload().transaction_id == second
     duplicate = Payment.objects.exclude(pk=sale.payment.pk).get()
@@ -108,7 +109,7 @@ def test_two_sessions_that_are_paid_before_we_look_are_both_found(sale: Sale, tr
 
     assert poll(sale, at)[1] == InvoiceState.PAID
 
-    payment_sync.poll_open_payments(at=at + END + payments.LATE_CONFIRMATION)
+    payment_sync.poll_open_payments(at=at + END + LATE_CONFIRMATION)
     states = dict(Payment.objects.values_list("transaction_id", "state"))
     assert set(states) == set(paid)
     assert sorted(states.values()) == [PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW]

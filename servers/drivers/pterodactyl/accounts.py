@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from core import outside
+from core.ids import uuid_of
 from servers.drivers.abilities import AccountOwner
 from servers.drivers.base import Account, AccountConflict, AccountNotFound
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, validation_errors
@@ -60,6 +61,19 @@ def find_account(panel: PanelClient, owner: AccountOwner) -> Account | None:
     if str(attributes.get("external_id")).lower() != str(owner.key):
         raise outside.Unavailable("the panel answered with another user than the one asked for")
     return _account(attributes)
+
+
+def server_on_port(panel: PanelClient, account: Account, allocation_ref: str) -> int | None:
+    """The number of the account's server that has this primary port and carries no id of ours."""
+    try:
+        attributes = panel.read(f"/users/{int(account.ref)}", {"include": "servers"})["attributes"]
+    except outside.Rejected as error:
+        if is_not_found(error):
+            return None
+        raise
+    servers = (each["attributes"] for each in attributes["relationships"]["servers"]["data"])
+    on_port = (each for each in servers if str(each["allocation"]) == allocation_ref)
+    return next((int(each["id"]) for each in on_port if uuid_of(each["external_id"]) is None), None)
 
 
 def _fields(owner: AccountOwner, username: str) -> dict[str, str]:

@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy
 
 from catalog.models import AddonKind
 from core import outside
-from core.ids import uuid_of
 from servers.drivers import inventory as remote_inventory
 from servers.drivers.abilities import AccountOwner
 from servers.drivers.base import (
@@ -113,28 +112,16 @@ class PterodactylDriver:
             # A panel that was set up anew gives the same numbers to other servers, but not the same random identifier.
             if attributes and attributes["identifier"] == attempt.identifier:
                 return remote_server(attributes)
-        is_lost = any(attempt.number and not attempt.ref for attempt in attempts)
-        return self._find_by_port(spec) if is_lost else None
-
-    def _find_by_port(self, spec: ServerSpec) -> RemoteServer | None:
-        """The server that a creation may have made whose answer was lost, and whose id was erased or changed since.
-
-        It is the account's server on the port that is reserved for it, and carries no id of ours.
-        """
-        if spec.account is None or not spec.allocations:
+        if (
+            spec.account is None
+            or not spec.allocations
+            or all(attempt.ref or not attempt.number for attempt in attempts)
+        ):
             return None
-        try:
-            account = self._panel.read(f"/users/{int(spec.account.ref)}", {"include": "servers"})["attributes"]
-        except outside.Rejected as error:
-            if is_not_found(error):
-                return None
-            raise
-        for each in account["relationships"]["servers"]["data"]:
-            found = each["attributes"]
-            if str(found["allocation"]) == spec.allocations[0] and uuid_of(found["external_id"]) is None:
-                attributes = self._read(f"/servers/{int(found['id'])}")
-                return remote_server(attributes) if attributes else None
-        return None
+        # A creation whose answer was lost may have made it, and its id may have been erased or changed since.
+        ref = accounts.server_on_port(self._panel, spec.account, spec.allocations[0])
+        attributes = self._read(f"/servers/{ref}") if ref else None
+        return remote_server(attributes) if attributes else None
 
     def _read(self, path: str) -> dict[str, Any] | None:
         """A server's attributes; None when the panel says that there is none."""
