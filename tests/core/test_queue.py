@@ -99,12 +99,12 @@ def test_a_broker_that_is_down_costs_no_business(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.redis
 @pytest.mark.skipif(not os.environ.get("REDIS_URL"), reason=NO_REDIS)
-def test_the_cache_on_redis_keeps_counts_and_forgets() -> None:
+def test_the_cache_on_redis_keeps_and_forgets() -> None:
     cache.delete("count")
 
     assert cache.add("count", 1, timeout=60)
     assert not cache.add("count", 1, timeout=60)
-    assert cache.incr("count") == 2
+    assert cache.get("count") == 1
     cache.set("gone", "x", timeout=0)
     assert cache.get("gone") is None
 
