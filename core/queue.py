@@ -16,6 +16,11 @@ CHANNEL = f"tasks_{salted_hmac('core.queue', 'channel', algorithm='sha256').hexd
 LANES = "lanes"
 
 
+def queue_of(task: str, *args: str) -> str:
+    """The queue that Celery's routes name for a call."""
+    return str(current_app.amqp.router.route({}, task, args)["queue"].name)
+
+
 def send(task: str, *args: str, countdown: float | None = None) -> None:
     """Send one message. Raises kombu's OperationalError when Redis does not answer.
 

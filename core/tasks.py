@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from celery import current_app, shared_task
+from celery import shared_task
 from django.core.cache import cache
 
 from core import audit_checkpoints, clock, queue, work
@@ -20,25 +20,19 @@ def sweep() -> int:
     return work.run_due(models=tuple(model for model in work.registered() if model.LANE is None))
 
 
-@shared_task(queue=queue.LANES)
+@shared_task
 def sweep_lanes() -> int:
     """Perform whatever is due in tables with lanes."""
     return work.run_due(models=tuple(model for model in work.registered() if model.LANE is not None))
 
 
-def queue_of(name: str, *arguments: str) -> str:
-    """The Celery queue of a call: the one for lanes, or the default."""
+def route(name: str, args: Any, *_details: Any, **_options: Any) -> dict[str, str] | None:
+    """Celery's router of work in tables with lanes; None leaves a call to the other routes."""
     try:
-        has_lane = name == run_work.name and work.model_of(*arguments).LANE is not None
+        has_lane = name == run_work.name and work.model_of(*args).LANE is not None
     except (LookupError, TypeError, ValueError):  # the message names no table of ours
         has_lane = False
-    declared = getattr(current_app.tasks.get(name), "queue", None)
-    return queue.LANES if has_lane else declared or str(current_app.conf.task_default_queue)
-
-
-def route(name: str, args: Any, *_details: Any, **_options: Any) -> dict[str, str]:
-    """Celery's router."""
-    return {"queue": queue_of(name, *(args or ()))}
+    return {"queue": queue.LANES} if has_lane else None
 
 
 @shared_task

@@ -12,9 +12,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
 app = Celery("nodebyte")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-# The second is core.queue.LANES, which cannot be imported before the settings are read.
+CALLS_PROVIDERS = ("core.tasks.sweep_lanes", "servers.tasks.sync_inventory", "servers.tasks.sync_provider")
+# "lanes" is core.queue.LANES, which cannot be imported before the settings are read.
 app.conf.task_queues = [Queue(name, routing_key=name) for name in (app.conf.task_default_queue, "lanes")]
-app.conf.task_routes = ["core.tasks.route"]
+app.conf.task_routes = ["core.tasks.route", {name: {"queue": "lanes"} for name in CALLS_PROVIDERS}]
 app.conf.beat_schedule = {
     "sweep": {"task": "core.tasks.sweep", "schedule": 3.0},
     "sweep-lanes": {"task": "core.tasks.sweep_lanes", "schedule": 3.0},

@@ -4,18 +4,18 @@ from uuid import UUID
 
 from celery import shared_task
 
-from core import clock, queue
+from core import clock
 from servers import convergence, inventory
 from servers.models import SyncKind
 
 
-@shared_task(acks_late=True, queue=queue.LANES)
+@shared_task(acks_late=True)
 def sync_inventory() -> int:
     """Mirror every active provider; the number of syncs."""
     return len(inventory.sync_all(at=clock.now()))
 
 
-@shared_task(acks_late=True, queue=queue.LANES)
+@shared_task(acks_late=True)
 def sync_provider(provider_id: str, kind: str = SyncKind.FULL) -> str:
     """Mirror one provider; the run's state, or "busy" while another process is syncing it."""
     try:

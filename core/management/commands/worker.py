@@ -106,10 +106,10 @@ class Worker:
 
     def _has_thread(self, call: tuple[str, ...]) -> bool:
         """Whether the call may take a thread. Calls of providers, which may all hang, never take the last one."""
-        if tasks.queue_of(*call) != queue.LANES:
+        if queue.queue_of(*call) != queue.LANES:
             return True
         taken = [*self._waiting, *self._running.elements()]
-        return sum(tasks.queue_of(*each) == queue.LANES for each in taken) < self._lane_limit
+        return sum(queue.queue_of(*each) == queue.LANES for each in taken) < self._lane_limit
 
     def _perform(self, *call: str) -> None:
         with self._lock:
