@@ -12,7 +12,8 @@ from orders import cancellation, fulfilment, tasks
 from orders.models import Order, OrderStatus
 from servers import capacity
 from servers.capacity import reservations
-from servers.models import Reservation, ReservationState
+from servers.models import Reservation, ReservationState, Server
+from tests.faults.test_lock_order import settle
 from tests.shop import Shop, allow_unpaid_orders, place_order
 
 
@@ -77,3 +78,24 @@ def test_a_worker_whose_clock_is_ahead_cancels_no_order_that_can_still_be_paid(
 
     assert tasks.cancel_expired() == 0
     assert order.reload().status == OrderStatus.PENDING_PAYMENT
+
+
+@pytest.mark.parametrize(
+    ("sweep", "later", "after"),
+    [
+        (fulfilment.retry_waiting, timedelta(0), OrderStatus.PROVISIONING),
+        (fulfilment.fail_overdue, timedelta(hours=25), OrderStatus.FAILED),
+    ],
+)
+def test_an_order_whose_process_died_before_it_reserved_again_is_found_by_the_sweeps(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, sweep: Callable[..., int], later: timedelta, after: OrderStatus
+) -> None:
+    now, order = timezone.now(), place_order(shop)
+    assert cancellation.cancel_unpaid(order=order, reason="not paid in time", at=now)
+    monkeypatch.setattr(fulfilment, "retry_after_commit", lambda *_arguments, **_named: None)
+    settle(order.invoice_id)
+    assert (order.reload().status, Server.objects.count()) == (OrderStatus.PAID, 0)
+
+    assert sweep(at=timezone.now() + later) == 1
+    assert order.reload().status == after
+    assert sweep(at=timezone.now() + later) == 0
