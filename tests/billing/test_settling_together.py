@@ -225,6 +225,17 @@ def test_one_that_cannot_be_paid_is_under_review_and_the_others_are_paid(paid_sa
 
 
 @pytest.mark.django_db(transaction=True)
+def test_each_event_has_its_own_session_where_several_are_read_at_once(paid_sales: list[Sale]) -> None:
+    stored = list(GatewayEvent.objects.filter(type="checkout.session.completed"))
+
+    sessions = gateway_sync.read_sessions(stored)
+
+    own = {event.pk: event.payload["data"]["object"]["id"] for event in stored}
+    assert {event_id: session.reference for event_id, session in sessions.items()} == own
+    assert {session.payment_id for session in sessions.values()} == {sale.payment.pk for sale in paid_sales}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_event_that_was_tried_before_runs_by_itself(paid_sales: list[Sale]) -> None:
     at = timezone.now() + timedelta(seconds=1)
     tried = [item.pk for item in GatewayEvent.claim(limit=20, at=at)]
