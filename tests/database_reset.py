@@ -4,6 +4,8 @@ Django's flush cannot: the runtime role may not truncate, and the append-only ta
 with triggers off. Rows that migrations inserted (series, permissions, content types) are put back as they were.
 """
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -15,6 +17,7 @@ MIGRATED = "migrated"
 TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = %s AND tablename <> 'django_migrations'"
 LOCK_TIMEOUT = "10s"  # a thread that a test forgot must fail the reset rather than block it
 _owners: list[psycopg.Connection[Any]] = []  # at most one
+_built: dict[str, tuple[str, Any]] = {}  # by schema: of which file the rows are, and what was returned
 
 
 def save_migrated_rows() -> None:
@@ -29,9 +32,9 @@ def save_rows(schema: str) -> None:
         cursor.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         cursor.execute(f"CREATE SCHEMA {schema}")
         for table in _tables(cursor, "public"):
-            cursor.execute(f"CREATE TABLE {schema}.{table} AS TABLE public.{table}")
-            if cursor.rowcount == 0:
-                cursor.execute(f"DROP TABLE {schema}.{table}")
+            cursor.execute(f"SELECT EXISTS (TABLE public.{table})")
+            if cursor.fetchone()[0]:
+                cursor.execute(f"CREATE TABLE {schema}.{table} AS TABLE public.{table}")
 
 
 def reset(to: str = MIGRATED) -> None:
@@ -44,6 +47,20 @@ def reset(to: str = MIGRATED) -> None:
         cursor.execute(";".join(f"DELETE FROM public.{table}" for table in _tables(cursor, "public")))
         cursor.execute(";".join(f"INSERT INTO public.{table} TABLE {to}.{table}" for table in _tables(cursor, to)))
     site_settings.clear_cache()
+
+
+def build_once[T](schema: str, file: str, build: Callable[[], T]) -> T:
+    """What `build` returns, and its rows in an empty database: made for a file's first test, restored for the others.
+
+    Once for each file, because rows made long ago are too old for some tests: their clock is the real one.
+    """
+    if schema in _built and _built[schema][0] == file:
+        reset(to=schema)
+    else:
+        made = build()
+        save_rows(schema)
+        _built[schema] = file, made
+    return copy.deepcopy(_built[schema][1])  # type: ignore[no-any-return]
 
 
 def disconnect() -> None:

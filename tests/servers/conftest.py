@@ -5,6 +5,7 @@ from django.core.cache import cache
 
 from sandbox.client import Sandbox
 from servers.models import Provider
+from tests import database_reset
 from tests.servers.actions import control
 from tests.servers.builders import connect_panel
 
@@ -17,7 +18,7 @@ def panel(sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def provider(panel: Sandbox, transactional_db: None) -> Provider:
+def provider(panel: Sandbox, transactional_db: None, request: pytest.FixtureRequest) -> Provider:
     """The stand-in panel as a provider, synced."""
     cache.clear()
-    return connect_panel(panel)
+    return database_reset.build_once("provider", request.module.__name__, lambda: connect_panel(panel))
