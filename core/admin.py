@@ -57,7 +57,7 @@ VERIFY = StaffAction(
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what to what, from where."""
 
-    list_display = ("at", "action", "outcome", "entity_type", "entity_id", "actor", "actor_label", "ip")
+    list_display = ("at", "action", "outcome", "entity_type", "entity_id", "who", "ip")
     list_filter = ("action", "outcome", "entity_type", "at")
     list_select_related = ("actor",)
     search_fields = ("=entity_id", "action", "actor__email", "=ip")
@@ -65,6 +65,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     date_hierarchy = "at"
     ordering = ("-id",)
     staff_list_actions = (VERIFY,)
+
+    @admin.display(description=gettext_lazy("by"))
+    def who(self, entry: AuditEntry) -> str:
+        """The user, or the name of what acted without one."""
+        return str(entry.actor or entry.actor_label or "–")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """The entries about several rows too, one of which has the ID that is searched for."""

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
@@ -63,11 +63,13 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 @outside.calls_outside
 @tenancy.non_atomic_view
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Go (back) to the payment page of an unpaid order."""
     with tenant_transaction(request):
         order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
+        if request.method != "POST":  # who had to sign in first comes back by a link
+            return redirect("orders:progress", pk=pk)
         try:
             placement.reopen_payment(order=order, at=clock.now())
         except placement.OrderClosed:
@@ -155,10 +157,12 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Cancel an unpaid order. A payment that still arrives is refunded."""
     order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_CANCEL), pk=pk)  # type: ignore[attr-defined]
+    if request.method != "POST":  # who had to sign in first comes back by a link
+        return redirect("orders:progress", pk=pk)
     is_canceled = cancellation.cancel_unpaid(
         order=order,
         reason="canceled by the customer",

@@ -40,7 +40,7 @@ def listed_servers(access: Access, organization: Organization) -> QuerySet[Serve
 
 
 def server_for_page() -> QuerySet[Server]:
-    """Servers with `region_name`, `node_name` and `plan_name`, for the caller to narrow; no deleted ones.
+    """Servers with `region_name`, `node_name`, `product_name`, `plan_name`, for the caller to narrow; no deleted ones.
 
     `is_extended` says whether add-ons gave the server more than its plan.
     """
@@ -53,7 +53,8 @@ def server_for_page() -> QuerySet[Server]:
     )
     return (
         Server.objects.exclude(status=ServerStatus.DELETED)
-        .annotate(region_name=F("node__location__region__city"), node_name=F("node__name"), plan_name=F("plan__name"))
+        .annotate(region_name=F("node__location__region__city"), node_name=F("node__name"))
+        .annotate(product_name=F("plan__product__name"), plan_name=F("plan__name"))
         .annotate(is_extended=models.ExpressionWrapper(is_extended, models.BooleanField()))
         .fetch_mode(models.FETCH_RAISE)
     )

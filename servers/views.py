@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.permissions import Access, Action
 from core import clock
@@ -82,10 +82,12 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the server another name, here at once and on the panel soon."""
     server = _server_for(request, Action.SERVER_RENAME, pk)
+    if request.method != "POST":  # who had to sign in first comes back by a link
+        return redirect("servers:detail", pk=pk)
     form = RenameForm(request.POST)
     if not form.is_valid():
         log.info("rename of %s refused: %s", server.pk, sorted(form.errors))
@@ -101,10 +103,12 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start, stop, restart or kill the server: a worker does, and its page shows how that goes."""
     server = _server_for(request, Action.SERVER_POWER, pk)
+    if request.method != "POST":  # who had to sign in first comes back by a link
+        return redirect("servers:detail", pk=pk)
     form = PowerForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Servers have no such power action. Reload the page and try again."))

@@ -22,6 +22,8 @@ from core.admin_base.columns import Column, column_for
 from core.admin_base.lookups import declared_lookups
 from core.encryption import EncryptedField
 
+RECORD_FIELDS = frozenset({"id", "created_at", "updated_at"})  # stand last: they are seldom what a page is opened for
+
 
 class DisplayMixin:
     """What pages and inlines share: which fields can be edited, and how the others are shown.
@@ -85,7 +87,8 @@ class ReadOnlyAdmin(StaffActionsMixin, DisplayMixin, ModelAdmin):  # type: ignor
         own_fields = (*self.model._meta.concrete_fields, *self.model._meta.local_many_to_many)
         # A relation through a model of its own is shown as an inline, if at all.
         through = {field.name: getattr(field.remote_field, "through", None) for field in own_fields}
-        all_names = tuple(name for name, model in through.items() if model is None or model._meta.auto_created)
+        names = [name for name, model in through.items() if model is None or model._meta.auto_created]
+        all_names = tuple(sorted(names, key=lambda name: name in RECORD_FIELDS))
         return [
             (title, {"fields": [name if name in editable else self.field_columns.get(name, name) for name in names]})
             for title, names in self.sections or ((None, all_names),)

@@ -105,10 +105,22 @@ class ItemInline(ReadOnlyInline):
 
     model = OrderItem
     columns = (
-        *("server_name", "plan_price", "region", "subscription", "server", "reservation", "placement"),
+        *("server_name", "plan", "plan_price", "region", "subscription", "server", "reservation", "placement"),
         "is_stock_taken",
     )
-    related = ("plan_price", "region", "subscription", "server", "reservation__node", "reservation__blueprint")
+    related = (
+        "plan_price__plan__product",
+        "region",
+        "subscription",
+        "server",
+        "reservation__node",
+        "reservation__blueprint",
+    )
+
+    @admin.display(description=gettext_lazy("plan"))
+    def plan(self, item: OrderItem) -> str:
+        """What was bought, as the customer read it."""
+        return f"{item.plan_price.plan.product} {item.plan_price.plan.name}"
 
     @admin.display(description=gettext_lazy("placement"))
     def placement(self, item: OrderItem) -> SafeString:

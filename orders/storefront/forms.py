@@ -46,9 +46,9 @@ class ConfigureForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     is_auto_renewed = forms.BooleanField(
-        label=_("Renew automatically with this payment method"),
+        label=_("Renew automatically"),
         required=False,
-        help_text=_("We save how you pay and charge it for each new period, until you cancel."),
+        help_text=_("We save the payment method you pay with, and charge it for each new period until you cancel."),
     )
     uses_credit = forms.BooleanField(label=_("Use your credit"), required=False)
     form_token = forms.UUIDField(widget=forms.HiddenInput)

@@ -282,11 +282,16 @@ def test_a_malformed_address_still_shows_the_form(shop: Shop, client: Client, as
 # -- the order's own pages -----------------------------------------------------------------------------------------
 
 
-def test_orders_are_not_changed_by_following_a_link(shop: Shop, browser: Client) -> None:
+@pytest.mark.parametrize("act", ["pay", "cancel"])
+def test_orders_are_not_changed_by_following_a_link_which_leads_to_the_order(
+    shop: Shop, browser: Client, act: str
+) -> None:
     order = order_of(browser, shop)
 
-    assert browser.get(f"/orders/{order.pk}/pay/").status_code == 405
-    assert browser.get(f"/orders/{order.pk}/cancel/").status_code == 405
+    answer = browser.get(f"/orders/{order.pk}/{act}/")
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/orders/{order.pk}/")
+    assert order.reload().status == OrderStatus.PENDING_PAYMENT
 
 
 def test_the_progress_page_follows_the_order_to_the_running_server(shop: Shop, browser: Client) -> None:

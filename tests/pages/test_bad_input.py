@@ -73,7 +73,14 @@ def test_an_unknown_power_action_is_an_error(owner: Client, dataset: Dataset) ->
     assert "Servers have no such power action." in page
 
 
-@pytest.mark.parametrize("method", ["get", "put", "delete"])
+@pytest.mark.parametrize("name", ["servers:power", "servers:rename"])
+def test_who_signed_in_to_press_a_button_comes_back_to_the_server(owner: Client, dataset: Dataset, name: str) -> None:
+    answer = owner.get(reverse(name, kwargs={"pk": dataset.server.pk}))
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/servers/{dataset.server.pk}/")
+
+
+@pytest.mark.parametrize("method", ["put", "delete"])
 def test_power_actions_are_only_posted(method: str, owner: Client, dataset: Dataset) -> None:
     power = reverse("servers:power", kwargs={"pk": dataset.server.pk})
 
