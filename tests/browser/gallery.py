@@ -10,7 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Organization, User
+from accounts.models import AccessLevel, Membership, Organization, Role, User
 from billing import credit, invoicing, refunds
 from billing.invoicing import InvoiceLine
 from billing.models import GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
@@ -23,7 +23,7 @@ from sandbox.client import Sandbox
 from servers import services as servers
 from servers.drivers.base import PowerAction
 from servers.live import power
-from servers.models import HoldKind, Node, Provider, Region, Server
+from servers.models import HoldKind, Node, Provider, Region, Server, ServerAccess
 from tests.billing.sales import accept, make_sale
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
@@ -47,7 +47,8 @@ LONG_NAME = "Die wunderbare Welt der außergewöhnlich langen Servernamen Nr. 7"
 
 @dataclass(frozen=True)
 class Gallery:
-    """Addresses by name, and sessions: of `owner`, who has everything, of `newcomer`, of `saver`, who has credit."""
+    """Addresses by name, and sessions: of `owner`, who has everything, of `newcomer`, of `saver`, who has credit,
+    and of `member`, who may look at one server of the owner's."""
 
     addresses: dict[str, str]
     sessions: dict[str, str]
@@ -76,8 +77,19 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
     _add_gateway_account()
-    sessions = {"owner": _session(owner), "newcomer": _session(newcomer), "saver": _session(saver)}
+    member = _member(owner)
+    users = {"owner": owner, "newcomer": newcomer, "saver": saver, "member": member}
+    sessions = {name: _session(user) for name, user in users.items()}
     return Gallery(made | _email_links(newcomer), sessions)
+
+
+def _member(owner: User) -> User:
+    """Somebody whom the owner let look at the running server."""
+    member = make_customer("joan@example.test", first_name="Joan", last_name="Clarke")
+    server = Server.objects.get(name="lantern-smp")
+    Membership.objects.create(organization=server.organization, user=member, role=Role.MEMBER)
+    ServerAccess.objects.create(organization=server.organization, server=server, user=member, level=AccessLevel.VIEW)
+    return member
 
 
 def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:

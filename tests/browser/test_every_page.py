@@ -14,7 +14,7 @@ from tests import database_reset
 from tests.browser import pictures
 from tests.browser.gallery import Gallery, make_gallery
 from tests.browser.looks import DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK, Window
-from tests.browser.views import NAMES, views
+from tests.browser.views import NAMES, View, views
 from tests.browser.web import Web
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 
@@ -59,6 +59,28 @@ def test_a_page_is_accessible_and_without_errors_in_every_look(window: Window, g
                 assert window.page.evaluate(SIDEWAYS) <= 0, f"the page scrolls sideways: {look}"
                 assert window.page.locator("h1").count() == 1
                 assert monitor.problems == [], look
+
+
+def test_a_member_with_view_access_to_one_server_sees_that_server_and_no_button_for_it(
+    window: Window, gallery: Gallery
+) -> None:
+    address = gallery.addresses["server running"]
+    pages = {name: View(name, name, "member") for name in ("/dashboard/", "/servers/", address)}
+    shown = {}
+    for name, view in pages.items():
+        with window.opened(gallery, view, DESKTOP) as monitor:
+            assert barriers(window.page) == [], name
+            assert monitor.problems == [], name
+            shown[name] = window.page.locator("main").inner_text()
+            buttons = window.page.locator("main").locator("form, dialog, [type=submit]")
+            assert [button.inner_text() for button in buttons.all()] == [], name
+
+    assert "lantern-smp" in shown["/servers/"]
+    assert "lantern-smp" in shown[address]
+    assert not [name for name, text in shown.items() if "Night shift" in text or "saturday" in text]
+    for hidden in ("server stopped", "order active", "invoice paid"):
+        with window.opened(gallery, View(hidden, gallery.addresses[hidden], "member", status=404), DESKTOP):
+            pass
 
 
 def barriers(page: Page) -> list[str]:
