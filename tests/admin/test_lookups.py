@@ -49,7 +49,7 @@ def request_of(user: User, lookup: str = "") -> HttpRequest:
     return request
 
 
-@pytest.mark.parametrize("role", [permissions.SUPPORT, permissions.SUPERADMIN])  # the fewest rights, and all
+@pytest.mark.parametrize("role", permissions.STAFF_ROLES)
 def test_no_role_filters_a_list_by_a_field_that_is_not_declared(staff: Callable[[str], Client], role: str) -> None:
     user, answered = signed_in_user(staff(role)), []
 
