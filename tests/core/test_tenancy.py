@@ -343,6 +343,21 @@ def test_the_deploy_check_finds_a_login_that_may_do_too_much() -> None:
     assert found == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_deploy_check_finds_what_an_upgrade_of_postgresql_gave_to_everybody() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE NONE")
+        cursor.execute("GRANT EXECUTE ON FUNCTION pg_sleep(double precision) TO PUBLIC")
+        try:
+            found = checks.check_logins(databases=["default"])
+        finally:
+            cursor.execute("REVOKE EXECUTE ON FUNCTION pg_sleep(double precision) FROM PUBLIC")
+            cursor.execute(f"SET ROLE {tenancy.WORKER}")
+
+    assert [each.id for each in found][-1] == "nodebyte.E004"
+    assert "1 functions" in found[-1].msg
+
+
 def change_and_fail(user: User) -> None:
     """An act of two services, of which the second fails."""
     with tenancy.as_worker():
