@@ -76,6 +76,11 @@ STEPS: tuple[tuple[str | Promise, Callable[[], Any], str], ...] = (
     ),
     (_("Take payments"), takes_payments, "admin:billing_gatewayaccount_changelist"),
     (_("Send e-mails (EMAIL_URL)"), sends_email, ""),
+    (
+        _("Say where customers can write"),
+        lambda: is_set("shop.support_email"),
+        "admin:core_setting_changelist",
+    ),
     (_("Link your terms"), lambda: is_set("shop.terms_url"), "admin:core_setting_changelist"),
 )
 
