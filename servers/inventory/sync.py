@@ -72,7 +72,7 @@ def sync(*, provider_id: UUID, at: datetime, kind: str = SyncKind.FULL) -> SyncR
                     return _finish(run, SyncState.COMPLETED, began)
         except outside.OutsideError as error:
             return _finish(run, SyncState.FAILED, began, error=str(error))
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             log.exception("the inventory of %s is not understood", run.provider.name)
             return _finish(run, SyncState.FAILED, began, error=f"{type(error).__name__}: {error}")
         except DatabaseError as error:  # nothing was merged; other providers' syncs go on

@@ -46,7 +46,7 @@ def what_is_bound(request: HttpRequest) -> HttpResponse:
 def act_and_fail(request: HttpRequest) -> HttpResponse:
     """Two services that belong together, and then an error that the page answers."""
     try:
-        with tenancy.as_worker():
+        with tenancy.as_worker_without_row():
             write("First")
             write("Second")
             raise LookupError

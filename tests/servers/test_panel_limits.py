@@ -168,7 +168,7 @@ def test_ports_added_again_under_each_others_refs_are_followed(panel: Sandbox, p
 def test_an_inventory_that_cannot_be_stored_is_a_failed_run(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*args: Any) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 / 0")
 
