@@ -122,14 +122,16 @@ class Chaos:
     def look_while_a_node_hangs(self) -> None:
         """Customers open their pages while a node does not answer and the workers ask it: no page waits for it."""
         sandbox = self.shop.sandbox
-        for match in HANGING_NODE:
-            sandbox.arm("pterodactyl", match, "hang", seconds=1.0, times=2)
         number = self.random.randrange(len(self.customers))
         client, owner = Client(), self.customers[number]
         client.force_login(owner.customer)
         pages = ["/", "/products/", "/products/minecraft/", "/invoices/", "/servers/", "/health/live"]
         pages += [reverse("orders:progress", args=[row.pk]) for row in Order.objects.filter(placed_by=owner.customer)]
         pages += [reverse("servers:detail", args=[row.pk]) for row in Server.objects.filter(owner=owner.customer)]
+        for page in pages:
+            client.get(page)  # a process compiles each template once
+        for match in HANGING_NODE:
+            sandbox.arm("pterodactyl", match, "hang", seconds=1.0, times=2)
         for server in Server.objects.filter(owner=owner.customer):
             client.post(reverse("servers:power", args=[server.pk]), {"action": "restart"})
         worker = Thread(target=self._ask_the_node)

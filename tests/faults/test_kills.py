@@ -80,7 +80,7 @@ def test_killed_there_without_any_webhook_it_still_does(purchase: Purchase, poin
 
 
 @pytest.mark.parametrize("number", [1, 4, 9])
-@pytest.mark.parametrize("point", WITH_WEBHOOKS[2:-12:6])
+@pytest.mark.parametrize("point", WITH_WEBHOOKS[2:-12:9])
 def test_killed_there_and_killed_again_while_recovering_it_still_does(
     purchase: Purchase, point: str, number: int
 ) -> None:
