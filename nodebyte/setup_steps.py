@@ -78,10 +78,10 @@ STEPS: tuple[tuple[str | Promise, Callable[[], Any], str], ...] = (
     (_("Send e-mails (EMAIL_URL)"), sends_email, ""),
     (
         _("Say where customers can write"),
-        lambda: is_set("shop.support_email"),
+        lambda: site_settings.get("shop.support_email"),
         "admin:core_setting_changelist",
     ),
-    (_("Link your terms"), lambda: is_set("shop.terms_url"), "admin:core_setting_changelist"),
+    (_("Link your terms"), lambda: site_settings.get("shop.terms_url"), "admin:core_setting_changelist"),
 )
 
 

@@ -28,7 +28,7 @@ from tests.servers.builders import make_blueprint, make_provider
 
 pytestmark = pytest.mark.django_db
 INDEX = "/admin/"
-SETUP_QUERIES = 9  # of the steps to the first sale
+SETUP_QUERIES = 7  # of the steps to the first sale
 
 
 def test_a_visitor_is_sent_to_the_shops_own_sign_in() -> None:
