@@ -39,7 +39,7 @@ def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
 
 
 def create_servers(orders: Sequence[Order], at: datetime) -> list[Order]:
-    """Create the servers of locked orders whose capacity is still reserved; these orders."""
+    """Create the servers of those of the locked orders whose capacity is still reserved; returns those."""
     items_of: dict[UUID, list[OrderItem]] = defaultdict(list)
     for item in items_to_deliver().filter(order__in=orders):
         items_of[item.order_id].append(item)

@@ -35,34 +35,12 @@ from tests.billing.sales import usd, wallet_balance
 from tests.builders import make_staff
 from tests.faults import forks
 from tests.faults.books import broken_rules
-from tests.faults.money_stories import at_once, audit_all, audit_tripay, finish, post_all
+from tests.faults.money.endings import at_once, audit_all, audit_tripay, finish, post_all
 from tests.gateways.adapters import Tripay
-from tests.gateways.conftest import tripay  # noqa: F401
-from tests.shop import Clock, Shop, create_session, make_shop, place_order, run_until_idle
+from tests.shop import Clock, Shop, create_session, place_order, run_until_idle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox) -> Shop:
-    made = make_shop(stripe_sandbox)
-    shops.allow_unpaid_orders()
-    return made
-
-
-@pytest.fixture
-def clock(shop: Shop) -> Clock:
-    return Clock(shop.sandbox)
-
-
-@pytest.fixture
-def rupiah(sandbox: Sandbox, tripay: Tripay) -> Shop:  # noqa: F811
-    made = make_shop(sandbox, minor=tripay.minor, currency=tripay.currency)
-    made.organization.currency = tripay.currency
-    made.organization.save()
-    shops.allow_unpaid_orders()
-    return made
 
 
 def _paid(shop: Shop, clock: Clock) -> Payment:
@@ -110,7 +88,7 @@ def test_staff_decide_at_the_same_moment(shop: Shop, clock: Clock, seed: int) ->
     assert Order.objects.get().status == OrderStatus.ACTIVE
 
 
-def test_credit_pressed_by_four_browsers_at_once(rupiah: Shop, tripay: Tripay) -> None:  # noqa: F811
+def test_credit_pressed_by_four_browsers_at_once(rupiah: Shop, tripay: Tripay) -> None:
     clock = Clock(rupiah.sandbox)
     order = place_order(rupiah, at=clock.now)
     tripay.choose(Payment.objects.get())

@@ -23,36 +23,14 @@ from tests import shop as shops
 from tests.billing.sales import accept, wallet_balance
 from tests.faults import ends
 from tests.faults.books import broken_rules
-from tests.faults.money_stories import at_once, audit_all, audit_tripay, finish, post_all
+from tests.faults.money.endings import at_once, audit_all, audit_tripay, finish, post_all
 from tests.gateways.adapters import Tripay
-from tests.gateways.conftest import tripay  # noqa: F401
-from tests.shop import Clock, Shop, create_session, make_shop, place_order, run_until_idle
+from tests.shop import Clock, Shop, create_session, place_order, run_until_idle
 from tests.stripe_dashboard import know_price, make_stripe_price, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TRIPAY_WAYS = ("both at once", "second at the end", "late, after expiry", "stored fails, other paid")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def shop(stripe_sandbox: Sandbox) -> Shop:
-    made = make_shop(stripe_sandbox)
-    shops.allow_unpaid_orders()
-    return made
-
-
-@pytest.fixture
-def clock(shop: Shop) -> Clock:
-    return Clock(shop.sandbox)
-
-
-@pytest.fixture
-def rupiah(sandbox: Sandbox, tripay: Tripay) -> Shop:  # noqa: F811
-    made = make_shop(sandbox, minor=tripay.minor, currency=tripay.currency)
-    made.organization.currency = tripay.currency
-    made.organization.save()
-    shops.allow_unpaid_orders()
-    return made
 
 
 def two_pages(shop: Shop, clock: Clock) -> tuple[Order, str, str]:
@@ -151,7 +129,7 @@ def test_the_renewal_of_a_second_subscription_that_is_not_known_yet(shop: Shop, 
     assert held.count() == 2, "the two charges of the second, and none of the kept one"
 
 
-def tripay_order(shop: Shop, tripay: Tripay, clock: Clock, minutes: int = 45) -> tuple[Order, str, str]:  # noqa: F811
+def tripay_order(shop: Shop, tripay: Tripay, clock: Clock, minutes: int = 45) -> tuple[Order, str, str]:
     """An order with two sessions of one payment: the first request arrived only after it was repeated."""
     site_settings.set_value("orders.reservation_minutes", minutes)
     order = place_order(shop, at=clock.now)
@@ -169,7 +147,7 @@ def tripay_order(shop: Shop, tripay: Tripay, clock: Clock, minutes: int = 45) ->
     return order, late["reference"], second
 
 
-def pass_tripay(clock: Clock, tripay: Tripay, step: timedelta) -> None:  # noqa: F811
+def pass_tripay(clock: Clock, tripay: Tripay, step: timedelta) -> None:
     tripay.advance(step.total_seconds())
     shops.run_once(clock.pass_by(step))
 
@@ -181,7 +159,7 @@ def pass_tripay(clock: Clock, tripay: Tripay, step: timedelta) -> None:  # noqa:
         (600, TRIPAY_WAYS[3]),
     ],
 )
-def test_every_callback_is_lost_and_two_sessions_are_paid(rupiah: Shop, tripay: Tripay, way: str, minutes: int) -> None:  # noqa: F811
+def test_every_callback_is_lost_and_two_sessions_are_paid(rupiah: Shop, tripay: Tripay, way: str, minutes: int) -> None:
     clock = Clock(rupiah.sandbox)
     order, first, second = tripay_order(rupiah, tripay, clock, minutes)
     paid = [first, second]

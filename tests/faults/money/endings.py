@@ -21,7 +21,6 @@ from tests.faults import ends
 from tests.faults.books import broken_rules
 from tests.faults.purchase import dead_work
 from tests.gateways.adapters import Tripay
-from tests.gateways.conftest import tripay  # noqa: F401
 from tests.shop import Clock, run_until_idle
 from tests.threads import run_at_once
 
@@ -69,7 +68,7 @@ def audit_all(sandbox: Sandbox) -> None:
     ends.assert_nothing_is_charged_in_vain(sandbox)
 
 
-def audit_tripay(tripay: Tripay) -> None:  # noqa: F811
+def audit_tripay(tripay: Tripay) -> None:
     assert broken_rules() == {}
     assert audit.verify() == []
     assert dead_work() == {}
