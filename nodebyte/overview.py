@@ -132,6 +132,7 @@ class Overview:
             or self.failed_servers
             or any(line.failed for line in self.work or [])
             or any(provider.health == Health.FAILING for provider in self.providers or [])
+            or any(getattr(provider, "open_findings", 0) for provider in self.providers or [])  # an annotation
             or self.suspected_providers
         )
 

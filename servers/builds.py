@@ -124,9 +124,9 @@ def can_build(blueprint: Blueprint, *, ports: int, addons: Collection[str] = ())
 def plan_problems(facts: BuildFacts, plan: Plan) -> dict[str, str]:
     """Why a build of these facts cannot make servers of the plan, by the plan's field; empty where it can."""
     none = {
-        AddonKind.PORTS: ("ports", _("Servers that are built so get no ports. Enter 0.")),
-        AddonKind.DATABASES: ("databases", _("Servers that are built so get no databases. Enter 0.")),
-        AddonKind.BACKUPS: ("backups", _("Servers that are built so get no backups. Enter 0.")),
+        AddonKind.PORTS: ("ports", _("Servers built this way have no ports. Enter 0.")),
+        AddonKind.DATABASES: ("databases", _("Servers built this way have no databases. Enter 0.")),
+        AddonKind.BACKUPS: ("backups", _("Servers built this way have no backups. Enter 0.")),
     }
     problems = {
         field: text for kind, (field, text) in none.items() if getattr(plan, field) and kind not in facts.addons

@@ -84,7 +84,7 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
             for text in builds.plan_problems(facts, each).values():
                 self.add_error("plan" if "plan" in self.fields else None, f"{each}: {text}")
         for addon in product.addons.filter(is_active=True).exclude(kind__in=facts.addons):
-            reason = _("Servers that are built so cannot have the add-on {addon}, which is offered with this product.")
+            reason = _("Servers built this way cannot have the add-on {addon}, which is offered with this product.")
             self.add_error("product" if "product" in self.fields else None, reason.format(addon=addon.name))
 
     def _present(self, name: str) -> Any:

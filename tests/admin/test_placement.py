@@ -90,7 +90,7 @@ def test_a_blueprint_that_cannot_build_its_plans_is_refused_by_its_form(superadm
     Plan.objects.filter(pk=plan.pk).update(ports=1)
     make_addon(plan.product, name="Filter", kind=AddonKind.DDOS)
     assert errors() == {
-        "product": ["Servers that are built so cannot have the add-on Filter, which is offered with this product."]
+        "product": ["Servers built this way cannot have the add-on Filter, which is offered with this product."]
     }
 
 

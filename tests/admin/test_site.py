@@ -20,7 +20,7 @@ from core.ids import uuid7
 from core.money import Money
 from nodebyte import overview
 from orders.models import Order
-from servers.models import Node, Provider, Server
+from servers.models import DriftFinding, Node, Provider, Server
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
 from tests.builders import PASSWORD, make_plan, make_price, make_product, make_staff, make_user
@@ -159,6 +159,18 @@ def test_the_start_page_says_that_a_provider_misses_many_servers(superadmin: Cli
     assert "Many servers are missing here." in page
     assert page.count('<div role="alert">') == 1
     assert "Nothing needs your attention" not in page
+
+
+def test_what_a_sync_found_needs_attention(superadmin: Client) -> None:
+    provider = make_provider("http://127.0.0.1:9")
+    finding = DriftFinding.objects.create(
+        provider=provider, kind="orphan", subject="lantern", subject_ref="7", found_at=timezone.now()
+    )
+    assert "Nothing needs your attention" not in superadmin.get(INDEX).content.decode()
+
+    DriftFinding.objects.filter(pk=finding.pk).update(closed_at=timezone.now())
+
+    assert "Nothing needs your attention" in superadmin.get(INDEX).content.decode()
 
 
 def test_the_start_page_says_when_nothing_needs_attention(superadmin: Client) -> None:

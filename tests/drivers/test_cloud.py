@@ -243,7 +243,7 @@ def test_a_plan_with_what_a_machine_does_not_get_is_refused_and_not_sold(provide
     assert [(card.plan_count, card.price) for card in product_cards("USD")] == [(0, None)]
     with pytest.raises(ValidationError) as refused:
         plan.full_clean()
-    assert refused.value.message_dict == {field: [f"Machines: Servers that are built so get no {field}. Enter 0."]}
+    assert refused.value.message_dict == {field: [f"Machines: Servers built this way have no {field}. Enter 0."]}
 
 
 def test_an_elastic_node_sells_every_size_up_to_its_greatest_number_of_servers(provider: Provider) -> None:
