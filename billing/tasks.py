@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import payment_sync, subscriptions
+from billing import ledger_audit, payment_sync, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
@@ -40,6 +40,12 @@ def sweep_objects() -> int:
 def book_balance_transactions() -> int:
     """Book fees, payouts and exchange; the number of gateways that had some."""
     return _of_each_gateway(balance.book_balance_transactions, name="booking the balance")
+
+
+@shared_task
+def audit_ledger() -> int:
+    """Check every rule over the whole book; how many rows break one."""
+    return ledger_audit.audit_ledger(at=clock.now()).broken_count
 
 
 def _of_each_gateway(reconcile: Callable[..., int], *, name: str) -> int:

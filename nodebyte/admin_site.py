@@ -156,6 +156,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Refunds"), "undo", "billing.refund"),
             (_("Disputes"), "gavel", "billing.dispute"),
             (_("Unexplained items"), "help", "billing.unexplaineditem"),
+            (_("Ledger audits"), "fact_check", "billing.ledgeraudit"),
         ),
     ),
     (

@@ -20,6 +20,7 @@ from billing.models import (
     EventResult,
     GatewayAccount,
     GatewayEvent,
+    LedgerAudit,
     Payment,
     PaymentState,
     Posting,
@@ -106,6 +107,7 @@ class Overview:
     shop_problems: list[ShopProblem] | None = None
     payments_under_review: list[Payment] | None = None
     unexplained: list[UnexplainedItem] | None = None
+    broken_audit: LedgerAudit | None = None
     open_disputes: list[Dispute] | None = None
     stuck_orders: list[Order] | None = None
     failed_servers: list[Server] | None = None
@@ -127,6 +129,7 @@ class Overview:
             self.shop_problems
             or self.payments_under_review
             or self.unexplained
+            or self.broken_audit
             or self.open_disputes
             or self.stuck_orders
             or self.failed_servers
@@ -227,6 +230,12 @@ def unexplained(_at: datetime) -> list[UnexplainedItem]:
     return list(rows.order_by("created_at")[:MAX_ROWS])
 
 
+def broken_audit(_at: datetime) -> LedgerAudit | None:
+    """The last audit of the ledger, where rows broke a rule."""
+    last = LedgerAudit.objects.order_by("-started_at").defer("broken").first()
+    return last if last is not None and last.broken_count else None
+
+
 def open_disputes(_at: datetime) -> list[Dispute]:
     """Disputes that no bank has decided, the oldest first."""
     rows = Dispute.objects.filter(closed_at__isnull=True).select_related("organization")
@@ -312,6 +321,7 @@ CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "shop_problems": ("catalog.view_plan", shop_problems),
     "payments_under_review": ("billing.view_payment", payments_under_review),
     "unexplained": ("billing.view_unexplaineditem", unexplained),
+    "broken_audit": ("billing.view_ledgeraudit", broken_audit),
     "open_disputes": ("billing.view_dispute", open_disputes),
     "stuck_orders": ("orders.view_order", stuck_orders),
     "order_counts": ("orders.view_order", order_counts),

@@ -19,7 +19,7 @@ from billing.admin.payments import (
     RefundAdmin,
     RefundTaskAdmin,
 )
-from billing.admin.reconciliation import GatewayCursorAdmin, UnexplainedItemAdmin
+from billing.admin.reconciliation import GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "InvoiceTaxAdmin",
     "JournalEntryAdmin",
     "LedgerAccountAdmin",
+    "LedgerAuditAdmin",
     "PaymentAdmin",
     "PaymentAllocationAdmin",
     "PaymentMethodAdmin",

@@ -1,11 +1,11 @@
-"""Reconciliation with the gateways: what is unexplained, and how far the lists were read."""
+"""Reconciliation with the gateways: what is unexplained, how far the lists were read, and audits of the ledger."""
 
 from django.contrib import admin
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import unexplained
-from billing.models import GatewayCursor, UnexplainedItem
+from billing import ledger_audit, unexplained
+from billing.models import GatewayCursor, LedgerAudit, UnexplainedItem
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReasonForm, StaffAction
 
 
@@ -47,3 +47,17 @@ class GatewayCursorAdmin(ReadOnlyAdmin):
     list_display = ("gateway", "type", "read_until", "updated_at")
     list_filter = ("gateway", "type")
     ordering = ("gateway", "type")
+
+
+@admin.register(LedgerAudit)
+class LedgerAuditAdmin(ReadOnlyAdmin):
+    """What each audit of the ledger found."""
+
+    list_display = ("started_at", "ended_at", "broken_count", "rules")
+    date_hierarchy = "started_at"
+    ordering = ("-started_at",)
+
+    @admin.display(description=gettext_lazy("Broken rules"))
+    def rules(self, row: LedgerAudit) -> str:
+        """The rules that did not hold, in words."""
+        return " ".join(ledger_audit.text_of(code) for code in row.broken) or "–"

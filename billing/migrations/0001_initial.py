@@ -40,6 +40,23 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='LedgerAudit',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('started_at', models.DateTimeField(verbose_name='started at')),
+                ('ended_at', models.DateTimeField(verbose_name='ended at')),
+                ('broken_count', models.PositiveIntegerField(help_text='0: every rule holds for the whole book.', verbose_name='rows that break a rule')),
+                ('broken', models.JSONField(blank=True, default=dict, help_text='Of each rule at most 100 rows.', verbose_name='broken rules')),
+            ],
+            options={
+                'verbose_name': 'ledger audit',
+                'verbose_name_plural': 'ledger audits',
+                'ordering': ['-started_at'],
+            },
+        ),
+        migrations.CreateModel(
             name='Dispute',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),

@@ -21,6 +21,7 @@ from billing.models.invoices import (
     ItemKind,
 )
 from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
+from billing.models.ledger_audit import LedgerAudit
 from billing.models.payments import (
     Dispute,
     Payment,
@@ -61,6 +62,7 @@ __all__ = [
     "ItemKind",
     "JournalEntry",
     "LedgerAccount",
+    "LedgerAudit",
     "Payment",
     "PaymentAllocation",
     "PaymentMethod",

@@ -370,6 +370,7 @@ class Rows:
             occurred_at=AT,
             note="nothing here belongs to it",
         )
+        self.each(billing.LedgerAudit, started_at=AT, ended_at=AT, broken_count=0)
         cursor_types = list(billing.CursorType)
         self.each(
             billing.GatewayCursor,

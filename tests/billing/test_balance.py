@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from billing import refunds, unexplained
 from billing.gateways.reconciling import BalanceTransaction
+from billing.ledger_audit import broken_rules
 from billing.models import (
     AccountKind,
     EntryKind,
@@ -20,7 +21,6 @@ from billing.models import (
 from billing.reconciliation import balance as reconciliation
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale, run_due, transactions
-from tests.faults.books import broken_rules
 from tests.shop import deliver_webhooks
 from tests.stripe_dashboard import write
 from tests.threads import run_at_once

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from billing import invoicing, payments, refunds, reviews
+from billing.ledger_audit import broken_rules
 from billing.models import EntryKind, InvoiceState, JournalEntry, PaymentState
 from core.models import AuditEntry
 from tests.billing.sales import NOON, Sale, allocated, draft, make_sale, usd, wallet_balance
-from tests.faults.books import broken_rules
 from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from billing import credit, invoicing, payment_sync, payments, refunds
 from billing.gateways.base import GatewayRefund, RefundStatus
+from billing.ledger_audit import broken_rules
 from billing.models import AccountKind, BillingMode, InvoiceState, Payment, PaymentState
 from core import tenancy
 from core.money import Money
@@ -25,7 +26,6 @@ from tests.billing.sales import (
     usd,
     wallet_balance,
 )
-from tests.faults.books import broken_rules
 from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db

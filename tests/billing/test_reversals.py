@@ -8,6 +8,7 @@ import pytest
 from billing import disputes, events, invoicing, refunds, subscriptions
 from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundStatus
 from billing.gateways.stripe import StripeDriver
+from billing.ledger_audit import broken_rules
 from billing.models import (
     AccountKind,
     InvoiceState,
@@ -32,7 +33,6 @@ from tests.billing.sales import (
     usd,
     wallet_balance,
 )
-from tests.faults.books import broken_rules
 
 pytestmark = pytest.mark.django_db
 

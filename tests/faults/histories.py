@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from billing import credit, events, invoicing, payments, refunds, reviews
+from billing.ledger_audit import broken_rules
 from billing.models import Invoice, InvoiceState, ItemKind, Payment, PaymentState
 from billing.reconciliation import balance, catch_up, sweep
 from catalog import services as catalog
@@ -31,7 +32,6 @@ from sandbox.client import SandboxError
 from tests import database_reset
 from tests import shop as shops
 from tests.faults import ends
-from tests.faults.books import broken_rules
 from tests.faults.conftest import BUILT
 from tests.faults.purchase import dead_work
 from tests.shop import Clock, Shop, allow_unpaid_orders

@@ -13,13 +13,13 @@ from statistics import quantiles
 import pytest
 from django.db.models import F
 
+from billing.ledger_audit import broken_rules
 from billing.models import Payment
 from core import audit, site_settings
 from orders import fulfilment
 from orders.models import Order, OrderStatus
 from servers.models import Node, Server, ServerStatus
 from tests import shop as shops
-from tests.faults.books import broken_rules
 from tests.faults.chaos import Chaos
 from tests.faults.purchase import PRICE, dead_work
 from tests.servers.test_capacity import assert_counters_agree

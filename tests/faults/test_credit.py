@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from billing import credit
+from billing.ledger_audit import broken_rules
 from billing.models import AccountKind, EntryKind, JournalEntry, LedgerAccount
 from core.outside import OutsideError
 from orders import cancellation, placement
@@ -18,7 +19,6 @@ from sandbox.client import Sandbox
 from tests import shop as shops
 from tests.billing.sales import accept, make_sale, usd
 from tests.faults import forks
-from tests.faults.books import broken_rules
 from tests.faults.purchase import RESTART_AFTER
 from tests.shop import Clock, Shop
 

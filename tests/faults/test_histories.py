@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from billing import credit
+from billing.ledger_audit import broken_rules
 from billing.models import Payment, PaymentState, Refund, RefundState
 from core.money import Money
-from tests.faults.books import broken_rules
 from tests.faults.histories import CARDS, WAITS, History, received
 from tests.shop import Shop
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from billing import credit, invoicing, payments, refunds, renewals, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
+from billing.ledger_audit import broken_rules
 from billing.models import Payment, PaymentState, Period, Subscription
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
@@ -25,7 +26,6 @@ from orders import cancellation
 from orders.models import Order, OrderStatus
 from tests import shop as shops
 from tests.billing.sales import accept, make_sale
-from tests.faults.books import broken_rules
 from tests.shop import Shop, allow_unpaid_orders, place_order
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]

@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from billing.ledger_audit import broken_rules
 from core import tenancy
 from orders import cancellation, fulfilment
 from orders.models import Order, OrderItem, OrderStatus
@@ -14,7 +15,6 @@ from servers import convergence, services
 from servers.inventory.staging import staging_tables
 from servers.inventory.sync import merge_lists
 from servers.models import HoldKind, Location, Node, Provider, Region, Server
-from tests.faults.books import broken_rules
 from tests.faults.test_lock_order import Acts, deadlocks, run_at_once, settle
 from tests.shop import Shop, allow_unpaid_orders, place_order
 

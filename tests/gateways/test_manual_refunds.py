@@ -8,13 +8,13 @@ import pytest
 from django.test import Client
 
 from billing import refunds
+from billing.ledger_audit import broken_rules
 from billing.manual_refunds import AlreadyRecorded, record_manual_refund
 from billing.models import AccountKind, Payment, Refund
 from billing.refunds import NotRefundable
 from core.money import Money
 from tests.billing.sales import NOON, Sale, balance, make_sale
 from tests.builders import make_staff
-from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
 from tests.threads import run_at_once
 

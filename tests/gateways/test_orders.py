@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from billing.ledger_audit import broken_rules
 from billing.models import GatewayAccount, InvoiceState, Payment, PaymentState, RefundState
 from core.models import AuditEntry
 from orders import cancellation
@@ -16,7 +17,6 @@ from sandbox.client import Sandbox
 from support.models import Delivery
 from tests.billing.sales import wallet_balance
 from tests.builders import make_staff
-from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
 from tests.shop import Clock, Shop, make_shop, place_order, run_once, run_until_idle
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.test import Client
 
+from billing.ledger_audit import broken_rules
 from billing.models import (
     AccountKind,
     LedgerAccount,
@@ -18,7 +19,6 @@ from core.outside.limits import reset_limits
 from sandbox.client import Sandbox
 from tests import shop as shops
 from tests.faults import ends
-from tests.faults.books import broken_rules
 from tests.faults.purchase import dead_work
 from tests.gateways.adapters import Tripay
 from tests.shop import Clock, run_until_idle

@@ -17,6 +17,7 @@ from django.test import Client
 
 from billing import payments, refunds, reviews
 from billing import tasks as billing_tasks
+from billing.ledger_audit import broken_rules
 from billing.models import (
     InvoiceState,
     Payment,
@@ -34,7 +35,6 @@ from tests import shop as shops
 from tests.billing.sales import usd, wallet_balance
 from tests.builders import make_staff
 from tests.faults import forks
-from tests.faults.books import broken_rules
 from tests.faults.money.endings import at_once, audit_all, audit_tripay, finish, post_all
 from tests.gateways.adapters import Tripay
 from tests.shop import Clock, Shop, create_session, place_order, run_until_idle

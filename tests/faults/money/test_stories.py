@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from billing import payments, refunds
+from billing.ledger_audit import broken_rules
 from billing.models import (
     GatewaySubscription,
     Payment,
@@ -22,7 +23,6 @@ from sandbox.client import Sandbox
 from tests import shop as shops
 from tests.billing.sales import accept, wallet_balance
 from tests.faults import ends
-from tests.faults.books import broken_rules
 from tests.faults.money.endings import at_once, audit_all, audit_tripay, finish, post_all
 from tests.gateways.adapters import Tripay
 from tests.shop import Clock, Shop, create_session, place_order, run_until_idle

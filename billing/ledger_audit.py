@@ -1,69 +1,151 @@
-"""What must hold in the books at every moment, whatever happened before: each check returns the rows that break it."""
+"""The audit of the ledger: what must hold in the whole book at every moment. Each rule finds the rows that break it.
 
-from collections.abc import Mapping
+The database refuses most of this when it is written. The audit would find what nobody thought of, or what was written
+past the rules: by a restored backup, a database owner, or a fault in the rules themselves.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-ALWAYS: Mapping[str, str] = {
-    "an entry does not sum to zero": """
+from billing.models import LedgerAudit
+from core import clock, tenancy
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 100  # of each rule that are kept with an audit
+KEPT = timedelta(days=400)  # more than a business year
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the book. The query returns the rows that break it, each beginning with what names it."""
+
+    code: str
+    text: Promise
+    query: str
+
+
+RULES = (
+    Rule(
+        "entry_not_zero",
+        _("An entry does not sum to zero."),
+        """
         SELECT entry_id, currency, sum(amount_minor) FROM billing_posting
         GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0""",
-    "a balance is not the sum of its postings": """
-        SELECT account.id, account.kind, account.balance_minor, coalesce(sum(posting.amount_minor), 0)
+    ),
+    Rule(
+        "balance_not_postings",
+        _("A balance is not the sum of its postings."),
+        """
+        SELECT account.id, account.kind, account.balance_minor, coalesce(sum(posting.amount_minor), 0) AS posted
         FROM billing_ledgeraccount account LEFT JOIN billing_posting posting ON posting.account_id = account.id
         WHERE account.organization_id IS NOT NULL
         GROUP BY account.id HAVING account.balance_minor <> coalesce(sum(posting.amount_minor), 0)""",
-    "an issued invoice is not its items and its tax": """
+    ),
+    Rule(
+        "invoice_not_items",
+        _("An issued invoice is not its items and its tax."),
+        """
         SELECT invoice.id, invoice.net_minor, invoice.tax_minor FROM billing_invoice invoice
         WHERE invoice.state <> 'draft' AND (
             net_minor <> (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = invoice.id)
             OR tax_minor <> (SELECT coalesce(sum(tax_minor), 0) FROM billing_invoicetax WHERE invoice_id = invoice.id)
             OR net_minor + tax_minor <> total_minor)""",
-    "a paid invoice is not its allocations": """
-        SELECT invoice.id, invoice.total_minor, coalesce(sum(allocation.amount_minor), 0) FROM billing_invoice invoice
+    ),
+    Rule(
+        "invoice_not_allocations",
+        _("A paid invoice is not its allocations."),
+        """
+        SELECT invoice.id, invoice.total_minor, coalesce(sum(allocation.amount_minor), 0) AS allocated
+        FROM billing_invoice invoice
         LEFT JOIN billing_paymentallocation allocation ON allocation.invoice_id = invoice.id
         WHERE invoice.state IN ('paid', 'refunded')
         GROUP BY invoice.id HAVING invoice.total_minor <> coalesce(sum(allocation.amount_minor), 0)""",
-    "a refunded invoice kept some of its money": """
-        SELECT invoice.id, invoice.total_minor, coalesce(sum(reversal.amount_minor), 0) FROM billing_invoice invoice
+    ),
+    Rule(
+        "refunded_invoice_kept_money",
+        _("A refunded invoice kept some of its money."),
+        """
+        SELECT invoice.id, invoice.total_minor, coalesce(sum(reversal.amount_minor), 0) AS reversed
+        FROM billing_invoice invoice
         LEFT JOIN billing_paymentallocation allocation ON allocation.invoice_id = invoice.id
         LEFT JOIN billing_allocationreversal reversal
             ON reversal.allocation_id = allocation.id AND reversal.undone_at IS NULL
         WHERE invoice.state = 'refunded'
         GROUP BY invoice.id HAVING invoice.total_minor <> coalesce(sum(reversal.amount_minor), 0)""",
-    "money pays an invoice that is not paid": """
+    ),
+    Rule(
+        "allocated_but_unpaid",
+        _("Money pays an invoice that is not paid."),
+        """
         SELECT invoice.id, invoice.state FROM billing_invoice invoice
         JOIN billing_paymentallocation allocation ON allocation.invoice_id = invoice.id
         WHERE invoice.state NOT IN ('paid', 'refunded')""",
-    "a payment's refunds are not what it says": """
-        SELECT payment.id, payment.refunded_minor, coalesce(sum(refund.amount_minor), 0) FROM billing_payment payment
+    ),
+    Rule(
+        "payment_not_refunds",
+        _("A payment's refunds are not what it says."),
+        """
+        SELECT payment.id, payment.refunded_minor, coalesce(sum(refund.amount_minor), 0) AS refunds
+        FROM billing_payment payment
         LEFT JOIN billing_refund refund ON refund.payment_id = payment.id AND refund.state <> 'failed'
         GROUP BY payment.id HAVING payment.refunded_minor <> coalesce(sum(refund.amount_minor), 0)""",
-    "a payment's lost disputes are not what it says": """
-        SELECT payment.id, payment.lost_minor, coalesce(sum(dispute.lost_minor), 0) FROM billing_payment payment
+    ),
+    Rule(
+        "payment_not_disputes",
+        _("A payment's lost disputes are not what it says."),
+        """
+        SELECT payment.id, payment.lost_minor, coalesce(sum(dispute.lost_minor), 0) AS disputes
+        FROM billing_payment payment
         LEFT JOIN billing_dispute dispute ON dispute.payment_id = payment.id
         GROUP BY payment.id HAVING payment.lost_minor <> coalesce(sum(dispute.lost_minor), 0)""",
-    "money that a lost dispute took can be refunded": """
+    ),
+    Rule(
+        "lost_money_refundable",
+        _("Money that a lost dispute took can be refunded."),
+        """
         SELECT payment.id FROM billing_payment payment JOIN billing_dispute dispute ON dispute.payment_id = payment.id
         WHERE NOT dispute.is_won AND dispute.currency = payment.received_currency
         AND dispute.lost_minor < dispute.amount_minor
         AND payment.received_minor > payment.refunded_minor + payment.lost_minor""",
-    "a number is missing": """
+    ),
+    Rule(
+        "number_missing",
+        _("A number is missing."),
+        """
         SELECT series_id, sequence_year, count(*), max(sequence) FROM (
             SELECT series_id, sequence_year, sequence FROM billing_invoice WHERE issued_at IS NOT NULL
             UNION ALL SELECT series_id, sequence_year, sequence FROM billing_creditnote
         ) document GROUP BY series_id, sequence_year HAVING count(*) <> max(sequence) OR min(sequence) <> 1""",
-    "a refunded invoice has no credit note over all of it": """
+    ),
+    Rule(
+        "refund_without_credit_note",
+        _("A refunded invoice has no credit note over all of it."),
+        """
         SELECT invoice.id FROM billing_invoice invoice WHERE state = 'refunded' AND total_minor <> (
             SELECT coalesce(sum(total_minor), 0) FROM billing_creditnote WHERE invoice_id = invoice.id)""",
-    "reserved credit is not that of the open payments": """
+    ),
+    Rule(
+        "reserved_not_payments",
+        _("Reserved credit is not that of the open payments."),
+        """
         SELECT account.organization_id, account.currency, account.balance_minor FROM billing_ledgeraccount account
         WHERE account.kind = 'reserved_credit' AND account.balance_minor <> (
             SELECT coalesce(sum(credit_minor), 0) FROM billing_payment payment
             WHERE payment.organization_id = account.organization_id AND payment.currency = account.currency
                 AND payment.state IN ('pending', 'processing'))""",
+    ),
     # Of each kind of account and currency: what is posted, and what the rows say.
-    "an account is not what the rows say": """
+    Rule(
+        "account_not_rows",
+        _("An account is not what the rows say."),
+        """
         WITH reversal AS (
             SELECT currency, amount_minor, dispute_id, allocation_id FROM billing_allocationreversal
             WHERE undone_at IS NULL
@@ -92,15 +174,40 @@ ALWAYS: Mapping[str, str] = {
             SELECT kind, currency, minor AS posted, 0 AS said FROM posted
             UNION ALL SELECT kind, currency, 0, minor FROM said
         ) compared GROUP BY kind, currency HAVING sum(posted) <> sum(said)""",
-}
+    ),
+)
 
 
-def broken_rules() -> dict[str, list[tuple[object, ...]]]:
-    """The rules that do not hold now, each with the rows that break it."""
+def broken_rules() -> dict[str, list[dict[str, Any]]]:
+    """The rules that do not hold now, by code, each with the rows that break it."""
     broken = {}
-    with connection.cursor() as cursor:
-        for rule, query in ALWAYS.items():
-            cursor.execute(query)
-            if rows := cursor.fetchall():
-                broken[rule] = rows
+    with tenancy.as_worker_without_row(), connection.cursor() as cursor:
+        for rule in RULES:
+            cursor.execute(rule.query)
+            names = [column.name for column in cursor.description or ()]
+            if rows := [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]:
+                broken[rule.code] = rows
     return broken
+
+
+def audit_ledger(*, at: datetime) -> LedgerAudit:
+    """Check every rule over the whole book, and store the result. Audits are kept for `KEPT`."""
+    broken = broken_rules()
+    for code, rows in broken.items():
+        log.error("the ledger breaks the rule %s in %s row(s), such as %s", code, len(rows), rows[0])
+    with tenancy.as_worker_without_row():
+        LedgerAudit.objects.filter(started_at__lt=at - KEPT).delete()
+        return LedgerAudit.objects.create(
+            started_at=at,
+            ended_at=clock.now(),
+            broken_count=sum(len(rows) for rows in broken.values()),
+            broken={
+                code: [{name: str(value) for name, value in row.items()} for row in rows[:MAX_ROWS]]
+                for code, rows in broken.items()
+            },
+        )
+
+
+def text_of(code: str) -> str:
+    """The rule in words."""
+    return next((str(rule.text) for rule in RULES if rule.code == code), code)
