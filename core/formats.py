@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from babel import Locale
-from babel.dates import format_date, format_time, get_datetime_format
+from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
 from babel.numbers import format_decimal, format_percent
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, ngettext, to_locale
@@ -88,6 +88,11 @@ def day(on: date) -> str:
     if isinstance(on, datetime):
         on = on.astimezone(get_current_timezone()).date()
     return format_date(on, "long", locale=locale())
+
+
+def month(on: date) -> str:
+    """The month of a day: "November 2026"."""
+    return format_skeleton("yMMMM", on, locale=locale())
 
 
 def country(code: str) -> str:

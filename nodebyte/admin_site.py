@@ -10,7 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.csp import CSP
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
@@ -78,6 +78,17 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         context = {"overview": overview.overview(request.user, at=clock.now()), **(extra_context or {})}
         return super().index(request, context)  # type: ignore[no-any-return]
 
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Django's, and the reports."""
+        from nodebyte import reports
+
+        return [
+            path("reports/", self.admin_view(reports.index), name="reports"),
+            path("reports/<slug:code>/", self.admin_view(reports.detail), name="report"),
+            path("reports/<slug:code>.csv", self.admin_view(reports.detail), {"extension": "csv"}, name="report_csv"),
+            *super().get_urls(),
+        ]
+
     def _build_app_dict(self, request: HttpRequest, label: str | None = None) -> dict[str, Any]:
         """Django's, with titles as text: to sort lazy ones it would translate two of them for each comparison."""
         found: dict[str, Any] = super()._build_app_dict(request, label)
@@ -133,6 +144,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [
         {"items": [{"title": _("Today"), "icon": "dashboard", "link": reverse("admin:index")}]}
     ]
+    if request.user.has_perm("billing.view_posting"):
+        groups[0]["items"].append({"title": _("Reports"), "icon": "bar_chart", "link": reverse("admin:reports")})
     for title, entries in MENU:
         items = []
         for item_title, icon, model in entries:
@@ -156,7 +169,6 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Refunds"), "undo", "billing.refund"),
             (_("Disputes"), "gavel", "billing.dispute"),
             (_("Unexplained items"), "help", "billing.unexplaineditem"),
-            (_("Ledger audits"), "fact_check", "billing.ledgeraudit"),
         ),
     ),
     (
@@ -197,6 +209,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         (
             (_("Journal entries"), "menu_book", "billing.journalentry"),
             (_("Ledger accounts"), "account_balance", "billing.ledgeraccount"),
+            (_("Ledger audits"), "fact_check", "billing.ledgeraudit"),
         ),
     ),
     (

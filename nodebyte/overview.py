@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Case, Count, Exists, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce, TruncDate
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -27,10 +27,11 @@ from billing.models import (
     UnexplainedItem,
 )
 from catalog.models import Plan, PlanPrice
-from core import site_settings, work
+from core import formats, site_settings, work
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
-from core.money import Money
+from core.money import Money, total
+from nodebyte.reports import bars_of
 from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
@@ -82,10 +83,11 @@ class NodeLine:
 
 @dataclass(frozen=True)
 class Revenue:
-    """Revenue in one currency."""
+    """Revenue in one currency: of the last day, of the last 30 days, and the bars of those days."""
 
     day: Money
     month: Money
+    bars: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -304,15 +306,19 @@ def revenue(at: datetime) -> list[Revenue]:
     rows = (
         Posting.objects.filter(account__kind__in=counted, entry__at__gt=at - timedelta(days=30), entry__at__lte=at)
         .order_by()
-        .values("currency")
-        .annotate(
-            month=Sum("amount_minor"),
-            day=Coalesce(Sum("amount_minor", filter=Q(entry__at__gt=at - RECENT)), 0),
-            last=Max("entry__at"),
-        )
-        .order_by("-month")
+        .values("currency", date=TruncDate("entry__at", tzinfo=UTC))
+        .annotate(month=Sum("amount_minor"), day=Coalesce(Sum("amount_minor", filter=Q(entry__at__gt=at - RECENT)), 0))
     )
-    return [Revenue(Money(int(r["day"]), r["currency"]), Money(int(r["month"]), r["currency"])) for r in rows]
+    found = {(row["currency"], row["date"]): row for row in rows}
+    days = [(at - timedelta(days=before)).astimezone(UTC).date() for before in range(30, -1, -1)]
+    lines = []
+    for currency in {currency for currency, _date in found}:
+        of_days = [found.get((currency, each), {"month": 0, "day": 0}) for each in days]
+        earned = [Money(int(row["month"]), currency) for row in of_days]
+        texts = [f"{formats.day(each)}: {amount}" for each, amount in zip(days, earned, strict=True)]
+        day = Money(sum(int(row["day"]) for row in of_days), currency)
+        lines.append(Revenue(day, total(earned, currency), bars_of(texts, [amount.minor for amount in earned])))
+    return sorted(lines, key=lambda line: -line.month.minor)
 
 
 # Each card: the permission to see it, and its one query (the steps of a new shop make several).

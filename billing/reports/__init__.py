@@ -1,0 +1,9 @@
+"""Reports for staff: `REPORTS` lists them as the pages do."""
+
+from billing.reports.base import CellType, Column, Report, rows_of
+from billing.reports.books import FAILED, FEES, JOURNAL, MARGIN, REVENUE, TAX, UNPAID
+from billing.reports.recurring import COHORTS, MRR
+
+REPORTS = (REVENUE, MRR, COHORTS, MARGIN, FEES, TAX, UNPAID, FAILED, JOURNAL)
+
+__all__ = ["REPORTS", "CellType", "Column", "Report", "rows_of"]

@@ -1,0 +1,159 @@
+"""The reports for staff: their figures, their pages and their CSV."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from billing import subscriptions
+from billing.models import Payment
+from billing.reports import REPORTS, Report, rows_of
+from catalog.models import Plan, Term
+from core import csv_files
+from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
+from tests.builders import make_organization, make_plan, make_price
+
+pytestmark = pytest.mark.django_db
+
+YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def day(month: int, date: int = 10) -> datetime:
+    return datetime(2026, month, date, 12, tzinfo=UTC)
+
+
+def sell(at: datetime, **fields: Any) -> Sale:
+    sale = make_sale(at=at, **fields)
+    sale.settle(at=at)
+    return sale
+
+
+def report(code: str) -> Report:
+    return next(each for each in REPORTS if each.code == code)
+
+
+def figures(code: str, *names: str) -> list[tuple[Any, ...]]:
+    since, until = YEAR
+    return [tuple(row[name] for name in names) for row in rows_of(report(code), since=since, until=until)]
+
+
+def test_recurring_revenue_moves_by_customers_who_come_grow_shrink_leave_and_return() -> None:
+    ada, ben = make_organization(), make_organization()
+    first = sell(day(1), organization=ada, minor=800)
+    yearly = make_price(make_plan(), minor=12_000, term=Term.YEARLY)
+    sell(day(2), organization=ada, price=yearly)  # 1,000 a month more
+    sell(day(2), organization=ben, minor=500)
+    make_sale(at=day(2), organization=make_organization(), minor=9_900)  # never paid
+    subscriptions.end_subscription(subscription=first.subscription, reason="test", at=day(3))
+    for subscription in ben.subscriptions.all():
+        subscriptions.end_subscription(subscription=subscription, reason="test", at=day(3))
+    sell(day(5), organization=ben, minor=700)
+
+    names = ("mrr", "new", "expansion", "contraction", "churn", "reactivation", "customers", "arpu")
+    moved = [(row[0].month, *row[1:]) for row in figures("recurring-revenue", "month", *names)]
+
+    assert moved[:5] == [
+        (1, 800, 800, 0, 0, 0, 0, 1, 800),
+        (2, 2300, 500, 1000, 0, 0, 0, 2, 1150),
+        (3, 1000, 0, 0, -800, -500, 0, 1, 1000),
+        (4, 1000, 0, 0, 0, 0, 0, 1, 1000),
+        (5, 1700, 0, 0, 0, 0, 700, 2, 850),
+    ]
+    before = 0
+    for _month, mrr, *changes in (row[:7] for row in moved):
+        assert before + sum(changes) == mrr
+        before = mrr
+
+
+def test_cohorts_say_who_stayed() -> None:
+    stays, leaves = sell(day(1)), sell(day(1))
+    subscriptions.end_subscription(subscription=leaves.subscription, reason="test", at=day(2))
+
+    rows = figures("cohorts", "months_later", "customers", "remaining", "share")
+
+    assert rows[:3] == [(1, 2, 2, 100), (2, 2, 1, 50), (3, 2, 1, 50)]
+    assert stays.subscription.reload().ended_at is None
+
+
+def test_revenue_is_what_was_sold_less_what_was_given_back() -> None:
+    sale = sell(day(1), minor=800)
+    sell(day(1), minor=250)
+    sell(day(1), minor=90_000, currency="IDR")
+    run_commit_triggers()
+    refund(Payment.objects.get(invoice=sale.invoice, state="succeeded"), 300)
+
+    rows = figures("revenue", "day", "currency", "sold", "refunded", "revenue")
+
+    assert [(*row[:1], *row[1:]) for row in rows if row[1] == "USD"] == [
+        (day(1).date(), "USD", 1050, 0, 1050),
+        (datetime(2026, 3, 1, tzinfo=UTC).date(), "USD", 0, -300, -300),
+    ]
+    assert ("IDR", 90_000) in [(row[1], row[4]) for row in rows]
+
+
+def test_margin_counts_the_months_of_each_term() -> None:
+    plan = make_plan(cost_minor=300, cost_currency="USD")
+    Plan.objects.filter(pk=plan.pk).update(cost_minor=300, cost_currency="USD")
+    sell(day(1), price=make_price(plan, minor=800))
+    sell(day(1), price=make_price(plan, minor=8_000, term=Term.YEARLY))
+
+    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 8_800, 3_900, 4_900)]
+
+
+def test_the_journal_balances() -> None:
+    sell(day(1))
+
+    rows = figures("journal", "debit", "credit")
+
+    assert rows
+    assert sum(debit for debit, _credit in rows) == sum(credit for _debit, credit in rows) > 0
+
+
+@pytest.mark.parametrize("each", REPORTS, ids=lambda each: each.code)
+def test_every_report_is_a_page_and_a_file(each: Report, superadmin: Client) -> None:
+    sell(day(1))
+    make_sale(at=day(2))
+    Payment.objects.filter(state="pending").update(state="failed", failure="=card_declined")
+    days = {"first": "2026-01-01", "last": "2026-12-31"}
+
+    page = superadmin.get(reverse("admin:report", args=[each.code]), days)
+    file = superadmin.get(reverse("admin:report_csv", args=[each.code]), days)
+
+    assert page.status_code == 200
+    lines = b"".join(file.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+    assert lines[0] == "\ufeff" + ",".join(column.name for column in each.columns)
+    assert len(lines) - 1 == page.context["row_count"]
+    assert superadmin.get(reverse("admin:report", args=[each.code])).status_code == 200
+
+
+def test_reports_are_for_staff_who_may_see_the_ledger(staff: Callable[[str], Client]) -> None:
+    addresses = [reverse("admin:reports"), reverse("admin:report", args=["tax"])]
+    billing, support = staff("billing"), staff("support")
+
+    assert [billing.get(address).status_code for address in addresses] == [200, 200]
+    assert [support.get(address).status_code for address in addresses] == [403, 403]
+    assert billing.get(reverse("admin:report", args=["nothing"])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        ("2026-05-01", "2026-04-01", "This is before the first day."),
+        ("1990-01-01", "2026-04-01", "Choose at most ten years."),
+        ("yesterday", "2026-04-01", "Enter a valid date."),
+    ],
+)
+def test_days_that_make_no_sense_are_explained(superadmin: Client, first: str, last: str, words: str) -> None:
+    page = superadmin.get(reverse("admin:report", args=["tax"]), {"first": first, "last": last})
+
+    assert page.status_code == 400
+    assert words in page.content.decode()
+
+
+def test_no_cell_of_a_file_is_a_formula() -> None:
+    lines = list(csv_files.csv_lines(["name"], [["=1+1"], ["+49"], ["@x"], [-5], ["fine"]]))
+
+    assert lines[1:] == ["'=1+1\r\n", "'+49\r\n", "'@x\r\n", "-5\r\n", "fine\r\n"]
