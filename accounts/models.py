@@ -92,6 +92,9 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
         return self.email
 
 
+BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
+
+
 class Organization(Entity, Timestamped):
     """The owner of servers, invoices and money. Every user has a personal one."""
 
@@ -109,6 +112,12 @@ class Organization(Entity, Timestamped):
     region = models.CharField(_("region"), max_length=100, blank=True, validators=[validate_visible])
     country = models.CharField(_("country"), max_length=2, blank=True)
     tax_id = models.CharField(_("tax ID"), max_length=32, blank=True)
+    has_vat_id = models.BooleanField(
+        _("VAT ID is valid"),
+        default=False,
+        editable=False,
+        help_text=_("The tax ID is a VAT ID of the country, and its check digits are right. Tax depends on it."),
+    )
     currency = models.CharField(_("currency"), max_length=3, default="USD")
     settings = models.JSONField(default=dict, blank=True)
     members = models.ManyToManyField(User, through="accounts.Membership", related_name="organizations")
@@ -120,10 +129,22 @@ class Organization(Entity, Timestamped):
             models.CheckConstraint(
                 name="accounts_organization_currency_iso", condition=models.Q(currency__regex="^[A-Z]{3}$")
             ),
+            models.CheckConstraint(
+                name="accounts_organization_country_iso", condition=models.Q(country__regex="^([A-Z]{2})?$")
+            ),
+            models.CheckConstraint(
+                name="accounts_organization_vat_id_of_country",
+                condition=models.Q(has_vat_id=False) | ~models.Q(tax_id="") & ~models.Q(country=""),
+            ),
             models.UniqueConstraint(
                 fields=["owner"], condition=models.Q(is_personal=True), name="accounts_one_personal_organization"
             ),
         ]
+
+    @property
+    def billing_details(self) -> dict[str, str]:
+        """Who is billed and where, as documents keep it."""
+        return {name: getattr(self, name) for name in BILLING_FIELDS}
 
     def __str__(self) -> str:
         return self.name

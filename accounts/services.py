@@ -9,7 +9,8 @@ from django.contrib.sessions.models import Session
 from django.db import models
 from django.utils.text import slugify
 
-from accounts.models import Membership, Organization, Role, User, UserStatus
+from accounts import vat
+from accounts.models import BILLING_FIELDS, Membership, Organization, Role, User, UserStatus
 from core import audit, site_settings, tenancy
 from core.ids import uuid7
 
@@ -17,7 +18,6 @@ NAME_LENGTH = 120
 SIGN_IN_MARGIN = timedelta(days=1)  # allauth lists a new session shortly before Django stores it
 DESTINATION = "after_sign_up"  # in a user's preferences
 PROFILE_FIELDS = ("first_name", "last_name", "phone", "timezone", "locale")
-BILLING_FIELDS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
 
 def ensure_personal_organization(*, user: User) -> Organization:
@@ -66,8 +66,11 @@ def change_profile(*, user: User, fields: dict[str, Any], actor: User) -> None:
 
 
 def change_billing_contact(*, organization: Organization, fields: dict[str, Any], actor: User) -> None:
-    """Store the address of the next invoices; issued invoices keep theirs."""
+    """Store the address of the next invoices, and whether its tax ID is a VAT ID; issued invoices keep theirs."""
     allowed = {name: fields[name] for name in BILLING_FIELDS if name in fields}
+    country, tax_id = (allowed.get(name, getattr(organization, name)) for name in ("country", "tax_id"))
+    vat_id = vat.vat_id(tax_id, country)
+    allowed |= {"tax_id": vat_id or tax_id, "has_vat_id": bool(vat_id)}
     _update_with_audit(organization, allowed, "organization.change_billing_contact", actor)
 
 

@@ -16,7 +16,7 @@ from billing.gateways.base import (
     LineItem,
     driver_of,
 )
-from billing.models import Invoice, InvoiceItem, ItemKind, Payment, PaymentState, Subscription
+from billing.models import Invoice, InvoiceItem, InvoiceTax, ItemKind, Payment, PaymentState, Subscription
 from core import outside, tenancy
 from core.money import Money
 
@@ -125,6 +125,8 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
         unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
         lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
+    taxes = InvoiceTax.objects.filter(invoice=payment.invoice_id, invoice__is_tax_inclusive=False, tax_minor__gt=0)
+    lines += [LineItem(str(row), Money(row.tax_minor, row.currency), 1) for row in taxes]
     if payment.credit_minor:  # a page shows no negative line, so what is left is one; in no language: repeats are equal
         names = ", ".join(item.description for item in items)
         lines = [LineItem(f"{names[:200]}: {payment.amount + payment.credit} - {payment.credit}", payment.amount, 1)]

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from billing import tax
 from billing.gateways.abilities import GatewayBilling
 from billing.gateways.base import driver_for, kinds
 from billing.models import (
@@ -101,8 +102,11 @@ def is_auto_renewed(invoice: Invoice) -> bool:
 
 
 def billing_mode_for(prices: Sequence[PlanPrice | AddonPrice]) -> BillingMode:
-    """GATEWAY where the setting allows it and the gateway has each of these prices of one currency; else SELF."""
-    if not site_settings.get("billing.gateway_renews"):
+    """GATEWAY where the setting allows it and the gateway has each of these prices of one currency; else SELF.
+
+    A gateway charges its own prices, so it renews nothing where tax is added to them.
+    """
+    if not site_settings.get("billing.gateway_renews") or tax.shop().adds_tax:
         return BillingMode.SELF
     accounts = accounts_for(currency=prices[0].currency, is_auto_renewed=True)
     if not accounts or not isinstance(driver_for(accounts[0]), GatewayBilling):

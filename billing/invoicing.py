@@ -12,7 +12,7 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import Organization
-from billing import events, ledger, subscriptions
+from billing import events, ledger, subscriptions, tax
 from billing.ledger import EntryLine, NewEntry
 from billing.models import (
     PERIOD_KINDS,
@@ -22,6 +22,7 @@ from billing.models import (
     InvoiceItem,
     InvoiceSeries,
     InvoiceState,
+    InvoiceTax,
     ItemKind,
     Payment,
     PaymentAllocation,
@@ -32,12 +33,11 @@ from billing.models import (
 )
 from catalog.models import AddonPrice, PlanPrice
 from core import audit, bulk, tenancy
-from core.money import Money, Rate, total
+from core.money import Money, Rate
 
 UNPAID = frozenset({InvoiceState.DRAFT, InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.EXPIRED})
 VOIDABLE = frozenset({InvoiceState.OPEN, InvoiceState.OVERDUE})
 MONEY_UNDER_WAY = frozenset({PaymentState.PROCESSING, PaymentState.UNDER_REVIEW})
-ADDRESS = ("billing_name", "billing_email", "address_line", "postal_code", "city", "region", "country", "tax_id")
 
 
 class NotVoidable(ValueError):
@@ -83,17 +83,50 @@ def lock_invoices(invoice_ids: Collection[UUID]) -> list[Invoice]:
     return list(rows.filter(pk__in=invoice_ids).order_by("pk"))
 
 
-def draft_invoice(*, organization: Organization, currency: str, lines: Sequence[InvoiceLine], at: datetime) -> Invoice:
-    """A draft over the lines; it gets its number when it is issued. CurrencyMismatch where a line differs."""
-    net = total((line.amount for line in lines), currency)
+def draft_invoice(
+    *,
+    organization: Organization,
+    currency: str,
+    lines: Sequence[InvoiceLine],
+    seller: tax.Seller | None = None,
+    client_address: str | None = None,
+    at: datetime,
+) -> Invoice:
+    """A draft over the lines with their tax, numbered when it is issued. CurrencyMismatch where a line differs.
+
+    Tax is that of the shop, or of another `seller`. It depends on the customer's address, so a draft with tax keeps
+    the address that it was computed by, and what else tells the customer's country.
+    """
+    amounts = [line.amount for line in lines]
     with tenancy.as_worker():
+        taxed = tax.assess(organization=organization, amounts=amounts, currency=currency, seller=seller, at=at)
+        evidence = {"country": organization.country, "client_address": client_address or ""}
         invoice = Invoice.objects.create(
             organization=organization,
             series=InvoiceSeries.objects.get(is_default=True),
             currency=currency,
-            net_minor=net.minor,
-            total_minor=net.minor,
+            net_minor=taxed.net.minor,
+            tax_minor=taxed.tax.minor,
+            total_minor=taxed.total.minor,
+            is_tax_inclusive=taxed.is_inclusive,
+            billing_address=organization.billing_details if taxed.lines else {},
+            place_evidence=evidence if taxed.lines else {},
             created_at=at,
+        )
+        InvoiceTax.objects.bulk_create(
+            InvoiceTax(
+                invoice=invoice,
+                organization_id=organization.pk,
+                name=line.tax.name,
+                category=line.tax.category,
+                jurisdiction=line.tax.jurisdiction,
+                rate=line.tax.rate,
+                net_minor=line.net.minor,
+                tax_minor=line.amount.minor,
+                currency=currency,
+                position=position,
+            )
+            for position, line in enumerate(taxed.lines)
         )
         InvoiceItem.objects.bulk_create(
             InvoiceItem(
@@ -142,11 +175,11 @@ def issue_invoice(*, invoice: Invoice, at: datetime) -> Invoice:
 
 
 def open_drafts(invoices: Sequence[Invoice], at: datetime) -> None:
-    """Issue locked drafts: each names its seller and its billing address as they are now."""
+    """Issue locked drafts: each names its seller, and its billing address if its tax has not fixed that, as of now."""
     for invoice in invoices:
         invoice.transition_to(InvoiceState.OPEN)
         invoice.issued_at, invoice.seller = at, invoice.series.seller_details
-        invoice.billing_address = {name: getattr(invoice.organization, name) for name in ADDRESS}
+        invoice.billing_address = invoice.billing_address or invoice.organization.billing_details
     bulk.update_rows(invoices, ["issued_at", "state", "seller", "billing_address"])
 
 

@@ -54,7 +54,8 @@ RULES = (
         """
         SELECT invoice.id, invoice.net_minor, invoice.tax_minor FROM billing_invoice invoice
         WHERE invoice.state <> 'draft' AND (
-            net_minor <> (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = invoice.id)
+            net_minor + CASE WHEN is_tax_inclusive THEN tax_minor ELSE 0 END
+                <> (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = invoice.id)
             OR tax_minor <> (SELECT coalesce(sum(tax_minor), 0) FROM billing_invoicetax WHERE invoice_id = invoice.id)
             OR net_minor + tax_minor <> total_minor)""",
     ),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from billing import gateway_accounts, invoicing, payments, subscriptions
+from billing import gateway_accounts, invoicing, payments, subscriptions, tax
 from billing.gateways.base import GatewayPayment
 from billing.invoicing import InvoiceLine
 from billing.models import (
@@ -47,6 +47,7 @@ def record_renewal(*, gateway: str, subscription_id: UUID, gateway_payment: Gate
             organization=subscription.organization,
             currency=subscription.currency,
             lines=renewal_lines(subscription, gateway_payment.period),
+            seller=replace(tax.shop(), is_inclusive=True),  # the gateway has charged its price, so that is the total
             at=at,
         )
         payment = Payment.objects.create(

@@ -7,12 +7,11 @@ from typing import Any, cast
 from uuid import UUID
 
 from accounts.models import Organization, User
-from billing import gateway_accounts, invoicing, payments, subscriptions
+from billing import gateway_accounts, invoicing, payments, subscriptions, tax
 from billing.models import BillingMode, GatewayAccount, Invoice, Payment, Subscription
 from catalog import services as catalog
 from catalog.models import Addon, AddonPrice, Plan, PlanPrice
 from core import site_settings, tenancy
-from core.money import total
 from orders import cancellation, limits, transitions
 from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.quote import Quote, quote, server_limits
@@ -110,7 +109,7 @@ def place_order(
                 if earlier is None:
                     require_unpaid_below_limit(organization, user, network, order_request)  # or nothing is reserved
                     break
-                if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request):
+                if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request, at):
                     return earlier
                 # In a transaction of its own: what is released is on another node than what is reserved next.
                 reason = "ordered something else instead"
@@ -125,8 +124,12 @@ def place_order(
             raise
 
 
-def is_order_of(order: Order, order_request: OrderRequest) -> bool:
-    """Whether the order is for exactly this request, at its prices."""
+def is_order_of(order: Order, order_request: OrderRequest, at: datetime) -> bool:
+    """Whether the order is for exactly this request, at its prices; while it is unpaid, with the tax of now too."""
+    if order.status == OrderStatus.PENDING_PAYMENT:
+        organization = Organization.objects.get(pk=order.organization_id)
+        if not tax.is_taxed_as_now(order.invoice, organization, at):
+            return False
     ordered = []
     items = order.items.select_related("subscription").prefetch_related("addons")
     for item in items:
@@ -227,23 +230,25 @@ def write_order(
             for line in quote_of(item).lines
         ]
     currency = order_request.items[0].plan_price.currency
-    due_today = total((line.amount for line in lines), currency)
+    invoice = invoicing.draft_invoice(
+        organization=organization, currency=currency, lines=lines, client_address=network, at=at
+    )
     order = Order.objects.create(
         organization=organization,
         placed_by=user,
         placed_from=network,
         form_token=form_token,
         currency=currency,
-        total_minor=due_today.minor,
+        total_minor=invoice.total_minor,
         uses_credit=order_request.uses_credit,
-        invoice=invoicing.draft_invoice(organization=organization, currency=currency, lines=lines, at=at),
+        invoice=invoice,
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )
     order.refresh_from_db(fields=["number"])
     add_items(order, order_request.items, opened, reservations)
     transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
-    if due_today:
+    if invoice.total:
         open_payment(order, terms.accounts, at)
     else:
         invoicing.pay_from_wallet(invoice=order.invoice, at=at)  # of a free order it takes nothing

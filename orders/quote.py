@@ -1,13 +1,17 @@
-"""What a plan with add-ons comes to: its price and its limits. Pure functions: they read nothing from the database."""
+"""What a plan with add-ons comes to: its price and its limits. Only `with_tax` reads the database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
+from accounts.models import Organization
+from billing import tax
 from billing.invoicing import InvoiceLine
 from billing.models import ItemKind
+from billing.tax import Taxed
 from catalog.models import Addon, AddonKind, AddonPrice, Plan, PlanPrice, Term
 from core.money import Money, Rate, total
 from servers.capacity import Size
@@ -20,11 +24,19 @@ class Quote:
     lines: tuple[InvoiceLine, ...]
     currency: str
     term: Term
+    taxed: Taxed | None = None
 
     @property
     def due_today(self) -> Money:
-        """The first period and the one-time fees."""
-        return total((line.amount for line in self.lines), self.currency)
+        """The first period and the one-time fees, with their tax once that is known."""
+        return self.taxed.total if self.taxed else total((line.amount for line in self.lines), self.currency)
+
+    def with_tax(self, organization: Organization | None, at: datetime) -> "Quote":
+        """The quote with the tax that the organization, or a visitor, pays."""
+        amounts = [line.amount for line in self.lines]
+        return replace(
+            self, taxed=tax.assess(organization=organization, amounts=amounts, currency=self.currency, at=at)
+        )
 
     @property
     def recurring(self) -> Money | Rate:

@@ -7,7 +7,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.models import Membership, Organization
+from accounts.models import BILLING_FIELDS, Membership, Organization
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
@@ -23,7 +23,7 @@ class MembershipInline(ReadOnlyInline):
 class OrganizationAdmin(ReadOnlyAdmin):
     """Who owns and pays for servers. A change here does not alter invoices already issued."""
 
-    editable = services.BILLING_FIELDS
+    editable = BILLING_FIELDS
     list_display = ("name", "owner", "is_personal", "country", "currency", "created_at")
     list_filter = ("is_personal", "currency", "country")
     list_select_related = ("owner",)

@@ -74,6 +74,7 @@ class Migration(migrations.Migration):
                 ('region', models.CharField(blank=True, max_length=100, validators=[core.text.validate_visible], verbose_name='region')),
                 ('country', models.CharField(blank=True, max_length=2, verbose_name='country')),
                 ('tax_id', models.CharField(blank=True, max_length=32, verbose_name='tax ID')),
+                ('has_vat_id', models.BooleanField(default=False, editable=False, help_text='The tax ID is a VAT ID of the country, and its check digits are right. Tax depends on it.', verbose_name='VAT ID is valid')),
                 ('currency', models.CharField(default='USD', max_length=3, verbose_name='currency')),
                 ('settings', models.JSONField(blank=True, default=dict)),
                 ('members', models.ManyToManyField(related_name='organizations', through='accounts.Membership', to=settings.AUTH_USER_MODEL)),
@@ -104,6 +105,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='organization',
             constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='accounts_organization_currency_iso'),
+        ),
+        migrations.AddConstraint(
+            model_name='organization',
+            constraint=models.CheckConstraint(condition=models.Q(('country__regex', '^([A-Z]{2})?$')), name='accounts_organization_country_iso'),
+        ),
+        migrations.AddConstraint(
+            model_name='organization',
+            constraint=models.CheckConstraint(condition=models.Q(('has_vat_id', False), models.Q(models.Q(('tax_id', ''), _negated=True), models.Q(('country', ''), _negated=True)), _connector='OR'), name='accounts_organization_vat_id_of_country'),
         ),
         migrations.AddConstraint(
             model_name='organization',

@@ -21,6 +21,7 @@ from billing.admin.payments import (
 )
 from billing.admin.reconciliation import GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
+from billing.admin.taxes import TaxRateAdmin
 
 __all__ = [
     "AllocationReversalAdmin",
@@ -49,5 +50,6 @@ __all__ = [
     "RefundTaskAdmin",
     "SubscriptionAdmin",
     "SubscriptionItemAdmin",
+    "TaxRateAdmin",
     "UnexplainedItemAdmin",
 ]

@@ -30,7 +30,7 @@ class InvoiceTaxInline(ReadOnlyInline):
     """An invoice's tax, by rate and jurisdiction."""
 
     model = InvoiceTax
-    columns = ("name", "jurisdiction", "rate", "net_minor", "tax_minor")
+    columns = ("name", "category", "jurisdiction", "rate", "net_minor", "tax_minor")
     has_link = False
 
 
@@ -80,9 +80,9 @@ class InvoiceAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     sections = (
         (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at")),
-        (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor")),
+        (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor", "is_tax_inclusive")),
         (gettext_lazy("As printed"), ("seller", "billing_address")),
-        (gettext_lazy("History"), ("id", "series", "created_at", "updated_at")),
+        (gettext_lazy("History"), ("id", "series", "place_evidence", "created_at", "updated_at")),
     )
     inlines = (InvoiceItemInline, InvoiceTaxInline, AllocationInline, CreditNoteInline, PaymentInline)
     staff_actions = (
@@ -117,8 +117,8 @@ class InvoiceItemAdmin(ReadOnlyAdmin):
 class InvoiceTaxAdmin(ReadOnlyAdmin):
     """Tax of every invoice."""
 
-    list_display = ("invoice", "organization", "name", "jurisdiction", "rate", "net_minor", "tax_minor")
-    list_filter = ("jurisdiction", "name", "currency")
+    list_display = ("invoice", "organization", "name", "category", "jurisdiction", "rate", "net_minor", "tax_minor")
+    list_filter = ("category", "jurisdiction", "name", "currency")
     list_select_related = ("invoice", "organization")
     search_fields = ("invoice__number", "organization__name")
 

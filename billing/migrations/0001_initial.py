@@ -165,6 +165,8 @@ class Migration(migrations.Migration):
                 ('net_minor', models.BigIntegerField(help_text='The sum of the items, without tax.', verbose_name='net')),
                 ('tax_minor', models.BigIntegerField(default=0, verbose_name='tax')),
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
+                ('is_tax_inclusive', models.BooleanField(default=False, help_text='The amounts of the items include the tax.', verbose_name='prices include tax')),
+                ('place_evidence', models.JSONField(blank=True, default=dict, help_text="What the customer's tax was decided by.", verbose_name='proof of place')),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
@@ -214,7 +216,8 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('name', models.CharField(help_text='As printed, such as VAT.', max_length=64)),
-                ('jurisdiction', models.CharField(help_text='Country, or country and region, such as DE or US-CA.', max_length=16)),
+                ('category', models.CharField(choices=[('S', 'Taxed'), ('AE', 'Reverse charge'), ('G', 'Export, not taxed'), ('O', 'Outside the scope of tax'), ('E', 'Exempt')], default='S', max_length=2)),
+                ('jurisdiction', models.CharField(help_text='Country, or country and region, such as DE or US-CA.', max_length=103)),
                 ('rate', models.DecimalField(decimal_places=10, help_text='Percent.', max_digits=20)),
                 ('net_minor', models.BigIntegerField(verbose_name='taxed amount')),
                 ('tax_minor', models.BigIntegerField(verbose_name='tax')),
@@ -554,6 +557,27 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='TaxRate',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('country', models.CharField(help_text='Two letters, such as DE.', max_length=2, verbose_name='country')),
+                ('region', models.CharField(blank=True, default='', help_text='As in addresses; empty for the whole country.', max_length=100, verbose_name='region')),
+                ('category', models.CharField(choices=[('S', 'Taxed'), ('AE', 'Reverse charge'), ('G', 'Export, not taxed'), ('O', 'Outside the scope of tax'), ('E', 'Exempt')], default='S', max_length=2, verbose_name='category')),
+                ('name', models.CharField(default='VAT', help_text='As printed, such as VAT.', max_length=64, verbose_name='name')),
+                ('rate', models.DecimalField(decimal_places=10, help_text='Percent.', max_digits=20, verbose_name='rate')),
+                ('valid_from', models.DateTimeField(verbose_name='valid from')),
+                ('valid_until', models.DateTimeField(blank=True, null=True, verbose_name='valid until')),
+            ],
+            options={
+                'verbose_name': 'tax rate',
+                'verbose_name_plural': 'tax rates',
+                'ordering': ['country', 'region', 'valid_from'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('category__in', ['S', 'AE', 'G', 'O', 'E'])), name='billing_tax_rate_category_known'), models.CheckConstraint(condition=models.Q(('country__regex', '^[A-Z]{2}$')), name='billing_tax_rate_country_iso'), models.CheckConstraint(condition=models.Q(('rate__gte', 0), ('rate__lte', 100)), name='billing_tax_rate_is_percent'), models.CheckConstraint(condition=models.Q(models.Q(('category', 'S'), ('rate__gt', 0)), models.Q(models.Q(('category', 'S'), _negated=True), models.Q(('rate__gt', 0), _negated=True)), _connector='OR'), name='billing_tax_rate_iff_taxed'), models.CheckConstraint(condition=models.Q(('category', 'AE'), _negated=True), name='billing_tax_rate_not_reverse_charge'), models.CheckConstraint(condition=models.Q(('valid_until__isnull', True), ('valid_until__gt', models.F('valid_from')), _connector='OR'), name='billing_tax_rate_valid_forward')],
+            },
+        ),
+        migrations.CreateModel(
             name='UnexplainedItem',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -714,6 +738,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoicetax',
             constraint=models.CheckConstraint(condition=models.Q(('net_minor__gte', 0), ('rate__gte', 0), ('tax_minor__gte', 0)), name='billing_tax_not_negative'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoicetax',
+            constraint=models.CheckConstraint(condition=models.Q(('category__in', ['S', 'AE', 'G', 'O', 'E'])), name='billing_tax_category_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoicetax',
+            constraint=models.CheckConstraint(condition=models.Q(('category', 'S'), models.Q(('rate', 0), ('tax_minor', 0)), _connector='OR'), name='billing_tax_charged_iff_taxed'),
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',

@@ -1,7 +1,7 @@
 """The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay.
 
 Those of invoices are in `_invoice_rules.py`, those of allocations in `_allocation_rules.py`, and those of rows that do
-not change once they are recorded in `_recorded_rules.py`.
+not change once they are recorded in `_recorded_rules.py`. `_tax_rules.py` computes tax.
 """
 
 from django.db import migrations
@@ -9,6 +9,7 @@ from django.db import migrations
 from billing.migrations import _allocation_rules as allocations
 from billing.migrations import _invoice_rules as invoices
 from billing.migrations import _recorded_rules as recorded
+from billing.migrations import _tax_rules as taxes
 
 # An entry is sealed at commit: it knows the transaction that wrote it, and only that one may add postings. The check is
 # made when a row is written; NOT VALID keeps a restored dump, in which the transaction is another one, loadable.
@@ -228,6 +229,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(invoices.RULES, invoices.UNDO),
         migrations.RunSQL(allocations.RULES, allocations.UNDO),
         migrations.RunSQL(recorded.RULES, recorded.UNDO),
+        migrations.RunSQL(taxes.RULES, taxes.UNDO),
         migrations.RunSQL(
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),

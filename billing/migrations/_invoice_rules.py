@@ -234,16 +234,18 @@ CREATE TRIGGER billing_void_invoice_bills_no_time AFTER UPDATE OF state ON billi
     FOR EACH ROW WHEN ((OLD.state IN ('void', 'expired')) <> (NEW.state IN ('void', 'expired')))
     EXECUTE FUNCTION billing_void_invoice_bills_no_time();
 """
-# The net amount of an issued invoice is the sum of its items, its tax the sum of its tax lines.
+# The net amount of an issued invoice is the sum of its items, its tax the sum of its tax lines. Where the items include
+# the tax, their sum is the total.
 SUMS = """
 CREATE FUNCTION billing_invoice_is_its_lines() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     items bigint := (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = NEW.id);
     taxes bigint := (SELECT coalesce(sum(tax_minor), 0) FROM billing_invoicetax WHERE invoice_id = NEW.id);
+    net bigint := items - CASE WHEN NEW.is_tax_inclusive THEN taxes ELSE 0 END;
 BEGIN
-    IF (items, taxes) <> (NEW.net_minor, NEW.tax_minor) THEN
-        RAISE EXCEPTION 'invoice % has items of % and a net amount of %, tax lines of % and a tax of %',
-            NEW.id, items, NEW.net_minor, taxes, NEW.tax_minor USING ERRCODE = 'check_violation';
+    IF (net, taxes) <> (NEW.net_minor, NEW.tax_minor) THEN
+        RAISE EXCEPTION 'invoice % has items of % net and a net amount of %, tax lines of % and a tax of %',
+            NEW.id, net, NEW.net_minor, taxes, NEW.tax_minor USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
 END $$;

@@ -34,6 +34,7 @@ from billing.models.payments import (
 from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.series import DocumentKind, InvoiceSeries
 from billing.models.subscriptions import Period, Subscription, SubscriptionItem, SubscriptionStatus, next_period_end
+from billing.models.taxes import TaxCategory, TaxRate, TaxStatus
 
 __all__ = [
     "PERIOD_KINDS",
@@ -76,6 +77,9 @@ __all__ = [
     "Subscription",
     "SubscriptionItem",
     "SubscriptionStatus",
+    "TaxCategory",
+    "TaxRate",
+    "TaxStatus",
     "UnexplainedItem",
     "UnexplainedType",
     "next_period_end",

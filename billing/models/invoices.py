@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models.series import NumberedDocument
+from billing.models.taxes import TaxCategory
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money, Rate
@@ -44,6 +45,12 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
     net_minor = models.BigIntegerField(_("net"), help_text=_("The sum of the items, without tax."))
     tax_minor = models.BigIntegerField(_("tax"), default=0)
     total_minor = models.BigIntegerField(_("total"))
+    is_tax_inclusive = models.BooleanField(
+        _("prices include tax"), default=False, help_text=_("The amounts of the items include the tax.")
+    )
+    place_evidence: Any = models.JSONField(
+        _("proof of place"), default=dict, blank=True, help_text=_("What the customer's tax was decided by.")
+    )
     due_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
 
@@ -200,7 +207,8 @@ class InvoiceTax(Entity, Timestamped):
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="taxes")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     name = models.CharField(max_length=64, help_text=_("As printed, such as VAT."))
-    jurisdiction = models.CharField(max_length=16, help_text=_("Country, or country and region, such as DE or US-CA."))
+    category = models.CharField(max_length=2, choices=TaxCategory, default=TaxCategory.STANDARD)
+    jurisdiction = models.CharField(max_length=103, help_text=_("Country, or country and region, such as DE or US-CA."))
     rate = models.DecimalField(max_digits=20, decimal_places=10, help_text=_("Percent."))
     net_minor = models.BigIntegerField(_("taxed amount"))
     tax_minor = models.BigIntegerField(_("tax"))
@@ -215,6 +223,11 @@ class InvoiceTax(Entity, Timestamped):
             models.CheckConstraint(
                 name="billing_tax_not_negative", condition=models.Q(rate__gte=0, net_minor__gte=0, tax_minor__gte=0)
             ),
+            choices_check("billing_tax_category_known", "category", TaxCategory),
+            models.CheckConstraint(
+                name="billing_tax_charged_iff_taxed",
+                condition=models.Q(category=TaxCategory.STANDARD) | models.Q(rate=0, tax_minor=0),
+            ),
         ]
 
     @property
@@ -223,4 +236,4 @@ class InvoiceTax(Entity, Timestamped):
         return Money(self.net_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.jurisdiction}"
+        return f"{self.name} {self.jurisdiction} {self.rate.normalize():f} %"

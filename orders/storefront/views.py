@@ -1,6 +1,7 @@
 """The storefront: the product list, a product with its plans, and the configurator that places an order."""
 
 import logging
+import re
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -30,6 +31,7 @@ from servers.capacity import InsufficientCapacity
 
 log = logging.getLogger(__name__)
 TOO_MANY_UNPAID = gettext_lazy("You have too many unpaid orders. Pay or cancel one of them on your home page first.")
+SHOWN_TOTAL = re.compile(r"[0-9]{1,15}")
 FIELDS_THROUGH_SIGN_UP = ("plan", "region", "term", "addons", "is_auto_renewed", "server_name")
 
 
@@ -80,6 +82,9 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             return render_configurator(request, ConfigureForm(initial=initial, offer=offer, balance=balance))
         form = ConfigureForm(request.POST, offer=offer, balance=balance)
         is_valid = form.is_valid()
+        if is_valid and is_total_higher_than_shown(request, form):
+            form.add_error(None, _("The total has changed with your tax. Check the summary, then continue to order."))
+            is_valid = False
         if is_valid and not request.user.is_authenticated:
             # What was chosen travels in the address, for after signing up. Who has credit then was not asked yet.
             choices = [(name, value) for name in FIELDS_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
@@ -113,10 +118,21 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect_to_payment(request, order)
 
 
+def is_total_higher_than_shown(request: HttpRequest, form: ConfigureForm) -> bool:
+    """Whether the tax has changed since the page was opened, so that more is due than it said."""
+    quote, shown = form.quote(), request.POST.get("shown_total", "")
+    if quote is None or not SHOWN_TOTAL.fullmatch(shown):
+        return False
+    due_today = quote.with_tax(request.organization, clock.now()).due_today  # type: ignore[attr-defined]
+    return quote.due_today.minor <= int(shown) < due_today.minor
+
+
 def render_configurator(request: HttpRequest, form: ConfigureForm, status: int = 200) -> HttpResponse:
     """The configurator's page; for htmx only its summary and the prices beside it."""
     term = Term(form.chosen("term")) if form.chosen("term") in Term.values else None
     quote = form.quote()
+    if quote is not None:
+        quote = quote.with_tax(request.organization, clock.now())  # type: ignore[attr-defined]
     used = form.credit_for(quote) if quote else None
     context = {
         "product": form.offer.product,

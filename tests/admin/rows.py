@@ -143,6 +143,7 @@ class Rows:
         line = {"kind": "plan", "description": "Plan", "unit_minor": 800, "invoice": self.invoices[0]}
         self.each(billing.InvoiceItem, subscription=lambda n: self.subscriptions[n], **line, **owned, **amounts)
         tax = {"name": "VAT", "jurisdiction": "DE", "rate": 19, "net_minor": 800, "tax_minor": 152, "currency": "USD"}
+        self.each(billing.TaxRate, country="US", region=lambda n: f"Region {n}", rate=19, valid_from=AT)
         self.each(billing.InvoiceTax, invoice=self.invoices[0], **tax, **owned)
         self.issued = billing.Invoice.objects.create(
             series=series, net_minor=800, total_minor=800, currency="USD", **owned

@@ -27,7 +27,14 @@ WORK = {
 }
 # Each of these rows is refused.
 CHECKS: dict[str, dict[str, list[Row]]] = {
-    "accounts_organization": {"accounts_organization_currency_iso": [{"currency": "usd"}, {"currency": "US"}]},
+    "accounts_organization": {
+        "accounts_organization_country_iso": [{"country": "de"}, {"country": "D"}],
+        "accounts_organization_currency_iso": [{"currency": "usd"}, {"currency": "US"}],
+        "accounts_organization_vat_id_of_country": [
+            {"has_vat_id": True, "tax_id": "", "country": "DE"},
+            {"has_vat_id": True, "tax_id": "DE1", "country": ""},
+        ],
+    },
     "billing_allocationreversal": {
         "billing_reversal_one_cause": [{"refund_id": ONE, "dispute_id": ONE}],
         "billing_reversal_positive": [{"amount_minor": 0}, {"amount_minor": -1}],
@@ -105,6 +112,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         ],
     },
     "billing_invoicetax": {
+        "billing_tax_charged_iff_taxed": [
+            {"category": "AE", "rate": 19, "tax_minor": 0},
+            {"category": "AE", "rate": 0, "tax_minor": 1},
+        ],
         "billing_tax_not_negative": [{"net_minor": -1}, {"rate": -1}, {"tax_minor": -1}],
     },
     "billing_journalentry": {
@@ -164,6 +175,13 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_unexplaineditem": {
         "billing_unexplained_amount_has_currency": [{"amount_minor": 1}, {"currency": "USD"}],
         "billing_unexplained_resolution_given": [{"resolved_at": NOW}, {"resolution": "x"}],
+    },
+    "billing_taxrate": {
+        "billing_tax_rate_country_iso": [{"country": "de"}, {"country": "D"}],
+        "billing_tax_rate_iff_taxed": [{"category": "S", "rate": 0}, {"category": "O", "rate": 1}],
+        "billing_tax_rate_is_percent": [{"rate": 101}],
+        "billing_tax_rate_not_reverse_charge": [{"category": "AE", "rate": 0}],
+        "billing_tax_rate_valid_forward": [{"valid_from": LATER, "valid_until": NOW}],
     },
     "catalog_plan": {
         "catalog_plan_sizes_positive": [{"cpu_percent": 0}, {"memory_mib": 0}, {"disk_mib": 0}],
@@ -314,6 +332,9 @@ ONCE: dict[str, dict[str, Row]] = {
     },
     "billing_unexplaineditem": {
         "billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"},
+    },
+    "billing_taxrate": {
+        "billing_tax_rate_one_at_a_time": {"country": "DE", "region": "", "valid_from": NOW, "valid_until": None},
     },
     "catalog_addonprice": {
         "catalog_addon_price_one_current": {"addon_id": ONE, "term": "monthly", "currency": "USD"},

@@ -68,7 +68,7 @@ WITH: dict[tuple[Table, str], Row] = {
 WITHOUT_ACCOUNT = {LedgerAccount, Refund, Dispute, GatewayAccount}
 # What a row of the table has so that no other constraint refuses it; the rest is arbitrary.
 ROWS: dict[str, Row] = {
-    "accounts_organization": {"currency": "USD"},
+    "accounts_organization": {"currency": "USD", "country": "DE"},
     "billing_creditnote": {"issued_at": NOW, "net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_gatewayprice": {"plan_price_id": ONE},
     "billing_invoice": {"net_minor": 1, "tax_minor": 1, "total_minor": 2},
@@ -77,6 +77,7 @@ ROWS: dict[str, Row] = {
     "billing_subscription": {"current_period_start": NOW, "current_period_end": LATER},
     "billing_subscriptionitem": {"kind": "plan", "plan_price_id": ONE},
     "billing_unexplaineditem": {"currency": "", "resolution": ""},
+    "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},
     "catalog_addonprice": {"term": "monthly"},
     "catalog_planprice": {"term": "monthly"},
     "servers_blueprint": {
