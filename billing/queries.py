@@ -4,7 +4,7 @@ from django.db import models
 
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing.models import AccountKind, Invoice, InvoiceItem, InvoiceState, LedgerAccount, PaymentAllocation
+from billing.models import AccountKind, Invoice, InvoiceItem, InvoiceState, LedgerAccount, Payment, PaymentAllocation
 from core.money import Money
 
 ISSUED = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceState.REFUNDED, InvoiceState.VOID)
@@ -51,3 +51,9 @@ def invoice_for_page(invoices: "models.QuerySet[Invoice]") -> "models.QuerySet[I
         .prefetch_related("items", "taxes", "credit_notes", paid_with)
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def open_charge_of(invoice: Invoice) -> Payment | None:
+    """The open attempt to charge a saved method for the invoice."""
+    rows = Payment.objects.filter(invoice=invoice, payment_method__isnull=False, state__in=Payment.OPEN)
+    return rows.select_related("payment_method", "organization").first()
