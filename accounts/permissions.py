@@ -27,6 +27,7 @@ class Action(StrEnum):
     ORDER_CANCEL = "order.cancel"
     INVOICE_VIEW = "invoice.view"
     INVOICE_PAY = "invoice.pay"
+    PAYMENT_METHOD_MANAGE = "payment_method.manage"
     SERVER_VIEW = "server.view"
     SERVER_POWER = "server.power"
     SERVER_RENAME = "server.rename"
@@ -43,6 +44,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.ORDER_CANCEL: IN_CHARGE,
     Action.INVOICE_VIEW: IN_CHARGE,
     Action.INVOICE_PAY: IN_CHARGE,
+    Action.PAYMENT_METHOD_MANAGE: IN_CHARGE,
     Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},

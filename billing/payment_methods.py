@@ -1,9 +1,8 @@
 """The cards and accounts that gateways saved for an organization. One of them is its default, which renewals charge."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from accounts.models import Organization
 from billing import events
@@ -135,19 +134,25 @@ def month_end(day: date, months_later: int) -> date:
     return date(count // 12, count % 12 + 1, 1) - timedelta(days=1)
 
 
+def expiry_text(method: PaymentMethod, today: date) -> str:
+    """What its owner must know of its expiry; empty while there is time."""
+    if method.expires_on is None or method.expires_on > month_end(today, 1):
+        return ""
+    if method.expires_on < today:
+        return _("Expired")
+    return _("Expires this month") if method.expires_on <= month_end(today, 0) else _("Expires next month")
+
+
 def warn_of_expiry(*, at: datetime) -> int:
     """Tell owners of default cards that end with this month or the next, once for each month; how many are due."""
     today = at.date()
-    due = PaymentMethod.objects.filter(
-        is_default=True, expires_on__gte=today, expires_on__lte=month_end(today, 1)
-    ).filter(
-        Q(
-            organization__subscriptions__is_auto_renewed=True,
-            organization__subscriptions__status__in=RENEWING,
-            organization__subscriptions__billing_mode=BillingMode.SELF,
-        )
+    expiring = PaymentMethod.objects.filter(is_default=True, expires_on__gte=today, expires_on__lte=month_end(today, 1))
+    due = expiring.filter(
+        organization__subscriptions__is_auto_renewed=True,
+        organization__subscriptions__status__in=RENEWING,
+        organization__subscriptions__billing_mode=BillingMode.SELF,
     )
-    ids: Sequence[object] = list(due.values_list("pk", flat=True).distinct())
+    ids = list(due.values_list("pk", flat=True).distinct())
     with tenancy.as_worker():
         events.methods_expiring.send(PaymentMethod, method_ids=ids, at=at)
     return len(ids)

@@ -246,7 +246,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
             )
             entries.append(fee)
     ledger.post_entries(entries, at=at)
-    for payment, arrived in arrivals:
+    for payment, arrived in sorted(arrivals, key=lambda arrival: arrival[0].organization_id):
         if arrived.card is not None and not is_under_review:
             payment_methods.save_method(
                 organization=payment.organization,

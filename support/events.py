@@ -4,8 +4,15 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.queries import staff_with
-from billing.events import StopReason, charges_declined, charges_need_owner, refunds_failed, renewals_stopped
-from billing.models import Payment, Refund, Subscription
+from billing.events import (
+    StopReason,
+    charges_declined,
+    charges_need_owner,
+    methods_expiring,
+    refunds_failed,
+    renewals_stopped,
+)
+from billing.models import Payment, PaymentMethod, Refund, Subscription
 from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
@@ -60,6 +67,19 @@ register(
         recipient=lambda row: row.organization.owner,
         subject=_("Your refund did not arrive"),
         page=lambda _refund: reverse("billing:invoices"),
+    )
+)
+
+register(
+    Event(
+        name="card.expiring",
+        signal=methods_expiring,
+        ids="method_ids",
+        rows=PaymentMethod.objects.select_related("organization__owner"),
+        recipient=lambda row: row.organization.owner,
+        subject=_("Your {row.label} expires soon"),
+        page=lambda _method: reverse("billing:payment_methods"),
+        key=lambda row, at: f"{row.pk}:{at:%Y-%m}",
     )
 )
 
