@@ -26,6 +26,8 @@ class Action(StrEnum):
     ORDER_PAY = "order.pay"
     ORDER_CANCEL = "order.cancel"
     INVOICE_VIEW = "invoice.view"
+    INVOICE_PAY = "invoice.pay"
+    PAYMENT_METHOD_MANAGE = "payment_method.manage"
     SERVER_VIEW = "server.view"
     SERVER_POWER = "server.power"
     SERVER_RENAME = "server.rename"
@@ -41,6 +43,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.ORDER_PAY: IN_CHARGE,
     Action.ORDER_CANCEL: IN_CHARGE,
     Action.INVOICE_VIEW: IN_CHARGE,
+    Action.INVOICE_PAY: IN_CHARGE,
+    Action.PAYMENT_METHOD_MANAGE: IN_CHARGE,
     Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},

@@ -20,7 +20,6 @@ from billing.models import Invoice, InvoiceItem, InvoiceTax, ItemKind, Payment, 
 from core import outside, tenancy
 from core.money import Money
 
-FIRST_POLL = timedelta(seconds=30)
 # Longer than a request can still be under way whose answer was lost.
 LOST_ANSWER_WAIT = timedelta(minutes=1)
 MAX_EXTENSION = timedelta(minutes=15)  # a session that is created late may stay open this much past the payment
@@ -43,7 +42,8 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
     """
     with tenancy.as_worker(payment):
         payment = payments.lock_payment(payment.pk)
-        if not payment.is_open(at) or payment.expires_at is None:
+        is_charge = payment.payment_method_id is not None  # a saved method pays it, or its owner confirms that
+        if is_charge or not payment.is_open(at) or payment.expires_at is None:
             raise CheckoutClosed(f"payment {payment.pk} is not open")
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
@@ -86,7 +86,7 @@ def request_session(driver: Driver, *, payment: Payment, customer: str, at: date
         requested_at = payment.session_requested_at
         is_recent = requested_at is not None and at - requested_at < LOST_ANSWER_WAIT
         if requested_at is None and payment.expires_at is not None:
-            payment.session_requested_at, payment.session_requests, payment.poll_at = at, 1, at + FIRST_POLL
+            payment.session_requested_at, payment.session_requests, payment.poll_at = at, 1, at + payments.FIRST_POLL
             payment.expires_at = max(payment.expires_at, (at + MIN_SESSION_LIFETIME).replace(microsecond=0))
             payment.save(update_fields=["session_requested_at", "session_requests", "poll_at", "expires_at"])
         elif not driver.HAS_IDEMPOTENCY_KEYS and not is_recent:

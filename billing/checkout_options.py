@@ -35,7 +35,8 @@ def accounts_to_choose(payment: Payment) -> Sequence[GatewayAccount]:
 
     None where a checkout session was requested, or where there is only one way to pay.
     """
-    if payment.session_requested_at is not None or payment.channel or payment.invoice is None:
+    is_decided = payment.session_requested_at is not None or payment.payment_method_id is not None
+    if is_decided or payment.channel or payment.invoice is None:
         return []
     accounts = gateway_accounts.accounts_of(payment.invoice)
     is_choice = len(accounts) > 1 or any(isinstance(driver_for(account), Channels) for account in accounts)
@@ -69,7 +70,8 @@ def choose_option(*, payment: Payment, option: CheckoutOption) -> Payment:
     with tenancy.as_worker(payment):
         is_live = gateway_accounts.mode_of(option.gateway)
         payment = payments.lock_payment(payment.pk)
-        if payment.state == PaymentState.PENDING and payment.session_requested_at is None:
+        is_decided = payment.session_requested_at is not None or payment.payment_method_id is not None
+        if payment.state == PaymentState.PENDING and not is_decided:
             payment.gateway, payment.channel = option.gateway, option.channel
             payment.is_live = is_live
             payment.save(update_fields=["gateway", "channel", "is_live"])

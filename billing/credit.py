@@ -59,7 +59,8 @@ def use_credit(*, payment: Payment, at_most: Money, at: datetime) -> bool:
         invoice = payment.invoice
         if invoice is None or invoice.state == InvoiceState.PAID:
             return invoice is not None
-        is_asked_for = payment.session_requested_at is not None or payment.credit_minor > 0
+        is_charge = payment.payment_method_id is not None
+        is_asked_for = is_charge or payment.session_requested_at is not None or payment.credit_minor > 0
         if is_asked_for or not payment.is_open(at) or gateway_accounts.gateway_billed(invoice.pk).exists():
             return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)

@@ -27,6 +27,9 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             if gateway_dispute.status in {DisputeStatus.INQUIRY, DisputeStatus.WON}:
                 return None
             dispute = open_dispute(payment, gateway_dispute, at)
+        if dispute.evidence_due_at != gateway_dispute.evidence_due_at:
+            dispute.evidence_due_at = gateway_dispute.evidence_due_at
+            dispute.save(update_fields=["evidence_due_at"])
         is_won = gateway_dispute.status is DisputeStatus.WON
         if gateway_dispute.status not in CLOSED or dispute.is_won is is_won:
             return dispute
@@ -74,6 +77,7 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
         currency=gateway_dispute.amount.currency,
         reason=gateway_dispute.reason,
         opened_at=gateway_dispute.opened_at,
+        evidence_due_at=gateway_dispute.evidence_due_at,
     )
     take_funds(payment, dispute, at)
     payment.state = payments.received_state(payment)

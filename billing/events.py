@@ -9,6 +9,9 @@ from django.dispatch import Signal
 
 invoices_paid = Signal()  # invoice_ids, at
 payments_credited = Signal()  # payment_ids, at: they could not pay their invoice, and are credit now
+charges_declined = Signal()  # payment_ids, at: a saved method was refused, or not confirmed in time
+charges_need_owner = Signal()  # payment_ids, at: the bank wants the owner of a saved method to confirm
+methods_expiring = Signal()  # method_ids, at: default cards that end with this month or the next
 payments_expired = Signal()  # payment_ids, at
 funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again

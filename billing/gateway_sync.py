@@ -9,7 +9,16 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import datetime
 from uuid import UUID
 
-from billing import disputes, gateway_accounts, payment_sync, payments, refunds, renewals, subscriptions
+from billing import (
+    disputes,
+    gateway_accounts,
+    payment_methods,
+    payment_sync,
+    payments,
+    refunds,
+    renewals,
+    subscriptions,
+)
 from billing.gateways.abilities import Disputes, GatewayBilling, Refunds
 from billing.gateways.base import (
     CheckoutSession,
@@ -23,13 +32,16 @@ from billing.gateways.base import (
     driver_of,
     driver_with,
 )
+from billing.gateways.saved import SavedMethods
 from billing.models import (
     EventResult,
     GatewayAccount,
     GatewayCancelTask,
+    GatewayCustomer,
     GatewayEvent,
     GatewaySubscription,
     Payment,
+    PaymentMethod,
     Subscription,
 )
 from billing.payment_sync import PROCESSED, UNRELATED, Outcome, outcome_of, own_payment
@@ -207,6 +219,26 @@ def sync_dispute(account: GatewayAccount, reference: str, at: datetime) -> Outco
     return PROCESSED
 
 
+def sync_method(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
+    """A saved method: attached to a customer of ours, renewed by its bank, or removed."""
+    found = ability_of(account, SavedMethods).read_method(reference)
+    known = PaymentMethod.objects.select_related("organization").filter(gateway=account.code, reference=reference)
+    if not found.customer:
+        if (method := known.first()) is None:
+            return UNRELATED
+        payment_methods.mark_detached(method=method, at=at)
+        return PROCESSED
+    customers = GatewayCustomer.objects.select_related("organization").filter(gateway=account.code)
+    customer = customers.filter(reference=found.customer).first()
+    if customer is None or found.card is None:
+        return UNRELATED
+    with tenancy.as_worker():
+        payment_methods.save_method(
+            organization=customer.organization, gateway=account.code, is_live=customer.is_live, card=found.card
+        )
+    return PROCESSED
+
+
 def _linked(gateway: str, reference: str) -> GatewaySubscription | None:
     rows = GatewaySubscription.objects.select_related("subscription__organization")
     return rows.filter(gateway=gateway, reference=reference).first()
@@ -225,4 +257,5 @@ SYNC: dict[ObjectType, Callable[[GatewayAccount, str, datetime], Outcome]] = {
     ObjectType.SUBSCRIPTION: sync_subscription,
     ObjectType.REFUND: sync_refund,
     ObjectType.DISPUTE: sync_dispute,
+    ObjectType.PAYMENT_METHOD: sync_method,
 }

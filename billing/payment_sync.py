@@ -6,7 +6,7 @@ As in `billing.gateway_sync`, order, duplicates and concurrency cannot matter, b
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, payments, subscriptions
+from billing import charge_sync, customers, payments, subscriptions
 from billing.gateways.abilities import SessionExpiry, Transactions
 from billing.gateways.base import (
     CheckoutSession,
@@ -63,6 +63,9 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
     """Read the checkout session of an open payment, close it when its time is over, and plan the next poll."""
     payment = Payment.objects.select_related("organization").get(pk=payment_id)
     if payment.state not in Payment.OPEN:
+        return
+    if payment.payment_method_id is not None:
+        charge_sync.sync_charge(payment_id=payment_id, at=at)
         return
     driver, sessions = driver_of(payment.gateway), list[CheckoutSession]()
     if payment.session_id is not None:
@@ -153,12 +156,18 @@ def sync_session(account: GatewayAccount, reference: str, at: datetime) -> Outco
 
 
 def sync_transaction(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
-    """Money that arrived for a payment of ours, also where its session failed before: a debit can be made again."""
+    """Money that arrived for a payment of ours, also where its session failed before: a debit can be made again.
+
+    Of a charge of ours also that it was refused, or waits for its method's owner.
+    """
     known = Payment.objects.filter(gateway=account.code, transaction_id=reference).first()
     if known is not None:
         return outcome_of(known)
     transaction = ability_of(account, Transactions).read_transaction(reference)
     payment = own_payment(account.code, transaction.payment_id)
+    if payment is not None and payment.payment_method_id is not None and payment.state in Payment.OPEN:
+        charge_sync.sync_charge(payment_id=payment.pk, at=at)
+        return outcome_of(payment)
     if payment is None or transaction.payment is None:
         return EventResult.IGNORED, "it names no payment of ours: its invoice is followed, or its balance transaction"
     return outcome_of(settle(payment_id=payment.pk, gateway_payment=transaction.payment, at=at))

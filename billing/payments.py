@@ -13,15 +13,14 @@ from functools import cache
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events, gateway_accounts, invoicing, ledger, subscriptions
-from billing.gateways.base import CheckoutSession, GatewayPayment, Interval, SavedCard
+from billing import events, gateway_accounts, invoicing, ledger, payment_methods, subscriptions
+from billing.gateways.base import CheckoutSession, GatewayPayment, Interval
 from billing.models import (
     AccountKind,
     EntryKind,
     Invoice,
     Payment,
     PaymentAllocation,
-    PaymentMethod,
     PaymentState,
     PaymentTask,
     Period,
@@ -37,8 +36,9 @@ log = logging.getLogger(__name__)
 # What is written of a payment when its money arrives.
 RECEIVED_FIELDS = (
     *("state", "transaction_id", "method_label", "received_minor", "received_currency", "period_start", "period_end"),
-    *("settled_at", "poll_at", "failure", "session_url", "review_reason"),
+    *("settled_at", "poll_at", "failure", "failure_code", "session_url", "review_reason"),
 )
+FIRST_POLL = timedelta(seconds=30)
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
 
 
@@ -211,6 +211,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
         payment.state, payment.settled_at, payment.failure, payment.session_url = state, at, "", ""
+        payment.failure_code = ""
         payment.poll_at = payment.last_poll(at) if payment.session_requests > 1 else None
         ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]
@@ -245,9 +246,14 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
             )
             entries.append(fee)
     ledger.post_entries(entries, at=at)
-    for payment, arrived in arrivals:
+    for payment, arrived in sorted(arrivals, key=lambda arrival: arrival[0].organization_id):
         if arrived.card is not None and not is_under_review:
-            save_payment_method(payment, arrived.card)
+            payment_methods.save_method(
+                organization=payment.organization,
+                gateway=payment.gateway,
+                is_live=payment.is_live,
+                card=arrived.card,
+            )
 
 
 def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reason: str, at: datetime) -> None:
@@ -290,26 +296,11 @@ def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
     if gateway_payment.amount.minor != payment.amount_minor:
         got = gateway_payment.amount.minor
         return f"asked for {payment.amount_minor}, got {got} minor units of {payment.currency}"
-    if payment.invoice is not None and payment.invoice.state not in invoicing.UNPAID:
+    # What we charged ourselves for an invoice that was paid meanwhile is simply the customer's credit.
+    is_ours = payment.payment_method_id is not None
+    if payment.invoice is not None and payment.invoice.state not in invoicing.UNPAID and not is_ours:
         return f"the invoice is {payment.invoice.state} already"
     return ""
-
-
-def save_payment_method(payment: Payment, card: SavedCard) -> None:
-    """Keep the card that the gateway saved; the organization's first one becomes its default."""
-    has_default = PaymentMethod.objects.filter(organization=payment.organization, is_default=True).exists()
-    PaymentMethod.objects.get_or_create(
-        gateway=payment.gateway,
-        reference=card.reference,
-        defaults={
-            "organization": payment.organization,
-            "is_live": payment.is_live,
-            "brand": card.brand,
-            "last4": card.last4,
-            "expires_on": card.expires_on,
-            "is_default": not has_default,
-        },
-    )
 
 
 def record_unexpected_payment(

@@ -4,7 +4,17 @@ from django.db import models
 
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing.models import AccountKind, Invoice, InvoiceItem, InvoiceState, LedgerAccount, PaymentAllocation
+from billing.models import (
+    AccountKind,
+    GatewaySubscription,
+    Invoice,
+    InvoiceItem,
+    InvoiceState,
+    LedgerAccount,
+    Payment,
+    PaymentAllocation,
+    PaymentMethod,
+)
 from core.money import Money
 
 ISSUED = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceState.REFUNDED, InvoiceState.VOID)
@@ -51,3 +61,26 @@ def invoice_for_page(invoices: "models.QuerySet[Invoice]") -> "models.QuerySet[I
         .prefetch_related("items", "taxes", "credit_notes", paid_with)
         .fetch_mode(models.FETCH_RAISE)
     )
+
+
+def open_charge_of(invoice: Invoice) -> Payment | None:
+    """The open attempt to charge a saved method for the invoice."""
+    rows = Payment.objects.filter(invoice=invoice, payment_method__isnull=False, state__in=Payment.OPEN)
+    return rows.select_related("payment_method", "organization").first()
+
+
+def methods_for(access: Access, action: Action) -> "models.QuerySet[PaymentMethod]":
+    """Saved methods that were not removed, to which the user may do the action."""
+    rows = PaymentMethod.objects.filter(organization__in=access.organizations(action), detached_at=None)
+    return rows.select_related("organization")
+
+
+def methods_of(organization: Organization) -> list[PaymentMethod]:
+    """The organization's saved methods for its page, the default first."""
+    rows = PaymentMethod.objects.filter(organization=organization, detached_at=None)
+    return list(rows.fetch_mode(models.FETCH_RAISE).order_by("-is_default", "-created_at"))
+
+
+def is_renewed_by_gateway(organization: Organization) -> bool:
+    """Whether a gateway renews subscriptions of the organization itself."""
+    return GatewaySubscription.objects.filter(organization=organization, ended_at=None).exists()

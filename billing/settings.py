@@ -6,6 +6,7 @@ from babel import Locale
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from billing.charge_sync import parse_days
 from core import site_settings
 from core.site_settings import Definition, SettingType
 
@@ -58,3 +59,38 @@ for definition in (
     ),
 ):
     site_settings.register(definition)
+
+
+def validate_days(value: Any) -> None:
+    """ValidationError unless the value lists rising numbers of days."""
+    try:
+        parse_days(value)
+    except ValueError:
+        raise ValidationError(_("Days must be whole numbers that rise, such as 1, 3, 7.")) from None
+
+
+site_settings.register(
+    Definition(
+        key="billing.charge_retry_days",
+        type=SettingType.STRING,
+        default="1, 3, 7",
+        category=_("Billing"),
+        description=_(
+            "Days after the first charge on which a refused card is charged again. Empty: never. A card that is "
+            "expired or reported stolen is not charged again in any case."
+        ),
+        max=80,
+        validator=validate_days,
+    )
+)
+site_settings.register(
+    Definition(
+        key="billing.charge_confirmation_days",
+        type=SettingType.INTEGER,
+        default=7,
+        category=_("Billing"),
+        description=_("Days for which a customer can confirm a charge for which their bank asks them."),
+        min=1,
+        max=30,
+    )
+)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import ledger_audit, payment_sync, subscriptions
+from billing import ledger_audit, payment_methods, payment_sync, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
@@ -22,6 +22,12 @@ def poll_open_payments() -> int:
 def end_subscriptions() -> int:
     """End the canceled subscriptions whose period is over."""
     return subscriptions.end_due(at=clock.now())
+
+
+@shared_task
+def warn_of_expiring_cards() -> int:
+    """Tell the owners of cards that expire soon, once for each month."""
+    return payment_methods.warn_of_expiry(at=clock.now())
 
 
 @shared_task

@@ -2,11 +2,17 @@
 
 from django.urls import path
 
-from billing import views, webhooks
+from billing import method_views, payment_views, views, webhooks
 
 app_name = "billing"
 urlpatterns = [
     path("invoices/", views.invoices, name="invoices"),
     path("invoices/<uuid:pk>/", views.invoice, name="invoice"),
+    path("invoices/<uuid:pk>/confirm/", payment_views.confirm_charge, name="confirm_charge"),
+    path("payment-methods/", method_views.payment_methods, name="payment_methods"),
+    path("payment-methods/add/", method_views.add_method, name="add_method"),
+    path("payment-methods/portal/", method_views.portal, name="portal"),
+    path("payment-methods/<uuid:pk>/default/", method_views.make_default, name="method_default"),
+    path("payment-methods/<uuid:pk>/remove/", method_views.remove, name="method_remove"),
     path("webhooks/<slug:gateway>/", webhooks.receive, name="webhook"),
 ]

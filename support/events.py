@@ -4,8 +4,15 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.queries import staff_with
-from billing.events import StopReason, refunds_failed, renewals_stopped
-from billing.models import Refund, Subscription
+from billing.events import (
+    StopReason,
+    charges_declined,
+    charges_need_owner,
+    methods_expiring,
+    refunds_failed,
+    renewals_stopped,
+)
+from billing.models import Payment, PaymentMethod, Refund, Subscription
 from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
@@ -60,6 +67,45 @@ register(
         recipient=lambda row: row.organization.owner,
         subject=_("Your refund did not arrive"),
         page=lambda _refund: reverse("billing:invoices"),
+    )
+)
+
+register(
+    Event(
+        name="card.expiring",
+        signal=methods_expiring,
+        ids="method_ids",
+        rows=PaymentMethod.objects.select_related("organization__owner"),
+        recipient=lambda row: row.organization.owner,
+        subject=_("Your {row.label} expires soon"),
+        page=lambda _method: reverse("billing:payment_methods"),
+        key=lambda row, at: f"{row.pk}:{at:%Y-%m}",
+    )
+)
+
+CHARGES = Payment.objects.select_related("organization__owner", "invoice", "payment_method")
+
+register(
+    Event(
+        name="charge.needs_owner",
+        signal=charges_need_owner,
+        ids="payment_ids",
+        rows=CHARGES,
+        recipient=lambda row: row.organization.owner,
+        subject=_("Please confirm your payment of {row.amount}"),
+        page=lambda row: reverse("billing:confirm_charge", kwargs={"pk": row.invoice_id}),
+    )
+)
+
+register(
+    Event(
+        name="charge.declined",
+        signal=charges_declined,
+        ids="payment_ids",
+        rows=CHARGES,
+        recipient=lambda row: row.organization.owner,
+        subject=_("We could not charge {row.payment_method.label}"),
+        page=lambda row: reverse("billing:invoice", kwargs={"pk": row.invoice_id}),
     )
 )
 

@@ -22,7 +22,7 @@ class Event[Row: Model]:
     `signal` lists the keys of its rows in the argument `ids`; the event is meant where its other arguments have the
     values of `when`. `rows` are those that somebody is told about, with what subject and templates read. `recipient`
     gives one user, or several staff. The subject may name fields of the row: "{row.number}". `page` gives the path of
-    the page that the message links to.
+    the page that the message links to. Who was told about the same `key` is not told again: by default each row once.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Event[Row: Model]:
     subject: str | Promise
     page: Callable[[Row], str]
     when: Mapping[str, object] = field(default_factory=dict)
+    key: Callable[[Row, datetime], object] = lambda row, _at: row.pk
 
     def subject_of(self, row: Row) -> str:
         """The subject in the active language."""
@@ -85,7 +86,7 @@ def notify[Row: Model](event: Event[Row], rows: Iterable[Row], *, at: datetime) 
                         continue
                     delivery.channel, delivery.event, delivery.user = kind, event.name, user
                     delivery.organization_id = getattr(row, "organization_id", None)
-                    delivery.reference = f"{event.name}:{row.pk}"
+                    delivery.reference = f"{event.name}:{event.key(row, at)}"
                     deliveries.append(delivery)
     if deliveries:
         channels.queue(deliveries, at=at)

@@ -1,6 +1,6 @@
 """The admin of billing."""
 
-from billing.admin.customers import GatewayCustomerAdmin, PaymentMethodAdmin
+from billing.admin.customers import GatewayCustomerAdmin, MethodTaskAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin
 from billing.admin.gateways import (
     GatewayAccountAdmin,
@@ -12,6 +12,7 @@ from billing.admin.invoices import CreditNoteAdmin, InvoiceAdmin, InvoiceItemAdm
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
 from billing.admin.payments import (
     AllocationReversalAdmin,
+    ChargeTaskAdmin,
     DisputeAdmin,
     PaymentAdmin,
     PaymentAllocationAdmin,
@@ -25,6 +26,7 @@ from billing.admin.taxes import TaxRateAdmin
 
 __all__ = [
     "AllocationReversalAdmin",
+    "ChargeTaskAdmin",
     "CreditNoteAdmin",
     "DisputeAdmin",
     "GatewayAccountAdmin",
@@ -41,6 +43,7 @@ __all__ = [
     "JournalEntryAdmin",
     "LedgerAccountAdmin",
     "LedgerAuditAdmin",
+    "MethodTaskAdmin",
     "PaymentAdmin",
     "PaymentAllocationAdmin",
     "PaymentMethodAdmin",

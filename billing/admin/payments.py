@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminTextInputWidg
 from billing import invoicing, ledger, manual_refunds, payments, refunds, reviews
 from billing.models import (
     AllocationReversal,
+    ChargeTask,
     Dispute,
     Payment,
     PaymentAllocation,
@@ -311,6 +312,15 @@ class RefundTaskAdmin(WorkItemAdmin):
     list_display = ("created_at", "refund", "state", "attempts", "run_at", "last_error", "finished_at")
     list_select_related = ("refund",)
     search_fields = ("=refund__id", "refund__organization__name", "last_error")
+
+
+@admin.register(ChargeTask)
+class ChargeTaskAdmin(WorkItemAdmin):
+    """The work of charging saved methods."""
+
+    list_display = ("created_at", "payment", "state", "attempts", "run_at", "last_error", "finished_at")
+    list_select_related = ("payment",)
+    search_fields = ("=payment__id", "payment__organization__name", "last_error")
 
 
 @admin.register(PaymentTask)

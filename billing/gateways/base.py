@@ -188,6 +188,7 @@ class GatewayDispute:
     status: DisputeStatus
     reason: str
     opened_at: datetime
+    evidence_due_at: datetime | None = None  # None where no evidence is asked for
 
 
 class GatewayInvoiceStatus(StrEnum):
@@ -252,6 +253,7 @@ class ObjectType(StrEnum):
     SUBSCRIPTION = "subscription"
     REFUND = "refund"
     DISPUTE = "dispute"
+    PAYMENT_METHOD = "payment_method"
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('reason', models.CharField(blank=True, default='', max_length=64)),
                 ('opened_at', models.DateTimeField()),
+                ('evidence_due_at', models.DateTimeField(blank=True, help_text='Until then the bank can be shown that the payment was right.', null=True, verbose_name='evidence due at')),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
                 ('is_won', models.BooleanField(blank=True, null=True, verbose_name='won')),
                 ('lost_minor', models.BigIntegerField(default=0, help_text='The part of the payment that was lost.', verbose_name='lost')),
@@ -275,6 +276,10 @@ class Migration(migrations.Migration):
                 ('session_url', core.encryption.EncryptedTextField(blank=True, default='', verbose_name='checkout address')),
                 ('transaction_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='transaction ID')),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('charge_requested_at', models.DateTimeField(blank=True, help_text='When the gateway was last asked to charge.', null=True, verbose_name='charge requested at')),
+                ('charge_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='charge ID')),
+                ('failure_code', models.CharField(blank=True, default='', help_text="The gateway's code of why a saved method was refused, or waits for its owner.", max_length=64, verbose_name='code of failure')),
+                ('retry_at', models.DateTimeField(blank=True, help_text='When a refused method may be charged again.', null=True, verbose_name='charged again at')),
                 ('poll_at', models.DateTimeField(blank=True, db_index=True, null=True, verbose_name='next check at')),
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
                 ('period_start', models.DateTimeField(blank=True, help_text='The period that the gateway charged, where it renews the subscription.', null=True)),
@@ -316,6 +321,27 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='disputes', to='billing.payment'),
         ),
         migrations.CreateModel(
+            name='ChargeTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('payment', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='charge_task', to='billing.payment')),
+            ],
+            options={
+                'verbose_name': 'charge task',
+                'verbose_name_plural': 'charge tasks',
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
             name='PaymentAllocation',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -344,11 +370,38 @@ class Migration(migrations.Migration):
                 ('last4', models.CharField(blank=True, default='', max_length=4, verbose_name='last four digits')),
                 ('expires_on', models.DateField(blank=True, null=True)),
                 ('is_default', models.BooleanField(default=False, verbose_name='default')),
+                ('detached_at', models.DateTimeField(blank=True, help_text='It can no longer be charged.', null=True, verbose_name='removed at')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payment_methods', to='accounts.organization')),
             ],
             options={
                 'verbose_name': 'payment method',
                 'verbose_name_plural': 'payment methods',
+            },
+        ),
+        migrations.AddField(
+            model_name='payment',
+            name='payment_method',
+            field=models.ForeignKey(blank=True, db_index=False, help_text='The saved method that we charge. Empty: the customer pays in a checkout session.', null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.paymentmethod'),
+        ),
+        migrations.CreateModel(
+            name='MethodTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('method', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='task', to='billing.paymentmethod')),
+            ],
+            options={
+                'verbose_name': 'payment method task',
+                'verbose_name_plural': 'payment method tasks',
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -764,6 +817,58 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['wallet', 'reserved_credit', 'promotional_credit', 'commission', 'receivable', 'revenue', 'deferred_revenue', 'tax', 'clearing', 'bank', 'gateway_fees', 'dispute_fees', 'refunds', 'disputes', 'suspense', 'unexplained', 'promotions', 'commissions', 'fx', 'rounding'])), name='billing_account_kind_known'),
         ),
         migrations.AddIndex(
+            model_name='dispute',
+            index=models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['opened_at'], name='billing_dispute_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='dispute',
+            constraint=models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_dispute_reference_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='dispute',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('is_won__isnull', False), ('closed_at__isnull', False)), models.Q(models.Q(('is_won__isnull', False), _negated=True), models.Q(('closed_at__isnull', False), _negated=True)), _connector='OR'), name='billing_dispute_outcome_iff_closed'),
+        ),
+        migrations.AddConstraint(
+            model_name='dispute',
+            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_dispute_positive'),
+        ),
+        migrations.AddIndex(
+            model_name='chargetask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_chargetask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='chargetask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_chargetask_done'),
+        ),
+        migrations.AddConstraint(
+            model_name='chargetask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_chargetask_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='chargetask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_chargetask_lease_iff_running'),
+        ),
+        migrations.AddConstraint(
+            model_name='paymentallocation',
+            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_allocation_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='paymentallocation',
+            constraint=models.UniqueConstraint(fields=('invoice', 'payment'), name='billing_allocation_once', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='paymentmethod',
+            constraint=models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_method_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='paymentmethod',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('organization',), name='billing_method_one_default'),
+        ),
+        migrations.AddConstraint(
+            model_name='paymentmethod',
+            constraint=models.CheckConstraint(condition=models.Q(('is_default', False), ('detached_at__isnull', True), _connector='OR'), name='billing_method_default_is_attached'),
+        ),
+        migrations.AddIndex(
             model_name='payment',
             index=models.Index(condition=models.Q(('state', 'under_review')), fields=['created_at'], name='billing_payment_under_review'),
         ),
@@ -774,6 +879,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.UniqueConstraint(fields=('gateway', 'session_id'), name='billing_payment_session_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.UniqueConstraint(fields=('gateway', 'charge_id'), name='billing_payment_charge_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.CheckConstraint(condition=models.Q(('payment_method__isnull', False), models.Q(('charge_id__isnull', True), ('charge_requested_at__isnull', True), ('retry_at__isnull', True)), _connector='OR'), name='billing_payment_charge_is_of_a_method'),
         ),
         migrations.AddConstraint(
             model_name='payment',
@@ -804,36 +917,20 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'processing', 'succeeded', 'failed', 'expired', 'under_review', 'refunded', 'disputed'])), name='billing_payment_state_known'),
         ),
         migrations.AddIndex(
-            model_name='dispute',
-            index=models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['opened_at'], name='billing_dispute_open'),
+            model_name='methodtask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_methodtask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='methodtask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_methodtask_done'),
         ),
         migrations.AddConstraint(
-            model_name='dispute',
-            constraint=models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_dispute_reference_once'),
+            model_name='methodtask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_methodtask_state_known'),
         ),
         migrations.AddConstraint(
-            model_name='dispute',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('is_won__isnull', False), ('closed_at__isnull', False)), models.Q(models.Q(('is_won__isnull', False), _negated=True), models.Q(('closed_at__isnull', False), _negated=True)), _connector='OR'), name='billing_dispute_outcome_iff_closed'),
-        ),
-        migrations.AddConstraint(
-            model_name='dispute',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_dispute_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='paymentallocation',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_allocation_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='paymentallocation',
-            constraint=models.UniqueConstraint(fields=('invoice', 'payment'), name='billing_allocation_once', nulls_distinct=False),
-        ),
-        migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_method_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('organization',), name='billing_method_one_default'),
+            model_name='methodtask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_methodtask_lease_iff_running'),
         ),
         migrations.AddIndex(
             model_name='paymenttask',

@@ -104,6 +104,8 @@ SAME_OWNER = [
     ("creditnote", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
+    ("payment", "payment_method_id, organization_id", "paymentmethod", "id, organization_id"),
+    ("payment", "payment_method_id, gateway, is_live", "paymentmethod", "id, gateway, is_live"),
     ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
     ("refund", "payment_id, gateway, is_live", "payment", "id, gateway, is_live"),
     ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),

@@ -24,7 +24,9 @@ CREATE TRIGGER billing_account_stays BEFORE UPDATE OR DELETE ON billing_ledgerac
 CREATE TRIGGER billing_used_series_stays BEFORE DELETE ON billing_invoiceseries
     FOR EACH ROW WHEN (OLD.last_issued_at IS NOT NULL) EXECUTE FUNCTION billing_recorded_row_stays('series');
 CREATE TRIGGER billing_dispute_stays BEFORE UPDATE OR DELETE ON billing_dispute
-    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('dispute', 'closed_at,is_won,lost_minor,updated_at');
+    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays(
+        'dispute', 'closed_at,is_won,lost_minor,evidence_due_at,updated_at'
+    );
 """
 # What arrived stays as it arrived; what became of it since is in the state and in the sums of refunds and losses.
 PAYMENTS = """

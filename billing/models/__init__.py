@@ -10,6 +10,7 @@ from billing.models.gateways import (
     GatewayCustomer,
     GatewayEvent,
     GatewayPrice,
+    MethodTask,
     PaymentMethod,
 )
 from billing.models.invoices import (
@@ -23,6 +24,7 @@ from billing.models.invoices import (
 from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.ledger_audit import LedgerAudit
 from billing.models.payments import (
+    ChargeTask,
     Dispute,
     Payment,
     PaymentState,
@@ -42,6 +44,7 @@ __all__ = [
     "AccountKind",
     "AllocationReversal",
     "BillingMode",
+    "ChargeTask",
     "CreditNote",
     "CursorType",
     "Dispute",
@@ -64,6 +67,7 @@ __all__ = [
     "JournalEntry",
     "LedgerAccount",
     "LedgerAudit",
+    "MethodTask",
     "Payment",
     "PaymentAllocation",
     "PaymentMethod",

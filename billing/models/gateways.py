@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
@@ -131,6 +132,9 @@ class PaymentMethod(Entity, Timestamped):
     last4 = models.CharField(_("last four digits"), max_length=4, blank=True, default="")
     expires_on = models.DateField(null=True, blank=True)
     is_default = models.BooleanField(_("default"), default=False)
+    detached_at = models.DateTimeField(
+        _("removed at"), null=True, blank=True, help_text=_("It can no longer be charged.")
+    )
 
     class Meta:
         verbose_name = _("payment method")
@@ -140,10 +144,36 @@ class PaymentMethod(Entity, Timestamped):
             models.UniqueConstraint(
                 fields=["organization"], condition=models.Q(is_default=True), name="billing_method_one_default"
             ),
+            models.CheckConstraint(
+                name="billing_method_default_is_attached",
+                condition=models.Q(is_default=False) | models.Q(detached_at__isnull=True),
+            ),
         ]
+
+    @property
+    def label(self) -> str:
+        """As customers know it, such as "Visa ending 4242"."""
+        brand = self.brand.replace("_", " ").title()
+        return gettext("%(brand)s ending %(last4)s") % {"brand": brand, "last4": self.last4} if self.last4 else brand
 
     def __str__(self) -> str:
         return f"{self.brand} {self.last4}".strip() or self.reference
+
+
+class MethodTask(Entity, WorkItem):
+    """Removes a payment method at its gateway. Here it is removed already, and charged no more."""
+
+    tenancy = tenancy.PRIVATE
+
+    method = models.OneToOneField(PaymentMethod, on_delete=models.PROTECT, related_name="task")
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("payment method task")
+        verbose_name_plural = _("payment method tasks")
+
+    def __str__(self) -> str:
+        return f"{self.method_id} {self.state}"
 
 
 class EventResult(StatusChoices):

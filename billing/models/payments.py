@@ -7,6 +7,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.declines import decline_text
+from billing.models.gateways import PaymentMethod
 from core import tenancy
 from core.encryption import EncryptedTextField
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check, iff
@@ -90,6 +92,28 @@ class Payment(Entity, Timestamped):
     session_url = EncryptedTextField(_("checkout address"), blank=True, default="")
     transaction_id = models.CharField(_("transaction ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until it succeeded
     expires_at = models.DateTimeField(null=True, blank=True)
+    payment_method = models.ForeignKey(
+        PaymentMethod,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        db_index=False,
+        help_text=_("The saved method that we charge. Empty: the customer pays in a checkout session."),
+    )
+    charge_requested_at = models.DateTimeField(
+        _("charge requested at"), null=True, blank=True, help_text=_("When the gateway was last asked to charge.")
+    )
+    charge_id = models.CharField(_("charge ID"), max_length=191, null=True, blank=True)  # noqa: DJ001 - null until the gateway answered
+    failure_code = models.CharField(
+        _("code of failure"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("The gateway's code of why a saved method was refused, or waits for its owner."),
+    )
+    retry_at = models.DateTimeField(
+        _("charged again at"), null=True, blank=True, help_text=_("When a refused method may be charged again.")
+    )
     poll_at = models.DateTimeField(_("next check at"), null=True, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     period_start = models.DateTimeField(
@@ -119,6 +143,12 @@ class Payment(Entity, Timestamped):
         constraints = [
             models.UniqueConstraint(fields=["gateway", "transaction_id"], name="billing_payment_transaction_once"),
             models.UniqueConstraint(fields=["gateway", "session_id"], name="billing_payment_session_once"),
+            models.UniqueConstraint(fields=["gateway", "charge_id"], name="billing_payment_charge_once"),
+            models.CheckConstraint(
+                name="billing_payment_charge_is_of_a_method",
+                condition=models.Q(payment_method__isnull=False)
+                | models.Q(charge_id__isnull=True, charge_requested_at__isnull=True, retry_at__isnull=True),
+            ),
             models.CheckConstraint(
                 name="billing_payment_received_has_transaction",
                 condition=~models.Q(state__in=["succeeded", "under_review", "refunded", "disputed"])
@@ -168,6 +198,16 @@ class Payment(Entity, Timestamped):
         """Whether staff have yet to accept the money, also when it was refunded or disputed since."""
         return bool(self.review_reason) and self.accepted_at is None
 
+    @property
+    def waits_for_owner(self) -> bool:
+        """Whether the saved method's owner must confirm the charge at their bank."""
+        return self.state == PaymentState.PENDING and bool(self.charge_id and self.failure_code)
+
+    @property
+    def decline_text(self) -> str:
+        """Why the saved method was refused, in words for its owner."""
+        return decline_text(self.failure_code)
+
     def is_open(self, at: datetime) -> bool:
         """Whether the customer can still pay in the checkout session."""
         return self.state == PaymentState.PENDING and (self.expires_at is None or self.expires_at > at)
@@ -187,6 +227,22 @@ class PaymentTask(Entity, WorkItem):
         abstract = False
         verbose_name = _("payment task")
         verbose_name_plural = _("payment tasks")
+
+    def __str__(self) -> str:
+        return f"{self.payment_id} {self.state}"
+
+
+class ChargeTask(Entity, WorkItem):
+    """Charges the saved method of a payment once, and stores what the gateway answered."""
+
+    tenancy = tenancy.PRIVATE
+
+    payment = models.OneToOneField(Payment, on_delete=models.PROTECT, related_name="charge_task")
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("charge task")
+        verbose_name_plural = _("charge tasks")
 
     def __str__(self) -> str:
         return f"{self.payment_id} {self.state}"
@@ -268,6 +324,12 @@ class Dispute(Entity, Timestamped):
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=64, blank=True, default="")
     opened_at = models.DateTimeField()
+    evidence_due_at = models.DateTimeField(
+        _("evidence due at"),
+        null=True,
+        blank=True,
+        help_text=_("Until then the bank can be shown that the payment was right."),
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
     is_won = models.BooleanField(_("won"), null=True, blank=True)
     lost_minor = models.BigIntegerField(_("lost"), default=0, help_text=_("The part of the payment that was lost."))

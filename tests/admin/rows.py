@@ -181,6 +181,7 @@ class Rows:
             **owned,
             **amounts | {"amount_minor": 800 // len(self.numbers)},
         )
+        self.each(billing.ChargeTask, payment=lambda n: self.payments[n], run_at=AT, state="dead")
         self.each(billing.PaymentTask, payment=lambda n: self.payments[n], run_at=AT, state="dead")
         self.refunds = self.each(
             billing.Refund,
@@ -245,7 +246,7 @@ class Rows:
             reference=lambda n: f"cus_{n}",
             organization=self.organization,
         )
-        self.each(
+        methods = self.each(
             billing.PaymentMethod,
             gateway="stripe",
             reference=lambda n: f"pm_{n}",
@@ -254,6 +255,7 @@ class Rows:
             expires_on=date(2030, 1, 1),
             **owned,
         )
+        self.each(billing.MethodTask, method=lambda n: methods[n], run_at=AT, state="dead")
 
     def ledger(self) -> None:
         """Balanced entries between wallets and one clearing account."""

@@ -15,8 +15,10 @@ OPEN: Row = {"state": "open", "issued_at": NOW}
 WORK = {
     f"{table}_lease_iff_running": [{"lease_until": NOW}, {"state": "running"}]
     for table in (
+        "billing_chargetask",
         "billing_gatewaycanceltask",
         "billing_gatewayevent",
+        "billing_methodtask",
         "billing_paymenttask",
         "billing_refundtask",
         "servers_powertask",
@@ -139,6 +141,11 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_account_organization_iff_its_kind": [{"organization_id": None}, {"kind": "clearing"}],
     },
     "billing_payment": {
+        "billing_payment_charge_is_of_a_method": [
+            {"charge_id": "pi_1"},
+            {"charge_requested_at": NOW},
+            {"retry_at": NOW},
+        ],
         "billing_payment_credit_not_negative": [{"credit_minor": -1}],
         "billing_payment_lost_not_negative": [{"lost_minor": -1}],
         "billing_payment_positive": [{"amount_minor": 0}],
@@ -147,6 +154,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         ],
         "billing_payment_refunded_within": [{"refunded_minor": -1}, {"received_minor": 1, "refunded_minor": 2}],
     },
+    "billing_paymentmethod": {"billing_method_default_is_attached": [{"is_default": True, "detached_at": NOW}]},
     "billing_paymentallocation": {"billing_allocation_positive": [{"amount_minor": 0}]},
     "billing_posting": {"billing_posting_not_zero": [{"amount_minor": 0}]},
     "billing_refund": {"billing_refund_positive": [{"amount_minor": 0}]},

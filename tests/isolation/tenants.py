@@ -7,7 +7,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from billing import payments
 from billing.gateways.base import GatewayPayment
-from billing.models import Invoice, Payment
+from billing.models import Invoice, Payment, PaymentMethod
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
@@ -48,6 +48,7 @@ class Tenant:
     unpaid: Order
     server: Server
     invoice: Invoice
+    payment_method: PaymentMethod
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -80,7 +81,10 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     server = Server.objects.get(order_item__order=order)
     now = timezone.now()
     Server.objects.filter(pk=server.pk).update(status=ServerStatus.RUNNING, identifier=f"{mark}-id", running_at=now)
-    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload())
+    method = PaymentMethod.objects.create(
+        organization=organization, gateway="stripe", reference=f"{mark}-method", brand=f"{mark}-brand", last4="4242"
+    )
+    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload(), method)
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

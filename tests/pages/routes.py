@@ -5,7 +5,7 @@ from django.urls import reverse
 from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
-LISTS = ("dashboard", "servers", "invoices")
+LISTS = ("dashboard", "servers", "invoices", "payment methods")
 OWN = ("order", "choose payment", "server", "invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
@@ -26,6 +26,7 @@ def address(name: str, dataset: Dataset) -> str:
         "dashboard": reverse("dashboard"),
         "servers": reverse("servers:list"),
         "invoices": reverse("billing:invoices"),
+        "payment methods": reverse("billing:payment_methods"),
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),

@@ -18,7 +18,8 @@ from core.outside.transport import CONNECT_TIMEOUT, READ_TIMEOUT
 
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
-PAGE_ORIGIN = "https://checkout.stripe.com"
+# Checkout, the page on which a bank asks the owner of a card, and the billing portal.
+PAGE_ORIGINS = ("https://checkout.stripe.com", "https://hooks.stripe.com", "https://billing.stripe.com")
 FIRST_ACCOUNT = "stripe"  # the code of the account that the migration writes
 RETRIES = 2  # within one call and under one idempotency key
 PER_PAGE = 100  # Stripe's maximum for a list
@@ -59,8 +60,10 @@ class StripeClient:
 
     @staticmethod
     def page_origins() -> list[str]:
-        """Stripe's checkout pages; those of a stand-in are where its API is."""
-        parts = urlsplit(settings.STRIPE_API_BASE or PAGE_ORIGIN)
+        """Stripe's pages; those of a stand-in are where its API is."""
+        if not settings.STRIPE_API_BASE:
+            return list(PAGE_ORIGINS)
+        parts = urlsplit(settings.STRIPE_API_BASE)
         return [f"{parts.scheme}://{parts.netloc}"]
 
     def is_configured(self) -> bool:

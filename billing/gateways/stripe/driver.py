@@ -1,7 +1,9 @@
 """The driver of Stripe accounts."""
 
 from billing.gateways.stripe.balance import BalanceTransactions
+from billing.gateways.stripe.charges import Charges
 from billing.gateways.stripe.customers import Customers
+from billing.gateways.stripe.methods import Methods
 from billing.gateways.stripe.reconciliation import Reconciliation
 from billing.gateways.stripe.subscriptions import Subscriptions
 from billing.gateways.stripe.webhooks import Webhooks
@@ -15,7 +17,7 @@ SMALLEST_CHARGES = {
 }  # fmt: skip
 
 
-class StripeDriver(Customers, Subscriptions, Webhooks, Reconciliation, BalanceTransactions):
+class StripeDriver(Customers, Subscriptions, Charges, Methods, Webhooks, Reconciliation, BalanceTransactions):
     """One Stripe account; what it can do stands in the modules of its bases."""
 
     HAS_IDEMPOTENCY_KEYS = True

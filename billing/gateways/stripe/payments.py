@@ -83,6 +83,8 @@ class Payments(StripeClient):
             "Stripe session", lambda stripe: stripe.v1.checkout.sessions.retrieve(reference, params)
         )
         status = session_status(session)
+        if session.mode == "setup":  # it saves a method, which has events of its own
+            return _session(session, status)
         if status is CheckoutSessionStatus.OPEN:
             return self.open_session(session)
         if status is not CheckoutSessionStatus.PAID:
@@ -204,12 +206,8 @@ def _session(
 
 def payment_of_intent(intent: Any) -> GatewayPayment:
     """What a succeeded PaymentIntent received; its charge and payment method are expanded."""
-    method, saved_card = intent.payment_method, None
+    method = intent.payment_method
     is_saved = method is not None and not isinstance(method, str) and intent.setup_future_usage
-    if is_saved and method.type == "card":
-        card = method.card
-        expires_on = date(card.exp_year, card.exp_month, calendar.monthrange(card.exp_year, card.exp_month)[1])
-        saved_card = SavedCard(method.id, str(card.brand)[:32], str(card.last4), expires_on)
     return GatewayPayment(
         transaction_id=intent.id,
         amount=from_stripe_amount(intent.amount_received, intent.currency),
@@ -217,8 +215,17 @@ def payment_of_intent(intent: Any) -> GatewayPayment:
         payment_id=metadata_id(intent.metadata, "payment"),
         organization_id=metadata_id(intent.metadata, "organization"),
         method_label=method_label(intent),
-        card=saved_card,
+        card=saved_card(method) if is_saved else None,
     )
+
+
+def saved_card(method: Any) -> SavedCard | None:
+    """Ours for a PaymentMethod; None for one that is no card."""
+    if method.type != "card":
+        return None
+    card = method.card
+    expires_on = date(card.exp_year, card.exp_month, calendar.monthrange(card.exp_year, card.exp_month)[1])
+    return SavedCard(method.id, str(card.brand)[:32], str(card.last4), expires_on)
 
 
 def method_label(intent: Any) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayRefund, RefundRequest, RefundStatus
 from billing.gateways.stripe.client import StripeClient
-from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, metadata_id, to_stripe_amount
+from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, metadata_id, to_stripe_amount, value
 
 REFUND_STATUSES = {
     "succeeded": RefundStatus.SUCCEEDED,
@@ -67,6 +67,7 @@ class Refunds(StripeClient):
             status=DISPUTE_STATUSES.get(str(dispute.status), DisputeStatus.OPEN),
             reason=str(dispute.reason)[:64],
             opened_at=instant(dispute.created),
+            evidence_due_at=instant(due_by) if (due_by := value(dispute, "evidence_details", "due_by")) else None,
         )
 
 

@@ -26,6 +26,9 @@ EVENTS = {
     "checkout.session.async_payment_failed": ObjectType.CHECKOUT_SESSION,
     "checkout.session.expired": ObjectType.CHECKOUT_SESSION,
     "payment_intent.succeeded": ObjectType.TRANSACTION,
+    "payment_intent.processing": ObjectType.TRANSACTION,
+    "payment_intent.payment_failed": ObjectType.TRANSACTION,
+    "payment_intent.canceled": ObjectType.TRANSACTION,
     "invoice.paid": ObjectType.INVOICE,
     "invoice.payment_failed": ObjectType.INVOICE,
     "customer.subscription.updated": ObjectType.SUBSCRIPTION,
@@ -39,6 +42,10 @@ EVENTS = {
     "charge.dispute.funds_withdrawn": ObjectType.DISPUTE,
     "charge.dispute.funds_reinstated": ObjectType.DISPUTE,
     "charge.dispute.closed": ObjectType.DISPUTE,
+    "payment_method.attached": ObjectType.PAYMENT_METHOD,
+    "payment_method.updated": ObjectType.PAYMENT_METHOD,
+    "payment_method.automatically_updated": ObjectType.PAYMENT_METHOD,
+    "payment_method.detached": ObjectType.PAYMENT_METHOD,
 }
 
 

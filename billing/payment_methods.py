@@ -1,0 +1,158 @@
+"""The cards and accounts that gateways saved for an organization. One of them is its default, which renewals charge."""
+
+from datetime import date, datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from accounts.models import Organization
+from billing import events
+from billing.gateways.base import SavedCard, driver_with
+from billing.gateways.saved import SavedMethods
+from billing.models import (
+    BillingMode,
+    MethodTask,
+    Payment,
+    PaymentMethod,
+    PaymentState,
+    Subscription,
+    SubscriptionStatus,
+)
+from core import audit, tenancy, work
+
+RENEWING = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.SUSPENDED)
+
+
+class MethodInUse(ValueError):
+    """It is the only method of subscriptions that renew automatically."""
+
+
+def methods_of(organization: Organization) -> list[PaymentMethod]:
+    """The methods that can be charged, the default first."""
+    rows = PaymentMethod.objects.filter(organization=organization, detached_at=None)
+    return list(rows.order_by("-is_default", "-created_at"))
+
+
+def default_method(organization: Organization) -> PaymentMethod | None:
+    """The method that is charged for the organization; None where it has none."""
+    return PaymentMethod.objects.filter(organization=organization, is_default=True).first()
+
+
+def renewed_by_method(organization: Organization) -> list[Subscription]:
+    """The subscriptions for whose next period we charge the default method."""
+    rows = Subscription.objects.filter(organization=organization, status__in=RENEWING, billing_mode=BillingMode.SELF)
+    return list(rows.filter(is_auto_renewed=True, cancels_at_period_end=False).order_by("current_period_end"))
+
+
+def lock_methods(organization: Organization) -> None:
+    """Let one at a time change which methods an organization has; the caller has a transaction.
+
+    Who waits here holds no other lock that the other one may still want.
+    """
+    Organization.objects.select_for_update(no_key=True).only("pk").get(pk=organization.pk)
+
+
+def save_method(*, organization: Organization, gateway: str, is_live: bool, card: SavedCard) -> None:
+    """Keep what a gateway saved; the organization's first one becomes its default. The caller has a transaction.
+
+    A known one keeps its place, and its facts follow the gateway's: a bank may have sent a new card.
+    """
+    lock_methods(organization)
+    facts = {"brand": card.brand, "last4": card.last4, "expires_on": card.expires_on}
+    method, is_new = PaymentMethod.objects.update_or_create(
+        gateway=gateway,
+        reference=card.reference,
+        defaults=facts,
+        create_defaults={
+            **facts,
+            "organization": organization,
+            "is_live": is_live,
+            "is_default": default_method(organization) is None,
+        },
+    )
+    if is_new:
+        audit.record(action="payment_method.add", entity=method, actor=gateway, new={"last4": card.last4})
+
+
+def make_default(*, method: PaymentMethod, actor: object) -> None:
+    """Charge this method from now on. Calling it twice is harmless; one that is removed stays so."""
+    with tenancy.as_worker(method):
+        lock_methods(method.organization)
+        row = PaymentMethod.objects.get(pk=method.pk)
+        if row.is_default or row.detached_at is not None:
+            return
+        PaymentMethod.objects.filter(organization=row.organization_id, is_default=True).update(is_default=False)
+        PaymentMethod.objects.filter(pk=row.pk).update(is_default=True)
+        audit.record(action="payment_method.default", entity=row, actor=actor, new={"last4": row.last4})
+
+
+def remove_method(*, method: PaymentMethod, actor: object, at: datetime) -> None:
+    """Charge this method no more, and have its gateway forget it. Calling it twice is harmless.
+
+    Raises MethodInUse where nothing would be left to charge for what renews automatically.
+    """
+    with tenancy.as_worker(method):
+        lock_methods(method.organization)
+        if len(methods_of(method.organization)) == 1 and renewed_by_method(method.organization):
+            raise MethodInUse("it is the only one, and subscriptions renew automatically")
+        remove_anyway(method=method, actor=actor, at=at)
+
+
+def remove_anyway(*, method: PaymentMethod, actor: object, at: datetime) -> None:
+    """As `remove_method`, for somebody who knows that what renews automatically must then be paid by hand."""
+    with tenancy.as_worker(method):
+        if mark_detached(method=method, at=at):
+            MethodTask.objects.get_or_create(method=method, defaults={"run_at": at})
+            work.wake_worker(MethodTask)
+            audit.record(action="payment_method.remove", entity=method, actor=actor, old={"last4": method.last4})
+
+
+def mark_detached(*, method: PaymentMethod, at: datetime) -> bool:
+    """The method can no longer be charged; the newest other one takes its place. False where that is known."""
+    with tenancy.as_worker():
+        lock_methods(method.organization)
+        rows = PaymentMethod.objects.filter(pk=method.pk, detached_at=None)
+        was_default = rows.filter(is_default=True).exists()
+        if not rows.update(detached_at=at, is_default=False):
+            return False
+        if was_default and (others := methods_of(method.organization)):
+            PaymentMethod.objects.filter(pk=others[0].pk).update(is_default=True)
+        # What waits for its owner to confirm is closed.
+        waiting = Payment.objects.filter(payment_method=method.pk, state=PaymentState.PENDING)
+        waiting.update(poll_at=at)
+    return True
+
+
+def detach_at_gateway(task: MethodTask, *, at: datetime) -> None:
+    """Have the gateway forget a method that was removed here."""
+    method = task.method
+    driver_with(method.gateway, SavedMethods).detach_method(method.reference)
+
+
+def month_end(day: date, months_later: int) -> date:
+    """The last day of the month that comes so many months after the day's."""
+    count = day.year * 12 + day.month + months_later
+    return date(count // 12, count % 12 + 1, 1) - timedelta(days=1)
+
+
+def expiry_text(method: PaymentMethod, today: date) -> str:
+    """What its owner must know of its expiry; empty while there is time."""
+    if method.expires_on is None or method.expires_on > month_end(today, 1):
+        return ""
+    if method.expires_on < today:
+        return _("Expired")
+    return _("Expires this month") if method.expires_on <= month_end(today, 0) else _("Expires next month")
+
+
+def warn_of_expiry(*, at: datetime) -> int:
+    """Tell owners of default cards that end with this month or the next, once for each month; how many are due."""
+    today = at.date()
+    expiring = PaymentMethod.objects.filter(is_default=True, expires_on__gte=today, expires_on__lte=month_end(today, 1))
+    due = expiring.filter(
+        organization__subscriptions__is_auto_renewed=True,
+        organization__subscriptions__status__in=RENEWING,
+        organization__subscriptions__billing_mode=BillingMode.SELF,
+    )
+    ids = list(due.values_list("pk", flat=True).distinct())
+    with tenancy.as_worker():
+        events.methods_expiring.send(PaymentMethod, method_ids=ids, at=at)
+    return len(ids)

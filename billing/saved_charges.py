@@ -1,0 +1,195 @@
+"""Charging an organization's saved method for an invoice: asked for here, and carried out once by a worker.
+
+An attempt is a payment that names the method; an invoice has one open payment at most. What becomes of the charge is
+in `billing.charge_sync`. What was charged although the invoice had been paid meanwhile is credit.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from billing import charge_sync, credit, gateway_accounts, invoicing, ledger, payment_methods, payments, subscriptions
+from billing.gateways.abilities import MinAmount
+from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, account_with_code, driver_for, driver_with
+from billing.gateways.saved import GatewayCharge, SavedCharges
+from billing.models import ChargeTask, Invoice, Payment, PaymentMethod, PaymentState
+from core import site_settings, tenancy, work
+from core.ids import uuid7
+from core.money import Money
+from core.outside import Rejected, Unavailable, Unknown
+
+KEY_LIFE = timedelta(hours=23)  # a gateway may forget a key after a day
+
+
+class ChargeDecision(StrEnum):
+    """What became of the wish to charge an invoice now."""
+
+    REQUESTED = "requested"
+    UNDER_WAY = "under_way"  # an attempt is open: it is charged, or waits for a bank or for the method's owner
+    PAID_BY_CREDIT = "paid_by_credit"
+    NOT_OWED = "not_owed"  # paid, void, free, or renewed by the gateway itself
+    NO_METHOD = "no_method"  # none is saved, or its gateway cannot charge it now
+    BEING_PAID = "being_paid"  # the customer has a checkout session open
+    LATER = "later"  # the schedule has not come to its next try
+    REFUSED = "refused"  # for good, or to the end of the schedule: another method is needed
+    TOO_LITTLE = "too_little"  # less than the gateway takes
+
+
+def request_charge(*, invoice: Invoice, at: datetime) -> ChargeDecision:
+    """Have what credit does not pay of an invoice charged to the organization's default method, by a worker.
+
+    Any number of times, by any number of callers at once: one attempt is open, and a refused method is charged again
+    when the schedule says so, or at once where another one became the default.
+    """
+    with tenancy.as_worker(invoice):
+        method = payment_methods.default_method(invoice.organization)
+        least = least_charge(method, invoice.currency)
+    with tenancy.as_worker(invoice):
+        row = invoicing.lock_invoice(invoice.pk)
+        if row.state not in charge_sync.CHARGEABLE or not row.total or gateway_accounts.gateway_billed(row.pk).exists():
+            return ChargeDecision.NOT_OWED
+        current = row.payments.filter(state__in=Payment.OPEN).first()
+        if current is not None:
+            return ChargeDecision.UNDER_WAY if current.payment_method_id else ChargeDecision.BEING_PAID
+        subscriptions.lock_subscriptions_of([row.pk])
+        wallet = ledger.lock_wallet(row.organization, row.currency)
+        balance = Money(wallet.balance_minor, wallet.currency)
+        if balance >= row.total:
+            invoicing.pay_from_wallet(invoice=row, at=at)
+            return ChargeDecision.PAID_BY_CREDIT
+        if method is None or least is None:
+            return ChargeDecision.NO_METHOD
+        if refusal := refusal_of(row, method, at):
+            return refusal
+        if row.total < least:
+            return ChargeDecision.TOO_LITTLE
+        used = credit.usable_credit(row.total, balance=balance, least=least, is_auto_renewed=False)
+        payment = open_charge(row, method, used, at)
+        if used:
+            ledger.reserve_credit(payment, wallet, at=at)
+        ChargeTask.objects.create(payment=payment, run_at=at)
+        work.wake_worker(ChargeTask)
+    return ChargeDecision.REQUESTED
+
+
+def least_charge(method: PaymentMethod | None, currency: str) -> Money | None:
+    """The least that the method's gateway charges in the currency; None where it charges nothing now."""
+    if method is None:
+        return None
+    account = account_with_code(method.gateway)
+    if not account.is_active or not account.takes(currency) or gateway_accounts.problem_of(account):
+        return None
+    driver = driver_for(account)
+    if not isinstance(driver, SavedCharges):
+        return None
+    return driver.min_amount(currency) if isinstance(driver, MinAmount) else Money(1, currency)
+
+
+def refusal_of(invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeDecision | None:
+    """Why the method is not charged for the invoice now, by how its last attempt ended; None where it is."""
+    last = invoice.payments.filter(payment_method=method).order_by("-created_at").first()
+    if last is None:
+        return None
+    if last.retry_at is None:
+        return ChargeDecision.REFUSED
+    return ChargeDecision.LATER if last.retry_at > at else None
+
+
+def open_charge(invoice: Invoice, method: PaymentMethod, used_credit: Money, at: datetime) -> Payment:
+    """The attempt's row, whose key is stored before the gateway is called."""
+    payment_id = uuid7()
+    confirm_until = at + timedelta(days=site_settings.get("billing.charge_confirmation_days"))
+    return Payment.objects.create(
+        id=payment_id,
+        organization_id=invoice.organization_id,
+        invoice=invoice,
+        gateway=method.gateway,
+        is_live=method.is_live,
+        payment_method=method,
+        amount_minor=(invoice.total - used_credit).minor,
+        credit_minor=used_credit.minor,
+        currency=invoice.currency,
+        idempotency_key=f"charge-{payment_id}",
+        expires_at=confirm_until.replace(microsecond=0),
+        created_at=at,
+    )
+
+
+def perform(task: ChargeTask, *, at: datetime) -> work.Reschedule | None:
+    """Charge the method once, however often this is called, and store the answer."""
+    payment = charge_sync.read_payment(task.payment_id)
+    if payment.state not in Payment.OPEN:
+        return None
+    charge = charge_sync.find_charge(payment)  # an earlier call may have made it although its answer was lost
+    if charge is None:
+        if charge_sync.is_unwanted(payment, at):
+            if charge_sync.was_asked_now(payment, at):
+                return work.Reschedule(after=charge_sync.LOST_ANSWER_WAIT)
+            charge_sync.withdraw(payment_id=payment.pk, at=at)
+            return None
+        try:
+            charge = ask(payment.pk, at)
+        except Rejected as error:
+            if error.status in NOT_AUTHORIZED:  # our key is wrong, which says nothing about the card
+                raise
+            code = error.code or "rejected"
+            charge_sync.fail(payment_id=payment.pk, code=code[:64], text=str(error), is_final=True, at=at)
+            return None
+    if charge is None:  # paid or withdrawn in this moment: the next run closes it
+        return work.Reschedule(after=charge_sync.LOST_ANSWER_WAIT)
+    charge_sync.apply_charge(payment_id=payment.pk, charge=charge, at=at)
+    return None
+
+
+def ask(payment_id: UUID, at: datetime) -> GatewayCharge | None:
+    """Ask the gateway to charge, under the stored key; None where that is not wanted any more.
+
+    A used-up key is replaced once it is certain that it made no charge.
+    """
+    with tenancy.as_worker():
+        locked = payments.lock_payment(payment_id)
+        if charge_sync.is_unwanted(locked, at):
+            return None
+        if locked.charge_requested_at is not None and at - locked.charge_requested_at > KEY_LIFE:
+            renew_key(locked)  # what it asked for was looked for, and is not there
+        locked.charge_requested_at = at
+        locked.save(update_fields=["charge_requested_at"])
+    driver, request = driver_with(locked.gateway, SavedCharges), charge_sync.request_of(locked)
+    try:
+        return driver.charge(request)
+    except (Unknown, Rejected) as error:
+        if error.code not in USED_KEYS:
+            raise
+        found = driver.find_charge(request)
+        if found is None:
+            with tenancy.as_worker():
+                renew_key(payments.lock_payment(payment_id))
+            raise Unavailable("the charge is requested again under a new key") from error
+        return found
+
+
+def renew_key(payment: Payment) -> None:
+    """Another key: the old one made no charge and never will. The caller has locked the payment."""
+    payment.idempotency_key, payment.charge_requested_at = f"charge-{payment.pk}-{uuid7().hex[-8:]}", None
+    payment.save(update_fields=["idempotency_key", "charge_requested_at"])
+
+
+def confirm_charge(*, payment: Payment, return_url: str, at: datetime) -> str:
+    """Where the method's owner confirms the charge at their bank; empty where nothing waits for that any more.
+
+    Also days later, and any number of times. Raises the errors of `outside`.
+    """
+    with tenancy.as_worker(payment):
+        payment = charge_sync.read_payment(payment.pk)
+        if not payment.waits_for_owner or charge_sync.is_unwanted(payment, at):
+            return ""
+        if payment.charge_id is None or payment.payment_method is None:
+            return ""
+        driver = driver_with(payment.gateway, SavedCharges)
+        Payment.objects.filter(pk=payment.pk, state=PaymentState.PENDING).update(poll_at=at + payments.FIRST_POLL)
+    with tenancy.acts_on(payment):
+        method = payment.payment_method.reference
+        charge = driver.confirm_charge(payment.charge_id, method=method, return_url=return_url)
+        if not charge.action_url:
+            charge_sync.apply_charge(payment_id=payment.pk, charge=charge, at=at)
+    return charge.action_url

@@ -1,0 +1,404 @@
+"""A saved card is charged once for an invoice: whatever is refused, lost, killed, late, or paid meanwhile."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from billing import invoicing, ledger, payment_sync, payments
+from billing.gateways.saved import GatewayCharge
+from billing.gateways.stripe import StripeDriver
+from billing.models import AccountKind, EntryKind, InvoiceState, PaymentMethod, PaymentState
+from billing.saved_charges import ChargeDecision
+from core import site_settings, tenancy
+from core.money import Money
+from sandbox.client import Sandbox
+from support.models import Delivery
+from tests.billing.sales import allocated, run_due, wallet_balance
+from tests.billing.saved_methods import Renewal, intents, make_renewal, save_card, statuses
+from tests.builders import PASSWORD
+from tests.faults import kill_points
+from tests.shop import deliver_webhooks
+from tests.threads import run_at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CHARGE = "POST /v1/payment_intents"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def at(stripe_sandbox: Sandbox) -> datetime:
+    """Now, with Stripe's stand-in ready."""
+    return timezone.now()
+
+
+def deliver_and_work(sandbox: Sandbox) -> None:
+    """Deliver every event that Stripe has, and run the work that follows."""
+    assert set(deliver_webhooks(sandbox)) <= {200}
+    while run_due():
+        pass
+
+
+def put_credit(renewal: Renewal, minor: int, at: datetime) -> None:
+    """Credit in the wallet, from nowhere in particular."""
+    with tenancy.as_worker():
+        amount = Money(minor, "USD")
+        wallet = ledger.lock_wallet(renewal.sale.organization, "USD")
+        clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
+        ledger.post_entry(
+            kind=EntryKind.PAYMENT,
+            reference=f"test:{at.isoformat()}",
+            lines=ledger.transfer(clearing, wallet, amount),
+            organization=renewal.sale.organization,
+            source=renewal.sale.payment,
+            at=at,
+        )
+
+
+def is_charged_once(renewal: Renewal, sandbox: Sandbox) -> None:
+    """One charge took the money, and it paid the invoice and the second month."""
+    assert statuses(sandbox).count("succeeded") == 1
+    assert renewal.invoice.reload().state == InvoiceState.PAID
+    paid = [row for row in renewal.attempts if row.state == PaymentState.SUCCEEDED]
+    assert allocated(renewal.invoice) == [(paid[0], 800)]
+    assert wallet_balance(renewal.sale.organization) == 0
+
+
+# -- charging ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_card_is_charged_once_and_the_next_month_begins(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    before = renewal.sale.subscription.reload().current_period_end
+
+    assert renewal.request(at) == ChargeDecision.REQUESTED
+    assert renewal.request(at) == ChargeDecision.UNDER_WAY
+    run_due()
+
+    is_charged_once(renewal, stripe_sandbox)
+    assert renewal.sale.subscription.reload().current_period_end > before
+    assert renewal.attempts[0].method_label == "Visa ending 4242"
+    assert renewal.request(at) == ChargeDecision.NOT_OWED
+    deliver_and_work(stripe_sandbox)
+    is_charged_once(renewal, stripe_sandbox)
+
+
+def test_credit_pays_first_and_the_card_the_rest(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    put_credit(renewal, 300, at)
+
+    assert renewal.request(at) == ChargeDecision.REQUESTED
+    assert wallet_balance(renewal.sale.organization) == 0  # nothing else can spend it
+    run_due()
+
+    assert [intent["amount"] for intent in intents(stripe_sandbox)] == [500]
+    assert allocated(renewal.invoice) == [(renewal.attempts[0], 500), (None, 300)]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "decision"),
+    [
+        (lambda renewal, at: put_credit(renewal, 800, at), ChargeDecision.PAID_BY_CREDIT),
+        (lambda renewal, _at: PaymentMethod.objects.all().delete(), ChargeDecision.NO_METHOD),
+        (
+            lambda renewal, at: payments.open_payment(
+                invoice=renewal.invoice, gateway="stripe", expires_at=at + DAY, at=at
+            ),
+            ChargeDecision.BEING_PAID,
+        ),
+        (
+            lambda renewal, at: invoicing.void_invoice(invoice=renewal.invoice, reason="x", actor=None, at=at),
+            ChargeDecision.NOT_OWED,
+        ),
+    ],
+    ids=["credit suffices", "no card", "being paid by hand", "void"],
+)
+def test_nothing_is_charged_where_another_way_pays_or_nothing_is_owed(
+    at: datetime, stripe_sandbox: Sandbox, arrange: Callable[[Renewal, datetime], object], decision: ChargeDecision
+) -> None:
+    renewal = make_renewal(at=at)
+    arrange(renewal, at)
+
+    assert renewal.request(at) == decision
+    run_due()
+
+    assert statuses(stripe_sandbox) == []
+
+
+# -- lost answers and killed workers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "drop", "status"])
+def test_a_charge_whose_answer_was_lost_is_looked_for_before_it_is_repeated(
+    at: datetime, stripe_sandbox: Sandbox, kind: str
+) -> None:
+    renewal = make_renewal(at=at)
+    stripe_sandbox.arm("stripe", CHARGE, kind, times=3)  # its library tries again
+    renewal.request(at)
+
+    run_due(at)
+    assert renewal.invoice.reload().state == InvoiceState.OPEN
+    stripe_sandbox.clear_faults()
+    for minutes in range(1, 4):
+        run_due(at + timedelta(minutes=minutes))
+
+    is_charged_once(renewal, stripe_sandbox)
+
+
+class Killed(BaseException):
+    """The worker died."""
+
+
+def test_killed_at_any_point_a_charge_still_takes_the_money_once(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal, point, is_killed = make_renewal(at=at), 0, True
+    while is_killed:  # once more for each point, until a run comes to its end
+        point += 1
+        renewal, is_killed = make_renewal(at=at), False
+        stripe_sandbox.reset("stripe")
+        PaymentMethod.objects.filter(organization=renewal.sale.organization).delete()
+        save_again(renewal)
+        left = point
+
+        def on_point(_name: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+
+        try:
+            with kill_points.watch(on_point):
+                renewal.request(at)
+                run_due(at)
+        except Killed:
+            is_killed = True
+        for minutes in (1, 3):
+            renewal.request(at + timedelta(minutes=minutes))
+            run_due(at + timedelta(minutes=minutes))
+        is_charged_once(renewal, stripe_sandbox)
+    assert point > 5
+
+
+def save_again(renewal: Renewal) -> None:
+    """The card, at a Stripe that has forgotten everything."""
+    from billing.models import GatewayCustomer
+
+    GatewayCustomer.objects.all().delete()
+    save_card(renewal.sale, "pm_card_visa")
+
+
+# -- paid meanwhile ----------------------------------------------------------------------------------------------------
+
+
+def test_what_credit_paid_before_the_worker_came_is_not_charged(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    renewal.request(at)
+    put_credit(renewal, 800, at)
+    invoicing.pay_from_wallet(invoice=renewal.invoice, at=at)
+
+    run_due()
+
+    assert statuses(stripe_sandbox) == []
+    assert [row.state for row in renewal.attempts] == [PaymentState.FAILED]
+    assert not Delivery.objects.filter(event="charge.declined").exists()
+
+
+def test_what_was_charged_although_the_invoice_was_paid_meanwhile_is_credit(
+    at: datetime, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewal, charge = make_renewal(at=at), StripeDriver.charge
+
+    def paid_first(driver: StripeDriver, request: Any) -> GatewayCharge:
+        put_credit(renewal, 800, at)
+        invoicing.pay_from_wallet(invoice=renewal.invoice, at=at)
+        return charge(driver, request)
+
+    monkeypatch.setattr(StripeDriver, "charge", paid_first)
+    renewal.request(at)
+    run_due()
+
+    assert statuses(stripe_sandbox) == ["succeeded"]
+    assert allocated(renewal.invoice) == [(None, 800)]
+    assert renewal.attempts[0].state == PaymentState.SUCCEEDED
+    assert wallet_balance(renewal.sale.organization) == 800
+
+
+def test_asked_for_and_paid_by_hand_at_once_an_invoice_has_one_open_payment(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    renewal = make_renewal(at=at)
+    turns = iter(range(8))
+
+    def act() -> None:
+        if next(turns) % 2:
+            renewal.request(at)
+        else:
+            payments.open_payment(invoice=renewal.invoice, gateway="stripe", expires_at=at + DAY, at=at)
+
+    assert run_at_once(act, times=8) == []
+    run_at_once(lambda: run_due(), times=3)
+
+    assert renewal.invoice.payments.count() == 1
+    assert len(statuses(stripe_sandbox)) == len(renewal.attempts)
+
+
+# -- refused -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_card_is_charged_again_by_the_schedule_and_then_no_more(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    site_settings.set_value("billing.charge_retry_days", "2, 5")
+    renewal = make_renewal(at=at, card="pm_card_declineLater")
+    renewal.request(at)
+    run_due()
+
+    (first,) = renewal.attempts
+    assert (first.state, first.failure_code, first.retry_at) == (
+        PaymentState.FAILED,
+        "insufficient_funds",
+        at + 2 * DAY,
+    )
+    assert statuses(stripe_sandbox) == ["canceled"]  # it cannot succeed beside the next one
+    mail = Delivery.objects.get(event="charge.declined")
+    assert "There was not enough money on the card." in str(mail.body)
+    assert "We try again on" in str(mail.body)
+
+    assert renewal.request(at + DAY) == ChargeDecision.LATER
+    for days in (2, 5):
+        assert renewal.request(at + days * DAY) == ChargeDecision.REQUESTED
+        run_due(at + days * DAY)
+    assert renewal.request(at + 30 * DAY) == ChargeDecision.REFUSED
+    assert "We do not try this card again" in str(Delivery.objects.filter(event="charge.declined").latest("pk").body)
+
+    PaymentMethod.objects.update(is_default=False)
+    save_card(renewal.sale, "pm_card_visa")
+    assert renewal.request(at + 30 * DAY) == ChargeDecision.REQUESTED
+    run_due(at + 30 * DAY)
+    is_charged_once(renewal, stripe_sandbox)
+
+
+@pytest.mark.parametrize("card", ["pm_card_chargeDeclinedExpiredCard", "pm_card_chargeDeclinedLostCard"])
+def test_a_card_that_is_refused_for_good_is_not_charged_again(at: datetime, stripe_sandbox: Sandbox, card: str) -> None:
+    renewal = make_renewal(at=at, card=card)
+    renewal.request(at)
+    run_due()
+
+    assert renewal.attempts[0].retry_at is None
+    assert renewal.request(at + 30 * DAY) == ChargeDecision.REFUSED
+
+
+def test_a_card_that_stripe_no_longer_charges_ends_the_attempt(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    PaymentMethod.objects.update(reference="pm_gone")
+    renewal.request(at)
+    run_due()
+
+    assert (renewal.attempts[0].state, renewal.attempts[0].retry_at) == (PaymentState.FAILED, None)
+    assert renewal.request(at + DAY) == ChargeDecision.REFUSED
+
+
+# -- the owner must confirm --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting(at: datetime) -> Renewal:
+    """A charge for which the bank wants the card's owner."""
+    renewal = make_renewal(at=at, card="pm_card_authenticationRequired")
+    renewal.request(at)
+    run_due()
+    assert renewal.attempts[0].waits_for_owner
+    return renewal
+
+
+def confirm(renewal: Renewal) -> Any:
+    """Follow the e-mail's link and press the button."""
+    client = Client()
+    client.login(email=renewal.sale.organization.owner.email, password=PASSWORD)
+    url = f"/invoices/{renewal.invoice.pk}/confirm/"
+    assert url in str(Delivery.objects.get(event="charge.needs_owner").body)
+    assert "Confirm at your bank" in client.get(url).content.decode()
+    return client.post(url)
+
+
+def test_days_later_the_owner_confirms_at_their_bank_and_the_invoice_is_paid(
+    waiting: Renewal, at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    assert waiting.request(at + DAY) == ChargeDecision.UNDER_WAY
+    stripe_sandbox.advance(5 * 86400)
+
+    bank = confirm(waiting)
+    assert bank.status_code == 303
+    assert "/c/authenticate/" in bank["Location"]
+    assert confirm(waiting).status_code == 303  # twice is harmless
+    stripe_sandbox.authenticate(intents(stripe_sandbox)[0]["id"])
+    deliver_and_work(stripe_sandbox)
+
+    is_charged_once(waiting, stripe_sandbox)
+    assert Delivery.objects.filter(event="charge.needs_owner").count() == 1
+
+
+def test_who_fails_at_their_bank_can_confirm_again(waiting: Renewal, stripe_sandbox: Sandbox) -> None:
+    confirm(waiting)
+    stripe_sandbox.authenticate(intents(stripe_sandbox)[0]["id"], outcome="fail")
+    deliver_and_work(stripe_sandbox)
+    assert waiting.attempts[0].waits_for_owner
+
+    confirm(waiting)
+    stripe_sandbox.authenticate(intents(stripe_sandbox)[0]["id"])
+    deliver_and_work(stripe_sandbox)
+
+    is_charged_once(waiting, stripe_sandbox)
+
+
+def test_a_charge_that_is_not_confirmed_in_time_takes_no_money_any_more(
+    waiting: Renewal, at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    late = at + timedelta(days=7, minutes=1)
+    payment_sync.poll_open_payments(at=late)
+
+    (attempt,) = waiting.attempts
+    assert (attempt.state, attempt.failure_code) == (PaymentState.FAILED, "not_confirmed")
+    assert statuses(stripe_sandbox) == ["canceled"]
+    assert Delivery.objects.filter(event="charge.declined").count() == 1
+    assert confirm(waiting).status_code == 302
+    assert waiting.request(attempt.retry_at) == ChargeDecision.REQUESTED
+
+
+def test_a_charge_that_waits_is_canceled_when_the_invoice_is_paid_otherwise(
+    waiting: Renewal, at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    put_credit(waiting, 800, at)
+    invoicing.pay_from_wallet(invoice=waiting.invoice, at=at)
+    payment_sync.sync_payment(payment_id=waiting.attempts[0].pk, at=at)
+
+    assert statuses(stripe_sandbox) == ["canceled"]
+    assert allocated(waiting.invoice) == [(None, 800)]
+
+
+# -- without events ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bank_debit_is_followed_until_it_clears_without_any_event(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    token = "pm_usBankAccount_success"
+    PaymentMethod.objects.update(reference=attach(renewal, token))
+    renewal.request(at)
+    run_due()
+    assert renewal.attempts[0].state == PaymentState.PROCESSING
+
+    stripe_sandbox.clear_debit(intents(stripe_sandbox)[0]["id"])
+    payment_sync.poll_open_payments(at=at + timedelta(hours=2))
+
+    is_charged_once(renewal, stripe_sandbox)
+
+
+def attach(renewal: Renewal, token: str) -> str:
+    """A method of another kind at the organization's customer."""
+    from billing.models import GatewayCustomer
+    from tests.stripe_dashboard import write
+
+    params: Any = {"customer": GatewayCustomer.objects.get().reference}
+    return str(write("attach", lambda stripe: stripe.v1.payment_methods.attach(token, params)).id)
