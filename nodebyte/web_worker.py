@@ -1,6 +1,7 @@
 """gunicorn's threads, behind a loop that collects requests, so that slow clients hold no thread.
 
 Without it a client that sends half a header holds a thread for as long as it likes, and a few such clients hold all.
+And one process often took all connections that were opened together, and answered them with one interpreter.
 """
 
 import math
@@ -10,7 +11,9 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from ctypes import c_int
 from functools import partial
+from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
@@ -24,6 +27,9 @@ MAX_HEADER_BYTES, MAX_BODY_BYTES = 65_536, 2_097_152
 MAX_BYTES_OF_ALL = 67_108_864  # of all requests that a process is collecting
 RECEIVE_BYTES = 262_144
 CHECK_SECONDS = 1  # between looks at what takes too long
+LEAVE_SECONDS, LEAVE_TIMES = 0.001, 10  # a new connection to a process that has fewer
+MAX_WORKERS, GONE = 64, 2**31 - 1
+CONNECTIONS = RawArray(c_int, [GONE] * MAX_WORKERS)  # of each process by its age; shared, because processes are forked
 HEADER_END = b"\r\n\r\n"
 REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
@@ -57,7 +63,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.checked_at = 0.0
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection."""
+        """Take a new connection, unless a process with fewer takes it."""
+        for _time in range(LEAVE_TIMES):
+            if self.nr_conns <= min(CONNECTIONS):
+                break
+            time.sleep(LEAVE_SECONDS)
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -69,6 +79,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+        self.publish_connections()
 
     def enqueue_req(self, conn: Connection) -> None:
         """Begin to collect the next request of a connection."""
@@ -145,9 +156,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.collected -= len(conn.received)
         self.poller.unregister(conn.sock)
 
+    def publish_connections(self) -> None:
+        """Tell the other processes how many connections this one has."""
+        CONNECTIONS[self.age % MAX_WORKERS] = self.nr_conns if self.alive else GONE
+
     def murder_pending(self) -> None:
         """Close what takes too long, and when the worker stops, what has not begun. Called after every event."""
         super().murder_pending()
+        self.publish_connections()
         now = time.monotonic()
         if self.alive and now - self.checked_at < CHECK_SECONDS:
             return

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SLOW_CLIENTS, LIMIT_SECONDS = 200, 0.1
 APPLICATION = """
+import os
 from nodebyte import web_worker
 {limits}
 
 def application(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     answer = b"x" * int(environ["QUERY_STRING"] or 0) or str(len(body)).encode()
+    if environ["PATH_INFO"] == "/process":
+        answer = str(os.getpid()).encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
 """
@@ -34,9 +38,16 @@ HALF_BODY = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000\r\n\r\nhalf"
 @pytest.fixture
 def port(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[int]:
     """A shop's web server with one process; a test may set limits of its own."""
-    (tmp_path / "quick.py").write_text(APPLICATION.format(limits=getattr(request, "param", PATIENT)))
+    with running_web_server(tmp_path, limits=getattr(request, "param", PATIENT), workers=1) as number:
+        yield number
+
+
+@contextmanager
+def running_web_server(tmp_path: Path, *, limits: str, workers: int) -> Iterator[int]:
+    """A shop's web server that answers on this port."""
+    (tmp_path / "quick.py").write_text(APPLICATION.format(limits=limits))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        command = ["-m", "gunicorn", "-c", "python:nodebyte.web_server", "--workers", "1"]
+        command = ["-m", "gunicorn", "-c", "python:nodebyte.web_server", "--workers", str(workers)]
         command += ["--pythonpath", str(tmp_path)]
         process = subprocess.Popen(
             [sys.executable, *command, "--bind", f"fd://{listener.fileno()}", "quick:application"],
@@ -165,3 +176,27 @@ def test_bodies_of_which_the_last_byte_is_held_back_keep_nobody_else_out(port: i
 
         slow.sendall(b"x" * 1000)
         assert slow.recv(4096).split()[1] == b"200"
+
+
+def test_connections_opened_together_are_shared_evenly_among_the_processes(tmp_path: Path) -> None:
+    with running_web_server(tmp_path, limits=PATIENT, workers=2) as port:
+        deadline = time.monotonic() + 20
+        while len(processes_of(port, 2)) < 2:  # until both have started
+            assert time.monotonic() < deadline
+
+        assert sorted(processes_of(port, 16).values()) == [8, 8]
+
+
+def processes_of(port: int, connections: int) -> Counter[bytes]:
+    """How many of so many connections, opened together, each process has."""
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port))) for _ in range(connections)
+        ]
+        for each in opened:
+            each.connect()
+        found: Counter[bytes] = Counter()
+        for each in opened:
+            each.request("GET", "/process")
+            found[each.getresponse().read()] += 1
+    return found
