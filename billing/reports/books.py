@@ -108,7 +108,10 @@ MARGIN = Report(
     ),
     query="""
         WITH sold AS (
-            SELECT plan.id, plan.code, item.currency, item.amount_minor, plan.cost_minor, plan.cost_currency,
+            SELECT plan.id, plan.code, item.currency, plan.cost_minor, plan.cost_currency,
+                CASE WHEN invoice.is_tax_inclusive
+                    THEN item.amount_minor * invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
+                    ELSE item.amount_minor END AS net_minor,
                 CASE price.term WHEN 'hourly' THEN item.quantity / 730 WHEN 'monthly' THEN 1 WHEN 'quarterly' THEN 3
                     WHEN 'semiannually' THEN 6 ELSE 12 END AS months
             FROM billing_invoiceitem item
@@ -118,12 +121,12 @@ MARGIN = Report(
             JOIN catalog_plan plan ON plan.id = price.plan_id
             WHERE item.kind IN ('plan', 'usage') AND invoice.paid_at >= %(since)s AND invoice.paid_at < %(until)s
         )
-        SELECT code, currency, round(sum(months), 1) AS months, sum(amount_minor)::bigint AS revenue,
+        SELECT code, currency, round(sum(months), 1) AS months, round(sum(net_minor))::bigint AS revenue,
             CASE WHEN cost_currency = currency THEN round(sum(months * cost_minor))::bigint END AS cost,
             CASE WHEN cost_currency = currency
-                THEN (sum(amount_minor) - round(sum(months * cost_minor)))::bigint END AS margin,
+                THEN (round(sum(net_minor)) - round(sum(months * cost_minor)))::bigint END AS margin,
             CASE WHEN cost_currency = currency
-                THEN round(100 - sum(months * cost_minor) * 100 / nullif(sum(amount_minor), 0), 1) END AS share
+                THEN round(100 - sum(months * cost_minor) * 100 / nullif(sum(net_minor), 0), 1) END AS share
         FROM sold GROUP BY id, code, currency, cost_currency ORDER BY currency, revenue DESC, code""",
     columns=(
         Column("code", _("Plan")),

@@ -14,7 +14,10 @@ _MRR = """
         SELECT subscription.id, subscription.organization_id, subscription.currency, subscription.ended_at,
             CASE subscription.term WHEN 'hourly' THEN 730::numeric WHEN 'monthly' THEN 1 WHEN 'quarterly' THEN 1 / 3.0
                 WHEN 'semiannually' THEN 1 / 6.0 ELSE 1 / 12.0 END AS per_month,
-            min(item.period_start) AS began_at
+            min(item.period_start) AS began_at,
+            -- Where prices include tax, what of them is the shop's.
+            avg(CASE WHEN invoice.is_tax_inclusive THEN invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
+                ELSE 1 END) AS net_share
         FROM billing_subscription subscription
         JOIN billing_invoiceitem item ON item.subscription_id = subscription.id AND NOT item.is_void
         JOIN billing_invoice invoice ON invoice.id = item.invoice_id AND invoice.state IN ('paid', 'refunded')
@@ -25,7 +28,7 @@ _MRR = """
         UNION SELECT %(until)s::timestamptz
     ), mrr AS (
         SELECT boundary.at, begun.organization_id, begun.currency,
-            sum(item.quantity * item.unit_minor * begun.per_month) AS minor
+            sum(item.quantity * item.unit_minor * begun.per_month * coalesce(begun.net_share, 1)) AS minor
         FROM boundary
         JOIN begun ON begun.began_at <= boundary.at AND (begun.ended_at IS NULL OR begun.ended_at > boundary.at)
         JOIN billing_subscriptionitem item ON item.subscription_id = begun.id AND item.valid_from <= boundary.at
