@@ -115,7 +115,8 @@ def test_the_database_computes_the_same_tax_for_random_customers_and_amounts() -
     add_rate("ES", "7", region="Canary Islands", name="IGIC")
     add_rate("US", "7.25", region="california")
     add_rate("CH", "0", category=TaxCategory.EXPORT)
-    rates, chance, wrong = list(TaxRate.objects.all()), random.Random(8), []
+    rates, chance = list(TaxRate.objects.all()), random.Random(8)
+    wrong: list[object] = []
     countries = ["", "DE", "FR", "ES", "GR", "US", "CH", "JP"]
     with connection.cursor() as cursor:
         for _ in range(400):
