@@ -166,6 +166,22 @@ def withdraw(*, payment_id: UUID, at: datetime) -> None:
             Payment.objects.filter(pk=payment_id).update(failure_code=code, retry_at=at)
 
 
+def close_charge(*, payment_id: UUID, at: datetime) -> None:
+    """Take no money by an open charge any more, because the customer pays otherwise. One under way stays as it is."""
+    payment = read_payment(payment_id)
+    charge = find_charge(payment) if payment.state in Payment.OPEN else None
+    if charge is None:
+        withdraw(payment_id=payment_id, at=at)
+        return
+    charge = driver_with(payment.gateway, SavedCharges).cancel_charge(charge.reference)
+    if charge.status is not ChargeStatus.CANCELED:  # paid, or under way at a bank
+        apply_charge(payment_id=payment_id, charge=charge, at=at)
+        return
+    with tenancy.as_worker():
+        if payments.fail(payment_id=payment_id, reason="the customer pays otherwise", at=at):
+            Payment.objects.filter(pk=payment_id).update(failure_code="canceled", retry_at=at + MIN_RETRY_WAIT)
+
+
 def attempts_of(payment: Payment) -> int:
     """How often its method was refused for its invoice."""
     rows = Payment.objects.filter(invoice=payment.invoice_id, payment_method=payment.payment_method_id)

@@ -44,7 +44,12 @@ def accounts_to_choose(payment: Payment) -> Sequence[GatewayAccount]:
 
 
 def options_of(payment: Payment, accounts: Sequence[GatewayAccount]) -> Sequence[CheckoutOption]:
-    """The ways to pay, in the order of the accounts. One whose gateway does not answer now is left out.
+    """The ways to make a payment. Gateways are asked, so the caller has no transaction open."""
+    return options_for(payment.amount, accounts)
+
+
+def options_for(amount: Money, accounts: Sequence[GatewayAccount]) -> Sequence[CheckoutOption]:
+    """The ways to pay an amount, in the order of the accounts. One whose gateway does not answer now is left out.
 
     Gateways are asked, so the caller has no transaction open.
     """
@@ -52,15 +57,15 @@ def options_of(payment: Payment, accounts: Sequence[GatewayAccount]) -> Sequence
     for account in accounts:
         driver = driver_for(account)
         if not isinstance(driver, Channels):
-            options.append(CheckoutOption(account.code, "", account.name, payment.amount))
+            options.append(CheckoutOption(account.code, "", account.name, amount))
             continue
         try:
-            channels = driver.list_channels(payment.amount)
+            channels = driver.list_channels(amount)
         except outside.OutsideError as error:
             log.warning("the channels of %s are not known: %s", account.code, error)
             continue
         options += [
-            CheckoutOption(account.code, each.code, each.name, payment.amount + each.fee, each.fee) for each in channels
+            CheckoutOption(account.code, each.code, each.name, amount + each.fee, each.fee) for each in channels
         ]
     return options
 

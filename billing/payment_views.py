@@ -1,6 +1,7 @@
 """The customer's pages on which an invoice is paid."""
 
 import logging
+import re
 from uuid import UUID
 
 from django.conf import settings
@@ -14,9 +15,14 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
-from billing import queries, saved_charges
+from billing import checkout, checkout_options, credit, invoice_payment, queries, saved_charges
+from billing.checkout_options import CheckoutOption
+from billing.models import Invoice, PaymentMethod
+from billing.saved_charges import ChargeDecision
 from core import clock, outside, tenancy
+from core.money import Money
 
+MINOR_UNITS = re.compile(r"[0-9]{1,18}")
 log = logging.getLogger(__name__)
 RETURNED = "returned"  # in the address after the bank's page: the answer arrives a moment later
 
@@ -50,3 +56,69 @@ def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, text)
         return redirect("billing:confirm_charge", pk=pk)
     return HttpResponseRedirect(bank_url, status=303) if bank_url else redirect("billing:invoice", pk=pk)
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """How to pay an issued invoice: with credit, by a saved card, or in any way that our gateways offer now."""
+    with tenant_transaction(request):
+        invoices = queries.invoices_for(request.access, Action.INVOICE_PAY)  # type: ignore[attr-defined]
+        invoice = get_object_or_404(invoices.select_related("organization"), pk=pk)
+        methods = queries.methods_of(invoice.organization)
+        balance = credit.balance_of(invoice.organization_id, invoice.currency)
+        used = invoice.total if balance >= invoice.total else credit.expected_credit(invoice)
+    if invoice.state not in queries.DUE:
+        return redirect("billing:invoice", pk=pk)
+    rest, chosen = invoice.total - used, request.POST.get("option", "")
+    method = next((each for each in methods if chosen == f"method:{each.pk}"), None)
+    if method is not None:
+        return pay_by_card(request, invoice, method)
+    if chosen == "credit" and invoice_payment.pay_with_credit(invoice=invoice, at=clock.now()):
+        return redirect("billing:invoice", pk=pk)
+    options = checkout_options.options_for(rest, invoice_payment.accounts_of(invoice)) if rest else []
+    option = next((each for each in options if each.value == chosen), None)
+    if option is not None:
+        return go_to_gateway(request, invoice, option)
+    is_unanswered = request.method == "POST"
+    with tenant_transaction(request):
+        context = {"invoice": invoice, "methods": methods, "options": options, "credit": used, "rest": rest}
+        context["is_unanswered"] = is_unanswered
+        return render(request, "billing/pay.html", context, status=422 if is_unanswered else 200)
+
+
+def pay_by_card(request: HttpRequest, invoice: Invoice, method: PaymentMethod) -> HttpResponse:
+    """Have a worker charge the saved card; the invoice's page shows how far that is."""
+    decision = saved_charges.charge_method(invoice=invoice, method=method, at=clock.now())
+    if decision is ChargeDecision.BEING_PAID:
+        messages.info(
+            request, _("A payment page for this invoice is open. Pay there, or wait until it closes in an hour.")
+        )
+    elif decision in {ChargeDecision.NO_METHOD, ChargeDecision.TOO_LITTLE}:
+        messages.error(request, _("This card cannot be charged now. Please choose another way to pay."))
+        return redirect("billing:pay", pk=invoice.pk)
+    return redirect("billing:invoice", pk=invoice.pk)
+
+
+def go_to_gateway(request: HttpRequest, invoice: Invoice, option: CheckoutOption) -> HttpResponse:
+    """To the gateway's page for what credit does not pay; no more credit is used than the page said."""
+    text, at = request.POST.get("shown_credit", ""), clock.now()
+    shown = Money(int(text) if MINOR_UNITS.fullmatch(text) else 0, invoice.currency)
+    url = reverse("billing:invoice", kwargs={"pk": invoice.pk})
+    page = f"{settings.SITE_URL}{url}"
+    try:
+        payment = invoice_payment.open_payment(invoice=invoice, option=option, at_most=shown, at=at)
+        if payment is not None:
+            url = checkout.create_session(payment=payment, success_url=page, cancel_url=page, at=at)
+    except invoice_payment.BeingCharged:
+        messages.info(request, _("Your saved card is being charged for this invoice. You do not need to do anything."))
+    except outside.OutsideError as error:
+        log.warning("payment page of invoice %s: %s", invoice.pk, error)
+        messages.error(
+            request, _("We could not open the payment page, and nothing was charged. Try again in a moment.")
+        )
+    except ValueError:  # it was paid in this moment
+        log.info("invoice %s does not wait for money", invoice.pk)
+    return HttpResponseRedirect(url, status=303)

@@ -14,6 +14,7 @@ from billing.models import (
     Payment,
     PaymentAllocation,
     PaymentMethod,
+    PaymentState,
 )
 from core.money import Money
 
@@ -67,6 +68,12 @@ def open_charge_of(invoice: Invoice) -> Payment | None:
     """The open attempt to charge a saved method for the invoice."""
     rows = Payment.objects.filter(invoice=invoice, payment_method__isnull=False, state__in=Payment.OPEN)
     return rows.select_related("payment_method", "organization").first()
+
+
+def last_decline_of(invoice: Invoice) -> Payment | None:
+    """The latest attempt to charge a saved method for the invoice, where that was refused."""
+    rows = Payment.objects.filter(invoice=invoice, payment_method__isnull=False, state=PaymentState.FAILED)
+    return rows.exclude(failure_code="").select_related("payment_method").order_by("-created_at").first()
 
 
 def methods_for(access: Access, action: Action) -> "models.QuerySet[PaymentMethod]":

@@ -46,29 +46,52 @@ def request_charge(*, invoice: Invoice, at: datetime) -> ChargeDecision:
         least = least_charge(method, invoice.currency)
     with tenancy.as_worker(invoice):
         row = invoicing.lock_invoice(invoice.pk)
-        if row.state not in charge_sync.CHARGEABLE or not row.total or gateway_accounts.gateway_billed(row.pk).exists():
-            return ChargeDecision.NOT_OWED
-        current = row.payments.filter(state__in=Payment.OPEN).first()
-        if current is not None:
-            return ChargeDecision.UNDER_WAY if current.payment_method_id else ChargeDecision.BEING_PAID
-        subscriptions.lock_subscriptions_of([row.pk])
-        wallet = ledger.lock_wallet(row.organization, row.currency)
-        balance = Money(wallet.balance_minor, wallet.currency)
-        if balance >= row.total:
-            invoicing.pay_from_wallet(invoice=row, at=at)
-            return ChargeDecision.PAID_BY_CREDIT
+        if settled := settled_otherwise(row, at):
+            return settled
         if method is None or least is None:
             return ChargeDecision.NO_METHOD
-        if refusal := refusal_of(row, method, at):
-            return refusal
-        if row.total < least:
-            return ChargeDecision.TOO_LITTLE
-        used = credit.usable_credit(row.total, balance=balance, least=least, is_auto_renewed=False)
-        payment = open_charge(row, method, used, at)
-        if used:
-            ledger.reserve_credit(payment, wallet, at=at)
-        ChargeTask.objects.create(payment=payment, run_at=at)
-        work.wake_worker(ChargeTask)
+        return refusal_of(row, method, at) or open_attempt(row, method, least, at)
+
+
+def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeDecision:
+    """Have an invoice charged to the method that its customer chose for it, whatever the schedule says."""
+    with tenancy.as_worker(invoice, method):
+        least = least_charge(method, invoice.currency)
+    with tenancy.as_worker(invoice, method):
+        row = invoicing.lock_invoice(invoice.pk)
+        if settled := settled_otherwise(row, at):
+            return settled
+        if least is None or method.reload().detached_at is not None:
+            return ChargeDecision.NO_METHOD
+        return open_attempt(row, method, least, at)
+
+
+def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
+    """Why no charge is needed for a locked invoice; None where one is. Credit that suffices pays it here."""
+    if row.state not in charge_sync.CHARGEABLE or not row.total or gateway_accounts.gateway_billed(row.pk).exists():
+        return ChargeDecision.NOT_OWED
+    current = row.payments.filter(state__in=Payment.OPEN).first()
+    if current is not None:
+        return ChargeDecision.UNDER_WAY if current.payment_method_id else ChargeDecision.BEING_PAID
+    subscriptions.lock_subscriptions_of([row.pk])
+    if ledger.lock_wallet(row.organization, row.currency).balance_minor < row.total_minor:
+        return None
+    invoicing.pay_from_wallet(invoice=row, at=at)
+    return ChargeDecision.PAID_BY_CREDIT
+
+
+def open_attempt(row: Invoice, method: PaymentMethod, least: Money, at: datetime) -> ChargeDecision:
+    """Reserve the credit, and write the attempt and its task. Invoice, subscriptions and wallet are locked."""
+    if row.total < least:
+        return ChargeDecision.TOO_LITTLE
+    wallet = ledger.lock_wallet(row.organization, row.currency)
+    balance = Money(wallet.balance_minor, wallet.currency)
+    used = credit.usable_credit(row.total, balance=balance, least=least, is_auto_renewed=False)
+    payment = open_charge(row, method, used, at)
+    if used:
+        ledger.reserve_credit(payment, wallet, at=at)
+    ChargeTask.objects.create(payment=payment, run_at=at)
+    work.wake_worker(ChargeTask)
     return ChargeDecision.REQUESTED
 
 

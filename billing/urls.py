@@ -8,6 +8,7 @@ app_name = "billing"
 urlpatterns = [
     path("invoices/", views.invoices, name="invoices"),
     path("invoices/<uuid:pk>/", views.invoice, name="invoice"),
+    path("invoices/<uuid:pk>/pay/", payment_views.pay, name="pay"),
     path("invoices/<uuid:pk>/confirm/", payment_views.confirm_charge, name="confirm_charge"),
     path("payment-methods/", method_views.payment_methods, name="payment_methods"),
     path("payment-methods/add/", method_views.add_method, name="add_method"),

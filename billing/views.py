@@ -6,10 +6,12 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.permissions import Access, Action
 from billing import queries
+from core import clock
 
 PER_PAGE = 50
 
@@ -34,4 +36,11 @@ def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One invoice, to read and to print."""
     invoices = queries.invoices_for(request.access, Action.INVOICE_VIEW)  # type: ignore[attr-defined]
     row = get_object_or_404(queries.invoice_for_page(invoices), pk=pk)
-    return render(request, "billing/invoice.html", {"invoice": row, "items": row.items.all()})
+    context = {"invoice": row, "items": row.items.all()}
+    if row.state in queries.DUE:
+        charge = queries.open_charge_of(row)
+        context |= {"charge": charge, "at": clock.now()}
+        if charge is None or charge.waits_for_owner:
+            context["pay_url"] = reverse("billing:pay", kwargs={"pk": pk})
+            context["declined"] = None if charge else queries.last_decline_of(row)
+    return render(request, "billing/invoice.html", context)

@@ -239,9 +239,9 @@ def broken_audit(_at: datetime) -> LedgerAudit | None:
 
 
 def open_disputes(_at: datetime) -> list[Dispute]:
-    """Disputes that no bank has decided, the oldest first."""
+    """Disputes that no bank has decided, those first for which evidence is due soonest."""
     rows = Dispute.objects.filter(closed_at__isnull=True).select_related("organization")
-    return list(rows.order_by("opened_at")[:MAX_ROWS])
+    return list(rows.order_by(F("evidence_due_at").asc(nulls_last=True), "opened_at")[:MAX_ROWS])
 
 
 def stuck_orders(_at: datetime) -> list[Order]:

@@ -178,7 +178,7 @@ class DisputeInline(ReadOnlyInline):
     """The disputes of a payment."""
 
     model = Dispute
-    columns = ("opened_at", "amount_minor", "reason", "closed_at", "is_won")
+    columns = ("opened_at", "amount_minor", "reason", "evidence_due_at", "closed_at", "is_won")
 
 
 @admin.register(Payment)
@@ -336,7 +336,10 @@ class PaymentTaskAdmin(WorkItemAdmin):
 class DisputeAdmin(ReadOnlyAdmin):
     """Payments that a customer's bank took back."""
 
-    list_display = ("opened_at", "organization", "payment", "amount_minor", "reason", "closed_at", "is_won")
+    list_display = (
+        *("opened_at", "organization", "payment", "amount_minor", "reason"),
+        *("evidence_due_at", "closed_at", "is_won"),
+    )
     list_filter = ("is_won", ("closed_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "payment")
     search_fields = ("organization__name", "=reference", "reason")

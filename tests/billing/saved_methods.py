@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing import customers, invoicing, payment_methods, saved_charges
+from billing import customers, invoicing, ledger, payment_methods, saved_charges
 from billing.gateways.base import SavedCard, driver_of
 from billing.models import (
+    AccountKind,
+    EntryKind,
     GatewayCustomer,
     Invoice,
     Payment,
@@ -17,6 +19,7 @@ from billing.models import (
 )
 from billing.saved_charges import ChargeDecision
 from core import tenancy
+from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, make_sale, plan_line
 from tests.stripe_dashboard import write
@@ -70,6 +73,22 @@ def save_card(sale: Sale, card: str) -> PaymentMethod:
     with tenancy.as_worker():
         payment_methods.save_method(organization=sale.organization, gateway="stripe", is_live=False, card=saved)
     return PaymentMethod.objects.get(reference=method.id)
+
+
+def put_credit(renewal: Renewal, minor: int, at: datetime) -> None:
+    """Credit in the wallet, from nowhere in particular."""
+    with tenancy.as_worker():
+        amount = Money(minor, "USD")
+        wallet = ledger.lock_wallet(renewal.sale.organization, "USD")
+        clearing = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
+        ledger.post_entry(
+            kind=EntryKind.PAYMENT,
+            reference=f"test:{at.isoformat()}",
+            lines=ledger.transfer(clearing, wallet, amount),
+            organization=renewal.sale.organization,
+            source=renewal.sale.payment,
+            at=at,
+        )
 
 
 def intents(sandbox: Sandbox) -> list[dict[str, Any]]:
