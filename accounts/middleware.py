@@ -8,7 +8,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
-from accounts import queries
 from accounts.models import Membership, Role
 from accounts.permissions import Access, Action
 from core import tenancy
@@ -60,7 +59,7 @@ def set_tenant(request: HttpRequest, match: ResolverMatch) -> None:
     """
     memberships: list[Membership] = []
     if request.user.is_authenticated:
-        memberships = list(queries.memberships_of(request.user))
+        memberships = request.user.read_memberships
     organizations = [membership.organization for membership in memberships]
     chosen = request.session.get(CURRENT) if memberships else None
     first = organizations[0] if organizations else None

@@ -60,6 +60,8 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
     status = StatusField(max_length=24, choices=UserStatus, default=UserStatus.PENDING_VERIFICATION)
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("Can sign in to the admin."))
 
+    read_memberships: "list[Membership]"  # of the user of a request (`accounts.backends`)
+
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

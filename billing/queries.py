@@ -16,6 +16,7 @@ from billing.models import (
     PaymentMethod,
     PaymentState,
 )
+from core.compiled import compiled
 from core.money import Money
 
 ISSUED = (InvoiceState.OPEN, InvoiceState.OVERDUE, InvoiceState.PAID, InvoiceState.REFUNDED, InvoiceState.VOID)
@@ -46,12 +47,17 @@ def invoices_due(access: Access, organization: Organization) -> "models.QuerySet
 
 def credit_of(organization: Organization) -> list[Money]:
     """The organization's credit in each currency in which it has some, or has paid invoices with some."""
+    return [Money(minor, currency) for minor, currency in _credit(organization)]
+
+
+@compiled
+def _credit(organization: Organization) -> "models.QuerySet[LedgerAccount, tuple[int, str]]":
     used = PaymentAllocation.objects.filter(
         organization=models.OuterRef("organization"), currency=models.OuterRef("currency"), payment=None
     )
     wallets = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.WALLET)
     shown = wallets.filter(models.Q(balance_minor__gt=0) | models.Exists(used)).order_by("currency")
-    return [Money(minor, currency) for minor, currency in shown.values_list("balance_minor", "currency")]
+    return shown.values_list("balance_minor", "currency")
 
 
 def invoice_for_page(invoices: "models.QuerySet[Invoice]") -> "models.QuerySet[Invoice]":

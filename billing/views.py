@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -12,8 +11,10 @@ from django.views.decorators.http import require_safe
 from accounts.permissions import Access, Action
 from billing import queries
 from core import clock
+from core.pages import paged
 
 PER_PAGE = 50
+_invoices = paged(queries.invoices_of, PER_PAGE)
 
 
 @login_required
@@ -23,8 +24,7 @@ def invoices(request: HttpRequest) -> HttpResponse:
     access: Access = request.access  # type: ignore[attr-defined]
     if not access.may(Action.INVOICE_VIEW, request.organization):  # type: ignore[attr-defined]
         raise Http404
-    rows = queries.invoices_of(access, request.organization)  # type: ignore[attr-defined]
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    page = _invoices(request.GET.get("page"), access, request.organization)  # type: ignore[attr-defined]
     credit = queries.credit_of(request.organization)  # type: ignore[attr-defined]
     context = {"invoices": page.object_list, "page_obj": page, "credit": credit}
     return render(request, "billing/invoices.html", context)

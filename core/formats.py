@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
@@ -24,8 +25,12 @@ def locale() -> str:
 
 def number(value: int | Decimal, *, places: int = 0) -> str:
     """A number with at most `places` decimals, grouped as the language does."""
-    pattern = "#,##0." + "#" * places if places else "#,##0"
-    return format_decimal(value, format=pattern, locale=locale())
+    return _number(value, "#,##0." + "#" * places if places else "#,##0", locale())
+
+
+@lru_cache(maxsize=1024)
+def _number(value: int | Decimal, pattern: str, locale: str) -> str:
+    return format_decimal(value, format=pattern, locale=locale)
 
 
 def percent(value: Decimal) -> str:
@@ -87,7 +92,12 @@ def day(on: date) -> str:
     """A calendar day; an aware instant counts as the day it falls on in the active time zone."""
     if isinstance(on, datetime):
         on = on.astimezone(get_current_timezone()).date()
-    return format_date(on, "long", locale=locale())
+    return _day(on, locale())
+
+
+@lru_cache(maxsize=1024)
+def _day(on: date, locale: str) -> str:
+    return format_date(on, "long", locale=locale)
 
 
 def month(on: date) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from functools import lru_cache
 
 from babel import Locale
 from babel.numbers import get_currency_symbol
@@ -106,7 +107,7 @@ class Money:
 
     def __str__(self) -> str:
         """Formatted for the current language, to the last minor unit; whole rupiah have no decimals."""
-        return str(Rate(Decimal(self.minor), self.currency))
+        return _text(Rate(Decimal(self.minor), self.currency), get_language() or "en")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,16 @@ class Rate:
 
     def __str__(self) -> str:
         """Formatted for the current language, with as many decimals as the rate has and at least the currency's."""
-        amount = self.minor.scaleb(-exponent(self.currency)).normalize()
-        decimals = -int(amount.as_tuple().exponent)
-        is_paid_whole = payable_step(self.currency).minor == 10 ** exponent(self.currency)
-        places = 0 if is_paid_whole and decimals <= 0 else max(exponent(self.currency), decimals)
-        return formatted(amount, self.currency, places=places)
+        return _text(self, get_language() or "en")
+
+
+@lru_cache(maxsize=1024)
+def _text(rate: Rate, _language: str) -> str:
+    amount = rate.minor.scaleb(-exponent(rate.currency)).normalize()
+    decimals = -int(amount.as_tuple().exponent)
+    is_paid_whole = payable_step(rate.currency).minor == 10 ** exponent(rate.currency)
+    places = 0 if is_paid_whole and decimals <= 0 else max(exponent(rate.currency), decimals)
+    return formatted(amount, rate.currency, places=places)
 
 
 def formatted(amount: Decimal, currency: str, *, places: int) -> str:

@@ -1,12 +1,16 @@
-"""Rendering a page, or only the part of it that htmx asked for; pages that are the same for every visitor."""
+"""Rendering a page, or only the part of it that htmx asked for; lists by pages; pages the same for every visitor."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+from django.core.paginator import Page, Paginator
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+
+from core.compiled import Builder, compiled
 
 
 def render_part(
@@ -21,6 +25,28 @@ def render_part(
     response = render(request, name, dict(context), status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def paged[Row](build: Builder[Row], per_page: int) -> Callable[..., Page[Row]]:
+    """A function of a page's number, as the browser sent it, and of `build`'s arguments: that page of the queryset.
+
+    A first page that is not full is one query, any other two.
+    """
+    rows = compiled(lambda start, *arguments: build(*arguments)[start : start + per_page])
+    counted = models.Window(models.Count("*"))
+    count = compiled(
+        lambda *arguments: build(*arguments).order_by().annotate(count=counted).values_list("count", flat=True)[:1]
+    )
+
+    def page(number: str | None, *arguments: Any) -> Page[Row]:
+        first = rows(0, *arguments) if number is None else []
+        if 0 < len(first) < per_page:
+            return Paginator(first, per_page).page(1)
+        found: Page[Any] = Paginator(range(sum(count(*arguments))), per_page).get_page(number)
+        found.object_list = first or rows((found.number - 1) * per_page, *arguments)
+        return found
+
+    return page
 
 
 def public_page(*parameters: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:

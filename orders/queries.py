@@ -64,8 +64,8 @@ def undisputed_orders() -> "models.QuerySet[Order]":
     return Order.objects.filter(~models.Exists(disputes_of_order()))
 
 
-def open_orders(orders: "models.QuerySet[Order]", organization: Organization) -> "models.QuerySet[Order]":
-    """Those of the organization's orders that are neither active nor canceled, newest first.
+def open_orders(access: Access, organization: Organization) -> "models.QuerySet[Order]":
+    """The organization's orders that the user may see and that are neither active nor canceled, newest first.
 
     With the server's `server_name`, `has_processing_payment`: whether a bank is processing the payment, and
     `has_payment_under_review`: whether staff are checking one.
@@ -73,7 +73,8 @@ def open_orders(orders: "models.QuerySet[Order]", organization: Organization) ->
     first = OrderItem.objects.filter(order=models.OuterRef("pk")).values("server_name")[:1]
     payments = Payment.objects.filter(invoice=models.OuterRef("invoice"))
     return (
-        orders.filter(organization=organization, status__in=OPEN)
+        orders_for(access, Action.ORDER_VIEW)
+        .filter(organization=organization, status__in=OPEN)
         .annotate(
             server_name=models.Subquery(first),
             has_processing_payment=models.Exists(payments.filter(state=PaymentState.PROCESSING)),

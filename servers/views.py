@@ -5,15 +5,15 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.permissions import Access, Action
 from core import clock
-from core.pages import render_part
+from core.compiled import compiled
+from core.pages import paged, render_part
 from servers import queries, services
 from servers.drivers.base import PowerAction
 from servers.forms import PowerForm, RenameForm
@@ -24,6 +24,9 @@ from servers.models import PowerTask, Server, ServerStatus
 
 log = logging.getLogger(__name__)
 PER_PAGE = 50
+_listed_servers = paged(queries.listed_servers, PER_PAGE)
+_server = compiled(lambda access, action, pk: queries.servers_for(access, action).filter(pk=pk))
+_power_task = compiled(lambda server: PowerTask.objects.filter(server=server)[:1])
 REQUESTED = {
     PowerAction.START: _("Starting the server. This page shows when it runs."),
     PowerAction.RESTART: _("Restarting the server. This page shows when it runs again."),
@@ -37,8 +40,7 @@ REFRESHED = {ServerStatus.PENDING, ServerStatus.INSTALLING, *INSTALLED}
 @require_safe
 def servers(request: HttpRequest) -> HttpResponse:
     """The current organization's servers, and those of others that the user was given access to."""
-    rows = queries.listed_servers(request.access, request.organization)  # type: ignore[attr-defined]
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    page = _listed_servers(request.GET.get("page"), request.access, request.organization)  # type: ignore[attr-defined]
     return render(request, "servers/list.html", {"servers": page.object_list, "page_obj": page})
 
 
@@ -52,7 +54,9 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
     """The server, if the user may do this to it."""
-    return get_object_or_404(queries.servers_for(request.access, action), pk=pk)  # type: ignore[attr-defined]
+    for server in _server(request.access, action, pk):  # type: ignore[attr-defined]
+        return server
+    raise Http404
 
 
 def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
@@ -60,7 +64,7 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
     if is_installed:
         live_usage.watch(server, at=at)
     history = live_usage.usage_of(server, at=at) if is_installed else live_usage.UsageHistory()
-    task = PowerTask.objects.filter(server=server).first() if is_installed else None
+    task = next(iter(_power_task(server)), None) if is_installed else None
     access: Access = request.access  # type: ignore[attr-defined]
     allowed = access.actions(server.organization_id, server.access_level)  # type: ignore[attr-defined]
     context = {

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.forms import BoundField
 from django.template import Context
 from django.templatetags.static import static
+from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import get_current_timezone_name
@@ -21,6 +24,7 @@ from core.money import Money, Rate
 
 register = template.Library()
 
+EXAMPLE_ID = UUID("00000000-0000-7000-8000-000000000000")
 MESSAGE_TONES = {"success": "success", "warning": "warning", "error": "danger"}
 MESSAGE_ICONS = {"success": "check", "warning": "alert", "danger": "alert"}
 APPEARANCES = (("auto", _("Follow the device")), ("light", _("Light")), ("dark", _("Dark")))
@@ -58,7 +62,18 @@ GLYPHS: tuple[tuple[str, str], ...] = (
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
     """One symbol of icons.svg; decoration unless it gets a `label`."""
-    return _symbol("icons.svg", name, "icon", label)
+    return _symbol("icons.svg", name, "icon", str(label))
+
+
+@register.simple_tag
+def row_url(name: str, pk: UUID) -> str:
+    """As `{% url name pk=pk %}`, for the rows of a list: Django looks the pattern up only once."""
+    return _row_url(name, get_urlconf(), get_script_prefix()).replace(str(EXAMPLE_ID), str(pk))
+
+
+@lru_cache
+def _row_url(name: str, urlconf: str | None, _script_prefix: str) -> str:
+    return reverse(name, urlconf, kwargs={"pk": EXAMPLE_ID})
 
 
 @register.simple_tag
@@ -80,6 +95,7 @@ def glyph(slug: str, kind: str = "game") -> SafeString:
     return _symbol("glyphs.svg", name, "glyph", "")
 
 
+@lru_cache(maxsize=512)
 def _symbol(sprite: str, name: str, css_class: str, label: str) -> SafeString:
     reference = f"{static(sprite)}#{name}"
     if not label:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from core import outside, tenancy, work
+from core.compiled import compiled
 from core.models import WorkState
 from core.work import Reschedule
 from servers.drivers import registry
@@ -21,6 +22,9 @@ SHARE_PERCENT = 50  # of a provider's calls a minute; the others are for those w
 REFUSED_PAUSE = timedelta(seconds=30)
 HISTORY = timedelta(minutes=15)
 FRESH_FOR = timedelta(seconds=60)
+
+_samples_since = compiled(lambda server, at: UsageSample.objects.filter(server=server, at__gt=at).order_by("at"))
+_task_of = compiled(lambda server: UsageTask.objects.filter(server=server).only("watched_until"))
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,14 @@ class UsageHistory:
 
 def usage_of(server: Server, *, at: datetime) -> UsageHistory:
     """What was sampled lately. Asks nobody."""
-    rows = UsageSample.objects.filter(server=server, at__gt=at - HISTORY).order_by("at")
-    return UsageHistory(list(rows), at)
+    return UsageHistory(_samples_since(server, at - HISTORY), at)
 
 
 def watch(server: Server, *, at: datetime) -> None:
     """Have the server sampled for the next minute; called at each look at its page, it rarely writes."""
-    watched_until = UsageTask.objects.filter(server=server).values_list("watched_until", flat=True).first()
-    if watched_until is not None and watched_until - at > WATCHED_AGAIN_BEFORE:
-        return
+    for task in _task_of(server):
+        if task.watched_until - at > WATCHED_AGAIN_BEFORE:
+            return
     until = at + WATCHED_FOR
     with tenancy.as_worker(server):
         if UsageTask.objects.filter(server=server, state=WorkState.QUEUED).update(

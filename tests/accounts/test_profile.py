@@ -155,7 +155,7 @@ def test_other_methods_are_refused(client: Client, ada: User, method: str) -> No
 
 def test_the_page_needs_few_queries(client: Client, ada: User, django_assert_num_queries: Any) -> None:
     client.get(PROFILE)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         assert client.get(PROFILE).status_code == 200
 
 

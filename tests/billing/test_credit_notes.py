@@ -164,7 +164,7 @@ def test_the_page_of_a_refunded_invoice_names_its_credit_note(client: Client) ->
     sale.settle()
     refund(sale)
     owner = sale.organization.owner
-    client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(owner)
     page = " ".join(client.get(f"/invoices/{sale.invoice.pk}/").content.decode().split())
     assert "NB-CN-2026-00001" in page
     assert "Void since" not in page

@@ -76,7 +76,7 @@ def test_an_invoice_over_usage_with_a_discount_shows_quantity_and_unit_price(cli
     draft = invoicing.draft_invoice(organization=organization, currency="USD", lines=lines, at=NOON)
     invoicing.issue_invoice(invoice=draft, at=NOON)
     run_commit_triggers()
-    client.force_login(organization.owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(organization.owner)
 
     page = " ".join(client.get(f"/invoices/{draft.pk}/").content.decode().split())
 

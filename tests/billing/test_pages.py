@@ -29,7 +29,7 @@ def paid(owner: User) -> Sale:
 def browse(user: User) -> Client:
     """A signed-in browser."""
     client = Client()
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(user)
     return client
 
 

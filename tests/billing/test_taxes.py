@@ -90,7 +90,7 @@ def test_the_page_shows_subtotal_tax_and_total(client: Client) -> None:
     invoicing.issue_invoice(invoice=draft, at=NOON)
     run_commit_triggers()
     owner = draft.organization.owner
-    client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(owner)
 
     page = " ".join(client.get(f"/invoices/{draft.pk}/").content.decode().split())
 

@@ -166,3 +166,21 @@ def test_only_known_themes_are_worn(cookie: str, theme: str) -> None:
     request = FACTORY.get("/")
     request.COOKIES["theme"] = cookie
     assert ui.chosen_theme(Context({"request": request})) == theme
+
+
+def test_a_kept_part_is_rendered_once_for_each_set_of_its_values() -> None:
+    template = Template(
+        "{% load kept %}{% kept permitted path|without_ids %}{{ rendered }}{% endkept %} {{ rendered }}"
+    )
+    page = "/servers/01930000-0000-7000-8000-00000000000{}/"
+
+    def render(rendered: str, *permitted: str, row: int = 1) -> str:
+        return template.render(
+            Context({"permitted": frozenset(permitted), "path": page.format(row), "rendered": rendered})
+        )
+
+    assert render("first", "invoice.view") == "first first"
+    assert render("second", "invoice.view", row=2) == "first second"
+    assert render("third") == "third third"
+    with translation.override("de"):
+        assert render("fourth") == "fourth fourth"
