@@ -11,6 +11,7 @@ class BillingConfig(AppConfig):
         from billing import gateway_sync, payment_methods, refunds, reviews, saved_charges, settings  # noqa: F401 - models first
         from billing.gateways import base, stripe
         from billing.models import ChargeTask, GatewayCancelTask, GatewayEvent, MethodTask, PaymentTask, RefundTask
+        from billing.runs import settings as run_settings  # noqa: F401
         from core import work
 
         base.register("stripe", stripe.StripeDriver)

@@ -17,6 +17,9 @@ funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund 
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again
 subscriptions_recovered = Signal()  # subscription_ids, at: what was due, or a later period, is paid
 subscriptions_ended = Signal()  # subscription_ids, reason, at
+subscriptions_suspended = Signal()  # subscription_ids, reason, at: not paid in time
+subscriptions_expired = Signal()  # subscription_ids, at: over for so long that what they paid for is deleted
+reminders_sent = Signal()  # reminder_ids, is_overdue, at
 refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it
 renewals_stopped = Signal()  # subscription_ids, reason (a StopReason), at: the gateway was asked to charge no more
 

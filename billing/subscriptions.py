@@ -5,7 +5,7 @@ The last functions are about subscriptions at a gateway that charge for ours.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
@@ -28,7 +28,7 @@ from billing.models import (
     next_period_end,
 )
 from catalog.models import AddonPrice, PlanPrice
-from core import audit, tenancy, work
+from core import audit, site_settings, tenancy, work
 from core.money import total
 
 # Those with a period that goes on. As the index of what is due has it.
@@ -54,11 +54,13 @@ def open_subscription(
     addon_prices: Sequence[AddonPrice] = (),
     billing_mode: BillingMode = BillingMode.SELF,
     is_auto_renewed: bool = False,
+    label: str = "",
     at: datetime,
 ) -> Subscription:
     """A pending subscription. It keeps the prices it is sold at, whatever is offered later.
 
-    `is_auto_renewed` is the customer's choice at checkout: only then is the payment method saved, and charged later.
+    `label` is what its later invoices call it: the server's name. `is_auto_renewed` is the customer's choice at
+    checkout: only then is the payment method saved, and charged later.
     """
     prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
     recurring = total((price.amount for price in prices), plan_price.currency)
@@ -70,6 +72,7 @@ def open_subscription(
             amount_minor=recurring.minor,
             billing_mode=billing_mode,
             is_auto_renewed=is_auto_renewed,
+            label=label,
             created_at=at,
         )
         items = []
@@ -217,7 +220,8 @@ def canceled_and_over(at: datetime) -> Q:
     renewed = GatewaySubscription.objects.filter(
         subscription=OuterRef("pk"), ended_at__isnull=True, cancel_requested_at__isnull=True
     )
-    return Q(~Exists(renewed), status__in=PERIOD_STATUSES, cancels_at_period_end=True, current_period_end__lte=at)
+    going_on = (*PERIOD_STATUSES, SubscriptionStatus.SUSPENDED)
+    return Q(~Exists(renewed), status__in=going_on, cancels_at_period_end=True, current_period_end__lte=at)
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:
@@ -228,7 +232,9 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
             return False
         row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
-        row.save(update_fields=["status", "ended_at"])
+        kept_for = timedelta(days=site_settings.get("billing.delete_after_days"))
+        row.deletion_due_at = max(at, row.current_period_end or at) + kept_for
+        row.save(update_fields=["status", "ended_at", "deletion_due_at"])
         request_cancellation(subscription=row, at=at)
         row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)
         events.subscriptions_ended.send(Subscription, subscription_ids=[row.pk], reason=reason, at=at)

@@ -9,6 +9,7 @@ from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
 from billing.reconciliation import balance, catch_up, sweep
+from billing.runs import runner
 from core import clock, work
 
 
@@ -16,6 +17,12 @@ from core import clock, work
 def poll_open_payments() -> int:
     """Sync the open payments that are due."""
     return payment_sync.poll_open_payments(at=clock.now())
+
+
+@shared_task
+def bill() -> dict[str, str]:
+    """Every kind of run, in the order in which they are due on a day; how each ended."""
+    return {kind: str(runner.execute(kind, at=clock.now()).state) for kind in runner.STEPS}
 
 
 @shared_task

@@ -1,6 +1,7 @@
 """Writing many rows at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import connection
 from django.db.models import Model
@@ -27,3 +28,29 @@ def update_rows(rows: Sequence[Model], fields: Sequence[str]) -> None:
     values = [[field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows] for field in written]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
+
+
+def insert_from(model: type[Model], columns: Mapping[str, str], source: str, params: Mapping[str, Any]) -> int:
+    """Insert what a query selects, without the rows passing through this process; how many.
+
+    `columns` gives the SQL of each field by its name, `source` what follows SELECT and those. A field that is not given
+    takes the model's default. Keys are time-ordered in the order of the source.
+    """
+    values: dict[str, Any] = dict(params)
+    selected: dict[str, str] = {}
+    for field in model._meta.concrete_fields:
+        if field.attname in columns:
+            selected[field.column] = columns[field.attname]
+        elif field.primary_key:
+            selected[field.column] = "uuidv7()"
+        elif not field.has_db_default() and (default := field.get_default()) is not None:
+            selected[field.column] = f"%(default_{field.column})s"
+            values[f"default_{field.column}"] = field.get_db_prep_save(default, connection)
+    names = ", ".join(map(connection.ops.quote_name, selected))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names})"
+            f" SELECT {', '.join(selected.values())} {source}",
+            values,
+        )
+        return cursor.rowcount

@@ -210,6 +210,8 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Journal entries"), "menu_book", "billing.journalentry"),
             (_("Ledger accounts"), "account_balance", "billing.ledgeraccount"),
             (_("Ledger audits"), "fact_check", "billing.ledgeraudit"),
+            (_("Billing runs"), "event_repeat", "billing.run"),
+            (_("Reminders"), "notifications", "billing.reminder"),
         ),
     ),
     (

@@ -135,5 +135,4 @@ def _release(order: Order, at: datetime) -> None:
     for item in items:  # by their servers, whose tasks this requests
         if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
             subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)
-    for server_id in server_ids:
-        servers.delete_server(server_id=server_id, actor=None, at=at)
+    servers.delete_servers(server_ids=server_ids, actor=None, at=at)

@@ -266,6 +266,7 @@ def open_subscriptions(
             addon_prices=item.addon_prices,
             billing_mode=terms.billing_mode,
             is_auto_renewed=order_request.is_auto_renewed,
+            label=item.server_name,
             at=at,
         )
         for item in order_request.items

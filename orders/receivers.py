@@ -65,6 +65,12 @@ def fail_orders(server_ids: Collection[UUID], reason: str, at: datetime, **_: An
     fulfilment.fail_orders(server_ids=server_ids, reason=reason, at=at)
 
 
+@receiver(server_events.servers_renamed)
+def relabel_subscriptions(server_ids: Collection[UUID], name: str, **_: Any) -> None:
+    """Later invoices name the server as it is called now."""
+    Subscription.objects.filter(order_item__server__in=server_ids).update(label=name)
+
+
 @receiver(billing_events.funds_withdrawn)
 def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """An order whose money was refunded, or lost in a dispute, before its server runs: nothing is created for it.
@@ -121,6 +127,19 @@ def credit_canceled_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any
 def suspend_ended(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A subscription that ended no longer pays for its server."""
     _place_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), "subscription ended", at)
+
+
+@receiver(billing_events.subscriptions_suspended)
+def suspend_unpaid_time(subscription_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
+    """A time that is not paid suspends its server, until it is paid."""
+    _place_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), reason, at)
+
+
+@receiver(billing_events.subscriptions_expired)
+def delete_expired(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """What has been over for long enough is deleted with its server's data."""
+    expired = Subscription.objects.filter(pk__in=subscription_ids, status=SubscriptionStatus.ENDED)
+    servers.delete_servers(server_ids=_servers_of(expired), actor=None, at=at)
 
 
 @receiver(billing_events.subscriptions_recovered)

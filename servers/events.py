@@ -1,12 +1,13 @@
 """Events of servers for the apps above, sent inside the transaction that records them.
 
-Each has `server_ids` and `at`; `servers_failed` also has `reason`. Receivers may lock their own rows: the servers' rows
-are written after they have run.
+Each has `server_ids` and `at`; `servers_failed` also has `reason`, and `servers_renamed` the new `name`. Receivers may
+lock their own rows: the servers' rows are written after they have run.
 """
 
 from django.dispatch import Signal
 
 servers_running = Signal()
 servers_failed = Signal()
+servers_renamed = Signal()
 # Staff must look: a provider misses many servers, as these findings say (`finding_ids`, `at`).
 providers_suspected = Signal()

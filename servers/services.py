@@ -8,6 +8,7 @@ from uuid import UUID
 from accounts.models import Organization, User
 from catalog.models import Plan
 from core import audit, tenancy
+from servers import events
 from servers.capacity import Size
 from servers.convergence import provisioning_log
 from servers.convergence.scheduling import request_convergence
@@ -34,7 +35,7 @@ __all__ = [
     "accept_missing_servers",
     "correct_variables",
     "create_servers",
-    "delete_server",
+    "delete_servers",
     "hold_servers",
     "lift_holds",
     "rename_server",
@@ -174,20 +175,25 @@ def lift_holds(*, server_ids: Collection[UUID], kind: HoldKind, actor: User | No
     return len(lifted)
 
 
-def delete_server(*, server_id: UUID, actor: User | None, at: datetime) -> None:
-    """Delete the server for good, at the panel first, then release its capacity. Calling it twice is harmless."""
+def delete_servers(*, server_ids: Collection[UUID], actor: User | None, at: datetime) -> int:
+    """Delete the servers for good, at the panel first, then release their capacity; how many were not deleted before.
+
+    Calling it twice is harmless.
+    """
     with tenancy.as_worker():
-        server = lock_server(server_id)
-        if server.desired_state == DesiredState.ABSENT:
-            return
-        Server.objects.filter(pk=server_id).update(desired_state=DesiredState.ABSENT)
-        audit.record(action="server.delete", entity=server, actor=actor, old={"name": server.name}, at=at)
-        request_convergence(server_ids=[server_id], at=at)
+        kept = [server for server in lock_servers(server_ids) if server.desired_state != DesiredState.ABSENT]
+        if kept:
+            Server.objects.filter(pk__in=[server.pk for server in kept]).update(desired_state=DesiredState.ABSENT)
+            names = kept[0].name if len(kept) == 1 else [server.name for server in kept]
+            audit.record_batch(action="server.delete", entities=kept, actor=actor, old={"name": names}, at=at)
+            request_convergence(server_ids=[server.pk for server in kept], at=at)
+    return len(kept)
 
 
 def rename_server(*, server: Server, name: str, actor: User | None, at: datetime) -> None:
     """Give the server another name, here at once and on the panel soon."""
     with tenancy.as_worker(server):
+        events.servers_renamed.send(Server, server_ids=[server.pk], name=name, at=at)  # locks subscriptions: first
         locked = lock_server(server.pk)
         if locked.name == name:
             return

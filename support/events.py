@@ -10,9 +10,10 @@ from billing.events import (
     charges_need_owner,
     methods_expiring,
     refunds_failed,
+    reminders_sent,
     renewals_stopped,
 )
-from billing.models import Payment, PaymentMethod, Refund, Subscription
+from billing.models import Payment, PaymentMethod, Refund, Reminder, Subscription
 from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
@@ -108,6 +109,23 @@ register(
         page=lambda row: reverse("billing:invoice", kwargs={"pk": row.invoice_id}),
     )
 )
+
+for name, is_overdue, subject in (
+    ("invoice.due_soon", False, _("Invoice {row.invoice.number} is due soon")),
+    ("invoice.overdue", True, _("Invoice {row.invoice.number} is not paid yet")),
+):
+    register(
+        Event(
+            name=name,
+            signal=reminders_sent,
+            ids="reminder_ids",
+            when={"is_overdue": is_overdue},
+            rows=Reminder.objects.select_related("organization__owner", "invoice"),
+            recipient=lambda reminder: reminder.organization.owner,
+            subject=subject,
+            page=lambda reminder: reverse("billing:invoice", kwargs={"pk": reminder.invoice_id}),
+        )
+    )
 
 # Told to the owner, who did not ask for it.
 for reason, subject in {

@@ -21,6 +21,7 @@ from billing.admin.payments import (
     RefundTaskAdmin,
 )
 from billing.admin.reconciliation import GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
+from billing.admin.runs import ReminderAdmin, RunAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 from billing.admin.taxes import TaxRateAdmin
 
@@ -51,6 +52,8 @@ __all__ = [
     "PostingAdmin",
     "RefundAdmin",
     "RefundTaskAdmin",
+    "ReminderAdmin",
+    "RunAdmin",
     "SubscriptionAdmin",
     "SubscriptionItemAdmin",
     "TaxRateAdmin",

@@ -511,6 +511,48 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Reminder',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('stage', models.SmallIntegerField(help_text='Before it, where negative.', verbose_name='days after the due date')),
+                ('sent_at', models.DateTimeField(verbose_name='sent at')),
+                ('suspends_at', models.DateTimeField(verbose_name='suspension')),
+                ('deletes_at', models.DateTimeField(verbose_name='deletion')),
+                ('invoice', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='reminders', to='billing.invoice')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'reminder',
+                'verbose_name_plural': 'reminders',
+                'ordering': ['-sent_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Run',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('kind', models.CharField(choices=[('renew', 'Renew: invoice the next period'), ('collect', 'Collect: pay what is due'), ('dun', 'Dun: remind and suspend'), ('expire', 'Expire: end and delete')], max_length=16)),
+                ('state', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('incomplete', 'Done, some skipped'), ('failed', 'Failed'), ('interrupted', 'Interrupted')], default='running', max_length=12)),
+                ('at', models.DateTimeField(help_text='What was due then was done.', verbose_name='for')),
+                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='started at')),
+                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended at')),
+                ('counts', models.JSONField(blank=True, default=dict, verbose_name='done')),
+                ('skipped', models.JSONField(blank=True, default=dict, help_text='Organizations that were left out, and why.', verbose_name='skipped')),
+                ('error', models.TextField(blank=True, default='', verbose_name='error')),
+            ],
+            options={
+                'verbose_name': 'billing run',
+                'verbose_name_plural': 'billing runs',
+                'ordering': ['-started_at'],
+                'indexes': [models.Index(fields=['-started_at'], name='billing_run_latest')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['renew', 'collect', 'dun', 'expire'])), name='billing_run_kind_known'), models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'incomplete', 'failed', 'interrupted'])), name='billing_run_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('ended_at__isnull', True)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('ended_at__isnull', True), _negated=True)), _connector='OR'), name='billing_run_ended_iff_over')],
+            },
+        ),
+        migrations.CreateModel(
             name='Subscription',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -528,6 +570,8 @@ class Migration(migrations.Migration):
                 ('cancels_at_period_end', models.BooleanField(default=False)),
                 ('canceled_at', models.DateTimeField(blank=True, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('label', models.CharField(blank=True, default='', help_text="The server's name.", max_length=64, verbose_name='name on invoices')),
+                ('deletion_due_at', models.DateTimeField(blank=True, help_text='When what it paid for is deleted. Empty while it goes on, and once the deletion was asked for.', null=True, verbose_name='deletion due at')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='accounts.organization')),
             ],
             options={
@@ -731,6 +775,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='invoice',
             index=models.Index(fields=['organization', '-created_at'], name='billing_invoice_of_org'),
+        ),
+        migrations.AddIndex(
+            model_name='invoice',
+            index=models.Index(condition=models.Q(('state__in', ['open', 'overdue'])), fields=['due_at'], name='billing_invoice_due'),
         ),
         migrations.AddIndex(
             model_name='invoice',
@@ -1028,9 +1076,21 @@ class Migration(migrations.Migration):
             model_name='refundtask',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_refundtask_lease_iff_running'),
         ),
+        migrations.AddConstraint(
+            model_name='reminder',
+            constraint=models.UniqueConstraint(fields=('invoice', 'stage'), name='billing_reminder_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='reminder',
+            constraint=models.CheckConstraint(condition=models.Q(('suspends_at__lte', models.F('deletes_at'))), name='billing_reminder_dates_in_order'),
+        ),
         migrations.AddIndex(
             model_name='subscription',
-            index=models.Index(condition=models.Q(('status__in', ['active', 'past_due'])), fields=['billing_mode', 'current_period_end'], name='billing_subscription_due'),
+            index=models.Index(condition=models.Q(('status__in', ['active', 'past_due', 'suspended'])), fields=['billing_mode', 'current_period_end'], name='billing_subscription_due'),
+        ),
+        migrations.AddIndex(
+            model_name='subscription',
+            index=models.Index(condition=models.Q(('deletion_due_at__isnull', False)), fields=['deletion_due_at'], name='billing_subscription_to_delete'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
@@ -1051,6 +1111,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='subscription',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gte', 0)), name='billing_subscription_amount_not_negative'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('deletion_due_at__isnull', True), ('status', 'ended'), _connector='OR'), name='billing_subscription_deleted_when_ended'),
         ),
         migrations.AddConstraint(
             model_name='gatewaysubscription',

@@ -8,6 +8,7 @@ from django.db import migrations
 
 from billing.migrations import _allocation_rules as allocations
 from billing.migrations import _invoice_rules as invoices
+from billing.migrations import _period_rules as periods
 from billing.migrations import _recorded_rules as recorded
 from billing.migrations import _tax_rules as taxes
 
@@ -101,6 +102,7 @@ SAME_OWNER = [
         "subscriptionitem",
         "id, subscription_id, organization_id, currency",
     ),
+    ("reminder", "invoice_id, organization_id", "invoice", "id, organization_id"),
     ("creditnote", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
@@ -232,6 +234,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(allocations.RULES, allocations.UNDO),
         migrations.RunSQL(recorded.RULES, recorded.UNDO),
         migrations.RunSQL(taxes.RULES, taxes.UNDO),
+        migrations.RunSQL(periods.RULES, periods.UNDO),
         migrations.RunSQL(
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),

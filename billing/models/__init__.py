@@ -34,6 +34,7 @@ from billing.models.payments import (
     RefundTask,
 )
 from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
+from billing.models.runs import Reminder, Run, RunKind, RunState
 from billing.models.series import DocumentKind, InvoiceSeries
 from billing.models.subscriptions import Period, Subscription, SubscriptionItem, SubscriptionStatus, next_period_end
 from billing.models.taxes import TaxCategory, TaxRate, TaxStatus
@@ -78,6 +79,10 @@ __all__ = [
     "Refund",
     "RefundState",
     "RefundTask",
+    "Reminder",
+    "Run",
+    "RunKind",
+    "RunState",
     "Subscription",
     "SubscriptionItem",
     "SubscriptionStatus",

@@ -61,6 +61,9 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="billing_invoice_of_org"),
+            models.Index(
+                fields=["due_at"], name="billing_invoice_due", condition=models.Q(state__in=["open", "overdue"])
+            ),
             *NumberedDocument.Meta.indexes,
         ]
         constraints = [

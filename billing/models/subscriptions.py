@@ -28,7 +28,8 @@ class Period:
 def next_period_end(start: datetime, term: Term | str, anchor_day: int) -> datetime:
     """When the period that begins at `start` ends.
 
-    Months keep the day of the purchase: from 31 January to 28 or 29 February, then 31 March.
+    Months keep the day of the purchase: from 31 January to 28 or 29 February, then 31 March. The database has the same
+    function, billing_next_period_end.
     """
     months = Term(term).months
     if not months:
@@ -95,6 +96,15 @@ class Subscription(StateMachine, Entity, Timestamped):
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    label = models.CharField(
+        _("name on invoices"), max_length=64, blank=True, default="", help_text=_("The server's name.")
+    )
+    deletion_due_at = models.DateTimeField(
+        _("deletion due at"),
+        null=True,
+        blank=True,
+        help_text=_("When what it paid for is deleted. Empty while it goes on, and once the deletion was asked for."),
+    )
 
     class Meta:
         verbose_name = _("subscription")
@@ -103,7 +113,12 @@ class Subscription(StateMachine, Entity, Timestamped):
             models.Index(
                 fields=["billing_mode", "current_period_end"],
                 name="billing_subscription_due",
-                condition=models.Q(status__in=["active", "past_due"]),
+                condition=models.Q(status__in=["active", "past_due", "suspended"]),
+            ),
+            models.Index(
+                fields=["deletion_due_at"],
+                name="billing_subscription_to_delete",
+                condition=models.Q(deletion_due_at__isnull=False),
             ),
         ]
         constraints = [
@@ -121,6 +136,10 @@ class Subscription(StateMachine, Entity, Timestamped):
             ),
             models.CheckConstraint(
                 name="billing_subscription_amount_not_negative", condition=models.Q(amount_minor__gte=0)
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_deleted_when_ended",
+                condition=models.Q(deletion_due_at__isnull=True) | models.Q(status="ended"),
             ),
         ]
 

@@ -97,7 +97,7 @@ def retry(server: Server, context: ActionContext) -> str:
 
 def delete_server(server: Server, context: ActionContext) -> str:
     """Delete the server and its files."""
-    services.delete_server(server_id=server.pk, actor=context.user, at=context.at)
+    services.delete_servers(server_ids=[server.pk], actor=context.user, at=context.at)
     audit_reason("server.delete_reason", server, context)
     return _("%(server)s is being deleted.") % {"server": server}
 

@@ -150,6 +150,9 @@ class Rows:
         )
         billing.InvoiceItem.objects.create(**line | {"kind": "setup", "invoice": self.issued}, **owned, **amounts)
         billing.Invoice.objects.filter(pk=self.issued.pk).update(state="open", issued_at=AT)
+        self.each(billing.Run, kind="renew", at=AT, counts={"invoice": 1})
+        told = {"sent_at": AT, "suspends_at": AT, "deletes_at": AT}
+        self.each(billing.Reminder, invoice=self.issued, stage=lambda n: n, **told, **owned)
         credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
         self.each(billing.CreditNote, invoice=self.issued, series_id=series.credit_note_series_id, **credit, **owned)
 

@@ -158,8 +158,13 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_paymentallocation": {"billing_allocation_positive": [{"amount_minor": 0}]},
     "billing_posting": {"billing_posting_not_zero": [{"amount_minor": 0}]},
     "billing_refund": {"billing_refund_positive": [{"amount_minor": 0}]},
+    "billing_reminder": {
+        "billing_reminder_dates_in_order": [{"suspends_at": LATER, "deletes_at": NOW}],
+    },
+    "billing_run": {"billing_run_ended_iff_over": [{"ended_at": NOW}, {"state": "done", "ended_at": None}]},
     "billing_subscription": {
         "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
+        "billing_subscription_deleted_when_ended": [{"deletion_due_at": NOW}],
         "billing_subscription_period_when_active": [
             {"status": status, column: value}
             for status in ("active", "past_due", "suspended")
@@ -338,6 +343,7 @@ ONCE: dict[str, dict[str, Row]] = {
     "billing_subscriptionitem": {
         "billing_subscription_one_plan": {"subscription_id": ONE, "kind": "plan", "valid_from": NOW},
     },
+    "billing_reminder": {"billing_reminder_once": {"invoice_id": ONE, "stage": 1}},
     "billing_unexplaineditem": {
         "billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"},
     },

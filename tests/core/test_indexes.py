@@ -35,7 +35,10 @@ QUERIES = {
     "orders_order_undelivered": "orders_order WHERE status IN ('paid', 'provisioning') AND paid_at <= now()"
     " ORDER BY paid_at",
     "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"
-    " AND status IN ('active', 'past_due')",
+    " AND status IN ('active', 'past_due', 'suspended')",
+    "billing_subscription_to_delete": "billing_subscription WHERE deletion_due_at <= now()",
+    "billing_invoice_due": "billing_invoice WHERE state IN ('open', 'overdue') AND due_at <= now()",
+    "billing_run_latest": "billing_run ORDER BY started_at DESC",
     "billing_payment.poll_at": "billing_payment WHERE poll_at <= now()",
     "billing_invoice_to_number": "billing_invoice WHERE series_id = 'NB' AND number IS NULL AND issued_at IS NOT NULL",
     "billing_creditnote_to_number": "billing_creditnote"

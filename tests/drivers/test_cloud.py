@@ -209,7 +209,7 @@ def test_another_size_of_the_server_is_a_resize_at_the_cloud(cloud: CloudSandbox
 def test_a_deleted_machine_leaves_the_cloud_and_its_place(cloud: CloudSandbox, provider: Provider) -> None:
     server = make_running_machine(provider)
 
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT)
 
     assert (server.reload().status, cloud.machines) == (ServerStatus.DELETED, {})

@@ -91,7 +91,7 @@ def test_a_server_whose_key_is_not_ours_is_suspended_and_deleted(panel: Sandbox,
     assert panel_servers(panel)[0]["status"] == "suspended"
 
     erase_key(provider, server, key)
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT)
 
     assert (server.reload().status, panel_servers(panel)) == (ServerStatus.DELETED, [])
@@ -261,7 +261,7 @@ def test_a_deletion_at_a_suspected_panel_keeps_the_capacity(panel: Sandbox, prov
     Server.objects.update(ref="99999")
     hide_keys(provider, known)
 
-    services.delete_server(server_id=servers[0].pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[servers[0].pk], actor=None, at=AT)
     run_until_quiet(AT, within=timedelta(minutes=5))
 
     assert servers[0].reload().status != ServerStatus.DELETED

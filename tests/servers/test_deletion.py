@@ -17,7 +17,7 @@ CREATE = "POST /api/application/servers"
 
 def delete(server: Server, within: timedelta = timedelta(hours=1)) -> None:
     """Delete the server and run the work."""
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT, within=within)
 
 
@@ -41,7 +41,7 @@ def test_a_deleted_server_leaves_the_panel_and_then_its_capacity_is_released(
 ) -> None:
     server = make_running(provider)
     delete(server)
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT)
 
     assert_gone(panel, server)

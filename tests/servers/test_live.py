@@ -330,7 +330,7 @@ def test_power_is_refused_with_a_reason(panel: Sandbox, provider: Provider) -> N
     with pytest.raises(power.PowerRefused, match="suspended"):
         request(server.reload())
     services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT)
     with pytest.raises(power.PowerRefused):
         request(server.reload())

@@ -82,7 +82,7 @@ def test_a_node_that_is_full_takes_a_moved_server_and_sells_nothing_more(panel: 
 
     node = other.reload()
     assert (node.memory_reserved_mib, node.memory_oversold_mib) == (SMALL.memory_mib, SMALL.memory_mib)
-    services.delete_server(server_id=server.pk, actor=None, at=AT)
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT)
     assert (node.reload().memory_reserved_mib, node.reload().memory_oversold_mib) == (0, 0)
 

@@ -1,0 +1,11 @@
+"""Invoice the next period of the subscriptions that the shop renews."""
+
+from billing.models import RunKind
+from billing.runs.commands import RunCommand
+
+
+class Command(RunCommand):
+    """Safe to run again, and beside another."""
+
+    kind = RunKind.RENEW
+    help = "Issue the invoices of the periods that begin soon: one for each organization and currency."

@@ -1,0 +1,73 @@
+"""`expire`: what is not paid when the time to pay is over ends, and what has been over for long is deleted.
+
+Nothing is deleted that a reminder has not told of some days before, nor while a payment is on its way.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from billing import events
+from billing.models import Subscription
+from billing.runs import batches, dun
+from billing.runs.batches import OrganizationRange
+
+# The whole invoice: none of its subscriptions has paid time left.
+UNPAID = """
+    FROM billing_invoice invoice
+    WHERE invoice.state = 'overdue' AND invoice.due_at <= %(deleted_due)s
+        AND NOT EXISTS (SELECT FROM billing_payment payment WHERE payment.invoice_id = invoice.id
+            AND payment.state IN ('pending', 'processing', 'under_review'))
+        AND EXISTS (SELECT FROM billing_reminder told WHERE told.invoice_id = invoice.id
+            AND told.sent_at <= %(told_before)s)
+        AND NOT EXISTS (SELECT FROM billing_reminder told WHERE told.invoice_id = invoice.id
+            AND told.deletes_at > %(at)s)
+        AND NOT EXISTS (SELECT FROM billing_invoiceitem item
+            LEFT JOIN billing_subscription subscription ON subscription.id = item.subscription_id
+            WHERE item.invoice_id = invoice.id AND (subscription.id IS NULL OR subscription.billing_mode <> 'self'
+                OR subscription.current_period_end > %(at)s OR item.period_end <= subscription.current_period_end))"""
+TO_DELETE = "FROM billing_subscription subscription WHERE subscription.deletion_due_at <= %(at)s"
+OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
+OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")
+LOCK_INVOICES = f"SELECT invoice.id {UNPAID}{OF_INVOICE} ORDER BY invoice.id FOR NO KEY UPDATE OF invoice"
+SUBSCRIPTIONS = """FROM billing_subscription WHERE status IN ('active', 'past_due', 'suspended') AND id IN (
+    SELECT subscription_id FROM billing_invoiceitem WHERE invoice_id = ANY (%(invoices)s))"""
+STILL_UNPAID = f"SELECT invoice.id {UNPAID} AND invoice.id = ANY (%(locked)s)"
+END_ITEMS = """UPDATE billing_subscriptionitem SET valid_until = %(at)s
+    WHERE subscription_id = ANY (%(ids)s) AND valid_until IS NULL AND valid_from < %(at)s"""
+END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s
+    WHERE id = ANY (%(ids)s)"""
+
+
+def due(at: datetime) -> tuple[str, dict[str, Any]]:
+    """What ends or is deleted at `at`, as a query of organizations' ids and its parameters."""
+    query = f"SELECT invoice.organization_id {UNPAID} UNION ALL SELECT subscription.organization_id {TO_DELETE}"
+    return query, settings_of(at)
+
+
+def settings_of(at: datetime) -> dict[str, Any]:
+    """The parameters of this module's statements."""
+    return {"at": at, "deleted_due": at - dun.settings_of(at)["delete_after"], "told_before": at - dun.NOTICE}
+
+
+def perform(of: OrganizationRange, at: datetime) -> None:
+    """End what is not paid in the range, and ask for the deletions; the caller holds a transaction."""
+    params = settings_of(at) | of.params(at)
+    locked = batches.ids(LOCK_INVOICES, params)
+    if locked:
+        end_unpaid(locked, params, at)
+    deleted = batches.ids(f"SELECT id {TO_DELETE}{OF_SUBSCRIPTION} ORDER BY id FOR NO KEY UPDATE", params)
+    if deleted:
+        batches.execute(dun.NOTE, {"what": "deletion", "ids": deleted, "at": at})
+        Subscription.objects.filter(pk__in=deleted).update(deletion_due_at=None)
+        events.subscriptions_expired.send(Subscription, subscription_ids=deleted, at=at)
+
+
+def end_unpaid(locked: list[Any], params: dict[str, Any], at: datetime) -> None:
+    """Void the locked invoices, so that nobody pays for what has ended, and end their subscriptions."""
+    invoices = batches.ids(STILL_UNPAID, params | {"locked": locked})
+    ended = batches.ids(f"SELECT id {SUBSCRIPTIONS} ORDER BY id FOR NO KEY UPDATE", {"invoices": invoices})
+    batches.execute("UPDATE billing_invoice SET state = 'void' WHERE id = ANY (%(ids)s)", {"ids": invoices})
+    batches.execute(END, {"ids": ended, "at": at})
+    batches.execute(END_ITEMS, {"ids": ended, "at": at})
+    batches.execute(dun.NOTE, {"what": "end", "ids": ended, "at": at})
+    events.subscriptions_ended.send(Subscription, subscription_ids=ended, reason="not paid", at=at)

@@ -1,0 +1,138 @@
+"""A run that is killed anywhere and repeated, or runs beside another, ends as one that ran alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from billing.models import Invoice, InvoiceItem, JournalEntry, Posting, Run, RunKind, Subscription
+from billing.runs import runner
+from tests.billing.sales import run_commit_triggers
+from tests.billing.test_renew import SOON, make_free, make_subscription
+from tests.builders import make_organization
+from tests.processes import ROOT, database_variables
+from tests.threads import run_at_once
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def make_customers() -> None:
+    """Two organizations with several subscriptions, one of them free."""
+    first, second = make_organization(), make_organization()
+    for label, organization in (("a", first), ("b", first), ("c", second)):
+        make_subscription(organization=organization, label=label)
+    make_subscription(organization=second, label="euro", currency="EUR")
+    make_free(make_subscription(organization=second, label="free", is_auto_renewed=False))
+
+
+def rows() -> dict[str, list[Any]]:
+    """What runs write, without the keys and the instants of writing."""
+    run_commit_triggers() if connection.in_atomic_block else None
+    return {
+        "invoices": list(
+            Invoice.objects.order_by("number").values_list(
+                "number", "organization", "state", "total_minor", "currency", "due_at", "issued_at", "paid_at"
+            )
+        ),
+        "items": sorted(
+            InvoiceItem.objects.values_list(
+                "invoice__number", "position", "description", "amount_minor", "period_start", "period_end"
+            )
+        ),
+        "postings": sorted(
+            Posting.objects.values_list("entry__invoice__number", "account__kind", "amount_minor", "currency"), key=str
+        ),
+        "subscriptions": list(
+            Subscription.objects.order_by("pk").values_list("status", "current_period_start", "current_period_end")
+        ),
+        "entries": [JournalEntry.objects.count()],
+    }
+
+
+def statements_of(act: Callable[[], object], *, killed_at: int = -1) -> int:
+    """Run the act, which dies before its statement of that number; how many there were."""
+    count = 0
+
+    def kill(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal count
+        if "SAVEPOINT" in sql:  # the rollback of a connection that is lost
+            return execute(sql, params, many, context)
+        if count == killed_at:
+            raise Killed
+        count += 1
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(kill):
+        act()
+    return count
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", [RunKind.RENEW])
+def test_a_run_that_dies_before_any_of_its_statements_and_is_repeated_ends_as_undisturbed(
+    kind: RunKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.runs.batches.SIZE", 3)  # a batch for each organization
+    make_customers()
+    run_commit_triggers()
+
+    def run() -> Run:
+        return runner.execute(kind, at=SOON)
+
+    with transaction.atomic():
+        count = statements_of(run)
+        expected = rows()
+        transaction.set_rollback(True)
+    assert len(expected["invoices"]) == 5 + 4
+    for number in range(count):
+        with transaction.atomic():
+            with pytest.raises(Killed), transaction.atomic(savepoint=False):
+                statements_of(run, killed_at=number)
+            connection.needs_rollback = False  # each batch rolled back to its own savepoint
+            run()
+            found = rows()
+            assert {key: set(found[key]) ^ set(expected[key]) for key in found} == {key: set() for key in found}, number
+            transaction.set_rollback(True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_at_once_bill_once() -> None:
+    make_customers()
+
+    errors = run_at_once(lambda: runner.execute(RunKind.RENEW, at=SOON), times=3)
+
+    assert errors == []
+    assert Invoice.objects.exclude(due_at=None).count() == 4
+    assert Run.objects.filter(skipped={}).count() == 3
+    numbers = sorted(Invoice.objects.values_list("sequence", flat=True))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_is_killed_is_repeated_by_another(tmp_path: Any) -> None:
+    make_customers()
+    environment = os.environ | database_variables() | {"NODEBYTE_VAR": str(tmp_path), "REDIS_URL": ""}
+    command = [sys.executable, "manage.py", "renew", "--at", f"{SOON:%Y-%m-%dT%H:%MZ}"]
+    locked = Subscription.objects.order_by("pk")
+    with transaction.atomic():  # the run waits for these and is killed while it does
+        list(locked.select_for_update())
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while not Run.objects.exists():
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert Invoice.objects.exclude(due_at=None).count() == 0
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+
+    assert '"counts": {"invoice": 4, "paid": 1}' in done.stdout
+    Run.objects.filter(state="running").update(started_at=SOON - timedelta(days=1))
+    assert Invoice.objects.exclude(due_at=None).count() == 4
