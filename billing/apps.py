@@ -9,12 +9,14 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from billing import gateway_sync, payment_methods, refunds, reviews, saved_charges, settings  # noqa: F401 - models first
-        from billing.gateways import base, stripe
+        from billing.gateways import base, paypal, stripe, tripay
         from billing.models import ChargeTask, GatewayCancelTask, GatewayEvent, MethodTask, PaymentTask, RefundTask
         from billing.runs import settings as run_settings  # noqa: F401
         from core import work
 
+        base.register("paypal", paypal.PayPalDriver)
         base.register("stripe", stripe.StripeDriver)
+        base.register("tripay", tripay.TripayDriver)
         work.register(GatewayEvent, gateway_sync.process_event, batch_handler=gateway_sync.settle_events)
         work.register(ChargeTask, saved_charges.perform)
         work.register(MethodTask, payment_methods.detach_at_gateway)

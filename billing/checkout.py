@@ -3,8 +3,8 @@
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from billing import customers, gateway_accounts, payment_sync, payments
-from billing.gateways.abilities import SessionExpiry
+from billing import customers, events, gateway_accounts, payment_sync, payments
+from billing.gateways.abilities import SessionExpiry, SessionLifetime
 from billing.gateways.base import (
     CUSTOMER_GONE,
     MIN_SESSION_LIFETIME,
@@ -85,14 +85,8 @@ def request_session(driver: Driver, *, payment: Payment, customer: str, at: date
         payment = payments.lock_payment(payment.pk)
         requested_at = payment.session_requested_at
         is_recent = requested_at is not None and at - requested_at < LOST_ANSWER_WAIT
-        if requested_at is None and payment.expires_at is not None:
-            payment.session_requested_at, payment.session_requests, payment.poll_at = at, 1, at + payments.FIRST_POLL
-            payment.expires_at = max(payment.expires_at, (at + MIN_SESSION_LIFETIME).replace(microsecond=0))
-            payment.save(update_fields=["session_requested_at", "session_requests", "poll_at", "expires_at"])
-        elif not driver.HAS_IDEMPOTENCY_KEYS and not is_recent:
-            payment.session_requested_at = at  # of several who ask again at once, one creates
-            payment.session_requests += 1
-            payment.save(update_fields=["session_requested_at", "session_requests"])
+        if requested_at is None or (not driver.HAS_IDEMPOTENCY_KEYS and not is_recent):
+            plan_session(driver, payment, at=at)  # of several who ask again at once, one creates
     if requested_at is not None and not driver.HAS_IDEMPOTENCY_KEYS:
         found = find_session(driver, payment)
         if found is not None:
@@ -103,6 +97,22 @@ def request_session(driver: Driver, *, payment: Payment, customer: str, at: date
         return driver.create_session(checkout_request(payment, customer))
     except (outside.Unknown, outside.Rejected) as error:
         return session_after_error(driver, payment, customer, error, at=at)
+
+
+def plan_session(driver: Driver, payment: Payment, *, at: datetime) -> None:
+    """Count a request for a session, and let the locked payment live as long as the session will be open."""
+    lifetime = MIN_SESSION_LIFETIME
+    if isinstance(driver, SessionLifetime):
+        lifetime = driver.session_lifetime(payment.channel)
+    before = payment.expires_at or at
+    if payment.session_requested_at is None:
+        payment.poll_at = at + payments.FIRST_POLL
+    payment.session_requested_at = at
+    payment.session_requests += 1
+    payment.expires_at = max(before, (at + lifetime).replace(microsecond=0))
+    payment.save(update_fields=["session_requested_at", "session_requests", "poll_at", "expires_at"])
+    if payment.expires_at > before:
+        events.payments_extended.send(Payment, payment_ids=[payment.pk], at=at)
 
 
 def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
@@ -140,6 +150,8 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         buyer_name=payment.organization.billing_name or payment.organization.name or payment.organization.billing_email,
         buyer_email=payment.organization.billing_email,
         channel=payment.channel,
+        attempt=payment.session_requests,
+        requested_at=payment.session_requested_at,
         lines=lines,
         success_url=payment.success_url,
         cancel_url=payment.cancel_url,

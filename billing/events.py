@@ -13,6 +13,7 @@ charges_declined = Signal()  # payment_ids, at: a saved method was refused, or n
 charges_need_owner = Signal()  # payment_ids, at: the bank wants the owner of a saved method to confirm
 methods_expiring = Signal()  # method_ids, at: default cards that end with this month or the next
 payments_expired = Signal()  # payment_ids, at
+payments_extended = Signal()  # payment_ids, at: their sessions stay open longer
 funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again
 subscriptions_recovered = Signal()  # subscription_ids, at: what was due, or a later period, is paid

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from billing import tax
-from billing.gateways.abilities import GatewayBilling
+from billing.gateways.abilities import Currencies, GatewayBilling
 from billing.gateways.base import driver_for, kinds
 from billing.models import (
     BillingMode,
@@ -39,6 +39,8 @@ def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[Gatewa
             if not account.takes(currency) or problem_of(account):
                 continue
             driver = driver_for(account)
+            if isinstance(driver, Currencies) and currency not in driver.CURRENCIES:
+                continue
             if not is_auto_renewed or driver.SAVES_METHODS or isinstance(driver, GatewayBilling):
                 accounts.append(account)
     return accounts

@@ -19,7 +19,7 @@ from billing import (
     renewals,
     subscriptions,
 )
-from billing.gateways.abilities import Disputes, GatewayBilling, Refunds
+from billing.gateways.abilities import Disputes, GatewayBilling, RefundReports
 from billing.gateways.base import (
     CheckoutSession,
     GatewayInvoiceStatus,
@@ -201,7 +201,7 @@ def end_gateway_subscription(task: GatewayCancelTask, *, at: datetime) -> None:
 
 def sync_refund(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """A refund, made by us or at the gateway."""
-    gateway_refund = ability_of(account, Refunds).read_refund(reference)
+    gateway_refund = ability_of(account, RefundReports).read_refund(reference)
     payment = payment_sync.payment_of_transaction(account, gateway_refund.transaction_id, at)
     if payment is None:
         return UNRELATED

@@ -6,8 +6,10 @@ As in `billing.gateway_sync`, order, duplicates and concurrency cannot matter, b
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import charge_sync, customers, payments, subscriptions
-from billing.gateways.abilities import SessionExpiry, Transactions
+from django.db.models import Q
+
+from billing import charge_sync, customers, invoicing, payments, reviews, subscriptions
+from billing.gateways.abilities import Captures, Refunds, SessionExpiry, Transactions
 from billing.gateways.base import (
     CheckoutSession,
     CheckoutSessionStatus,
@@ -31,7 +33,8 @@ POLL_INTERVALS = (
 LAST_POLL_INTERVAL = timedelta(minutes=5)
 OVER = frozenset({CheckoutSessionStatus.FAILED, CheckoutSessionStatus.EXPIRED})
 # Of several sessions of a payment, the first of these is the one that the payment follows.
-PREFERRED = (CheckoutSessionStatus.PAID, CheckoutSessionStatus.PROCESSING, CheckoutSessionStatus.OPEN, *OVER)
+UNDECIDED = (CheckoutSessionStatus.APPROVED, CheckoutSessionStatus.OPEN)
+PREFERRED = (CheckoutSessionStatus.PAID, CheckoutSessionStatus.PROCESSING, *UNDECIDED, *OVER)
 POLL_LEASE = timedelta(minutes=2)  # until another poller may take over what this one did not finish
 
 type Outcome = tuple[EventResult, str]  # how an event ended, and a note for staff
@@ -80,8 +83,8 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
         if not sessions:
             payments.expire(payment_id=payment_id, at=at)
         if isinstance(driver, SessionExpiry):
-            is_open = CheckoutSessionStatus.OPEN
-            sessions = [driver.expire_session(row.reference) if row.status is is_open else row for row in sessions]
+            sessions = [driver.expire_session(row.reference) if row.status in UNDECIDED else row for row in sessions]
+    sessions = [capture_approved(driver, payment_id, session) for session in sessions]
     for session in sessions:  # of several that were paid, the first pays and the others go under review
         apply_session(payment_id=payment_id, session=session, at=at)
     payment = Payment.objects.get(pk=payment_id)  # the next poll is planned by what it has become
@@ -114,8 +117,22 @@ def sync_closed_payment(*, payment_id: UUID, at: datetime) -> None:
 def find_sessions(driver: Driver, payment: Payment) -> list[CheckoutSession]:
     """The payment's sessions by our payment's id, those that were paid first."""
     customer = customers.ensure_customer(driver, organization=payment.organization, gateway=payment.gateway)
-    found = driver.find_sessions(customer=customer, payment_id=payment.pk)
+    found = driver.find_sessions(customer=customer, payment_id=payment.pk, attempts=payment.session_requests)
     return sorted(found, key=lambda session: PREFERRED.index(session.status))
+
+
+def capture_approved(driver: Driver, payment_id: UUID, session: CheckoutSession) -> CheckoutSession:
+    """Take the money that the customer approved, while our payment waits for it in this session.
+
+    What was canceled here meanwhile is never taken: the approval then ends by itself.
+    """
+    if session.status is not CheckoutSessionStatus.APPROVED or not isinstance(driver, Captures):
+        return session
+    waiting = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING, failure="")
+    is_this = Q(session_id=None) | Q(session_id=session.reference)
+    if not waiting.filter(is_this, invoice__state__in=invoicing.UNPAID).exists():
+        return session
+    return driver.capture_session(session.reference)
 
 
 def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -> None:
@@ -135,22 +152,32 @@ def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -
 
 
 def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
-    """Record the money, and which gateway subscription goes on charging for what it paid, in one transaction."""
+    """Record the money, and which gateway subscription goes on charging for what it paid, in one transaction.
+
+    Money that came a second time becomes credit where the gateway cannot send it back.
+    """
     with tenancy.as_worker():
         payment = payments.settle(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
         reference = gateway_payment.subscription_reference
         is_of_its_mode = gateway_payment.is_live is payment.is_live
         if reference and is_of_its_mode and gateway_payment.payment_id == payment_id:
             subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, at=at)
-    return payment
+    if payment.pk == payment_id or payment.state != PaymentState.UNDER_REVIEW or not is_of_its_mode:
+        return payment
+    if isinstance(driver_of(payment.gateway), Refunds):
+        return payment  # staff decide whether the second payment of one invoice is sent back
+    reason = "paid a second time, and the gateway sends no money back"
+    return reviews.accept_payment(payment_id=payment.pk, reason=reason, actor=payment.gateway, at=at)
 
 
 def sync_session(account: GatewayAccount, reference: str, at: datetime) -> Outcome:
     """A checkout session: its payment is settled, failed, expired or waits for the bank."""
-    session = driver_for(account).read_session(reference)
+    driver = driver_for(account)
+    session = driver.read_session(reference)
     payment = own_payment(account.code, session.payment_id)
     if payment is None:
         return UNRELATED
+    session = capture_approved(driver, payment.pk, session)
     apply_session(payment_id=payment.pk, session=session, at=at)
     return outcome_of(payment)
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from billing.gateways.base import WebhookEvent, WebhookNotConfigured, WebhookRefused, driver_for, kinds
 from billing.models import EventResult, GatewayAccount, GatewayEvent
-from core import tenancy, work
+from core import outside, tenancy, work
 from core.ids import uuid7
 from core.models import WorkState
 
@@ -26,11 +26,13 @@ INSERT_EVENT = """
 
 
 @csrf_exempt
+@outside.calls_outside
 @tenancy.non_atomic_view
 @require_POST
 def receive(request: HttpRequest, gateway: str) -> HttpResponse:
     """A gateway account's webhook: 200 when the event is stored, 400 where it is not the gateway's, 503 no secret.
 
+    503 also where it cannot be checked now, such as by a certificate of the gateway that is not here yet.
     A body that is too large is answered 413 unread. The driver says how its gateway wants to be answered.
     """
     announced = str(request.META.get("CONTENT_LENGTH") or "0")
@@ -49,6 +51,9 @@ def receive(request: HttpRequest, gateway: str) -> HttpResponse:
         store_event(gateway=gateway, event=event, at=at)
     except WebhookNotConfigured as error:
         log.error("a webhook was refused: %s", error)
+        status = 503
+    except outside.OutsideError as error:
+        log.warning("a webhook of gateway %s cannot be checked: %s", gateway, error)
         status = 503
     except (WebhookRefused, DataError) as error:
         log.warning("a webhook of gateway %s was refused: %s", gateway, type(error).__name__)

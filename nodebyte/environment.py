@@ -175,11 +175,11 @@ class Environment:
             )
         return customer, owner
 
-    def stripe_api_base(self) -> str:
-        """STRIPE_API_BASE, empty for Stripe itself; another address over http only on this machine."""
-        value = self.url("STRIPE_API_BASE", {"http", "https"}).rstrip("/")
+    def gateway_address(self, name: str) -> str:
+        """Another address for a gateway's API, empty for its own; over http only on this machine."""
+        value = self.url(name, {"http", "https"}).rstrip("/")
         if value.startswith("http://") and self.is_production:
-            self.problems.append("STRIPE_API_BASE must begin with https://: every call carries the secret key.")
+            self.problems.append(f"{name} must begin with https://: every call carries the secret key.")
         return value
 
     def stripe_keys(self) -> tuple[str, str]:

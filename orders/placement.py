@@ -331,10 +331,13 @@ def reopen_payment(*, order: Order, at: datetime) -> Payment:
             return current
         if not limits.can_renew_hold(order):
             raise OrderClosed("too many payments were begun")
-        order.expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes"))
-        order.save(update_fields=["expires_at"])
-        for item in order.items.filter(reservation__isnull=False).select_related("reservation").order_by("reservation"):
-            capacity.extend(
-                reservation_id=cast("Reservation", item.reservation).pk, expires_at=order.expires_at + GRACE
-            )
+        extend_reservations(order, until=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")))
         return open_payment(order, accounts, at)
+
+
+def extend_reservations(order: Order, *, until: datetime) -> None:
+    """Let a locked order that is not paid, and what it reserved, last until then."""
+    order.expires_at = until
+    order.save(update_fields=["expires_at"])
+    for item in order.items.filter(reservation__isnull=False).select_related("reservation").order_by("reservation"):
+        capacity.extend(reservation_id=cast("Reservation", item.reservation).pk, expires_at=until + GRACE)

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.dispatch import receiver
 
 from billing import events as billing_events
 from billing import refunds
 from billing.models import InvoiceState, PaymentAllocation, Subscription, SubscriptionStatus
-from orders import cancellation, events, fulfilment, queries, transitions
+from orders import cancellation, events, fulfilment, placement, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
 from servers import services as servers
@@ -51,6 +51,15 @@ def cancel_expired_orders(payment_ids: Collection[UUID], at: datetime, **_: Any)
     orders = Order.objects.filter(invoice__payments__in=payment_ids, status=OrderStatus.PENDING_PAYMENT)
     for order in transitions.lock_orders(set(orders.values_list("pk", flat=True))):
         cancellation.cancel_unpaid(order=order, reason="not paid in time", at=at)
+
+
+@receiver(billing_events.payments_extended)
+def extend_reservations(payment_ids: Collection[UUID], **_: Any) -> None:
+    """What a payment page that stays open longer is for stays reserved as long."""
+    orders = Order.objects.filter(invoice__payments__in=payment_ids, status=OrderStatus.PENDING_PAYMENT)
+    for order in transitions.lock_orders(set(orders.values_list("pk", flat=True))):
+        until = order.invoice.payments.filter(pk__in=payment_ids).aggregate(until=Max("expires_at"))["until"]
+        placement.extend_reservations(order, until=until)
 
 
 @receiver(server_events.servers_running)

@@ -22,6 +22,8 @@ DROPPED: tuple[str, ...] = (
     "STRIPE_SECRET_KEY",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_API_BASE",
+    "PAYPAL_API_BASE",
+    "TRIPAY_API_BASE",
 )
 DROPPED += ("DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 # Files begin in the order of tests/conftest.py, not those with the most tests first.

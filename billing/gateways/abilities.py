@@ -6,6 +6,7 @@ that only wants to know asks `isinstance(driver, Refunds)`, and never for the ve
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from billing.gateways.base import (
@@ -63,7 +64,46 @@ class Channels(Protocol):
 
 
 @runtime_checkable
-class Refunds(Protocol):
+class Captures(Protocol):
+    """A gateway where the customer's approval moves no money until we take it."""
+
+    def capture_session(self, reference: str) -> CheckoutSession:
+        """Take the money of an approved session, once however often it is called; the session as it then is."""
+
+
+@runtime_checkable
+class Currencies(Protocol):
+    """A gateway that takes only some currencies."""
+
+    CURRENCIES: frozenset[str]
+
+
+@runtime_checkable
+class SessionLifetime(Protocol):
+    """A gateway whose sessions are open longer than others: what is bought stays reserved as long."""
+
+    def session_lifetime(self, channel: str) -> timedelta:
+        """How long a session by this channel has to be open at least."""
+
+
+@runtime_checkable
+class KeyCheck(Protocol):
+    """A gateway that can be asked whether the account's keys are right."""
+
+    def check_keys(self) -> None:
+        """Make a call that changes nothing. Raises the errors of `core.outside`."""
+
+
+@runtime_checkable
+class RefundReports(Protocol):
+    """A gateway that tells of refunds, such as those that somebody makes there by hand."""
+
+    def read_refund(self, reference: str) -> GatewayRefund:
+        """The refund in its current state."""
+
+
+@runtime_checkable
+class Refunds(RefundReports, Protocol):
     """A gateway that sends money back. Elsewhere what is given back becomes credit in the wallet."""
 
     REFUNDS_DISPUTED: bool  # whether it refunds a payment that was ever disputed, also when the dispute is won
@@ -73,9 +113,6 @@ class Refunds(Protocol):
 
     def find_refund(self, request: RefundRequest) -> GatewayRefund | None:
         """The refund that an earlier call created although its answer was lost; None only when there is none."""
-
-    def read_refund(self, reference: str) -> GatewayRefund:
-        """The refund in its current state."""
 
 
 @runtime_checkable

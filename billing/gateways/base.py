@@ -57,9 +57,13 @@ class GatewayPayment:
 
 
 class CheckoutSessionStatus(StrEnum):
-    """OPEN can be paid, PROCESSING waits for a bank, PAID has a payment; FAILED and EXPIRED are final."""
+    """OPEN can be paid, PROCESSING waits for a bank, PAID has a payment; FAILED and EXPIRED are final.
+
+    APPROVED waits for us to take the money (`billing.gateways.abilities.Captures`).
+    """
 
     OPEN = "open"
+    APPROVED = "approved"
     PROCESSING = "processing"
     PAID = "paid"
     FAILED = "failed"
@@ -93,6 +97,8 @@ class CheckoutRequest:
     buyer_name: str = ""
     buyer_email: str = ""
     channel: str = ""  # where the gateway has several ways to pay, the code of the one that was chosen
+    attempt: int = 1  # how often a session was requested for the payment, with this request
+    requested_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -316,10 +322,10 @@ class Driver(Protocol):
     def create_session(self, request: CheckoutRequest) -> CheckoutSession:
         """The checkout session of a payment. Without idempotency keys, a repeat creates another one."""
 
-    def find_sessions(self, *, customer: str, payment_id: UUID) -> Sequence[CheckoutSession]:
+    def find_sessions(self, *, customer: str, payment_id: UUID, attempts: int) -> Sequence[CheckoutSession]:
         """Every session that earlier calls created for the payment; empty only when there is none.
 
-        `customer` is empty where the gateway has no customers.
+        `customer` is empty where the gateway has no customers. `attempts` is how often a session was requested.
         """
 
     def read_session(self, reference: str) -> CheckoutSession:

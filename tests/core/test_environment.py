@@ -36,7 +36,7 @@ def problems_of(**variables: str) -> list[str]:
     is_without_redis = not environment.url("REDIS_URL", {"redis", "rediss", "unix"})
     environment.mailer()
     environment.stripe_keys()
-    environment.stripe_api_base()
+    environment.gateway_address("STRIPE_API_BASE")
     environment.count("TRUSTED_PROXY_COUNT")
     for name, is_missing in (("DATABASE_URL", is_without_database), ("REDIS_URL", is_without_redis)):
         if is_missing:

@@ -5,12 +5,17 @@ from typing import Any, Protocol
 
 from billing.models import GatewayAccount, Payment
 from billing.reconciliation.balance import book_balance_transactions
+from core.money import Money
 from sandbox.client import Sandbox
-from tests.gateways import tripay_sandbox
-from tests.gateways.tripay_sandbox import TripaySandbox
+from sandbox.paypal import payments as paypal_payments
+from sandbox.paypal.account import CLIENT_ID, CLIENT_SECRET, WEBHOOK_ID
+from sandbox.paypal.signing import Signer
+from sandbox.tripay.merchant import EVENT, MERCHANT, PRIVATE_KEY, TEST_KEY, signature
+from tests.gateways.stand_in import StandIn
 from tests.shop import signed, signed_events
 
 FORGED = "whsec_somebody_elses"
+CREATE = "POST /api-sandbox/transaction/create"
 
 
 class Adapter(Protocol):
@@ -19,6 +24,7 @@ class Adapter(Protocol):
     code: str
     currency: str
     minor: int  # a price that it takes
+    lists_sessions: bool  # whether one is found whose id was lost; elsewhere nobody can pay in it
 
     def choose(self, payment: Payment) -> None:
         """The customer chooses how to pay, where there is a choice."""
@@ -60,7 +66,7 @@ class Adapter(Protocol):
 class Stripe:
     """Stripe: every ability."""
 
-    code, currency, minor = "stripe", "USD", 800
+    code, currency, minor, lists_sessions = "stripe", "USD", 800, True
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -111,16 +117,11 @@ class Stripe:
 class Tripay:
     """Tripay: the core, and channels."""
 
-    code, currency, minor = "tripay", "IDR", 150_000_00
+    code, currency, minor, lists_sessions = "tripay", "IDR", 150_000_00, True
 
-    def __init__(self, sandbox: TripaySandbox) -> None:
-        self.sandbox = sandbox
-        credentials = {
-            "api_key": tripay_sandbox.API_KEY,
-            "private_key": tripay_sandbox.PRIVATE_KEY,
-            "merchant_code": tripay_sandbox.MERCHANT,
-            "base": sandbox.url,
-        }
+    def __init__(self, running: StandIn) -> None:
+        self.running, self.sandbox = running, running.content
+        credentials = {"api_key": TEST_KEY, "private_key": PRIVATE_KEY, "merchant_code": MERCHANT}
         GatewayAccount.objects.filter(code="stripe").update(currencies=["USD"])
         GatewayAccount.objects.create(
             code=self.code, kind="tripay", name="Tripay", credentials=credentials, currencies=[self.currency]
@@ -133,31 +134,37 @@ class Tripay:
         return list(self.sandbox.transactions)
 
     def pay(self, reference: str) -> bool:
-        return self.sandbox.pay(reference)
+        return bool(self.sandbox.pay(reference))
 
     def signed(self) -> list[dict[str, Any]]:
-        return self.sandbox.signed_callbacks()
+        return [self.request(each["body"], each["signature"]) for each in self.sandbox.callbacks]
 
     def forged(self) -> list[dict[str, Any]]:
-        return self.sandbox.signed_callbacks(FORGED)
+        bodies = [each["body"] for each in self.sandbox.callbacks]
+        return [self.request(body, signature(FORGED, body.encode())) for body in bodies]
+
+    @staticmethod
+    def request(body: str, signed: str) -> dict[str, Any]:
+        """A callback as arguments of the test client's `post`."""
+        headers = {"X-Callback-Event": EVENT, "X-Callback-Signature": signed}
+        return {"data": body.encode(), "content_type": "application/json", "headers": headers}
 
     def false_claim(self, reference: str) -> dict[str, Any]:
         self.sandbox.change(reference, "PAID")
-        message = self.signed()[-1]
         self.sandbox.transactions[reference]["status"] = "UNPAID"
-        return message
+        return self.signed()[-1]
 
     def lose_answer(self) -> None:
-        self.sandbox.answers_to_lose = 1
+        self.running.fault(CREATE, "lose_answer")
 
     def lose_request(self) -> None:
-        self.sandbox.requests_to_drop = 1
+        self.running.fault(CREATE, "drop")
 
     def restore(self) -> None:
-        self.sandbox.answers_to_lose = self.sandbox.requests_to_drop = 0
+        self.running.frame.faults.clear(None)
 
     def advance(self, seconds: float) -> None:
-        self.sandbox.now += seconds
+        self.running.frame.clock.advance(seconds)
         self.sandbox.expire_due()
 
     def book_fees(self, at: datetime) -> None:
@@ -166,3 +173,76 @@ class Tripay:
     def held(self) -> int:
         paid = (row for row in self.sandbox.transactions.values() if row["status"] == "PAID")
         return sum(row["amount_received"] * 100 for row in paid)
+
+
+class PayPal:
+    """PayPal: its customers approve, and we take the money."""
+
+    code, currency, minor, lists_sessions = "paypal", "EUR", 1250, False
+
+    def __init__(self, running: StandIn) -> None:
+        self.running, self.sandbox = running, running.content
+        credentials = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "webhook_id": WEBHOOK_ID}
+        GatewayAccount.objects.filter(code="stripe").update(currencies=["USD"])
+        GatewayAccount.objects.create(
+            code=self.code,
+            kind="paypal",
+            name="PayPal",
+            credentials=credentials | {"environment": "sandbox"},
+            currencies=[self.currency],
+        )
+
+    def choose(self, payment: Payment) -> None:
+        """There is one way to pay."""
+
+    def sessions(self) -> list[str]:
+        return list(self.sandbox.orders)
+
+    def pay(self, reference: str) -> bool:
+        """An approval is worth the money only while our payment is open: of any other we never take it."""
+        payment = self.sandbox.orders[reference]["purchase_units"][0]["custom_id"]
+        is_open = Payment.objects.filter(pk=payment, state__in=Payment.OPEN).exists()
+        return paypal_payments.approve(self.sandbox, reference) and is_open
+
+    def signed(self) -> list[dict[str, Any]]:
+        return [self.request(each["body"], each["headers"]) for each in self.sandbox.events]
+
+    def forged(self) -> list[dict[str, Any]]:
+        other = Signer(self.sandbox.signer.url)  # another key, and the address of the right certificate
+        bodies = [each["body"] for each in self.sandbox.events]
+        return [self.request(body, other.headers(body.encode(), WEBHOOK_ID, self.sandbox.now())) for body in bodies]
+
+    @staticmethod
+    def request(body: str, headers: dict[str, str]) -> dict[str, Any]:
+        """A webhook as arguments of the test client's `post`."""
+        return {"data": body.encode(), "content_type": "application/json", "headers": headers}
+
+    def false_claim(self, reference: str) -> dict[str, Any]:
+        about = {"id": "3SIMFALSE", "supplementary_data": {"related_ids": {"order_id": reference}}}
+        self.sandbox.record("PAYMENT.CAPTURE.COMPLETED", "capture", about)
+        return self.signed()[-1]
+
+    def lose_answer(self) -> None:
+        self.running.fault("POST /v2/checkout/orders", "lose_answer")
+
+    def lose_request(self) -> None:
+        self.running.fault("POST /v2/checkout/orders", "drop")
+
+    def restore(self) -> None:
+        self.running.frame.faults.clear(None)
+
+    def advance(self, seconds: float) -> None:
+        self.running.frame.clock.advance(seconds)
+
+    def book_fees(self, at: datetime) -> None:
+        """Its captures say them."""
+
+    def held(self) -> int:
+        taken = (row["seller_receivable_breakdown"]["net_amount"] for row in self.sandbox.captures.values())
+        back = (row["amount"] for row in self.sandbox.refunds.values())
+        return sum(minor_of(each) for each in taken) - sum(minor_of(each) for each in back)
+
+
+def minor_of(amount: dict[str, str]) -> int:
+    """Minor units of an amount in PayPal's text."""
+    return Money.parse(amount["value"], amount["currency_code"]).minor

@@ -8,7 +8,8 @@ from django.utils import timezone
 from billing import payment_sync
 from billing.models import InvoiceState, Payment, PaymentState
 from billing.models.payments import LATE_CONFIRMATION
-from tests.billing.sales import Sale, make_sale
+from tests.billing.sales import Sale, make_sale, wallet_balance
+from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,7 +81,7 @@ def request_again(sale: Sale, tripay: Tripay) -> tuple[str, str]:
     return late["reference"], second
 
 
-def test_of_two_paid_sessions_that_without_a_callback_is_found_and_held_for_review(sale: Sale, tripay: Tripay) -> None:
+def test_of_two_paid_sessions_that_without_a_callback_is_found_and_becomes_credit(sale: Sale, tripay: Tripay) -> None:
     first, second = request_again(sale, tripay)
     assert tripay.pay(second)
     payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
@@ -91,8 +92,10 @@ def test_of_two_paid_sessions_that_without_a_callback_is_found_and_held_for_revi
 
     assert sale.payment.reload().transaction_id == second
     duplicate = Payment.objects.exclude(pk=sale.payment.pk).get()
-    assert (duplicate.transaction_id, duplicate.state) == (first, PaymentState.UNDER_REVIEW)
+    assert (duplicate.transaction_id, duplicate.state) == (first, PaymentState.SUCCEEDED)
     assert "second transaction" in duplicate.review_reason
+    assert wallet_balance(sale.organization, tripay.currency) == tripay.minor
+    assert broken_rules() == {}
     assert not Payment.objects.filter(poll_at__isnull=False).exists()
 
 
@@ -112,7 +115,8 @@ def test_two_sessions_that_are_paid_before_we_look_are_both_found(sale: Sale, tr
     payment_sync.poll_open_payments(at=at + END + LATE_CONFIRMATION)
     states = dict(Payment.objects.values_list("transaction_id", "state"))
     assert set(states) == set(paid)
-    assert sorted(states.values()) == [PaymentState.SUCCEEDED, PaymentState.UNDER_REVIEW]
+    assert set(states.values()) == {PaymentState.SUCCEEDED}
+    assert wallet_balance(sale.organization, tripay.currency) == tripay.minor
 
 
 def test_a_payment_whose_session_was_requested_once_is_not_looked_at_again(sale: Sale, tripay: Tripay) -> None:

@@ -76,7 +76,7 @@ def test_the_customer_chooses_a_channel_and_sees_its_fee(shop: Shop, browser: Cl
     assert f"Your order costs {PRICE}" in page.replace("\xa0", " ")
     assert "BRI Virtual Account" in page
     assert "No fee" in page
-    assert "Rp 4.250 fee, Rp 154.250 in total" in page.replace("\xa0", " ")
+    assert "Rp 5.500 fee, Rp 155.500 in total" in page.replace("\xa0", " ")
     assert "Maybank" not in page, "inactive"
     assert "Stripe" not in page, "it does not take rupiah here"
 
@@ -95,7 +95,7 @@ def test_of_several_accounts_the_customer_chooses_one(
     order = place_order(shop)
     options = browser.get(reverse("orders:choose_payment", kwargs={"pk": order.pk})).context["options"]
     assert [option.value for option in options][-1] == "stripe:"
-    assert [option.gateway for option in options] == ["tripay"] * 3 + ["stripe"]
+    assert [option.gateway for option in options] == ["tripay"] * 6 + ["stripe"]
 
     assert choose(order, browser, "stripe:").startswith(stripe_sandbox.base_url)
 

@@ -124,7 +124,7 @@ class Payments(StripeClient):
                 raise
         return self.read_session(reference)
 
-    def find_sessions(self, *, customer: str, payment_id: UUID) -> list[CheckoutSession]:
+    def find_sessions(self, *, customer: str, payment_id: UUID, attempts: int) -> list[CheckoutSession]:
         """The customer's sessions with our payment's id; Stripe cannot search sessions by metadata."""
         sessions = self.read_all(
             "Stripe sessions", lambda stripe, params: stripe.v1.checkout.sessions.list(params), customer=customer

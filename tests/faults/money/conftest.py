@@ -5,7 +5,7 @@ import pytest
 from sandbox.client import Sandbox
 from tests import shop as shops
 from tests.gateways.adapters import Tripay
-from tests.gateways.conftest import tripay  # noqa: F401
+from tests.gateways.conftest import tripay, tripay_stand_in  # noqa: F401
 from tests.shop import Clock, Shop, make_shop
 
 

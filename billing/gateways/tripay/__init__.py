@@ -1,0 +1,5 @@
+"""Tripay: closed payments in rupiah."""
+
+from billing.gateways.tripay.driver import TripayDriver
+
+__all__ = ["TripayDriver"]
