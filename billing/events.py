@@ -16,6 +16,7 @@ payments_expired = Signal()  # payment_ids, at
 funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again
 subscriptions_recovered = Signal()  # subscription_ids, at: what was due, or a later period, is paid
+subscriptions_canceled = Signal()  # subscription_ids, at: the customer canceled; they end with their period
 subscriptions_ended = Signal()  # subscription_ids, reason, at
 refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it
 renewals_stopped = Signal()  # subscription_ids, reason (a StopReason), at: the gateway was asked to charge no more

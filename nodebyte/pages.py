@@ -10,10 +10,11 @@ from django.views.decorators.http import require_safe
 
 from accounts.permissions import Action
 from billing import queries as billing
-from core import site_settings
+from core import clock, site_settings
 from core.context_processors import Site
 from core.pages import public_page
 from orders import queries as orders
+from orders.renewal.queries import renewals_of_servers
 from orders.storefront.offers import currency_of, product_cards
 from orders.storefront.published import read_once
 from servers import queries as servers
@@ -40,10 +41,13 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """What the current organization has, what it ordered, and what it owes."""
+    """What the current organization has and when it renews, what it ordered, and what it owes."""
     organization, access = request.organization, request.access  # type: ignore[attr-defined]
+    shown = list(servers.listed_servers(access, organization)[:MAX_SERVERS])
+    renewals = renewals_of_servers(access, [server.pk for server in shown])
     context = {
-        "servers": servers.listed_servers(access, organization)[:MAX_SERVERS],
+        "at": clock.now(),
+        "servers": [(server, renewals.get(server.pk)) for server in shown],
         "orders": orders.open_orders(orders.orders_for(access, Action.ORDER_VIEW), organization),
         "invoices": billing.invoices_due(access, organization),
     }

@@ -35,7 +35,14 @@ from billing.models.payments import (
 )
 from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.series import DocumentKind, InvoiceSeries
-from billing.models.subscriptions import Period, Subscription, SubscriptionItem, SubscriptionStatus, next_period_end
+from billing.models.subscriptions import (
+    CancellationReason,
+    Period,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+    next_period_end,
+)
 from billing.models.taxes import TaxCategory, TaxRate, TaxStatus
 
 __all__ = [
@@ -44,6 +51,7 @@ __all__ = [
     "AccountKind",
     "AllocationReversal",
     "BillingMode",
+    "CancellationReason",
     "ChargeTask",
     "CreditNote",
     "CursorType",
