@@ -28,6 +28,9 @@ class Action(StrEnum):
     INVOICE_VIEW = "invoice.view"
     INVOICE_PAY = "invoice.pay"
     PAYMENT_METHOD_MANAGE = "payment_method.manage"
+    SUBSCRIPTION_VIEW = "subscription.view"
+    SUBSCRIPTION_CANCEL = "subscription.cancel"  # and undo that
+    SUBSCRIPTION_RENEW = "subscription.renew"  # automatically, or not
     SERVER_VIEW = "server.view"
     SERVER_POWER = "server.power"
     SERVER_RENAME = "server.rename"
@@ -45,6 +48,9 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.INVOICE_VIEW: IN_CHARGE,
     Action.INVOICE_PAY: IN_CHARGE,
     Action.PAYMENT_METHOD_MANAGE: IN_CHARGE,
+    Action.SUBSCRIPTION_VIEW: IN_CHARGE,
+    Action.SUBSCRIPTION_CANCEL: IN_CHARGE,
+    Action.SUBSCRIPTION_RENEW: IN_CHARGE,
     Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},

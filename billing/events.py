@@ -17,6 +17,7 @@ payments_extended = Signal()  # payment_ids, at: their sessions stay open longer
 funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them
 funds_reinstated = Signal()  # invoice_ids, at: the money is here again
 subscriptions_recovered = Signal()  # subscription_ids, at: what was due, or a later period, is paid
+subscriptions_canceled = Signal()  # subscription_ids, at: the customer canceled; they end with their period
 subscriptions_ended = Signal()  # subscription_ids, reason, at
 subscriptions_suspended = Signal()  # subscription_ids, reason, at: not paid in time
 subscriptions_expired = Signal()  # subscription_ids, at: over for so long that what they paid for is deleted

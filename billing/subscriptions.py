@@ -183,7 +183,8 @@ def undo_cancellation(*, subscription: Subscription) -> None:
     with tenancy.as_worker():
         row = lock_subscription(subscription.pk)
         row.cancels_at_period_end, row.canceled_at = False, None
-        row.save(update_fields=["cancels_at_period_end", "canceled_at"])
+        row.cancellation_reason = row.cancellation_comment = ""
+        row.save(update_fields=["cancels_at_period_end", "canceled_at", "cancellation_reason", "cancellation_comment"])
 
 
 def stop_renewal(*, of: Q, reason: StopReason, at: datetime) -> None:

@@ -9,11 +9,12 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from billing import queries as billing
-from core import site_settings
+from core import clock, site_settings
 from core.compiled import compiled
 from core.context_processors import Site
 from core.pages import public_page
 from orders import queries as orders
+from orders.renewal.queries import renewals_of_servers
 from orders.storefront.offers import currency_of, product_cards
 from orders.storefront.published import read_once
 from servers import queries as servers
@@ -43,10 +44,13 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """What the current organization has, what it ordered, and what it owes."""
+    """What the current organization has and when it renews, what it ordered, and what it owes."""
     organization, access = request.organization, request.access  # type: ignore[attr-defined]
+    shown = _first_servers(access, organization)
+    renewals = renewals_of_servers(access, [server.pk for server in shown])
     context = {
-        "servers": _first_servers(access, organization),
+        "at": clock.now(),
+        "servers": [(server, renewals.get(server.pk)) for server in shown],
         "orders": _open_orders(access, organization),
         "invoices": _invoices_due(access, organization),
     }

@@ -21,6 +21,7 @@ NOT_CRAWLED = (
     "/products/*/configure/",
     "/profile/",
     "/servers/",
+    "/subscriptions/",
     "/webhooks/",
 )
 

@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("orders.storefront.urls")),
     path("", include("orders.urls")),
+    path("", include("orders.renewal.urls")),
     path("", include("servers.urls")),
     path("", include("billing.urls")),
     path("accounts/", include("allauth.urls")),

@@ -69,6 +69,7 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
     allowed = access.actions(server.organization_id, server.access_level)  # type: ignore[attr-defined]
     context = {
         "allowed": allowed,
+        "at": at,
         "is_installed": is_installed,
         "server": server,
         "usage": history.latest,

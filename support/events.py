@@ -12,6 +12,7 @@ from billing.events import (
     refunds_failed,
     reminders_sent,
     renewals_stopped,
+    subscriptions_canceled,
 )
 from billing.models import Payment, PaymentMethod, Refund, Reminder, Subscription
 from orders.events import orders_credited, orders_status_changed
@@ -145,6 +146,19 @@ for reason, subject in {
             page=lambda _subscription: reverse("billing:invoices"),
         )
     )
+
+# Told to the owner, whoever of the organization canceled.
+register(
+    Event(
+        name="subscription.canceled",
+        signal=subscriptions_canceled,
+        ids="subscription_ids",
+        rows=Subscription.objects.select_related("organization__owner", "order_item__server"),
+        recipient=lambda row: row.organization.owner,
+        subject=_("Your subscription is canceled"),
+        page=lambda _subscription: reverse("subscriptions:list"),
+    )
+)
 
 # Told to the staff who can set the provider right.
 register(

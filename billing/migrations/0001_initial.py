@@ -569,6 +569,8 @@ class Migration(migrations.Migration):
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
                 ('cancels_at_period_end', models.BooleanField(default=False)),
                 ('canceled_at', models.DateTimeField(blank=True, null=True)),
+                ('cancellation_reason', models.CharField(blank=True, choices=[('too_expensive', 'It costs too much'), ('unused', 'I do not use it enough'), ('missing_features', 'Something that I need is missing'), ('low_quality', 'It was slow or often down'), ('too_complex', 'It is too hard to use'), ('customer_service', 'I was not happy with the support'), ('switched_service', 'I am moving to another host'), ('other', 'Another reason')], default='', help_text='As the customer gave it. Empty: the customer did not cancel here.', max_length=16, verbose_name='reason of cancellation')),
+                ('cancellation_comment', models.CharField(blank=True, default='', max_length=500, verbose_name='comment on the cancellation')),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('label', models.CharField(blank=True, default='', help_text="The server's name.", max_length=64, verbose_name='name on invoices')),
                 ('deletion_due_at', models.DateTimeField(blank=True, help_text='When what it paid for is deleted. Empty while it goes on, and once the deletion was asked for.', null=True, verbose_name='deletion due at')),
@@ -1107,6 +1109,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='subscription',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['active', 'past_due', 'suspended']), _negated=True), models.Q(('current_period_end__gt', models.F('current_period_start')), ('current_period_end__isnull', False), ('current_period_start__isnull', False)), _connector='OR'), name='billing_subscription_period_when_active'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('cancellation_reason__in', ['', 'too_expensive', 'unused', 'missing_features', 'low_quality', 'too_complex', 'customer_service', 'switched_service', 'other'])), name='billing_subscription_cancellation_reason_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('cancels_at_period_end', True), models.Q(('cancellation_comment', ''), ('cancellation_reason', '')), _connector='OR'), name='billing_subscription_reason_when_canceled'),
         ),
         migrations.AddConstraint(
             model_name='subscription',

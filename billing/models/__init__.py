@@ -36,7 +36,14 @@ from billing.models.payments import (
 from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.runs import Reminder, Run, RunKind, RunState
 from billing.models.series import DocumentKind, InvoiceSeries
-from billing.models.subscriptions import Period, Subscription, SubscriptionItem, SubscriptionStatus, next_period_end
+from billing.models.subscriptions import (
+    CancellationReason,
+    Period,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+    next_period_end,
+)
 from billing.models.taxes import TaxCategory, TaxRate, TaxStatus
 
 __all__ = [
@@ -45,6 +52,7 @@ __all__ = [
     "AccountKind",
     "AllocationReversal",
     "BillingMode",
+    "CancellationReason",
     "ChargeTask",
     "CreditNote",
     "CursorType",

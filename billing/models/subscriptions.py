@@ -49,6 +49,19 @@ class SubscriptionStatus(StatusChoices):
     ENDED = "ended", Tone.NEUTRAL, _("Ended")
 
 
+class CancellationReason(models.TextChoices):
+    """Why a customer canceled; the values are Stripe's `cancellation_details.feedback`."""
+
+    TOO_EXPENSIVE = "too_expensive", _("It costs too much")
+    UNUSED = "unused", _("I do not use it enough")
+    MISSING_FEATURES = "missing_features", _("Something that I need is missing")
+    LOW_QUALITY = "low_quality", _("It was slow or often down")
+    TOO_COMPLEX = "too_complex", _("It is too hard to use")
+    CUSTOMER_SERVICE = "customer_service", _("I was not happy with the support")
+    SWITCHED_SERVICE = "switched_service", _("I am moving to another host")
+    OTHER = "other", _("Another reason")
+
+
 class Subscription(StateMachine, Entity, Timestamped):
     """A recurring sale. The current period is the one that has been paid for."""
 
@@ -95,6 +108,15 @@ class Subscription(StateMachine, Entity, Timestamped):
     )
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
+    cancellation_reason = models.CharField(
+        _("reason of cancellation"),
+        max_length=16,
+        choices=CancellationReason,
+        blank=True,
+        default="",
+        help_text=_("As the customer gave it. Empty: the customer did not cancel here."),
+    )
+    cancellation_comment = models.CharField(_("comment on the cancellation"), max_length=500, blank=True, default="")
     ended_at = models.DateTimeField(null=True, blank=True)
     label = models.CharField(
         _("name on invoices"), max_length=64, blank=True, default="", help_text=_("The server's name.")
@@ -133,6 +155,15 @@ class Subscription(StateMachine, Entity, Timestamped):
                     current_period_end__isnull=False,
                     current_period_end__gt=models.F("current_period_start"),
                 ),
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_cancellation_reason_known",
+                condition=models.Q(cancellation_reason__in=["", *CancellationReason.values]),
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_reason_when_canceled",
+                condition=models.Q(cancels_at_period_end=True)
+                | models.Q(cancellation_reason="", cancellation_comment=""),
             ),
             models.CheckConstraint(
                 name="billing_subscription_amount_not_negative", condition=models.Q(amount_minor__gte=0)

@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccessLevel, Membership, Organization, Role, User
-from billing import credit, invoicing, refunds
+from billing import cancellations, credit, invoicing, refunds
 from billing.invoicing import InvoiceLine
-from billing.models import GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
+from billing.models import CancellationReason, GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
 from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
@@ -116,7 +116,10 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     payment = Payment.objects.get(invoice=bought["stopped"].invoice_id)
     refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
+    canceled = found["stopped"].order_item.subscription
+    cancellations.cancel(subscription=canceled, reason=CancellationReason.UNUSED, actor=owner, at=clock.now)
     return addresses | {
+        "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
         "order active": _page("orders:progress", bought["running"].pk),
         "order provisioning": _page("orders:progress", bought["installing"].pk),
         "invoice paid": _page("billing:invoice", bought["running"].invoice_id),

@@ -27,7 +27,8 @@ NAMES = (
     "home", "products", "category", "category empty", "product", "configurator", "configurator refused", "sign up",
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
-    "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
+    "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
+    "subscriptions", "subscriptions empty", "cancel subscription", "cancel subscription refused", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
     "order failed", "order canceled", "order under-review", "order processing", "order disputed",
@@ -84,9 +85,12 @@ def _sign_in(gallery: Gallery) -> Iterator[View]:
 
 
 def _account(gallery: Gallery) -> Iterator[View]:
-    for name, address in (("dashboard", "/dashboard/"), ("servers", "/servers/"), ("invoices", "/invoices/")):
+    for name in ("dashboard", "servers", "subscriptions", "invoices"):
+        address = f"/{name}/"
         yield View(name, address, "owner")
         yield View(f"{name} empty", address, "newcomer")
+    yield View("cancel subscription", gallery.addresses["cancel subscription"], "owner")
+    yield View("cancel subscription refused", gallery.addresses["cancel subscription"], "owner", _choose_nothing, 422)
     yield View("menu", "/dashboard/", "owner", _open_menu)
     yield View("profile", "/profile/", "owner")
     yield View("profile refused", "/profile/", "owner", _save_badly, 422)

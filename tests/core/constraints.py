@@ -165,6 +165,13 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_subscription": {
         "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
         "billing_subscription_deleted_when_ended": [{"deletion_due_at": NOW}],
+        "billing_subscription_cancellation_reason_known": [
+            {"cancels_at_period_end": True, "cancellation_reason": "bored"},
+        ],
+        "billing_subscription_reason_when_canceled": [
+            {"cancels_at_period_end": False, "cancellation_reason": "unused"},
+            {"cancels_at_period_end": False, "cancellation_comment": "x", "cancellation_reason": ""},
+        ],
         "billing_subscription_period_when_active": [
             {"status": status, column: value}
             for status in ("active", "past_due", "suspended")

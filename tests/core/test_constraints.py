@@ -74,7 +74,12 @@ ROWS: dict[str, Row] = {
     "billing_invoice": {"net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_invoiceseries": {"is_default": False, "credit_note_series_id": "NB-CN"},
     "billing_ledgeraccount": {"kind": "wallet", "organization_id": ONE, "balance_minor": 0},
-    "billing_subscription": {"current_period_start": NOW, "current_period_end": LATER},
+    "billing_subscription": {
+        "current_period_start": NOW,
+        "current_period_end": LATER,
+        "cancellation_reason": "",
+        "cancellation_comment": "",
+    },
     "billing_subscriptionitem": {"kind": "plan", "plan_price_id": ONE},
     "billing_unexplaineditem": {"currency": "", "resolution": ""},
     "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},

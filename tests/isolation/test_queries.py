@@ -35,7 +35,15 @@ OWNED = [
     InvoiceItem,
 ]
 OWNED += [Payment, Subscription, LedgerAccount, Posting]
-PAGES = ["dashboard", "servers:list", "billing:invoices", "accounts:profile", "home", "storefront:products"]
+PAGES = [
+    "dashboard",
+    "servers:list",
+    "billing:invoices",
+    "subscriptions:list",
+    "accounts:profile",
+    "home",
+    "storefront:products",
+]
 
 
 def as_tenant(tenant: Tenant) -> Any:

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role
-from billing import checkout, checkout_options, credit, customers
+from billing import cancellations, checkout, checkout_options, credit, customers
 from billing.checkout_options import CheckoutOption
 from billing.gateways.base import driver_for
-from billing.models import GatewayAccount, Payment
+from billing.models import CancellationReason, GatewayAccount, Payment, Subscription
 from core import tenancy
 from core.ids import uuid7
 from core.money import Money
@@ -46,6 +46,10 @@ def payment_of(tenant: Tenant) -> Payment:
     return Payment.objects.get(invoice=tenant.unpaid.invoice_id)
 
 
+def subscription_of(tenant: Tenant) -> Subscription:
+    return Subscription.objects.get(order_item__server=tenant.server)
+
+
 SERVICES: dict[str, Callable[[Tenant], object]] = {
     "rename": lambda of: servers.rename_server(server=of.server, name="x", actor=None, at=timezone.now()),
     "power": lambda of: power.request_power_action(
@@ -59,6 +63,13 @@ SERVICES: dict[str, Callable[[Tenant], object]] = {
     ),
     "choose": lambda of: checkout_options.choose_option(
         payment=payment_of(of), option=CheckoutOption("stripe", "", "Card", ZERO)
+    ),
+    "cancel subscription": lambda of: cancellations.cancel(
+        subscription=subscription_of(of), reason=CancellationReason.OTHER, actor=None, at=timezone.now()
+    ),
+    "undo cancellation": lambda of: cancellations.undo(subscription=subscription_of(of), actor=None, at=timezone.now()),
+    "auto renewal": lambda of: cancellations.set_auto_renewal(
+        subscription=subscription_of(of), is_auto_renewed=True, actor=None, at=timezone.now()
     ),
     "profile": lambda of: accounts.change_profile(user=of.user, fields={"first_name": "x"}, actor=of.user),
     "destination": lambda of: accounts.take_destination(user=with_destination(of)),

@@ -5,8 +5,8 @@ from django.urls import reverse
 from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
-LISTS = ("dashboard", "servers", "invoices", "payment methods")
-OWN = ("order", "choose payment", "server", "invoice")
+LISTS = ("dashboard", "servers", "subscriptions", "invoices", "payment methods")
+OWN = ("order", "choose payment", "server", "cancel subscription", "invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -25,11 +25,13 @@ def address(name: str, dataset: Dataset) -> str:
         "not found": "/no/such/page/",
         "dashboard": reverse("dashboard"),
         "servers": reverse("servers:list"),
+        "subscriptions": reverse("subscriptions:list"),
         "invoices": reverse("billing:invoices"),
         "payment methods": reverse("billing:payment_methods"),
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),
+        "cancel subscription": reverse("subscriptions:cancel", kwargs={"pk": dataset.subscription.pk}),
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),
         "email addresses": reverse("account_email"),

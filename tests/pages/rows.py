@@ -6,14 +6,14 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts.models import User
-from billing import invoicing
+from billing import invoicing, subscriptions
 from billing.invoicing import InvoiceLine
-from billing.models import GatewayAccount, Invoice, ItemKind
+from billing.models import GatewayAccount, Invoice, ItemKind, PaymentMethod, Subscription
 from catalog.models import Kind, Product, Term
 from core.ids import uuid7
 from core.money import Money
 from orders import placement
-from orders.models import Order
+from orders.models import Order, OrderItem, OrderStatus
 from servers import capacity
 from servers import services as servers
 from servers.capacity import Size
@@ -43,11 +43,12 @@ class Dataset:
     product: Product
     order: Order
     server: Server
+    subscription: Subscription
     invoice: Invoice
 
 
 def make_dataset(number: int) -> Dataset:
-    """`number` products, plans, add-ons, regions, ways to pay, open orders, running servers and unpaid invoices."""
+    """`number` products, plans, add-ons, regions, gateways, open orders, servers, subscriptions and unpaid invoices."""
     customer = make_user()
     for count in range(number):
         make_gateway_account(count)
@@ -56,8 +57,9 @@ def make_dataset(number: int) -> Dataset:
     allow_unpaid_orders()
     placed = [make_order(customer, blueprint, region, f"order {count}") for count in range(number)]
     running = [make_server(customer, blueprint, region, f"server {count}") for count in range(number)]
+    paid_for = [make_subscription(customer, server, region) for server in running]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
-    return Dataset(customer, product, placed[-1], running[-1], issued[-1])
+    return Dataset(customer, product, placed[-1], running[-1], paid_for[-1], issued[-1])
 
 
 def make_gateway_account(count: int) -> GatewayAccount:
@@ -121,6 +123,37 @@ def make_server(customer: User, blueprint: Blueprint, region: Region, name: str)
     )[reservation.pk]
     Server.objects.filter(pk=server.pk).update(status=ServerStatus.RUNNING, address="192.0.2.1:25565")
     return server
+
+
+def make_subscription(customer: User, server: Server, region: Region) -> Subscription:
+    """What pays for a server: set to renew, with a card that was saved."""
+    at, organization = timezone.now(), make_organization(customer)
+    price = make_price(make_plan(server.blueprint.product, is_active=False))
+    row = subscriptions.open_subscription(organization=organization, plan_price=price, is_auto_renewed=True, at=at)
+    subscriptions.activate({row: None}, at=at)
+    PaymentMethod.objects.get_or_create(
+        gateway="stripe", reference="pm_rows", defaults={"organization": organization, "is_default": True}
+    )
+    order = Order.objects.create(
+        organization=organization,
+        placed_by=customer,
+        status=OrderStatus.CANCELED,
+        currency="USD",
+        total_minor=800,
+        invoice=make_invoice(customer, "ordered"),
+        placed_at=at,
+        expires_at=at,
+    )
+    OrderItem.objects.create(
+        order=order,
+        organization=organization,
+        plan_price=price,
+        region=region,
+        server_name=server.name,
+        subscription=row,
+        server=server,
+    )
+    return row.reload()
 
 
 def make_invoice(customer: User, description: str) -> Invoice:

@@ -15,12 +15,14 @@ MAX_QUERIES = {
     "product": 8,
     "configurator": 12,
     "not found": 2,
-    "dashboard": 8,
+    "dashboard": 14,
     "servers": 7,
+    "subscriptions": 12,
+    "cancel subscription": 11,
     "invoices": 8,
     "order": 10,
     "choose payment": 27,
-    "server": 11,
+    "server": 15,
     "invoice": 10,
 }
 DEFAULT_MAX = 7

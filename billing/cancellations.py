@@ -1,0 +1,121 @@
+"""What customers decide about the renewal of a subscription: cancel it, undo that, renew it automatically or not."""
+
+from contextlib import suppress
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, Q
+
+from billing import charging, events, invoicing, subscriptions
+from billing.charging import Charger
+from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem, Subscription
+from core import audit, tenancy
+
+
+class NotPossible(ValueError):
+    """The subscription is over, or as it is it cannot be changed so."""
+
+
+class NothingToCharge(NotPossible):
+    """Neither the wallet nor a saved method would pay the next period, so it would not renew automatically."""
+
+
+def cancel(
+    *, subscription: Subscription, reason: CancellationReason, comment: str = "", actor: object, at: datetime
+) -> None:
+    """Let the subscription end with the period that is paid, and have its gateway charge no more.
+
+    Unpaid invoices over its later periods alone are void. Calling it twice is harmless. Raises NotPossible.
+    """
+    with tenancy.as_worker(subscription):
+        for invoice in later_invoices(subscription):  # before the subscription is locked
+            with suppress(invoicing.NotVoidable):  # money for it is on its way: the period that it pays is delivered
+                invoicing.void_invoice(invoice=invoice, reason="subscription canceled", actor=actor, at=at)
+        row = subscriptions.lock_subscription(subscription.pk)
+        if row.status not in subscriptions.PERIOD_STATUSES:
+            raise NotPossible(f"a subscription that is {row.status} is not canceled")
+        if row.cancels_at_period_end:
+            return
+        row.cancels_at_period_end, row.canceled_at = True, at
+        row.cancellation_reason, row.cancellation_comment = reason, comment[:500]
+        row.save(update_fields=["cancels_at_period_end", "canceled_at", "cancellation_reason", "cancellation_comment"])
+        subscriptions.request_cancellation(subscription=row, at=at)
+        audit.record(
+            action="subscription.cancel", entity=row, actor=actor, new={"reason": str(reason), "comment": comment}
+        )
+        events.subscriptions_canceled.send(Subscription, subscription_ids=[row.pk], at=at)
+
+
+def later_invoices(subscription: Subscription) -> list[Invoice]:
+    """Issued unpaid invoices that bill nothing but later periods of the subscription."""
+    items = InvoiceItem.objects.filter(invoice=OuterRef("pk"))
+    later = Q(subscription=subscription, period_start__gte=subscription.current_period_end)
+    if subscription.current_period_end is None:
+        return []
+    unpaid = Invoice.objects.filter(organization=subscription.organization_id, state__in=invoicing.VOIDABLE)
+    return list(unpaid.filter(Exists(items.filter(later)), ~Exists(items.exclude(later))).order_by("pk"))
+
+
+def undo(*, subscription: Subscription, actor: object, at: datetime) -> None:
+    """Let a subscription that its customer canceled go on after its period. Calling it twice is harmless.
+
+    One that a gateway renewed is renewed by us from now on, because the gateway cannot begin again: automatically where
+    a saved method can be charged. Raises NotPossible, also for what ends because its money went back.
+    """
+    with tenancy.as_worker(subscription):
+        can_be_charged = is_chargeable(subscription)  # it decrypts gateways' keys: before any lock
+        row = subscriptions.lock_subscription(subscription.pk)
+        if not row.cancels_at_period_end:
+            return
+        is_over = row.current_period_end is None or row.current_period_end <= at
+        if not row.cancellation_reason or row.status not in subscriptions.PERIOD_STATUSES or is_over:
+            raise NotPossible("what its customer did not cancel, or is over, is not renewed again")
+        old = {"reason": row.cancellation_reason, "billing_mode": row.billing_mode}
+        subscriptions.undo_cancellation(subscription=row)
+        if row.billing_mode == BillingMode.GATEWAY:
+            row.billing_mode = BillingMode.SELF
+            row.is_auto_renewed = can_be_charged
+            row.save(update_fields=["billing_mode", "is_auto_renewed"])
+        audit.record(
+            action="subscription.undo_cancellation",
+            entity=row,
+            actor=actor,
+            old=old,
+            new={"reason": "", "billing_mode": row.billing_mode},
+        )
+
+
+def set_auto_renewal(*, subscription: Subscription, is_auto_renewed: bool, actor: object, at: datetime) -> None:
+    """Charge each next period by itself, or not. Calling it twice is harmless.
+
+    Raises NothingToCharge where it would be a promise that nothing pays, and NotPossible where a gateway renews: that
+    is canceled instead.
+    """
+    with tenancy.as_worker(subscription):
+        is_promise_kept = not is_auto_renewed or is_chargeable(subscription)  # before any lock, as in `undo`
+        row = subscriptions.lock_subscription(subscription.pk)
+        if row.status not in subscriptions.PERIOD_STATUSES or row.cancels_at_period_end:
+            raise NotPossible("it ends with its period")
+        if row.billing_mode != BillingMode.SELF:
+            raise NotPossible("its gateway renews it")
+        if row.is_auto_renewed == is_auto_renewed:
+            return
+        if not is_promise_kept:
+            raise NothingToCharge("neither the wallet nor a saved method pays the next period")
+        row.is_auto_renewed = is_auto_renewed
+        row.save(update_fields=["is_auto_renewed"])
+        audit.record(
+            action="subscription.set_auto_renewal",
+            entity=row,
+            actor=actor,
+            old={"is_auto_renewed": not is_auto_renewed},
+            new={"is_auto_renewed": is_auto_renewed},
+            at=at,
+        )
+
+
+def is_chargeable(subscription: Subscription) -> bool:
+    """Whether something could be charged for the next period, if it renewed automatically."""
+    row = charging.with_charging(Subscription.objects.filter(pk=subscription.pk)).get()
+    methods = charging.usable_methods({row.organization_id}, {row.currency})
+    method = methods.get((row.organization_id, row.currency))
+    return charging.charging_of_renewed(row, method).charger != Charger.NOTHING

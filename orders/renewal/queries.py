@@ -1,0 +1,67 @@
+"""Reads of subscriptions with the servers that they pay for, under row-level security."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import models
+from django.db.models import F
+
+from accounts.models import Organization
+from accounts.permissions import Access, Action
+from billing import charging
+from billing.charging import Charging
+from billing.models import ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+
+SHOWN = (
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.PAST_DUE,
+    SubscriptionStatus.SUSPENDED,
+    SubscriptionStatus.ENDED,
+)
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A subscription as its page shows it, with what is charged for its next period."""
+
+    subscription: Subscription
+    charging: Charging
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether its customer canceled it; what ends because its money went back is not renewed again."""
+        return bool(self.subscription.cancellation_reason) and self.subscription.status != SubscriptionStatus.ENDED
+
+
+def subscriptions_for(access: Access, action: Action) -> "models.QuerySet[Subscription]":
+    """The subscriptions that began, and to which the user may do the action, with what their page shows.
+
+    `server_name` is the server's, or as it was ordered; `summary` is the plan; `server_id` its server, also None.
+    """
+    plan = SubscriptionItem.objects.filter(subscription=models.OuterRef("pk"), kind=ItemKind.PLAN)
+    rows = Subscription.objects.filter(organization__in=access.organizations(action), status__in=SHOWN).annotate(
+        summary=models.Subquery(plan.order_by("-valid_from").values("description")[:1]),
+        server_id=F("order_item__server"),
+        server_name=models.functions.Coalesce(F("order_item__server__name"), F("order_item__server_name")),
+    )
+    return charging.with_charging(rows).fetch_mode(models.FETCH_RAISE)
+
+
+def subscriptions_of(access: Access, organization: Organization) -> "models.QuerySet[Subscription]":
+    """The organization's subscriptions: those that go on first, the next to renew at the top."""
+    rows = subscriptions_for(access, Action.SUBSCRIPTION_VIEW).filter(organization=organization)
+    return rows.order_by(F("ended_at").desc(nulls_first=True), "current_period_end", "pk")
+
+
+def renewals_of(subscriptions: Iterable[Subscription]) -> list[Renewal]:
+    """Each row of `subscriptions_for` with what is charged for it."""
+    rows = list(subscriptions)
+    charged = charging.charging_of(rows)
+    return [Renewal(row, charged[row.pk]) for row in rows]
+
+
+def renewals_of_servers(access: Access, server_ids: Collection[UUID]) -> dict[UUID, Renewal]:
+    """What pays for these servers, by the server's id; nothing where the user may not see it."""
+    rows = subscriptions_for(access, Action.SUBSCRIPTION_VIEW).filter(order_item__server__in=server_ids)
+    return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows)}  # type: ignore[attr-defined]

@@ -1,0 +1,101 @@
+"""The customer's subscriptions: what renews when, paid by what, and how that is changed."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.permissions import Access, Action
+from billing import cancellations
+from billing.models import CancellationReason, Subscription
+from core import clock
+from orders.renewal import queries
+from orders.renewal.forms import CancelForm
+
+PER_PAGE = 25
+
+
+@login_required
+@require_safe
+def subscriptions(request: HttpRequest) -> HttpResponse:
+    """The current organization's subscriptions, the next to renew at the top."""
+    access: Access = request.access  # type: ignore[attr-defined]
+    if not access.may(Action.SUBSCRIPTION_VIEW, request.organization):  # type: ignore[attr-defined]
+        raise Http404
+    rows = queries.subscriptions_of(access, request.organization)  # type: ignore[attr-defined]
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {"renewals": queries.renewals_of(page.object_list), "page_obj": page, "at": clock.now()}
+    return render(request, "subscriptions/list.html", context)
+
+
+def _subscription_for(request: HttpRequest, action: Action, pk: UUID) -> Subscription:
+    return get_object_or_404(queries.subscriptions_for(request.access, action), pk=pk)  # type: ignore[attr-defined]
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What canceling means, the question why, and the act."""
+    row = _subscription_for(request, Action.SUBSCRIPTION_CANCEL, pk)
+    form = CancelForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            cancellations.cancel(
+                subscription=row,
+                reason=CancellationReason(form.cleaned_data["reason"]),
+                comment=form.cleaned_data["comment"],
+                actor=request.user,
+                at=clock.now(),
+            )
+        except cancellations.NotPossible:
+            messages.info(request, _("This subscription is over already."))
+        else:
+            messages.success(request, _("Canceled. You are not charged again."))
+        return redirect("subscriptions:list")
+    (renewal,) = queries.renewals_of([row])
+    context = {"renewal": renewal, "form": form, "at": clock.now()}
+    return render(request, "subscriptions/cancel.html", context, status=422 if request.method == "POST" else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def undo_cancellation(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let a subscription that was canceled go on after its period."""
+    row = _subscription_for(request, Action.SUBSCRIPTION_CANCEL, pk)
+    if request.method == "POST":  # who had to sign in first comes back by a link
+        try:
+            cancellations.undo(subscription=row, actor=request.user, at=clock.now())
+        except cancellations.NotPossible:
+            messages.error(request, _("This subscription can no longer be continued. Order a new server instead."))
+        else:
+            messages.success(request, _("Your subscription goes on. See below how it renews."))
+    return redirect("subscriptions:list")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_auto_renewal(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Switch automatic renewal on or off."""
+    row = _subscription_for(request, Action.SUBSCRIPTION_RENEW, pk)
+    wanted = request.POST.get("is_auto_renewed")
+    if request.method != "POST" or wanted not in {"on", "off"}:
+        return redirect("subscriptions:list")
+    try:
+        cancellations.set_auto_renewal(
+            subscription=row, is_auto_renewed=wanted == "on", actor=request.user, at=clock.now()
+        )
+    except cancellations.NothingToCharge:
+        messages.error(
+            request,
+            _("Nothing could be charged for the next period. Add credit or save a payment method first."),
+        )
+    except cancellations.NotPossible:
+        messages.error(request, _("The renewal of this subscription cannot be changed here. See below how it stands."))
+    else:
+        messages.success(request, _("Automatic renewal is on.") if wanted == "on" else _("Automatic renewal is off."))
+    return redirect("subscriptions:list")

@@ -1,0 +1,29 @@
+"""What pages of servers say about orders and money; the app of servers knows neither."""
+
+from typing import Any
+
+from django import template
+
+from accounts.permissions import Action
+from orders import queries
+from orders.renewal.queries import renewals_of_servers
+from servers.models import Server
+
+register = template.Library()
+
+
+@register.inclusion_tag("subscriptions/panel.html", takes_context=True)
+def renewal_panel(context: dict[str, Any], server: Server) -> dict[str, Any]:
+    """When the server renews and what is charged for it; nothing for who may not see that."""
+    request = context["request"]
+    renewal = None
+    if Action.SUBSCRIPTION_VIEW in request.access.actions(server.organization_id):
+        renewal = renewals_of_servers(request.access, [server.pk]).get(server.pk)
+    return {"renewal": renewal, "at": context["at"], "request": request}
+
+
+@register.inclusion_tag("orders/open_orders.html", takes_context=True)
+def open_orders(context: dict[str, Any]) -> dict[str, Any]:
+    """The orders of the current organization that are neither delivered nor canceled."""
+    request = context["request"]
+    return {"orders": queries.open_orders(queries.orders_for(request.access, Action.ORDER_VIEW), request.organization)}
