@@ -1,5 +1,6 @@
 """The customer's pages of invoices."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -36,7 +37,7 @@ def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One invoice, to read and to print."""
     invoices = queries.invoices_for(request.access, Action.INVOICE_VIEW)  # type: ignore[attr-defined]
     row = get_object_or_404(queries.invoice_for_page(invoices), pk=pk)
-    context = {"invoice": row, "items": row.items.all()}
+    context: dict[str, Any] = {"invoice": row, "items": row.items.all()}
     if row.state in queries.DUE:
         charge = queries.open_charge_of(row)
         context |= {"charge": charge, "at": clock.now()}

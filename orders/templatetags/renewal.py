@@ -26,4 +26,4 @@ def renewal_panel(context: dict[str, Any], server: Server) -> dict[str, Any]:
 def open_orders(context: dict[str, Any]) -> dict[str, Any]:
     """The orders of the current organization that are neither delivered nor canceled."""
     request = context["request"]
-    return {"orders": queries.open_orders(queries.orders_for(request.access, Action.ORDER_VIEW), request.organization)}
+    return {"orders": queries.open_orders(request.access, request.organization)}

@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from billing import payment_sync
+from billing.ledger_audit import broken_rules
 from billing.models import InvoiceState, Payment, PaymentState
 from billing.models.payments import LATE_CONFIRMATION
 from tests.billing.sales import Sale, make_sale, wallet_balance
-from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,12 +12,12 @@ from django.utils import timezone
 from billing import invoicing, payment_sync, refunds
 from billing.gateways.base import driver_of
 from billing.gateways.paypal.client import from_value, to_value
+from billing.ledger_audit import broken_rules
 from billing.models import Dispute, GatewayEvent, InvoiceState, PaymentState, RefundState
 from core.money import Money
 from core.outside import Rejected
 from sandbox.paypal import payments as paypal_payments
 from tests.billing.sales import Sale, make_sale, run_due
-from tests.faults.books import broken_rules
 from tests.gateways.adapters import PayPal
 
 pytestmark = pytest.mark.django_db(transaction=True)

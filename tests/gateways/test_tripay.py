@@ -10,6 +10,7 @@ from django.utils import timezone
 from billing import payment_sync
 from billing.gateways.base import driver_of
 from billing.gateways.tripay import client
+from billing.ledger_audit import broken_rules
 from billing.models import AccountKind, GatewayEvent, InvoiceState, Payment, PaymentState, RefundState
 from core import site_settings
 from core.models import WorkState
@@ -19,7 +20,6 @@ from sandbox.client import Sandbox
 from sandbox.tripay import merchant
 from servers.models import Reservation, ReservationState
 from tests.billing.sales import Sale, balance, make_sale, run_due
-from tests.faults.books import broken_rules
 from tests.gateways.adapters import Tripay
 from tests.shop import create_session, make_shop, place_order
 
