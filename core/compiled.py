@@ -58,7 +58,7 @@ class Shape:
         query = _shallow_copy(self.queryset.query)
         query.compiled = CompiledQuery(self.sql, parameters, self.compiler_state)
         queryset = _shallow_copy(self.queryset)
-        queryset.query = query
+        queryset._query = query  # the property would make tuples dictionaries
         return list(queryset)
 
 

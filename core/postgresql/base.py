@@ -5,6 +5,7 @@ for the pool, so both wait forever (seen with Django 6.1.3).
 """
 
 import re
+import select
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError
 from django.db.backends.postgresql import base
 from psycopg import sql
+from psycopg_pool import ConnectionPool
 
 from core import embedded
 from core.cache import ALIAS as CACHE_ALIAS
@@ -44,6 +46,18 @@ class ReadingCursor(base.Cursor):
         super()._execute_send(query, force_extended=True, binary=binary)  # type: ignore[misc]
 
 
+def check_connection(connection: "psycopg.Connection[Any]") -> None:
+    """Raise if PostgreSQL has closed the connection while it was in the pool.
+
+    A server that ends says so on the connection, so one on which nothing has come is open: a round trip less for each
+    login of each request.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        ConnectionPool.check_connection(connection)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL. OPTIONS["is_reading"] makes the connection a customer's."""
 
@@ -54,6 +68,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(settings_dict, alias)
         if pool := settings_dict.get("OPTIONS", {}).get("pool"):
             pool.setdefault("reset", self._reset)
+            pool.setdefault("check", check_connection)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's own, with the cursor of a customer's connection."""

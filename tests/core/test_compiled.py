@@ -11,6 +11,7 @@ from accounts.models import Membership, Organization, Role, User
 from accounts.permissions import Access, Action
 from core import tenancy
 from core.compiled import NotAParameter, compiled
+from core.pages import paged
 from tests.builders import make_organization, make_user
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,26 @@ def test_how_many_values_a_list_has_makes_it_another_query() -> None:
     assert visible(Access(None, roles), Action.ORDER_VIEW) == organizations
     assert visible(Access(None, dict(list(roles.items())[:2])), Action.ORDER_VIEW) == organizations[:2]
     assert visible(Access(None, dict.fromkeys(roles, Role.MEMBER)), Action.ORDER_VIEW) == []
+
+
+def test_rows_have_the_form_that_the_queryset_gives_them() -> None:
+    user = make_user()
+    users = User.objects.values_list("email", flat=True)
+
+    assert compiled(lambda pk: users.filter(pk=pk))(user.pk) == [user.email]
+    assert compiled(lambda pk: users.filter(pk=pk).values_list("email", "locale"))(user.pk) == [(user.email, "en")]
+    assert compiled(lambda pk: users.filter(pk=pk).values("locale"))(user.pk) == [{"locale": "en"}]
+
+
+def test_a_list_is_read_by_pages_of_which_each_is_known_by_its_number() -> None:
+    users = sorted((make_user(locale="de") for _ in range(5)), key=lambda user: user.email)
+    found = paged(lambda locale: User.objects.filter(locale=locale).order_by("email"), 2)
+
+    pages = [found(number, "de") for number in (None, "1", "2", "3", "9", "x")]
+
+    assert [page.object_list for page in pages] == [users[:2], users[:2], users[2:4], users[4:], users[4:], users[:2]]
+    assert {page.paginator.num_pages for page in pages} == {3}
+    assert found(None, "fr").object_list == []
 
 
 def test_a_value_that_is_not_used_as_it_is_is_refused() -> None:

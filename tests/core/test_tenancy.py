@@ -299,6 +299,26 @@ def test_a_pooled_connection_carries_no_binding_to_its_next_use(ending: str) -> 
     assert tenancy.current() is None
 
 
+@pytest.mark.usefixtures("pooled")
+def test_a_pooled_connection_that_postgresql_closed_is_replaced() -> None:
+    first = pid_of_next_use()
+    assert pid_of_next_use() == first
+
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+
+    assert pid_of_next_use() != first
+
+
+def pid_of_next_use() -> int:
+    """The PostgreSQL process of the connection that a customer's request gets, which it then gives back."""
+    with as_customer():
+        pid = backend_pid()
+    connections["customer"].close()
+    return pid
+
+
 def backend_pid() -> int:
     """The PostgreSQL process behind this connection."""
     with connections["customer"].cursor() as cursor:
