@@ -39,9 +39,7 @@ def billed_from(subscription: Subscription, at: datetime) -> list[InvoiceItem]:
     return list(rows.select_related("invoice", "subscription_item").order_by("period_start", "position"))
 
 
-def paid_times(
-    lines: Sequence[InvoiceItem], item_ids: Collection[UUID], *, is_tax_inclusive: bool
-) -> list[PaidTime]:
+def paid_times(lines: Sequence[InvoiceItem], item_ids: Collection[UUID], *, is_tax_inclusive: bool) -> list[PaidTime]:
     """What was paid for these items by such lines: less discounts, and less what was given back of their invoices.
 
     With its tax where prices include that today, also where they did not when it was paid.

@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
                 ('limits', models.JSONField(default=dict, help_text='What the server may use then.', verbose_name='size')),
                 ('lines', models.JSONField(blank=True, default=list, help_text='As it was shown, line by line.', verbose_name='quote')),
                 ('currency', models.CharField(max_length=3)),
-                ('due_minor', models.BigIntegerField(help_text='Without tax.', verbose_name='due at once')),
+                ('due_minor', models.BigIntegerField(help_text='With tax.', verbose_name='due at once')),
                 ('recurring_minor', models.BigIntegerField(help_text='From the next period on.', verbose_name='price per period')),
                 ('ended_items', models.JSONField(blank=True, default=list)),
                 ('begun_items', models.JSONField(blank=True, default=list)),
