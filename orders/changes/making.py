@@ -12,11 +12,12 @@ from catalog.models import AddonPrice
 from core import audit, site_settings, tenancy
 from orders.changes import locking
 from orders.changes.models import OPEN, PlanChange, PlanChangeStatus
-from orders.changes.quoting import ChangeQuote, ChangeRefused, Selection, quote_change
+from orders.changes.quoting import ChangeQuote, Selection, quote_change
 from orders.models import OrderItem
 from orders.placement import GRACE
 from servers import capacity
 from servers import services as servers
+from servers.models import Server
 
 QUOTE_HOLDS = timedelta(minutes=30)
 MONEY_UNDER_WAY = frozenset({PaymentState.PROCESSING, PaymentState.UNDER_REVIEW})
@@ -75,7 +76,7 @@ def confirm(*, change: PlanChange, actor: User, at: datetime) -> PlanChange:
     """Reserve what the server gets in addition, and then bill the change, or schedule it. Calling it twice is harmless.
 
     All of it or nothing. The price is that of the quote, whatever is offered since. Raises QuoteOutdated,
-    ChangeRefused, catalog.SoldOut, and capacity.InsufficientCapacity where the server's node has no more.
+    quoting.ChangeRefused, catalog.SoldOut, and capacity.InsufficientCapacity where the server's node has no more.
     """
     with tenancy.as_worker(change):
         row = locking.lock_change(change.pk)
@@ -87,18 +88,8 @@ def confirm(*, change: PlanChange, actor: User, at: datetime) -> PlanChange:
         quote = require_same_quote(row, item)
         added = item_changes.add_items(subscription=item.subscription, items=quote.added)
         row.begun_items = [str(new.item.pk) for new in added if new.item]
-        if item.server is None or item.server.reservation_id is None:
-            raise ChangeRefused("no server")  # refused by the quote already
-        servers.lock_server(item.server.pk)
-        if row.plan_price.plan_id != row.old_plan_price.plan_id:
-            row.is_stock_taken = catalog.take_stock(plan_id=row.plan_price.plan_id)
         until = at + timedelta(minutes=site_settings.get("orders.reservation_minutes"))
-        if quote.growth:
-            row.reservation = capacity.extend_reservation(
-                reservation_id=item.server.reservation_id,
-                growth=quote.growth,
-                expires_at=until + GRACE if quote.is_immediate else None,
-            )
+        reserve(row, quote, item.server, until + GRACE if quote.is_immediate else None)
         if quote.is_immediate:
             row.invoice = draft(quote, added, item, at)
             if row.invoice.total != row.due:
@@ -108,7 +99,7 @@ def confirm(*, change: PlanChange, actor: User, at: datetime) -> PlanChange:
             row.transition_to(PlanChangeStatus.PENDING_PAYMENT)
         else:
             item_changes.switch_items(
-                subscription=item.subscription,
+                subscription=row.subscription,
                 ended=row.ended_items,
                 begun=row.begun_items,
                 term=quote.selection.term,
@@ -120,6 +111,22 @@ def confirm(*, change: PlanChange, actor: User, at: datetime) -> PlanChange:
         old = {"plan": row.old_plan_price.plan.code}
         audit.record(action="plan_change.confirm", entity=row, actor=actor, old=old, new=new, at=at)
     return row
+
+
+def reserve(row: PlanChange, quote: ChangeQuote, server: Server | None, expires_at: datetime | None) -> None:
+    """Take a piece of the new plan's stock, and of the server's node what it gets in addition.
+
+    Raises catalog.SoldOut and capacity.InsufficientCapacity.
+    """
+    if server is None or server.reservation_id is None:
+        raise capacity.InsufficientCapacity("the server has no capacity of its own")
+    servers.lock_server(server.pk)
+    if row.plan_price.plan_id != row.old_plan_price.plan_id:
+        row.is_stock_taken = catalog.take_stock(plan_id=row.plan_price.plan_id)
+    if quote.growth:
+        row.reservation = capacity.extend_reservation(
+            reservation_id=server.reservation_id, growth=quote.growth, expires_at=expires_at
+        )
 
 
 def require_same_quote(row: PlanChange, item: OrderItem) -> ChangeQuote:

@@ -1,5 +1,6 @@
 """Changes of what a server was sold as: its plan, its add-ons, its billing cycle."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -143,8 +144,15 @@ class PlanChange(StateMachine, Entity, Timestamped):
 
     @property
     def quoted_lines(self) -> list[dict[str, Any]]:
-        """The lines of the quote, with their amounts as Money."""
-        return [{**line, "amount": Money(line["amount_minor"], self.currency)} for line in self.lines]
+        """The lines of the quote, with their amounts as Money and the ends of their times."""
+        return [
+            {
+                **line,
+                "amount": Money(line["amount_minor"], self.currency),
+                "end": datetime.fromisoformat(line["end"]) if line.get("end") else None,
+            }
+            for line in self.lines
+        ]
 
     def __str__(self) -> str:
         return f"{self.old_plan_price.plan} → {self.plan_price.plan}"

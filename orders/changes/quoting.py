@@ -98,37 +98,20 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     subscription, server = item.subscription, item.server
     if server is None or (reason := refusal(subscription, server, quoted_at)):
         raise ChangeRefused(reason if server else OVER)
-    current = list(
-        subscription.items.filter(item_changes.in_force(quoted_at)).select_related(
-            "plan_price__plan__product", "addon_price__addon"
-        )
-    )
+    current = items_of(subscription, quoted_at)
     ended, added = difference(current, selection, subscription)
-    if not ended and not added:
-        raise ChangeRefused(_("This is what you have already. Choose another plan, add-on or billing cycle."))
-    if withdrawn := [new.description for new in added if not is_sold(new.price)]:
-        raise ChangeRefused(_("%(name)s is no longer sold. Choose something else.") % {"name": withdrawn[0]})
-    kept = [row for row in current if row not in ended]
-    recurring = total([*(price_of(row) for row in kept), *(new.price.amount for new in added)], subscription.currency)
+    require_sold(ended, added)
+    kept = [price_of(row) for row in current if row not in ended]
+    recurring = total([*kept, *(new.price.amount for new in added)], subscription.currency)
     limits = limits_after(server, current, ended, selection)
     blueprint = require_buildable(server, selection, limits, quoted_at)
-    has = size_of(server)
-    is_larger = all(new >= old for new, old in zip(comparable(limits), comparable(has), strict=True))
-    billed = item_changes.billed_from(subscription, quoted_at)
     lines: list[InvoiceLine] = []
-    if selection.term == subscription.term and is_larger and recurring >= subscription.amount:
-        paid = item_changes.paid_times(
-            billed, {row.pk for row in ended}, is_tax_inclusive=assess((), subscription, quoted_at).is_inclusive
-        )
-        periods = item_changes.full_periods(subscription, billed, quoted_at)
-        about: dict[str, Any] = {"subscription": subscription, "at": quoted_at}
-        lines = [*proration.unused_lines(paid, **about), *proration.remaining_lines(added, periods, **about)]
+    is_more = is_larger(limits, size_of(server)) and recurring >= subscription.amount
+    if selection.term == subscription.term and is_more:
+        lines = lines_at_once(subscription, ended, added, quoted_at)
     period_end = subscription.current_period_end
-    is_immediate = bool(lines) and total((line.amount for line in lines), subscription.currency).minor >= 0
-    if not is_immediate and (subscription.cancels_at_period_end or period_end is None or period_end <= quoted_at):
+    if not lines and (subscription.cancels_at_period_end or period_end is None):
         raise ChangeRefused(OVER)
-    if not is_immediate:
-        lines = []
     return ChangeQuote(
         selection=selection,
         ended=ended,
@@ -140,8 +123,41 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
         growth=resizing.growth_of(server, limits.size),
         blueprint=blueprint,
         quoted_at=quoted_at,
-        effective_at=quoted_at if is_immediate or period_end is None else period_end,
+        effective_at=quoted_at if lines or period_end is None else period_end,
     )
+
+
+def lines_at_once(
+    subscription: Subscription, ended: Sequence[SubscriptionItem], added: Sequence[NewItem], at: datetime
+) -> list[InvoiceLine]:
+    """What a change costs that begins at once: the rest of what is paid, less what was paid for it.
+
+    None where more was paid than it costs: what is paid for is used up first.
+    """
+    billed = item_changes.billed_from(subscription, at)
+    is_tax_inclusive = assess((), subscription, at).is_inclusive
+    paid = item_changes.paid_times(billed, {row.pk for row in ended}, is_tax_inclusive=is_tax_inclusive)
+    lines = [
+        *proration.unused_lines(paid, subscription=subscription, at=at),
+        *proration.remaining_lines(
+            added, item_changes.full_periods(subscription, billed, at), subscription=subscription, at=at
+        ),
+    ]
+    return lines if sum(line.amount.minor for line in lines) >= 0 else []
+
+
+def items_of(subscription: Subscription, at: datetime) -> list[SubscriptionItem]:
+    """What the subscription consists of at an instant, with plans and add-ons joined."""
+    rows = subscription.items.filter(item_changes.in_force(at))
+    return list(rows.select_related("plan_price__plan__product", "addon_price__addon"))
+
+
+def require_sold(ended: Sequence[SubscriptionItem], added: Sequence[NewItem]) -> None:
+    """Raise ChangeRefused where nothing would change, or something is no longer for sale."""
+    if not ended and not added:
+        raise ChangeRefused(_("This is what you have already. Choose another plan, add-on or billing cycle."))
+    if withdrawn := [new.description for new in added if not is_sold(new.price)]:
+        raise ChangeRefused(_("%(name)s is no longer sold. Choose something else.") % {"name": withdrawn[0]})
 
 
 def assess(lines: Sequence[InvoiceLine], subscription: Subscription, at: datetime) -> Taxed:
@@ -245,10 +261,14 @@ def size_of(server: Server) -> ServerLimits:
     return ServerLimits(size, server.databases_limit, server.backups_limit)
 
 
-def comparable(limits: ServerLimits) -> tuple[int, ...]:
-    """Every dimension of a size."""
-    size = limits.size
-    return (size.memory_mib, size.disk_mib, size.cpu_percent, size.ports, limits.databases, limits.backups)
+def is_larger(new: ServerLimits, old: ServerLimits) -> bool:
+    """Whether nothing becomes less."""
+
+    def dimensions(limits: ServerLimits) -> tuple[int, ...]:
+        size = limits.size
+        return (size.memory_mib, size.disk_mib, size.cpu_percent, size.ports, limits.databases, limits.backups)
+
+    return all(larger >= smaller for larger, smaller in zip(dimensions(new), dimensions(old), strict=True))
 
 
 def require_buildable(server: Server, selection: Selection, limits: ServerLimits, at: datetime) -> Blueprint:
