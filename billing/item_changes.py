@@ -36,6 +36,7 @@ def in_force(at: datetime) -> Q:
 def billed_from(subscription: Subscription, at: datetime) -> list[InvoiceItem]:
     """The lines that bill the subscription's items for a time after `at`, paid or not."""
     rows = InvoiceItem.objects.filter(subscription=subscription, kind__in=BILLED, is_void=False, period_end__gt=at)
+    rows = rows.filter(subscription_item__valid_from__isnull=False)  # or its change was not made
     return list(rows.select_related("invoice", "subscription_item").order_by("period_start", "position"))
 
 

@@ -211,8 +211,7 @@ ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_amount_is_rounded_on
 # A time is billed once per item of a subscription, until the invoice is void or expires unpaid. A GiST index compares
 # ranges; without btree_gist it has no operators for a single uuid, so the item is written as a range of one. The state
 # of the invoice decides about its items in the same transaction: whoever bills the time meanwhile waits for it. Usage
-# is billed after the time that its item's price was billed for in advance, so it is compared with usage only. Of the
-# time of an item that a change ends, the price is given back once.
+# is billed after the time that its item's price was billed for in advance, so it is compared with usage only.
 PERIODS = """
 CREATE TYPE billing_uuidrange AS RANGE (subtype = uuid);
 
@@ -220,10 +219,6 @@ ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_period_billed_once E
     billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
     tstzrange(period_start, period_end) WITH &&
 ) WHERE (period_start IS NOT NULL AND kind IN ('plan', 'addon', 'proration') AND NOT is_void);
-ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_period_credited_once EXCLUDE USING gist (
-    billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
-    tstzrange(period_start, period_end) WITH &&
-) WHERE (period_start IS NOT NULL AND subscription_item_id IS NOT NULL AND kind = 'credit' AND NOT is_void);
 ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_usage_billed_once EXCLUDE USING gist (
     billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
     tstzrange(period_start, period_end) WITH &&
@@ -264,7 +259,6 @@ UNDO = """
 DROP TRIGGER billing_void_invoice_bills_no_time ON billing_invoice;
 DROP FUNCTION billing_void_invoice_bills_no_time();
 ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_period_billed_once;
-ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_period_credited_once;
 ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_usage_billed_once;
 DROP TYPE billing_uuidrange;
 ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_amount_is_rounded_once;
