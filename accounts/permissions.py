@@ -31,6 +31,7 @@ class Action(StrEnum):
     SUBSCRIPTION_VIEW = "subscription.view"
     SUBSCRIPTION_CANCEL = "subscription.cancel"  # and undo that
     SUBSCRIPTION_RENEW = "subscription.renew"  # automatically, or not
+    PLAN_CHANGE = "plan.change"
     SERVER_VIEW = "server.view"
     SERVER_POWER = "server.power"
     SERVER_RENAME = "server.rename"
@@ -51,6 +52,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.SUBSCRIPTION_VIEW: IN_CHARGE,
     Action.SUBSCRIPTION_CANCEL: IN_CHARGE,
     Action.SUBSCRIPTION_RENEW: IN_CHARGE,
+    Action.PLAN_CHANGE: IN_CHARGE,
     Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},

@@ -163,6 +163,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         _("Sales"),
         (
             (_("Orders"), "shopping_cart", "orders.order"),
+            (_("Plan changes"), "swap_vert", "orders.planchange"),
             (_("Subscriptions"), "autorenew", "billing.subscription"),
             (_("Invoices"), "receipt_long", "billing.invoice"),
             (_("Payments"), "payments", "billing.payment"),

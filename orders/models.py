@@ -12,7 +12,10 @@ from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, total
+from orders.changes.models import PlanChange
 from servers.models import Region, Reservation, Server
+
+__all__ = ["Order", "OrderItem", "OrderItemAddon", "OrderStatus", "OrderStatusChange", "PlanChange"]
 
 
 class OrderStatus(StatusChoices):

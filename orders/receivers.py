@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Exists, Max, QuerySet
 from django.dispatch import receiver
 
 from billing import events as billing_events
 from billing import refunds
-from billing.models import InvoiceState, PaymentAllocation, Subscription, SubscriptionStatus
+from billing.models import InvoiceState, Subscription, SubscriptionStatus
 from orders import cancellation, events, fulfilment, placement, queries, transitions
+from orders.changes import applying
+from orders.funding import funded
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
 from servers import services as servers
@@ -30,6 +32,18 @@ def start_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     order_ids = list(Order.objects.filter(invoice__in=invoice_ids).values_list("pk", flat=True))
     if order_ids:
         fulfilment.start_orders(order_ids=order_ids, at=at)
+
+
+@receiver(billing_events.invoices_paid)
+def apply_plan_changes(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Paid invoices apply their plan changes."""
+    applying.apply_paid(invoice_ids=invoice_ids, at=at)
+
+
+@receiver(server_events.servers_resized)
+def finish_plan_changes(server_ids: Collection[UUID], **_: Any) -> None:
+    """The provider's confirmation of the new size ends a change."""
+    applying.mark_done(server_ids=server_ids)
 
 
 @receiver(billing_events.payments_credited)
@@ -166,21 +180,6 @@ def _lift_billing_holds(subscriptions: "QuerySet[Subscription]", at: datetime) -
     """Lift billing's holds where nothing is owed: a server has one hold for every reason that billing has."""
     if server_ids := _servers_of(funded(subscriptions).filter(status=SubscriptionStatus.ACTIVE)):
         servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
-
-
-def funded(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
-    """Those whose current period is paid: it was not refunded, and no bank disputes its payment or took a part of it.
-
-    What a bank took of an earlier period is a loss of ours, and no reason to suspend a server that is paid for.
-    """
-    paid_by = PaymentAllocation.objects.filter(
-        invoice__items__subscription=OuterRef("pk"),
-        invoice__items__period_start=OuterRef("current_period_start"),
-    )
-    refunded = paid_by.filter(invoice__state=InvoiceState.REFUNDED)
-    disputed = paid_by.filter(payment__disputes__isnull=False, payment__disputes__closed_at=None)
-    lost = paid_by.filter(reversals__dispute__isnull=False, reversals__undone_at=None)
-    return subscriptions.filter(~Exists(refunded), ~Exists(disputed), ~Exists(lost))
 
 
 def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from core import clock
 from orders import cancellation, fulfilment
+from orders.changes import applying, ending
 
 
 @shared_task
@@ -16,6 +17,13 @@ def cancel_expired() -> int:
 def retry_waiting() -> int:
     """Try paid orders again that wait for capacity."""
     return fulfilment.retry_waiting(at=clock.now())
+
+
+@shared_task
+def advance_plan_changes() -> int:
+    """Apply scheduled plan changes whose period has begun, and end those that were not paid in time."""
+    at = clock.now()
+    return applying.apply_due(at=at) + ending.expire_due(at=at)
 
 
 @shared_task

@@ -7,6 +7,8 @@ lock their own rows: the servers' rows are written after they have run.
 from django.dispatch import Signal
 
 servers_running = Signal()
+# Their provider has given them the size that was requested of it.
+servers_resized = Signal()
 servers_failed = Signal()
 servers_renamed = Signal()
 # Staff must look: a provider misses many servers, as these findings say (`finding_ids`, `at`).

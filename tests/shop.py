@@ -23,6 +23,7 @@ from core import site_settings, work
 from core.ids import uuid7
 from core.money import Money
 from orders import cancellation, fulfilment, placement
+from orders.changes import applying, ending
 from orders.models import Order
 from sandbox.client import Sandbox
 from sandbox.stripe.delivery import signature
@@ -209,6 +210,7 @@ def run_once(at: datetime) -> int:
     """One round of workers and scheduled jobs; how many things were done."""
     done = work.run_due(at=at) + payment_sync.poll_open_payments(at=at)
     done += cancellation.cancel_expired(at=at) + cancellation.refund_overdue(at=at)
+    done += applying.apply_due(at=at) + ending.expire_due(at=at)
     return done + fulfilment.fail_overdue(at=at) + fulfilment.retry_waiting(at=at)
 
 

@@ -567,6 +567,7 @@ class Migration(migrations.Migration):
                 ('current_period_start', models.DateTimeField(blank=True, null=True)),
                 ('current_period_end', models.DateTimeField(blank=True, null=True)),
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
+                ('change_pending_until', models.DateTimeField(blank=True, help_text='Until then a change of its items can be paid, so that no renewal of it is billed before.', null=True, verbose_name='change being paid until')),
                 ('cancels_at_period_end', models.BooleanField(default=False)),
                 ('canceled_at', models.DateTimeField(blank=True, null=True)),
                 ('cancellation_reason', models.CharField(blank=True, choices=[('too_expensive', 'It costs too much'), ('unused', 'I do not use it enough'), ('missing_features', 'Something that I need is missing'), ('low_quality', 'It was slow or often down'), ('too_complex', 'It is too hard to use'), ('customer_service', 'I was not happy with the support'), ('switched_service', 'I am moving to another host'), ('other', 'Another reason')], default='', help_text='As the customer gave it. Empty: the customer did not cancel here.', max_length=16, verbose_name='reason of cancellation')),
@@ -614,7 +615,7 @@ class Migration(migrations.Migration):
                 ('quantity', models.IntegerField(default=1)),
                 ('unit_minor', models.DecimalField(decimal_places=10, help_text='In minor units, and finer where needed: 0.69 is $0.0069.', max_digits=20, verbose_name='unit price')),
                 ('currency', models.CharField(max_length=3)),
-                ('valid_from', models.DateTimeField(verbose_name='valid from')),
+                ('valid_from', models.DateTimeField(blank=True, help_text='Empty: a change that was not paid would add it.', null=True, verbose_name='valid from')),
                 ('valid_until', models.DateTimeField(blank=True, null=True, verbose_name='valid until')),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('addon_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='catalog.addonprice', verbose_name='add-on price')),
@@ -1144,7 +1145,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscriptionitem',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_until__isnull', True), ('valid_until__gt', models.F('valid_from')), _connector='OR'), name='billing_subscription_item_valid_forward'),
+            constraint=models.CheckConstraint(condition=models.Q(('valid_until__isnull', True), models.Q(('valid_from__isnull', False), ('valid_until__gt', models.F('valid_from'))), _connector='OR'), name='billing_subscription_item_valid_forward'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',
@@ -1160,7 +1161,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',
-            constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ['plan', 'addon', 'usage']), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
+            constraint=models.CheckConstraint(condition=models.Q(('period_start__isnull', True), models.Q(('kind__in', ['plan', 'addon', 'proration', 'usage']), _negated=True), ('subscription_item__isnull', False), _connector='OR'), name='billing_item_period_names_its_item'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',

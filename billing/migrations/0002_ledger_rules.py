@@ -161,11 +161,12 @@ def composite_keys() -> list[migrations.RunSQL]:
     return statements
 
 
-# A subscription has one plan at any time. As with billed periods, a single uuid is compared as a range of one.
+# A subscription has one plan at any time; a plan whose change was not paid has no time. As with billed periods, a
+# single uuid is compared as a range of one.
 ONE_PLAN = """
 ALTER TABLE billing_subscriptionitem ADD CONSTRAINT billing_subscription_one_plan EXCLUDE USING gist (
     billing_uuidrange(subscription_id, subscription_id, '[]') WITH &&, tstzrange(valid_from, valid_until) WITH &&
-) WHERE (kind = 'plan');
+) WHERE (kind = 'plan' AND valid_from IS NOT NULL);
 """
 # An item is sold at a price in its own currency.
 PRICES = "".join(

@@ -218,7 +218,7 @@ CREATE TYPE billing_uuidrange AS RANGE (subtype = uuid);
 ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_period_billed_once EXCLUDE USING gist (
     billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
     tstzrange(period_start, period_end) WITH &&
-) WHERE (period_start IS NOT NULL AND kind IN ('plan', 'addon') AND NOT is_void);
+) WHERE (period_start IS NOT NULL AND kind IN ('plan', 'addon', 'proration') AND NOT is_void);
 ALTER TABLE billing_invoiceitem ADD CONSTRAINT billing_item_usage_billed_once EXCLUDE USING gist (
     billing_uuidrange(subscription_item_id, subscription_item_id, '[]') WITH &&,
     tstzrange(period_start, period_end) WITH &&

@@ -177,7 +177,7 @@ class InvoiceItem(Entity, Timestamped):
             models.CheckConstraint(
                 name="billing_item_period_names_its_item",
                 condition=models.Q(period_start__isnull=True)
-                | ~models.Q(kind__in=[*PERIOD_KINDS, ItemKind.USAGE])
+                | ~models.Q(kind__in=[*PERIOD_KINDS, ItemKind.PRORATION, ItemKind.USAGE])
                 | models.Q(subscription_item__isnull=False),
             ),
             # Otherwise the key of both columns would not be checked, and the item could be anybody's.

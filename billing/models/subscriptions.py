@@ -106,6 +106,12 @@ class Subscription(StateMachine, Entity, Timestamped):
     anchor_day = models.PositiveSmallIntegerField(
         _("billing day"), null=True, blank=True, help_text=_("Day of the month on which periods begin.")
     )
+    change_pending_until = models.DateTimeField(
+        _("change being paid until"),
+        null=True,
+        blank=True,
+        help_text=_("Until then a change of its items can be paid, so that no renewal of it is billed before."),
+    )
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
     cancellation_reason = models.CharField(
@@ -187,7 +193,8 @@ class SubscriptionItem(Entity, Timestamped):
     """A plan or an add-on of a subscription, with the price it was sold at.
 
     It is part of the subscription from `valid_from` up to but not including `valid_until`, or for good while that is
-    empty. At any time a subscription has one plan at most: the database refuses a second one.
+    empty. Without `valid_from` it is not part of it: the change that adds it was not paid. At any time a subscription
+    has one plan at most: the database refuses a second one.
     """
 
     tenancy = tenancy.OWNED
@@ -208,7 +215,9 @@ class SubscriptionItem(Entity, Timestamped):
         help_text=_("In minor units, and finer where needed: 0.69 is $0.0069."),
     )
     currency = models.CharField(max_length=3)
-    valid_from = models.DateTimeField(_("valid from"))
+    valid_from = models.DateTimeField(
+        _("valid from"), null=True, blank=True, help_text=_("Empty: a change that was not paid would add it.")
+    )
     valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
     position = models.PositiveIntegerField(default=0)
 
@@ -227,7 +236,8 @@ class SubscriptionItem(Entity, Timestamped):
             ),
             models.CheckConstraint(
                 name="billing_subscription_item_valid_forward",
-                condition=models.Q(valid_until__isnull=True) | models.Q(valid_until__gt=models.F("valid_from")),
+                condition=models.Q(valid_until__isnull=True)
+                | models.Q(valid_from__isnull=False, valid_until__gt=models.F("valid_from")),
             ),
         ]
 

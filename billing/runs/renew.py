@@ -22,6 +22,7 @@ DUE = """
     WHERE subscription.billing_mode = 'self' AND subscription.status IN ('active', 'past_due', 'suspended')
         AND NOT subscription.cancels_at_period_end AND subscription.term <> 'hourly'
         AND subscription.current_period_end < %(horizon)s
+        AND (subscription.change_pending_until IS NULL OR subscription.change_pending_until <= %(at)s)
         AND NOT EXISTS (SELECT FROM billing_invoiceitem billed WHERE billed.subscription_id = subscription.id
             AND billed.kind IN ('plan', 'addon') AND NOT billed.is_void
             AND billed.period_end > subscription.current_period_end)"""
@@ -143,7 +144,8 @@ FREE = "INSERT INTO billing_to_pay SELECT id FROM billing_renewal_invoice WHERE 
 def due(at: datetime) -> tuple[str, dict[str, object]]:
     """What is to be renewed or withdrawn at `at`, as a query of organizations' ids and its parameters."""
     return f"""SELECT subscription.organization_id {DUE} UNION ALL SELECT invoice.organization_id {WITHDRAWN}""", {
-        "horizon": horizon(at)
+        "horizon": horizon(at),
+        "at": at,
     }
 
 

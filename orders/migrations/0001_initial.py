@@ -105,6 +105,44 @@ class Migration(migrations.Migration):
                 'ordering': ['at'],
             },
         ),
+        migrations.CreateModel(
+            name='PlanChange',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('status', models.CharField(choices=[('quoted', 'Not confirmed'), ('pending_payment', 'Waiting for payment'), ('scheduled', 'Scheduled'), ('applying', 'Being applied'), ('done', 'Done'), ('canceled', 'Canceled'), ('expired', 'Expired'), ('failed', 'Failed')], default='quoted', max_length=16)),
+                ('old_term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle before')),
+                ('addon_prices', models.JSONField(blank=True, default=list, help_text='The prices of all add-ons that it has then.', verbose_name='add-ons')),
+                ('limits', models.JSONField(default=dict, help_text='What the server may use then.', verbose_name='size')),
+                ('lines', models.JSONField(blank=True, default=list, help_text='As it was shown, line by line.', verbose_name='quote')),
+                ('currency', models.CharField(max_length=3)),
+                ('due_minor', models.BigIntegerField(help_text='With tax.', verbose_name='due at once')),
+                ('recurring_minor', models.BigIntegerField(help_text='From the next period on.', verbose_name='price per period')),
+                ('ended_items', models.JSONField(blank=True, default=list)),
+                ('begun_items', models.JSONField(blank=True, default=list)),
+                ('is_stock_taken', models.BooleanField(default=False, verbose_name='takes limited stock')),
+                ('quoted_at', models.DateTimeField(verbose_name='quoted at')),
+                ('effective_at', models.DateTimeField(verbose_name='effective at')),
+                ('expires_at', models.DateTimeField(help_text='Until then the quote holds, or can be paid.', verbose_name='expires at')),
+                ('applied_at', models.DateTimeField(blank=True, null=True, verbose_name='applied at')),
+                ('failure', models.CharField(blank=True, default='', max_length=191, verbose_name='reason of failure')),
+                ('invoice', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='plan_change', to='billing.invoice')),
+                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='plan_changes', to='orders.orderitem', verbose_name='order item')),
+                ('old_plan_price', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.planprice', verbose_name='from')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('plan_price', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.planprice', verbose_name='to')),
+                ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='requested by')),
+                ('reservation', models.OneToOneField(blank=True, help_text="What the server's node keeps for it in addition.", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='plan_change', to='servers.reservation')),
+                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='plan_changes', to='billing.subscription')),
+            ],
+            options={
+                'verbose_name': 'plan change',
+                'verbose_name_plural': 'plan changes',
+                'ordering': ['-quoted_at'],
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
         migrations.AddIndex(
             model_name='order',
             index=models.Index(fields=['organization', '-placed_at'], name='orders_order_of_org'),
@@ -148,5 +186,37 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='orderstatuschange',
             constraint=models.CheckConstraint(condition=models.Q(('new__in', ['pending_payment', 'paid', 'provisioning', 'active', 'waiting_capacity', 'canceled', 'failed'])), name='orders_change_new_known'),
+        ),
+        migrations.AddIndex(
+            model_name='planchange',
+            index=models.Index(condition=models.Q(('status__in', ['quoted', 'pending_payment'])), fields=['expires_at'], name='orders_plan_change_expiry'),
+        ),
+        migrations.AddIndex(
+            model_name='planchange',
+            index=models.Index(condition=models.Q(('status', 'scheduled')), fields=['effective_at'], name='orders_plan_change_scheduled'),
+        ),
+        migrations.AddConstraint(
+            model_name='planchange',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['quoted', 'pending_payment', 'scheduled', 'applying', 'done', 'canceled', 'expired', 'failed'])), name='orders_plan_change_status_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='planchange',
+            constraint=models.CheckConstraint(condition=models.Q(('old_term__in', ['hourly', 'monthly', 'quarterly', 'semiannually', 'yearly'])), name='orders_plan_change_old_term_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='planchange',
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('quoted', 'pending_payment', 'scheduled', 'applying'))), fields=('subscription',), name='orders_plan_change_one_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='planchange',
+            constraint=models.CheckConstraint(condition=models.Q(('due_minor__gte', 0), models.Q(('due_minor', 0), ('effective_at', models.F('quoted_at')), _connector='OR')), name='orders_plan_change_due_when_it_begins_at_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='planchange',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['pending_payment', 'failed']), _negated=True), ('invoice__isnull', False), _connector='OR'), name='orders_plan_change_paid_by_its_invoice'),
+        ),
+        migrations.AddConstraint(
+            model_name='planchange',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['applying', 'done']), _negated=True), ('applied_at__isnull', False), _connector='OR'), name='orders_plan_change_applied_at_when_applied'),
         ),
     ]

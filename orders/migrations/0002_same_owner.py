@@ -11,6 +11,15 @@ SAME_OWNER = [
     ("orderitem", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
     ("orderitemaddon", "item_id, organization_id", "orders_orderitem", "id, organization_id"),
     ("orderstatuschange", "order_id, organization_id", "orders_order", "id, organization_id"),
+    ("planchange", "item_id, organization_id", "orders_orderitem", "id, organization_id"),
+    (
+        "planchange",
+        "subscription_id, organization_id, currency",
+        "billing_subscription",
+        "id, organization_id, currency",
+    ),
+    ("planchange", "invoice_id, organization_id, currency", "billing_invoice", "id, organization_id, currency"),
+    ("planchange", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
 ]
 
 

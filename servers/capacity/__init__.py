@@ -14,8 +14,10 @@ from servers.capacity.reservations import (
     replace_port,
     reserve,
 )
+from servers.capacity.resizing import Growth, extend_reservation, merge_extension, shrink
 
 __all__ = [
+    "Growth",
     "InsufficientCapacity",
     "NoFreePort",
     "Refusal",
@@ -26,9 +28,12 @@ __all__ = [
     "describe",
     "expire_due",
     "extend",
+    "extend_reservation",
+    "merge_extension",
     "move",
     "placeable",
     "release",
     "replace_port",
     "reserve",
+    "shrink",
 ]

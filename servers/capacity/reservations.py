@@ -191,7 +191,7 @@ def return_to_node(reservation: Reservation) -> None:
         memory_oversold_mib=oversold("memory", -reservation.memory_mib),
         disk_reserved_mib=F("disk_reserved_mib") - reservation.disk_mib,
         disk_oversold_mib=oversold("disk", -reservation.disk_mib),
-        servers_reserved=F("servers_reserved") - 1,
+        servers_reserved=F("servers_reserved") - (0 if reservation.extends_id else 1),
     )
     Allocation.objects.filter(reservation=reservation).update(reservation=None, is_primary=False)
 

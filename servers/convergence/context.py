@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from core import outside
 from core.work import Reschedule
 from servers import builds, capacity
+from servers.capacity.resizing import ports_in_order
 from servers.convergence import provisioning_log
 from servers.drivers import base
 from servers.models import Allocation, PanelAccount, Server
@@ -95,9 +96,12 @@ def attempts_of(server: Server) -> list[base.Attempt]:
 
 
 def ports_of(server: Server) -> list[Allocation]:
-    """The server's ports, its primary first."""
-    rows = Allocation.objects.filter(reservation__server=server)
-    return list(rows.order_by("-is_primary", "port", "ip"))
+    """The server's ports, its primary first. While it is made smaller, only those that it keeps."""
+    if server.reservation is None:
+        return []
+    ports = ports_in_order(server.reservation.pk)
+    is_shrinking = server.resize_asked_at is not None and server.reservation.ports > server.ports_limit
+    return ports[: server.ports_limit] if is_shrinking else ports
 
 
 def replace_ports(server: Server, refs: Iterable[str]) -> None:

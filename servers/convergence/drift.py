@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers.convergence import accounts, relocation
+from servers.convergence import accounts, relocation, resizing
 from servers.convergence.context import NOW, ConvergenceContext, replace_ports
 from servers.drivers.base import Difference, PortTaken
 from servers.models import ServerStatus, Step
@@ -20,6 +20,8 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     if wait := accounts.ensure_account(ctx):
         return wait
     differences = ctx.driver.differences(ctx.spec, ctx.existing)
+    if ctx.server.resize_asked_at is not None and not differences & SIZE:
+        resizing.finish(ctx)
     if not differences:
         if ctx.server.status not in SETTLED:
             ctx.record(status=ServerStatus.RUNNING, failure="")

@@ -35,4 +35,10 @@ class Migration(migrations.Migration):
             )
             for table, named in SAME_OWNER
         ),
+        migrations.RunSQL(
+            "ALTER TABLE servers_reservation ADD CONSTRAINT servers_reservation_extends_same_owner"
+            " FOREIGN KEY (extends_id, organization_id) REFERENCES servers_reservation (id, organization_id)"
+            " DEFERRABLE INITIALLY DEFERRED",
+            "ALTER TABLE servers_reservation DROP CONSTRAINT servers_reservation_extends_same_owner",
+        ),
     ]

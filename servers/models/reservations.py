@@ -22,7 +22,8 @@ class Reservation(Entity, Timestamped):
     """Memory, disk and ports of a node for one server, to be built by a blueprint of the node's provider.
 
     Expires at `expires_at`, is confirmed when paid, and released exactly once. `refused` says which other candidates
-    were not taken, and why.
+    were not taken, and why. One that `extends` another is what a larger plan takes in addition on the same node; once
+    paid it becomes part of that one.
     """
 
     tenancy = tenancy.OWNED
@@ -32,6 +33,15 @@ class Reservation(Entity, Timestamped):
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="reservations")
     blueprint = models.ForeignKey(
         Blueprint, on_delete=models.PROTECT, related_name="reservations", verbose_name=_("blueprint")
+    )
+    extends = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="extensions",
+        verbose_name=_("extends"),
+        help_text=_("The reservation of the server that gets this in addition."),
     )
     refused: Any = models.JSONField(
         _("refused candidates"), default=list, blank=True, help_text=_("Blueprints and nodes not taken, and why.")

@@ -93,6 +93,9 @@ class Server(StateMachine, Entity, Timestamped):
     cpu_percent = models.PositiveIntegerField(_("CPU (% of a core)"), help_text=_("100 is one core."))
     memory_mib = models.PositiveIntegerField(_("memory (MiB)"))
     disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
+    resize_asked_at = models.DateTimeField(
+        _("resizing requested at"), null=True, blank=True, help_text=_("Empty: the provider has its present size.")
+    )
     databases_limit = models.PositiveIntegerField(_("databases"), default=0)
     backups_limit = models.PositiveIntegerField(_("backups"), default=0)
     ports_limit = models.PositiveIntegerField(_("ports"), default=0)

@@ -356,6 +356,23 @@ class Rows:
             orders.OrderItemAddon, item=lambda n: self.items[n], addon_price=lambda n: self.addon_prices[n], **owned
         )
         self.each(orders.OrderStatusChange, order=self.orders[0], new="paid", actor=self.user, at=AT, **owned)
+        self.each(
+            orders.PlanChange,
+            item=self.items[0],
+            subscription=lambda n: self.subscriptions[n],
+            requested_by=self.user,
+            old_plan_price=lambda n: self.plan_prices[n],
+            old_term="monthly",
+            plan_price=lambda n: self.plan_prices[n],
+            lines=[{"kind": "credit", "description": "x", "amount_minor": 1}],
+            currency="USD",
+            due_minor=0,
+            recurring_minor=800,
+            quoted_at=AT,
+            effective_at=AT,
+            expires_at=AT,
+            **owned,
+        )
 
     def work(self) -> None:
         """Gateway events and messages."""

@@ -18,6 +18,9 @@ from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
 from orders import cancellation
+from orders.changes import locking, making
+from orders.changes.offers import change_offer
+from orders.changes.quoting import Selection
 from orders.models import Order
 from sandbox.client import Sandbox
 from servers import services as servers
@@ -116,10 +119,17 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     payment = Payment.objects.get(invoice=bought["stopped"].invoice_id)
     refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
+    changed = locking.item_to_change(found["running"].order_item.pk)
+    assert changed.server is not None
+    offer = change_offer(changed.subscription, changed.server, clock.now)
+    largest = Selection(max(offer.plans(), key=lambda price: price.amount_minor))
+    quoted = making.request_change(item=changed, selection=largest, actor=owner, at=clock.now)
     canceled = found["stopped"].order_item.subscription
     cancellations.cancel(subscription=canceled, reason=CancellationReason.UNUSED, actor=owner, at=clock.now)
     return addresses | {
         "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
+        "choose plan": _page("orders:choose_plan", found["running"].pk),
+        "plan change quoted": _page("orders:plan_change", quoted.pk),
         "order active": _page("orders:progress", bought["running"].pk),
         "order provisioning": _page("orders:progress", bought["installing"].pk),
         "invoice paid": _page("billing:invoice", bought["running"].invoice_id),

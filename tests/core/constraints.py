@@ -190,7 +190,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"kind": "setup"},
         ],
         "billing_subscription_item_quantity_positive": [{"quantity": 0}],
-        "billing_subscription_item_valid_forward": [{"valid_from": NOW, "valid_until": NOW}],
+        "billing_subscription_item_valid_forward": [{"valid_from": NOW, "valid_until": NOW}, {"valid_until": NOW}],
     },
     "billing_unexplaineditem": {
         "billing_unexplained_amount_has_currency": [{"amount_minor": 1}, {"currency": "USD"}],
@@ -211,6 +211,14 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "orders_paid_at_when_paid": [
             {"status": status, "active_at": NOW}
             for status in ("paid", "provisioning", "active", "waiting_capacity", "failed")
+        ],
+    },
+    "orders_planchange": {
+        "orders_plan_change_applied_at_when_applied": [{"status": "applying"}, {"status": "done"}],
+        "orders_plan_change_due_when_it_begins_at_once": [{"due_minor": -1}, {"effective_at": LATER}],
+        "orders_plan_change_paid_by_its_invoice": [
+            {"status": "pending_payment", "invoice_id": None},
+            {"status": "failed", "invoice_id": None},
         ],
     },
     "servers_allocation": {"servers_allocation_primary_is_reserved": [{"is_primary": True}]},
@@ -366,6 +374,11 @@ ONCE: dict[str, dict[str, Row]] = {
     "core_auditlink": {"core_auditlink_entry_id_key": {"position": ANY, "entry_id": 1}},
     "orders_order": {
         "orders_form_token_once": {"organization_id": ONE, "form_token": ONE},
+    },
+    "orders_planchange": {
+        "orders_plan_change_one_open": {"subscription_id": ONE, "status": "quoted"},
+        "orders_planchange_invoice_id_key": {"invoice_id": ONE, "subscription_id": ANY},
+        "orders_planchange_reservation_id_key": {"reservation_id": ONE, "subscription_id": ANY},
     },
     "orders_orderitemaddon": {"orders_addon_once": {"item_id": ONE, "addon_price_id": ONE}},
     "servers_allocation": {

@@ -85,6 +85,7 @@ ROWS: dict[str, Row] = {
     "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},
     "catalog_addonprice": {"term": "monthly"},
     "catalog_planprice": {"term": "monthly"},
+    "orders_planchange": {"due_minor": 1, "quoted_at": NOW, "effective_at": NOW},
     "servers_blueprint": {
         "build": "game",
         "egg_id": ONE,

@@ -32,6 +32,9 @@ QUERIES = {
     # runs and sweeps
     "orders_order_expiry": "orders_order WHERE status = 'pending_payment' AND expires_at <= now()",
     "orders_order_stuck": "orders_order WHERE status IN ('waiting_capacity', 'failed') AND refund_due_at <= now()",
+    "orders_plan_change_expiry": "orders_planchange WHERE status IN ('quoted', 'pending_payment')"
+    " AND expires_at <= now()",
+    "orders_plan_change_scheduled": "orders_planchange WHERE status = 'scheduled' AND effective_at <= now()",
     "orders_order_undelivered": "orders_order WHERE status IN ('paid', 'provisioning') AND paid_at <= now()"
     " ORDER BY paid_at",
     "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"

@@ -76,6 +76,10 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
     }
     if parameter == "pk" and route.name.startswith("billing:method_"):
         return [tenant.payment_method.pk]
+    if parameter == "pk" and route.name == "orders:choose_plan":
+        return [tenant.server.pk]
+    if parameter == "pk" and route.name.endswith("plan_change"):
+        return [tenant.plan_change.pk]
     if parameter == "pk" and area in of_tenant:
         return of_tenant[area]
     if route.is_staff and parameter in {"object_id", "pk", "content_type_id"}:

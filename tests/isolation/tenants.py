@@ -1,6 +1,7 @@
 """A shop with two customers who bought the same product, made by the services without any network."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.utils import timezone
 
@@ -12,7 +13,7 @@ from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
 from orders import placement
-from orders.models import Order
+from orders.models import Order, PlanChange
 from servers.models import (
     Allocation,
     Blueprint,
@@ -49,6 +50,7 @@ class Tenant:
     server: Server
     invoice: Invoice
     payment_method: PaymentMethod
+    plan_change: PlanChange
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -84,7 +86,24 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     method = PaymentMethod.objects.create(
         organization=organization, gateway="stripe", reference=f"{mark}-method", brand=f"{mark}-brand", last4="4242"
     )
-    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload(), method)
+    change = PlanChange.objects.create(
+        organization=organization,
+        item=server.order_item,
+        subscription=server.order_item.subscription,
+        requested_by=user,
+        old_plan_price=dataset.price,
+        old_term=dataset.price.term,
+        plan_price=dataset.price,
+        lines=[{"kind": "plan", "description": f"{mark}-plan", "amount_minor": 0}],
+        currency=dataset.price.currency,
+        due_minor=0,
+        recurring_minor=800,
+        quoted_at=now,
+        effective_at=now,
+        expires_at=now + timedelta(minutes=30),
+    )
+    invoice = order.invoice.reload()
+    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), invoice, method, change)
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

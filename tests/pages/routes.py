@@ -6,7 +6,7 @@ from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "subscriptions", "invoices", "payment methods")
-OWN = ("order", "choose payment", "server", "cancel subscription", "invoice")
+OWN = ("order", "choose payment", "server", "choose plan", "cancel subscription", "invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -31,6 +31,7 @@ def address(name: str, dataset: Dataset) -> str:
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),
+        "choose plan": reverse("orders:choose_plan", kwargs={"pk": dataset.server.pk}),
         "cancel subscription": reverse("subscriptions:cancel", kwargs={"pk": dataset.subscription.pk}),
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),

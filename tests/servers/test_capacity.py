@@ -59,11 +59,13 @@ def assert_counters_agree() -> None:
             memory=Sum("memory_mib", default=0), disk=Sum("disk_mib", default=0)
         )
         assert (node.memory_reserved_mib, node.disk_reserved_mib) == (reserved["memory"], reserved["disk"])
+        servers = live.filter(node=node, extends=None).count()
+        assert node.servers_reserved == servers
     for reservation in live:
         ports = list(reservation.allocations.all())
         assert len(ports) == reservation.ports
-        assert {port.node_id for port in ports} == {reservation.node_id}
-        assert sum(port.is_primary for port in ports) == 1
+        assert {port.node_id for port in ports} <= {reservation.node_id}
+        assert sum(port.is_primary for port in ports) == (0 if reservation.extends_id else 1)
     assert not Allocation.objects.filter(reservation__state=ReservationState.RELEASED).exists()
 
 

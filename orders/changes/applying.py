@@ -1,0 +1,130 @@
+"""Applying a change: when its invoice is paid, or its period has begun. Then the provider resizes the server."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F
+
+from billing import item_changes, refunds
+from billing.models import Subscription, SubscriptionItem, SubscriptionStatus
+from catalog import services as catalog
+from catalog.models import Term
+from core import audit, tenancy, work
+from orders.changes import ending, locking
+from orders.changes.models import PlanChange, PlanChangeStatus
+from orders.funding import funded
+from orders.models import OrderItem
+from servers import capacity, resizing
+from servers import services as servers
+from servers.capacity import Size
+
+
+class NotApplicable(Exception):
+    """What the change was quoted for is no longer so; the text says what."""
+
+
+CANNOT = (NotApplicable, capacity.InsufficientCapacity, resizing.NotResizable)
+
+
+def apply_paid(*, invoice_ids: Collection[UUID], at: datetime) -> None:
+    """Apply the changes whose invoices are paid now, in the payment's transaction, which holds their locks.
+
+    Where one can no longer be applied, also because it was canceled or has expired, its money becomes credit.
+    """
+    with tenancy.as_worker():
+        rows = PlanChange.objects.select_for_update(no_key=True, of=("self",)).filter(invoice__in=invoice_ids)
+        for row in rows.select_related("invoice__organization", "subscription", "plan_price__plan").order_by("pk"):
+            if row.invoice is None:
+                continue
+            try:
+                with tenancy.as_worker():
+                    apply(row, at)
+            except CANNOT as error:
+                if row.status == PlanChangeStatus.PENDING_PAYMENT:
+                    ending.close(row, PlanChangeStatus.FAILED, failure=str(error), at=at)
+                refunds.credit_invoice(invoice=row.invoice, at=at)
+
+
+def apply(row: PlanChange, at: datetime) -> None:
+    """The subscription has the new items from the quote's instant on, and the server its new size."""
+    if row.status != PlanChangeStatus.PENDING_PAYMENT:
+        raise NotApplicable(f"the change is {row.status}")
+    subscription = row.subscription
+    if subscription.status != SubscriptionStatus.ACTIVE:
+        raise NotApplicable(f"the subscription is {subscription.status}")
+    if not funded(Subscription.objects.filter(pk=subscription.pk)).exists():
+        raise NotApplicable("the present period is no longer paid for")
+    if SubscriptionItem.objects.filter(pk__in=row.ended_items, valid_until=None).count() != len(row.ended_items):
+        raise NotApplicable("the subscription has other items by now")
+    item_changes.switch_items(
+        subscription=subscription,
+        ended=row.ended_items,
+        begun=row.begun_items,
+        term=Term(subscription.term),
+        at=row.effective_at,
+    )
+    subscription.change_pending_until = None
+    subscription.save(update_fields=["change_pending_until"])
+    deliver(row, at)
+
+
+def deliver(row: PlanChange, at: datetime) -> None:
+    """Ask for the server's new size and move the plan's stock, for a locked change whose items are in force."""
+    item = locking.item_to_change(row.item_id)
+    if item.server is None:
+        raise NotApplicable("there is no server")
+    servers.lock_server(item.server.pk)
+    blueprint = resizing.blueprint_for_plan(item.server, row.plan_price.plan)
+    if blueprint is None:
+        raise NotApplicable("no blueprint can build the plan where the server is")
+    if row.plan_price.plan_id != row.old_plan_price.plan_id:
+        return_old_stock(row, item)
+    if row.reservation_id is not None:
+        capacity.merge_extension(extension_id=row.reservation_id, at=at)
+    limits = row.limits
+    new = resizing.NewSize(
+        row.plan_price.plan, blueprint, Size(**limits["size"]), limits["databases"], limits["backups"]
+    )
+    is_resized = resizing.resize_server(server_id=item.server.pk, new=new, actor=row.requested_by, at=at)
+    row.transition_to(PlanChangeStatus.APPLYING if is_resized else PlanChangeStatus.DONE)
+    row.applied_at = at
+    row.save(update_fields=["status", "applied_at"])
+    audit.record(action="plan_change.apply", entity=row, new={"plan": row.plan_price.plan.code}, at=at)
+
+
+def return_old_stock(row: PlanChange, item: OrderItem) -> None:
+    """Put back the piece of limited stock of the plan that the server no longer is, where it had one."""
+    earlier = PlanChange.objects.filter(item=item, is_stock_taken=True, applied_at__isnull=False).exclude(pk=row.pk)
+    if item.is_stock_taken or earlier.exists():
+        catalog.return_stock(plan_id=row.old_plan_price.plan_id)
+    earlier.update(is_stock_taken=False)
+    OrderItem.objects.filter(pk=item.pk).update(is_stock_taken=False)
+
+
+def mark_done(*, server_ids: Collection[UUID]) -> None:
+    """The provider has the new size."""
+    changes = PlanChange.objects.filter(item__server__in=server_ids, status=PlanChangeStatus.APPLYING)
+    changes.update(status=PlanChangeStatus.DONE)
+
+
+def apply_due(*, at: datetime) -> int:
+    """Apply every scheduled change whose period has begun and is paid; how many. What is never renewed is canceled."""
+    due = PlanChange.objects.filter(status=PlanChangeStatus.SCHEDULED, effective_at__lte=at)
+    paid = due.filter(subscription__current_period_start__gte=F("effective_at"))
+
+    def apply_one(change_id: UUID) -> bool:
+        with tenancy.as_worker():
+            row = locking.lock_change(change_id)
+            if not paid.filter(pk=change_id).exists():
+                return False
+            try:
+                with tenancy.as_worker():
+                    deliver(row, at)
+            except CANNOT as error:
+                row.refresh_from_db(fields=["status"])
+                ending.close(row, PlanChangeStatus.CANCELED, failure=str(error), at=at)
+                return False
+        return True
+
+    return work.run_each(list(paid.values_list("pk", flat=True)), apply_one, name="plan change")

@@ -1,0 +1,76 @@
+"""The form of a change: plan, billing cycle and add-ons of a server."""
+
+from typing import Any, cast
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import PlanPrice, Term
+from core import formats
+from orders.changes.offers import ChangeOffer, NotSoldSo
+from orders.changes.quoting import Selection
+from orders.storefront.offers import period_name
+
+
+class ChangeForm(forms.Form):
+    """What the server is to be. It begins with what it is."""
+
+    plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
+    term = forms.ChoiceField(label=_("Billing cycle"), widget=forms.RadioSelect)
+    addons = forms.MultipleChoiceField(label=_("Add-ons"), required=False, widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, *args: Any, offer: ChangeOffer, **kwargs: Any) -> None:
+        kwargs["initial"] = {
+            "plan": offer.plan_price.plan.code,
+            "term": offer.subscription.term,
+            "addons": [price.addon.code for price in offer.sold_addons],
+        }
+        super().__init__(*args, **kwargs)
+        self.offer = offer
+        addons = offer.addons()
+        choices = {
+            "plan": [(price.plan.code, self.plan_label(price)) for price in offer.plans()],
+            "term": [(term.value, term.label) for term in offer.terms],
+            "addons": [(price.addon.code, f"{price.addon.name} (+{price.unit_price})") for price in addons],
+        }
+        for name, options in choices.items():
+            cast("forms.ChoiceField", self.fields[name]).choices = options
+        if not addons:
+            del self.fields["addons"]
+
+    def plan_label(self, price: PlanPrice) -> str:
+        """A plan with its size, its price, and what that is more or less than the present one."""
+        plan, own = price.plan, self.offer.plan_price
+        values = {
+            "plan": plan.name,
+            "memory": formats.size(plan.memory_mib),
+            "disk": formats.size(plan.disk_mib),
+            "price": price.amount,
+            "period": period_name(Term(price.term)),
+        }
+        if plan == own.plan:
+            return _("%(plan)s: %(memory)s memory, %(disk)s disk. Your plan, %(price)s / %(period)s") % values
+        text = _("%(plan)s: %(memory)s memory, %(disk)s disk. %(price)s / %(period)s") % values
+        if price.term != own.term or price.amount == own.amount:
+            return text
+        is_more = price.amount > own.amount
+        values = {"text": text, "more": price.amount - own.amount, "less": own.amount - price.amount}
+        return (_("%(text)s (%(more)s more)") if is_more else _("%(text)s (%(less)s less)")) % values
+
+    def clean(self) -> dict[str, Any]:
+        """Look up the prices of what was chosen."""
+        cleaned = super().clean() or self.cleaned_data
+        if "plan" in cleaned and "term" in cleaned:
+            try:
+                cleaned["selection"] = self.offer.selection(
+                    plan=cleaned["plan"], term=cleaned["term"], addons=cleaned.get("addons", [])
+                )
+            except NotSoldSo as error:
+                text = _("%(name)s is not sold with this billing cycle. Choose another one.")
+                self.add_error("term", text % {"name": error.name})
+        return cleaned
+
+    @property
+    def selection(self) -> Selection:
+        """What was chosen; only where the form is valid."""
+        return cast("Selection", self.cleaned_data["selection"])

@@ -1,0 +1,94 @@
+"""What a server can be changed to: plans, billing cycles and add-ons, at the prices that count for it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from billing.models import Subscription, SubscriptionItem
+from catalog import queries as catalog
+from catalog.models import AddonPrice, PlanPrice, Term
+from orders.changes.quoting import Selection, items_of
+from servers import builds
+from servers.models import Server
+
+
+class NotSoldSo(LookupError):
+    """The plan, or an add-on, is not sold with the billing cycle; `name` is which."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class ChangeOffer:
+    """Everything that the form of a change needs. What the server has already, it keeps at the price it was sold at."""
+
+    subscription: Subscription
+    items: Sequence[SubscriptionItem]
+    plan_prices: Sequence[PlanPrice]
+    addon_prices: Sequence[AddonPrice]
+
+    @property
+    def plan_price(self) -> PlanPrice:
+        """The price at which the server's plan was sold."""
+        return next(row.plan_price for row in self.items if row.plan_price is not None)
+
+    @property
+    def sold_addons(self) -> list[AddonPrice]:
+        """The prices at which the server's add-ons were sold."""
+        return [row.addon_price for row in self.items if row.addon_price is not None]
+
+    @property
+    def terms(self) -> list[Term]:
+        """Billing cycles that any plan is sold with, shortest first."""
+        sold = {price.term for price in self.plan_prices} | {self.subscription.term}
+        return [term for term in Term if term in sold and term != Term.HOURLY]
+
+    def plans(self) -> list[PlanPrice]:
+        """Each plan at its price for the present billing cycle, or the shortest that it has."""
+        own = self.plan_price
+        order = [Term(self.subscription.term), *self.terms]
+        chosen: dict[UUID, PlanPrice] = {own.plan_id: own}
+        for term in order:
+            for price in self.plan_prices:
+                if price.term == term:
+                    chosen.setdefault(price.plan_id, price)
+        return sorted(chosen.values(), key=lambda price: (price.plan.position, price.plan.memory_mib, price.plan.code))
+
+    def addons(self) -> list[AddonPrice]:
+        """Each add-on at its price for the present billing cycle."""
+        chosen = {price.addon_id: price for price in self.sold_addons}
+        for price in self.addon_prices:
+            if price.term == self.subscription.term:
+                chosen.setdefault(price.addon_id, price)
+        return list(chosen.values())
+
+    def selection(self, *, plan: str, term: str, addons: Collection[str]) -> Selection:
+        """The prices of what was chosen, by codes. Raises NotSoldSo."""
+        own = [self.plan_price] if term == self.subscription.term else []
+        plans = {price.plan.code: price for price in reversed([*own, *self.plan_prices]) if price.term == term}
+        kept = self.sold_addons if term == self.subscription.term else []
+        sold = {price.addon.code: price for price in reversed([*kept, *self.addon_prices]) if price.term == term}
+        if plan not in plans:
+            raise NotSoldSo(next(price.plan.name for price in self.plans() if price.plan.code == plan))
+        names = {price.addon.code: price.addon.name for price in self.addons()}
+        if missing := [code for code in addons if code not in sold]:
+            raise NotSoldSo(names[missing[0]])
+        return Selection(plans[plan], [sold[code] for code in dict.fromkeys(addons)])
+
+
+def change_offer(subscription: Subscription, server: Server, at: datetime) -> ChangeOffer:
+    """What the server can be changed to. Its blueprint is joined, and it has a subscription that runs."""
+    items = items_of(subscription, at)
+    product = next(row.plan_price for row in items if row.plan_price is not None).plan.product
+    plans = list(catalog.plans_for_sale(product))
+    deliverable = builds.build_facts(server.blueprint).addons
+    addons = catalog.current_addon_prices(product, subscription.currency)
+    return ChangeOffer(
+        subscription=subscription,
+        items=items,
+        plan_prices=catalog.current_plan_prices(plans, subscription.currency),
+        addon_prices=[price for price in addons if price.addon.kind in deliverable],
+    )
