@@ -1,10 +1,20 @@
 """Invoices: written by services, never changed once issued."""
 
+from collections.abc import Callable
+from typing import Any, ClassVar
+from uuid import UUID
+
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import invoicing
+from billing.documents.document import Document, of_credit_note, of_invoice
 from billing.models import (
     CreditNote,
     DocumentKind,
@@ -15,6 +25,7 @@ from billing.models import (
     Payment,
     PaymentAllocation,
 )
+from billing.views import pdf_response
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 
 
@@ -69,9 +80,41 @@ def void(invoice: Invoice, context: ActionContext) -> str:
     return _("Invoice %(invoice)s is void.") % {"invoice": invoice}
 
 
+class PdfMixin:
+    """The page of a numbered document links to its file."""
+
+    document_of: ClassVar[Callable[[Any], Document]]
+
+    def get_urls(self) -> list[Any]:
+        """The file's address beside the page's."""
+        options = self.model._meta  # type: ignore[attr-defined]
+        name = f"{options.app_label}_{options.model_name}_pdf"
+        return [
+            path("<uuid:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name=name),  # type: ignore[attr-defined]
+            *super().get_urls(),  # type: ignore[misc]
+        ]
+
+    def pdf(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """The document as the customer gets it."""
+        row = get_object_or_404(self.model, pk=object_id, number__isnull=False)  # type: ignore[attr-defined]
+        if not self.has_view_permission(request, row):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        return pdf_response(type(self).document_of(row))
+
+    @admin.display(description=gettext_lazy("PDF"))
+    def file(self, row: Any) -> str:
+        """A link to the file; a draft has none."""
+        if not row.number:
+            return "–"
+        url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_pdf", args=[row.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, _("Download PDF"))
+
+
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
+class InvoiceAdmin(PdfMixin, ReadOnlyAdmin):
     """What an organization owes."""
+
+    document_of = staticmethod(of_invoice)
 
     list_display = ("__str__", "organization", "state", "total_minor", "issued_at", "due_at", "paid_at")
     list_filter = ("state", "currency", "series")
@@ -79,7 +122,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
     sections = (
-        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at")),
+        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at", "file")),
         (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor", "is_tax_inclusive")),
         (gettext_lazy("As printed"), ("seller", "billing_address")),
         (gettext_lazy("History"), ("id", "series", "place_evidence", "created_at", "updated_at")),
@@ -135,7 +178,10 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
 
     list_display = ("code", "document", "is_default", "seller", "prefix", "restarts_yearly", "year", "next_number")
     list_filter = ("document",)
-    editable = ("seller", "seller_address", "seller_tax_id")
+    editable = (
+        *("seller", "seller_address", "seller_postal_code", "seller_city", "seller_country"),
+        *("seller_tax_id", "seller_registration", "seller_note"),
+    )
     addable = ("code", "document", "credit_note_series", "prefix", "width", "restarts_yearly", *editable)
     staff_actions = (
         StaffAction(
@@ -151,8 +197,10 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CreditNote)
-class CreditNoteAdmin(ReadOnlyAdmin):
+class CreditNoteAdmin(PdfMixin, ReadOnlyAdmin):
     """What was credited of invoices."""
+
+    document_of = staticmethod(of_credit_note)
 
     list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at", "voided_at")
     list_filter = ("currency", "series", ("voided_at", admin.EmptyFieldListFilter))
@@ -161,7 +209,7 @@ class CreditNoteAdmin(ReadOnlyAdmin):
     date_hierarchy = "issued_at"
     ordering = ("-issued_at",)
     sections = (
-        (None, ("number", "invoice", "organization", "reason", "issued_at", "voided_at")),
+        (None, ("number", "invoice", "organization", "reason", "issued_at", "voided_at", "file")),
         (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor")),
         (gettext_lazy("As printed"), ("seller", "billing_address")),
         (gettext_lazy("History"), ("id", "series", "created_at", "updated_at")),

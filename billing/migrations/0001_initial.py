@@ -135,7 +135,12 @@ class Migration(migrations.Migration):
                 ('is_default', models.BooleanField(default=False, verbose_name='used for new invoices')),
                 ('seller', models.CharField(blank=True, default='', help_text="As printed; the shop's name if empty.", max_length=100, verbose_name='seller')),
                 ('seller_address', models.TextField(blank=True, default='', max_length=500, verbose_name="seller's address")),
+                ('seller_postal_code', models.CharField(blank=True, db_default='', max_length=32, verbose_name="seller's postal code")),
+                ('seller_city', models.CharField(blank=True, db_default='', max_length=100, verbose_name="seller's city")),
+                ('seller_country', models.CharField(blank=True, db_default='', help_text='Two letters, such as DE.', max_length=2, verbose_name="seller's country")),
                 ('seller_tax_id', models.CharField(blank=True, default='', max_length=32, verbose_name="seller's tax ID")),
+                ('seller_registration', models.CharField(blank=True, db_default='', help_text='Such as HRB 12345.', max_length=64, verbose_name="seller's registration")),
+                ('seller_note', models.TextField(blank=True, db_default='', help_text='On every document: your register, your bank, why you charge no tax.', max_length=500, verbose_name='at the foot')),
                 ('prefix', models.CharField(blank=True, default='', max_length=16, verbose_name='prefix')),
                 ('width', models.PositiveSmallIntegerField(default=5, help_text='Digits, with leading zeros.', verbose_name='width')),
                 ('restarts_yearly', models.BooleanField(default=True, help_text='The number then contains the year, such as NB-2026-00001.', verbose_name='restarts yearly')),
@@ -558,6 +563,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('label', models.CharField(blank=True, default='', help_text="What it is for, such as the server's name.", max_length=64, verbose_name='label')),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('past_due', 'Past due'), ('suspended', 'Suspended'), ('canceled', 'Canceled'), ('ended', 'Ended')], default='pending', max_length=10)),
                 ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle')),
                 ('currency', models.CharField(max_length=3)),
@@ -769,6 +775,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoiceseries',
             constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='billing_series_one_default'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceseries',
+            constraint=models.CheckConstraint(condition=models.Q(('seller_country__regex', '^([A-Z]{2})?$')), name='billing_series_seller_country_iso'),
         ),
         migrations.AddConstraint(
             model_name='invoiceseries',

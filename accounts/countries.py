@@ -1,0 +1,14 @@
+"""Countries for addresses."""
+
+from babel import Locale
+from django.utils.translation import get_language, to_locale
+
+# Of CLDR's territories these are groups, private use, or tests.
+NOT_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
+
+
+def choices() -> list[tuple[str, str]]:
+    """ISO codes of countries with their names, sorted by the names, in the active language."""
+    territories = Locale.parse(to_locale(get_language() or "en")).territories
+    codes = [code for code in territories if len(code) == 2 and code not in NOT_COUNTRIES]
+    return sorted(((code, str(territories[code])) for code in codes), key=lambda choice: choice[1])
