@@ -10,5 +10,6 @@ NOT_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
 def choices() -> list[tuple[str, str]]:
     """ISO codes of countries with their names, sorted by the names, in the active language."""
     territories = Locale.parse(to_locale(get_language() or "en")).territories
-    codes = [code for code in territories if len(code) == 2 and code not in NOT_COUNTRIES]
-    return sorted(((code, str(territories[code])) for code in codes), key=lambda choice: choice[1])
+    named = [(str(code), str(name)) for code, name in territories.items()]
+    countries = [(code, name) for code, name in named if len(code) == 2 and code not in NOT_COUNTRIES]
+    return sorted(countries, key=lambda country: country[1])

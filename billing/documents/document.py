@@ -119,7 +119,7 @@ def line_of(item: InvoiceItem, net: Money) -> Line:
 
 def group_of(row: InvoiceTax) -> TaxGroup:
     """A tax line of an invoice."""
-    return TaxGroup(row.category, row.rate, row.name, row.net, Money(row.tax_minor, row.currency))
+    return TaxGroup(row.category, row.rate, row.name, row.net, row.amount)
 
 
 def shares(amounts: list[Money], whole: Money) -> list[Money]:

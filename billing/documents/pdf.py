@@ -6,6 +6,7 @@ import logging
 from datetime import UTC
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import pikepdf
 import typst
@@ -21,7 +22,8 @@ from core import formats
 from core.money import Rate
 
 log = logging.getLogger(__name__)
-STANDARDS = ["a-3a", "ua-1"]
+type Standard = Literal["a-3a", "ua-1"]
+STANDARDS: list[Standard] = ["a-3a", "ua-1"]
 NAMESPACE = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
 X, RDF = "adobe:ns:meta/", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 EXTENSION, SCHEMA, PROPERTY = (f"http://www.aiim.org/pdfa/ns/{name}" for name in ("extension/", "schema#", "property#"))
@@ -65,7 +67,7 @@ def compiled(document: Document, shown: str, xml: bytes) -> bytes:
     return with_metadata(typeset(document, {"document": shown, "xml": xml.decode()}, STANDARDS))
 
 
-def typeset(document: Document, inputs: dict[str, str], standards: list[str]) -> bytes:
+def typeset(document: Document, inputs: dict[str, str], standards: list[Standard]) -> bytes:
     """The template filled in. Fonts are those in the library, so that every machine makes the same file."""
     return bytes(
         typst.compile(
@@ -104,7 +106,7 @@ def with_metadata(file: bytes) -> bytes:
         return written.getvalue()
 
 
-def extension_schema() -> etree._Element:
+def extension_schema() -> Any:
     """Factur-X's own properties, declared as PDF/A asks of every schema that it does not know."""
     resource = {f"{{{RDF}}}parseType": "Resource"}
     schema = etree.Element(f"{{{RDF}}}li", resource, nsmap={"pdfaSchema": SCHEMA, "pdfaProperty": PROPERTY})

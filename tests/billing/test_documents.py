@@ -123,7 +123,7 @@ def test_the_official_rules_are_really_asked() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"tax": Money(252, "EUR")}, {"total": Money(953, "EUR")}, {"net": Money(1, "EUR")}])
-def test_sums_that_do_not_agree_are_not_written(wrong: dict[str, Money]) -> None:
+def test_sums_that_do_not_agree_are_not_written(wrong: Any) -> None:
     with pytest.raises(einvoice.NotWritable, match="does not hold"):
         einvoice.xml_of(replace(make_document(), **wrong))
 
