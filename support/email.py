@@ -59,7 +59,8 @@ class QueuedBackend(BaseEmailBackend):
 class EmailChannel:
     """Messages by e-mail. Their text is the template `support/email/<event>.txt` ("_" for ".").
 
-    Where there is `<event>.html` too, it is the same message for programs that show pages. Each gets the row under its model's name, and `user`, `shop` and `link`.
+    It gets the row under its model's name, and `user`, `shop` and `link`. So does `<event>.html`, where the event has a
+    page: the same message for programs that show one.
     """
 
     def compose(self, event: Event[Any], row: Any, user: User) -> Delivery:

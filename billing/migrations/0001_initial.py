@@ -306,7 +306,7 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('tax_credited', 'Credit note: tax no longer owed'), ('tax_restored', 'Credit note void: tax owed again'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
@@ -563,7 +563,6 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('label', models.CharField(blank=True, default='', help_text="What it is for, such as the server's name.", max_length=64, verbose_name='label')),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('past_due', 'Past due'), ('suspended', 'Suspended'), ('canceled', 'Canceled'), ('ended', 'Ended')], default='pending', max_length=10)),
                 ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle')),
                 ('currency', models.CharField(max_length=3)),
@@ -1042,7 +1041,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'tax_credited', 'tax_restored', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -1050,7 +1049,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'credit_returned')), _connector='OR'), name='billing_entry_invoice_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'credit_returned', 'tax_credited', 'tax_restored')), _connector='OR'), name='billing_entry_invoice_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',

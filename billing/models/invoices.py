@@ -239,6 +239,11 @@ class InvoiceTax(Entity, Timestamped):
         return Money(self.net_minor, self.currency)
 
     @property
+    def amount(self) -> Money:
+        """The tax."""
+        return Money(self.tax_minor, self.currency)
+
+    @property
     def reason(self) -> str:
         """Why nothing is charged, as printed; empty where something is."""
         return TaxCategory(self.category).reason
