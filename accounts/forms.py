@@ -12,7 +12,9 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts import countries, vat
+from accounts.models import BILLING_FIELDS, Organization, User
+from core import formats
 
 # One for most offsets: the browser's script offers the rest, and any name of the tz database may be typed.
 OFFERED_TIME_ZONES = (
@@ -97,3 +99,50 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         if name is None:
             raise forms.ValidationError(_("We do not know this time zone. Write it as region and city: Europe/Berlin."))
         return name
+
+
+class BillingAddressForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Who is billed, and where: as the next invoices name it."""
+
+    country = forms.ChoiceField(
+        label=_("Country"), error_messages={"required": _("Choose a country: your tax depends on it.")}
+    )
+
+    class Meta:
+        model = Organization
+        fields = BILLING_FIELDS
+        labels = {"billing_name": _("Name or company"), "region": _("State or province"), "tax_id": _("VAT or tax ID")}
+        help_texts = {
+            "billing_email": _("Where we send receipts and reminders."),
+            "region": _("Where your country's tax depends on it, as in the United States and Canada."),
+            "tax_id": _("Only for businesses. With a valid VAT ID of another EU country you owe the VAT yourself."),
+        }
+        widgets = {
+            "billing_name": forms.TextInput(attrs={"autocomplete": "billing organization"}),
+            "billing_email": forms.EmailInput(attrs={"autocomplete": "billing email"}),
+            "address_line": forms.TextInput(attrs={"autocomplete": "billing street-address"}),
+            "postal_code": forms.TextInput(attrs={"autocomplete": "billing postal-code"}),
+            "city": forms.TextInput(attrs={"autocomplete": "billing address-level2"}),
+            "region": forms.TextInput(attrs={"autocomplete": "billing address-level1"}),
+            "tax_id": forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", _("Choose a country")), *countries.choices()]
+        self.fields["country"].choices = choices  # type: ignore[attr-defined]
+        self.fields["country"].widget.attrs["autocomplete"] = "billing country"
+        for name in ("billing_name", "billing_email", "address_line", "city"):
+            self.fields[name].required = True
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what looks like a VAT ID of an EU country and is none: no tax would be saved by it."""
+        cleaned = super().clean() or self.cleaned_data
+        country, tax_id = cleaned.get("country", ""), cleaned.get("tax_id", "")
+        if tax_id and country in vat.EU and not vat.vat_id(tax_id, country):
+            text = _(
+                "This is not a valid VAT ID of %(country)s. Check it for a typing error, or leave the field empty if "
+                "you do not buy as a business."
+            )
+            self.add_error("tax_id", text % {"country": formats.country(country)})
+        return cleaned

@@ -21,6 +21,7 @@ class Action(StrEnum):
     """What a user can do on customers' pages."""
 
     ORGANIZATION_VIEW = "organization.view"  # with all its rows: what row-level security shows
+    ORGANIZATION_BILL = "organization.bill"  # who is billed, and where
     ORDER_PLACE = "order.place"
     ORDER_VIEW = "order.view"
     ORDER_PAY = "order.pay"
@@ -42,6 +43,7 @@ IN_CHARGE = frozenset[Role | AccessLevel]({Role.OWNER, Role.ADMIN})
 # that server. A plain member may do only what they were given access to.
 PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.ORGANIZATION_VIEW: IN_CHARGE,
+    Action.ORGANIZATION_BILL: IN_CHARGE,
     Action.ORDER_PLACE: IN_CHARGE,
     Action.ORDER_VIEW: IN_CHARGE,
     Action.ORDER_PAY: IN_CHARGE,

@@ -1,8 +1,11 @@
-"""URLs of the user's own pages; those for signing in are allauth's."""
+"""URLs of the user's own pages and of their organization's billing address; those for signing in are allauth's."""
 
 from django.urls import path
 
 from accounts import views
 
 app_name = "accounts"
-urlpatterns = [path("profile/", views.profile, name="profile")]
+urlpatterns = [
+    path("profile/", views.profile, name="profile"),
+    path("billing-address/", views.billing_address, name="billing_address"),
+]

@@ -4,14 +4,15 @@ from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import services
-from accounts.forms import OFFERED_TIME_ZONES, ProfileForm
-from accounts.models import User
+from accounts.forms import OFFERED_TIME_ZONES, BillingAddressForm, ProfileForm
+from accounts.models import Organization, User
+from accounts.permissions import Action
 from core.pages import render_part
 
 
@@ -28,3 +29,20 @@ def profile(request: HttpRequest) -> HttpResponse:
     status = 422 if form.errors else 200
     context = {"form": form, "time_zones": OFFERED_TIME_ZONES}
     return render_part(request, "accounts/profile.html", "form", context, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def billing_address(request: HttpRequest) -> HttpResponse:
+    """Show and change what the current organization's next invoices say of it."""
+    organization = request.organization  # type: ignore[attr-defined]
+    if not request.access.may(Action.ORGANIZATION_BILL, organization):  # type: ignore[attr-defined]
+        raise Http404
+    form = BillingAddressForm(request.POST or None, instance=Organization.objects.get(pk=organization.pk))
+    if request.method == "POST" and form.is_valid():
+        user = cast("User", request.user)
+        services.change_billing_contact(organization=organization, fields=form.cleaned_data, actor=user)
+        messages.success(request, _("Saved. Your next invoices use this address."))
+        return redirect("accounts:billing_address")
+    context = {"form": form, "billed": organization}
+    return render_part(request, "accounts/billing_address.html", "form", context, status=422 if form.errors else 200)

@@ -6,8 +6,11 @@ from typing import cast
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
-from billing.models import CreditNote, Invoice
+from billing import ledger
+from billing.ledger import EntryLine
+from billing.models import AccountKind, CreditNote, EntryKind, Invoice
 from core import audit, tenancy
+from core.money import Money
 
 
 def issue_credit_note(*, invoice: Invoice, reason: str, at: datetime) -> CreditNote | None:
@@ -23,7 +26,7 @@ def issue_credit_note(*, invoice: Invoice, reason: str, at: datetime) -> CreditN
         net_minor, tax_minor = row.net_minor - credited["net"], row.tax_minor - credited["tax"]
         if not net_minor + tax_minor:
             return None
-        return CreditNote.objects.create(
+        note = CreditNote.objects.create(
             organization_id=row.organization_id,
             invoice=row,
             series_id=cast("str", row.series.credit_note_series_id),
@@ -36,6 +39,22 @@ def issue_credit_note(*, invoice: Invoice, reason: str, at: datetime) -> CreditN
             billing_address=row.billing_address,
             issued_at=at,
         )
+        post_tax(note, EntryKind.TAX_CREDITED, -Money(tax_minor, row.currency), at)
+        return note
+
+
+def post_tax(note: CreditNote, kind: EntryKind, owed: Money, at: datetime) -> None:
+    """Tax that a credit note takes back is owed to nobody, so of what was refunded only the net amount is ours."""
+    if owed:
+        tax, refunded = (ledger.account_of(each, owed.currency) for each in (AccountKind.TAX, AccountKind.REFUNDS))
+        ledger.post_entry(
+            kind=kind,
+            reference=f"{kind}:{note.pk}",
+            lines=[EntryLine(tax, owed), EntryLine(refunded, -owed)],
+            organization=note.organization,
+            source=note.invoice,
+            at=at,
+        )
 
 
 def void_credit_notes(*, invoice: Invoice, reason: str, actor: object, at: datetime) -> None:
@@ -44,4 +63,5 @@ def void_credit_notes(*, invoice: Invoice, reason: str, actor: object, at: datet
         for note in invoice.credit_notes.filter(voided_at=None).order_by("pk"):
             note.voided_at = at
             note.save(update_fields=["voided_at"])
+            post_tax(note, EntryKind.TAX_RESTORED, Money(note.tax_minor, note.currency), at)
             audit.record(action="creditnote.void", entity=note, actor=actor, new={"reason": reason})

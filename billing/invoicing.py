@@ -66,6 +66,12 @@ class InvoiceLine:
     period: Period | None = None
 
     @property
+    def text(self) -> str:
+        """What an invoice says: "lantern-smp · Minecraft 4 GB"; the period stands beside it."""
+        label = self.subscription.label if self.subscription else ""
+        return f"{label} · {self.description}" if label else self.description
+
+    @property
     def amount(self) -> Money:
         """Quantity times unit price, rounded to a whole minor unit."""
         return Rate(Decimal(self.unit.minor), self.unit.currency).times(self.quantity)
@@ -133,7 +139,7 @@ def draft_invoice(
                 invoice=invoice,
                 organization_id=organization.pk,
                 kind=line.kind,
-                description=line.description[:255],
+                description=line.text[:255],
                 quantity=line.quantity,
                 unit_minor=line.unit.minor,
                 amount_minor=line.amount.minor,

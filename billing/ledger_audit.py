@@ -158,6 +158,8 @@ RULES = (
             UNION ALL SELECT 'credit', currency, -amount_minor FROM billing_paymentallocation
             UNION ALL SELECT 'credit', currency, amount_minor FROM reversal
             UNION ALL SELECT 'sales', currency, total_minor FROM billing_invoice WHERE state IN ('paid', 'refunded')
+            UNION ALL SELECT 'sales', currency, -tax_minor FROM billing_creditnote WHERE voided_at IS NULL
+            UNION ALL SELECT 'refunds', currency, tax_minor FROM billing_creditnote WHERE voided_at IS NULL
             UNION ALL SELECT 'refunds', currency, -amount_minor FROM reversal WHERE dispute_id IS NULL
             UNION ALL SELECT 'disputes', currency, -amount_minor FROM reversal WHERE dispute_id IS NOT NULL
             UNION ALL SELECT 'disputes', currency, lost_minor - amount_minor FROM billing_dispute

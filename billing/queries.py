@@ -6,6 +6,7 @@ from accounts.models import Organization
 from accounts.permissions import Access, Action
 from billing.models import (
     AccountKind,
+    CreditNote,
     GatewaySubscription,
     Invoice,
     InvoiceItem,
@@ -58,6 +59,12 @@ def _credit(organization: Organization) -> "models.QuerySet[LedgerAccount, tuple
     wallets = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.WALLET)
     shown = wallets.filter(models.Q(balance_minor__gt=0) | models.Exists(used)).order_by("currency")
     return shown.values_list("balance_minor", "currency")
+
+
+def credit_notes_for(access: Access, action: Action) -> "models.QuerySet[CreditNote]":
+    """Credit notes of invoices to which the user may do the action, with what their document says."""
+    notes = CreditNote.objects.filter(organization__in=access.organizations(action), number__isnull=False)
+    return notes.select_related("invoice").prefetch_related("invoice__taxes")
 
 
 def invoice_for_page(invoices: "models.QuerySet[Invoice]") -> "models.QuerySet[Invoice]":

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from django.utils.translation import gettext as _
-
 from accounts.models import Organization
 from accounts.vat import EU
 from billing.models import Invoice, TaxCategory, TaxRate, TaxStatus
@@ -63,7 +61,7 @@ class Tax:
     @property
     def reason(self) -> str:
         """Why nothing is charged, as printed; empty where something is."""
-        return reason(self.category)
+        return self.category.reason
 
 
 @dataclass(frozen=True)
@@ -92,17 +90,6 @@ class Taxed:
     def total(self) -> Money:
         """What is to be paid."""
         return self.net + self.tax
-
-
-def reason(category: TaxCategory | str) -> str:
-    """Why nothing is charged in the category, as printed; empty where something is."""
-    texts = {
-        TaxCategory.REVERSE_CHARGE: _("Reverse charge: the VAT is owed by the customer."),
-        TaxCategory.EXPORT: _("Export outside the EU: no VAT is charged."),
-        TaxCategory.OUTSIDE: _("Not subject to tax at the seller's place."),
-        TaxCategory.EXEMPT: _("Exempt: the seller is a small business and charges no tax."),
-    }
-    return texts.get(TaxCategory(category), "")
 
 
 def shop() -> Seller:

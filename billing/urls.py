@@ -15,5 +15,7 @@ urlpatterns = [
     path("payment-methods/portal/", method_views.portal, name="portal"),
     path("payment-methods/<uuid:pk>/default/", method_views.make_default, name="method_default"),
     path("payment-methods/<uuid:pk>/remove/", method_views.remove, name="method_remove"),
+    path("invoices/<uuid:pk>/pdf/", views.invoice_pdf, name="invoice_pdf"),
+    path("credit-notes/<uuid:pk>/pdf/", views.credit_note_pdf, name="credit_note_pdf"),
     path("webhooks/<slug:gateway>/", webhooks.receive, name="webhook"),
 ]

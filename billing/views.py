@@ -1,5 +1,6 @@
 """The customer's pages of invoices."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.permissions import Access, Action
 from billing import queries
+from billing.documents import pdf
+from billing.documents.document import Document, of_credit_note, of_invoice
 from core import clock
 from core.pages import paged
 
@@ -45,3 +48,27 @@ def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
             context["pay_url"] = reverse("billing:pay", kwargs={"pk": pk})
             context["declined"] = None if charge else queries.last_decline_of(row)
     return render(request, "billing/invoice.html", context)
+
+
+@login_required
+@require_safe
+def invoice_pdf(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One invoice as a file."""
+    invoices = queries.invoices_for(request.access, Action.INVOICE_VIEW)  # type: ignore[attr-defined]
+    rows = invoices.filter(number__isnull=False).prefetch_related("items", "taxes")
+    return pdf_response(of_invoice(get_object_or_404(rows, pk=pk)))
+
+
+@login_required
+@require_safe
+def credit_note_pdf(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One credit note as a file."""
+    notes = queries.credit_notes_for(request.access, Action.INVOICE_VIEW)  # type: ignore[attr-defined]
+    return pdf_response(of_credit_note(get_object_or_404(notes, pk=pk)))
+
+
+def pdf_response(document: Document) -> HttpResponse:
+    """The document as a download."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", document.number)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.pdf"'}
+    return HttpResponse(pdf.pdf_of(document), content_type="application/pdf", headers=headers)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from babel import Locale
-from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
+from babel.dates import format_date, format_interval, format_skeleton, format_time, get_datetime_format
 from babel.numbers import format_decimal, format_percent
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, ngettext, to_locale
@@ -103,6 +103,16 @@ def _day(on: date, locale: str) -> str:
 def month(on: date) -> str:
     """The month of a day: "November 2026"."""
     return format_skeleton("yMMMM", on, locale=locale())
+
+
+def period(start: datetime, end: datetime) -> str:
+    """The days from `start` up to but not including the day of `end`: "Dec 1 – 31, 2026"; of hours, the times."""
+    first, last = (at.astimezone(get_current_timezone()) for at in (start, end))
+    if end - start < timedelta(days=1):
+        times = " – ".join(format_time(at, "short", locale=locale()) for at in (first, last))
+        return f"{day(first)}, {times} {last.tzname()}"
+    last -= timedelta(days=1)
+    return str(format_interval(first.date(), last.date(), skeleton="yMMMMd", locale=locale()))
 
 
 def country(code: str) -> str:

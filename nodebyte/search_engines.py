@@ -14,6 +14,8 @@ from core import tenancy
 NOT_CRAWLED = (
     "/accounts/",
     "/admin/",
+    "/billing-address/",
+    "/credit-notes/",
     "/dashboard/",
     "/health/",
     "/invoices/",

@@ -59,22 +59,25 @@ class QueuedBackend(BaseEmailBackend):
 class EmailChannel:
     """Messages by e-mail. Their text is the template `support/email/<event>.txt` ("_" for ".").
 
-    It gets the row under its model's name, and `user`, `shop` and `link`.
+    It gets the row under its model's name, and `user`, `shop` and `link`. So does `<event>.html`, where the event has a
+    page: the same message for programs that show one.
     """
 
     def compose(self, event: Event[Any], row: Any, user: User) -> Delivery:
-        """The e-mail in plain text."""
+        """The e-mail in plain text, and as a page where the event has one."""
         context = {
             str(row._meta.model_name): row,
             "user": user,
             "shop": site_settings.get("shop.name"),
             "link": f"{settings.SITE_URL}{event.page(row)}",
         }
+        template = f"support/email/{event.name.replace('.', '_')}"
         return Delivery(
             recipient=user.email,
             sender=settings.DEFAULT_FROM_EMAIL,
             subject=event.subject_of(row)[:255],
-            body=render_to_string(f"support/email/{event.name.replace('.', '_')}.txt", context).strip() + "\n",
+            body=render_to_string(f"{template}.txt", context).strip() + "\n",
+            html_body=render_to_string(f"{template}.html", context) if event.has_page else "",
             message_id=_message_id(settings.DEFAULT_FROM_EMAIL),
         )
 

@@ -8,13 +8,14 @@ from billing.events import (
     StopReason,
     charges_declined,
     charges_need_owner,
+    invoices_paid,
     methods_expiring,
     refunds_failed,
     reminders_sent,
     renewals_stopped,
     subscriptions_canceled,
 )
-from billing.models import Payment, PaymentMethod, Refund, Reminder, Subscription
+from billing.models import Invoice, Payment, PaymentMethod, Refund, Reminder, Subscription
 from orders.events import orders_credited, orders_status_changed
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
@@ -27,6 +28,8 @@ PAID_ORDERS = (
     .select_related("placed_by")
     .prefetch_related("items__server", "invoice__payments")
 )
+# What a receipt lists.
+RECEIPT = ("invoice__items", "invoice__taxes")
 
 for status, subject in {
     OrderStatus.PAID: _("Order {row.number}: we received your payment"),
@@ -41,12 +44,29 @@ for status, subject in {
             signal=orders_status_changed,
             ids="order_ids",
             when={"status": status},
-            rows=PAID_ORDERS,
+            rows=PAID_ORDERS.prefetch_related(*RECEIPT) if status == OrderStatus.PAID else PAID_ORDERS,
+            has_page=status == OrderStatus.PAID,
             recipient=lambda order: order.placed_by,
             subject=subject,
             page=lambda order: reverse("orders:progress", kwargs={"pk": order.pk}),
         )
     )
+
+# An order's own message is its receipt.
+register(
+    Event(
+        name="invoice.paid",
+        signal=invoices_paid,
+        ids="invoice_ids",
+        rows=Invoice.objects.filter(order=None, total_minor__gt=0)
+        .select_related("organization__owner")
+        .prefetch_related("items", "taxes"),
+        recipient=lambda invoice: invoice.organization.owner,
+        subject=_("Your receipt over {row.total}"),
+        page=lambda invoice: reverse("billing:invoice", kwargs={"pk": invoice.pk}),
+        has_page=True,
+    )
+)
 
 register(
     Event(

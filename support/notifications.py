@@ -33,6 +33,7 @@ class Event[Row: Model]:
     subject: str | Promise
     page: Callable[[Row], str]
     when: Mapping[str, object] = field(default_factory=dict)
+    has_page: bool = False
     key: Callable[[Row, datetime], object] = lambda row, _at: row.pk
 
     def subject_of(self, row: Row) -> str:

@@ -1,10 +1,19 @@
 """Invoices: written by services, never changed once issued."""
 
+from typing import Any
+from uuid import UUID
+
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import invoicing
+from billing.documents.document import Document, of_credit_note, of_invoice
 from billing.models import (
     CreditNote,
     DocumentKind,
@@ -15,6 +24,7 @@ from billing.models import (
     Payment,
     PaymentAllocation,
 )
+from billing.views import pdf_response
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 
 
@@ -69,8 +79,40 @@ def void(invoice: Invoice, context: ActionContext) -> str:
     return _("Invoice %(invoice)s is void.") % {"invoice": invoice}
 
 
+class PdfMixin:
+    """The page of a numbered document links to its file."""
+
+    def document_of(self, row: Any) -> Document:
+        """What the file says."""
+        raise NotImplementedError
+
+    def get_urls(self) -> list[Any]:
+        """The file's address beside the page's."""
+        options = self.model._meta  # type: ignore[attr-defined]
+        name = f"{options.app_label}_{options.model_name}_pdf"
+        return [
+            path("<uuid:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name=name),  # type: ignore[attr-defined]
+            *super().get_urls(),  # type: ignore[misc]
+        ]
+
+    def pdf(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """The document as the customer gets it."""
+        row = get_object_or_404(self.model, pk=object_id, number__isnull=False)  # type: ignore[attr-defined]
+        if not self.has_view_permission(request, row):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        return pdf_response(self.document_of(row))
+
+    @admin.display(description=gettext_lazy("PDF"))
+    def file(self, row: Any) -> str:
+        """A link to the file; a draft has none."""
+        if not row.number:
+            return "–"
+        url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_pdf", args=[row.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, _("Download PDF"))
+
+
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
+class InvoiceAdmin(PdfMixin, ReadOnlyAdmin):
     """What an organization owes."""
 
     list_display = ("__str__", "organization", "state", "total_minor", "issued_at", "due_at", "paid_at")
@@ -79,7 +121,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
     sections = (
-        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at")),
+        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at", "file")),
         (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor", "is_tax_inclusive")),
         (gettext_lazy("As printed"), ("seller", "billing_address")),
         (gettext_lazy("History"), ("id", "series", "place_evidence", "created_at", "updated_at")),
@@ -100,6 +142,10 @@ class InvoiceAdmin(ReadOnlyAdmin):
             is_destructive=True,
         ),
     )
+
+    def document_of(self, row: Invoice) -> Document:
+        """The invoice's."""
+        return of_invoice(row)
 
 
 @admin.register(InvoiceItem)
@@ -135,7 +181,10 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
 
     list_display = ("code", "document", "is_default", "seller", "prefix", "restarts_yearly", "year", "next_number")
     list_filter = ("document",)
-    editable = ("seller", "seller_address", "seller_tax_id")
+    editable = (
+        *("seller", "seller_address", "seller_postal_code", "seller_city", "seller_country"),
+        *("seller_tax_id", "seller_registration", "seller_note"),
+    )
     addable = ("code", "document", "credit_note_series", "prefix", "width", "restarts_yearly", *editable)
     staff_actions = (
         StaffAction(
@@ -151,7 +200,7 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CreditNote)
-class CreditNoteAdmin(ReadOnlyAdmin):
+class CreditNoteAdmin(PdfMixin, ReadOnlyAdmin):
     """What was credited of invoices."""
 
     list_display = ("__str__", "organization", "invoice", "total_minor", "reason", "issued_at", "voided_at")
@@ -161,8 +210,12 @@ class CreditNoteAdmin(ReadOnlyAdmin):
     date_hierarchy = "issued_at"
     ordering = ("-issued_at",)
     sections = (
-        (None, ("number", "invoice", "organization", "reason", "issued_at", "voided_at")),
+        (None, ("number", "invoice", "organization", "reason", "issued_at", "voided_at", "file")),
         (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor")),
         (gettext_lazy("As printed"), ("seller", "billing_address")),
         (gettext_lazy("History"), ("id", "series", "created_at", "updated_at")),
     )
+
+    def document_of(self, row: CreditNote) -> Document:
+        """The credit note's."""
+        return of_credit_note(row)

@@ -135,7 +135,12 @@ class Migration(migrations.Migration):
                 ('is_default', models.BooleanField(default=False, verbose_name='used for new invoices')),
                 ('seller', models.CharField(blank=True, default='', help_text="As printed; the shop's name if empty.", max_length=100, verbose_name='seller')),
                 ('seller_address', models.TextField(blank=True, default='', max_length=500, verbose_name="seller's address")),
+                ('seller_postal_code', models.CharField(blank=True, db_default='', max_length=32, verbose_name="seller's postal code")),
+                ('seller_city', models.CharField(blank=True, db_default='', max_length=100, verbose_name="seller's city")),
+                ('seller_country', models.CharField(blank=True, db_default='', help_text='Two letters, such as DE.', max_length=2, verbose_name="seller's country")),
                 ('seller_tax_id', models.CharField(blank=True, default='', max_length=32, verbose_name="seller's tax ID")),
+                ('seller_registration', models.CharField(blank=True, db_default='', help_text='Such as HRB 12345.', max_length=64, verbose_name="seller's registration")),
+                ('seller_note', models.TextField(blank=True, db_default='', help_text='On every document: your register, your bank, why you charge no tax.', max_length=500, verbose_name='at the foot')),
                 ('prefix', models.CharField(blank=True, default='', max_length=16, verbose_name='prefix')),
                 ('width', models.PositiveSmallIntegerField(default=5, help_text='Digits, with leading zeros.', verbose_name='width')),
                 ('restarts_yearly', models.BooleanField(default=True, help_text='The number then contains the year, such as NB-2026-00001.', verbose_name='restarts yearly')),
@@ -301,7 +306,7 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('tax_credited', 'Credit note: tax no longer owed'), ('tax_restored', 'Credit note void: tax owed again'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
@@ -773,6 +778,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoiceseries',
+            constraint=models.CheckConstraint(condition=models.Q(('seller_country__regex', '^([A-Z]{2})?$')), name='billing_series_seller_country_iso'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceseries',
             constraint=models.CheckConstraint(condition=models.Q(('is_default', False), ('document', 'invoice'), _connector='OR'), name='billing_series_default_is_of_invoices'),
         ),
         migrations.AddIndex(
@@ -1033,7 +1042,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'tax_credited', 'tax_restored', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -1041,7 +1050,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'credit_returned')), _connector='OR'), name='billing_entry_invoice_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'credit_returned', 'tax_credited', 'tax_restored')), _connector='OR'), name='billing_entry_invoice_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',

@@ -238,5 +238,15 @@ class InvoiceTax(Entity, Timestamped):
         """What the tax is computed from."""
         return Money(self.net_minor, self.currency)
 
+    @property
+    def amount(self) -> Money:
+        """The tax."""
+        return Money(self.tax_minor, self.currency)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is charged, as printed; empty where something is."""
+        return TaxCategory(self.category).reason
+
     def __str__(self) -> str:
         return f"{self.name} {self.jurisdiction} {self.rate.normalize():f} %"

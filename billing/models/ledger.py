@@ -111,6 +111,8 @@ class EntryKind(models.TextChoices):
     REFUND = "refund", _("Refund")
     CREDIT_RETURNED = "credit_returned", _("Invoice refunded: credit back")
     REFUND_FAILED = "refund_failed", _("Refund that failed")
+    TAX_CREDITED = "tax_credited", _("Credit note: tax no longer owed")
+    TAX_RESTORED = "tax_restored", _("Credit note void: tax owed again")
     DISPUTE = "dispute", _("Dispute: funds taken")
     DISPUTE_WON = "dispute_won", _("Dispute won: funds back")
     DISPUTE_LOST = "dispute_lost", _("Dispute lost: credit withdrawn")
@@ -137,7 +139,7 @@ SOURCE_FIELDS = {
         EntryKind.RECEIVABLE_PAID,
         *BALANCE_KINDS,
     ),
-    "invoice": (EntryKind.CHARGE, EntryKind.CREDIT_RETURNED),
+    "invoice": (EntryKind.CHARGE, EntryKind.CREDIT_RETURNED, EntryKind.TAX_CREDITED, EntryKind.TAX_RESTORED),
     "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED, *BALANCE_KINDS),
     "dispute": (
         EntryKind.DISPUTE,

@@ -34,7 +34,22 @@ class InvoiceSeries(Timestamped):
         _("seller"), max_length=100, blank=True, default="", help_text=_("As printed; the shop's name if empty.")
     )
     seller_address = models.TextField(_("seller's address"), max_length=500, blank=True, default="")
+    seller_postal_code = models.CharField(_("seller's postal code"), max_length=32, blank=True, db_default="")
+    seller_city = models.CharField(_("seller's city"), max_length=100, blank=True, db_default="")
+    seller_country = models.CharField(
+        _("seller's country"), max_length=2, blank=True, db_default="", help_text=_("Two letters, such as DE.")
+    )
     seller_tax_id = models.CharField(_("seller's tax ID"), max_length=32, blank=True, default="")
+    seller_registration = models.CharField(
+        _("seller's registration"), max_length=64, blank=True, db_default="", help_text=_("Such as HRB 12345.")
+    )
+    seller_note = models.TextField(
+        _("at the foot"),
+        max_length=500,
+        blank=True,
+        db_default="",
+        help_text=_("On every document: your register, your bank, why you charge no tax."),
+    )
     prefix = models.CharField(_("prefix"), max_length=16, blank=True, default="")
     width = models.PositiveSmallIntegerField(_("width"), default=5, help_text=_("Digits, with leading zeros."))
     restarts_yearly = models.BooleanField(
@@ -58,16 +73,28 @@ class InvoiceSeries(Timestamped):
                 fields=["is_default"], condition=models.Q(is_default=True), name="billing_series_one_default"
             ),
             models.CheckConstraint(
+                name="billing_series_seller_country_iso", condition=models.Q(seller_country__regex="^([A-Z]{2})?$")
+            ),
+            models.CheckConstraint(
                 name="billing_series_default_is_of_invoices",
                 condition=models.Q(is_default=False) | models.Q(document=DocumentKind.INVOICE),
             ),
         ]
 
     @property
-    def seller_details(self) -> dict[str, str]:
-        """The seller as printed on a document."""
-        name = self.seller or site_settings.get("shop.name")
-        return {"name": name, "address": self.seller_address, "tax_id": self.seller_tax_id}
+    def seller_details(self) -> dict[str, Any]:
+        """The seller as printed on a document, with the colour of its headings (`hue`)."""
+        return {
+            "name": self.seller or site_settings.get("shop.name"),
+            "address": self.seller_address,
+            "postal_code": self.seller_postal_code,
+            "city": self.seller_city,
+            "country": self.seller_country,
+            "tax_id": self.seller_tax_id,
+            "registration": self.seller_registration,
+            "note": self.seller_note,
+            "hue": site_settings.get("shop.brand_hue"),
+        }
 
     def __str__(self) -> str:
         return self.code

@@ -16,6 +16,17 @@ class TaxCategory(models.TextChoices):
     OUTSIDE = "O", _("Outside the scope of tax")
     EXEMPT = "E", _("Exempt")
 
+    @property
+    def reason(self) -> str:
+        """Why nothing is charged, as printed; empty where something is."""
+        texts = {
+            TaxCategory.REVERSE_CHARGE: _("Reverse charge: the VAT is owed by the customer."),
+            TaxCategory.EXPORT: _("Export outside the EU: no VAT is charged."),
+            TaxCategory.OUTSIDE: _("Not subject to tax at the seller's place."),
+            TaxCategory.EXEMPT: _("Exempt: the seller is a small business and charges no tax."),
+        }
+        return str(texts.get(self, ""))
+
 
 class TaxStatus(models.TextChoices):
     """The seller's: without one, documents say nothing about tax."""

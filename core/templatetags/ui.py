@@ -183,6 +183,18 @@ def time_left(value: datetime, at: datetime) -> str:
 
 
 @register.filter
+def period_until(start: datetime, end: datetime) -> str:
+    """The days of a period: "December 1 – 31, 2026"."""
+    return formats.period(start, end)
+
+
+@register.filter
+def country(code: str) -> str:
+    """A country's name in the page's language."""
+    return formats.country(code)
+
+
+@register.filter
 def day(value: date | None) -> SafeString | str:
     """A day as a <time>; a dash for None."""
     if value is None:

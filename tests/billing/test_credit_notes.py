@@ -7,9 +7,11 @@ from django.utils import timezone
 
 from billing import credit_notes, invoicing, refunds
 from billing.gateways.base import GatewayRefund, RefundStatus
-from billing.models import CreditNote, Invoice, InvoiceState
+from billing.ledger_audit import broken_rules
+from billing.models import AccountKind, CreditNote, Invoice, InvoiceState
 from core import tenancy
-from tests.billing.sales import NOON, Sale, make_draft, make_sale, run_commit_triggers
+from tests.billing.sales import NOON, Sale, balance, make_draft, make_sale, run_commit_triggers
+from tests.billing.test_tax import set_up_shop
 from tests.billing.test_taxes import make_taxed_draft
 from tests.threads import run_at_once
 
@@ -92,6 +94,23 @@ def test_a_credit_note_takes_net_and_tax_back() -> None:
     note = credit_notes.issue_credit_note(invoice=invoice, reason="refunded", at=NOON)
     assert note is not None
     assert (note.net_minor, note.tax_minor, note.total_minor) == (800, 152, 952)
+
+
+def test_the_tax_that_a_credit_note_takes_back_is_owed_no_longer_until_the_note_is_void() -> None:
+    set_up_shop()
+    sale = make_sale()
+    sale.settle()
+
+    def books() -> dict[AccountKind, int]:
+        return {kind: balance(kind) for kind in (AccountKind.REVENUE, AccountKind.TAX, AccountKind.REFUNDS)}
+
+    assert books() == {AccountKind.REVENUE: 800, AccountKind.TAX: 152, AccountKind.REFUNDS: 0}
+    refund(sale)
+    assert books() == {AccountKind.REVENUE: 800, AccountKind.TAX: 0, AccountKind.REFUNDS: -800}
+    assert broken_rules() == {}
+    refund(sale, RefundStatus.FAILED)
+    assert books() == {AccountKind.REVENUE: 800, AccountKind.TAX: 152, AccountKind.REFUNDS: 0}
+    assert broken_rules() == {}
 
 
 def test_credit_notes_of_more_than_the_invoice_are_refused() -> None:

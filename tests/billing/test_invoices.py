@@ -68,7 +68,8 @@ def test_an_issued_invoice_names_its_seller_as_it_was() -> None:
 
     series.update(seller="Bob's Hosting")
 
-    assert issued.reload().seller == {"name": "Ada's Hosting", "address": "Street 1\nOslo", "tax_id": "NO 123"}
+    named = {"name": "Ada's Hosting", "address": "Street 1\nOslo", "tax_id": "NO 123"}
+    assert named.items() <= issued.reload().seller.items()
     assert invoicing.issue_invoice(invoice=make_draft(), at=NOON).seller["name"] == "Bob's Hosting"
 
 

@@ -5,9 +5,10 @@ from django.test import Client
 
 from accounts.models import Role, User
 from accounts.permissions import Access
-from billing import queries
-from tests.billing.sales import NOON, Sale, make_sale, run_commit_triggers
-from tests.builders import make_organization, make_user
+from billing import queries, refunds
+from billing.gateways.base import RefundStatus
+from tests.billing.sales import NOON, Sale, make_sale, report_refund, run_commit_triggers
+from tests.builders import make_organization, make_staff, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -70,3 +71,28 @@ def test_the_list_costs_the_same_for_one_invoice_and_for_many(
     assert rows == ["Minecraft 1 GB"] * 6
     page = browse(owner).get("/invoices/").content.decode()
     assert "NB-2026-00006" in page
+
+
+def test_the_owner_downloads_invoice_and_credit_note_and_nobody_else_does(owner: User, paid: Sale) -> None:
+    allocation = paid.invoice.allocations.get()
+    refunds.refund_invoice(invoice=paid.invoice, reason="asked", actor=None, at=NOON)
+    report_refund(allocation.reversals.get().refund, RefundStatus.SUCCEEDED)
+    run_commit_triggers()
+    note = paid.invoice.credit_notes.get()
+    urls = {f"/invoices/{paid.invoice.pk}/pdf/": "NB-2026-00001", f"/credit-notes/{note.pk}/pdf/": "NB-CN-2026-00001"}
+    staff = make_staff(is_superuser=True)
+    for url, number in urls.items():
+        file, again = (browse(owner).get(url) for _ in range(2))
+        assert file.content == again.content
+        assert file.content.startswith(b"%PDF-")
+        assert file["Content-Disposition"] == f'attachment; filename="{number}.pdf"'
+        assert browse(make_user()).get(url).status_code == 404
+        assert Client().get(url).status_code == 302
+        kind, row = ("creditnote", note) if "credit" in url else ("invoice", paid.invoice)
+        assert browse(staff).get(f"/admin/billing/{kind}/{row.pk}/pdf/").content == file.content
+
+
+def test_the_page_names_the_days_of_the_period(owner: User, paid: Sale) -> None:
+    page = browse(owner).get(f"/invoices/{paid.invoice.pk}/").content.decode()
+    assert "Mar 1 – 31, 2026" in page
+    assert f"/invoices/{paid.invoice.pk}/pdf/" in page

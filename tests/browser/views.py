@@ -29,7 +29,8 @@ NAMES = (
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
     "subscriptions", "subscriptions empty", "cancel subscription", "cancel subscription refused", "profile",
-    "profile refused", "email addresses", "password", "devices", "reauthenticate",
+    "profile refused", "billing address", "billing address refused",
+    "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
     "order failed", "order canceled", "order under-review", "order processing", "order disputed",
     "order dispute-lost", "order refunded", "order refund-refused", "order credited",
@@ -94,6 +95,8 @@ def _account(gallery: Gallery) -> Iterator[View]:
     yield View("menu", "/dashboard/", "owner", _open_menu)
     yield View("profile", "/profile/", "owner")
     yield View("profile refused", "/profile/", "owner", _save_badly, 422)
+    yield View("billing address", "/billing-address/", "owner")
+    yield View("billing address refused", "/billing-address/", "owner", _write_a_wrong_vat_id, 422)
     yield View("email addresses", "/accounts/email/", "newcomer")
     yield View("password", "/accounts/password/change/", "owner")
     yield View("devices", "/accounts/sessions/", "owner")
@@ -169,6 +172,14 @@ def _save_badly(page: Page) -> None:
     page.locator("[name=phone]").evaluate("field => { field.maxLength = 99; }")
     page.fill("[name=phone]", "1" * 40)
     _send(page, "#profile")
+
+
+def _write_a_wrong_vat_id(page: Page) -> None:
+    for name, value in (("billing_name", "Ada Lovelace"), ("address_line", "1 rue Ada"), ("city", "Paris")):
+        page.fill(f"[name={name}]", value)
+    page.select_option("[name=country]", "FR")
+    page.fill("[name=tax_id]", "FR41303265045")
+    _send(page, "#billing-address")
 
 
 def _rename_badly(page: Page) -> None:

@@ -108,6 +108,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_series_default_is_of_invoices": [
             {"document": "credit_note", "credit_note_series_id": None, "is_default": True},
         ],
+        "billing_series_seller_country_iso": [{"seller_country": "de"}, {"seller_country": "D"}],
         "billing_series_of_invoices_has_credit_notes": [
             {"credit_note_series_id": None},
             {"document": "credit_note"},

@@ -72,7 +72,7 @@ ROWS: dict[str, Row] = {
     "billing_creditnote": {"issued_at": NOW, "net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_gatewayprice": {"plan_price_id": ONE},
     "billing_invoice": {"net_minor": 1, "tax_minor": 1, "total_minor": 2},
-    "billing_invoiceseries": {"is_default": False, "credit_note_series_id": "NB-CN"},
+    "billing_invoiceseries": {"is_default": False, "seller_country": "", "credit_note_series_id": "NB-CN"},
     "billing_ledgeraccount": {"kind": "wallet", "organization_id": ONE, "balance_minor": 0},
     "billing_subscription": {
         "current_period_start": NOW,

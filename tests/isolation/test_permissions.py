@@ -45,6 +45,8 @@ ACTIONS = {
     "subscriptions:cancel": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:undo_cancellation": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:auto_renewal": Action.SUBSCRIPTION_RENEW,
+    "billing:invoice_pdf": Action.INVOICE_VIEW,
+    "billing:credit_note_pdf": Action.INVOICE_VIEW,
 }
 
 

@@ -41,6 +41,7 @@ PAGES = [
     "billing:invoices",
     "subscriptions:list",
     "accounts:profile",
+    "accounts:billing_address",
     "home",
     "storefront:products",
 ]

@@ -36,7 +36,7 @@ def test_an_order_reserves_capacity_and_writes_down_what_was_sold(shop: Shop) ->
     assert reserved_mib() == 1024
     assert item.subscription.status == SubscriptionStatus.PENDING
     assert order.invoice.number is None
-    assert order.invoice.items.get().description == "Minecraft 1 GB"
+    assert order.invoice.items.get().description == "lantern-smp · Minecraft 1 GB"
     assert [change.new for change in order.changes.all()] == [OrderStatus.PENDING_PAYMENT]
     assert order.invoice.payments.get().amount_minor == 800
 

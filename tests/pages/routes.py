@@ -8,6 +8,8 @@ PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "r
 LISTS = ("dashboard", "servers", "subscriptions", "invoices", "payment methods")
 OWN = ("order", "choose payment", "server", "choose plan", "cancel subscription", "invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
+OWN = ("order", "choose payment", "server", "cancel subscription", "invoice")
+PERSONAL = ("profile", "billing address", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
 
@@ -35,6 +37,7 @@ def address(name: str, dataset: Dataset) -> str:
         "cancel subscription": reverse("subscriptions:cancel", kwargs={"pk": dataset.subscription.pk}),
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),
+        "billing address": reverse("accounts:billing_address"),
         "email addresses": reverse("account_email"),
         "password": reverse("account_change_password"),
         "devices": reverse("usersessions_list"),

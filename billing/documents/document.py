@@ -1,0 +1,131 @@
+"""What an invoice or a credit note says, from its frozen rows alone: the same whenever it is asked for."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import accumulate, pairwise
+from typing import Any, cast
+
+from django.utils.translation import gettext as _
+
+from billing.models import CreditNote, Invoice, InvoiceItem, InvoiceState, InvoiceTax, Period
+from core.money import Money
+
+# The database's clock dates a document, the caller's clock its payment.
+PAID_AT_ISSUE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line as printed, and its amount without tax."""
+
+    text: str
+    period: Period | None
+    quantity: Decimal
+    unit_minor: Decimal
+    amount: Money
+    net: Money
+
+
+@dataclass(frozen=True)
+class TaxGroup:
+    """What is taxed alike."""
+
+    category: str
+    rate: Decimal
+    name: str
+    net: Money
+    amount: Money
+
+
+@dataclass(frozen=True)
+class Document:
+    """An invoice, or a credit note that `credits` an invoice: its number and day."""
+
+    number: str
+    issued_at: datetime
+    due_at: datetime | None
+    seller: dict[str, Any]
+    buyer: dict[str, str]
+    lines: tuple[Line, ...]
+    taxes: tuple[TaxGroup, ...]
+    net: Money
+    tax: Money
+    total: Money
+    paid: Money
+    is_inclusive: bool
+    note: str = ""
+    credits: tuple[str, date] | None = None
+
+    @property
+    def issued_on(self) -> date:
+        """The day on it, in UTC as its number's year is."""
+        return self.issued_at.date()
+
+
+def of_invoice(invoice: Invoice) -> Document:
+    """The document of an issued invoice. What is paid later does not change it."""
+    items = list(invoice.items.all())
+    nets = shares([item.amount for item in items], invoice.net)
+    issued_at = cast("datetime", invoice.issued_at)
+    is_paid = invoice.paid_at is not None and invoice.paid_at - issued_at <= PAID_AT_ISSUE
+    return Document(
+        number=str(invoice.number),
+        issued_at=issued_at,
+        due_at=invoice.due_at,
+        seller=invoice.seller,
+        buyer=invoice.billing_address,
+        lines=tuple(line_of(item, net) for item, net in zip(items, nets, strict=True)),
+        taxes=tuple(group_of(row) for row in invoice.taxes.all()),
+        net=invoice.net,
+        tax=invoice.tax,
+        total=invoice.total,
+        paid=invoice.total if is_paid else Money.zero(invoice.currency),
+        is_inclusive=invoice.is_tax_inclusive,
+        note=_("Void: nothing is owed for this invoice.") if invoice.state == InvoiceState.VOID else "",
+    )
+
+
+def of_credit_note(note: CreditNote) -> Document:
+    """The document of a credit note: one line over what it credits."""
+    invoice = note.invoice
+    issued_at, invoiced_at = cast("datetime", note.issued_at), cast("datetime", invoice.issued_at)
+    net, tax = Money(note.net_minor, note.currency), Money(note.tax_minor, note.currency)
+    text = _("Credit for invoice %(number)s: %(reason)s") % {"number": invoice.number, "reason": note.reason}
+    groups = [group_of(row) for row in invoice.taxes.all()]
+    return Document(
+        number=str(note.number),
+        issued_at=issued_at,
+        due_at=None,
+        seller=note.seller,
+        buyer=note.billing_address,
+        lines=(Line(text, None, Decimal(1), Decimal(net.minor), net, net),),
+        taxes=tuple(TaxGroup(row.category, row.rate, row.name, net, tax) for row in groups[:1]),
+        net=net,
+        tax=tax,
+        total=note.total,
+        paid=Money.zero(note.currency),
+        is_inclusive=False,
+        note=_("Void: the money did not go back, and nothing is credited.") if note.voided_at else "",
+        credits=(str(invoice.number), invoiced_at.date()),
+    )
+
+
+def line_of(item: InvoiceItem, net: Money) -> Line:
+    """The item as a line with this amount without tax."""
+    period = Period(item.period_start, item.period_end) if item.period_start and item.period_end else None
+    return Line(item.description, period, item.quantity, item.unit_minor, item.amount, net)
+
+
+def group_of(row: InvoiceTax) -> TaxGroup:
+    """A tax line of an invoice."""
+    return TaxGroup(row.category, row.rate, row.name, row.net, row.amount)
+
+
+def shares(amounts: list[Money], whole: Money) -> list[Money]:
+    """`whole` in parts that are to each other as the amounts are: whole minor units whose sum is exact."""
+    sums = [0, *accumulate(amount.minor for amount in amounts)]
+    if not sums[-1]:
+        return [Money.zero(whole.currency) for _amount in amounts]
+    rounded = [(2 * part * whole.minor + sums[-1]) // (2 * sums[-1]) for part in sums]
+    return [Money(after - before, whole.currency) for before, after in pairwise(rounded)]

@@ -1,0 +1,210 @@
+"""A document as EN 16931 data: CII XML at Factur-X's level "EN 16931".
+
+The library checks the structure (XSD) only. The sums are checked here in Decimal; a test runs the official rules.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from facturx import generate_cii_xml
+
+from accounts.vat import vat_id
+from billing.documents.document import Document, TaxGroup
+from billing.models import TaxCategory
+from core.money import Money, exponent
+
+INVOICE, CREDIT_NOTE = "380", "381"  # UNTDID 1001
+ONE = "C62"  # UN/ECE Recommendation 20
+DISCOUNT = "95"  # UNTDID 5189
+REASON_CODES = {"AE": "VATEX-EU-AE", "G": "VATEX-EU-G", "O": "VATEX-EU-O"}
+NOT_IN_CODE_LIST = frozenset({"BTC", "ETH", "USDT", "USDC", "XTS", "XXX"})
+
+
+class NotWritable(ValueError):
+    """EN 16931 has no place for the document, or the document does not say what it asks for; the text says what."""
+
+
+def xml_of(document: Document) -> bytes:
+    """The document's XML, checked. Raises NotWritable."""
+    reason = next(missing(document), "")
+    if reason:
+        raise NotWritable(reason)
+    data = data_of(document)
+    wrong = next(contradictions(data), "")
+    if wrong:
+        raise NotWritable(wrong)
+    try:
+        return bytes(generate_cii_xml(data, level="en16931", check_xsd=True, check_schematron=None))
+    except Exception as error:  # the library raises plain Exception for what the XSD refuses
+        raise NotWritable(f"the data is refused: {str(error)[:200]}") from error
+
+
+def missing(document: Document) -> Iterator[str]:
+    """What the document lacks, the first first."""
+    seller, buyer = document.seller, document.buyer
+    if document.net.currency in NOT_IN_CODE_LIST or exponent(document.net.currency) > 2:
+        yield f"amounts of {document.net.currency} cannot be written with two decimals"
+    if len(document.taxes) != 1:
+        yield f"it has {len(document.taxes)} rates of tax"
+    for name in ("name", "address", "city", "country"):
+        if not seller.get(name):
+            yield f"the seller has no {name}"
+    if not buyer.get("country"):
+        yield "the buyer has no country"
+    category = document.taxes[0].category if document.taxes else ""
+    if category == TaxCategory.OUTSIDE and not seller.get("registration"):
+        yield "the seller has no registration"
+    if category not in ("", TaxCategory.OUTSIDE) and not seller.get("tax_id"):
+        yield "the seller has no tax id"
+    if category == TaxCategory.EXPORT and not seller_vat_id(seller):
+        yield "the seller has no VAT id"
+
+
+def data_of(document: Document) -> dict[str, Any]:
+    """The document by the terms of EN 16931. Amounts are texts: the library refuses Decimal and rounds floats."""
+    (group,) = document.taxes
+    positive = [line for line in document.lines if line.net.minor >= 0]
+    discounts = [line for line in document.lines if line.net.minor < 0]
+    rate = {} if group.category == TaxCategory.OUTSIDE else {"rate": percent(group.rate)}
+    currency = document.net.currency
+    line_sum = sum((line.net.minor for line in positive), 0)
+    discount_sum = -sum((line.net.minor for line in discounts), 0)
+    periods = [line.period for line in document.lines if line.period]
+    data = {
+        "BT-1": document.number,
+        "BT-2": document.issued_on.isoformat(),
+        "BT-3": CREDIT_NOTE if document.credits else INVOICE,
+        "BT-5": currency,
+        "BT-72": document.issued_on.isoformat(),
+        "BG-4": party(document.seller, group, is_seller=True),
+        "BG-7": party(buyer_as_party(document.buyer), group, is_seller=False),
+        "BG-25": [
+            {
+                "BT-126": str(number),
+                "BT-153": plain(line.text)[:255] or "-",
+                "BT-130": ONE,
+                **price_of(line.quantity, line.unit_minor, line.amount, line.net),
+                "BT-131": text(line.net),
+                "BT-151": group.category,
+                **({"BT-152": rate["rate"]} if rate else {}),
+            }
+            for number, line in enumerate(positive, 1)
+        ],
+        "BG-23": [
+            {
+                "BT-116": text(group.net),
+                "BT-117": text(group.amount),
+                "BT-118": group.category,
+                **({"BT-119": rate["rate"]} if rate else {}),
+                **({"BT-121": REASON_CODES[group.category]} if group.category in REASON_CODES else {}),
+                **({"BT-120": "Small business"} if group.category == TaxCategory.EXEMPT else {}),
+            }
+        ],
+        "BT-106": text(Money(line_sum, currency)),
+        "BT-109": text(document.net),
+        "BT-110": text(document.tax),
+        "BT-112": text(document.total),
+        "BT-115": text(document.total - document.paid),
+    }
+    if discounts:
+        data["BT-107"] = text(Money(discount_sum, currency))
+        data["BG-20"] = [
+            {
+                "amount": text(-line.net),
+                "reason": plain(line.text)[:100],
+                "reason_code": DISCOUNT,
+                "vat_category_code": group.category,
+                **({"vat_rate": rate["rate"]} if rate else {}),
+            }
+            for line in discounts
+        ]
+    if document.paid:
+        data["BT-113"] = text(document.paid)
+    if periods:
+        data["BT-73"] = min(period.start for period in periods).date().isoformat()
+        data["BT-74"] = max(period.end for period in periods).date().isoformat()
+    if document.credits:
+        number, day = document.credits
+        data["BG-3"] = [{"BT-25": number, "BT-26": day.isoformat()}]
+    elif document.total != document.paid:
+        data["BT-9"] = (document.due_at or document.issued_at).date().isoformat()
+    return data
+
+
+def price_of(quantity: Decimal, unit_minor: Decimal, amount: Money, net: Money) -> dict[str, str]:
+    """Quantity and net price; where the printed price includes tax, one of the net amount."""
+    if amount != net:
+        quantity, unit_minor = Decimal(1), Decimal(net.minor)
+    price = unit_minor.scaleb(-exponent(net.currency))
+    return {"BT-129": f"{quantity.normalize():f}", "BT-146": f"{price:f}"}
+
+
+def buyer_as_party(buyer: dict[str, str]) -> dict[str, str]:
+    """The buyer with the names that the seller's details have."""
+    name = buyer.get("billing_name") or buyer.get("billing_email") or "-"
+    return {**buyer, "name": name, "address": buyer.get("address_line", "")}
+
+
+def party(details: dict[str, Any], group: TaxGroup, *, is_seller: bool) -> dict[str, str]:
+    """Seller or buyer. What is outside the scope of VAT names no VAT id."""
+    lines = [plain(line) for line in str(details.get("address", "")).splitlines() if line.strip()][:3]
+    named = {
+        "name": plain(details["name"]),
+        "country_code": details["country"],
+        "postcode": plain(details.get("postal_code", "")),
+        "city": plain(details.get("city", "")),
+        "legal_identifier": plain(details.get("registration", "")),
+        **{f"addr_l{number}": line for number, line in enumerate(lines, 1)},
+    }
+    if group.category != TaxCategory.OUTSIDE:
+        tax_id = plain(details.get("tax_id", ""))
+        vat = vat_id(tax_id, details["country"])
+        named |= {"vat_identifier": vat} if vat else {"tax_identifier": tax_id} if is_seller else {}
+    return {name: value for name, value in named.items() if value}
+
+
+def seller_vat_id(seller: dict[str, Any]) -> str:
+    """The seller's VAT id, where it has one."""
+    return vat_id(seller.get("tax_id", ""), seller.get("country", ""))
+
+
+def contradictions(data: dict[str, Any]) -> Iterator[str]:
+    """The sums that do not agree, by the names of EN 16931's rules (the official ones let some of these pass)."""
+    amount = {name: Decimal(value) for name, value in data.items() if isinstance(value, str) and is_amount(name)}
+    lines = [Decimal(line["BT-131"]) for line in data["BG-25"]]
+    allowances = [Decimal(row["amount"]) for row in data.get("BG-20", [])]
+    (group,) = data["BG-23"]
+    net, tax, rate = (Decimal(group.get(name, "0")) for name in ("BT-116", "BT-117", "BT-119"))
+    rules = {
+        "BR-CO-10": amount["BT-106"] == sum(lines),
+        "BR-CO-11": amount.get("BT-107", Decimal(0)) == sum(allowances),
+        "BR-CO-13": amount["BT-109"] == amount["BT-106"] - amount.get("BT-107", Decimal(0)) == net,
+        "BR-CO-14": amount["BT-110"] == tax,
+        "BR-CO-15": amount["BT-112"] == amount["BT-109"] + amount["BT-110"],
+        "BR-CO-16": amount["BT-115"] == amount["BT-112"] - amount.get("BT-113", Decimal(0)),
+        # A minor unit of the rupiah's or yen's smallest payment is the tolerance of rounding; a credit note may split.
+        "BR-CO-17": abs(tax - net * rate / 100) <= 1,
+    }
+    yield from (f"{rule} does not hold" for rule, holds in rules.items() if not holds)
+
+
+def is_amount(term: str) -> bool:
+    """Whether the term is one of the document's sums."""
+    return term in {"BT-106", "BT-107", "BT-109", "BT-110", "BT-112", "BT-113", "BT-115"}
+
+
+def text(amount: Money) -> str:
+    """In major units with the currency's decimals."""
+    return f"{amount.amount:.{exponent(amount.currency)}f}"
+
+
+def percent(rate: Decimal) -> str:
+    """A rate without trailing zeros."""
+    return f"{rate.normalize():f}"
+
+
+def plain(value: str) -> str:
+    """The text without control characters, which XML has no place for."""
+    return "".join(each for each in value if unicodedata.category(each)[0] != "C").strip()
