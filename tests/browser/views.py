@@ -27,14 +27,16 @@ NAMES = (
     "home", "products", "category", "category empty", "product", "configurator", "configurator refused", "sign up",
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
-    "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "profile",
+    "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty", "payment methods",
+    "payment methods empty", "profile",
     "profile refused", "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
     "order failed", "order canceled", "order under-review", "order processing", "order disputed",
     "order dispute-lost", "order refunded", "order refund-refused", "order credited",
     "choose payment", "choose payment refused",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
-    "server rename refused", "server kill", "invoice paid", "invoice due",
+    "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
+    "invoice confirm",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
     "credit order part", "credit order full", "credit order canceled", "credit invoice", "credit invoices",
     "menu", "menu of the shop",
@@ -84,7 +86,8 @@ def _sign_in(gallery: Gallery) -> Iterator[View]:
 
 
 def _account(gallery: Gallery) -> Iterator[View]:
-    for name, address in (("dashboard", "/dashboard/"), ("servers", "/servers/"), ("invoices", "/invoices/")):
+    lists = {"dashboard": "/dashboard/", "servers": "/servers/", "invoices": "/invoices/"}
+    for name, address in (lists | {"payment methods": "/payment-methods/"}).items():
         yield View(name, address, "owner")
         yield View(f"{name} empty", address, "newcomer")
     yield View("menu", "/dashboard/", "owner", _open_menu)

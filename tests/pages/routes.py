@@ -6,7 +6,7 @@ from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "invoices", "payment methods")
-OWN = ("order", "choose payment", "server", "invoice")
+OWN = ("order", "choose payment", "server", "invoice", "pay invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -31,6 +31,7 @@ def address(name: str, dataset: Dataset) -> str:
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
+        "pay invoice": reverse("billing:pay", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),
         "email addresses": reverse("account_email"),
         "password": reverse("account_change_password"),
