@@ -55,7 +55,7 @@ def find_charge(payment: Payment) -> GatewayCharge | None:
 
 
 def sync_charge(*, payment_id: UUID, at: datetime) -> None:
-    """Read the charge of an open payment, cancel it where its time is over, and plan the next poll."""
+    """Read the charge of an open payment, and plan the next poll."""
     payment = read_payment(payment_id)
     if payment.state not in Payment.OPEN:
         return
@@ -67,8 +67,6 @@ def sync_charge(*, payment_id: UUID, at: datetime) -> None:
             with tenancy.as_worker():  # its task asks, or will
                 Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING).update(poll_at=at + LOST_ANSWER_WAIT)
         return
-    if charge.status is ChargeStatus.REQUIRES_ACTION and is_unwanted(payment, at):
-        charge = driver_with(payment.gateway, SavedCharges).cancel_charge(charge.reference)
     apply_charge(payment_id=payment_id, charge=charge, at=at)
 
 
@@ -89,17 +87,17 @@ def was_asked_now(payment: Payment, at: datetime) -> bool:
 
 
 def apply_charge(*, payment_id: UUID, charge: GatewayCharge, at: datetime) -> None:
-    """Make the payment agree with its charge; any number of times, in any order."""
+    """Make the payment agree with its charge, and cancel one of no use; any number of times, in any order."""
     with tenancy.as_worker():
         payment = payments.lock_payment(payment_id)
         if payment.charge_id is None and payment.state in Payment.OPEN:
             payment.charge_id = charge.reference
             payment.save(update_fields=["charge_id"])
-        gateway = payment.gateway
-    if charge.status is ChargeStatus.DECLINED:  # it could be confirmed again, beside the next attempt
-        refused, charge = charge, driver_with(gateway, SavedCharges).cancel_charge(charge.reference)
-        if charge.status in OVER:
-            charge = refused
+        has_no_use = charge.status is ChargeStatus.REQUIRES_ACTION and is_unwanted(payment, at)
+    if has_no_use or charge.status is ChargeStatus.DECLINED:  # it could still take money, beside the next attempt
+        before, charge = charge, driver_with(payment.gateway, SavedCharges).cancel_charge(charge.reference)
+        if before.status is ChargeStatus.DECLINED and charge.status is ChargeStatus.CANCELED:
+            charge = before
     if charge.payment is not None:
         payments.settle(payment_id=payment_id, gateway_payment=charge.payment, at=at)
     elif charge.status is ChargeStatus.PROCESSING:
@@ -139,6 +137,7 @@ def record_decline(*, payment_id: UUID, charge: GatewayCharge, at: datetime) -> 
     if charge.status is ChargeStatus.CANCELED:
         is_late = payment.expires_at is not None and payment.expires_at <= at
         code = NOT_CONFIRMED if is_late else charge.failure_code or "canceled"
+        code = METHOD_REMOVED if is_method_gone(payment) else code
     fail(payment_id=payment_id, code=code, text=charge.failure, is_final=charge.is_method_refused, at=at)
 
 

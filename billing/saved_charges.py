@@ -121,7 +121,8 @@ def refusal_of(invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeD
 def open_charge(invoice: Invoice, method: PaymentMethod, used_credit: Money, at: datetime) -> Payment:
     """The attempt's row, whose key is stored before the gateway is called."""
     payment_id = uuid7()
-    confirm_until = at + timedelta(days=site_settings.get("billing.charge_confirmation_days"))
+    days = site_settings.get("billing.charge_confirmation_days")
+    confirm_until = (at + timedelta(days=days)).replace(microsecond=0)
     return Payment.objects.create(
         id=payment_id,
         organization_id=invoice.organization_id,
@@ -133,7 +134,8 @@ def open_charge(invoice: Invoice, method: PaymentMethod, used_credit: Money, at:
         credit_minor=used_credit.minor,
         currency=invoice.currency,
         idempotency_key=f"charge-{payment_id}",
-        expires_at=confirm_until.replace(microsecond=0),
+        expires_at=confirm_until,
+        poll_at=confirm_until,
         created_at=at,
     )
 

@@ -8,7 +8,7 @@ from sandbox.stripe.account import Account, new_id, null_fields
 from sandbox.stripe.charging import Buyer, confirm
 from sandbox.stripe.endpoints import Call
 from sandbox.stripe.events import emit
-from sandbox.stripe.payment_methods import resolve
+from sandbox.stripe.payment_methods import refuse_detached, resolve
 from sandbox.stripe.schema import Choice, Flag, Integer, Metadata, Spec, Text, Url
 
 UNSETTLED = {"requires_payment_method", "requires_confirmation", "requires_action"}
@@ -101,6 +101,7 @@ def usable_method(account: Account, given: JsonObject, customer: str | None) -> 
     Raises StripeError when it belongs to another, or is charged off session without being attached.
     """
     method = resolve(account, given["payment_method"])
+    refuse_detached(account, method)
     if method["customer"] is not None and method["customer"] != customer:
         message = (
             f"The provided PaymentMethod ({method['id']}) belongs to another customer or is used without its customer."

@@ -90,6 +90,7 @@ def attach(account: Account, method: JsonObject, customer: str) -> None:
     Raises StripeError when another customer owns it.
     """
     account.find("customer", customer, "customer")
+    refuse_detached(account, method)
     if method["customer"] == customer:
         return
     if method["customer"] is not None:
@@ -99,6 +100,17 @@ def attach(account: Account, method: JsonObject, customer: str) -> None:
         )
     method["customer"] = customer
     emit(account, "payment_method.attached", method)
+
+
+def refuse_detached(account: Account, method: JsonObject) -> None:
+    """Raises StripeError for a method that was taken off a customer: it can never be used again."""
+    if account.note(method["id"]).get("is_detached"):
+        raise errors.invalid(
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared "
+            "with a connected account without Customer attachment, or was detached from a Customer. It may not be used "
+            "again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+            param="payment_method",
+        )
 
 
 def detach(account: Account, method: JsonObject) -> None:
@@ -114,6 +126,7 @@ def detach(account: Account, method: JsonObject) -> None:
     if owner["invoice_settings"]["default_payment_method"] == method["id"]:
         owner["invoice_settings"]["default_payment_method"] = None
     method["customer"] = None
+    account.note(method["id"])["is_detached"] = True
     emit(account, "payment_method.detached", method, {"customer": owner["id"]})
 
 

@@ -207,6 +207,7 @@ def test_the_start_page_shows_open_disputes(superadmin: Client) -> None:
     opened_at = timezone.now() - timedelta(days=3, minutes=1)
     Dispute.objects.update(closed_at=opened_at, is_won=True)
     row = Dispute.objects.all()[0]
+    row.evidence_due_at = timezone.now() + timedelta(days=4, minutes=1)
     for reason, is_won, closed_at in (("general", True, opened_at), ("fraudulent", None, None)):
         row.pk, row.reference, row.opened_at = uuid7(), f"dp_{reason}", opened_at
         row.reason, row.is_won, row.closed_at = reason, is_won, closed_at
@@ -216,6 +217,7 @@ def test_the_start_page_shows_open_disputes(superadmin: Client) -> None:
 
     assert "fraudulent" in page
     assert "opened 3\xa0days ago" in page
+    assert "evidence due in 4\xa0days" in page
     assert "general" not in page
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from billing.gateways.saved import GatewayCharge
 from billing.gateways.stripe import StripeDriver
 from billing.models import GatewayCustomer, InvoiceState, PaymentMethod, PaymentState
 from billing.saved_charges import ChargeDecision
-from core import site_settings
+from core import site_settings, tenancy
 from sandbox.client import Sandbox
 from support.models import Delivery
 from tests.billing.sales import allocated, run_due, wallet_balance
@@ -136,15 +137,25 @@ class Killed(BaseException):
     """The worker died."""
 
 
-def test_killed_at_any_point_a_charge_still_takes_the_money_once(at: datetime, stripe_sandbox: Sandbox) -> None:
-    renewal, point, is_killed = make_renewal(at=at), 0, True
+def is_refused_once(renewal: Renewal, sandbox: Sandbox) -> None:
+    """The refused attempt is closed here and there, and the next one waits for the schedule."""
+    assert statuses(sandbox) == ["canceled"]
+    assert [(row.state, row.failure_code) for row in renewal.attempts] == [(PaymentState.FAILED, "insufficient_funds")]
+    assert renewal.attempts[0].retry_at is not None
+
+
+@pytest.mark.parametrize(
+    ("card", "has_ended"), [("pm_card_visa", is_charged_once), ("pm_card_declineLater", is_refused_once)]
+)
+def test_killed_at_any_point_a_charge_ends_as_if_it_had_not_been(
+    at: datetime, stripe_sandbox: Sandbox, card: str, has_ended: Callable[[Renewal, Sandbox], None]
+) -> None:
+    point, is_killed = 0, True
     while is_killed:  # once more for each point, until a run comes to its end
         point += 1
-        renewal, is_killed = make_renewal(at=at), False
         stripe_sandbox.reset("stripe")
-        PaymentMethod.objects.filter(organization=renewal.sale.organization).delete()
-        save_again(renewal)
-        left = point
+        GatewayCustomer.objects.all().delete()
+        renewal, is_killed, left = make_renewal(at=at, card=card), False, point
 
         def on_point(_name: str) -> None:
             nonlocal left
@@ -161,14 +172,8 @@ def test_killed_at_any_point_a_charge_still_takes_the_money_once(at: datetime, s
         for minutes in (1, 3):
             renewal.request(at + timedelta(minutes=minutes))
             run_due(at + timedelta(minutes=minutes))
-        is_charged_once(renewal, stripe_sandbox)
+        has_ended(renewal, stripe_sandbox)
     assert point > 5
-
-
-def save_again(renewal: Renewal) -> None:
-    """The card, at a Stripe that has forgotten everything."""
-    GatewayCustomer.objects.all().delete()
-    save_card(renewal.sale, "pm_card_visa")
 
 
 # -- paid meanwhile ----------------------------------------------------------------------------------------------------
@@ -379,3 +384,34 @@ def attach(renewal: Renewal, token: str) -> str:
     """A method of another kind at the organization's customer."""
     params: Any = {"customer": GatewayCustomer.objects.get().reference}
     return str(write("attach", lambda stripe: stripe.v1.payment_methods.attach(token, params)).id)
+
+
+# -- what the database refuses -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE billing_payment SET payment_method_id = %(others)s WHERE id = %(attempt)s", "same_owner"),
+        ("UPDATE billing_paymentmethod SET is_default = true WHERE id = %(second)s", "billing_method_one_default"),
+        ("UPDATE billing_paymentmethod SET detached_at = now() WHERE is_default", "billing_method_default_is_attached"),
+        (
+            "UPDATE billing_payment SET payment_method_id = NULL, charge_id = 'pi' WHERE id = %(attempt)s",
+            "billing_payment_charge_is_of_a_method",
+        ),
+    ],
+)
+def test_no_statement_charges_a_card_of_others_or_makes_two_defaults(
+    at: datetime, statement: str, constraint: str
+) -> None:
+    renewal, others = make_renewal(at=at), make_renewal(at=at)
+    second = save_card(renewal.sale, "pm_card_mastercard")
+    renewal.request(at)
+    named = {"attempt": renewal.attempts[0].pk, "others": others.method.pk, "second": second.pk}
+
+    with (
+        pytest.raises(IntegrityError, match=constraint),
+        tenancy.as_role(role=tenancy.WORKER),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement, named)

@@ -1,7 +1,7 @@
 """A shop with something in every state, and two users: what the screenshots are taken of."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
@@ -11,9 +11,18 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccessLevel, Membership, Organization, Role, User
-from billing import cancellations, credit, invoicing, refunds
+from billing import cancellations, credit, invoicing, payment_methods, refunds
 from billing.invoicing import InvoiceLine
-from billing.models import CancellationReason, GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
+from billing.models import (
+    CancellationReason,
+    GatewayAccount,
+    Invoice,
+    ItemKind,
+    Payment,
+    PaymentMethod,
+    PaymentState,
+    Refund,
+)
 from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
@@ -126,16 +135,19 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     quoted = making.request_change(item=changed, selection=largest, actor=owner, at=clock.now)
     canceled = found["stopped"].order_item.subscription
     cancellations.cancel(subscription=canceled, reason=CancellationReason.UNUSED, actor=owner, at=clock.now)
-    return addresses | {
-        "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
-        "choose plan": _page("orders:choose_plan", found["running"].pk),
-        "plan change quoted": _page("orders:plan_change", quoted.pk),
-        "order active": _page("orders:progress", bought["running"].pk),
-        "order provisioning": _page("orders:progress", bought["installing"].pk),
-        "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
-        "invoice credit note void": _page("billing:invoice", bought["stopped"].invoice_id),
-        "invoice due": _page("billing:invoice", _left_open(owner, clock.now).pk),
-    }
+    return (
+        addresses
+        | {
+            "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
+            "choose plan": _page("orders:choose_plan", found["running"].pk),
+            "plan change quoted": _page("orders:plan_change", quoted.pk),
+            "order active": _page("orders:progress", bought["running"].pk),
+            "order provisioning": _page("orders:progress", bought["installing"].pk),
+            "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
+            "invoice credit note void": _page("billing:invoice", bought["stopped"].invoice_id),
+        }
+        | _cards(owner, clock.now)
+    )
 
 
 def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
@@ -279,6 +291,45 @@ def _server(order: Order) -> Server:
 def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     sandbox.pay(create_session(order, at=clock.now))
     deliver_webhooks(sandbox)
+
+
+def _cards(owner: User, at: datetime) -> dict[str, str]:
+    """Two saved cards, an invoice to pay, and one for which the bank wants the owner of the card."""
+    organization, gateway = owner.owned_organizations.get(), {"gateway": "stripe", "is_live": False}
+    cards = [("visa", "4242", payment_methods.month_end(at.date(), 1)), ("mastercard", "4444", date(2034, 12, 31))]
+    PaymentMethod.objects.filter(organization=organization).delete()
+    visa, _mastercard = [
+        PaymentMethod.objects.create(
+            organization=organization,
+            reference=f"pm_{brand}",
+            brand=brand,
+            last4=last4,
+            expires_on=expires_on,
+            is_default=brand == "visa",
+            **gateway,
+        )
+        for brand, last4, expires_on in cards
+    ]
+    due, waiting = _left_open(owner, at), _left_open(owner, at)
+    Payment.objects.create(
+        organization=organization,
+        invoice=waiting,
+        payment_method=visa,
+        amount_minor=waiting.total_minor,
+        currency=waiting.currency,
+        idempotency_key="charge-to-confirm",
+        charge_id="pi_to_confirm",
+        charge_requested_at=at,
+        failure_code="authentication_required",
+        expires_at=at + timedelta(days=7),
+        **gateway,
+    )
+    return {
+        "invoice due": _page("billing:invoice", due.pk),
+        "invoice pay": _page("billing:pay", due.pk),
+        "invoice to confirm": _page("billing:invoice", waiting.pk),
+        "invoice confirm": _page("billing:confirm_charge", waiting.pk),
+    }
 
 
 def _left_open(owner: User, at: datetime) -> Invoice:

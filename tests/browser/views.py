@@ -28,7 +28,8 @@ NAMES = (
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
-    "subscriptions", "subscriptions empty", "cancel subscription", "cancel subscription refused", "profile",
+    "subscriptions", "subscriptions empty", "cancel subscription", "cancel subscription refused",
+    "payment methods", "payment methods empty", "profile",
     "profile refused", "billing address", "billing address refused",
     "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
@@ -36,7 +37,8 @@ NAMES = (
     "order dispute-lost", "order refunded", "order refund-refused", "order credited",
     "choose payment", "choose payment refused",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
-    "server rename refused", "server kill", "invoice paid", "invoice due",
+    "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
+    "invoice confirm",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
     "credit order part", "credit order full", "credit order canceled", "credit invoice", "credit invoices",
     "menu", "menu of the shop",
@@ -86,8 +88,8 @@ def _sign_in(gallery: Gallery) -> Iterator[View]:
 
 
 def _account(gallery: Gallery) -> Iterator[View]:
-    for name in ("dashboard", "servers", "subscriptions", "invoices"):
-        address = f"/{name}/"
+    for name in ("dashboard", "servers", "subscriptions", "invoices", "payment methods"):
+        address = f"/{name.replace(' ', '-')}/"
         yield View(name, address, "owner")
         yield View(f"{name} empty", address, "newcomer")
     yield View("cancel subscription", gallery.addresses["cancel subscription"], "owner")

@@ -6,9 +6,7 @@ from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "subscriptions", "invoices", "payment methods")
-OWN = ("order", "choose payment", "server", "choose plan", "cancel subscription", "invoice")
-PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
-OWN = ("order", "choose payment", "server", "cancel subscription", "invoice")
+OWN = ("order", "choose payment", "server", "choose plan", "cancel subscription", "invoice", "pay invoice")
 PERSONAL = ("profile", "billing address", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -36,6 +34,7 @@ def address(name: str, dataset: Dataset) -> str:
         "choose plan": reverse("orders:choose_plan", kwargs={"pk": dataset.server.pk}),
         "cancel subscription": reverse("subscriptions:cancel", kwargs={"pk": dataset.subscription.pk}),
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
+        "pay invoice": reverse("billing:pay", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),
         "billing address": reverse("accounts:billing_address"),
         "email addresses": reverse("account_email"),

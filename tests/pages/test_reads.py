@@ -23,7 +23,9 @@ MAX_QUERIES = {
     "order": 10,
     "choose payment": 27,
     "server": 15,
-    "invoice": 10,
+    "invoice": 12,
+    "pay invoice": 40,
+    "payment methods": 9,
 }
 DEFAULT_MAX = 7
 
