@@ -22,6 +22,7 @@ NOT_CRAWLED = (
     "/profile/",
     "/servers/",
     "/subscriptions/",
+    "/wallet/",
     "/webhooks/",
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from billing import payments
+from billing import payments, top_ups
 from billing.gateways.base import GatewayPayment
 from billing.models import Invoice, Payment, PaymentMethod
 from catalog.models import PlanPrice, Product
@@ -49,6 +49,7 @@ class Tenant:
     server: Server
     invoice: Invoice
     payment_method: PaymentMethod
+    top_up: Payment
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -84,7 +85,12 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     method = PaymentMethod.objects.create(
         organization=organization, gateway="stripe", reference=f"{mark}-method", brand=f"{mark}-brand", last4="4242"
     )
-    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload(), method)
+    top_up = top_ups.open_top_up(
+        organization=organization, amount=Money(1000, "USD"), form_token=uuid7(), at=timezone.now()
+    )
+    return Tenant(
+        mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload(), method, top_up
+    )
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:
