@@ -29,6 +29,8 @@ class Action(StrEnum):
     INVOICE_VIEW = "invoice.view"
     INVOICE_PAY = "invoice.pay"
     PAYMENT_METHOD_MANAGE = "payment_method.manage"
+    WALLET_VIEW = "wallet.view"
+    WALLET_TOP_UP = "wallet.top_up"
     SUBSCRIPTION_VIEW = "subscription.view"
     SUBSCRIPTION_CANCEL = "subscription.cancel"  # and undo that
     SUBSCRIPTION_RENEW = "subscription.renew"  # automatically, or not
@@ -51,6 +53,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.INVOICE_VIEW: IN_CHARGE,
     Action.INVOICE_PAY: IN_CHARGE,
     Action.PAYMENT_METHOD_MANAGE: IN_CHARGE,
+    Action.WALLET_VIEW: IN_CHARGE,
+    Action.WALLET_TOP_UP: IN_CHARGE,
     Action.SUBSCRIPTION_VIEW: IN_CHARGE,
     Action.SUBSCRIPTION_CANCEL: IN_CHARGE,
     Action.SUBSCRIPTION_RENEW: IN_CHARGE,

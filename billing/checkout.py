@@ -22,6 +22,7 @@ from core.money import Money
 
 # Longer than a request can still be under way whose answer was lost.
 LOST_ANSWER_WAIT = timedelta(minutes=1)
+TOP_UP = "Account credit"  # in no language: repeats are equal
 MAX_EXTENSION = timedelta(minutes=15)  # a session that is created late may stay open this much past the payment
 
 
@@ -117,7 +118,7 @@ def plan_session(driver: Driver, payment: Payment, *, at: datetime) -> None:
 
 def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     """The request for a payment's session. Where the gateway renews, recurring items name the gateway's own prices."""
-    if payment.expires_at is None or payment.invoice_id is None:
+    if payment.expires_at is None:
         raise CheckoutClosed(f"payment {payment.pk} was not opened to be paid in a session")
     is_gateway_billed = gateway_accounts.gateway_billed(payment.invoice_id).exists()
     items = InvoiceItem.objects.filter(invoice=payment.invoice_id).select_related(
@@ -135,6 +136,8 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
         unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
         lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
+    if payment.invoice_id is None:
+        lines.append(LineItem(TOP_UP, payment.amount, 1))
     taxes = InvoiceTax.objects.filter(invoice=payment.invoice_id, invoice__is_tax_inclusive=False, tax_minor__gt=0)
     lines += [LineItem(str(row), Money(row.tax_minor, row.currency), 1) for row in taxes]
     # A page shows no negative line, so what is left is one; in no language: repeats are equal.

@@ -36,9 +36,12 @@ def accounts_to_choose(payment: Payment) -> Sequence[GatewayAccount]:
     None where a checkout session was requested, or where there is only one way to pay.
     """
     is_decided = payment.session_requested_at is not None or payment.payment_method_id is not None
-    if is_decided or payment.channel or payment.invoice is None:
+    if is_decided or payment.channel:
         return []
-    accounts = gateway_accounts.accounts_of(payment.invoice)
+    if payment.invoice is None:  # a top-up
+        accounts = gateway_accounts.accounts_for(currency=payment.currency)
+    else:
+        accounts = gateway_accounts.accounts_of(payment.invoice)
     is_choice = len(accounts) > 1 or any(isinstance(driver_for(account), Channels) for account in accounts)
     return accounts if is_choice else []
 

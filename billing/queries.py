@@ -46,6 +46,12 @@ def invoices_due(access: Access, organization: Organization) -> "models.QuerySet
     return invoices_of(access, organization).filter(state__in=DUE).order_by("issued_at")
 
 
+def top_ups_for(access: Access, action: Action) -> "models.QuerySet[Payment]":
+    """Payments into the wallet to which the user may do the action."""
+    rows = Payment.objects.filter(organization__in=access.organizations(action), invoice=None)
+    return rows.select_related("invoice", "organization")
+
+
 def credit_of(organization: Organization) -> list[Money]:
     """The organization's credit in each currency in which it has some, or has paid invoices with some."""
     return [Money(minor, currency) for minor, currency in _credit(organization)]

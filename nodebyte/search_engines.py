@@ -24,6 +24,7 @@ NOT_CRAWLED = (
     "/profile/",
     "/servers/",
     "/subscriptions/",
+    "/wallet/",
     "/webhooks/",
 )
 

@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("orders.renewal.urls")),
     path("", include("servers.urls")),
     path("", include("billing.urls")),
+    path("", include("billing.wallet_urls")),
     path("accounts/", include("allauth.urls")),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),

@@ -175,6 +175,7 @@ register(
         ids="subscription_ids",
         rows=Subscription.objects.select_related("organization__owner", "order_item__server"),
         recipient=lambda row: row.organization.owner,
+        key=lambda row, _at: f"{row.pk}:{row.canceled_at:%Y%m%d%H%M%S}",
         subject=_("Your subscription is canceled"),
         page=lambda _subscription: reverse("subscriptions:list"),
     )

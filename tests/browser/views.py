@@ -28,7 +28,8 @@ NAMES = (
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
-    "subscriptions", "subscriptions empty", "cancel subscription", "cancel subscription refused",
+    "subscriptions", "subscriptions empty", "wallet", "wallet empty", "wallet saver", "wallet refused",
+    "cancel subscription", "cancel subscription refused",
     "payment methods", "payment methods empty", "profile",
     "profile refused", "billing address", "billing address refused",
     "email addresses", "password", "devices", "reauthenticate",
@@ -88,7 +89,7 @@ def _sign_in(gallery: Gallery) -> Iterator[View]:
 
 
 def _account(gallery: Gallery) -> Iterator[View]:
-    for name in ("dashboard", "servers", "subscriptions", "invoices", "payment methods"):
+    for name in ("dashboard", "servers", "subscriptions", "wallet", "invoices", "payment methods"):
         address = f"/{name.replace(' ', '-')}/"
         yield View(name, address, "owner")
         yield View(f"{name} empty", address, "newcomer")
@@ -124,6 +125,8 @@ def _credit(gallery: Gallery) -> Iterator[View]:
         if name.startswith("credit "):
             yield View(name, address, "saver")
     yield View("credit invoices", "/invoices/", "saver")
+    yield View("wallet saver", "/wallet/", "saver")
+    yield View("wallet refused", "/wallet/", "saver", _top_up_badly, 422)
 
 
 def _errors() -> Iterator[View]:
@@ -191,6 +194,11 @@ def _rename_badly(page: Page) -> None:
 
 def _choose_nothing(page: Page) -> None:
     _send(page, "main form")
+
+
+def _top_up_badly(page: Page) -> None:
+    page.fill("[name=other]", "1000000")
+    _send(page, "#top-up")
 
 
 def _ask_to_kill(page: Page) -> None:

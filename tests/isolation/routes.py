@@ -71,6 +71,7 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
     of_tenant = {
         "orders": [tenant.order.pk, tenant.unpaid.pk],
         "servers": [tenant.server.pk],
+        "wallet": [tenant.top_up.pk],
         "subscriptions": [tenant.server.order_item.subscription_id],
         "billing": [tenant.invoice.pk, tenant.unpaid.invoice_id],
     }

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from billing import payments
+from billing import payments, top_ups
 from billing.gateways.base import GatewayPayment
 from billing.models import Invoice, Payment, PaymentMethod
 from catalog.models import PlanPrice, Product
@@ -51,6 +51,7 @@ class Tenant:
     invoice: Invoice
     payment_method: PaymentMethod
     plan_change: PlanChange
+    top_up: Payment
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -102,8 +103,11 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         effective_at=now,
         expires_at=now + timedelta(minutes=30),
     )
+    top_up = top_ups.open_top_up(
+        organization=organization, amount=Money(1000, "USD"), form_token=uuid7(), at=timezone.now()
+    )
     invoice = order.invoice.reload()
-    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), invoice, method, change)
+    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), invoice, method, change, top_up)
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

@@ -42,6 +42,7 @@ ACTIONS = {
     "billing:confirm_charge": Action.INVOICE_PAY,
     "billing:method_default": Action.PAYMENT_METHOD_MANAGE,
     "billing:method_remove": Action.PAYMENT_METHOD_MANAGE,
+    "wallet:pay_top_up": Action.WALLET_TOP_UP,
     "subscriptions:cancel": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:undo_cancellation": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:auto_renewal": Action.SUBSCRIPTION_RENEW,

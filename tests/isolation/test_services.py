@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role
-from billing import cancellations, checkout, checkout_options, credit, customers
+from billing import cancellations, checkout, checkout_options, credit, customers, top_ups
 from billing.checkout_options import CheckoutOption
 from billing.gateways.base import driver_for
 from billing.models import CancellationReason, GatewayAccount, Payment, Subscription
@@ -70,6 +70,9 @@ SERVICES: dict[str, Callable[[Tenant], object]] = {
     "undo cancellation": lambda of: cancellations.undo(subscription=subscription_of(of), actor=None, at=timezone.now()),
     "auto renewal": lambda of: cancellations.set_auto_renewal(
         subscription=subscription_of(of), is_auto_renewed=True, actor=None, at=timezone.now()
+    ),
+    "top up": lambda of: top_ups.open_top_up(
+        organization=of.organization, amount=Money(1000, "USD"), form_token=uuid7(), at=timezone.now()
     ),
     "profile": lambda of: accounts.change_profile(user=of.user, fields={"first_name": "x"}, actor=of.user),
     "destination": lambda of: accounts.take_destination(user=with_destination(of)),

@@ -5,8 +5,17 @@ from django.urls import reverse
 from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
-LISTS = ("dashboard", "servers", "subscriptions", "invoices", "payment methods")
-OWN = ("order", "choose payment", "server", "choose plan", "cancel subscription", "invoice", "pay invoice")
+LISTS = ("dashboard", "servers", "subscriptions", "invoices", "wallet", "payment methods")
+OWN = (
+    "order",
+    "choose payment",
+    "server",
+    "choose plan",
+    "cancel subscription",
+    "pay top-up",
+    "invoice",
+    "pay invoice",
+)
 PERSONAL = ("profile", "billing address", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -27,6 +36,8 @@ def address(name: str, dataset: Dataset) -> str:
         "servers": reverse("servers:list"),
         "subscriptions": reverse("subscriptions:list"),
         "invoices": reverse("billing:invoices"),
+        "wallet": reverse("wallet:wallet"),
+        "pay top-up": reverse("wallet:pay_top_up", kwargs={"pk": dataset.top_up.pk}),
         "payment methods": reverse("billing:payment_methods"),
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),

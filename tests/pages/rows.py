@@ -6,9 +6,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts.models import User
-from billing import invoicing, subscriptions
+from billing import invoicing, subscriptions, top_ups
 from billing.invoicing import InvoiceLine
-from billing.models import GatewayAccount, Invoice, ItemKind, PaymentMethod, Subscription
+from billing.models import GatewayAccount, Invoice, ItemKind, Payment, PaymentMethod, Subscription
 from catalog.models import Kind, Product, Term
 from core.ids import uuid7
 from core.money import Money
@@ -18,6 +18,7 @@ from servers import capacity
 from servers import services as servers
 from servers.capacity import Size
 from servers.models import Blueprint, Region, Server, ServerStatus
+from tests.billing.sales import accept, make_sale
 from tests.builders import (
     make_addon,
     make_addon_price,
@@ -44,6 +45,7 @@ class Dataset:
     order: Order
     server: Server
     subscription: Subscription
+    top_up: Payment
     invoice: Invoice
 
 
@@ -54,12 +56,13 @@ def make_dataset(number: int) -> Dataset:
         make_gateway_account(count)
     product, region = make_catalog(number)
     blueprint = Blueprint.objects.get(product=product)
+    make_wallet(customer, number)
     allow_unpaid_orders()
     placed = [make_order(customer, blueprint, region, f"order {count}") for count in range(number)]
     running = [make_server(customer, blueprint, region, f"server {count}") for count in range(number)]
     paid_for = [make_subscription(customer, server, region) for server in running]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
-    return Dataset(customer, product, placed[-1], running[-1], paid_for[-1], issued[-1])
+    return Dataset(customer, product, placed[-1], running[-1], paid_for[-1], make_top_up(customer), issued[-1])
 
 
 def make_gateway_account(count: int) -> GatewayAccount:
@@ -154,6 +157,19 @@ def make_subscription(customer: User, server: Server, region: Region) -> Subscri
         server=server,
     )
     return row.reload()
+
+
+def make_top_up(customer: User) -> Payment:
+    """One that is open."""
+    return top_ups.open_top_up(
+        organization=make_organization(customer), amount=Money(1000, "USD"), form_token=uuid7(), at=timezone.now()
+    )
+
+
+def make_wallet(customer: User, number: int) -> None:
+    """A wallet with so many payments that were accepted after review."""
+    for _count in range(number):
+        accept(make_sale(organization=make_organization(customer), minor=9900).settle(amount=PRICE))
 
 
 def make_invoice(customer: User, description: str) -> Invoice:

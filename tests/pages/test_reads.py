@@ -17,6 +17,8 @@ MAX_QUERIES = {
     "not found": 2,
     "dashboard": 14,
     "servers": 7,
+    "wallet": 12,
+    "pay top-up": 30,
     "subscriptions": 12,
     "cancel subscription": 11,
     "invoices": 8,

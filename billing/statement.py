@@ -1,0 +1,73 @@
+"""The statement of an organization's wallet: every posting with what it comes from, and the balance after it."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import FETCH_RAISE, F, QuerySet, Sum, Window
+from django.utils.translation import gettext as _
+
+from accounts.models import Organization
+from billing.models import AccountKind, EntryKind, Invoice, JournalEntry, LedgerAccount, Payment, Posting
+from core.money import Money
+
+HEADER = ("at", "description", "cause", "amount", "balance", "currency", "reference")
+
+
+def accounts_of(organization: Organization) -> list[LedgerAccount]:
+    """The organization's accounts, by currency: its wallets, and the others that are not empty."""
+    rows = LedgerAccount.objects.filter(organization=organization).order_by("currency", "kind")
+    return [row for row in rows if row.kind == AccountKind.WALLET or row.balance_minor]
+
+
+def statement_of(wallet: LedgerAccount) -> "QuerySet[Posting]":
+    """The wallet's postings, newest first, each with `balance_minor`: the balance after it."""
+    entry = "entry__"
+    causes = ("invoice", "payment__invoice", "refund__payment__invoice", "dispute__payment__invoice")
+    running = Window(Sum("amount_minor"), order_by=[F("entry__at").asc(), F("pk").asc()])
+    return (
+        Posting.objects.filter(account=wallet)
+        .annotate(balance_minor=running)
+        .select_related(*(entry + cause for cause in causes))
+        .fetch_mode(FETCH_RAISE)
+        .order_by("-entry__at", "-pk")
+    )
+
+
+def payment_of(entry: JournalEntry) -> Payment | None:
+    """The payment that moved the money, or whose refund or dispute did."""
+    if entry.refund is not None:
+        return entry.refund.payment
+    return entry.dispute.payment if entry.dispute is not None else entry.payment
+
+
+def invoice_of(entry: JournalEntry) -> Invoice | None:
+    """The issued invoice that the entry is about, which has a page."""
+    payment = payment_of(entry)
+    invoice = entry.invoice or (payment.invoice if payment else None)
+    return invoice if invoice is not None and invoice.number else None
+
+
+def cause_of(entry: JournalEntry) -> str:
+    """What the entry comes from, in words: how it was paid, or that it was a top-up."""
+    payment = payment_of(entry)
+    if payment is None:
+        return ""
+    is_top_up = payment.invoice_id is None and entry.kind == EntryKind.PAYMENT
+    return ", ".join(filter(None, [_("Top-up") if is_top_up else "", payment.method_label]))
+
+
+def csv_rows(wallet: LedgerAccount) -> Iterator[Sequence[Any]]:
+    """The whole statement, oldest first, read piece by piece; amounts in whole units of the currency."""
+    for posting in statement_of(wallet).reverse().iterator(chunk_size=1000):
+        entry, invoice = posting.entry, invoice_of(posting.entry)
+        after: Decimal = Money(posting.balance_minor, posting.currency).amount  # type: ignore[attr-defined]
+        yield (
+            entry.at,
+            entry.get_kind_display(),
+            ", ".join(filter(None, [invoice.number if invoice else "", cause_of(entry)])),
+            Money(posting.amount_minor, posting.currency).amount,
+            after,
+            posting.currency,
+            entry.reference,
+        )

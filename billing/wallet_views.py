@@ -1,0 +1,157 @@
+"""The customer's wallet: its balance and statement, and adding money to it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.middleware import tenant_transaction
+from accounts.models import Organization
+from accounts.permissions import Access, Action
+from billing import checkout, checkout_options, gateway_accounts, queries, statement, top_ups
+from billing.models import AccountKind, LedgerAccount, Payment
+from billing.wallet_forms import TopUpForm
+from core import clock, csv_files, outside, tenancy
+
+log = logging.getLogger(__name__)
+PER_PAGE = 50
+RETURNED = "returned"  # in the address after a payment: its webhook arrives a moment later
+
+
+def organization_for(request: HttpRequest, action: Action) -> Organization:
+    """The current organization, if the user may do the action there. Http404 where they may not."""
+    access: Access = request.access  # type: ignore[attr-defined]
+    organization: Organization | None = request.organization  # type: ignore[attr-defined]
+    if organization is None or not access.may(action, organization):
+        raise Http404
+    return organization
+
+
+def shown_wallet(request: HttpRequest, accounts: list[LedgerAccount]) -> LedgerAccount | None:
+    """The wallet in the currency that the address names, else in the organization's, else any."""
+    wallets = {row.currency: row for row in accounts if row.kind == AccountKind.WALLET}
+    wanted = (request.GET.get("currency"), request.organization.currency)  # type: ignore[attr-defined]
+    return next((wallets[code] for code in wanted if code in wallets), next(iter(wallets.values()), None))
+
+
+@login_required
+@require_safe
+def wallet(request: HttpRequest) -> HttpResponse:
+    """Balance, top-ups that are open, and the statement, newest first."""
+    organization = organization_for(request, Action.WALLET_VIEW)
+    return _render_wallet(request, organization, TopUpForm(currency=organization.currency))
+
+
+def _render_wallet(request: HttpRequest, organization: Organization, form: TopUpForm) -> HttpResponse:
+    accounts = statement.accounts_of(organization)
+    shown = shown_wallet(request, accounts)
+    rows = statement.statement_of(shown) if shown else []
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "accounts": accounts,
+        "shown": shown,
+        "postings": [(row, statement.invoice_of(row.entry), statement.cause_of(row.entry)) for row in page.object_list],
+        "page_obj": page,
+        "open_top_ups": top_ups.open_top_ups(organization),
+        "form": form,
+        "is_returned": RETURNED in request.GET,
+        "at": clock.now(),
+    }
+    return render(request, "billing/wallet.html", context, status=422 if form.errors else 200)
+
+
+@tenancy.non_atomic_view
+@login_required
+@require_safe
+def statement_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The whole statement as a file, written while it is read."""
+    with tenant_transaction(request):
+        organization = organization_for(request, Action.WALLET_VIEW)
+        shown = shown_wallet(request, statement.accounts_of(organization))
+    if shown is None:
+        raise Http404
+
+    def rows() -> Iterator[Sequence[Any]]:
+        with tenant_transaction(request):
+            yield from statement.csv_rows(shown)
+
+    return csv_files.csv_response(f"wallet-{shown.currency}", statement.HEADER, rows())
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_POST
+def top_up(request: HttpRequest) -> HttpResponse:
+    """Begin a top-up, and go to the gateway's page or first to the choice of how to pay."""
+    with tenant_transaction(request):
+        organization = organization_for(request, Action.WALLET_TOP_UP)
+        form = TopUpForm(request.POST, currency=organization.currency)
+        if not form.is_valid():
+            return _render_wallet(request, organization, form)
+    try:
+        payment = top_ups.open_top_up(
+            organization=organization,
+            amount=form.cleaned_data["amount"],
+            form_token=form.cleaned_data["form_token"],
+            at=clock.now(),
+        )
+    except top_ups.TooManyOpen:
+        messages.error(request, _("You have several top-ups open. Continue one of them, or wait until they are over."))
+        return redirect("wallet:wallet")
+    except gateway_accounts.NoGateway:
+        messages.error(request, _("No payment method is available right now. Try again in a moment."))
+        return redirect("wallet:wallet")
+    if checkout_options.accounts_to_choose(payment):
+        return redirect("wallet:pay_top_up", pk=payment.pk)
+    return _open_session(request, payment)
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def pay_top_up(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """How to pay an open top-up, or, where that is decided, on to the gateway's page."""
+    with tenant_transaction(request):
+        owned = queries.top_ups_for(request.access, Action.WALLET_TOP_UP)  # type: ignore[attr-defined]
+        payment = get_object_or_404(owned, pk=pk)
+    accounts = checkout_options.accounts_to_choose(payment)
+    if not payment.is_open(clock.now()) or (not accounts and request.method != "POST"):
+        return redirect("wallet:wallet")
+    if not accounts:
+        return _open_session(request, payment)
+    options = checkout_options.options_of(payment, accounts)
+    chosen = next((option for option in options if option.value == request.POST.get("option")), None)
+    if chosen is not None:
+        return _open_session(request, checkout_options.choose_option(payment=payment, option=chosen))
+    is_unanswered = request.method == "POST"
+    with tenant_transaction(request):
+        context = {"payment": payment, "options": options, "is_unanswered": is_unanswered}
+        return render(request, "billing/choose_top_up.html", context, status=422 if is_unanswered else 200)
+
+
+def _open_session(request: HttpRequest, payment: Payment) -> HttpResponse:
+    """To the payment's page at its gateway, or back to the wallet where that cannot be opened now."""
+    page = f"{settings.SITE_URL}{reverse('wallet:wallet')}"
+    try:
+        url = checkout.create_session(
+            payment=payment, success_url=f"{page}?{RETURNED}=1", cancel_url=page, at=clock.now()
+        )
+    except outside.OutsideError as error:
+        log.warning("payment page of top-up %s: %s", payment.pk, error)
+        messages.error(
+            request, _("We could not open the payment page, and nothing was charged. Try again in a moment.")
+        )
+        return redirect("wallet:wallet")
+    return HttpResponseRedirect(url, status=303)
