@@ -19,6 +19,7 @@ BENCHES = {
     "isolation": "What the customers' own login and the signed binding cost a page",
     "purchase": "From paid to running, beyond the panel's own time",
     "settlements": "Payments settled at the same time",
+    "renew": "A run that renews subscriptions",
     "work": "Durable work, ledger, capacity",
     "lanes": "Claims beside a full lane",
 }

@@ -59,8 +59,7 @@ def open_subscription(
 ) -> Subscription:
     """A pending subscription. It keeps the prices it is sold at, whatever is offered later.
 
-    `label` is what its later invoices call it: the server's name. `is_auto_renewed` is the customer's choice at
-    checkout: only then is the payment method saved, and charged later.
+    `label` is its name on later invoices. `is_auto_renewed` is the customer's choice: only then is the method saved.
     """
     prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
     recurring = total((price.amount for price in prices), plan_price.currency)

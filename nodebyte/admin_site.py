@@ -79,10 +79,13 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         return super().index(request, context)  # type: ignore[no-any-return]
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Django's, and the reports."""
-        from nodebyte import reports
+        """Django's, the reports and the billing calendar."""
+        from nodebyte import billing_calendar, reports
 
+        calendar = self.admin_view(billing_calendar.page)
         return [
+            path("calendar/", calendar, name="billing_calendar"),
+            path("calendar.csv", calendar, {"extension": "csv"}, name="billing_calendar_csv"),
             path("reports/", self.admin_view(reports.index), name="reports"),
             path("reports/<slug:code>/", self.admin_view(reports.detail), name="report"),
             path("reports/<slug:code>.csv", self.admin_view(reports.detail), {"extension": "csv"}, name="report_csv"),
@@ -146,6 +149,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if request.user.has_perm("billing.view_posting"):
         groups[0]["items"].append({"title": _("Reports"), "icon": "bar_chart", "link": reverse("admin:reports")})
+    if request.user.has_perm("billing.view_run"):
+        calendar = {"title": _("Billing calendar"), "icon": "event", "link": reverse("admin:billing_calendar")}
+        groups[0]["items"].append(calendar)
     for title, entries in MENU:
         items = []
         for item_title, icon, model in entries:

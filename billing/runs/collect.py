@@ -1,4 +1,4 @@
-"""`collect`: pay the invoices that are due and renew automatically from their organizations' wallets.
+"""`collect`: pay the invoices that are due and renew automatically, from the wallet or by the saved method.
 
 An invoice is paid whole or not at all, the one that is due first before the others. "You are never charged
 automatically" holds for credit too: who renews by hand pays by hand.
@@ -7,8 +7,12 @@ automatically" holds for credit too: who renews by hand pays by hand.
 from datetime import datetime
 from typing import Any
 
+from billing import saved_charges
+from billing.models import Invoice
 from billing.runs import batches, wallets
 from billing.runs.batches import OrganizationRange
+from billing.saved_charges import ChargeDecision
+from core import tenancy, work
 
 # Of an invoice that is being paid the money is on its way. One of a subscription that is over is withdrawn (`renew`).
 DUE = """
@@ -26,8 +30,11 @@ DUE = """
 HAS_CREDIT = """ AND EXISTS (SELECT FROM billing_ledgeraccount wallet
         WHERE wallet.kind = 'wallet' AND wallet.organization_id = invoice.organization_id
             AND wallet.currency = invoice.currency AND wallet.balance_minor >= invoice.total_minor)"""
+HAS_METHOD = """ AND EXISTS (SELECT FROM billing_paymentmethod method
+        WHERE method.organization_id = invoice.organization_id)"""
 OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
 AFFORDABLE = f"{DUE}{HAS_CREDIT}{OF_RANGE}"
+CHARGEABLE = f"SELECT invoice.id {DUE}{HAS_METHOD}{OF_RANGE} ORDER BY invoice.due_at, invoice.id"
 LOCKED = "CREATE TEMPORARY TABLE IF NOT EXISTS billing_locked_invoice (id uuid) ON COMMIT DELETE ROWS"
 # In the order of ARCHITECTURE.md: invoices, subscriptions, wallets.
 LOCKS = (
@@ -53,7 +60,8 @@ CHOOSE = f"""
 
 def due(at: datetime) -> tuple[str, dict[str, Any]]:
     """What can be paid at `at`, as a query of organizations' ids and its parameters."""
-    return f"SELECT invoice.organization_id {DUE}{HAS_CREDIT}", {"at": at}
+    paid, charged = (f"SELECT invoice.organization_id {DUE}{condition}" for condition in (HAS_CREDIT, HAS_METHOD))
+    return f"{paid} UNION ALL {charged}", {"at": at}
 
 
 def perform(of: OrganizationRange, at: datetime) -> None:
@@ -67,3 +75,20 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     while batches.execute(CHOOSE, params):
         wallets.pay(at=at)
         wallets.prepare()
+
+
+def request_charges(of: OrganizationRange, at: datetime) -> list[Invoice]:
+    """Have saved methods charged for what is left in the range, each invoice in a transaction of its own; which.
+
+    Whether and when a refused one is charged again decides `saved_charges`.
+    """
+    with tenancy.as_worker():
+        due_now = list(Invoice.objects.filter(pk__in=batches.ids(CHARGEABLE, of.params(at))).order_by("due_at", "pk"))
+    charged: list[Invoice] = []
+
+    def request(invoice: Invoice) -> None:
+        if saved_charges.request_charge(invoice=invoice, at=at) == ChargeDecision.REQUESTED:
+            charged.append(invoice)
+
+    work.run_each(due_now, request, name="charge")
+    return charged

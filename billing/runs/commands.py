@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,26 +10,48 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_date, parse_datetime
 
 from billing.models import RunKind, RunState
-from billing.runs import runner
+from billing.runs import calendar, runner
 from core import clock
+from core.csv_files import csv_lines
 
 WIDTH = 40
 
 
 class RunCommand(BaseCommand):
-    """A command that does one kind of run. It exits 1 where some were skipped or the run failed."""
+    """A command that does runs of these kinds. It exits 1 where some were skipped or a run failed."""
 
-    kind: RunKind
+    kinds: Sequence[RunKind]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--at is a day or an instant in UTC; without it, now."""
         parser.add_argument("--at", help="a date or an instant, such as 2026-12-01 or 2026-12-01T08:00Z")
+        parser.add_argument("--dry-run", action="store_true", help="list what would be done, and do nothing")
+        parser.add_argument("--csv", action="store_true", help="list it as CSV")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run and print the summary."""
+        """Run and print a summary of each, or list what would be done."""
         at = instant(options["at"]) if options["at"] else clock.now()
+        if options["dry_run"]:
+            self.list_entries(at, is_csv=options["csv"])
+        else:
+            for kind in self.kinds:
+                self.perform(kind, at)
+
+    def list_entries(self, at: datetime, *, is_csv: bool) -> None:
+        """What would be done, a line for each."""
+        entries = calendar.entries(self.kinds, at=at)
+        if is_csv:
+            for line in csv_lines(calendar.COLUMNS, (entry.cells for entry in entries)):
+                self.stdout.write(line, ending="")
+        else:
+            for entry in entries:
+                cells = (f"{entry.at:%Y-%m-%d %H:%M}", entry.what, entry.organization, entry.label, entry.amount)
+                self.stdout.write("  ".join(map(str, cells)))
+
+    def perform(self, kind: RunKind, at: datetime) -> None:
+        """One run and its summary."""
         begin = time.monotonic()
-        run = runner.execute(self.kind, at=at, progress=self.show_progress)
+        run = runner.execute(kind, at=at, progress=self.show_progress)
         if self.stderr.isatty():
             self.stderr.write("")
         summary = {

@@ -81,7 +81,8 @@ INVOICES = """
                 greatest(min(period_start), %(at)s) AS due_at
             FROM billing_renewal_line GROUP BY organization_id, currency, is_auto_renewed) listed
         JOIN accounts_organization organization ON organization.id = listed.organization_id
-        LEFT JOIN unnest(%(currencies)s::text[], %(steps)s::bigint[]) step (currency, minor) USING (currency)
+        LEFT JOIN unnest(%(currencies)s::text[], %(steps)s::bigint[]) step (currency, minor)
+            ON step.currency = listed.currency
         LEFT JOIN LATERAL billing_tax_of(%(tax_status)s, %(tax_country)s, organization.country, organization.region,
             organization.has_vat_id, %(at)s) tax ON true
         ORDER BY organization_id, listed.currency, is_auto_renewed) taxed"""

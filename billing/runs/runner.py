@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from billing.models import Run, RunKind, RunState
+from billing.models import Invoice, Run, RunKind, RunState
 from billing.runs import batches, collect, dun, expire, renew
 from billing.runs.batches import EVERYBODY, OrganizationRange
 from core import audit, clock, tenancy, work
@@ -33,12 +33,13 @@ class Step:
 
     due: Callable[[datetime], tuple[str, dict[str, Any]]]
     perform: Callable[[OrganizationRange, datetime], None]
+    request_charges: Callable[[OrganizationRange, datetime], list[Invoice]] | None = None  # after the batch's commit
 
 
 # In the order in which they are due on a day.
 STEPS = {
     RunKind.RENEW: Step(renew.due, renew.perform),
-    RunKind.COLLECT: Step(collect.due, collect.perform),
+    RunKind.COLLECT: Step(collect.due, collect.perform, collect.request_charges),
     RunKind.DUN: Step(dun.due, dun.perform),
     RunKind.EXPIRE: Step(expire.due, expire.perform),
 }
@@ -62,6 +63,8 @@ def _perform(run: Run, step: Step, of: OrganizationRange) -> None:
     """One batch. One that fails is done organization by organization: only those that fail again are left out."""
     try:
         perform_batch(run, step, of)
+        if step.request_charges and (charged := step.request_charges(of, run.at)):
+            _count(run, {"charge": len(charged)})
     except Exception as error:
         with tenancy.as_worker():
             single = batches.ranges(*step.due(run.at), within=of, size=1)
@@ -83,9 +86,15 @@ def perform_batch(run: Run, step: Step, of: OrganizationRange) -> None:
         counts = batches.counted()
         if counts:
             audit.record(action=f"billing.{run.kind}", entity=run, actor=audit.SYSTEM, metadata=counts, at=run.at)
-        total = Counter(run.counts) + Counter(counts)
-        Run.objects.filter(pk=run.pk).update(counts=dict(total))
-    run.counts = dict(total)
+        _count(run, counts)
+
+
+def _count(run: Run, counts: dict[str, int]) -> None:
+    """Add to what the run's row says."""
+    with tenancy.within_worker():
+        total = dict(Counter(run.counts) + Counter(counts))
+        Run.objects.filter(pk=run.pk).update(counts=total)
+    run.counts = total
 
 
 @contextmanager

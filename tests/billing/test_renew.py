@@ -1,11 +1,15 @@
 """The shop invoices the next periods of its subscriptions: together, once, in batches of statements."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
+from accounts.models import Organization
 from billing import subscriptions
 from billing.models import (
     Invoice,
@@ -16,10 +20,12 @@ from billing.models import (
     RunState,
     Subscription,
     SubscriptionStatus,
+    TaxRate,
     next_period_end,
 )
 from billing.runs import runner
 from catalog.models import Term
+from core import site_settings
 from core.models import AuditEntry
 from tests.billing.sales import NOON, make_sale, run_commit_triggers
 from tests.builders import make_addon_price, make_organization
@@ -217,3 +223,49 @@ def test_an_organization_that_cannot_be_invoiced_is_skipped_and_the_others_are_n
     assert run.state == RunState.INCOMPLETE
     assert run.skipped == {str(bad.organization_id): "ArithmeticError: refused"}
     assert {row.organization_id for row in invoices()} == {row.organization_id for row in others}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("prices", ["exclusive", "inclusive"])
+def test_the_tax_of_a_renewal_is_that_of_a_first_sale(prices: str) -> None:
+    TaxRate.objects.create(country="DE", rate=19, valid_from=NOON)
+    for key, value in (("tax.status", "registered"), ("tax.country", "DE"), ("tax.prices", prices)):
+        site_settings.set_value(key, value)
+    organization = make_organization()
+    Organization.objects.filter(pk=organization.pk).update(country="DE", region="", billing_name="Ada GmbH")
+    organization.refresh_from_db()
+    make_subscription(organization=organization, minor=333, currency="EUR")
+
+    renew()
+
+    first = Invoice.objects.get(due_at=None)
+    (renewal,) = invoices()
+    fields = ("net_minor", "tax_minor", "total_minor", "is_tax_inclusive", "billing_address", "place_evidence")
+    assert [getattr(renewal, name) for name in fields] == [getattr(first, name) for name in fields]
+    taxed = ("name", "category", "jurisdiction", "rate", "net_minor", "tax_minor", "currency", "position")
+    assert list(renewal.taxes.values_list(*taxed)) == list(first.taxes.values_list(*taxed))
+    assert renewal.tax_minor == (63 if prices == "exclusive" else 53)
+
+
+@pytest.mark.django_db
+def test_a_dry_run_lists_what_a_run_would_do_and_does_nothing() -> None:
+    make_subscription(label="=lantern")
+    listed, as_csv, done = StringIO(), StringIO(), StringIO()
+
+    call_command("bill", at=f"{SOON:%Y-%m-%d %H:%M}", dry_run=True, stdout=listed)
+    call_command("renew", at=f"{SOON:%Y-%m-%d %H:%M}", dry_run=True, csv=True, stdout=as_csv)
+
+    assert invoices() == []
+    assert Run.objects.count() == 0
+    assert "invoice" in listed.getvalue()
+    assert "$8.00" in listed.getvalue()
+    assert as_csv.getvalue().splitlines()[1].split(",")[-2:] == ["8.00", "USD"]
+
+    call_command("bill", at=f"{SOON:%Y-%m-%d %H:%M}", stdout=done)
+    summaries = [json.loads(line) for line in done.getvalue().splitlines()]
+    assert [(row["kind"], row["counts"]) for row in summaries] == [
+        ("renew", {"invoice": 1}),
+        ("collect", {}),
+        ("dun", {}),
+        ("expire", {}),
+    ]

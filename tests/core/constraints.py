@@ -162,7 +162,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_reminder": {
         "billing_reminder_dates_in_order": [{"suspends_at": LATER, "deletes_at": NOW}],
     },
-    "billing_run": {"billing_run_ended_iff_over": [{"ended_at": NOW}, {"state": "done", "ended_at": None}]},
+    "billing_run": {
+        "billing_run_ended_iff_over": [{"ended_at": NOW}, {"state": "done", "ended_at": None}],
+        "billing_run_state_known": [{"state": "x", "ended_at": NOW}],
+    },
     "billing_subscription": {
         "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
         "billing_subscription_deleted_when_ended": [{"deletion_due_at": NOW}],

@@ -7,5 +7,5 @@ from billing.runs.commands import RunCommand
 class Command(RunCommand):
     """Safe to run again, and beside another."""
 
-    kind = RunKind.COLLECT
+    kinds = (RunKind.COLLECT,)
     help = "Pay what is due and renews automatically."

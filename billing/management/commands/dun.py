@@ -7,5 +7,5 @@ from billing.runs.commands import RunCommand
 class Command(RunCommand):
     """Safe to run again, and beside another."""
 
-    kind = RunKind.DUN
+    kinds = (RunKind.DUN,)
     help = "Mark what is overdue, send the reminders that are due, and suspend servers."

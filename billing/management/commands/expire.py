@@ -7,5 +7,5 @@ from billing.runs.commands import RunCommand
 class Command(RunCommand):
     """Safe to run again, and beside another."""
 
-    kind = RunKind.EXPIRE
+    kinds = (RunKind.EXPIRE,)
     help = "End subscriptions that are not paid in time, and delete the servers of those that are over."

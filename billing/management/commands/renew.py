@@ -7,5 +7,5 @@ from billing.runs.commands import RunCommand
 class Command(RunCommand):
     """Safe to run again, and beside another."""
 
-    kind = RunKind.RENEW
+    kinds = (RunKind.RENEW,)
     help = "Issue the invoices of the periods that begin soon: one for each organization and currency."

@@ -1,0 +1,58 @@
+"""The billing calendar: a day's invoices, charges, suspensions and deletions, and nothing is done."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from billing.models import Invoice, Reminder, Subscription
+from core import clock
+from tests.billing.test_renew import make_subscription, renew
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_day_shows_what_its_runs_would_do_and_no_other(superadmin: Client) -> None:
+    now = clock.now()
+    make_subscription(at=now, label="lantern-smp")
+    paid_until = Subscription.objects.get().current_period_end
+    assert paid_until is not None
+    days = {name: f"{paid_until - timedelta(days=7 - later):%Y-%m-%d}" for name, later in (("on", 0), ("after", 1))}
+
+    pages = {
+        name: superadmin.get(reverse("admin:billing_calendar"), {"day": day}).content.decode()
+        for name, day in days.items()
+    }
+    csv = superadmin.get(reverse("admin:billing_calendar_csv"), {"day": days["on"]})
+
+    assert "lantern-smp" in pages["on"]
+    assert "Nothing on this day." in pages["after"]
+    assert b"lantern-smp" in b"".join(csv)  # type: ignore[arg-type]
+    assert not Invoice.objects.exclude(due_at=None).exists()
+
+
+def test_suspensions_and_deletions_are_shown_on_their_days(superadmin: Client) -> None:
+    now = clock.now()
+    make_subscription(at=now, label="lantern-smp")
+    paid_until = Subscription.objects.get().current_period_end
+    assert paid_until is not None
+    renew(paid_until - timedelta(days=7))
+
+    texts = []
+    for later in (7, 21):
+        day = f"{paid_until + timedelta(days=later):%Y-%m-%d}"
+        texts.append(superadmin.get(reverse("admin:billing_calendar"), {"day": day}).content.decode())
+
+    assert ["Suspension" in text for text in texts] == [True, False]
+    assert ["Deletion" in text for text in texts] == [False, True]
+    assert not Reminder.objects.exists()
+
+
+def test_who_may_not_see_runs_gets_nothing(client: Client) -> None:
+    assert client.get(reverse("admin:billing_calendar")).status_code == 302
+
+
+@pytest.mark.parametrize("day", ["2020-01-01", "9999-01-01", "x"])
+def test_a_day_that_nobody_can_know_is_refused(superadmin: Client, day: str) -> None:
+    assert superadmin.get(reverse("admin:billing_calendar"), {"day": day}).status_code == 400
