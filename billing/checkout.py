@@ -127,9 +127,11 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
     taxes = InvoiceTax.objects.filter(invoice=payment.invoice_id, invoice__is_tax_inclusive=False, tax_minor__gt=0)
     lines += [LineItem(str(row), Money(row.tax_minor, row.currency), 1) for row in taxes]
-    if payment.credit_minor:  # a page shows no negative line, so what is left is one; in no language: repeats are equal
-        names = ", ".join(item.description for item in items)
-        lines = [LineItem(f"{names[:200]}: {payment.amount + payment.credit} - {payment.credit}", payment.amount, 1)]
+    if payment.credit_minor or any(item.amount_minor < 0 for item in items):
+        # A page shows no negative line, so what is left is one; in no language: repeats are equal.
+        names = ", ".join(item.description for item in items)[:200]
+        credit = f": {payment.amount + payment.credit} - {payment.credit}" if payment.credit_minor else ""
+        lines = [LineItem(f"{names}{credit}", payment.amount, 1)]
     subscriptions = {item.subscription_id for item in items if item.subscription_id}
     saves_method = Subscription.objects.filter(pk__in=subscriptions, is_auto_renewed=True).exists()
     return CheckoutRequest(

@@ -79,7 +79,10 @@ ROWS: dict[str, Row] = {
     "billing_unexplaineditem": {"currency": "", "resolution": ""},
     "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},
     "catalog_addonprice": {"term": "monthly"},
+    "catalog_coupon": {"code": "X", "percent": 1, "currency": ""},
+    "catalog_plan": {"cost_currency": ""},
     "catalog_planprice": {"term": "monthly"},
+    "catalog_promotion": {"percent": 1, "currency": ""},
     "servers_blueprint": {
         "build": "game",
         "egg_id": ONE,
