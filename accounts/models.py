@@ -121,6 +121,9 @@ class Organization(Entity, Timestamped):
         help_text=_("The tax ID is a VAT ID of the country, and its check digits are right. Tax depends on it."),
     )
     currency = models.CharField(_("currency"), max_length=3, default="USD")
+    currency_fixed_at = models.DateTimeField(
+        _("currency fixed at"), null=True, blank=True, help_text=_("Its first order chose the currency for good.")
+    )
     settings = models.JSONField(default=dict, blank=True)
     members = models.ManyToManyField(User, through="accounts.Membership", related_name="organizations")
 

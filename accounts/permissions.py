@@ -105,6 +105,12 @@ CATALOG_WRITES = (
     "catalog.add_addon",
     "catalog.change_addon",
     "catalog.add_addonprice",
+    "catalog.add_image",
+    "catalog.change_image",
+    "catalog.add_promotion",
+    "catalog.change_promotion",
+    "catalog.add_coupon",
+    "catalog.change_coupon",
 )
 BILLING_WRITES = (
     "billing.add_refund",

@@ -39,6 +39,27 @@ def ensure_personal_organization(*, user: User) -> Organization:
     return organization
 
 
+class CurrencyFixed(Exception):
+    """The organization pays in another currency, `currency`, since its first order."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(f"the organization pays in {currency}")
+        self.currency = currency
+
+
+def fix_currency(*, organization: Organization, currency: str, at: datetime) -> None:
+    """Its first order, in the caller's transaction, chooses the organization's currency. Raises CurrencyFixed later.
+
+    Of two first orders at once the second waits for the first.
+    """
+    with tenancy.as_worker():
+        rows = Organization.objects.filter(pk=organization.pk)
+        if not rows.filter(currency_fixed_at=None).update(currency=currency, currency_fixed_at=at):
+            fixed = rows.values_list("currency", flat=True).get()
+            if fixed != currency:
+                raise CurrencyFixed(fixed)
+
+
 def verify_email(*, user: User) -> None:
     """The user confirmed the address: a pending account becomes active."""
     with tenancy.as_worker():

@@ -5,6 +5,7 @@ The last functions are about subscriptions at a gateway that charge for ours.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,12 +29,21 @@ from billing.models import (
     next_period_end,
 )
 from catalog.models import AddonPrice, PlanPrice
-from core import audit, site_settings, tenancy, work
-from core.money import total
+from core import audit, bulk, site_settings, tenancy, work
+from core.money import Money, total
 
 # Those with a period that goes on. As the index of what is due has it.
 PERIOD_STATUSES = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
 OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED})
+
+
+@dataclass(frozen=True)
+class SoldDiscount:
+    """What is taken off each of a subscription's first `periods` periods, or off every one where that is None."""
+
+    description: str
+    amount: Money
+    periods: int | None = None
 
 
 def lock_subscription(subscription_id: UUID) -> Subscription:
@@ -52,6 +62,7 @@ def open_subscription(
     organization: Organization,
     plan_price: PlanPrice,
     addon_prices: Sequence[AddonPrice] = (),
+    discounts: Sequence[SoldDiscount] = (),
     billing_mode: BillingMode = BillingMode.SELF,
     is_auto_renewed: bool = False,
     label: str = "",
@@ -62,7 +73,8 @@ def open_subscription(
     `label` is its name on later invoices. `is_auto_renewed` is the customer's choice: only then is the method saved.
     """
     prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
-    recurring = total((price.amount for price in prices), plan_price.currency)
+    lasting = [-discount.amount for discount in discounts if discount.periods is None]
+    recurring = total([*(price.amount for price in prices), *lasting], plan_price.currency)
     with tenancy.as_worker():
         subscription = Subscription.objects.create(
             organization=organization,
@@ -90,6 +102,20 @@ def open_subscription(
             else:
                 item.kind, item.addon_price, item.description = ItemKind.ADDON, price, price.addon.name
             items.append(item)
+        items += [
+            SubscriptionItem(
+                subscription=subscription,
+                organization_id=organization.pk,
+                kind=ItemKind.DISCOUNT,
+                description=discount.description,
+                unit_minor=-discount.amount.minor,
+                currency=discount.amount.currency,
+                periods=discount.periods,
+                valid_from=at,
+                position=position,
+            )
+            for position, discount in enumerate(discounts, start=len(prices))
+        ]
         SubscriptionItem.objects.bulk_create(items)
     return subscription
 
@@ -117,7 +143,22 @@ def activate(subscriptions: Mapping[Subscription, Period | None], *, at: datetim
             current_period_start=first.start,
             current_period_end=first.end,
         )
+    end_limited_discounts(subscriptions, begun)
     return periods
+
+
+def end_limited_discounts(terms: Collection[Subscription], begun: Mapping[Period, Collection[UUID]]) -> None:
+    """Discounts for a number of periods end with the last of these, now that it is known when the first begins."""
+    first_of = {pk: first for first, ids in begun.items() for pk in ids}
+    term_of = {row.pk: row.term for row in terms}
+    items = list(SubscriptionItem.objects.filter(subscription__in=first_of, periods__isnull=False, valid_until=None))
+    for item in items:
+        first = first_of[item.subscription_id]
+        end = first.end
+        for _later in range((item.periods or 1) - 1):
+            end = next_period_end(end, term_of[item.subscription_id], first.start.day)
+        item.valid_until = end
+    bulk.update_rows(items, ["valid_until"])
 
 
 def advance(*, subscription: Subscription, period: Period, at: datetime) -> None:

@@ -53,7 +53,7 @@ def public_page(*parameters: str) -> Callable[[Callable[..., HttpResponse]], Cal
     """Mark a view's pages for nodebyte/public_pages.py, which keeps what visitors get.
 
     For somebody who is not signed in, the page depends on nothing but its path, these parameters of its address, the
-    language and the chosen theme. It has no form that is posted and no message.
+    language, the chosen theme and the chosen currency. It has no form that is posted and no message.
     """
 
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

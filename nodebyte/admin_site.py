@@ -201,6 +201,9 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Products"), "category", "catalog.product"),
             (_("Plans"), "inventory_2", "catalog.plan"),
             (_("Add-ons"), "extension", "catalog.addon"),
+            (_("Images"), "album", "catalog.image"),
+            (_("Promotions"), "sell", "catalog.promotion"),
+            (_("Coupons"), "confirmation_number", "catalog.coupon"),
         ),
     ),
     (

@@ -15,7 +15,8 @@ from core.context_processors import Site
 from core.pages import public_page
 from orders import queries as orders
 from orders.renewal.queries import renewals_of_servers
-from orders.storefront.offers import currency_of, product_cards
+from orders.storefront.currencies import currency_of
+from orders.storefront.offers import shelf_of
 from orders.storefront.published import read_once
 from servers import queries as servers
 
@@ -29,10 +30,10 @@ _invoices_due = compiled(billing.invoices_due)
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The shop's home page, with the times it promises as the settings have them."""
-    currency = currency_of(request.organization)  # type: ignore[attr-defined]
-    cards, regions = read_once(("home", currency), lambda: (product_cards(currency), servers.regions_for_sale()))
+    currency = currency_of(request)
+    shelf, regions = read_once(("home", currency), lambda: (shelf_of(currency), servers.regions_for_sale()))
     context = {
-        "cards": cards,
+        "cards": shelf.cards,
         "regions": regions,
         "failed_refund_after": timedelta(hours=site_settings.get("orders.failed_refund_hours")),
         "waiting_refund_after": timedelta(hours=site_settings.get("orders.waiting_refund_hours")),

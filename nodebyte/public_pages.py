@@ -17,6 +17,9 @@ from django.utils.cache import patch_cache_control
 from django.utils.http import parse_etags
 from django.utils.translation import get_language_from_request
 
+from core.money import CODE
+from orders.storefront.currencies import COOKIE
+
 FRESH_SECONDS, MAX_AGE_SECONDS = 1.0, 3.0
 MAX_PAGES = 512
 THEMES = {"light", "dark"}
@@ -24,7 +27,7 @@ THEMES = {"light", "dark"}
 PERSONAL_COOKIES = (settings.SESSION_COOKIE_NAME, "messages")
 HEADERS_OF_304 = ("ETag", "Cache-Control", "Vary", "Content-Language")
 
-type Key = tuple[str, str, str, str, bool]
+type Key = tuple[str, str, str, str, str, bool]
 
 
 @dataclass
@@ -81,11 +84,13 @@ class PublicPagesMiddleware:
 def key_of(request: HttpRequest) -> Key:
     """All that a public page depends on."""
     theme = request.COOKIES.get("theme", "")
+    currency = request.COOKIES.get(COOKIE, "")
     return (
         request.path_info,
         request.META.get("QUERY_STRING", ""),
         get_language_from_request(request),
         theme if theme in THEMES else "",
+        currency if CODE.fullmatch(currency) else "",
         "gzip" in request.META.get("HTTP_ACCEPT_ENCODING", ""),
     )
 

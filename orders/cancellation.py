@@ -10,7 +10,7 @@ from billing import checkout, invoicing, refunds, subscriptions
 from billing.models import InvoiceState, Payment, PaymentState
 from catalog import services as catalog
 from core import tenancy, work
-from orders import events, queries, transitions
+from orders import coupons, events, queries, transitions
 from orders.models import Order, OrderStatus
 from servers import capacity
 from servers import services as servers
@@ -119,12 +119,15 @@ def refund_overdue(*, at: datetime) -> int:
 def _release(order: Order, at: datetime) -> None:
     """Cancel the subscription of each item, delete its server, return its stock, or release its reservation.
 
+    A coupon that the order used can be used again.
+
     All is locked first, one kind of row after another, in the lock order of ARCHITECTURE.md.
     """
     items = list(order.items.select_related("subscription", "plan_price").order_by("server", "pk"))
     server_ids = [item.server_id for item in items if item.server_id is not None]
     subscriptions.lock_subscriptions_of([order.invoice_id])
     servers.lock_servers(server_ids)
+    coupons.give_back(order=order, at=at)
     for item in sorted(items, key=lambda item: item.plan_price.plan_id):
         if item.is_stock_taken:
             catalog.return_stock(plan_id=item.plan_price.plan_id)

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from catalog import services as catalog
 from core import bulk, site_settings, tenancy, work
-from orders import cancellation, placement, queries, transitions
+from orders import cancellation, coupons, placement, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
 from servers import capacity
@@ -30,6 +30,7 @@ def start_orders(*, order_ids: Collection[UUID], at: datetime) -> None:
         startable = {OrderStatus.PENDING_PAYMENT, OrderStatus.CANCELED}
         payable = [order for order in transitions.lock_orders(order_ids) if order.status in startable]
         orders = [order for order in payable if order.canceled_by_id is None]
+        coupons.take_again([order for order in orders if order.status == OrderStatus.CANCELED])
         transitions.transition(orders, OrderStatus.PAID, reason="payment received", at=at, paid_at=at)
         started = create_servers(orders, at)
         retry_after_commit([order.pk for order in orders if order not in started], at=at)

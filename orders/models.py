@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models import AllocationReversal, Invoice, InvoiceState, Payment, PaymentState, Subscription
-from catalog.models import AddonPrice, PlanPrice
+from catalog.models import AddonPrice, Coupon, PlanPrice, Promotion
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, total
@@ -206,6 +206,9 @@ class OrderItem(Entity, Timestamped):
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     plan_price = models.ForeignKey(PlanPrice, on_delete=models.PROTECT)
+    promotion = models.ForeignKey(
+        Promotion, null=True, blank=True, on_delete=models.PROTECT, verbose_name=_("promotion")
+    )
     region = models.ForeignKey(Region, on_delete=models.PROTECT, verbose_name=_("region"))
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
@@ -242,6 +245,37 @@ class OrderItemAddon(Entity, Timestamped):
 
     def __str__(self) -> str:
         return str(self.addon_price)
+
+
+class CouponRedemption(Entity, Timestamped):
+    """One use of a coupon, by an order. It counts until it is given back, because the order was canceled.
+
+    The database refuses a new one beyond the coupon's limits (migration 0003). An order that late money revives keeps
+    its price, so it takes its use again whatever the limit.
+    """
+
+    tenancy = tenancy.OWNED
+
+    coupon = models.ForeignKey(Coupon, on_delete=models.PROTECT, related_name="redemptions", db_index=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    order = models.OneToOneField(Order, on_delete=models.PROTECT, related_name="coupon_redemption")
+    redeemed_at = models.DateTimeField(_("redeemed at"))
+    given_back_at = models.DateTimeField(_("given back at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("use of a coupon")
+        verbose_name_plural = _("uses of coupons")
+        ordering = ["-redeemed_at"]
+        indexes = [
+            models.Index(
+                fields=["coupon", "organization"],
+                name="orders_redemption_counted",
+                condition=models.Q(given_back_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.order)
 
 
 class OrderStatusChange(Entity):

@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from accounts import services as accounts
 from accounts.models import Organization, User
 from billing import gateway_accounts, invoicing, payments, subscriptions, tax
-from billing.models import BillingMode, GatewayAccount, Invoice, Payment, Subscription
+from billing.invoicing import InvoiceLine
+from billing.models import BillingMode, GatewayAccount, Invoice, ItemKind, Payment, Subscription
 from catalog import services as catalog
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice
+from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Promotion
 from core import site_settings, tenancy
-from orders import cancellation, limits, transitions
-from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus
-from orders.quote import Quote, quote, server_limits
+from core.money import Money, total
+from orders import cancellation, coupons, limits, transitions
+from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus
+from orders.quote import CouponUse, PricedItem, Quote, quotes, server_limits
 from servers import capacity, locks
 from servers import queries as servers
 from servers.models import Region, Reservation
@@ -36,6 +39,12 @@ class ItemRequest:
     server_name: str
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    promotion: Promotion | None = None
+
+    @property
+    def priced(self) -> PricedItem:
+        """What its price depends on."""
+        return PricedItem(self.plan_price, self.addon_prices, self.promotion)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -46,7 +55,8 @@ class ItemRequest:
     def ordered(self) -> tuple[Any, ...]:
         """What makes it the same as what an item of an order was ordered with."""
         addons = sorted(price.pk for price in self.addon_prices)
-        return (self.plan_price.pk, self.region.pk, self.server_name, self.options, addons)
+        promotion_id = self.promotion.pk if self.promotion else None
+        return (self.plan_price.pk, promotion_id, self.region.pk, self.server_name, self.options, addons)
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,26 @@ class OrderRequest:
     items: Sequence[ItemRequest]
     is_auto_renewed: bool = False
     uses_credit: bool = False
+    coupon_use: CouponUse | None = None
+
+    @property
+    def quotes(self) -> list[Quote]:
+        """What each item costs."""
+        return quotes([item.priced for item in self.items], self.coupon_use)
+
+    @property
+    def due_today(self) -> Money:
+        """What the whole order costs now."""
+        return total((quote.due_today for quote in self.quotes), self.items[0].plan_price.currency)
 
     @property
     def billing_mode(self) -> BillingMode:
         """The gateway renews where customer and operator chose so, and it has a price for everything of one item.
 
         Of several items each has a subscription of its own, and a payment is for one subscription at the gateway.
+        A gateway charges its own prices, so what has a discount is renewed by us.
         """
-        if not self.is_auto_renewed or len(self.items) > 1:
+        if not self.is_auto_renewed or len(self.items) > 1 or any(quote.discounts for quote in self.quotes):
             return BillingMode.SELF
         return gateway_accounts.billing_mode_for([self.items[0].plan_price, *self.items[0].addon_prices])
 
@@ -95,8 +117,8 @@ def place_order(
 
     The same form token with the same request gives the same order, however often and from how many tabs it comes. With
     another request it gives a new order, and the earlier one is canceled if it is unpaid. Wants no transaction to be
-    open. Raises capacity.InsufficientCapacity, catalog.SoldOut, limits.TooManyUnpaidOrders or
-    gateway_accounts.NoGateway, and then nothing is reserved.
+    open. Raises capacity.InsufficientCapacity, catalog.SoldOut, coupons.CouponRefused, limits.TooManyUnpaidOrders,
+    accounts.CurrencyFixed or gateway_accounts.NoGateway, and then nothing is reserved.
     """
     # The accounts' keys are decrypted for it, so it is read before anything is locked.
     terms = PaymentTerms(order_request.billing_mode, order_request.accounts)
@@ -134,9 +156,14 @@ def is_order_of(order: Order, order_request: OrderRequest, at: datetime) -> bool
     items = order.items.select_related("subscription").prefetch_related("addons")
     for item in items:
         addons = sorted(addon.addon_price_id for addon in item.addons.all())
-        ordered.append((item.plan_price_id, item.region_id, item.server_name, item.options, addons))
-    is_same_payment = order.uses_credit == order_request.uses_credit and all(
-        item.subscription.is_auto_renewed == order_request.is_auto_renewed for item in items
+        of_item = (item.plan_price_id, item.promotion_id, item.region_id, item.server_name, item.options, addons)
+        ordered.append(of_item)
+    coupon_id = CouponRedemption.objects.filter(order=order).values_list("coupon_id", flat=True).first()
+    is_same_coupon = coupon_id == (order_request.coupon_use.coupon.pk if order_request.coupon_use else None)
+    is_same_payment = (
+        is_same_coupon
+        and order.uses_credit == order_request.uses_credit
+        and all(item.subscription.is_auto_renewed == order_request.is_auto_renewed for item in items)
     )
     requested = [item.ordered for item in order_request.items]
     return is_same_payment and sorted(ordered, key=repr) == sorted(requested, key=repr)
@@ -146,14 +173,9 @@ def require_unpaid_below_limit(
     organization: Organization, user: User, network: str | None, order_request: OrderRequest
 ) -> None:
     """See `limits.require_unpaid_below_limit`; what costs nothing is never unpaid."""
-    if any(quote_of(item).due_today for item in order_request.items):
+    if order_request.due_today:
         count = len(order_request.items)
         limits.require_unpaid_below_limit(organization=organization, user=user, network=network, count=count)
-
-
-def quote_of(item: ItemRequest) -> Quote:
-    """What the item costs."""
-    return quote(plan_price=item.plan_price, addon_prices=item.addon_prices)
 
 
 def reserve_items(organization: Organization, order_request: OrderRequest, at: datetime) -> list[Reservation]:
@@ -221,15 +243,14 @@ def write_order(
 ) -> Order:
     """The new order with the subscription of each item, draft invoice and payment."""
     require_unpaid_below_limit(organization, user, network, order_request)
-    opened = open_subscriptions(organization, order_request, terms, at)
-    lines = []
-    for item, subscription in zip(order_request.items, opened, strict=True):
-        billed = {row.plan_price_id or row.addon_price_id: row for row in subscription.items.all()}
-        lines += [  # one-time fees belong to no item of the subscription
-            replace(line, subscription=subscription, subscription_item=billed[line.price.pk] if line.price else None)
-            for line in quote_of(item).lines
-        ]
     currency = order_request.items[0].plan_price.currency
+    accounts.fix_currency(organization=organization, currency=currency, at=at)
+    opened = open_subscriptions(organization, order_request, terms, at)
+    lines = [
+        line
+        for quote, subscription in zip(order_request.quotes, opened, strict=True)
+        for line in first_lines(quote, subscription)
+    ]
     invoice = invoicing.draft_invoice(
         organization=organization, currency=currency, lines=lines, client_address=network, at=at
     )
@@ -246,6 +267,9 @@ def write_order(
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )
     order.refresh_from_db(fields=["number"])
+    if order_request.coupon_use is not None:
+        priced = [item.priced for item in order_request.items]
+        coupons.redeem(order=order, coupon_use=order_request.coupon_use, items=priced, at=at)
     add_items(order, order_request.items, opened, reservations)
     transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
     if invoice.total:
@@ -264,12 +288,34 @@ def open_subscriptions(
             organization=organization,
             plan_price=item.plan_price,
             addon_prices=item.addon_prices,
+            discounts=quote.discounts,
             billing_mode=terms.billing_mode,
             is_auto_renewed=order_request.is_auto_renewed,
             label=item.server_name,
             at=at,
         )
-        for item in order_request.items
+        for item, quote in zip(order_request.items, order_request.quotes, strict=True)
+    ]
+
+
+def first_lines(quote: Quote, subscription: Subscription) -> list[InvoiceLine]:
+    """The quote as lines of an invoice, each for its item of the subscription; one-time fees belong to none."""
+    items = list(subscription.items.order_by("position"))
+    billed = {row.plan_price_id or row.addon_price_id: row for row in items}
+    lines = [
+        replace(line, subscription=subscription, subscription_item=billed[line.price.pk] if line.price else None)
+        for line in quote.lines
+    ]
+    discounts = [row for row in items if row.kind == ItemKind.DISCOUNT]
+    return lines + [
+        InvoiceLine(
+            ItemKind.DISCOUNT,
+            discount.description,
+            -discount.amount,
+            subscription=subscription,
+            subscription_item=row,
+        )
+        for discount, row in zip(quote.discounts, discounts, strict=True)
     ]
 
 
@@ -287,6 +333,7 @@ def add_items(
             order=order,
             organization_id=order.organization_id,
             plan_price=request.plan_price,
+            promotion=request.promotion,
             region=request.region,
             server_name=request.server_name,
             options=request.options,

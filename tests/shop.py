@@ -54,7 +54,7 @@ class Shop:
 
     def order_request(self, **fields: Any) -> placement.OrderRequest:
         """One such server, or `items`."""
-        paid = {name: fields.pop(name) for name in ("is_auto_renewed", "uses_credit") if name in fields}
+        paid = {name: fields.pop(name) for name in ("is_auto_renewed", "uses_credit", "coupon_use") if name in fields}
         items = fields.pop("items", None) or [self.item_request(**fields)]
         return placement.OrderRequest(items, **paid)
 

@@ -76,6 +76,7 @@ class Migration(migrations.Migration):
                 ('tax_id', models.CharField(blank=True, max_length=32, verbose_name='tax ID')),
                 ('has_vat_id', models.BooleanField(default=False, editable=False, help_text='The tax ID is a VAT ID of the country, and its check digits are right. Tax depends on it.', verbose_name='VAT ID is valid')),
                 ('currency', models.CharField(default='USD', max_length=3, verbose_name='currency')),
+                ('currency_fixed_at', models.DateTimeField(blank=True, help_text='Its first order chose the currency for good.', null=True, verbose_name='currency fixed at')),
                 ('settings', models.JSONField(blank=True, default=dict)),
                 ('members', models.ManyToManyField(related_name='organizations', through='accounts.Membership', to=settings.AUTH_USER_MODEL)),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='owned_organizations', to=settings.AUTH_USER_MODEL)),

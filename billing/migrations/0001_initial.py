@@ -566,7 +566,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('past_due', 'Past due'), ('suspended', 'Suspended'), ('canceled', 'Canceled'), ('ended', 'Ended')], default='pending', max_length=10)),
                 ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle')),
                 ('currency', models.CharField(max_length=3)),
-                ('amount_minor', models.BigIntegerField(help_text='All items together.', verbose_name='price per period')),
+                ('amount_minor', models.BigIntegerField(help_text='Plan and add-ons, less what is taken off every period.', verbose_name='price per period')),
                 ('billing_mode', models.CharField(choices=[('self', 'Renewed by us'), ('gateway', 'Renewed by the gateway')], default='self', max_length=8)),
                 ('is_auto_renewed', models.BooleanField(default=False, help_text="The customer's choice at checkout. A cancellation leaves it as it is.", verbose_name='renews automatically')),
                 ('current_period_start', models.DateTimeField(blank=True, null=True)),
@@ -622,6 +622,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('valid_from', models.DateTimeField(blank=True, help_text='Empty: a change that was not paid would add it.', null=True, verbose_name='valid from')),
                 ('valid_until', models.DateTimeField(blank=True, null=True, verbose_name='valid until')),
+                ('periods', models.IntegerField(blank=True, help_text='For how many periods, from the first, a discount is valid. Empty: for every one.', null=True, verbose_name='periods')),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('addon_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='catalog.addonprice', verbose_name='add-on price')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -1146,7 +1147,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscriptionitem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('addon_price__isnull', True), ('kind', 'plan'), ('plan_price__isnull', False)), models.Q(('addon_price__isnull', False), ('kind', 'addon'), ('plan_price__isnull', True)), _connector='OR'), name='billing_subscription_item_has_its_price'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('addon_price__isnull', True), ('kind', 'plan'), ('plan_price__isnull', False)), models.Q(('addon_price__isnull', False), ('kind', 'addon'), ('plan_price__isnull', True)), models.Q(('addon_price__isnull', True), ('kind', 'discount'), ('plan_price__isnull', True)), _connector='OR'), name='billing_subscription_item_has_its_price'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscriptionitem',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'discount'), ('unit_minor__lt', 0)), models.Q(models.Q(('kind', 'discount'), _negated=True), models.Q(('unit_minor__lt', 0), _negated=True)), _connector='OR'), name='billing_subscription_item_negative_iff_discount'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscriptionitem',
+            constraint=models.CheckConstraint(condition=models.Q(('periods__isnull', True), models.Q(('kind', 'discount'), ('periods__gt', 0)), _connector='OR'), name='billing_subscription_item_periods_of_discount'),
         ),
         migrations.AddConstraint(
             model_name='subscriptionitem',

@@ -13,7 +13,7 @@ from billing.models.gateways import BillingMode
 from billing.models.invoices import ItemKind
 from catalog.models import AddonPrice, PlanPrice, Term
 from core import tenancy
-from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money
 
 
@@ -94,7 +94,9 @@ class Subscription(StateMachine, Entity, Timestamped):
     status = StatusField(max_length=10, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING)
     term = models.CharField(_("billing cycle"), max_length=12, choices=Term)
     currency = models.CharField(max_length=3)
-    amount_minor = models.BigIntegerField(_("price per period"), help_text=_("All items together."))
+    amount_minor = models.BigIntegerField(
+        _("price per period"), help_text=_("Plan and add-ons, less what is taken off every period.")
+    )
     billing_mode = models.CharField(max_length=8, choices=BillingMode, default=BillingMode.SELF)
     is_auto_renewed = models.BooleanField(
         _("renews automatically"),
@@ -190,7 +192,7 @@ class Subscription(StateMachine, Entity, Timestamped):
 
 
 class SubscriptionItem(Entity, Timestamped):
-    """A plan or an add-on of a subscription, with the price it was sold at.
+    """A plan or an add-on of a subscription with the price it was sold at, or a discount, whose price is negative.
 
     It is part of the subscription from `valid_from` up to but not including `valid_until`, or for good while that is
     empty. Without `valid_from` it is not part of it: the change that adds it was not paid. At any time a subscription
@@ -219,6 +221,12 @@ class SubscriptionItem(Entity, Timestamped):
         _("valid from"), null=True, blank=True, help_text=_("Empty: a change that was not paid would add it.")
     )
     valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
+    periods = models.IntegerField(
+        _("periods"),
+        null=True,
+        blank=True,
+        help_text=_("For how many periods, from the first, a discount is valid. Empty: for every one."),
+    )
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -229,7 +237,15 @@ class SubscriptionItem(Entity, Timestamped):
             models.CheckConstraint(
                 name="billing_subscription_item_has_its_price",
                 condition=models.Q(kind="plan", plan_price__isnull=False, addon_price__isnull=True)
-                | models.Q(kind="addon", plan_price__isnull=True, addon_price__isnull=False),
+                | models.Q(kind="addon", plan_price__isnull=True, addon_price__isnull=False)
+                | models.Q(kind="discount", plan_price__isnull=True, addon_price__isnull=True),
+            ),
+            iff(
+                "billing_subscription_item_negative_iff_discount", models.Q(kind="discount"), models.Q(unit_minor__lt=0)
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_item_periods_of_discount",
+                condition=models.Q(periods__isnull=True) | models.Q(kind="discount", periods__gt=0),
             ),
             models.CheckConstraint(
                 name="billing_subscription_item_quantity_positive", condition=models.Q(quantity__gte=1)

@@ -26,25 +26,32 @@ class Login:
 
 def seed_staff(*, email: str, password: str | None) -> Login | None:
     """The first superadmin; None when the address exists already, whose password stays as it is."""
-    return _seed_user("staff", email, password, is_staff=True)
+    return seed_user(email=email, password=password, staff_role=permissions.SUPERADMIN)
 
 
 def seed_customer(*, email: str, password: str | None) -> Login | None:
     """A customer with a verified address, for a demo."""
-    return _seed_user("customer", email, password, is_staff=False)
+    return seed_user(email=email, password=password, staff_role=None)
 
 
-def _seed_user(role: str, email: str, password: str | None, *, is_staff: bool) -> Login | None:
+def seed_user(*, email: str, password: str | None, staff_role: str | None) -> Login | None:
+    """A user with a verified address: staff with a role, or a customer. None when the address exists already."""
+    role, is_staff = "staff" if staff_role else "customer", staff_role is not None
     with tenancy.as_worker():
         if User.objects.filter(email__iexact=email).exists():
             return None
         chosen = password or secrets.token_urlsafe(15)
         user = User.objects.create_user(
-            email, chosen, status=UserStatus.ACTIVE, is_staff=is_staff, is_superuser=is_staff, first_name=role.title()
+            email,
+            chosen,
+            status=UserStatus.ACTIVE,
+            is_staff=is_staff,
+            is_superuser=staff_role == permissions.SUPERADMIN,
+            first_name=role.title(),
         )
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
         services.ensure_personal_organization(user=user)
         if is_staff:
-            user.groups.add(*Group.objects.filter(name=permissions.SUPERADMIN))
+            user.groups.add(*Group.objects.filter(name=staff_role))
         audit.record(action="user.seed", entity=user, actor="seed", new={"role": role})
     return Login(role, email, chosen)

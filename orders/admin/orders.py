@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 from core import audit
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 from orders import cancellation, fulfilment, queries
-from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
+from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus, OrderStatusChange
 from servers import services
 from servers.admin.capacity import placement_of
 from servers.models import Server, ServerStatus
@@ -182,6 +182,16 @@ class OrderItemAddonAdmin(ReadOnlyAdmin):
     list_display = ("item", "organization", "addon_price")
     list_select_related = ("item", "organization", "addon_price")
     search_fields = ("item__server_name", "organization__name")
+
+
+@admin.register(CouponRedemption)
+class CouponRedemptionAdmin(ReadOnlyAdmin):
+    """Which orders used which coupon."""
+
+    list_display = ("coupon", "order", "organization", "redeemed_at", "given_back_at")
+    list_select_related = ("coupon", "order", "organization")
+    list_filter = (("given_back_at", admin.EmptyFieldListFilter),)
+    search_fields = ("coupon__code", "=order__number", "organization__name")
 
 
 @admin.register(OrderStatusChange)

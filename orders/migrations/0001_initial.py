@@ -51,6 +51,24 @@ class Migration(migrations.Migration):
             bases=(core.models.state_machine.StateMachine, models.Model),
         ),
         migrations.CreateModel(
+            name='CouponRedemption',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('redeemed_at', models.DateTimeField(verbose_name='redeemed at')),
+                ('given_back_at', models.DateTimeField(blank=True, null=True, verbose_name='given back at')),
+                ('coupon', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='redemptions', to='catalog.coupon')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='coupon_redemption', to='orders.order')),
+            ],
+            options={
+                'verbose_name': 'use of a coupon',
+                'verbose_name_plural': 'uses of coupons',
+                'ordering': ['-redeemed_at'],
+            },
+        ),
+        migrations.CreateModel(
             name='OrderItem',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -62,6 +80,7 @@ class Migration(migrations.Migration):
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='items', to='orders.order')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('plan_price', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='catalog.planprice')),
+                ('promotion', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='catalog.promotion', verbose_name='promotion')),
                 ('region', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='servers.region', verbose_name='region')),
                 ('reservation', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='order_item', to='servers.reservation')),
                 ('server', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='order_item', to='servers.server')),
@@ -174,6 +193,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='order',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'active'), _negated=True), ('active_at__isnull', False), _connector='OR'), name='orders_active_at_when_active'),
+        ),
+        migrations.AddIndex(
+            model_name='couponredemption',
+            index=models.Index(condition=models.Q(('given_back_at__isnull', True)), fields=['coupon', 'organization'], name='orders_redemption_counted'),
         ),
         migrations.AddConstraint(
             model_name='orderitemaddon',

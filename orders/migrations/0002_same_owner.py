@@ -10,6 +10,7 @@ SAME_OWNER = [
     ("orderitem", "server_id, organization_id", "servers_server", "id, organization_id"),
     ("orderitem", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
     ("orderitemaddon", "item_id, organization_id", "orders_orderitem", "id, organization_id"),
+    ("couponredemption", "order_id, organization_id", "orders_order", "id, organization_id"),
     ("orderstatuschange", "order_id, organization_id", "orders_order", "id, organization_id"),
     ("planchange", "item_id, organization_id", "orders_orderitem", "id, organization_id"),
     (

@@ -3,39 +3,59 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from accounts.models import Organization
 from catalog import queries as catalog
-from catalog.models import AddonKind, AddonPrice, Plan, PlanPrice, Product, Term
-from core import site_settings
-from core.money import Money, Rate
+from catalog.models import AddonKind, AddonPrice, Plan, PlanPrice, Product, Promotion, Term
+from core import formats
+from core.money import Money, Rate, payable_step
 from orders.quote import server_limits
+from orders.storefront.currencies import sold_currency
 from servers import builds, capacity
 from servers import queries as servers
 from servers.models import Blueprint, Region
 
+HOURS_OF_A_MONTH = 730
+
 
 @dataclass(frozen=True)
 class ProductCard:
-    """A product as lists show it: how many of its plans are sold, and the lowest monthly price of these."""
+    """A product as lists show it: how many of its plans are sold, and the lowest monthly price of these.
+
+    `before` is what that plan costs without its promotion.
+    """
 
     product: Product
     plan_count: int
     price: Money | None
     period: str
+    before: Money | None = None
 
 
 @dataclass(frozen=True)
 class PlanOffer:
-    """A plan at its price for one term."""
+    """A plan at its price for one term; `before` is what it costs without its promotion."""
 
     plan: Plan
     price: Money | Rate
     period: str
     is_available: bool
+    before: Money | None = None
+    promotion: Promotion | None = None
+
+
+@dataclass(frozen=True)
+class TermOffer:
+    """What a plan costs for one term: its price, what that is a month, and what it saves against paying monthly."""
+
+    price: Money | Rate
+    period: str
+    monthly: Money | None
+    saving: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,9 @@ class Offer:
     addon_prices: Sequence[AddonPrice]
     regions: Sequence[Region]
     available: Mapping[UUID, set[str]]  # the codes of the plans that fit, by region
+    promotions: Mapping[UUID, Sequence[Promotion]]  # by plan
+    currency: str
+    currencies: Sequence[str]  # those in which anything is sold
 
     @property
     def terms(self) -> list[Term]:
@@ -64,8 +87,30 @@ class Offer:
             shown_term = term if term in prices else min(prices, key=list(Term).index)
             price = prices[shown_term]
             is_available = price.plan.stock != 0 and any(code in codes for codes in self.available.values())
-            offers.append(PlanOffer(price.plan, price.unit_price, period_name(shown_term), is_available))
+            promotion, before = self.promotion_of(price), None
+            shown_price: Money | Rate = price.unit_price
+            if promotion is not None:
+                shown_price, before = price.amount - promotion.off(price.amount), price.amount
+            offer = PlanOffer(price.plan, shown_price, period_name(shown_term), is_available, before, promotion)
+            offers.append(offer)
         return offers
+
+    def term_offer(self, code: str, term: Term) -> TermOffer | None:
+        """What the plan costs for the term; None where it is not sold so."""
+        price = self.price(code, term)
+        if price is None:
+            return None
+        if term == Term.HOURLY:
+            monthly = Rate(Decimal(price.unit_price.minor), price.currency).times(HOURS_OF_A_MONTH)
+            return TermOffer(price.unit_price, period_name(term), monthly, "")
+        promotion, by_month = self.promotion_of(price), self.price(code, Term.MONTHLY)
+        amount = price.amount - promotion.off(price.amount) if promotion else price.amount
+        saving = saving_text(by_month.amount, price.amount, term.months) if by_month else ""
+        return TermOffer(amount, period_name(term), per_month(amount, term.months), saving)
+
+    def promotion_of(self, price: PlanPrice) -> Promotion | None:
+        """The best promotion of the price."""
+        return best_promotion(self.promotions.get(price.plan_id, ()), price)
 
     def price(self, code: str, term: str) -> PlanPrice | None:
         """The price of a plan for a term, None where it is not sold so."""
@@ -75,14 +120,42 @@ class Offer:
         """Add-ons with their price for the term."""
         return [price for price in self.addon_prices if price.term == term]
 
-    def prices_for(self, term: str) -> list[PlanPrice | AddonPrice]:
-        """The prices of every plan and add-on for the term."""
-        prices: list[PlanPrice | AddonPrice] = [*self.prices, *self.addon_prices]
-        return [price for price in prices if price.term == term]
+    def shown_for(self, term: str) -> list[PlanPrice | AddonPrice | Promotion]:
+        """The prices of every plan and add-on for the term, with the plans' promotions."""
+        prices = [price for price in self.prices if price.term == term]
+        promotions = dict.fromkeys(promotion for price in prices if (promotion := self.promotion_of(price)))
+        return [*prices, *self.addons(term), *promotions]
 
     def is_available(self, code: str, region: Region) -> bool:
         """Whether the plan fits somewhere in the region now; only placing the order reserves it."""
         return code in self.available.get(region.pk, set())
+
+
+def per_month(amount: Money, months: int) -> Money | None:
+    """What each of several months costs, to what can be paid; None for one month."""
+    if months < 2:
+        return None
+    step = payable_step(amount.currency)
+    return step * Rate(Decimal(amount.minor) / (months * step.minor), amount.currency).times(1).minor
+
+
+def saving_text(monthly: Money, price: Money, months: int) -> str:
+    """What the price of several months saves against as many single ones: "2 months free", else "save 5%"."""
+    saved = monthly.minor * months - price.minor
+    if saved <= 0 or months < 2:
+        return ""
+    free, rest = divmod(saved, monthly.minor)
+    if not rest:
+        return ngettext("%(count)s month free", "%(count)s months free", free) % {"count": free}
+    share = saved * 100 // (monthly.minor * months)
+    return _("save %(share)s") % {"share": formats.percent(Decimal(share))} if share else ""
+
+
+def best_promotion(promotions: Iterable[Promotion], price: PlanPrice) -> Promotion | None:
+    """Which of the promotions takes most off the price; None where none does, as of the price of an hour."""
+    off = {promotion: promotion.off(price.amount).minor for promotion in promotions}
+    best = max(off, key=lambda promotion: off[promotion], default=None)
+    return best if best is not None and off[best] and price.term != Term.HOURLY else None
 
 
 def period_name(term: Term) -> str:
@@ -97,9 +170,20 @@ def period_name(term: Term) -> str:
     return names[term]
 
 
-def currency_of(organization: Organization | None) -> str:
-    """The organization's currency; visitors see the shop's."""
-    return organization.currency if organization else str(site_settings.get("shop.currency"))
+@dataclass(frozen=True)
+class Shelf:
+    """Every product for sale in one currency, and the currencies in which anything is sold."""
+
+    cards: Sequence[ProductCard]
+    currency: str
+    currencies: Sequence[str]
+
+
+def shelf_of(currency: str) -> Shelf:
+    """What is for sale in the currency; in the shop's where nothing is sold in it."""
+    currencies = catalog.currencies_for_sale()
+    shown = sold_currency(currency, currencies)
+    return Shelf(product_cards(shown), shown, currencies)
 
 
 def product_cards(currency: str) -> list[ProductCard]:
@@ -109,15 +193,27 @@ def product_cards(currency: str) -> list[ProductCard]:
     prices: dict[UUID, list[PlanPrice]] = defaultdict(list)
     for price in catalog.current_plan_prices(list(plans), currency):
         prices[price.plan.product_id].append(price)
-    return [
-        ProductCard(
-            product=product,
-            plan_count=len({price.plan_id for price in prices[product.pk]}),
-            price=min((price.amount for price in prices[product.pk] if price.term == Term.MONTHLY), default=None),
-            period=period_name(Term.MONTHLY),
-        )
-        for product in products
-    ]
+    promotions = catalog.promotions_of(plans)
+    return [product_card(product, prices[product.pk], promotions) for product in products]
+
+
+def product_card(
+    product: Product, prices: Sequence[PlanPrice], promotions: Mapping[UUID, Sequence[Promotion]]
+) -> ProductCard:
+    """The card of a product with these prices."""
+    lowest: tuple[Money, Money] | None = None  # with and without a promotion
+    for price in prices:
+        if price.term == Term.MONTHLY:
+            promotion = best_promotion(promotions.get(price.plan_id, ()), price)
+            reduced = price.amount - promotion.off(price.amount) if promotion else price.amount
+            lowest = (reduced, price.amount) if lowest is None or reduced < lowest[0] else lowest
+    return ProductCard(
+        product=product,
+        plan_count=len({price.plan_id for price in prices}),
+        price=lowest[0] if lowest else None,
+        period=period_name(Term.MONTHLY),
+        before=lowest[1] if lowest and lowest[0] < lowest[1] else None,
+    )
 
 
 def buildable_plans(plans: Iterable[Plan], blueprints: Iterable[Blueprint]) -> dict[Plan, list[Blueprint]]:
@@ -152,4 +248,7 @@ def offer_of(product: Product, currency: str) -> Offer:
         addon_prices=[price for price in addon_prices if price.addon.kind not in undelivered],
         regions=servers.regions_of(blueprints),
         available=available,
+        promotions=catalog.promotions_of(plans),
+        currency=currency,
+        currencies=catalog.currencies_for_sale(),
     )

@@ -13,6 +13,7 @@ from django.db import connections, models
 from django.db.models import Count
 from django.utils.translation import get_language
 
+from catalog import queries as catalog
 from core import tenancy
 from core.tenancy.declarations import tenancy_of
 from servers.models import FREE, Allocation, Egg, EggVariable, Nest, Provider
@@ -57,7 +58,10 @@ def public_models() -> list[type[models.Model]]:
 
 @cache
 def version_query() -> tuple[str, tuple[Any, ...]]:
-    """The query of `public_version`: each row by its place (ctid) and the transaction that wrote it (xmin)."""
+    """The query of `public_version`: each row by its place (ctid) and the transaction that wrote it (xmin).
+
+    A promotion begins and ends without being written, so those that are open count too.
+    """
     parts = [
         f"SELECT {number} AS number, sum(hashtextextended(ctid::text || xmin::text, 0)) AS part"
         f' FROM "{model._meta.db_table}"'
@@ -66,5 +70,7 @@ def version_query() -> tuple[str, tuple[Any, ...]]:
     free = Allocation.objects.filter(FREE).order_by().values("node").annotate(count=Count("pk")).values("node", "count")
     free_sql, parameters = free.query.sql_with_params()
     parts.append(f"SELECT -1, sum(hashtextextended(free.*::text, 0)) FROM ({free_sql}) AS free")
+    open_sql, open_parameters = catalog.open_promotions().order_by().values("id").query.sql_with_params()
+    parts.append(f"SELECT -2, sum(hashtextextended(promotion.id::text, 0)) FROM ({open_sql}) AS promotion")
     sql = f"SELECT string_agg(coalesce(part, 0)::text, ',' ORDER BY number) FROM ({' UNION ALL '.join(parts)}) AS parts"
-    return sql, tuple(parameters)
+    return sql, (*parameters, *open_parameters)

@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 
 from accounts.models import Membership, Organization, User
 from billing import models as billing
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Product
+from catalog.models import Addon, AddonPrice, Coupon, Image, Plan, PlanPrice, Product, Promotion
 from core import audit
 from core.audit_checkpoints import ChainHead, signatures
 from core.models import AuditCheckpoint, AuditLink
@@ -76,6 +76,12 @@ class Rows:
         price = {"term": "monthly", "currency": "USD", "amount_minor": 800, "offered_at": AT, "superseded_at": _later}
         self.plan_prices = self.each(PlanPrice, plan=self.plans[0], **price)
         self.addon_prices = self.each(AddonPrice, addon=self.addons[0], **price)
+        self.each(Image, code=lambda n: f"row-{n}", name="Debian")
+        self.each(Promotion, name=lambda n: f"Sale {n}", percent=10)
+        off = {"amount_minor": 100, "currency": "USD", "max_per_organization": None}
+        self.coupons = self.each(Coupon, code=lambda n: f"ROW{n}", **off)
+        self.coupons[0].plans.set(self.plans)
+        self.coupons[0].organizations.set(self.organizations)
 
     def infrastructure(self) -> None:
         """Providers with their locations, nodes, nests and eggs."""
@@ -355,6 +361,8 @@ class Rows:
         self.each(
             orders.OrderItemAddon, item=lambda n: self.items[n], addon_price=lambda n: self.addon_prices[n], **owned
         )
+        coupon_use = {"coupon": self.coupons[0], "order": lambda n: self.orders[n], "redeemed_at": AT}
+        self.each(orders.CouponRedemption, **coupon_use, **owned)
         self.each(orders.OrderStatusChange, order=self.orders[0], new="paid", actor=self.user, at=AT, **owned)
         self.each(
             orders.PlanChange,

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from accounts import permissions
 from billing.models import GatewayAccount, Invoice
-from catalog.models import PlanPrice, Product
+from catalog.models import Coupon, PlanPrice, Product
 from core import site_settings
 from core.models import AuditEntry, Setting
 from core.money import Rate
@@ -50,11 +50,11 @@ def save(client: Client, address: str, **data: Any) -> Any:
 
 def offer(client: Client, plan: Any, **data: Any) -> Any:
     """Fill in the first empty price row."""
-    address = page_of(plan)
+    address, page = page_of(plan), {name: data.pop(name) for name in ("is_active",) if name in data}
     count = PlanPrice.objects.filter(plan=plan).count()
     line = {"term": "monthly", "currency": "USD", "amount": "9.50", "setup_fee": ""} | data
     prefix = {f"prices-{count}-{name}": value for name, value in line.items()}
-    return client.post(address, filled(client, address, **prefix))
+    return client.post(address, filled(client, address, **page, **prefix))
 
 
 def test_a_product_is_added_with_its_features_one_per_line(superadmin: Client) -> None:
@@ -313,3 +313,38 @@ def test_settings_list_every_key_and_only_registered_ones_open(superadmin: Clien
 
 def test_support_cannot_change_settings(staff: Callable[[str], Client]) -> None:
     assert staff(permissions.SUPPORT).post(setting_page("shop.name"), {"value": "x"}).status_code == 403
+
+
+def test_a_coupon_is_typed_in_decimals_and_what_does_not_go_together_is_said(superadmin: Client) -> None:
+    add = reverse("admin:catalog_coupon_add")
+
+    save(superadmin, add, code="FLAT25K", amount_minor="25000", minimum_minor="100000", currency="idr", duration="once")
+
+    coupon = Coupon.objects.get()
+    assert (coupon.amount_minor, coupon.minimum_minor, coupon.currency) == (2_500_000, 10_000_000, "IDR")
+    assert filled(superadmin, page_of(coupon))["amount_minor"] == "25000.00"
+    wrong: tuple[tuple[dict[str, str], str], ...] = (
+        ({"percent": "10", "amount_minor": "5", "currency": "USD"}, "percent"),
+        ({}, "percent"),
+        ({"percent": "10", "duration": "periods"}, "periods"),
+        ({"amount_minor": "5"}, "currency"),
+        ({"amount_minor": "0.001", "currency": "USD"}, "amount_minor"),
+        ({"amount_minor": "5", "cap_minor": "5", "currency": "USD"}, "cap_minor"),
+        ({"percent": "10", "code": "flat25k"}, "__all__"),
+    )
+    for data, field in wrong:
+        answer = superadmin.post(add, filled(superadmin, add, **({"code": "X", "duration": "once"} | data)))
+        assert list(answer.context["adminform"].form.errors) == [field], data
+
+
+def test_a_plan_is_active_only_with_a_price_and_its_cost_is_typed_in_decimals(superadmin: Client) -> None:
+    plan = make_plan(is_active=False)
+    address = page_of(plan)
+
+    refused = superadmin.post(address, filled(superadmin, address, is_active="on"))
+    offer(superadmin, plan, is_active="on")
+    save(superadmin, address, cost_minor="4.50", cost_currency="usd")
+
+    assert "offer a price" in str(refused.context["adminform"].form.errors["is_active"])
+    plan.refresh_from_db()
+    assert (plan.cost_minor, plan.cost_currency) == (450, "USD")

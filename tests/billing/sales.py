@@ -101,6 +101,7 @@ def make_sale(
     gateway: str = GATEWAY,
     is_auto_renewed: bool = True,
     addon_prices: Sequence[AddonPrice] = (),
+    discounts: Sequence[subscriptions.SoldDiscount] = (),
 ) -> Sale:
     """An unpaid sale of one monthly plan, with its payment open for 45 minutes."""
     organization = organization or make_organization()
@@ -108,6 +109,7 @@ def make_sale(
         organization=organization,
         plan_price=price or make_price(minor=minor, currency=currency),
         addon_prices=addon_prices,
+        discounts=discounts,
         billing_mode=billing_mode,
         is_auto_renewed=is_auto_renewed,
         at=at,

@@ -8,8 +8,17 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from billing import renewals, subscriptions
-from billing.models import BillingMode, ItemKind, Period, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models import (
+    BillingMode,
+    ItemKind,
+    Period,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+    next_period_end,
+)
 from core import tenancy
+from core.money import Money
 from tests.billing.sales import NOON, Sale, make_sale
 from tests.builders import make_price
 
@@ -50,6 +59,31 @@ def test_a_renewal_bills_the_items_that_are_valid_when_its_period_begins() -> No
 
     assert [line.unit.minor for line in april] == [800]
     assert [line.unit.minor for line in may] == [1200]
+
+
+@pytest.mark.parametrize(
+    ("periods", "amounts", "amount"),
+    [(1, [800, 800, 800], 800), (3, [720, 720, 800], 800), (None, [720, 720, 720], 720)],
+)
+def test_a_discount_is_taken_off_as_many_periods_as_it_was_sold_for(
+    periods: int | None, amounts: list[int], amount: int
+) -> None:
+    ordered_at = datetime(2026, 1, 30, 23, 50, tzinfo=UTC)
+    discount = subscriptions.SoldDiscount("Coupon WELCOME10", Money(80, "USD"), periods)
+    sale = make_sale(minor=800, discounts=[discount], at=ordered_at)
+    assert sale.payment.amount == Money(720, "USD")
+
+    sale.settle(at=ordered_at + timedelta(minutes=20))  # on the 31st, when its first period begins
+
+    subscription = sale.subscription.reload()
+    assert subscription.amount_minor == amount
+    assert subscription.current_period_end
+    end, billed = subscription.current_period_end, []
+    for _number in amounts:  # from 28 February to 31 March and 30 April
+        period = Period(end, next_period_end(end, subscription.term, subscription.anchor_day or 1))
+        billed.append(sum(line.amount.minor for line in renewals.renewal_lines(subscription, period)))
+        end = period.end
+    assert billed == amounts
 
 
 @pytest.mark.parametrize("valid_from", [NOON - timedelta(days=1), NOON, APRIL.start, APRIL.end - timedelta(seconds=1)])

@@ -193,6 +193,14 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"kind": "addon"},
             {"kind": "setup"},
         ],
+        "billing_subscription_item_negative_iff_discount": [
+            {"unit_minor": -1},
+            {"kind": "discount", "plan_price_id": None, "unit_minor": 0},
+        ],
+        "billing_subscription_item_periods_of_discount": [
+            {"periods": 1},
+            {"kind": "discount", "plan_price_id": None, "unit_minor": -1, "periods": 0},
+        ],
         "billing_subscription_item_quantity_positive": [{"quantity": 0}],
         "billing_subscription_item_valid_forward": [{"valid_from": NOW, "valid_until": NOW}, {"valid_until": NOW}],
     },
@@ -208,6 +216,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_tax_rate_valid_forward": [{"valid_from": LATER, "valid_until": NOW}],
     },
     "catalog_plan": {
+        "catalog_plan_cost_has_currency": [{"cost_minor": 1, "cost_currency": ""}, {"cost_currency": "USD"}],
         "catalog_plan_sizes_positive": [{"cpu_percent": 0}, {"memory_mib": 0}, {"disk_mib": 0}],
     },
     "orders_order": {
@@ -278,6 +287,32 @@ for prefix in ("plan", "addon"):
         f"catalog_{prefix}_price_not_negative": [{"amount_minor": -1}],
         f"catalog_{prefix}_price_rate_iff_hourly": [{"term": "hourly"}, {"rate_minor": 1}],
     }
+for model in ("promotion", "coupon"):
+    CHECKS[f"catalog_{model}"] = {
+        f"catalog_{model}_percent_or_amount": [{"percent": None}, {"amount_minor": 1, "currency": "USD"}],
+        f"catalog_{model}_percent_within": [{"percent": 0}, {"percent": "100.0001"}],
+        f"catalog_{model}_amount_positive": [{"percent": None, "amount_minor": 0, "currency": "USD"}],
+        f"catalog_{model}_currency_iso": [{"percent": None, "amount_minor": 1, "currency": "usd"}],
+        f"catalog_{model}_periods_iff_several": [
+            {"duration": "periods"},
+            {"duration": "periods", "periods": 0},
+            {"duration": "once", "periods": 2},
+        ],
+        f"catalog_{model}_ends_after_start": [{"starts_at": NOW, "ends_at": NOW}],
+    }
+CHECKS["catalog_promotion"]["catalog_promotion_amount_has_currency"] = [
+    {"currency": "USD"},
+    {"percent": None, "amount_minor": 1, "currency": ""},
+]
+CHECKS["catalog_coupon"] |= {
+    "catalog_coupon_amounts_have_currency": [{"currency": "USD"}, {"cap_minor": 1}, {"minimum_minor": 1}],
+    "catalog_coupon_cap_positive_of_percent": [
+        {"cap_minor": 0, "currency": "USD"},
+        {"cap_minor": 1, "currency": "USD", "percent": None, "amount_minor": 1},
+    ],
+    "catalog_coupon_code_characters": [{"code": "a b"}, {"code": ""}],
+    "catalog_coupon_minimum_positive": [{"minimum_minor": 0, "currency": "USD"}],
+}
 CHECKS["catalog_planprice"]["catalog_plan_price_not_negative"].append({"setup_fee_minor": -1})
 for name, rows in WORK.items():
     CHECKS.setdefault(name.removesuffix("_lease_iff_running"), {})[name] = rows
@@ -372,6 +407,7 @@ ONCE: dict[str, dict[str, Row]] = {
     "catalog_addonprice": {
         "catalog_addon_price_one_current": {"addon_id": ONE, "term": "monthly", "currency": "USD"},
     },
+    "catalog_coupon": {"catalog_coupon_code_once": {"code": "x"}},
     "catalog_planprice": {
         "catalog_plan_price_one_current": {"plan_id": ONE, "term": "monthly", "currency": "USD"},
     },
@@ -428,8 +464,10 @@ for column in (
     "billing_refund.idempotency_key",
     "billing_refundtask.refund_id",
     "catalog_addon.code",
+    "catalog_image.code",
     "catalog_plan.code",
     "catalog_product.slug",
+    "orders_couponredemption.order_id",
     "orders_order.invoice_id",
     "orders_order.number",
     "orders_orderitem.reservation_id",

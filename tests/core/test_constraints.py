@@ -84,8 +84,11 @@ ROWS: dict[str, Row] = {
     "billing_unexplaineditem": {"currency": "", "resolution": ""},
     "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},
     "catalog_addonprice": {"term": "monthly"},
+    "catalog_coupon": {"code": "X", "percent": 1, "currency": ""},
+    "catalog_plan": {"cost_currency": ""},
     "catalog_planprice": {"term": "monthly"},
     "orders_planchange": {"due_minor": 1, "quoted_at": NOW, "effective_at": NOW},
+    "catalog_promotion": {"percent": 1, "currency": ""},
     "servers_blueprint": {
         "build": "game",
         "egg_id": ONE,

@@ -25,6 +25,8 @@ QUERIES = {
     "core_auditentry.at": "core_auditentry WHERE at > now()",
     # the shop: products by category
     "catalog_product.category": "catalog_product WHERE category = 'x'",
+    # the shop: how often a coupon is used
+    "orders_redemption_counted": f"orders_couponredemption WHERE coupon_id = {ID} AND given_back_at IS NULL",
     # customers' lists
     "orders_order_of_org": f"orders_order WHERE organization_id = {ID} ORDER BY placed_at DESC",
     "billing_invoice_of_org": f"billing_invoice WHERE organization_id = {ID} ORDER BY created_at DESC",

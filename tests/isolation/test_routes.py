@@ -28,6 +28,7 @@ PUBLIC = {
     "robots": 200,
     "sitemap": 200,
     "favicon": 302,
+    "storefront:currency": 302,
     "storefront:products": 200,
     "storefront:product": 200,
     "storefront:configure": 200,

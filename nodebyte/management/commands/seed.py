@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts import permissions
 from core import clock
-from nodebyte.seeding import catalog, panel, users
+from nodebyte.seeding import catalog, panel, users, vps
 from servers.models import Location, Provider
 
 
@@ -19,9 +19,14 @@ class Command(BaseCommand):
     help = "Fill a new shop: catalog, staff login and, with --panel-url, a Pterodactyl panel. Safe to run again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The panel's keys come from PANEL_APPLICATION_KEY and PANEL_CLIENT_KEY, so that no process list shows them."""
+        """Keys and passwords come from the environment, so that no process list shows them.
+
+        PANEL_APPLICATION_KEY and PANEL_CLIENT_KEY; with --vps SUPER_ADMIN_PASSWORD, ADMIN_PASSWORD and
+        CUSTOMER_PASSWORD.
+        """
         parser.add_argument("--demo", action="store_true", help="known passwords and a customer; refused in production")
         parser.add_argument("--staff-email", default=users.STAFF_EMAIL)
+        parser.add_argument("--vps", action="store_true", help="also VPS plans in rupiah, their coupons and users")
         parser.add_argument("--panel-url", default="")
         parser.add_argument("--panel-name", default="Panel")
         parser.add_argument("--accept-eggs", action="store_true", help="sell games by the eggs that a run has shown")
@@ -37,6 +42,10 @@ class Command(BaseCommand):
         logins = [users.seed_staff(email=options["staff_email"], password=password)]
         if options["demo"]:
             logins.append(users.seed_customer(email=users.CUSTOMER_EMAIL, password=password))
+        if options["vps"]:
+            self.stdout.write(f"catalog: {vps.seed_catalog(at=clock.now())}")
+            has_customer = options["demo"] or not settings.IS_PRODUCTION
+            logins += vps.seed_users(os.environ, has_customer=has_customer)
         for login in filter(None, logins):
             self.stdout.write(f"{login.role} login: {login.email} password: {login.password} (shown once)")
         if options["panel_url"]:

@@ -75,7 +75,7 @@ class Plan(Entity, Timestamped):
         _("own cost per month"),
         null=True,
         blank=True,
-        help_text=_("In the currency's smallest unit: 450 is $4.50. Customers never see it."),
+        help_text=_("Such as 4.50. Customers never see it."),
     )
     cost_currency = models.CharField(_("currency of the cost"), max_length=3, blank=True, default="")
     stock = models.PositiveIntegerField(_("stock"), null=True, blank=True, help_text=_("Empty: unlimited."))
@@ -91,6 +91,7 @@ class Plan(Entity, Timestamped):
                 name="catalog_plan_sizes_positive",
                 condition=models.Q(cpu_percent__gt=0, memory_mib__gt=0, disk_mib__gt=0),
             ),
+            iff("catalog_plan_cost_has_currency", models.Q(cost_minor__isnull=True), models.Q(cost_currency="")),
         ]
 
     def clean(self) -> None:
@@ -100,6 +101,26 @@ class Plan(Entity, Timestamped):
 
     def __str__(self) -> str:
         return self.code
+
+
+class Image(Entity, Timestamped):
+    """An operating system that a machine can begin with, and the plans that take it."""
+
+    tenancy = tenancy.SHARED
+
+    code = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=100)
+    plans = models.ManyToManyField(Plan, related_name="images", blank=True, verbose_name=_("plans"))
+    is_active = models.BooleanField(_("active"), default=True)
+    position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
+
+    class Meta:
+        verbose_name = _("image")
+        verbose_name_plural = _("images")
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Price(Entity, Timestamped):

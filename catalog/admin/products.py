@@ -15,7 +15,8 @@ from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog import events, services
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Price, Product, Term
+from catalog.admin.amounts import AmountsForm
+from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Price, Product, Term
 from core import clock, site_settings
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline, clean_amount, clean_rate
 from core.money import CODE, Money, Rate
@@ -196,10 +197,32 @@ class ProductAdmin(ReadOnlyAdmin):
         return {} if obj else self.prepopulated_fields
 
 
+class PlanForm(AmountsForm):
+    """A plan; it is not sold before it has a price, which is offered on its page."""
+
+    amount_names = ("cost_minor",)
+    currency_name = "cost_currency"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding and "is_active" in self.fields:
+            self.initial["is_active"] = False
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an active plan without a price, now or in the new row of prices."""
+        cleaned = super().clean()
+        entered = any(name.startswith("prices-") and name.endswith("-amount") and self.data[name] for name in self.data)
+        has_price = not self.instance._state.adding and self.instance.prices.filter(superseded_at=None).exists()
+        if cleaned.get("is_active") and not entered and not has_price:
+            self.add_error("is_active", _("A plan without a price cannot be sold. Save it first, then offer a price."))
+        return cleaned
+
+
 @admin.register(Plan)
 class PlanAdmin(ReadOnlyAdmin):
     """A size of a product, with its prices."""
 
+    form = PlanForm
     editable = (
         *("name", "cpu_percent", "memory_mib", "disk_mib", "network_mbps", "databases", "backups", "ports"),
         *("cost_minor", "cost_currency", "stock", "is_active", "position"),
@@ -216,6 +239,17 @@ class PlanAdmin(ReadOnlyAdmin):
         (_("Business"), ("stock", "cost_minor", "cost_currency")),
         (_("Record"), ("id", "created_at", "updated_at")),
     )
+
+
+@admin.register(Image)
+class ImageAdmin(ReadOnlyAdmin):
+    """Operating systems of machines."""
+
+    editable = ("name", "plans", "is_active", "position")
+    addable = ("code", *editable)
+    list_display = ("name", "code", "is_active", "position")
+    list_filter = ("is_active",)
+    search_fields = ("name", "code")
 
 
 class AddonForm(forms.ModelForm):  # type: ignore[type-arg]

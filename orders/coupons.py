@@ -1,0 +1,120 @@
+"""Coupons: found by their code, redeemed when the order is placed, and given back when it is canceled."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from accounts.models import Organization
+from catalog.models import Coupon, Term
+from core import formats, tenancy
+from core.money import total
+from orders.models import CouponRedemption, Order
+from orders.quote import CouponUse, PricedItem, is_covered, quotes
+
+type FindCoupon = Callable[[str, Sequence[PricedItem], UUID | None], CouponUse]
+
+
+class CouponRefused(Exception):
+    """The coupon cannot be used; the text says why, for the customer."""
+
+
+class UnknownCode(CouponRefused):
+    """No coupon has this code."""
+
+
+def find_coupon(
+    *,
+    code: str,
+    items: Sequence[PricedItem],
+    organization: Organization | None,
+    form_token: UUID | None = None,
+    at: datetime,
+) -> CouponUse:
+    """The coupon with this code, checked for what is to be ordered; a visitor has no organization.
+
+    An unpaid order of the same form does not count: it is canceled when the form orders something else.
+    Raises CouponRefused, of which UnknownCode is one.
+    """
+    with tenancy.as_worker_without_row():
+        coupon = Coupon.objects.filter(code__iexact=code).first()
+        if coupon is None or not coupon.is_active:
+            raise UnknownCode(_("We do not know this code. Check how it is written."))
+        return checked_use(coupon, items, organization, at, form_token=form_token)
+
+
+def checked_use(
+    coupon: Coupon,
+    items: Sequence[PricedItem],
+    organization: Organization | None,
+    at: datetime,
+    *,
+    form_token: UUID | None = None,
+) -> CouponUse:
+    """See `find_coupon`; a customer's own database login cannot read coupons."""
+    use = CouponUse(coupon, frozenset(coupon.plans.values_list("pk", flat=True)))
+    customers = set(coupon.organizations.values_list("pk", flat=True))
+    if customers and organization is None:
+        raise CouponRefused(_("Log in to use this coupon."))
+    if organization is not None and customers and organization.pk not in customers:
+        raise CouponRefused(_("This coupon is for another customer."))
+    reason = refusal_reason(use, items, at) or used_up_reason(coupon, organization, form_token)
+    if reason:
+        raise CouponRefused(reason)
+    return use
+
+
+def refusal_reason(use: CouponUse, items: Sequence[PricedItem], at: datetime) -> str:
+    """Why the coupon is not for these items at this time; empty when it is."""
+    coupon, currency = use.coupon, items[0].plan_price.currency
+    if coupon.starts_at is not None and at < coupon.starts_at:
+        return _("This coupon is valid from %(start)s.") % {"start": formats.instant(coupon.starts_at)}
+    if not coupon.is_open(at):
+        return _("This coupon has expired.")
+    if coupon.currency and coupon.currency != currency:
+        return _("This coupon is for orders in %(currency)s only.") % {"currency": coupon.currency}
+    if not any(is_covered(use, item) for item in items):
+        if all(item.plan_price.term == Term.HOURLY for item in items):
+            return _("This coupon is not for servers that are billed by the hour.")
+        return _("This coupon is not for the plan that you chose.")
+    order_total = total((quote.due_today for quote in quotes(items)), currency)
+    if coupon.minimum is not None and order_total < coupon.minimum:
+        return _("This coupon is for orders of at least %(minimum)s.") % {"minimum": coupon.minimum}
+    return ""
+
+
+def used_up_reason(coupon: Coupon, organization: Organization | None, form_token: UUID | None) -> str:
+    """Why nobody, or this customer, can use the coupon another time; empty when they can."""
+    counted = CouponRedemption.objects.filter(coupon=coupon, given_back_at=None)
+    if organization is not None and form_token is not None:
+        counted = counted.exclude(organization=organization, order__form_token=form_token)
+    if coupon.max_redemptions is not None and counted.count() >= coupon.max_redemptions:
+        return _("This coupon has been used up.")
+    most = coupon.max_per_organization
+    if organization is not None and most is not None and counted.filter(organization=organization).count() >= most:
+        return _("You have used this coupon already. An unpaid order counts too, until it is canceled.")
+    return ""
+
+
+def redeem(*, order: Order, coupon_use: CouponUse, items: Sequence[PricedItem], at: datetime) -> None:
+    """Use the order's coupon, in the transaction that places it. Raises CouponRefused.
+
+    Two orders that want the last use are here one after the other: the coupon is locked until the first has committed.
+    """
+    coupon = Coupon.objects.select_for_update(no_key=True).get(pk=coupon_use.coupon.pk)
+    use = checked_use(coupon, items, order.organization, at)
+    if use != coupon_use or coupon.updated_at != coupon_use.coupon.updated_at:
+        raise CouponRefused(_("This coupon has just changed. Check the summary, then continue."))
+    CouponRedemption.objects.create(coupon=coupon, organization_id=order.organization_id, order=order, redeemed_at=at)
+
+
+def give_back(*, order: Order, at: datetime) -> None:
+    """The canceled order's coupon can be used again. Calling it twice is harmless."""
+    CouponRedemption.objects.filter(order=order, given_back_at=None).update(given_back_at=at)
+
+
+def take_again(orders: Sequence[Order]) -> None:
+    """Late money revives these orders at the price that they were placed at: their coupons are used again."""
+    if orders:
+        CouponRedemption.objects.filter(order__in=orders).update(given_back_at=None)
