@@ -17,7 +17,7 @@ from billing.models import InvoiceState, Subscription, SubscriptionStatus
 from orders import cancellation, events, fulfilment, placement, queries, transitions
 from orders.changes import applying
 from orders.funding import funded
-from orders.models import Order, OrderItem, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus, PlanChange
 from servers import events as server_events
 from servers import services as servers
 from servers.models import HoldKind
@@ -37,7 +37,8 @@ def start_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
 @receiver(billing_events.invoices_paid)
 def apply_plan_changes(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """Paid invoices apply their plan changes."""
-    applying.apply_paid(invoice_ids=invoice_ids, at=at)
+    if PlanChange.objects.filter(invoice__in=invoice_ids).exists():
+        applying.apply_paid(invoice_ids=invoice_ids, at=at)
 
 
 @receiver(server_events.servers_resized)

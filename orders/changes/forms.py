@@ -28,7 +28,7 @@ class ChangeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.offer = offer
         addons = offer.addons()
-        choices = {
+        choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(price.plan.code, self.plan_label(price)) for price in offer.plans()],
             "term": [(term.value, term.label) for term in offer.terms],
             "addons": [(price.addon.code, f"{price.addon.name} (+{price.unit_price})") for price in addons],

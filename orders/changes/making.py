@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from accounts.models import User
 from billing import gateway_accounts, invoicing, item_changes, payments, subscriptions
 from billing.models import Invoice, Payment, PaymentState
+from billing.proration import NewItem
 from catalog import services as catalog
-from catalog.models import AddonPrice
+from catalog.models import AddonPrice, PlanPrice
 from core import audit, site_settings, tenancy
 from orders.changes import locking
 from orders.changes.models import OPEN, PlanChange, PlanChangeStatus
@@ -50,13 +51,13 @@ def request_change(*, item: OrderItem, selection: Selection, actor: User, at: da
         if earlier is not None:
             earlier.transition_to(PlanChangeStatus.CANCELED)
             earlier.save(update_fields=["status"])
-        sold = item.subscription.items.filter(item_changes.in_force(at), plan_price__isnull=False).get()
+        sold = PlanPrice.objects.get(subscriptionitem__in=item.subscription.items.filter(item_changes.in_force(at)))
         return PlanChange.objects.create(
             organization_id=item.organization_id,
             item=item,
             subscription=item.subscription,
             requested_by=actor,
-            old_plan_price_id=sold.plan_price_id,
+            old_plan_price=sold,
             old_term=item.subscription.term,
             plan_price=selection.plan_price,
             addon_prices=[str(price.pk) for price in selection.addon_prices],
@@ -140,7 +141,7 @@ def require_same_quote(row: PlanChange, item: OrderItem) -> ChangeQuote:
     return quote
 
 
-def draft(quote: ChangeQuote, added: Sequence[item_changes.NewItem], item: OrderItem, at: datetime) -> Invoice:
+def draft(quote: ChangeQuote, added: Sequence[NewItem], item: OrderItem, at: datetime) -> Invoice:
     """The invoice of a change that begins when it is paid."""
     rows = {new.price.pk: new.item for new in added}
     lines = [

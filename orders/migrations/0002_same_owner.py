@@ -20,6 +20,8 @@ SAME_OWNER = [
         "id, organization_id, currency",
     ),
     ("planchange", "invoice_id, organization_id, currency", "billing_invoice", "id, organization_id, currency"),
+    ("planchange", "old_plan_price_id, currency", "catalog_planprice", "id, currency"),
+    ("planchange", "plan_price_id, currency", "catalog_planprice", "id, currency"),
     ("planchange", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
 ]
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ def lines_of(period: Period, paid: Fraction | int, price: int, at: datetime, cur
     subscription = Subscription(currency=currency)
     item = SubscriptionItem(subscription=subscription, currency=currency, description="Small")
     new = NewItem(PlanPrice(amount_minor=price, currency=currency), "Large")
-    about = {"subscription": subscription, "at": at}
+    about: dict[str, Any] = {"subscription": subscription, "at": at}
     [credit] = proration.unused_lines([PaidTime(item, period, Fraction(paid))], **about)
     [charge] = proration.remaining_lines([new], [period], **about)
     assert credit.period == charge.period == Period(at, period.end)
@@ -85,10 +86,9 @@ def test_after_any_changes_what_was_paid_is_the_price_of_each_second(
         paid, rounded = paid + credit + charge, rounded + 2
 
     instants = [(APRIL.start, first), *at_prices, (APRIL.end, 0)]
-    used = sum(
-        price * Fraction((until - since) // SECOND, (APRIL.end - APRIL.start) // SECOND)
-        for (since, price), (until, _next) in pairwise(instants)
-    )
+    used = Fraction(0)
+    for (since, price), (until, _next) in pairwise(instants):
+        used += price * Fraction((until - since) // SECOND, (APRIL.end - APRIL.start) // SECOND)
     assert abs(paid - used) <= Fraction(rounded, 2) + Fraction(len(at_prices), 2)
 
 

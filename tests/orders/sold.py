@@ -15,7 +15,7 @@ from orders import placement
 from orders.changes import making
 from orders.changes.models import PlanChange
 from orders.changes.quoting import Selection
-from orders.models import OrderItem
+from orders.models import Order, OrderItem, OrderStatus
 from servers import events
 from servers.models import Location, Node, Provider, Server, ServerStatus
 from tests.builders import make_addon, make_addon_price, make_organization, make_plan, make_price, make_product
@@ -54,7 +54,7 @@ class Sold:
     @property
     def server(self) -> Server:
         """As it is now."""
-        return Server.objects.get(pk=self.item.server_id)
+        return Server.objects.get(order_item=self.item)
 
     def request(self, price: PlanPrice | None = None, *addons: AddonPrice, at: datetime = MIDDLE) -> PlanChange:
         """A quote for another plan with these add-ons."""
@@ -115,8 +115,9 @@ def make_sold(offer: Offer | None = None, *, at: datetime = APRIL, **fields: Any
         at=at,
     )
     pay(order.invoice, at)
-    sold = order.items.get()
-    Server.objects.filter(pk=sold.server_id).update(status=ServerStatus.RUNNING, running_at=at)
+    Order.objects.filter(pk=order.pk).update(status=OrderStatus.ACTIVE, active_at=at)
+    sold = OrderItem.objects.get(order=order)
+    Server.objects.filter(order_item=sold).update(status=ServerStatus.RUNNING, running_at=at)
     return Sold(offer, sold, user, organization)
 
 
@@ -139,7 +140,7 @@ def resized(sold: Sold) -> None:
     """The provider has the size that was asked for."""
 
     events.servers_resized.send(Server, server_ids=[sold.item.server_id], at=MIDDLE)
-    Server.objects.filter(pk=sold.item.server_id).update(resize_asked_at=None)
+    Server.objects.filter(order_item=sold.item).update(resize_asked_at=None)
 
 
 def give_credit(organization: Organization, amount: Money) -> None:

@@ -395,7 +395,11 @@ def assert_paid_by_the_second(sold: Sold, history: int) -> None:
     used = Fraction(0)
     for since, until in pairwise(edges):
         for row in items:
-            is_in_force = row.valid_from <= since and (row.valid_until is None or row.valid_until > since)
+            is_in_force = (
+                row.valid_from is not None
+                and row.valid_from <= since
+                and (row.valid_until is None or row.valid_until > since)
+            )
             signs = [
                 -1 if line.kind == ItemKind.CREDIT else 1
                 for line in billed

@@ -168,7 +168,7 @@ def test_what_is_not_paid_in_time_returns_to_the_node_and_can_no_longer_be_merge
 def test_a_node_that_is_not_sold_or_has_too_few_ports_gives_no_more(node: Node) -> None:
     [server] = on_node(node, 1)
     assert server.reservation is not None
-    grow = {"reservation_id": server.reservation.pk, "expires_at": LATER}
+    grow: dict[str, Any] = {"reservation_id": server.reservation.pk, "expires_at": LATER}
     with pytest.raises(InsufficientCapacity):
         capacity.extend_reservation(growth=replace(GROWTH, ports=4), **grow)
     make_ports(node, 1, first=26000)
