@@ -12,6 +12,7 @@ from accounts.permissions import Access, Action
 from billing import charging
 from billing.charging import Charging
 from billing.models import ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from core.compiled import compiled
 
 SHOWN = (
     SubscriptionStatus.ACTIVE,
@@ -61,7 +62,14 @@ def renewals_of(subscriptions: Iterable[Subscription]) -> list[Renewal]:
     return [Renewal(row, charged[row.pk]) for row in rows]
 
 
+_subscriptions_of_servers = compiled(
+    lambda access, server_ids: subscriptions_for(access, Action.SUBSCRIPTION_VIEW).filter(
+        order_item__server__in=server_ids
+    )
+)
+
+
 def renewals_of_servers(access: Access, server_ids: Collection[UUID]) -> dict[UUID, Renewal]:
     """What pays for these servers, by the server's id; nothing where the user may not see it."""
-    rows = subscriptions_for(access, Action.SUBSCRIPTION_VIEW).filter(order_item__server__in=server_ids)
+    rows = _subscriptions_of_servers(access, tuple(server_ids))
     return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows)}  # type: ignore[attr-defined]

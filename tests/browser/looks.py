@@ -1,5 +1,6 @@
 """The windows that pages are opened in: width, colours, pointer."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ class Window:
             return
         metrics = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.is_phone}
         self._devtools.send("Emulation.setDeviceMetricsOverride", metrics)
-        self._devtools.send("Emulation.setTouchEmulationEnabled", {"enabled": look.is_phone})
+        if look.is_phone or (self._look and self._look.is_phone):  # off twice would leave the page without a pointer
+            self._devtools.send("Emulation.setTouchEmulationEnabled", {"enabled": look.is_phone})
         self.page.emulate_media(color_scheme=look.scheme)
         self._look = look
 
@@ -98,6 +100,15 @@ class Window:
         pointer = "coarse" if look.is_phone else "fine"
         media = f"(width: {look.width}px) and (pointer: {pointer}) and (prefers-color-scheme: {look.scheme})"
         return bool(self.page.evaluate("media => matchMedia(media).matches", media))
+
+    def picture(self) -> bytes:
+        """The page from top to bottom. A phone's page then has a mouse until the look changes.
+
+        Playwright's own full-page screenshot gives the page the width of Playwright's window instead of the look's.
+        """
+        size = self._devtools.send("Page.getLayoutMetrics")["cssContentSize"]
+        asked = {"captureBeyondViewport": True, "clip": {**size, "scale": 1}}
+        return base64.b64decode(self._devtools.send("Page.captureScreenshot", asked)["data"])
 
     def close(self) -> None:
         """Forget its cookies and its page."""

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # taking pictures is asked for before Django is set up
-    from playwright.sync_api import Page
-
-    from tests.browser.looks import Look
+    from tests.browser.looks import Look, Window
 
 FOLDER = "NODEBYTE_PICTURES"  # the environment variable that asks for pictures and says where to put them
 
@@ -17,10 +15,10 @@ def are_wanted() -> bool:
     return bool(os.environ.get(FOLDER))
 
 
-def take(page: "Page", name: str, look: "Look") -> None:
+def take(window: "Window", name: str, look: "Look") -> None:
     """Keep what the page looks like from top to bottom, where pictures are wanted."""
     if are_wanted():
-        page.wait_for_load_state("networkidle")
+        window.page.wait_for_load_state("networkidle")
         folder = Path(os.environ[FOLDER]) / look.name
         folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name.replace(' ', '-')}.png", full_page=True)
+        (folder / f"{name.replace(' ', '-')}.png").write_bytes(window.picture())
