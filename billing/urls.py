@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing import method_views, payment_views, views, webhooks
+from billing import method_views, payment_views, transfer_views, views, webhooks
 
 app_name = "billing"
 urlpatterns = [
@@ -15,5 +15,6 @@ urlpatterns = [
     path("payment-methods/portal/", method_views.portal, name="portal"),
     path("payment-methods/<uuid:pk>/default/", method_views.make_default, name="method_default"),
     path("payment-methods/<uuid:pk>/remove/", method_views.remove, name="method_remove"),
+    path("transfers/<uuid:pk>/", transfer_views.transfer, name="transfer"),
     path("webhooks/<slug:gateway>/", webhooks.receive, name="webhook"),
 ]

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.utils.functional import Promise
+
 from billing.models import GatewayAccount, Period
 from catalog.models import Term
 from core.money import Money
@@ -297,12 +299,23 @@ class WebhookNotConfigured(Exception):
     """No signing secret is configured, so no signature can be checked."""
 
 
+@dataclass(frozen=True)
+class CredentialField:
+    """One of an account's keys, as staff enter it. A secret one is never shown again."""
+
+    name: str
+    label: str | Promise
+    help_text: str | Promise = ""
+    is_secret: bool = True
+
+
 class Driver(Protocol):
     """A gateway account: what every gateway can do. What only some can is in `billing.gateways.abilities`.
 
     Every call that goes out to the network is made outside of transactions.
     """
 
+    CREDENTIALS: Sequence[CredentialField]
     HAS_IDEMPOTENCY_KEYS: bool  # whether a repeat of `create_session` under the same key gives the same session
     SAVES_METHODS: bool  # whether a session can save how the customer pays, for later charges of ours
 
@@ -351,6 +364,11 @@ _drivers: dict[str, type[Driver]] = {}
 def register(kind: str, driver: type[Driver]) -> None:
     """Register the driver of a kind of gateway; called from AppConfig.ready()."""
     _drivers[kind] = driver
+
+
+def credential_fields(kind: str) -> Sequence[CredentialField]:
+    """The keys that accounts of this kind have; none for an unknown kind."""
+    return _drivers[kind].CREDENTIALS if kind in _drivers else ()
 
 
 def kinds() -> list[str]:

@@ -13,7 +13,16 @@ from django.urls import reverse
 from accounts.models import AccessLevel, Membership, Organization, Role, User
 from billing import cancellations, credit, invoicing, refunds
 from billing.invoicing import InvoiceLine
-from billing.models import CancellationReason, GatewayAccount, Invoice, ItemKind, Payment, PaymentState, Refund
+from billing.models import (
+    BankTransfer,
+    CancellationReason,
+    GatewayAccount,
+    Invoice,
+    ItemKind,
+    Payment,
+    PaymentState,
+    Refund,
+)
 from catalog.models import PlanPrice, Term
 from core.money import Money
 from nodebyte.seeding import catalog, panel
@@ -115,10 +124,12 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     # Requested, and refused by the bank, with those of `_undelivered`.
     payment = Payment.objects.get(invoice=bought["stopped"].invoice_id)
     refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
+    transferred = _to_transfer(_shop(sandbox, owner, plans["running"]), clock)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
     canceled = found["stopped"].order_item.subscription
     cancellations.cancel(subscription=canceled, reason=CancellationReason.UNUSED, actor=owner, at=clock.now)
     return addresses | {
+        "bank transfer": _page("billing:transfer", transferred.payment_id),
         "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
         "order active": _page("orders:progress", bought["running"].pk),
         "order provisioning": _page("orders:progress", bought["installing"].pk),
@@ -248,6 +259,24 @@ def _under_review(shop: Shop, clock: Clock) -> Order:
         poll_at=None,
     )
     return order
+
+
+def _to_transfer(shop: Shop, clock: Clock) -> BankTransfer:
+    """An order that is to be paid by bank transfer."""
+    payment = Payment.objects.get(invoice=_bought(shop, "by-transfer", clock).invoice_id)
+    details = {
+        "account_holder": "Sandbox Hosting GmbH",
+        "account_number": "DE02 1203 0000 0000 2020 51",
+        "bank_code": "BYLADEM1001",
+        "instructions": "Transfers from abroad take up to three working days.",
+    }
+    return BankTransfer.objects.create(
+        organization=payment.organization,
+        payment=payment,
+        reference="K7QM4XPABC",
+        details=details,
+        expires_at=clock.now + timedelta(days=7),
+    )
 
 
 def _add_gateway_account() -> None:

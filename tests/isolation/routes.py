@@ -76,6 +76,8 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
     }
     if parameter == "pk" and route.name.startswith("billing:method_"):
         return [tenant.payment_method.pk]
+    if parameter == "pk" and route.name == "billing:transfer":
+        return [tenant.transfer.payment_id]
     if parameter == "pk" and area in of_tenant:
         return of_tenant[area]
     if route.is_staff and parameter in {"object_id", "pk", "content_type_id"}:

@@ -7,7 +7,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from billing import payments
 from billing.gateways.base import GatewayPayment
-from billing.models import Invoice, Payment, PaymentMethod
+from billing.models import BankTransfer, Invoice, Payment, PaymentMethod
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
@@ -49,6 +49,7 @@ class Tenant:
     server: Server
     invoice: Invoice
     payment_method: PaymentMethod
+    transfer: BankTransfer
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -84,7 +85,15 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     method = PaymentMethod.objects.create(
         organization=organization, gateway="stripe", reference=f"{mark}-method", brand=f"{mark}-brand", last4="4242"
     )
-    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), order.invoice.reload(), method)
+    transfer = BankTransfer.objects.create(
+        organization=organization,
+        payment=Payment.objects.get(invoice=unpaid.invoice_id),
+        reference=f"{mark}-transfer"[:16],
+        details={"account_holder": f"{mark}-holder"},
+        expires_at=now,
+    )
+    paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())
+    return Tenant(mark, user, organization, *paid, method, transfer)
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

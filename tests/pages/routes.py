@@ -6,7 +6,7 @@ from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "subscriptions", "invoices", "payment methods")
-OWN = ("order", "choose payment", "server", "cancel subscription", "invoice")
+OWN = ("order", "choose payment", "bank transfer", "server", "cancel subscription", "invoice")
 PERSONAL = ("profile", "email addresses", "password", "devices", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
@@ -28,6 +28,7 @@ def address(name: str, dataset: Dataset) -> str:
         "subscriptions": reverse("subscriptions:list"),
         "invoices": reverse("billing:invoices"),
         "payment methods": reverse("billing:payment_methods"),
+        "bank transfer": reverse("billing:transfer", kwargs={"pk": dataset.transfer.payment_id}),
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),

@@ -12,12 +12,15 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
 from billing.gateways.abilities import Channel
 from billing.gateways.base import (
     MIN_SESSION_LIFETIME,
     CheckoutRequest,
     CheckoutSession,
     CheckoutSessionStatus,
+    CredentialField,
     GatewayPayment,
     GatewayRefund,
     RefundStatus,
@@ -54,6 +57,11 @@ HOUR_AT_LEAST = frozenset({
 class TripayDriver(Webhooks):
     """One Tripay account."""
 
+    CREDENTIALS = (
+        CredentialField("merchant_code", _("Merchant code"), _("Begins with T."), is_secret=False),
+        CredentialField("api_key", _("API key"), _("Keys of the sandbox begin with DEV-.")),
+        CredentialField("private_key", _("Private key"), _("Signs requests and callbacks.")),
+    )
     HAS_IDEMPOTENCY_KEYS = False
     SAVES_METHODS = False
     CURRENCIES = frozenset({"IDR"})
