@@ -1,5 +1,6 @@
 """Our accounts at gateways, the prices they know, and the subscriptions they charge for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, U
 
 from billing import gateway_accounts, key_checks
 from billing.gateways import base
+from billing.gateways.credentials import CredentialField
 from billing.models import GatewayAccount, GatewayCancelTask, GatewayPrice, GatewaySubscription, KeyCheckTask
 from core import clock
 from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction, WorkItemAdmin
@@ -38,6 +40,12 @@ class CurrenciesField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """The codes, each once."""
         return list(dict.fromkeys((super().to_python(value) or "").upper().replace(",", " ").split()))
+
+
+def credential_fields(account: GatewayAccount) -> Sequence[CredentialField]:
+    """The keys of the account's kind; none for an unknown kind. The stored ones are not read."""
+    known = account.kind in base.kinds()
+    return base.driver_for(GatewayAccount(kind=account.kind)).CREDENTIALS if known else ()
 
 
 def stored_keys(account: GatewayAccount) -> dict[str, str]:
@@ -77,7 +85,7 @@ class GatewayAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Store the entered keys among the others; one that is shown and was emptied is taken out."""
         kept = stored_keys(self.instance)
-        for each in base.credential_fields(self.instance.kind):
+        for each in credential_fields(self.instance):
             name = f"{KEY}{each.name}"
             if name in self.changed_data:
                 kept[each.name] = str(self.cleaned_data[name]).strip()
@@ -89,21 +97,21 @@ class GatewayAccountForm(forms.ModelForm):  # type: ignore[type-arg]
 def key_inputs(account: GatewayAccount) -> dict[str, forms.Field]:
     """An input for each key of the account's kind. A secret says only whether it is set."""
     stored, inputs = stored_keys(account), dict[str, forms.Field]()
-    for each in base.credential_fields(account.kind):
+    for each in credential_fields(account):
         value = stored.get(each.name, "")
         if each.is_secret:
             state = _("Set. Leave empty to keep it.") if value else _("Not set.")
             help_text = f"{state} {each.help_text}".strip()
             inputs[KEY + each.name] = SecretFormField(
-                label=each.label, max_length=500, help_text=help_text, widget=SECRET_INPUT
+                label=str(each.label), max_length=500, help_text=help_text, widget=SECRET_INPUT
             )
         else:
             inputs[KEY + each.name] = forms.CharField(
-                label=each.label,
+                label=str(each.label),
                 max_length=500,
                 required=False,
                 initial=value,
-                help_text=each.help_text,
+                help_text=str(each.help_text),
                 widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
             )
     return inputs

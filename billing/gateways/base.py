@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.utils.functional import Promise
-
+from billing.gateways.credentials import CredentialField
 from billing.models import GatewayAccount, Period
 from catalog.models import Term
 from core.money import Money
@@ -59,10 +58,7 @@ class GatewayPayment:
 
 
 class CheckoutSessionStatus(StrEnum):
-    """OPEN can be paid, PROCESSING waits for a bank, PAID has a payment; FAILED and EXPIRED are final.
-
-    APPROVED waits for us to take the money (`billing.gateways.abilities.Captures`).
-    """
+    """OPEN can be paid, APPROVED waits for our capture, PROCESSING for a bank, PAID has a payment; others are final."""
 
     OPEN = "open"
     APPROVED = "approved"
@@ -299,16 +295,6 @@ class WebhookNotConfigured(Exception):
     """No signing secret is configured, so no signature can be checked."""
 
 
-@dataclass(frozen=True)
-class CredentialField:
-    """One of an account's keys, as staff enter it. A secret one is never shown again."""
-
-    name: str
-    label: str | Promise
-    help_text: str | Promise = ""
-    is_secret: bool = True
-
-
 class Driver(Protocol):
     """A gateway account: what every gateway can do. What only some can is in `billing.gateways.abilities`.
 
@@ -366,11 +352,6 @@ def register(kind: str, driver: type[Driver]) -> None:
     _drivers[kind] = driver
 
 
-def credential_fields(kind: str) -> Sequence[CredentialField]:
-    """The keys that accounts of this kind have; none for an unknown kind."""
-    return _drivers[kind].CREDENTIALS if kind in _drivers else ()
-
-
 def kinds() -> list[str]:
     """The kinds of gateway that have a driver."""
     return sorted(_drivers)
@@ -398,7 +379,7 @@ def account_with_code(gateway: str) -> GatewayAccount:
 
 
 def driver_for(account: GatewayAccount) -> Driver:
-    """The driver of an account that has been read. LookupError for one of unknown kind."""
+    """The driver of an account that has been read. LookupError for an unknown kind."""
     if account.kind not in _drivers:
         raise LookupError(f"no driver for gateway {account.code}, which is of kind {account.kind}")
     return _drivers[account.kind](account)

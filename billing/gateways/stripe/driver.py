@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from billing.gateways.base import CredentialField
+from billing.gateways.credentials import CredentialField
 from billing.gateways.stripe.balance import BalanceTransactions
 from billing.gateways.stripe.charges import Charges
 from billing.gateways.stripe.customers import Customers

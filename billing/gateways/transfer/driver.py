@@ -18,13 +18,13 @@ from billing.gateways.base import (
     CheckoutRequest,
     CheckoutSession,
     CheckoutSessionStatus,
-    CredentialField,
     GatewayPayment,
     ObjectRef,
     WebhookAnswer,
     WebhookEvent,
     WebhookNotConfigured,
 )
+from billing.gateways.credentials import CredentialField
 from billing.models import BankTransfer, GatewayAccount, Payment, StatementLine
 from core import clock, site_settings, tenancy
 

@@ -20,12 +20,12 @@ from billing.gateways.base import (
     CheckoutRequest,
     CheckoutSession,
     CheckoutSessionStatus,
-    CredentialField,
     GatewayPayment,
     GatewayRefund,
     RefundStatus,
     Transaction,
 )
+from billing.gateways.credentials import CredentialField
 from billing.gateways.tripay.client import TEST_KEY_PREFIX, from_rupiah, signature, to_rupiah, whole
 from billing.gateways.tripay.webhooks import Webhooks
 from core.money import Money
