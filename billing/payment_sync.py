@@ -21,7 +21,7 @@ from billing.gateways.base import (
     driver_of,
 )
 from billing.gateways.reconciling import Reconciling
-from billing.models import EventResult, GatewayAccount, GatewayCustomer, Payment, PaymentState
+from billing.models import EventResult, GatewayAccount, GatewayCustomer, InvoiceState, Payment, PaymentState
 from core import outside, tenancy, work
 
 # How often an open payment is polled, by the time since its checkout session was requested.
@@ -107,7 +107,10 @@ def sync_closed_payment(*, payment_id: UUID, at: datetime) -> None:
     payment = Payment.objects.select_related("organization").get(pk=payment_id)
     driver = driver_of(payment.gateway)
     if not isinstance(driver, Reconciling):
-        for session in find_sessions(driver, payment):
+        sessions = find_sessions(driver, payment)
+        if payment.session_id not in {None, *(session.reference for session in sessions)}:
+            sessions.append(driver.read_session(str(payment.session_id)))
+        for session in sessions:
             if session.payment is not None:
                 settle(payment_id=payment_id, gateway_payment=session.payment, at=at)
     with tenancy.as_worker():
@@ -130,7 +133,8 @@ def capture_approved(driver: Driver, payment_id: UUID, session: CheckoutSession)
         return session
     waiting = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING, failure="")
     is_this = Q(session_id=None) | Q(session_id=session.reference)
-    if not waiting.filter(is_this, invoice__state__in=invoicing.UNPAID).exists():
+    wanted = Q(invoice=None) | Q(invoice__state__in=invoicing.UNPAID - {InvoiceState.EXPIRED})
+    if not waiting.filter(is_this, wanted).exists():
         return session
     return driver.capture_session(session.reference)
 

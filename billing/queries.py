@@ -6,6 +6,7 @@ from accounts.models import Organization
 from accounts.permissions import Access, Action
 from billing.models import (
     AccountKind,
+    BankTransfer,
     CreditNote,
     GatewaySubscription,
     Invoice,
@@ -110,3 +111,9 @@ def methods_of(organization: Organization) -> list[PaymentMethod]:
 def is_renewed_by_gateway(organization: Organization) -> bool:
     """Whether a gateway renews subscriptions of the organization itself."""
     return GatewaySubscription.objects.filter(organization=organization, ended_at=None).exists()
+
+
+def transfers_for(access: Access, action: Action) -> "models.QuerySet[BankTransfer]":
+    """Bank transfers for which the user may do the action, with their payments."""
+    rows = BankTransfer.objects.filter(organization__in=access.organizations(action))
+    return rows.select_related("payment").fetch_mode(models.FETCH_RAISE)

@@ -94,3 +94,15 @@ site_settings.register(
         max=30,
     )
 )
+
+site_settings.register(
+    Definition(
+        key="billing.transfer_days",
+        type=SettingType.INTEGER,
+        default=7,
+        category=_("Billing"),
+        description=_("Days in which a bank transfer has to arrive. What it is for stays reserved as long."),
+        min=1,
+        max=30,
+    )
+)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing import method_views, payment_views, views, webhooks
+from billing import method_views, payment_views, transfer_views, views, webhooks
 
 app_name = "billing"
 urlpatterns = [
@@ -17,5 +17,6 @@ urlpatterns = [
     path("payment-methods/<uuid:pk>/remove/", method_views.remove, name="method_remove"),
     path("invoices/<uuid:pk>/pdf/", views.invoice_pdf, name="invoice_pdf"),
     path("credit-notes/<uuid:pk>/pdf/", views.credit_note_pdf, name="credit_note_pdf"),
+    path("transfers/<uuid:pk>/", transfer_views.transfer, name="transfer"),
     path("webhooks/<slug:gateway>/", webhooks.receive, name="webhook"),
 ]

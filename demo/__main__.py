@@ -97,6 +97,9 @@ def start(processes: ProcessGroup, environment: Environment) -> Sandbox:
         PANEL_CLIENT_KEY=keys["client"],
     )
     sandbox.stripe_endpoint(environment.webhook_url, environment.webhook_secret)
+    # For accounts with these codes that staff add, with the keys that the sandbox's pages name.
+    sandbox.paypal_settings(webhook_url=f"{environment.shop_url}/webhooks/paypal/")
+    sandbox.tripay_settings(callback_url=f"{environment.shop_url}/webhooks/tripay/")
     web = processes.start_web(environment.web)
     processes.start_worker(environment.var)
     wait_until(lambda: is_ready(environment.shop_url), "the shop to be ready", web)

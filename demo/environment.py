@@ -60,6 +60,8 @@ class Environment:
         return {
             "EMAIL_URL": f"smtp://{HOST}:{sandbox.smtp_port}",
             "STRIPE_API_BASE": sandbox.stripe_url,
+            "PAYPAL_API_BASE": sandbox.paypal_url,
+            "TRIPAY_API_BASE": sandbox.tripay_url,
             "STRIPE_SECRET_KEY": "sk_test_demo",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
         }

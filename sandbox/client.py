@@ -60,6 +60,16 @@ class Sandbox:
         return f"{self.base_url}/stripe"
 
     @property
+    def paypal_url(self) -> str:
+        """The base address for PayPal's calls."""
+        return f"{self.base_url}/paypal"
+
+    @property
+    def tripay_url(self) -> str:
+        """The base address for Tripay's calls."""
+        return f"{self.base_url}/tripay"
+
+    @property
     def panel_url(self) -> str:
         """The panel's base address."""
         return f"{self.base_url}/pterodactyl"
@@ -142,6 +152,14 @@ class Sandbox:
     def stripe_settings(self, **settings: Any) -> dict[str, Any]:
         """Change gaps, timeout, idempotency_seconds or work_seconds."""
         return self._control("POST", "/stripe/settings", settings)
+
+    def paypal_settings(self, **settings: Any) -> dict[str, Any]:
+        """Change a setting of `sandbox.paypal.account`, such as webhook_url."""
+        return self._control("POST", "/paypal/settings", settings)
+
+    def tripay_settings(self, **settings: Any) -> dict[str, Any]:
+        """Change a setting of `sandbox.tripay.merchant`, such as callback_url."""
+        return self._control("POST", "/tripay/settings", settings)
 
     def webhook_switch(self, kind: str, **options: Any) -> dict[str, Any]:
         """Let delivery misbehave for coming events; kinds are in `sandbox.stripe.switches`.

@@ -7,6 +7,7 @@ from billing.admin.gateways import (
     GatewayCancelTaskAdmin,
     GatewayPriceAdmin,
     GatewaySubscriptionAdmin,
+    KeyCheckTaskAdmin,
 )
 from billing.admin.invoices import CreditNoteAdmin, InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
@@ -24,9 +25,11 @@ from billing.admin.reconciliation import GatewayCursorAdmin, LedgerAuditAdmin, U
 from billing.admin.runs import ReminderAdmin, RunAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 from billing.admin.taxes import TaxRateAdmin
+from billing.admin.transfers import BankTransferAdmin, StatementLineAdmin
 
 __all__ = [
     "AllocationReversalAdmin",
+    "BankTransferAdmin",
     "ChargeTaskAdmin",
     "CreditNoteAdmin",
     "DisputeAdmin",
@@ -42,6 +45,7 @@ __all__ = [
     "InvoiceSeriesAdmin",
     "InvoiceTaxAdmin",
     "JournalEntryAdmin",
+    "KeyCheckTaskAdmin",
     "LedgerAccountAdmin",
     "LedgerAuditAdmin",
     "MethodTaskAdmin",
@@ -54,6 +58,7 @@ __all__ = [
     "RefundTaskAdmin",
     "ReminderAdmin",
     "RunAdmin",
+    "StatementLineAdmin",
     "SubscriptionAdmin",
     "SubscriptionItemAdmin",
     "TaxRateAdmin",

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from billing.gateways.credentials import CredentialField
 from billing.models import GatewayAccount, Period
 from catalog.models import Term
 from core.money import Money
@@ -57,10 +58,7 @@ class GatewayPayment:
 
 
 class CheckoutSessionStatus(StrEnum):
-    """OPEN can be paid, PROCESSING waits for a bank, PAID has a payment; FAILED and EXPIRED are final.
-
-    APPROVED waits for us to take the money (`billing.gateways.abilities.Captures`).
-    """
+    """OPEN can be paid, APPROVED waits for our capture, PROCESSING for a bank, PAID has a payment; others are final."""
 
     OPEN = "open"
     APPROVED = "approved"
@@ -303,6 +301,7 @@ class Driver(Protocol):
     Every call that goes out to the network is made outside of transactions.
     """
 
+    CREDENTIALS: Sequence[CredentialField]
     HAS_IDEMPOTENCY_KEYS: bool  # whether a repeat of `create_session` under the same key gives the same session
     SAVES_METHODS: bool  # whether a session can save how the customer pays, for later charges of ours
 
@@ -380,7 +379,7 @@ def account_with_code(gateway: str) -> GatewayAccount:
 
 
 def driver_for(account: GatewayAccount) -> Driver:
-    """The driver of an account that has been read. LookupError for one of unknown kind."""
+    """The driver of an account that has been read. LookupError for an unknown kind."""
     if account.kind not in _drivers:
         raise LookupError(f"no driver for gateway {account.code}, which is of kind {account.kind}")
     return _drivers[account.kind](account)

@@ -239,6 +239,30 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='KeyCheckTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
+                ('checked_at', models.DateTimeField(blank=True, null=True)),
+                ('problem', models.CharField(blank=True, default='', max_length=255)),
+                ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='key_check', to='billing.gatewayaccount')),
+            ],
+            options={
+                'verbose_name': 'key check',
+                'verbose_name_plural': 'key checks',
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
             name='LedgerAccount',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -344,6 +368,25 @@ class Migration(migrations.Migration):
                 'verbose_name': 'charge task',
                 'verbose_name_plural': 'charge tasks',
                 'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='BankTransfer',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('reference', models.CharField(max_length=16, unique=True)),
+                ('details', models.JSONField(default=dict, verbose_name='bank details')),
+                ('expires_at', models.DateTimeField()),
+                ('closed_at', models.DateTimeField(blank=True, null=True)),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('payment', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='bank_transfer', to='billing.payment')),
+            ],
+            options={
+                'verbose_name': 'bank transfer',
+                'verbose_name_plural': 'bank transfers',
+                'ordering': ['-created_at'],
             },
         ),
         migrations.CreateModel(
@@ -555,6 +598,29 @@ class Migration(migrations.Migration):
                 'ordering': ['-started_at'],
                 'indexes': [models.Index(fields=['-started_at'], name='billing_run_latest')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['renew', 'collect', 'dun', 'expire'])), name='billing_run_kind_known'), models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'incomplete', 'failed', 'interrupted'])), name='billing_run_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('ended_at__isnull', True)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('ended_at__isnull', True), _negated=True)), _connector='OR'), name='billing_run_ended_iff_over')],
+            },
+        ),
+        migrations.CreateModel(
+            name='StatementLine',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('fingerprint', models.CharField(help_text='The same line of the same statement has the same one.', max_length=64)),
+                ('booked_on', models.DateField()),
+                ('amount_minor', models.BigIntegerField(verbose_name='amount')),
+                ('currency', models.CharField(max_length=3)),
+                ('payer', models.CharField(blank=True, default='', max_length=140)),
+                ('text', models.CharField(blank=True, default='', max_length=500)),
+                ('state', models.CharField(choices=[('review', 'Under review'), ('booked', 'Booked'), ('ignored', 'Ignored')], default='review', max_length=8)),
+                ('note', models.CharField(blank=True, default='', max_length=255)),
+                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.gatewayaccount', verbose_name='gateway account')),
+                ('transfer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.banktransfer', verbose_name='pays')),
+            ],
+            options={
+                'verbose_name': 'statement line',
+                'verbose_name_plural': 'statement lines',
+                'ordering': ['-booked_on', '-created_at'],
             },
         ),
         migrations.CreateModel(
@@ -861,6 +927,22 @@ class Migration(migrations.Migration):
             model_name='invoicetax',
             constraint=models.CheckConstraint(condition=models.Q(('category', 'S'), models.Q(('rate', 0), ('tax_minor', 0)), _connector='OR'), name='billing_tax_charged_iff_taxed'),
         ),
+        migrations.AddIndex(
+            model_name='keychecktask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_keychecktask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='keychecktask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_keychecktask_done'),
+        ),
+        migrations.AddConstraint(
+            model_name='keychecktask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_keychecktask_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='keychecktask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_keychecktask_lease_iff_running'),
+        ),
         migrations.AddConstraint(
             model_name='ledgeraccount',
             constraint=models.UniqueConstraint(fields=('kind', 'organization', 'gateway', 'currency'), name='billing_account_once', nulls_distinct=False),
@@ -1096,6 +1178,22 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='reminder',
             constraint=models.CheckConstraint(condition=models.Q(('suspends_at__lte', models.F('deletes_at'))), name='billing_reminder_dates_in_order'),
+        ),
+        migrations.AddConstraint(
+            model_name='statementline',
+            constraint=models.UniqueConstraint(fields=('account', 'fingerprint'), name='billing_statement_line_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='statementline',
+            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='billing_statement_line_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='statementline',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('transfer__isnull', False), ('state', 'booked')), models.Q(models.Q(('transfer__isnull', False), _negated=True), models.Q(('state', 'booked'), _negated=True)), _connector='OR'), name='billing_statement_line_transfer_iff_booked'),
+        ),
+        migrations.AddConstraint(
+            model_name='statementline',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['review', 'booked', 'ignored'])), name='billing_statement_line_state_known'),
         ),
         migrations.AddIndex(
             model_name='subscription',

@@ -108,6 +108,7 @@ SAME_OWNER = [
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("payment", "payment_method_id, organization_id", "paymentmethod", "id, organization_id"),
     ("payment", "payment_method_id, gateway, is_live", "paymentmethod", "id, gateway, is_live"),
+    ("banktransfer", "payment_id, organization_id", "payment", "id, organization_id"),
     ("refund", "payment_id, organization_id, currency", "payment", "id, organization_id, received_currency"),
     ("refund", "payment_id, gateway, is_live", "payment", "id, gateway, is_live"),
     ("dispute", "payment_id, organization_id", "payment", "id, organization_id"),

@@ -10,6 +10,7 @@ from billing.models.gateways import (
     GatewayCustomer,
     GatewayEvent,
     GatewayPrice,
+    KeyCheckTask,
     MethodTask,
     PaymentMethod,
 )
@@ -45,12 +46,14 @@ from billing.models.subscriptions import (
     next_period_end,
 )
 from billing.models.taxes import TaxCategory, TaxRate, TaxStatus
+from billing.models.transfers import BankTransfer, LineState, StatementLine
 
 __all__ = [
     "PERIOD_KINDS",
     "SOURCE_FIELDS",
     "AccountKind",
     "AllocationReversal",
+    "BankTransfer",
     "BillingMode",
     "CancellationReason",
     "ChargeTask",
@@ -74,8 +77,10 @@ __all__ = [
     "InvoiceTax",
     "ItemKind",
     "JournalEntry",
+    "KeyCheckTask",
     "LedgerAccount",
     "LedgerAudit",
+    "LineState",
     "MethodTask",
     "Payment",
     "PaymentAllocation",
@@ -91,6 +96,7 @@ __all__ = [
     "Run",
     "RunKind",
     "RunState",
+    "StatementLine",
     "Subscription",
     "SubscriptionItem",
     "SubscriptionStatus",

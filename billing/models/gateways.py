@@ -10,7 +10,17 @@ from accounts.models import Organization
 from catalog.models import AddonPrice, PlanPrice
 from core import tenancy
 from core.encryption import EncryptedJSONField
-from core.models import Entity, RegisteredIn, StatusChoices, StatusField, Timestamped, Tone, WorkItem, choices_check
+from core.models import (
+    CoalescedWorkItem,
+    Entity,
+    RegisteredIn,
+    StatusChoices,
+    StatusField,
+    Timestamped,
+    Tone,
+    WorkItem,
+    choices_check,
+)
 
 
 class GatewayAccount(Entity, Timestamped):
@@ -49,6 +59,25 @@ class GatewayAccount(Entity, Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+
+class KeyCheckTask(Entity, CoalescedWorkItem):
+    """Asks the gateway whether the account's keys are right; keeps the last answer."""
+
+    tenancy = tenancy.PRIVATE
+    SUBJECT = "account"
+
+    account = models.OneToOneField(GatewayAccount, on_delete=models.CASCADE, related_name="key_check")
+    checked_at = models.DateTimeField(null=True, blank=True)
+    problem = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta(CoalescedWorkItem.Meta):
+        abstract = False
+        verbose_name = _("key check")
+        verbose_name_plural = _("key checks")
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.state}"
 
 
 class BillingMode(models.TextChoices):

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.pages import page
 from sandbox.paypal import payments
-from sandbox.paypal.account import Account, PayPalError
+from sandbox.paypal.account import CLIENT_ID, CLIENT_SECRET, WEBHOOK_ID, Account, PayPalError
 
 
 class ApprovalPage:
@@ -29,7 +29,7 @@ class ApprovalPage:
             f"<dd>{order['status'].lower()}</dd></div>"
             for number, order in reversed(self._account.orders.items())
         )
-        return page("PayPal", f'<div class="card"><h1>Orders</h1><dl class="rows">{rows}</dl></div>')
+        return page("PayPal", f'<div class="card"><h1>Orders</h1><dl class="rows">{rows}</dl></div>{_keys()}')
 
     async def serve(self, request: Request) -> Response:
         """The page of an order. A POST approves it; with `close` the buyer never comes back."""
@@ -57,3 +57,9 @@ class ApprovalPage:
             f'<a class="btn" href="{cancel}">Cancel</a></form>',
             width="narrow",
         )
+
+
+def _keys() -> str:
+    keys = {"Client ID": CLIENT_ID, "Client secret": CLIENT_SECRET, "Webhook ID": WEBHOOK_ID, "Environment": "sandbox"}
+    rows = "".join(f'<div><dt>{label}</dt><dd class="num">{value}</dd></div>' for label, value in keys.items())
+    return f'<div class="card"><h2>Keys</h2><dl class="rows">{rows}</dl></div>'

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.pages import page
 from sandbox.state import JsonObject
-from sandbox.tripay.merchant import Merchant
+from sandbox.tripay.merchant import MERCHANT, PRIVATE_KEY, TEST_KEY, Merchant
 
 
 class CheckoutPage:
@@ -30,7 +30,7 @@ class CheckoutPage:
             f"<dd>{row['status'].lower()}, {_rupiah(row['amount'])}</dd></div>"
             for row in reversed(self._merchant.transactions.values())
         )
-        return page("Tripay", f'<div class="card"><h1>Transactions</h1><dl class="rows">{rows}</dl></div>')
+        return page("Tripay", f'<div class="card"><h1>Transactions</h1><dl class="rows">{rows}</dl></div>{_keys()}')
 
     async def serve(self, request: Request) -> Response:
         """The page of a transaction; a POST pays it and goes back to the shop."""
@@ -46,6 +46,12 @@ class CheckoutPage:
             self._commit()
             return RedirectResponse(row["return_url"] or request.url.path, status_code=303)
         return _open(row)
+
+
+def _keys() -> str:
+    keys = {"Merchant code": MERCHANT, "API key": TEST_KEY, "Private key": PRIVATE_KEY}
+    rows = "".join(f'<div><dt>{label}</dt><dd class="num">{value}</dd></div>' for label, value in keys.items())
+    return f'<div class="card"><h2>Keys</h2><dl class="rows">{rows}</dl></div>'
 
 
 def _open(row: JsonObject) -> Response:

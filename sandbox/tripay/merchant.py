@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sandbox.clock import Clock
 from sandbox.frame import Frame
 from sandbox.state import JsonObject
-from sandbox.tripay.channels import CHANNELS
+from sandbox.tripay.channels import CHANNELS, Channel
 
 LIVE_KEY, TEST_KEY, PRIVATE_KEY, MERCHANT = "sim-api-key-001", "DEV-sim-api-key-001", "sim-private-key-001", "T12345"
 OTHER_PRIVATE_KEY = "sim-private-key-of-another-merchant"
@@ -58,24 +58,9 @@ class Merchant:
 
     def create(self, body: JsonObject, *, is_live: bool) -> JsonObject:
         """A transaction; the same `merchant_ref` again makes another one that can be paid as well. Raises Refused."""
-        channel, reference, amount = CHANNELS.get(str(body.get("method"))), body.get("merchant_ref"), body.get("amount")
-        if not isinstance(amount, int) or isinstance(amount, bool) or not isinstance(reference, str) or not reference:
-            raise Refused("Parameter tidak lengkap")
-        if body.get("signature") != signature(PRIVATE_KEY, f"{MERCHANT}{reference}{amount}".encode()):
-            raise Refused("Invalid signature")
-        if channel is None or not channel.is_active:
-            raise Refused("Channel pembayaran tidak aktif")
-        if not channel.min_amount <= amount <= channel.max_amount:
-            raise Refused("Jumlah di luar batas channel")
-        items = body.get("order_items") or []
-        if not items or amount != sum(item["price"] * item["quantity"] for item in items):
-            raise Refused("Total order_items tidak sama dengan amount")
-        if "@" not in str(body.get("customer_email")) or not body.get("customer_name"):
-            raise Refused("Invalid customer email")
         now = self.clock.now()
-        expires = body.get("expired_time") or min(now + DEFAULT_LIFETIME, now + channel.max_seconds)
-        if not channel.min_seconds <= int(expires) - now <= channel.max_seconds:
-            raise Refused("Invalid expired_time")
+        channel, expires = accepted(body, now)
+        amount, reference = body["amount"], body["merchant_ref"]
         fee_merchant, fee_customer = channel.fees(amount)
         self.count += 1
         number = f"{'' if is_live else 'DEV-'}{MERCHANT}{self.count:016d}"
@@ -100,8 +85,8 @@ class Merchant:
             "pay_url": checkout if channel.is_redirect else None,
             "checkout_url": checkout,
             "status": "UNPAID",
-            "expired_time": int(expires),
-            "order_items": items,
+            "expired_time": expires,
+            "order_items": body["order_items"],
             "instructions": [{"title": "ATM", "steps": ["Pilih <b>Transfer</b>", "Masukkan kode bayar"]}],
             "qr_string": "000201" if channel.code == "QRIS" else None,
             "qr_url": f"{checkout}/qr" if channel.code == "QRIS" else None,
@@ -174,6 +159,27 @@ class Merchant:
             "tries": [],
             "due_at": self.clock.now(),
         }
+
+
+def accepted(body: JsonObject, now: float) -> tuple[Channel, int]:
+    """The channel of a request that is right, and when its transaction expires. Raises Refused."""
+    channel, reference, amount = CHANNELS.get(str(body.get("method"))), body.get("merchant_ref"), body.get("amount")
+    if not isinstance(amount, int) or isinstance(amount, bool) or not isinstance(reference, str) or not reference:
+        raise Refused("Parameter tidak lengkap")
+    if body.get("signature") != signature(PRIVATE_KEY, f"{MERCHANT}{reference}{amount}".encode()):
+        raise Refused("Invalid signature")
+    if channel is None or not channel.is_active:
+        raise Refused("Channel pembayaran tidak aktif")
+    if not channel.min_amount <= amount <= channel.max_amount:
+        raise Refused("Jumlah di luar batas channel")
+    if amount != sum(item["price"] * item["quantity"] for item in body.get("order_items") or []):
+        raise Refused("Total order_items tidak sama dengan amount")
+    if "@" not in str(body.get("customer_email")) or not body.get("customer_name"):
+        raise Refused("Invalid customer email")
+    expires = int(body.get("expired_time") or now + min(DEFAULT_LIFETIME, channel.max_seconds))
+    if not channel.min_seconds <= expires - now <= channel.max_seconds:
+        raise Refused("Invalid expired_time")
+    return channel, expires
 
 
 def signature(key: str, content: bytes) -> str:

@@ -41,3 +41,13 @@ window.addEventListener("load", () => {
     search?.setAttribute("aria-label", document.querySelector(`label[for="${CSS.escape(event.target.id)}"]`)?.textContent.trim() ?? "");
   });
 });
+
+// A text that is entered elsewhere, such as a webhook's address, can be copied.
+for (const shown of document.querySelectorAll("code[data-copy]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "border rounded-default px-2 py-1 ms-2 font-medium cursor-pointer";
+  button.textContent = shown.dataset.label;
+  button.addEventListener("click", () => navigator.clipboard.writeText(shown.dataset.copy));
+  shown.after(button);
+}

@@ -222,7 +222,26 @@ class Rows:
             **amounts,
         )
         keys = {"secret_key": SECRET}
-        self.each(billing.GatewayAccount, code=lambda n: f"row-{n}", kind="stripe", name="Card", credentials=keys)
+        accounts = self.each(
+            billing.GatewayAccount, code=lambda n: f"row-{n}", kind="stripe", name="Card", credentials=keys
+        )
+        self.each(billing.KeyCheckTask, account=lambda n: accounts[n], run_at=AT, state="dead")
+        transfers = self.each(
+            billing.BankTransfer,
+            payment=lambda n: self.payments[n],
+            reference=lambda n: f"transfer-{n}",
+            expires_at=AT,
+            **owned,
+        )
+        self.each(
+            billing.StatementLine,
+            account=accounts[0],
+            fingerprint=lambda n: f"line-{n}",
+            booked_on=AT.date(),
+            state="booked",
+            transfer=lambda n: transfers[n],
+            **amounts,
+        )
         self.each(
             billing.GatewayPrice,
             gateway="stripe",

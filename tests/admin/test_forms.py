@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import permissions
-from billing.models import GatewayAccount, Invoice
+from billing.models import GatewayAccount, Invoice, KeyCheckTask
 from catalog.models import Coupon, PlanPrice, Product
 from core import site_settings
 from core.models import AuditEntry, Setting
@@ -217,30 +217,45 @@ def test_keys_of_a_gateway_account_are_added_to_those_it_has_and_never_shown(sup
     account = GatewayAccount.objects.get(code="stripe")
     address = page_of(account)
 
-    save(superadmin, address, credentials='{"secret_key": "sk_test_1"}', currencies="usd, EUR")
-    save(superadmin, address, credentials='{"webhook_secret": "whsec_1"}', currencies="USD EUR")
+    save(superadmin, address, key_secret_key="sk_test_1", currencies="usd, EUR")
+    save(superadmin, address, key_webhook_secret="whsec_1", currencies="USD EUR")
 
     account = account.reload()
     assert account.credentials == {"secret_key": "sk_test_1", "webhook_secret": "whsec_1"}
     assert account.currencies == ["USD", "EUR"]
     page = superadmin.get(address).content.decode()
-    assert "secret_key, webhook_secret" in page
+    assert page.count("Set. Leave empty to keep it.") == 2
+    assert "Being tested" in page
+    assert KeyCheckTask.objects.get().account == account
     assert "/webhooks/stripe/" in page
     assert "whsec_1" not in page
 
 
-@pytest.mark.parametrize(
-    ("field", "entered"), [("credentials", '["sk_live_1"]'), ("credentials", "sk_live_1"), ("currencies", "USD, Euros")]
-)
-def test_wrong_keys_and_currencies_of_a_gateway_account_are_refused_at_their_field(
-    superadmin: Client, field: str, entered: str
-) -> None:
+def test_wrong_currencies_of_a_gateway_account_are_refused_at_their_field(superadmin: Client) -> None:
     address = page_of(GatewayAccount.objects.get(code="stripe"))
 
-    response = superadmin.post(address, filled(superadmin, address, **{field: entered}))
+    response = superadmin.post(address, filled(superadmin, address, currencies="USD, Euros"))
 
-    assert list(response.context["adminform"].form.errors) == [field]
-    assert "sk_live_1" not in response.content.decode()
+    assert list(response.context["adminform"].form.errors) == ["currencies"]
+
+
+def test_an_account_is_added_and_then_asks_for_the_keys_of_its_kind(superadmin: Client) -> None:
+    added = superadmin.post(
+        reverse("admin:billing_gatewayaccount_add"),
+        {"code": "qris", "kind": "tripay", "name": "Tripay", "currencies": "IDR", "position": 2, "is_active": "on"},
+    )
+    account = GatewayAccount.objects.get(code="qris")
+    assert added["Location"] == page_of(account)
+    page = superadmin.get(page_of(account)).content.decode()
+    assert "/webhooks/qris/" in page
+    assert page.count("Not set.") == 2, "the API key and the private key; the merchant code is no secret"
+
+    save(superadmin, page_of(account), key_merchant_code="T12345", key_api_key="DEV-1", key_private_key="p")
+
+    assert account.reload().credentials == {"merchant_code": "T12345", "api_key": "DEV-1", "private_key": "p"}
+    page = superadmin.get(page_of(account)).content.decode()
+    assert 'value="T12345"' in page
+    assert "DEV-1" not in page
 
 
 def test_a_blueprint_whose_parts_do_not_fit_is_refused(superadmin: Client) -> None:

@@ -14,6 +14,7 @@ from accounts.models import AccessLevel, Membership, Organization, Role, User
 from billing import cancellations, credit, invoicing, payment_methods, refunds
 from billing.invoicing import InvoiceLine
 from billing.models import (
+    BankTransfer,
     CancellationReason,
     GatewayAccount,
     Invoice,
@@ -127,6 +128,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     # Requested, and refused by the bank, with those of `_undelivered`.
     payment = Payment.objects.get(invoice=bought["stopped"].invoice_id)
     refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
+    transferred = _to_transfer(_shop(sandbox, owner, plans["running"]), clock)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
     changed = locking.item_to_change(found["running"].order_item.pk)
     assert changed.server is not None
@@ -138,6 +140,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     return (
         addresses
         | {
+            "bank transfer": _page("billing:transfer", transferred.payment_id),
             "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
             "choose plan": _page("orders:choose_plan", found["running"].pk),
             "plan change quoted": _page("orders:plan_change", quoted.pk),
@@ -270,6 +273,24 @@ def _under_review(shop: Shop, clock: Clock) -> Order:
         poll_at=None,
     )
     return order
+
+
+def _to_transfer(shop: Shop, clock: Clock) -> BankTransfer:
+    """An order that is to be paid by bank transfer."""
+    payment = Payment.objects.get(invoice=_bought(shop, "by-transfer", clock).invoice_id)
+    details = {
+        "account_holder": "Sandbox Hosting GmbH",
+        "account_number": "DE02 1203 0000 0000 2020 51",
+        "bank_code": "BYLADEM1001",
+        "instructions": "Transfers from abroad take up to three working days.",
+    }
+    return BankTransfer.objects.create(
+        organization=payment.organization,
+        payment=payment,
+        reference="K7QM4XPABC",
+        details=details,
+        expires_at=clock.now + timedelta(days=7),
+    )
 
 
 def _add_gateway_account() -> None:

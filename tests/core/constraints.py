@@ -18,6 +18,7 @@ WORK = {
         "billing_chargetask",
         "billing_gatewaycanceltask",
         "billing_gatewayevent",
+        "billing_keychecktask",
         "billing_methodtask",
         "billing_paymenttask",
         "billing_refundtask",
@@ -165,6 +166,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_run": {
         "billing_run_ended_iff_over": [{"ended_at": NOW}, {"state": "done", "ended_at": None}],
         "billing_run_state_known": [{"state": "x", "ended_at": NOW}],
+    },
+    "billing_statementline": {
+        "billing_statement_line_positive": [{"amount_minor": 0}, {"amount_minor": -1}],
+        "billing_statement_line_transfer_iff_booked": [{"state": "booked"}, {"transfer_id": ONE}],
     },
     "billing_subscription": {
         "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
@@ -441,6 +446,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "servers_panel_account_of_one_user": {"provider_id": ONE, "ref": "x"},
         "servers_panel_account_once": {"user_id": ONE, "provider_id": ONE},
     },
+    "billing_statementline": {"billing_statement_line_once": {"account_id": ONE, "fingerprint": "x"}},
     "servers_remoteserverseen": {"servers_remote_server_seen_once": {"provider_id": ONE, "ref": "x"}},
     "servers_serveraccess": {"servers_access_once": {"user_id": ONE, "server_id": ONE}},
     "servers_serverhold": {"servers_hold_one_of_a_kind": {"server_id": ONE, "kind": "billing"}},
@@ -459,6 +465,9 @@ for column in (
     "billing_gatewayaccount.code",
     "billing_gatewaycanceltask.gateway_subscription_id",
     "billing_journalentry.reference",
+    "billing_banktransfer.payment_id",
+    "billing_banktransfer.reference",
+    "billing_keychecktask.account_id",
     "billing_payment.idempotency_key",
     "billing_paymenttask.payment_id",
     "billing_refund.idempotency_key",

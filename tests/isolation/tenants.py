@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from billing import payments, top_ups
 from billing.gateways.base import GatewayPayment
-from billing.models import Invoice, Payment, PaymentMethod
+from billing.models import BankTransfer, Invoice, Payment, PaymentMethod
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
@@ -52,6 +52,7 @@ class Tenant:
     payment_method: PaymentMethod
     plan_change: PlanChange
     top_up: Payment
+    transfer: BankTransfer
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -106,8 +107,15 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     top_up = top_ups.open_top_up(
         organization=organization, amount=Money(1000, "USD"), form_token=uuid7(), at=timezone.now()
     )
-    invoice = order.invoice.reload()
-    return Tenant(mark, user, organization, order.reload(), unpaid, server.reload(), invoice, method, change, top_up)
+    transfer = BankTransfer.objects.create(
+        organization=organization,
+        payment=Payment.objects.get(invoice=unpaid.invoice_id),
+        reference=f"{mark}-transfer"[:16],
+        details={"account_holder": f"{mark}-holder"},
+        expires_at=now,
+    )
+    paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())
+    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer)
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

@@ -39,6 +39,7 @@ ACTIONS = {
     "orders:cancel_plan_change": Action.PLAN_CHANGE,
     "billing:invoice": Action.INVOICE_VIEW,
     "billing:pay": Action.INVOICE_PAY,
+    "billing:transfer": Action.ORDER_PAY,
     "billing:confirm_charge": Action.INVOICE_PAY,
     "billing:method_default": Action.PAYMENT_METHOD_MANAGE,
     "billing:method_remove": Action.PAYMENT_METHOD_MANAGE,

@@ -9,6 +9,7 @@ LISTS = ("dashboard", "servers", "subscriptions", "invoices", "wallet", "payment
 OWN = (
     "order",
     "choose payment",
+    "bank transfer",
     "server",
     "choose plan",
     "cancel subscription",
@@ -39,6 +40,7 @@ def address(name: str, dataset: Dataset) -> str:
         "wallet": reverse("wallet:wallet"),
         "pay top-up": reverse("wallet:pay_top_up", kwargs={"pk": dataset.top_up.pk}),
         "payment methods": reverse("billing:payment_methods"),
+        "bank transfer": reverse("billing:transfer", kwargs={"pk": dataset.transfer.payment_id}),
         "order": reverse("orders:progress", kwargs={"pk": dataset.order.pk}),
         "choose payment": reverse("orders:choose_payment", kwargs={"pk": dataset.order.pk}),
         "server": reverse("servers:detail", kwargs={"pk": dataset.server.pk}),

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import invoicing, subscriptions, top_ups
 from billing.invoicing import InvoiceLine
-from billing.models import GatewayAccount, Invoice, ItemKind, Payment, PaymentMethod, Subscription
+from billing.models import BankTransfer, GatewayAccount, Invoice, ItemKind, Payment, PaymentMethod, Subscription
 from catalog.models import Kind, Product, Term
 from core.ids import uuid7
 from core.money import Money
@@ -47,6 +47,7 @@ class Dataset:
     subscription: Subscription
     top_up: Payment
     invoice: Invoice
+    transfer: BankTransfer
 
 
 def make_dataset(number: int) -> Dataset:
@@ -62,7 +63,20 @@ def make_dataset(number: int) -> Dataset:
     running = [make_server(customer, blueprint, region, f"server {count}") for count in range(number)]
     paid_for = [make_subscription(customer, server, region) for server in running]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
-    return Dataset(customer, product, placed[-1], running[-1], paid_for[-1], make_top_up(customer), issued[-1])
+    bought = (placed[-1], running[-1], paid_for[-1], make_top_up(customer), issued[-1])
+    return Dataset(customer, product, *bought, make_transfer(placed[-1]))
+
+
+def make_transfer(order: Order) -> BankTransfer:
+    """The order is to be paid by bank transfer."""
+    payment = Payment.objects.get(invoice=order.invoice_id)
+    return BankTransfer.objects.create(
+        organization=payment.organization,
+        payment=payment,
+        reference="K7QM4XPABC",
+        details={"account_holder": "NodeByte", "account_number": "DE02"},
+        expires_at=timezone.now() + timedelta(days=7),
+    )
 
 
 def make_gateway_account(count: int) -> GatewayAccount:

@@ -1,6 +1,7 @@
 """PayPal's webhooks: signed with RSA by a certificate of PayPal's, which is fetched once and kept."""
 
 import json
+import re
 import zlib
 from base64 import b64decode
 from collections.abc import Mapping
@@ -25,11 +26,12 @@ from billing.gateways.base import (
     WebhookRefused,
 )
 from billing.gateways.paypal.refunds import Refunds
-from core.outside import Expect, OutsideSession
+from core.outside import Expect, OutsideSession, Rejected
 
 CERTIFICATE_HOSTS = frozenset(
     {"api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"}
 )
+CERTIFICATE_PATH = re.compile(r"/v1/notifications/certs/[A-Za-z0-9-]{1,100}\Z")
 CERTIFICATE_KEPT = 86_400  # seconds
 MAX_ID = 191
 ORDER, CAPTURE, REFUND, DISPUTE = "order", "capture", "refund", "dispute"
@@ -93,13 +95,17 @@ class Webhooks(Refunds):
         """The public key of the certificate at PayPal's address. Raises WebhookRefused for any other address."""
         parts, stand_in = urlsplit(url), urlsplit(settings.PAYPAL_API_BASE)
         is_stand_in = bool(stand_in.netloc) and (parts.scheme, parts.netloc) == (stand_in.scheme, stand_in.netloc)
-        if not is_stand_in and (parts.scheme != "https" or parts.netloc not in CERTIFICATE_HOSTS):
+        is_paypals = is_stand_in or (parts.scheme == "https" and parts.netloc in CERTIFICATE_HOSTS)
+        if not is_paypals or not CERTIFICATE_PATH.search(parts.path):
             raise WebhookRefused("the certificate is not at PayPal")
         name = f"paypal-certificate:{url}"
         text = cache.get(name)
         if text is None:
             session = OutsideSession("PayPal", f"{parts.scheme}://{parts.netloc}")
-            text = session.call("GET", parts.path, expects=Expect.TEXT).body
+            try:
+                text = session.call("GET", parts.path, expects=Expect.TEXT).body
+            except Rejected:
+                raise WebhookRefused("PayPal has no such certificate") from None
         try:
             certificate = x509.load_pem_x509_certificate(text.encode())
             key = certificate.public_key()

@@ -1,5 +1,8 @@
 """The driver of Stripe accounts."""
 
+from django.utils.translation import gettext_lazy as _
+
+from billing.gateways.credentials import CredentialField
 from billing.gateways.stripe.balance import BalanceTransactions
 from billing.gateways.stripe.charges import Charges
 from billing.gateways.stripe.customers import Customers
@@ -20,8 +23,16 @@ SMALLEST_CHARGES = {
 class StripeDriver(Customers, Subscriptions, Charges, Methods, Webhooks, Reconciliation, BalanceTransactions):
     """One Stripe account; what it can do stands in the modules of its bases."""
 
+    CREDENTIALS = (
+        CredentialField("secret_key", _("Secret key"), _("Begins with sk_ or, for a restricted key, with rk_.")),
+        CredentialField("webhook_secret", _("Webhook signing secret"), _("Begins with whsec_.")),
+    )
     HAS_IDEMPOTENCY_KEYS = True
     SAVES_METHODS = True
+
+    def check_keys(self) -> None:
+        """Events can be listed with the secret key."""
+        self.read("Stripe events", lambda stripe: stripe.v1.events.list({"limit": 1}))
 
     def min_amount(self, currency: str) -> Money:
         """Stripe's smallest charge; a whole unit in a currency for which none is known."""

@@ -12,6 +12,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
 from billing.gateways.abilities import Channel
 from billing.gateways.base import (
     MIN_SESSION_LIFETIME,
@@ -23,6 +25,7 @@ from billing.gateways.base import (
     RefundStatus,
     Transaction,
 )
+from billing.gateways.credentials import CredentialField
 from billing.gateways.tripay.client import TEST_KEY_PREFIX, from_rupiah, signature, to_rupiah, whole
 from billing.gateways.tripay.webhooks import Webhooks
 from core.money import Money
@@ -54,6 +57,11 @@ HOUR_AT_LEAST = frozenset({
 class TripayDriver(Webhooks):
     """One Tripay account."""
 
+    CREDENTIALS = (
+        CredentialField("merchant_code", _("Merchant code"), _("Begins with T."), is_secret=False),
+        CredentialField("api_key", _("API key"), _("Keys of the sandbox begin with DEV-.")),
+        CredentialField("private_key", _("Private key"), _("Signs requests and callbacks.")),
+    )
     HAS_IDEMPOTENCY_KEYS = False
     SAVES_METHODS = False
     CURRENCIES = frozenset({"IDR"})
