@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from django.db.models import Q
+
 from billing import charge_sync, credit, gateway_accounts, invoicing, ledger, payment_methods, payments, subscriptions
 from billing.gateways.abilities import MinAmount
 from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, account_with_code, driver_for, driver_with
 from billing.gateways.saved import GatewayCharge, SavedCharges
-from billing.models import ChargeTask, Invoice, Payment, PaymentMethod, PaymentState
+from billing.models import ChargeTask, Invoice, Payment, PaymentMethod, PaymentState, Subscription
 from core import site_settings, tenancy, work
 from core.ids import uuid7
 from core.money import Money
@@ -28,6 +30,7 @@ class ChargeDecision(StrEnum):
     UNDER_WAY = "under_way"  # an attempt is open: it is charged, or waits for a bank or for the method's owner
     PAID_BY_CREDIT = "paid_by_credit"
     NOT_OWED = "not_owed"  # paid, void, free, or renewed by the gateway itself
+    BY_HAND = "by_hand"  # it is for what does not renew automatically: nothing is taken unasked, credit neither
     NO_METHOD = "no_method"  # none is saved, or its gateway cannot charge it now
     BEING_PAID = "being_paid"  # the customer has a checkout session open
     LATER = "later"  # the schedule has not come to its next try
@@ -46,6 +49,8 @@ def request_charge(*, invoice: Invoice, at: datetime) -> ChargeDecision:
         least = least_charge(method, invoice.currency)
     with tenancy.as_worker(invoice):
         row = invoicing.lock_invoice(invoice.pk)
+        if row.state in charge_sync.CHARGEABLE and is_paid_by_hand(row):
+            return ChargeDecision.BY_HAND
         if settled := settled_otherwise(row, at):
             return settled
         if method is None or least is None:
@@ -64,6 +69,12 @@ def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> C
         if least is None or method.reload().detached_at is not None:
             return ChargeDecision.NO_METHOD
         return open_attempt(row, method, least, at)
+
+
+def is_paid_by_hand(row: Invoice) -> bool:
+    """Whether something that the invoice is for does not renew automatically, or is canceled."""
+    is_unasked = Q(is_auto_renewed=False) | Q(cancels_at_period_end=True)
+    return Subscription.objects.filter(is_unasked, invoice_items__invoice=row).exists()
 
 
 def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing import invoicing, payment_sync, payments
 from billing.gateways.saved import GatewayCharge
 from billing.gateways.stripe import StripeDriver
-from billing.models import GatewayCustomer, InvoiceState, PaymentMethod, PaymentState
+from billing.models import GatewayCustomer, InvoiceState, PaymentMethod, PaymentState, Subscription
 from billing.saved_charges import ChargeDecision
 from core import site_settings, tenancy
 from sandbox.client import Sandbox
@@ -41,6 +41,12 @@ def deliver_and_work(sandbox: Sandbox) -> None:
     assert set(deliver_webhooks(sandbox)) <= {200}
     while run_due():
         pass
+
+
+def pay_by_hand(renewal: Renewal, at: datetime) -> None:
+    """The customer renews by hand, and has credit."""
+    put_credit(renewal, 800, at)
+    Subscription.objects.update(is_auto_renewed=False)
 
 
 def is_charged_once(renewal: Renewal, sandbox: Sandbox) -> None:
@@ -88,6 +94,7 @@ def test_credit_pays_first_and_the_card_the_rest(at: datetime, stripe_sandbox: S
     [
         (lambda renewal, at: put_credit(renewal, 800, at), ChargeDecision.PAID_BY_CREDIT),
         (lambda renewal, _at: PaymentMethod.objects.all().delete(), ChargeDecision.NO_METHOD),
+        (pay_by_hand, ChargeDecision.BY_HAND),
         (
             lambda renewal, at: payments.open_payment(
                 invoice=renewal.invoice, gateway="stripe", expires_at=at + DAY, at=at
@@ -99,7 +106,7 @@ def test_credit_pays_first_and_the_card_the_rest(at: datetime, stripe_sandbox: S
             ChargeDecision.NOT_OWED,
         ),
     ],
-    ids=["credit suffices", "no card", "being paid by hand", "void"],
+    ids=["credit suffices", "no card", "renews by hand", "being paid by hand", "void"],
 )
 def test_nothing_is_charged_where_another_way_pays_or_nothing_is_owed(
     at: datetime, stripe_sandbox: Sandbox, arrange: Callable[[Renewal, datetime], object], decision: ChargeDecision
