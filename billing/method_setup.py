@@ -34,7 +34,9 @@ def portal_page(*, organization: Organization, return_url: str) -> str:
         gateways = set(renewing.values_list("gateway", flat=True))
         known = GatewayCustomer.objects.filter(organization=organization, gateway__in=gateways)
         found = known.exclude(reference=None).order_by("gateway").first()
-        driver = driver_of(found.gateway) if found else None
-    if found is None or found.reference is None or not isinstance(driver, CustomerPortal):
+        if found is None:
+            return ""
+        driver: object = driver_of(found.gateway)
+    if not isinstance(driver, CustomerPortal):
         return ""
-    return driver.create_portal_page(customer=found.reference, return_url=return_url)
+    return driver.create_portal_page(customer=str(found.reference), return_url=return_url)

@@ -63,14 +63,14 @@ def is_charged_once(renewal: Renewal, sandbox: Sandbox) -> None:
 
 def test_the_default_card_is_charged_once_and_the_next_month_begins(at: datetime, stripe_sandbox: Sandbox) -> None:
     renewal = make_renewal(at=at)
-    before = renewal.sale.subscription.reload().current_period_end
+    second_month = renewal.invoice.items.get()
 
     assert renewal.request(at) == ChargeDecision.REQUESTED
     assert renewal.request(at) == ChargeDecision.UNDER_WAY
     run_due()
 
     is_charged_once(renewal, stripe_sandbox)
-    assert renewal.sale.subscription.reload().current_period_end > before
+    assert renewal.sale.subscription.reload().current_period_end == second_month.period_end
     assert renewal.attempts[0].method_label == "Visa ending 4242"
     assert renewal.request(at) == ChargeDecision.NOT_OWED
     deliver_and_work(stripe_sandbox)
@@ -356,6 +356,7 @@ def test_a_charge_that_is_not_confirmed_in_time_takes_no_money_any_more(
     assert statuses(stripe_sandbox) == ["canceled"]
     assert Delivery.objects.filter(event="charge.declined").count() == 1
     assert confirm(waiting).status_code == 302
+    assert attempt.retry_at is not None
     assert waiting.request(attempt.retry_at) == ChargeDecision.REQUESTED
 
 

@@ -137,8 +137,10 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     quoted = making.request_change(item=changed, selection=largest, actor=owner, at=clock.now)
     canceled = found["stopped"].order_item.subscription
     cancellations.cancel(subscription=canceled, reason=CancellationReason.UNUSED, actor=owner, at=clock.now)
+    cards = _cards(owner, clock.now)
     return (
         addresses
+        | cards
         | {
             "bank transfer": _page("billing:transfer", transferred.payment_id),
             "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
@@ -149,7 +151,6 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
             "invoice paid": _page("billing:invoice", bought["running"].invoice_id),
             "invoice credit note void": _page("billing:invoice", bought["stopped"].invoice_id),
         }
-        | _cards(owner, clock.now)
     )
 
 

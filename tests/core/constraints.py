@@ -387,6 +387,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "billing_account_once": {"kind": "wallet", "organization_id": ONE, "gateway": "", "currency": "USD"},
     },
     "billing_payment": {
+        "billing_payment_charge_once": {"gateway": "x", "charge_id": "x", "payment_method_id": ONE},
         "billing_payment_one_open": {"invoice_id": ONE, "state": "processing"},
         "billing_payment_session_once": {"gateway": "x", "session_id": "x"},
         "billing_payment_transaction_once": {"gateway": "x", "transaction_id": "x"},
@@ -462,12 +463,14 @@ ONCE: dict[str, dict[str, Row]] = {
 # Columns that are unique alone.
 for column in (
     "accounts_organization.slug",
+    "billing_chargetask.payment_id",
     "billing_gatewayaccount.code",
     "billing_gatewaycanceltask.gateway_subscription_id",
     "billing_journalentry.reference",
     "billing_banktransfer.payment_id",
     "billing_banktransfer.reference",
     "billing_keychecktask.account_id",
+    "billing_methodtask.method_id",
     "billing_payment.idempotency_key",
     "billing_paymenttask.payment_id",
     "billing_refund.idempotency_key",
