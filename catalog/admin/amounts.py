@@ -36,6 +36,11 @@ class AmountsForm(forms.ModelForm):  # type: ignore[type-arg]
                 widget=UnfoldAdminTextInputWidget,
             )
 
+    def validate_constraints(self) -> None:
+        """Only where every field is right: else what is missing is said twice."""
+        if not self.errors:
+            super().validate_constraints()
+
     def clean(self) -> dict[str, Any]:
         """The amounts in minor units."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

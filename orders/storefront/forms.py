@@ -134,7 +134,20 @@ class ConfigureForm(forms.Form):
         self.show_coupon_error()
         if not self.errors:
             self.refuse_unseen_prices(cleaned)
+            self.refuse_unpayable_rest()
         return cleaned
+
+    def refuse_unpayable_rest(self) -> None:
+        """A coupon must leave nothing to pay, or as much as a gateway takes."""
+        order_quote = self.quote()
+        if self.coupon_use[0] is None or order_quote is None:
+            return
+        left = order_quote.due_today - self.credit_for(order_quote)
+        least = credit.least_amount(order_quote.currency, is_auto_renewed=self.is_checked("is_auto_renewed"))
+        if left and left < least:
+            values = {"left": left, "least": least}
+            text = _("This coupon would leave %(left)s to pay, and we cannot charge less than %(least)s.")
+            self.add_error("coupon", str(text) % values)
 
     def show_coupon_error(self) -> None:
         """Say beside the field why its coupon cannot be used, also on a page whose form was not sent yet."""

@@ -302,6 +302,16 @@ def test_a_code_is_applied_without_a_script_and_the_order_has_it(shop: Shop, cli
     assert Order.objects.get().total == Money(720, "USD")
 
 
+def test_a_coupon_that_leaves_less_than_can_be_charged_is_refused(shop: Shop, client: Client) -> None:
+    make_coupon(percent=Decimal(97))
+    client.force_login(shop.customer)
+
+    answer = client.post(CONFIGURE, form_data(shop, coupon="WELCOME10"))
+
+    assert "cannot charge less than $0.50" in str(answer.context["form"].errors["coupon"])
+    assert not Order.objects.exists()
+
+
 def test_codes_cannot_be_guessed_one_after_the_other(shop: Shop, client: Client) -> None:
     make_coupon()
     for number in range(20):
