@@ -228,15 +228,14 @@ def undo_cancellation(*, subscription: Subscription) -> None:
 
 
 def stop_renewal(*, of: Q, reason: StopReason, at: datetime) -> None:
-    """The money that paid these was taken back for good: the gateway charges no more, and they end with their period.
+    """The money that paid these was taken back for good: they are not charged again, and end with their period.
 
     Should the money come back after all, the period that it paid is delivered. The caller holds their locks.
     """
     charged = GatewaySubscription.objects.filter(subscription=OuterRef("pk"), is_duplicate=False, ended_at=None)
     with tenancy.as_worker():
-        for row in (
-            Subscription.objects.filter(of, Exists(charged), status__in=PERIOD_STATUSES).distinct().order_by("pk")
-        ):
+        charging = Exists(charged) | Q(billing_mode=BillingMode.SELF)
+        for row in Subscription.objects.filter(of, charging, status__in=PERIOD_STATUSES).distinct().order_by("pk"):
             if not row.cancels_at_period_end:
                 cancel_at_period_end(subscription=row, at=at)
             request_cancellation(subscription=row, reason=reason, at=at)

@@ -39,13 +39,14 @@ def insert_from(model: type[Model], columns: Mapping[str, str], source: str, par
     values: dict[str, Any] = dict(params)
     selected: dict[str, str] = {}
     for field in model._meta.concrete_fields:
+        column = str(field.column)
         if field.attname in columns:
-            selected[field.column] = columns[field.attname]
+            selected[column] = columns[field.attname]
         elif field.primary_key:
-            selected[field.column] = "uuidv7()"
+            selected[column] = "uuidv7()"
         elif not field.has_db_default() and (default := field.get_default()) is not None:
-            selected[field.column] = f"%(default_{field.column})s"
-            values[f"default_{field.column}"] = field.get_db_prep_save(default, connection)
+            selected[column] = f"%(default_{column})s"
+            values[f"default_{column}"] = field.get_db_prep_save(default, connection)
     names = ", ".join(map(connection.ops.quote_name, selected))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -53,4 +54,4 @@ def insert_from(model: type[Model], columns: Mapping[str, str], source: str, par
             f" SELECT {', '.join(selected.values())} {source}",
             values,
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -45,7 +45,7 @@ def ranges(due: str, params: Mapping[str, Any], *, within: OrganizationRange, si
     """The range's organizations in batches of about `size` rows of the query `due`, which gives their ids."""
     found, after = [], within.after
     with connection.cursor() as cursor:
-        bounds = {"after": within.after, "until": within.until, "size": size}
+        bounds: dict[str, Any] = {"after": within.after, "until": within.until, "size": size}
         cursor.execute(RANGES.format(due=due), {**params, **bounds})
         for until, rows in cursor.fetchall():
             found.append(OrganizationRange(after, until, rows))
@@ -57,7 +57,7 @@ def execute(sql: str, params: Mapping[str, Any] | None = None) -> int:
     """Run one statement; how many rows it found or wrote."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def ids(sql: str, params: Mapping[str, Any]) -> list[UUID]:

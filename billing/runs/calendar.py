@@ -83,6 +83,6 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
                     batches.execute(CHARGE, {"at": at, "ids": charged})
         with connection.cursor() as cursor:
             cursor.execute(ENTRIES)
-            rows = [Entry(*row[:5], amount=Money(row[5], row[6])) for row in cursor.fetchall()]
+            rows = [Entry(*facts, Money(minor, currency)) for *facts, minor, currency in cursor.fetchall()]
         transaction.set_rollback(True)
     return rows

@@ -27,7 +27,7 @@ from billing.runs import runner
 from catalog.models import Term
 from core import site_settings
 from core.models import AuditEntry
-from tests.billing.sales import NOON, make_sale, run_commit_triggers
+from tests.billing.sales import NOON, make_sale, refund, run_commit_triggers
 from tests.builders import make_addon_price, make_organization
 
 END = datetime(2026, 4, 1, 12, tzinfo=UTC)  # of the first month of what is bought at NOON
@@ -137,6 +137,16 @@ def test_only_what_goes_on_is_invoiced(change: dict[str, Any], is_invoiced: bool
     renew()
 
     assert len(invoices()) == is_invoiced
+
+
+@pytest.mark.django_db
+def test_whose_current_period_was_refunded_is_not_invoiced_again() -> None:
+    sale = make_sale()
+    refund(sale.settle(), 800)
+
+    renew()
+
+    assert invoices() == []
 
 
 @pytest.mark.django_db

@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from billing.models import Invoice, InvoiceItem, JournalEntry, Posting, Run, RunKind, Subscription
+from accounts.models import Organization
+from billing.models import Invoice, InvoiceItem, JournalEntry, Posting, Reminder, Run, RunKind, Subscription
 from billing.runs import runner
+from support.models import Delivery
 from tests.billing.sales import run_commit_triggers
-from tests.billing.test_renew import SOON, make_free, make_subscription
+from tests.billing.test_collect import top_up
+from tests.billing.test_renew import END, SOON, make_free, make_subscription
 from tests.builders import make_organization
 from tests.processes import ROOT, database_variables
 from tests.threads import run_at_once
@@ -53,7 +56,7 @@ def rows() -> dict[str, list[Any]]:
         "subscriptions": list(
             Subscription.objects.order_by("pk").values_list("status", "current_period_start", "current_period_end")
         ),
-        "entries": [JournalEntry.objects.count()],
+        "counts": [JournalEntry.objects.count(), Reminder.objects.count(), Delivery.objects.count()],
     }
 
 
@@ -75,24 +78,41 @@ def statements_of(act: Callable[[], object], *, killed_at: int = -1) -> int:
     return count
 
 
+DAY = timedelta(days=1)
+DEATHS = 8  # of each kind of run, spread over its statements
+# What is done before a run, and when it is.
+BEFORE: dict[RunKind, tuple[list[tuple[RunKind, datetime]], datetime]] = {
+    RunKind.RENEW: ([], SOON),
+    RunKind.COLLECT: ([(RunKind.RENEW, SOON)], END),
+    RunKind.DUN: ([(RunKind.RENEW, SOON)], END + 8 * DAY),
+    RunKind.EXPIRE: ([(RunKind.RENEW, SOON), (RunKind.DUN, END + DAY), (RunKind.DUN, END + 8 * DAY)], END + 30 * DAY),
+}
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize("kind", [RunKind.RENEW])
-def test_a_run_that_dies_before_any_of_its_statements_and_is_repeated_ends_as_undisturbed(
+@pytest.mark.parametrize("kind", BEFORE)
+def test_a_run_that_dies_between_its_statements_and_is_repeated_ends_as_undisturbed(
     kind: RunKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("billing.runs.batches.SIZE", 3)  # a batch for each organization
     make_customers()
+    before, at = BEFORE[kind]
+    for earlier, when in before:
+        runner.execute(earlier, at=when)
+    if kind == RunKind.COLLECT:
+        for organization in Organization.objects.filter(subscriptions__label__in=["a", "c"]).distinct():
+            top_up(organization, 1000)
     run_commit_triggers()
 
     def run() -> Run:
-        return runner.execute(kind, at=SOON)
+        return runner.execute(kind, at=at)
 
     with transaction.atomic():
         count = statements_of(run)
         expected = rows()
         transaction.set_rollback(True)
-    assert len(expected["invoices"]) == 5 + 4
-    for number in range(count):
+    assert expected["invoices"]
+    for number in range(0, count, max(1, count // DEATHS)):
         with transaction.atomic():
             with pytest.raises(Killed), transaction.atomic(savepoint=False):
                 statements_of(run, killed_at=number)
@@ -112,8 +132,8 @@ def test_two_runs_at_once_bill_once() -> None:
     assert errors == []
     assert Invoice.objects.exclude(due_at=None).count() == 4
     assert Run.objects.filter(skipped={}).count() == 3
-    numbers = sorted(Invoice.objects.values_list("sequence", flat=True))
-    assert numbers == list(range(1, len(numbers) + 1))
+    numbers = Invoice.objects.order_by("sequence").values_list("sequence", flat=True)
+    assert list(numbers) == list(range(1, len(numbers) + 1))
 
 
 @pytest.mark.django_db(transaction=True)
