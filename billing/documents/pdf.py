@@ -6,7 +6,7 @@ import logging
 from datetime import UTC
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pikepdf
 import typst
@@ -22,8 +22,7 @@ from core import formats
 from core.money import Rate
 
 log = logging.getLogger(__name__)
-type Standard = Literal["a-3a", "ua-1"]
-STANDARDS: list[Standard] = ["a-3a", "ua-1"]
+STANDARDS: Any = ["a-3a", "ua-1"]  # the library's type names every standard, and a list of fewer is none of it
 NAMESPACE = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
 X, RDF = "adobe:ns:meta/", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 EXTENSION, SCHEMA, PROPERTY = (f"http://www.aiim.org/pdfa/ns/{name}" for name in ("extension/", "schema#", "property#"))
@@ -67,7 +66,7 @@ def compiled(document: Document, shown: str, xml: bytes) -> bytes:
     return with_metadata(typeset(document, {"document": shown, "xml": xml.decode()}, STANDARDS))
 
 
-def typeset(document: Document, inputs: dict[str, str], standards: list[Standard]) -> bytes:
+def typeset(document: Document, inputs: dict[str, str], standards: Any) -> bytes:
     """The template filled in. Fonts are those in the library, so that every machine makes the same file."""
     return bytes(
         typst.compile(
