@@ -1,7 +1,7 @@
 """Changing what a subscription consists of: items that begin and end, and what was paid for those that end."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
@@ -65,16 +65,11 @@ def paid_times(lines: Sequence[InvoiceItem], item_ids: Collection[UUID], *, is_t
 
 
 def net_of_discounts(lines: Sequence[InvoiceItem]) -> dict[UUID, Fraction]:
-    """What each line of an invoice came to, less its share of the discounts on it, on its subscription or on all."""
-    charged = [line for line in lines if line.kind not in {ItemKind.DISCOUNT, ItemKind.CREDIT}]
+    """What each line for a plan or an add-on came to, less its share of the discounts on its subscription or on all."""
+    charged = [line for line in lines if line.kind in BILLED]
     net = {line.pk: Fraction(line.amount_minor) for line in charged}
     for discount in (line for line in lines if line.kind == ItemKind.DISCOUNT):
-        on = [
-            line
-            for line in charged
-            if discount.subscription_id in {None, line.subscription_id}
-            and discount.subscription_item_id in {None, line.subscription_item_id}
-        ]
+        on = [line for line in charged if discount.subscription_id in {None, line.subscription_id}]
         shares = split_discount(discount.amount_minor, [line.amount_minor for line in on])
         for line, share in zip(on, shares, strict=True):
             net[line.pk] += share
@@ -130,18 +125,22 @@ def switch_items(
 
 
 def undo_switch(
-    *, subscription: Subscription, ended: Collection[UUID], begun: Collection[UUID], term: Term, at: datetime
+    *, subscription: Subscription, ended: Mapping[str, str], begun: Collection[UUID], term: Term, at: datetime
 ) -> None:
-    """Take back what `switch_items` was to do at an instant that has not come. The caller holds the lock."""
+    """Take back what `switch_items` was to do at an instant that has not come. The caller holds the lock.
+
+    `ended` says until when each item was valid before, empty for good.
+    """
     with tenancy.within_worker():
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_from=None, valid_until=None)
-        SubscriptionItem.objects.filter(pk__in=ended).update(valid_until=None)
+        for item_id, valid_until in ended.items():
+            SubscriptionItem.objects.filter(pk=item_id).update(valid_until=valid_until or None)
         set_price(subscription, term, at)
 
 
 def set_price(subscription: Subscription, term: Term, at: datetime) -> None:
-    """Make the subscription's price the sum of the items that it has at `at`."""
-    items = subscription.items.filter(in_force(at))
+    """Make the subscription's price the sum of the items that it has at `at`, but for discounts of some periods."""
+    items = subscription.items.filter(in_force(at), periods=None)
     amounts = (Rate(item.unit_minor, item.currency).times(item.quantity) for item in items)
     subscription.term, subscription.amount_minor = term, total(amounts, subscription.currency).minor
     subscription.save(update_fields=["term", "amount_minor"])

@@ -55,7 +55,8 @@ def apply(row: PlanChange, at: datetime) -> None:
         raise NotApplicable(f"the subscription is {subscription.status}")
     if not funded(Subscription.objects.filter(pk=subscription.pk)).exists():
         raise NotApplicable("the present period is no longer paid for")
-    if SubscriptionItem.objects.filter(pk__in=row.ended_items, valid_until=None).count() != len(row.ended_items):
+    ended = SubscriptionItem.objects.filter(pk__in=row.ended_items)
+    if {str(each.pk): each.valid_until.isoformat() if each.valid_until else "" for each in ended} != row.ended_items:
         raise NotApplicable("the subscription has other items by now")
     item_changes.switch_items(
         subscription=subscription,

@@ -13,7 +13,7 @@ from catalog.models import AddonPrice, PlanPrice
 from core import audit, site_settings, tenancy
 from orders.changes import locking
 from orders.changes.models import OPEN, PlanChange, PlanChangeStatus
-from orders.changes.quoting import ChangeQuote, Selection, quote_change
+from orders.changes.quoting import ChangeQuote, Selection, items_of, quote_change
 from orders.models import OrderItem
 from orders.placement import GRACE
 from servers import capacity
@@ -51,7 +51,7 @@ def request_change(*, item: OrderItem, selection: Selection, actor: User, at: da
         if earlier is not None:
             earlier.transition_to(PlanChangeStatus.CANCELED)
             earlier.save(update_fields=["status"])
-        sold = PlanPrice.objects.get(subscriptionitem__in=item.subscription.items.filter(item_changes.in_force(at)))
+        sold = PlanPrice.objects.get(subscriptionitem__in=items_of(item.subscription, at))
         return PlanChange.objects.create(
             organization_id=item.organization_id,
             item=item,
@@ -66,7 +66,7 @@ def request_change(*, item: OrderItem, selection: Selection, actor: User, at: da
             currency=quote.recurring.currency,
             due_minor=quote.due.minor,
             recurring_minor=quote.recurring.minor,
-            ended_items=[str(row.pk) for row in quote.ended],
+            ended_items={str(row.pk): row.valid_until.isoformat() if row.valid_until else "" for row in quote.ended},
             quoted_at=at,
             effective_at=quote.effective_at,
             expires_at=at + QUOTE_HOLDS,

@@ -35,7 +35,8 @@ class PlanChange(StateMachine, Entity, Timestamped):
     """A change of one server's plan, add-ons or billing cycle, as it was quoted. A subscription has one open at a time.
 
     One that begins at once has an invoice and begins with its payment, as of `effective_at`, the instant of the quote.
-    Any other begins with the next period. `ended_items` and `begun_items` are items of the subscription.
+    Any other begins with the next period. `ended_items` are items of the subscription with the time until which they
+    were valid before, `begun_items` those that begin.
     """
 
     tenancy = tenancy.OWNED
@@ -74,7 +75,7 @@ class PlanChange(StateMachine, Entity, Timestamped):
     currency = models.CharField(max_length=3)
     due_minor = models.BigIntegerField(_("due at once"), help_text=_("With tax."))
     recurring_minor = models.BigIntegerField(_("price per period"), help_text=_("From the next period on."))
-    ended_items: Any = models.JSONField(default=list, blank=True)
+    ended_items: Any = models.JSONField(default=dict, blank=True)
     begun_items: Any = models.JSONField(default=list, blank=True)
     invoice = models.OneToOneField(Invoice, null=True, blank=True, on_delete=models.PROTECT, related_name="plan_change")
     reservation = models.OneToOneField(

@@ -11,7 +11,14 @@ from django.utils.translation import gettext_lazy
 
 from billing import item_changes, proration, tax
 from billing.invoicing import InvoiceLine
-from billing.models import BillingMode, ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models import (
+    PERIOD_KINDS,
+    BillingMode,
+    ItemKind,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+)
 from billing.proration import NewItem
 from billing.tax import Taxed
 from catalog.models import Addon, AddonKind, AddonPrice, PlanPrice, Term
@@ -82,6 +89,11 @@ class ChangeQuote:
             }
             for line in self.lines
         ]
+        lines += [
+            {"kind": row.kind, "description": row.description, "amount_minor": 0}
+            for row in self.ended
+            if row.kind == ItemKind.DISCOUNT
+        ]
         for line in () if self.taxed.is_inclusive else self.taxed.lines:
             if line.amount:
                 name = f"{line.tax.name} {line.tax.rate.normalize():f} %"
@@ -101,8 +113,10 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     current = items_of(subscription, quoted_at)
     ended, added = difference(current, selection, subscription)
     require_sold(ended, added)
-    kept = [price_of(row) for row in current if row not in ended]
-    recurring = total([*kept, *(new.price.amount for new in added)], subscription.currency)
+    discounts = discounts_of(subscription, quoted_at)
+    kept = [row for row in current if row not in ended] + ([] if ended else discounts)
+    lasting = [price_of(row) for row in kept if row.periods is None]
+    recurring = total([*lasting, *(new.price.amount for new in added)], subscription.currency)
     limits = limits_after(server, current, ended, selection)
     blueprint = require_buildable(server, selection, limits, quoted_at)
     lines: list[InvoiceLine] = []
@@ -112,9 +126,12 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     period_end = subscription.current_period_end
     if not lines and (subscription.cancels_at_period_end or period_end is None):
         raise ChangeRefused(OVER)
+    effective_at = quoted_at if lines or period_end is None else period_end
+    # A discount was given for what was sold with it.
+    over = [row for row in discounts if ended and (row.valid_until is None or row.valid_until > effective_at)]
     return ChangeQuote(
         selection=selection,
-        ended=ended,
+        ended=[*ended, *over],
         added=added,
         lines=lines,
         taxed=assess(lines, subscription, quoted_at),
@@ -123,7 +140,7 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
         growth=resizing.growth_of(server, limits.size),
         blueprint=blueprint,
         quoted_at=quoted_at,
-        effective_at=quoted_at if lines or period_end is None else period_end,
+        effective_at=effective_at,
     )
 
 
@@ -147,9 +164,14 @@ def lines_at_once(
 
 
 def items_of(subscription: Subscription, at: datetime) -> list[SubscriptionItem]:
-    """What the subscription consists of at an instant, with plans and add-ons joined."""
-    rows = subscription.items.filter(item_changes.in_force(at))
+    """The plan and the add-ons of the subscription at an instant, with what they are joined."""
+    rows = subscription.items.filter(item_changes.in_force(at), kind__in=PERIOD_KINDS)
     return list(rows.select_related("plan_price__plan__product", "addon_price__addon"))
+
+
+def discounts_of(subscription: Subscription, at: datetime) -> list[SubscriptionItem]:
+    """The discounts that the subscription has at an instant."""
+    return list(subscription.items.filter(item_changes.in_force(at), kind=ItemKind.DISCOUNT))
 
 
 def require_sold(ended: Sequence[SubscriptionItem], added: Sequence[NewItem]) -> None:

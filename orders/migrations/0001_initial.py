@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('due_minor', models.BigIntegerField(help_text='With tax.', verbose_name='due at once')),
                 ('recurring_minor', models.BigIntegerField(help_text='From the next period on.', verbose_name='price per period')),
-                ('ended_items', models.JSONField(blank=True, default=list)),
+                ('ended_items', models.JSONField(blank=True, default=dict)),
                 ('begun_items', models.JSONField(blank=True, default=list)),
                 ('is_stock_taken', models.BooleanField(default=False, verbose_name='takes limited stock')),
                 ('quoted_at', models.DateTimeField(verbose_name='quoted at')),

@@ -40,7 +40,9 @@ def subscriptions_for(access: Access, action: Action) -> "models.QuerySet[Subscr
 
     `server_name` is the server's, or as it was ordered; `summary` is the plan; `server_id` its server, also None.
     """
-    plan = SubscriptionItem.objects.filter(subscription=models.OuterRef("pk"), kind=ItemKind.PLAN)
+    plan = SubscriptionItem.objects.filter(
+        subscription=models.OuterRef("pk"), kind=ItemKind.PLAN, valid_from__isnull=False
+    )
     rows = Subscription.objects.filter(organization__in=access.organizations(action), status__in=SHOWN).annotate(
         summary=models.Subquery(plan.order_by("-valid_from").values("description")[:1]),
         server_id=F("order_item__server"),

@@ -342,15 +342,38 @@ def test_what_cannot_be_delivered_is_refused() -> None:
         sold.request(sold.offer.small, at=MIDDLE + timedelta(minutes=1))
 
 
-def test_a_discount_is_not_paid_back() -> None:
+def test_a_discount_is_not_paid_back_and_ends_with_what_it_was_given_for() -> None:
     sold = make_sold()
     billed = InvoiceItem.objects.get(subscription=sold.subscription)
-    discount = InvoiceItem(kind=ItemKind.DISCOUNT, amount_minor=-400, subscription_id=billed.subscription_id)
-    setup = InvoiceItem(kind=ItemKind.SETUP, amount_minor=200, subscription_id=billed.subscription_id)
+    of_sale = {"subscription_id": billed.subscription_id, "currency": "USD"}
+    discount = InvoiceItem(kind=ItemKind.DISCOUNT, amount_minor=-200, **of_sale)
+    setup = InvoiceItem(kind=ItemKind.SETUP, amount_minor=200, **of_sale)
+    assert item_changes.net_of_discounts([billed, setup, discount]) == {billed.pk: Fraction(600)}
+    june = datetime(2026, 6, 1, tzinfo=MAY.tzinfo)
+    for periods, until in ((2, june), (None, None)):
+        sold.subscription.items.create(
+            organization=sold.organization,
+            kind=ItemKind.DISCOUNT,
+            description="Welcome",
+            unit_minor=-100,
+            periods=periods,
+            valid_from=APRIL,
+            valid_until=until,
+            currency="USD",
+        )
+    Subscription.objects.update(amount_minor=700)
+    yearly = make_price(sold.offer.small.plan, minor=8000, term=Term.YEARLY, at=APRIL)
 
-    net = item_changes.net_of_discounts([billed, setup, discount])
+    change = sold.change_to(yearly, at=MIDDLE)
 
-    assert net[billed.pk] == Fraction(800) - Fraction(400 * 800, 1000)
+    assert [line["kind"] for line in change.lines] == ["discount", "discount"]
+    assert (in_force(sold, MAY), sold.subscription.amount_minor) == (["Minecraft 1 GB"], 8000)
+    assert ending.cancel(change=change, actor=None, at=MIDDLE)
+    assert in_force(sold, MAY) == ["Minecraft 1 GB", "Welcome", "Welcome"]
+    assert (in_force(sold, june), sold.subscription.amount_minor) == (["Minecraft 1 GB", "Welcome"], 700)
+    sold.give_credit()
+    sold.change_to(sold.offer.large, at=MIDDLE)
+    assert (in_force(sold, MAY), sold.subscription.amount_minor) == (["Minecraft 2 GB"], 2000)
 
 
 def test_random_changes_cost_what_was_in_force_in_each_second() -> None:
