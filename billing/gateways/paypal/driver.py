@@ -1,5 +1,7 @@
 """The driver of PayPal accounts."""
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext_lazy as _
 
 from billing.gateways.credentials import CredentialField
@@ -9,7 +11,7 @@ from billing.gateways.paypal.webhooks import Webhooks
 class PayPalDriver(Webhooks):
     """One REST app at PayPal; what it can do stands in the modules of its bases."""
 
-    CREDENTIALS = (
+    CREDENTIALS: Sequence[CredentialField] = (
         CredentialField("client_id", _("Client ID"), is_secret=False),
         CredentialField("client_secret", _("Client secret")),
         CredentialField(

@@ -1,5 +1,7 @@
 """The driver of Stripe accounts."""
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext_lazy as _
 
 from billing.gateways.credentials import CredentialField
@@ -23,7 +25,7 @@ SMALLEST_CHARGES = {
 class StripeDriver(Customers, Subscriptions, Charges, Methods, Webhooks, Reconciliation, BalanceTransactions):
     """One Stripe account; what it can do stands in the modules of its bases."""
 
-    CREDENTIALS = (
+    CREDENTIALS: Sequence[CredentialField] = (
         CredentialField("secret_key", _("Secret key"), _("Begins with sk_ or, for a restricted key, with rk_.")),
         CredentialField("webhook_secret", _("Webhook signing secret"), _("Begins with whsec_.")),
     )

@@ -36,7 +36,7 @@ REFERENCE_LENGTH = 10
 class TransferDriver:
     """A bank account of ours."""
 
-    CREDENTIALS = (
+    CREDENTIALS: Sequence[CredentialField] = (
         CredentialField("account_holder", _("Account holder"), is_secret=False),
         CredentialField("account_number", _("IBAN or account number"), is_secret=False),
         CredentialField("bank_code", _("BIC or bank code"), is_secret=False),

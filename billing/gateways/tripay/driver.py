@@ -57,7 +57,7 @@ HOUR_AT_LEAST = frozenset({
 class TripayDriver(Webhooks):
     """One Tripay account."""
 
-    CREDENTIALS = (
+    CREDENTIALS: Sequence[CredentialField] = (
         CredentialField("merchant_code", _("Merchant code"), _("Begins with T."), is_secret=False),
         CredentialField("api_key", _("API key"), _("Keys of the sandbox begin with DEV-.")),
         CredentialField("private_key", _("Private key"), _("Signs requests and callbacks.")),
