@@ -83,6 +83,9 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
                     batches.execute(CHARGE, {"at": at, "ids": charged})
         with connection.cursor() as cursor:
             cursor.execute(ENTRIES)
-            rows = [Entry(*facts, Money(minor, currency)) for *facts, minor, currency in cursor.fetchall()]
+            rows = [
+                Entry(what, owner, name, label, due, Money(minor, currency))
+                for what, owner, name, label, due, minor, currency in cursor.fetchall()
+            ]
         transaction.set_rollback(True)
     return rows
