@@ -3,8 +3,8 @@
 from babel import Locale
 from django.utils.translation import get_language, to_locale
 
-# Of CLDR's territories these are groups, private use, or tests.
-NOT_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
+# Of CLDR's territories these are groups, tests, or parts of countries that ISO 3166-1 only reserves.
+NOT_COUNTRIES = frozenset("AC CP CQ DG EA EU EZ IC QO TA UN XA XB ZZ".split())  # noqa: SIM905 - reads as a list
 
 
 def choices() -> list[tuple[str, str]]:

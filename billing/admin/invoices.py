@@ -97,9 +97,9 @@ class PdfMixin:
 
     def pdf(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """The document as the customer gets it."""
-        row = get_object_or_404(self.model, pk=object_id, number__isnull=False)  # type: ignore[attr-defined]
-        if not self.has_view_permission(request, row):  # type: ignore[attr-defined]
+        if not self.has_view_permission(request):  # type: ignore[attr-defined]
             raise PermissionDenied
+        row = get_object_or_404(self.model, pk=object_id, number__isnull=False)  # type: ignore[attr-defined]
         return pdf_response(self.document_of(row))
 
     @admin.display(description=gettext_lazy("PDF"))

@@ -20,6 +20,7 @@ ONE = "C62"  # UN/ECE Recommendation 20
 DISCOUNT = "95"  # UNTDID 5189
 REASON_CODES = {"AE": "VATEX-EU-AE", "G": "VATEX-EU-G", "O": "VATEX-EU-O"}
 NOT_IN_CODE_LIST = frozenset({"BTC", "ETH", "USDT", "USDC", "XTS", "XXX"})
+NOT_IN_ISO = frozenset({"XK"})
 
 
 class NotWritable(ValueError):
@@ -53,6 +54,8 @@ def missing(document: Document) -> Iterator[str]:
             yield f"the seller has no {name}"
     if not buyer.get("country"):
         yield "the buyer has no country"
+    if NOT_IN_ISO & {seller.get("country"), buyer.get("country")}:
+        yield "a country is not in ISO 3166-1"
     category = document.taxes[0].category if document.taxes else ""
     if category == TaxCategory.OUTSIDE and not seller.get("registration"):
         yield "the seller has no registration"
