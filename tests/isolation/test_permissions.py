@@ -116,7 +116,7 @@ def all_pages(member: Member, tenant: Tenant) -> str:
     choose(tenant.organization, requester)
     found = [route for route in routes.routes() if not route.is_staff and not route.name.startswith("account")]
     responses = [requester.request("get", url) for route in found for url in route.urls(tenant)]
-    return "".join(response.content.decode() for response in responses if not response.streaming)
+    return "".join(response.content.decode(errors="replace") for response in responses if not response.streaming)
 
 
 def choose(organization: Organization, requester: Requester) -> None:
