@@ -18,6 +18,7 @@ from orders.models import OrderItem
 from servers import capacity, resizing
 from servers import services as servers
 from servers.capacity import Size
+from servers.models import ReservationState, Server
 
 
 class NotApplicable(Exception):
@@ -48,7 +49,7 @@ def apply_paid(*, invoice_ids: Collection[UUID], at: datetime) -> None:
 
 def apply(row: PlanChange, at: datetime) -> None:
     """The subscription has the new items from the quote's instant on, and the server its new size."""
-    if row.status != PlanChangeStatus.PENDING_PAYMENT:
+    if row.status != PlanChangeStatus.PENDING_PAYMENT or row.invoice is None:
         raise NotApplicable(f"the change is {row.status}")
     subscription = row.subscription
     if subscription.status != SubscriptionStatus.ACTIVE:
@@ -58,6 +59,9 @@ def apply(row: PlanChange, at: datetime) -> None:
     ended = SubscriptionItem.objects.filter(pk__in=row.ended_items)
     if {str(each.pk): each.valid_until.isoformat() if each.valid_until else "" for each in ended} != row.ended_items:
         raise NotApplicable("the subscription has other items by now")
+    paid_until = max((line.period_end for line in row.invoice.items.all() if line.period_end), default=row.effective_at)
+    if item_changes.billed_from(subscription, paid_until):  # a bank took days for the payment
+        raise NotApplicable("the next period is billed already, at the old price")
     item_changes.switch_items(
         subscription=subscription,
         ended=row.ended_items,
@@ -81,8 +85,7 @@ def deliver(row: PlanChange, at: datetime) -> None:
         raise NotApplicable("no blueprint can build the plan where the server is")
     if row.plan_price.plan_id != row.old_plan_price.plan_id:
         return_old_stock(row, item)
-    if row.reservation_id is not None:
-        capacity.merge_extension(extension_id=row.reservation_id, at=at)
+    take_capacity(row, item.server, at)
     limits = row.limits
     new = resizing.NewSize(
         row.plan_price.plan, blueprint, Size(**limits["size"]), limits["databases"], limits["backups"]
@@ -92,6 +95,22 @@ def deliver(row: PlanChange, at: datetime) -> None:
     row.applied_at = at
     row.save(update_fields=["status", "applied_at"])
     audit.record(action="plan_change.apply", entity=row, new={"plan": row.plan_price.plan.code}, at=at)
+
+
+def take_capacity(row: PlanChange, server: Server, at: datetime) -> None:
+    """What was reserved for the change is the server's. It is reserved again where it expired before a slow payment.
+
+    Raises InsufficientCapacity.
+    """
+    reserved = row.reservation
+    if reserved is None or server.reservation_id is None:
+        return
+    if reserved.state == ReservationState.RELEASED:
+        growth = capacity.Growth(reserved.memory_mib, reserved.disk_mib, reserved.ports)
+        reserved = capacity.extend_reservation(reservation_id=server.reservation_id, growth=growth, expires_at=None)
+        row.reservation = reserved
+        row.save(update_fields=["reservation"])
+    capacity.merge_extension(extension_id=reserved.pk, at=at)
 
 
 def return_old_stock(row: PlanChange, item: OrderItem) -> None:

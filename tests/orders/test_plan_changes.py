@@ -225,7 +225,7 @@ def test_money_that_comes_after_the_next_change_becomes_credit_too() -> None:
 
 
 def test_where_the_capacity_is_gone_or_the_period_refunded_the_money_becomes_credit() -> None:
-    for spoil in (release_extension, refund_period):
+    for spoil in (fill_node, refund_period, bill_next):
         sold = make_sold()
         change = sold.confirm(sold.request(sold.offer.large))
         making.open_payment(change=change, at=MIDDLE)
@@ -242,9 +242,31 @@ def test_where_the_capacity_is_gone_or_the_period_refunded_the_money_becomes_cre
         assert_counters_agree()
 
 
-def release_extension(_sold: Sold, change: PlanChange) -> None:
+def release_extension(change: PlanChange) -> None:
     assert change.reservation_id is not None
     capacity.release(reservation_ids=[change.reservation_id], at=MIDDLE)
+
+
+def fill_node(sold: Sold, change: PlanChange) -> None:
+    release_extension(change)
+    Node.objects.filter(pk=sold.offer.node.pk).update(memory_sellable_mib=1024)
+
+
+def bill_next(sold: Sold, _change: PlanChange) -> None:
+    bill(sold, Period(MAY, MAY + timedelta(days=31)))
+
+
+def test_a_payment_that_a_bank_took_days_for_still_changes_the_server() -> None:
+    sold = make_sold()
+    change = sold.confirm(sold.request(sold.offer.large))
+    making.open_payment(change=change, at=MIDDLE)
+    release_extension(change)
+    assert change.invoice is not None
+
+    pay(change.invoice, MIDDLE + timedelta(days=3))
+
+    assert (change.reload().status, sold.server.memory_mib) == (S.APPLYING, 2048)
+    assert_counters_agree()
 
 
 def refund_period(sold: Sold, _change: PlanChange) -> None:

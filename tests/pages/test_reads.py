@@ -23,6 +23,7 @@ MAX_QUERIES = {
     "cancel subscription": 11,
     "invoices": 8,
     "order": 10,
+    "choose plan": 18,
     "choose payment": 27,
     "server": 15,
     "invoice": 12,
