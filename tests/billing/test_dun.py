@@ -54,7 +54,7 @@ def test_each_stage_is_reminded_of_once_with_the_dates_of_suspension_and_deletio
     assert [(row.stage, row.suspends_at, row.deletes_at) for row in told] == [
         (stage, END + 7 * DAY, END + 21 * DAY) for stage in (-3, 1, 5)
     ]
-    emails = Delivery.objects.filter(event__startswith="invoice.").order_by("pk")
+    emails = Delivery.objects.filter(event__in=["invoice.due_soon", "invoice.overdue"]).order_by("pk")
     assert [email.event for email in emails] == ["invoice.due_soon", *["invoice.overdue"] * 2]
     assert {email.recipient for email in emails} == {unpaid.organization.owner.email}
     for row, email in zip(told, emails, strict=True):
