@@ -31,7 +31,7 @@ def cancel(
             with suppress(invoicing.NotVoidable):  # money for it is on its way: the period that it pays is delivered
                 invoicing.void_invoice(invoice=invoice, reason="subscription canceled", actor=actor, at=at)
         row = subscriptions.lock_subscription(subscription.pk)
-        if row.status not in subscriptions.PERIOD_STATUSES:
+        if row.status not in subscriptions.GOING_ON:
             raise NotPossible(f"a subscription that is {row.status} is not canceled")
         if row.cancels_at_period_end:
             return
@@ -67,7 +67,7 @@ def undo(*, subscription: Subscription, actor: object, at: datetime) -> None:
         if not row.cancels_at_period_end:
             return
         is_over = row.current_period_end is None or row.current_period_end <= at
-        if not row.cancellation_reason or row.status not in subscriptions.PERIOD_STATUSES or is_over:
+        if not row.cancellation_reason or row.status not in subscriptions.GOING_ON or is_over:
             raise NotPossible("what its customer did not cancel, or is over, is not renewed again")
         old = {"reason": row.cancellation_reason, "billing_mode": row.billing_mode}
         subscriptions.undo_cancellation(subscription=row)
@@ -93,7 +93,7 @@ def set_auto_renewal(*, subscription: Subscription, is_auto_renewed: bool, actor
     with tenancy.as_worker(subscription):
         is_promise_kept = not is_auto_renewed or is_chargeable(subscription)  # before any lock, as in `undo`
         row = subscriptions.lock_subscription(subscription.pk)
-        if row.status not in subscriptions.PERIOD_STATUSES or row.cancels_at_period_end:
+        if row.status not in subscriptions.GOING_ON or row.cancels_at_period_end:
             raise NotPossible("it ends with its period")
         if row.billing_mode != BillingMode.SELF:
             raise NotPossible("its gateway renews it")

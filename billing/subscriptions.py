@@ -34,6 +34,7 @@ from core.money import Money, total
 
 # Those with a period that goes on. As the index of what is due has it.
 PERIOD_STATUSES = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
+GOING_ON = (*PERIOD_STATUSES, SubscriptionStatus.SUSPENDED)  # begun and not over
 OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED})
 
 
@@ -260,8 +261,7 @@ def canceled_and_over(at: datetime) -> Q:
     renewed = GatewaySubscription.objects.filter(
         subscription=OuterRef("pk"), ended_at__isnull=True, cancel_requested_at__isnull=True
     )
-    going_on = (*PERIOD_STATUSES, SubscriptionStatus.SUSPENDED)
-    return Q(~Exists(renewed), status__in=going_on, cancels_at_period_end=True, current_period_end__lte=at)
+    return Q(~Exists(renewed), status__in=GOING_ON, cancels_at_period_end=True, current_period_end__lte=at)
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:

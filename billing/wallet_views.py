@@ -19,7 +19,7 @@ from accounts.middleware import tenant_transaction
 from accounts.models import Organization
 from accounts.permissions import Access, Action
 from billing import checkout, checkout_options, gateway_accounts, queries, statement, top_ups
-from billing.models import AccountKind, LedgerAccount, Payment
+from billing.models import AccountKind, LedgerAccount, Payment, Posting
 from billing.wallet_forms import TopUpForm
 from core import clock, csv_files, outside, tenancy
 
@@ -55,7 +55,7 @@ def wallet(request: HttpRequest) -> HttpResponse:
 def _render_wallet(request: HttpRequest, organization: Organization, form: TopUpForm) -> HttpResponse:
     accounts = statement.accounts_of(organization)
     shown = shown_wallet(request, accounts)
-    rows = statement.statement_of(shown) if shown else []
+    rows = statement.statement_of(shown) if shown else Posting.objects.none()
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "accounts": accounts,

@@ -12,7 +12,7 @@ from accounts.models import Organization
 from billing.models.gateways import BillingMode
 from billing.models.invoices import ItemKind
 from catalog.models import AddonPrice, PlanPrice, Term
-from core import tenancy
+from core import site_settings, tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money
 
@@ -181,6 +181,20 @@ class Subscription(StateMachine, Entity, Timestamped):
                 condition=models.Q(deletion_due_at__isnull=True) | models.Q(status="ended"),
             ),
         ]
+
+    @property
+    def planned_deletion_at(self) -> datetime | None:
+        """When what it paid for is deleted, once it has ended or where it ends with its period; None where neither."""
+        if self.deletion_due_at or not self.cancels_at_period_end or self.status == SubscriptionStatus.ENDED:
+            return self.deletion_due_at
+        return self.deletion_after_period
+
+    @property
+    def deletion_after_period(self) -> datetime | None:
+        """When that would be if it ended with its period."""
+        if self.current_period_end is None:
+            return None
+        return self.current_period_end + timedelta(days=site_settings.get("billing.delete_after_days"))
 
     @property
     def amount(self) -> Money:

@@ -12,14 +12,10 @@ from accounts.permissions import Access, Action
 from billing import charging
 from billing.charging import Charging
 from billing.models import ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.subscriptions import GOING_ON
 from core.compiled import compiled
 
-SHOWN = (
-    SubscriptionStatus.ACTIVE,
-    SubscriptionStatus.PAST_DUE,
-    SubscriptionStatus.SUSPENDED,
-    SubscriptionStatus.ENDED,
-)
+SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
 
 @dataclass(frozen=True)
@@ -30,9 +26,14 @@ class Renewal:
     charging: Charging
 
     @property
+    def is_going_on(self) -> bool:
+        """Whether it began and has not ended."""
+        return self.subscription.status in GOING_ON
+
+    @property
     def can_undo(self) -> bool:
         """Whether its customer canceled it; what ends because its money went back is not renewed again."""
-        return bool(self.subscription.cancellation_reason) and self.subscription.status != SubscriptionStatus.ENDED
+        return bool(self.subscription.cancellation_reason) and self.is_going_on
 
 
 def subscriptions_for(access: Access, action: Action) -> "models.QuerySet[Subscription]":

@@ -8,7 +8,7 @@ from django.test import Client
 
 from billing import subscriptions
 from billing.models import GatewaySubscription, Invoice, Subscription, SubscriptionStatus
-from core import site_settings
+from core import formats, site_settings
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers.models import HoldKind, ServerHold
@@ -42,6 +42,7 @@ def test_a_customer_cancels_what_stripe_renews_and_is_charged_no_more(shop: Shop
     assert "the payment service that you subscribed with charges you" in client.get("/subscriptions/").content.decode()
     page = f"/subscriptions/{subscription.pk}/cancel/"
     assert "Your server runs until then" in client.get(page).content.decode()
+    assert "Its data is deleted at" in client.get(page).content.decode()
     assert client.post(page).status_code == 422  # a reason is asked for
 
     for _ in range(2):
@@ -52,13 +53,18 @@ def test_a_customer_cancels_what_stripe_renews_and_is_charged_no_more(shop: Shop
     (message,) = [each for each in mail.outbox if each.subject == CANCELED]
     assert message.to == [shop.customer.email]
     assert order.items.get().server_name in str(message.body)
+    deleted = Subscription.objects.get().deletion_after_period
+    assert deleted is not None
+    assert formats.instant(deleted) in str(message.body)
     assert "Ends" in client.get("/dashboard/").content.decode()
     clock.pass_by(timedelta(days=32))
     deliver_webhooks(shop.sandbox)
     subscriptions.end_due(at=clock.now)
     for _ in range(3):
         run_once(clock.pass_by())
-    assert Subscription.objects.get().status == SubscriptionStatus.ENDED
+    ended = Subscription.objects.get()
+    assert ended.status == SubscriptionStatus.ENDED
+    assert ended.deletion_due_at is not None
     assert Invoice.objects.count() == 1
     assert ServerHold.objects.filter(lifted_at=None, kind=HoldKind.BILLING).exists()
 

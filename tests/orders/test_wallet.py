@@ -35,7 +35,7 @@ def test_a_customer_adds_money_and_finds_it_in_the_statement(shop: Shop, clock: 
     page = client.get("/wallet/?returned=1").content.decode()
     assert "Top-up, Visa ending 4242" in page
     assert "Not paid yet" not in page
-    file = client.get("/wallet/statement.csv").getvalue().decode("utf-8-sig")  # type: ignore[attr-defined]
+    file = client.get("/wallet/statement.csv").getvalue().decode("utf-8-sig")
     assert file.splitlines()[0] == "at,description,cause,amount,balance,currency,reference"
     assert '"Top-up, Visa ending 4242",12.34,12.34,USD,' in file
     assert client.post(f"/wallet/top-ups/{payment.pk}/pay/").status_code == 302  # paid: back to the wallet
