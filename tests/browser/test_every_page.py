@@ -86,7 +86,7 @@ def barriers(page: Page) -> list[str]:
     """What axe finds, each with its rule, its element and how to repair it."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    # No rule that is on needs what axe would preload: the style sheets once more, and media.
+    # What axe would preload is for a rule about media, of which the shop has none, and for one that is off.
     rules = page.evaluate("axe.run({resultTypes: ['violations'], preload: false}).then(found => found.violations)")
     found = ((rule["id"], node) for rule in rules for node in rule["nodes"])
     return [f"{name}: {node['target']} {node['html'][:120]} {node['failureSummary']}" for name, node in found]
