@@ -62,7 +62,7 @@ def undo(*, subscription: Subscription, actor: object, at: datetime) -> None:
     a saved method can be charged. Raises NotPossible, also for what ends because its money went back.
     """
     with tenancy.as_worker(subscription):
-        can_be_charged = is_chargeable(subscription)  # it decrypts gateways' keys: before any lock
+        can_be_charged = is_chargeable(subscription, at=at)  # it decrypts gateways' keys: before any lock
         row = subscriptions.lock_subscription(subscription.pk)
         if not row.cancels_at_period_end:
             return
@@ -91,7 +91,7 @@ def set_auto_renewal(*, subscription: Subscription, is_auto_renewed: bool, actor
     is canceled instead.
     """
     with tenancy.as_worker(subscription):
-        is_promise_kept = not is_auto_renewed or is_chargeable(subscription)  # before any lock, as in `undo`
+        is_promise_kept = not is_auto_renewed or is_chargeable(subscription, at=at)  # before any lock, as in `undo`
         row = subscriptions.lock_subscription(subscription.pk)
         if row.status not in subscriptions.GOING_ON or row.cancels_at_period_end:
             raise NotPossible("it ends with its period")
@@ -113,9 +113,10 @@ def set_auto_renewal(*, subscription: Subscription, is_auto_renewed: bool, actor
         )
 
 
-def is_chargeable(subscription: Subscription) -> bool:
+def is_chargeable(subscription: Subscription, *, at: datetime) -> bool:
     """Whether something could be charged for the next period, if it renewed automatically."""
     row = charging.with_charging(Subscription.objects.filter(pk=subscription.pk)).get()
     methods = charging.usable_methods({row.organization_id}, {row.currency})
     method = methods.get((row.organization_id, row.currency))
-    return charging.charging_of_renewed(row, method).charger != Charger.NOTHING
+    rates = charging.tax_rates({row.organization_id}, at)
+    return charging.charging_of_renewed(row, method, rates.get(row.organization_id)).charger != Charger.NOTHING

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, Subquery, Sum, TextChoices
+from django.db.models import BigIntegerField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, TextChoices
 from django.db.models.functions import Coalesce
 
-from billing import gateway_accounts
+from accounts.models import Organization
+from billing import gateway_accounts, tax
 from billing.gateways.base import driver_for
 from billing.gateways.saved import SavedCharges
 from billing.models import (
@@ -17,8 +19,12 @@ from billing.models import (
     LedgerAccount,
     PaymentMethod,
     Subscription,
+    SubscriptionItem,
     SubscriptionStatus,
+    TaxRate,
 )
+from billing.tax import Tax
+from core.money import Money
 
 
 class Charger(TextChoices):
@@ -39,9 +45,10 @@ class Charging:
 
 
 def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
-    """These with what `charging_of` asks about each: whether a gateway renews it, and what the wallet has left for it.
+    """These with what `charging_of` asks about each: whether a gateway renews it, and what its next period costs.
 
-    The wallet first pays what renews before it.
+    `next_minor` is that of the items valid then, without tax where that is added; `wallet_minor` the wallet, and
+    `before_minor` what it pays first, because it renews before.
     """
     renewed = GatewaySubscription.objects.filter(
         subscription=OuterRef("pk"), is_duplicate=False, ended_at=None, cancel_requested_at=None
@@ -62,19 +69,28 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
         status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE],
     )
     before = earlier.order_by().values("currency").annotate(minor=Sum("amount_minor")).values("minor")
+    valid = SubscriptionItem.objects.filter(
+        Q(valid_until=None) | Q(valid_until__gt=OuterRef("current_period_end")),
+        subscription=OuterRef("pk"),
+        valid_from__lte=OuterRef("current_period_end"),
+    )
     whole = BigIntegerField()
+    rounded = Func(F("quantity") * F("unit_minor"), function="billing_round_half_even", output_field=whole)
+    priced = valid.order_by().values("subscription").annotate(minor=Sum(rounded)).values("minor")
     return subscriptions.annotate(
         is_renewed_by_gateway=Exists(renewed),
-        wallet_left_minor=Coalesce(Subquery(wallet.values("balance_minor")), 0, output_field=whole)
-        - Coalesce(Subquery(before), 0, output_field=whole),
+        next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole),
+        wallet_minor=Coalesce(Subquery(wallet.values("balance_minor")), 0, output_field=whole),
+        before_minor=Coalesce(Subquery(before), 0, output_field=whole),
     )
 
 
-def charging_of(subscriptions: Sequence[Subscription]) -> dict[UUID, Charging]:
+def charging_of(subscriptions: Sequence[Subscription], *, at: datetime) -> dict[UUID, Charging]:
     """What is charged for the next period of each row of `with_charging`, by its id, as things are now."""
     by_us = [row for row in subscriptions if row.billing_mode == BillingMode.SELF]
     methods = usable_methods({row.organization_id for row in by_us}, {row.currency for row in by_us})
     charging = {}
+    rates = tax_rates({row.organization_id for row in by_us}, at)
     for row in subscriptions:
         method = methods.get((row.organization_id, row.currency))
         if row.is_renewed_by_gateway:  # type: ignore[attr-defined]
@@ -82,13 +98,27 @@ def charging_of(subscriptions: Sequence[Subscription]) -> dict[UUID, Charging]:
         elif row.billing_mode != BillingMode.SELF or row.cancels_at_period_end or not row.is_auto_renewed:
             charging[row.pk] = Charging(Charger.NOTHING)
         else:
-            charging[row.pk] = charging_of_renewed(row, method)
+            charging[row.pk] = charging_of_renewed(row, method, rates.get(row.organization_id))
     return charging
 
 
-def charging_of_renewed(row: Subscription, method: PaymentMethod | None) -> Charging:
+def tax_rates(organizations: Collection[UUID], at: datetime) -> dict[UUID, Tax]:
+    """The tax of each organization, where the shop adds it to its prices."""
+    seller = tax.shop()
+    if not seller.adds_tax or not organizations:
+        return {}
+    rates = list(TaxRate.objects.all())
+    buyers = {row.pk: tax.buyer_of(row) for row in Organization.objects.filter(pk__in=organizations)}
+    found = {pk: tax.tax_of(seller=seller, buyer=buyer, rates=rates, at=at) for pk, buyer in buyers.items()}
+    return {pk: each for pk, each in found.items() if each is not None}
+
+
+def charging_of_renewed(row: Subscription, method: PaymentMethod | None, taxed: Tax | None) -> Charging:
     """What is charged, or would be, where we renew the subscription automatically."""
-    if row.wallet_left_minor >= row.amount_minor:  # type: ignore[attr-defined]
+    needed = Money(row.before_minor + row.next_minor, row.currency)  # type: ignore[attr-defined]
+    if taxed is not None:
+        needed += taxed.of(needed, is_inclusive=False)
+    if row.wallet_minor >= needed.minor:  # type: ignore[attr-defined]
         return Charging(Charger.WALLET)
     if method is not None and row.current_period_end is not None:
         until = method.expires_on

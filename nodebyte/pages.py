@@ -48,9 +48,10 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """What the current organization has and when it renews, what it ordered, and what it owes."""
     organization, access = request.organization, request.access  # type: ignore[attr-defined]
     shown = _first_servers(access, organization)
-    renewals = renewals_of_servers(access, [server.pk for server in shown])
+    at = clock.now()
+    renewals = renewals_of_servers(access, [server.pk for server in shown], at=at)
     context = {
-        "at": clock.now(),
+        "at": at,
         "servers": [(server, renewals.get(server.pk)) for server in shown],
         "orders": _open_orders(access, organization),
         "invoices": _invoices_due(access, organization),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import models
@@ -14,6 +15,7 @@ from billing.charging import Charging
 from billing.models import ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.subscriptions import GOING_ON
 from core.compiled import compiled
+from core.money import Money
 
 SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
@@ -24,6 +26,11 @@ class Renewal:
 
     subscription: Subscription
     charging: Charging
+
+    @property
+    def next_amount(self) -> Money:
+        """What its next period costs, with the discounts that last so long; tax comes on top where prices are net."""
+        return Money(self.subscription.next_minor, self.subscription.currency)  # type: ignore[attr-defined]
 
     @property
     def is_going_on(self) -> bool:
@@ -58,10 +65,10 @@ def subscriptions_of(access: Access, organization: Organization) -> "models.Quer
     return rows.order_by(F("ended_at").desc(nulls_first=True), "current_period_end", "pk")
 
 
-def renewals_of(subscriptions: Iterable[Subscription]) -> list[Renewal]:
+def renewals_of(subscriptions: Iterable[Subscription], *, at: datetime) -> list[Renewal]:
     """Each row of `subscriptions_for` with what is charged for it."""
     rows = list(subscriptions)
-    charged = charging.charging_of(rows)
+    charged = charging.charging_of(rows, at=at)
     return [Renewal(row, charged[row.pk]) for row in rows]
 
 
@@ -72,7 +79,7 @@ _subscriptions_of_servers = compiled(
 )
 
 
-def renewals_of_servers(access: Access, server_ids: Collection[UUID]) -> dict[UUID, Renewal]:
+def renewals_of_servers(access: Access, server_ids: Collection[UUID], *, at: datetime) -> dict[UUID, Renewal]:
     """What pays for these servers, by the server's id; nothing where the user may not see it."""
     rows = _subscriptions_of_servers(access, tuple(server_ids))
-    return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows)}  # type: ignore[attr-defined]
+    return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows, at=at)}  # type: ignore[attr-defined]

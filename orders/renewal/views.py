@@ -29,7 +29,8 @@ def subscriptions(request: HttpRequest) -> HttpResponse:
         raise Http404
     rows = queries.subscriptions_of(access, request.organization)  # type: ignore[attr-defined]
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"renewals": queries.renewals_of(page.object_list), "page_obj": page, "at": clock.now()}
+    now = clock.now()
+    context = {"renewals": queries.renewals_of(page.object_list, at=now), "page_obj": page, "at": now}
     return render(request, "subscriptions/list.html", context)
 
 
@@ -57,7 +58,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         else:
             messages.success(request, _("Canceled. You are not charged again."))
         return redirect("subscriptions:list")
-    (renewal,) = queries.renewals_of([row])
+    (renewal,) = queries.renewals_of([row], at=clock.now())
     context = {"renewal": renewal, "form": form, "at": clock.now()}
     return render(request, "subscriptions/cancel.html", context, status=422 if request.method == "POST" else 200)
 

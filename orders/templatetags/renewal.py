@@ -18,7 +18,7 @@ def renewal_panel(context: dict[str, Any], server: Server) -> dict[str, Any]:
     request = context["request"]
     renewal = None
     if Action.SUBSCRIPTION_VIEW in request.access.actions(server.organization_id):
-        renewal = renewals_of_servers(request.access, [server.pk]).get(server.pk)
+        renewal = renewals_of_servers(request.access, [server.pk], at=context["at"]).get(server.pk)
     return {"renewal": renewal, "at": context["at"], "request": request}
 
 

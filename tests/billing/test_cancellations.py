@@ -12,6 +12,7 @@ from billing.models import (
     CancellationReason,
     Invoice,
     InvoiceState,
+    ItemKind,
     PaymentMethod,
     Period,
     Subscription,
@@ -20,6 +21,7 @@ from billing.models import (
 )
 from core.models import AuditEntry
 from tests.billing.sales import NOON, Sale, accept, make_sale, plan_line, usd
+from tests.billing.test_tax import set_up_shop
 
 pytestmark = pytest.mark.django_db
 END = next_period_end(NOON, "monthly", 1)
@@ -54,7 +56,7 @@ def save_method(sale: Sale, **fields: object) -> PaymentMethod:
 
 def charged_for(sale: Sale) -> Charger:
     rows = list(charging.with_charging(Subscription.objects.filter(pk=sale.subscription.pk)))
-    return charging.charging_of(rows)[sale.subscription.pk].charger
+    return charging.charging_of(rows, at=NOON)[sale.subscription.pk].charger
 
 
 def renewal_invoice(sale: Sale, *others: Sale) -> Invoice:
@@ -167,6 +169,36 @@ def test_credit_is_promised_to_what_renews_first(sale: Sale) -> None:
 
     cancel(sale)
     assert charged_for(later) == Charger.WALLET
+
+
+def test_credit_is_promised_only_where_it_pays_the_tax_too(sale: Sale) -> None:
+    accept(make_sale(organization=sale.organization, minor=9900).settle(amount=usd(951)))
+    assert charged_for(sale) == Charger.WALLET
+
+    set_up_shop()
+    assert charged_for(sale) == Charger.NOTHING  # 952
+
+    accept(make_sale(organization=sale.organization, minor=9900).settle(amount=usd(1)))
+    assert charged_for(sale) == Charger.WALLET
+
+
+def test_a_discount_counts_as_long_as_it_lasts(sale: Sale) -> None:
+    subscription = sale.subscription
+    subscription.items.create(
+        organization=sale.organization,
+        kind=ItemKind.DISCOUNT,
+        description="WELCOME",
+        unit_minor=-300,
+        currency="USD",
+        valid_from=NOON,
+        valid_until=END + timedelta(days=1),
+        position=1,
+    )
+    accept(make_sale(organization=sale.organization, minor=9900).settle(amount=usd(500)))
+    assert charged_for(sale) == Charger.WALLET
+
+    subscription.items.filter(kind=ItemKind.DISCOUNT).update(valid_until=END)
+    assert charged_for(sale) == Charger.NOTHING
 
 
 def test_the_database_refuses_a_reason_without_a_cancellation(sale: Sale) -> None:
