@@ -119,40 +119,50 @@ def draft_invoice(
             place_evidence=evidence if taxed.lines else {},
             created_at=at,
         )
-        InvoiceTax.objects.bulk_create(
-            InvoiceTax(
-                invoice=invoice,
-                organization_id=organization.pk,
-                name=line.tax.name,
-                category=line.tax.category,
-                jurisdiction=line.tax.jurisdiction,
-                rate=line.tax.rate,
-                net_minor=line.net.minor,
-                tax_minor=line.amount.minor,
-                currency=currency,
-                position=position,
-            )
-            for position, line in enumerate(taxed.lines)
-        )
-        InvoiceItem.objects.bulk_create(
-            InvoiceItem(
-                invoice=invoice,
-                organization_id=organization.pk,
-                kind=line.kind,
-                description=line.text[:255],
-                quantity=line.quantity,
-                unit_minor=line.unit.minor,
-                amount_minor=line.amount.minor,
-                currency=line.unit.currency,
-                subscription=line.subscription,
-                subscription_item=line.subscription_item,
-                period_start=line.period.start if line.period else None,
-                period_end=line.period.end if line.period else None,
-                position=position,
-            )
-            for position, line in enumerate(lines)
-        )
+        write_taxes(invoice, taxed)
+        write_items(invoice, lines)
     return invoice
+
+
+def write_items(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
+    """The lines of a draft."""
+    InvoiceItem.objects.bulk_create(
+        InvoiceItem(
+            invoice=invoice,
+            organization_id=invoice.organization_id,
+            kind=line.kind,
+            description=line.text[:255],
+            quantity=line.quantity,
+            unit_minor=line.unit.minor,
+            amount_minor=line.amount.minor,
+            currency=line.unit.currency,
+            subscription=line.subscription,
+            subscription_item=line.subscription_item,
+            period_start=line.period.start if line.period else None,
+            period_end=line.period.end if line.period else None,
+            position=position,
+        )
+        for position, line in enumerate(lines)
+    )
+
+
+def write_taxes(invoice: Invoice, taxed: tax.Taxed) -> None:
+    """The tax lines of a draft."""
+    InvoiceTax.objects.bulk_create(
+        InvoiceTax(
+            invoice=invoice,
+            organization_id=invoice.organization_id,
+            name=line.tax.name,
+            category=line.tax.category,
+            jurisdiction=line.tax.jurisdiction,
+            rate=line.tax.rate,
+            net_minor=line.net.minor,
+            tax_minor=line.amount.minor,
+            currency=invoice.currency,
+            position=position,
+        )
+        for position, line in enumerate(taxed.lines)
+    )
 
 
 @dataclass(frozen=True)

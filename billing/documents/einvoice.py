@@ -11,7 +11,7 @@ from typing import Any
 from facturx import generate_cii_xml
 
 from accounts.vat import vat_id
-from billing.documents.document import Document, TaxGroup
+from billing.documents.document import Document, Line, TaxGroup
 from billing.models import TaxCategory
 from core.money import Money, exponent
 
@@ -66,11 +66,10 @@ def missing(document: Document) -> Iterator[str]:
 
 
 def data_of(document: Document) -> dict[str, Any]:
-    """The document by the terms of EN 16931. Amounts are texts: the library refuses Decimal and rounds floats."""
+    """The document by the terms of EN 16931. Amounts are texts: of the library's types only those are exact."""
     (group,) = document.taxes
     positive = [line for line in document.lines if line.net.minor >= 0]
     discounts = [line for line in document.lines if line.net.minor < 0]
-    rate = {} if group.category == TaxCategory.OUTSIDE else {"rate": percent(group.rate)}
     currency = document.net.currency
     line_sum = sum((line.net.minor for line in positive), 0)
     discount_sum = -sum((line.net.minor for line in discounts), 0)
@@ -83,28 +82,8 @@ def data_of(document: Document) -> dict[str, Any]:
         "BT-72": document.issued_on.isoformat(),
         "BG-4": party(document.seller, group, is_seller=True),
         "BG-7": party(buyer_as_party(document.buyer), group, is_seller=False),
-        "BG-25": [
-            {
-                "BT-126": str(number),
-                "BT-153": plain(line.text)[:255] or "-",
-                "BT-130": ONE,
-                **price_of(line.quantity, line.unit_minor, line.amount, line.net),
-                "BT-131": text(line.net),
-                "BT-151": group.category,
-                **({"BT-152": rate["rate"]} if rate else {}),
-            }
-            for number, line in enumerate(positive, 1)
-        ],
-        "BG-23": [
-            {
-                "BT-116": text(group.net),
-                "BT-117": text(group.amount),
-                "BT-118": group.category,
-                **({"BT-119": rate["rate"]} if rate else {}),
-                **({"BT-121": REASON_CODES[group.category]} if group.category in REASON_CODES else {}),
-                **({"BT-120": "Small business"} if group.category == TaxCategory.EXEMPT else {}),
-            }
-        ],
+        "BG-25": [line_terms(number, line, group) for number, line in enumerate(positive, 1)],
+        "BG-23": [tax_terms(group)],
         "BT-106": text(Money(line_sum, currency)),
         "BT-109": text(document.net),
         "BT-110": text(document.tax),
@@ -113,16 +92,7 @@ def data_of(document: Document) -> dict[str, Any]:
     }
     if discounts:
         data["BT-107"] = text(Money(discount_sum, currency))
-        data["BG-20"] = [
-            {
-                "amount": text(-line.net),
-                "reason": plain(line.text)[:100],
-                "reason_code": DISCOUNT,
-                "vat_category_code": group.category,
-                **({"vat_rate": rate["rate"]} if rate else {}),
-            }
-            for line in discounts
-        ]
+        data["BG-20"] = [discount_terms(line, group) for line in discounts]
     if document.paid:
         data["BT-113"] = text(document.paid)
     if periods:
@@ -134,6 +104,47 @@ def data_of(document: Document) -> dict[str, Any]:
     elif document.total != document.paid:
         data["BT-9"] = (document.due_at or document.issued_at).date().isoformat()
     return data
+
+
+def line_terms(number: int, line: Line, group: TaxGroup) -> dict[str, str]:
+    """A line, at its net price."""
+    return {
+        "BT-126": str(number),
+        "BT-153": plain(line.text)[:255] or "-",
+        "BT-130": ONE,
+        **price_of(line.quantity, line.unit_minor, line.amount, line.net),
+        "BT-131": text(line.net),
+        "BT-151": group.category,
+        **rate_as("BT-152", group),
+    }
+
+
+def discount_terms(line: Line, group: TaxGroup) -> dict[str, str]:
+    """A line below zero as an allowance: prices are never negative."""
+    return {
+        "amount": text(-line.net),
+        "reason": plain(line.text)[:100],
+        "reason_code": DISCOUNT,
+        "vat_category_code": group.category,
+        **rate_as("vat_rate", group),
+    }
+
+
+def tax_terms(group: TaxGroup) -> dict[str, str]:
+    """What is taxed alike, and why nothing is charged where nothing is."""
+    return {
+        "BT-116": text(group.net),
+        "BT-117": text(group.amount),
+        "BT-118": group.category,
+        **rate_as("BT-119", group),
+        **({"BT-121": REASON_CODES[group.category]} if group.category in REASON_CODES else {}),
+        **({"BT-120": "Small business"} if group.category == TaxCategory.EXEMPT else {}),
+    }
+
+
+def rate_as(term: str, group: TaxGroup) -> dict[str, str]:
+    """The rate under this term; what is outside the scope of tax has none."""
+    return {} if group.category == TaxCategory.OUTSIDE else {term: percent(group.rate)}
 
 
 def price_of(quantity: Decimal, unit_minor: Decimal, amount: Money, net: Money) -> dict[str, str]:
