@@ -13,33 +13,46 @@ from django.db import connection
 
 from bench.environment import VAR, Environment
 from bench.report import Row, slower
-from billing.models import RunKind
+from billing.models import RunKind, Subscription, SubscriptionItem
 from billing.runs import batches, runner
-from core import embedded
-from core.postgresql import logins
+from core import bulk, embedded
 
 SIZES = (10_000, 100_000)
 AT = datetime(2027, 1, 1, tzinfo=UTC)
 # Organizations with one subscription each, of a plan with an add-on, whose paid time ends on the day.
-CUSTOMERS = (
-    """INSERT INTO accounts_organization SELECT (jsonb_populate_record(sample, jsonb_build_object(
-            'id', uuidv7(), 'is_personal', false, 'name', 'bench ' || %(run)s || ' ' || n))).*
-        FROM (SELECT sample FROM accounts_organization sample LIMIT 1) one, generate_series(1, %(count)s) n""",
-    """INSERT INTO billing_subscription (id, organization_id, status, term, currency, amount_minor, billing_mode,
-            is_auto_renewed, current_period_start, current_period_end, anchor_day, cancels_at_period_end, label)
-        SELECT uuidv7(), id, 'active', 'monthly', 'USD', 1050, 'self', true, %(start)s, %(end)s, 1, false, 'world'
-        FROM accounts_organization WHERE name LIKE 'bench ' || %(run)s || ' %%'""",
-    """INSERT INTO billing_subscriptionitem (id, subscription_id, organization_id, kind, plan_price_id, addon_price_id,
-            description, quantity, unit_minor, currency, valid_from, position)
-        SELECT uuidv7(), subscription.id, subscription.organization_id, line.kind, line.plan, line.addon, line.kind, 1,
-            line.minor, 'USD', %(start)s, line.place
-        FROM billing_subscription subscription,
-            (SELECT 'plan' AS kind, (SELECT id FROM catalog_planprice LIMIT 1) AS plan, NULL::uuid AS addon,
-                800 AS minor, 0 AS place
-            UNION ALL SELECT 'addon', NULL, (SELECT id FROM catalog_addonprice LIMIT 1), 250, 1) line
-        WHERE subscription.current_period_end = %(end)s""",
-    "ANALYZE accounts_organization, billing_subscription, billing_subscriptionitem, billing_invoiceitem",
-)
+ORGANIZATIONS = """INSERT INTO accounts_organization SELECT (jsonb_populate_record(sample, jsonb_build_object(
+        'id', uuidv7(), 'is_personal', false, 'name', %(mark)s || n, 'slug', replace(%(mark)s, ' ', '-') || n))).*
+    FROM (SELECT sample FROM accounts_organization sample LIMIT 1) one, generate_series(1, %(count)s) n"""
+SUBSCRIPTION = {
+    "organization_id": "id",
+    "status": "'active'",
+    "term": "'monthly'",
+    "currency": "'USD'",
+    "amount_minor": "1050",
+    "is_auto_renewed": "true",
+    "current_period_start": "%(start)s",
+    "current_period_end": "%(end)s",
+    "anchor_day": "1",
+    "label": "'world'",
+}
+ITEM = {
+    "subscription_id": "subscription.id",
+    "organization_id": "subscription.organization_id",
+    "kind": "line.kind",
+    "plan_price_id": "line.plan",
+    "addon_price_id": "line.addon",
+    "description": "line.kind",
+    "unit_minor": "line.minor",
+    "currency": "'USD'",
+    "valid_from": "%(start)s",
+    "position": "line.place",
+}
+ITEMS = """FROM billing_subscription subscription,
+    (SELECT 'plan' AS kind, (SELECT id FROM catalog_planprice WHERE currency = 'USD' LIMIT 1) AS plan,
+            NULL::uuid AS addon, 800 AS minor, 0 AS place
+        UNION ALL SELECT 'addon', NULL, (SELECT id FROM catalog_addonprice WHERE currency = 'USD' LIMIT 1), 250, 1) line
+    WHERE subscription.current_period_end = %(end)s"""
+ANALYZE = "ANALYZE accounts_organization, billing_subscription, billing_subscriptionitem, billing_invoiceitem"
 COPY = """INSERT INTO bare_{table} SELECT original.* FROM billing_{table} original
     JOIN billing_invoice invoice ON invoice.id = original.{key}
     WHERE invoice.due_at = %(end)s AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"""
@@ -47,7 +60,7 @@ COPY = """INSERT INTO bare_{table} SELECT original.* FROM billing_{table} origin
 
 def measure(environment: Environment) -> Iterator[Row]:
     """Renew 10 and 100 thousand subscriptions."""
-    with psycopg.connect(embedded.url(VAR, logins.OWNER), autocommit=True) as owner:
+    with psycopg.connect(embedded.url(VAR, embedded.SUPERUSER), autocommit=True) as owner:
         for number, count in enumerate(SIZES):
             at = AT + timedelta(days=number * 60)
             end = at + timedelta(days=1)
@@ -71,11 +84,12 @@ def measure(environment: Environment) -> Iterator[Row]:
 
 
 def _make_customers(owner: "psycopg.Connection[tuple[object, ...]]", count: int, number: int, end: datetime) -> None:
-    with owner.transaction():
-        owner.execute("SET LOCAL session_replication_role = replica")
-        params = {"count": count, "run": str(number), "start": end - timedelta(days=31), "end": end}
-        for statement in CUSTOMERS:
-            owner.execute(statement, params if "%(" in statement else None)
+    params = {"count": count, "mark": f"bench {number} ", "start": end - timedelta(days=31), "end": end}
+    owner.execute(ORGANIZATIONS, params)
+    named = "FROM accounts_organization WHERE starts_with(name, %(mark)s)"
+    bulk.insert_from(Subscription, SUBSCRIPTION, named, params)
+    bulk.insert_from(SubscriptionItem, ITEM, ITEMS, params)
+    owner.execute(ANALYZE)
 
 
 def _copy(owner: "psycopg.Connection[tuple[object, ...]]", end: datetime) -> float:
