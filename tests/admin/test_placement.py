@@ -12,7 +12,7 @@ from servers.drivers import registry
 from servers.drivers.base import BuildFacts
 from servers.models import Blueprint, Build, Location
 from tests.admin.test_forms import filled, save
-from tests.builders import make_addon
+from tests.builders import make_addon, make_price
 from tests.servers.builders import (
     make_blueprint,
     make_egg,
@@ -63,7 +63,7 @@ def test_staff_read_on_the_servers_page_why_it_was_placed_there(superadmin: Clie
 def test_a_plan_that_no_blueprint_can_build_is_named_on_the_start_page_and_refused_by_its_form(
     superadmin: Client,
 ) -> None:
-    plan = make_plan(ports=0)
+    plan = make_price(make_plan(ports=0)).plan
     make_blueprint(make_provider(), plan, name="Paper here")
 
     page = superadmin.get(reverse("admin:index")).content.decode()

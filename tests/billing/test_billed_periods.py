@@ -53,7 +53,7 @@ def test_the_next_period_and_another_subscription_are_billed() -> None:
     assert InvoiceItem.objects.filter(period_start__isnull=False).count() == 3
 
 
-def test_a_proration_within_a_billed_period_is_allowed() -> None:
+def test_a_proration_bills_the_time_of_what_begins_and_never_time_that_is_billed() -> None:
     sale = make_sale()
     draft(sale, APRIL)
     item = sale.subscription.items.get()
@@ -65,7 +65,8 @@ def test_a_proration_within_a_billed_period_is_allowed() -> None:
         subscription_item=item,
         period=APRIL,
     )
-    assert invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=[line], at=NOON)
+    with pytest.raises(IntegrityError, match="period_billed_once"), transaction.atomic():
+        invoicing.draft_invoice(organization=sale.organization, currency="USD", lines=[line], at=NOON)
 
 
 def test_usage_is_billed_beside_the_plan_and_once() -> None:

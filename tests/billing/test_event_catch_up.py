@@ -20,7 +20,11 @@ from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "GET /v1/events"
-PAID = {"checkout.session.completed", "payment_intent.succeeded"}  # the events of a purchase that we follow
+PAID = {
+    "checkout.session.completed",
+    "payment_intent.succeeded",
+    "payment_method.attached",
+}  # the events of a purchase that we follow
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,7 +84,7 @@ def offer_yen(price: PlanPrice) -> PlanPrice:
 
 
 class History(RuleBasedStateMachine):
-    """One shop and one customer, and whatever may happen to their money."""
+    """One shop and a customer for each of two currencies, and whatever may happen to their money."""
 
     shop: Shop
 
@@ -101,6 +102,9 @@ class History(RuleBasedStateMachine):
         site_settings.set_value("billing.gateway_renews", is_renewed)
         allow_unpaid_orders()
         self.prices = [self.shop.price, offer_yen(self.shop.price)]
+        payer = shops.make_customer("yen@example.test")
+        yen = replace(self.shop, customer=payer, organization=payer.owned_organizations.get())
+        self.customers = [self.shop, yen]
         if is_renewed:
             for price in self.prices:
                 know_price(price, make_stripe_price(price.amount_minor, currency=price.currency.lower()))
@@ -115,7 +119,12 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
     @rule(price=st.integers(min_value=0, max_value=1))
     def order(self, price: int) -> None:
-        shops.place_order(self.shop, at=self.clock.now, plan_price=self.prices[price], is_auto_renewed=self.is_renewed)
+        shops.place_order(
+            self.customers[price],
+            at=self.clock.now,
+            plan_price=self.prices[price],
+            is_auto_renewed=self.is_renewed,
+        )
 
     @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
     @rule(price=st.integers(min_value=0, max_value=1), card=st.sampled_from(CARDS))
@@ -217,7 +226,10 @@ class History(RuleBasedStateMachine):
         unit = Money(300, self.prices[price].currency)
         line = invoicing.InvoiceLine(kind=ItemKind.SETUP, description="Moving a world", unit=unit)
         draft = invoicing.draft_invoice(
-            organization=self.shop.organization, currency=unit.currency, lines=[line], at=self.clock.now
+            organization=self.customers[price].organization,
+            currency=unit.currency,
+            lines=[line],
+            at=self.clock.now,
         )
         invoicing.issue_invoice(invoice=draft, at=self.clock.now)
 

@@ -93,6 +93,7 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         "key": ["1-made-up"],
         "uidb36": ["1"],
         "app_label": ["orders"],
+        "code": ["tax"],
     }
     if parameter not in known:
         raise Unclassified(f"{route.name} has the parameter {parameter}")

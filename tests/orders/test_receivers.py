@@ -49,7 +49,7 @@ def sales(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sales]:
         orders += [make_order(made.customer, blueprint, region, f"order {count}") for count in range(MANY)]
         for order in orders:
             pay(order)
-        items = OrderItem.objects.select_related("order").order_by("order_id")
+        items = OrderItem.objects.filter(order__in=orders).select_related("order").order_by("order_id")
         yield Sales(
             orders=[item.order_id for item in items],
             invoices=[item.order.invoice_id for item in items],

@@ -12,7 +12,7 @@ from core import site_settings
 from core.models import WorkState
 from core.templatetags.ui import cores
 from orders import queries
-from orders.models import Order, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus
 from orders.progress import progress_of
 from servers.live import status as live
 from servers.live.usage import UsageHistory
@@ -26,6 +26,7 @@ HTMX = {"HX-Request": "true"}  # the summary only: the form itself mentions both
 def order(db: None) -> Order:
     """A paid order whose server was assigned to a node seven seconds after the payment."""
     dataset = make_dataset(1)
+    OrderItem.objects.filter(server=dataset.server).update(server=None)  # of the order that it was sold by
     dataset.order.items.update(server=dataset.server)
     step = dataset.server.steps.get()
     paid_at = step.at - timedelta(seconds=7)
