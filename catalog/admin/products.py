@@ -137,9 +137,9 @@ class PriceInline(ReadOnlyInline):
     verbose_name_plural = _("prices. A new price applies to new orders; existing subscriptions keep theirs")
 
     @admin.display(description=_("amount"))
-    def amount(self, price: Price) -> Money | Rate:
-        """The price of one period, exactly."""
-        return price.unit_price
+    def amount(self, price: Price) -> Money | Rate | None:
+        """The price of one period, exactly; nothing in a row that is still to be filled in."""
+        return None if price.amount_minor is None else price.unit_price
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """All but the inputs of the new price."""

@@ -43,13 +43,14 @@ class Books:
     servers: list[tuple[bool, str]]
 
 
-# A subscription and its renewal, and three servers: one is kept, one is refunded, one was disputed and won.
+# A subscription and its renewal, and three servers: one is kept, one is refunded and not renewed, one was disputed and
+# won.
 BOOKS = Books(
     balances={("clearing", "USD"): -3200, ("refunds", "USD"): -800, ("revenue", "USD"): 4000},
     invoices=[*[("paid", 800)] * 4, ("refunded", 800)],
     payments=[("refunded", 800, 800), *[("succeeded", 800, 0)] * 4],
     refunds=[("succeeded", 800)],
-    subscriptions=[*[("active", False, 1)] * 3, ("active", False, 2)],
+    subscriptions=[*[("active", False, 1)] * 2, ("active", False, 2), ("active", True, 1)],
     servers=[(False, "billing"), (True, ""), (True, "")],
 )
 

@@ -81,6 +81,8 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         return [tenant.server.pk]
     if parameter == "pk" and route.name.endswith("plan_change"):
         return [tenant.plan_change.pk]
+    if parameter == "pk" and route.name == "billing:credit_note_pdf":
+        return [tenant.credit_note.pk]
     if parameter == "pk" and route.name == "billing:transfer":
         return [tenant.transfer.payment_id]
     if parameter == "pk" and area in of_tenant:

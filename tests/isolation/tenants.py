@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from billing import payments, top_ups
 from billing.gateways.base import GatewayPayment
-from billing.models import BankTransfer, Invoice, Payment, PaymentMethod
+from billing.models import BankTransfer, CreditNote, Invoice, Payment, PaymentMethod
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
@@ -26,6 +26,7 @@ from servers.models import (
     Server,
     ServerStatus,
 )
+from tests.billing.sales import run_commit_triggers
 from tests.builders import make_organization, make_plan, make_price, make_product, make_user
 
 
@@ -53,6 +54,7 @@ class Tenant:
     plan_change: PlanChange
     top_up: Payment
     transfer: BankTransfer
+    credit_note: CreditNote
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -114,8 +116,20 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         details={"account_holder": f"{mark}-holder"},
         expires_at=now,
     )
+    run_commit_triggers()  # documents have pages once they are numbered
+    credit_note = CreditNote.objects.create(
+        organization=organization,
+        invoice=order.invoice,
+        series_id=order.invoice.series.credit_note_series_id,
+        reason=f"{mark}-reason",
+        net_minor=1,
+        total_minor=1,
+        currency=order.invoice.currency,
+        issued_at=timezone.now(),
+    )
+    run_commit_triggers()
     paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())
-    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer)
+    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note)
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

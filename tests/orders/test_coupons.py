@@ -100,8 +100,8 @@ def test_an_order_with_a_coupon_asks_for_exactly_the_discounted_price(shop: Shop
     order.refresh_from_db()
     assert (order.total, order.status) == (Money(720, "USD"), OrderStatus.ACTIVE)
     assert [(item.description, item.amount_minor) for item in order.invoice.items.all()] == [
-        ("Minecraft 1 GB", 800),
-        ("Coupon WELCOME10", -80),
+        ("lantern-smp · Minecraft 1 GB", 800),
+        ("lantern-smp · Coupon WELCOME10", -80),
     ]
     assert Payment.objects.get().received == Money(720, "USD")
     assert CouponRedemption.objects.get().given_back_at is None
