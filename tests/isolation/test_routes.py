@@ -15,6 +15,7 @@ from django.urls import clear_url_caches, path
 
 import nodebyte.urls
 from accounts.models import User
+from billing import method_setup
 from tests.builders import make_staff
 from tests.isolation import routes
 from tests.isolation.routes import Route
@@ -142,6 +143,13 @@ def reveals(response: Any, tenant: Tenant) -> bool:
     """Whether a text of the tenant is in the body or the headers."""
     body = b"".join(response.streaming_content) if response.streaming else response.content
     return tenant.mark in body.decode(errors="replace") + json.dumps(dict(response.headers))
+
+
+@pytest.fixture(autouse=True)
+def _no_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No gateway can be asked for a page to save a card on."""
+    monkeypatch.setattr(method_setup, "setup_page", lambda **_: "")
+    monkeypatch.setattr(method_setup, "portal_page", lambda **_: "")
 
 
 def test_visitors_see_public_pages_and_are_asked_to_sign_in_elsewhere(ada: Tenant) -> None:
