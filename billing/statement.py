@@ -8,7 +8,17 @@ from django.db.models import FETCH_RAISE, F, QuerySet, Sum, Window
 from django.utils.translation import gettext as _
 
 from accounts.models import Organization
-from billing.models import AccountKind, EntryKind, Invoice, JournalEntry, LedgerAccount, Payment, Posting
+from billing.models import (
+    AccountKind,
+    Dispute,
+    EntryKind,
+    Invoice,
+    JournalEntry,
+    LedgerAccount,
+    Payment,
+    Posting,
+    Refund,
+)
 from core.money import Money
 
 HEADER = ("at", "description", "cause", "amount", "balance", "currency", "reference")
@@ -36,9 +46,9 @@ def statement_of(wallet: LedgerAccount) -> "QuerySet[Posting]":
 
 def payment_of(entry: JournalEntry) -> Payment | None:
     """The payment that moved the money, or whose refund or dispute did."""
-    if entry.refund is not None:
-        return entry.refund.payment
-    return entry.dispute.payment if entry.dispute is not None else entry.payment
+    cause: Refund | Dispute | None = entry.refund or entry.dispute
+    payment: Payment | None = entry.payment if cause is None else cause.payment
+    return payment
 
 
 def invoice_of(entry: JournalEntry) -> Invoice | None:

@@ -120,7 +120,7 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     credit_note = CreditNote.objects.create(
         organization=organization,
         invoice=order.invoice,
-        series_id=order.invoice.series.credit_note_series_id,
+        series_id=str(order.invoice.series.credit_note_series_id),
         reason=f"{mark}-reason",
         net_minor=1,
         total_minor=1,
