@@ -1,7 +1,9 @@
 """The checkout session in which a payment is made. It is created at the gateway, so outside of any transaction."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from billing import customers, events, gateway_accounts, payment_sync, payments
 from billing.gateways.abilities import SessionExpiry, SessionLifetime
@@ -129,22 +131,6 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     references = gateway_accounts.prices_at(payment.gateway, prices) if is_gateway_billed else {}
     if is_gateway_billed and len(references) != len(prices):
         raise outside.Rejected(f"gateway {payment.gateway} does not know every price of payment {payment.pk}")
-    lines = []
-    for item in items:
-        sold = item.subscription_item if item.kind != ItemKind.SETUP else None
-        price_reference = references.get(sold.plan_price_id or sold.addon_price_id, "") if sold else ""
-        is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
-        unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
-        lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, price_reference))
-    if payment.invoice_id is None:
-        lines.append(LineItem(TOP_UP, payment.amount, 1))
-    taxes = InvoiceTax.objects.filter(invoice=payment.invoice_id, invoice__is_tax_inclusive=False, tax_minor__gt=0)
-    lines += [LineItem(str(row), Money(row.tax_minor, row.currency), 1) for row in taxes]
-    # A page shows no negative line, so what is left is one; in no language: repeats are equal.
-    if payment.credit_minor or any(item.amount_minor < 0 for item in items):
-        names = ", ".join(item.description for item in items)[:200]
-        used = f": {payment.amount + payment.credit} - {payment.credit}" if payment.credit_minor else ""
-        lines = [LineItem(f"{names}{used}", payment.amount, 1)]
     subscriptions = {item.subscription_id for item in items if item.subscription_id}
     saves_method = Subscription.objects.filter(pk__in=subscriptions, is_auto_renewed=True).exists()
     return CheckoutRequest(
@@ -157,13 +143,34 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
         channel=payment.channel,
         attempt=payment.session_requests,
         requested_at=payment.session_requested_at,
-        lines=lines,
+        lines=line_items(payment, items, references),
         success_url=payment.success_url,
         cancel_url=payment.cancel_url,
         expires_at=payment.expires_at,
         subscription_id=min(subscriptions) if is_gateway_billed and subscriptions else None,
         saves_method=saves_method and not is_gateway_billed,
     )
+
+
+def line_items(payment: Payment, items: Sequence[InvoiceItem], references: Mapping[UUID, str]) -> list[LineItem]:
+    """What the session shows of the invoice's items; `references` are the gateway's prices by those of the catalog."""
+    if payment.invoice_id is None:
+        return [LineItem(TOP_UP, payment.amount, 1)]
+    # A page shows no negative line, so what is left is one; in no language: repeats are equal.
+    if payment.credit_minor or any(item.amount_minor < 0 for item in items):
+        names = ", ".join(item.description for item in items)[:200]
+        used = f": {payment.amount + payment.credit} - {payment.credit}" if payment.credit_minor else ""
+        return [LineItem(f"{names}{used}", payment.amount, 1)]
+    lines = []
+    for item in items:
+        sold = item.subscription_item if item.kind != ItemKind.SETUP else None
+        price_id = (sold.plan_price_id or sold.addon_price_id) if sold else None
+        is_whole = item.unit_minor == int(item.unit_minor) and item.quantity == int(item.quantity)
+        unit = Money(int(item.unit_minor), item.currency) if is_whole else item.amount
+        reference = references.get(price_id, "") if price_id else ""
+        lines.append(LineItem(item.description, unit, int(item.quantity) if is_whole else 1, reference))
+    taxes = InvoiceTax.objects.filter(invoice=payment.invoice_id, invoice__is_tax_inclusive=False, tax_minor__gt=0)
+    return lines + [LineItem(str(row), Money(row.tax_minor, row.currency), 1) for row in taxes]
 
 
 def find_session(driver: Driver, payment: Payment) -> CheckoutSession | None:

@@ -52,17 +52,22 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         payment.state = payments.received_state(payment)
         payment.save(update_fields=["state", "lost_minor"])
         audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
-        invoices, reason = invoices_of(payment), events.StopReason.DISPUTE_LOST
         if is_won:
-            events.funds_reinstated.send(Invoice, invoice_ids=invoices, at=at)
+            events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
         else:
-            if not payment.refundable:
-                subscriptions.end_charging_of(payment=payment, reason=reason, at=at)
-            subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=invoices), reason=reason, at=at)
-            allocations.close_lost_invoices(payment, at=at)
-            partly_lost = Invoice.objects.filter(pk__in=invoices, state=InvoiceState.PAID).values_list("pk", flat=True)
-            events.funds_withdrawn.send(Invoice, invoice_ids=list(partly_lost), reason="dispute lost", at=at)
+            stop_what_it_paid(payment, at)
     return dispute
+
+
+def stop_what_it_paid(payment: Payment, at: datetime) -> None:
+    """The payment is lost for good: what it paid is charged and renewed no more, and is held."""
+    invoices, reason = invoices_of(payment), events.StopReason.DISPUTE_LOST
+    if not payment.refundable:
+        subscriptions.end_charging_of(payment=payment, reason=reason, at=at)
+    subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=invoices), reason=reason, at=at)
+    allocations.close_lost_invoices(payment, at=at)
+    partly_lost = Invoice.objects.filter(pk__in=invoices, state=InvoiceState.PAID).values_list("pk", flat=True)
+    events.funds_withdrawn.send(Invoice, invoice_ids=list(partly_lost), reason="dispute lost", at=at)
 
 
 def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime) -> Dispute:

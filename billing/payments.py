@@ -19,6 +19,7 @@ from billing.models import (
     AccountKind,
     EntryKind,
     Invoice,
+    LedgerAccount,
     Payment,
     PaymentAllocation,
     PaymentState,
@@ -219,33 +220,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
     is_under_review = state == PaymentState.UNDER_REVIEW
     owners = {(payment.organization_id, payment.received_currency) for payment in received}
     wallets = {} if is_under_review else ledger.lock_wallets(owners)
-    account_of, entries = cache(ledger.account_of), []
-    for payment, arrived in arrivals:
-        code = payment.received_currency
-        target = account_of(AccountKind.SUSPENSE, code) if is_under_review else wallets[payment.organization_id, code]
-        clearing = account_of(AccountKind.CLEARING, code, payment.gateway)
-        if payment.received:
-            entry = ledger.NewEntry(
-                kind=EntryKind.UNDER_REVIEW if is_under_review else EntryKind.PAYMENT,
-                reference=f"payment:{payment.gateway}:{payment.transaction_id}",
-                lines=ledger.transfer(clearing, target, payment.received),
-                organization=payment.organization,
-                source=payment,
-                note=payment.review_reason,
-            )
-            entries.append(entry)
-        if payment.received and arrived.fee:
-            fee = ledger.NewEntry(
-                kind=EntryKind.GATEWAY_FEE,
-                reference=f"fee:{payment.gateway}:{payment.transaction_id}",
-                lines=ledger.transfer(
-                    account_of(AccountKind.GATEWAY_FEES, code, payment.gateway), clearing, arrived.fee
-                ),
-                organization=payment.organization,
-                source=payment,
-            )
-            entries.append(fee)
-    ledger.post_entries(entries, at=at)
+    ledger.post_entries(arrival_entries(arrivals, wallets), at=at)
     for payment, arrived in sorted(arrivals, key=lambda arrival: arrival[0].organization_id):
         if arrived.card is not None and not is_under_review:
             payment_methods.save_method(
@@ -254,6 +229,38 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
                 is_live=payment.is_live,
                 card=arrived.card,
             )
+
+
+def arrival_entries(
+    arrivals: Sequence[tuple[Payment, GatewayPayment]], wallets: Mapping[tuple[UUID, str], LedgerAccount]
+) -> list[ledger.NewEntry]:
+    """The entries of what arrived, and of what the gateway kept of it: to its wallet, without one to suspense."""
+    account_of, entries = cache(ledger.account_of), []
+    for payment, arrived in arrivals:
+        code = payment.received_currency
+        wallet = wallets.get((payment.organization_id, code))
+        clearing = account_of(AccountKind.CLEARING, code, payment.gateway)
+        if payment.received:
+            entry = ledger.NewEntry(
+                kind=EntryKind.UNDER_REVIEW if wallet is None else EntryKind.PAYMENT,
+                reference=f"payment:{payment.gateway}:{payment.transaction_id}",
+                lines=ledger.transfer(clearing, wallet or account_of(AccountKind.SUSPENSE, code), payment.received),
+                organization=payment.organization,
+                source=payment,
+                note=payment.review_reason,
+            )
+            entries.append(entry)
+        if payment.received and arrived.fee:
+            fees = account_of(AccountKind.GATEWAY_FEES, code, payment.gateway)
+            fee = ledger.NewEntry(
+                kind=EntryKind.GATEWAY_FEE,
+                reference=f"fee:{payment.gateway}:{payment.transaction_id}",
+                lines=ledger.transfer(fees, clearing, arrived.fee),
+                organization=payment.organization,
+                source=payment,
+            )
+            entries.append(fee)
+    return entries
 
 
 def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reason: str, at: datetime) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
@@ -87,38 +88,37 @@ def open_subscription(
             label=label,
             created_at=at,
         )
-        items = []
-        for position, price in enumerate(prices):
-            item = SubscriptionItem(
-                subscription=subscription,
-                organization_id=organization.pk,
-                unit_minor=price.unit_price.minor,
-                currency=price.currency,
-                valid_from=at,
-                position=position,
-            )
-            if isinstance(price, PlanPrice):
-                item.kind, item.plan_price = ItemKind.PLAN, price
-                item.description = f"{price.plan.product.name} {price.plan.name}"
-            else:
-                item.kind, item.addon_price, item.description = ItemKind.ADDON, price, price.addon.name
-            items.append(item)
-        items += [
+        SubscriptionItem.objects.bulk_create(
             SubscriptionItem(
                 subscription=subscription,
                 organization_id=organization.pk,
-                kind=ItemKind.DISCOUNT,
-                description=discount.description,
-                unit_minor=-discount.amount.minor,
-                currency=discount.amount.currency,
-                periods=discount.periods,
                 valid_from=at,
                 position=position,
+                **(discount_fields(sold) if isinstance(sold, SoldDiscount) else price_fields(sold)),
             )
-            for position, discount in enumerate(discounts, start=len(prices))
-        ]
-        SubscriptionItem.objects.bulk_create(items)
+            for position, sold in enumerate([*prices, *discounts])
+        )
     return subscription
+
+
+def price_fields(price: PlanPrice | AddonPrice) -> dict[str, Any]:
+    """What an item says that is sold at this price."""
+    priced = {"unit_minor": price.unit_price.minor, "currency": price.currency}
+    if isinstance(price, PlanPrice):
+        description = f"{price.plan.product.name} {price.plan.name}"
+        return priced | {"kind": ItemKind.PLAN, "plan_price": price, "description": description}
+    return priced | {"kind": ItemKind.ADDON, "addon_price": price, "description": price.addon.name}
+
+
+def discount_fields(discount: SoldDiscount) -> dict[str, Any]:
+    """What an item says that takes something off."""
+    return {
+        "kind": ItemKind.DISCOUNT,
+        "description": discount.description,
+        "unit_minor": -discount.amount.minor,
+        "currency": discount.amount.currency,
+        "periods": discount.periods,
+    }
 
 
 def activate(subscriptions: Mapping[Subscription, Period | None], *, at: datetime) -> dict[UUID, Period]:

@@ -246,11 +246,8 @@ def write_order(
     currency = order_request.items[0].plan_price.currency
     accounts.fix_currency(organization=organization, currency=currency, at=at)
     opened = open_subscriptions(organization, order_request, terms, at)
-    lines = [
-        line
-        for quote, subscription in zip(order_request.quotes, opened, strict=True)
-        for line in first_lines(quote, subscription)
-    ]
+    sold = zip(order_request.quotes, opened, strict=True)
+    lines = [line for quote, subscription in sold for line in first_lines(quote, subscription)]
     invoice = invoicing.draft_invoice(
         organization=organization, currency=currency, lines=lines, client_address=network, at=at
     )

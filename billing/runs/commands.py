@@ -31,6 +31,8 @@ class RunCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run and print a summary of each, or list what would be done."""
         at = instant(options["at"]) if options["at"] else clock.now()
+        if at > clock.now() and not options["dry_run"]:
+            raise CommandError("what is not due yet is not billed, suspended or deleted: add --dry-run to see it")
         if options["dry_run"]:
             self.list_entries(at, is_csv=options["csv"])
         else:

@@ -31,6 +31,7 @@ from core.pages import public_page, render_part
 from orders import coupons, placement
 from orders.coupons import CouponRefused
 from orders.limits import TooManyUnpaidOrders
+from orders.models import Order
 from orders.quote import CouponUse, PricedItem
 from orders.storefront.currencies import currency_of, is_currency_chosen_for_good, sold_currency
 from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
@@ -115,33 +116,39 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
     if request.user.is_authenticated and not request.access.may(Action.ORDER_PLACE, organization):  # type: ignore[attr-defined]
         form.add_error(None, _("Only the owner and admins of %(name)s can order for it.") % {"name": organization})
     elif is_valid and request.user.is_authenticated:
-        try:
-            order = placement.place_order(
-                organization=organization,
-                user=request.user,
-                order_request=form.order_request,
-                form_token=form.cleaned_data["form_token"],
-                ip=client_ip(request),
-                at=clock.now(),
-            )
-        except InsufficientCapacity:
-            form.add_error("region", OUT_OF_STOCK_HERE)
-        except SoldOut:
-            form.add_error("plan", _("This plan is out of stock."))
-        except CurrencyFixed as error:
-            text = _("Your account pays in %(currency)s since its first order.") % {"currency": error.currency}
-            form.add_error(None, text)
-        except CouponRefused as error:
-            form.add_error("coupon", str(error))
-        except NoGateway:
-            form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
-        except TooManyUnpaidOrders:
-            form.add_error(None, TOO_MANY_UNPAID)
+        order = place_order(request, organization, form)
     if order is None:
         log.info("order form refused: %s", sorted(form.errors))
         with tenant_transaction(request):
             return render_configurator(request, form, status=422)
     return redirect_to_payment(request, order)
+
+
+def place_order(request: HttpRequest, organization: Organization, form: ConfigureForm) -> Order | None:
+    """The order that the form asks for; None where it cannot be placed, which the form then says."""
+    try:
+        return placement.place_order(
+            organization=organization,
+            user=request.user,  # type: ignore[arg-type]
+            order_request=form.order_request,
+            form_token=form.cleaned_data["form_token"],
+            ip=client_ip(request),
+            at=clock.now(),
+        )
+    except InsufficientCapacity:
+        form.add_error("region", OUT_OF_STOCK_HERE)
+    except SoldOut:
+        form.add_error("plan", _("This plan is out of stock."))
+    except CurrencyFixed as error:
+        text = _("Your account pays in %(currency)s since its first order.") % {"currency": error.currency}
+        form.add_error(None, text)
+    except CouponRefused as error:
+        form.add_error("coupon", str(error))
+    except NoGateway:
+        form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
+    except TooManyUnpaidOrders:
+        form.add_error(None, TOO_MANY_UNPAID)
+    return None
 
 
 def is_total_higher_than_shown(request: HttpRequest, form: ConfigureForm) -> bool:

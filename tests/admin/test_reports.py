@@ -14,7 +14,7 @@ from billing.reports import REPORTS, Report, rows_of
 from catalog.models import Plan, Term
 from core import csv_files
 from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
-from tests.builders import make_organization, make_plan, make_price
+from tests.builders import make_addon_price, make_organization, make_plan, make_price
 
 pytestmark = pytest.mark.django_db
 
@@ -97,10 +97,10 @@ def test_revenue_is_what_was_sold_less_what_was_given_back() -> None:
 def test_margin_counts_the_months_of_each_term() -> None:
     plan = make_plan(cost_minor=300, cost_currency="USD")
     Plan.objects.filter(pk=plan.pk).update(cost_minor=300, cost_currency="USD")
-    sell(day(1), price=make_price(plan, minor=800))
+    sell(day(1), price=make_price(plan, minor=800), addon_prices=[make_addon_price(minor=250)])
     sell(day(1), price=make_price(plan, minor=8_000, term=Term.YEARLY))
 
-    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 8_800, 3_900, 4_900)]
+    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 9_050, 3_900, 5_150)]
 
 
 def test_the_journal_balances() -> None:

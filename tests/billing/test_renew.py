@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.models import Organization
@@ -279,3 +279,11 @@ def test_a_dry_run_lists_what_a_run_would_do_and_does_nothing() -> None:
         ("dun", {}),
         ("expire", {}),
     ]
+
+
+@pytest.mark.django_db
+def test_what_is_not_due_yet_is_never_done_by_a_command() -> None:
+    for name in ("bill", "renew", "collect", "dun", "expire"):
+        with pytest.raises(CommandError, match="--dry-run"):
+            call_command(name, at="2999-01-01")
+    assert Run.objects.count() == 0
