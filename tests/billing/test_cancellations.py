@@ -1,11 +1,12 @@
 """What customers decide about a renewal: canceled with its period, undone until then, automatic only if it is paid."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from billing import cancellations, charging, invoicing, subscriptions
+from billing import cancellations, charging, invoicing, payments, subscriptions
 from billing.charging import Charger
 from billing.models import (
     BillingMode,
@@ -14,6 +15,7 @@ from billing.models import (
     InvoiceState,
     ItemKind,
     PaymentMethod,
+    PaymentState,
     Period,
     Subscription,
     SubscriptionStatus,
@@ -169,6 +171,24 @@ def test_credit_is_promised_to_what_renews_first(sale: Sale) -> None:
 
     cancel(sale)
     assert charged_for(later) == Charger.WALLET
+
+
+def test_a_canceled_subscription_does_not_end_while_its_next_period_is_being_paid(sale: Sale) -> None:
+    invoice = renewal_invoice(sale)
+    payment = payments.open_payment(invoice=invoice, gateway="stripe", expires_at=END + timedelta(days=9), at=NOON)
+    payment.state = PaymentState.PROCESSING
+    payment.save(update_fields=["state"])
+
+    cancel(sale)
+    assert invoice.reload().state == InvoiceState.OPEN
+    assert subscriptions.end_due(at=END + timedelta(days=3)) == 0
+
+    arrived = replace(sale, invoice=invoice, payment=payment).gateway_payment()
+    payments.settle(payment_id=payment.pk, gateway_payment=arrived, at=END + timedelta(days=4))
+    row = sale.subscription.reload()
+    assert (row.status, row.current_period_start) == (SubscriptionStatus.ACTIVE, END)
+    assert row.current_period_end is not None
+    assert subscriptions.end_due(at=row.current_period_end) == 1
 
 
 def test_credit_is_promised_only_where_it_pays_the_tax_too(sale: Sale) -> None:

@@ -37,7 +37,7 @@ class Tokens:
     def get(self, place: Place) -> str:
         """A token that is still good; empty where there is none."""
         with self._lock:
-            token, ends_at = self._tokens.get(place, ("", 0.0))
+            token, ends_at = self._tokens.get(place, ("", 0))
         return token if time.monotonic() < ends_at else ""
 
     def keep(self, place: Place, token: str, seconds: int) -> None:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from billing.gateways.base import (
@@ -109,7 +108,7 @@ class TransferDriver:
         """Close the page. Money that is on its way nevertheless is booked like any late payment."""
         with tenancy.as_worker():
             open_ones = BankTransfer.objects.filter(reference=reference, closed_at=None, lines=None)
-            open_ones.update(closed_at=timezone.now())
+            open_ones.update(closed_at=clock.now())
         return self.read_session(reference)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> WebhookEvent:
