@@ -126,6 +126,8 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         total_minor=1,
         currency=order.invoice.currency,
         issued_at=timezone.now(),
+        seller=order.invoice.reload().seller,
+        billing_address=order.invoice.billing_address,
     )
     run_commit_triggers()
     paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())

@@ -13,7 +13,7 @@ MAX_QUERIES = {
     "home": 8,
     "products": 8,
     "product": 8,
-    "configurator": 12,
+    "configurator": 15,
     "not found": 2,
     "dashboard": 14,
     "servers": 7,

@@ -194,7 +194,7 @@ def test_nonsense_is_refused_by_the_controls(shop: StripeShop) -> None:
         lambda: shop.sandbox.webhook_switch("sing"),
         lambda: shop.sandbox.webhook_switch("drop", colour="red"),
         lambda: shop.sandbox.arm("stripe", "POST /v1", "explode"),
-        lambda: shop.sandbox.arm("paypal", "POST /v1", "drop"),
+        lambda: shop.sandbox.arm("nobody", "POST /v1", "drop"),
         lambda: shop.sandbox.stripe_settings(nonsense=1),
         lambda: shop.sandbox.pay(f"{shop.sandbox.stripe_url}/c/pay/cs_test_none"),
     ):
