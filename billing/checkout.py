@@ -1,6 +1,6 @@
 """The checkout session in which a payment is made. It is created at the gateway, so outside of any transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -152,7 +152,7 @@ def checkout_request(payment: Payment, customer: str) -> CheckoutRequest:
     )
 
 
-def line_items(payment: Payment, items: Sequence[InvoiceItem], references: Mapping[UUID, str]) -> list[LineItem]:
+def line_items(payment: Payment, items: Iterable[InvoiceItem], references: Mapping[UUID | None, str]) -> list[LineItem]:
     """What the session shows of the invoice's items; `references` are the gateway's prices by those of the catalog."""
     if payment.invoice_id is None:
         return [LineItem(TOP_UP, payment.amount, 1)]
