@@ -116,7 +116,7 @@ def reverse_entry(*, kind: EntryKind, reference: str, of: str, at: datetime) -> 
 
 
 def pay_receivable(payment: Payment, *, at: datetime) -> None:
-    """Use what the payment left in the wallet for what the organization owes. Again it pays what is owed by then."""
+    """Use what the payment left in the wallet for what the organization owes. A second call pays the rest."""
     organization, currency = payment.organization, payment.received.currency
     if not owed_by(organization, currency):
         return

@@ -24,7 +24,7 @@ site_settings.register(
 def validate_country(value: Any) -> None:
     """ValidationError unless the value is a country's ISO code."""
     if len(value) != 2 or not value.isalpha() or value not in Locale("en").territories:
-        raise ValidationError(_("A country is two capital letters, such as DE."))
+        raise ValidationError(_("Enter the code of a country, such as DE."))
 
 
 for definition in (
@@ -44,7 +44,7 @@ for definition in (
         type=SettingType.STRING,
         default="",
         category=_("Tax"),
-        description=_("The shop's country, as two letters. Customers without an address are taxed as there."),
+        description=_("The code of the shop's country, such as DE. Customers without an address are taxed as there."),
         validator=validate_country,
     ),
     Definition(

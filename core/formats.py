@@ -116,5 +116,5 @@ def period(start: datetime, end: datetime) -> str:
 
 
 def country(code: str) -> str:
-    """A country's name by its two letters, which are shown where they name none; empty for no code."""
+    """A country's name by its code, which is shown where it names none; empty for no code."""
     return str(Locale.parse(locale()).territories.get(code, code))

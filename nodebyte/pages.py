@@ -16,7 +16,7 @@ from core.pages import public_page
 from orders import queries as orders
 from orders.renewal.queries import renewals_of_servers
 from orders.storefront.currencies import currency_of
-from orders.storefront.offers import shelf_of
+from orders.storefront.offers import listing_of
 from orders.storefront.published import read_once
 from servers import queries as servers
 
@@ -31,9 +31,9 @@ _invoices_due = compiled(billing.invoices_due)
 def home(request: HttpRequest) -> HttpResponse:
     """The shop's home page, with the times it promises as the settings have them."""
     currency = currency_of(request)
-    shelf, regions = read_once(("home", currency), lambda: (shelf_of(currency), servers.regions_for_sale()))
+    listing, regions = read_once(("home", currency), lambda: (listing_of(currency), servers.regions_for_sale()))
     context = {
-        "cards": shelf.cards,
+        "cards": listing.cards,
         "regions": regions,
         "failed_refund_after": timedelta(hours=site_settings.get("orders.failed_refund_hours")),
         "waiting_refund_after": timedelta(hours=site_settings.get("orders.waiting_refund_hours")),

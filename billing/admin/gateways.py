@@ -20,11 +20,10 @@ from billing import gateway_accounts, key_checks
 from billing.gateways import base
 from billing.gateways.credentials import CredentialField
 from billing.models import GatewayAccount, GatewayCancelTask, GatewayPrice, GatewaySubscription, KeyCheckTask
-from core import clock
+from core import clock, site_settings
 from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction, WorkItemAdmin
 from core.admin_base.columns import EMPTY
 from core.encryption import SecretFormField, UndecryptableError
-from core.money import CODE
 
 KEY = "key_"  # before the name of a key, in the form
 SECRET_INPUT = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
@@ -76,10 +75,10 @@ class GatewayAccountForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("code", "kind", "name", "currencies", "position", "is_active")
 
     def clean_currencies(self) -> list[str]:
-        """Codes of three letters."""
+        """The codes of currencies."""
         codes: list[str] = self.cleaned_data["currencies"]
-        if not all(CODE.fullmatch(code) for code in codes):
-            raise forms.ValidationError(_("Enter codes of three letters, such as USD, EUR."))
+        for code in codes:
+            site_settings.validate_currency(code)
         return codes
 
     def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature

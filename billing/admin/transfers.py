@@ -15,6 +15,7 @@ from unfold.widgets import (
 
 from billing import statements, transfers
 from billing.models import BankTransfer, GatewayAccount, LineState, Payment, StatementLine
+from core import site_settings
 from core.admin_base import (
     ActionContext,
     ActionError,
@@ -24,7 +25,7 @@ from core.admin_base import (
     StaffAction,
     clean_amount,
 )
-from core.money import CODE, Money
+from core.money import Money
 
 KIND = "transfer"
 
@@ -127,8 +128,10 @@ class ImportForm(ActionForm):
         """The lines of the statement, as `lines`."""
         data: dict[str, Any] = super().clean() or self.cleaned_data
         currency = str(data.get("currency", "")).strip().upper()
-        if not CODE.fullmatch(currency):
-            raise forms.ValidationError({"currency": _("Enter a code of three letters, such as EUR.")})
+        try:
+            site_settings.validate_currency(currency)
+        except forms.ValidationError as error:
+            raise forms.ValidationError({"currency": error}) from None
         if "statement" in data and "date_format" in data:
             try:
                 data["lines"] = statements.parse_statement(

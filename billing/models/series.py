@@ -37,7 +37,11 @@ class InvoiceSeries(Timestamped):
     seller_postal_code = models.CharField(_("seller's postal code"), max_length=32, blank=True, db_default="")
     seller_city = models.CharField(_("seller's city"), max_length=100, blank=True, db_default="")
     seller_country = models.CharField(
-        _("seller's country"), max_length=2, blank=True, db_default="", help_text=_("Two letters, such as DE.")
+        _("seller's country"),
+        max_length=2,
+        blank=True,
+        db_default="",
+        help_text=_("The code of a country, such as DE."),
     )
     seller_tax_id = models.CharField(_("seller's tax ID"), max_length=32, blank=True, default="")
     seller_registration = models.CharField(

@@ -44,7 +44,7 @@ class TaxRate(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    country = models.CharField(_("country"), max_length=2, help_text=_("Two letters, such as DE."))
+    country = models.CharField(_("country"), max_length=2, help_text=_("The code of a country, such as DE."))
     region = models.CharField(
         _("region"),
         max_length=100,

@@ -1,4 +1,4 @@
-"""Recurring revenue: what it is each month, how it moved, and how long customers stay.
+"""Monthly recurring revenue: what it is, how it moved, and how long customers stay.
 
 The monthly recurring revenue (MRR) of a customer at an instant is what the items of their begun subscriptions cost
 then, for a month: a year counts a twelfth, an hour 730 times. Taxes and one-time fees do not count.
@@ -38,7 +38,7 @@ _MRR = """
 
 MRR = Report(
     code="recurring-revenue",
-    title=_("Recurring revenue"),
+    title=_("Monthly recurring revenue"),
     description=_(
         "What customers pay for a month at the end of each month, and how it changed: new customers, larger and smaller"
         " ones, those who left and those who came back."

@@ -7,8 +7,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from core import site_settings
 from core.admin_base import clean_amount
-from core.money import CODE, Money
+from core.money import Money
 
 
 class AmountsForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -48,10 +49,13 @@ class AmountsForm(forms.ModelForm):  # type: ignore[type-arg]
         if not names:
             return cleaned
         currency = (cleaned.get(self.currency_name) or "").strip().upper()
-        if not any(cleaned.get(name) for name in names):
-            currency = ""
-        elif not CODE.fullmatch(currency):
-            self.add_error(self.currency_name, _("A currency is three capital letters, such as USD."))
+        try:
+            if any(cleaned.get(name) for name in names):
+                site_settings.validate_currency(currency)
+            else:
+                currency = ""
+        except ValidationError as error:
+            self.add_error(self.currency_name, error)
             return cleaned | dict.fromkeys(names)
         for name in names:
             text = cleaned.get(name)

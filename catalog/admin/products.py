@@ -19,7 +19,7 @@ from catalog.admin.amounts import AmountsForm
 from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Price, Product, Term
 from core import clock, site_settings
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline, clean_amount, clean_rate
-from core.money import CODE, Money, Rate
+from core.money import Money, Rate
 
 
 class LinesField(forms.CharField):
@@ -71,10 +71,9 @@ class NewPriceForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["currency"].initial = site_settings.get("shop.currency")
 
     def clean_currency(self) -> str:
-        """Three capital letters."""
+        """A currency's code."""
         currency: str = self.cleaned_data["currency"].strip().upper()
-        if not CODE.fullmatch(currency):
-            raise ValidationError(_("A currency is three capital letters, such as USD."))
+        site_settings.validate_currency(currency)
         return currency
 
     def clean(self) -> dict[str, Any]:

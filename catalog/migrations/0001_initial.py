@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
                 ('starts_at', models.DateTimeField(blank=True, help_text='Empty: at once.', null=True, verbose_name='starts at')),
                 ('ends_at', models.DateTimeField(blank=True, help_text='Empty: never.', null=True, verbose_name='ends at')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('code', models.CharField(help_text='Capitals and small letters are the same.', max_length=32, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9_-]+\\Z', 'Only letters, digits, hyphens and underscores.')], verbose_name='code')),
+                ('code', models.CharField(help_text='Capitals make no difference.', max_length=32, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9_-]+\\Z', 'Only letters, digits, hyphens and underscores.')], verbose_name='code')),
                 ('note', models.CharField(blank=True, help_text='For staff.', max_length=191, verbose_name='note')),
                 ('cap_minor', models.BigIntegerField(blank=True, null=True, verbose_name='at most')),
                 ('minimum_minor', models.BigIntegerField(blank=True, null=True, verbose_name='smallest order')),

@@ -139,7 +139,7 @@ class Coupon(Discount):
         _("code"),
         max_length=32,
         validators=[RegexValidator(r"^[A-Za-z0-9_-]+\Z", _("Only letters, digits, hyphens and underscores."))],
-        help_text=_("Capitals and small letters are the same."),
+        help_text=_("Capitals make no difference."),
     )
     note = models.CharField(_("note"), max_length=191, blank=True, help_text=_("For staff."))
     cap_minor = models.BigIntegerField(_("at most"), null=True, blank=True)

@@ -147,5 +147,5 @@ class WorkItem(Timestamped):
         return bool(self._leased().update(state=WorkState.QUEUED, lease_until=None, **fields))
 
     def mark_dead(self, *, at: datetime, reason: str) -> bool:
-        """Stop trying: staff must look at the reason and press Retry."""
+        """Stop trying: staff must look at the reason and choose Retry."""
         return bool(self._leased().update(state=WorkState.DEAD, lease_until=None, finished_at=at, last_error=reason))

@@ -171,7 +171,7 @@ def period_name(term: Term) -> str:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Listing:
     """Every product for sale in one currency, and the currencies in which anything is sold."""
 
     cards: Sequence[ProductCard]
@@ -179,11 +179,11 @@ class Shelf:
     currencies: Sequence[str]
 
 
-def shelf_of(currency: str) -> Shelf:
+def listing_of(currency: str) -> Listing:
     """What is for sale in the currency; in the shop's where nothing is sold in it."""
     currencies = catalog.currencies_for_sale()
     shown = sold_currency(currency, currencies)
-    return Shelf(product_cards(shown), shown, currencies)
+    return Listing(product_cards(shown), shown, currencies)
 
 
 def product_cards(currency: str) -> list[ProductCard]:

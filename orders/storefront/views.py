@@ -35,7 +35,7 @@ from orders.models import Order
 from orders.quote import CouponUse, PricedItem
 from orders.storefront.currencies import currency_of, is_currency_chosen_for_good, sold_currency
 from orders.storefront.forms import OUT_OF_STOCK_HERE, ConfigureForm, initial_choices
-from orders.storefront.offers import Offer, offer_of, period_name, shelf_of
+from orders.storefront.offers import Offer, listing_of, offer_of, period_name
 from orders.storefront.published import read_once
 from orders.views import redirect_to_payment
 from servers.capacity import InsufficientCapacity
@@ -52,16 +52,16 @@ WRONG_CODES = "20/10m/ip"
 def products(request: HttpRequest) -> HttpResponse:
     """Everything for sale, or one category of it."""
     currency = currency_of(request)
-    shelf = read_once(("cards", currency), lambda: shelf_of(currency))
-    cards = shelf.cards
+    listing = read_once(("cards", currency), lambda: listing_of(currency))
+    cards = listing.cards
     names = {slugify(card.product.category): card.product.category for card in cards if card.product.category}
     category = request.GET.get("category", "")
     context = {
         "cards": [card for card in cards if not category or slugify(card.product.category) == category],
         "categories": [{"slug": slug, "name": name} for slug, name in sorted(names.items())],
         "category": category if category in names else "",
-        "currency": shelf.currency,
-        "currencies": [] if is_currency_chosen_for_good(request) else shelf.currencies,
+        "currency": listing.currency,
+        "currencies": [] if is_currency_chosen_for_good(request) else listing.currencies,
     }
     return render(request, "storefront/products.html", context)
 

@@ -175,7 +175,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('code', models.SlugField(help_text='Part of web addresses, such as eu-central.', max_length=32, unique=True, verbose_name='code')),
                 ('city', models.CharField(help_text='As customers read it.', max_length=100, verbose_name='city')),
-                ('country', models.CharField(blank=True, default='', help_text='Two letters, such as DE.', max_length=2, validators=[django.core.validators.RegexValidator('^[A-Z]{2}$', 'Enter the two capital letters of a country, such as DE.')], verbose_name='country')),
+                ('country', models.CharField(blank=True, default='', help_text='The code of a country, such as DE.', max_length=2, validators=[django.core.validators.RegexValidator('^[A-Z]{2}$', 'Enter the code of a country in capitals, such as DE.')], verbose_name='country')),
                 ('latitude', models.DecimalField(blank=True, decimal_places=4, help_text='In degrees, north of the equator positive. With the longitude, customers see it on a map.', max_digits=7, null=True, verbose_name='latitude')),
                 ('longitude', models.DecimalField(blank=True, decimal_places=4, help_text='In degrees, east of Greenwich positive.', max_digits=7, null=True, verbose_name='longitude')),
                 ('is_active', models.BooleanField(default=True, help_text='Only active regions are sold.', verbose_name='active')),

@@ -22,8 +22,8 @@ class Region(Entity, Timestamped):
         max_length=2,
         blank=True,
         default="",
-        validators=[RegexValidator(r"^[A-Z]{2}$", _("Enter the two capital letters of a country, such as DE."))],
-        help_text=_("Two letters, such as DE."),
+        validators=[RegexValidator(r"^[A-Z]{2}$", _("Enter the code of a country in capitals, such as DE."))],
+        help_text=_("The code of a country, such as DE."),
     )
     latitude = models.DecimalField(
         _("latitude"),

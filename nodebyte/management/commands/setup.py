@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Each question has an option."""
         parser.add_argument("--shop-name", help="what customers call the shop")
-        parser.add_argument("--currency", help="of its prices: three capital letters, such as USD")
+        parser.add_argument("--currency", help="of its prices, such as USD")
         parser.add_argument("--staff-email", help="of the first staff login; its password is printed once")
         parser.add_argument("--panel-url", help="the panel's address; empty for none yet")
         parser.add_argument("--panel-name", default="Panel")
