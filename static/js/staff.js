@@ -34,7 +34,7 @@ function nameSearchFields(root) {
   }
 }
 window.addEventListener("load", () => {
-  nameSearchFields(document);
+  window.django?.jQuery(() => nameSearchFields(document)); // after jQuery's ready, which may come after load
   document.addEventListener("formset:added", (event) => setTimeout(nameSearchFields, 0, event.target));
   window.django?.jQuery(document).on("select2:open", (event) => {
     const search = document.querySelector(".select2-container--open .select2-search__field");

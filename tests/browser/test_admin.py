@@ -60,6 +60,7 @@ def opened(browser: Browser, shop_process: Web, session: str) -> Iterator[Any]:
         page = context.new_page()
         monitor = PageMonitor(page, shop_process.url)
         page.goto(f"{shop_process.url}/admin/{path}")
+        page.evaluate("new Promise(done => window.django ? django.jQuery(() => setTimeout(done)) : done())")
         return page, monitor
 
     yield open_page
