@@ -26,12 +26,13 @@ from billing.models import (
     Posting,
     UnexplainedItem,
 )
+from billing.reports import FAILED, MRR, UNPAID, rows_of
 from catalog.models import Plan, PlanPrice
 from core import formats, site_settings, work
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
 from core.money import Money, total
-from nodebyte.reports import bars_of
+from nodebyte.reports import bars_of, money_of
 from nodebyte.setup_steps import SetupStep, setup_steps
 from orders import queries
 from orders.models import Order, OrderStatus
@@ -91,6 +92,16 @@ class Revenue:
 
 
 @dataclass(frozen=True)
+class Failures:
+    """Payments of one gateway that failed for the same reason in the last 30 days."""
+
+    gateway: str
+    reason: str
+    count: int
+    amount: Money
+
+
+@dataclass(frozen=True)
 class ShopProblem:
     """Why something cannot be ordered, and where staff mend it."""
 
@@ -117,6 +128,9 @@ class Overview:
     providers: list[Provider] | None = None
     order_counts: dict[str, int] | None = None
     revenue: list[Revenue] | None = None
+    recurring: list[dict[str, Any]] | None = None
+    unpaid: list[dict[str, Any]] | None = None
+    failures: list[Failures] | None = None
     oldest_event: GatewayEvent | None = None
 
     @property
@@ -144,7 +158,7 @@ class Overview:
 
 def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     """The start page's cards for this user."""
-    found = {name: rows_of(at) for name, (permission, rows_of) in CARDS.items() if user.has_perm(permission)}
+    found = {name: card(at) for name, (permission, card) in CARDS.items() if user.has_perm(permission)}
     lines = []
     for model in work.registered():  # one query each, and there are only a few
         app, name = model._meta.app_label, model._meta.model_name
@@ -321,6 +335,25 @@ def revenue(at: datetime) -> list[Revenue]:
     return sorted(lines, key=lambda line: -line.month.minor)
 
 
+def recurring(at: datetime) -> list[dict[str, Any]]:
+    """The monthly recurring revenue of each currency, and how it moved in this month."""
+    month = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return [money_of(MRR, row) for row in rows_of(MRR, since=month, until=at)]
+
+
+def unpaid(at: datetime) -> list[dict[str, Any]]:
+    """What customers owe in each currency, by how long it has been due."""
+    return [money_of(UNPAID, row) for row in rows_of(UNPAID, since=at, until=at)]
+
+
+def failures(at: datetime) -> list[Failures]:
+    """Why payments of the last 30 days failed, the most frequent reasons first."""
+    rows = rows_of(FAILED, since=at - timedelta(days=30), until=at)[:MAX_ROWS]
+    return [
+        Failures(row["gateway"], row["failure"], row["payments"], Money(row["amount"], row["currency"])) for row in rows
+    ]
+
+
 # Each card: the permission to see it, and its one query (the steps of a new shop make several).
 CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "setup_steps": ("core.change_setting", setup_steps),
@@ -335,5 +368,8 @@ CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "nodes": ("servers.view_node", fullest_nodes),
     "providers": ("servers.view_provider", providers_with_last_sync),
     "revenue": ("billing.view_posting", revenue),
+    "recurring": ("billing.view_posting", recurring),
+    "unpaid": ("billing.view_invoice", unpaid),
+    "failures": ("billing.view_payment", failures),
     "oldest_event": ("billing.view_gatewayevent", oldest_event),
 }

@@ -110,6 +110,15 @@ def shown_value(column: Column, row: dict[str, Any]) -> dict[str, Any]:
     return {"text": text, "is_number": is_number}
 
 
+def money_of(report: Report, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its amounts as money."""
+    minor = {column.name for column in report.columns if column.type is CellType.MONEY}
+    return {
+        name: Money(value, row["currency"]) if name in minor and value is not None else value
+        for name, value in row.items()
+    }
+
+
 def csv_value(column: Column, row: dict[str, Any]) -> Any:
     """A cell of the CSV: money as a decimal number of its currency."""
     value = row[column.name]

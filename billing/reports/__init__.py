@@ -6,4 +6,4 @@ from billing.reports.recurring import COHORTS, MRR
 
 REPORTS = (REVENUE, MRR, COHORTS, MARGIN, FEES, TAX, UNPAID, FAILED, JOURNAL)
 
-__all__ = ["REPORTS", "CellType", "Column", "Report", "rows_of"]
+__all__ = ["FAILED", "MRR", "REPORTS", "UNPAID", "CellType", "Column", "Report", "rows_of"]

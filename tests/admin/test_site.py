@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger
+from billing import ledger, payments
 from billing.models import AccountKind, Dispute, EntryKind, GatewayEvent, Payment
 from core import site_settings
 from core.ids import uuid7
@@ -23,6 +23,7 @@ from orders.models import Order
 from servers.models import DriftFinding, Node, Provider, Server
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
+from tests.billing.sales import make_sale, usd
 from tests.builders import PASSWORD, make_plan, make_price, make_product, make_staff, make_user
 from tests.servers.builders import make_blueprint, make_provider
 
@@ -234,15 +235,21 @@ def test_the_start_page_makes_a_fixed_small_number_of_queries(superadmin: Client
 
     # A new shop also has the steps to its first sale, which are asked for no more after it.
     assert query_count(superadmin) == before - SETUP_QUERIES
-    assert before <= 42
+    assert before <= 45
 
 
 def test_the_cards_follow_permissions(superadmin: Client) -> None:
     trouble(Rows(1))
+    sale = make_sale(at=timezone.now(), minor=4321)
+    sale.settle(at=timezone.now())
+    payments.fail(payment_id=make_sale().payment.pk, reason="insufficient funds", at=timezone.now())
     everything = overview.overview(signed_in_user(superadmin), at=timezone.now())
     nothing = overview.overview(AnonymousUser(), at=timezone.now())
 
     assert everything.revenue
+    assert [(line["mrr"], line["new"]) for line in everything.recurring or []] == [(usd(4321), usd(4321))]
+    assert [line["invoices"] for line in everything.unpaid or []] == [1]
+    assert [(line.reason, line.count) for line in everything.failures or []] == [("insufficient funds", 1)]
     assert everything.oldest_event
     assert nothing == overview.Overview(at=nothing.at, work=[])
 

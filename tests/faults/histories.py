@@ -377,8 +377,12 @@ class History(RuleBasedStateMachine):
         ends.assert_clearing_is_what_stripe_holds(self.stripe)
         ends.assert_disputes_end_as_at_stripe(self.stripe)
         ends.assert_paid_orders_are_delivered()
-        ends.assert_servers_run_while_paid(self.stripe)
+        self.servers_run_while_paid()
         ends.assert_nothing_is_charged_in_vain(self.stripe)
+
+    def servers_run_while_paid(self) -> None:
+        """At the end."""
+        ends.assert_servers_run_while_paid(self.stripe)
 
     def objects(self, kind: str, *statuses: str) -> list[dict[str, Any]]:
         return ends.objects_of(self.stripe, kind, *statuses)

@@ -16,6 +16,7 @@ from billing.ledger_audit import broken_rules
 from billing.models import Payment, PaymentState, Refund, RefundState
 from core.money import Money
 from tests.faults.histories import CARDS, WAITS, History, received
+from tests.faults.lives import Life
 from tests.shop import Shop
 
 
@@ -85,10 +86,11 @@ def test_the_books_hold_through_this_history(shop: Shop, happen: Callable[[Histo
 
 
 @pytest.mark.timeout(900)  # a history takes seconds, and a busy machine several times that
-def test_the_books_hold_through_any_history(shop: Shop) -> None:
-    History.shop = shop
+@pytest.mark.parametrize("kind", [History, Life])
+def test_the_books_hold_through_any_history(shop: Shop, kind: type[History]) -> None:
+    kind.shop = shop
     run_state_machine_as_test(
-        History,
+        kind,
         settings=settings(
             max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "4")),
             stateful_step_count=int(os.environ.get("HYPOTHESIS_STEPS", "12")),

@@ -1,0 +1,225 @@
+"""Whole lives of customers: months that the shop bills itself, with all that may happen to their money meanwhile."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from billing import cancellations, checkout, invoice_payment, subscriptions, top_ups
+from billing.checkout_options import CheckoutOption
+from billing.models import (
+    AllocationReversal,
+    CancellationReason,
+    Dispute,
+    Invoice,
+    InvoiceItem,
+    InvoiceState,
+    ItemKind,
+    Payment,
+    PaymentMethod,
+    Subscription,
+)
+from billing.payment_methods import make_default
+from billing.runs import runner
+from catalog.models import Coupon, DiscountDuration
+from core.ids import uuid7
+from core.money import Money
+from core.outside import OutsideError
+from orders import coupons
+from orders.changes import ending, making
+from orders.changes.models import PlanChange
+from orders.changes.quoting import ChangeRefused, Selection
+from orders.models import Order, OrderItem
+from servers.models import HoldKind, ServerHold
+from tests import shop as shops
+from tests.billing import saved_methods
+from tests.builders import make_addon, make_addon_price, make_plan, make_price
+from tests.faults.histories import CARDS, MOST_ORDERS, History, anything, chosen
+
+DAYS = (1, 8, 32)
+RUN_EVERY = timedelta(days=4)  # rarer than a shop, so that much is due at once
+PERIOD_KINDS = {ItemKind.PLAN: 1, ItemKind.PRORATION: 1, ItemKind.CREDIT: -1}
+RETURN = "http://127.0.0.1:8000/thanks/"
+
+
+class Life(History):
+    """A history whose subscriptions the shop renews, with saved cards, coupons, wallets and changes of plan."""
+
+    @initialize(loses_webhooks=st.booleans(), card=st.sampled_from(("pm_card_visa", "pm_card_declineLater")))
+    def begin(self, *, loses_webhooks: bool, card: str) -> None:
+        """A customer with two saved cards, of which one is charged, and a server that is paid for a month."""
+        super().begin(is_renewed=False, loses_webhooks=loses_webhooks, is_sold=False)
+        product = self.shop.price.plan.product
+        plan = make_plan(product, name="2 GB", memory_mib=2048, disk_mib=10240)
+        self.plans = [self.shop.price, make_price(plan, minor=2000)]
+        self.addon = make_addon_price(make_addon(product), minor=250)
+        Coupon.objects.create(code="HALF", percent=50, duration=DiscountDuration.PERIODS, periods=2)
+        for reference in ("pm_card_declineLater", "pm_card_visa"):
+            saved_methods.save_card(self.shop, reference)  # type: ignore[arg-type]
+        self.choose_card(int(card == "pm_card_visa"))
+        self.buy(0, CARDS[0])
+        self.workers_finish()
+
+    # The customer
+
+    @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
+    @rule(price=st.integers(min_value=0, max_value=1))
+    def order(self, price: int) -> None:
+        shops.place_order(self.customers[price], at=self.clock.now, plan_price=self.prices[price])
+
+    @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
+    @rule(plan=st.integers(min_value=0, max_value=1), has_addon=st.booleans())
+    def order_with_coupon(self, plan: int, *, has_addon: bool) -> None:
+        item = self.shop.item_request(plan_price=self.plans[plan], addon_prices=(self.addon,) if has_addon else ())
+        with suppress(coupons.CouponRefused):
+            use = coupons.find_coupon(
+                code="half", items=[item.priced], organization=self.shop.organization, at=self.clock.now
+            )
+            shops.place_order(self.shop, at=self.clock.now, items=[item], coupon_use=use)
+
+    @rule(minor=st.sampled_from((500, 3000)), card=st.sampled_from(CARDS))
+    def top_up(self, minor: int, card: str) -> None:
+        with suppress(top_ups.TooManyOpen):
+            payment = top_ups.open_top_up(
+                organization=self.shop.organization, amount=Money(minor, "USD"), form_token=uuid7(), at=self.clock.now
+            )
+            self.pay_payment(payment, card)
+
+    @rule(index=st.integers(min_value=0, max_value=1))
+    def choose_card(self, index: int) -> None:
+        methods = PaymentMethod.objects.filter(organization=self.shop.organization).order_by("created_at")
+        make_default(method=chosen(list(methods), index), actor=self.shop.customer)
+
+    @precondition(lambda self: bool(self.lasting()))
+    @rule(
+        index=anything, plan=st.integers(min_value=0, max_value=1), has_addon=st.booleans(), card=st.sampled_from(CARDS)
+    )
+    def change_plan(self, index: int, plan: int, *, has_addon: bool, card: str) -> None:
+        """At once or from the next period on; paid from the wallet, or else with a card."""
+        item = OrderItem.objects.get(subscription=chosen(self.lasting(), index))
+        selection = Selection(self.plans[plan], (self.addon,) if has_addon else ())
+        try:
+            change = making.request_change(item=item, selection=selection, actor=self.shop.customer, at=self.clock.now)
+            change = making.confirm(change=change, actor=self.shop.customer, at=self.clock.now)
+        except (ChangeRefused, making.AnotherChangeOpen):
+            return  # the page says why
+        if change.invoice_id and not making.pay_with_credit(change=change, at=self.clock.now):
+            self.pay_payment(making.open_payment(change=change, at=self.clock.now), card)
+
+    @precondition(lambda self: PlanChange.objects.exists())
+    @rule(index=anything)
+    def cancel_change(self, index: int) -> None:
+        change = chosen(list(PlanChange.objects.order_by("created_at")), index)
+        ending.cancel(change=change, actor=self.shop.customer, at=self.clock.now)
+
+    @precondition(lambda self: bool(self.lasting()))
+    @rule(index=anything, wish=st.sampled_from(("cancel", "undo", "on", "off")))
+    def change_renewal(self, index: int, wish: str) -> None:
+        named = {"subscription": chosen(self.lasting(), index), "actor": self.shop.customer, "at": self.clock.now}
+        with suppress(cancellations.NotPossible):
+            if wish == "cancel":
+                cancellations.cancel(reason=CancellationReason.UNUSED, **named)
+            elif wish == "undo":
+                cancellations.undo(**named)
+            else:
+                cancellations.set_auto_renewal(is_auto_renewed=wish == "on", **named)
+
+    @precondition(lambda self: bool(renewals()))
+    @rule(index=anything, card=st.sampled_from(CARDS))
+    def pay_renewal(self, index: int, card: str) -> None:
+        """From the invoice's page: with credit, or else on the gateway's page."""
+        invoice = chosen(renewals(), index)
+        if invoice_payment.pay_with_credit(invoice=invoice, at=self.clock.now):
+            return
+        option = CheckoutOption("stripe", "", "Card", Money(invoice.total_minor, invoice.currency))
+        with suppress(invoice_payment.BeingCharged, OutsideError, ValueError):
+            payment = invoice_payment.open_payment(
+                invoice=invoice, option=option, at_most=Money(0, invoice.currency), at=self.clock.now
+            )
+            if payment:
+                self.pay_payment(payment, card)
+
+    def pay_payment(self, payment: Payment, card: str) -> None:
+        """On the gateway's page."""
+        with suppress(OutsideError, checkout.CheckoutClosed):
+            self.pages.append(
+                checkout.create_session(payment=payment, success_url=RETURN, cancel_url=RETURN, at=self.clock.now)
+            )
+            self.pay(len(self.pages) - 1, card)
+
+    # Time
+
+    @rule(days=st.sampled_from(DAYS))
+    def time_passes(self, days: int) -> None:
+        """With a shop's runs: each of these days, or every few."""
+        until = self.clock.now + timedelta(days=days)
+        while self.clock.now < until:
+            self.clock.pass_by(min(until - self.clock.now, RUN_EVERY))
+            bill(self.clock.now)
+            shops.run_once(self.clock.now)
+            bill(self.clock.now)
+        if self.loses_webhooks:
+            self.reconcile()
+
+    # What must hold
+
+    @invariant()
+    def no_time_is_paid_twice(self) -> None:
+        for subscription in Subscription.objects.all():
+            lines = paid_lines(subscription)
+            for instant in {line.period_start for line in lines}:
+                assert coverage(lines, instant) <= 1, (subscription, instant)
+
+    @invariant()
+    def nobody_is_suspended_while_paid(self) -> None:
+        held = ServerHold.objects.filter(lifted_at=None, kind=HoldKind.BILLING)
+        taken = set(Dispute.objects.exclude(is_won=True).values_list("payment__allocations__invoice", flat=True))
+        taken |= set(AllocationReversal.objects.filter(undone_at=None).values_list("allocation__invoice", flat=True))
+        for subscription in Subscription.objects.filter(order_item__server__holds__in=held).exclude(
+            status__in=subscriptions.OVER
+        ):
+            lines = [line for line in paid_lines(subscription) if line.invoice_id not in taken]
+            assert coverage(lines, self.clock.now) == 0, subscription
+
+    def servers_run_while_paid(self) -> None:
+        self.nobody_is_suspended_while_paid()
+
+    def lasting(self) -> list[Subscription]:
+        """What the first customer has."""
+        rows = Subscription.objects.filter(organization=self.shop.organization, status__in=subscriptions.GOING_ON)
+        return list(rows.order_by("created_at"))
+
+
+def bill(at: datetime) -> None:
+    """What the shop's schedule does every hour."""
+    for kind in runner.STEPS:
+        run = runner.execute(kind, at=at)
+        assert run.skipped == {}, run.skipped
+
+
+def renewals() -> list[Invoice]:
+    """Issued invoices with a due date that are not paid."""
+    unpaid = Invoice.objects.filter(state__in=(InvoiceState.OPEN, InvoiceState.OVERDUE), due_at__isnull=False)
+    return list(unpaid.order_by("created_at"))
+
+
+def paid_lines(subscription: Subscription) -> list[InvoiceItem]:
+    """What was paid, and credited for what was not used, of the subscription's plan."""
+    lines = subscription.invoice_items.filter(
+        kind__in=PERIOD_KINDS,
+        subscription_item__plan_price__isnull=False,
+        invoice__state=InvoiceState.PAID,
+        period_start__isnull=False,
+    )
+    return list(lines)
+
+
+def coverage(lines: Iterable[InvoiceItem], instant: datetime) -> int:
+    """How often the instant is paid for."""
+    return sum(
+        PERIOD_KINDS[ItemKind(line.kind)]
+        for line in lines
+        if line.period_start and line.period_end and line.period_start <= instant < line.period_end
+    )
