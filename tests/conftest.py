@@ -1,5 +1,6 @@
 """The suite's database: migrations run as the login role, everything else as the runtime role."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -28,6 +29,12 @@ LONGEST = (
     *("servers/test_installation.py", "isolation/test_routes.py", "faults/test_concurrency.py"),
     *("faults/test_histories.py", "faults/test_credit.py", "billing/test_lost_webhooks.py"),
 )
+
+
+def pytest_configure() -> None:
+    """A line for each outside call and a traceback for each 404, in three handlers, would be a tenth of the work."""
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("django.request").setLevel(logging.ERROR)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,8 +26,10 @@ DROPPED: tuple[str, ...] = (
     "TRIPAY_API_BASE",
 )
 DROPPED += ("DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL")
+# One worker more than cores: a worker waits for its database, its browser or a timeout a sixth of its time.
+WORKERS = (os.cpu_count() or 1) + 1
 # Files begin in the order of tests/conftest.py, not those with the most tests first.
-PYTEST = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+PYTEST = [sys.executable, "-m", "pytest", "-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> int:

@@ -24,8 +24,7 @@ PASSWORD = "seven brass lanterns"
 TIMEOUT_MS = 60_000
 DEVICES = {
     "with scripts": DESKTOP.options,
-    "without scripts": DESKTOP.options | {"java_script_enabled": False},
-    "on a phone": PHONE.options,
+    "on a phone without scripts": PHONE.options | {"java_script_enabled": False},
 }
 
 
@@ -41,7 +40,7 @@ def shop(shop_process: Web, stripe_sandbox: Sandbox, transactional_db: None, bro
 
 @pytest.fixture(params=DEVICES, ids=lambda device: device.replace(" ", "-"))
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
-    """The visitor's browser: with JavaScript, without it, or on a phone."""
+    """The visitor's browser: with JavaScript, or a phone without it."""
     opened = browser.new_context(**DEVICES[request.param])
     opened.set_default_timeout(TIMEOUT_MS)
     yield opened
