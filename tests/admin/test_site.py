@@ -242,7 +242,7 @@ def test_the_cards_follow_permissions(superadmin: Client) -> None:
     trouble(Rows(1))
     sale = make_sale(at=timezone.now(), minor=4321)
     sale.settle(at=timezone.now())
-    payments.fail(payment_id=make_sale().payment.pk, reason="insufficient funds", at=timezone.now())
+    payments.fail(payment_id=make_sale(at=timezone.now()).payment.pk, reason="insufficient funds", at=timezone.now())
     everything = overview.overview(signed_in_user(superadmin), at=timezone.now())
     nothing = overview.overview(AnonymousUser(), at=timezone.now())
 

@@ -86,7 +86,7 @@ def test_killed_there_without_any_webhook_it_still_does(purchase: Purchase, poin
     _run_again(purchase, webhooks=no_webhooks)
 
 
-@pytest.mark.parametrize(("point", "number"), zip(WITH_WEBHOOKS[2:-12:6], cycle([1, 4, 9]), strict=False))
+@pytest.mark.parametrize(("point", "number"), list(zip(WITH_WEBHOOKS[2:-12:6], cycle([1, 4, 9]), strict=False)))
 def test_killed_there_and_killed_again_while_recovering_it_still_does(
     purchase: Purchase, point: str, number: int
 ) -> None:
