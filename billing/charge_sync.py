@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
-from billing import customers, events, payments
+from billing import customers, events, invoicing, payments
 from billing.gateways.base import driver_of, driver_with
 from billing.gateways.saved import ChargeRequest, ChargeStatus, GatewayCharge, SavedCharges
 from billing.models import InvoiceState, Payment, PaymentState
@@ -71,9 +71,11 @@ def sync_charge(*, payment_id: UUID, at: datetime) -> None:
 
 
 def is_unwanted(payment: Payment, at: datetime) -> bool:
-    """Whether nothing is to be charged by it any more: it ended, the method is gone, or the invoice is settled."""
-    is_settled = payment.invoice is None or payment.invoice.state not in CHARGEABLE
-    return not payment.is_open(at) or is_settled or is_method_gone(payment)
+    """Whether nothing is to be charged by it any more: it or its method is gone, or other money pays the invoice."""
+    invoice = payment.invoice
+    if invoice is None or invoice.state not in CHARGEABLE or invoicing.has_money_under_way(invoice):
+        return True
+    return not payment.is_open(at) or is_method_gone(payment)
 
 
 def is_method_gone(payment: Payment) -> bool:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing import customers, events, gateway_accounts, payment_sync, payments
+from billing import customers, events, gateway_accounts, invoicing, payment_sync, payments
 from billing.gateways.abilities import SessionExpiry, SessionLifetime
 from billing.gateways.base import (
     CUSTOMER_GONE,
@@ -48,6 +48,8 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
         is_charge = payment.payment_method_id is not None  # a saved method pays it, or its owner confirms that
         if is_charge or not payment.is_open(at) or payment.expires_at is None:
             raise CheckoutClosed(f"payment {payment.pk} is not open")
+        if payment.invoice is not None and invoicing.has_money_under_way(payment.invoice):
+            raise CheckoutClosed(f"another payment of invoice {payment.invoice_id} is under way")
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])

@@ -63,6 +63,8 @@ def use_credit(*, payment: Payment, at_most: Money, at: datetime) -> bool:
         is_asked_for = is_charge or payment.session_requested_at is not None or payment.credit_minor > 0
         if is_asked_for or not payment.is_open(at) or gateway_accounts.gateway_billed(invoice.pk).exists():
             return False
+        if invoicing.has_money_under_way(invoice):
+            return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)
         balance = min(Money(wallet.balance_minor, wallet.currency), at_most)
         usable = usable_credit(payment.amount, balance=balance, least=least, is_auto_renewed=is_auto_renewed)

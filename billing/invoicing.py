@@ -44,6 +44,10 @@ class NotVoidable(ValueError):
     """The invoice is paid, was never issued, or money for it is on its way; the text says which."""
 
 
+class MoneyUnderWay(Exception):
+    """A bank processes a payment for the invoice, or staff check one: another beside it could be paid twice."""
+
+
 class InsufficientBalance(Exception):
     """The wallet's balance is less than the invoice's total."""
 
@@ -202,13 +206,20 @@ def open_drafts(invoices: Sequence[Invoice], at: datetime) -> None:
 def pay_from_wallet(*, invoice: Invoice, at: datetime) -> Invoice:
     """Issue the invoice, pay it with credit, and begin or renew its subscriptions. Calling it twice is harmless.
 
-    A free invoice needs no credit. Raises InsufficientBalance.
+    A free invoice needs no credit. Raises InsufficientBalance and MoneyUnderWay.
     """
     with tenancy.as_worker():
         row = lock_invoice(invoice.pk)
         if row.state in UNPAID:
+            if row.total and has_money_under_way(row):
+                raise MoneyUnderWay(f"a payment for invoice {row.pk} has arrived or is on its way")
             pay_charges([Charge(row)], at=at)
     return row
+
+
+def has_money_under_way(invoice: Invoice) -> bool:
+    """Whether a bank processes a payment for the locked invoice, or staff have yet to accept one that arrived."""
+    return invoice.payments.filter(state__in=MONEY_UNDER_WAY).exists()
 
 
 def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
@@ -354,7 +365,7 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) 
         row = lock_invoice(invoice.pk)
         if row.state not in VOIDABLE:
             raise NotVoidable(f"an invoice that is {row.state} is not voided")
-        if row.allocations.exists() or row.payments.filter(state__in=MONEY_UNDER_WAY).exists():
+        if row.allocations.exists() or has_money_under_way(row):
             raise NotVoidable("a payment for it has arrived or is on its way")
         if row.payments.filter(state=PaymentState.PENDING).exists():
             expire_open_payments(invoice=row, at=at)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
-from billing import checkout, checkout_options, credit, invoice_payment, queries, saved_charges
+from billing import checkout, checkout_options, credit, invoice_payment, invoicing, queries, saved_charges
 from billing.checkout_options import CheckoutOption
 from billing.models import Invoice, PaymentMethod
 from billing.saved_charges import ChargeDecision
@@ -36,7 +36,7 @@ def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         invoices = queries.invoices_for(request.access, Action.INVOICE_PAY)  # type: ignore[attr-defined]
         invoice = get_object_or_404(invoices.select_related("organization"), pk=pk)
-        payment = queries.open_charge_of(invoice)
+        payment = queries.payment_under_way_of(invoice)
         if payment is None or not payment.waits_for_owner:
             return redirect("billing:invoice", pk=pk)
         if request.method != "POST":
@@ -70,8 +70,9 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
         methods = queries.methods_of(invoice.organization)
         balance = credit.balance_of(invoice.organization_id, invoice.currency)
         used = invoice.total if balance >= invoice.total else credit.expected_credit(invoice)
-    if invoice.state not in queries.DUE:
-        return redirect("billing:invoice", pk=pk)
+        under_way = queries.payment_under_way_of(invoice)
+    if invoice.state not in queries.DUE or (under_way is not None and not under_way.waits_for_owner):
+        return redirect("billing:invoice", pk=pk)  # which says what becomes of the payment
     rest, chosen = invoice.total - used, request.POST.get("option", "")
     method = next((each for each in methods if chosen == f"method:{each.pk}"), None)
     if method is not None:
@@ -112,8 +113,8 @@ def go_to_gateway(request: HttpRequest, invoice: Invoice, option: CheckoutOption
         payment = invoice_payment.open_payment(invoice=invoice, option=option, at_most=shown, at=at)
         if payment is not None:
             url = checkout.create_session(payment=payment, success_url=page, cancel_url=page, at=at)
-    except invoice_payment.BeingCharged:
-        messages.info(request, _("Your saved card is being charged for this invoice. You do not need to do anything."))
+    except invoicing.MoneyUnderWay:  # since this moment; the invoice's page says it
+        log.info("invoice %s is being paid", invoice.pk)
     except outside.OutsideError as error:
         log.warning("payment page of invoice %s: %s", invoice.pk, error)
         messages.error(

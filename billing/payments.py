@@ -70,7 +70,10 @@ def open_payment(
     expires_at: datetime,
     at: datetime,
 ) -> Payment:
-    """The invoice's open payment, created if needed. ValueError when there is nothing to pay."""
+    """The invoice's open payment, created if needed. ValueError when there is nothing to pay.
+
+    Raises invoicing.MoneyUnderWay where a payment for it is under review.
+    """
     with tenancy.as_worker():
         is_live = gateway_accounts.mode_of(gateway)  # it may read the account's keys: before any lock
         row = invoicing.lock_invoice(invoice.pk)
@@ -79,6 +82,8 @@ def open_payment(
             return current
         if row.state not in invoicing.UNPAID:
             raise ValueError(f"invoice {row} does not wait for money")
+        if invoicing.has_money_under_way(row):
+            raise invoicing.MoneyUnderWay(f"a payment for invoice {row.pk} is under review")
         payment_id = uuid7()
         return Payment.objects.create(
             id=payment_id,
@@ -264,9 +269,11 @@ def arrival_entries(
 
 
 def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reason: str, at: datetime) -> None:
-    """Store what arrived and leave it to staff, who see why."""
+    """Store what arrived and leave it to staff, who see why. What else could pay the invoice is closed soon."""
     payment.review_reason = reason[:191]
     receive([(payment, gateway_payment)], PaymentState.UNDER_REVIEW, at)
+    if payment.invoice is not None:
+        invoicing.expire_open_payments(invoice=payment.invoice, at=at)
     audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason})
 
 

@@ -4,6 +4,7 @@ from django.db import models
 
 from accounts.models import Organization
 from accounts.permissions import Access, Action
+from billing.invoicing import MONEY_UNDER_WAY
 from billing.models import (
     AccountKind,
     BankTransfer,
@@ -84,10 +85,11 @@ def invoice_for_page(invoices: "models.QuerySet[Invoice]") -> "models.QuerySet[I
     )
 
 
-def open_charge_of(invoice: Invoice) -> Payment | None:
-    """The open attempt to charge a saved method for the invoice."""
-    rows = Payment.objects.filter(invoice=invoice, payment_method__isnull=False, state__in=Payment.OPEN)
-    return rows.select_related("payment_method", "organization").first()
+def payment_under_way_of(invoice: Invoice) -> Payment | None:
+    """What needs nothing of the customer: money that staff check, else what a bank processes, else an open charge."""
+    is_charge = models.Q(payment_method__isnull=False, state=PaymentState.PENDING)
+    rows = Payment.objects.filter(is_charge | models.Q(state__in=MONEY_UNDER_WAY), invoice=invoice)
+    return rows.select_related("payment_method", "organization").order_by("-state").first()
 
 
 def last_decline_of(invoice: Invoice) -> Payment | None:

@@ -27,7 +27,7 @@ class ChargeDecision(StrEnum):
     """What became of the wish to charge an invoice now."""
 
     REQUESTED = "requested"
-    UNDER_WAY = "under_way"  # an attempt is open: it is charged, or waits for a bank or for the method's owner
+    UNDER_WAY = "under_way"  # an attempt is open, a bank processes a payment, or staff check one
     PAID_BY_CREDIT = "paid_by_credit"
     NOT_OWED = "not_owed"  # paid, void, free, or renewed by the gateway itself
     BY_HAND = "by_hand"  # it is for what does not renew automatically: nothing is taken unasked, credit neither
@@ -81,7 +81,9 @@ def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
     """Why no charge is needed for a locked invoice; None where one is. Credit that suffices pays it here."""
     if row.state not in charge_sync.CHARGEABLE or not row.total or gateway_accounts.gateway_billed(row.pk).exists():
         return ChargeDecision.NOT_OWED
-    current = row.payments.filter(state__in=Payment.OPEN).first()
+    if invoicing.has_money_under_way(row):
+        return ChargeDecision.UNDER_WAY
+    current = row.payments.filter(state=PaymentState.PENDING).first()
     if current is not None:
         return ChargeDecision.UNDER_WAY if current.payment_method_id else ChargeDecision.BEING_PAID
     subscriptions.lock_subscriptions_of([row.pk])

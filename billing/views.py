@@ -42,11 +42,11 @@ def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
     row = get_object_or_404(queries.invoice_for_page(invoices), pk=pk)
     context: dict[str, Any] = {"invoice": row, "items": row.items.all()}
     if row.state in queries.DUE:
-        charge = queries.open_charge_of(row)
-        context |= {"charge": charge, "at": clock.now()}
-        if charge is None or charge.waits_for_owner:
+        payment = queries.payment_under_way_of(row)
+        context |= {"payment": payment, "at": clock.now()}
+        if payment is None or payment.waits_for_owner:
             context["pay_url"] = reverse("billing:pay", kwargs={"pk": pk})
-            context["declined"] = None if charge else queries.last_decline_of(row)
+            context["declined"] = None if payment else queries.last_decline_of(row)
     return render(request, "billing/invoice.html", context)
 
 

@@ -21,7 +21,6 @@ from servers import services as servers
 from servers.models import Server
 
 QUOTE_HOLDS = timedelta(minutes=30)
-MONEY_UNDER_WAY = frozenset({PaymentState.PROCESSING, PaymentState.UNDER_REVIEW})
 
 
 class QuoteOutdated(Exception):
@@ -164,11 +163,9 @@ def pay_with_credit(*, change: PlanChange, at: datetime) -> bool:
         row = locking.lock_change(change.pk)
         if row.status != PlanChangeStatus.PENDING_PAYMENT or row.invoice is None:
             return False
-        if row.invoice.payments.filter(state__in=MONEY_UNDER_WAY).exists():
-            return False
         try:
             invoicing.pay_from_wallet(invoice=row.invoice, at=at)
-        except invoicing.InsufficientBalance:
+        except (invoicing.InsufficientBalance, invoicing.MoneyUnderWay):
             return False
         invoicing.expire_open_payments(invoice=row.invoice, at=at)
     return True

@@ -9,12 +9,14 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
-from billing import invoicing, payment_sync, payments
+from billing import invoice_payment, invoicing, payment_sync, payments
+from billing.gateways.base import GatewayPayment
 from billing.gateways.saved import GatewayCharge
 from billing.gateways.stripe import StripeDriver
-from billing.models import GatewayCustomer, InvoiceState, PaymentMethod, PaymentState, Subscription
+from billing.models import GatewayCustomer, InvoiceState, Payment, PaymentMethod, PaymentState, Subscription
 from billing.saved_charges import ChargeDecision
 from core import site_settings, tenancy
+from core.money import Money
 from sandbox.client import Sandbox
 from support.models import Delivery
 from tests.billing.sales import allocated, run_due, wallet_balance
@@ -47,6 +49,25 @@ def pay_by_hand(renewal: Renewal, at: datetime) -> None:
     """The customer renews by hand, and has credit."""
     put_credit(renewal, 800, at)
     Subscription.objects.update(is_auto_renewed=False)
+
+
+def open_by_hand(renewal: Renewal, at: datetime) -> Payment:
+    """The customer opens a payment page."""
+    return payments.open_payment(invoice=renewal.invoice, gateway="stripe", expires_at=at + DAY, at=at)
+
+
+def arrive_wrongly(renewal: Renewal, at: datetime) -> Payment:
+    """The customer pays by hand, and another amount than asked for arrives. Their credit would pay the invoice."""
+    payment = open_by_hand(renewal, at)
+    arrived = GatewayPayment(
+        transaction_id=f"pi_{payment.pk}",
+        amount=Money(700, "USD"),
+        is_live=False,
+        payment_id=payment.pk,
+        organization_id=payment.organization_id,
+    )
+    put_credit(renewal, 800, at)
+    return payments.settle(payment_id=payment.pk, gateway_payment=arrived, at=at)
 
 
 def is_charged_once(renewal: Renewal, sandbox: Sandbox) -> None:
@@ -95,18 +116,18 @@ def test_credit_pays_first_and_the_card_the_rest(at: datetime, stripe_sandbox: S
         (lambda renewal, at: put_credit(renewal, 800, at), ChargeDecision.PAID_BY_CREDIT),
         (lambda renewal, _at: PaymentMethod.objects.all().delete(), ChargeDecision.NO_METHOD),
         (pay_by_hand, ChargeDecision.BY_HAND),
+        (lambda renewal, at: open_by_hand(renewal, at), ChargeDecision.BEING_PAID),
+        (lambda renewal, at: arrive_wrongly(renewal, at), ChargeDecision.UNDER_WAY),
         (
-            lambda renewal, at: payments.open_payment(
-                invoice=renewal.invoice, gateway="stripe", expires_at=at + DAY, at=at
-            ),
-            ChargeDecision.BEING_PAID,
+            lambda renewal, at: payments.mark_processing(payment_id=open_by_hand(renewal, at).pk, at=at),
+            ChargeDecision.UNDER_WAY,
         ),
         (
             lambda renewal, at: invoicing.void_invoice(invoice=renewal.invoice, reason="x", actor=None, at=at),
             ChargeDecision.NOT_OWED,
         ),
     ],
-    ids=["credit suffices", "no card", "renews by hand", "being paid by hand", "void"],
+    ids=["credit suffices", "no card", "renews by hand", "being paid by hand", "under review", "at a bank", "void"],
 )
 def test_nothing_is_charged_where_another_way_pays_or_nothing_is_owed(
     at: datetime, stripe_sandbox: Sandbox, arrange: Callable[[Renewal, datetime], object], decision: ChargeDecision
@@ -236,6 +257,46 @@ def test_asked_for_and_paid_by_hand_at_once_an_invoice_has_one_open_payment(
 
     assert renewal.invoice.payments.count() == 1
     assert len(statuses(stripe_sandbox)) == len(renewal.attempts)
+
+
+def test_while_money_for_the_invoice_is_under_review_nothing_else_pays_it(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    renewal = make_renewal(at=at)
+    reviewed = arrive_wrongly(renewal, at)
+
+    assert invoice_payment.pay_with_credit(invoice=renewal.invoice, at=at)
+    with pytest.raises(invoicing.MoneyUnderWay):
+        open_by_hand(renewal, at)
+    client = Client()
+    client.login(email=renewal.sale.organization.owner.email, password=PASSWORD)
+    page = client.get(f"/invoices/{renewal.invoice.pk}/pay/", follow=True)
+    assert "A payment for this invoice has arrived, and we are checking it." in page.content.decode()
+
+    assert (renewal.invoice.reload().state, reviewed.reload().state) == (InvoiceState.OPEN, PaymentState.UNDER_REVIEW)
+    assert wallet_balance(renewal.sale.organization) == 800
+
+
+def test_money_that_goes_under_review_stops_a_charge_that_was_asked_for_and_closes_other_pages(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    renewal = make_renewal(at=at)
+    failed = open_by_hand(renewal, at)
+    payments.fail(payment_id=failed.pk, reason="the debit was refused", at=at)
+    assert renewal.request(at) == ChargeDecision.REQUESTED
+
+    late = GatewayPayment(
+        transaction_id="pi_late",
+        amount=Money(700, "USD"),
+        is_live=False,
+        payment_id=failed.pk,
+        organization_id=failed.organization_id,
+    )
+    assert payments.settle(payment_id=failed.pk, gateway_payment=late, at=at).state == PaymentState.UNDER_REVIEW
+    run_due()
+
+    assert statuses(stripe_sandbox) == []
+    assert [row.state for row in renewal.attempts] == [PaymentState.FAILED]
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------
