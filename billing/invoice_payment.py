@@ -4,9 +4,12 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from billing import charge_sync, checkout_options, credit, gateway_accounts, invoicing, payments
+from django.db.models import Q
+
+from billing import checkout_options, credit, gateway_accounts, invoicing, payment_sync, payments, saved_charges
 from billing.checkout_options import CheckoutOption
-from billing.models import GatewayAccount, Invoice, Payment, PaymentState
+from billing.models import GatewayAccount, Invoice, Payment, PaymentMethod, PaymentState
+from billing.saved_charges import ChargeDecision
 from core import tenancy
 from core.money import Money
 
@@ -37,18 +40,33 @@ def pay_with_credit(*, invoice: Invoice, at: datetime) -> bool:
     return True
 
 
+def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeDecision:
+    """Have the saved method that the customer chose charged for it; another way to pay that is open is closed first.
+
+    Raises the errors of `outside`.
+    """
+    close_other_ways(invoice=invoice, kept=Q(payment_method=method), at=at)
+    return saved_charges.charge_method(invoice=invoice, method=method, at=at)
+
+
+def close_other_ways(*, invoice: Invoice, kept: Q, at: datetime) -> None:
+    """Close the payment that waits for the customer unless it is `kept`, so that they can pay otherwise."""
+    with tenancy.as_worker(invoice):
+        waiting = invoice.payments.filter(state=PaymentState.PENDING).exclude(kept & Q(expires_at__gt=at))
+        payment = waiting.select_related("organization").first()
+    if payment is not None:
+        with tenancy.acts_on(payment):
+            payment_sync.close_payment(payment_id=payment.pk, at=at)
+
+
 def open_payment(*, invoice: Invoice, option: CheckoutOption, at_most: Money, at: datetime) -> Payment | None:
     """The invoice's payment in a checkout session, with what credit pays of it; None where credit paid all.
 
-    A charge that waits for its card's owner is closed first. Raises invoicing.MoneyUnderWay, ValueError where nothing
+    Another way to pay that is open is closed first. Raises invoicing.MoneyUnderWay, ValueError where nothing
     is left to pay, and the errors of `outside`.
     """
-    with tenancy.as_worker(invoice):
-        charges = invoice.payments.filter(state__in=Payment.OPEN, payment_method__isnull=False)
-        charge = charges.select_related("organization").first()
-    if charge is not None:
-        with tenancy.acts_on(charge):
-            charge_sync.close_charge(payment_id=charge.pk, at=at)
+    this_way = Q(payment_method=None, gateway=option.gateway, channel=option.channel)
+    close_other_ways(invoice=invoice, kept=this_way | Q(payment_method=None, session_requested_at=None), at=at)
     with tenancy.as_worker(invoice):
         payment = payments.open_payment(
             invoice=invoice, gateway=option.gateway, expires_at=at + SESSION_LIFETIME, at=at

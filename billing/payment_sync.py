@@ -6,7 +6,8 @@ As in `billing.gateway_sync`, order, duplicates and concurrency cannot matter, b
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Least
 
 from billing import charge_sync, customers, invoicing, payments, reviews, subscriptions
 from billing.gateways.abilities import Captures, Refunds, SessionExpiry, Transactions
@@ -97,6 +98,23 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
             next_at = min(next_at, payment.expires_at)
     with tenancy.as_worker():
         Payment.objects.filter(pk=payment_id, state__in=Payment.OPEN).update(poll_at=next_at)
+
+
+def close_payment(*, payment_id: UUID, at: datetime) -> None:
+    """Close an open payment because the customer pays otherwise; one that was made meanwhile is settled.
+
+    It stays open where its gateway cannot close the session, and where the gateway does not answer.
+    """
+    payment = charge_sync.read_payment(payment_id)
+    if payment.payment_method_id is not None:
+        charge_sync.close_charge(payment_id=payment_id, at=at)
+        return
+    if payment.session_requested_at is not None and not isinstance(driver_of(payment.gateway), SessionExpiry):
+        return
+    with tenancy.as_worker():
+        waiting = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING)
+        waiting.update(expires_at=Least(F("expires_at"), at), poll_at=at)
+    sync_payment(payment_id=payment_id, at=at)
 
 
 def sync_closed_payment(*, payment_id: UUID, at: datetime) -> None:

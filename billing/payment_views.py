@@ -92,11 +92,13 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def pay_by_card(request: HttpRequest, invoice: Invoice, method: PaymentMethod) -> HttpResponse:
     """Have a worker charge the saved card; the invoice's page shows how far that is."""
-    decision = saved_charges.charge_method(invoice=invoice, method=method, at=clock.now())
+    try:
+        decision = invoice_payment.charge_method(invoice=invoice, method=method, at=clock.now())
+    except outside.OutsideError as error:
+        log.warning("closing what is open of invoice %s: %s", invoice.pk, error)
+        decision = ChargeDecision.BEING_PAID
     if decision is ChargeDecision.BEING_PAID:
-        messages.info(
-            request, _("A payment page for this invoice is open. Pay there, or wait until it closes in an hour.")
-        )
+        messages.info(request, _("A payment page for this invoice is open. Pay there, or wait until it closes."))
     elif decision in {ChargeDecision.NO_METHOD, ChargeDecision.TOO_LITTLE}:
         messages.error(request, _("This card cannot be charged now. Please choose another way to pay."))
         return redirect("billing:pay", pk=invoice.pk)

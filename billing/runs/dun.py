@@ -15,10 +15,17 @@ from core import site_settings
 
 # A deletion is told so long before it is done, also where a shop begins to remind late.
 NOTICE = timedelta(days=3)
-# Who has paid, and waits for the bank, is left alone.
+# Who has paid, and waits for the bank, is left alone; so is who was told how to transfer, once for an invoice: a second
+# transfer in its place is no reason to wait longer.
 NOT_UNDER_WAY = """
         AND NOT EXISTS (SELECT FROM billing_payment payment WHERE payment.invoice_id = invoice.id
-            AND payment.state IN ('processing', 'under_review'))"""
+            AND payment.state IN ('processing', 'under_review'))
+        AND NOT EXISTS (SELECT FROM billing_payment payment
+            JOIN billing_banktransfer transfer ON transfer.payment_id = payment.id
+            WHERE payment.invoice_id = invoice.id AND payment.state = 'pending' AND transfer.expires_at > %(at)s
+                AND NOT EXISTS (SELECT FROM billing_payment earlier
+                    JOIN billing_banktransfer told ON told.payment_id = earlier.id
+                    WHERE earlier.invoice_id = invoice.id AND earlier.created_at < payment.created_at))"""
 OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
 UNPAID = "FROM billing_invoice invoice WHERE invoice.state IN ('open', 'overdue')"
 LATE = "FROM billing_invoice invoice WHERE invoice.state = 'open' AND invoice.due_at <= %(at)s"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from billing import events, invoicing, subscriptions
-from billing.models import Invoice, InvoiceState, Reminder, RunKind, Subscription
+from billing import events, invoicing, payments, subscriptions
+from billing.models import BankTransfer, Invoice, InvoiceState, Payment, Reminder, RunKind, Subscription
 from billing.runs import runner
 from core import formats, site_settings
 from support.models import Delivery
@@ -60,6 +60,26 @@ def test_each_stage_is_reminded_of_once_with_the_dates_of_suspension_and_deletio
     for row, email in zip(told, emails, strict=True):
         assert formats.instant(row.suspends_at) in email.body
         assert formats.instant(row.deletes_at) in email.body
+
+
+def test_who_was_told_how_to_transfer_is_waited_for_once(unpaid: Subscription) -> None:
+    run(END + 5 * DAY)
+
+    def choose_transfer(at: datetime) -> Payment:
+        until = at + 7 * DAY
+        payment = payments.open_payment(invoice=invoice(), gateway="stripe", expires_at=until, at=at)
+        owner = unpaid.organization
+        BankTransfer.objects.create(organization=owner, payment=payment, reference=f"TO{at:%H%M%d}", expires_at=until)
+        return payment
+
+    first = choose_transfer(END + 5 * DAY)
+    run(END + 8 * DAY)
+    assert unpaid.reload().status == "past_due"
+
+    payments.expire(payment_id=first.pk, at=END + 8 * DAY)
+    choose_transfer(END + 8 * DAY)
+    run(END + 8 * DAY)
+    assert unpaid.reload().status == "suspended"
 
 
 def test_after_an_outage_only_the_latest_stage_is_sent(unpaid: Subscription) -> None:

@@ -1,5 +1,6 @@
 """Bank transfers: the page with the reference, staff who say what arrived, and statements that are matched."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import payment_sync, statements, transfers
+from billing import invoice_payment, invoicing, payment_sync, statements, transfers
+from billing.checkout_options import CheckoutOption
 from billing.ledger_audit import broken_rules
 from billing.models import (
     BankTransfer,
@@ -158,6 +160,34 @@ def test_money_that_arrives_after_the_days_pays_nevertheless(account: GatewayAcc
 
 def post(client: Client, path: str, **data: Any) -> Any:
     return client.post(f"/admin/billing/{path}/", {"_form_submitted": "True", **data})
+
+
+def test_who_chose_a_transfer_can_pay_otherwise_with_one_transfer_open_and_the_first_is_still_booked(
+    account: GatewayAccount,
+) -> None:
+    other = GatewayAccount.objects.create(
+        code="other", kind="transfer", name="Other bank", credentials=DETAILS, currencies=["EUR"], is_live=True
+    )
+    sale, first = make_transfer(account)
+    invoicing.issue_invoice(invoice=sale.invoice, at=timezone.now())
+    asked = sale.payment.amount
+
+    for _ in range(2):  # the same way again is the same payment
+        payment = invoice_payment.open_payment(
+            invoice=sale.invoice,
+            option=CheckoutOption(other.code, "", other.name, asked),
+            at_most=Money(0, "EUR"),
+            at=timezone.now(),
+        )
+        assert payment is not None
+        assert f"/transfers/{payment.pk}/" in replace(sale, payment=payment).create_session()
+
+    assert (sale.payment.reload().state, first.reload().closed_at is None) == (PaymentState.EXPIRED, False)
+    assert BankTransfer.objects.get(closed_at=None).payment == payment
+    upload(account, csv_of(("12,50", first.reference)))
+    assert (sale.invoice.reload().state, sale.payment.reload().state) == (InvoiceState.PAID, PaymentState.SUCCEEDED)
+    payment_sync.poll_open_payments(at=timezone.now())
+    assert not BankTransfer.objects.filter(closed_at=None).exclude(pk=first.pk).exists()
 
 
 def test_staff_say_that_the_money_arrived_once(account: GatewayAccount, client: Client) -> None:
