@@ -8,7 +8,7 @@ from billing import ledger_audit, payment_methods, payment_sync, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount
-from billing.reconciliation import balance, catch_up, sweep
+from billing.reconciliation import balance, catch_up, held, sweep
 from billing.runs import runner
 from core import clock, work
 
@@ -53,6 +53,12 @@ def sweep_objects() -> int:
 def book_balance_transactions() -> int:
     """Book fees, payouts and exchange; the number of gateways that had some."""
     return _of_each_gateway(balance.book_balance_transactions, name="booking the balance")
+
+
+@shared_task
+def compare_balances() -> int:
+    """Compare what gateways hold with our books; the number of gateways where it differs."""
+    return _of_each_gateway(held.compare_balances, name="comparing balances")
 
 
 @shared_task

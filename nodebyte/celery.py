@@ -22,6 +22,7 @@ app.conf.beat_schedule = {
     "poll-payments": {"task": "billing.tasks.poll_open_payments", "schedule": 15.0},
     "catch-up-events": {"task": "billing.tasks.catch_up_events", "schedule": 300.0},
     "sweep-gateway-objects": {"task": "billing.tasks.sweep_objects", "schedule": 3600.0},
+    "compare-balances": {"task": "billing.tasks.compare_balances", "schedule": 3600.0},
     "book-balance-transactions": {"task": "billing.tasks.book_balance_transactions", "schedule": 3600.0},
     "audit-ledger": {"task": "billing.tasks.audit_ledger", "schedule": 86400.0},
     "warn-of-expiring-cards": {"task": "billing.tasks.warn_of_expiring_cards", "schedule": 3600.0},

@@ -19,6 +19,7 @@ from billing.models import (
     Dispute,
     EventResult,
     GatewayAccount,
+    GatewayBalance,
     GatewayEvent,
     LedgerAudit,
     Payment,
@@ -131,12 +132,19 @@ class Overview:
     recurring: list[dict[str, Any]] | None = None
     unpaid: list[dict[str, Any]] | None = None
     failures: list[Failures] | None = None
+    balances: list[GatewayBalance] | None = None
     oldest_event: GatewayEvent | None = None
 
     @property
     def suspected_providers(self) -> list[Provider]:
         """Providers that miss many servers."""
         return [provider for provider in self.providers or [] if provider.suspected_at is not None]
+
+    @property
+    def differing_balances(self) -> list[GatewayBalance]:
+        """Those that have differed for longer than anything is under way."""
+        rows = self.balances or []
+        return [row for row in rows if row.differs_since is not None and row.differs_since < self.at - RECENT]
 
     @property
     def needs_attention(self) -> bool:
@@ -146,6 +154,7 @@ class Overview:
             or self.payments_under_review
             or self.unexplained
             or self.broken_audit
+            or self.differing_balances
             or self.open_disputes
             or self.stuck_orders
             or self.failed_servers
@@ -354,6 +363,11 @@ def failures(at: datetime) -> list[Failures]:
     ]
 
 
+def balances(_at: datetime) -> list[GatewayBalance]:
+    """What each gateway holds, beside our books."""
+    return list(GatewayBalance.objects.order_by("gateway", "currency"))
+
+
 # Each card: the permission to see it, and its one query (the steps of a new shop make several).
 CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "setup_steps": ("core.change_setting", setup_steps),
@@ -371,5 +385,6 @@ CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "recurring": ("billing.view_posting", recurring),
     "unpaid": ("billing.view_invoice", unpaid),
     "failures": ("billing.view_payment", failures),
+    "balances": ("billing.view_gatewaybalance", balances),
     "oldest_event": ("billing.view_gatewayevent", oldest_event),
 }

@@ -21,7 +21,7 @@ from billing.admin.payments import (
     RefundAdmin,
     RefundTaskAdmin,
 )
-from billing.admin.reconciliation import GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
+from billing.admin.reconciliation import GatewayBalanceAdmin, GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
 from billing.admin.runs import ReminderAdmin, RunAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
 from billing.admin.taxes import TaxRateAdmin
@@ -34,6 +34,7 @@ __all__ = [
     "CreditNoteAdmin",
     "DisputeAdmin",
     "GatewayAccountAdmin",
+    "GatewayBalanceAdmin",
     "GatewayCancelTaskAdmin",
     "GatewayCursorAdmin",
     "GatewayCustomerAdmin",

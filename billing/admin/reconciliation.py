@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import ledger_audit, unexplained
-from billing.models import GatewayCursor, LedgerAudit, UnexplainedItem
+from billing.models import GatewayBalance, GatewayCursor, LedgerAudit, UnexplainedItem
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReasonForm, StaffAction
 
 
@@ -47,6 +47,15 @@ class GatewayCursorAdmin(ReadOnlyAdmin):
     list_display = ("gateway", "type", "read_until", "updated_at")
     list_filter = ("gateway", "type")
     ordering = ("gateway", "type")
+
+
+@admin.register(GatewayBalance)
+class GatewayBalanceAdmin(ReadOnlyAdmin):
+    """What each gateway holds, beside what our books say."""
+
+    list_display = ("gateway", "currency", "held", "clearing", "differs_since", "read_at")
+    list_filter = ("gateway", "currency")
+    ordering = ("gateway", "currency")
 
 
 @admin.register(LedgerAudit)

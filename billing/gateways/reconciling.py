@@ -3,7 +3,7 @@
 Every list is read over the network, page by page, and raises the errors of `billing.gateways.base`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -63,6 +63,14 @@ class BalanceTransaction:
     def net(self) -> Money:
         """What the gateway holds more than before, or less."""
         return self.amount - self.fee
+
+
+@runtime_checkable
+class Balances(Protocol):
+    """A gateway that says how much it holds for us."""
+
+    def read_balances(self) -> Sequence[Money]:
+        """What it holds of each currency, with what it will pay out later; less than zero where we owe it."""
 
 
 @runtime_checkable

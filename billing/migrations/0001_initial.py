@@ -81,6 +81,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='GatewayBalance',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('gateway', models.CharField(max_length=16)),
+                ('currency', models.CharField(max_length=3)),
+                ('held_minor', models.BigIntegerField(verbose_name='held by the gateway')),
+                ('clearing_minor', models.BigIntegerField(verbose_name='in our books')),
+                ('read_at', models.DateTimeField()),
+                ('differs_since', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'verbose_name': 'gateway balance',
+                'verbose_name_plural': 'gateway balances',
+                'constraints': [models.UniqueConstraint(fields=('gateway', 'currency'), name='billing_gatewaybalance_once'), models.CheckConstraint(condition=models.Q(models.Q(('differs_since__isnull', True), ('held_minor', models.F('clearing_minor'))), models.Q(models.Q(('held_minor', models.F('clearing_minor')), _negated=True), ('differs_since__isnull', False)), _connector='OR'), name='billing_gatewaybalance_difference_is_dated')],
+            },
+        ),
+        migrations.CreateModel(
             name='GatewayCursor',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),

@@ -201,7 +201,7 @@ ON CONFLICT (code) DO NOTHING
 # A column `gateway` holds the code of a gateway account. The first account uses the keys of the environment.
 # What is made at an account is live or a test as the account is, so its first payment decides that for good.
 LIVE_COLUMNS = ("payment", "paymentmethod", "gatewaycustomer", "gatewaysubscription", "unexplaineditem")
-GATEWAY_COLUMNS = ("gatewaycursor", "gatewayevent", "gatewayprice")
+GATEWAY_COLUMNS = ("gatewaybalance", "gatewaycursor", "gatewayevent", "gatewayprice")
 GATEWAYS = (
     "ALTER TABLE billing_gatewayaccount ADD CONSTRAINT billing_gatewayaccount_mode UNIQUE (code, is_live);\n"
 ) + "".join(

@@ -34,7 +34,7 @@ from billing.models.payments import (
     RefundState,
     RefundTask,
 )
-from billing.models.reconciliation import CursorType, GatewayCursor, UnexplainedItem, UnexplainedType
+from billing.models.reconciliation import CursorType, GatewayBalance, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.runs import Reminder, Run, RunKind, RunState
 from billing.models.series import DocumentKind, InvoiceSeries
 from billing.models.subscriptions import (
@@ -64,6 +64,7 @@ __all__ = [
     "EntryKind",
     "EventResult",
     "GatewayAccount",
+    "GatewayBalance",
     "GatewayCancelTask",
     "GatewayCursor",
     "GatewayCustomer",

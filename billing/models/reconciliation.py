@@ -36,6 +36,47 @@ class GatewayCursor(Entity, Timestamped):
         return f"{self.gateway} {self.type}"
 
 
+class GatewayBalance(Entity, Timestamped):
+    """What a gateway said that it holds of a currency, and what our clearing account said at that moment.
+
+    What is under way makes them differ for an hour or two; a difference that stays is explained by no row of ours.
+    """
+
+    tenancy = tenancy.PRIVATE
+
+    gateway = models.CharField(max_length=16)
+    currency = models.CharField(max_length=3)
+    held_minor = models.BigIntegerField(_("held by the gateway"))
+    clearing_minor = models.BigIntegerField(_("in our books"))
+    read_at = models.DateTimeField()
+    differs_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("gateway balance")
+        verbose_name_plural = _("gateway balances")
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "currency"], name="billing_gatewaybalance_once"),
+            models.CheckConstraint(
+                name="billing_gatewaybalance_difference_is_dated",
+                condition=models.Q(held_minor=models.F("clearing_minor"), differs_since__isnull=True)
+                | (~models.Q(held_minor=models.F("clearing_minor")) & models.Q(differs_since__isnull=False)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gateway} {self.currency}"
+
+    @property
+    def held(self) -> Money:
+        """As money."""
+        return Money(self.held_minor, self.currency)
+
+    @property
+    def clearing(self) -> Money:
+        """As money."""
+        return Money(self.clearing_minor, self.currency)
+
+
 class UnexplainedType(models.TextChoices):
     """Those of `billing.gateways.base.ObjectType` that are swept, what moves the balance, and refunds nobody got."""
 

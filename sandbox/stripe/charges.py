@@ -5,6 +5,7 @@ import copy
 from sandbox.state import JsonObject
 from sandbox.stripe.account import Account, new_id, null_fields
 from sandbox.stripe.cards import Decline
+from sandbox.stripe.endpoints import Call
 from sandbox.stripe.events import emit
 from sandbox.stripe.money import fee
 
@@ -50,6 +51,22 @@ def book(account: Account, source: JsonObject, kind: str, amount: int, fixed_fee
             "type": kind,
         }
     )
+
+
+def balance(call: Call) -> JsonObject:
+    """What the account holds: what settled is available, the rest is pending."""
+    sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
+    for each in call.account.all("balance_transaction"):
+        of = sums["available" if each["available_on"] <= call.account.now() else "pending"]
+        of[each["currency"]] = of.get(each["currency"], 0) + each["net"]
+    parts = {
+        name: [
+            {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+            for currency, amount in of.items()
+        ]
+        for name, of in sums.items()
+    }
+    return {"object": "balance", "livemode": False, **parts}
 
 
 def reporting_category(kind: str, source: JsonObject, amount: int) -> str:

@@ -1,6 +1,7 @@
 """Every API call of the stand-in, as one table."""
 
 from sandbox.stripe import (
+    charges,
     customers,
     events,
     invoices,
@@ -23,6 +24,7 @@ OF_PAYMENT: dict[str, Spec] = {"charge": Text(), "payment_intent": Text()}
 METHOD_TYPE: dict[str, Spec] = {"type": Choice("card", "us_bank_account")}
 
 ENDPOINTS = [
+    get_object("/v1/balance", charges.balance),
     get_all("/v1/balance_transactions", "balance_transaction", {"source": Text(), "type": Text()}),
     get("/v1/balance_transactions/{id}", "balance_transaction"),
     post("/v1/billing_portal/sessions", portal.create, {"customer": Text(), "return_url": Url()}, ("customer",)),

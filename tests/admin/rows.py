@@ -421,6 +421,14 @@ class Rows:
             note="nothing here belongs to it",
         )
         self.each(billing.LedgerAudit, started_at=AT, ended_at=AT, broken_count=0)
+        self.each(
+            billing.GatewayBalance,
+            gateway="stripe",
+            currency=lambda n: f"AA{chr(65 + n)}",
+            held_minor=1,
+            clearing_minor=1,
+            read_at=AT,
+        )
         cursor_types = list(billing.CursorType)
         self.each(
             billing.GatewayCursor,

@@ -13,12 +13,16 @@ from billing.ledger_audit import broken_rules
 from billing.models import (
     AccountKind,
     EntryKind,
+    GatewayBalance,
     JournalEntry,
     Payment,
     PaymentState,
     UnexplainedItem,
 )
 from billing.reconciliation import balance as reconciliation
+from billing.reconciliation import held as held_balances
+from core.money import Money
+from nodebyte import overview
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale, run_due, transactions
 from tests.shop import deliver_webhooks
@@ -233,3 +237,24 @@ def test_after_any_history_clearing_is_what_the_gateway_holds(stripe_sandbox: Sa
     assert balance(AccountKind.UNEXPLAINED) == sum(
         item.amount_minor or 0 for item in UnexplainedItem.objects.filter(resolved_at=None)
     )
+
+
+def test_what_the_gateway_holds_is_compared_with_clearing_and_a_difference_is_dated(stripe_sandbox: Sandbox) -> None:
+    settled(make_sale(at=timezone.now()), stripe_sandbox)
+    noon = timezone.now()
+    assert held_balances.compare_balances(gateway="stripe", at=noon) == 1  # the fee is not booked yet
+    book()
+    hour = timedelta(hours=1)
+    assert held_balances.compare_balances(gateway="stripe", at=noon + hour) == 0
+    row = GatewayBalance.objects.get()
+    assert (row.held, row.clearing, row.differs_since) == (row.clearing, Money(held(stripe_sandbox), "USD"), None)
+
+    stripe_sandbox.pay_out(300, "usd")
+    for hours in (2, 30):
+        assert held_balances.compare_balances(gateway="stripe", at=noon + hours * hour) == 1
+
+    row = GatewayBalance.objects.get()
+    assert (row.clearing - row.held, row.differs_since) == (Money(300, "USD"), noon + 2 * hour)
+    shown = overview.Overview(at=noon + 30 * hour, balances=[row])
+    assert shown.needs_attention
+    assert not overview.Overview(at=noon + 3 * hour, balances=[row]).needs_attention

@@ -337,6 +337,10 @@ ONCE: dict[str, dict[str, Row]] = {
         "billing_creditnote_sequence_once": {"series_id": "x", "sequence": 1, "sequence_year": 2026, "number": ANY},
     },
     "billing_dispute": {"billing_dispute_reference_once": {"gateway": "x", "reference": "x"}},
+    "billing_gatewaybalance": {
+        "billing_gatewaybalance_once": {"gateway": "stripe", "currency": "USD", "held_minor": 0, "clearing_minor": 0},
+        "billing_gatewaybalance_difference_is_dated": {"held_minor": 5, "clearing_minor": 6, "differs_since": None},
+    },
     "billing_gatewaycursor": {"billing_cursor_once": {"gateway": "x", "type": "events"}},
     "billing_gatewaycustomer": {
         "billing_customer_once": {"organization_id": ONE, "gateway": "x"},

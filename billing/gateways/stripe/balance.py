@@ -1,12 +1,13 @@
 """Stripe's balance transactions: each change of what it holds for us, with its fee, in the settlement currency."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from billing.gateways.reconciling import BalanceTransaction, BalanceType
 from billing.gateways.stripe.client import StripeClient
 from billing.gateways.stripe.fields import from_stripe_amount, id_of, instant, value
+from core.money import Money, total
 
 TYPES = {
     "charge": BalanceType.PAYMENT,
@@ -34,6 +35,14 @@ class BalanceTransactions(StripeClient):
             expand=["data.source"],
         )
         return (_balance_transaction(found) for found in listed)
+
+    def read_balances(self) -> Sequence[Money]:
+        """What is available and what is pending of each currency."""
+        found = self.read("Stripe balance", lambda stripe: stripe.v1.balance.retrieve())
+        listed: Sequence[Any] = (*found.available, *found.pending)
+        parts = [from_stripe_amount(part.amount, part.currency) for part in listed]
+        currencies = dict.fromkeys(part.currency for part in parts)
+        return [total([part for part in parts if part.currency == each], each) for each in currencies]
 
     def read_balance_transaction(self, reference: str) -> BalanceTransaction:
         """One balance transaction."""
