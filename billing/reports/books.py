@@ -100,50 +100,6 @@ FEES = Report(
 
 # Everything billed for a subscription counts for the plan that it had then: add-ons, discounts and prorations too.
 # The months of a paid period are as many as its term has, however many days those have.
-MARGIN = Report(
-    code="margin",
-    title=_("Margin"),
-    description=_(
-        "What the periods that were paid brought for each plan, against its own cost a month. Costs in another currency"
-        " are not compared."
-    ),
-    query="""
-        WITH sold AS (
-            SELECT plan.id, plan.code, item.currency, plan.cost_minor, plan.cost_currency,
-                CASE WHEN item.kind NOT IN ('plan', 'usage') THEN 0 WHEN price.term = 'hourly' THEN item.quantity / 730
-                    WHEN price.term = 'monthly' THEN 1 WHEN price.term = 'quarterly' THEN 3
-                    WHEN price.term = 'semiannually' THEN 6 ELSE 12 END AS months,
-                CASE WHEN invoice.is_tax_inclusive
-                    THEN item.amount_minor * invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
-                    ELSE item.amount_minor END AS net_minor
-            FROM billing_invoiceitem item
-            JOIN billing_invoice invoice ON invoice.id = item.invoice_id AND invoice.state = 'paid'
-            JOIN LATERAL (SELECT sold.plan_price_id FROM billing_subscriptionitem sold
-                WHERE sold.subscription_id = item.subscription_id AND sold.kind = 'plan'
-                    AND sold.valid_from <= coalesce(item.period_start, invoice.paid_at)
-                ORDER BY sold.valid_from DESC LIMIT 1) sub ON true
-            JOIN catalog_planprice price ON price.id = sub.plan_price_id
-            JOIN catalog_plan plan ON plan.id = price.plan_id
-            WHERE invoice.paid_at >= %(since)s AND invoice.paid_at < %(until)s
-        )
-        SELECT code, currency, round(sum(months), 1) AS months, round(sum(net_minor))::bigint AS revenue,
-            CASE WHEN cost_currency = currency THEN round(sum(months * cost_minor))::bigint END AS cost,
-            CASE WHEN cost_currency = currency
-                THEN (round(sum(net_minor)) - round(sum(months * cost_minor)))::bigint END AS margin,
-            CASE WHEN cost_currency = currency
-                THEN round(100 - sum(months * cost_minor) * 100 / nullif(sum(net_minor), 0), 1) END AS share
-        FROM sold GROUP BY id, code, currency, cost_currency ORDER BY currency, revenue DESC, code""",
-    columns=(
-        Column("code", _("Plan")),
-        Column("currency", _("Currency")),
-        Column("months", _("Months sold"), CellType.NUMBER),
-        Column("revenue", _("Revenue"), CellType.MONEY),
-        Column("cost", _("Own cost"), CellType.MONEY),
-        Column("margin", _("Margin"), CellType.MONEY),
-        Column("share", _("Share"), CellType.PERCENT),
-    ),
-)
-
 UNPAID = Report(
     code="unpaid",
     title=_("Unpaid invoices"),

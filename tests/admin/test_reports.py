@@ -1,5 +1,6 @@
 """The reports for staff: their figures, their pages and their CSV."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from catalog.models import Plan, Term
 from core import csv_files
 from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
 from tests.builders import make_addon_price, make_organization, make_plan, make_price
+from tests.orders.sold import make_sold
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +103,40 @@ def test_margin_counts_the_months_of_each_term() -> None:
     sell(day(1), price=make_price(plan, minor=8_000, term=Term.YEARLY))
 
     assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 9_050, 3_900, 5_150)]
+
+
+def test_margin_is_told_where_the_servers_are() -> None:
+    sold = make_sold(at=day(1))
+    Plan.objects.filter(pk=sold.offer.small.plan_id).update(cost_minor=300, cost_currency="USD")
+
+    names = ("provider", "location", "servers", "revenue", "cost", "margin")
+
+    location = sold.offer.location
+    assert figures("margin-by-location", *names) == [(location.provider.name, location.name, 1, 800, 300, 500)]
+
+
+def test_a_year_that_is_paid_is_earned_month_by_month_and_to_the_cent() -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    sell(begin, price=make_price(minor=10_001, term=Term.YEARLY), setup_minor=500)
+
+    rows = figures("recognised-revenue", "month", "earned", "credited", "later")
+
+    assert len(rows) == 12
+    assert rows[0][1:] == (849 + 500, 0, 10_001 - 849)  # 31 of 365 days
+    assert rows[1][1] == 768  # 28
+    assert (sum(row[1] for row in rows), rows[-1][3]) == (10_501, 0)
+
+
+def test_bookings_of_an_account_and_a_contra_account_are_the_ledger() -> None:
+    sell(day(1))
+    booked: Counter[str] = Counter()
+    for amount, side, account, contra in figures(
+        "datev", "Umsatz", "Soll/Haben-Kennzeichen", "Konto", "Gegenkonto (ohne BU-Schlüssel)"
+    ):
+        signed = amount if side == "S" else -amount
+        booked.update({account: signed, contra: -signed})
+
+    assert {account: minor for account, minor in booked.items() if minor} == {"1360": 800, "8400": -800}
 
 
 def test_the_journal_balances() -> None:
