@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import F, Q, QuerySet
 
-from billing import credit_notes, events, invoicing, ledger, subscriptions
+from billing import credit_notes, events, invoicing, ledger, paid_periods, subscriptions
 from billing.models import (
     PERIOD_KINDS,
     AccountKind,
@@ -107,6 +107,7 @@ def close_refunded_invoice(
             invoice_items__period_start=F("current_period_start"),
         )
         subscriptions.stop_renewal(of=current, reason=cause, at=at)
+        paid_periods.put_back(invoice_id=invoice.pk, at=at)
         events.funds_withdrawn.send(Invoice, invoice_ids=[invoice.pk], reason=reason, at=at)
 
 
@@ -132,6 +133,7 @@ def reinstate_invoices(undone: Collection[AllocationReversal], *, reason: str, a
             invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
             credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
+    paid_periods.restore(invoice_ids=[invoice.pk for invoice in invoices], at=at)
     return invoices
 
 

@@ -28,7 +28,9 @@ def cancel(
     """
     with tenancy.as_worker(subscription):
         for invoice in later_invoices(subscription):  # before the subscription is locked
-            with suppress(invoicing.NotVoidable):  # money for it is on its way: the period that it pays is delivered
+            # NotVoidable: money for it is on its way, and the period that it pays is delivered. False: its payment page
+            # is closed first, and then `renew` withdraws it.
+            with suppress(invoicing.NotVoidable):
                 invoicing.void_invoice(invoice=invoice, reason="subscription canceled", actor=actor, at=at)
         row = subscriptions.lock_subscription(subscription.pk)
         if row.status not in subscriptions.GOING_ON:

@@ -20,9 +20,9 @@ from billing.models import (
     PaymentMethod,
     Subscription,
     SubscriptionItem,
-    SubscriptionStatus,
     TaxRate,
 )
+from billing.subscriptions import GOING_ON
 from billing.tax import Tax
 from core.money import Money
 
@@ -56,27 +56,27 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     wallet = LedgerAccount.objects.filter(
         kind=AccountKind.WALLET, organization=OuterRef("organization"), currency=OuterRef("currency")
     )
-    is_earlier = Q(current_period_end__lt=OuterRef("current_period_end")) | Q(
-        current_period_end=OuterRef("current_period_end"), pk__lt=OuterRef("pk")
+    is_earlier = Q(subscription__current_period_end__lt=OuterRef("current_period_end")) | Q(
+        subscription__current_period_end=OuterRef("current_period_end"), subscription__lt=OuterRef("pk")
     )
-    earlier = Subscription.objects.filter(
+    period_end = F("subscription__current_period_end")
+    valid = SubscriptionItem.objects.filter(
+        Q(valid_until=None) | Q(valid_until__gt=period_end), valid_from__lte=period_end
+    ).order_by()
+    earlier = valid.filter(
         is_earlier,
         organization=OuterRef("organization"),
         currency=OuterRef("currency"),
-        billing_mode=BillingMode.SELF,
-        is_auto_renewed=True,
-        cancels_at_period_end=False,
-        status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE],
-    )
-    before = earlier.order_by().values("currency").annotate(minor=Sum("amount_minor")).values("minor")
-    valid = SubscriptionItem.objects.filter(
-        Q(valid_until=None) | Q(valid_until__gt=OuterRef("current_period_end")),
-        subscription=OuterRef("pk"),
-        valid_from__lte=OuterRef("current_period_end"),
+        subscription__billing_mode=BillingMode.SELF,
+        subscription__is_auto_renewed=True,
+        subscription__cancels_at_period_end=False,
+        subscription__status__in=GOING_ON,
     )
     whole = BigIntegerField()
     rounded = Func(F("quantity") * F("unit_minor"), function="billing_round_half_even", output_field=whole)
-    priced = valid.order_by().values("subscription").annotate(minor=Sum(rounded)).values("minor")
+    before = earlier.values("currency").annotate(minor=Sum(rounded)).values("minor")
+    own = valid.filter(subscription=OuterRef("pk"))
+    priced = own.values("subscription").annotate(minor=Sum(rounded)).values("minor")
     return subscriptions.annotate(
         is_renewed_by_gateway=Exists(renewed),
         next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole),

@@ -52,7 +52,7 @@ def paid_times(lines: Sequence[InvoiceItem], item_ids: Collection[UUID], *, is_t
     times = []
     for invoice, wanted in by_invoice.items():
         kept = total((left for _row, left in invoicing.open_allocations(Q(invoice=invoice))), invoice.currency)
-        part_kept = Fraction(kept.minor, invoice.total_minor) if invoice.total_minor else Fraction(1)
+        part_kept = 1 - taken_back(invoice, kept.minor)
         if invoice.is_tax_inclusive is not is_tax_inclusive and invoice.net_minor:
             with_tax = Fraction(invoice.total_minor, invoice.net_minor)
             part_kept *= with_tax if is_tax_inclusive else 1 / with_tax
@@ -62,6 +62,16 @@ def paid_times(lines: Sequence[InvoiceItem], item_ids: Collection[UUID], *, is_t
                 period = Period(line.period_start, line.period_end)
                 times.append(PaidTime(line.subscription_item, period, net[line.pk] * part_kept))
     return times
+
+
+def taken_back(invoice: Invoice, kept_minor: int) -> Fraction:
+    """What was given back of an invoice, as a part of all that it charged: what it credited was paid for before."""
+    if not invoice.total_minor:
+        return Fraction(0)
+    items = list(invoice.items.all())
+    listed = sum(item.amount_minor for item in items)
+    charged = sum(item.amount_minor for item in items if item.kind != ItemKind.CREDIT)
+    return Fraction(invoice.total_minor - kept_minor, invoice.total_minor) * Fraction(listed, charged)
 
 
 def net_of_discounts(lines: Sequence[InvoiceItem]) -> dict[UUID, Fraction]:

@@ -30,6 +30,7 @@ LABELS = {
     "suspension": gettext_lazy("Suspension"),
     "end": gettext_lazy("End, not paid"),
     "deletion": gettext_lazy("Deletion"),
+    calendar.BUSY: gettext_lazy("Being paid or changed at this moment: look again"),
 }
 
 

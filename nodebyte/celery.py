@@ -31,6 +31,7 @@ app.conf.beat_schedule = {
     "cancel-expired": {"task": "orders.tasks.cancel_expired", "schedule": 30.0},
     "retry-waiting": {"task": "orders.tasks.retry_waiting", "schedule": 60.0},
     "advance-plan-changes": {"task": "orders.tasks.advance_plan_changes", "schedule": 60.0},
+    "review-holds": {"task": "orders.tasks.review_holds", "schedule": 300.0},
     "fail-overdue": {"task": "orders.tasks.fail_overdue", "schedule": 300.0},
     "refund-overdue": {"task": "orders.tasks.refund_overdue", "schedule": 300.0},
     "recheck-servers": {"task": "servers.tasks.recheck_servers", "schedule": 600.0},

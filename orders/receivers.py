@@ -8,19 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, Max, QuerySet
+from django.db.models import Exists, Max
 from django.dispatch import receiver
 
 from billing import events as billing_events
 from billing import refunds
 from billing.models import InvoiceState, Subscription, SubscriptionStatus
-from orders import cancellation, events, fulfilment, placement, queries, transitions
+from orders import cancellation, events, fulfilment, holds, placement, queries, transitions
 from orders.changes import applying
 from orders.funding import funded
-from orders.models import Order, OrderItem, OrderStatus, PlanChange
+from orders.models import Order, OrderStatus, PlanChange
 from servers import events as server_events
 from servers import services as servers
-from servers.models import HoldKind
 
 # An order whose dispute was won is not refunded before this has passed: it is tried again first.
 TIME_TO_RETRY = timedelta(minutes=10)
@@ -114,17 +113,17 @@ def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datet
 def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide.
 
-    What is taken back of an earlier period leaves it running: the current one is paid.
+    What is taken back of another period leaves it running: the one that runs now is paid.
     """
     invoiced = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
-    _place_billing_holds(invoiced.exclude(pk__in=funded(invoiced).values("pk")), reason, at)
-    _lift_billing_holds(invoiced, at)  # of a dispute that was lost and took only credit
+    holds.place(invoiced.exclude(pk__in=funded(invoiced, at).values("pk")), reason, at)
+    holds.lift(invoiced, at)  # of a dispute that was lost and took only credit
 
 
 @receiver(billing_events.funds_reinstated)
 def resume_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A dispute that was won, or a refund that failed, lifts the hold it placed."""
-    _lift_billing_holds(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), at)
+    holds.lift(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), at)
 
 
 @receiver(billing_events.funds_reinstated)
@@ -150,39 +149,23 @@ def credit_canceled_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any
 @receiver(billing_events.subscriptions_ended)
 def suspend_ended(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A subscription that ended no longer pays for its server."""
-    _place_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), "subscription ended", at)
+    holds.place(Subscription.objects.filter(pk__in=subscription_ids), "subscription ended", at)
 
 
 @receiver(billing_events.subscriptions_suspended)
 def suspend_unpaid_time(subscription_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """A time that is not paid suspends its server, until it is paid."""
-    _place_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), reason, at)
+    holds.place(Subscription.objects.filter(pk__in=subscription_ids), reason, at)
 
 
 @receiver(billing_events.subscriptions_expired)
 def delete_expired(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """What has been over for long enough is deleted with its server's data."""
     expired = Subscription.objects.filter(pk__in=subscription_ids, status=SubscriptionStatus.ENDED)
-    servers.delete_servers(server_ids=_servers_of(expired), actor=None, at=at)
+    servers.delete_servers(server_ids=holds.servers_of(expired), actor=None, at=at)
 
 
 @receiver(billing_events.subscriptions_recovered)
 def resume_recovered(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A payment lifts billing's hold, and no other."""
-    _lift_billing_holds(Subscription.objects.filter(pk__in=subscription_ids), at)
-
-
-def _place_billing_holds(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) -> None:
-    if server_ids := _servers_of(subscriptions):
-        servers.hold_servers(server_ids=server_ids, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
-
-
-def _lift_billing_holds(subscriptions: "QuerySet[Subscription]", at: datetime) -> None:
-    """Lift billing's holds where nothing is owed: a server has one hold for every reason that billing has."""
-    if server_ids := _servers_of(funded(subscriptions).filter(status=SubscriptionStatus.ACTIVE)):
-        servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
-
-
-def _servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:
-    items = OrderItem.objects.filter(subscription__in=subscriptions.values("pk"), server__isnull=False)
-    return {server_id for server_id in items.values_list("server_id", flat=True) if server_id}
+    holds.lift(Subscription.objects.filter(pk__in=subscription_ids), at)

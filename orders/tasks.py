@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from core import clock
-from orders import cancellation, fulfilment
+from orders import cancellation, fulfilment, holds
 from orders.changes import applying, ending
 
 
@@ -24,6 +24,12 @@ def advance_plan_changes() -> int:
     """Apply scheduled plan changes whose period has begun, and end those that were not paid in time."""
     at = clock.now()
     return applying.apply_due(at=at) + ending.expire_due(at=at)
+
+
+@shared_task
+def review_holds() -> int:
+    """Suspend what begins a time whose money went back, and resume what begins a time that is paid."""
+    return holds.review(at=clock.now())
 
 
 @shared_task

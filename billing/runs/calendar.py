@@ -5,17 +5,24 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
+from accounts.models import Organization
 from billing.models import RunKind
 from billing.runs import batches, runner
 from billing.runs.batches import EVERYBODY, OrganizationRange
-from core import tenancy
+from core import site_settings, tenancy
 from core.money import Money
 
-# A calendar does the runs of a month for each batch, so its batches are smaller than those of a run.
-SIZE = 200
+# A calendar does the runs of a month for each batch, and a payment of one of its organizations may wait as long.
+SIZE = 10
 MAX_DAYS_BEFORE = 31
+BUSY = "busy"  # an organization whose rows somebody else had locked, so that it is left out
+# Who pays goes first: the calendar gives up long before the database would look for a deadlock and end either.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
+IS_DUE = """SELECT EXISTS (SELECT FROM ({due}) due
+    WHERE organization_id > %(after)s AND organization_id <= %(until)s)"""
 COLUMNS = ("at", "what", "organization", "organization_id", "about", "amount", "currency")
 ENTRIES = """SELECT fact.what, fact.organization_id, organization.name, fact.label, fact.at, fact.amount_minor,
         fact.currency
@@ -47,16 +54,13 @@ class Entry:
 def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetime] = ()) -> Iterator[Entry]:
     """What runs of these kinds at `at` would do, once those of the times `after` have been.
 
-    Batch by batch, each in a transaction that is rolled back: it holds its locks for a moment, as a run does.
+    Batch by batch, each in a transaction that is rolled back. It waits for nobody: an organization whose rows are
+    locked is one entry that says so.
     """
     steps = [runner.STEPS[kind] for kind in RunKind if kind in kinds]
-    queries = [step.due(at) for step in steps]
-    due = " UNION ALL ".join(query for query, _params in queries)
-    params = {name: value for _query, named in queries for name, value in named.items()}
-    with tenancy.as_worker():
-        found = batches.ranges(due, params, within=EVERYBODY, size=SIZE)
+    found = _ranges(steps, at, within=EVERYBODY, size=SIZE)
     for of in found:
-        yield from _batch(steps, of, [*after, at])
+        yield from _entries(steps, of, [*after, at])
 
 
 def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
@@ -70,17 +74,47 @@ def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
     return entries(RunKind, at=end, after=[at, *before])
 
 
-def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[datetime]) -> list[Entry]:
-    """The entries of one range at the last of these times, after the runs of those before it."""
+def _ranges(
+    steps: Sequence[runner.Step], at: datetime, *, within: OrganizationRange, size: int
+) -> list[OrganizationRange]:
+    """The organizations of what any of the runs has to do."""
+    queries = [step.due(at) for step in steps]
+    due = " UNION ALL ".join(query for query, _params in queries)
+    params = {name: value for _query, named in queries for name, value in named.items()}
     with tenancy.as_worker():
+        return batches.ranges(due, params, within=within, size=size)
+
+
+def _entries(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[datetime]) -> list[Entry]:
+    """The entries of one range. Where a row of it is locked, organization by organization."""
+    try:
+        return _batch(steps, of, times)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+    single = _ranges(steps, times[-1], within=of, size=1)
+    if len(single) < 2:
+        owner = Organization.objects.get(pk=of.until)
+        return [Entry(BUSY, owner.pk, owner.name, "", times[-1], Money.zero(site_settings.get("shop.currency")))]
+    return [entry for each in single for entry in _entries(steps, each, times)]
+
+
+def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[datetime]) -> list[Entry]:
+    """The entries of one range at the last of these times, after the runs of those before it.
+
+    Nothing is locked for a run that has nothing to do.
+    """
+    with tenancy.as_worker():
+        batches.execute(LOCK_TIMEOUT)
         batches.execute(batches.FACTS)
         for at in times:
             batches.execute("TRUNCATE billing_fact")
             for step in steps:
-                step.perform(of, at)
-                if step.request_charges:
-                    charged = [invoice.pk for invoice in step.request_charges(of, at)]
-                    batches.execute(CHARGE, {"at": at, "ids": charged})
+                if is_due(step, of, at):
+                    step.perform(of, at)
+                    if step.request_charges:
+                        charged = [invoice.pk for invoice in step.request_charges(of, at)]
+                        batches.execute(CHARGE, {"at": at, "ids": charged})
         with connection.cursor() as cursor:
             cursor.execute(ENTRIES)
             rows = [
@@ -89,3 +123,12 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
             ]
         transaction.set_rollback(True)
     return rows
+
+
+def is_due(step: runner.Step, of: OrganizationRange, at: datetime) -> bool:
+    """Whether the run has anything to do in the range."""
+    query, params = step.due(at)
+    with connection.cursor() as cursor:
+        cursor.execute(IS_DUE.format(due=query), {**params, **of.params(at)})
+        ((is_any,),) = cursor.fetchall()
+    return bool(is_any)

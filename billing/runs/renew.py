@@ -45,9 +45,13 @@ LOCK_DUE = f"SELECT subscription.id {DUE}{OF_SUBSCRIPTION} ORDER BY subscription
 VOID = f"""
     WITH voided AS (UPDATE billing_invoice SET state = 'void'
         WHERE id IN (SELECT invoice.id {WITHDRAWN}{OF_INVOICE})
-        RETURNING organization_id, number, total_minor, currency)
+        RETURNING id, organization_id, number, total_minor, currency, due_at),
+    withdrawn AS (INSERT INTO billing_renewal_withdrawn SELECT item.subscription_item_id, voided.due_at
+        FROM voided JOIN billing_invoiceitem item ON item.invoice_id = voided.id)
     INSERT INTO billing_fact SELECT 'void', organization_id, number, %(at)s, total_minor, currency FROM voided"""
 TABLES = (
+    "CREATE TEMPORARY TABLE IF NOT EXISTS billing_renewal_withdrawn (item_id uuid, due_at timestamptz)"
+    " ON COMMIT DELETE ROWS",
     """CREATE TEMPORARY TABLE IF NOT EXISTS billing_renewal_line (organization_id uuid, currency text,
         is_auto_renewed boolean, subscription_id uuid, item_id uuid, kind text, description text, quantity integer,
         unit_minor numeric, amount_minor bigint, period_start timestamptz, period_end timestamptz, place bigint
@@ -70,6 +74,7 @@ LINES = f"""
     JOIN billing_subscriptionitem item ON item.subscription_id = subscription.id
         AND item.valid_from <= subscription.current_period_end
         AND (item.valid_until IS NULL OR item.valid_until > subscription.current_period_end)"""
+# What is invoiced again, because another's time was withdrawn, is due when it was.
 # Tax is computed once of an invoice's sum, as billing.tax does. Without a tax status, nothing is said about tax.
 INVOICES = """
     INSERT INTO billing_renewal_invoice SELECT uuidv7(), taxed.*,
@@ -78,8 +83,9 @@ INVOICES = """
             tax.*, coalesce(billing_tax_amount(listed_minor, tax.rate, %(is_inclusive)s, coalesce(step.minor, 1)), 0)
                 AS tax_minor
         FROM (SELECT organization_id, currency, is_auto_renewed, sum(amount_minor)::bigint AS listed_minor,
-                greatest(min(period_start), %(at)s) AS due_at
-            FROM billing_renewal_line GROUP BY organization_id, currency, is_auto_renewed) listed
+                coalesce(min((SELECT min(due_at) FROM billing_renewal_withdrawn withdrawn
+                    WHERE withdrawn.item_id = line.item_id)), greatest(min(period_start), %(at)s)) AS due_at
+            FROM billing_renewal_line line GROUP BY organization_id, currency, is_auto_renewed) listed
         JOIN accounts_organization organization ON organization.id = listed.organization_id
         LEFT JOIN unnest(%(currencies)s::text[], %(steps)s::bigint[]) step (currency, minor)
             ON step.currency = listed.currency
@@ -174,7 +180,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     params = of.params(at, horizon=horizon(at), series=series.pk, seller=Jsonb(series.seller_details), **tax_params())
     for table in TABLES:
         batches.execute(table)
-    batches.execute("TRUNCATE billing_renewal_line, billing_renewal_invoice")
+    batches.execute("TRUNCATE billing_renewal_line, billing_renewal_invoice, billing_renewal_withdrawn")
     if batches.execute(LOCK_WITHDRAWN, params):
         batches.execute(VOID, params)
     batches.execute(LOCK_DUE, params)  # who renews or changes these at the same time waits, and is then seen

@@ -54,7 +54,7 @@ def apply(row: PlanChange, at: datetime) -> None:
     subscription = row.subscription
     if subscription.status != SubscriptionStatus.ACTIVE:
         raise NotApplicable(f"the subscription is {subscription.status}")
-    if not funded(Subscription.objects.filter(pk=subscription.pk)).exists():
+    if not funded(Subscription.objects.filter(pk=subscription.pk), at).exists():
         raise NotApplicable("the present period is no longer paid for")
     ended = SubscriptionItem.objects.filter(pk__in=row.ended_items)
     if {str(each.pk): each.valid_until.isoformat() if each.valid_until else "" for each in ended} != row.ended_items:

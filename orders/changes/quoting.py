@@ -202,7 +202,7 @@ def refusal(subscription: Subscription, server: Server, at: datetime) -> str:
         return _("The plan can be changed once everything that is due for this server is paid.")
     if subscription.current_period_end <= at:
         return _("This server is about to be renewed. You can change its plan after that.")
-    if not funded(Subscription.objects.filter(pk=subscription.pk)).exists():
+    if not funded(Subscription.objects.filter(pk=subscription.pk), at).exists():
         return _("The plan can be changed once everything that is due for this server is paid.")
     if server.status not in resizing.RESIZABLE or server.has_holds() or server.resize_asked_at is not None:
         return _("The plan can be changed when the server is set up and not suspended.")

@@ -1,12 +1,16 @@
 """The billing calendar: a day's invoices, charges, suspensions and deletions, and nothing is done."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 
+from billing import subscriptions
 from billing.models import Invoice, Reminder, Subscription
+from billing.runs import calendar
 from core import clock
 from tests.billing.test_renew import make_subscription, renew
 
@@ -47,6 +51,38 @@ def test_suspensions_and_deletions_are_shown_on_their_days(superadmin: Client) -
     assert ["Suspension" in text for text in texts] == [True, False]
     assert ["Deletion" in text for text in texts] == [False, True]
     assert not Reminder.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_no_payment_and_says_whom_it_left_out() -> None:
+    now = clock.now()
+    busy, free = (make_subscription(at=now, label=label) for label in ("busy-smp", "free-smp"))
+    assert busy.current_period_end is not None
+    day = (busy.current_period_end - timedelta(days=7)).date()
+    is_locked, is_read = threading.Event(), threading.Event()
+
+    def pay() -> None:
+        try:
+            with transaction.atomic():
+                subscriptions.lock_subscription(busy.pk)
+                is_locked.set()
+                assert is_read.wait(timeout=60)
+        finally:
+            connections.close_all()
+
+    payer = threading.Thread(target=pay)
+    payer.start()
+    assert is_locked.wait(timeout=60)
+    try:
+        found = list(calendar.entries_of_day(day, at=now))
+    finally:
+        is_read.set()
+        payer.join()
+
+    assert {(entry.what, entry.organization_id) for entry in found} == {
+        ("busy", busy.organization_id),
+        ("invoice", free.organization_id),
+    }
 
 
 def test_who_may_not_see_runs_gets_nothing(client: Client) -> None:

@@ -200,16 +200,16 @@ def accept(payment: Payment) -> Payment:
     return reviews.accept_payment(payment_id=payment.pk, actor=None, at=NOON)
 
 
-def refund(payment: Payment, minor: int) -> Refund:
+def refund(payment: Payment, minor: int, *, at: datetime = NOON) -> Refund:
     """A refund by staff that the gateway has made."""
-    made = refunds.refund_payment(payment=payment, amount=usd(minor), reason="asked", actor=None, at=NOON)
-    report_refund(made, RefundStatus.SUCCEEDED)
+    made = refunds.refund_payment(payment=payment, amount=usd(minor), reason="asked", actor=None, at=at)
+    report_refund(made, RefundStatus.SUCCEEDED, at=at)
     return made.reload()
 
 
-def report_refund(made: Refund, status: RefundStatus) -> None:
+def report_refund(made: Refund, status: RefundStatus, *, at: datetime = NOON) -> None:
     """What the gateway says of a refund."""
     gateway_refund = GatewayRefund(
         f"re_{made.pk}", str(made.payment.transaction_id), made.amount, status, refund_id=made.pk
     )
-    refunds.record_refund(payment_id=made.payment_id, gateway_refund=gateway_refund, at=NOON)
+    refunds.record_refund(payment_id=made.payment_id, gateway_refund=gateway_refund, at=at)

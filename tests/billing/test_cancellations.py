@@ -169,6 +169,11 @@ def test_credit_is_promised_to_what_renews_first(sale: Sale) -> None:
     accept(make_sale(organization=sale.organization, minor=9900).settle(amount=usd(1500)))
     assert (charged_for(sale), charged_for(later)) == (Charger.WALLET, Charger.NOTHING)
 
+    suspended = Subscription.objects.filter(pk=sale.subscription.pk)
+    suspended.update(status=SubscriptionStatus.SUSPENDED, amount_minor=1)  # its items say what it costs next
+    assert charged_for(later) == Charger.NOTHING  # the wallet pays what is suspended too, and first
+    suspended.update(status=SubscriptionStatus.ACTIVE)
+
     cancel(sale)
     assert charged_for(later) == Charger.WALLET
 

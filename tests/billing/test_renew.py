@@ -169,10 +169,11 @@ def test_an_invoice_of_a_subscription_that_was_canceled_is_void_and_the_others_a
     renew()
     subscriptions.cancel_at_period_end(subscription=canceled, at=SOON)
 
-    renew()
+    renew(END + timedelta(days=5))
 
     void, again = sorted(invoices(), key=lambda row: row.state != InvoiceState.VOID)
     assert (void.state, again.state, again.total_minor) == (InvoiceState.VOID, InvoiceState.OPEN, 800)
+    assert again.due_at == void.due_at == END  # nobody has more time to pay because another canceled
     assert again.items.get().subscription_id == kept.pk
 
 

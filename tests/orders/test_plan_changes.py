@@ -33,8 +33,8 @@ from servers import capacity
 from servers import services as servers
 from servers.capacity import InsufficientCapacity
 from servers.models import HoldKind, Node, ProvisioningTask, Reservation, Server, UsageSample
-from tests.billing.sales import wallet_balance
-from tests.builders import make_addon, make_addon_price, make_price
+from tests.billing.sales import refund, wallet_balance
+from tests.builders import make_addon, make_addon_price, make_plan, make_price
 from tests.orders.sold import APRIL, MAY, MIDDLE, Sold, make_offer, make_sold, pay, resized
 from tests.servers.test_capacity import assert_counters_agree
 from tests.threads import run_at_once
@@ -98,6 +98,23 @@ def test_an_upgrade_is_paid_by_a_payment_and_a_repeat_of_it_changes_nothing() ->
     assert wallet_balance(sold.organization) == 0
     with pytest.raises(making.ChangeClosed):
         making.open_payment(change=change, at=MIDDLE)
+
+
+def test_a_partial_refund_of_a_change_takes_no_more_of_the_new_plan_than_it_gave_back() -> None:
+    sold = make_sold()
+    change = sold.confirm(sold.request(sold.offer.large))
+    making.open_payment(change=change, at=MIDDLE)
+    assert change.invoice is not None
+    payment = pay(change.invoice, MIDDLE)
+    resized(sold)
+
+    refund(payment, 300)
+
+    # The new plan's half month cost 1000: 400 of it were unused time, 600 were paid, and 300 of these went back.
+    size = {"memory_mib": 4096, "disk_mib": 20480, "databases": 1, "backups": 1}
+    larger = make_price(make_plan(sold.offer.small.plan.product, name="4 GB", **size), minor=4000, at=APRIL)
+    later = sold.request(larger, at=MIDDLE)
+    assert lines(later) == [("credit", "Minecraft 2 GB", -700), ("proration", "Minecraft 4 GB", 2000)]
 
 
 def test_an_addon_is_added_beside_the_plan_that_keeps_its_price() -> None:

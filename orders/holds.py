@@ -1,0 +1,61 @@
+"""Billing's holds: a server whose time is not paid is suspended, and resumes with a time that is."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from billing.models import (
+    PERIOD_KINDS,
+    AllocationReversal,
+    PaymentAllocation,
+    Subscription,
+    SubscriptionStatus,
+)
+from core import tenancy
+from orders.funding import funded
+from orders.models import OrderItem
+from servers import services as servers
+from servers.models import HoldKind, ServerHold
+
+# How far back a review looks for periods that began: longer than a schedule stands still.
+REVIEWED = timedelta(days=7)
+
+
+def place(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) -> int:
+    """Suspend the servers of these; how many were not."""
+    if server_ids := servers_of(subscriptions):
+        return servers.hold_servers(server_ids=server_ids, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
+    return 0
+
+
+def lift(subscriptions: "QuerySet[Subscription]", at: datetime) -> int:
+    """Lift the holds where nothing is owed: a server has one hold for every reason that billing has."""
+    if server_ids := servers_of(funded(subscriptions, at).filter(status=SubscriptionStatus.ACTIVE)):
+        return servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
+    return 0
+
+
+def review(*, at: datetime) -> int:
+    """A time begins that was paid early: it is suspended where its money went back, and resumed where only an earlier
+    time's did. How many servers changed."""
+    with tenancy.as_worker():
+        disputed = PaymentAllocation.objects.filter(payment__disputes__isnull=False)
+        taken = AllocationReversal.objects.filter(undone_at=None)
+        begun = Subscription.objects.filter(
+            Q(invoice_items__invoice__in=disputed.values("invoice"))
+            | Q(invoice_items__invoice__in=taken.values("allocation__invoice")),
+            invoice_items__kind__in=PERIOD_KINDS,
+            invoice_items__period_start__gt=at - REVIEWED,
+            invoice_items__period_start__lte=at,
+            status=SubscriptionStatus.ACTIVE,
+        )
+        placed = place(begun.exclude(pk__in=funded(begun, at).values("pk")), "not paid", at)
+        held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
+        return placed + lift(Subscription.objects.filter(order_item__server__in=held.values("server")), at)
+
+
+def servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:
+    """The servers that these pay for."""
+    items = OrderItem.objects.filter(subscription__in=subscriptions.values("pk"), server__isnull=False)
+    return {server_id for server_id in items.values_list("server_id", flat=True) if server_id}
