@@ -235,7 +235,7 @@ def renewed(shop: Shop, clock: Clock, stripes_price: PlanPrice) -> Subscription:
     price = PlanPrice.objects.select_related("plan__product").get(pk=stripes_price.pk)
     buy(shop, clock, plan_price=price, is_auto_renewed=True)
     first_end = Subscription.objects.get().current_period_end
-    shop.sandbox.advance(MONTH)
+    clock.pass_by(timedelta(seconds=MONTH))
     write("clock", lambda stripe: stripe.v1.events.list({"limit": 1}))  # time passes with the next request
     for _twice in range(2):
         deliver_events(shop, clock)
