@@ -16,6 +16,10 @@ from core.money import Money, Rate
 class SoldOut(Exception):
     """A plan with limited stock has none left."""
 
+    def __init__(self, plan_id: UUID) -> None:
+        super().__init__(f"plan {plan_id} is sold out")
+        self.plan_id = plan_id
+
 
 def offer_price(
     *,
@@ -70,7 +74,7 @@ def take_stock(*, plan_id: UUID) -> bool:
             return True
         if Plan.objects.filter(pk=plan_id, stock__isnull=True).exists():
             return False
-    raise SoldOut(f"plan {plan_id} is sold out")
+    raise SoldOut(plan_id)
 
 
 def return_stock(*, plan_id: UUID) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 from django.db.models import Count, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Organization, User
 from billing.models import Payment, PaymentMethod, PaymentState
@@ -18,7 +20,7 @@ IPV6_PREFIX = 64  # the smallest network that a provider gives to one customer
 
 
 class TooManyUnpaidOrders(Exception):
-    """The user, the organization or the address has as many unpaid orders as it may have."""
+    """The user, the organization or the address would have more unpaid servers than it may; the text says so."""
 
 
 def network_of(ip: str | None) -> str | None:
@@ -55,7 +57,15 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
     counted = {name: had for name, had in unpaid_servers.items() if name != "network" or network}
     over = [name for name, had in counted.items() if had + count > limit[name]]
     if over:
-        raise TooManyUnpaidOrders(f"the {over[0]} has {unpaid_servers[over[0]]} unpaid servers")
+        text = _("You have too many unpaid orders. Pay or cancel one of them on your home page first.")
+        if not counted[over[0]]:
+            most = limit[over[0]]
+            text = ngettext(
+                "You can order %(count)s server at a time until you have paid for one.",
+                "You can order %(count)s servers at a time until you have paid for one.",
+                most,
+            ) % {"count": most}
+        raise TooManyUnpaidOrders(text)
 
 
 def lock_keys(keys: Sequence[str]) -> None:

@@ -59,6 +59,14 @@ class ItemRequest:
         return (self.plan_price.pk, promotion_id, self.region.pk, self.server_name, self.options, addons)
 
 
+class ItemOutOfStock(capacity.InsufficientCapacity):
+    """There is no capacity for one item of the order."""
+
+    def __init__(self, item: ItemRequest) -> None:
+        super().__init__(f"no capacity for {item.server_name} in {item.region.code}")
+        self.item = item
+
+
 @dataclass(frozen=True)
 class OrderRequest:
     """What the customer ordered and how they pay. Every price is in one currency."""
@@ -80,20 +88,25 @@ class OrderRequest:
 
     @property
     def billing_mode(self) -> BillingMode:
-        """The gateway renews where customer and operator chose so, and it has a price for everything of one item.
-
-        Of several items each has a subscription of its own, and a payment is for one subscription at the gateway.
-        A gateway charges its own prices, so what has a discount is renewed by us.
-        """
-        if not self.is_auto_renewed or len(self.items) > 1 or any(quote.discounts for quote in self.quotes):
-            return BillingMode.SELF
-        return gateway_accounts.billing_mode_for([self.items[0].plan_price, *self.items[0].addon_prices])
+        """Who renews what is ordered."""
+        return billing_mode_of(self.quotes) if self.is_auto_renewed else BillingMode.SELF
 
     @property
     def accounts(self) -> Sequence[GatewayAccount]:
         """The gateway accounts by which it can be paid, in their order."""
         currency = self.items[0].plan_price.currency
         return gateway_accounts.accounts_for(currency=currency, is_auto_renewed=self.is_auto_renewed)
+
+
+def billing_mode_of(quotes: Sequence[Quote]) -> BillingMode:
+    """Who renews automatically: the gateway where the operator chose so and it has a price for all of one server.
+
+    Of several servers each has a subscription of its own, and a payment is for one subscription at the gateway.
+    A gateway charges its own prices, so what has a discount is renewed by us.
+    """
+    if len(quotes) > 1 or quotes[0].discounts:
+        return BillingMode.SELF
+    return gateway_accounts.billing_mode_for([line.price for line in quotes[0].lines if line.price])
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ def place_order(
 
     The same form token with the same request gives the same order, however often and from how many tabs it comes. With
     another request it gives a new order, and the earlier one is canceled if it is unpaid. Wants no transaction to be
-    open. Raises capacity.InsufficientCapacity, catalog.SoldOut, coupons.CouponRefused, limits.TooManyUnpaidOrders,
+    open. Raises ItemOutOfStock, catalog.SoldOut, coupons.CouponRefused, limits.TooManyUnpaidOrders,
     accounts.CurrencyFixed or gateway_accounts.NoGateway, and then nothing is reserved.
     """
     # The accounts' keys are decrypted for it, so it is read before anything is locked.
@@ -188,14 +201,17 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
     reservations: list[Reservation] = []
     try:
         for item in order_request.items:
-            reservation = reserve_item(
-                organization=organization,
-                plan=item.plan_price.plan,
-                addons=[price.addon for price in item.addon_prices],
-                region=item.region,
-                at=at,
-                expires_at=expires_at,
-            )
+            try:
+                reservation = reserve_item(
+                    organization=organization,
+                    plan=item.plan_price.plan,
+                    addons=[price.addon for price in item.addon_prices],
+                    region=item.region,
+                    at=at,
+                    expires_at=expires_at,
+                )
+            except capacity.InsufficientCapacity as error:
+                raise ItemOutOfStock(item) from error
             reservations.append(reservation)
     except Exception:
         release_reserved(reservations, at)

@@ -1,4 +1,4 @@
-"""What a plan with add-ons comes to: its price and its limits. Only `with_tax` reads the database."""
+"""What a plan with add-ons comes to: its price and its limits. Only `OrderQuote.with_tax` reads the database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -47,23 +47,16 @@ class Quote:
     discounts: tuple[SoldDiscount, ...]
     currency: str
     term: Term
-    taxed: Taxed | None = None
 
     @property
     def amounts(self) -> list[Money]:
         """What is added up: the lines' amounts, and what is taken off."""
         return [*(line.amount for line in self.lines), *(-discount.amount for discount in self.discounts)]
 
-    def with_tax(self, organization: Organization | None, at: datetime) -> "Quote":
-        """The quote with the tax that the organization, or a visitor, pays."""
-        return replace(
-            self, taxed=tax.assess(organization=organization, amounts=self.amounts, currency=self.currency, at=at)
-        )
-
     @property
     def due_today(self) -> Money:
-        """The first period and the one-time fees less the discounts, with their tax once that is known."""
-        return self.taxed.total if self.taxed else total(self.amounts, self.currency)
+        """The first period and the one-time fees less the discounts, without tax that is added."""
+        return total(self.amounts, self.currency)
 
     @property
     def discountable(self) -> Money:
@@ -89,6 +82,46 @@ class Quote:
             return Rate(sum((Decimal(line.unit.minor) * line.quantity for line in lines), Decimal(0)), self.currency)
         lasting = [row.amount for row in self.discounts if row.periods is None or number <= row.periods]
         return total((line.amount for line in lines), self.currency) - total(lasting, self.currency)
+
+
+@dataclass(frozen=True)
+class OrderQuote:
+    """Everything that will be charged for an order, one quote for each server; all are in one currency."""
+
+    servers: tuple[Quote, ...]
+    taxed: Taxed | None = None
+
+    @property
+    def currency(self) -> str:
+        """The currency of every price."""
+        return self.servers[0].currency
+
+    @property
+    def discounts(self) -> list[tuple[str, Money]]:
+        """What is taken off all servers, by what it is for."""
+        found: dict[str, Money] = {}
+        for discount in (row for server in self.servers for row in server.discounts):
+            found[discount.description] = found.get(discount.description, Money.zero(self.currency)) + discount.amount
+        return list(found.items())
+
+    @property
+    def due_today(self) -> Money:
+        """What all servers cost now, with their tax once that is known."""
+        return self.taxed.total if self.taxed else total((row.due_today for row in self.servers), self.currency)
+
+    @property
+    def shares(self) -> list[Money]:
+        """What of the amount due each server bears, with its share of the tax. They add up to exactly that."""
+        prices = [server.due_today for server in self.servers]
+        if self.taxed is None or self.taxed.is_inclusive:
+            return prices
+        return [price + share for price, share in zip(prices, shares_of(self.taxed.tax, prices), strict=True)]
+
+    def with_tax(self, organization: Organization | None, at: datetime) -> "OrderQuote":
+        """The quote with the tax that the organization, or a visitor, pays."""
+        amounts = [amount for server in self.servers for amount in server.amounts]
+        taxed = tax.assess(organization=organization, amounts=amounts, currency=self.currency, at=at)
+        return replace(self, taxed=taxed)
 
 
 class MixedPrices(ValueError):

@@ -24,7 +24,8 @@ class View:
 
 
 NAMES = (
-    "home", "products", "category", "category empty", "product", "configurator", "configurator refused", "sign up",
+    "home", "products", "category", "category empty", "product", "configurator", "configurator refused",
+    "cart", "cart empty", "cart refused", "sign up",
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
@@ -71,6 +72,9 @@ def _shop() -> Iterator[View]:
     yield View("product", "/products/minecraft/")
     yield View("configurator", configure)
     yield View("configurator refused", configure, "owner", _order_badly, 422)
+    yield View("cart", configure, "owner", _fill_cart)
+    yield View("cart empty", "/cart/", "newcomer")
+    yield View("cart refused", configure, "owner", _fill_cart_badly, 422)
 
 
 def _sign_in(gallery: Gallery) -> Iterator[View]:
@@ -159,6 +163,30 @@ def _order_badly(page: Page) -> None:
         page.locator("[name=addons]").first.check()  # the price is asked for anew
     page.locator("#quote td", has_text="more memory").wait_for()
     _send(page, "#configure")
+
+
+def _fill_cart(page: Page) -> None:
+    """Two servers of one plan and one of another."""
+    for name in ("lantern-smp", "Night shift"):
+        page.goto(page.url.partition("/cart/")[0].partition("/products/")[0] + "/products/minecraft/configure/")
+        page.fill("[name=server_name]", name)
+        with page.expect_navigation():
+            page.locator("[name=add_to_cart]").click()
+    _set_quantity(page, "2")
+
+
+def _fill_cart_badly(page: Page) -> None:
+    _fill_cart(page)
+    quantity = "form => { form.querySelector('[type=number]').value = '99'; form.noValidate = true; "
+    with page.expect_navigation():  # as a browser without JavaScript
+        page.locator("#order-cart").evaluate(quantity + "form.requestSubmit(form.querySelector('[formaction]')); }")
+
+
+def _set_quantity(page: Page, quantity: str) -> None:
+    with page.expect_response("**/cart/change/"):
+        page.locator("input[type=number]").first.fill(quantity)
+        page.locator("input[type=number]").first.press("Tab")
+    page.locator("#cart:not(.htmx-request)").wait_for()
 
 
 def _sign_up_badly(page: Page) -> None:

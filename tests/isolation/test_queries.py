@@ -44,6 +44,7 @@ PAGES = [
     "accounts:billing_address",
     "home",
     "storefront:products",
+    "storefront:cart",
 ]
 
 

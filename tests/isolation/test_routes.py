@@ -33,6 +33,8 @@ PUBLIC = {
     "storefront:products": 200,
     "storefront:product": 200,
     "storefront:configure": 200,
+    "storefront:cart": 200,
+    "storefront:change_cart": 405,
     "health_live": 200,
     "health_ready": 200,
     "health_db": 200,

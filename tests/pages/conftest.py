@@ -57,4 +57,5 @@ def signed_in(dataset: Dataset) -> Client:
     """A browser in which the customer is signed in."""
     client = Client()
     client.force_login(dataset.customer)
+    client.cookies["cart"] = dataset.cart
     return client

@@ -4,7 +4,7 @@ from django.urls import reverse
 
 from tests.pages.rows import Dataset
 
-PUBLIC = ("home", "products", "product", "configurator", "sign up", "log in", "reset password", "not found")
+PUBLIC = ("home", "products", "product", "configurator", "cart", "sign up", "log in", "reset password", "not found")
 LISTS = ("dashboard", "servers", "subscriptions", "invoices", "wallet", "payment methods")
 OWN = (
     "order",
@@ -29,6 +29,7 @@ def address(name: str, dataset: Dataset) -> str:
         "products": reverse("storefront:products"),
         "product": reverse("storefront:product", kwargs={"slug": slug}),
         "configurator": reverse("storefront:configure", kwargs={"slug": slug}),
+        "cart": reverse("storefront:cart"),
         "sign up": reverse("account_signup"),
         "log in": reverse("account_login"),
         "reset password": reverse("account_reset_password"),

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import uuid4
 
+from django.core import signing
 from django.utils import timezone
 
 from accounts.models import User
 from billing import invoicing, subscriptions, top_ups
 from billing.invoicing import InvoiceLine
 from billing.models import BankTransfer, GatewayAccount, Invoice, ItemKind, Payment, PaymentMethod, Subscription
-from catalog.models import Kind, Product, Term
+from catalog.models import Kind, Plan, Product, Term
 from core.ids import uuid7
 from core.money import Money
 from orders import placement
 from orders.models import Order, OrderItem, OrderStatus
+from orders.storefront import cart as carts
 from servers import capacity
 from servers import services as servers
 from servers.capacity import Size
@@ -48,6 +51,7 @@ class Dataset:
     top_up: Payment
     invoice: Invoice
     transfer: BankTransfer
+    cart: str
 
 
 def make_dataset(number: int) -> Dataset:
@@ -64,7 +68,16 @@ def make_dataset(number: int) -> Dataset:
     paid_for = [make_subscription(customer, server, region) for server in running]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
     bought = (placed[-1], running[-1], paid_for[-1], make_top_up(customer), issued[-1])
-    return Dataset(customer, product, *bought, make_transfer(placed[-1]))
+    return Dataset(customer, product, *bought, make_transfer(placed[-1]), make_cart(number))
+
+
+def make_cart(number: int) -> str:
+    """The cookie of a cart with so many products, as far as it holds them."""
+    lines = [
+        (f"line-{count}", plan.product.slug, f"plan={plan.code}&region=region-0&term=monthly&server_name=smp", 1)
+        for count, plan in enumerate(Plan.objects.select_related("product")[: min(number, carts.MAX_LINES)])
+    ]
+    return signing.dumps([uuid4().hex, *lines], salt=carts.COOKIE, compress=True)
 
 
 def make_transfer(order: Order) -> BankTransfer:

@@ -1,0 +1,183 @@
+"""The form of one server: what the customer chooses, checked against what is for sale now."""
+
+import re
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from typing import Any, cast
+from uuid import UUID
+
+from django import forms
+from django.forms.boundfield import BoundWidget
+from django.http import QueryDict
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import AddonPrice, PlanPrice, Term
+from core.money import Money, Rate
+from orders.placement import ItemRequest
+from orders.quote import PricedItem
+from orders.storefront.offers import Offer, best_promotion, period_name
+from servers.forms import clean_server_name
+from servers.models import Region
+
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ITEM_FIELDS = ("plan", "region", "term", "addons", "server_name")
+OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
+
+
+class ChoicesForm(forms.Form):
+    """A form that shows what its present choices cost, also before it is sent."""
+
+    def chosen(self, name: str) -> str:
+        """The value that was sent, or the one the form began with."""
+        value = self.data.get(name) if self.is_bound else None
+        return str(value or self.initial.get(name, ""))
+
+
+class ItemForm(ChoicesForm):
+    """Plan, region, billing cycle, add-ons and name of one server."""
+
+    plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
+    region = forms.ChoiceField(
+        label=_("Region"),
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": _("Choose a region."),
+            "invalid_choice": _("This region is no longer available. Choose another region."),
+        },
+    )
+    term = forms.ChoiceField(label=_("Billing cycle"), widget=forms.RadioSelect)
+    addons = forms.MultipleChoiceField(label=_("Add-ons"), required=False, widget=forms.CheckboxSelectMultiple)
+    server_name = forms.CharField(
+        label=_("Server name"),
+        min_length=2,
+        max_length=64,
+        help_text=_("Letters, digits, spaces, periods, hyphens and apostrophes. You can change it later."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, offer: Offer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer = offer
+        choices: dict[str, list[tuple[str, Any]]] = {
+            "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
+            "region": [(region.code, str(region)) for region in offer.regions],
+            "term": [(term.value, self.term_label(term)) for term in offer.terms],
+            "addons": [(price.addon.code, addon_label(price)) for price in offer.addons(self.chosen("term"))],
+        }
+        for name, options in choices.items():
+            self.fields[name].choices = options  # type: ignore[attr-defined]
+
+    @property
+    def region_choices(self) -> list[tuple[BoundWidget, Region]]:
+        """Each input of a region, with the region."""
+        return list(zip(self["region"], self.offer.regions, strict=True))
+
+    def term_label(self, term: Term) -> str:
+        """The term with what the chosen plan costs for it."""
+        found = self.offer.term_offer(self.chosen("plan"), term)
+        if found is None:
+            return str(term.label)
+        notes = [f"/ {found.period}"]
+        if found.monthly is not None:
+            text = _("about %(price)s / month") if term == Term.HOURLY else _("%(price)s / month")
+            notes.append(str(text) % {"price": found.monthly})
+        return format_html(
+            '{} <b class="num">{}</b> <span class="muted small">{}</span>',
+            term.label,
+            found.price,
+            " · ".join([*notes, *([found.saving] if found.saving else [])]),
+        )
+
+    def clean_server_name(self) -> str:
+        """See `clean_server_name`."""
+        return clean_server_name(self.cleaned_data["server_name"])
+
+    def clean(self) -> dict[str, Any]:
+        """Check that plan, term and region go together, and look up their rows."""
+        cleaned = super().clean() or self.cleaned_data
+        if "plan" in cleaned and "term" in cleaned:
+            cleaned["plan_price"] = self.offer.price(cleaned["plan"], cleaned["term"])
+            if cleaned["plan_price"] is None:
+                self.add_error("term", _("This plan is not sold with this billing cycle."))
+            by_code = {price.addon.code: price for price in self.offer.addons(cleaned["term"])}
+            codes = dict.fromkeys(cleaned.get("addons", []))  # each once, however often it was sent
+            cleaned["addon_prices"] = [by_code[code] for code in codes if code in by_code]
+        if "plan" in cleaned and "region" in cleaned:
+            region = next(row for row in self.offer.regions if row.code == cleaned["region"])
+            cleaned["region_row"] = region
+            if not self.offer.is_available(cleaned["plan"], region):
+                self.add_error("region", OUT_OF_STOCK_HERE)
+        return cleaned
+
+    def refuse_unseen_prices(self, shown: AbstractSet[UUID]) -> None:
+        """Show a price beside its field that rose since the page was opened, which showed prices with these ids.
+
+        Sending the form again agrees to it.
+        """
+        for price in (self.cleaned_data["plan_price"], *self.cleaned_data["addon_prices"]):
+            field, item = ("plan", price.plan) if isinstance(price, PlanPrice) else ("addons", price.addon)
+            same = {"term": price.term, "currency": price.currency}
+            before = item.prices.filter(pk__in=shown, **same).order_by("-offered_at").first()
+            now, then = self.promoted(price), None
+            if before is not None:
+                then = self.promoted(before, shown)
+                # The first payment includes the setup fee that a plan may have.
+                setup_fee, setup_fee_before = (getattr(row, "setup_fee_minor", 0) for row in (price, before))
+                if now.minor <= then.minor and setup_fee <= setup_fee_before:
+                    continue
+            values = {"name": item.name, "price": now, "period": period_name(Term(price.term))}
+            if then is None or now == then:
+                text = _(
+                    "%(name)s costs %(price)s / %(period)s now. "
+                    "Check the summary, then continue to order at this price."
+                )
+            else:
+                values["before"] = then
+                text = _(
+                    "The price of %(name)s has changed from %(before)s to %(price)s / %(period)s. "
+                    "Continue again to order at the new price."
+                )
+            self.add_error(field, str(text) % values)
+
+    def promoted(self, price: PlanPrice | AddonPrice, shown: AbstractSet[UUID] | None = None) -> Money | Rate:
+        """The price less its promotion: the one that it has now, or the best of those that the page showed."""
+        if not isinstance(price, PlanPrice):
+            return price.unit_price
+        if shown is None:
+            promotion = self.offer.promotion_of(price)
+        else:
+            promotion = best_promotion(price.plan.promotions.filter(pk__in=shown), price)
+        return price.amount - promotion.off(price.amount) if promotion else price.unit_price
+
+    @property
+    def item_request(self) -> ItemRequest:
+        """The server of the checked form; only after `is_valid()`."""
+        return ItemRequest(
+            plan_price=self.cleaned_data["plan_price"],
+            region=self.cleaned_data["region_row"],
+            server_name=self.cleaned_data["server_name"],
+            addon_prices=tuple(self.cleaned_data["addon_prices"]),
+            promotion=self.offer.promotion_of(self.cleaned_data["plan_price"]),
+        )
+
+    @cached_property
+    def priced_item(self) -> PricedItem | None:
+        """The present choices, None until a plan and term that go together are chosen."""
+        price = self.offer.price(self.chosen("plan"), self.chosen("term"))
+        if price is None:
+            return None
+        data = cast("QueryDict", self.data)
+        codes = set(data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
+        addons = [addon for addon in self.offer.addons(price.term) if addon.addon.code in codes]
+        return PricedItem(price, addons, self.offer.promotion_of(price))
+
+
+def addon_label(price: AddonPrice) -> str:
+    """An add-on with its price and what that is paid for."""
+    return f"{price.addon.name} (+{price.unit_price} / {period_name(Term(price.term))})"
+
+
+def ids_in(text: str) -> set[UUID]:
+    """The ids in a text that a browser sent."""
+    return {UUID(word) for word in text.split() if UUID_TEXT.fullmatch(word)}
