@@ -14,7 +14,7 @@ from core import bulk, site_settings, tenancy, work
 from orders import cancellation, coupons, placement, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.quote import server_limits
-from servers import capacity
+from servers import builds, capacity
 from servers import services as servers
 from servers.models import Reservation, ReservationState
 
@@ -55,7 +55,7 @@ def create_servers(orders: Sequence[Order], at: datetime) -> list[Order]:
 
 def items_to_deliver() -> "QuerySet[OrderItem]":
     """Items with all that reserving for them and creating their servers needs."""
-    rows = OrderItem.objects.select_related("order__organization", "order__placed_by", "region", "reservation")
+    rows = OrderItem.objects.select_related("order__organization", "order__placed_by", "region", "reservation", "image")
     joined = rows.select_related("plan_price__plan__product").prefetch_related("addons__addon_price__addon")
     return joined.order_by("pk")
 
@@ -100,6 +100,7 @@ def retry_order(*, order_id: UUID, at: datetime) -> bool:
                 reservations[item.pk] = placement.reserve_item(
                     organization=item.order.organization,
                     plan=item.plan_price.plan,
+                    image=item.image,
                     addons=[row.addon_price.addon for row in item.addons.all()],
                     region=item.region,
                     at=at,
@@ -130,8 +131,11 @@ def place_reserved(order_id: UUID, reservations: Mapping[UUID, Reservation], at:
         for item in sorted(items, key=lambda item: item.plan_price.plan_id):  # stock before reservations
             if item.pk in reservations:
                 item.is_stock_taken = item.is_stock_taken or catalog.take_stock(plan_id=item.plan_price.plan_id)
-                item.reservation = reservations[item.pk]
-                item.save(update_fields=["reservation", "is_stock_taken"])
+                reservation = reservations[item.pk]
+                if item.reservation is None or item.reservation.blueprint_id != reservation.blueprint_id:
+                    item.build = builds.sold_build(reservation.blueprint, item.image)
+                item.reservation = reservation
+                item.save(update_fields=["reservation", "build", "is_stock_taken"])
         confirmed = capacity.confirm(reservation_ids=[item.reservation_id for item in items if item.reservation_id])
         if any(item.reservation_id not in confirmed for item in items):
             raise capacity.InsufficientCapacity("a reservation expired meanwhile")
@@ -171,6 +175,7 @@ def deliver(items: Sequence[OrderItem], at: datetime) -> None:
                 databases=limits.databases,
                 backups=limits.backups,
                 variables=item.options["variables"],
+                build=item.build,
             )
             requested.append(new)
     created = servers.create_servers(requested, at=at)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models import AllocationReversal, Invoice, InvoiceState, Payment, PaymentState, Subscription
-from catalog.models import AddonPrice, Coupon, PlanPrice, Promotion
+from catalog.models import AddonPrice, Coupon, Image, PlanPrice, Promotion
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, total
@@ -202,6 +202,7 @@ class OrderItem(Entity, Timestamped):
     """One server of an order: plan price, region, name and options, its subscription, and once paid its server."""
 
     tenancy = tenancy.OWNED
+    hidden_fields = ("build",)
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
@@ -212,6 +213,13 @@ class OrderItem(Entity, Timestamped):
     region = models.ForeignKey(Region, on_delete=models.PROTECT, verbose_name=_("region"))
     server_name = models.CharField(_("server name"), max_length=64)
     options: Any = models.JSONField(default=dict, blank=True)
+    image = models.ForeignKey(Image, null=True, blank=True, on_delete=models.PROTECT, verbose_name=_("image"))
+    build: Any = models.JSONField(
+        _("build"),
+        default=dict,
+        blank=True,
+        help_text=_("What its machine or container is built from, as it was sold."),
+    )
     is_stock_taken = models.BooleanField(
         _("takes limited stock"), default=False, help_text=_("One piece of the plan's limited stock is taken for it.")
     )

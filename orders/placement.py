@@ -12,13 +12,13 @@ from billing import gateway_accounts, invoicing, payments, subscriptions, tax
 from billing.invoicing import InvoiceLine
 from billing.models import BillingMode, GatewayAccount, Invoice, ItemKind, Payment, Subscription
 from catalog import services as catalog
-from catalog.models import Addon, AddonPrice, Plan, PlanPrice, Promotion
+from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Promotion
 from core import site_settings, tenancy
 from core.money import Money, total
 from orders import cancellation, coupons, limits, transitions
 from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.quote import CouponUse, PricedItem, Quote, quotes, server_limits
-from servers import capacity, locks
+from servers import builds, capacity, locks
 from servers import queries as servers
 from servers.models import Region, Reservation
 
@@ -40,6 +40,7 @@ class ItemRequest:
     addon_prices: Sequence[AddonPrice] = ()
     variables: dict[str, str] = field(default_factory=dict)
     promotion: Promotion | None = None
+    image: Image | None = None
 
     @property
     def priced(self) -> PricedItem:
@@ -55,8 +56,8 @@ class ItemRequest:
     def ordered(self) -> tuple[Any, ...]:
         """What makes it the same as what an item of an order was ordered with."""
         addons = sorted(price.pk for price in self.addon_prices)
-        promotion_id = self.promotion.pk if self.promotion else None
-        return (self.plan_price.pk, promotion_id, self.region.pk, self.server_name, self.options, addons)
+        promotion_id, image_id = (row.pk if row else None for row in (self.promotion, self.image))
+        return (self.plan_price.pk, promotion_id, image_id, self.region.pk, self.server_name, self.options, addons)
 
 
 class ItemOutOfStock(capacity.InsufficientCapacity):
@@ -169,8 +170,8 @@ def is_order_of(order: Order, order_request: OrderRequest, at: datetime) -> bool
     items = order.items.select_related("subscription").prefetch_related("addons")
     for item in items:
         addons = sorted(addon.addon_price_id for addon in item.addons.all())
-        of_item = (item.plan_price_id, item.promotion_id, item.region_id, item.server_name, item.options, addons)
-        ordered.append(of_item)
+        chosen = (item.region_id, item.server_name, item.options, addons)
+        ordered.append((item.plan_price_id, item.promotion_id, item.image_id, *chosen))
     coupon_id = CouponRedemption.objects.filter(order=order).values_list("coupon_id", flat=True).first()
     is_same_coupon = coupon_id == (order_request.coupon_use.coupon.pk if order_request.coupon_use else None)
     is_same_payment = (
@@ -205,6 +206,7 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
                 reservation = reserve_item(
                     organization=organization,
                     plan=item.plan_price.plan,
+                    image=item.image,
                     addons=[price.addon for price in item.addon_prices],
                     region=item.region,
                     at=at,
@@ -223,6 +225,7 @@ def reserve_item(
     *,
     organization: Organization,
     plan: Plan,
+    image: Image | None,
     addons: Sequence[Addon],
     region: Region,
     at: datetime,
@@ -231,7 +234,7 @@ def reserve_item(
     """The capacity of one server. Raises InsufficientCapacity."""
     return capacity.reserve(
         organization=organization,
-        blueprints=servers.blueprints_of_plan(plan),
+        blueprints=servers.blueprints_of_plan(plan, image),
         region=region,
         size=server_limits(plan, addons).size,
         addons={addon.kind for addon in addons},
@@ -350,6 +353,8 @@ def add_items(
             region=request.region,
             server_name=request.server_name,
             options=request.options,
+            image=request.image,
+            build=builds.sold_build(reservation.blueprint, request.image),
             is_stock_taken=catalog.take_stock(plan_id=request.plan_price.plan_id),
             reservation=reservation,
             subscription=subscription,

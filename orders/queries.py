@@ -24,7 +24,7 @@ def orders_for(access: Access, action: Action) -> "models.QuerySet[Order]":
 def order_for_page(orders: "models.QuerySet[Order]") -> "models.QuerySet[Order]":
     """These orders with all that their page shows: item, plan, region, server with its steps, and payments."""
     items = OrderItem.objects.select_related(
-        "plan_price__plan__product", "region", "reservation", "server__node", "subscription"
+        "plan_price__plan__product", "region", "image", "reservation", "server__node", "subscription"
     )
     return (
         orders.select_related("invoice", "organization")

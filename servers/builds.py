@@ -3,13 +3,14 @@ machine's plan, or a container's image. A blueprint that nothing can be built fr
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from catalog.models import AddonKind, Plan
+from catalog.models import AddonKind, Image, Plan
 from core import outside, tenancy
 from servers.drivers import registry
 from servers.drivers.base import BuildFacts, ContainerBuild, GameBuild, MachineBuild, VariablesRefused
@@ -22,21 +23,37 @@ SECRET_LENGTH = 24
 _kinds: dict[UUID, str] = {}
 
 
-def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
-    """The build of a machine or a container, which its provider may compare; None for a game.
+def sold_build(blueprint: Blueprint, image: Image | None = None) -> dict[str, Any]:
+    """What a machine or a container of the blueprint is built from that is sold now; empty for a game.
 
-    A machine's size is the server's own: what its blueprint says today is for those that are sold from now on.
+    Later changes of the blueprint are for servers that are sold later. A machine begins with the chosen image.
     """
-    blueprint = server.blueprint
     if blueprint.build == Build.MACHINE:
-        return MachineBuild(server.plan_ref, blueprint.image, blueprint.user_data)
+        ref = blueprint.images.get(image=image).ref if image else blueprint.image
+        return {"image": ref, "user_data": blueprint.user_data}
     if blueprint.build == Build.CONTAINER:
+        return {
+            "image": blueprint.image,
+            "command": blueprint.startup,
+            "ports": blueprint.container_ports,
+            "volumes": blueprint.volumes,
+            "environment": blueprint.environment,
+        }
+    return {}
+
+
+def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
+    """The build of a machine or a container as it was sold, which its provider may compare; None for a game."""
+    sold = server.build or sold_build(server.blueprint)
+    if server.blueprint.build == Build.MACHINE:
+        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"])
+    if server.blueprint.build == Build.CONTAINER:
         return ContainerBuild(
-            image=blueprint.image,
-            command=blueprint.startup,
-            ports=tuple(blueprint.container_ports),
-            volumes=tuple(blueprint.volumes),
-            environment=overrides_of(blueprint, key=server.pk),
+            image=sold["image"],
+            command=sold["command"],
+            ports=tuple(sold["ports"]),
+            volumes=tuple(sold["volumes"]),
+            environment=overrides_of(sold["environment"], key=server.pk),
         )
     return None
 
@@ -72,7 +89,7 @@ def merged_environment(
     blueprint: Blueprint, *, key: UUID, own: Iterable[ServerVariable] = ()
 ) -> environment.Environment:
     """The egg's variables for the server with this key and these variables of its own."""
-    overrides = overrides_of(blueprint, key=key)
+    overrides = overrides_of(blueprint.environment or {}, key=key)
     chosen: dict[str, str] = {}
     for variable in own:
         values = overrides if variable.is_set_by_staff else chosen
@@ -81,10 +98,10 @@ def merged_environment(
     return environment.merge(variables, overrides, chosen)
 
 
-def overrides_of(blueprint: Blueprint, *, key: UUID) -> dict[str, str]:
-    """The blueprint's environment as text, with passwords of the server's own."""
+def overrides_of(values: Mapping[str, Any], *, key: UUID) -> dict[str, str]:
+    """A blueprint's environment as text, with passwords of the server's own."""
     overrides = {}
-    for name, value in (blueprint.environment or {}).items():
+    for name, value in values.items():
         if value == SECRET:  # the same at every attempt
             secret = salted_hmac("servers.environment", f"{key}:{name}", algorithm="sha256").hexdigest()
             overrides[name] = secret[:SECRET_LENGTH]

@@ -1,6 +1,7 @@
 """Reads about servers, and where they can be built."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,11 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import Organization
 from accounts.permissions import PERMISSIONS, Access, Action
-from catalog.models import Plan, Product
+from catalog.models import Image, Plan, Product
 from core import tenancy
 from servers import builds, capacity
 from servers.drivers import registry
-from servers.models import Blueprint, Node, Region, Server, ServerAccess, ServerStatus
+from servers.models import Blueprint, BlueprintImage, Build, Node, Region, Server, ServerAccess, ServerStatus
 
 
 def servers_for(access: Access, action: Action) -> QuerySet[Server]:
@@ -80,9 +81,26 @@ def blueprints_for(plan: Plan, blueprints: Iterable[Blueprint]) -> list[Blueprin
     return sorted(chosen.values(), key=lambda blueprint: (blueprint.position, blueprint.name))
 
 
-def blueprints_of_plan(plan: Plan) -> list[Blueprint]:
-    """The candidates for a server of the plan, the first to try first."""
-    return blueprints_for(plan, blueprints_of(plan.product))
+def blueprints_of_plan(plan: Plan, image: Image | None = None) -> list[Blueprint]:
+    """The candidates for a server of the plan that begins with the image, the first to try first."""
+    rows = blueprints_for(plan, blueprints_of(plan.product))
+    if image is None:
+        return rows
+    having = set(BlueprintImage.objects.filter(image=image).values_list("blueprint_id", flat=True))
+    return [row for row in rows if row.pk in having]
+
+
+def images_for(blueprints: Mapping[Plan, Collection[Blueprint]]) -> dict[UUID, list[Image]]:
+    """The images that machines of each plan may begin with, by the plan's id. One query."""
+    pairs = {(plan.pk, row.pk) for plan, rows in blueprints.items() for row in rows if row.build == Build.MACHINE}
+    if not pairs:
+        return {}
+    offered = BlueprintImage.objects.filter(image__is_active=True, image__plans__in=blueprints)
+    found: dict[UUID, list[Image]] = defaultdict(list)
+    for row in offered.annotate(plan_id=F("image__plans")).select_related("image").order_by("image__position", "pk"):
+        if (row.plan_id, row.blueprint_id) in pairs and row.image not in found[row.plan_id]:
+            found[row.plan_id].append(row.image)
+    return dict(found)
 
 
 def regions_of(blueprints: QuerySet[Blueprint]) -> list[Region]:

@@ -1,14 +1,15 @@
 """Every write about servers. The desired state is written here; convergence makes the panel agree."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from accounts.models import Organization, User
 from catalog.models import Plan
 from core import audit, tenancy
-from servers import events
+from servers import builds, events
 from servers.capacity import Size
 from servers.convergence import provisioning_log
 from servers.convergence.scheduling import request_convergence
@@ -72,6 +73,7 @@ class NewServer:
     databases: int
     backups: int
     variables: Mapping[str, str]
+    build: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, reservation: Reservation) -> Server:
         """The server to insert, on the node of its locked reservation."""
@@ -83,6 +85,7 @@ class NewServer:
             blueprint_id=reservation.blueprint_id,
             plan=self.plan,
             plan_ref=reservation.blueprint.plan_ref,
+            build=self.build or builds.sold_build(reservation.blueprint),
             node_id=reservation.node_id,
             reservation=reservation,
             cpu_percent=self.size.cpu_percent,

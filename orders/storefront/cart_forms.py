@@ -58,8 +58,9 @@ class CartItem:
             return ""
         item, region = self.priced[0], self.form.chosen("region")
         places = [str(row) for row in self.form.offer.regions if row.code == region]
-        addons = [price.addon.name for price in item.addon_prices]
-        return " · ".join([*places, item.plan_price.get_term_display(), *addons])
+        chosen = [str(image)] if (image := self.form.chosen_image) else []
+        chosen += [price.addon.name for price in item.addon_prices]
+        return " · ".join([*places, item.plan_price.get_term_display(), *chosen])
 
     @cached_property
     def requests(self) -> list[ItemRequest]:

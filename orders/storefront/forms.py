@@ -37,9 +37,11 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
     available = [row for row in plans if row.is_available] or plans
     code = requested.get("plan") or (available[0].plan.code if available else "")
     regions = [row for row in offer.regions if offer.is_available(code, row)] or list(offer.regions)
+    images = {image.code: image for image in offer.images_of(code)}
     term = requested.get("term") or (Term.MONTHLY if Term.MONTHLY in offer.terms else next(iter(offer.terms), ""))
     return {
         "plan": code,
+        "image": requested.get("image") if requested.get("image") in images else next(iter(images), ""),
         "region": requested.get("region") or (regions[0].code if regions else ""),
         "term": str(term),
         "addons": requested.getlist("addons"),

@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import AddonPrice, PlanPrice, Term
+from catalog.models import AddonPrice, Image, PlanPrice, Term
 from core.money import Money, Rate
 from orders.placement import ItemRequest
 from orders.quote import PricedItem
@@ -21,7 +21,7 @@ from servers.forms import clean_server_name
 from servers.models import Region
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ITEM_FIELDS = ("plan", "region", "term", "addons", "server_name")
+ITEM_FIELDS = ("plan", "image", "region", "term", "addons", "server_name")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
 
 
@@ -38,6 +38,11 @@ class ItemForm(ChoicesForm):
     """Plan, region, billing cycle, add-ons and name of one server."""
 
     plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
+    image = forms.ChoiceField(
+        label=_("Operating system"),
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose an operating system.")},
+    )
     region = forms.ChoiceField(
         label=_("Region"),
         widget=forms.RadioSelect,
@@ -61,12 +66,15 @@ class ItemForm(ChoicesForm):
         self.offer = offer
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
+            "image": [(image.code, image.name) for image in offer.images_of(self.chosen("plan"))],
             "region": [(region.code, str(region)) for region in offer.regions],
             "term": [(term.value, self.term_label(term)) for term in offer.terms],
             "addons": [(price.addon.code, addon_label(price)) for price in offer.addons(self.chosen("term"))],
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
+        if not choices["image"]:
+            del self.fields["image"]
 
     @property
     def region_choices(self) -> list[tuple[BoundWidget, Region]]:
@@ -151,6 +159,12 @@ class ItemForm(ChoicesForm):
         return price.amount - promotion.off(price.amount) if promotion else price.unit_price
 
     @property
+    def chosen_image(self) -> Image | None:
+        """The chosen image; None where the plan has none."""
+        images = self.offer.images_of(self.chosen("plan"))
+        return next((image for image in images if image.code == self.chosen("image")), None)
+
+    @property
     def item_request(self) -> ItemRequest:
         """The server of the checked form; only after `is_valid()`."""
         return ItemRequest(
@@ -159,6 +173,7 @@ class ItemForm(ChoicesForm):
             server_name=self.cleaned_data["server_name"],
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
             promotion=self.offer.promotion_of(self.cleaned_data["plan_price"]),
+            image=self.chosen_image,
         )
 
     @cached_property

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalog import queries as catalog
-from catalog.models import AddonKind, AddonPrice, Plan, PlanPrice, Product, Promotion, Term
+from catalog.models import AddonKind, AddonPrice, Image, Plan, PlanPrice, Product, Promotion, Term
 from core import formats
 from core.money import Money, Rate, payable_step
 from orders.quote import server_limits
@@ -68,6 +68,7 @@ class Offer:
     regions: Sequence[Region]
     available: Mapping[UUID, set[str]]  # the codes of the plans that fit, by region
     promotions: Mapping[UUID, Sequence[Promotion]]  # by plan
+    images: Mapping[UUID, Sequence[Image]]  # by plan
     currency: str
     currencies: Sequence[str]  # those in which anything is sold
 
@@ -115,6 +116,10 @@ class Offer:
     def price(self, code: str, term: str) -> PlanPrice | None:
         """The price of a plan for a term, None where it is not sold so."""
         return next((price for price in self.prices if (price.plan.code, price.term) == (code, term)), None)
+
+    def images_of(self, code: str) -> Sequence[Image]:
+        """The images that a server of the plan may begin with; none where it has no choice."""
+        return next((self.images.get(row.plan_id, ()) for row in self.prices if row.plan.code == code), ())
 
     def addons(self, term: str) -> list[AddonPrice]:
         """Add-ons with their price for the term."""
@@ -249,6 +254,7 @@ def offer_of(product: Product, currency: str) -> Offer:
         regions=servers.regions_of(blueprints),
         available=available,
         promotions=catalog.promotions_of(plans),
+        images=servers.images_for(usable),
         currency=currency,
         currencies=catalog.currencies_for_sale(),
     )

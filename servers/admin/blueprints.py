@@ -15,7 +15,7 @@ from core.admin_base import ReadOnlyAdmin
 from servers import builds
 from servers.drivers import registry
 from servers.drivers.base import BuildFacts
-from servers.models import Blueprint, Build
+from servers.models import Blueprint, BlueprintImage, Build
 
 # What a build needs, and what it has besides; everything else stays empty.
 NEEDED = {Build.GAME: ("egg",), Build.MACHINE: ("plan", "plan_ref", "image"), Build.CONTAINER: ("image",)}
@@ -122,3 +122,15 @@ class BlueprintAdmin(ReadOnlyAdmin):
         """Find out at once whether something can be built from it."""
         super().save_model(request, obj, form, change)
         builds.check_blueprints(obj.provider_id)
+
+
+@admin.register(BlueprintImage)
+class BlueprintImageAdmin(ReadOnlyAdmin):
+    """The images that customers choose from, by the provider's own names."""
+
+    editable = ("ref",)
+    addable = ("blueprint", "image", *editable)
+    list_display = ("image", "blueprint", "ref")
+    list_filter = ("image",)
+    list_select_related = ("blueprint", "image")
+    search_fields = ("blueprint__name", "image__name", "ref")

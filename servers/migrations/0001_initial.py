@@ -279,6 +279,7 @@ class Migration(migrations.Migration):
                 ('hostname', models.CharField(blank=True, default='', max_length=191)),
                 ('kind', models.CharField(choices=[('game', 'Game server'), ('vps', 'VPS'), ('container', 'Container')], max_length=10)),
                 ('plan_ref', models.CharField(blank=True, default='', help_text="A machine's size as it was sold, by the provider's own name.", max_length=64, verbose_name="provider's plan")),
+                ('build', models.JSONField(blank=True, default=dict, help_text='What a machine or a container is built from, as it was sold. Games are built from their egg.', verbose_name='build')),
                 ('desired_state', models.CharField(choices=[('present', 'Keep'), ('absent', 'Delete')], default='present', max_length=8)),
                 ('status', models.CharField(choices=[('pending', 'Waiting'), ('installing', 'Installing'), ('running', 'Running'), ('stopped', 'Stopped'), ('suspended', 'Suspended'), ('failed', 'Failed'), ('deleting', 'Deleting'), ('deleted', 'Deleted')], default='pending', max_length=12)),
                 ('failure', models.CharField(blank=True, default='', max_length=255, verbose_name='reason of failure')),
@@ -563,6 +564,22 @@ class Migration(migrations.Migration):
                 'verbose_name': 'usage task',
                 'verbose_name_plural': 'usage tasks',
                 'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='BlueprintImage',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('ref', models.CharField(help_text='As the provider names it.', max_length=191, verbose_name="provider's image")),
+                ('blueprint', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='images', to='servers.blueprint')),
+                ('image', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='catalog.image', verbose_name='image')),
+            ],
+            options={
+                'verbose_name': "blueprint's image",
+                'verbose_name_plural': "blueprint's images",
+                'constraints': [models.UniqueConstraint(fields=('blueprint', 'image'), name='servers_blueprint_image_once')],
             },
         ),
         migrations.CreateModel(

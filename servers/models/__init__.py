@@ -2,7 +2,7 @@
 
 from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
-from servers.models.blueprints import Blueprint, Build
+from servers.models.blueprints import Blueprint, BlueprintImage, Build
 from servers.models.eggs import Egg, EggVariable, Nest
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
 from servers.models.locations import Location
@@ -18,6 +18,7 @@ __all__ = [
     "FREE",
     "Allocation",
     "Blueprint",
+    "BlueprintImage",
     "Build",
     "DesiredState",
     "DriftFinding",

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Plan, Product
+from catalog.models import Image, Plan, Product
 from core import tenancy
 from core.models import Entity, Timestamped, choices_check
 from servers.models.eggs import Egg
@@ -146,3 +146,21 @@ class Blueprint(Entity, Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BlueprintImage(Entity, Timestamped):
+    """An image that customers may choose for the machines of a blueprint, by the provider's own name."""
+
+    tenancy = tenancy.SHARED
+
+    blueprint = models.ForeignKey(Blueprint, on_delete=models.CASCADE, related_name="images")
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="blueprints", verbose_name=_("image"))
+    ref = models.CharField(_("provider's image"), max_length=191, help_text=_("As the provider names it."))
+
+    class Meta:
+        verbose_name = _("blueprint's image")
+        verbose_name_plural = _("blueprint's images")
+        constraints = [models.UniqueConstraint(fields=["blueprint", "image"], name="servers_blueprint_image_once")]
+
+    def __str__(self) -> str:
+        return str(self.image)

@@ -42,6 +42,7 @@ class Server(StateMachine, Entity, Timestamped):
     """
 
     tenancy = SERVER
+    hidden_fields = ("build",)
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING: {_S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.DELETED},
         _S.INSTALLING: {_S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.PENDING},
@@ -72,6 +73,12 @@ class Server(StateMachine, Entity, Timestamped):
         blank=True,
         default="",
         help_text=_("A machine's size as it was sold, by the provider's own name."),
+    )
+    build: Any = models.JSONField(
+        _("build"),
+        default=dict,
+        blank=True,
+        help_text=_("What a machine or a container is built from, as it was sold. Games are built from their egg."),
     )
     node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.PROTECT, related_name="servers")
     reservation = models.OneToOneField(

@@ -117,6 +117,8 @@ class Rows:
             provider=self.provider,
             egg=lambda n: self.eggs[n],
         )
+        images = list(Image.objects.all())
+        self.each(servers.BlueprintImage, blueprint=lambda n: self.blueprints[n], image=lambda n: images[n], ref=str)
 
     def provider(self, number: int) -> Any:
         """The row's own provider."""

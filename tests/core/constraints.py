@@ -436,6 +436,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "servers_allocation_one_primary": {"reservation_id": ONE, "is_primary": True},
         "servers_allocation_ref_once": {"node_id": ONE, "ref": "x"},
     },
+    "servers_blueprintimage": {"servers_blueprint_image_once": {"blueprint_id": ONE, "image_id": ONE}},
     "servers_blueprint": {
         "servers_blueprint_one_active": {"product_id": ONE, "provider_id": ONE, "is_active": True},
     },

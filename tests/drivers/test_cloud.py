@@ -6,14 +6,20 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.test import Client
 
 from catalog import events as catalog_events
-from catalog.models import Addon, AddonKind
+from catalog.models import Addon, AddonKind, Image
+from orders import fulfilment
+from orders.models import OrderItem
 from orders.storefront.offers import offer_of, product_cards
-from servers import capacity, convergence, inventory, queries, services
+from servers import builds, capacity, convergence, inventory, queries, services
 from servers.capacity import Size
+from servers.drivers.base import ContainerBuild
 from servers.models import (
     Blueprint,
+    BlueprintImage,
+    Build,
     DriftFinding,
     HoldKind,
     Location,
@@ -25,7 +31,7 @@ from servers.models import (
     Step,
     SyncState,
 )
-from tests.builders import make_addon, make_addon_price, make_price
+from tests.builders import make_addon, make_addon_price, make_organization, make_price, make_user
 from tests.drivers.adapters import cloud_provider
 from tests.drivers.cloud import FACTS, CloudDriver
 from tests.drivers.cloud_sandbox import CloudSandbox
@@ -277,3 +283,53 @@ def test_a_later_sync_leaves_the_elastic_node_as_it_is(provider: Provider) -> No
 
     assert (run.state, DriftFinding.objects.count()) == (SyncState.COMPLETED, 0)
     assert Node.objects.filter(provider=provider, is_elastic=True).count() == 2
+
+
+def test_customers_choose_among_the_images_of_a_machine_and_get_what_they_ordered(
+    cloud: CloudSandbox, provider: Provider, client: Client
+) -> None:
+    plan = make_plan(memory_mib=SIZE.memory_mib, disk_mib=SIZE.disk_mib, ports=0)
+    blueprint = make_blueprint(provider, plan, plan_ref="s-1", image="debian-13")
+    for code in ("debian", "ubuntu", "unknown-there"):
+        Image.objects.create(code=code, name=code.title()).plans.set([plan])
+    for image in Image.objects.exclude(code="unknown-there"):
+        BlueprintImage.objects.create(blueprint=blueprint, image=image, ref=f"{image.code}-x64")
+    make_price(plan)
+    customer = make_user()
+    make_organization(customer)
+    client.force_login(customer)
+    url = f"/products/{plan.product.slug}/configure/"
+    page = client.get(url)
+    form = page.context["form"]
+    assert form.fields["image"].choices == [("debian", "Debian"), ("ubuntu", "Ubuntu")]
+    sent = {
+        **{name: value for name, value in form.initial.items() if name != "addons" and value},
+        "server_name": "Castle",
+        "shown_prices": page.context["shown_prices"],
+    }
+    for wrong in ("", "unknown-there"):
+        assert client.post(url, sent | {"image": wrong}).context["form"].errors.keys() == {"image"}
+
+    client.post(url, sent | {"image": "ubuntu"})
+
+    item = OrderItem.objects.get()
+    assert (str(item.image), item.build) == ("Ubuntu", {"image": "ubuntu-x64", "user_data": ""})
+    BlueprintImage.objects.update(ref="renamed")
+    Blueprint.objects.update(image="debian-14", user_data="#!/bin/sh")
+    fulfilment.start_orders(order_ids=[item.order_id], at=AT)
+    run_until_quiet(AT)
+    assert [machine["image"] for machine in cloud.machines.values()] == ["ubuntu-x64"]
+
+
+def test_a_container_keeps_the_image_and_the_environment_that_it_was_sold_with(provider: Provider) -> None:
+    plan = make_plan(memory_mib=SIZE.memory_mib, disk_mib=SIZE.disk_mib, ports=0)
+    parts = {"build": Build.CONTAINER, "egg": None, "image": "redis:7", "environment": {"KEY": "{{secret}}", "A": "1"}}
+    server = make_server(provider, plan=plan, size=SIZE, blueprint=make_blueprint(provider, plan, **parts))
+    sold = builds.fixed_build(server)
+
+    Blueprint.objects.update(image="redis:8", environment={"A": "2"})
+
+    now = builds.fixed_build(Server.objects.select_related("blueprint").get(pk=server.pk))
+    assert isinstance(now, ContainerBuild)
+    assert now == sold
+    assert (now.image, now.environment["A"], len(now.environment["KEY"])) == ("redis:7", "1", builds.SECRET_LENGTH)

@@ -14,7 +14,7 @@ MAX_QUERIES = {
     "products": 8,
     "product": 8,
     "configurator": 15,
-    "cart": 14,
+    "cart": 15,
     "not found": 2,
     "dashboard": 14,
     "servers": 7,
