@@ -34,6 +34,7 @@ app.conf.beat_schedule = {
     "review-holds": {"task": "orders.tasks.review_holds", "schedule": 300.0},
     "fail-overdue": {"task": "orders.tasks.fail_overdue", "schedule": 300.0},
     "refund-overdue": {"task": "orders.tasks.refund_overdue", "schedule": 300.0},
+    "advance-commissions": {"task": "orders.tasks.advance_commissions", "schedule": 300.0},
     "recheck-servers": {"task": "servers.tasks.recheck_servers", "schedule": 600.0},
     "sync-inventory": {"task": "servers.tasks.sync_inventory", "schedule": 900.0},
     "sign-audit-trail": {"task": "core.tasks.sign_audit_trail", "schedule": 15.0},

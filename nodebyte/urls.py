@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("orders.storefront.urls")),
     path("", include("orders.urls")),
     path("", include("orders.renewal.urls")),
+    path("", include("orders.affiliates.urls")),
     path("", include("servers.urls")),
     path("", include("billing.urls")),
     path("", include("billing.wallet_urls")),

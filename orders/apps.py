@@ -8,4 +8,10 @@ class OrdersConfig(AppConfig):
     is_nodebyte = True
 
     def ready(self) -> None:
+        from billing import ledger_audit
         from orders import receivers, settings  # noqa: F401 - connect and register
+        from orders.affiliates import commissions
+        from orders.affiliates import settings as affiliates  # noqa: F401
+
+        for rule in commissions.RULES:
+            ledger_audit.register(rule)

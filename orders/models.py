@@ -12,10 +12,22 @@ from catalog.models import AddonPrice, Coupon, Image, PlanPrice, Promotion
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, total
+from orders.affiliates.models import Affiliate, AffiliateClicks, CommissionPayout, Referral
 from orders.changes.models import PlanChange
 from servers.models import Region, Reservation, Server
 
-__all__ = ["Order", "OrderItem", "OrderItemAddon", "OrderStatus", "OrderStatusChange", "PlanChange"]
+__all__ = [
+    "Affiliate",
+    "AffiliateClicks",
+    "CommissionPayout",
+    "Order",
+    "OrderItem",
+    "OrderItemAddon",
+    "OrderStatus",
+    "OrderStatusChange",
+    "PlanChange",
+    "Referral",
+]
 
 
 class OrderStatus(StatusChoices):
@@ -35,6 +47,7 @@ class Order(StateMachine, Entity, Timestamped):
     """A purchase. `form_token` makes a doubled submit one order; an order gives it up when its form orders another."""
 
     tenancy = tenancy.OWNED
+    hidden_fields = ("referred_by",)
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING_PAYMENT: {_S.PAID, _S.CANCELED},
         _S.PAID: {_S.PROVISIONING, _S.WAITING_CAPACITY, _S.FAILED, _S.CANCELED},
@@ -52,6 +65,15 @@ class Order(StateMachine, Entity, Timestamped):
     placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
     placed_from = models.GenericIPAddressField(
         _("placed from"), null=True, blank=True, help_text=_("The client's address; of IPv6 its network.")
+    )
+    referred_by = models.ForeignKey(
+        Affiliate,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        verbose_name=_("affiliate"),
+        help_text=_("Whose link the customer had followed."),
     )
     form_token = models.UUIDField(_("form token"), null=True, blank=True)
     status = StatusField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING_PAYMENT)

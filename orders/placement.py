@@ -16,6 +16,7 @@ from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Promotion
 from core import site_settings, tenancy
 from core.money import Money, total
 from orders import cancellation, coupons, limits, transitions
+from orders.affiliates.links import affiliate_for
 from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.quote import CouponUse, PricedItem, Quote, quotes, server_limits
 from servers import builds, capacity, locks
@@ -76,6 +77,7 @@ class OrderRequest:
     is_auto_renewed: bool = False
     uses_credit: bool = False
     coupon_use: CouponUse | None = None
+    affiliate_code: str = ""  # of the link that the customer followed last
 
     @property
     def quotes(self) -> list[Quote]:
@@ -278,6 +280,7 @@ def write_order(
         currency=currency,
         total_minor=invoice.total_minor,
         uses_credit=order_request.uses_credit,
+        referred_by=affiliate_for(code=order_request.affiliate_code, organization=organization, user=user),
         invoice=invoice,
         placed_at=at,
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from core import clock
 from orders import cancellation, fulfilment, holds
+from orders.affiliates import commissions
 from orders.changes import applying, ending
 
 
@@ -42,3 +43,9 @@ def fail_overdue() -> int:
 def refund_overdue() -> int:
     """Refund paid orders whose server did not run in time."""
     return cancellation.refund_overdue(at=clock.now())
+
+
+@shared_task
+def advance_commissions() -> int:
+    """Attribute paid orders to affiliates, and decide what is no longer on hold."""
+    return commissions.advance(at=clock.now())

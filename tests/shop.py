@@ -33,6 +33,7 @@ from tests.sandbox_fixtures import WEBHOOK_SECRET
 
 STEP = timedelta(seconds=5)
 WEBHOOK = "/webhooks/stripe/"
+PAID = ("is_auto_renewed", "uses_credit", "coupon_use", "affiliate_code")  # what an order has beside its items
 PASSWORD = "correct horse battery staple"
 
 
@@ -54,7 +55,7 @@ class Shop:
 
     def order_request(self, **fields: Any) -> placement.OrderRequest:
         """One such server, or `items`."""
-        paid = {name: fields.pop(name) for name in ("is_auto_renewed", "uses_credit", "coupon_use") if name in fields}
+        paid = {name: fields.pop(name) for name in PAID if name in fields}
         items = fields.pop("items", None) or [self.item_request(**fields)]
         return placement.OrderRequest(items, **paid)
 

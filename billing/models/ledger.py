@@ -123,6 +123,8 @@ class EntryKind(models.TextChoices):
     PAYOUT = "payout", _("Payout to the bank")
     UNEXPLAINED = "unexplained", _("Unexplained at the gateway")
     EXPLAINED = "explained", _("Explained later")
+    COMMISSION = "commission", _("Affiliate commission")
+    COMMISSION_PAID = "commission_paid", _("Affiliate commission paid out")
 
 
 # What a gateway's balance transaction adds to the entry of its payment, refund or dispute.

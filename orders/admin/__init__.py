@@ -1,6 +1,17 @@
 """The admin of orders."""
 
+from orders.admin.affiliates import AffiliateAdmin, AffiliateClicksAdmin, CommissionPayoutAdmin, ReferralAdmin
 from orders.admin.changes import PlanChangeAdmin
 from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
 
-__all__ = ["OrderAdmin", "OrderItemAddonAdmin", "OrderItemAdmin", "OrderStatusChangeAdmin", "PlanChangeAdmin"]
+__all__ = [
+    "AffiliateAdmin",
+    "AffiliateClicksAdmin",
+    "CommissionPayoutAdmin",
+    "OrderAdmin",
+    "OrderItemAddonAdmin",
+    "OrderItemAdmin",
+    "OrderStatusChangeAdmin",
+    "PlanChangeAdmin",
+    "ReferralAdmin",
+]

@@ -1,7 +1,9 @@
 import core.ids
 import core.models.state_machine
+import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
+from decimal import Decimal
 from django.conf import settings
 from django.db import migrations, models
 
@@ -20,6 +22,56 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL("CREATE SEQUENCE orders_order_number START 1001", "DROP SEQUENCE orders_order_number"),
+        migrations.CreateModel(
+            name='Affiliate',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('code', models.CharField(help_text="Part of the affiliate's link.", max_length=32, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9-]{3,32}\\Z', '3 to 32 small letters, digits and hyphens.')], verbose_name='code')),
+                ('is_active', models.BooleanField(default=True, help_text='Only an active affiliate earns more.', verbose_name='active')),
+                ('organization', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='affiliate', to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'affiliate',
+                'verbose_name_plural': 'affiliates',
+            },
+        ),
+        migrations.CreateModel(
+            name='AffiliateClicks',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('clicked_on', models.DateField(verbose_name='day')),
+                ('count', models.PositiveIntegerField(default=0, verbose_name='clicks')),
+                ('affiliate', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='clicks', to='orders.affiliate')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': "affiliate's clicks",
+                'verbose_name_plural': "affiliates' clicks",
+                'ordering': ['-clicked_on'],
+            },
+        ),
+        migrations.CreateModel(
+            name='CommissionPayout',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('currency', models.CharField(max_length=3)),
+                ('amount_minor', models.BigIntegerField(verbose_name='amount')),
+                ('paid_out_at', models.DateTimeField(verbose_name='paid out at')),
+                ('affiliate', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='orders.affiliate')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'commission payout',
+                'verbose_name_plural': 'commission payouts',
+                'ordering': ['-paid_out_at'],
+            },
+        ),
         migrations.CreateModel(
             name='Order',
             fields=[
@@ -42,6 +94,7 @@ class Migration(migrations.Migration):
                 ('invoice', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='order', to='billing.invoice')),
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='accounts.organization')),
                 ('placed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to=settings.AUTH_USER_MODEL)),
+                ('referred_by', models.ForeignKey(blank=True, help_text='Whose link the customer had followed.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='orders.affiliate', verbose_name='affiliate')),
             ],
             options={
                 'verbose_name': 'order',
@@ -164,6 +217,44 @@ class Migration(migrations.Migration):
             },
             bases=(core.models.state_machine.StateMachine, models.Model),
         ),
+        migrations.CreateModel(
+            name='Referral',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('status', models.CharField(choices=[('pending', 'On hold'), ('earned', 'Earned'), ('reversed', 'Reversed'), ('refused', 'Refused')], default='pending', max_length=8)),
+                ('reason', models.CharField(blank=True, default='', max_length=64, verbose_name='reason')),
+                ('currency', models.CharField(max_length=3)),
+                ('percent', models.DecimalField(decimal_places=4, max_digits=7, verbose_name='percent')),
+                ('commission_minor', models.BigIntegerField(help_text='Of what was paid without tax.', verbose_name='commission')),
+                ('paid_at', models.DateTimeField(verbose_name='paid at')),
+                ('hold_until', models.DateTimeField(verbose_name='on hold until')),
+                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='decided at')),
+                ('affiliate', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='referrals', to='orders.affiliate')),
+                ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='referral', to='accounts.organization', verbose_name='customer')),
+                ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='referral', to='orders.order')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='referrals', to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'referral',
+                'verbose_name_plural': 'referrals',
+                'ordering': ['-paid_at'],
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
+        migrations.AddConstraint(
+            model_name='affiliate',
+            constraint=models.CheckConstraint(condition=models.Q(('code__regex', '^[a-z0-9-]{3,32}$')), name='orders_affiliate_code_characters'),
+        ),
+        migrations.AddConstraint(
+            model_name='affiliateclicks',
+            constraint=models.UniqueConstraint(fields=('affiliate', 'clicked_on'), name='orders_clicks_once_a_day'),
+        ),
+        migrations.AddConstraint(
+            model_name='commissionpayout',
+            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='orders_payout_positive'),
+        ),
         migrations.AddIndex(
             model_name='order',
             index=models.Index(fields=['organization', '-placed_at'], name='orders_order_of_org'),
@@ -243,5 +334,29 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='planchange',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['applying', 'done']), _negated=True), ('applied_at__isnull', False), _connector='OR'), name='orders_plan_change_applied_at_when_applied'),
+        ),
+        migrations.AddIndex(
+            model_name='referral',
+            index=models.Index(condition=models.Q(('status', 'pending')), fields=['hold_until'], name='orders_referral_on_hold'),
+        ),
+        migrations.AddConstraint(
+            model_name='referral',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'earned', 'reversed', 'refused'])), name='orders_referral_status_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='referral',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'pending'), ('closed_at__isnull', True)), models.Q(models.Q(('status', 'pending'), _negated=True), models.Q(('closed_at__isnull', True), _negated=True)), _connector='OR'), name='orders_referral_open_iff_pending'),
+        ),
+        migrations.AddConstraint(
+            model_name='referral',
+            constraint=models.CheckConstraint(condition=models.Q(('commission_minor__gt', 0), ('status__in', ['reversed', 'refused']), _connector='OR'), name='orders_referral_commission_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='referral',
+            constraint=models.CheckConstraint(condition=models.Q(('percent__gt', 0), ('percent__lte', Decimal('100'))), name='orders_referral_percent_within'),
+        ),
+        migrations.AddConstraint(
+            model_name='referral',
+            constraint=models.CheckConstraint(condition=models.Q(('customer', models.F('organization')), _negated=True), name='orders_referral_not_of_itself'),
         ),
     ]

@@ -21,12 +21,18 @@ from orders.storefront.payment_form import PaymentForm
 
 MAX_QUANTITY = 10
 NAME_LENGTH = 64
+OUT_OF_BOUNDS = gettext_lazy("Enter a number from 1 to 10.")
 
 
 class QuantityForm(forms.Form):
     """How many servers of a line."""
 
-    quantity = forms.IntegerField(label=gettext_lazy("Quantity"), min_value=1, max_value=MAX_QUANTITY)
+    quantity = forms.IntegerField(
+        label=gettext_lazy("Quantity"),
+        min_value=1,
+        max_value=MAX_QUANTITY,
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), OUT_OF_BOUNDS),
+    )
 
 
 class CartItem:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from core import clock
 from core.client_address import client_ip
 from core.money import Money
 from orders import coupons, placement
+from orders.affiliates import links
 from orders.coupons import CouponRefused, FindCoupon
 from orders.limits import TooManyUnpaidOrders
 from orders.models import Order
@@ -96,7 +98,7 @@ def place_order(
         return placement.place_order(
             organization=request.organization,  # type: ignore[attr-defined]
             user=request.user,  # type: ignore[arg-type]
-            order_request=order_request,
+            order_request=replace(order_request, affiliate_code=request.COOKIES.get(links.COOKIE, "")),
             form_token=form_token,
             ip=client_ip(request),
             at=clock.now(),

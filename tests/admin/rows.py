@@ -17,7 +17,7 @@ from core.models import AuditCheckpoint, AuditLink
 from orders import models as orders
 from servers import models as servers
 from support.models import Delivery
-from tests.builders import make_user
+from tests.builders import make_organization, make_user
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "a-secret-value"
@@ -402,6 +402,13 @@ class Rows:
             expires_at=AT,
             **owned,
         )
+        affiliates = self.each(orders.Affiliate, organization=self.organization, code=lambda n: f"row-{n}")
+        named = {"affiliate": affiliates[0], **owned}
+        self.each(orders.AffiliateClicks, clicked_on=lambda n: AT.date() + timedelta(days=n), **named)
+        self.each(orders.CommissionPayout, currency="USD", amount_minor=1, paid_out_at=AT, **named)
+        earned = {"currency": "USD", "percent": 20, "commission_minor": 160, "paid_at": AT, "hold_until": AT}
+        customers = [make_organization() for _row in self.orders]
+        self.each(orders.Referral, customer=lambda n: customers[n], order=lambda n: self.orders[n], **earned, **named)
 
     def work(self) -> None:
         """Gateway events and messages."""

@@ -25,9 +25,12 @@ from billing.models import (
     Refund,
 )
 from catalog.models import PlanPrice, Term
+from core import site_settings
 from core.money import Money
 from nodebyte.seeding import catalog, panel
 from orders import cancellation
+from orders.affiliates import commissions, links
+from orders.affiliates.models import Referral
 from orders.changes import locking, making
 from orders.changes.offers import change_offer
 from orders.changes.quoting import Selection
@@ -89,6 +92,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     clock = Clock(sandbox)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
+    _affiliate(owner, saver, clock)
     _add_gateway_account()
     member = _member(owner)
     users = {"owner": owner, "newcomer": newcomer, "saver": saver, "member": member}
@@ -103,6 +107,25 @@ def _member(owner: User) -> User:
     Membership.objects.create(organization=server.organization, user=member, role=Role.MEMBER)
     ServerAccess.objects.create(organization=server.organization, server=server, user=member, level=AccessLevel.VIEW)
     return member
+
+
+def _affiliate(owner: User, saver: User, clock: Clock) -> None:
+    """The owner brought one customer, and earned from another time."""
+    site_settings.set_value("affiliates.are_enabled", True)
+    affiliate = commissions.join(organization=owner.owned_organizations.get(), actor=owner)
+    links.record_click(code=affiliate.code, at=clock.now)
+    order = Order.objects.filter(organization__owner=saver).order_by("pk")[0]
+    Referral.objects.create(
+        affiliate=affiliate,
+        organization_id=affiliate.organization_id,
+        customer_id=order.organization_id,
+        order=order,
+        currency="USD",
+        percent=20,
+        commission_minor=160,
+        paid_at=clock.now,
+        hold_until=clock.now + timedelta(days=30),
+    )
 
 
 def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:

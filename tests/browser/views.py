@@ -30,7 +30,7 @@ NAMES = (
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
     "subscriptions", "subscriptions empty", "wallet", "wallet empty", "wallet saver", "wallet refused",
-    "cancel subscription", "cancel subscription refused",
+    "cancel subscription", "cancel subscription refused", "affiliate", "affiliate empty",
     "payment methods", "payment methods empty", "profile",
     "profile refused", "billing address", "billing address refused",
     "email addresses", "password", "devices", "reauthenticate",
@@ -99,6 +99,8 @@ def _account(gallery: Gallery) -> Iterator[View]:
         yield View(f"{name} empty", address, "newcomer")
     yield View("cancel subscription", gallery.addresses["cancel subscription"], "owner")
     yield View("cancel subscription refused", gallery.addresses["cancel subscription"], "owner", _choose_nothing, 422)
+    yield View("affiliate", "/affiliate/", "owner")
+    yield View("affiliate empty", "/affiliate/", "newcomer")
     yield View("menu", "/dashboard/", "owner", _open_menu)
     yield View("profile", "/profile/", "owner")
     yield View("profile refused", "/profile/", "owner", _save_badly, 422)

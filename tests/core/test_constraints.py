@@ -88,6 +88,7 @@ ROWS: dict[str, Row] = {
     "catalog_plan": {"cost_currency": ""},
     "catalog_planprice": {"term": "monthly"},
     "orders_planchange": {"due_minor": 1, "quoted_at": NOW, "effective_at": NOW},
+    "orders_referral": {"status": "pending", "percent": 1},
     "catalog_promotion": {"percent": 1, "currency": ""},
     "servers_blueprint": {
         "build": "game",

@@ -141,7 +141,7 @@ def test_a_quantity_out_of_bounds_is_refused_beside_its_field(shop: Shop, browse
         answer = browser.post(CHANGE, {f"{key}-quantity": quantity, "coupon": "WELCOME"})
         (row,) = answer.context["rows"]
         assert answer.status_code == 422, quantity
-        assert row.item.quantity_form.errors["quantity"], quantity
+        assert row.item.quantity_form.errors["quantity"] == ["Enter a number from 1 to 10."], quantity
     assert opened(browser)[f"{key}-quantity"] == "1"
     assert browser.post(CHANGE, {"remove": key})["Location"] == f"{CART}?"
     assert "Your cart is empty" in browser.get(CART).content.decode()

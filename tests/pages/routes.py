@@ -17,7 +17,7 @@ OWN = (
     "invoice",
     "pay invoice",
 )
-PERSONAL = ("profile", "billing address", "email addresses", "password", "devices", "log out")
+PERSONAL = ("profile", "billing address", "email addresses", "password", "devices", "affiliate", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
 
@@ -54,6 +54,7 @@ def address(name: str, dataset: Dataset) -> str:
         "email addresses": reverse("account_email"),
         "password": reverse("account_change_password"),
         "devices": reverse("usersessions_list"),
+        "affiliate": reverse("affiliates:affiliate"),
         "log out": reverse("account_logout"),
     }
     return addresses[name]

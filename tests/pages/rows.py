@@ -12,9 +12,11 @@ from billing import invoicing, subscriptions, top_ups
 from billing.invoicing import InvoiceLine
 from billing.models import BankTransfer, GatewayAccount, Invoice, ItemKind, Payment, PaymentMethod, Subscription
 from catalog.models import Kind, Plan, Product, Term
+from core import site_settings
 from core.ids import uuid7
 from core.money import Money
 from orders import placement
+from orders.affiliates import commissions
 from orders.models import Order, OrderItem, OrderStatus
 from orders.storefront import cart as carts
 from servers import capacity
@@ -59,6 +61,8 @@ def make_dataset(number: int) -> Dataset:
     customer = make_user()
     for count in range(number):
         make_gateway_account(count)
+    site_settings.set_value("affiliates.are_enabled", True)
+    commissions.join(organization=customer.owned_organizations.get(), actor=customer)
     product, region = make_catalog(number)
     blueprint = Blueprint.objects.get(product=product)
     make_wallet(customer, number)

@@ -19,6 +19,7 @@ MAX_QUERIES = {
     "dashboard": 14,
     "servers": 7,
     "wallet": 12,
+    "affiliate": 10,
     "pay top-up": 30,
     "subscriptions": 12,
     "cancel subscription": 11,
