@@ -3,10 +3,11 @@
 The last functions are about subscriptions at a gateway that charge for ours.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from billing.models import (
 )
 from catalog.models import AddonPrice, PlanPrice
 from core import audit, bulk, site_settings, tenancy, work
-from core.money import Money, total
+from core.money import Money, Rate, total
 
 # Those with a period that goes on. As the index of what is due has it.
 PERIOD_STATUSES = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
@@ -74,11 +75,13 @@ def open_subscription(
 ) -> Subscription:
     """A pending subscription. It keeps the prices it is sold at, whatever is offered later.
 
-    `label` is its name on later invoices. `is_auto_renewed` is the customer's choice: only then is the method saved.
+    An add-on's price that is there several times is one item with that quantity. `label` is its name on later
+    invoices. `is_auto_renewed` is the customer's choice: only then is the method saved.
     """
-    prices: list[PlanPrice | AddonPrice] = [plan_price, *addon_prices]
+    sold: Counter[PlanPrice | AddonPrice] = Counter([plan_price, *addon_prices])
     lasting = [-discount.amount for discount in discounts if discount.periods is None]
-    recurring = total([*(price.amount for price in prices), *lasting], plan_price.currency)
+    amounts = [Rate(Decimal(price.unit_price.minor), price.currency).times(units) for price, units in sold.items()]
+    recurring = total([*amounts, *lasting], plan_price.currency)
     with tenancy.as_worker():
         subscription = Subscription.objects.create(
             organization=organization,
@@ -96,9 +99,10 @@ def open_subscription(
                 organization_id=organization.pk,
                 valid_from=at,
                 position=position,
-                **(discount_fields(sold) if isinstance(sold, SoldDiscount) else price_fields(sold)),
+                quantity=units,
+                **(discount_fields(row) if isinstance(row, SoldDiscount) else price_fields(row)),
             )
-            for position, sold in enumerate([*prices, *discounts])
+            for position, (row, units) in enumerate([*sold.items(), *((row, 1) for row in discounts)])
         )
     return subscription
 

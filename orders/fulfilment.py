@@ -101,7 +101,7 @@ def retry_order(*, order_id: UUID, at: datetime) -> bool:
                     organization=item.order.organization,
                     plan=item.plan_price.plan,
                     image=item.image,
-                    addons=[row.addon_price.addon for row in item.addons.all()],
+                    addons=item.sold_addons,
                     region=item.region,
                     at=at,
                     expires_at=at + RESERVED_FOR,
@@ -163,7 +163,7 @@ def deliver(items: Sequence[OrderItem], at: datetime) -> None:
     """Create the server of each item on its confirmed reservation."""
     requested = []
     for item in items:
-        limits = server_limits(item.plan_price.plan, [row.addon_price.addon for row in item.addons.all()])
+        limits = server_limits(item.plan_price.plan, item.sold_addons)
         if item.reservation is not None:
             new = servers.NewServer(
                 organization=item.order.organization,

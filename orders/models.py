@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models import AllocationReversal, Invoice, InvoiceState, Payment, PaymentState, Subscription
-from catalog.models import AddonPrice, Coupon, Image, PlanPrice, Promotion
+from catalog.models import Addon, AddonPrice, Coupon, Image, PlanPrice, Promotion
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from core.money import Money, total
@@ -255,23 +255,32 @@ class OrderItem(Entity, Timestamped):
         verbose_name = _("order item")
         verbose_name_plural = _("order items")
 
+    @property
+    def sold_addons(self) -> list[Addon]:
+        """Its add-ons, each as often as it was ordered."""
+        return [row.addon_price.addon for row in self.addons.all() for _unit in range(row.quantity)]
+
     def __str__(self) -> str:
         return self.server_name
 
 
 class OrderItemAddon(Entity, Timestamped):
-    """An add-on of an order's item, at the price it was ordered at."""
+    """An add-on of an order's item, at the price it was ordered at, and how many of it."""
 
     tenancy = tenancy.OWNED
 
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons", db_index=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT, verbose_name=_("add-on price"))
+    quantity = models.PositiveIntegerField(_("quantity"), default=1)
 
     class Meta:
         verbose_name = _("order add-on")
         verbose_name_plural = _("order add-ons")
-        constraints = [models.UniqueConstraint(fields=["item", "addon_price"], name="orders_addon_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["item", "addon_price"], name="orders_addon_once"),
+            models.CheckConstraint(name="orders_addon_quantity_positive", condition=models.Q(quantity__gte=1)),
+        ]
 
     def __str__(self) -> str:
         return str(self.addon_price)

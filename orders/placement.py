@@ -1,5 +1,6 @@
 """Placing an order: capacity is reserved, and order, subscriptions, draft invoice and payment are written."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,7 +34,10 @@ class OrderClosed(Exception):
 
 @dataclass(frozen=True)
 class ItemRequest:
-    """One server that the customer ordered: rows that the form has checked to be for sale together."""
+    """One server that the customer ordered: rows that the form has checked to be for sale together.
+
+    An add-on's price is there as often as the customer wants it.
+    """
 
     plan_price: PlanPrice
     region: Region
@@ -105,9 +109,9 @@ def billing_mode_of(quotes: Sequence[Quote]) -> BillingMode:
     """Who renews automatically: the gateway where the operator chose so and it has a price for all of one server.
 
     Of several servers each has a subscription of its own, and a payment is for one subscription at the gateway.
-    A gateway charges its own prices, so what has a discount is renewed by us.
+    A gateway charges its own prices, each once, so what has a discount or a unit price is renewed by us.
     """
-    if len(quotes) > 1 or quotes[0].discounts:
+    if len(quotes) > 1 or quotes[0].discounts or any(line.quantity != 1 for line in quotes[0].lines):
         return BillingMode.SELF
     return gateway_accounts.billing_mode_for([line.price for line in quotes[0].lines if line.price])
 
@@ -171,7 +175,7 @@ def is_order_of(order: Order, order_request: OrderRequest, at: datetime) -> bool
     ordered = []
     items = order.items.select_related("subscription").prefetch_related("addons")
     for item in items:
-        addons = sorted(addon.addon_price_id for addon in item.addons.all())
+        addons = sorted(row.addon_price_id for row in item.addons.all() for _unit in range(row.quantity))
         chosen = (item.region_id, item.server_name, item.options, addons)
         ordered.append((item.plan_price_id, item.promotion_id, item.image_id, *chosen))
     coupon_id = CouponRedemption.objects.filter(order=order).values_list("coupon_id", flat=True).first()
@@ -363,8 +367,8 @@ def add_items(
             subscription=subscription,
         )
         OrderItemAddon.objects.bulk_create(
-            OrderItemAddon(item=item, organization_id=order.organization_id, addon_price=price)
-            for price in request.addon_prices
+            OrderItemAddon(item=item, organization_id=order.organization_id, addon_price=price, quantity=units)
+            for price, units in Counter(request.addon_prices).items()
         )
 
 

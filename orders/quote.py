@@ -1,5 +1,6 @@
 """What a plan with add-ons comes to: its price and its limits. Only `OrderQuote.with_tax` reads the database."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,10 @@ from servers.capacity import Size
 
 @dataclass(frozen=True)
 class PricedItem:
-    """What one server is sold at. Prices come with their plan, product and add-on selected."""
+    """What one server is sold at. Prices come with their plan, product and add-on selected.
+
+    An add-on is there as often as it is sold: three units of one are three times its price.
+    """
 
     plan_price: PlanPrice
     addon_prices: Sequence[AddonPrice] = ()
@@ -169,7 +173,8 @@ def quote_without_coupon(item: PricedItem) -> Quote:
     plan = plan_price.plan
     lines = [InvoiceLine(ItemKind.PLAN, f"{plan.product.name} {plan.name}", plan_price.unit_price, price=plan_price)]
     lines += [
-        InvoiceLine(ItemKind.ADDON, price.addon.name, price.unit_price, price=price) for price in item.addon_prices
+        InvoiceLine(ItemKind.ADDON, price.addon.name, price.unit_price, quantity=units, price=price)
+        for price, units in Counter(item.addon_prices).items()
     ]
     if plan_price.setup_fee:
         lines.append(InvoiceLine(ItemKind.SETUP, _("Setup fee"), plan_price.setup_fee, is_recurring=False))
@@ -208,14 +213,14 @@ class ServerLimits:
 
 
 def server_limits(plan: Plan, addons: Sequence[Addon] = ()) -> ServerLimits:
-    """The plan's limits, raised by each add-on's quantity of its kind."""
+    """The plan's limits, raised by each add-on's quantity of its kind, as often as it is there."""
     extra = dict.fromkeys(AddonKind, 0)
     for addon in addons:
         extra[AddonKind(addon.kind)] += addon.quantity
     size = Size(
         memory_mib=plan.memory_mib + extra[AddonKind.MEMORY],
         disk_mib=plan.disk_mib + extra[AddonKind.DISK],
-        cpu_percent=plan.cpu_percent,
+        cpu_percent=plan.cpu_percent + extra[AddonKind.CPU],
         ports=plan.ports + extra[AddonKind.PORTS],
     )
     return ServerLimits(size, plan.databases + extra[AddonKind.DATABASES], plan.backups + extra[AddonKind.BACKUPS])

@@ -275,7 +275,7 @@ class AddonAdmin(ReadOnlyAdmin):
     """An optional extra of a server, with its prices."""
 
     form = AddonForm
-    editable = ("name", "description", "quantity", "products", "is_active", "position")
+    editable = ("name", "description", "quantity", "max_units", "products", "is_active", "position")
     addable = ("code", "kind", *editable)
     list_display = ("name", "code", "kind", "quantity", "is_active", "position")
     list_filter = ("kind", "is_active")

@@ -99,8 +99,9 @@ class Migration(migrations.Migration):
                 ('code', models.SlugField(max_length=64, unique=True)),
                 ('name', models.CharField(max_length=100)),
                 ('description', models.CharField(blank=True, max_length=191)),
-                ('kind', models.CharField(choices=[('memory', 'More memory'), ('disk', 'More disk'), ('backups', 'More backups'), ('databases', 'More databases'), ('ports', 'More ports'), ('dedicated_ip', 'Dedicated IP'), ('ddos', 'DDoS protection')], max_length=16)),
+                ('kind', models.CharField(choices=[('cpu', 'More CPU'), ('memory', 'More memory'), ('disk', 'More disk'), ('backups', 'More backups'), ('databases', 'More databases'), ('ports', 'More ports'), ('dedicated_ip', 'Dedicated IP'), ('ddos', 'DDoS protection')], max_length=16)),
                 ('quantity', models.PositiveIntegerField(default=1, help_text='How much one add-on adds.', verbose_name='quantity')),
+                ('max_units', models.PositiveIntegerField(default=1, help_text='More than 1: customers choose on a slider how many they add, each at its price.', verbose_name='at most')),
                 ('is_active', models.BooleanField(default=True, help_text='Only active add-ons are sold.', verbose_name='active')),
                 ('position', models.PositiveIntegerField(default=0, help_text='Lower numbers come first.', verbose_name='position')),
                 ('products', models.ManyToManyField(blank=True, help_text='Where it is offered. None chosen: nowhere.', related_name='addons', to='catalog.product', verbose_name='products')),
@@ -215,7 +216,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='addon',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['memory', 'disk', 'backups', 'databases', 'ports', 'dedicated_ip', 'ddos'])), name='catalog_addon_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['cpu', 'memory', 'disk', 'backups', 'databases', 'ports', 'dedicated_ip', 'ddos'])), name='catalog_addon_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='addon',
+            constraint=models.CheckConstraint(condition=models.Q(('max_units__gte', 1), ('max_units__lte', 1000)), name='catalog_addon_units_within'),
         ),
         migrations.AddConstraint(
             model_name='promotion',

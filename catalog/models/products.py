@@ -10,6 +10,8 @@ from core import tenancy
 from core.models import Entity, Timestamped, choices_check, iff
 from core.money import Money, Rate
 
+MAX_UNITS = 1000
+
 
 class Kind(models.TextChoices):
     GAME = "game", _("Game server")
@@ -207,6 +209,7 @@ class PlanPrice(Price):
 
 
 class AddonKind(models.TextChoices):
+    CPU = "cpu", _("More CPU")
     MEMORY = "memory", _("More memory")
     DISK = "disk", _("More disk")
     BACKUPS = "backups", _("More backups")
@@ -217,7 +220,11 @@ class AddonKind(models.TextChoices):
 
 
 class Addon(Entity, Timestamped):
-    """Something added to a server for a price: `quantity` of what its kind says (MiB for memory and disk)."""
+    """Something added to a server for a price: `quantity` of what its kind says.
+
+    Units: MiB of memory and disk, percent of a core of CPU. Of one with a unit price customers choose how many they
+    add, up to `max_units`: its price, and its quantity, are those of one.
+    """
 
     tenancy = tenancy.SHARED
 
@@ -226,6 +233,11 @@ class Addon(Entity, Timestamped):
     description = models.CharField(max_length=191, blank=True)
     kind = models.CharField(max_length=16, choices=AddonKind)
     quantity = models.PositiveIntegerField(_("quantity"), default=1, help_text=_("How much one add-on adds."))
+    max_units = models.PositiveIntegerField(
+        _("at most"),
+        default=1,
+        help_text=_("More than 1: customers choose on a slider how many they add, each at its price."),
+    )
     products = models.ManyToManyField(
         Product,
         related_name="addons",
@@ -240,7 +252,12 @@ class Addon(Entity, Timestamped):
         verbose_name = _("add-on")
         verbose_name_plural = _("add-ons")
         ordering = ["position", "name"]
-        constraints = [choices_check("catalog_addon_kind_known", "kind", AddonKind)]
+        constraints = [
+            choices_check("catalog_addon_kind_known", "kind", AddonKind),
+            models.CheckConstraint(
+                name="catalog_addon_units_within", condition=models.Q(max_units__gte=1, max_units__lte=MAX_UNITS)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -179,7 +179,7 @@ class OrderItemAdmin(ReadOnlyAdmin):
 class OrderItemAddonAdmin(ReadOnlyAdmin):
     """Add-ons of every order's items."""
 
-    list_display = ("item", "organization", "addon_price")
+    list_display = ("item", "organization", "addon_price", "quantity")
     list_select_related = ("item", "organization", "addon_price")
     search_fields = ("item__server_name", "organization__name")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from accounts.models import User
 from billing import gateway_accounts, invoicing, item_changes, payments, subscriptions
@@ -132,7 +133,7 @@ def reserve(row: PlanChange, quote: ChangeQuote, server: Server | None, expires_
 def require_same_quote(row: PlanChange, item: OrderItem) -> ChangeQuote:
     """The quote, computed again as of its own instant. Raises QuoteOutdated where it comes to something else now."""
     prices = AddonPrice.objects.select_related("addon").in_bulk(row.addon_prices)
-    selection = Selection(row.plan_price, [prices[key] for key in sorted(prices)])
+    selection = Selection(row.plan_price, [prices[UUID(key)] for key in sorted(row.addon_prices)])
     quote = quote_change(item=item, selection=selection, quoted_at=row.quoted_at)
     now = (quote.frozen_lines(), quote.recurring, quote.effective_at, asdict(quote.limits))
     if now != (row.lines, row.recurring, row.effective_at, row.limits):

@@ -40,6 +40,11 @@ class ChangeOffer:
         """The prices at which the server's add-ons were sold."""
         return [row.addon_price for row in self.items if row.addon_price is not None]
 
+    def units_of(self, price: AddonPrice) -> int:
+        """How many of the add-on the server has; one where it would be new."""
+        sold = (row.quantity for row in self.items if row.addon_price and row.addon_price.addon_id == price.addon_id)
+        return int(next(sold, 1))
+
     @property
     def terms(self) -> list[Term]:
         """Billing cycles that any plan is sold with, shortest first."""
@@ -76,7 +81,8 @@ class ChangeOffer:
         names = {price.addon.code: price.addon.name for price in self.addons()}
         if missing := [code for code in addons if code not in sold]:
             raise NotSoldSo(names[missing[0]])
-        return Selection(plans[plan], [sold[code] for code in dict.fromkeys(addons)])
+        chosen = [sold[code] for code in dict.fromkeys(addons)]
+        return Selection(plans[plan], [price for price in chosen for _unit in range(self.units_of(price))])
 
 
 def change_offer(subscription: Subscription, server: Server, at: datetime) -> ChangeOffer:

@@ -40,7 +40,10 @@ class ChangeRefused(Exception):
 
 @dataclass(frozen=True)
 class Selection:
-    """What the customer wants the server to be sold as: prices of one term, in the subscription's currency."""
+    """What the customer wants the server to be sold as: prices of one term, in the subscription's currency.
+
+    An add-on is there as often as the server has it.
+    """
 
     plan_price: PlanPrice
     addon_prices: Sequence[AddonPrice] = ()
@@ -221,6 +224,8 @@ def difference(
     wanted: dict[UUID, PlanPrice | AddonPrice] = {plan.pk: selection.plan_price}
     wanted |= {price.addon_id: price for price in selection.addon_prices}
     sold = {sold_id(row): row for row in current}
+    if not is_same_term and any(row.quantity != 1 for row in current):
+        raise ChangeRefused(_("A server whose size you chose yourself keeps its billing cycle."))
     ended = [row for key, row in sold.items() if key not in wanted or not is_same_term]
     added = [
         NewItem(price, f"{plan.product.name} {plan.name}" if isinstance(price, PlanPrice) else price.addon.name)
@@ -260,13 +265,13 @@ def limits_after(
     plan_item = next(row for row in current if row.kind == ItemKind.PLAN)
     if sold_id(plan_item) != selection.plan_price.plan_id:
         return server_limits(selection.plan_price.plan, addons)
-    before = [row.addon_price.addon for row in current if row.addon_price is not None]
+    before = [row.addon_price.addon for row in current if row.addon_price for _unit in range(int(row.quantity))]
     has = size_of(server)
     extra = {kind: added_by(addons, kind) - added_by(before, kind) for kind in AddonKind}
     size = Size(
         memory_mib=has.size.memory_mib + extra[AddonKind.MEMORY],
         disk_mib=has.size.disk_mib + extra[AddonKind.DISK],
-        cpu_percent=has.size.cpu_percent,
+        cpu_percent=has.size.cpu_percent + extra[AddonKind.CPU],
         ports=has.size.ports + extra[AddonKind.PORTS],
     )
     return ServerLimits(size, has.databases + extra[AddonKind.DATABASES], has.backups + extra[AddonKind.BACKUPS])

@@ -152,6 +152,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('quantity', models.PositiveIntegerField(default=1, verbose_name='quantity')),
                 ('addon_price', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='catalog.addonprice', verbose_name='add-on price')),
                 ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='addons', to='orders.orderitem')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -294,6 +295,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='orderitemaddon',
             constraint=models.UniqueConstraint(fields=('item', 'addon_price'), name='orders_addon_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='orderitemaddon',
+            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1)), name='orders_addon_quantity_positive'),
         ),
         migrations.AddConstraint(
             model_name='orderstatuschange',

@@ -1,5 +1,6 @@
 """The cart's forms: how many of each server, and how all of them are paid."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -65,7 +66,8 @@ class CartItem:
         item, region = self.priced[0], self.form.chosen("region")
         places = [str(row) for row in self.form.offer.regions if row.code == region]
         chosen = [str(image)] if (image := self.form.chosen_image) else []
-        chosen += [price.addon.name for price in item.addon_prices]
+        counted = Counter(price.addon.name for price in item.addon_prices)
+        chosen += [f"{name} × {units}" if units > 1 else name for name, units in counted.items()]
         return " · ".join([*places, item.plan_price.get_term_display(), *chosen])
 
     @cached_property

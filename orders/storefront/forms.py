@@ -8,7 +8,7 @@ from django.http import QueryDict
 from catalog.models import Term
 from core import site_settings
 from orders.quote import PricedItem
-from orders.storefront.item_form import ItemForm
+from orders.storefront.item_form import ITEM_FIELDS, UNITS, ItemForm
 from orders.storefront.offers import Offer
 from orders.storefront.payment_form import PaymentForm
 
@@ -20,6 +20,17 @@ class ConfigureForm(ItemForm, PaymentForm):
     def priced_items(self) -> list[PricedItem]:
         """The server, once a plan and term that go together are chosen."""
         return [self.priced_item] if self.priced_item else []
+
+    @property
+    def item_errors(self) -> set[str]:
+        """The fields of the server that have an error."""
+        return {name for name in self.errors if name in ITEM_FIELDS or name.startswith(UNITS)}
+
+    @property
+    def priced_fields(self) -> str:
+        """The names of what the price depends on, as htmx reads them."""
+        units = [name for name in self.fields if name.startswith(UNITS)]
+        return ",".join([*ITEM_FIELDS[:-1], *units, "coupon", "is_auto_renewed", "uses_credit"])
 
     def clean(self) -> dict[str, Any]:
         """The server's choices, then what they cost."""
@@ -46,6 +57,7 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
         "term": str(term),
         "addons": requested.getlist("addons"),
         "server_name": requested.get("server_name", ""),
+        **{name: str(requested[name]) for name in requested if name.startswith(UNITS)},
         # An unchecked box is not sent, but the billing cycle is: without it, nothing was chosen yet.
         **initial_payment(requested, is_chosen="term" in requested),
     }

@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import AddonPrice, Image, PlanPrice, Term
+from catalog.models import MAX_UNITS, AddonPrice, Image, PlanPrice, Term
 from core.money import Money, Rate
 from orders.placement import ItemRequest
 from orders.quote import PricedItem
@@ -21,6 +21,7 @@ from servers.forms import clean_server_name
 from servers.models import Region
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UNITS = "units-"  # with the code of an add-on: how many of it
 ITEM_FIELDS = ("plan", "image", "region", "term", "addons", "server_name")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
 
@@ -69,12 +70,19 @@ class ItemForm(ChoicesForm):
             "image": [(image.code, image.name) for image in offer.images_of(self.chosen("plan"))],
             "region": [(region.code, str(region)) for region in offer.regions],
             "term": [(term.value, self.term_label(term)) for term in offer.terms],
-            "addons": [(price.addon.code, addon_label(price)) for price in offer.addons(self.chosen("term"))],
+            "addons": [
+                (price.addon.code, addon_label(price))
+                for price in offer.addons(self.chosen("term"))
+                if price.addon.max_units == 1
+            ],
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
         if not choices["image"]:
             del self.fields["image"]
+        for price in offer.addons(self.chosen("term")):
+            if price.addon.max_units > 1:
+                self.fields[UNITS + price.addon.code] = units_field(price)
 
     @property
     def region_choices(self) -> list[tuple[BoundWidget, Region]]:
@@ -110,7 +118,8 @@ class ItemForm(ChoicesForm):
                 self.add_error("term", _("This plan is not sold with this billing cycle."))
             by_code = {price.addon.code: price for price in self.offer.addons(cleaned["term"])}
             codes = dict.fromkeys(cleaned.get("addons", []))  # each once, however often it was sent
-            cleaned["addon_prices"] = [by_code[code] for code in codes if code in by_code]
+            units = {code: cleaned.get(UNITS + code) or 0 for code in by_code} | dict.fromkeys(codes, 1)
+            cleaned["addon_prices"] = [row for code, row in by_code.items() for _unit in range(units[code])]
         if "plan" in cleaned and "region" in cleaned:
             region = next(row for row in self.offer.regions if row.code == cleaned["region"])
             cleaned["region_row"] = region
@@ -123,8 +132,9 @@ class ItemForm(ChoicesForm):
 
         Sending the form again agrees to it.
         """
-        for price in (self.cleaned_data["plan_price"], *self.cleaned_data["addon_prices"]):
+        for price in dict.fromkeys([self.cleaned_data["plan_price"], *self.cleaned_data["addon_prices"]]):
             field, item = ("plan", price.plan) if isinstance(price, PlanPrice) else ("addons", price.addon)
+            field = UNITS + item.code if UNITS + item.code in self.fields else field
             same = {"term": price.term, "currency": price.currency}
             before = item.prices.filter(pk__in=shown, **same).order_by("-offered_at").first()
             now, then = self.promoted(price), None
@@ -184,13 +194,47 @@ class ItemForm(ChoicesForm):
             return None
         data = cast("QueryDict", self.data)
         codes = set(data.getlist("addons") if self.is_bound else self.initial.get("addons", []))
-        addons = [addon for addon in self.offer.addons(price.term) if addon.addon.code in codes]
+        units = {row: self.units_of(row) or int(row.addon.code in codes) for row in self.offer.addons(price.term)}
+        addons = [row for row, count in units.items() for _unit in range(count)]
         return PricedItem(price, addons, self.offer.promotion_of(price))
+
+    def units_of(self, price: AddonPrice) -> int:
+        """How many of an add-on with a unit price are chosen; none while what was sent is no such number."""
+        text = self.chosen(UNITS + price.addon.code)
+        is_within = price.addon.max_units > 1 and text.isdecimal() and len(text) <= len(str(MAX_UNITS))
+        return int(text) if is_within and int(text) <= price.addon.max_units else 0
+
+    @property
+    def unit_fields(self) -> list[forms.BoundField]:
+        """How many of each add-on with a unit price."""
+        return [self[name] for name in self.fields if name.startswith(UNITS)]
 
 
 def addon_label(price: AddonPrice) -> str:
     """An add-on with its price and what that is paid for."""
     return f"{price.addon.name} (+{price.unit_price} / {period_name(Term(price.term))})"
+
+
+def units_field(price: AddonPrice) -> forms.IntegerField:
+    """How many of an add-on with a unit price: a number, which a script shows as a slider too."""
+    most = price.addon.max_units
+    values = {"price": price.unit_price, "period": period_name(Term(price.term)), "most": most}
+    refused = str(_("Enter a number from 0 to %(most)s.")) % values
+    return forms.IntegerField(
+        label=price.addon.name,
+        help_text=str(_("+%(price)s / %(period)s for each, up to %(most)s")) % values,
+        required=False,
+        min_value=0,
+        max_value=most,
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), refused),
+        widget=forms.NumberInput(attrs={"data-slider": "", "placeholder": "0"}),
+    )
+
+
+def item_choices(sent: QueryDict) -> list[tuple[str, str]]:
+    """What was sent of one server, for an address or the cart."""
+    names = [name for name in sent if name in ITEM_FIELDS or name.startswith(UNITS)]
+    return [(name, str(value)) for name in names for value in sent.getlist(name)]
 
 
 def ids_in(text: str) -> set[UUID]:

@@ -23,14 +23,13 @@ from orders.placement import ItemOutOfStock
 from orders.storefront import cart, ordering
 from orders.storefront.currencies import currency_of, is_currency_chosen_for_good, sold_currency
 from orders.storefront.forms import ConfigureForm, initial_choices
-from orders.storefront.item_form import ITEM_FIELDS, OUT_OF_STOCK_HERE
+from orders.storefront.item_form import OUT_OF_STOCK_HERE, item_choices
 from orders.storefront.offers import Offer, listing_of, offer_of, period_name
 from orders.storefront.payment_form import payment_fields
 from orders.storefront.published import read_once
 from orders.views import redirect_to_payment
 
 log = logging.getLogger(__name__)
-FIELDS_THROUGH_SIGN_UP = (*ITEM_FIELDS, "is_auto_renewed", "coupon")
 
 
 @public_page("category")
@@ -88,13 +87,13 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
             return render_configurator(request, form)
         form = ConfigureForm(request.POST, offer=offer, **choices)
         is_valid = form.is_valid()
-        if "add_to_cart" in request.POST and not form.errors.keys() & set(ITEM_FIELDS):
+        if "add_to_cart" in request.POST and not form.item_errors:
             return add_to_cart(request, form, slug)
         is_valid = is_valid and not ordering.refuse_unseen_total(request, form)
         if is_valid and not request.user.is_authenticated:
             # What was chosen travels in the address, for after signing up. Who has credit then was not asked yet.
-            sent = [(name, value) for name in FIELDS_THROUGH_SIGN_UP for value in request.POST.getlist(name)]
-            back = f"{request.path}?{urlencode([*sent, ('uses_credit', 'on')])}"
+            sent = [*item_choices(request.POST), *payment_fields(request.POST).items(), ("uses_credit", "on")]
+            back = f"{request.path}?{urlencode(sent)}"
             return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
     order = None
     if request.user.is_authenticated and not request.access.may(Action.ORDER_PLACE, organization):  # type: ignore[attr-defined]
@@ -111,7 +110,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
 def add_to_cart(request: HttpRequest, form: ConfigureForm, slug: str) -> HttpResponse:
     """Put the server of the form into the cart, instead of the line it was opened from if there is one."""
     found = cart.cart_of(request)
-    sent = urlencode([(name, value) for name in ITEM_FIELDS for value in request.POST.getlist(name)])
+    sent = urlencode(item_choices(request.POST))
     is_change = request.POST.get("line") in {line.key for line in found.lines}
     key = request.POST["line"] if is_change else uuid4().hex[:12]
     answer = redirect(f"{reverse('storefront:cart')}?{urlencode(payment_fields(request.POST))}")

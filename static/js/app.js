@@ -16,6 +16,7 @@ function showScriptedControls(container) {
   for (const control of container.querySelectorAll("[data-themes], [data-dismiss], [data-copy]")) control.hidden = false;
   if (window.htmx) for (const control of container.querySelectorAll("[data-no-script]")) control.hidden = true;
   showDeviceTimes(container);
+  addSliders(container);
 }
 
 // Who has set no time zone reads UTC in the page, and here the zone of the device. The text in UTC stays as a tooltip.
@@ -35,6 +36,19 @@ function offerTimeZones(list) {
   if (!list || !Intl.supportedValuesOf) return;
   const offered = new Set(Array.from(list.options, (option) => option.value));
   for (const zone of Intl.supportedValuesOf("timeZone")) if (!offered.has(zone)) list.append(new Option("", zone));
+}
+
+// A slider beside a number of units. The number is the field: it is what is sent, and what a keyboard changes.
+function addSliders(container) {
+  for (const number of container.querySelectorAll("input[data-slider]")) {
+    if (number.nextElementSibling?.type === "range") continue;
+    const range = document.createElement("input");
+    Object.assign(range, { type: "range", min: number.min, max: number.max, value: number.value || 0, tabIndex: -1 });
+    range.setAttribute("aria-hidden", "true");
+    range.addEventListener("input", () => { number.value = range.value; });
+    number.addEventListener("input", () => { range.value = number.value; });
+    number.after(range);
+  }
 }
 
 async function copy(button) {

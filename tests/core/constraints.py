@@ -220,6 +220,8 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_tax_rate_not_reverse_charge": [{"category": "AE", "rate": 0}],
         "billing_tax_rate_valid_forward": [{"valid_from": LATER, "valid_until": NOW}],
     },
+    "catalog_addon": {"catalog_addon_units_within": [{"max_units": 0}, {"max_units": 1001}]},
+    "orders_orderitemaddon": {"orders_addon_quantity_positive": [{"quantity": 0}]},
     "catalog_plan": {
         "catalog_plan_cost_has_currency": [{"cost_minor": 1, "cost_currency": ""}, {"cost_currency": "USD"}],
         "catalog_plan_sizes_positive": [{"cpu_percent": 0}, {"memory_mib": 0}, {"disk_mib": 0}],

@@ -46,7 +46,10 @@ FACTS = DriverFacts(
         Build.GAME: BuildFacts(
             min_ports=1,
             addons=frozenset(
-                {AddonKind.MEMORY, AddonKind.DISK, AddonKind.BACKUPS, AddonKind.DATABASES, AddonKind.PORTS}
+                {
+                    *(AddonKind.CPU, AddonKind.MEMORY, AddonKind.DISK),
+                    *(AddonKind.BACKUPS, AddonKind.DATABASES, AddonKind.PORTS),
+                }
             ),
         )
     },
