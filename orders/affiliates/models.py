@@ -131,7 +131,7 @@ class Referral(StateMachine, Entity, Timestamped):
         return Money(self.commission_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.affiliate_id}: {self.commission}"
+        return str(self.commission)
 
 
 class CommissionPayout(Entity, Timestamped):

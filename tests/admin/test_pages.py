@@ -135,6 +135,7 @@ def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) ->
             "servers.Provider",
             "servers.Region",
             "servers.Blueprint",
+            "servers.BlueprintImage",
         ),
     }
 
