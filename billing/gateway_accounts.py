@@ -32,13 +32,18 @@ class NoGateway(Exception):
 
 
 def accounts_for(*, currency: str, is_auto_renewed: bool = False) -> list[GatewayAccount]:
-    """The active accounts that take the currency, in their order; for automatic renewal those that can charge again."""
+    """The active accounts that take the currency, in their order; for automatic renewal those that can charge again.
+
+    Their keys are decrypted, and `is_live` is their mode from now on: before any lock.
+    """
     accounts = []
     with tenancy.as_worker_without_row():
         for account in GatewayAccount.objects.filter(is_active=True):
             if not account.takes(currency) or problem_of(account):
                 continue
             driver = driver_for(account)
+            if driver.is_live() is not account.is_live:
+                account.is_live = mode_of(account.code)
             if isinstance(driver, Currencies) and currency not in driver.CURRENCIES:
                 continue
             if not is_auto_renewed or driver.SAVES_METHODS or isinstance(driver, GatewayBilling):

@@ -226,7 +226,9 @@ def sync_method(account: GatewayAccount, reference: str, at: datetime) -> Outcom
     if not found.customer:
         if (method := known.first()) is None:
             return UNRELATED
-        payment_methods.mark_detached(method=method, at=at)
+        with tenancy.as_worker():
+            payment_methods.check_attempts_soon(method, at)
+            payment_methods.mark_detached(method=method, at=at)
         return PROCESSED
     customers = GatewayCustomer.objects.select_related("organization").filter(gateway=account.code)
     customer = customers.filter(reference=found.customer).first()

@@ -241,7 +241,7 @@ def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
         for owner, amount in due.items():
             if wallets[owner].balance_minor < amount.minor:
                 raise InsufficientBalance(f"the wallet's balance is less than the {amount} of invoices {ids}")
-        begin_or_renew(charges, locked, at)
+        recovered = begin_or_renew(charges, locked, at)
         open_drafts([row for row in invoices if row.issued_at is None], at)
         # The net amount is revenue; the tax is owed to the tax office.
         account_of, entries = cache(ledger.account_of), []
@@ -258,12 +258,14 @@ def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
             row.paid_at = at
         Invoice.objects.filter(pk__in=ids).update(state=InvoiceState.PAID, paid_at=at)
         events.invoices_paid.send(Invoice, invoice_ids=ids, at=at)
+        if recovered:
+            events.subscriptions_recovered.send(Subscription, subscription_ids=recovered, at=at)
 
 
-def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at: datetime) -> None:
+def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at: datetime) -> list[UUID]:
     """Items drafted with a period renew their subscription; items without one are its first, and get their period now.
 
-    `locked` are the subscriptions of the charges' invoices.
+    `locked` are the subscriptions of the charges' invoices. The ids of those that are renewed.
     """
     rows = {subscription.pk: subscription for subscription in locked}
     first_periods = {charge.invoice.pk: charge.first_period for charge in charges}
@@ -278,8 +280,11 @@ def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at
             renewed[key] = Period(item.period_start, item.period_end)
         else:
             begun[key] = first_periods[item.invoice_id]
-    for (_invoice_id, subscription_id), period in renewed.items():
-        subscriptions.advance(subscription=rows[subscription_id], period=period, at=at)
+    recovered = [
+        subscription_id
+        for (_invoice_id, subscription_id), period in renewed.items()
+        if subscriptions.advance(subscription=rows[subscription_id], period=period)
+    ]
     firsts = {rows[key[1]]: period for key, period in begun.items() if key not in renewed}
     periods: dict[Period, list[UUID]] = defaultdict(list)
     for subscription_id, period in subscriptions.activate(firsts, at=at).items():
@@ -287,6 +292,7 @@ def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at
     for period, ids in periods.items():
         billed = InvoiceItem.objects.filter(invoice__in=first_periods, subscription__in=ids, kind__in=PERIOD_KINDS)
         billed.filter(period_start=None).update(period_start=period.start, period_end=period.end)
+    return recovered
 
 
 def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:

@@ -91,6 +91,7 @@ def remove_method(*, method: PaymentMethod, actor: object, at: datetime) -> None
     Raises MethodInUse where nothing would be left to charge for what renews automatically.
     """
     with tenancy.as_worker(method):
+        check_attempts_soon(method, at)
         lock_methods(method.organization)
         if len(methods_of(method.organization)) == 1 and renewed_by_method(method.organization):
             raise MethodInUse("it is the only one, and subscriptions renew automatically")
@@ -100,6 +101,7 @@ def remove_method(*, method: PaymentMethod, actor: object, at: datetime) -> None
 def remove_anyway(*, method: PaymentMethod, actor: object, at: datetime) -> None:
     """As `remove_method`, for somebody who knows that what renews automatically must then be paid by hand."""
     with tenancy.as_worker(method):
+        check_attempts_soon(method, at)
         if mark_detached(method=method, at=at):
             MethodTask.objects.get_or_create(method=method, defaults={"run_at": at})
             work.wake_worker(MethodTask)
@@ -107,7 +109,10 @@ def remove_anyway(*, method: PaymentMethod, actor: object, at: datetime) -> None
 
 
 def mark_detached(*, method: PaymentMethod, at: datetime) -> bool:
-    """The method can no longer be charged; the newest other one takes its place. False where that is known."""
+    """The method can no longer be charged; the newest other one takes its place. False where that is known.
+
+    After `check_attempts_soon`.
+    """
     with tenancy.as_worker():
         lock_methods(method.organization)
         rows = PaymentMethod.objects.filter(pk=method.pk, detached_at=None)
@@ -116,10 +121,12 @@ def mark_detached(*, method: PaymentMethod, at: datetime) -> bool:
             return False
         if was_default and (others := methods_of(method.organization)):
             PaymentMethod.objects.filter(pk=others[0].pk).update(is_default=True)
-        # What waits for its owner to confirm is closed.
-        waiting = Payment.objects.filter(payment_method=method.pk, state=PaymentState.PENDING)
-        waiting.update(poll_at=at)
     return True
+
+
+def check_attempts_soon(method: PaymentMethod, at: datetime) -> None:
+    """Have what waits for the method's owner closed soon; the caller is about to detach it and holds no lock yet."""
+    Payment.objects.filter(payment_method=method.pk, state=PaymentState.PENDING).update(poll_at=at)
 
 
 def detach_at_gateway(task: MethodTask, *, at: datetime) -> None:

@@ -68,14 +68,17 @@ def open_payment(
     invoice: Invoice,
     gateway: str,
     expires_at: datetime,
+    is_live: bool | None = None,
     at: datetime,
 ) -> Payment:
     """The invoice's open payment, created if needed. ValueError when there is nothing to pay.
 
-    Raises invoicing.MoneyUnderWay where a payment for it is under review.
+    `is_live` is the account's mode, from those who hold locks: finding it out may read the account's keys. Raises
+    invoicing.MoneyUnderWay where a payment for it is under review.
     """
     with tenancy.as_worker():
-        is_live = gateway_accounts.mode_of(gateway)  # it may read the account's keys: before any lock
+        if is_live is None:
+            is_live = gateway_accounts.mode_of(gateway)
         row = invoicing.lock_invoice(invoice.pk)
         current = row.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:

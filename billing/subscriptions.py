@@ -168,10 +168,11 @@ def end_limited_discounts(terms: Collection[Subscription], begun: Mapping[Period
     bulk.update_rows(items, ["valid_until"])
 
 
-def advance(*, subscription: Subscription, period: Period, at: datetime) -> None:
-    """A later period is paid: move on to it and recover. A period older than the current one changes nothing.
+def advance(*, subscription: Subscription, period: Period) -> bool:
+    """A later period is paid: move on to it and recover; False where neither was left to do.
 
-    It also recovers from the refund of an earlier period that came between this one's charge and its event.
+    Also from the refund of an earlier period that came between this one's charge and its event. The caller sends
+    `subscriptions_recovered`.
     """
     with tenancy.as_worker():
         row = lock_subscription(subscription.pk)
@@ -183,7 +184,7 @@ def advance(*, subscription: Subscription, period: Period, at: datetime) -> None
             row.transition_to(SubscriptionStatus.ACTIVE)
         if is_later or is_behind:
             row.save(update_fields=["current_period_start", "current_period_end", "status"])
-            events.subscriptions_recovered.send(Subscription, subscription_ids=[row.pk], at=at)
+    return is_later or is_behind
 
 
 def mark_past_due(*, subscription: Subscription) -> None:

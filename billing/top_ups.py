@@ -53,7 +53,6 @@ def open_top_up(*, organization: Organization, amount: Money, form_token: UUID, 
     if not accounts:
         raise gateway_accounts.NoGateway(amount.currency)
     with tenancy.as_worker(organization):
-        is_live = gateway_accounts.mode_of(accounts[0].code)
         key = f"top-up-{organization.pk}-{form_token}-{amount.minor}"
         known = Payment.objects.filter(idempotency_key=key).first()
         if known is not None:
@@ -66,7 +65,7 @@ def open_top_up(*, organization: Organization, amount: Money, form_token: UUID, 
             defaults={
                 "organization": organization,
                 "gateway": accounts[0].code,
-                "is_live": is_live,
+                "is_live": accounts[0].is_live,
                 "amount_minor": amount.minor,
                 "currency": amount.currency,
                 "expires_at": expires_at,

@@ -379,6 +379,7 @@ def open_payment(order: Order, accounts: Sequence[GatewayAccount], at: datetime)
     return payments.open_payment(
         invoice=order.invoice,
         gateway=accounts[0].code,
+        is_live=accounts[0].is_live,
         expires_at=order.expires_at,
         at=at,
     )

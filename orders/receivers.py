@@ -26,17 +26,18 @@ TIME_TO_RETRY = timedelta(minutes=10)
 
 
 @receiver(billing_events.invoices_paid)
-def start_orders(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
-    """Paid invoices start their orders."""
+def deliver_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Paid invoices start their orders and apply their plan changes.
+
+    Where there are changes, every server of the invoices is locked first: the first change takes stock and capacity.
+    """
+    has_changes = PlanChange.objects.filter(invoice__in=invoice_ids).exists()
+    if has_changes:
+        servers.lock_servers(_servers_of(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)))
     order_ids = list(Order.objects.filter(invoice__in=invoice_ids).values_list("pk", flat=True))
     if order_ids:
         fulfilment.start_orders(order_ids=order_ids, at=at)
-
-
-@receiver(billing_events.invoices_paid)
-def apply_plan_changes(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
-    """Paid invoices apply their plan changes."""
-    if PlanChange.objects.filter(invoice__in=invoice_ids).exists():
+    if has_changes:
         applying.apply_paid(invoice_ids=invoice_ids, at=at)
 
 

@@ -29,7 +29,9 @@ NOT_UNDER_WAY = """
 OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
 UNPAID = "FROM billing_invoice invoice WHERE invoice.state IN ('open', 'overdue')"
 LATE = "FROM billing_invoice invoice WHERE invoice.state = 'open' AND invoice.due_at <= %(at)s"
-OVERDUE = "UPDATE billing_invoice SET state = 'overdue' WHERE id = ANY (%(ids)s) AND state = 'open'"
+OVERDUE = """UPDATE billing_invoice SET state = 'overdue'
+    WHERE id = ANY (%(locked)s) AND state = 'open' AND due_at <= %(at)s"""
+LOCKED = " AND invoice.id = ANY (%(locked)s)"
 # Subscriptions of ours whose next period is on one of these invoices, and whose paid time is over.
 UNPAID_SUBSCRIPTIONS = f"""
     FROM billing_invoice invoice JOIN billing_invoiceitem item ON item.invoice_id = invoice.id
@@ -55,8 +57,19 @@ REMIND = f"""
     INSERT INTO billing_reminder (id, organization_id, invoice_id, stage, sent_at, suspends_at, deletes_at)
     SELECT uuidv7(), invoice.organization_id, invoice.id, invoice.stage, %(at)s, invoice.due_at + %(suspend_after)s,
         greatest(invoice.due_at + %(delete_after)s, %(told)s)
-    {REMINDERS.format(of_range=OF_RANGE)}
+    {REMINDERS.format(of_range=LOCKED)}
     ON CONFLICT (invoice_id, stage) DO NOTHING RETURNING id"""
+# In the order of ARCHITECTURE.md: all the invoices, then the subscriptions that move.
+LOCK_INVOICES = f"""SELECT id FROM billing_invoice WHERE id IN (SELECT invoice.id {LATE}{OF_RANGE}
+        UNION ALL SELECT invoice.id {PAST_DUE}{OF_RANGE} UNION ALL SELECT invoice.id {TO_SUSPEND}{OF_RANGE}
+        UNION ALL SELECT invoice.id {REMINDERS.format(of_range=OF_RANGE)}) ORDER BY id FOR NO KEY UPDATE"""
+LOCK_SUBSCRIPTIONS = f"""SELECT id FROM billing_subscription WHERE id IN (
+        SELECT subscription.id {UNPAID_SUBSCRIPTIONS}{LOCKED} AND subscription.status IN ('active', 'past_due'))
+    ORDER BY id FOR NO KEY UPDATE"""
+MOVE = """UPDATE billing_subscription SET status = '{status}' WHERE id IN (SELECT subscription.id {unpaid})
+    RETURNING id"""
+MAKE_PAST_DUE = MOVE.format(status="past_due", unpaid=PAST_DUE + LOCKED)
+SUSPEND = MOVE.format(status="suspended", unpaid=TO_SUSPEND + LOCKED)
 REMEMBER = """INSERT INTO billing_fact SELECT %(what)s, invoice.organization_id, coalesce(invoice.number, ''),
     reminder.sent_at, invoice.total_minor, invoice.currency
     FROM billing_reminder reminder JOIN billing_invoice invoice ON invoice.id = reminder.invoice_id
@@ -90,39 +103,17 @@ def settings_of(at: datetime) -> dict[str, Any]:
 def perform(of: OrganizationRange, at: datetime) -> None:
     """Mark, remind and suspend in the range; the caller holds a transaction."""
     params = settings_of(at) | of.params(at)
-    late = batches.ids(f"SELECT id {LATE}{OF_RANGE} ORDER BY id FOR NO KEY UPDATE", params)
-    batches.execute(OVERDUE, {"ids": late})
-    move(PAST_DUE, "past_due", params)
-    if suspended := move(TO_SUSPEND, "suspended", params):
+    params["locked"] = batches.ids(LOCK_INVOICES, params)
+    batches.execute(OVERDUE, params)
+    batches.execute(LOCK_SUBSCRIPTIONS, params)
+    batches.execute(MAKE_PAST_DUE, params)
+    if suspended := batches.ids(SUSPEND, params):
         batches.execute(NOTE, {"what": "suspension", "ids": suspended, "at": at})
         events.subscriptions_suspended.send(Subscription, subscription_ids=suspended, reason="not paid", at=at)
     for reminders, is_overdue in remind(params):
         what = "overdue reminder" if is_overdue else "reminder"
         batches.execute(REMEMBER, {"what": what, "ids": reminders})
         events.reminders_sent.send(Reminder, reminder_ids=reminders, is_overdue=is_overdue, at=at)
-
-
-def move(unpaid: str, status: str, params: dict[str, Any]) -> list[Any]:
-    """Give the status to the subscriptions of the query, under their invoices' locks and their own; which they were."""
-    invoices = batches.ids(
-        f"SELECT id FROM billing_invoice WHERE id IN (SELECT invoice.id {unpaid}{OF_RANGE}) ORDER BY id"
-        " FOR NO KEY UPDATE",
-        params,
-    )
-    if not invoices:
-        return []
-    of_invoices = f"{unpaid} AND invoice.id = ANY (%(invoices)s)"
-    named = params | {"invoices": invoices, "status": status}
-    batches.execute(
-        f"SELECT id FROM billing_subscription WHERE id IN (SELECT subscription.id {of_invoices}) ORDER BY id"
-        " FOR NO KEY UPDATE",
-        named,
-    )
-    return batches.ids(
-        f"UPDATE billing_subscription SET status = %(status)s WHERE id IN (SELECT subscription.id {of_invoices})"
-        " RETURNING id",
-        named,
-    )
 
 
 def remind(params: dict[str, Any]) -> list[tuple[list[Any], bool]]:

@@ -32,6 +32,8 @@ LOCK_INVOICES = f"SELECT invoice.id {UNPAID}{OF_INVOICE} ORDER BY invoice.id FOR
 SUBSCRIPTIONS = """FROM billing_subscription WHERE status IN ('active', 'past_due', 'suspended') AND id IN (
     SELECT subscription_id FROM billing_invoiceitem WHERE invoice_id = ANY (%(invoices)s))"""
 STILL_UNPAID = f"SELECT invoice.id {UNPAID} AND invoice.id = ANY (%(locked)s)"
+LOCK_SUBSCRIPTIONS = f"""SELECT id FROM billing_subscription WHERE id IN (
+        SELECT id {SUBSCRIPTIONS} UNION ALL SELECT id {TO_DELETE}{OF_SUBSCRIPTION}) ORDER BY id FOR NO KEY UPDATE"""
 END_ITEMS = """UPDATE billing_subscriptionitem SET valid_until = %(at)s
     WHERE subscription_id = ANY (%(ids)s) AND valid_until IS NULL AND valid_from < %(at)s"""
 END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s
@@ -53,21 +55,24 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     """End what is not paid in the range, and ask for the deletions; the caller holds a transaction."""
     params = settings_of(at) | of.params(at)
     locked = batches.ids(LOCK_INVOICES, params)
-    if locked:
-        end_unpaid(locked, params, at)
-    deleted = batches.ids(f"SELECT id {TO_DELETE}{OF_SUBSCRIPTION} ORDER BY id FOR NO KEY UPDATE", params)
-    if deleted:
+    params["invoices"] = batches.ids(STILL_UNPAID, params | {"locked": locked}) if locked else []
+    subscriptions = batches.ids(LOCK_SUBSCRIPTIONS, params)
+    ended = end_unpaid(params, at) if locked else []
+    deleted = batches.ids(f"SELECT id {TO_DELETE} AND id = ANY (%(locked)s)", {"locked": subscriptions, "at": at})
+    if deleted:  # with what has just ended: its servers are locked in one round
         batches.execute(dun.NOTE, {"what": "deletion", "ids": deleted, "at": at})
         Subscription.objects.filter(pk__in=deleted).update(deletion_due_at=None)
         events.subscriptions_expired.send(Subscription, subscription_ids=deleted, at=at)
+    if ended:
+        events.subscriptions_ended.send(Subscription, subscription_ids=ended, reason="not paid", at=at)
 
 
-def end_unpaid(locked: list[Any], params: dict[str, Any], at: datetime) -> None:
-    """Void the locked invoices, so that nobody pays for what has ended, and end their subscriptions."""
-    invoices = batches.ids(STILL_UNPAID, params | {"locked": locked})
-    ended = batches.ids(f"SELECT id {SUBSCRIPTIONS} ORDER BY id FOR NO KEY UPDATE", {"invoices": invoices})
-    batches.execute("UPDATE billing_invoice SET state = 'void' WHERE id = ANY (%(ids)s)", {"ids": invoices})
-    batches.execute(END, {"ids": ended, "at": at})
-    batches.execute(END_ITEMS, {"ids": ended, "at": at})
-    batches.execute(dun.NOTE, {"what": "end", "ids": ended, "at": at})
-    events.subscriptions_ended.send(Subscription, subscription_ids=ended, reason="not paid", at=at)
+def end_unpaid(params: dict[str, Any], at: datetime) -> list[Any]:
+    """Void the locked invoices, so that nobody pays for what has ended, and end their subscriptions; which."""
+    ended = batches.ids(f"SELECT id {SUBSCRIPTIONS}", params)
+    named = {"ids": ended, "at": at}
+    batches.execute("UPDATE billing_invoice SET state = 'void' WHERE id = ANY (%(invoices)s)", params)
+    batches.execute(END, named)
+    batches.execute(END_ITEMS, named)
+    batches.execute(dun.NOTE, named | {"what": "end"})
+    return ended

@@ -202,4 +202,7 @@ def open_payment(*, change: PlanChange, at: datetime) -> Payment:
             keep_renewal_back(row, until)
             if row.reservation_id is not None:
                 capacity.extend(reservation_id=row.reservation_id, expires_at=until + GRACE)
-        return payments.open_payment(invoice=row.invoice, gateway=accounts[0].code, expires_at=row.expires_at, at=at)
+        account = accounts[0]
+        return payments.open_payment(
+            invoice=row.invoice, gateway=account.code, is_live=account.is_live, expires_at=row.expires_at, at=at
+        )

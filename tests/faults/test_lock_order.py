@@ -15,17 +15,20 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import credit, invoicing, payments, refunds, renewals, subscriptions
+from billing import credit, gateway_accounts, invoicing, payments, refunds, renewals, subscriptions
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.ledger_audit import broken_rules
-from billing.models import Payment, PaymentState, Period, Subscription
+from billing.models import Payment, PaymentState, Period, RunKind, Subscription
+from billing.runs import runner
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
 from core.money import Money
-from orders import cancellation
+from orders import cancellation, placement
+from orders.changes import making
 from orders.models import Order, OrderStatus
 from tests import shop as shops
 from tests.billing.sales import accept, make_sale
+from tests.orders.sold import MAY, MIDDLE, make_offer, make_sold
 from tests.shop import Shop, allow_unpaid_orders, place_order
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -244,3 +247,77 @@ def test_acts_that_lock_the_same_rows_never_deadlock(shop: Shop, prepare: Callab
     assert errors == []
     assert deadlocks() == before
     assert broken_rules() == {}
+
+
+IN_ORDER = ("billing_invoice", "billing_subscription", "billing_ledgeraccount", "servers_server")
+
+
+def test_a_run_locks_invoices_then_subscriptions_then_servers_each_in_one_round(shop: Shop) -> None:
+    unpaid, over = make_sold(), make_sold()
+    Subscription.objects.filter(pk=over.subscription.pk).update(
+        status="ended", ended_at=MAY, deletion_due_at=MAY + timedelta(days=21)
+    )
+    rounds = list[tuple[str, list[str]]]()
+
+    def note_locks(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.lstrip().startswith("SELECT") and "FOR NO KEY UPDATE" in sql:
+            table = re.search(r'FROM\s+"?(\w+)', sql)
+            assert table is not None
+            rounds[-1][1].append(table[1])
+        return execute(sql, *rest)
+
+    for kind, days in (("renew", -7), ("dun", 0), ("dun", 7), ("dun", 17), ("expire", 21)):
+        rounds.append((kind, []))
+        with connection.execute_wrapper(note_locks):
+            runner.execute(RunKind(kind), at=MAY + timedelta(days=days))
+
+    assert unpaid.subscription.status == "ended"
+    for _kind, tables in rounds:
+        locked = [table for table in tables if table in IN_ORDER]
+        assert locked == sorted(locked, key=IN_ORDER.index)
+    assert rounds[-1][1].count("billing_subscription") == 1
+
+
+def test_changes_paid_together_lock_all_their_servers_before_any_stock_or_capacity(shop: Shop) -> None:
+    offer = make_offer(memory_mib=10**6)
+    Plan.objects.filter(pk=offer.small.plan_id).update(stock=1000)
+    running, arrived, taken = [make_sold(offer), make_sold(offer)], {}, list[tuple[str, str]]()
+    for sold in reversed(running):
+        payment = making.open_payment(change=sold.confirm(sold.request(offer.large)), at=MIDDLE)
+        arrived[payment.pk] = GatewayPayment(
+            transaction_id=f"pi_{payment.pk}",
+            amount=payment.amount,
+            is_live=False,
+            payment_id=payment.pk,
+            organization_id=payment.organization_id,
+        )
+
+    def note_locks(execute: Callable[..., Any], sql: str, params: Any, *rest: Any) -> Any:
+        table = re.search(r'(?:UPDATE|FROM)\s+"?(catalog_plan|servers_\w+)', sql)
+        if table is not None and LOCKS.search(sql):
+            taken.append((table[1], str(params)))
+        return execute(sql, params, *rest)
+
+    with connection.execute_wrapper(note_locks):
+        assert len(payments.settle_expected(arrived, at=MIDDLE)) == len(running)
+
+    assert {table for table, _params in taken} >= {"catalog_plan", "servers_reservation", "servers_server"}
+    first, params = taken[0]
+    assert first == "servers_server"
+    assert all(str(sold.server.pk) in params for sold in running)
+
+
+def test_orders_and_changes_read_no_gateways_keys_while_they_hold_locks(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(gateway: str) -> bool:
+        raise AssertionError(f"the keys of {gateway} are read under locks")
+
+    monkeypatch.setattr(gateway_accounts, "mode_of", refuse)
+    order = place_order(shop)
+    payments.fail(payment_id=Payment.objects.get(invoice=order.invoice_id).pk, reason="refused", at=timezone.now())
+    assert placement.reopen_payment(order=order, at=timezone.now()).is_open(timezone.now())
+
+    sold = make_sold()
+    change = sold.confirm(sold.request(sold.offer.large))
+    assert making.open_payment(change=change, at=MIDDLE).is_open(MIDDLE)

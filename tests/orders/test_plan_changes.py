@@ -143,7 +143,7 @@ def test_a_smaller_plan_begins_with_the_next_period_and_costs_nothing_now() -> N
     june = Period(MAY, datetime(2026, 6, 1, tzinfo=MAY.tzinfo))
     assert [line.amount.minor for line in renewals.renewal_lines(sold.subscription, june)] == [800]
     assert applying.apply_due(at=MAY) == 0  # its period is not paid
-    subscriptions.advance(subscription=sold.subscription, period=june, at=MAY)
+    assert subscriptions.advance(subscription=sold.subscription, period=june)
     assert applying.apply_due(at=MAY) == 1
     assert (change.reload().status, sold.server.memory_mib) == (S.APPLYING, 1024)
     assert sold.offer.node.reload().memory_reserved_mib == 2048  # until the provider has made it smaller
