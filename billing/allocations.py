@@ -133,7 +133,7 @@ def reinstate_invoices(undone: Collection[AllocationReversal], *, reason: str, a
             invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
             credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
-    paid_periods.restore(invoice_ids=[invoice.pk for invoice in invoices], at=at)
+    paid_periods.restore(invoice_ids=[invoice.pk for invoice in invoices])
     return invoices
 
 

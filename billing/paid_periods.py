@@ -34,7 +34,7 @@ def put_back(*, invoice_id: UUID, at: datetime) -> None:
             row.save(update_fields=["current_period_start", "current_period_end"])
 
 
-def restore(*, invoice_ids: Collection[UUID], at: datetime) -> None:
+def restore(*, invoice_ids: Collection[UUID]) -> None:
     """What such invoices paid is paid again: their subscriptions have those periods. The caller holds the locks."""
     lines = InvoiceItem.objects.filter(
         invoice__in=invoice_ids,
@@ -45,4 +45,4 @@ def restore(*, invoice_ids: Collection[UUID], at: datetime) -> None:
     for line in lines.order_by("subscription_id", "period_end"):
         if line.subscription and line.period_start and line.period_end:
             period = Period(line.period_start, line.period_end)
-            subscriptions.advance(subscription=line.subscription, period=period, at=at)
+            subscriptions.advance(subscription=line.subscription, period=period)

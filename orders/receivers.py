@@ -33,7 +33,7 @@ def deliver_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """
     has_changes = PlanChange.objects.filter(invoice__in=invoice_ids).exists()
     if has_changes:
-        servers.lock_servers(_servers_of(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)))
+        servers.lock_servers(holds.servers_of(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)))
     order_ids = list(Order.objects.filter(invoice__in=invoice_ids).values_list("pk", flat=True))
     if order_ids:
         fulfilment.start_orders(order_ids=order_ids, at=at)

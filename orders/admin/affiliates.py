@@ -26,7 +26,8 @@ class AffiliateAdmin(ReadOnlyAdmin):
         days = AffiliateClicks.objects.filter(affiliate=OuterRef("pk")).order_by().values("affiliate")
         clicks = Subquery(days.annotate(total=Sum("count")).values("total"))
         rows: QuerySet[Any] = super().get_queryset(request).annotate(referral_total=Count("referrals"))
-        return rows.annotate(click_total=clicks)
+        counted: QuerySet[Any] = rows.annotate(click_total=clicks)
+        return counted
 
     @admin.display(description=_("clicks"))
     def click_count(self, row: Any) -> int:

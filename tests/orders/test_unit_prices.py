@@ -62,12 +62,14 @@ def test_units_are_priced_reserved_delivered_and_renewed_at_the_price_they_were_
     run_until_idle(clock)
     assert panel_servers(shop.sandbox)[0]["limits"]["memory"] == 1024 + 3 * 512
     sold = SubscriptionItem.objects.get(kind="addon")
-    assert (sold.quantity, sold.unit_minor) == (3, 100)
+    assert (int(sold.quantity), int(sold.unit_minor)) == (3, 100)
 
     catalog.offer_price(item=memory, term=Term.MONTHLY, amount=Money(500, "USD"), at=clock.now)
-    runner.execute(RunKind.RENEW, at=sold.subscription.reload().current_period_end)
+    end = sold.subscription.reload().current_period_end
+    assert end
+    runner.execute(RunKind.RENEW, at=end)
     renewal = Invoice.objects.exclude(pk=order.invoice_id).get()
-    assert (renewal.total_minor, {line.quantity for line in renewal.items.all()}) == (1100, {1, 3})
+    assert (renewal.total_minor, {int(line.quantity) for line in renewal.items.all()}) == (1100, {1, 3})
 
 
 def test_a_number_of_units_that_is_not_sold_is_refused_beside_its_field(
