@@ -12,6 +12,7 @@ from uuid import UUID
 from billing import (
     disputes,
     gateway_accounts,
+    manual_refunds,
     payment_methods,
     payment_sync,
     payments,
@@ -19,7 +20,7 @@ from billing import (
     renewals,
     subscriptions,
 )
-from billing.gateways.abilities import Disputes, GatewayBilling, RefundReports
+from billing.gateways.abilities import Disputes, GatewayBilling, RefundReports, Refunds
 from billing.gateways.base import (
     CheckoutSession,
     GatewayInvoiceStatus,
@@ -205,7 +206,10 @@ def sync_refund(account: GatewayAccount, reference: str, at: datetime) -> Outcom
     payment = payment_sync.payment_of_transaction(account, gateway_refund.transaction_id, at)
     if payment is None:
         return UNRELATED
-    refunds.record_refund(payment_id=payment.pk, gateway_refund=gateway_refund, at=at)
+    if isinstance(driver_for(account), Refunds):
+        refunds.record_refund(payment_id=payment.pk, gateway_refund=gateway_refund, at=at)
+    else:
+        manual_refunds.record_reported_refund(payment_id=payment.pk, gateway_refund=gateway_refund, at=at)
     return PROCESSED
 
 

@@ -1,11 +1,14 @@
-"""Refunds that staff made by hand at a gateway that cannot be asked for them."""
+"""Refunds at a gateway that cannot be asked for them: made there by hand by our staff, or by the gateway's."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from uuid import UUID
 
 from django.db import IntegrityError
 
-from billing import payments, refunds
-from billing.gateways.base import GatewayRefund, RefundStatus
+from billing import payments, refunds, unexplained
+from billing.gateways.base import GatewayRefund, ObjectRef, ObjectType, RefundStatus
+from billing.gateways.reconciling import ListedObject
 from billing.models import Payment, Refund
 from billing.refunds import REFUNDABLE, NotRefundable
 from core import audit, tenancy
@@ -51,3 +54,23 @@ def record_manual_refund(
         new = {"amount_minor": amount.minor, "currency": amount.currency, "reference": reference, "reason": reason}
         audit.record(action="payment.manual_refund", entity=row, actor=actor, new=new)
     return refund
+
+
+def record_reported_refund(*, payment_id: UUID, gateway_refund: GatewayRefund, at: datetime) -> None:
+    """Book a refund that a gateway reports which we never ask for any, less what staff recorded of it by hand.
+
+    What the gateway says that went back beyond the payment is unexplained, and staff look. The same again changes
+    nothing.
+    """
+    with tenancy.as_worker():
+        row = payments.lock_payment(payment_id)
+        left = Money(row.received_minor - row.refunded_minor, row.received.currency)
+        is_known = row.refunds.filter(transaction_id=gateway_refund.reference).exists()
+        if not is_known and gateway_refund.amount > left:
+            beyond = gateway_refund.amount - left
+            listed = ListedObject(ObjectRef(ObjectType.REFUND, gateway_refund.reference), "", beyond, at)
+            note = f"it was sent back by payment {row.pk}, of which staff had recorded refunds by hand"
+            unexplained.record_unexplained(gateway=row.gateway, listed=listed, note=note)
+            gateway_refund = replace(gateway_refund, amount=left)
+        if gateway_refund.amount:
+            refunds.record_refund(payment_id=row.pk, gateway_refund=gateway_refund, at=at)

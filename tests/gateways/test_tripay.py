@@ -11,7 +11,16 @@ from billing import payment_sync
 from billing.gateways.base import driver_of
 from billing.gateways.tripay import client
 from billing.ledger_audit import broken_rules
-from billing.models import AccountKind, GatewayEvent, InvoiceState, Payment, PaymentState, RefundState
+from billing.manual_refunds import record_manual_refund
+from billing.models import (
+    AccountKind,
+    GatewayEvent,
+    InvoiceState,
+    Payment,
+    PaymentState,
+    RefundState,
+    UnexplainedItem,
+)
 from core import site_settings
 from core.models import WorkState
 from core.money import Money
@@ -158,6 +167,33 @@ def test_a_refund_that_tripays_staff_made_is_booked_once(tripay: Tripay) -> None
     assert (refund.state, refund.amount_minor) == (RefundState.SUCCEEDED, tripay.minor)
     assert sale.payment.reload().state == PaymentState.REFUNDED
     assert sale.invoice.reload().state == InvoiceState.REFUNDED
+    assert GatewayEvent.objects.exclude(state=WorkState.DONE).count() == 0
+    assert broken_rules() == {}
+
+
+@pytest.mark.parametrize("recorded", [50_000_00, 150_000_00])
+def test_what_tripay_refunds_beyond_what_staff_recorded_by_hand_is_booked_and_the_rest_is_for_staff(
+    tripay: Tripay, recorded: int
+) -> None:
+    sale = paid_sale(tripay)
+    at, payment = timezone.now(), sale.payment.reload()
+    record_manual_refund(
+        payment=payment,
+        amount=Money(recorded, "IDR"),
+        reference="RF-1",
+        sent_on=at.date(),
+        reason="slow",
+        actor=None,
+        at=at,
+    )
+    tripay.sandbox.change(tripay.sessions()[0], "REFUND")
+    for _ in range(2):
+        assert set(deliver(tripay.signed())) == {200}
+
+    amounts = sale.payment.refunds.order_by("created_at").values_list("amount_minor", flat=True)
+    assert list(amounts) == [part for part in (recorded, tripay.minor - recorded) if part]
+    assert sale.payment.reload().state == PaymentState.REFUNDED
+    assert UnexplainedItem.objects.get().amount_minor == recorded
     assert GatewayEvent.objects.exclude(state=WorkState.DONE).count() == 0
     assert broken_rules() == {}
 
