@@ -3,11 +3,11 @@
 from contextlib import suppress
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import F, Q, QuerySet
 
 from billing import charging, events, invoicing, subscriptions
 from billing.charging import Charger
-from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem, Subscription
+from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem, Payment, PaymentState, Subscription
 from core import audit, tenancy
 
 
@@ -24,14 +24,17 @@ def cancel(
 ) -> None:
     """Let the subscription end with the period that is paid, and have its gateway charge no more.
 
-    Unpaid invoices over its later periods alone are void. Calling it twice is harmless. Raises NotPossible.
+    Nobody pays for its later periods any more: what is open for them is closed, and invoices over them alone are void.
+    The rest of a consolidated one is invoiced again by `renew`. Calling it twice is harmless. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
-        for invoice in later_invoices(subscription):  # before the subscription is locked
-            # NotVoidable: money for it is on its way, and the period that it pays is delivered. False: its payment page
-            # is closed first, and then `renew` withdraws it.
-            with suppress(invoicing.NotVoidable):
-                invoicing.void_invoice(invoice=invoice, reason="subscription canceled", actor=actor, at=at)
+        for invoice in lock_later_invoices(subscription):
+            invoicing.expire_open_payments(invoice=invoice, at=at)
+            if not others_on(invoice, subscription).exists():
+                # NotVoidable: money for it is on its way, and what it pays is delivered. False: what is open is closed
+                # first, and then `renew` withdraws it.
+                with suppress(invoicing.NotVoidable):
+                    invoicing.void_invoice(invoice=invoice, reason="subscription canceled", actor=actor, at=at)
         row = subscriptions.lock_subscription(subscription.pk)
         if row.status not in subscriptions.GOING_ON:
             raise NotPossible(f"a subscription that is {row.status} is not canceled")
@@ -47,14 +50,20 @@ def cancel(
         events.subscriptions_canceled.send(Subscription, subscription_ids=[row.pk], at=at)
 
 
-def later_invoices(subscription: Subscription) -> list[Invoice]:
-    """Issued unpaid invoices that bill nothing but later periods of the subscription."""
-    items = InvoiceItem.objects.filter(invoice=OuterRef("pk"))
-    later = Q(subscription=subscription, period_start__gte=subscription.current_period_end)
+def lock_later_invoices(subscription: Subscription) -> list[Invoice]:
+    """Unpaid invoices that bill later periods of the subscription, under their locks: before the subscription's."""
+    later = InvoiceItem.objects.filter(subscription=subscription, period_start__gte=subscription.current_period_end)
     if subscription.current_period_end is None:
         return []
     unpaid = Invoice.objects.filter(organization=subscription.organization_id, state__in=invoicing.VOIDABLE)
-    return list(unpaid.filter(Exists(items.filter(later)), ~Exists(items.exclude(later))).order_by("pk"))
+    return invoicing.lock_invoices(list(unpaid.filter(pk__in=later.values("invoice")).values_list("pk", flat=True)))
+
+
+def others_on(invoice: Invoice, subscription: Subscription) -> "QuerySet[InvoiceItem]":
+    """What the invoice bills that somebody still wants, when the subscription is canceled."""
+    canceled = Q(subscription=subscription) | Q(subscription__cancels_at_period_end=True)
+    unwanted = canceled & Q(period_start__gte=F("subscription__current_period_end"))
+    return invoice.items.exclude(pk__in=invoice.items.filter(unwanted).values("pk"))
 
 
 def undo(*, subscription: Subscription, actor: object, at: datetime) -> None:
@@ -89,11 +98,12 @@ def undo(*, subscription: Subscription, actor: object, at: datetime) -> None:
 def set_auto_renewal(*, subscription: Subscription, is_auto_renewed: bool, actor: object, at: datetime) -> None:
     """Charge each next period by itself, or not. Calling it twice is harmless.
 
-    Raises NothingToCharge where it would be a promise that nothing pays, and NotPossible where a gateway renews: that
-    is canceled instead.
+    Switched off, what we were about to charge by ourselves is not charged. Raises NothingToCharge where it would be a
+    promise that nothing pays, and NotPossible where a gateway renews: that is canceled instead.
     """
     with tenancy.as_worker(subscription):
         is_promise_kept = not is_auto_renewed or is_chargeable(subscription, at=at)  # before any lock, as in `undo`
+        invoices = lock_later_invoices(subscription)
         row = subscriptions.lock_subscription(subscription.pk)
         if row.status not in subscriptions.GOING_ON or row.cancels_at_period_end:
             raise NotPossible("it ends with its period")
@@ -105,6 +115,8 @@ def set_auto_renewal(*, subscription: Subscription, is_auto_renewed: bool, actor
             raise NothingToCharge("neither the wallet nor a saved method pays the next period")
         row.is_auto_renewed = is_auto_renewed
         row.save(update_fields=["is_auto_renewed"])
+        waiting = Payment.objects.filter(invoice__in=invoices, is_automatic=True, state=PaymentState.PENDING)
+        waiting.update(poll_at=at)  # those that are unwanted by now are closed
         audit.record(
             action="subscription.set_auto_renewal",
             entity=row,

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
+from django.db.models import Q
+
 from billing import customers, events, invoicing, payments
 from billing.gateways.base import driver_of, driver_with
 from billing.gateways.saved import ChargeRequest, ChargeStatus, GatewayCharge, SavedCharges
-from billing.models import InvoiceState, Payment, PaymentState
-from billing.models.declines import AUTHENTICATION_REQUIRED, METHOD_REMOVED, NOT_CONFIRMED
+from billing.models import Invoice, InvoiceState, Payment, PaymentState, Subscription
+from billing.models.declines import AUTHENTICATION_REQUIRED, METHOD_REMOVED, NOT_CONFIRMED, NOT_WANTED
 from core import site_settings, tenancy
 from core.outside import Rejected
 
@@ -71,11 +73,25 @@ def sync_charge(*, payment_id: UUID, at: datetime) -> None:
 
 
 def is_unwanted(payment: Payment, at: datetime) -> bool:
-    """Whether nothing is to be charged by it any more: it or its method is gone, or other money pays the invoice."""
+    """Whether nothing is to be charged by it any more: it or its method is gone, or other money pays the invoice.
+
+    Also where we charge by ourselves what the customer by now pays by hand.
+    """
     invoice = payment.invoice
     if invoice is None or invoice.state not in CHARGEABLE or invoicing.has_money_under_way(invoice):
         return True
-    return not payment.is_open(at) or is_method_gone(payment)
+    return not payment.is_open(at) or is_method_gone(payment) or is_unasked(payment)
+
+
+def is_unasked(payment: Payment) -> bool:
+    """Whether we charge by ourselves for an invoice that the customer pays by hand."""
+    return payment.is_automatic and payment.invoice is not None and is_paid_by_hand(payment.invoice)
+
+
+def is_paid_by_hand(invoice: Invoice) -> bool:
+    """Whether something that the invoice is for does not renew automatically, or is canceled."""
+    by_hand = Q(is_auto_renewed=False) | Q(cancels_at_period_end=True)
+    return Subscription.objects.filter(by_hand, invoice_items__invoice=invoice).exists()
 
 
 def is_method_gone(payment: Payment) -> bool:
@@ -135,10 +151,13 @@ def record_decline(*, payment_id: UUID, charge: GatewayCharge, at: datetime) -> 
     One that is canceled was not confirmed in time, or is not wanted: the invoice was paid meanwhile.
     """
     payment = read_payment(payment_id)
+    if charge.status is ChargeStatus.CANCELED and is_unasked(payment):
+        end_attempt(payment_id=payment_id, reason="it is paid by hand", at=at)
+        return
     code = charge.failure_code or "declined"
     if charge.status is ChargeStatus.CANCELED:
         is_late = payment.expires_at is not None and payment.expires_at <= at
-        code = NOT_CONFIRMED if is_late else charge.failure_code or "canceled"
+        code = NOT_CONFIRMED if is_late else charge.failure_code or NOT_WANTED
         code = METHOD_REMOVED if is_method_gone(payment) else code
     fail(payment_id=payment_id, code=code, text=charge.failure, is_final=charge.is_method_refused, at=at)
 
@@ -178,9 +197,14 @@ def close_charge(*, payment_id: UUID, at: datetime) -> None:
     if charge.status is not ChargeStatus.CANCELED:  # paid, or under way at a bank
         apply_charge(payment_id=payment_id, charge=charge, at=at)
         return
+    end_attempt(payment_id=payment_id, reason="the customer pays otherwise", at=at)
+
+
+def end_attempt(*, payment_id: UUID, reason: str, at: datetime) -> None:
+    """Close an attempt that was canceled at the gateway because nobody wants it; nobody is told."""
     with tenancy.as_worker():
-        if payments.fail(payment_id=payment_id, reason="the customer pays otherwise", at=at):
-            Payment.objects.filter(pk=payment_id).update(failure_code="canceled", retry_at=at + MIN_RETRY_WAIT)
+        if payments.fail(payment_id=payment_id, reason=reason, at=at):
+            Payment.objects.filter(pk=payment_id).update(failure_code=NOT_WANTED, retry_at=at + MIN_RETRY_WAIT)
 
 
 def attempts_of(payment: Payment) -> int:

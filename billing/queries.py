@@ -19,6 +19,7 @@ from billing.models import (
     PaymentMethod,
     PaymentState,
 )
+from billing.models.declines import NOT_WANTED
 from core.compiled import compiled
 from core.money import Money
 
@@ -95,7 +96,9 @@ def payment_under_way_of(invoice: Invoice) -> Payment | None:
 def last_decline_of(invoice: Invoice) -> Payment | None:
     """The latest attempt to charge a saved method for the invoice, where that was refused."""
     rows = Payment.objects.filter(invoice=invoice, payment_method__isnull=False, state=PaymentState.FAILED)
-    return rows.exclude(failure_code="").select_related("payment_method").order_by("-created_at").first()
+    return (
+        rows.exclude(failure_code__in=["", NOT_WANTED]).select_related("payment_method").order_by("-created_at").first()
+    )
 
 
 def methods_for(access: Access, action: Action) -> "models.QuerySet[PaymentMethod]":

@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import Q
-
 from billing import charge_sync, credit, gateway_accounts, invoicing, ledger, payment_methods, payments, subscriptions
 from billing.gateways.abilities import MinAmount
 from billing.gateways.base import NOT_AUTHORIZED, USED_KEYS, account_with_code, driver_for, driver_with
 from billing.gateways.saved import GatewayCharge, SavedCharges
-from billing.models import ChargeTask, Invoice, Payment, PaymentMethod, PaymentState, Subscription
+from billing.models import ChargeTask, Invoice, Payment, PaymentMethod, PaymentState
 from core import site_settings, tenancy, work
 from core.ids import uuid7
 from core.money import Money
@@ -49,13 +47,14 @@ def request_charge(*, invoice: Invoice, at: datetime) -> ChargeDecision:
         least = least_charge(method, invoice.currency)
     with tenancy.as_worker(invoice):
         row = invoicing.lock_invoice(invoice.pk)
-        if row.state in charge_sync.CHARGEABLE and is_paid_by_hand(row):
+        subscriptions.lock_subscriptions_of([row.pk])  # so that nobody switches automatic renewal off meanwhile
+        if row.state in charge_sync.CHARGEABLE and charge_sync.is_paid_by_hand(row):
             return ChargeDecision.BY_HAND
         if settled := settled_otherwise(row, at):
             return settled
         if method is None or least is None:
             return ChargeDecision.NO_METHOD
-        return refusal_of(row, method, at) or open_attempt(row, method, least, at)
+        return refusal_of(row, method, at) or open_attempt(row, method, least, is_automatic=True, at=at)
 
 
 def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeDecision:
@@ -68,13 +67,7 @@ def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> C
             return settled
         if least is None or method.reload().detached_at is not None:
             return ChargeDecision.NO_METHOD
-        return open_attempt(row, method, least, at)
-
-
-def is_paid_by_hand(row: Invoice) -> bool:
-    """Whether something that the invoice is for does not renew automatically, or is canceled."""
-    is_unasked = Q(is_auto_renewed=False) | Q(cancels_at_period_end=True)
-    return Subscription.objects.filter(is_unasked, invoice_items__invoice=row).exists()
+        return open_attempt(row, method, least, is_automatic=False, at=at)
 
 
 def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
@@ -93,14 +86,16 @@ def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
     return ChargeDecision.PAID_BY_CREDIT
 
 
-def open_attempt(row: Invoice, method: PaymentMethod, least: Money, at: datetime) -> ChargeDecision:
+def open_attempt(
+    row: Invoice, method: PaymentMethod, least: Money, *, is_automatic: bool, at: datetime
+) -> ChargeDecision:
     """Reserve the credit, and write the attempt and its task. Invoice, subscriptions and wallet are locked."""
     if row.total < least:
         return ChargeDecision.TOO_LITTLE
     wallet = ledger.lock_wallet(row.organization, row.currency)
     balance = Money(wallet.balance_minor, wallet.currency)
     used = credit.usable_credit(row.total, balance=balance, least=least, is_auto_renewed=False)
-    payment = open_charge(row, method, used, at)
+    payment = open_charge(row, method, used, is_automatic=is_automatic, at=at)
     if used:
         ledger.reserve_credit(payment, wallet, at=at)
     ChargeTask.objects.create(payment=payment, run_at=at)
@@ -131,7 +126,9 @@ def refusal_of(invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeD
     return ChargeDecision.LATER if last.retry_at > at else None
 
 
-def open_charge(invoice: Invoice, method: PaymentMethod, used_credit: Money, at: datetime) -> Payment:
+def open_charge(
+    invoice: Invoice, method: PaymentMethod, used_credit: Money, *, is_automatic: bool, at: datetime
+) -> Payment:
     """The attempt's row, whose key is stored before the gateway is called."""
     payment_id = uuid7()
     days = site_settings.get("billing.charge_confirmation_days")
@@ -143,6 +140,7 @@ def open_charge(invoice: Invoice, method: PaymentMethod, used_credit: Money, at:
         gateway=method.gateway,
         is_live=method.is_live,
         payment_method=method,
+        is_automatic=is_automatic,
         amount_minor=(invoice.total - used_credit).minor,
         credit_minor=used_credit.minor,
         currency=invoice.currency,

@@ -324,6 +324,7 @@ class Migration(migrations.Migration):
                 ('session_url', core.encryption.EncryptedTextField(blank=True, default='', verbose_name='checkout address')),
                 ('transaction_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='transaction ID')),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('is_automatic', models.BooleanField(default=False, help_text='We charge the saved method because the invoice is due, not because the customer chose to.', verbose_name='automatic')),
                 ('charge_requested_at', models.DateTimeField(blank=True, help_text='When the gateway was last asked to charge.', null=True, verbose_name='charge requested at')),
                 ('charge_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='charge ID')),
                 ('failure_code', models.CharField(blank=True, default='', help_text="The gateway's code of why a saved method was refused, or waits for its owner.", max_length=64, verbose_name='code of failure')),
@@ -1049,6 +1050,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.CheckConstraint(condition=models.Q(('payment_method__isnull', False), models.Q(('charge_id__isnull', True), ('charge_requested_at__isnull', True), ('retry_at__isnull', True)), _connector='OR'), name='billing_payment_charge_is_of_a_method'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.CheckConstraint(condition=models.Q(('is_automatic', False), ('payment_method__isnull', False), _connector='OR'), name='billing_payment_automatic_has_method'),
         ),
         migrations.AddConstraint(
             model_name='payment',

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 AUTHENTICATION_REQUIRED = "authentication_required"
 NOT_CONFIRMED = "not_confirmed"
 METHOD_REMOVED = "method_removed"
+NOT_WANTED = "canceled"  # before anything was taken, because it is paid otherwise or no longer wanted
 DECLINES: dict[str, Promise] = {
     AUTHENTICATION_REQUIRED: _("Your bank asks you to confirm the payment."),
     "payment_intent_authentication_failure": _("The payment was not confirmed at your bank."),

@@ -100,6 +100,11 @@ class Payment(Entity, Timestamped):
         db_index=False,
         help_text=_("The saved method that we charge. Empty: the customer pays in a checkout session."),
     )
+    is_automatic = models.BooleanField(
+        _("automatic"),
+        default=False,
+        help_text=_("We charge the saved method because the invoice is due, not because the customer chose to."),
+    )
     charge_requested_at = models.DateTimeField(
         _("charge requested at"), null=True, blank=True, help_text=_("When the gateway was last asked to charge.")
     )
@@ -148,6 +153,10 @@ class Payment(Entity, Timestamped):
                 name="billing_payment_charge_is_of_a_method",
                 condition=models.Q(payment_method__isnull=False)
                 | models.Q(charge_id__isnull=True, charge_requested_at__isnull=True, retry_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="billing_payment_automatic_has_method",
+                condition=models.Q(is_automatic=False) | models.Q(payment_method__isnull=False),
             ),
             models.CheckConstraint(
                 name="billing_payment_received_has_transaction",

@@ -92,14 +92,20 @@ def test_canceling_voids_unpaid_invoices_over_later_periods_alone(sale: Sale) ->
     assert (mine.reload().state, together.reload().state) == (InvoiceState.VOID, InvoiceState.OPEN)
 
 
-def test_a_consolidated_invoice_is_not_voided_for_one_of_its_subscriptions(sale: Sale) -> None:
+def test_a_consolidated_invoice_is_void_when_the_last_of_its_subscriptions_is_canceled(sale: Sale) -> None:
     other = make_sale(organization=sale.organization)
     other.settle()
     shared = renewal_invoice(sale, other)
+    canceled_at = NOON + timedelta(days=1)
+    payment = payments.open_payment(invoice=shared, gateway="stripe", expires_at=END, at=NOON)
 
     cancel(sale)
-
     assert shared.reload().state == InvoiceState.OPEN
+    assert not payment.reload().is_open(canceled_at)  # `renew` invoices the other one's time again
+
+    payments.expire(payment_id=payment.pk, at=canceled_at)
+    cancel(other)
+    assert shared.reload().state == InvoiceState.VOID
 
 
 def test_a_cancellation_is_undone_until_the_period_is_over(sale: Sale) -> None:

@@ -9,11 +9,19 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
-from billing import invoice_payment, invoicing, payment_sync, payments
+from billing import cancellations, invoice_payment, invoicing, payment_sync, payments, queries
 from billing.gateways.base import GatewayPayment
 from billing.gateways.saved import GatewayCharge
 from billing.gateways.stripe import StripeDriver
-from billing.models import GatewayCustomer, InvoiceState, Payment, PaymentMethod, PaymentState, Subscription
+from billing.models import (
+    CancellationReason,
+    GatewayCustomer,
+    InvoiceState,
+    Payment,
+    PaymentMethod,
+    PaymentState,
+    Subscription,
+)
 from billing.saved_charges import ChargeDecision
 from core import site_settings, tenancy
 from core.money import Money
@@ -297,6 +305,51 @@ def test_money_that_goes_under_review_stops_a_charge_that_was_asked_for_and_clos
 
     assert statuses(stripe_sandbox) == []
     assert [row.state for row in renewal.attempts] == [PaymentState.FAILED]
+
+
+def switch_off(renewal: Renewal, at: datetime) -> None:
+    """The customer wants to renew by hand from now on."""
+    subscription = renewal.sale.subscription
+    cancellations.set_auto_renewal(subscription=subscription.reload(), is_auto_renewed=False, actor=None, at=at)
+
+
+def cancel_it(renewal: Renewal, at: datetime) -> None:
+    """The customer cancels."""
+    subscription, reason = renewal.sale.subscription.reload(), CancellationReason.UNUSED
+    cancellations.cancel(subscription=subscription, reason=reason, actor=None, at=at)
+
+
+@pytest.mark.parametrize("act", [switch_off, cancel_it])
+def test_what_the_customer_no_longer_wants_to_be_charged_is_not_charged(
+    at: datetime, stripe_sandbox: Sandbox, act: Callable[[Renewal, datetime], None]
+) -> None:
+    asked, waits = make_renewal(at=at), make_renewal(at=at, card="pm_card_authenticationRequired")
+    waits.request(at)
+    run_due()
+    asked.request(at)
+    turns = iter([lambda: act(asked, at), lambda: act(waits, at), lambda: asked.request(at), lambda: waits.request(at)])
+
+    assert run_at_once(lambda: next(turns)(), times=4) == []
+    while run_due():
+        pass
+    payment_sync.poll_open_payments(at=timezone.now())
+
+    assert set(statuses(stripe_sandbox)) == {"canceled"}
+    for renewal in (asked, waits):
+        assert {row.state for row in renewal.attempts} == {PaymentState.FAILED}
+        assert queries.last_decline_of(renewal.invoice) is None
+    assert not Delivery.objects.filter(event="charge.declined").exists()
+
+
+def test_who_renews_by_hand_is_charged_to_the_card_that_they_choose(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    switch_off(renewal, at)
+
+    decision = invoice_payment.charge_method(invoice=renewal.invoice, method=renewal.method, at=at)
+    run_due()
+
+    assert decision == ChargeDecision.REQUESTED
+    is_charged_once(renewal, stripe_sandbox)
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------

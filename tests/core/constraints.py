@@ -143,6 +143,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_account_organization_iff_its_kind": [{"organization_id": None}, {"kind": "clearing"}],
     },
     "billing_payment": {
+        "billing_payment_automatic_has_method": [{"is_automatic": True}],
         "billing_payment_charge_is_of_a_method": [
             {"charge_id": "pi_1"},
             {"charge_requested_at": NOW},
