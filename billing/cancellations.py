@@ -8,6 +8,8 @@ from django.db.models import F, Q, QuerySet
 from billing import charging, events, invoicing, subscriptions
 from billing.charging import Charger
 from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem, Payment, PaymentState, Subscription
+from billing.runs import batches, meter
+from catalog.models import Term
 from core import audit, tenancy
 
 
@@ -25,9 +27,12 @@ def cancel(
     """Let the subscription end with the period that is paid, and have its gateway charge no more.
 
     Nobody pays for its later periods any more: what is open for them is closed, and invoices over them alone are void.
-    The rest of a consolidated one is invoiced again by `renew`. Calling it twice is harmless. Raises NotPossible.
+    The rest of a consolidated one is invoiced again by `renew`. One that is billed by the hour ends at once, and the
+    hours that it was used are charged before. Calling it twice is harmless. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
+        if subscription.term == Term.HOURLY:
+            meter.perform(batches.only(subscription.organization_id), at)
         for invoice in lock_later_invoices(subscription):
             invoicing.expire_open_payments(invoice=invoice, at=at)
             if not others_on(invoice, subscription).exists():
@@ -48,6 +53,8 @@ def cancel(
             action="subscription.cancel", entity=row, actor=actor, new={"reason": str(reason), "comment": comment}
         )
         events.subscriptions_canceled.send(Subscription, subscription_ids=[row.pk], at=at)
+        if row.term == Term.HOURLY:
+            subscriptions.end_subscription(subscription=row, reason="canceled", at=at)
 
 
 def lock_later_invoices(subscription: Subscription) -> list[Invoice]:

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, TextChoices
+from django.db.models import (
+    BigIntegerField,
+    DecimalField,
+    Exists,
+    F,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    TextChoices,
+)
 from django.db.models.functions import Coalesce
 
 from accounts.models import Organization
@@ -47,7 +59,8 @@ class Charging:
 def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
     """These with what `charging_of` asks about each: whether a gateway renews it, and what its next period costs.
 
-    `next_minor` is that of the items valid then, without tax where that is added; `wallet_minor` the wallet, and
+    `next_minor` is that of the items valid then, without tax where that is added, and `exact_minor` before its items
+    are rounded; `wallet_minor` the wallet, and
     `before_minor` what it pays first, because it renews before.
     """
     renewed = GatewaySubscription.objects.filter(
@@ -76,9 +89,11 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     rounded = Func(F("quantity") * F("unit_minor"), function="billing_round_half_even", output_field=whole)
     before = earlier.values("currency").annotate(minor=Sum(rounded)).values("minor")
     own = valid.filter(subscription=OuterRef("pk"))
+    exact = own.values("subscription").annotate(minor=Sum(F("quantity") * F("unit_minor"))).values("minor")
     priced = own.values("subscription").annotate(minor=Sum(rounded)).values("minor")
     return subscriptions.annotate(
         is_renewed_by_gateway=Exists(renewed),
+        exact_minor=Coalesce(Subquery(exact), 0, output_field=DecimalField()),
         next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole),
         wallet_minor=Coalesce(Subquery(wallet.values("balance_minor")), 0, output_field=whole),
         before_minor=Coalesce(Subquery(before), 0, output_field=whole),

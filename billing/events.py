@@ -21,6 +21,7 @@ subscriptions_canceled = Signal()  # subscription_ids, at: the customer canceled
 subscriptions_ended = Signal()  # subscription_ids, reason, at
 subscriptions_suspended = Signal()  # subscription_ids, reason, at: not paid in time
 subscriptions_expired = Signal()  # subscription_ids, at: over for so long that what they paid for is deleted
+wallets_low = Signal()  # reminder_ids, is_empty, at: hours are left for, or none, so that servers are suspended
 reminders_sent = Signal()  # reminder_ids, is_overdue, at
 refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it
 renewals_stopped = Signal()  # subscription_ids, reason (a StopReason), at: the gateway was asked to charge no more

@@ -134,13 +134,37 @@ RULES = (
     ),
     Rule(
         "reserved_not_payments",
-        _("Reserved credit is not that of the open payments."),
+        _("Reserved credit is not that of the open payments and of the hours that are not invoiced yet."),
         """
         SELECT account.organization_id, account.currency, account.balance_minor FROM billing_ledgeraccount account
         WHERE account.kind = 'reserved_credit' AND account.balance_minor <> (
             SELECT coalesce(sum(credit_minor), 0) FROM billing_payment payment
             WHERE payment.organization_id = account.organization_id AND payment.currency = account.currency
-                AND payment.state IN ('pending', 'processing'))""",
+                AND payment.state IN ('pending', 'processing')) + (
+            SELECT coalesce(sum(total_minor), 0) FROM billing_invoice draft
+            WHERE draft.organization_id = account.organization_id AND draft.currency = account.currency
+                AND draft.state = 'draft' AND draft.usage_month IS NOT NULL)""",
+    ),
+    Rule(
+        "hours_charged_not_run",
+        _("The hours that were charged are not those that the server ran."),
+        """
+        SELECT subscription.id, subscription.metered_from, subscription.current_period_end, count(cycle.id) AS charged
+        FROM billing_subscription subscription LEFT JOIN billing_usagecycle cycle
+            ON cycle.subscription_id = subscription.id AND cycle.hour >= subscription.metered_from
+        WHERE subscription.metered_from IS NOT NULL GROUP BY subscription.id
+        HAVING count(cycle.id) * interval '1 hour' <> subscription.current_period_end - subscription.metered_from""",
+    ),
+    Rule(
+        "usage_not_its_hours",
+        _("The usage on an invoice is not the hours that were charged."),
+        """
+        SELECT invoice_id, subscription_id, sum(billed) AS billed, sum(charged) AS charged FROM (
+            SELECT item.invoice_id, item.subscription_id, item.quantity * item.unit_minor AS billed, 0 AS charged
+            FROM billing_invoiceitem item JOIN billing_invoice invoice ON invoice.id = item.invoice_id
+            WHERE invoice.usage_month IS NOT NULL
+            UNION ALL SELECT invoice_id, subscription_id, 0, unit_minor FROM billing_usagecycle
+        ) compared GROUP BY invoice_id, subscription_id HAVING sum(billed) <> sum(charged)""",
     ),
     # Of each kind of account and currency: what is posted, and what the rows say.
     Rule(

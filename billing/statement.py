@@ -59,10 +59,10 @@ def invoice_of(entry: JournalEntry) -> Invoice | None:
 
 
 def cause_of(entry: JournalEntry) -> str:
-    """What the entry comes from, in words: how it was paid, or that it was a top-up."""
+    """What the entry comes from, in words: how it was paid, that it was a top-up, or whose hours it pays."""
     payment = payment_of(entry)
     if payment is None:
-        return ""
+        return entry.note if entry.kind == EntryKind.USAGE else ""
     is_top_up = payment.invoice_id is None and entry.kind == EntryKind.PAYMENT
     return ", ".join(filter(None, [_("Top-up") if is_top_up else "", payment.method_label]))
 

@@ -7,7 +7,7 @@ from celery import shared_task
 from billing import ledger_audit, payment_methods, payment_sync, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
-from billing.models import GatewayAccount
+from billing.models import GatewayAccount, RunKind
 from billing.reconciliation import balance, catch_up, held, sweep
 from billing.runs import runner
 from core import clock, work
@@ -23,6 +23,12 @@ def poll_open_payments() -> int:
 def bill() -> dict[str, str]:
     """Every kind of run, in the order in which they are due on a day; how each ended."""
     return {kind: str(runner.execute(kind, at=clock.now()).state) for kind in runner.STEPS}
+
+
+@shared_task
+def meter() -> str:
+    """Charge the hours that are due, and let go on what can be paid again; how it ended."""
+    return str(runner.execute(RunKind.METER, at=clock.now()).state)
 
 
 @shared_task

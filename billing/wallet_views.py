@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.middleware import tenant_transaction
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing import checkout, checkout_options, gateway_accounts, queries, statement, top_ups
+from billing import checkout, checkout_options, gateway_accounts, metering, queries, statement, top_ups
 from billing.models import AccountKind, LedgerAccount, Payment, Posting
 from billing.wallet_forms import TopUpForm
 from core import clock, csv_files, outside, tenancy
@@ -62,6 +62,7 @@ def _render_wallet(request: HttpRequest, organization: Organization, form: TopUp
         "shown": shown,
         "postings": [(row, statement.invoice_of(row.entry), statement.cause_of(row.entry)) for row in page.object_list],
         "page_obj": page,
+        "hourly_costs": metering.hourly_costs(organization, at=clock.now()),
         "open_top_ups": top_ups.open_top_ups(organization),
         "form": form,
         "is_returned": RETURNED in request.GET,

@@ -222,6 +222,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Ledger audits"), "fact_check", "billing.ledgeraudit"),
             (_("Billing runs"), "event_repeat", "billing.run"),
             (_("Reminders"), "notifications", "billing.reminder"),
+            (_("Hours of use"), "schedule", "billing.usagecycle"),
         ),
     ),
     (

@@ -13,12 +13,13 @@ from billing import gateway_accounts, invoicing, payments, subscriptions, tax
 from billing.invoicing import InvoiceLine
 from billing.models import BillingMode, GatewayAccount, Invoice, ItemKind, Payment, Subscription
 from catalog import services as catalog
-from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Promotion
+from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Promotion, Term
 from core import site_settings, tenancy
 from core.money import Money, total
 from orders import cancellation, coupons, limits, transitions
 from orders.affiliates.links import affiliate_for
 from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus
+from orders.prepayment import require_prepaid
 from orders.quote import CouponUse, PricedItem, Quote, quotes, server_limits
 from servers import builds, capacity, locks
 from servers import queries as servers
@@ -109,9 +110,11 @@ def billing_mode_of(quotes: Sequence[Quote]) -> BillingMode:
     """Who renews automatically: the gateway where the operator chose so and it has a price for all of one server.
 
     Of several servers each has a subscription of its own, and a payment is for one subscription at the gateway.
-    A gateway charges its own prices, each once, so what has a discount or a unit price is renewed by us.
+    A gateway charges its own prices, each once, so what has a discount or a unit price is renewed by us. Hours are
+    charged from the wallet.
     """
-    if len(quotes) > 1 or quotes[0].discounts or any(line.quantity != 1 for line in quotes[0].lines):
+    by_us = quotes[0].discounts or quotes[0].term == Term.HOURLY
+    if len(quotes) > 1 or by_us or any(line.quantity != 1 for line in quotes[0].lines):
         return BillingMode.SELF
     return gateway_accounts.billing_mode_for([line.price for line in quotes[0].lines if line.price])
 
@@ -137,7 +140,7 @@ def place_order(
 
     The same form token with the same request gives the same order, however often and from how many tabs it comes. With
     another request it gives a new order, and the earlier one is canceled if it is unpaid. Wants no transaction to be
-    open. Raises ItemOutOfStock, catalog.SoldOut, coupons.CouponRefused, limits.TooManyUnpaidOrders,
+    open. Raises ItemOutOfStock, catalog.SoldOut, coupons.CouponRefused, limits.TooManyUnpaidOrders, PrepaymentNeeded,
     accounts.CurrencyFixed or gateway_accounts.NoGateway, and then nothing is reserved.
     """
     # The accounts' keys are decrypted for it, so it is read before anything is locked.
@@ -150,6 +153,7 @@ def place_order(
                 earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
                 if earlier is None:
                     require_unpaid_below_limit(organization, user, network, order_request)  # or nothing is reserved
+                    require_prepaid(order_request.quotes, organization, at=at)
                     break
                 if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request, at):
                     return earlier
@@ -327,7 +331,7 @@ def first_lines(quote: Quote, subscription: Subscription) -> list[InvoiceLine]:
     billed = {row.plan_price_id or row.addon_price_id: row for row in items}
     lines = [
         replace(line, subscription=subscription, subscription_item=billed[line.price.pk] if line.price else None)
-        for line in quote.lines
+        for line in quote.lines_due
     ]
     discounts = [row for row in items if row.kind == ItemKind.DISCOUNT]
     return lines + [

@@ -53,9 +53,14 @@ class Quote:
     term: Term
 
     @property
+    def lines_due(self) -> list[InvoiceLine]:
+        """The lines that are billed with the order. Hours are charged from the wallet when they are used."""
+        return [line for line in self.lines if self.term != Term.HOURLY or not line.is_recurring]
+
+    @property
     def amounts(self) -> list[Money]:
-        """What is added up: the lines' amounts, and what is taken off."""
-        return [*(line.amount for line in self.lines), *(-discount.amount for discount in self.discounts)]
+        """What is added up: the amounts of what is due, and what is taken off."""
+        return [*(line.amount for line in self.lines_due), *(-discount.amount for discount in self.discounts)]
 
     @property
     def due_today(self) -> Money:
@@ -176,7 +181,7 @@ def quote_without_coupon(item: PricedItem) -> Quote:
         InvoiceLine(ItemKind.ADDON, price.addon.name, price.unit_price, quantity=units, price=price)
         for price, units in Counter(item.addon_prices).items()
     ]
-    if plan_price.setup_fee:
+    if plan_price.setup_fee or term == Term.HOURLY:  # which has nothing else to bill with the order
         lines.append(InvoiceLine(ItemKind.SETUP, _("Setup fee"), plan_price.setup_fee, is_recurring=False))
     promotion = item.promotion
     discounts: tuple[SoldDiscount, ...] = ()

@@ -12,8 +12,9 @@ from django.db.models import Exists, Max
 from django.dispatch import receiver
 
 from billing import events as billing_events
-from billing import refunds
+from billing import metering, refunds
 from billing.models import InvoiceState, Subscription, SubscriptionStatus
+from catalog.models import Term
 from orders import cancellation, events, fulfilment, holds, placement, queries, transitions
 from orders.changes import applying
 from orders.funding import funded
@@ -81,6 +82,8 @@ def extend_reservations(payment_ids: Collection[UUID], **_: Any) -> None:
 def activate_orders(server_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """The panel's confirmation makes the orders active."""
     fulfilment.activate_orders(server_ids=server_ids, at=at)
+    hourly = Subscription.objects.filter(order_item__server__in=server_ids, term=Term.HOURLY)
+    metering.start_metering(subscription_ids=list(hourly.values_list("pk", flat=True)), at=at)
 
 
 @receiver(server_events.servers_failed)

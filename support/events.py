@@ -14,6 +14,7 @@ from billing.events import (
     reminders_sent,
     renewals_stopped,
     subscriptions_canceled,
+    wallets_low,
 )
 from billing.models import Invoice, Payment, PaymentMethod, Refund, Reminder, Subscription
 from orders.events import orders_credited, orders_status_changed
@@ -145,6 +146,23 @@ for name, is_overdue, subject in (
             recipient=lambda reminder: reminder.organization.owner,
             subject=subject,
             page=lambda reminder: reverse("billing:invoice", kwargs={"pk": reminder.invoice_id}),
+        )
+    )
+
+for name, is_empty, subject in (
+    ("wallet.low", False, _("Your wallet is low")),
+    ("wallet.empty", True, _("Your wallet is empty: your servers are suspended")),
+):
+    register(
+        Event(
+            name=name,
+            signal=wallets_low,
+            ids="reminder_ids",
+            when={"is_empty": is_empty},
+            rows=Reminder.objects.select_related("organization__owner"),
+            recipient=lambda reminder: reminder.organization.owner,
+            subject=subject,
+            page=lambda _reminder: reverse("wallet:wallet"),
         )
     )
 

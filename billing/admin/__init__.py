@@ -23,7 +23,7 @@ from billing.admin.payments import (
 )
 from billing.admin.reconciliation import GatewayBalanceAdmin, GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
 from billing.admin.runs import ReminderAdmin, RunAdmin
-from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin
+from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin, UsageCycleAdmin
 from billing.admin.taxes import TaxRateAdmin
 from billing.admin.transfers import BankTransferAdmin, StatementLineAdmin
 
@@ -64,4 +64,5 @@ __all__ = [
     "SubscriptionItemAdmin",
     "TaxRateAdmin",
     "UnexplainedItemAdmin",
+    "UsageCycleAdmin",
 ]

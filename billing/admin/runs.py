@@ -27,11 +27,11 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(Reminder)
 class ReminderAdmin(ReadOnlyAdmin):
-    """Which invoice was reminded of when, and the dates that were told."""
+    """Of which invoice or wallet was reminded when, and the dates that were told."""
 
-    list_display = ("sent_at", "invoice", "organization", "stage", "suspends_at", "deletes_at")
+    list_display = ("sent_at", "invoice", "wallet", "organization", "stage", "suspends_at", "deletes_at")
     list_filter = ("stage",)
-    list_select_related = ("invoice", "organization")
+    list_select_related = ("invoice", "wallet", "organization")
     search_fields = ("=invoice__number", "organization__name")
     date_hierarchy = "sent_at"
     ordering = ("-sent_at",)

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from billing.models import Subscription, SubscriptionItem
+from billing.models import Subscription, SubscriptionItem, UsageCycle
 from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
 
 
@@ -43,3 +43,14 @@ class SubscriptionItemAdmin(ReadOnlyAdmin):
     list_filter = ("kind", "currency")
     list_select_related = ("organization",)
     search_fields = ("description", "organization__name")
+
+
+@admin.register(UsageCycle)
+class UsageCycleAdmin(ReadOnlyAdmin):
+    """Every hour that was charged, and the invoice that bills it."""
+
+    list_display = ("hour", "subscription", "organization", "unit_minor", "currency", "invoice")
+    list_filter = ("currency",)
+    list_select_related = ("subscription", "organization", "invoice")
+    search_fields = ("=subscription__id", "=invoice__number", "organization__name")
+    ordering = ("-hour",)

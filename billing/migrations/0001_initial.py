@@ -192,6 +192,7 @@ class Migration(migrations.Migration):
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
                 ('is_tax_inclusive', models.BooleanField(default=False, help_text='The amounts of the items include the tax.', verbose_name='prices include tax')),
                 ('place_evidence', models.JSONField(blank=True, default=dict, help_text="What the customer's tax was decided by.", verbose_name='proof of place')),
+                ('usage_month', models.DateField(blank=True, help_text='The first day of the month whose hours it bills. They are added to its draft as they are charged.', null=True, verbose_name='month of usage')),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
@@ -350,7 +351,7 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('tax_credited', 'Credit note: tax no longer owed'), ('tax_restored', 'Credit note void: tax owed again'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later'), ('commission', 'Affiliate commission'), ('commission_paid', 'Affiliate commission paid out')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('usage', 'Hours of use'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('tax_credited', 'Credit note: tax no longer owed'), ('tax_restored', 'Credit note void: tax owed again'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later'), ('commission', 'Affiliate commission'), ('commission_paid', 'Affiliate commission paid out')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
@@ -584,12 +585,14 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('stage', models.SmallIntegerField(help_text='Before it, where negative.', verbose_name='days after the due date')),
+                ('stage', models.SmallIntegerField(help_text='Days after the invoice is due, before it where negative; or hours that the wallet lasts.', verbose_name='stage')),
+                ('lapsed_at', models.DateTimeField(blank=True, null=True, verbose_name='lapsed at')),
                 ('sent_at', models.DateTimeField(verbose_name='sent at')),
                 ('suspends_at', models.DateTimeField(verbose_name='suspension')),
                 ('deletes_at', models.DateTimeField(verbose_name='deletion')),
-                ('invoice', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='reminders', to='billing.invoice')),
+                ('invoice', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reminders', to='billing.invoice')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                ('wallet', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reminders', to='billing.ledgeraccount')),
             ],
             options={
                 'verbose_name': 'reminder',
@@ -603,7 +606,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('kind', models.CharField(choices=[('renew', 'Renew: invoice the next period'), ('collect', 'Collect: pay what is due'), ('dun', 'Dun: remind and suspend'), ('expire', 'Expire: end and delete')], max_length=16)),
+                ('kind', models.CharField(choices=[('renew', 'Renew: invoice the next period'), ('collect', 'Collect: pay what is due'), ('meter', 'Meter: charge the hours'), ('dun', 'Dun: remind and suspend'), ('expire', 'Expire: end and delete')], max_length=16)),
                 ('state', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('incomplete', 'Done, some skipped'), ('failed', 'Failed'), ('interrupted', 'Interrupted')], default='running', max_length=12)),
                 ('at', models.DateTimeField(help_text='What was due then was done.', verbose_name='for')),
                 ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='started at')),
@@ -617,7 +620,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'billing runs',
                 'ordering': ['-started_at'],
                 'indexes': [models.Index(fields=['-started_at'], name='billing_run_latest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['renew', 'collect', 'dun', 'expire'])), name='billing_run_kind_known'), models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'incomplete', 'failed', 'interrupted'])), name='billing_run_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('ended_at__isnull', True)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('ended_at__isnull', True), _negated=True)), _connector='OR'), name='billing_run_ended_iff_over')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['renew', 'collect', 'meter', 'dun', 'expire'])), name='billing_run_kind_known'), models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'incomplete', 'failed', 'interrupted'])), name='billing_run_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('ended_at__isnull', True)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('ended_at__isnull', True), _negated=True)), _connector='OR'), name='billing_run_ended_iff_over')],
             },
         ),
         migrations.CreateModel(
@@ -658,6 +661,7 @@ class Migration(migrations.Migration):
                 ('current_period_start', models.DateTimeField(blank=True, null=True)),
                 ('current_period_end', models.DateTimeField(blank=True, null=True)),
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
+                ('metered_from', models.DateTimeField(blank=True, help_text='The first hour charged since its server runs, or runs again. The period ends with the last one.', null=True, verbose_name='metered from')),
                 ('change_pending_until', models.DateTimeField(blank=True, help_text='Until then a change of its items can be paid, so that no renewal of it is billed before.', null=True, verbose_name='change being paid until')),
                 ('cancels_at_period_end', models.BooleanField(default=False)),
                 ('canceled_at', models.DateTimeField(blank=True, null=True)),
@@ -795,6 +799,23 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='UsageCycle',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('hour', models.DateTimeField(help_text='When it begins.', verbose_name='hour')),
+                ('unit_minor', models.DecimalField(decimal_places=10, help_text='In minor units, exact: rounded once on the invoice.', max_digits=28, verbose_name='price')),
+                ('currency', models.CharField(max_length=3)),
+                ('invoice', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.invoice')),
+                ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                ('subscription', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
+            ],
+            options={
+                'verbose_name': 'hour of use',
+                'verbose_name_plural': 'hours of use',
+                'ordering': ['-hour'],
+            },
+        ),
+        migrations.CreateModel(
             name='GatewayCustomer',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -881,6 +902,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='invoice',
+            index=models.Index(condition=models.Q(('state', 'draft'), ('usage_month__isnull', False)), fields=['usage_month'], name='billing_invoice_of_usage'),
+        ),
+        migrations.AddIndex(
+            model_name='invoice',
             index=models.Index(condition=models.Q(('issued_at__isnull', False), ('number__isnull', True)), fields=['series'], name='billing_invoice_to_number'),
         ),
         migrations.AddConstraint(
@@ -890,6 +915,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('number__isnull', True), ('sequence__isnull', True), ('sequence_year__isnull', True)), models.Q(('issued_at__isnull', False), ('number__isnull', False), ('sequence__gt', 0), ('sequence__isnull', False), ('sequence_year__isnull', False)), _connector='OR'), name='billing_invoice_number_has_sequence'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoice',
+            constraint=models.UniqueConstraint(condition=models.Q(('usage_month__isnull', False)), fields=('organization', 'currency', 'usage_month'), name='billing_invoice_one_for_usage'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
@@ -1149,7 +1178,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'tax_credited', 'tax_restored', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained', 'commission', 'commission_paid'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'usage', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'tax_credited', 'tax_restored', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained', 'commission', 'commission_paid'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -1157,7 +1186,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'credit_returned', 'tax_credited', 'tax_restored')), _connector='OR'), name='billing_entry_invoice_by_kind'),
+            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', True), ('kind__in', ('charge', 'usage', 'credit_returned', 'tax_credited', 'tax_restored')), _connector='OR'), name='billing_entry_invoice_by_kind'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -1201,6 +1230,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='reminder',
+            constraint=models.UniqueConstraint(condition=models.Q(('lapsed_at__isnull', True)), fields=('wallet', 'stage'), name='billing_reminder_once_until_it_lapses'),
+        ),
+        migrations.AddConstraint(
+            model_name='reminder',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('invoice__isnull', False), ('lapsed_at__isnull', True), ('wallet__isnull', True)), models.Q(('invoice__isnull', True), ('stage__gte', 0), ('wallet__isnull', False)), _connector='OR'), name='billing_reminder_of_one'),
+        ),
+        migrations.AddConstraint(
+            model_name='reminder',
             constraint=models.CheckConstraint(condition=models.Q(('suspends_at__lte', models.F('deletes_at'))), name='billing_reminder_dates_in_order'),
         ),
         migrations.AddConstraint(
@@ -1222,6 +1259,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='subscription',
             index=models.Index(condition=models.Q(('status__in', ['active', 'past_due', 'suspended'])), fields=['billing_mode', 'current_period_end'], name='billing_subscription_due'),
+        ),
+        migrations.AddIndex(
+            model_name='subscription',
+            index=models.Index(condition=models.Q(('metered_from__isnull', False), ('status__in', ['active', 'suspended'])), fields=['current_period_end'], name='billing_subscription_metered'),
         ),
         migrations.AddIndex(
             model_name='subscription',
@@ -1250,6 +1291,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='subscription',
             constraint=models.CheckConstraint(condition=models.Q(('cancels_at_period_end', True), models.Q(('cancellation_comment', ''), ('cancellation_reason', '')), _connector='OR'), name='billing_subscription_reason_when_canceled'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('metered_from__isnull', True), models.Q(('billing_mode', 'self'), ('current_period_end__isnull', False), ('term', 'hourly'), ('current_period_end__gte', models.F('metered_from'))), _connector='OR'), name='billing_subscription_metered_by_the_hour'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
@@ -1330,5 +1375,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='unexplaineditem',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('resolved_at__isnull', True), ('resolution', '')), models.Q(models.Q(('resolved_at__isnull', True), _negated=True), models.Q(('resolution', ''), _negated=True)), _connector='OR'), name='billing_unexplained_resolution_given'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagecycle',
+            constraint=models.UniqueConstraint(fields=('subscription', 'hour'), name='billing_usage_hour_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagecycle',
+            constraint=models.CheckConstraint(condition=models.Q(('unit_minor__gte', 0)), name='billing_usage_price_not_negative'),
         ),
     ]

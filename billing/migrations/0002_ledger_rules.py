@@ -103,6 +103,9 @@ SAME_OWNER = [
         "id, subscription_id, organization_id, currency",
     ),
     ("reminder", "invoice_id, organization_id", "invoice", "id, organization_id"),
+    ("reminder", "wallet_id, organization_id", "ledgeraccount", "id, organization_id"),
+    ("usagecycle", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
+    ("usagecycle", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("creditnote", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
@@ -182,6 +185,17 @@ NO_PRICES = "".join(
     f"ALTER TABLE catalog_{price}price DROP CONSTRAINT catalog_{price}price_key;\n"
     for price in ("plan", "addon")
 )
+# Hours begin when the clock says so, in UTC: so two of a subscription never overlap. A draft collects those of a month.
+HOURS = """
+ALTER TABLE billing_usagecycle ADD CONSTRAINT billing_usage_hour_whole
+    CHECK (extract(epoch FROM hour) % 3600 = 0);
+ALTER TABLE billing_invoice ADD CONSTRAINT billing_invoice_usage_of_whole_month
+    CHECK (extract(day FROM usage_month) = 1);
+"""
+NO_HOURS = """
+ALTER TABLE billing_usagecycle DROP CONSTRAINT billing_usage_hour_whole;
+ALTER TABLE billing_invoice DROP CONSTRAINT billing_invoice_usage_of_whole_month;
+"""
 UNDO = """
 DROP TRIGGER billing_balance_is_its_postings ON billing_ledgeraccount;
 DROP TRIGGER billing_entry_has_postings ON billing_journalentry;
@@ -240,6 +254,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             ONE_PLAN, "ALTER TABLE billing_subscriptionitem DROP CONSTRAINT billing_subscription_one_plan"
         ),
+        migrations.RunSQL(HOURS, NO_HOURS),
         *composite_keys(),
         migrations.RunSQL(PRICES, NO_PRICES),
         migrations.RunSQL(GATEWAYS, NO_GATEWAYS),

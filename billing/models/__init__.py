@@ -47,6 +47,7 @@ from billing.models.subscriptions import (
 )
 from billing.models.taxes import TaxCategory, TaxRate, TaxStatus
 from billing.models.transfers import BankTransfer, LineState, StatementLine
+from billing.models.usage import UsageCycle
 
 __all__ = [
     "PERIOD_KINDS",
@@ -106,5 +107,6 @@ __all__ = [
     "TaxStatus",
     "UnexplainedItem",
     "UnexplainedType",
+    "UsageCycle",
     "next_period_end",
 ]

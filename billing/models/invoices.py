@@ -51,6 +51,14 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
     place_evidence: Any = models.JSONField(
         _("proof of place"), default=dict, blank=True, help_text=_("What the customer's tax was decided by.")
     )
+    usage_month = models.DateField(
+        _("month of usage"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "The first day of the month whose hours it bills. They are added to its draft as they are charged."
+        ),
+    )
     due_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
 
@@ -64,10 +72,20 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
             models.Index(
                 fields=["due_at"], name="billing_invoice_due", condition=models.Q(state__in=["open", "overdue"])
             ),
+            models.Index(
+                fields=["usage_month"],
+                name="billing_invoice_of_usage",
+                condition=models.Q(usage_month__isnull=False, state="draft"),
+            ),
             *NumberedDocument.Meta.indexes,
         ]
         constraints = [
             *NumberedDocument.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["organization", "currency", "usage_month"],
+                name="billing_invoice_one_for_usage",
+                condition=models.Q(usage_month__isnull=False),
+            ),
             choices_check("billing_invoice_state_known", "state", InvoiceState),
             models.CheckConstraint(
                 name="billing_invoice_not_negative", condition=models.Q(net_minor__gte=0, tax_minor__gte=0)

@@ -105,6 +105,7 @@ class EntryKind(models.TextChoices):
     CREDIT_RESERVED = "credit_reserved", _("Credit reserved for an open payment")
     CREDIT_RELEASED = "credit_released", _("Reserved credit back in the wallet")
     CHARGE = "charge", _("Invoice paid from wallet")
+    USAGE = "usage", _("Hours of use")
     UNDER_REVIEW = "under_review", _("Payment under review")
     REVIEW_ACCEPTED = "review_accepted", _("Payment accepted after review")
     RECEIVABLE_PAID = "receivable_paid", _("Credit used for what was owed")
@@ -141,7 +142,13 @@ SOURCE_FIELDS = {
         EntryKind.RECEIVABLE_PAID,
         *BALANCE_KINDS,
     ),
-    "invoice": (EntryKind.CHARGE, EntryKind.CREDIT_RETURNED, EntryKind.TAX_CREDITED, EntryKind.TAX_RESTORED),
+    "invoice": (
+        EntryKind.CHARGE,
+        EntryKind.USAGE,
+        EntryKind.CREDIT_RETURNED,
+        EntryKind.TAX_CREDITED,
+        EntryKind.TAX_RESTORED,
+    ),
     "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED, *BALANCE_KINDS),
     "dispute": (
         EntryKind.DISPUTE,

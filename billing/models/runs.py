@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models.invoices import Invoice
+from billing.models.ledger import LedgerAccount
 from core import tenancy
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 
@@ -15,6 +16,7 @@ from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, c
 class RunKind(models.TextChoices):
     RENEW = "renew", _("Renew: invoice the next period")
     COLLECT = "collect", _("Collect: pay what is due")
+    METER = "meter", _("Meter: charge the hours")
     DUN = "dun", _("Dun: remind and suspend")
     EXPIRE = "expire", _("Expire: end and delete")
 
@@ -59,13 +61,26 @@ class Run(Entity, Timestamped):
 
 
 class Reminder(Entity, Timestamped):
-    """An invoice's owner is told that it is due, once for each stage. It keeps the dates that it names."""
+    """An owner is told that an invoice is due, or that a wallet is low. It keeps the dates that it names.
+
+    Of an invoice once for each stage, in days after it is due. Of a wallet that pays for hours once each time that it
+    falls to a stage, in hours left: when it is above that again, the reminder has lapsed. Stage 0 is the suspension.
+    """
 
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="reminders", db_index=False)
-    stage = models.SmallIntegerField(_("days after the due date"), help_text=_("Before it, where negative."))
+    invoice = models.ForeignKey(
+        Invoice, null=True, blank=True, on_delete=models.PROTECT, related_name="reminders", db_index=False
+    )
+    wallet = models.ForeignKey(
+        LedgerAccount, null=True, blank=True, on_delete=models.PROTECT, related_name="reminders", db_index=False
+    )
+    stage = models.SmallIntegerField(
+        _("stage"),
+        help_text=_("Days after the invoice is due, before it where negative; or hours that the wallet lasts."),
+    )
+    lapsed_at = models.DateTimeField(_("lapsed at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"))
     suspends_at = models.DateTimeField(_("suspension"))
     deletes_at = models.DateTimeField(_("deletion"))
@@ -76,10 +91,20 @@ class Reminder(Entity, Timestamped):
         ordering = ["-sent_at"]
         constraints = [
             models.UniqueConstraint(fields=["invoice", "stage"], name="billing_reminder_once"),
+            models.UniqueConstraint(
+                fields=["wallet", "stage"],
+                name="billing_reminder_once_until_it_lapses",
+                condition=models.Q(lapsed_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="billing_reminder_of_one",
+                condition=models.Q(invoice__isnull=False, wallet__isnull=True, lapsed_at__isnull=True)
+                | models.Q(invoice__isnull=True, wallet__isnull=False, stage__gte=0),
+            ),
             models.CheckConstraint(
                 name="billing_reminder_dates_in_order", condition=models.Q(suspends_at__lte=models.F("deletes_at"))
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.invoice_id} {self.stage:+}"
+        return f"{self.invoice_id or self.wallet_id} {self.stage:+}"

@@ -108,6 +108,12 @@ class Subscription(StateMachine, Entity, Timestamped):
     anchor_day = models.PositiveSmallIntegerField(
         _("billing day"), null=True, blank=True, help_text=_("Day of the month on which periods begin.")
     )
+    metered_from = models.DateTimeField(
+        _("metered from"),
+        null=True,
+        blank=True,
+        help_text=_("The first hour charged since its server runs, or runs again. The period ends with the last one."),
+    )
     change_pending_until = models.DateTimeField(
         _("change being paid until"),
         null=True,
@@ -146,6 +152,11 @@ class Subscription(StateMachine, Entity, Timestamped):
                 condition=models.Q(status__in=["active", "past_due", "suspended"]),
             ),
             models.Index(
+                fields=["current_period_end"],
+                name="billing_subscription_metered",
+                condition=models.Q(metered_from__isnull=False, status__in=["active", "suspended"]),
+            ),
+            models.Index(
                 fields=["deletion_due_at"],
                 name="billing_subscription_to_delete",
                 condition=models.Q(deletion_due_at__isnull=False),
@@ -172,6 +183,13 @@ class Subscription(StateMachine, Entity, Timestamped):
                 name="billing_subscription_reason_when_canceled",
                 condition=models.Q(cancels_at_period_end=True)
                 | models.Q(cancellation_reason="", cancellation_comment=""),
+            ),
+            # The same instant where no hour is charged yet.
+            models.CheckConstraint(
+                name="billing_subscription_metered_by_the_hour",
+                condition=models.Q(metered_from__isnull=True)
+                | models.Q(term=Term.HOURLY, billing_mode=BillingMode.SELF, current_period_end__isnull=False)
+                & models.Q(current_period_end__gte=models.F("metered_from")),
             ),
             models.CheckConstraint(
                 name="billing_subscription_amount_not_negative", condition=models.Q(amount_minor__gte=0)

@@ -41,6 +41,11 @@ class OrganizationRange:
 EVERYBODY = OrganizationRange(UUID(int=0), UUID(int=2**128 - 1))
 
 
+def only(organization_id: UUID) -> OrganizationRange:
+    """The range of one organization."""
+    return OrganizationRange(UUID(int=organization_id.int - 1), organization_id)
+
+
 def ranges(due: str, params: Mapping[str, Any], *, within: OrganizationRange, size: int) -> list[OrganizationRange]:
     """The range's organizations in batches of about `size` rows of the query `due`, which gives their ids."""
     found, after = [], within.after

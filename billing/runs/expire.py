@@ -25,6 +25,14 @@ UNPAID = """
             LEFT JOIN billing_subscription subscription ON subscription.id = item.subscription_id
             WHERE item.invoice_id = invoice.id AND (subscription.id IS NULL OR subscription.billing_mode <> 'self'
                 OR subscription.current_period_end > %(at)s OR item.period_end <= subscription.current_period_end))"""
+# Billed by the hour, and the wallet was not filled in the time that its owner was told.
+UNFILLED = """
+    FROM billing_subscription subscription
+    WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
+        AND EXISTS (SELECT FROM billing_reminder told JOIN billing_ledgeraccount wallet ON wallet.id = told.wallet_id
+            WHERE wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
+                AND told.stage = 0 AND told.lapsed_at IS NULL AND told.deletes_at <= %(at)s
+                AND told.sent_at <= %(told_before)s)"""
 TO_DELETE = "FROM billing_subscription subscription WHERE subscription.deletion_due_at <= %(at)s"
 OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
 OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")
@@ -33,7 +41,8 @@ SUBSCRIPTIONS = """FROM billing_subscription WHERE status IN ('active', 'past_du
     SELECT subscription_id FROM billing_invoiceitem WHERE invoice_id = ANY (%(invoices)s))"""
 STILL_UNPAID = f"SELECT invoice.id {UNPAID} AND invoice.id = ANY (%(locked)s)"
 LOCK_SUBSCRIPTIONS = f"""SELECT id FROM billing_subscription WHERE id IN (
-        SELECT id {SUBSCRIPTIONS} UNION ALL SELECT id {TO_DELETE}{OF_SUBSCRIPTION}) ORDER BY id FOR NO KEY UPDATE"""
+        SELECT id {SUBSCRIPTIONS} UNION ALL SELECT id {UNFILLED}{OF_SUBSCRIPTION}
+        UNION ALL SELECT id {TO_DELETE}{OF_SUBSCRIPTION}) ORDER BY id FOR NO KEY UPDATE"""
 END_ITEMS = """UPDATE billing_subscriptionitem SET valid_until = %(at)s
     WHERE subscription_id = ANY (%(ids)s) AND valid_until IS NULL AND valid_from < %(at)s"""
 END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s
@@ -42,7 +51,8 @@ END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, de
 
 def due(at: datetime) -> tuple[str, dict[str, Any]]:
     """What ends or is deleted at `at`, as a query of organizations' ids and its parameters."""
-    query = f"SELECT invoice.organization_id {UNPAID} UNION ALL SELECT subscription.organization_id {TO_DELETE}"
+    query = f"""SELECT invoice.organization_id {UNPAID} UNION ALL SELECT subscription.organization_id {UNFILLED}
+        UNION ALL SELECT subscription.organization_id {TO_DELETE}"""
     return query, settings_of(at)
 
 
@@ -56,8 +66,8 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     params = settings_of(at) | of.params(at)
     locked = batches.ids(LOCK_INVOICES, params)
     params["invoices"] = batches.ids(STILL_UNPAID, params | {"locked": locked}) if locked else []
-    subscriptions = batches.ids(LOCK_SUBSCRIPTIONS, params)
-    ended = end_unpaid(params, at) if locked else []
+    params["subscriptions"] = subscriptions = batches.ids(LOCK_SUBSCRIPTIONS, params)
+    ended = end_unpaid(params, at) if subscriptions else []
     deleted = batches.ids(f"SELECT id {TO_DELETE} AND id = ANY (%(locked)s)", {"locked": subscriptions, "at": at})
     if deleted:  # with what has just ended: its servers are locked in one round
         batches.execute(dun.NOTE, {"what": "deletion", "ids": deleted, "at": at})
@@ -69,7 +79,8 @@ def perform(of: OrganizationRange, at: datetime) -> None:
 
 def end_unpaid(params: dict[str, Any], at: datetime) -> list[Any]:
     """Void the locked invoices, so that nobody pays for what has ended, and end their subscriptions; which."""
-    ended = batches.ids(f"SELECT id {SUBSCRIPTIONS}", params)
+    unfilled = f"SELECT id {UNFILLED} AND id = ANY (%(subscriptions)s)"
+    ended = batches.ids(f"SELECT id {SUBSCRIPTIONS} UNION ALL {unfilled}", params)
     named = {"ids": ended, "at": at}
     batches.execute("UPDATE billing_invoice SET state = 'void' WHERE id = ANY (%(invoices)s)", params)
     batches.execute(END, named)

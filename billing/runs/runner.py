@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from billing.models import Invoice, Run, RunKind, RunState
-from billing.runs import batches, collect, dun, expire, renew
+from billing.runs import batches, collect, dun, expire, meter, renew
 from billing.runs.batches import EVERYBODY, OrganizationRange
 from core import audit, clock, tenancy, work
 
@@ -41,6 +41,7 @@ class Step:
 STEPS = {
     RunKind.RENEW: Step(renew.due, renew.perform),
     RunKind.COLLECT: Step(collect.due, collect.perform, collect.request_charges),
+    RunKind.METER: Step(meter.due, meter.perform),
     RunKind.DUN: Step(dun.due, dun.perform, size=200),  # each reminder is an e-mail, which is composed here
     RunKind.EXPIRE: Step(expire.due, expire.perform),
 }

@@ -17,6 +17,16 @@ def stages_of(text: str) -> list[int]:
     return sorted({int(part) for part in text.split(",")})
 
 
+def validate_hours(value: Any) -> None:
+    """ValidationError unless the value lists hours as `stages_of` reads them."""
+    try:
+        stages = stages_of(value)
+    except ValueError:
+        raise ValidationError(_("List whole hours, separated by commas, such as 72, 24, 6.")) from None
+    if len(stages) > MAX_STAGES or not all(1 <= stage <= 1000 for stage in stages):
+        raise ValidationError(_("List at most 12 numbers of hours, each between 1 and 1000."))
+
+
 def validate_stages(value: Any) -> None:
     """ValidationError unless the value lists days as `stages_of` reads them."""
     try:
@@ -37,7 +47,27 @@ site_settings.register(
         validator=validate_stages,
     )
 )
+site_settings.register(
+    Definition(
+        key="billing.low_balance_hours",
+        type=SettingType.STRING,
+        default="72, 24, 6",
+        category=CATEGORY,
+        description=_("Hours that a wallet still pays for, at which its owner is told that it is low."),
+        validator=validate_hours,
+    )
+)
+site_settings.register(
+    Definition(
+        key="billing.charges_started_hours",
+        type=SettingType.BOOLEAN,
+        default=True,
+        category=CATEGORY,
+        description=_("Charge an hour when it starts. Otherwise only whole hours, when they are over."),
+    )
+)
 for _name, _default, _bounds, _description in (
+    ("prepaid_hours", 168, (0, 8760), _("Hours that a wallet must pay for before a server by the hour is ordered.")),
     # Less than a month: what is paid early must not bill the period after it at once.
     ("invoice_lead_days", 7, (0, 27), _("Days before a period begins on which its invoice is issued.")),
     ("suspend_after_days", 7, (0, 365), _("Days after its due date on which an unpaid invoice suspends its servers.")),

@@ -24,9 +24,10 @@ from core import bulk
 TO_PAY = "CREATE TEMPORARY TABLE IF NOT EXISTS billing_to_pay (id uuid) ON COMMIT DELETE ROWS"
 INVOICES = "FROM billing_to_pay JOIN billing_invoice invoice USING (id)"
 BILLED = f"{INVOICES} WHERE invoice.total_minor > 0 ORDER BY invoice.organization_id, invoice.due_at, invoice.id"
-# From the wallet to revenue, and to the tax that is owed to the tax office.
+# From the wallet to revenue, and to the tax that is owed to the tax office; what hours cost was taken from it before.
 POSTINGS = f"""{INVOICES} JOIN billing_journalentry entry ON entry.reference = 'invoice:' || invoice.id::text
-    CROSS JOIN LATERAL (VALUES ('wallet', invoice.organization_id, -invoice.total_minor),
+    CROSS JOIN LATERAL (VALUES (CASE WHEN invoice.usage_month IS NULL THEN 'wallet' ELSE 'reserved_credit' END,
+            invoice.organization_id, -invoice.total_minor),
         ('revenue', NULL, invoice.net_minor), ('tax', NULL, invoice.tax_minor)) line (kind, owner, amount_minor)
     JOIN billing_ledgeraccount account ON account.kind = line.kind AND account.currency = invoice.currency
         AND account.organization_id IS NOT DISTINCT FROM line.owner AND account.gateway = ''

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from billing import item_changes, refunds
 from billing.models import Subscription, SubscriptionItem, SubscriptionStatus
@@ -131,7 +131,8 @@ def mark_done(*, server_ids: Collection[UUID]) -> None:
 def apply_due(*, at: datetime) -> int:
     """Apply every scheduled change whose period has begun and is paid; how many. What is never renewed is canceled."""
     due = PlanChange.objects.filter(status=PlanChangeStatus.SCHEDULED, effective_at__lte=at)
-    paid = due.filter(subscription__current_period_start__gte=F("effective_at"))
+    is_hourly = Q(subscription__term=Term.HOURLY, subscription__status=SubscriptionStatus.ACTIVE)
+    paid = due.filter(Q(subscription__current_period_start__gte=F("effective_at")) | is_hourly)
 
     def apply_one(change_id: UUID) -> bool:
         with tenancy.as_worker():

@@ -45,13 +45,13 @@ class ChangeForm(forms.Form):
             "plan": plan.name,
             "memory": formats.size(plan.memory_mib),
             "disk": formats.size(plan.disk_mib),
-            "price": price.amount,
+            "price": price.unit_price,
             "period": period_name(Term(price.term)),
         }
         if plan == own.plan:
             return _("%(plan)s: %(memory)s memory, %(disk)s disk. Your plan, %(price)s / %(period)s") % values
         text = _("%(plan)s: %(memory)s memory, %(disk)s disk. %(price)s / %(period)s") % values
-        if price.term != own.term or price.amount == own.amount:
+        if price.term != own.term or price.amount == own.amount or price.term == Term.HOURLY:
             return text
         is_more = price.amount > own.amount
         values = {"text": text, "more": price.amount - own.amount, "less": own.amount - price.amount}

@@ -1,6 +1,7 @@
 """Changes of what a server was sold as: its plan, its add-ons, its billing cycle."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from billing.models import Invoice, Subscription
 from catalog.models import PlanPrice, Term
 from core import tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
-from core.money import Money
+from core.money import Money, Rate
 from servers.models import Reservation
 
 
@@ -74,7 +75,12 @@ class PlanChange(StateMachine, Entity, Timestamped):
     lines: Any = models.JSONField(_("quote"), default=list, blank=True, help_text=_("As it was shown, line by line."))
     currency = models.CharField(max_length=3)
     due_minor = models.BigIntegerField(_("due at once"), help_text=_("With tax."))
-    recurring_minor = models.BigIntegerField(_("price per period"), help_text=_("From the next period on."))
+    recurring_minor = models.DecimalField(
+        _("price per period"),
+        max_digits=20,
+        decimal_places=10,
+        help_text=_("From the next period on; finer than a minor unit only for an hour."),
+    )
     ended_items: Any = models.JSONField(default=dict, blank=True)
     begun_items: Any = models.JSONField(default=list, blank=True)
     invoice = models.OneToOneField(Invoice, null=True, blank=True, on_delete=models.PROTECT, related_name="plan_change")
@@ -139,9 +145,11 @@ class PlanChange(StateMachine, Entity, Timestamped):
         return Money(self.due_minor, self.currency)
 
     @property
-    def recurring(self) -> Money:
+    def recurring(self) -> Money | Rate:
         """What each later period costs."""
-        return Money(self.recurring_minor, self.currency)
+        if self.old_term == Term.HOURLY:
+            return Rate(Decimal(self.recurring_minor), self.currency)
+        return Money(int(self.recurring_minor), self.currency)
 
     @property
     def quoted_lines(self) -> list[dict[str, Any]]:

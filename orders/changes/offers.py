@@ -47,7 +47,9 @@ class ChangeOffer:
 
     @property
     def terms(self) -> list[Term]:
-        """Billing cycles that any plan is sold with, shortest first."""
+        """Billing cycles that any plan is sold with, shortest first. What is billed by the hour has no other one."""
+        if self.subscription.term == Term.HOURLY:
+            return [Term.HOURLY]
         sold = {price.term for price in self.plan_prices} | {self.subscription.term}
         return [term for term in Term if term in sold and term != Term.HOURLY]
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import item_changes, proration, tax
+from billing import item_changes, metering, proration, tax
 from billing.invoicing import InvoiceLine
 from billing.models import (
     PERIOD_KINDS,
@@ -63,7 +64,7 @@ class ChangeQuote:
     added: Sequence[NewItem]
     lines: Sequence[InvoiceLine]
     taxed: Taxed
-    recurring: Money
+    recurring: Money | Rate
     limits: ServerLimits
     growth: Growth
     blueprint: Blueprint
@@ -108,7 +109,8 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     """The change at what it costs as of `quoted_at`. Raises ChangeRefused.
 
     What makes the server larger, with no smaller price, begins at once. All else begins with the next period: nothing
-    that is paid for is taken away. The item comes with its subscription and its server's blueprint joined.
+    that is paid for is taken away. What is billed by the hour changes with the next hour. The item comes with its
+    subscription and its server's blueprint joined.
     """
     subscription, server = item.subscription, item.server
     if server is None or (reason := refusal(subscription, server, quoted_at)):
@@ -116,17 +118,20 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     current = items_of(subscription, quoted_at)
     ended, added = difference(current, selection, subscription)
     require_sold(ended, added)
+    if (selection.term == Term.HOURLY) != is_hourly(subscription):
+        raise ChangeRefused(
+            _("A server keeps being billed by the hour, or by longer periods. Order a new one instead.")
+        )
     discounts = discounts_of(subscription, quoted_at)
     kept = [row for row in current if row not in ended] + ([] if ended else discounts)
-    lasting = [price_of(row) for row in kept if row.periods is None]
-    recurring = total([*lasting, *(new.price.amount for new in added)], subscription.currency)
+    recurring = recurring_of([row for row in kept if row.periods is None], added, subscription)
     limits = limits_after(server, current, ended, selection)
     blueprint = require_buildable(server, selection, limits, quoted_at)
     lines: list[InvoiceLine] = []
-    is_more = is_larger(limits, size_of(server)) and recurring >= subscription.amount
-    if selection.term == subscription.term and is_more:
+    is_more = isinstance(recurring, Money) and recurring >= subscription.amount
+    if selection.term == subscription.term and is_more and is_larger(limits, size_of(server)):
         lines = lines_at_once(subscription, ended, added, quoted_at)
-    period_end = subscription.current_period_end
+    period_end = next_hour(subscription, quoted_at) if is_hourly(subscription) else subscription.current_period_end
     if not lines and (subscription.cancels_at_period_end or period_end is None):
         raise ChangeRefused(OVER)
     effective_at = quoted_at if lines or period_end is None else period_end
@@ -145,6 +150,28 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
         quoted_at=quoted_at,
         effective_at=effective_at,
     )
+
+
+def is_hourly(subscription: Subscription) -> bool:
+    """Whether the subscription's hours are charged as they are used."""
+    return subscription.term == Term.HOURLY
+
+
+def next_hour(subscription: Subscription, at: datetime) -> datetime:
+    """The next hour that is not charged yet."""
+    started = metering.hour_of(at)
+    return max(subscription.current_period_end or started, started + metering.HOUR)
+
+
+def recurring_of(
+    kept: Sequence[SubscriptionItem], added: Sequence[NewItem], subscription: Subscription
+) -> Money | Rate:
+    """What a period costs with these items; of an hour it is exact, however fine."""
+    if is_hourly(subscription):
+        prices = [row.unit_minor * row.quantity for row in kept]
+        added_prices = [Decimal(new.price.unit_price.minor) for new in added]
+        return Rate(sum([*prices, *added_prices], Decimal(0)), subscription.currency)
+    return total([*map(price_of, kept), *(new.price.amount for new in added)], subscription.currency)
 
 
 def lines_at_once(
@@ -199,11 +226,9 @@ def refusal(subscription: Subscription, server: Server, at: datetime) -> str:
             "The payment provider renews this server at a fixed price, so its plan cannot be changed here. "
             "Contact support, and we will help."
         )
-    if subscription.term == Term.HOURLY:
-        return _("Servers billed by the hour keep their plan. Order a new server with the plan that you want.")
     if subscription.status != SubscriptionStatus.ACTIVE or subscription.current_period_end is None:
         return _("The plan can be changed once everything that is due for this server is paid.")
-    if subscription.current_period_end <= at:
+    if subscription.current_period_end <= at and not is_hourly(subscription):
         return _("This server is about to be renewed. You can change its plan after that.")
     if not funded(Subscription.objects.filter(pk=subscription.pk), at).exists():
         return _("The plan can be changed once everything that is due for this server is paid.")

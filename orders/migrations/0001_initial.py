@@ -193,7 +193,7 @@ class Migration(migrations.Migration):
                 ('lines', models.JSONField(blank=True, default=list, help_text='As it was shown, line by line.', verbose_name='quote')),
                 ('currency', models.CharField(max_length=3)),
                 ('due_minor', models.BigIntegerField(help_text='With tax.', verbose_name='due at once')),
-                ('recurring_minor', models.BigIntegerField(help_text='From the next period on.', verbose_name='price per period')),
+                ('recurring_minor', models.DecimalField(decimal_places=10, help_text='From the next period on; finer than a minor unit only for an hour.', max_digits=20, verbose_name='price per period')),
                 ('ended_items', models.JSONField(blank=True, default=dict)),
                 ('begun_items', models.JSONField(blank=True, default=list)),
                 ('is_stock_taken', models.BooleanField(default=False, verbose_name='takes limited stock')),

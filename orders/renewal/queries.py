@@ -14,8 +14,9 @@ from billing import charging
 from billing.charging import Charging
 from billing.models import ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.subscriptions import GOING_ON
+from catalog.models import Term
 from core.compiled import compiled
-from core.money import Money
+from core.money import Money, Rate
 
 SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
@@ -28,9 +29,19 @@ class Renewal:
     charging: Charging
 
     @property
-    def next_amount(self) -> Money:
-        """What its next period costs, with the discounts that last so long; tax comes on top where prices are net."""
+    def next_amount(self) -> Money | Rate:
+        """What its next period costs, with the discounts that last so long; tax comes on top where prices are net.
+
+        An hour's price is exact, however fine.
+        """
+        if self.is_hourly:
+            return Rate(self.subscription.exact_minor, self.subscription.currency)  # type: ignore[attr-defined]
         return Money(self.subscription.next_minor, self.subscription.currency)  # type: ignore[attr-defined]
+
+    @property
+    def is_hourly(self) -> bool:
+        """Whether its hours are charged from the wallet as they are used."""
+        return self.subscription.term == Term.HOURLY
 
     @property
     def is_going_on(self) -> bool:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.permissions import Access, Action
-from billing import cancellations
+from billing import cancellations, metering
 from billing.models import CancellationReason, Subscription
 from core import clock
 from orders.renewal import queries
@@ -30,7 +30,12 @@ def subscriptions(request: HttpRequest) -> HttpResponse:
     rows = queries.subscriptions_of(access, request.organization)  # type: ignore[attr-defined]
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     now = clock.now()
-    context = {"renewals": queries.renewals_of(page.object_list, at=now), "page_obj": page, "at": now}
+    context = {
+        "renewals": queries.renewals_of(page.object_list, at=now),
+        "hourly_costs": metering.hourly_costs(request.organization, at=now),  # type: ignore[attr-defined]
+        "page_obj": page,
+        "at": now,
+    }
     return render(request, "subscriptions/list.html", context)
 
 

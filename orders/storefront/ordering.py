@@ -24,6 +24,7 @@ from orders.coupons import CouponRefused, FindCoupon
 from orders.limits import TooManyUnpaidOrders
 from orders.models import Order
 from orders.placement import OrderRequest
+from orders.prepayment import PrepaymentNeeded, prepayment
 from orders.quote import CouponUse, PricedItem
 from orders.storefront.payment_form import PaymentForm
 
@@ -61,9 +62,10 @@ def find_limited(
 
 def quote_context(request: HttpRequest, form: PaymentForm) -> dict[str, Any]:
     """What the present choices cost with tax, and what of it credit pays, for the template."""
-    quote = form.quote()
+    quote, needed, organization = form.quote(), None, request.organization  # type: ignore[attr-defined]
     if quote is not None:
-        quote = quote.with_tax(request.organization, clock.now())  # type: ignore[attr-defined]
+        at = clock.now()
+        quote, needed = quote.with_tax(organization, at), prepayment(quote.servers, organization, at=at)
     used = form.credit_for(quote) if quote else None
     return {
         "form": form,
@@ -72,6 +74,7 @@ def quote_context(request: HttpRequest, form: PaymentForm) -> dict[str, Any]:
         "credit": used,
         "left_to_pay": quote.due_today - used if quote and used else None,
         "is_credit_wanted": form.is_checked("uses_credit"),
+        "prepayment": needed,
     }
 
 
@@ -108,6 +111,9 @@ def place_order(
         form.add_error(None, text)
     except CouponRefused as error:
         form.add_error("coupon", str(error))
+    except PrepaymentNeeded as error:
+        text = _("Your wallet must hold %(amount)s before you order. Add money to it, then order again.")
+        form.add_error(None, text % {"amount": error.amount})
     except NoGateway:
         form.add_error(None, _("We cannot take payments in this currency at the moment. Please try again later."))
     except TooManyUnpaidOrders as error:

@@ -161,6 +161,8 @@ class Rows:
         self.each(billing.Run, kind="renew", at=AT, counts={"invoice": 1})
         told = {"sent_at": AT, "suspends_at": AT, "deletes_at": AT}
         self.each(billing.Reminder, invoice=self.issued, stage=lambda n: n, **told, **owned)
+        hour = {"subscription": self.subscriptions[0], "invoice": self.invoices[0], "unit_minor": 1, "currency": "USD"}
+        self.each(billing.UsageCycle, hour=lambda n: AT.replace(minute=0, second=0, hour=n % 24), **hour, **owned)
         credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
         self.each(billing.CreditNote, invoice=self.issued, series_id=series.credit_note_series_id, **credit, **owned)
 

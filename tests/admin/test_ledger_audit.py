@@ -37,6 +37,8 @@ BREAKS = {
     "refund_without_credit_note": "UPDATE billing_invoice SET state = 'refunded'",
     "reserved_not_payments": """
         UPDATE billing_ledgeraccount SET kind = 'reserved_credit', balance_minor = 5 WHERE kind = 'wallet'""",
+    "hours_charged_not_run": "UPDATE billing_subscription SET term = 'hourly', metered_from = current_period_start",
+    "usage_not_its_hours": "UPDATE billing_invoice SET usage_month = '2026-03-01'",
     "account_not_rows": "UPDATE billing_invoice SET state = 'void', paid_at = NULL",
 }
 

@@ -5,18 +5,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from accounts.models import Organization
-from billing.models import Invoice, InvoiceItem, JournalEntry, Posting, Reminder, Run, RunKind, Subscription
+from billing import ledger_audit
+from billing.models import Invoice, InvoiceItem, JournalEntry, Posting, Reminder, Run, RunKind, Subscription, UsageCycle
 from billing.runs import runner
 from support.models import Delivery
 from tests.billing.sales import run_commit_triggers
 from tests.billing.test_collect import top_up
+from tests.billing.test_meter import HOUR, make_hourly
 from tests.billing.test_renew import END, SOON, make_free, make_subscription
 from tests.builders import make_organization
 from tests.processes import ROOT, database_variables
@@ -34,6 +38,8 @@ def make_customers() -> None:
         make_subscription(organization=organization, label=label)
     make_subscription(organization=second, label="euro", currency="EUR")
     make_free(make_subscription(organization=second, label="free", is_auto_renewed=False))
+    for minor, organization in (("0.69", first), ("90", first), ("1.2", second)):
+        make_hourly(organization, minor=minor, label=minor, at=SOON)
 
 
 def rows() -> dict[str, list[Any]]:
@@ -41,21 +47,32 @@ def rows() -> dict[str, list[Any]]:
     run_commit_triggers() if connection.in_atomic_block else None
     return {
         "invoices": list(
-            Invoice.objects.order_by("number").values_list(
-                "number", "organization", "state", "total_minor", "currency", "due_at", "issued_at", "paid_at"
+            Invoice.objects.order_by("number", "organization").values_list(
+                "number",
+                "organization",
+                "state",
+                "usage_month",
+                "total_minor",
+                "currency",
+                "due_at",
+                "issued_at",
+                "paid_at",
             )
         ),
         "items": sorted(
             InvoiceItem.objects.values_list(
                 "invoice__number", "position", "description", "amount_minor", "period_start", "period_end"
-            )
+            ),
+            key=str,
         ),
         "postings": sorted(
-            Posting.objects.values_list("entry__invoice__number", "account__kind", "amount_minor", "currency"), key=str
+            Posting.objects.values_list("entry__invoice__number", "entry__note", "account__kind", "amount_minor"),
+            key=str,
         ),
         "subscriptions": list(
             Subscription.objects.order_by("pk").values_list("status", "current_period_start", "current_period_end")
         ),
+        "hours": sorted(UsageCycle.objects.values_list("subscription__label", "hour", "unit_minor")),
         "counts": [JournalEntry.objects.count(), Reminder.objects.count(), Delivery.objects.count()],
     }
 
@@ -84,24 +101,25 @@ DEATHS = 8  # of each kind of run, spread over its statements
 BEFORE: dict[RunKind, tuple[list[tuple[RunKind, datetime]], datetime]] = {
     RunKind.RENEW: ([], SOON),
     RunKind.COLLECT: ([(RunKind.RENEW, SOON)], END),
+    RunKind.METER: ([(RunKind.METER, SOON)], END + 6 * HOUR),  # a wallet is short, and a month is over
     RunKind.DUN: ([(RunKind.RENEW, SOON)], END + 8 * DAY),
     RunKind.EXPIRE: ([(RunKind.RENEW, SOON), (RunKind.DUN, END + DAY), (RunKind.DUN, END + 8 * DAY)], END + 30 * DAY),
 }
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("kind", BEFORE)
+@pytest.mark.parametrize("kind", [RunKind.DUN, RunKind.EXPIRE])
 def test_a_run_that_dies_between_its_statements_and_is_repeated_ends_as_undisturbed(
     kind: RunKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("billing.runs.batches.SIZE", 3)  # a batch for each organization
     make_customers()
     before, at = BEFORE[kind]
-    for earlier, when in before:
-        runner.execute(earlier, at=when)
-    if kind == RunKind.COLLECT:
+    if kind in {RunKind.COLLECT, RunKind.METER}:
         for organization in Organization.objects.filter(subscriptions__label__in=["a", "c"]).distinct():
             top_up(organization, 1000)
+    for earlier, when in before:
+        runner.execute(earlier, at=when)
     run_commit_triggers()
 
     def run() -> Run:
@@ -121,6 +139,48 @@ def test_a_run_that_dies_between_its_statements_and_is_repeated_ends_as_undistur
             found = rows()
             assert {key: set(found[key]) ^ set(expected[key]) for key in found} == {key: set() for key in found}, number
             transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", [RunKind.RENEW, RunKind.COLLECT, RunKind.METER])
+def test_a_run_that_is_killed_fifty_times_ends_as_undisturbed(kind: RunKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt dies before a random statement and leaves what it had committed; the last one is left alone."""
+    monkeypatch.setattr("billing.runs.batches.SIZE", 3)
+    make_customers()
+    before, at = BEFORE[kind]
+    for organization in Organization.objects.filter(subscriptions__label__in=["a", "c"]).distinct():
+        top_up(organization, 1000)
+    for earlier, when in before:
+        runner.execute(earlier, at=when)
+    run_commit_triggers()
+
+    def run() -> Run:
+        return runner.execute(kind, at=at)
+
+    with transaction.atomic():
+        count = statements_of(run)
+        expected = rows()
+        transaction.set_rollback(True)
+    random = Random(f"{kind}")
+    for _attempt in range(50):
+        with suppress(Killed), transaction.atomic(savepoint=False):
+            statements_of(run, killed_at=random.randrange(count))
+        connection.needs_rollback = False
+    run()
+    assert rows() == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_meters_at_once_charge_each_hour_once() -> None:
+    make_customers()
+    for organization in Organization.objects.filter(subscriptions__label__in=["a", "c"]).distinct():
+        top_up(organization, 1000)
+
+    assert run_at_once(lambda: runner.execute(RunKind.METER, at=SOON + 3 * HOUR), times=3) == []
+
+    assert Run.objects.filter(skipped={}).count() == 3
+    assert UsageCycle.objects.count() == 3 * 4
+    assert ledger_audit.broken_rules().keys() <= {"account_not_rows"}  # `top_up` has no payment
 
 
 @pytest.mark.django_db(transaction=True)

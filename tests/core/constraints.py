@@ -87,6 +87,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"state": "refunded", "issued_at": NOW},
         ],
         "billing_invoice_total_is_net_and_tax": [{"total_minor": 3}],
+        "billing_invoice_usage_of_whole_month": [{"usage_month": "2026-03-02"}],
     },
     "billing_invoiceitem": {
         "billing_item_amount_is_rounded_once": [
@@ -163,6 +164,12 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_refund": {"billing_refund_positive": [{"amount_minor": 0}]},
     "billing_reminder": {
         "billing_reminder_dates_in_order": [{"suspends_at": LATER, "deletes_at": NOW}],
+        "billing_reminder_of_one": [
+            {"invoice_id": None, "wallet_id": None},
+            {"invoice_id": ONE, "wallet_id": ONE},
+            {"invoice_id": ONE, "wallet_id": None, "lapsed_at": NOW},
+            {"invoice_id": None, "wallet_id": ONE, "stage": -1},
+        ],
     },
     "billing_run": {
         "billing_run_ended_iff_over": [{"ended_at": NOW}, {"state": "done", "ended_at": None}],
@@ -175,6 +182,12 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_subscription": {
         "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
         "billing_subscription_deleted_when_ended": [{"deletion_due_at": NOW}],
+        "billing_subscription_metered_by_the_hour": [
+            {"metered_from": NOW, "current_period_end": LATER, "term": "monthly"},
+            {"metered_from": NOW, "current_period_end": None, "term": "hourly"},
+            {"metered_from": LATER, "current_period_end": NOW, "term": "hourly"},
+            {"metered_from": NOW, "current_period_end": LATER, "term": "hourly", "billing_mode": "gateway"},
+        ],
         "billing_subscription_cancellation_reason_known": [
             {"cancels_at_period_end": True, "cancellation_reason": "bored"},
         ],
@@ -191,6 +204,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
                 ("current_period_start", None),
             )
         ],
+    },
+    "billing_usagecycle": {
+        "billing_usage_hour_whole": [{"hour": "2026-03-01 12:30Z"}],
+        "billing_usage_price_not_negative": [{"unit_minor": "-1"}],
     },
     "billing_subscriptionitem": {
         "billing_subscription_item_has_its_price": [
@@ -372,6 +389,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "billing_gateway_subscription_one_charges": {"subscription_id": ONE, "is_duplicate": False},
     },
     "billing_invoice": {
+        "billing_invoice_one_for_usage": {"organization_id": ONE, "currency": "USD", "usage_month": "2026-03-01"},
         "billing_invoice_number_key": {**OPEN, "number": "x", "sequence": 1, "sequence_year": 2026},
         "billing_invoice_sequence_once": {
             **OPEN,
@@ -418,7 +436,11 @@ ONCE: dict[str, dict[str, Row]] = {
     "billing_subscriptionitem": {
         "billing_subscription_one_plan": {"subscription_id": ONE, "kind": "plan", "valid_from": NOW},
     },
-    "billing_reminder": {"billing_reminder_once": {"invoice_id": ONE, "stage": 1}},
+    "billing_reminder": {
+        "billing_reminder_once": {"invoice_id": ONE, "stage": 1},
+        "billing_reminder_once_until_it_lapses": {"wallet_id": ONE, "invoice_id": None, "stage": 1},
+    },
+    "billing_usagecycle": {"billing_usage_hour_once": {"subscription_id": ONE, "hour": NOW}},
     "billing_unexplaineditem": {
         "billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"},
     },

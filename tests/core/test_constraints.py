@@ -81,6 +81,7 @@ ROWS: dict[str, Row] = {
         "cancellation_comment": "",
     },
     "billing_subscriptionitem": {"kind": "plan", "plan_price_id": ONE},
+    "billing_usagecycle": {"hour": NOW},
     "billing_unexplaineditem": {"currency": "", "resolution": ""},
     "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},
     "catalog_addonprice": {"term": "monthly"},

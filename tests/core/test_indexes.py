@@ -41,6 +41,9 @@ QUERIES = {
     " ORDER BY paid_at",
     "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"
     " AND status IN ('active', 'past_due', 'suspended')",
+    "billing_subscription_metered": "billing_subscription WHERE metered_from IS NOT NULL AND status = 'active'"
+    " AND current_period_end <= now()",
+    "billing_invoice_of_usage": "billing_invoice WHERE state = 'draft' AND usage_month < now()",
     "billing_subscription_to_delete": "billing_subscription WHERE deletion_due_at <= now()",
     "billing_invoice_due": "billing_invoice WHERE state IN ('open', 'overdue') AND due_at <= now()",
     "billing_run_latest": "billing_run ORDER BY started_at DESC",

@@ -347,15 +347,11 @@ def is_gateway_billed(sold: Sold) -> None:
     Subscription.objects.filter(pk=sold.item.subscription_id).update(billing_mode=BillingMode.GATEWAY)
 
 
-def is_hourly(sold: Sold) -> None:
-    Subscription.objects.filter(pk=sold.item.subscription_id).update(term=Term.HOURLY)
-
-
 def is_billed(sold: Sold) -> None:
     bill(sold, Period(MAY, MAY + timedelta(days=31)))
 
 
-@pytest.mark.parametrize("spoil", [hold, is_past_due, is_gateway_billed, is_hourly, is_billed, refund_period])
+@pytest.mark.parametrize("spoil", [hold, is_past_due, is_gateway_billed, is_billed, refund_period])
 def test_a_sale_that_cannot_be_changed_now_says_why(spoil: Callable[..., None]) -> None:
     sold = make_sold()
     spoil(sold, None) if spoil is refund_period else spoil(sold)

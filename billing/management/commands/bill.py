@@ -8,4 +8,4 @@ class Command(RunCommand):
     """Safe to run again, and beside another."""
 
     kinds = tuple(RunKind)
-    help = "Renew, collect, dun and expire. With --dry-run, list what a day brings."
+    help = "Renew, collect, meter, dun and expire. With --dry-run, list what a day brings."

@@ -1,0 +1,168 @@
+"""`meter`: charge the hours of what is billed by the hour from the wallets, and issue the invoices of a month's hours.
+
+A wallet that does not pay the next hour suspends its servers until it is filled. The time between is not charged.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from billing import events, metering
+from billing.models import InvoiceSeries, Reminder, Subscription
+from billing.runs import batches, dun, usage, wallets
+from billing.runs.batches import OrganizationRange
+from billing.runs.renew import tax_params
+from billing.runs.settings import stages_of
+from core import site_settings
+
+OF_INVOICE, OF_SUBSCRIPTION = usage.RANGE.format(table="invoice"), usage.OF_SUBSCRIPTION
+# Whose wallet ran empty, and has something now.
+SUSPENDED = """
+    FROM billing_subscription subscription JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet'
+        AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
+    WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
+        AND NOT subscription.cancels_at_period_end AND wallet.balance_minor > 0"""
+# No hour of the month is to come: all are charged, or what used them is suspended or over.
+FINISHED = """
+    FROM billing_invoice invoice
+    WHERE invoice.state = 'draft' AND invoice.usage_month < %(month)s
+        AND NOT EXISTS (SELECT FROM billing_subscription subscription
+            WHERE subscription.organization_id = invoice.organization_id
+                AND subscription.currency = invoice.currency AND subscription.metered_from IS NOT NULL
+                AND subscription.status = 'active'
+                AND subscription.current_period_end < timezone('UTC', invoice.usage_month + interval '1 month'))"""
+LOCKS = (
+    f"SELECT id FROM billing_invoice invoice WHERE state = 'draft' AND usage_month IS NOT NULL{OF_INVOICE}"
+    " ORDER BY id FOR NO KEY UPDATE",
+    f"""SELECT id FROM billing_subscription subscription WHERE metered_from IS NOT NULL
+        AND status IN ('active', 'suspended') AND current_period_end <= %(at)s{OF_SUBSCRIPTION}
+        ORDER BY id FOR NO KEY UPDATE""",
+    f"""SELECT id FROM billing_ledgeraccount WHERE kind IN ('wallet', 'reserved_credit')
+        AND (organization_id, currency) IN (SELECT organization_id, currency FROM billing_subscription subscription
+            WHERE metered_from IS NOT NULL AND status IN ('active', 'suspended'){OF_SUBSCRIPTION})
+        ORDER BY id FOR NO KEY UPDATE""",
+)
+# What their next hour costs at most: each price rounded up, with tax.
+RESUME = f"""
+    UPDATE billing_subscription subscription SET status = 'active', metered_from = next.hour,
+        current_period_start = next.hour - interval '1 hour', current_period_end = next.hour
+    FROM (SELECT subscription.id, greatest(subscription.current_period_end, %(first_hour)s) AS hour,
+            wallet.balance_minor, sum(price.minor) OVER organization + coalesce(billing_tax_amount(
+                (sum(price.minor) OVER organization)::bigint, tax.rate, %(is_inclusive)s, step.minor), 0)
+                * (NOT %(is_inclusive)s)::integer AS needed_minor
+        {
+    SUSPENDED.replace(
+        "WHERE",
+        '''
+            JOIN accounts_organization organization ON organization.id = subscription.organization_id
+            CROSS JOIN LATERAL (SELECT coalesce(sum(ceil(item.quantity * item.unit_minor)), 0) AS minor
+                FROM billing_subscriptionitem item WHERE item.subscription_id = subscription.id
+                    AND item.kind IN ('plan', 'addon') AND item.valid_from <= %(at)s
+                    AND (item.valid_until IS NULL OR item.valid_until > %(at)s)) price
+            CROSS JOIN LATERAL (SELECT coalesce((SELECT minor FROM unnest(%(currencies)s::text[], %(steps)s::bigint[])
+                payable (currency, minor) WHERE payable.currency = subscription.currency), 1) AS minor) step
+            LEFT JOIN LATERAL billing_tax_of(%(tax_status)s, %(tax_country)s, organization.country,
+                organization.region, organization.has_vat_id, %(at)s) tax ON true WHERE''',
+        1,
+    )
+}{OF_SUBSCRIPTION}
+        WINDOW organization AS (PARTITION BY subscription.organization_id, subscription.currency)) next
+    WHERE subscription.id = next.id AND next.needed_minor <= next.balance_minor RETURNING subscription.id"""
+SUSPEND = """
+    UPDATE billing_subscription subscription SET status = 'suspended' FROM billing_usage_short short
+    WHERE (subscription.organization_id, subscription.currency) = (short.organization_id, short.currency)
+        AND subscription.metered_from IS NOT NULL AND subscription.status = 'active'
+        AND subscription.current_period_end <= %(last_hour)s RETURNING subscription.id"""
+OF_SUSPENDED = """wallet.kind = 'wallet' AND (wallet.organization_id, wallet.currency) IN (
+        SELECT organization_id, currency FROM billing_subscription WHERE id = ANY (%(ids)s))"""
+LASTING = metering.LASTS.format(of="wallet.id = ANY (%(wallets)s)")
+LAPSE_EMPTY = f"""
+    UPDATE billing_reminder told SET lapsed_at = %(at)s FROM billing_ledgeraccount wallet
+    WHERE {OF_SUSPENDED} AND told.wallet_id = wallet.id AND told.lapsed_at IS NULL AND told.stage = 0"""
+LAPSE = f"""
+    UPDATE billing_reminder told SET lapsed_at = %(at)s FROM ({LASTING}) lasting
+    WHERE told.wallet_id = lasting.wallet_id AND told.lapsed_at IS NULL AND told.stage < lasting.hours_left"""
+REMIND = "INSERT INTO billing_reminder (id, organization_id, wallet_id, stage, sent_at, suspends_at, deletes_at)"
+REMIND_EMPTY = f"""{REMIND}
+    SELECT uuidv7(), wallet.organization_id, wallet.id, 0, %(at)s, %(at)s, %(at)s + %(delete_after)s
+    FROM billing_ledgeraccount wallet WHERE {OF_SUSPENDED}
+    ON CONFLICT (wallet_id, stage) WHERE lapsed_at IS NULL DO NOTHING RETURNING id"""
+# The lowest stage that has come, if neither it nor a lower one was told of.
+REMIND_LOW = f"""{REMIND}
+    SELECT uuidv7(), low.organization_id, low.wallet_id, low.stage, %(at)s, low.empty_at,
+        low.empty_at + %(delete_after)s
+    FROM (SELECT lasting.*, %(next_hour)s + lasting.hours_left * interval '1 hour' AS empty_at,
+            (SELECT min(stage) FROM unnest(%(stages)s::integer[]) stage WHERE stage >= lasting.hours_left) AS stage
+        FROM ({LASTING}) lasting) low
+    WHERE low.stage IS NOT NULL AND NOT EXISTS (SELECT FROM billing_reminder told
+        WHERE told.wallet_id = low.wallet_id AND told.lapsed_at IS NULL AND told.stage <= low.stage) RETURNING id"""
+REMEMBER = """INSERT INTO billing_fact SELECT 'low wallet', told.organization_id, '', told.sent_at,
+    wallet.balance_minor, wallet.currency FROM billing_reminder told
+    JOIN billing_ledgeraccount wallet ON wallet.id = told.wallet_id WHERE told.id = ANY (%(ids)s)"""
+ISSUE = f"""
+    UPDATE billing_invoice invoice SET state = 'open', issued_at = %(at)s, due_at = %(at)s, seller = %(seller)s,
+        billing_address = CASE WHEN invoice.billing_address = '{{}}' THEN {usage.ADDRESS}
+            ELSE invoice.billing_address END
+    FROM accounts_organization organization
+    WHERE organization.id = invoice.organization_id AND invoice.id = ANY (%(ids)s)"""
+
+
+def due(at: datetime) -> tuple[str, dict[str, Any]]:
+    """What has hours to charge, can go on, or has a month to be invoiced, as a query of organizations' ids."""
+    query = f"""SELECT subscription.organization_id {usage.DUE}
+        UNION ALL SELECT subscription.organization_id {SUSPENDED}
+        UNION ALL SELECT invoice.organization_id {FINISHED}"""
+    return query, settings_of(at)
+
+
+def settings_of(at: datetime) -> dict[str, Any]:
+    """The hours that `at` is about, and what the operator has set, as the parameters of this module's statements."""
+    return {
+        "at": at,
+        "last_hour": metering.last_hour(at),
+        "first_hour": metering.first_hour(at),
+        "next_hour": metering.hour_of(at) + metering.HOUR,
+        "month": metering.hour_of(at).date().replace(day=1),
+        "stages": stages_of(site_settings.get("billing.low_balance_hours")),
+        "delete_after": max(dun.settings_of(at)["delete_after"], dun.NOTICE),
+    }
+
+
+def perform(of: OrganizationRange, at: datetime) -> None:
+    """Charge the hours of the range; the caller holds a transaction."""
+    series = InvoiceSeries.objects.get(is_default=True)
+    params = settings_of(at) | of.params(at, series=series.pk, seller=Jsonb(series.seller_details)) | tax_params()
+    batches.execute(batches.FACTS)
+    for lock in LOCKS:
+        batches.execute(lock, params)
+    resumed, suspended, charged = batches.ids(RESUME, params), list[UUID](), set[UUID]()
+    if resumed:
+        batches.execute(LAPSE_EMPTY, {"ids": resumed, "at": at})
+        batches.execute(dun.NOTE, {"what": "resumption", "ids": resumed, "at": at})
+    while usage.charge_hours(params):
+        charged.update(batches.ids("SELECT wallet_id FROM billing_usage_invoice WHERE wallet_id IS NOT NULL", {}))
+        suspended += batches.ids(SUSPEND, params)
+    if suspended:
+        batches.execute(dun.NOTE, {"what": "suspension", "ids": suspended, "at": at})
+        remind(batches.ids(REMIND_EMPTY, params | {"ids": suspended}), is_empty=True, at=at)
+    if charged:
+        of_wallets = params | {"wallets": list(charged)}
+        batches.execute(LAPSE, of_wallets)
+        remind(batches.ids(REMIND_LOW, of_wallets), is_empty=False, at=at)
+    if finished := batches.ids(f"SELECT id {FINISHED}{OF_INVOICE} ORDER BY id", params):
+        batches.execute(ISSUE, params | {"ids": finished})
+        wallets.prepare()
+        batches.execute("INSERT INTO billing_to_pay SELECT unnest(%(ids)s)", {"ids": finished})
+        wallets.pay(at=at)
+    # Servers are locked after all of billing's rows.
+    events.subscriptions_recovered.send(Subscription, subscription_ids=resumed, at=at)
+    events.subscriptions_suspended.send(Subscription, subscription_ids=suspended, reason="wallet is empty", at=at)
+
+
+def remind(reminders: list[UUID], *, is_empty: bool, at: datetime) -> None:
+    """Send the reminders that were written."""
+    if reminders:
+        batches.execute(REMEMBER, {"ids": reminders})
+        events.wallets_low.send(Reminder, reminder_ids=reminders, is_empty=is_empty, at=at)

@@ -1,0 +1,210 @@
+"""Servers billed by the hour: each hour is charged once, from the wallet, to the cent that its month's invoice says."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from accounts.models import Organization
+from billing import ledger_audit, metering, subscriptions
+from billing.models import (
+    AccountKind,
+    EntryKind,
+    Invoice,
+    InvoiceState,
+    JournalEntry,
+    Reminder,
+    RunKind,
+    Subscription,
+    TaxRate,
+    UsageCycle,
+)
+from billing.runs import runner
+from catalog import services as catalog
+from catalog.models import Term
+from core import formats, site_settings
+from core.money import Rate
+from support.models import Delivery
+from tests.billing.sales import NOON, balance, run_commit_triggers, usd, wallet_balance
+from tests.billing.test_collect import top_up
+from tests.billing.test_top_ups import arrive, open_top_up
+from tests.builders import make_organization, make_plan
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+NEW_MONTH = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def make_hourly(
+    organization: Organization | None = None, *, minor: str = "1.2", label: str = "pixel", at: datetime = NOON
+) -> Subscription:
+    """One whose server has begun to run at `at`."""
+    rate = Rate(Decimal(minor), "USD")
+    price = catalog.offer_price(item=make_plan(), term=Term.HOURLY, amount=rate, actor="test", at=NOON)
+    row = subscriptions.open_subscription(
+        organization=organization or make_organization(), plan_price=price, label=label, at=at
+    )
+    subscriptions.activate({row: None}, at=at)
+    metering.start_metering(subscription_ids=[row.pk], at=at)
+    return row.reload()
+
+
+def meter(at: datetime) -> dict[str, int]:
+    run = runner.execute(RunKind.METER, at=at)
+    run_commit_triggers()
+    assert run.skipped == {}
+    assert ledger_audit.broken_rules().keys() <= {"account_not_rows"}  # `top_up` has no payment
+    return dict(run.counts)
+
+
+def charged(subscription: Subscription) -> list[datetime]:
+    """The hours that were charged."""
+    rows = UsageCycle.objects.filter(subscription=subscription).order_by("hour")
+    return list(rows.values_list("hour", flat=True))
+
+
+def test_each_started_hour_is_charged_once_and_what_an_outage_left_out_is_caught_up() -> None:
+    row = make_hourly(at=NOON + timedelta(minutes=50))
+    other = make_hourly(row.organization, minor="0.69", label="lantern", at=NOON)
+    top_up(row.organization, 1000)
+
+    assert meter(NOON + timedelta(minutes=55)) == {"usage": 1}
+    assert meter(NOON + timedelta(minutes=59)) == {}
+    assert meter(NOON + 5 * HOUR) == {"usage": 1}
+
+    assert charged(row) == charged(other) == [NOON + number * HOUR for number in range(6)]
+    entries = JournalEntry.objects.filter(kind=EntryKind.USAGE).order_by("at")
+    assert [entry.note for entry in entries] == ["lantern: 1 h, pixel: 1 h", "lantern: 5 h, pixel: 5 h"]
+    draft = Invoice.objects.get(usage_month=NOON.date())
+    lines = {line.description.partition(" · ")[0]: (line.quantity, line.amount_minor) for line in draft.items.all()}
+    assert lines == {"lantern": (6, 4), "pixel": (6, 7)}
+    assert (draft.state, draft.total_minor, wallet_balance(row.organization)) == ("draft", 11, 989)
+
+
+def test_the_database_refuses_the_same_hour_twice_and_half_hours() -> None:
+    row = make_hourly()
+    top_up(row.organization, 1000)
+    meter(NOON)
+    cycle = UsageCycle.objects.get()
+
+    for hour, rule in ((cycle.hour, "billing_usage_hour_once"), (cycle.hour + HOUR / 2, "billing_usage_hour_whole")):
+        with pytest.raises(IntegrityError, match=rule), transaction.atomic():
+            UsageCycle.objects.create(
+                subscription=row,
+                organization_id=row.organization_id,
+                invoice=cycle.invoice,
+                hour=hour,
+                unit_minor=1,
+                currency="USD",
+            )
+
+
+def test_where_only_whole_hours_are_charged_the_first_and_the_last_part_of_one_are_free() -> None:
+    site_settings.set_value("billing.charges_started_hours", False)
+    row = make_hourly(at=NOON + timedelta(minutes=50))
+    top_up(row.organization, 1000)
+
+    assert meter(NOON + HOUR) == {}
+    assert meter(NOON + 2 * HOUR - timedelta(seconds=1)) == {}
+    assert meter(NOON + 2 * HOUR) == {"usage": 1}
+    assert charged(row) == [NOON + HOUR]
+
+
+@pytest.mark.parametrize("is_inclusive", [False, True])
+def test_no_cent_is_lost_over_a_month(is_inclusive: bool) -> None:
+    """However the hours fall into runs, the invoice is what was taken from the wallet: hours times price, with tax."""
+    TaxRate.objects.create(country="DE", rate=19, valid_from=NOON)
+    prices_are = "inclusive" if is_inclusive else "exclusive"
+    for key, value in (("tax.status", "registered"), ("tax.country", "DE"), ("tax.prices", prices_are)):
+        site_settings.set_value(key, value)
+    random = Random(7)
+    organization = make_organization()
+    Organization.objects.filter(pk=organization.pk).update(country="DE")
+    prices = ["0.69", "1.2", "0.0000000001", "33.3333333333"]
+    rows = [
+        make_hourly(organization, minor=price, label=price, at=NOON + timedelta(minutes=random.randrange(3000)))
+        for price in prices
+    ]
+    arrive(open_top_up(organization, usd(50_000)))
+    at = NEW_MONTH - timedelta(days=4)
+    while at < NEW_MONTH:
+        runner.execute(RunKind.METER, at=at)
+        at += timedelta(minutes=random.choice((5, 60, 61, 600, 3000)))
+    assert meter(NEW_MONTH + HOUR / 12) == {"paid": 1, "usage": 2}
+
+    invoice = Invoice.objects.get(state=InvoiceState.PAID)
+    hours = {row.pk: (NEW_MONTH - row.metered_from) // HOUR for row in rows if row.metered_from}
+    assert {line.subscription_id: line.quantity for line in invoice.items.all()} == hours
+    lines = sum(line.unit.times(line.quantity).minor for line in invoice.items.all())
+    tax = invoice.taxes.get()
+    assert invoice.net_minor + is_inclusive * tax.tax_minor == lines
+    exact = Fraction(lines * 19, 119 if is_inclusive else 100)
+    assert tax.tax_minor == int(exact + Fraction(1, 2))
+    april = Invoice.objects.get(state=InvoiceState.DRAFT)
+    assert wallet_balance(organization) == 50_000 - invoice.total_minor - april.total_minor
+    assert (balance(AccountKind.REVENUE), balance(AccountKind.TAX)) == (invoice.net_minor, invoice.tax_minor)
+    assert balance(AccountKind.RESERVED_CREDIT) == april.total_minor
+    assert ledger_audit.broken_rules() == {}
+
+
+def test_an_empty_wallet_suspends_until_it_is_filled_and_the_time_between_is_not_charged() -> None:
+    row = make_hourly(minor="10")
+    top_up(row.organization, 35)
+
+    assert meter(NOON) == {"low wallet": 1, "usage": 1}
+    assert meter(NOON + 20 * HOUR) == {"low wallet": 1, "suspension": 1, "usage": 1}
+
+    assert (row.reload().status, wallet_balance(row.organization)) == ("suspended", 5)
+    assert charged(row) == [NOON + number * HOUR for number in range(3)]
+    assert meter(NOON + 21 * HOUR) == {}
+    top_up(row.organization, 1000)
+    assert meter(NOON + 22 * HOUR) == {"resumption": 1, "usage": 1}
+    assert (row.reload().status, charged(row)[3:]) == ("active", [NOON + 22 * HOUR])
+
+
+def test_of_two_servers_the_wallet_pays_the_earlier_hours_of_both_first() -> None:
+    organization = make_organization()
+    first = make_hourly(organization, minor="10", at=NOON)
+    later = make_hourly(organization, minor="10", at=NOON + 2 * HOUR)
+    top_up(organization, 55)
+
+    assert meter(NOON + 10 * HOUR) == {"low wallet": 1, "suspension": 2, "usage": 1}
+
+    assert (len(charged(first)), len(charged(later)), wallet_balance(organization)) == (3, 1, 15)
+
+
+def test_each_low_level_is_told_once_until_the_wallet_is_above_it_again() -> None:
+    row = make_hourly(minor="10")
+    top_up(row.organization, 801)  # 80 hours
+
+    def stages(at: datetime) -> list[int]:
+        meter(at)
+        told = Reminder.objects.filter(sent_at=at).order_by("stage")
+        return list(told.values_list("stage", flat=True))
+
+    assert [stages(NOON + count * HOUR) for count in (0, 6, 7, 8, 60, 61)] == [[], [], [72], [], [24], []]
+    top_up(row.organization, 802)
+    assert [stages(NOON + count * HOUR) for count in (62, 140, 141)] == [[], [24], []]
+    reminder = Reminder.objects.order_by("sent_at").first()
+    assert reminder is not None
+    assert (reminder.suspends_at, reminder.deletes_at) == (NOON + 80 * HOUR, NOON + 80 * HOUR + timedelta(days=21))
+
+
+def test_servers_of_a_wallet_that_stays_empty_are_deleted_on_the_day_that_was_told() -> None:
+    row = make_hourly(minor="10")
+    top_up(row.organization, 10)
+    meter(NOON)
+    meter(NOON + HOUR)
+    told = Reminder.objects.get(stage=0)
+    emails = Delivery.objects.filter(event__startswith="wallet.").order_by("pk")
+    assert [email.event for email in emails] == ["wallet.low", "wallet.empty"]
+    assert formats.instant(told.deletes_at) in emails[1].body
+
+    for at, counts in ((told.deletes_at - HOUR, {}), (told.deletes_at, {"deletion": 1, "end": 1})):
+        assert runner.execute(RunKind.EXPIRE, at=at).counts == counts
+    row = row.reload()
+    assert (row.status, row.ended_at) == ("ended", told.deletes_at)
+    assert meter(NEW_MONTH) == {"paid": 1}

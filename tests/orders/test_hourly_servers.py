@@ -1,0 +1,90 @@
+"""A server by the hour: prepaid, charged while it runs, changed with the next hour, and canceled at once."""
+
+from datetime import timedelta
+
+import pytest
+
+from billing import cancellations, ledger_audit, metering
+from billing.models import CancellationReason, RunKind, UsageCycle
+from billing.runs import runner
+from catalog.models import Term
+from core.ids import uuid7
+from core.money import Money, Rate
+from orders import placement
+from orders.changes import applying, making
+from orders.changes.models import PlanChangeStatus
+from orders.changes.quoting import ChangeRefused, Selection
+from orders.models import OrderItem
+from orders.prepayment import PrepaymentNeeded
+from servers import events as server_events
+from servers.models import Reservation, Server, ServerHold, ServerStatus
+from tests.billing.sales import wallet_balance
+from tests.builders import make_organization, make_price
+from tests.orders.sold import APRIL, Sold, give_credit, make_offer, region_of
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+
+
+def meter(hours: float) -> list[int]:
+    """What each hour cost that was charged until then."""
+    run = runner.execute(RunKind.METER, at=APRIL + hours * HOUR)
+    assert run.skipped == {}
+    return [int(minor) for minor in UsageCycle.objects.order_by("hour").values_list("unit_minor", flat=True)]
+
+
+@pytest.fixture
+def sold() -> Sold:
+    """Ordered, with a wallet that lasts for a week."""
+    offer = make_offer(small=2, large=5, term=Term.HOURLY)
+    organization = make_organization()
+    user = organization.owner
+    item = placement.ItemRequest(plan_price=offer.small, region=region_of(offer.location), server_name="lantern")
+    ordered = {"organization": organization, "user": user, "form_token": uuid7(), "at": APRIL}
+    order_request = placement.OrderRequest([item])
+    with pytest.raises(PrepaymentNeeded) as refused:
+        placement.place_order(order_request=order_request, **ordered)
+    assert refused.value.amount == Money(336, "USD")
+    assert not Reservation.objects.exists()
+    give_credit(organization, Money(336, "USD"))
+    order = placement.place_order(order_request=order_request, **ordered)
+    return Sold(offer, OrderItem.objects.get(order=order), user, organization)
+
+
+def run_server(sold: Sold, hours: float) -> None:
+    Server.objects.filter(order_item=sold.item).update(status=ServerStatus.RUNNING)
+    server_events.servers_running.send(Server, server_ids=[sold.server.pk], at=APRIL + hours * HOUR)
+
+
+def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: Sold) -> None:
+    assert meter(1.9) == []
+    run_server(sold, 2.5)
+    assert meter(2.6) == [2]
+    (cost,) = metering.hourly_costs(sold.organization, at=APRIL + 3 * HOUR)
+    assert (str(cost.rate), cost.hours_left) == ("$0.02", 167)
+
+    change = sold.request(sold.offer.large, at=APRIL + 2.7 * HOUR)
+    assert (change.effective_at, change.due_minor) == (APRIL + 3 * HOUR, 0)
+    assert change.recurring == Rate(change.plan_price.rate_minor, "USD")
+    sold.confirm(change, at=APRIL + 2.8 * HOUR)
+    assert meter(3.1) == [2, 5]
+    applying.apply_due(at=APRIL + 3.2 * HOUR)
+    assert change.reload().status == PlanChangeStatus.APPLYING
+    assert sold.server.memory_mib == 2048
+
+    canceled = {"reason": CancellationReason.UNUSED, "actor": sold.user, "at": APRIL + 5.1 * HOUR}
+    cancellations.cancel(subscription=sold.subscription, **canceled)
+
+    row = sold.subscription
+    assert (row.status, row.ended_at) == ("ended", canceled["at"])
+    assert meter(7) == [2, 5, 5, 5]
+    assert wallet_balance(sold.organization) == 336 - 17
+    assert ServerHold.objects.filter(server=sold.server, lifted_at=None).exists()
+    assert ledger_audit.broken_rules().keys() <= {"account_not_rows"}  # the credit has no payment
+
+
+def test_an_hourly_server_is_not_changed_to_months_nor_the_other_way(sold: Sold) -> None:
+    run_server(sold, 0)
+    by_month = make_price(sold.offer.large.plan, minor=2000, at=APRIL)
+    with pytest.raises(ChangeRefused, match="by the hour"):
+        making.request_change(item=sold.item, selection=Selection(by_month), actor=sold.user, at=APRIL)
