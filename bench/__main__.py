@@ -20,6 +20,7 @@ BENCHES = {
     "purchase": "From paid to running, beyond the panel's own time",
     "settlements": "Payments settled at the same time",
     "renew": "A run that renews subscriptions",
+    "meter": "A run that charges hours",
     "work": "Durable work, ledger, capacity",
     "lanes": "Claims beside a full lane",
 }

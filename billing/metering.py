@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
+from django.db import connections
 
 from accounts.models import Organization
-from billing.models import BillingMode, Subscription, SubscriptionStatus
+from billing.models import BillingMode, LedgerAccount, Subscription, SubscriptionStatus
 from catalog.models import Term
 from core import site_settings, tenancy
 from core.money import Rate
@@ -78,7 +78,7 @@ def start_metering(*, subscription_ids: Collection[UUID], at: datetime) -> None:
 def hourly_costs(organization: Organization, *, at: datetime) -> list[HourlyCost]:
     """What the organization's servers cost an hour, in each currency in which any does."""
     month = hour_of(at).date().replace(day=1)
-    with connection.cursor() as cursor:
+    with connections[LedgerAccount.objects.db].cursor() as cursor:
         cursor.execute(OF_ORGANIZATION, {"organization": organization.pk, "at": at, "month": month})
         rows = cursor.fetchall()
     return [HourlyCost(Rate(Decimal(minor), currency), left) for _id, _owner, currency, minor, left in rows]

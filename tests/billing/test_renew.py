@@ -277,6 +277,7 @@ def test_a_dry_run_lists_what_a_run_would_do_and_does_nothing() -> None:
     assert [(row["kind"], row["counts"]) for row in summaries] == [
         ("renew", {"invoice": 1}),
         ("collect", {}),
+        ("meter", {}),
         ("dun", {}),
         ("expire", {}),
     ]
