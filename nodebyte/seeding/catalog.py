@@ -26,6 +26,7 @@ def seed_catalog(*, at: datetime, currency: str = CURRENCY) -> list[Product]:
                     "description": seed.description,
                     "kind": seed.kind,
                     "quantity": seed.quantity,
+                    "max_units": seed.max_units,
                     "position": position,
                 },
             )

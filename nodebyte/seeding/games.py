@@ -122,11 +122,12 @@ class AddonSeed:
     kind: str
     quantity: int
     cents: int
+    max_units: int = 1
 
 
 ADDONS = (
     AddonSeed("memory-1gb", "1 GB more memory", "For more players or more mods.", "memory", 1024, 250),
-    AddonSeed("disk-10gb", "10 GB more disk", "For larger worlds and more backups.", "disk", 10240, 150),
+    AddonSeed("disk-10gb", "10 GB more disk", "For larger worlds and more backups.", "disk", 10240, 150, max_units=10),
     AddonSeed("backups-5", "5 more backups", "Five more backups of your server at a time.", "backups", 5, 200),
     AddonSeed("port-1", "1 more port", "For a map, a voice server or a query port.", "ports", 1, 100),
 )
