@@ -39,6 +39,7 @@ QUERIES = {
     "orders_plan_change_scheduled": "orders_planchange WHERE status = 'scheduled' AND effective_at <= now()",
     "orders_order_undelivered": "orders_order WHERE status IN ('paid', 'provisioning') AND paid_at <= now()"
     " ORDER BY paid_at",
+    "orders_referral_on_hold": "orders_referral WHERE status = 'pending' AND hold_until <= now()",
     "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"
     " AND status IN ('active', 'past_due', 'suspended')",
     "billing_subscription_metered": "billing_subscription WHERE metered_from IS NOT NULL AND status = 'active'"
