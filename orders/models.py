@@ -272,7 +272,7 @@ class OrderItemAddon(Entity, Timestamped):
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="addons", db_index=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     addon_price = models.ForeignKey(AddonPrice, on_delete=models.PROTECT, verbose_name=_("add-on price"))
-    quantity = models.PositiveIntegerField(_("quantity"), default=1)
+    quantity = models.IntegerField(_("quantity"), default=1)
 
     class Meta:
         verbose_name = _("order add-on")

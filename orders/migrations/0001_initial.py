@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('quantity', models.PositiveIntegerField(default=1, verbose_name='quantity')),
+                ('quantity', models.IntegerField(default=1, verbose_name='quantity')),
                 ('addon_price', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='catalog.addonprice', verbose_name='add-on price')),
                 ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='addons', to='orders.orderitem')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),

@@ -24,6 +24,7 @@ SAME_OWNER = [
     ("planchange", "plan_price_id, currency", "catalog_planprice", "id, currency"),
     ("affiliateclicks", "affiliate_id, organization_id", "orders_affiliate", "id, organization_id"),
     ("referral", "affiliate_id, organization_id", "orders_affiliate", "id, organization_id"),
+    ("referral", "order_id, customer_id, currency", "orders_order", "id, organization_id, currency"),
     ("commissionpayout", "affiliate_id, organization_id", "orders_affiliate", "id, organization_id"),
     ("planchange", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
 ]
@@ -39,7 +40,9 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             "ALTER TABLE orders_order ADD CONSTRAINT orders_order_key UNIQUE (id, organization_id);"
             "ALTER TABLE orders_orderitem ADD CONSTRAINT orders_orderitem_key UNIQUE (id, organization_id);"
+            "ALTER TABLE orders_order ADD CONSTRAINT orders_order_currency_key UNIQUE (id, organization_id, currency);"
             "ALTER TABLE orders_affiliate ADD CONSTRAINT orders_affiliate_key UNIQUE (id, organization_id);",
+            "ALTER TABLE orders_order DROP CONSTRAINT orders_order_currency_key;"
             "ALTER TABLE orders_affiliate DROP CONSTRAINT orders_affiliate_key;"
             "ALTER TABLE orders_order DROP CONSTRAINT orders_order_key;"
             "ALTER TABLE orders_orderitem DROP CONSTRAINT orders_orderitem_key;",

@@ -250,6 +250,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "orders_referral_commission_positive": [{"commission_minor": 0}, {"commission_minor": -1}],
         "orders_referral_not_of_itself": [{"customer_id": ONE, "organization_id": ONE}],
         "orders_referral_open_iff_pending": [{"closed_at": NOW}, {"status": "earned"}],
+        "orders_referral_status_known": [{"status": "?", "closed_at": NOW}],
         "orders_referral_percent_within": [{"percent": 0}, {"percent": 101}],
     },
     "orders_order": {

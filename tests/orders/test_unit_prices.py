@@ -60,7 +60,7 @@ def test_units_are_priced_reserved_delivered_and_renewed_at_the_price_they_were_
     shop.sandbox.pay(answer["Location"])
     deliver_webhooks(shop.sandbox)
     run_until_idle(clock)
-    assert panel_servers(shop.sandbox)[0]["limits"]["memory"] == 1024 + 3 * 512
+    assert panel_servers(shop.sandbox)[0]["memory"] == 1024 + 3 * 512
     sold = SubscriptionItem.objects.get(kind="addon")
     assert (int(sold.quantity), int(sold.unit_minor)) == (3, 100)
 
