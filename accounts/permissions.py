@@ -117,6 +117,8 @@ BILLING_WRITES = (
     "billing.change_payment",
     "billing.change_invoice",
     "billing.change_unexplaineditem",
+    "billing.add_pricecampaign",
+    "billing.change_pricecampaign",
     "billing.change_gatewayevent",
     "orders.change_order",
 )

@@ -87,10 +87,13 @@ def reverse(origin: Origin, *, refund: Refund | None = None, dispute: Dispute | 
 def close_refunded_invoice(
     invoice: Invoice, *, cause: events.StopReason = events.StopReason.REFUNDED, at: datetime
 ) -> None:
-    """A paid invoice of which nothing is left, and no refund is pending, is refunded: by us, or by the customer's bank.
+    """What has gone back of an invoice gets its credit note. A paid one of which nothing is left, and no refund is
+    pending, is refunded: by us, or by the customer's bank.
 
     The caller holds the locks of the invoice and of the subscriptions that it is for.
     """
+    reason = "dispute lost" if cause == events.StopReason.DISPUTE_LOST else "payment refunded"
+    credit_notes.issue_credit_notes(invoice=invoice, reason=reason, at=at)
     pending = Refund.objects.filter(allocation_reversals__allocation__invoice=invoice, state=RefundState.PENDING)
     if (
         invoice.state == InvoiceState.PAID
@@ -99,8 +102,6 @@ def close_refunded_invoice(
     ):
         invoice.transition_to(InvoiceState.REFUNDED)
         invoice.save(update_fields=["state"])
-        reason = "dispute lost" if cause == events.StopReason.DISPUTE_LOST else "payment refunded"
-        credit_notes.issue_credit_note(invoice=invoice, reason=reason, at=at)
         current = Q(
             invoice_items__invoice=invoice,
             invoice_items__kind__in=PERIOD_KINDS,  # a change that failed within a period leaves the period paid
@@ -117,14 +118,18 @@ def close_lost_invoices(payment: Payment, *, at: datetime) -> None:
         close_refunded_invoice(invoice, cause=events.StopReason.DISPUTE_LOST, at=at)
 
 
-def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, at: datetime) -> list[AllocationReversal]:
-    """What was taken back is there again, because the refund failed or the dispute was won; what was undone now."""
+def undo_reversals(reversals: "QuerySet[AllocationReversal]", *, reason: str, at: datetime) -> list[AllocationReversal]:
+    """What was taken back is there again, because the refund failed or the dispute was won; what was undone now.
+
+    Its credit notes are void.
+    """
     undone = list(reversals.filter(undone_at=None).select_related("allocation__invoice__organization"))
     AllocationReversal.objects.filter(pk__in=[reversal.pk for reversal in undone]).update(undone_at=at)
+    credit_notes.void_credit_notes(of=undone, reason=reason, actor=None, at=at)
     return undone
 
 
-def reinstate_invoices(undone: Collection[AllocationReversal], *, reason: str, at: datetime) -> list[Invoice]:
+def reinstate_invoices(undone: Collection[AllocationReversal], *, at: datetime) -> list[Invoice]:
     """The invoices of undone reversals of which something is left now: a refunded one is paid again."""
     left = {allocation.invoice_id for allocation, _rest in open_allocations_of(undone)}
     invoices = list(Invoice.objects.filter(pk__in=left).order_by("pk"))
@@ -132,7 +137,6 @@ def reinstate_invoices(undone: Collection[AllocationReversal], *, reason: str, a
         if invoice.state == InvoiceState.REFUNDED:
             invoice.transition_to(InvoiceState.PAID)
             invoice.save(update_fields=["state"])
-            credit_notes.void_credit_notes(invoice=invoice, reason=reason, actor=None, at=at)
     paid_periods.restore(invoice_ids=[invoice.pk for invoice in invoices])
     return invoices
 
@@ -140,6 +144,12 @@ def reinstate_invoices(undone: Collection[AllocationReversal], *, reason: str, a
 def open_allocations_of(reversals: Collection[AllocationReversal]) -> list[tuple[PaymentAllocation, Money]]:
     """The allocations of the reversals of which something is left, with what is left."""
     return invoicing.open_allocations(Q(pk__in=[reversal.allocation_id for reversal in reversals]))
+
+
+def times_given_back(payment: Payment) -> int:
+    """How often the payment was refunded, also where that failed, or given back as credit."""
+    credited = AllocationReversal.objects.filter(allocation__payment=payment, refund=None, dispute=None)
+    return payment.refunds.count() + credited.count()
 
 
 def release_accepted(payment: Payment, entry: JournalEntry, at: datetime) -> None:

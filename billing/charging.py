@@ -30,6 +30,7 @@ from billing.models import (
     GatewaySubscription,
     LedgerAccount,
     PaymentMethod,
+    PriceMove,
     Subscription,
     SubscriptionItem,
     TaxRate,
@@ -91,10 +92,16 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     own = valid.filter(subscription=OuterRef("pk"))
     exact = own.values("subscription").annotate(minor=Sum(F("quantity") * F("unit_minor"))).values("minor")
     priced = own.values("subscription").annotate(minor=Sum(rounded)).values("minor")
+    more = F("item__quantity") * (F("unit_minor") - F("item__unit_minor"))
+    moves = PriceMove.objects.filter(
+        subscription=OuterRef("pk"), begins_at__lte=OuterRef("current_period_end"), applied_at=None, canceled_at=None
+    ).order_by()
+    moved = moves.values("subscription").annotate(minor=Sum(more)).values("minor")
     return subscriptions.annotate(
         is_renewed_by_gateway=Exists(renewed),
         exact_minor=Coalesce(Subquery(exact), 0, output_field=DecimalField()),
-        next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole),
+        next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole)
+        + Coalesce(Subquery(moved, output_field=whole), 0),
         wallet_minor=Coalesce(Subquery(wallet.values("balance_minor")), 0, output_field=whole),
         before_minor=Coalesce(Subquery(before), 0, output_field=whole),
     )

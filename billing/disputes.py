@@ -157,8 +157,8 @@ def undo_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
                 kind=EntryKind.DISPUTE_APPEALED, reference=reference, of=loss.reference, at=at
             )
             allocations.release_accepted(payment, reversal, at)
-    undone = allocations.undo_reversals(dispute.allocation_reversals.all(), at=at)
-    allocations.reinstate_invoices(undone, reason="dispute won", at=at)
+    undone = allocations.undo_reversals(dispute.allocation_reversals.all(), reason="dispute won", at=at)
+    allocations.reinstate_invoices(undone, at=at)
 
 
 def next_reference(dispute: Dispute, kind: EntryKind) -> str:

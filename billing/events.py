@@ -23,6 +23,8 @@ subscriptions_suspended = Signal()  # subscription_ids, reason, at: not paid in 
 subscriptions_expired = Signal()  # subscription_ids, at: over for so long that what they paid for is deleted
 wallets_low = Signal()  # reminder_ids, is_empty, at: hours are left for, or none, so that servers are suspended
 reminders_sent = Signal()  # reminder_ids, is_overdue, at
+price_moves_announced = Signal()  # move_ids, at: what an item costs changes with the period that the row names
+price_moves_canceled = Signal()  # move_ids, at: its customer was told, and it stays as it was
 refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it
 renewals_stopped = Signal()  # subscription_ids, reason (a StopReason), at: the gateway was asked to charge no more
 

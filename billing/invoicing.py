@@ -68,6 +68,7 @@ class InvoiceLine:
     subscription: Subscription | None = None
     subscription_item: SubscriptionItem | None = None
     period: Period | None = None
+    paid_with: tax.Tax | None = None  # of what is given back: the tax that it was paid with. None: today's
 
     @property
     def text(self) -> str:
@@ -107,9 +108,8 @@ def draft_invoice(
     Tax is that of the shop, or of another `seller`. It depends on the customer's address, so a draft with tax keeps
     the address that it was computed by, and what else tells the customer's country.
     """
-    amounts = [line.amount for line in lines]
     with tenancy.as_worker():
-        taxed = tax.assess(organization=organization, amounts=amounts, currency=currency, seller=seller, at=at)
+        taxed = tax.assess_lines(lines, organization=organization, currency=currency, seller=seller, at=at)
         evidence = {"country": organization.country, "client_address": client_address or ""}
         invoice = Invoice.objects.create(
             organization=organization,

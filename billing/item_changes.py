@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from billing import invoicing
+from billing import invoicing, tax
 from billing.models import (
     PERIOD_KINDS,
     Invoice,
@@ -23,6 +23,7 @@ from billing.models import (
 from billing.proration import NewItem, PaidTime, split_discount
 from catalog.models import AddonPrice, PlanPrice, Term
 from core import tenancy
+from core.ids import uuid7
 from core.money import Rate, total
 
 BILLED = (*PERIOD_KINDS, ItemKind.PRORATION)
@@ -60,7 +61,9 @@ def paid_times(lines: Sequence[InvoiceItem], item_ids: Collection[UUID], *, is_t
         for line in wanted:
             if line.subscription_item and line.period_start and line.period_end:
                 period = Period(line.period_start, line.period_end)
-                times.append(PaidTime(line.subscription_item, period, net[line.pk] * part_kept))
+                times.append(
+                    PaidTime(line.subscription_item, period, net[line.pk] * part_kept, tax.tax_of_invoice(invoice))
+                )
     return times
 
 
@@ -145,6 +148,23 @@ def undo_switch(
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_from=None, valid_until=None)
         for item_id, valid_until in ended.items():
             SubscriptionItem.objects.filter(pk=item_id).update(valid_until=valid_until or None)
+        set_price(subscription, term, at)
+
+
+def sell_again(*, subscription: Subscription, ended: Mapping[str, str], begun: Collection[UUID], term: Term) -> None:
+    """From the next period on the subscription has again what ended before, instead of what begun. The caller holds
+    its lock. `ended` says until when each item was valid, empty for good."""
+    at = subscription.current_period_end
+    if at is None:
+        raise ValueError(f"subscription {subscription.pk} has no period")
+    with tenancy.within_worker():
+        rows = list(SubscriptionItem.objects.filter(pk__in=ended))
+        SubscriptionItem.objects.filter(pk__in=begun).update(valid_until=at)
+        for row in rows:
+            until = ended[str(row.pk)]
+            if not until or datetime.fromisoformat(until) > at:
+                row.pk, row.valid_from, row.valid_until = uuid7(), at, datetime.fromisoformat(until) if until else None
+                row.save(force_insert=True)
         set_price(subscription, term, at)
 
 

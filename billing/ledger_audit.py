@@ -127,10 +127,14 @@ RULES = (
     ),
     Rule(
         "refund_without_credit_note",
-        _("A refunded invoice has no credit note over all of it."),
+        _("Money of an invoice went back without a credit note, or a credit note is over money that did not."),
         """
-        SELECT invoice.id FROM billing_invoice invoice WHERE state = 'refunded' AND total_minor <> (
-            SELECT coalesce(sum(total_minor), 0) FROM billing_creditnote WHERE invoice_id = invoice.id)""",
+        SELECT allocation.invoice_id, reversal.id FROM billing_allocationreversal reversal
+        JOIN billing_paymentallocation allocation ON allocation.id = reversal.allocation_id
+        LEFT JOIN billing_refund refund ON refund.id = reversal.refund_id
+        LEFT JOIN billing_creditnote note ON note.reversal_id = reversal.id AND note.voided_at IS NULL
+        WHERE coalesce(note.total_minor, 0) <> CASE WHEN reversal.undone_at IS NULL
+            AND refund.state IS DISTINCT FROM 'pending' THEN reversal.amount_minor ELSE 0 END""",
     ),
     Rule(
         "reserved_not_payments",

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from billing.invoicing import InvoiceLine
 from billing.models import ItemKind, Period, Subscription, SubscriptionItem
+from billing.tax import Tax
 from catalog.models import AddonPrice, PlanPrice
 from core.money import Money, payable_step
 
@@ -24,6 +25,7 @@ class PaidTime:
     item: SubscriptionItem
     period: Period
     paid: Fraction
+    tax: Tax | None = None  # what was paid with it
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def unused_lines(paid: Iterable[PaidTime], *, subscription: Subscription, at: da
             subscription=subscription,
             subscription_item=time.item,
             period=rest(time.period, at),
+            paid_with=time.tax,
         )
         for time in paid
         if time.period.end > at

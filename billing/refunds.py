@@ -122,12 +122,6 @@ def refund_unused_payments(*, invoice: Invoice, reason: str, at: datetime) -> No
                 refund_payment(payment=payment, amount=payment.refundable, reason=reason, actor=None, at=at)
 
 
-def times_given_back(payment: Payment) -> int:
-    """How often the payment was refunded, also where that failed, or given back as credit."""
-    credited = AllocationReversal.objects.filter(allocation__payment=payment, refund=None, dispute=None)
-    return payment.refunds.count() + credited.count()
-
-
 def sends_refunds(gateway: str) -> bool:
     """Whether the gateway sends money back."""
     return isinstance(driver_of(gateway), Refunds)
@@ -155,12 +149,7 @@ def credit_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         left = total((part for _allocation, part in paid), row.received.currency)
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be given back as credit")
-        rest = amount
-        for allocation, part in paid:
-            if credit := min(part, rest):
-                return_credit(allocation, credit, at)
-                allocations.close_refunded_invoice(allocation.invoice, at=at)
-                rest -= credit
+        return_credit_of(paid, amount, at)
         audit.record(
             action="payment.credit",
             entity=row,
@@ -169,15 +158,26 @@ def credit_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         )
 
 
-def credit_invoice(*, invoice: Invoice, at: datetime) -> None:
-    """Give the wallet all that is left of what paid the invoice, because nothing is delivered for it any more.
+def credit_invoice(*, invoice: Invoice, at_most: Money | None = None, at: datetime) -> None:
+    """Give the wallet what is left of what paid the invoice, or a part of it, because it is not delivered.
 
-    The caller holds the locks of the invoice and of the subscriptions that it is for. Calling it twice is harmless.
+    The caller holds the locks of the invoice and of the subscriptions that it is for.
     """
     with tenancy.as_worker():
-        for allocation, rest in invoicing.open_allocations(Q(invoice=invoice)):
-            return_credit(allocation, rest, at)
-        allocations.close_refunded_invoice(invoice, at=at)
+        paid = invoicing.open_allocations(Q(invoice=invoice))
+        left = total((part for _allocation, part in paid), invoice.currency)
+        return_credit_of(paid, left if at_most is None else min(left, at_most), at)
+        if not paid:  # it was free
+            allocations.close_refunded_invoice(invoicing.lock_invoice(invoice.pk), at=at)
+
+
+def return_credit_of(paid: Sequence[tuple[PaymentAllocation, Money]], amount: Money, at: datetime) -> None:
+    """Give to the wallet so much of what paid invoices, the latest first."""
+    for allocation, part in paid:
+        if credit := min(part, amount):
+            return_credit(allocation, credit, at)
+            allocations.close_refunded_invoice(allocation.invoice, at=at)
+            amount -= credit
 
 
 def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
@@ -353,7 +353,7 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
     failed: dict[str, Any] = {"outcome": Outcome.FAILED, "message": failure}
     audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, **failed)
     allocations.release_accepted(payment, reversal, at)
-    undone = allocations.undo_reversals(refund.allocation_reversals.all(), at=at)
+    undone = allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at)
     partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))
     lost = list(partly_lost.filter(currency=refund.currency).order_by("pk"))
     for dispute in lost:  # it found nothing to take while the refund had it
@@ -363,7 +363,7 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
         payment.save(update_fields=["state", "lost_minor"])
     undeliverable = _credit_undeliverable(undone, at)
     kept = [reversal for reversal in undone if reversal not in undeliverable]
-    if reinstated := allocations.reinstate_invoices(kept, reason="refund failed", at=at):
+    if reinstated := allocations.reinstate_invoices(kept, at=at):
         events.funds_reinstated.send(Invoice, invoice_ids=[invoice.pk for invoice in reinstated], at=at)
     if lost:
         allocations.close_lost_invoices(payment, at=at)

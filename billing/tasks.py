@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import ledger_audit, payment_methods, payment_sync, subscriptions
+from billing import ledger_audit, payment_methods, payment_sync, price_campaigns, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount, RunKind
@@ -41,6 +41,12 @@ def end_subscriptions() -> int:
 def warn_of_expiring_cards() -> int:
     """Tell the owners of cards that expire soon, once for each month."""
     return payment_methods.warn_of_expiry(at=clock.now())
+
+
+@shared_task
+def announce_prices() -> int:
+    """Tell the customers of announced campaigns when their price changes."""
+    return price_campaigns.tell_due(at=clock.now())
 
 
 @shared_task

@@ -4,10 +4,11 @@
 `billing_tax_amount` (migration 0002).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
+from typing import Protocol
 
 from accounts.models import Organization
 from accounts.vat import EU
@@ -52,6 +53,8 @@ class Tax:
 
     def of(self, amount: Money, *, is_inclusive: bool) -> Money:
         """The tax on the amount, or the tax within it: rounded once, half up, to what can be paid of the currency."""
+        if amount.minor < 0:  # of what is given back, as much as was charged
+            return -self.of(-amount, is_inclusive=is_inclusive)
         step = payable_step(amount.currency).minor
         with localcontext(prec=PRODUCT_DIGITS):
             parts = amount.minor * self.rate
@@ -112,14 +115,54 @@ def assess(
     *,
     organization: Organization | None,
     amounts: Iterable[Money],
+    paid_before: Iterable[tuple[Tax, Money]] = (),
     currency: str,
     seller: Seller | None = None,
     at: datetime,
 ) -> Taxed:
     """What the amounts come to for the organization, sold by the shop or another `seller`, at the rates in force."""
     seller, buyer = seller or shop(), buyer_of(organization)
-    rates = rates_between(seller, buyer)
-    return taxes_for(seller=seller, buyer=buyer, rates=rates, amounts=amounts, currency=currency, at=at)
+    return taxes_for(
+        seller=seller,
+        buyer=buyer,
+        rates=rates_between(seller, buyer),
+        amounts=amounts,
+        paid_before=paid_before,
+        currency=currency,
+        at=at,
+    )
+
+
+class Taxable(Protocol):
+    """A line with its amount; of what is given back, with the tax that it was paid with."""
+
+    @property
+    def amount(self) -> Money:
+        """What it comes to as listed."""
+
+    @property
+    def paid_with(self) -> Tax | None:
+        """None: it has the tax of today."""
+
+
+def assess_lines(
+    lines: Sequence[Taxable], *, organization: Organization, currency: str, seller: Seller | None = None, at: datetime
+) -> Taxed:
+    """What the lines come to with the organization's tax."""
+    return assess(
+        organization=organization,
+        amounts=[line.amount for line in lines if line.paid_with is None],
+        paid_before=[(line.paid_with, line.amount) for line in lines if line.paid_with is not None],
+        currency=currency,
+        seller=seller,
+        at=at,
+    )
+
+
+def tax_of_invoice(invoice: Invoice) -> Tax | None:
+    """What the lines of an invoice were taxed with, but for those that give back what was paid before."""
+    row = next(iter(invoice.taxes.all()), None)
+    return Tax(TaxCategory(row.category), row.rate, row.name, row.jurisdiction) if row else None
 
 
 def is_taxed_as_now(invoice: Invoice, organization: Organization, at: datetime) -> bool:
@@ -141,19 +184,32 @@ def rates_between(seller: Seller, buyer: Buyer) -> Iterable[TaxRate]:
 
 
 def taxes_for(
-    *, seller: Seller, buyer: Buyer, rates: Iterable[TaxRate], amounts: Iterable[Money], currency: str, at: datetime
+    *,
+    seller: Seller,
+    buyer: Buyer,
+    rates: Iterable[TaxRate],
+    amounts: Iterable[Money],
+    paid_before: Iterable[tuple[Tax, Money]] = (),
+    currency: str,
+    at: datetime,
 ) -> Taxed:
-    """What the amounts come to. Tax is computed once of their sum, because all are taxed alike.
+    """What the amounts come to. Tax is computed once of the sum of all that is taxed alike.
 
-    Where prices include tax, the sum is what is paid, whatever the customer's tax.
+    What was `paid_before` and is given back, below zero, has the tax that it was paid with. Where prices include tax,
+    the sum is what is paid, whatever the customer's tax.
     """
     listed = total(amounts, currency)
     tax = tax_of(seller=seller, buyer=buyer, rates=rates, at=at)
-    if tax is None:
-        return Taxed(listed, (), is_inclusive=False)
-    amount = tax.of(listed, is_inclusive=seller.is_inclusive)
-    net = listed - amount if seller.is_inclusive else listed
-    return Taxed(net, (TaxLine(tax, net, amount),), seller.is_inclusive)
+    alike: dict[Tax, Money] = {} if tax is None else {tax: listed}
+    for paid_with, amount in paid_before:
+        alike[paid_with] = alike.get(paid_with, Money.zero(currency)) + amount
+    is_inclusive = seller.is_inclusive and bool(alike)
+    lines = []
+    for each, of_each in alike.items():
+        amount = each.of(of_each, is_inclusive=is_inclusive)
+        lines.append(TaxLine(each, of_each - amount if is_inclusive else of_each, amount))
+    net = total((line.net for line in lines), currency)
+    return Taxed(net + listed if tax is None else net, tuple(lines), is_inclusive)
 
 
 def tax_of(*, seller: Seller, buyer: Buyer, rates: Iterable[TaxRate], at: datetime) -> Tax | None:

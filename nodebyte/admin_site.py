@@ -204,6 +204,8 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Images"), "album", "catalog.image"),
             (_("Promotions"), "sell", "catalog.promotion"),
             (_("Coupons"), "confirmation_number", "catalog.coupon"),
+            (_("Price campaigns"), "trending_up", "billing.pricecampaign"),
+            (_("Price moves"), "swap_horiz", "billing.pricemove"),
         ),
     ),
     (

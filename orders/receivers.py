@@ -43,9 +43,9 @@ def deliver_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
 
 
 @receiver(server_events.servers_resized)
-def finish_plan_changes(server_ids: Collection[UUID], **_: Any) -> None:
+def finish_plan_changes(server_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """The provider's confirmation of the new size ends a change."""
-    applying.mark_done(server_ids=server_ids)
+    applying.mark_done(server_ids=server_ids, at=at)
 
 
 @receiver(billing_events.payments_credited)

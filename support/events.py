@@ -10,14 +10,17 @@ from billing.events import (
     charges_need_owner,
     invoices_paid,
     methods_expiring,
+    price_moves_announced,
+    price_moves_canceled,
     refunds_failed,
     reminders_sent,
     renewals_stopped,
     subscriptions_canceled,
     wallets_low,
 )
-from billing.models import Invoice, Payment, PaymentMethod, Refund, Reminder, Subscription
-from orders.events import orders_credited, orders_status_changed
+from billing.models import Invoice, Payment, PaymentMethod, PriceMove, Refund, Reminder, Subscription
+from orders.changes.models import PlanChange, PlanChangeStatus
+from orders.events import orders_credited, orders_status_changed, plan_changes_moved
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
 from servers.models import DriftFinding
@@ -182,6 +185,42 @@ for reason, subject in {
             recipient=lambda row: row.organization.owner,
             subject=subject,
             page=lambda _subscription: reverse("billing:invoices"),
+        )
+    )
+
+for name, signal, subject in (
+    ("price.changes", price_moves_announced, _("A price of your subscription changes")),
+    ("price.stays", price_moves_canceled, _("The price of your subscription stays as it is")),
+):
+    register(
+        Event(
+            name=name,
+            signal=signal,
+            ids="move_ids",
+            rows=PriceMove.objects.select_related("organization__owner", "subscription", "item"),
+            recipient=lambda move: move.organization.owner,
+            subject=subject,
+            page=lambda _move: reverse("subscriptions:list"),
+        )
+    )
+
+for change_status, subject in {
+    PlanChangeStatus.SCHEDULED: _("Your plan changes with your next period"),
+    PlanChangeStatus.DONE: _("Your plan is changed"),
+    PlanChangeStatus.FAILED: _("We could not change your plan"),
+}.items():
+    register(
+        Event(
+            name=f"plan_change.{change_status.value}",
+            signal=plan_changes_moved,
+            ids="change_ids",
+            when={"status": change_status},
+            rows=PlanChange.objects.select_related(
+                "requested_by", "item__server", "invoice", "plan_price__plan__product"
+            ),
+            recipient=lambda change: change.requested_by,
+            subject=subject,
+            page=lambda change: reverse("orders:plan_change", kwargs={"pk": change.pk}),
         )
     )
 

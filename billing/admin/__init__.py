@@ -21,6 +21,7 @@ from billing.admin.payments import (
     RefundAdmin,
     RefundTaskAdmin,
 )
+from billing.admin.price_campaigns import PriceCampaignAdmin, PriceMoveAdmin
 from billing.admin.reconciliation import GatewayBalanceAdmin, GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
 from billing.admin.runs import ReminderAdmin, RunAdmin
 from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin, UsageCycleAdmin
@@ -55,6 +56,8 @@ __all__ = [
     "PaymentMethodAdmin",
     "PaymentTaskAdmin",
     "PostingAdmin",
+    "PriceCampaignAdmin",
+    "PriceMoveAdmin",
     "RefundAdmin",
     "RefundTaskAdmin",
     "ReminderAdmin",

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSingleDateWidget, UnfoldAdminTextInputWidget
 
-from billing import invoicing, ledger, manual_refunds, payments, refunds, reviews
+from billing import allocations, invoicing, ledger, manual_refunds, payments, refunds, reviews
 from billing.models import (
     AllocationReversal,
     ChargeTask,
@@ -77,7 +77,7 @@ class RefundForm(AmountForm):
                 "A bank disputed this payment, and its gateway refunds no payment that was ever disputed. "
                 "The amount becomes credit in the customer's wallet."
             )
-        self.fields["seen"].initial = refunds.times_given_back(row)
+        self.fields["seen"].initial = allocations.times_given_back(row)
 
     def rest_of(self, payment: Payment) -> Money:
         """The most that can be given back, at the gateway or as credit."""
@@ -88,7 +88,7 @@ def refund(payment: Payment, context: ActionContext) -> str:
     """Refund all or part of a payment."""
     row = payments.lock_payment(payment.pk)
     amount = context.data["amount"]
-    if refunds.times_given_back(row) != context.data["seen"]:
+    if allocations.times_given_back(row) != context.data["seen"]:
         raise ActionError(_("Another refund was made in the meantime. Check the payment again."))
     given_back: dict[str, Any] = {"payment": row, "amount": amount, "reason": context.data["reason"]}
     if not refunds.can_refund(row):

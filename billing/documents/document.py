@@ -1,6 +1,6 @@
 """What an invoice or a credit note says, from its frozen rows alone: the same whenever it is asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate, pairwise
@@ -93,6 +93,7 @@ def of_credit_note(note: CreditNote) -> Document:
     net, tax = Money(note.net_minor, note.currency), Money(note.tax_minor, note.currency)
     text = _("Credit for invoice %(number)s: %(reason)s") % {"number": invoice.number, "reason": note.reason}
     groups = [group_of(row) for row in invoice.taxes.all()]
+    nets, taxes = shares([group.net for group in groups], net), shares([group.amount for group in groups], tax)
     return Document(
         number=str(note.number),
         issued_at=issued_at,
@@ -100,7 +101,9 @@ def of_credit_note(note: CreditNote) -> Document:
         seller=note.seller,
         buyer=note.billing_address,
         lines=(Line(text, None, Decimal(1), Decimal(net.minor), net, net),),
-        taxes=tuple(TaxGroup(row.category, row.rate, row.name, net, tax) for row in groups[:1]),
+        taxes=tuple(
+            replace(group, net=of_net, amount=of_tax) for group, of_net, of_tax in zip(groups, nets, taxes, strict=True)
+        ),
         net=net,
         tax=tax,
         total=note.total,

@@ -81,6 +81,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='AllocationReversal',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('amount_minor', models.BigIntegerField(verbose_name='amount')),
+                ('currency', models.CharField(max_length=3)),
+                ('at', models.DateTimeField()),
+                ('undone_at', models.DateTimeField(blank=True, null=True, verbose_name='undone at')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('dispute', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocation_reversals', to='billing.dispute')),
+            ],
+            options={
+                'verbose_name': 'allocation reversal',
+                'verbose_name_plural': 'allocation reversals',
+            },
+        ),
+        migrations.CreateModel(
             name='GatewayBalance',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -225,6 +243,7 @@ class Migration(migrations.Migration):
                 ('total_minor', models.BigIntegerField(verbose_name='total')),
                 ('voided_at', models.DateTimeField(blank=True, help_text='The money did not go back, so nothing is credited.', null=True, verbose_name='void since')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='accounts.organization')),
+                ('reversal', models.OneToOneField(help_text='The money that went back.', on_delete=django.db.models.deletion.PROTECT, related_name='credit_note', to='billing.allocationreversal', verbose_name='allocation reversal')),
                 ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.invoice')),
                 ('series', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
             ],
@@ -426,6 +445,11 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'payment allocations',
             },
         ),
+        migrations.AddField(
+            model_name='allocationreversal',
+            name='allocation',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reversals', to='billing.paymentallocation'),
+        ),
         migrations.CreateModel(
             name='PaymentMethod',
             fields=[
@@ -510,6 +534,27 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='PriceCampaign',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('name', models.CharField(help_text='For staff.', max_length=100)),
+                ('status', models.CharField(choices=[('draft', 'Draft'), ('announced', 'Announced'), ('canceled', 'Canceled')], default='draft', max_length=10)),
+                ('sold_before', models.DateTimeField(blank=True, help_text='Only those who bought before. Empty: everybody.', null=True, verbose_name='sold before')),
+                ('effective_at', models.DateTimeField(help_text="From then on, whoever's next period is invoiced pays the new price for it.", verbose_name='effective at')),
+                ('announced_at', models.DateTimeField(blank=True, null=True, verbose_name='announced at')),
+                ('addon_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.addonprice', verbose_name='add-on price')),
+                ('plan_price', models.ForeignKey(blank=True, help_text='What its subscribers pay then.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.planprice', verbose_name='plan price')),
+            ],
+            options={
+                'verbose_name': 'price campaign',
+                'verbose_name_plural': 'price campaigns',
+                'ordering': ['-created_at'],
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
+        migrations.CreateModel(
             name='Refund',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -538,25 +583,10 @@ class Migration(migrations.Migration):
             name='refund',
             field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.refund'),
         ),
-        migrations.CreateModel(
-            name='AllocationReversal',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('amount_minor', models.BigIntegerField(verbose_name='amount')),
-                ('currency', models.CharField(max_length=3)),
-                ('at', models.DateTimeField()),
-                ('undone_at', models.DateTimeField(blank=True, null=True, verbose_name='undone at')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('dispute', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocation_reversals', to='billing.dispute')),
-                ('allocation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reversals', to='billing.paymentallocation')),
-                ('refund', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocation_reversals', to='billing.refund')),
-            ],
-            options={
-                'verbose_name': 'allocation reversal',
-                'verbose_name_plural': 'allocation reversals',
-            },
+        migrations.AddField(
+            model_name='allocationreversal',
+            name='refund',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='allocation_reversals', to='billing.refund'),
         ),
         migrations.CreateModel(
             name='RefundTask',
@@ -723,6 +753,28 @@ class Migration(migrations.Migration):
                 'verbose_name': 'subscription item',
                 'verbose_name_plural': 'subscription items',
                 'ordering': ['position'],
+            },
+        ),
+        migrations.CreateModel(
+            name='PriceMove',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('unit_minor', models.DecimalField(decimal_places=10, help_text='In the currency of the item.', max_digits=20, verbose_name='new unit price')),
+                ('notified_at', models.DateTimeField(blank=True, null=True, verbose_name='told at')),
+                ('begins_at', models.DateTimeField(blank=True, null=True, verbose_name='begins at')),
+                ('applied_at', models.DateTimeField(blank=True, null=True, verbose_name='applied at')),
+                ('canceled_at', models.DateTimeField(blank=True, null=True, verbose_name='canceled at')),
+                ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='billing.pricecampaign')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='price_moves', to='billing.subscription')),
+                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='price_moves', to='billing.subscriptionitem')),
+            ],
+            options={
+                'verbose_name': 'price move',
+                'verbose_name_plural': 'price moves',
+                'ordering': ['-created_at'],
             },
         ),
         migrations.CreateModel(
@@ -966,7 +1018,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoicetax',
-            constraint=models.CheckConstraint(condition=models.Q(('net_minor__gte', 0), ('rate__gte', 0), ('tax_minor__gte', 0)), name='billing_tax_not_negative'),
+            constraint=models.CheckConstraint(condition=models.Q(('rate__gte', 0), models.Q(models.Q(('net_minor__gte', 0), ('tax_minor__gte', 0)), models.Q(('net_minor__lte', 0), ('tax_minor__lte', 0)), _connector='OR')), name='billing_tax_rate_and_signs'),
         ),
         migrations.AddConstraint(
             model_name='invoicetax',
@@ -1147,6 +1199,18 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='posting',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor', 0), _negated=True), name='billing_posting_not_zero'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricecampaign',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'announced', 'canceled'])), name='billing_campaign_status_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricecampaign',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('plan_price__isnull', True), ('addon_price__isnull', False)), models.Q(models.Q(('plan_price__isnull', True), _negated=True), models.Q(('addon_price__isnull', False), _negated=True)), _connector='OR'), name='billing_campaign_has_one_price'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricecampaign',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('announced_at__isnull', True), models.Q(('announced_at__isnull', False), ('effective_at__gt', models.F('announced_at'))), _connector='OR'), models.Q(models.Q(('status', 'announced'), _negated=True), ('announced_at__isnull', False), _connector='OR')), name='billing_campaign_announced_before_it_is_effective'),
         ),
         migrations.AddConstraint(
             model_name='refund',
@@ -1331,6 +1395,30 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='subscriptionitem',
             constraint=models.CheckConstraint(condition=models.Q(('valid_until__isnull', True), models.Q(('valid_from__isnull', False), ('valid_until__gt', models.F('valid_from'))), _connector='OR'), name='billing_subscription_item_valid_forward'),
+        ),
+        migrations.AddIndex(
+            model_name='pricemove',
+            index=models.Index(condition=models.Q(('canceled_at__isnull', True), ('notified_at__isnull', True)), fields=['id'], name='billing_price_move_to_tell'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricemove',
+            constraint=models.CheckConstraint(condition=models.Q(('unit_minor__gte', 0)), name='billing_price_move_not_negative'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricemove',
+            constraint=models.UniqueConstraint(condition=models.Q(('canceled_at__isnull', True)), fields=('item',), name='billing_price_move_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricemove',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('notified_at__isnull', True), ('begins_at__isnull', True)), models.Q(models.Q(('notified_at__isnull', True), _negated=True), models.Q(('begins_at__isnull', True), _negated=True)), _connector='OR'), name='billing_price_move_begins_iff_told'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricemove',
+            constraint=models.CheckConstraint(condition=models.Q(('begins_at__isnull', True), models.Q(('begins_at__gt', models.F('notified_at')), ('begins_at__isnull', False), ('notified_at__isnull', False)), _connector='OR'), name='billing_price_move_told_before_it_begins'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricemove',
+            constraint=models.CheckConstraint(condition=models.Q(('applied_at__isnull', True), models.Q(('canceled_at__isnull', True), ('notified_at__isnull', False)), _connector='OR'), name='billing_price_move_applied_once_told'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',

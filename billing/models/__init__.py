@@ -34,6 +34,7 @@ from billing.models.payments import (
     RefundState,
     RefundTask,
 )
+from billing.models.price_campaigns import CampaignStatus, PriceCampaign, PriceMove
 from billing.models.reconciliation import CursorType, GatewayBalance, GatewayCursor, UnexplainedItem, UnexplainedType
 from billing.models.runs import Reminder, Run, RunKind, RunState
 from billing.models.series import DocumentKind, InvoiceSeries
@@ -56,6 +57,7 @@ __all__ = [
     "AllocationReversal",
     "BankTransfer",
     "BillingMode",
+    "CampaignStatus",
     "CancellationReason",
     "ChargeTask",
     "CreditNote",
@@ -91,6 +93,8 @@ __all__ = [
     "PaymentTask",
     "Period",
     "Posting",
+    "PriceCampaign",
+    "PriceMove",
     "Refund",
     "RefundState",
     "RefundTask",

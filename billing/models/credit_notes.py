@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.allocations import AllocationReversal
 from billing.models.invoices import Invoice
 from billing.models.series import NumberedDocument
 from core import tenancy
@@ -12,15 +13,22 @@ from core.money import Money
 
 
 class CreditNote(Entity, NumberedDocument, Timestamped):
-    """An amount of an invoice that is owed no longer, numbered in a series of its own and frozen from the start.
+    """An amount of an invoice that went back, numbered in a series of its own and frozen from the start.
 
-    Where the refund that it was issued for fails, it is void: it keeps its number and credits nothing.
+    Where what it was issued for is undone, it is void: it keeps its number and credits nothing.
     """
 
     tenancy = tenancy.OWNED
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="credit_notes")
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="credit_notes")
+    reversal = models.OneToOneField(
+        AllocationReversal,
+        on_delete=models.PROTECT,
+        related_name="credit_note",
+        verbose_name=_("allocation reversal"),
+        help_text=_("The money that went back."),
+    )
     reason = models.CharField(max_length=191)
     currency = models.CharField(max_length=3)
     net_minor = models.BigIntegerField(_("net"))

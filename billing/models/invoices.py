@@ -242,7 +242,10 @@ class InvoiceTax(Entity, Timestamped):
         ordering = ["position"]
         constraints = [
             models.CheckConstraint(
-                name="billing_tax_not_negative", condition=models.Q(rate__gte=0, net_minor__gte=0, tax_minor__gte=0)
+                # Unused time that a change gives back is below zero, at the rate that it was paid with.
+                name="billing_tax_rate_and_signs",
+                condition=models.Q(rate__gte=0)
+                & (models.Q(net_minor__gte=0, tax_minor__gte=0) | models.Q(net_minor__lte=0, tax_minor__lte=0)),
             ),
             choices_check("billing_tax_category_known", "category", TaxCategory),
             models.CheckConstraint(

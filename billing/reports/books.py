@@ -30,7 +30,7 @@ REVENUE = Report(
     chart="revenue",
 )
 
-# A credit note has one amount of tax. It is shared among the rates as its invoice's tax is.
+# A credit note has one net amount and one of tax. Both are shared among the rates as those of its invoice are.
 TAX = Report(
     code="tax",
     title=_("Tax"),
@@ -43,10 +43,10 @@ TAX = Report(
             WHERE invoice.issued_at IS NOT NULL AND invoice.state <> 'void'
             UNION ALL
             SELECT note.issued_at, tax.jurisdiction, tax.name, tax.rate, tax.currency,
-                -tax.net_minor * note.total_minor::numeric / invoice.total_minor,
-                -tax.tax_minor * note.total_minor::numeric / invoice.total_minor
+                coalesce(-tax.net_minor * note.net_minor::numeric / nullif(invoice.net_minor, 0), 0),
+                coalesce(-tax.tax_minor * note.tax_minor::numeric / nullif(invoice.tax_minor, 0), 0)
             FROM billing_creditnote note
-            JOIN billing_invoice invoice ON invoice.id = note.invoice_id AND invoice.total_minor > 0
+            JOIN billing_invoice invoice ON invoice.id = note.invoice_id
             JOIN billing_invoicetax tax ON tax.invoice_id = invoice.id
             WHERE note.voided_at IS NULL
         )

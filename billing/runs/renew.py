@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from accounts.models import BILLING_FIELDS
 from billing import tax
 from billing.models import Invoice, InvoiceItem, InvoiceSeries, InvoiceTax
-from billing.runs import batches, wallets
+from billing.runs import batches, price_moves, wallets
 from billing.runs.batches import OrganizationRange
 from core import bulk, site_settings
 from core.money import PAYABLE_STEPS
@@ -184,6 +184,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     if batches.execute(LOCK_WITHDRAWN, params):
         batches.execute(VOID, params)
     batches.execute(LOCK_DUE, params)  # who renews or changes these at the same time waits, and is then seen
+    price_moves.apply(f"{DUE}{OF_SUBSCRIPTION}", params)
     batches.execute(LINES, params)
     batches.execute(INVOICES, params)
     # A draft first: the lines of an issued invoice do not change.

@@ -70,6 +70,7 @@ for _name, _default, _bounds, _description in (
     ("prepaid_hours", 168, (0, 8760), _("Hours that a wallet must pay for before a server by the hour is ordered.")),
     # Less than a month: what is paid early must not bill the period after it at once.
     ("invoice_lead_days", 7, (0, 27), _("Days before a period begins on which its invoice is issued.")),
+    ("price_notice_days", 30, (1, 365), _("Days before a price campaign's day on which its customers are told.")),
     ("suspend_after_days", 7, (0, 365), _("Days after its due date on which an unpaid invoice suspends its servers.")),
     (
         "delete_after_days",

@@ -11,7 +11,8 @@ from billing.models import Subscription, SubscriptionItem, SubscriptionStatus
 from catalog import services as catalog
 from catalog.models import Term
 from core import audit, tenancy, work
-from orders.changes import ending, locking
+from orders import events
+from orders.changes import ending, locking, undelivered
 from orders.changes.models import PlanChange, PlanChangeStatus
 from orders.funding import funded
 from orders.models import OrderItem
@@ -94,6 +95,8 @@ def deliver(row: PlanChange, at: datetime) -> None:
     row.transition_to(PlanChangeStatus.APPLYING if is_resized else PlanChangeStatus.DONE)
     row.applied_at = at
     row.save(update_fields=["status", "applied_at"])
+    if not is_resized:
+        events.plan_changes_moved.send(PlanChange, change_ids=[row.pk], status=PlanChangeStatus.DONE, at=at)
     audit.record(action="plan_change.apply", entity=row, new={"plan": row.plan_price.plan.code}, at=at)
 
 
@@ -122,10 +125,12 @@ def return_old_stock(row: PlanChange, item: OrderItem) -> None:
     OrderItem.objects.filter(pk=item.pk).update(is_stock_taken=False)
 
 
-def mark_done(*, server_ids: Collection[UUID]) -> None:
+def mark_done(*, server_ids: Collection[UUID], at: datetime) -> None:
     """The provider has the new size."""
     changes = PlanChange.objects.filter(item__server__in=server_ids, status=PlanChangeStatus.APPLYING)
-    changes.update(status=PlanChangeStatus.DONE)
+    if done := list(changes.values_list("pk", flat=True)):
+        PlanChange.objects.filter(pk__in=done).update(status=PlanChangeStatus.DONE)
+        events.plan_changes_moved.send(PlanChange, change_ids=done, status=PlanChangeStatus.DONE, at=at)
 
 
 def apply_due(*, at: datetime) -> int:
@@ -135,17 +140,15 @@ def apply_due(*, at: datetime) -> int:
     paid = due.filter(Q(subscription__current_period_start__gte=F("effective_at")) | is_hourly)
 
     def apply_one(change_id: UUID) -> bool:
-        with tenancy.as_worker():
-            row = locking.lock_change(change_id)
-            if not paid.filter(pk=change_id).exists():
-                return False
-            try:
-                with tenancy.as_worker():
-                    deliver(row, at)
-            except CANNOT as error:
-                row.refresh_from_db(fields=["status"])
-                ending.close(row, PlanChangeStatus.CANCELED, failure=str(error), at=at)
-                return False
+        try:
+            with tenancy.as_worker():
+                row = locking.lock_change(change_id)
+                if not paid.filter(pk=change_id).exists():
+                    return False
+                deliver(row, at)
+        except CANNOT as error:
+            undelivered.give_back(change_id=change_id, failure=str(error), at=at)
+            return False
         return True
 
     return work.run_each(list(paid.values_list("pk", flat=True)), apply_one, name="plan change")

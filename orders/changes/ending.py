@@ -10,6 +10,7 @@ from billing.subscriptions import OVER
 from catalog import services as catalog
 from catalog.models import Term
 from core import audit, tenancy, work
+from orders import events
 from orders.changes import locking
 from orders.changes.models import PlanChange, PlanChangeStatus
 from servers import capacity
@@ -68,6 +69,8 @@ def close(row: PlanChange, status: PlanChangeStatus, *, failure: str = "", at: d
     row.transition_to(status)
     row.failure = failure[:191]
     row.save(update_fields=["status", "failure", "is_stock_taken"])
+    if status == PlanChangeStatus.FAILED:
+        events.plan_changes_moved.send(PlanChange, change_ids=[row.pk], status=status, at=at)
 
 
 def expire_due(*, at: datetime) -> int:

@@ -12,6 +12,7 @@ from billing.proration import NewItem
 from catalog import services as catalog
 from catalog.models import AddonPrice, PlanPrice
 from core import audit, site_settings, tenancy
+from orders import events
 from orders.changes import locking
 from orders.changes.models import OPEN, PlanChange, PlanChangeStatus
 from orders.changes.quoting import ChangeQuote, Selection, items_of, quote_change
@@ -108,6 +109,8 @@ def confirm(*, change: PlanChange, actor: User, at: datetime) -> PlanChange:
             )
             row.transition_to(PlanChangeStatus.SCHEDULED)
         row.save()
+        if row.status == PlanChangeStatus.SCHEDULED:
+            events.plan_changes_moved.send(PlanChange, change_ids=[row.pk], status=row.status, at=at)
         new = {"plan": row.plan_price.plan.code, "status": row.status, "due_minor": row.due_minor}
         old = {"plan": row.old_plan_price.plan.code}
         audit.record(action="plan_change.confirm", entity=row, actor=actor, old=old, new=new, at=at)

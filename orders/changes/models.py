@@ -44,7 +44,7 @@ class PlanChange(StateMachine, Entity, Timestamped):
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.QUOTED: {_S.PENDING_PAYMENT, _S.SCHEDULED, _S.CANCELED, _S.EXPIRED},
         _S.PENDING_PAYMENT: {_S.APPLYING, _S.DONE, _S.CANCELED, _S.EXPIRED, _S.FAILED},
-        _S.SCHEDULED: {_S.APPLYING, _S.DONE, _S.CANCELED},
+        _S.SCHEDULED: {_S.APPLYING, _S.DONE, _S.CANCELED, _S.FAILED},
         _S.APPLYING: {_S.DONE},
         _S.DONE: set(),
         _S.CANCELED: set(),
@@ -126,7 +126,7 @@ class PlanChange(StateMachine, Entity, Timestamped):
             ),
             models.CheckConstraint(
                 name="orders_plan_change_paid_by_its_invoice",
-                condition=~models.Q(status__in=["pending_payment", "failed"]) | models.Q(invoice__isnull=False),
+                condition=~models.Q(status="pending_payment") | models.Q(invoice__isnull=False),
             ),
             models.CheckConstraint(
                 name="orders_plan_change_applied_at_when_applied",

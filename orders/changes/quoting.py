@@ -131,6 +131,9 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     is_more = isinstance(recurring, Money) and recurring >= subscription.amount
     if selection.term == subscription.term and is_more and is_larger(limits, size_of(server)):
         lines = lines_at_once(subscription, ended, added, quoted_at)
+    taxed = assess(lines, subscription, quoted_at)
+    if min(taxed.net.minor, taxed.tax.minor) < 0:  # more tax was paid than there is now
+        lines, taxed = [], assess((), subscription, quoted_at)
     period_end = next_hour(subscription, quoted_at) if is_hourly(subscription) else subscription.current_period_end
     if not lines and (subscription.cancels_at_period_end or period_end is None):
         raise ChangeRefused(OVER)
@@ -142,7 +145,7 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
         ended=[*ended, *over],
         added=added,
         lines=lines,
-        taxed=assess(lines, subscription, quoted_at),
+        taxed=taxed,
         recurring=recurring,
         limits=limits,
         growth=resizing.growth_of(server, limits.size),
@@ -214,9 +217,7 @@ def require_sold(ended: Sequence[SubscriptionItem], added: Sequence[NewItem]) ->
 
 def assess(lines: Sequence[InvoiceLine], subscription: Subscription, at: datetime) -> Taxed:
     """What the lines come to with the organization's tax."""
-    amounts = [line.amount for line in lines]
-    currency = subscription.currency
-    return tax.assess(organization=subscription.organization, amounts=amounts, currency=currency, at=at)
+    return tax.assess_lines(lines, organization=subscription.organization, currency=subscription.currency, at=at)
 
 
 def refusal(subscription: Subscription, server: Server, at: datetime) -> str:

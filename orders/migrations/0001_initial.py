@@ -334,7 +334,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='planchange',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['pending_payment', 'failed']), _negated=True), ('invoice__isnull', False), _connector='OR'), name='orders_plan_change_paid_by_its_invoice'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'pending_payment'), _negated=True), ('invoice__isnull', False), _connector='OR'), name='orders_plan_change_paid_by_its_invoice'),
         ),
         migrations.AddConstraint(
             model_name='planchange',

@@ -134,7 +134,7 @@ class Rows:
         owned = {"organization": self.organizations[0]}  # rows of one organization name each other
         amounts = {"amount_minor": 800, "currency": "USD"}
         self.subscriptions = self.each(billing.Subscription, term="monthly", **owned, **amounts)
-        self.each(
+        items = self.each(
             billing.SubscriptionItem,
             subscription=lambda n: self.subscriptions[n],
             kind="plan",
@@ -163,8 +163,17 @@ class Rows:
         self.each(billing.Reminder, invoice=self.issued, stage=lambda n: n, **told, **owned)
         hour = {"subscription": self.subscriptions[0], "invoice": self.invoices[0], "unit_minor": 1, "currency": "USD"}
         self.each(billing.UsageCycle, hour=lambda n: AT.replace(minute=0, second=0, hour=n % 24), **hour, **owned)
-        credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
-        self.each(billing.CreditNote, invoice=self.issued, series_id=series.credit_note_series_id, **credit, **owned)
+        campaigns = self.each(
+            billing.PriceCampaign, name=lambda n: f"Row {n}", plan_price=lambda n: self.plan_prices[n], effective_at=AT
+        )
+        self.each(
+            billing.PriceMove,
+            campaign=campaigns[0],
+            subscription=lambda n: self.subscriptions[n],
+            item=lambda n: items[n],
+            unit_minor=900,
+            **owned,
+        )
 
     def payments_and_refunds(self) -> None:
         """Payments of the first invoice, and what came of them."""
@@ -206,7 +215,7 @@ class Rows:
             **owned,
             **amounts | {"amount_minor": 1},
         )
-        self.each(
+        reversals = self.each(
             billing.AllocationReversal,
             allocation=allocations[0],  # of the payment that the refunds are of
             refund=lambda n: self.refunds[n],
@@ -215,6 +224,9 @@ class Rows:
             **owned,
             **amounts | {"amount_minor": 1},
         )
+        credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
+        credit["series_id"] = self.issued.series.credit_note_series_id
+        self.each(billing.CreditNote, invoice=self.issued, reversal=lambda n: reversals[n], **credit, **owned)
         self.each(billing.RefundTask, refund=lambda n: self.refunds[n], run_at=AT, state="dead")
         self.each(
             billing.Dispute,

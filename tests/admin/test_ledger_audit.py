@@ -34,7 +34,10 @@ BREAKS = {
         SELECT uuidv7(), organization_id, id, gateway, is_live, 'dp_1', 800, 'USD', '', now(), now(), false, 0, now(),
             now() FROM billing_payment""",
     "number_missing": "UPDATE billing_invoice SET sequence = sequence + 1",
-    "refund_without_credit_note": "UPDATE billing_invoice SET state = 'refunded'",
+    "refund_without_credit_note": """
+        INSERT INTO billing_allocationreversal (id, organization_id, allocation_id, amount_minor, currency, at,
+            created_at, updated_at)
+        SELECT uuidv7(), organization_id, id, 1, currency, now(), now(), now() FROM billing_paymentallocation""",
     "reserved_not_payments": """
         UPDATE billing_ledgeraccount SET kind = 'reserved_credit', balance_minor = 5 WHERE kind = 'wallet'""",
     "hours_charged_not_run": "UPDATE billing_subscription SET term = 'hourly', metered_from = current_period_start",

@@ -124,7 +124,13 @@ def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) ->
     wanted = {model: 200 if getattr(admin.site._registry[model], "addable", ()) else 403 for model in REGISTERED}
     assert found == wanted
     assert {model._meta.label for model, status in wanted.items() if status == 200} == {
-        *("billing.GatewayAccount", "billing.GatewayPrice", "billing.InvoiceSeries", "billing.TaxRate"),
+        *(
+            "billing.GatewayAccount",
+            "billing.GatewayPrice",
+            "billing.InvoiceSeries",
+            "billing.PriceCampaign",
+            "billing.TaxRate",
+        ),
         *(
             "catalog.Product",
             "catalog.Plan",

@@ -81,6 +81,7 @@ CASES: dict[str, Callable[[], Document]] = {
     "outside the scope": lambda: make_document(category="O", rate="0", buyer=AMERICAN),
     "small business": lambda: make_document(category="E", rate="0"),
     "credit note": lambda: make_document(credits=("NB-2026-00000", date(2026, 11, 1))),
+    "partial credit note": lambda: make_document(337, tax=64, credits=("NB-2026-00000", date(2026, 11, 1))),
     "prepaid": lambda: make_document(paid=Money(952, "EUR")),
     "inclusive": lambda: make_document(800, 199, tax=160, is_inclusive=True),
     "discount": lambda: make_document(1000, 500, -150),

@@ -21,6 +21,7 @@ from billing.models import (
     JournalEntry,
     LedgerAccount,
     Posting,
+    PriceCampaign,
     Refund,
     SubscriptionItem,
 )
@@ -65,6 +66,7 @@ WITH: dict[tuple[Table, str], Row] = {
     (JournalEntry, "invoice_id"): {"kind": "charge"},
     (JournalEntry, "refund_id"): {"kind": "refund"},
     (JournalEntry, "dispute_id"): {"kind": "dispute"},
+    (PriceCampaign, "addon_price_id"): {"plan_price_id": None},
     (SubscriptionItem, "addon_price_id"): {"kind": "addon", "plan_price_id": None},
 }
 # A ledger account may have no gateway; that of a refund or dispute is its payment's.
@@ -77,6 +79,8 @@ ROWS: dict[str, Row] = {
     "billing_invoice": {"net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_invoiceseries": {"is_default": False, "seller_country": "", "credit_note_series_id": "NB-CN"},
     "billing_ledgeraccount": {"kind": "wallet", "organization_id": ONE, "balance_minor": 0},
+    "billing_pricecampaign": {"announced_at": NOW, "effective_at": LATER, "plan_price_id": ONE},
+    "billing_pricemove": {"notified_at": NOW, "begins_at": LATER},
     "billing_subscription": {
         "current_period_start": NOW,
         "current_period_end": LATER,
