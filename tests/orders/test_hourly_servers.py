@@ -1,6 +1,8 @@
 """A server by the hour: prepaid, charged while it runs, changed with the next hour, and canceled at once."""
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,8 @@ from servers import events as server_events
 from servers.models import Reservation, Server, ServerHold, ServerStatus
 from tests.billing.sales import wallet_balance
 from tests.builders import make_organization, make_price
-from tests.orders.sold import APRIL, Sold, give_credit, make_offer, region_of
+from tests.orders.sold import APRIL, Sold, give_credit, make_offer
+from tests.servers.builders import region_of
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -40,7 +43,7 @@ def sold() -> Sold:
     organization = make_organization()
     user = organization.owner
     item = placement.ItemRequest(plan_price=offer.small, region=region_of(offer.location), server_name="lantern")
-    ordered = {"organization": organization, "user": user, "form_token": uuid7(), "at": APRIL}
+    ordered: dict[str, Any] = {"organization": organization, "user": user, "form_token": uuid7(), "at": APRIL}
     order_request = placement.OrderRequest([item])
     with pytest.raises(PrepaymentNeeded) as refused:
         placement.place_order(order_request=order_request, **ordered)
@@ -65,14 +68,14 @@ def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: 
 
     change = sold.request(sold.offer.large, at=APRIL + 2.7 * HOUR)
     assert (change.effective_at, change.due_minor) == (APRIL + 3 * HOUR, 0)
-    assert change.recurring == Rate(change.plan_price.rate_minor, "USD")
+    assert change.recurring == Rate(Decimal(5), "USD")
     sold.confirm(change, at=APRIL + 2.8 * HOUR)
     assert meter(3.1) == [2, 5]
     applying.apply_due(at=APRIL + 3.2 * HOUR)
     assert change.reload().status == PlanChangeStatus.APPLYING
     assert sold.server.memory_mib == 2048
 
-    canceled = {"reason": CancellationReason.UNUSED, "actor": sold.user, "at": APRIL + 5.1 * HOUR}
+    canceled: dict[str, Any] = {"reason": CancellationReason.UNUSED, "actor": sold.user, "at": APRIL + 5.1 * HOUR}
     cancellations.cancel(subscription=sold.subscription, **canceled)
 
     row = sold.subscription

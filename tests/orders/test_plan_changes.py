@@ -251,7 +251,7 @@ def test_the_price_of_the_quote_holds_and_an_expired_or_outdated_quote_is_refuse
 
     confirmed = sold.confirm(change)
 
-    assert (confirmed.due_minor, confirmed.recurring_minor) == (600, 2000)
+    assert (confirmed.due_minor, confirmed.recurring) == (600, Money(2000, "USD"))
     assert sold.confirm(change).invoice_id == confirmed.invoice_id
 
 
