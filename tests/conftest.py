@@ -25,6 +25,7 @@ __all__ = ["sandbox", "sandbox_process", "stripe_sandbox"]  # fixtures for every
 ROOT = Path(__file__).parent
 LONGEST = (
     *("browser/test_every_page.py", "faults/test_kills.py", "admin/test_pages.py", "browser/test_story.py"),
+    "browser/test_money_story.py",
     *("faults/test_outages.py", "scenarios/test_afterwards.py", "admin/test_lookups.py", "billing/test_balance.py"),
     *("servers/test_installation.py", "isolation/test_routes.py", "faults/test_concurrency.py"),
     *("faults/test_histories.py", "faults/test_credit.py", "billing/test_lost_webhooks.py"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from accounts.models import Organization
 from billing import customers, invoicing, ledger, payment_methods, saved_charges
 from billing.gateways.base import SavedCard, driver_of
 from billing.models import (
@@ -47,7 +48,7 @@ def make_renewal(*, at: datetime, card: str = "pm_card_visa", minor: int = 800) 
     """A month that was paid by money from elsewhere, the invoice for the next, and a saved card."""
     sale = make_sale(at=at, minor=minor)
     sale.settle(at)
-    return Renewal(sale, renewal_invoice(sale.subscription.reload(), at), save_card(sale, card))
+    return Renewal(sale, renewal_invoice(sale.subscription.reload(), at), save_card(sale.organization, card))
 
 
 def renewal_invoice(subscription: Subscription, at: datetime) -> Invoice:
@@ -63,15 +64,15 @@ def renewal_invoice(subscription: Subscription, at: datetime) -> Invoice:
     return invoicing.issue_invoice(invoice=draft, at=at)
 
 
-def save_card(sale: Sale, card: str) -> PaymentMethod:
+def save_card(organization: Organization, card: str) -> PaymentMethod:
     """A card that the gateway saved for the organization, as our row."""
-    customer = customers.ensure_customer(driver_of("stripe"), organization=sale.organization, gateway="stripe")
+    customer = customers.ensure_customer(driver_of("stripe"), organization=organization, gateway="stripe")
     assert GatewayCustomer.objects.filter(reference=customer).exists()
     params: Any = {"customer": customer}
     method: Any = write("attach", lambda stripe: stripe.v1.payment_methods.attach(card, params))
     saved = SavedCard(method.id, method.card.brand, method.card.last4, None)
     with tenancy.as_worker():
-        payment_methods.save_method(organization=sale.organization, gateway="stripe", is_live=False, card=saved)
+        payment_methods.save_method(organization=organization, gateway="stripe", is_live=False, card=saved)
     return PaymentMethod.objects.get(reference=method.id)
 
 

@@ -68,7 +68,7 @@ def test_a_card_is_added_on_stripes_page_and_appears_by_its_event(at: datetime, 
 
 def test_making_another_card_the_default_lets_it_be_charged_next(at: datetime, stripe_sandbox: Sandbox) -> None:
     renewal = make_renewal(at=at)
-    other = save_card(renewal.sale, "pm_card_mastercard")
+    other = save_card(renewal.sale.organization, "pm_card_mastercard")
 
     signed_in(renewal).post(f"{PAGE}{other.pk}/default/")
     renewal.request(at)
@@ -100,7 +100,7 @@ def test_the_only_card_of_a_renewing_subscription_is_removed_only_when_that_is_m
 
 def test_of_two_cards_the_other_takes_the_place_of_a_removed_default(at: datetime, stripe_sandbox: Sandbox) -> None:
     renewal = make_renewal(at=at, card="pm_card_authenticationRequired")
-    other = save_card(renewal.sale, "pm_card_visa")
+    other = save_card(renewal.sale.organization, "pm_card_visa")
     renewal.request(at)
     run_due()
     assert renewal.attempts[0].waits_for_owner

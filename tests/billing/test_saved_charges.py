@@ -382,7 +382,7 @@ def test_a_refused_card_is_charged_again_by_the_schedule_and_then_no_more(
     assert "We do not try this card again" in str(Delivery.objects.filter(event="charge.declined").latest("pk").body)
 
     PaymentMethod.objects.update(is_default=False)
-    save_card(renewal.sale, "pm_card_visa")
+    save_card(renewal.sale.organization, "pm_card_visa")
     assert renewal.request(at + 30 * DAY) == ChargeDecision.REQUESTED
     run_due(at + 30 * DAY)
     is_charged_once(renewal, stripe_sandbox)
@@ -527,7 +527,7 @@ def test_no_statement_charges_a_card_of_others_or_makes_two_defaults(
     at: datetime, statement: str, constraint: str
 ) -> None:
     renewal, others = make_renewal(at=at), make_renewal(at=at)
-    second = save_card(renewal.sale, "pm_card_mastercard")
+    second = save_card(renewal.sale.organization, "pm_card_mastercard")
     renewal.request(at)
     named = {"attempt": renewal.attempts[0].pk, "others": others.method.pk, "second": second.pk}
 

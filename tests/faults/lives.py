@@ -58,7 +58,7 @@ class Life(History):
         self.addon = make_addon_price(make_addon(product), minor=250)
         Coupon.objects.create(code="HALF", percent=50, duration=DiscountDuration.PERIODS, periods=2)
         for reference in ("pm_card_declineLater", "pm_card_visa"):
-            saved_methods.save_card(self.shop, reference)  # type: ignore[arg-type]
+            saved_methods.save_card(self.shop.organization, reference)
         self.choose_card(int(card == "pm_card_visa"))
         self.buy(0, CARDS[0])
         self.workers_finish()
