@@ -59,9 +59,8 @@ def cancel(
 
 def lock_later_invoices(subscription: Subscription) -> list[Invoice]:
     """Unpaid invoices that bill later periods of the subscription, under their locks: before the subscription's."""
-    later = InvoiceItem.objects.filter(subscription=subscription, period_start__gte=subscription.current_period_end)
-    if subscription.current_period_end is None:
-        return []
+    is_later = Q(period_start__gte=F("subscription__current_period_end"))
+    later = InvoiceItem.objects.filter(is_later, subscription=subscription)
     unpaid = Invoice.objects.filter(organization=subscription.organization_id, state__in=invoicing.VOIDABLE)
     return invoicing.lock_invoices(list(unpaid.filter(pk__in=later.values("invoice")).values_list("pk", flat=True)))
 

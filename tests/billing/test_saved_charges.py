@@ -518,8 +518,13 @@ def attach(renewal: Renewal, token: str) -> str:
         ("UPDATE billing_paymentmethod SET is_default = true WHERE id = %(second)s", "billing_method_one_default"),
         ("UPDATE billing_paymentmethod SET detached_at = now() WHERE is_default", "billing_method_default_is_attached"),
         (
-            "UPDATE billing_payment SET payment_method_id = NULL, charge_id = 'pi' WHERE id = %(attempt)s",
+            "UPDATE billing_payment SET payment_method_id = NULL, is_automatic = false, charge_id = 'pi'"
+            " WHERE id = %(attempt)s",
             "billing_payment_charge_is_of_a_method",
+        ),
+        (
+            "UPDATE billing_payment SET payment_method_id = NULL WHERE id = %(attempt)s",
+            "billing_payment_automatic_has_method",
         ),
     ],
 )
