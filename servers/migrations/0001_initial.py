@@ -573,7 +573,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('ref', models.CharField(help_text='As the provider names it.', max_length=191, verbose_name="provider's image")),
-                ('blueprint', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='images', to='servers.blueprint')),
+                ('blueprint', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='images', to='servers.blueprint')),
                 ('image', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='catalog.image', verbose_name='image')),
             ],
             options={

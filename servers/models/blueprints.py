@@ -153,7 +153,7 @@ class BlueprintImage(Entity, Timestamped):
 
     tenancy = tenancy.SHARED
 
-    blueprint = models.ForeignKey(Blueprint, on_delete=models.CASCADE, related_name="images")
+    blueprint = models.ForeignKey(Blueprint, on_delete=models.CASCADE, related_name="images", db_index=False)
     image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="blueprints", verbose_name=_("image"))
     ref = models.CharField(_("provider's image"), max_length=191, help_text=_("As the provider names it."))
 
