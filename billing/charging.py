@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -57,12 +58,20 @@ class Charging:
     method: PaymentMethod | None = None
 
 
+def moved_minor() -> "QuerySet[Any, Any]":
+    """How much more each subscription costs by the price changes that begin with its next period."""
+    more = F("item__quantity") * (F("unit_minor") - F("item__unit_minor"))
+    moves = PriceMove.objects.filter(
+        subscription=OuterRef("pk"), begins_at__lte=OuterRef("current_period_end"), applied_at=None, canceled_at=None
+    ).order_by()
+    return moves.values("subscription").annotate(minor=Sum(more)).values("minor")
+
+
 def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
     """These with what `charging_of` asks about each: whether a gateway renews it, and what its next period costs.
 
     `next_minor` is that of the items valid then, without tax where that is added, and `exact_minor` before its items
-    are rounded; `wallet_minor` the wallet, and
-    `before_minor` what it pays first, because it renews before.
+    are rounded; `wallet_minor` the wallet, and `before_minor` what it pays first, because it renews before.
     """
     renewed = GatewaySubscription.objects.filter(
         subscription=OuterRef("pk"), is_duplicate=False, ended_at=None, cancel_requested_at=None
@@ -92,16 +101,11 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     own = valid.filter(subscription=OuterRef("pk"))
     exact = own.values("subscription").annotate(minor=Sum(F("quantity") * F("unit_minor"))).values("minor")
     priced = own.values("subscription").annotate(minor=Sum(rounded)).values("minor")
-    more = F("item__quantity") * (F("unit_minor") - F("item__unit_minor"))
-    moves = PriceMove.objects.filter(
-        subscription=OuterRef("pk"), begins_at__lte=OuterRef("current_period_end"), applied_at=None, canceled_at=None
-    ).order_by()
-    moved = moves.values("subscription").annotate(minor=Sum(more)).values("minor")
     return subscriptions.annotate(
         is_renewed_by_gateway=Exists(renewed),
         exact_minor=Coalesce(Subquery(exact), 0, output_field=DecimalField()),
         next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole)
-        + Coalesce(Subquery(moved, output_field=whole), 0),
+        + Coalesce(Subquery(moved_minor(), output_field=whole), 0),
         wallet_minor=Coalesce(Subquery(wallet.values("balance_minor")), 0, output_field=whole),
         before_minor=Coalesce(Subquery(before), 0, output_field=whole),
     )

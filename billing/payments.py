@@ -13,8 +13,8 @@ from functools import cache
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import events, gateway_accounts, invoicing, ledger, payment_methods, subscriptions
-from billing.gateways.base import CheckoutSession, GatewayPayment, Interval
+from billing import events, gateway_accounts, invoicing, ledger, mismatches, payment_methods, subscriptions
+from billing.gateways.base import CheckoutSession, GatewayPayment
 from billing.models import (
     AccountKind,
     EntryKind,
@@ -27,10 +27,8 @@ from billing.models import (
     Period,
     RefundState,
 )
-from catalog.models import Term
 from core import audit, bulk, tenancy, work
 from core.ids import uuid7
-from core.money import Money
 from core.outside import Rejected
 
 log = logging.getLogger(__name__)
@@ -113,31 +111,13 @@ def store_session(*, payment_id: UUID, session: CheckoutSession) -> Payment:
         payment = lock_payment(payment_id)
         if payment.session_id is not None or payment.state not in Payment.OPEN:
             return payment
-        reason = session_mismatch_reason(payment, session) if session.url else ""
+        reason = mismatches.session_reason(payment, session) if session.url else ""
         payment.session_id, payment.failure = session.reference, reason[:191]
         payment.session_url = "" if reason else session.url
         payment.save(update_fields=["session_id", "session_url", "failure"])
     if reason:
         log.error("payment %s, session %s of %s: %s", payment.pk, session.reference, payment.gateway, reason)
     return payment
-
-
-def session_mismatch_reason(payment: Payment, session: CheckoutSession) -> str:
-    """Why the customer may not pay in this open session; empty when they may."""
-    recurring: dict[Interval, Money] = {}
-    for subscription in gateway_accounts.gateway_billed(payment.invoice_id):
-        interval = Interval.of(Term(subscription.term))
-        recurring[interval] = recurring.get(interval, Money.zero(subscription.currency)) + subscription.amount
-    total = payment.amount if session.total is None else session.total
-    if (total, session.recurring) == (payment.amount, recurring):
-        return ""
-    asked, wanted = (
-        " and ".join(
-            [f"{now.amount} {now.currency}", *sorted(f"{each.amount} {each.currency} {i}" for i, each in again.items())]
-        )
-        for now, again in ((total, session.recurring), (payment.amount, recurring))
-    )
-    return f"the payment page asks for {asked}, the payment for {wanted}"
 
 
 def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
@@ -162,7 +142,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
                 at=at,
             )
         is_late = payment.state not in Payment.OPEN  # such as a debit that had failed: another payment may be open
-        reason = mismatch_reason(payment, gateway_payment)
+        reason = mismatches.payment_reason(payment, gateway_payment)
         if reason:
             receive_under_review(payment, gateway_payment, reason, at)
             return payment
@@ -198,7 +178,7 @@ def settle_expected(gateway_payments: Mapping[UUID, GatewayPayment], *, at: date
             if payment.state not in Payment.OPEN or invoice is None or payment.amount != invoice.total:
                 continue
             transaction = (payment.gateway, arrived.transaction_id)
-            if transaction in transactions or invoice.pk in invoices or mismatch_reason(payment, arrived):
+            if transaction in transactions or invoice.pk in invoices or mismatches.payment_reason(payment, arrived):
                 continue
             arrivals.append((payment, arrived))
             transactions.add(transaction)
@@ -299,25 +279,6 @@ def charge_of(payment: Payment) -> invoicing.Charge:
         raise ValueError(f"payment {payment.pk} is for no invoice")
     start, end = payment.period_start, payment.period_end
     return invoicing.Charge(payment.invoice, payment, Period(start, end) if start and end else None)
-
-
-def mismatch_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
-    """Why this money may not pay this payment's invoice; empty when it may."""
-    is_others = gateway_payment.organization_id not in {None, payment.organization_id}
-    if gateway_payment.payment_id != payment.pk or is_others:
-        return "the gateway names another payment or organization"
-    if gateway_payment.is_live is not payment.is_live:
-        return "test money, or live money in test mode"
-    if gateway_payment.amount.currency != payment.currency:
-        return f"asked for {payment.currency}, got {gateway_payment.amount.currency}"
-    if gateway_payment.amount.minor != payment.amount_minor:
-        got = gateway_payment.amount.minor
-        return f"asked for {payment.amount_minor}, got {got} minor units of {payment.currency}"
-    # What we charged ourselves for an invoice that was paid meanwhile is simply the customer's credit.
-    is_ours = payment.payment_method_id is not None
-    if payment.invoice is not None and payment.invoice.state not in invoicing.UNPAID and not is_ours:
-        return f"the invoice is {payment.invoice.state} already"
-    return ""
 
 
 def record_unexpected_payment(

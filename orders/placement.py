@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from accounts import services as accounts
 from accounts.models import Organization, User
-from billing import gateway_accounts, invoicing, payments, subscriptions, tax
+from billing import gateway_accounts, invoicing, subscriptions, tax
 from billing.invoicing import InvoiceLine
-from billing.models import BillingMode, GatewayAccount, Invoice, ItemKind, Payment, Subscription
+from billing.models import BillingMode, GatewayAccount, ItemKind, Subscription
 from catalog import services as catalog
 from catalog.models import Addon, AddonPrice, Image, Plan, PlanPrice, Promotion, Term
 from core import site_settings, tenancy
 from core.money import Money, total
-from orders import cancellation, coupons, limits, transitions
+from orders import cancellation, coupons, limits, paying, transitions
 from orders.affiliates.links import affiliate_for
 from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.prepayment import require_prepaid
@@ -24,13 +24,6 @@ from orders.quote import CouponUse, PricedItem, Quote, quotes, server_limits
 from servers import builds, capacity, locks
 from servers import queries as servers
 from servers.models import Region, Reservation
-
-# Capacity stays reserved this much longer than the order can be paid, for a payment made in the last second.
-GRACE = timedelta(minutes=15)
-
-
-class OrderClosed(Exception):
-    """No payment can be begun: the order is paid or canceled, one is under review, or too many were begun."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +201,7 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
     Each is reserved in a transaction of its own, since several in one would lock several nodes. What a process that
     dies here leaves reserved expires like what is never paid.
     """
-    expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes")) + GRACE
+    expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes")) + paying.GRACE
     reservations: list[Reservation] = []
     try:
         for item in order_request.items:
@@ -300,7 +293,7 @@ def write_order(
     add_items(order, order_request.items, opened, reservations)
     transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
     if invoice.total:
-        open_payment(order, terms.accounts, at)
+        paying.open_payment(order, terms.accounts, at)
     else:
         invoicing.pay_from_wallet(invoice=order.invoice, at=at)  # of a free order it takes nothing
     return order
@@ -374,47 +367,3 @@ def add_items(
             OrderItemAddon(item=item, organization_id=order.organization_id, addon_price=price, quantity=units)
             for price, units in Counter(request.addon_prices).items()
         )
-
-
-def open_payment(order: Order, accounts: Sequence[GatewayAccount], at: datetime) -> Payment:
-    """The payment of the order's invoice, to be made until the order expires. Raises NoGateway where no account is."""
-    if not accounts:
-        raise gateway_accounts.NoGateway(f"no active gateway account takes {order.currency}")
-    return payments.open_payment(
-        invoice=order.invoice,
-        gateway=accounts[0].code,
-        is_live=accounts[0].is_live,
-        expires_at=order.expires_at,
-        at=at,
-    )
-
-
-def reopen_payment(*, order: Order, at: datetime) -> Payment:
-    """The payment a customer can make now: the open one, or a new one after a failure. Capacity stays reserved.
-
-    Raises OrderClosed, or gateway_accounts.NoGateway.
-    """
-    with tenancy.as_worker(order):
-        invoice = Invoice.objects.get(order=order.pk)
-    accounts = gateway_accounts.accounts_of(invoice)  # their keys are decrypted: before anything is locked
-    with tenancy.as_worker(order):
-        order = transitions.lock_order(order.pk)
-        if order.status != OrderStatus.PENDING_PAYMENT:
-            raise OrderClosed(order.status)
-        if order.is_payment_under_review:
-            raise OrderClosed("a payment is under review")
-        current = order.invoice.payments.filter(state__in=Payment.OPEN).first()
-        if current is not None:
-            return current
-        if not limits.can_renew_hold(order):
-            raise OrderClosed("too many payments were begun")
-        extend_reservations(order, until=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")))
-        return open_payment(order, accounts, at)
-
-
-def extend_reservations(order: Order, *, until: datetime) -> None:
-    """Let a locked order that is not paid, and what it reserved, last until then."""
-    order.expires_at = until
-    order.save(update_fields=["expires_at"])
-    for item in order.items.filter(reservation__isnull=False).select_related("reservation").order_by("reservation"):
-        capacity.extend(reservation_id=cast("Reservation", item.reservation).pk, expires_at=until + GRACE)

@@ -15,7 +15,7 @@ from billing import events as billing_events
 from billing import metering, refunds
 from billing.models import InvoiceState, Subscription, SubscriptionStatus
 from catalog.models import Term
-from orders import cancellation, events, fulfilment, holds, placement, queries, transitions
+from orders import cancellation, events, fulfilment, holds, paying, queries, transitions
 from orders.changes import applying
 from orders.funding import funded
 from orders.models import Order, OrderStatus, PlanChange
@@ -75,7 +75,7 @@ def extend_reservations(payment_ids: Collection[UUID], **_: Any) -> None:
     orders = Order.objects.filter(invoice__payments__in=payment_ids, status=OrderStatus.PENDING_PAYMENT)
     for order in transitions.lock_orders(set(orders.values_list("pk", flat=True))):
         until = order.invoice.payments.filter(pk__in=payment_ids).aggregate(until=Max("expires_at"))["until"]
-        placement.extend_reservations(order, until=until)
+        paying.extend_reservations(order, until=until)
 
 
 @receiver(server_events.servers_running)

@@ -20,7 +20,7 @@ from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
 from core.money import Money
 from core.pages import render_part
-from orders import cancellation, limits, placement, queries
+from orders import cancellation, limits, paying, queries
 from orders.models import Order, OrderStatus
 from orders.progress import progress_of, seconds_since_payment
 
@@ -71,8 +71,8 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
         if request.method != "POST":  # who had to sign in first comes back by a link
             return redirect("orders:progress", pk=pk)
         try:
-            placement.reopen_payment(order=order, at=clock.now())
-        except placement.OrderClosed:
+            paying.reopen_payment(order=order, at=clock.now())
+        except paying.OrderClosed:
             return redirect("orders:progress", pk=pk)
     return redirect_to_payment(request, order)
 

@@ -17,7 +17,7 @@ from orders.changes import locking
 from orders.changes.models import OPEN, PlanChange, PlanChangeStatus
 from orders.changes.quoting import ChangeQuote, Selection, items_of, quote_change
 from orders.models import OrderItem
-from orders.placement import GRACE
+from orders.paying import GRACE
 from servers import capacity
 from servers import services as servers
 from servers.models import Server

@@ -33,6 +33,7 @@ from servers.live import usage
 from servers.models import Blueprint, Server
 
 OVER = gettext_lazy("This server is no longer renewed, so its plan can no longer be changed.")
+OTHER_BILLING = gettext_lazy("A server keeps being billed by the hour, or by longer periods. Order a new one instead.")
 
 
 class ChangeRefused(Exception):
@@ -115,22 +116,19 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     subscription, server = item.subscription, item.server
     if server is None or (reason := refusal(subscription, server, quoted_at)):
         raise ChangeRefused(reason if server else OVER)
+    if (selection.term == Term.HOURLY) != is_hourly(subscription):
+        raise ChangeRefused(OTHER_BILLING)
     current = items_of(subscription, quoted_at)
     ended, added = difference(current, selection, subscription)
     require_sold(ended, added)
-    if (selection.term == Term.HOURLY) != is_hourly(subscription):
-        raise ChangeRefused(
-            _("A server keeps being billed by the hour, or by longer periods. Order a new one instead.")
-        )
     discounts = discounts_of(subscription, quoted_at)
     kept = [row for row in current if row not in ended] + ([] if ended else discounts)
     recurring = recurring_of([row for row in kept if row.periods is None], added, subscription)
     limits = limits_after(server, current, ended, selection)
     blueprint = require_buildable(server, selection, limits, quoted_at)
-    lines: list[InvoiceLine] = []
     is_more = isinstance(recurring, Money) and recurring >= subscription.amount
-    if selection.term == subscription.term and is_more and is_larger(limits, size_of(server)):
-        lines = lines_at_once(subscription, ended, added, quoted_at)
+    is_at_once = selection.term == subscription.term and is_more and is_larger(limits, size_of(server))
+    lines = lines_at_once(subscription, ended, added, quoted_at) if is_at_once else []
     taxed = assess(lines, subscription, quoted_at)
     if min(taxed.net.minor, taxed.tax.minor) < 0:  # more tax was paid than there is now
         lines, taxed = [], assess((), subscription, quoted_at)

@@ -18,7 +18,7 @@ from django.urls import reverse
 from core.ids import uuid7
 from core.outside import OutsideError
 from core.outside.limits import reset_limits
-from orders import placement
+from orders import paying
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox, SandboxError
 from servers import convergence
@@ -64,10 +64,10 @@ class Chaos:
         theirs, at = self.customers[number], self.clock.now
         own = Sandbox(self.shop.sandbox.base_url, self.shop.sandbox.smtp_port)  # a process's own sockets
         region = self.regions[number % len(self.regions)]
-        with suppress(OutsideError, SandboxError, InsufficientCapacity, placement.OrderClosed):
+        with suppress(OutsideError, SandboxError, InsufficientCapacity, paying.OrderClosed):
             order = shops.place_order(theirs, token=self.tokens[number], at=at, region=region)
             if order.reload().status == OrderStatus.PENDING_PAYMENT:
-                placement.reopen_payment(order=order, at=at)
+                paying.reopen_payment(order=order, at=at)
                 own.pay(shops.create_session(order, at=at))
 
     def work(self) -> None:

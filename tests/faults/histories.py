@@ -27,7 +27,7 @@ from core import audit, site_settings
 from core.money import Money
 from core.outside import OutsideError
 from core.outside.limits import reset_limits
-from orders import cancellation, placement
+from orders import cancellation, paying
 from orders.models import Order, OrderStatus
 from sandbox.client import SandboxError
 from tests import database_reset
@@ -140,11 +140,11 @@ class History(RuleBasedStateMachine):
     def open_payment_page(self, index: int) -> None:
         order = chosen(list(Order.objects.order_by("created_at")), index)
         try:
-            payment = placement.reopen_payment(order=order, at=self.clock.now)
+            payment = paying.reopen_payment(order=order, at=self.clock.now)
             with suppress(BrokenReceiver):
                 credit.use_credit(payment=payment, at_most=payment.amount, at=self.clock.now)
             self.pages.append(shops.create_session(order, at=self.clock.now))
-        except (placement.OrderClosed, OutsideError, Payment.DoesNotExist):
+        except (paying.OrderClosed, OutsideError, Payment.DoesNotExist):
             return  # the page says why; the customer may press again
 
     @precondition(lambda self: bool(self.pages))

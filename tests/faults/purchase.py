@@ -22,7 +22,7 @@ from billing.models import (
 from core import audit, work
 from core.models import WorkState
 from core.outside import OutsideError
-from orders import placement
+from orders import paying
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from servers import capacity
@@ -79,7 +79,7 @@ def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     for _ in range(MAX_TRIES):
         if order.reload().status != OrderStatus.PENDING_PAYMENT:
             return
-        placement.reopen_payment(order=order, at=clock.now)
+        paying.reopen_payment(order=order, at=clock.now)
         try:
             sandbox.pay(shops.create_session(order, at=clock.now))
         except OutsideError:

@@ -13,7 +13,7 @@ from billing import credit
 from billing.ledger_audit import broken_rules
 from billing.models import AccountKind, EntryKind, JournalEntry, LedgerAccount
 from core.outside import OutsideError
-from orders import cancellation, placement
+from orders import cancellation, paying
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from tests import shop as shops
@@ -44,7 +44,7 @@ def begin_and_end(shop: Shop, order: Order, end: End, after: timedelta) -> None:
     clock = Clock(here.sandbox, order.placed_at + after)
     here.sandbox.set_clock(clock.now.timestamp())
     if order.reload().status == OrderStatus.PENDING_PAYMENT:
-        payment = placement.reopen_payment(order=order, at=clock.now)
+        payment = paying.reopen_payment(order=order, at=clock.now)
         credit.use_credit(payment=payment, at_most=payment.amount, at=clock.now)
         with suppress(OutsideError):  # refused, or closed since
             shops.create_session(order, at=clock.now)

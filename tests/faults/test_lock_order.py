@@ -23,7 +23,7 @@ from billing.runs import runner
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
 from core.money import Money
-from orders import cancellation, placement
+from orders import cancellation, paying
 from orders.changes import making
 from orders.models import Order, OrderStatus
 from tests import shop as shops
@@ -316,7 +316,7 @@ def test_orders_and_changes_read_no_gateways_keys_while_they_hold_locks(
     monkeypatch.setattr(gateway_accounts, "mode_of", refuse)
     order = place_order(shop)
     payments.fail(payment_id=Payment.objects.get(invoice=order.invoice_id).pk, reason="refused", at=timezone.now())
-    assert placement.reopen_payment(order=order, at=timezone.now()).is_open(timezone.now())
+    assert paying.reopen_payment(order=order, at=timezone.now()).is_open(timezone.now())
 
     sold = make_sold()
     change = sold.confirm(sold.request(sold.offer.large))

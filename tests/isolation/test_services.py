@@ -17,7 +17,7 @@ from billing.models import CancellationReason, GatewayAccount, Payment, Subscrip
 from core import tenancy
 from core.ids import uuid7
 from core.money import Money
-from orders import cancellation, placement
+from orders import cancellation, paying, placement
 from orders.placement import ItemRequest, OrderRequest
 from sandbox.client import Sandbox
 from servers import builds
@@ -56,7 +56,7 @@ SERVICES: dict[str, Callable[[Tenant], object]] = {
         server=of.server, action=PowerAction.STOP, actor=None, at=timezone.now()
     ),
     "cancel": lambda of: cancellation.cancel_unpaid(order=of.unpaid, reason="", at=timezone.now()),
-    "pay": lambda of: placement.reopen_payment(order=of.unpaid, at=timezone.now()),
+    "pay": lambda of: paying.reopen_payment(order=of.unpaid, at=timezone.now()),
     "use credit": lambda of: credit.use_credit(payment=payment_of(of), at_most=ZERO, at=timezone.now()),
     "checkout": lambda of: checkout.create_session(
         payment=payment_of(of), success_url="x", cancel_url="x", at=timezone.now()

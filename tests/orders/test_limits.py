@@ -13,7 +13,7 @@ from django.utils import timezone
 from billing.models import Payment, PaymentMethod, PaymentState
 from core import site_settings
 from core.ids import uuid7
-from orders import placement
+from orders import paying, placement
 from orders.limits import TooManyUnpaidOrders, network_of
 from orders.models import Order
 from servers.models import Node
@@ -103,12 +103,12 @@ def test_an_orders_reservation_is_extended_only_so_often(shop: Shop, client: Cli
     site_settings.set_value("orders.max_payments_per_order", 2)
     order = place_order(shop)
     Payment.objects.update(state=PaymentState.FAILED)
-    assert placement.reopen_payment(order=order, at=timezone.now()).state == PaymentState.PENDING
+    assert paying.reopen_payment(order=order, at=timezone.now()).state == PaymentState.PENDING
     Payment.objects.update(state=PaymentState.FAILED)
     until = order.reload().expires_at
 
-    with pytest.raises(placement.OrderClosed):
-        placement.reopen_payment(order=order, at=timezone.now())
+    with pytest.raises(paying.OrderClosed):
+        paying.reopen_payment(order=order, at=timezone.now())
 
     assert order.reload().expires_at == until
     client.force_login(shop.customer)

@@ -14,7 +14,7 @@ from billing.models import Invoice, InvoiceState, Payment, Subscription, Subscri
 from catalog.models import Plan
 from catalog.services import SoldOut
 from core.ids import uuid7
-from orders import cancellation, placement
+from orders import cancellation, paying
 from orders.models import Order, OrderStatus
 from servers.capacity import InsufficientCapacity
 from servers.models import Node, Reservation, ReservationState
@@ -159,6 +159,6 @@ def test_the_gateways_keys_are_read_before_anything_is_locked(shop: Shop, monkey
     locking.clear()
     read_after.clear()
     with connection.execute_wrapper(watch):
-        placement.reopen_payment(order=order, at=timezone.now())
+        paying.reopen_payment(order=order, at=timezone.now())
     assert locking
     assert set(read_after) == {0}

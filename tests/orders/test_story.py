@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from billing.models import AccountKind, Payment, PaymentState, Posting, Subscription, SubscriptionStatus
-from orders import cancellation, placement
+from orders import cancellation, paying
 from orders.models import OrderStatus
 from servers.models import Node, Server, ServerStatus
 from support.models import Delivery
@@ -158,5 +158,5 @@ def test_a_payment_under_review_keeps_the_order_open_and_asks_for_no_second_paym
         assert "Payment under review" in each
         assert "Waiting for payment" not in each
     assert "Cancel order" not in page
-    with pytest.raises(placement.OrderClosed):
-        placement.reopen_payment(order=order, at=clock.now)
+    with pytest.raises(paying.OrderClosed):
+        paying.reopen_payment(order=order, at=clock.now)

@@ -26,7 +26,7 @@ from billing.models import (
     RefundState,
 )
 from catalog.models import Plan
-from orders import cancellation, placement
+from orders import cancellation, paying, placement
 from orders import tasks as order_tasks
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
@@ -55,7 +55,7 @@ def _held_payment(shop: Shop, clock: Clock) -> Payment:
     order = place_order(shop, at=clock.now)
     pages = [create_session(order, at=clock.now)]
     payments.fail(payment_id=Payment.objects.get(invoice=order.invoice).pk, reason="answer lost", at=clock.now)
-    placement.reopen_payment(order=order, at=clock.now)
+    paying.reopen_payment(order=order, at=clock.now)
     pages.append(create_session(order, at=clock.now))
     for page in pages:
         shop.sandbox.pay(page)

@@ -17,7 +17,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from core import site_settings, work
-from orders import placement
+from orders import paying
 from orders.models import Order, OrderStatus
 from sandbox.client import Sandbox
 from tests import shop as shops
@@ -39,7 +39,7 @@ def two_pages(shop: Shop, clock: Clock) -> tuple[Order, str, str]:
     order = place_order(shop, at=clock.now, is_auto_renewed=True)
     first = create_session(order, at=clock.now)
     payments.fail(payment_id=Payment.objects.get().pk, reason="the answer was lost", at=clock.now)
-    placement.reopen_payment(order=order, at=clock.now)
+    paying.reopen_payment(order=order, at=clock.now)
     return order, first, create_session(order, at=clock.now)
 
 
