@@ -114,7 +114,12 @@ SAME_OWNER = [
         "id, organization_id, currency",
     ),
     ("pricemove", "subscription_id, organization_id", "subscription", "id, organization_id"),
-    ("pricemove", "item_id, subscription_id", "subscriptionitem", "id, subscription_id"),
+    (
+        "pricemove",
+        "item_id, subscription_id, organization_id",
+        "subscriptionitem",
+        "id, subscription_id, organization_id",
+    ),
     ("subscriptionitem", "subscription_id, organization_id, currency", "subscription", "id, organization_id, currency"),
     ("payment", "invoice_id, organization_id, currency", "invoice", "id, organization_id, currency"),
     ("payment", "payment_method_id, organization_id", "paymentmethod", "id, organization_id"),

@@ -178,13 +178,13 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     },
     "billing_pricemove": {
         "billing_price_move_not_negative": [{"unit_minor": -1}],
-        "billing_price_move_begins_iff_told": [{"notified_at": NOW}, {"begins_at": NOW}],
+        "billing_price_move_begins_iff_told": [{"notified_at": None}, {"begins_at": None}],
         "billing_price_move_told_before_it_begins": [
             {"notified_at": LATER, "begins_at": NOW},
             {"notified_at": NOW, "begins_at": NOW},
         ],
         "billing_price_move_applied_once_told": [
-            {"applied_at": NOW},
+            {"applied_at": NOW, "notified_at": None, "begins_at": None},
             {"applied_at": LATER, "notified_at": NOW, "begins_at": LATER, "canceled_at": LATER},
         ],
     },
