@@ -9,6 +9,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 
 from accounts.models import Membership, Organization, User
+from billing import invoicing
 from billing import models as billing
 from catalog.models import Addon, AddonPrice, Coupon, Image, Plan, PlanPrice, Product, Promotion
 from core import audit
@@ -421,8 +422,16 @@ class Rows:
         self.each(orders.AffiliateClicks, clicked_on=lambda n: AT.date() + timedelta(days=n), **named)
         self.each(orders.CommissionPayout, currency="USD", amount_minor=1, paid_out_at=AT, **named)
         earned = {"currency": "USD", "percent": 20, "commission_minor": 160, "paid_at": AT, "hold_until": AT}
-        customers = [make_organization() for _row in self.orders]
-        self.each(orders.Referral, customer=lambda n: customers[n], order=lambda n: self.orders[n], **earned, **named)
+        theirs = [self.order_of(make_organization()) for _row in self.orders]
+        brought = {"customer_id": lambda n: theirs[n].organization_id, "order": lambda n: theirs[n]}
+        self.each(orders.Referral, **brought, **earned, **named)
+
+    def order_of(self, organization: Organization) -> orders.Order:
+        """An order of another organization."""
+        invoice = invoicing.draft_invoice(organization=organization, currency="USD", lines=[], at=AT)
+        bought = {"organization": organization, "placed_by": organization.owner, "invoice": invoice}
+        at = {"placed_at": AT, "expires_at": AT + timedelta(hours=1)}
+        return orders.Order.objects.create(currency="USD", total_minor=0, **bought, **at)
 
     def work(self) -> None:
         """Gateway events and messages."""

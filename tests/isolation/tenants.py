@@ -8,7 +8,15 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from billing import payments, top_ups
 from billing.gateways.base import GatewayPayment
-from billing.models import BankTransfer, CreditNote, Invoice, Payment, PaymentMethod
+from billing.models import (
+    AllocationReversal,
+    BankTransfer,
+    CreditNote,
+    Invoice,
+    Payment,
+    PaymentAllocation,
+    PaymentMethod,
+)
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
 from core.money import Money
@@ -117,9 +125,12 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         expires_at=now,
     )
     run_commit_triggers()  # documents have pages once they are numbered
+    returned = {"amount_minor": 1, "currency": order.invoice.currency, "at": now, "undone_at": now}
+    allocation = PaymentAllocation.objects.filter(invoice=order.invoice)[0]
     credit_note = CreditNote.objects.create(
         organization=organization,
         invoice=order.invoice,
+        reversal=AllocationReversal.objects.create(organization=organization, allocation=allocation, **returned),
         series_id=str(order.invoice.series.credit_note_series_id),
         reason=f"{mark}-reason",
         net_minor=1,
