@@ -176,6 +176,9 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Refunds"), "undo", "billing.refund"),
             (_("Disputes"), "gavel", "billing.dispute"),
             (_("Unexplained items"), "help", "billing.unexplaineditem"),
+            (_("Affiliates"), "diversity_3", "orders.affiliate"),
+            (_("Referrals"), "person_add", "orders.referral"),
+            (_("Commission payouts"), "redeem", "orders.commissionpayout"),
         ),
     ),
     (
@@ -222,6 +225,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Journal entries"), "menu_book", "billing.journalentry"),
             (_("Ledger accounts"), "account_balance", "billing.ledgeraccount"),
             (_("Ledger audits"), "fact_check", "billing.ledgeraudit"),
+            (_("Gateway balances"), "balance", "billing.gatewaybalance"),
             (_("Billing runs"), "event_repeat", "billing.run"),
             (_("Reminders"), "notifications", "billing.reminder"),
             (_("Hours of use"), "schedule", "billing.usagecycle"),
@@ -232,7 +236,10 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
         (
             (_("Gateway events"), "inbox", "billing.gatewayevent"),
             (_("Payment tasks"), "payments", "billing.paymenttask"),
+            (_("Charge tasks"), "credit_card", "billing.chargetask"),
             (_("Refund tasks"), "undo", "billing.refundtask"),
+            (_("Saved method tasks"), "credit_card_gear", "billing.methodtask"),
+            (_("Key checks"), "vpn_key", "billing.keychecktask"),
             (_("Gateway cancel tasks"), "cancel", "billing.gatewaycanceltask"),
             (_("Provisioning tasks"), "construction", "servers.provisioningtask"),
             (_("Power tasks"), "power_settings_new", "servers.powertask"),

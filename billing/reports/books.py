@@ -98,8 +98,6 @@ FEES = Report(
     ),
 )
 
-# Everything billed for a subscription counts for the plan that it had then: add-ons, discounts and prorations too.
-# The months of a paid period are as many as its term has, however many days those have.
 UNPAID = Report(
     code="unpaid",
     title=_("Unpaid invoices"),

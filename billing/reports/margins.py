@@ -5,6 +5,8 @@ from django.utils.translation import gettext_lazy as _
 from billing.reports.base import CellType, Column, Report
 
 # `sold`: each line that was paid in the time, the months that it paid of its plan, and its net amount.
+# Everything billed for a subscription counts for the plan that it had then: add-ons, discounts and prorations too.
+# The months of a paid period are as many as its term has, however many days those have.
 _SOLD = """
     WITH sold AS (
         SELECT plan.id, plan.code, item.subscription_id, item.currency, plan.cost_minor, plan.cost_currency,
