@@ -208,9 +208,10 @@ def end_attempt(*, payment_id: UUID, reason: str, at: datetime) -> None:
 
 
 def attempts_of(payment: Payment) -> int:
-    """How often its method was refused for its invoice."""
+    """How often its method was refused for its invoice; what we stopped ourselves was not."""
     rows = Payment.objects.filter(invoice=payment.invoice_id, payment_method=payment.payment_method_id)
-    return rows.filter(state=PaymentState.FAILED, charge_id__isnull=False).count()
+    refused = rows.filter(state=PaymentState.FAILED, charge_id__isnull=False).exclude(failure_code=NOT_WANTED)
+    return refused.count()
 
 
 def next_try(payment: Payment, at: datetime) -> datetime | None:

@@ -83,6 +83,11 @@ class OrderRequest:
         return quotes([item.priced for item in self.items], self.coupon_use)
 
     @property
+    def credit_used(self) -> Money:
+        """What credit may pay of it."""
+        return self.due_today if self.uses_credit else Money.zero(self.due_today.currency)
+
+    @property
     def due_today(self) -> Money:
         """What the whole order costs now."""
         return total((quote.due_today for quote in self.quotes), self.items[0].plan_price.currency)
@@ -146,7 +151,7 @@ def place_order(
                 earlier = Order.objects.filter(organization=organization, form_token=form_token).first()
                 if earlier is None:
                     require_unpaid_below_limit(organization, user, network, order_request)  # or nothing is reserved
-                    require_prepaid(order_request.quotes, organization, at=at)
+                    require_prepaid(order_request.quotes, organization, spent=order_request.credit_used, at=at)
                     break
                 if earlier.status != OrderStatus.CANCELED and is_order_of(earlier, order_request, at):
                     return earlier
@@ -265,6 +270,7 @@ def write_order(
 ) -> Order:
     """The new order with the subscription of each item, draft invoice and payment."""
     require_unpaid_below_limit(organization, user, network, order_request)
+    require_prepaid(order_request.quotes, organization, spent=order_request.credit_used, at=at)
     currency = order_request.items[0].plan_price.currency
     accounts.fix_currency(organization=organization, currency=currency, at=at)
     opened = open_subscriptions(organization, order_request, terms, at)

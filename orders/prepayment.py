@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import F, Q, Sum
+
 from accounts.models import Organization
-from billing import credit, metering, tax
+from billing import ledger, subscriptions, tax
+from billing.models import PERIOD_KINDS, SubscriptionItem
 from catalog.models import Term
 from core import site_settings
 from core.money import Money, Rate
@@ -21,21 +24,36 @@ class PrepaymentNeeded(Exception):
 
 
 def prepayment(quotes: Sequence[Quote], organization: Organization | None, *, at: datetime) -> Money | None:
-    """Hours of what is quoted and of the organization's other servers, with tax; None where none is by the hour."""
+    """Hours of what is quoted and of the organization's other servers, with tax; None where none is by the hour.
+
+    Others are also those that do not run yet, and suspended ones: all that the wallet has to pay.
+    """
     hourly = [quote for quote in quotes if quote.term == Term.HOURLY]
     if not hourly:
         return None
     currency, hours = hourly[0].currency, site_settings.get("billing.prepaid_hours")
-    rate = Rate(sum((Decimal(quote.recurring.minor) for quote in hourly), Decimal(0)), currency)
-    taxed = tax.assess(organization=organization, amounts=[rate.times(hours)], currency=currency, at=at)
-    if organization is None:
-        return taxed.total
-    running = [cost.rate for cost in metering.hourly_costs(organization, at=at) if cost.rate.currency == currency]
-    return sum((cost.times(hours) for cost in running), taxed.total)
+    minor = sum((Decimal(quote.recurring.minor) for quote in hourly), Decimal(0))
+    if organization is not None:
+        others = SubscriptionItem.objects.filter(
+            Q(valid_until=None) | Q(valid_until__gt=at),
+            organization=organization,
+            currency=currency,
+            kind__in=PERIOD_KINDS,
+            subscription__term=Term.HOURLY,
+        ).exclude(subscription__status__in=subscriptions.OVER)
+        minor += others.aggregate(minor=Sum(F("quantity") * F("unit_minor")))["minor"] or 0
+    amounts = [Rate(minor, currency).times(hours)]
+    return tax.assess(organization=organization, amounts=amounts, currency=currency, at=at).total
 
 
-def require_prepaid(quotes: Sequence[Quote], organization: Organization, *, at: datetime) -> None:
-    """Raise PrepaymentNeeded where the wallet holds too little."""
+def require_prepaid(quotes: Sequence[Quote], organization: Organization, *, spent: Money, at: datetime) -> None:
+    """Raise PrepaymentNeeded where the wallet holds too little beside what the order itself takes from it.
+
+    Judged under the wallet's lock, which orders at the same time wait for; the caller holds a transaction.
+    """
+    if not any(quote.term == Term.HOURLY for quote in quotes):
+        return
+    wallet = ledger.lock_wallet(organization, quotes[0].currency)
     needed = prepayment(quotes, organization, at=at)
-    if needed is not None and credit.balance_of(organization.pk, needed.currency) < needed:
-        raise PrepaymentNeeded(needed)
+    if needed is not None and Money(wallet.balance_minor, wallet.currency) < needed + spent:
+        raise PrepaymentNeeded(needed + spent)

@@ -10,14 +10,15 @@ from billing.reports.base import CellType, Column, Report
 _SOLD = """
     WITH sold AS (
         SELECT plan.id, plan.code, item.subscription_id, item.currency, plan.cost_minor, plan.cost_currency,
-            CASE WHEN item.kind NOT IN ('plan', 'usage') THEN 0 WHEN price.term = 'hourly' THEN item.quantity / 730
-                WHEN price.term = 'monthly' THEN 1 WHEN price.term = 'quarterly' THEN 3
-                WHEN price.term = 'semiannually' THEN 6 ELSE 12 END AS months,
+            CASE WHEN item.kind NOT IN ('plan', 'usage') OR line.kind <> 'plan' THEN 0
+                WHEN price.term = 'hourly' THEN item.quantity / 730 WHEN price.term = 'monthly' THEN 1
+                WHEN price.term = 'quarterly' THEN 3 WHEN price.term = 'semiannually' THEN 6 ELSE 12 END AS months,
             CASE WHEN invoice.is_tax_inclusive
                 THEN item.amount_minor * invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
                 ELSE item.amount_minor END AS net_minor
         FROM billing_invoiceitem item
         JOIN billing_invoice invoice ON invoice.id = item.invoice_id AND invoice.state = 'paid'
+        LEFT JOIN billing_subscriptionitem line ON line.id = item.subscription_item_id
         JOIN LATERAL (SELECT sold.plan_price_id FROM billing_subscriptionitem sold
             WHERE sold.subscription_id = item.subscription_id AND sold.kind = 'plan'
                 AND sold.valid_from <= coalesce(item.period_start, invoice.paid_at)

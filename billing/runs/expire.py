@@ -32,7 +32,17 @@ UNFILLED = """
         AND EXISTS (SELECT FROM billing_reminder told JOIN billing_ledgeraccount wallet ON wallet.id = told.wallet_id
             WHERE wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
                 AND told.stage = 0 AND told.lapsed_at IS NULL AND told.deletes_at <= %(at)s
-                AND told.sent_at <= %(told_before)s)"""
+                AND told.sent_at <= %(told_before)s
+                -- Not where it pays the next hour, which `meter` has not done yet, nor while money is on its way.
+                AND wallet.balance_minor < (SELECT coalesce(sum(ceil(item.quantity * item.unit_minor)), 0)
+                    FROM billing_subscription other JOIN billing_subscriptionitem item
+                        ON item.subscription_id = other.id AND item.kind IN ('plan', 'addon')
+                        AND item.valid_from <= %(at)s AND (item.valid_until IS NULL OR item.valid_until > %(at)s)
+                    WHERE other.organization_id = wallet.organization_id AND other.currency = wallet.currency
+                        AND other.metered_from IS NOT NULL AND other.status = 'suspended')
+                AND NOT EXISTS (SELECT FROM billing_payment payment
+                    WHERE payment.organization_id = wallet.organization_id AND payment.currency = wallet.currency
+                        AND payment.invoice_id IS NULL AND payment.state IN ('processing', 'under_review')))"""
 TO_DELETE = "FROM billing_subscription subscription WHERE subscription.deletion_due_at <= %(at)s"
 OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
 OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")

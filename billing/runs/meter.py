@@ -3,7 +3,7 @@
 A wallet that does not pay the next hour suspends its servers until it is filled. The time between is not charged.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,12 @@ SUSPENDED = """
         AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
     WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
         AND NOT subscription.cancels_at_period_end AND wallet.balance_minor > 0"""
-# No hour of the month is to come: all are charged, or what used them is suspended or over.
+# No hour of the month is to come: all are charged, or what used them is suspended or over. A server that began to run
+# in its last minutes may be told of a little later.
+ISSUED_AFTER = timedelta(hours=3)
 FINISHED = """
     FROM billing_invoice invoice
-    WHERE invoice.state = 'draft' AND invoice.usage_month < %(month)s
+    WHERE invoice.state = 'draft' AND invoice.usage_month < %(finished)s
         AND NOT EXISTS (SELECT FROM billing_subscription subscription
             WHERE subscription.organization_id = invoice.organization_id
                 AND subscription.currency = invoice.currency AND subscription.metered_from IS NOT NULL
@@ -125,6 +127,7 @@ def settings_of(at: datetime) -> dict[str, Any]:
         "first_hour": metering.first_hour(at),
         "next_hour": metering.hour_of(at) + metering.HOUR,
         "month": metering.hour_of(at).date().replace(day=1),
+        "finished": metering.hour_of(at - ISSUED_AFTER).date().replace(day=1),
         "stages": stages_of(site_settings.get("billing.low_balance_hours")),
         "delete_after": max(dun.settings_of(at)["delete_after"], dun.NOTICE),
     }

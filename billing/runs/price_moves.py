@@ -8,10 +8,14 @@ from billing.runs import batches
 TABLE = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_price_moving (move_id uuid, item_id uuid, subscription_id uuid,
     begins_at timestamptz, plan_price_id uuid, addon_price_id uuid, unit_minor numeric, more_minor bigint
 ) ON COMMIT DELETE ROWS"""
-# Not where a discount would be more than the price. {due} is what is renewed now, under its locks.
+# Not where a discount would be more than the prices, with all moves together. {due} is what is renewed now, under its
+# locks.
 MOVING = """
-    INSERT INTO billing_price_moving SELECT move.id, item.id, subscription.id, subscription.current_period_end,
-        campaign.plan_price_id, campaign.addon_price_id, move.unit_minor, priced.more
+    INSERT INTO billing_price_moving
+    SELECT move_id, item_id, subscription_id, period_end, plan_price_id, addon_price_id, unit_minor, more
+    FROM (SELECT move.id AS move_id, item.id AS item_id, subscription.id AS subscription_id,
+        subscription.current_period_end AS period_end, campaign.plan_price_id, campaign.addon_price_id, move.unit_minor,
+        priced.more, sum(priced.more) OVER (PARTITION BY subscription.id) AS all_more
     FROM (SELECT subscription.* {due}) subscription
     JOIN billing_pricemove move ON move.subscription_id = subscription.id AND move.applied_at IS NULL
         AND move.canceled_at IS NULL AND move.begins_at <= subscription.current_period_end
@@ -20,11 +24,11 @@ MOVING = """
     JOIN billing_subscriptionitem item ON item.id = move.item_id AND item.valid_until IS NULL
         AND item.valid_from < subscription.current_period_end
     CROSS JOIN LATERAL (SELECT (billing_round_half_even(item.quantity * move.unit_minor)
-        - billing_round_half_even(item.quantity * item.unit_minor))::bigint AS more) priced
-    WHERE priced.more + (SELECT sum(billing_round_half_even(valid.quantity * valid.unit_minor))
-        FROM billing_subscriptionitem valid WHERE valid.subscription_id = subscription.id
-            AND valid.valid_from <= subscription.current_period_end
-            AND (valid.valid_until IS NULL OR valid.valid_until > subscription.current_period_end)) >= 0"""
+        - billing_round_half_even(item.quantity * item.unit_minor))::bigint AS more) priced) moving
+    WHERE moving.all_more + (SELECT sum(billing_round_half_even(valid.quantity * valid.unit_minor))
+        FROM billing_subscriptionitem valid WHERE valid.subscription_id = moving.subscription_id
+            AND valid.valid_from <= moving.period_end
+            AND (valid.valid_until IS NULL OR valid.valid_until > moving.period_end)) >= 0"""
 # One after the other: at no time has a subscription two plans.
 STEPS = (
     """UPDATE billing_subscriptionitem item SET valid_until = moving.begins_at FROM billing_price_moving moving

@@ -20,6 +20,8 @@ from billing.models import (
     InvoiceState,
     LedgerAccount,
     PaymentMethod,
+    Refund,
+    RefundState,
 )
 from core import audit, site_settings, tenancy, work
 from core.money import Money, Rate, payable_step
@@ -102,7 +104,7 @@ def has_same_card(affiliate: Affiliate, order: Order) -> bool:
 def decide(referral_id: UUID, at: datetime) -> bool:
     """Post the commission where the hold is over and the money stayed; reverse it where it went back.
 
-    What was credited of the invoice earns nothing. While a dispute is open, nothing is decided.
+    What was credited of the invoice earns nothing. While a dispute is open or a refund under way, nothing is decided.
     """
     with tenancy.as_worker():
         locked = Referral.objects.select_for_update(no_key=True, of=("self",))
@@ -110,6 +112,8 @@ def decide(referral_id: UUID, at: datetime) -> bool:
         invoice = referral.order.invoice
         disputes = Dispute.objects.filter(payment__allocations__invoice=invoice)
         if referral.status != ReferralStatus.PENDING or disputes.filter(closed_at=None).exists():
+            return False
+        if Refund.objects.filter(payment__allocations__invoice=invoice, state=RefundState.PENDING).exists():
             return False
         credited = CreditNote.objects.filter(invoice=invoice, voided_at=None).aggregate(minor=Sum("net_minor"))["minor"]
         earned = commission_of(invoice.net_minor - (credited or 0), referral.currency, referral.percent)

@@ -87,7 +87,7 @@ def test_an_unexpected_failure_is_shown_and_rolled_back(
 
 def test_a_failed_order_is_canceled_and_its_money_goes_back(rows: Rows, superadmin: Client) -> None:
     order = rows.orders[0]
-    Order.objects.update(status=OrderStatus.FAILED, paid_at=timezone.now(), invoice=rows.issued)
+    Order.objects.filter(pk=order.pk).update(status=OrderStatus.FAILED, paid_at=timezone.now(), invoice=rows.issued)
 
     run(superadmin, order, "refund", reason="cannot be built")
 

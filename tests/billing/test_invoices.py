@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from threading import Barrier, Thread
 from uuid import UUID
 
@@ -119,6 +119,7 @@ OTHER_VALUES: dict[str, object] = {
     "CharField": "EUR",
     "BooleanField": True,
     "JSONField": {"name": "other"},
+    "DateField": date(2027, 1, 1),
     "DateTimeField": datetime(2027, 1, 1, tzinfo=UTC),
 }
 FROZEN = [field.attname for field in Invoice._meta.concrete_fields if field.name not in {"state", "updated_at"}]

@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Organization
-from billing import ledger_audit, metering, subscriptions
+from billing import ledger_audit, metering, payments, subscriptions
 from billing.models import (
     AccountKind,
     EntryKind,
@@ -24,6 +24,7 @@ from billing.models import (
     UsageCycle,
 )
 from billing.runs import runner
+from billing.runs.meter import ISSUED_AFTER
 from catalog import services as catalog
 from catalog.models import PlanPrice, Term
 from core import formats, site_settings
@@ -136,7 +137,8 @@ def test_no_cent_is_lost_over_a_month(is_inclusive: bool) -> None:
     while at < NEW_MONTH:
         runner.execute(RunKind.METER, at=at)
         at += timedelta(minutes=random.choice((5, 60, 61, 600, 3000)))
-    assert meter(NEW_MONTH + HOUR / 12) == {"paid": 1, "usage": 2}
+    assert meter(NEW_MONTH + HOUR / 12) == {"usage": 2}
+    assert meter(NEW_MONTH + ISSUED_AFTER)["paid"] == 1
 
     invoice = Invoice.objects.get(state=InvoiceState.PAID)
     hours = {row.pk: (NEW_MONTH - row.metered_from) // HOUR for row in rows if row.metered_from}
@@ -206,8 +208,12 @@ def test_servers_of_a_wallet_that_stays_empty_are_deleted_on_the_day_that_was_to
     assert [email.event for email in emails] == ["wallet.low", "wallet.empty"]
     assert formats.instant(told.deletes_at) in emails[1].body
 
-    for at, counts in ((told.deletes_at - HOUR, {}), (told.deletes_at, {"deletion": 1, "end": 1})):
-        assert runner.execute(RunKind.EXPIRE, at=at).counts == counts
+    assert runner.execute(RunKind.EXPIRE, at=told.deletes_at - HOUR).counts == {}
+    paying = open_top_up(row.organization)
+    payments.mark_processing(payment_id=paying.pk, at=NOON)
+    assert runner.execute(RunKind.EXPIRE, at=told.deletes_at).counts == {}  # money is on its way
+    payments.fail(payment_id=paying.pk, reason="declined", at=NOON)
+    assert runner.execute(RunKind.EXPIRE, at=told.deletes_at).counts == {"deletion": 1, "end": 1}
     row = row.reload()
     assert (row.status, row.ended_at) == ("ended", told.deletes_at)
-    assert meter(NEW_MONTH) == {"paid": 1}
+    assert meter(NEW_MONTH + ISSUED_AFTER) == {"paid": 1}

@@ -388,8 +388,15 @@ ONCE: dict[str, dict[str, Row]] = {
         "accounts_user_username_unique": {"username": "x", "email": ANY},
     },
     "billing_creditnote": {
-        "billing_creditnote_number_key": {"number": "x", "sequence": 1, "sequence_year": 2026},
-        "billing_creditnote_sequence_once": {"series_id": "x", "sequence": 1, "sequence_year": 2026, "number": ANY},
+        "billing_creditnote_number_key": {"number": "x", "sequence": 1, "sequence_year": 2026, "reversal_id": ANY},
+        "billing_creditnote_reversal_id_key": {"reversal_id": ONE},
+        "billing_creditnote_sequence_once": {
+            "series_id": "x",
+            "sequence": 1,
+            "sequence_year": 2026,
+            "number": ANY,
+            "reversal_id": ANY,
+        },
     },
     "billing_dispute": {"billing_dispute_reference_once": {"gateway": "x", "reference": "x"}},
     "billing_gatewaybalance": {

@@ -45,7 +45,7 @@ def test_a_database_with_only_some_tables_gets_the_grants_for_those() -> None:
         cursor.execute("SET LOCAL ROLE NONE")
         cursor.execute("DROP TABLE support_delivery")
         schema.apply_after_migrate(using="default")
-        cursor.execute("SELECT has_table_privilege('nodebyte_customer', 'orders_order', 'SELECT')")
+        cursor.execute("SELECT has_column_privilege('nodebyte_customer', 'orders_order', 'id', 'SELECT')")
         assert cursor.fetchone() == (True,)
 
 

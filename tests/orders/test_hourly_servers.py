@@ -59,6 +59,21 @@ def run_server(sold: Sold, hours: float) -> None:
     server_events.servers_running.send(Server, server_ids=[sold.server.pk], at=APRIL + hours * HOUR)
 
 
+def test_the_wallet_must_pay_for_servers_that_do_not_run_yet_too(sold: Sold) -> None:
+    item = placement.ItemRequest(
+        plan_price=sold.offer.small, region=region_of(sold.offer.location), server_name="second"
+    )
+    with pytest.raises(PrepaymentNeeded) as refused:
+        placement.place_order(
+            organization=sold.organization,
+            user=sold.user,
+            order_request=placement.OrderRequest([item]),
+            form_token=uuid7(),
+            at=APRIL,
+        )
+    assert refused.value.amount == Money(672, "USD")
+
+
 def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: Sold) -> None:
     assert meter(1.9) == []
     run_server(sold, 2.5)

@@ -39,7 +39,10 @@ def test_a_customer_cancels_what_stripe_renews_and_is_charged_no_more(shop: Shop
     order = buy(shop, clock)
     client.force_login(shop.customer)
     subscription = Subscription.objects.get()
-    assert "the payment service that you subscribed with charges you" in client.get("/subscriptions/").content.decode()
+    assert (
+        "The payment service that you subscribed with charges you then."
+        in client.get("/subscriptions/").content.decode()
+    )
     page = f"/subscriptions/{subscription.pk}/cancel/"
     assert "Your server runs until then" in client.get(page).content.decode()
     assert "Its data is deleted at" in client.get(page).content.decode()
