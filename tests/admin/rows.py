@@ -226,7 +226,7 @@ class Rows:
             **amounts | {"amount_minor": 1},
         )
         credit = {"reason": "Refunded", "net_minor": 1, "total_minor": 1, "currency": "USD", "issued_at": AT}
-        credit["series_id"] = self.issued.series.credit_note_series_id
+        credit |= {"series_id": self.issued.series.credit_note_series_id, "voided_at": AT}  # as its reversal is undone
         self.each(billing.CreditNote, invoice=self.issued, reversal=lambda n: reversals[n], **credit, **owned)
         self.each(billing.RefundTask, refund=lambda n: self.refunds[n], run_at=AT, state="dead")
         self.each(
