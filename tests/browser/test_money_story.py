@@ -105,6 +105,7 @@ def test_topped_up_bought_changed_renewed_declined_suspended_paid_and_refunded(v
     visit.press("Apply")
     expect(visit.page.locator("#quote")).to_contain_text("$7.20")
     visit.press("Pay with your credit")
+    expect(visit.page).to_have_url(re.compile("/orders/"))
     visit.work()
     server = Server.objects.get()
     visit.open(f"/servers/{server.pk}/")
