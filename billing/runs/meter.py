@@ -83,9 +83,16 @@ LASTING = metering.LASTS.format(of="wallet.id = ANY (%(wallets)s)")
 LAPSE_EMPTY = f"""
     UPDATE billing_reminder told SET lapsed_at = %(at)s FROM billing_ledgeraccount wallet
     WHERE {OF_SUSPENDED} AND told.wallet_id = wallet.id AND told.lapsed_at IS NULL AND told.stage = 0"""
+OTHERS_SUSPENDED = """EXISTS (SELECT FROM billing_subscription other
+        WHERE other.organization_id = wallet.organization_id AND other.currency = wallet.currency
+            AND other.metered_from IS NOT NULL AND other.status = 'suspended' AND other.id <> ALL (%(ids)s))"""
+# Told of servers that are no longer suspended, such as canceled ones: others are told of anew.
+LAPSE_OLD = f"{LAPSE_EMPTY} AND NOT {OTHERS_SUSPENDED}"
 LAPSE = f"""
     UPDATE billing_reminder told SET lapsed_at = %(at)s FROM ({LASTING}) lasting
-    WHERE told.wallet_id = lasting.wallet_id AND told.lapsed_at IS NULL AND told.stage < lasting.hours_left"""
+    JOIN billing_ledgeraccount wallet ON wallet.id = lasting.wallet_id
+    WHERE told.wallet_id = lasting.wallet_id AND told.lapsed_at IS NULL AND told.stage < lasting.hours_left
+        AND (told.stage > 0 OR NOT {OTHERS_SUSPENDED})"""
 REMIND = "INSERT INTO billing_reminder (id, organization_id, wallet_id, stage, sent_at, suspends_at, deletes_at)"
 REMIND_EMPTY = f"""{REMIND}
     SELECT uuidv7(), wallet.organization_id, wallet.id, 0, %(at)s, %(at)s, %(at)s + %(delete_after)s
@@ -149,10 +156,11 @@ def perform(of: OrganizationRange, at: datetime) -> None:
         suspended += batches.ids(SUSPEND, params)
     if suspended:
         batches.execute(dun.NOTE, {"what": "suspension", "ids": suspended, "at": at})
+        batches.execute(LAPSE_OLD, {"ids": suspended, "at": at})
         remind(batches.ids(REMIND_EMPTY, params | {"ids": suspended}), is_empty=True, at=at)
     if charged:
         of_wallets = params | {"wallets": list(charged)}
-        batches.execute(LAPSE, of_wallets)
+        batches.execute(LAPSE, of_wallets | {"ids": []})
         remind(batches.ids(REMIND_LOW, of_wallets), is_empty=False, at=at)
     if finished := batches.ids(f"SELECT id {FINISHED}{OF_INVOICE} ORDER BY id", params):
         batches.execute(ISSUE, params | {"ids": finished})

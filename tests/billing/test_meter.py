@@ -10,9 +10,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Organization
-from billing import ledger_audit, metering, payments, subscriptions
+from billing import cancellations, ledger_audit, metering, payments, subscriptions
 from billing.models import (
     AccountKind,
+    CancellationReason,
     EntryKind,
     Invoice,
     InvoiceState,
@@ -217,3 +218,18 @@ def test_servers_of_a_wallet_that_stays_empty_are_deleted_on_the_day_that_was_to
     row = row.reload()
     assert (row.status, row.ended_at) == ("ended", told.deletes_at)
     assert meter(NEW_MONTH + ISSUED_AFTER) == {"paid": 1}
+
+
+def test_a_later_suspension_is_told_with_its_own_day_after_an_earlier_one_was_canceled() -> None:
+    first = make_hourly(minor="10")
+    top_up(first.organization, 10)
+    meter(NOON)
+    meter(NOON + HOUR)
+    cancellations.cancel(subscription=first, reason=CancellationReason.UNUSED, actor=None, at=NOON + 2 * HOUR)
+    later = NOON + timedelta(days=9)
+    make_hourly(first.organization, minor="10", at=later)
+
+    assert meter(later)["suspension"] == 1
+
+    told = Reminder.objects.filter(stage=0).order_by("sent_at")
+    assert [(row.sent_at, row.lapsed_at) for row in told] == [(NOON + HOUR, later), (later, None)]
