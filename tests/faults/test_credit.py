@@ -52,8 +52,7 @@ def begin_and_end(shop: Shop, order: Order, end: End, after: timedelta) -> None:
     shops.run_until_idle(clock)
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
-@pytest.mark.parametrize("end", [cancel, let_expire])
+@pytest.mark.parametrize(("end", "is_refused"), [(cancel, False), (cancel, True), (let_expire, True)])
 def test_killed_anywhere_an_order_that_is_not_paid_returns_its_credit_once(
     shop: Shop, end: End, is_refused: bool
 ) -> None:

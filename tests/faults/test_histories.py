@@ -92,7 +92,7 @@ def test_the_books_hold_through_any_history(shop: Shop, kind: type[History]) -> 
     run_state_machine_as_test(
         kind,
         settings=settings(
-            max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "4")),
+            max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "3")),
             stateful_step_count=int(os.environ.get("HYPOTHESIS_STEPS", "12")),
             derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
             deadline=None,
