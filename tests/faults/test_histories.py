@@ -15,6 +15,7 @@ from billing import credit
 from billing.ledger_audit import broken_rules
 from billing.models import Payment, PaymentState, Refund, RefundState
 from core.money import Money
+from servers.models import HoldKind, ServerHold
 from tests.faults.histories import CARDS, WAITS, History, received
 from tests.faults.lives import Life
 from tests.shop import Shop
@@ -71,6 +72,24 @@ def events_twice(history: History) -> None:
     history.workers_finish()
     history.dispute(index=1, part=250)
     history.deliver_webhooks(shuffle=lambda events: events * 2)
+
+
+def test_a_renewal_that_is_paid_late_suspends_until_then(shop: Shop) -> None:
+    Life.shop = shop
+    life = Life()
+    life.begin(loses_webhooks=False, card="pm_card_declineLater")
+    held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
+    life.time_passes(days=32)
+    life.time_passes(days=8)
+    assert held.exists()
+
+    life.pay_renewal(index=0, card=CARDS[0])
+    life.workers_finish()
+
+    assert not held.exists()
+    life.no_time_is_paid_twice()
+    life.nobody_is_suspended_while_paid()
+    life.teardown()
 
 
 @pytest.mark.timeout(900)
