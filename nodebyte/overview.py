@@ -93,16 +93,6 @@ class Revenue:
 
 
 @dataclass(frozen=True)
-class Failures:
-    """Payments of one gateway that failed for the same reason in the last 30 days."""
-
-    gateway: str
-    reason: str
-    count: int
-    amount: Money
-
-
-@dataclass(frozen=True)
 class ShopProblem:
     """Why something cannot be ordered, and where staff mend it."""
 
@@ -131,7 +121,7 @@ class Overview:
     revenue: list[Revenue] | None = None
     recurring: list[dict[str, Any]] | None = None
     unpaid: list[dict[str, Any]] | None = None
-    failures: list[Failures] | None = None
+    failures: list[dict[str, Any]] | None = None
     balances: list[GatewayBalance] | None = None
     oldest_event: GatewayEvent | None = None
 
@@ -355,12 +345,9 @@ def unpaid(at: datetime) -> list[dict[str, Any]]:
     return [money_of(UNPAID, row) for row in rows_of(UNPAID, since=at, until=at)]
 
 
-def failures(at: datetime) -> list[Failures]:
+def failures(at: datetime) -> list[dict[str, Any]]:
     """Why payments of the last 30 days failed, the most frequent reasons first."""
-    rows = rows_of(FAILED, since=at - timedelta(days=30), until=at)[:MAX_ROWS]
-    return [
-        Failures(row["gateway"], row["failure"], row["payments"], Money(row["amount"], row["currency"])) for row in rows
-    ]
+    return [money_of(FAILED, row) for row in rows_of(FAILED, since=at - timedelta(days=30), until=at)[:MAX_ROWS]]
 
 
 def balances(_at: datetime) -> list[GatewayBalance]:

@@ -22,15 +22,17 @@ def compare_balances(*, gateway: str, at: datetime) -> int:
         accounts = LedgerAccount.objects.with_posted_minor().filter(kind=AccountKind.CLEARING, gateway=gateway)
         clearing = {row.currency: -row.posted_minor for row in accounts}  # type: ignore[attr-defined]
         known = {row.currency: row for row in GatewayBalance.objects.filter(gateway=gateway)}
-        differing = 0
+        rows = []
         for currency in sorted({*held, *clearing, *known}):
             there, here = held.get(currency, Money(0, currency)).minor, clearing.get(currency, 0)
             before = known.get(currency)
             since = None if there == here else (before and before.differs_since) or at
-            GatewayBalance.objects.update_or_create(
-                gateway=gateway,
-                currency=currency,
-                defaults={"held_minor": there, "clearing_minor": here, "differs_since": since, "read_at": at},
-            )
-            differing += there != here
-    return differing
+            said = {"held_minor": there, "clearing_minor": here, "differs_since": since, "read_at": at}
+            rows.append(GatewayBalance(gateway=gateway, currency=currency, **said))
+        GatewayBalance.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["gateway", "currency"],
+            update_fields=["held_minor", "clearing_minor", "differs_since", "read_at"],
+        )
+    return sum(row.differs_since is not None for row in rows)

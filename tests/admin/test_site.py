@@ -249,7 +249,7 @@ def test_the_cards_follow_permissions(superadmin: Client) -> None:
     assert everything.revenue
     assert [(line["mrr"], line["new"]) for line in everything.recurring or []] == [(usd(4321), usd(4321))]
     assert [line["invoices"] for line in everything.unpaid or []] == [1]
-    assert [(line.reason, line.count) for line in everything.failures or []] == [("insufficient funds", 1)]
+    assert [(line["failure"], line["payments"]) for line in everything.failures or []] == [("insufficient funds", 1)]
     assert everything.oldest_event
     assert nothing == overview.Overview(at=nothing.at, work=[])
 
