@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from billing import cancellations, ledger_audit, metering
 from billing.models import CancellationReason, RunKind, UsageCycle
@@ -106,3 +107,12 @@ def test_an_hourly_server_is_not_changed_to_months_nor_the_other_way(sold: Sold)
     by_month = make_price(sold.offer.large.plan, minor=2000, at=APRIL)
     with pytest.raises(ChangeRefused, match="by the hour"):
         making.request_change(item=sold.item, selection=Selection(by_month), actor=sold.user, at=APRIL)
+
+
+def test_the_configurator_says_to_a_customer_what_the_wallet_must_hold(sold: Sold, client: Client) -> None:
+    client.force_login(sold.user)
+    plan = sold.offer.small.plan
+
+    page = client.get(f"/products/{plan.product.slug}/configure/", {"plan": plan.code, "term": Term.HOURLY})
+
+    assert "It must hold $6.72 before you order." in page.content.decode()
