@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
 
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
 from allauth.usersessions.models import UserSession
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccessLevel, Membership, Organization, Role, User
-from billing import cancellations, credit, invoicing, payment_methods, refunds
+from billing import cancellations, credit, invoicing, payment_methods, refunds, subscriptions, top_ups
+from billing.gateways.base import SavedCard
 from billing.invoicing import InvoiceLine
 from billing.models import (
     BankTransfer,
@@ -24,9 +28,10 @@ from billing.models import (
     PaymentState,
     Refund,
 )
-from catalog.models import PlanPrice, Term
+from catalog.models import Plan, PlanPrice, Term
+from catalog.services import offer_price
 from core import site_settings
-from core.money import Money
+from core.money import Money, Rate
 from nodebyte.seeding import catalog, panel
 from orders import cancellation
 from orders.affiliates import commissions, links
@@ -90,10 +95,14 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     saver = make_customer("mary@example.test", first_name="Mary", last_name="Somerville")
     allow_unpaid_orders()
     clock = Clock(sandbox)
+    hourly = Plan.objects.get(code="mc-4gb")
+    offer_price(item=hourly, term=Term.HOURLY, amount=Rate(Decimal("1.15"), "USD"), actor="gallery", at=clock.now)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
     _affiliate(owner, saver, clock)
+    _renewed_by_its_only_card(saver, clock)
     _add_gateway_account()
+    made["choose top-up"] = _page("wallet:pay_top_up", _top_up(owner).pk)
     member = _member(owner)
     users = {"owner": owner, "newcomer": newcomer, "saver": saver, "member": member}
     sessions = {name: _session(user) for name, user in users.items()}
@@ -253,6 +262,26 @@ def _credit(sandbox: Sandbox, saver: User, clock: Clock) -> dict[str, str]:
     }
     orders = {f"credit order {name}": _page("orders:progress", order.pk) for name, order in placed.items()}
     return orders | {"credit invoice": _page("billing:invoice", canceled.invoice_id)}
+
+
+def _renewed_by_its_only_card(saver: User, clock: Clock) -> None:
+    organization = saver.owned_organizations.get()
+    price = PlanPrice.objects.get(plan__code="mc-2gb", term=Term.MONTHLY, currency="USD")
+    card = SavedCard("pm_mary", "visa", "1881", date(2034, 12, 31))
+    with transaction.atomic():
+        subscription = subscriptions.open_subscription(
+            organization=organization, plan_price=price, is_auto_renewed=True, at=clock.now
+        )
+        subscriptions.activate({subscription: None}, at=clock.now)
+        payment_methods.save_method(organization=organization, gateway="stripe", is_live=False, card=card)
+
+
+def _top_up(owner: User) -> Payment:
+    """One that waits for the customer to say how they pay."""
+    organization = owner.owned_organizations.get()
+    return top_ups.open_top_up(
+        organization=organization, amount=Money(2500, "USD"), form_token=uuid4(), at=datetime.now(tz=UTC)
+    )
 
 
 def _bring_events(sandbox: Sandbox, clock: Clock) -> None:

@@ -25,19 +25,20 @@ class View:
 
 NAMES = (
     "home", "products", "category", "category empty", "product", "configurator", "configurator refused",
-    "cart", "cart empty", "cart refused", "sign up",
+    "configurator hourly", "cart", "cart empty", "cart refused", "sign up",
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
     "subscriptions", "subscriptions empty", "wallet", "wallet empty", "wallet saver", "wallet refused",
     "cancel subscription", "cancel subscription refused", "affiliate", "affiliate empty",
-    "payment methods", "payment methods empty", "profile",
+    "payment methods", "payment methods empty", "remove payment method", "choose top-up", "profile",
     "profile refused", "billing address", "billing address refused",
     "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
     "order failed", "order canceled", "order under-review", "order processing", "order disputed",
     "order dispute-lost", "order refunded", "order refund-refused", "order credited",
-    "choose payment", "choose payment refused",
+    "choose payment", "choose payment refused", "bank transfer",
+    "choose plan", "plan change quoted", "plan change payment", "plan change open",
     "server running", "server stopped", "server suspended", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
     "invoice confirm",
@@ -71,6 +72,7 @@ def _shop() -> Iterator[View]:
     yield View("category empty", "/products/?category=none")
     yield View("product", "/products/minecraft/")
     yield View("configurator", configure)
+    yield View("configurator hourly", f"{configure}&term=hourly")
     yield View("configurator refused", configure, "owner", _order_badly, 422)
     yield View("cart", configure, "owner", _fill_cart)
     yield View("cart empty", "/cart/", "newcomer")
@@ -99,6 +101,7 @@ def _account(gallery: Gallery) -> Iterator[View]:
         yield View(f"{name} empty", address, "newcomer")
     yield View("cancel subscription", gallery.addresses["cancel subscription"], "owner")
     yield View("cancel subscription refused", gallery.addresses["cancel subscription"], "owner", _choose_nothing, 422)
+    yield View("remove payment method", "/payment-methods/", "saver", _remove_used_method, 409)
     yield View("affiliate", "/affiliate/", "owner")
     yield View("affiliate empty", "/affiliate/", "newcomer")
     yield View("menu", "/dashboard/", "owner", _open_menu)
@@ -119,6 +122,11 @@ def _objects(gallery: Gallery) -> Iterator[View]:
     yield View("order confirming", f"{gallery.addresses['order pending']}?returned=1", "owner")
     yield View("choose payment", gallery.addresses["choose payment"], "owner")
     yield View("choose payment refused", gallery.addresses["choose payment"], "owner", _choose_nothing, 422)
+    for name in ("bank transfer", "choose plan", "plan change quoted", "choose top-up"):
+        yield View(name, gallery.addresses[name], "owner")
+    quoted = gallery.addresses["plan change quoted"]
+    yield View("plan change payment", quoted, "owner", _confirm_plan_change)
+    yield View("plan change open", quoted, "owner")
     running = gallery.addresses["server running"]
     yield View("server kill", running, "owner", _ask_to_kill)
     yield View("server rename refused", running, "owner", _rename_badly, 422)
@@ -230,6 +238,16 @@ def _choose_nothing(page: Page) -> None:
 def _top_up_badly(page: Page) -> None:
     page.fill("[name=other]", "1000000")
     _send(page, "#top-up")
+
+
+def _confirm_plan_change(page: Page) -> None:
+    with page.expect_navigation():  # the second time it is confirmed already, and only paid
+        page.locator("form[action$='/confirm/'] [type=submit], form[action$='/pay/'] [type=submit]").first.click()
+
+
+def _remove_used_method(page: Page) -> None:
+    with page.expect_navigation():
+        page.locator("form[action$='/remove/'] [type=submit]").click()
 
 
 def _ask_to_kill(page: Page) -> None:
