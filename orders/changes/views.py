@@ -89,6 +89,8 @@ def plan_change(request: HttpRequest, pk: UUID) -> HttpResponse:
         "at": at,
         "period": period_name(Term(change.plan_price.term)),
         "balance": balance,
+        "paid_by_credit": payment.credit if payment else Money.zero(change.currency),
+        "payable": payment.amount if payment else change.due,
         "is_paid_by_credit": balance >= change.due and change.due.minor > 0,
         "is_expired": change.status == PlanChangeStatus.QUOTED and change.expires_at <= at,
         "is_cancelable": change.status in OPEN and ending.is_cancelable(change, at),

@@ -5,8 +5,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from billing import credit
 from billing.models import Subscription
 from catalog.models import Plan
+from core.money import Money
+from orders.changes import making
 from orders.changes.models import PlanChange, PlanChangeStatus
 from servers.models import Server
 from tests.orders.sold import Sold, make_sold
@@ -63,6 +66,20 @@ def test_a_customer_chooses_sees_the_quote_and_pays_with_credit(client: Client, 
     assert "Your server is being changed" in client.get(answer["Location"]).content.decode()
     assert Server.objects.get().memory_mib == 2048
     assert client.post(url("confirm_plan_change", change.pk)).status_code == 302
+
+
+def test_a_change_that_credit_pays_in_part_asks_for_the_rest(client: Client, sold: Sold) -> None:
+    sold.give_credit(300)
+    at = timezone.now()
+    change = choose(client, sold, sold.offer.large.plan)
+    change = making.confirm(change=change, actor=sold.user, at=at)
+    payment = making.open_payment(change=change, at=at)
+    assert not credit.use_credit(payment=payment, at_most=Money(300, "USD"), at=at)
+
+    page = client.get(url("plan_change", change.pk)).content.decode()
+    rest = change.due - Money(300, "USD")
+    assert "Paid with your credit" in page
+    assert f"Pay {rest}" in page
 
 
 def test_a_change_of_the_next_period_is_scheduled_and_canceled(client: Client, sold: Sold) -> None:
