@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.browser.test_every_page import barriers
 from tests.browser.web import Web
 from tests.shop import make_shop, place_order
 
+LOOKS = (DESKTOP, DESKTOP_DARK, PHONE_DARK)  # by turns, because pages share their styles
 PAGES = (
     "",
     "orders/order/",
@@ -69,8 +71,7 @@ def opened(browser: Browser, shop_process: Web, session: str) -> Iterator[Any]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("look", [DESKTOP, DESKTOP_DARK, PHONE_DARK], ids=lambda look: look.name)
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(("path", "look"), list(zip(PAGES, cycle(LOOKS), strict=False)))
 def test_a_staff_page_is_accessible_and_has_landmarks(opened: Any, path: str, look: Look) -> None:
     page, monitor = opened(path, look)
 

@@ -110,6 +110,7 @@ def _environment(var: Path, url: str, sandbox: Sandbox) -> dict[str, str]:
             "STRIPE_API_BASE": sandbox.stripe_url,
             "STRIPE_SECRET_KEY": STRIPE_KEY,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "TRIPAY_API_BASE": sandbox.tripay_url,
         }
     )
 
