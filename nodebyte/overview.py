@@ -25,6 +25,7 @@ from billing.models import (
     Payment,
     PaymentState,
     Posting,
+    Subscription,
     UnexplainedItem,
 )
 from billing.reports import FAILED, MRR, UNPAID, rows_of
@@ -119,6 +120,7 @@ class Overview:
     providers: list[Provider] | None = None
     order_counts: dict[str, int] | None = None
     revenue: list[Revenue] | None = None
+    sold_and_canceled: dict[str, int] | None = None
     recurring: list[dict[str, Any]] | None = None
     unpaid: list[dict[str, Any]] | None = None
     failures: list[dict[str, Any]] | None = None
@@ -334,6 +336,14 @@ def revenue(at: datetime) -> list[Revenue]:
     return sorted(lines, key=lambda line: -line.month.minor)
 
 
+def sold_and_canceled(at: datetime) -> dict[str, int]:
+    """How many subscriptions began in the last 30 days, and how many were canceled or ended without that."""
+    since = at - timedelta(days=30)
+    began = Subscription.objects.exclude(current_period_start=None)
+    canceled = Q(canceled_at__gt=since) | Q(canceled_at=None, ended_at__gt=since)
+    return began.aggregate(new=Count("pk", filter=Q(created_at__gt=since)), canceled=Count("pk", filter=canceled))
+
+
 def recurring(at: datetime) -> list[dict[str, Any]]:
     """The monthly recurring revenue of each currency, and how it moved in this month."""
     month = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -369,6 +379,7 @@ CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "nodes": ("servers.view_node", fullest_nodes),
     "providers": ("servers.view_provider", providers_with_last_sync),
     "revenue": ("billing.view_posting", revenue),
+    "sold_and_canceled": ("billing.view_subscription", sold_and_canceled),
     "recurring": ("billing.view_posting", recurring),
     "unpaid": ("billing.view_invoice", unpaid),
     "failures": ("billing.view_payment", failures),
