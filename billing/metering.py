@@ -62,6 +62,14 @@ def last_hour(at: datetime) -> datetime:
     return started if site_settings.get("billing.charges_started_hours") else started - HOUR
 
 
+def resumed_hour(at: datetime) -> datetime | None:
+    """The hour that is charged of what resumes at `at`: the one that has started.
+
+    None where only whole hours are charged, when they are over: it is then the one that its wallet did not pay.
+    """
+    return hour_of(at) if site_settings.get("billing.charges_started_hours") else None
+
+
 def start_metering(*, subscription_ids: Collection[UUID], at: datetime) -> None:
     """Charge the hours of those billed by the hour from now on: their servers run. Calling it twice is harmless."""
     first = first_hour(at)

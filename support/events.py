@@ -154,7 +154,7 @@ for name, is_overdue, subject in (
 
 for name, is_empty, subject in (
     ("wallet.low", False, _("Your wallet is low")),
-    ("wallet.empty", True, _("Your wallet is empty: your servers are suspended")),
+    ("wallet.empty", True, _("Your wallet does not pay for all your servers: some are suspended")),
 ):
     register(
         Event(

@@ -48,8 +48,22 @@ CREATE FUNCTION billing_tax_amount(amount_minor bigint, rate numeric, is_inclusi
 RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (div(2 * amount_minor * rate + (100 + CASE WHEN is_inclusive THEN rate ELSE 0 END) * step,
     2 * (100 + CASE WHEN is_inclusive THEN rate ELSE 0 END) * step) * step)::bigint;
+
+-- What is paid of prices that come one after another: each that, with those paid before it and with tax, is within
+-- `most`, beside `listed_minor` that is on the invoice already. One that is not is passed over.
+CREATE FUNCTION billing_add_payable(
+    paid_minor bigint, minor bigint, listed_minor bigint, rate numeric, is_inclusive boolean, step bigint, most bigint
+) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN listed_minor + paid_minor + minor + CASE WHEN is_inclusive THEN 0
+    ELSE coalesce(billing_tax_amount(listed_minor + paid_minor + minor, rate, false, step), 0) END <= most
+    THEN paid_minor + minor ELSE paid_minor END;
+CREATE AGGREGATE billing_payable(
+    minor bigint, listed_minor bigint, rate numeric, is_inclusive boolean, step bigint, most bigint
+) (SFUNC = billing_add_payable, STYPE = bigint, INITCOND = '0', PARALLEL = SAFE);
 """
 UNDO = """
+DROP AGGREGATE billing_payable(bigint, bigint, numeric, boolean, bigint, bigint);
+DROP FUNCTION billing_add_payable(bigint, bigint, bigint, numeric, boolean, bigint, bigint);
 DROP FUNCTION billing_tax_amount(bigint, numeric, boolean, bigint);
 DROP FUNCTION billing_tax_of(text, text, text, text, boolean, timestamptz);
 DROP FUNCTION billing_is_eu(text);

@@ -10,6 +10,7 @@ from billing import events
 from billing.models import Subscription
 from billing.runs import batches, dun
 from billing.runs.batches import OrganizationRange
+from billing.runs.renew import tax_params
 
 # The whole invoice: none of its subscriptions has paid time left.
 UNPAID = """
@@ -33,13 +34,15 @@ UNFILLED = """
             WHERE wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
                 AND told.stage = 0 AND told.lapsed_at IS NULL AND told.deletes_at <= %(at)s
                 AND told.sent_at <= %(told_before)s
-                -- Not where it pays the next hour, which `meter` has not done yet, nor while money is on its way.
-                AND wallet.balance_minor < (SELECT coalesce(sum(ceil(item.quantity * item.unit_minor)), 0)
-                    FROM billing_subscription other JOIN billing_subscriptionitem item
-                        ON item.subscription_id = other.id AND item.kind IN ('plan', 'addon')
-                        AND item.valid_from <= %(at)s AND (item.valid_until IS NULL OR item.valid_until > %(at)s)
-                    WHERE other.organization_id = wallet.organization_id AND other.currency = wallet.currency
-                        AND other.metered_from IS NOT NULL AND other.status = 'suspended')
+                -- Not where it pays its next hour, which `meter` has not done yet, nor while money is on its way.
+                AND wallet.balance_minor < (SELECT coalesce(sum(item.quantity * item.unit_minor), 0)
+                    FROM billing_subscriptionitem item WHERE item.subscription_id = subscription.id
+                        AND item.kind IN ('plan', 'addon') AND item.valid_from <= %(at)s
+                        AND (item.valid_until IS NULL OR item.valid_until > %(at)s))
+                    * (1 + (NOT %(is_inclusive)s)::integer * (SELECT coalesce(max(tax.rate), 0) / 100
+                        FROM accounts_organization buyer CROSS JOIN LATERAL billing_tax_of(%(tax_status)s,
+                            %(tax_country)s, buyer.country, buyer.region, buyer.has_vat_id, %(at)s) tax
+                        WHERE buyer.id = subscription.organization_id))
                 AND NOT EXISTS (SELECT FROM billing_payment payment
                     WHERE payment.organization_id = wallet.organization_id AND payment.currency = wallet.currency
                         AND payment.invoice_id IS NULL AND payment.state IN ('processing', 'under_review')))"""
@@ -68,7 +71,8 @@ def due(at: datetime) -> tuple[str, dict[str, Any]]:
 
 def settings_of(at: datetime) -> dict[str, Any]:
     """The parameters of this module's statements."""
-    return {"at": at, "deleted_due": at - dun.settings_of(at)["delete_after"], "told_before": at - dun.NOTICE}
+    times = {"deleted_due": at - dun.settings_of(at)["delete_after"], "told_before": at - dun.NOTICE}
+    return {"at": at} | times | tax_params()
 
 
 def perform(of: OrganizationRange, at: datetime) -> None:

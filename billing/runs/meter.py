@@ -1,6 +1,7 @@
 """`meter`: charge the hours of what is billed by the hour from the wallets, and issue the invoices of a month's hours.
 
-A wallet that does not pay the next hour suspends its servers until it is filled. The time between is not charged.
+What a wallet does not pay the next hour of is suspended until it does, and resumes with that hour: of several servers
+the oldest stay and resume first (see `usage`). The time between is not charged.
 """
 
 from datetime import datetime, timedelta
@@ -18,12 +19,6 @@ from billing.runs.settings import stages_of
 from core import site_settings
 
 OF_INVOICE, OF_SUBSCRIPTION = usage.RANGE.format(table="invoice"), usage.OF_SUBSCRIPTION
-# Whose wallet ran empty, and has something now.
-SUSPENDED = """
-    FROM billing_subscription subscription JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet'
-        AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
-    WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
-        AND NOT subscription.cancels_at_period_end AND wallet.balance_minor > 0"""
 # No hour of the month is to come: all are charged, or what used them is suspended or over. A server that began to run
 # in its last minutes may be told of a little later.
 ISSUED_AFTER = timedelta(hours=3)
@@ -46,53 +41,21 @@ LOCKS = (
             WHERE metered_from IS NOT NULL AND status IN ('active', 'suspended'){OF_SUBSCRIPTION})
         ORDER BY id FOR NO KEY UPDATE""",
 )
-# What their next hour costs at most: each price rounded up, with tax.
-RESUME = f"""
-    UPDATE billing_subscription subscription SET status = 'active', metered_from = next.hour,
-        current_period_start = next.hour - interval '1 hour', current_period_end = next.hour
-    FROM (SELECT subscription.id, greatest(subscription.current_period_end, %(first_hour)s) AS hour,
-            wallet.balance_minor, sum(price.minor) OVER organization + coalesce(billing_tax_amount(
-                (sum(price.minor) OVER organization)::bigint, tax.rate, %(is_inclusive)s, step.minor), 0)
-                * (NOT %(is_inclusive)s)::integer AS needed_minor
-        {
-    SUSPENDED.replace(
-        "WHERE",
-        '''
-            JOIN accounts_organization organization ON organization.id = subscription.organization_id
-            CROSS JOIN LATERAL (SELECT coalesce(sum(ceil(item.quantity * item.unit_minor)), 0) AS minor
-                FROM billing_subscriptionitem item WHERE item.subscription_id = subscription.id
-                    AND item.kind IN ('plan', 'addon') AND item.valid_from <= %(at)s
-                    AND (item.valid_until IS NULL OR item.valid_until > %(at)s)) price
-            CROSS JOIN LATERAL (SELECT coalesce((SELECT minor FROM unnest(%(currencies)s::text[], %(steps)s::bigint[])
-                payable (currency, minor) WHERE payable.currency = subscription.currency), 1) AS minor) step
-            LEFT JOIN LATERAL billing_tax_of(%(tax_status)s, %(tax_country)s, organization.country,
-                organization.region, organization.has_vat_id, %(at)s) tax ON true WHERE''',
-        1,
-    )
-}{OF_SUBSCRIPTION}
-        WINDOW organization AS (PARTITION BY subscription.organization_id, subscription.currency)) next
-    WHERE subscription.id = next.id AND next.needed_minor <= next.balance_minor RETURNING subscription.id"""
-SUSPEND = """
-    UPDATE billing_subscription subscription SET status = 'suspended' FROM billing_usage_short short
-    WHERE (subscription.organization_id, subscription.currency) = (short.organization_id, short.currency)
-        AND subscription.metered_from IS NOT NULL AND subscription.status = 'active'
-        AND subscription.current_period_end <= %(last_hour)s RETURNING subscription.id"""
 OF_SUSPENDED = """wallet.kind = 'wallet' AND (wallet.organization_id, wallet.currency) IN (
         SELECT organization_id, currency FROM billing_subscription WHERE id = ANY (%(ids)s))"""
 LASTING = metering.LASTS.format(of="wallet.id = ANY (%(wallets)s)")
+# Where another server is suspended later, all are told of anew, with a later day.
 LAPSE_EMPTY = f"""
     UPDATE billing_reminder told SET lapsed_at = %(at)s FROM billing_ledgeraccount wallet
     WHERE {OF_SUSPENDED} AND told.wallet_id = wallet.id AND told.lapsed_at IS NULL AND told.stage = 0"""
-OTHERS_SUSPENDED = """EXISTS (SELECT FROM billing_subscription other
-        WHERE other.organization_id = wallet.organization_id AND other.currency = wallet.currency
-            AND other.metered_from IS NOT NULL AND other.status = 'suspended' AND other.id <> ALL (%(ids)s))"""
-# Told of servers that are no longer suspended, such as canceled ones: others are told of anew.
-LAPSE_OLD = f"{LAPSE_EMPTY} AND NOT {OTHERS_SUSPENDED}"
+IS_SUSPENDED = """EXISTS (SELECT FROM billing_subscription suspended
+        WHERE suspended.organization_id = wallet.organization_id AND suspended.currency = wallet.currency
+            AND suspended.metered_from IS NOT NULL AND suspended.status = 'suspended')"""
 LAPSE = f"""
     UPDATE billing_reminder told SET lapsed_at = %(at)s FROM ({LASTING}) lasting
     JOIN billing_ledgeraccount wallet ON wallet.id = lasting.wallet_id
     WHERE told.wallet_id = lasting.wallet_id AND told.lapsed_at IS NULL AND told.stage < lasting.hours_left
-        AND (told.stage > 0 OR NOT {OTHERS_SUSPENDED})"""
+        AND (told.stage > 0 OR NOT {IS_SUSPENDED})"""
 REMIND = "INSERT INTO billing_reminder (id, organization_id, wallet_id, stage, sent_at, suspends_at, deletes_at)"
 REMIND_EMPTY = f"""{REMIND}
     SELECT uuidv7(), wallet.organization_id, wallet.id, 0, %(at)s, %(at)s, %(at)s + %(delete_after)s
@@ -121,7 +84,7 @@ ISSUE = f"""
 def due(at: datetime) -> tuple[str, dict[str, Any]]:
     """What has hours to charge, can go on, or has a month to be invoiced, as a query of organizations' ids."""
     query = f"""SELECT subscription.organization_id {usage.DUE}
-        UNION ALL SELECT subscription.organization_id {SUSPENDED}
+        UNION ALL SELECT subscription.organization_id {usage.SUSPENDED}
         UNION ALL SELECT invoice.organization_id {FINISHED}"""
     return query, settings_of(at)
 
@@ -131,7 +94,8 @@ def settings_of(at: datetime) -> dict[str, Any]:
     return {
         "at": at,
         "last_hour": metering.last_hour(at),
-        "first_hour": metering.first_hour(at),
+        "resumed_hour": metering.resumed_hour(at),
+        "hour": metering.hour_of(at),
         "next_hour": metering.hour_of(at) + metering.HOUR,
         "month": metering.hour_of(at).date().replace(day=1),
         "finished": metering.hour_of(at - ISSUED_AFTER).date().replace(day=1),
@@ -147,20 +111,22 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     batches.execute(batches.FACTS)
     for lock in LOCKS:
         batches.execute(lock, params)
-    resumed, suspended, charged = batches.ids(RESUME, params), list[UUID](), set[UUID]()
-    if resumed:
-        batches.execute(LAPSE_EMPTY, {"ids": resumed, "at": at})
-        batches.execute(dun.NOTE, {"what": "resumption", "ids": resumed, "at": at})
+    usage.prepare()
+    resumed, suspended, charged = list[UUID](), list[UUID](), set[UUID]()
     while usage.charge_hours(params):
         charged.update(batches.ids("SELECT wallet_id FROM billing_usage_invoice WHERE wallet_id IS NOT NULL", {}))
-        suspended += batches.ids(SUSPEND, params)
+        resumed += batches.ids(usage.RESUME, params)
+        suspended += batches.ids(usage.SUSPEND, params)
+    if resumed:
+        batches.execute(f"{LAPSE_EMPTY} AND NOT {IS_SUSPENDED}", {"ids": resumed, "at": at})
+        batches.execute(dun.NOTE, {"what": "resumption", "ids": resumed, "at": at})
     if suspended:
         batches.execute(dun.NOTE, {"what": "suspension", "ids": suspended, "at": at})
-        batches.execute(LAPSE_OLD, {"ids": suspended, "at": at})
+        batches.execute(LAPSE_EMPTY, {"ids": suspended, "at": at})
         remind(batches.ids(REMIND_EMPTY, params | {"ids": suspended}), is_empty=True, at=at)
     if charged:
         of_wallets = params | {"wallets": list(charged)}
-        batches.execute(LAPSE, of_wallets | {"ids": []})
+        batches.execute(LAPSE, of_wallets)
         remind(batches.ids(REMIND_LOW, of_wallets), is_empty=False, at=at)
     if finished := batches.ids(f"SELECT id {FINISHED}{OF_INVOICE} ORDER BY id", params):
         batches.execute(ISSUE, params | {"ids": finished})

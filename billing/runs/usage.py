@@ -3,6 +3,9 @@
 The hours of a month are lines of one draft for each organization and currency: hours times price, rounded once, with
 the tax that the draft was begun with. What an hour adds to the draft's total is taken from the wallet, so that the
 invoice of the month is exactly what was taken, however often it was added to.
+
+Where a wallet does not pay all hours that are due, it pays the earlier ones first, and of an hour those of the servers
+that run before those that are to resume, of each the oldest first. What costs more than is left is passed over.
 """
 
 from collections.abc import Mapping
@@ -30,12 +33,18 @@ DUE = """
     FROM billing_subscription subscription
     WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'active'
         AND NOT subscription.cancels_at_period_end AND subscription.current_period_end <= %(last_hour)s"""
+# Those that their wallet did not pay for, and that resume if it pays the hour that is charged of them now.
+SUSPENDED = """
+    FROM billing_subscription subscription JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet'
+        AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
+    WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
+        AND NOT subscription.cancels_at_period_end AND wallet.balance_minor > 0"""
 # A plan that is changed within an hour costs its old price until the next one.
 ITEM_OF_HOUR = """item.kind IN ('plan', 'addon') AND item.valid_from < {hour} + interval '1 hour'
     AND (item.valid_until IS NULL OR item.valid_until > {hour})"""
 TABLES = (
     """CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_hour (organization_id uuid, currency text, month date,
-        subscription_id uuid, hour timestamptz, unit_minor numeric) ON COMMIT DELETE ROWS""",
+        subscription_id uuid, is_resumed boolean, hour timestamptz, unit_minor numeric) ON COMMIT DELETE ROWS""",
     """CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_line (organization_id uuid, currency text, month date,
         subscription_id uuid, item_id uuid, invoice_item_id uuid, hours bigint, quantity numeric, unit_minor numeric,
         amount_minor bigint, added_minor bigint, period_start timestamptz, period_end timestamptz
@@ -45,29 +54,40 @@ TABLES = (
         is_tax_inclusive boolean, country text, category text, rate numeric, name text, jurisdiction text,
         wallet_id uuid, balance_minor bigint, step bigint, tax_minor bigint, net_minor bigint, added_minor bigint
     ) ON COMMIT DELETE ROWS""",
-    """CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_short (organization_id uuid, currency text,
-        affordable_minor bigint, is_priced boolean, PRIMARY KEY (organization_id, currency)) ON COMMIT DELETE ROWS""",
+    """CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_short (organization_id uuid, currency text)
+    ON COMMIT DELETE ROWS""",
+    """CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_unpaid (subscription_id uuid, hour timestamptz)
+    ON COMMIT DELETE ROWS""",
 )
-# Of an organization one month at a time, the earliest: a draft is of one month.
+# Of an organization one month at a time, the earliest: a draft is of one month. Hours of a month whose invoice is
+# issued are on that of the month after it.
 HOURS = f"""
     INSERT INTO billing_usage_hour
-    SELECT organization_id, currency, first_month, subscription.id, hour, coalesce((
+    SELECT organization_id, currency, first_month, subscription.id, is_resumed, hour, coalesce((
         SELECT sum(item.quantity * item.unit_minor) FROM billing_subscriptionitem item
         WHERE item.subscription_id = subscription.id AND {ITEM_OF_HOUR.format(hour="hour")}), 0)
     FROM (SELECT due.*, min(month) OVER (PARTITION BY organization_id, currency) AS first_month
-        FROM (SELECT subscription.id, subscription.organization_id, subscription.currency,
-                subscription.current_period_end,
-                date_trunc('month', timezone('UTC', subscription.current_period_end)) AS month
-            {DUE}{OF_SUBSCRIPTION}) due) subscription
-    CROSS JOIN LATERAL generate_series(current_period_end, least(%(last_hour)s::timestamptz,
-        timezone('UTC', first_month + interval '1 month') - interval '1 hour'), interval '1 hour') hour
+        FROM (SELECT used.*, greatest(date_trunc('month', timezone('UTC', first_hour)),
+                (SELECT max(issued.usage_month) + interval '1 month' FROM billing_invoice issued
+                    WHERE issued.organization_id = used.organization_id AND issued.currency = used.currency
+                        AND issued.usage_month IS NOT NULL AND issued.state <> 'draft')) AS month
+            FROM (SELECT subscription.id, subscription.organization_id, subscription.currency, false AS is_resumed,
+                    subscription.current_period_end AS first_hour
+                {DUE}{OF_SUBSCRIPTION}
+                UNION ALL SELECT subscription.id, subscription.organization_id, subscription.currency, true,
+                    greatest(subscription.current_period_end, %(resumed_hour)s::timestamptz)
+                {SUSPENDED}{OF_SUBSCRIPTION}
+                    AND subscription.id NOT IN (SELECT subscription_id FROM billing_usage_unpaid)) used) due
+    ) subscription
+    CROSS JOIN LATERAL generate_series(first_hour, CASE WHEN is_resumed THEN first_hour ELSE
+        least(%(last_hour)s::timestamptz, timezone('UTC', first_month + interval '1 month') - interval '1 hour') END,
+        interval '1 hour') hour
     WHERE month = first_month"""
 OF_DRAFT = """invoice.organization_id = {0}.organization_id AND invoice.currency = {0}.currency
         AND invoice.usage_month = {0}.month"""
 # All that is to be charged, or again what is left for those whose wallets are short.
 PRICED = """NOT %(is_again)s
-        OR (organization_id, currency) IN (
-            SELECT organization_id, currency FROM billing_usage_short WHERE NOT is_priced)"""
+        OR (organization_id, currency) IN (SELECT organization_id, currency FROM billing_usage_short)"""
 LINES = f"""
     INSERT INTO billing_usage_line
     SELECT used.organization_id, used.currency, used.month, used.subscription_id, used.item_id, billed.id, used.hours,
@@ -115,23 +135,36 @@ INVOICES = f"""
                 organization.region, organization.has_vat_id, %(at)s) tax ON invoice.id IS NULL) draft) taxed
     CROSS JOIN LATERAL (SELECT CASE WHEN taxed.is_tax_inclusive THEN taxed.tax_minor ELSE 0 END AS minor) included"""
 
-# What the wallet does not pay is left out: its latest hours first, until it pays the rest.
-SHORT = """
-    INSERT INTO billing_usage_short
-    SELECT organization_id, currency, balance_minor + line_count + step, false FROM billing_usage_invoice
-    WHERE added_minor > balance_minor
-    ON CONFLICT (organization_id, currency) DO UPDATE SET is_priced = false"""
-SHORTEN = """
-    DELETE FROM billing_usage_hour WHERE (subscription_id, hour) IN (SELECT subscription_id, hour FROM (
-        SELECT hour.subscription_id, hour.hour, short.affordable_minor,
-            max(hour.hour) OVER (PARTITION BY hour.organization_id, hour.currency) AS last_hour,
-            sum(hour.unit_minor) OVER (PARTITION BY hour.organization_id, hour.currency ORDER BY hour.hour) AS needed
-        FROM billing_usage_hour hour JOIN billing_usage_short short USING (organization_id, currency)
-        WHERE NOT short.is_priced) counted
-        WHERE hour = last_hour OR needed > affordable_minor)"""
+SHORT = """INSERT INTO billing_usage_short
+    SELECT organization_id, currency FROM billing_usage_invoice WHERE added_minor > balance_minor"""
+# What each hour adds to the lines of its server, rounded as they are, and from which hour on the wallet does not pay.
+UNPAID = f"""
+    INSERT INTO billing_usage_unpaid
+    SELECT subscription_id, min(hour) FROM (
+        SELECT paid.*, paid_minor - lag(paid_minor, 1, 0::bigint) OVER (
+            PARTITION BY organization_id, currency ORDER BY hour, is_resumed, subscription_id) AS taken_minor
+        FROM (SELECT added.*, billing_payable(added.minor, usage.listed_minor - usage.lines_minor, usage.rate,
+                usage.is_tax_inclusive, usage.step, usage.before_minor + usage.balance_minor) OVER (
+                PARTITION BY organization_id, currency ORDER BY hour, is_resumed, subscription_id) AS paid_minor
+            FROM (SELECT organization_id, currency, subscription_id, is_resumed, hour, sum(
+                    billing_round_half_even((before + place * quantity) * unit_minor)
+                    - billing_round_half_even((before + (place - 1) * quantity) * unit_minor))::bigint AS minor
+                FROM (SELECT hour.organization_id, hour.currency, hour.subscription_id, hour.is_resumed, hour.hour,
+                        item.quantity, item.unit_minor, coalesce(billed.quantity, 0) AS before,
+                        row_number() OVER (PARTITION BY item.id ORDER BY hour.hour) AS place
+                    FROM billing_usage_short JOIN billing_usage_hour hour USING (organization_id, currency)
+                    JOIN billing_usage_invoice usage USING (organization_id, currency)
+                    JOIN billing_subscriptionitem item ON item.subscription_id = hour.subscription_id
+                        AND {ITEM_OF_HOUR.format(hour="hour.hour")}
+                    LEFT JOIN billing_invoiceitem billed ON billed.subscription_item_id = item.id
+                        AND billed.invoice_id = usage.id) priced
+                GROUP BY organization_id, currency, subscription_id, is_resumed, hour) added
+            JOIN billing_usage_invoice usage USING (organization_id, currency)) paid
+        ) taken WHERE taken_minor < minor GROUP BY subscription_id"""
+LEAVE_OUT = """DELETE FROM billing_usage_hour used USING billing_usage_unpaid unpaid
+    WHERE used.subscription_id = unpaid.subscription_id AND used.hour >= unpaid.hour"""
 FORGET = """DELETE FROM {table} priced USING billing_usage_short short
-    WHERE NOT short.is_priced
-        AND (priced.organization_id, priced.currency) = (short.organization_id, short.currency)"""
+    WHERE (priced.organization_id, priced.currency) = (short.organization_id, short.currency)"""
 # As of renewals: tax that depends on an address keeps it.
 ADDRESS = f"jsonb_build_object({', '.join(f"'{name}', organization.{name}" for name in BILLING_FIELDS)})"
 NEW_INVOICES = """FROM billing_usage_invoice usage JOIN accounts_organization organization
@@ -239,6 +272,16 @@ ADVANCE = """
         current_period_end = charged.hour + interval '1 hour'
     FROM (SELECT subscription_id, max(hour) AS hour FROM billing_usage_hour GROUP BY subscription_id) charged
     WHERE subscription.id = charged.subscription_id"""
+# What resumes was charged for the hour that it resumes in, or for an earlier one that its wallet did not pay then.
+RESUME = """
+    UPDATE billing_subscription subscription SET status = 'active', metered_from = greatest(charged.hour, %(hour)s),
+        current_period_start = greatest(charged.hour, %(hour)s - interval '1 hour'),
+        current_period_end = greatest(charged.hour + interval '1 hour', %(hour)s)
+    FROM billing_usage_hour charged
+    WHERE charged.is_resumed AND subscription.id = charged.subscription_id RETURNING subscription.id"""
+SUSPEND = """
+    UPDATE billing_subscription subscription SET status = 'suspended' FROM billing_usage_unpaid unpaid
+    WHERE subscription.id = unpaid.subscription_id AND subscription.status = 'active' RETURNING subscription.id"""
 DONE = """
     INSERT INTO billing_fact SELECT 'usage', usage.organization_id, coalesce(entry.note, ''), %(at)s,
         usage.added_minor, usage.currency
@@ -246,26 +289,31 @@ DONE = """
         ON entry.reference = 'usage:' || usage.id::text || ':' || usage.before_minor + usage.added_minor"""
 
 
+def prepare() -> None:
+    """Begin with no hours, and none that a wallet did not pay."""
+    for table in TABLES:
+        batches.execute(table)
+    batches.execute("TRUNCATE billing_usage_unpaid")
+
+
 def charge_hours(params: Mapping[str, Any]) -> bool:
     """Charge the hours that are due, of each organization those of one month; whether there were any.
 
-    What a wallet does not pay stays due, and its organization is in billing_usage_short. The caller holds the locks of
-    drafts, subscriptions and wallets.
+    What a wallet does not pay stays due, and its subscription is in billing_usage_unpaid. The caller holds the locks of
+    drafts, subscriptions and wallets, and has called `prepare`.
     """
-    for table in TABLES:
-        batches.execute(table)
     batches.execute("TRUNCATE billing_usage_hour, billing_usage_line, billing_usage_invoice, billing_usage_short")
     if not batches.execute(HOURS, params):
         return False
     batches.execute(LINES, {**params, "is_again": False})
     batches.execute(INVOICES, {**params, "is_again": False})
-    while batches.execute(SHORT):
-        batches.execute(SHORTEN)
+    if batches.execute(SHORT):
+        batches.execute(UNPAID)
+        batches.execute(LEAVE_OUT)
         for table in ("billing_usage_line", "billing_usage_invoice"):
             batches.execute(FORGET.format(table=table))
         batches.execute(LINES, {**params, "is_again": True})
         batches.execute(INVOICES, {**params, "is_again": True})
-        batches.execute("UPDATE billing_usage_short SET is_priced = true WHERE NOT is_priced")
     write(params)
     return True
 

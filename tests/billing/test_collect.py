@@ -16,7 +16,8 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.runs import runner
-from tests.billing.sales import balance, run_commit_triggers, usd, wallet_balance
+from core.money import Money
+from tests.billing.sales import balance, run_commit_triggers, wallet_balance
 from tests.billing.test_renew import END, SOON, make_subscription, renew
 from tests.builders import make_organization
 from tests.threads import run_at_once
@@ -25,14 +26,14 @@ pytestmark = pytest.mark.django_db
 MONTH = timedelta(days=30)
 
 
-def top_up(organization: object, minor: int) -> None:
+def top_up(organization: object, minor: int, currency: str = "USD") -> None:
     """Credit in the wallet, as if a gateway had sent it."""
-    source = ledger.account_of(AccountKind.CLEARING, "USD", "stripe")
-    wallet = ledger.wallet_of(organization, "USD")  # type: ignore[arg-type]
+    source = ledger.account_of(AccountKind.CLEARING, currency, "stripe")
+    wallet = ledger.wallet_of(organization, currency)  # type: ignore[arg-type]
     ledger.post_entry(
         kind=EntryKind.PAYMENT,
         reference=f"top-up:{wallet.pk}:{minor}",
-        lines=ledger.transfer(source, wallet, usd(minor)),
+        lines=ledger.transfer(source, wallet, Money(minor, currency)),
         organization=organization,  # type: ignore[arg-type]
         at=SOON,
     )

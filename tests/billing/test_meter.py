@@ -42,10 +42,15 @@ NEW_MONTH = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def make_hourly(
-    organization: Organization | None = None, *, minor: str = "1.2", label: str = "pixel", at: datetime = NOON
+    organization: Organization | None = None,
+    *,
+    minor: str = "1.2",
+    currency: str = "USD",
+    label: str = "pixel",
+    at: datetime = NOON,
 ) -> Subscription:
     """One whose server has begun to run at `at`."""
-    rate = Rate(Decimal(minor), "USD")
+    rate = Rate(Decimal(minor), currency)
     price = catalog.offer_price(item=make_plan(), term=Term.HOURLY, amount=rate, actor="test", at=NOON)
     row = subscriptions.open_subscription(
         organization=organization or make_organization(), plan_price=cast("PlanPrice", price), label=label, at=at
@@ -171,7 +176,31 @@ def test_an_empty_wallet_suspends_until_it_is_filled_and_the_time_between_is_not
     assert (row.reload().status, charged(row)[3:]) == ("active", [NOON + 22 * HOUR])
 
 
-def test_of_two_servers_the_wallet_pays_the_earlier_hours_of_both_first() -> None:
+def test_a_wallet_that_does_not_pay_all_servers_keeps_and_resumes_the_oldest_that_it_pays() -> None:
+    organization = make_organization()
+    prices = {"oldest": "10", "dear": "100", "latest": "20"}
+    rows = [make_hourly(organization, minor=minor, label=label) for label, minor in prices.items()]
+
+    def paid(count: int, *, added: int) -> tuple[dict[str, int], list[str], int]:
+        top_up(organization, added) if added else None
+        done = meter(NOON + count * HOUR)
+        return (
+            done,
+            [row.reload().label for row in rows if row.reload().status == "active"],
+            wallet_balance(organization),
+        )
+
+    assert paid(0, added=295) == ({"low wallet": 1, "usage": 1}, ["oldest", "dear", "latest"], 165)
+    assert paid(1, added=0) == ({"usage": 1}, ["oldest", "dear", "latest"], 35)
+    assert paid(2, added=0) == ({"low wallet": 1, "suspension": 1, "usage": 1}, ["oldest", "latest"], 5)
+    assert paid(3, added=0) == ({"low wallet": 1, "suspension": 2}, [], 5)
+    assert paid(4, added=30) == ({"resumption": 2, "usage": 1}, ["oldest", "latest"], 5)
+    assert paid(5, added=100) == ({"usage": 1}, ["oldest", "latest"], 75)
+    assert paid(6, added=200) == ({"resumption": 1, "usage": 1}, ["oldest", "dear", "latest"], 145)
+    assert [len(charged(row)) for row in rows] == [6, 3, 6]
+
+
+def test_after_an_outage_the_wallet_pays_the_earlier_hours_of_both_servers_first() -> None:
     organization = make_organization()
     first = make_hourly(organization, minor="10", at=NOON)
     later = make_hourly(organization, minor="10", at=NOON + 2 * HOUR)
@@ -179,7 +208,57 @@ def test_of_two_servers_the_wallet_pays_the_earlier_hours_of_both_first() -> Non
 
     assert meter(NOON + 10 * HOUR) == {"low wallet": 1, "suspension": 2, "usage": 1}
 
-    assert (len(charged(first)), len(charged(later)), wallet_balance(organization)) == (3, 1, 15)
+    assert (len(charged(first)), len(charged(later)), wallet_balance(organization)) == (4, 1, 5)
+
+
+def test_a_server_resumes_only_where_its_next_hour_is_paid_with_its_tax() -> None:
+    """By the whole rupiah, the tax of an hour is 16 or 17: what the draft needs for it, and not the hour alone."""
+    TaxRate.objects.create(country="ID", rate=11, valid_from=NOON)
+    for key, value in (("tax.status", "registered"), ("tax.country", "ID")):
+        site_settings.set_value(key, value)
+    row = make_hourly(minor="14900", currency="IDR")
+    organization = row.organization
+    Organization.objects.filter(pk=organization.pk).update(country="ID")
+    top_up(organization, 33_000, currency="IDR")
+
+    assert meter(NOON)["usage"] == 1
+    assert meter(NOON + HOUR) == {"low wallet": 1, "suspension": 1}
+    assert meter(NOON + HOUR + HOUR / 12) == {}
+    top_up(organization, 100, currency="IDR")
+    assert meter(NOON + HOUR + HOUR / 6) == {"resumption": 1, "usage": 1}
+    assert Invoice.objects.get(usage_month=NOON.date()).total_minor == 33_100
+
+
+def test_an_hour_that_a_wallet_did_not_pay_is_charged_when_its_server_resumes() -> None:
+    """Where only whole hours are charged, when they are over, resuming again and again gives no hour for nothing."""
+    site_settings.set_value("billing.charges_started_hours", False)
+    row = make_hourly(minor="10")
+    top_up(row.organization, 25)
+
+    assert [meter(NOON + count * HOUR).get("suspension", 0) for count in (1, 2, 3)] == [0, 0, 1]
+    top_up(row.organization, 10)
+    assert meter(NOON + 4.5 * HOUR) == {"resumption": 1, "usage": 1}
+    assert meter(NOON + 5 * HOUR)["suspension"] == 1
+    top_up(row.organization, 30)
+    assert meter(NOON + 8.5 * HOUR)["resumption"] == 1
+    assert meter(NOON + 9 * HOUR) == {"usage": 1}
+
+    assert charged(row) == [NOON + count * HOUR for count in (0, 1, 2, 4, 8)]
+
+
+def test_hours_of_a_month_that_is_invoiced_already_are_on_the_next_months_invoice() -> None:
+    organization = make_hourly().organization
+    top_up(organization, 10_000)
+    meter(NEW_MONTH + ISSUED_AFTER)
+    march = Invoice.objects.get(state=InvoiceState.PAID)
+    late = make_hourly(organization, minor="10", at=NEW_MONTH - HOUR / 2)
+
+    assert meter(NEW_MONTH + ISSUED_AFTER) == {"usage": 1}
+
+    assert charged(late) == [NEW_MONTH + count * HOUR for count in (-1, 0, 1, 2, 3)]
+    assert march.items.count() == march.reload().items.count() == 1
+    line = Invoice.objects.get(state=InvoiceState.DRAFT).items.get(subscription=late)
+    assert (int(line.quantity), line.period_start) == (5, NEW_MONTH - HOUR)
 
 
 def test_each_low_level_is_told_once_until_the_wallet_is_above_it_again() -> None:
@@ -218,6 +297,18 @@ def test_servers_of_a_wallet_that_stays_empty_are_deleted_on_the_day_that_was_to
     row = row.reload()
     assert (row.status, row.ended_at) == ("ended", told.deletes_at)
     assert meter(NEW_MONTH + ISSUED_AFTER) == {"paid": 1}
+
+
+def test_a_server_that_the_wallet_pays_by_now_is_not_deleted_with_another_that_it_does_not_pay() -> None:
+    dear = make_hourly(minor="100")
+    cheap = make_hourly(dear.organization, minor="10")
+    top_up(dear.organization, 9)
+    assert meter(NOON)["suspension"] == 2
+    top_up(dear.organization, 20)
+
+    assert runner.execute(RunKind.EXPIRE, at=NOON + timedelta(days=21)).counts == {"deletion": 1, "end": 1}
+
+    assert (dear.reload().status, cheap.reload().status) == ("ended", "suspended")
 
 
 def test_a_later_suspension_is_told_with_its_own_day_after_an_earlier_one_was_canceled() -> None:
