@@ -62,7 +62,12 @@ def moved_minor() -> "QuerySet[Any, Any]":
     """How much more each subscription costs by the price changes that begin with its next period."""
     more = F("item__quantity") * (F("unit_minor") - F("item__unit_minor"))
     moves = PriceMove.objects.filter(
-        subscription=OuterRef("pk"), begins_at__lte=OuterRef("current_period_end"), applied_at=None, canceled_at=None
+        subscription=OuterRef("pk"),
+        begins_at__lte=OuterRef("current_period_end"),
+        applied_at=None,
+        canceled_at=None,
+        item__valid_from__lt=OuterRef("current_period_end"),
+        item__valid_until=None,
     ).order_by()
     return moves.values("subscription").annotate(minor=Sum(more)).values("minor")
 

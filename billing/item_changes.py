@@ -17,6 +17,7 @@ from billing.models import (
     InvoiceState,
     ItemKind,
     Period,
+    PriceMove,
     Subscription,
     SubscriptionItem,
 )
@@ -153,7 +154,7 @@ def undo_switch(
 
 def sell_again(*, subscription: Subscription, ended: Mapping[str, str], begun: Collection[UUID], term: Term) -> None:
     """From the next period on the subscription has again what ended before, instead of what begun. The caller holds
-    its lock. `ended` says until when each item was valid, empty for good."""
+    its lock. `ended` says until when each item was valid, empty for good. A price move that was told goes on."""
     at = subscription.current_period_end
     if at is None:
         raise ValueError(f"subscription {subscription.pk} has no period")
@@ -161,10 +162,11 @@ def sell_again(*, subscription: Subscription, ended: Mapping[str, str], begun: C
         rows = list(SubscriptionItem.objects.filter(pk__in=ended))
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_until=at)
         for row in rows:
-            until = ended[str(row.pk)]
+            item_id, until = row.pk, ended[str(row.pk)]
             if not until or datetime.fromisoformat(until) > at:
                 row.pk, row.valid_from, row.valid_until = uuid7(), at, datetime.fromisoformat(until) if until else None
                 row.save(force_insert=True)
+                PriceMove.objects.filter(item=item_id, applied_at=None, canceled_at=None).update(item=row)
         set_price(subscription, term, at)
 
 

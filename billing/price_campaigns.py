@@ -45,8 +45,13 @@ class Preview:
 
 
 def items_to_move(campaign: PriceCampaign) -> "QuerySet[SubscriptionItem]":
-    """What was sold at another price, and goes on, and is renewed by us. Discounts stay as they were given."""
+    """What was sold at another price, and goes on, and is renewed by us. Discounts stay as they were given.
+
+    Also what a scheduled plan change ends with the period: the change may be canceled, or not be carried out.
+    """
     price = campaign.price
+    if price.term == Term.HOURLY:
+        return SubscriptionItem.objects.none()
     sold = (
         Q(plan_price__plan=price.plan_id, plan_price__term=price.term)
         if isinstance(price, PlanPrice)
@@ -54,9 +59,9 @@ def items_to_move(campaign: PriceCampaign) -> "QuerySet[SubscriptionItem]":
     )
     rows = SubscriptionItem.objects.filter(
         sold,
+        Q(valid_until=None) | Q(valid_until__gte=F("subscription__current_period_end")),
         currency=price.currency,
         valid_from__isnull=False,
-        valid_until=None,
         subscription__status__in=GOING_ON,
         subscription__billing_mode=BillingMode.SELF,
         subscription__cancels_at_period_end=False,
@@ -70,7 +75,7 @@ def items_to_move(campaign: PriceCampaign) -> "QuerySet[SubscriptionItem]":
 def preview(campaign: PriceCampaign) -> Preview:
     """What the campaign does: of a draft, to those whom it would move now; else to those whom it moves."""
     price = campaign.price
-    rows = items_to_move(campaign)
+    rows = items_to_move(campaign).filter(valid_until=None)
     if campaign.status != CampaignStatus.DRAFT:
         rows = SubscriptionItem.objects.filter(
             price_moves__in=campaign.moves.filter(canceled_at=None).values("pk"), currency=price.currency
@@ -81,7 +86,7 @@ def preview(campaign: PriceCampaign) -> Preview:
         before=Sum(F("quantity") * F("unit_minor")),
         quantity=Sum("quantity"),
     )
-    monthly = Decimal(1) / Term(price.term).months
+    monthly = Decimal(1) / max(Term(price.term).months, 1)
     return Preview(
         found["subscriptions"],
         found["customers"],
@@ -101,6 +106,8 @@ def announce(*, campaign: PriceCampaign, actor: object, at: datetime) -> int:
             raise CampaignRefused(_("Customers are told %(days)s days before: choose a later day.") % {"days": notice})
         if row.price.superseded_at is not None:
             raise CampaignRefused(_("This price is no longer offered. Choose the present one."))
+        if row.price.term == Term.HOURLY:
+            raise CampaignRefused(_("What is billed by the hour keeps its price."))
         row.transition_to(CampaignStatus.ANNOUNCED)
         row.announced_at = at
         row.save(update_fields=["status", "announced_at"])
@@ -121,38 +128,58 @@ def announce(*, campaign: PriceCampaign, actor: object, at: datetime) -> int:
 
 
 def tell_due(*, at: datetime) -> int:
-    """Tell customers of announced campaigns when their price changes, each once; how many. Batch by batch."""
+    """Tell customers of announced campaigns when their price changes, and of canceled ones that it does not; how many.
+
+    Each is told once, batch by batch. Whoever is moved by another campaign hears first that the canceled one is over.
+    """
     told = 0
-    while batch := _tell_batch(at):
-        told += batch
+    for tell_batch in (_take_back_batch, _tell_batch):
+        while batch := tell_batch(at):
+            told += batch
     return told
 
 
 def _tell_batch(at: datetime) -> int:
-    """How many moves were looked at. Whoever canceled or changed the plan meanwhile is not moved, nor told."""
+    """How many moves were looked at. Whoever canceled or changed the plan meanwhile is not moved, nor told.
+
+    What a scheduled plan change is to end waits until the change is made, or canceled.
+    """
     notice = timedelta(days=site_settings.get("billing.price_notice_days"))
     lead = timedelta(days=site_settings.get("billing.invoice_lead_days"))
     with tenancy.as_worker():
-        waiting = PriceMove.objects.filter(notified_at=None, canceled_at=None)
+        waiting = PriceMove.objects.filter(Q(item__valid_until=None) | Q(item__valid_until__lte=at))
         rows = list(
-            waiting.select_for_update(no_key=True, skip_locked=True, of=("self",))
+            waiting.filter(notified_at=None, canceled_at=None)
+            .select_for_update(no_key=True, skip_locked=True, of=("self",))
             .select_related("campaign", "item", "subscription")
             .order_by("pk")[:BATCH]
         )
         told = []
         for row in rows:
-            sold = row.subscription
-            is_over = sold.status not in GOING_ON or sold.cancels_at_period_end or row.item.valid_until is not None
-            if is_over or sold.current_period_end is None or sold.anchor_day is None:
+            sold, item = row.subscription, row.item
+            is_over = sold.status not in GOING_ON or sold.cancels_at_period_end or item.valid_until is not None
+            if is_over or sold.current_period_end is None or sold.anchor_day is None or item.valid_from is None:
                 row.canceled_at = at
                 continue
-            # Its invoice is issued some days before the period: not before the campaign's day.
-            earliest = max(row.campaign.effective_at, at + notice) + lead + timedelta(days=1)
+            # Its invoice is issued some days before the period: not before the campaign's day. And what a plan change
+            # begins with a period is sold at its price for that one.
+            earliest = max(row.campaign.effective_at, at + notice, item.valid_from) + lead + timedelta(days=1)
             row.notified_at, row.begins_at = at, first_period_from(sold, earliest)
             told.append(row.pk)
         bulk.update_rows(rows, ["notified_at", "begins_at", "canceled_at"])
         events.price_moves_announced.send(PriceMove, move_ids=told, at=at)
     return len(rows)
+
+
+def _take_back_batch(at: datetime) -> int:
+    """Tell who was told of a new price that it does not come; how many."""
+    with tenancy.as_worker():
+        waiting = PriceMove.objects.filter(notified_at__isnull=False, canceled_at__isnull=False, taken_back_at=None)
+        locked = waiting.select_for_update(no_key=True, skip_locked=True).order_by("pk")
+        told = list(locked.values_list("pk", flat=True)[:BATCH])
+        PriceMove.objects.filter(pk__in=told).update(taken_back_at=at)
+        events.price_moves_canceled.send(PriceMove, move_ids=told, at=at)
+    return len(told)
 
 
 def first_period_from(subscription: Subscription, earliest: datetime) -> datetime:
@@ -166,7 +193,8 @@ def first_period_from(subscription: Subscription, earliest: datetime) -> datetim
 
 
 def cancel(*, campaign: PriceCampaign, actor: object, at: datetime) -> None:
-    """Drop the campaign before its day: everybody keeps their price, and who was told is told that. Twice is harmless.
+    """Drop the campaign before its day: everybody keeps their price. `tell_due` tells that to who was told of the new
+    one. Twice is harmless.
 
     Raises CampaignRefused.
     """
@@ -179,7 +207,6 @@ def cancel(*, campaign: PriceCampaign, actor: object, at: datetime) -> None:
         row.transition_to(CampaignStatus.CANCELED)
         row.save(update_fields=["status"])
         moves = row.moves.filter(canceled_at=None)
-        told = list(moves.exclude(notified_at=None).values_list("pk", flat=True))
+        told = moves.exclude(notified_at=None).count()
         moves.update(canceled_at=at)
-        events.price_moves_canceled.send(PriceMove, move_ids=told, at=at)
-        audit.record(action="price_campaign.cancel", entity=row, actor=actor, new={"told": len(told)}, at=at)
+        audit.record(action="price_campaign.cancel", entity=row, actor=actor, new={"told": told}, at=at)

@@ -34,7 +34,7 @@ def cancel(campaign: PriceCampaign, context: ActionContext) -> str:
         price_campaigns.cancel(campaign=campaign, actor=context.user, at=context.at)
     except price_campaigns.CampaignRefused as error:
         raise ActionError(str(error)) from None
-    return _("Canceled. Everybody keeps their price, and who was told of the new one is told that.")
+    return _("Canceled. Everybody keeps their price. Who was told of the new one is told that within minutes.")
 
 
 @admin.register(PriceCampaign)

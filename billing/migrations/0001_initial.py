@@ -766,6 +766,7 @@ class Migration(migrations.Migration):
                 ('begins_at', models.DateTimeField(blank=True, null=True, verbose_name='begins at')),
                 ('applied_at', models.DateTimeField(blank=True, null=True, verbose_name='applied at')),
                 ('canceled_at', models.DateTimeField(blank=True, null=True, verbose_name='canceled at')),
+                ('taken_back_at', models.DateTimeField(blank=True, help_text='When the customer was told that the price stays.', null=True, verbose_name='taken back at')),
                 ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='billing.pricecampaign')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='price_moves', to='billing.subscription')),
@@ -1400,6 +1401,10 @@ class Migration(migrations.Migration):
             model_name='pricemove',
             index=models.Index(condition=models.Q(('canceled_at__isnull', True), ('notified_at__isnull', True)), fields=['id'], name='billing_price_move_to_tell'),
         ),
+        migrations.AddIndex(
+            model_name='pricemove',
+            index=models.Index(condition=models.Q(('canceled_at__isnull', False), ('notified_at__isnull', False), ('taken_back_at__isnull', True)), fields=['id'], name='billing_price_move_taking_back'),
+        ),
         migrations.AddConstraint(
             model_name='pricemove',
             constraint=models.CheckConstraint(condition=models.Q(('unit_minor__gte', 0)), name='billing_price_move_not_negative'),
@@ -1419,6 +1424,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='pricemove',
             constraint=models.CheckConstraint(condition=models.Q(('applied_at__isnull', True), models.Q(('canceled_at__isnull', True), ('notified_at__isnull', False)), _connector='OR'), name='billing_price_move_applied_once_told'),
+        ),
+        migrations.AddConstraint(
+            model_name='pricemove',
+            constraint=models.CheckConstraint(condition=models.Q(('taken_back_at__isnull', True), models.Q(('canceled_at__isnull', False), ('notified_at__isnull', False)), _connector='OR'), name='billing_price_move_taken_back_once_told'),
         ),
         migrations.AddConstraint(
             model_name='invoiceitem',

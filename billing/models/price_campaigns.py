@@ -106,6 +106,9 @@ class PriceMove(Entity, Timestamped):
     begins_at = models.DateTimeField(_("begins at"), null=True, blank=True)
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
     canceled_at = models.DateTimeField(_("canceled at"), null=True, blank=True)
+    taken_back_at = models.DateTimeField(
+        _("taken back at"), null=True, blank=True, help_text=_("When the customer was told that the price stays.")
+    )
 
     class Meta:
         verbose_name = _("price move")
@@ -116,6 +119,11 @@ class PriceMove(Entity, Timestamped):
                 fields=["id"],
                 name="billing_price_move_to_tell",
                 condition=models.Q(notified_at__isnull=True, canceled_at__isnull=True),
+            ),
+            models.Index(
+                fields=["id"],
+                name="billing_price_move_taking_back",
+                condition=models.Q(notified_at__isnull=False, canceled_at__isnull=False, taken_back_at__isnull=True),
             ),
         ]
         constraints = [
@@ -137,6 +145,11 @@ class PriceMove(Entity, Timestamped):
                 name="billing_price_move_applied_once_told",
                 condition=models.Q(applied_at__isnull=True)
                 | models.Q(notified_at__isnull=False, canceled_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="billing_price_move_taken_back_once_told",
+                condition=models.Q(taken_back_at__isnull=True)
+                | models.Q(notified_at__isnull=False, canceled_at__isnull=False),
             ),
         ]
 

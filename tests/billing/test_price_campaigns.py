@@ -6,9 +6,18 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 
 from billing import charging, price_campaigns, subscriptions
-from billing.models import BillingMode, Invoice, PriceCampaign, PriceMove, Subscription
+from billing.models import (
+    BillingMode,
+    Invoice,
+    ItemKind,
+    PriceCampaign,
+    PriceMove,
+    Subscription,
+    SubscriptionItem,
+)
 from billing.price_campaigns import CampaignRefused
 from catalog import services as catalog
 from catalog.models import PlanPrice, Term
@@ -18,7 +27,7 @@ from core.money import Money
 from support.models import Delivery
 from tests.billing.sales import NOON, make_sale
 from tests.billing.test_renew import make_subscription, renew
-from tests.builders import make_price
+from tests.builders import make_addon_price, make_price
 
 pytestmark = pytest.mark.django_db
 DAY = NOON + timedelta(days=40)  # 10 April
@@ -51,7 +60,7 @@ def next_minor(rows: "QuerySet[Subscription]", period_end: datetime | None = Non
 
 
 def billed(subscription: Subscription) -> list[int]:
-    rows = Invoice.objects.filter(items__subscription=subscription).order_by("due_at")
+    rows = Invoice.objects.filter(items__subscription=subscription).order_by("due_at").distinct()
     return [row.total_minor for row in rows.exclude(due_at=None)]
 
 
@@ -87,22 +96,29 @@ def test_who_bought_at_another_price_is_told_and_pays_the_new_one_from_the_perio
         price_campaigns.cancel(campaign=campaign, actor=None, at=DAY)
 
 
-def test_a_campaign_that_is_canceled_before_its_day_changes_no_price_and_says_so_to_who_was_told() -> None:
+def test_a_campaign_that_is_canceled_before_its_day_changes_no_price_and_says_so_to_who_was_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sold = make_price(minor=800)
-    kept = make_subscription(price=sold)
+    kept, _other = (make_subscription(price=sold) for _ in range(2))
     campaign = make_campaign(sold)
     announce(campaign)
     price_campaigns.tell_due(at=NOON)
+    monkeypatch.setattr(price_campaigns, "BATCH", 1)
 
     for _twice in range(2):
         price_campaigns.cancel(campaign=campaign, actor=None, at=DAY - timedelta(seconds=1))
+    assert told("price.stays") == 0  # not in the transaction that cancels: that may be thousands of e-mails
+    with CaptureQueriesContext(connection) as queries:
+        assert [price_campaigns.tell_due(at=DAY) for _twice in range(2)] == [2, 0]
+    assert sum("support_delivery" in query["sql"] for query in queries) == 2  # a batch each
 
-    assert (told("price.changes"), told("price.stays")) == (1, 1)
+    assert (told("price.changes"), told("price.stays")) == (2, 2)
     Subscription.objects.filter(pk=kept.pk).update(current_period_end=MAY)
     renew(MAY)
     assert billed(kept) == [800]
     again = make_campaign(sold)
-    assert announce(again) == 1
+    assert announce(again) == 2
     assert AuditEntry.objects.filter(action__startswith="price_campaign.").count() == 3
 
 
@@ -125,6 +141,43 @@ def test_a_campaign_of_a_price_that_is_no_longer_offered_is_not_announced() -> N
     make_campaign(sold, 1200)
     with pytest.raises(CampaignRefused, match="no longer offered"):
         announce(campaign)
+
+
+def test_what_is_billed_by_the_hour_keeps_its_price() -> None:
+    sold = make_price(minor=1, term=Term.HOURLY)
+    campaign = PriceCampaign.objects.create(name="hours", plan_price=sold, effective_at=DAY)
+    found = price_campaigns.preview(campaign)
+    assert (found.subscriptions, found.before, found.after) == (0, Money(0, "USD"), Money(0, "USD"))
+    with pytest.raises(CampaignRefused, match="by the hour"):
+        announce(campaign)
+
+
+def test_the_moves_of_a_subscription_are_judged_together() -> None:
+    """The plan falls by more than the add-on rises: with a discount neither may be looked at alone."""
+    plan, addon = make_price(minor=800), make_addon_price(minor=100)
+    one = make_subscription(price=plan, addon_prices=[addon])
+    SubscriptionItem.objects.create(
+        subscription=one,
+        organization_id=one.organization_id,
+        kind=ItemKind.DISCOUNT,
+        description="less",
+        unit_minor=-300,
+        currency="USD",
+        valid_from=NOON,
+        position=9,
+    )
+    for item in (plan.plan, addon.addon):
+        minor = 50 if item == plan.plan else 200
+        price = catalog.offer_price(item=item, term=Term.MONTHLY, amount=Money(minor, "USD"), at=NOON)
+        field = "plan_price" if item == plan.plan else "addon_price"
+        announce(PriceCampaign.objects.create(name=field, effective_at=DAY, **{field: price}))
+    price_campaigns.tell_due(at=NOON)
+    Subscription.objects.filter(pk=one.pk).update(current_period_end=MAY)
+
+    renew(MAY)
+
+    assert billed(one) == [600]  # 50 + 200 - 300 would be less than free: both stay as they were
+    assert not PriceMove.objects.exclude(applied_at=None).exists()
 
 
 def test_the_database_refuses_to_move_an_item_twice_and_one_of_somebody_else() -> None:

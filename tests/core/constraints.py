@@ -187,6 +187,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"applied_at": NOW, "notified_at": None, "begins_at": None},
             {"applied_at": LATER, "notified_at": NOW, "begins_at": LATER, "canceled_at": LATER},
         ],
+        "billing_price_move_taken_back_once_told": [
+            {"taken_back_at": LATER, "canceled_at": None},
+            {"taken_back_at": LATER, "canceled_at": NOW, "notified_at": None, "begins_at": None},
+        ],
     },
     "billing_refund": {"billing_refund_positive": [{"amount_minor": 0}]},
     "billing_reminder": {

@@ -48,6 +48,8 @@ QUERIES = {
     "billing_subscription_to_delete": "billing_subscription WHERE deletion_due_at <= now()",
     "billing_invoice_due": "billing_invoice WHERE state IN ('open', 'overdue') AND due_at <= now()",
     "billing_price_move_to_tell": "billing_pricemove WHERE notified_at IS NULL AND canceled_at IS NULL ORDER BY id",
+    "billing_price_move_taking_back": "billing_pricemove WHERE notified_at IS NOT NULL AND canceled_at IS NOT NULL"
+    " AND taken_back_at IS NULL ORDER BY id",
     "billing_run_latest": "billing_run ORDER BY started_at DESC",
     "billing_payment.poll_at": "billing_payment WHERE poll_at <= now()",
     "billing_invoice_to_number": "billing_invoice WHERE series_id = 'NB' AND number IS NULL AND issued_at IS NOT NULL",
