@@ -185,3 +185,9 @@ def test_cpu_is_written_in_cores(percent: int, words: str) -> None:
 )
 def test_a_device_is_named_so_that_its_owner_knows_it(agent: str, name: str) -> None:
     assert device(agent) == name
+
+
+def test_a_missing_page_leads_who_is_signed_in_to_their_own_pages(order: Order, client: Client) -> None:
+    assert 'href="/dashboard/"' not in client.get("/no/such/page/").content.decode()
+    client.force_login(order.organization.owner)
+    assert 'href="/dashboard/"' in client.get("/no/such/page/").content.decode()
