@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 # What is written of a payment when its money arrives.
 RECEIVED_FIELDS = (
     *("state", "transaction_id", "method_label", "received_minor", "received_currency", "period_start", "period_end"),
-    *("settled_at", "poll_at", "failure", "failure_code", "session_url", "review_reason"),
+    *("settled_at", "poll_at", "failure", "failure_code", "session_url", "review_reason", "card_fingerprint"),
 )
 FIRST_POLL = timedelta(seconds=30)
 PROCESSING_POLL = timedelta(hours=1)  # bank debits take days
@@ -200,7 +200,7 @@ def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentSt
         if arrived.period is not None:
             payment.period_start, payment.period_end = arrived.period.start, arrived.period.end
         payment.state, payment.settled_at, payment.failure, payment.session_url = state, at, "", ""
-        payment.failure_code = ""
+        payment.failure_code, payment.card_fingerprint = "", arrived.card_fingerprint
         payment.poll_at = payment.last_poll(at) if payment.session_requests > 1 else None
         ledger.release_credit(payment, at=at)  # so that the wallet has all that pays the invoice
     received = [payment for payment, _arrived in arrivals]

@@ -42,7 +42,8 @@ class GatewayPayment:
     """Money that arrived, as the gateway states it. `payment_id` and `organization_id` are ours, from its metadata.
 
     `organization_id` is None where the gateway keeps no more than one reference. `fee` is what the gateway keeps of
-    `amount`, where it says so at once and not in balance transactions.
+    `amount`, where it says so at once and not in balance transactions. `card_fingerprint` is its own mark of a card,
+    the same whoever pays with it.
     """
 
     transaction_id: str
@@ -52,6 +53,7 @@ class GatewayPayment:
     payment_id: UUID | None = None
     organization_id: UUID | None = None
     method_label: str = ""
+    card_fingerprint: str = ""
     card: SavedCard | None = None
     subscription_reference: str = ""
     period: Period | None = None

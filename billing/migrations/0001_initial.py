@@ -357,6 +357,7 @@ class Migration(migrations.Migration):
                 ('accepted_at', models.DateTimeField(blank=True, help_text='When staff accepted a payment that was under review.', null=True, verbose_name='accepted at')),
                 ('failure', models.CharField(blank=True, default='', max_length=191, verbose_name='reason of failure')),
                 ('method_label', models.CharField(blank=True, default='', help_text='Such as Visa ending 4242.', max_length=64, verbose_name='paid with')),
+                ('card_fingerprint', models.CharField(blank=True, default='', help_text="The gateway's own mark of a card, the same for whoever pays with it. Empty where it tells none.", max_length=64, verbose_name="card's fingerprint")),
                 ('invoice', models.ForeignKey(blank=True, help_text='What the customer was asked to pay. What the money paid is in the allocations.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='accounts.organization')),
             ],
@@ -1055,7 +1056,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('balance_minor__lte', 0), ('kind', 'receivable')), models.Q(models.Q(('kind', 'receivable'), _negated=True), ('balance_minor__gte', 0)), _connector='OR'), name='billing_account_not_overdrawn'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('balance_minor__lte', 0), ('kind', 'receivable')), ('kind', 'commission'), models.Q(models.Q(('kind', 'receivable'), _negated=True), ('balance_minor__gte', 0)), _connector='OR'), name='billing_account_not_overdrawn'),
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',

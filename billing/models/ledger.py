@@ -91,6 +91,7 @@ class LedgerAccount(Entity, Timestamped):
             models.CheckConstraint(
                 name="billing_account_not_overdrawn",
                 condition=models.Q(kind=AccountKind.RECEIVABLE, balance_minor__lte=0)
+                | models.Q(kind=AccountKind.COMMISSION)  # below zero: taken from what the affiliate earns later
                 | (~models.Q(kind=AccountKind.RECEIVABLE) & models.Q(balance_minor__gte=0)),
             ),
             choices_check("billing_account_kind_known", "kind", AccountKind),

@@ -133,6 +133,13 @@ class Payment(Entity, Timestamped):
     method_label = models.CharField(
         _("paid with"), max_length=64, blank=True, default="", help_text=_("Such as Visa ending 4242.")
     )
+    card_fingerprint = models.CharField(
+        _("card's fingerprint"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("The gateway's own mark of a card, the same for whoever pays with it. Empty where it tells none."),
+    )
 
     class Meta:
         verbose_name = _("payment")

@@ -65,7 +65,15 @@ class ReferralAdmin(ReadOnlyAdmin):
 class CommissionPayoutAdmin(ReadOnlyAdmin):
     """Commission that was moved to wallets."""
 
-    list_display = ("affiliate", "organization", "amount_minor", "currency", "paid_out_at")
+    list_display = (
+        "affiliate",
+        "organization",
+        "amount_minor",
+        "currency",
+        "paid_minor",
+        "paid_currency",
+        "paid_out_at",
+    )
     list_filter = ("currency",)
     list_select_related = ("affiliate", "organization")
     search_fields = ("affiliate__code", "organization__name")

@@ -1,13 +1,19 @@
-"""What affiliates earn: attributed to a customer's first paid order, on hold, earned, and moved to their wallet."""
+"""What affiliates earn: attributed to a customer's first paid order, on hold, earned, and moved to their wallet.
+
+A loss after the hold is taken from what they earn later: the account of their commission is below zero until then.
+Commission is paid out in the organization's own currency, because nothing can be bought with a wallet of another one.
+"""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
 
+from accounts import services as accounts
 from accounts.models import Organization, User
 from billing import ledger
 from billing.ledger import EntryLine
@@ -18,14 +24,17 @@ from billing.models import (
     Dispute,
     EntryKind,
     InvoiceState,
+    JournalEntry,
     LedgerAccount,
+    Payment,
     PaymentMethod,
     Refund,
     RefundState,
 )
 from core import audit, site_settings, tenancy, work
-from core.money import Money, Rate, payable_step
+from core.money import Money, Rate, exponent, payable_step
 from orders.affiliates.models import Affiliate, CommissionPayout, Referral, ReferralStatus
+from orders.affiliates.settings import exchange_rates
 from orders.models import Order
 
 CODE_CHARACTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another
@@ -49,12 +58,21 @@ def advance(*, at: datetime) -> int:
     attributed = work.run_each(
         list(earning.values_list("pk", flat=True)), lambda pk: attribute(pk, at), name="referral"
     )
-    due = Referral.objects.filter(status=ReferralStatus.PENDING).exclude(
-        hold_until__gt=at, order__invoice__state=InvoiceState.PAID
-    )
     return attributed + work.run_each(
-        list(due.values_list("pk", flat=True)), lambda pk: decide(pk, at), name="commission"
+        list(undecided(at).values_list("pk", flat=True)), lambda pk: decide(pk, at), name="commission"
     )
+
+
+def undecided(at: datetime) -> "QuerySet[Referral]":
+    """Referrals whose hold is over, or of whose money more or less went back than when they were decided."""
+    notes = CreditNote.objects.filter(invoice=OuterRef("order__invoice"), voided_at=None).order_by()
+    credited = Subquery(
+        notes.values("invoice").annotate(minor=Sum("net_minor")).values("minor"), output_field=BigIntegerField()
+    )
+    is_on_hold = Q(status=ReferralStatus.PENDING)
+    is_over = is_on_hold & (Q(hold_until__lte=at) | ~Q(order__invoice__state=InvoiceState.PAID))
+    is_changed = Q(status__in=[ReferralStatus.EARNED, ReferralStatus.REVERSED]) & ~Q(credited=F("credited_minor"))
+    return Referral.objects.annotate(credited=Coalesce(credited, 0)).filter(is_over | is_changed)
 
 
 def attribute(order_id: UUID, at: datetime) -> bool:
@@ -94,15 +112,19 @@ def commission_of(net_minor: int, currency: str, percent: Decimal) -> Money:
 
 
 def has_same_card(affiliate: Affiliate, order: Order) -> bool:
-    """Whether the customer and the affiliate have saved one card: the same brand, last digits and expiry."""
+    """Whether the customer and the affiliate paid with one card, or saved one of the same brand, digits and expiry."""
     card = ("gateway", "brand", "last4", "expires_on")
     methods = PaymentMethod.objects.exclude(last4="")
-    theirs = set(methods.filter(organization=affiliate.organization_id).values_list(*card))
-    return bool(theirs & set(methods.filter(organization=order.organization_id).values_list(*card)))
+    payments = Payment.objects.exclude(card_fingerprint="")
+    for rows, names in ((methods, card), (payments, ("gateway", "card_fingerprint"))):
+        theirs = set(rows.filter(organization=affiliate.organization_id).values_list(*names))
+        if theirs & set(rows.filter(organization=order.organization_id).values_list(*names)):
+            return True
+    return False
 
 
 def decide(referral_id: UUID, at: datetime) -> bool:
-    """Post the commission where the hold is over and the money stayed; reverse it where it went back.
+    """Post the commission where the hold is over and the money stayed; reverse it where it went back, then or later.
 
     What was credited of the invoice earns nothing. While a dispute is open or a refund under way, nothing is decided.
     """
@@ -111,68 +133,114 @@ def decide(referral_id: UUID, at: datetime) -> bool:
         referral = locked.select_related("order__invoice", "organization").get(pk=referral_id)
         invoice = referral.order.invoice
         disputes = Dispute.objects.filter(payment__allocations__invoice=invoice)
-        if referral.status != ReferralStatus.PENDING or disputes.filter(closed_at=None).exists():
+        refunds = Refund.objects.filter(payment__allocations__invoice=invoice, state=RefundState.PENDING)
+        if referral.status == ReferralStatus.REFUSED or disputes.filter(closed_at=None).exists() or refunds.exists():
             return False
-        if Refund.objects.filter(payment__allocations__invoice=invoice, state=RefundState.PENDING).exists():
-            return False
-        credited = CreditNote.objects.filter(invoice=invoice, voided_at=None).aggregate(minor=Sum("net_minor"))["minor"]
-        earned = commission_of(invoice.net_minor - (credited or 0), referral.currency, referral.percent)
+        notes = CreditNote.objects.filter(invoice=invoice, voided_at=None)
+        credited = notes.aggregate(minor=Sum("net_minor"))["minor"] or 0
         is_returned = invoice.state != InvoiceState.PAID or disputes.exclude(is_won=True).exists()
-        if is_returned or not earned:
-            referral.transition_to(ReferralStatus.REVERSED)
-            referral.closed_at = at
-            referral.save(update_fields=["status", "closed_at"])
-            return True
-        if at < referral.hold_until:
+        kept = 0 if is_returned else invoice.net_minor - credited
+        earned = commission_of(kept, referral.currency, referral.percent)
+        if earned and at < referral.hold_until:
             return False
-        referral.transition_to(ReferralStatus.EARNED)
-        referral.closed_at, referral.commission_minor = at, earned.minor
-        referral.save(update_fields=["status", "closed_at", "commission_minor"])
-        account = ledger.organization_account(AccountKind.COMMISSION, referral.organization, referral.currency)
-        ledger.post_entry(
-            kind=EntryKind.COMMISSION,
-            reference=f"commission:{referral.pk}",
-            organization=referral.organization,
-            lines=[
-                EntryLine(account, earned),
-                EntryLine(ledger.account_of(AccountKind.COMMISSIONS, referral.currency), -earned),
-            ],
-            at=at,
-        )
+        posted = referral.commission if referral.status == ReferralStatus.EARNED else Money.zero(referral.currency)
+        status = ReferralStatus.EARNED if earned else ReferralStatus.REVERSED
+        if referral.status != status:
+            referral.transition_to(status)
+        referral.closed_at, referral.credited_minor = at, credited
+        referral.commission_minor = earned.minor or referral.commission_minor
+        referral.save(update_fields=["status", "closed_at", "credited_minor", "commission_minor"])
+        if more := earned - posted:
+            post_commission(referral, more, at)
     return True
 
 
+def post_commission(referral: Referral, amount: Money, at: datetime) -> None:
+    """Give the affiliate the amount for a locked referral, or take it back where it is less than zero."""
+    account = ledger.organization_account(AccountKind.COMMISSION, referral.organization, referral.currency)
+    reference = f"commission:{referral.pk}"
+    posted = JournalEntry.objects.filter(reference__startswith=reference).count()
+    ledger.post_entry(
+        kind=EntryKind.COMMISSION,
+        reference=reference + (f":{posted + 1}" if posted else ""),
+        organization=referral.organization,
+        lines=ledger.transfer(ledger.account_of(AccountKind.COMMISSIONS, referral.currency), account, amount),
+        at=at,
+    )
+
+
+def in_wallet(earned: Money, currency: str) -> Money | None:
+    """What an amount of commission comes to in a wallet of the currency; None without an exchange rate for it.
+
+    Rounded once, to what can be paid.
+    """
+    if earned.currency == currency:
+        return earned
+    rate = exchange_rates().get((earned.currency, currency))
+    step = payable_step(currency)
+    if rate is None:
+        return None
+    minor = (earned.amount * rate).scaleb(exponent(currency))
+    return step * Rate(minor / step.minor, currency).times(1).minor
+
+
 def pay_out(*, affiliate: Affiliate, actor: User, at: datetime) -> list[CommissionPayout]:
-    """Move all commission that was earned to the affiliate's wallets; nothing where there is none."""
+    """Move all commission that was earned to the affiliate's wallet; nothing where there is none, or no exchange rate.
+
+    Whoever has bought nothing yet gets the currency that they earned, and buys in it from then on.
+    """
     payouts = []
     with tenancy.as_worker(affiliate):
         affiliate = Affiliate.objects.select_related("organization").get(pk=affiliate.pk)
         organization = affiliate.organization
-        accounts = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.COMMISSION)
-        for currency in accounts.order_by("currency").values_list("currency", flat=True):
-            ledger.lock_wallet(organization, currency)  # before the account of the commission
-            account = accounts.select_for_update(no_key=True).get(currency=currency)
-            if not account.balance_minor:
-                continue
-            amount = Money(account.balance_minor, currency)
-            payout = CommissionPayout.objects.create(
-                affiliate=affiliate,
-                organization=organization,
-                currency=currency,
-                amount_minor=amount.minor,
-                paid_out_at=at,
-            )
-            ledger.post_entry(
-                kind=EntryKind.COMMISSION_PAID,
-                reference=f"commission-payout:{payout.pk}",
-                organization=organization,
-                lines=[EntryLine(account, -amount), *ledger.deposit(organization, amount)],
-                at=at,
-            )
-            payouts.append(payout)
+        earned = LedgerAccount.objects.filter(
+            organization=organization, kind=AccountKind.COMMISSION, balance_minor__gt=0
+        )
+        first = earned.order_by("currency").first()
+        if first is None:
+            return []
+        currency = organization.currency if organization.currency_fixed_at else first.currency
+        ledger.lock_wallet(organization, currency)  # before the accounts of the commission
+        locked = list(earned.select_for_update(no_key=True).order_by("pk"))
+        try:
+            accounts.fix_currency(organization=organization, currency=currency, at=at)
+        except accounts.CurrencyFixed:  # by an order at the same moment: asked for again, it is paid out in that
+            return []
+        for account in locked:
+            amount = Money(account.balance_minor, account.currency)
+            if paid := in_wallet(amount, currency):
+                payouts.append(post_payout(affiliate, account, amount, paid, at))
         for payout in payouts:
-            audit.record(action="affiliate.pay_out", entity=payout, actor=actor, new={"amount": str(payout.amount)})
+            audit.record(action="affiliate.pay_out", entity=payout, actor=actor, new={"amount": str(payout.paid)})
     return payouts
+
+
+def post_payout(
+    affiliate: Affiliate, account: LedgerAccount, amount: Money, paid: Money, at: datetime
+) -> CommissionPayout:
+    """Move the amount from the locked account to the locked wallet, where it is `paid`, perhaps in another currency."""
+    organization = affiliate.organization
+    payout = CommissionPayout.objects.create(
+        affiliate=affiliate,
+        organization=organization,
+        currency=amount.currency,
+        amount_minor=amount.minor,
+        paid_currency=paid.currency,
+        paid_minor=paid.minor,
+        paid_out_at=at,
+    )
+    lines = [EntryLine(account, -amount), *ledger.deposit(organization, paid)]
+    if paid.currency != amount.currency:
+        lines.append(EntryLine(ledger.account_of(AccountKind.FX, amount.currency), amount))
+        lines.append(EntryLine(ledger.account_of(AccountKind.FX, paid.currency), -paid))
+    ledger.post_entry(
+        kind=EntryKind.COMMISSION_PAID,
+        reference=f"commission-payout:{payout.pk}",
+        organization=organization,
+        lines=lines,
+        at=at,
+    )
+    return payout
 
 
 RULES = (
@@ -192,10 +260,13 @@ RULES = (
         "commission_payout_not_posted",
         _("A payout of commission is not in the wallet."),
         """
-        SELECT payout.id, payout.amount_minor, coalesce(sum(posting.amount_minor), 0) AS paid
+        SELECT payout.id, payout.paid_minor, coalesce(sum(deposited.amount_minor), 0) AS paid
         FROM orders_commissionpayout payout
         LEFT JOIN billing_journalentry entry ON entry.reference = 'commission-payout:' || payout.id
-        LEFT JOIN billing_posting posting ON posting.entry_id = entry.id AND posting.amount_minor > 0
-        GROUP BY payout.id HAVING payout.amount_minor <> coalesce(sum(posting.amount_minor), 0)""",
+        LEFT JOIN (SELECT posting.* FROM billing_posting posting
+            JOIN billing_ledgeraccount account ON account.id = posting.account_id
+                AND account.kind IN ('wallet', 'receivable')) deposited
+            ON deposited.entry_id = entry.id AND deposited.currency = payout.paid_currency
+        GROUP BY payout.id HAVING payout.paid_minor <> coalesce(sum(deposited.amount_minor), 0)""",
     ),
 )

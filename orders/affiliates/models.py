@@ -74,15 +74,16 @@ _S = ReferralStatus
 class Referral(StateMachine, Entity, Timestamped):
     """A customer's first paid order that came by an affiliate's link, and the commission for it.
 
-    It is on hold while the money may still go back, and posted to the ledger when it is earned.
+    It is on hold while the money may still go back, and posted to the ledger when it is earned. What goes back later is
+    taken back there.
     """
 
     tenancy = tenancy.OWNED
     hidden_fields = ("customer", "order", "reason")
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING: {_S.EARNED, _S.REVERSED},
-        _S.EARNED: set(),
-        _S.REVERSED: set(),
+        _S.EARNED: {_S.REVERSED},
+        _S.REVERSED: {_S.EARNED},  # the refund failed, or the dispute was won on appeal
         _S.REFUSED: set(),
     }
 
@@ -97,6 +98,9 @@ class Referral(StateMachine, Entity, Timestamped):
     currency = models.CharField(max_length=3)
     percent = models.DecimalField(_("percent"), max_digits=7, decimal_places=4)
     commission_minor = models.BigIntegerField(_("commission"), help_text=_("Of what was paid without tax."))
+    credited_minor = models.BigIntegerField(
+        _("credited"), default=0, help_text=_("What of the invoice's net had gone back when it was decided.")
+    )
     paid_at = models.DateTimeField(_("paid at"))
     hold_until = models.DateTimeField(_("on hold until"))
     closed_at = models.DateTimeField(_("decided at"), null=True, blank=True)
@@ -144,6 +148,8 @@ class CommissionPayout(Entity, Timestamped):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField(_("amount"))
+    paid_currency = models.CharField(_("currency paid"), max_length=3)
+    paid_minor = models.BigIntegerField(_("paid"), help_text=_("What came into the wallet, in its currency."))
     paid_out_at = models.DateTimeField(_("paid out at"))
 
     class Meta:
@@ -151,13 +157,24 @@ class CommissionPayout(Entity, Timestamped):
         verbose_name_plural = _("commission payouts")
         ordering = ["-paid_out_at"]
         constraints = [
-            models.CheckConstraint(name="orders_payout_positive", condition=models.Q(amount_minor__gt=0)),
+            models.CheckConstraint(
+                name="orders_payout_positive", condition=models.Q(amount_minor__gt=0, paid_minor__gt=0)
+            ),
+            models.CheckConstraint(
+                name="orders_payout_same_currency_same_amount",
+                condition=~models.Q(currency=models.F("paid_currency")) | models.Q(amount_minor=models.F("paid_minor")),
+            ),
         ]
 
     @property
     def amount(self) -> Money:
         """What was moved."""
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def paid(self) -> Money:
+        """What it came to in the wallet."""
+        return Money(self.paid_minor, self.paid_currency)
 
     def __str__(self) -> str:
         return str(self.amount)

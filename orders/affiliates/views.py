@@ -49,13 +49,15 @@ def affiliate(request: HttpRequest) -> HttpResponse:
         pending = referrals.filter(status=ReferralStatus.PENDING).order_by("currency").values("currency")
         on_hold = pending.annotate(minor=Sum("commission_minor"))
         accounts = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.COMMISSION)
-        earned = [Money(row.balance_minor, row.currency) for row in accounts.order_by("currency")]
+        earned = [Money(row.balance_minor, row.currency) for row in accounts.order_by("currency") if row.balance_minor]
+        currency = organization.currency if organization.currency_fixed_at or not earned else earned[0].currency
         context |= {
             "link": f"{settings.SITE_URL}{reverse('home')}?{PARAMETER}={found.code}",
             "clicks": AffiliateClicks.objects.filter(affiliate=found).aggregate(count=Sum("count"))["count"] or 0,
             "conversions": referrals.aggregate(count=Count("pk", filter=~Q(status="refused")))["count"],
             "on_hold": [Money(row["minor"], row["currency"]) for row in on_hold],
-            "available": [amount for amount in earned if amount],
+            "available": [(amount, commissions.in_wallet(amount, currency)) for amount in earned if amount.minor > 0],
+            "taken_back": [-amount for amount in earned if amount.minor < 0],
             "page_obj": Paginator(referrals, PER_PAGE).get_page(request.GET.get("page")),
         }
     return render(request, "affiliates/affiliate.html", context)
@@ -78,6 +80,6 @@ def pay_out(request: HttpRequest) -> HttpResponse:
     found = get_object_or_404(Affiliate, organization=organization)
     payouts = commissions.pay_out(affiliate=found, actor=request.user, at=clock.now())  # type: ignore[arg-type]
     if payouts:
-        amounts = ", ".join(str(payout.amount) for payout in payouts)
+        amounts = ", ".join(str(payout.paid) for payout in payouts)
         messages.success(request, _("%(amounts)s is in your wallet now.") % {"amounts": amounts})
     return redirect("affiliates:affiliate")

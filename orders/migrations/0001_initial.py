@@ -62,6 +62,8 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('currency', models.CharField(max_length=3)),
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
+                ('paid_currency', models.CharField(max_length=3, verbose_name='currency paid')),
+                ('paid_minor', models.BigIntegerField(help_text='What came into the wallet, in its currency.', verbose_name='paid')),
                 ('paid_out_at', models.DateTimeField(verbose_name='paid out at')),
                 ('affiliate', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='orders.affiliate')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -229,6 +231,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('percent', models.DecimalField(decimal_places=4, max_digits=7, verbose_name='percent')),
                 ('commission_minor', models.BigIntegerField(help_text='Of what was paid without tax.', verbose_name='commission')),
+                ('credited_minor', models.BigIntegerField(default=0, help_text="What of the invoice's net had gone back when it was decided.", verbose_name='credited')),
                 ('paid_at', models.DateTimeField(verbose_name='paid at')),
                 ('hold_until', models.DateTimeField(verbose_name='on hold until')),
                 ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='decided at')),
@@ -254,7 +257,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='commissionpayout',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='orders_payout_positive'),
+            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0), ('paid_minor__gt', 0)), name='orders_payout_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='commissionpayout',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('currency', models.F('paid_currency')), _negated=True), ('amount_minor', models.F('paid_minor')), _connector='OR'), name='orders_payout_same_currency_same_amount'),
         ),
         migrations.AddIndex(
             model_name='order',

@@ -420,7 +420,8 @@ class Rows:
         affiliates = self.each(orders.Affiliate, organization=self.organization, code=lambda n: f"row-{n}")
         named = {"affiliate": affiliates[0], **owned}
         self.each(orders.AffiliateClicks, clicked_on=lambda n: AT.date() + timedelta(days=n), **named)
-        self.each(orders.CommissionPayout, currency="USD", amount_minor=1, paid_out_at=AT, **named)
+        paid = {"paid_currency": "USD", "paid_minor": 1, "paid_out_at": AT}
+        self.each(orders.CommissionPayout, currency="USD", amount_minor=1, **paid, **named)
         earned = {"currency": "USD", "percent": 20, "commission_minor": 160, "paid_at": AT, "hold_until": AT}
         theirs = [self.order_of(make_organization()) for _row in self.orders]
         brought = {"customer_id": lambda n: theirs[n].organization_id, "order": lambda n: theirs[n]}

@@ -276,7 +276,12 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "catalog_plan_sizes_positive": [{"cpu_percent": 0}, {"memory_mib": 0}, {"disk_mib": 0}],
     },
     "orders_affiliate": {"orders_affiliate_code_characters": [{"code": "ab"}, {"code": "ABC"}]},
-    "orders_commissionpayout": {"orders_payout_positive": [{"amount_minor": 0}]},
+    "orders_commissionpayout": {
+        "orders_payout_positive": [{"amount_minor": 0, "paid_minor": 0}, {"paid_currency": "EUR", "paid_minor": 0}],
+        "orders_payout_same_currency_same_amount": [
+            {"currency": "USD", "amount_minor": 1, "paid_currency": "USD", "paid_minor": 2}
+        ],
+    },
     "orders_referral": {
         "orders_referral_commission_positive": [{"commission_minor": 0}, {"commission_minor": -1}],
         "orders_referral_not_of_itself": [{"customer_id": ONE, "organization_id": ONE}],

@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 
+from accounts.models import Organization
 from billing import ledger_audit, refunds
 from billing.models import AccountKind, Dispute, EntryKind, JournalEntry, LedgerAccount, PaymentMethod
 from core import site_settings
@@ -139,3 +141,79 @@ def test_nobody_earns_for_their_own_orders(shop: Shop, clock: Clock, affiliate: 
 
     referral = Referral.objects.get()
     assert (referral.status, referral.reason) == (ReferralStatus.REFUSED, "the same card")
+
+
+def test_one_card_of_two_customers_is_seen_although_nobody_saved_it(
+    shop: Shop, clock: Clock, affiliate: Affiliate
+) -> None:
+    partner, friend = make_customers(shop, 2)
+    commissions.join(organization=partner.organization, actor=partner.customer)
+    own = Affiliate.objects.get(organization=partner.organization)
+    paid_order(partner, clock, "")
+
+    paid_order(friend, clock, own.code)
+
+    assert not PaymentMethod.objects.exists()
+    assert Referral.objects.get().reason == "the same card"
+
+
+def test_what_goes_back_after_the_hold_is_taken_from_later_commissions(
+    shop: Shop, clock: Clock, affiliate: Affiliate
+) -> None:
+    order = paid_order(shop, clock, affiliate.code)
+    later = clock.now + 31 * DAY
+    commissions.advance(at=later)
+    assert account(AccountKind.COMMISSION, affiliate) == 160
+    refunds.credit_invoice(invoice=order.invoice, at_most=Money(400, "USD"), at=later)
+    for _twice in range(2):
+        commissions.advance(at=later)
+    assert (account(AccountKind.COMMISSION, affiliate), Referral.objects.get().commission_minor) == (80, 80)
+    owner = affiliate.organization.owner
+    assert owner is not None
+    assert len(commissions.pay_out(affiliate=affiliate, actor=owner, at=later)) == 1
+
+    refunds.refund_invoice(invoice=order.invoice.reload(), reason="asked", actor=None, at=clock.now)
+    run_until_idle(clock)
+    deliver_webhooks(shop.sandbox)
+    run_until_idle(clock)
+    for _twice in range(2):
+        commissions.advance(at=later)
+
+    assert (account(AccountKind.COMMISSION, affiliate), Referral.objects.get().status) == (-80, "reversed")
+    assert commissions.pay_out(affiliate=affiliate, actor=owner, at=later) == []
+    partner = Client()
+    partner.force_login(owner)
+    assert "taken from what you earn next" in partner.get("/affiliate/").content.decode()
+    (other,) = make_customers(shop, 1)
+    paid_order(other, clock, affiliate.code)
+    commissions.advance(at=clock.now + 31 * DAY)
+    assert account(AccountKind.COMMISSION, affiliate) == 80
+    assert ledger_audit.broken_rules() == {}
+
+
+@pytest.mark.parametrize(("fixed", "paid"), [(True, Money(2560, "JPY")), (False, Money(160, "USD"))])
+def test_commission_is_paid_out_in_the_currency_that_the_affiliate_buys_in(
+    fixed: bool, paid: Money, shop: Shop, clock: Clock, affiliate: Affiliate
+) -> None:
+    owners = Organization.objects.filter(pk=affiliate.organization_id)
+    owners.update(currency="JPY", currency_fixed_at=clock.now if fixed else None)
+    paid_order(shop, clock, affiliate.code)
+    commissions.advance(at=clock.now + 31 * DAY)
+    partner = Client()
+    partner.force_login(affiliate.organization.owner)
+    if fixed:
+        assert "no exchange rate for $1.60" in partner.get("/affiliate/").content.decode()
+        partner.post("/affiliate/pay-out/")
+        assert account(AccountKind.COMMISSION, affiliate) == 160  # it waits
+        with pytest.raises(ValidationError, match="is not a rate"):
+            site_settings.set_value("affiliates.exchange_rates", "USD/JPY many")
+        site_settings.set_value("affiliates.exchange_rates", "EUR/USD 1.08, USD/JPY 1600")
+        assert "$1.60 is ¥2,560 in your wallet" in partner.get("/affiliate/").content.decode()
+
+    partner.post("/affiliate/pay-out/")
+
+    assert CommissionPayout.objects.get().paid == paid
+    assert LedgerAccount.objects.get(kind=AccountKind.WALLET, balance_minor__gt=0).currency == paid.currency
+    assert owners.get().currency == paid.currency
+    assert account(AccountKind.COMMISSION, affiliate) == 0
+    assert ledger_audit.broken_rules() == {}

@@ -215,6 +215,9 @@ def payment_of_intent(intent: Any) -> GatewayPayment:
         payment_id=metadata_id(intent.metadata, "payment"),
         organization_id=metadata_id(intent.metadata, "organization"),
         method_label=method_label(intent),
+        card_fingerprint=str(value(intent, "latest_charge", "payment_method_details", "card", "fingerprint") or "")[
+            :64
+        ],
         card=saved_card(method) if is_saved else None,
     )
 
