@@ -6,7 +6,26 @@ no time billed twice.
 # earlier, it would be held for the rest of the business transaction. The first document numbers all those of its
 # transaction. The audit chain's lock comes first, so that two transactions that also write audit entries never wait for
 # each other, nor two that issue invoices and credit notes. Both share the functions; TG_ARGV[0] names the document.
+# An invoice gets its number only if its net amount is the sum of its items and its tax that of its tax lines; where the
+# items include the tax, their sum is the total. Nothing of it changes afterwards.
 NUMBERS = """
+CREATE FUNCTION billing_check_lines_of_invoices(issued uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    wrong record;
+BEGIN
+    EXECUTE 'SELECT * FROM (SELECT id, net_minor, tax_minor, taxes,
+            items - CASE WHEN is_tax_inclusive THEN taxes ELSE 0 END AS net
+        FROM (SELECT invoice.*,
+                (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = invoice.id) AS items,
+                (SELECT coalesce(sum(tax_minor), 0) FROM billing_invoicetax WHERE invoice_id = invoice.id) AS taxes
+            FROM billing_invoice invoice WHERE id = ANY ($1)) counted) summed
+        WHERE (net, taxes) <> (net_minor, tax_minor) LIMIT 1' INTO wrong USING issued;
+    IF wrong.id IS NOT NULL THEN
+        RAISE EXCEPTION 'invoice % has items of % net and a net amount of %, tax lines of % and a tax of %',
+            wrong.id, wrong.net, wrong.net_minor, wrong.taxes, wrong.tax_minor USING ERRCODE = 'check_violation';
+    END IF;
+END $$;
+
 CREATE FUNCTION billing_number_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     series billing_invoiceseries;
@@ -14,7 +33,11 @@ DECLARE
     now_at timestamptz;
     run record;
 BEGIN
-    EXECUTE format('SELECT number IS NOT NULL FROM %I WHERE id = $1', TG_TABLE_NAME) INTO is_numbered USING NEW.id;
+    IF TG_TABLE_NAME = 'billing_invoice' THEN  -- not EXECUTE: this is asked for each document of a run
+        SELECT number IS NOT NULL INTO is_numbered FROM billing_invoice WHERE id = NEW.id;
+    ELSE
+        SELECT number IS NOT NULL INTO is_numbered FROM billing_creditnote WHERE id = NEW.id;
+    END IF;
     IF is_numbered THEN
         RETURN NULL;
     END IF;
@@ -33,6 +56,9 @@ BEGIN
         GROUP BY 1 ORDER BY 1', TG_TABLE_NAME)
         USING series.restarts_yearly, now_at, series.last_issued_at, series.code
     LOOP
+        IF TG_TABLE_NAME = 'billing_invoice' THEN
+            PERFORM billing_check_lines_of_invoices(run.ids);
+        END IF;
         IF run.year <> series.year THEN
             series.year := run.year;
             series.next_number := 1;
@@ -76,42 +102,60 @@ END $$;
 CREATE TRIGGER billing_series_counts BEFORE UPDATE ON billing_invoiceseries
     FOR EACH ROW EXECUTE FUNCTION billing_series_counts();
 """
-# An issued document keeps every column but those named at its trigger; a new column is frozen without being named. Its
-# lines stay, but for the first period of a subscription: it begins when its invoice is paid, and the line gets it then.
-# The moment of payment changes only together with the state.
+# An issued document keeps every column but those set here; a new column is frozen without being named. Rows are
+# compared as such, because a run writes many: as JSON it would take several times as long. The moment of payment
+# changes only together with the state.
 ISSUED = """
+CREATE FUNCTION billing_document_is_numbered_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE FUNCTION billing_issued_document_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% % was issued: it is voided or credited, never deleted', TG_ARGV[0], OLD.number
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
 CREATE FUNCTION billing_issued_document_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    free text[] := string_to_array(TG_ARGV[1], ',');
-    old_row jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
-    new_row jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    kept record := NEW;
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        IF OLD.issued_at IS NOT NULL THEN
-            RAISE EXCEPTION '% % was issued: it is voided or credited, never deleted', TG_ARGV[0], OLD.number
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-        RETURN OLD;
-    END IF;
-    IF pg_trigger_depth() > 1 AND OLD.number IS NULL THEN
-        free := free || ARRAY['number', 'sequence', 'sequence_year', 'issued_at'];  -- billing_number_documents
-    ELSIF NEW.number IS NOT NULL AND (TG_OP = 'INSERT' OR OLD.number IS NULL) THEN
+    IF pg_trigger_depth() > 1 AND OLD.number IS NULL THEN  -- billing_number_documents
+        kept.number := OLD.number;
+        kept.sequence := OLD.sequence;
+        kept.sequence_year := OLD.sequence_year;
+        kept.issued_at := OLD.issued_at;
+    ELSIF NEW.number IS NOT NULL AND OLD.number IS NULL THEN
         RAISE EXCEPTION 'numbers are given at commit only' USING ERRCODE = 'restrict_violation';
     END IF;
-    IF new_row -> 'state' = old_row -> 'state' THEN
-        free := array_remove(free, 'paid_at');
+    kept.updated_at := OLD.updated_at;
+    IF TG_ARGV[0] = 'credit note' THEN
+        kept.voided_at := OLD.voided_at;
+    ELSIF NEW.state <> OLD.state THEN
+        kept.state := OLD.state;
+        kept.paid_at := OLD.paid_at;
     END IF;
-    IF TG_OP = 'UPDATE' AND OLD.issued_at IS NOT NULL AND new_row - free <> old_row - free THEN
+    IF OLD.issued_at IS NOT NULL AND kept IS DISTINCT FROM OLD THEN
         RAISE EXCEPTION '% % was issued and does not change', TG_ARGV[0], OLD.number
             USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER billing_issued_invoice_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoice
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('invoice', 'state,paid_at,updated_at');
-CREATE TRIGGER billing_issued_credit_note_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_creditnote
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('credit note', 'updated_at,voided_at');
+CREATE TRIGGER billing_invoice_begins_without_number BEFORE INSERT ON billing_invoice
+    FOR EACH ROW WHEN (NEW.number IS NOT NULL) EXECUTE FUNCTION billing_document_is_numbered_at_commit();
+CREATE TRIGGER billing_credit_note_begins_without_number BEFORE INSERT ON billing_creditnote
+    FOR EACH ROW WHEN (NEW.number IS NOT NULL) EXECUTE FUNCTION billing_document_is_numbered_at_commit();
+CREATE TRIGGER billing_issued_invoice_is_kept BEFORE DELETE ON billing_invoice
+    FOR EACH ROW WHEN (OLD.issued_at IS NOT NULL) EXECUTE FUNCTION billing_issued_document_is_kept('invoice');
+CREATE TRIGGER billing_issued_credit_note_is_kept BEFORE DELETE ON billing_creditnote
+    FOR EACH ROW WHEN (OLD.issued_at IS NOT NULL) EXECUTE FUNCTION billing_issued_document_is_kept('credit note');
+CREATE TRIGGER billing_issued_invoice_stays BEFORE UPDATE ON billing_invoice
+    FOR EACH ROW WHEN (OLD.issued_at IS NOT NULL OR NEW.number IS NOT NULL)
+    EXECUTE FUNCTION billing_issued_document_stays('invoice');
+CREATE TRIGGER billing_issued_credit_note_stays BEFORE UPDATE ON billing_creditnote
+    FOR EACH ROW EXECUTE FUNCTION billing_issued_document_stays('credit note');
 
 CREATE FUNCTION billing_void_credit_note_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -121,49 +165,70 @@ END $$;
 CREATE TRIGGER billing_void_credit_note_stays BEFORE UPDATE OF voided_at ON billing_creditnote
     FOR EACH ROW WHEN (OLD.voided_at IS NOT NULL AND NEW.voided_at IS DISTINCT FROM OLD.voided_at)
     EXECUTE FUNCTION billing_void_credit_note_stays();
-
-CREATE FUNCTION billing_issued_line_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+"""
+# Lines are checked as the set that a statement writes, planned anew as postings are. The lines of an issued invoice
+# stay, but for the first period of a subscription: it begins when its invoice is paid, and the line gets it then. The
+# transaction that issues an invoice may still add lines to it: its sums are checked when it gets its number, at commit.
+# The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for these lines. What
+# this transaction has written itself (xmin), nobody else can issue. Only the state of an invoice makes its items void.
+LINES = """
+CREATE FUNCTION billing_check_lines() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    invoice record;
-    free text[];
-    old_line jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
-    new_line jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    old_lines text := CASE WHEN TG_OP = 'INSERT' THEN format('SELECT * FROM %I WHERE false', TG_TABLE_NAME)
+        ELSE 'SELECT * FROM before' END;
+    new_lines text := CASE WHEN TG_OP = 'DELETE' THEN format('SELECT * FROM %I WHERE false', TG_TABLE_NAME)
+        ELSE 'SELECT * FROM after' END;
+    wrong uuid;
 BEGIN
-    -- The lock waits for a transaction that is issuing the invoice; one that begins afterwards waits for this line.
-    FOR invoice IN SELECT id, issued_at, state, state IN ('void', 'expired') AS is_void FROM billing_invoice
-        WHERE id IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
-                     CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
-        ORDER BY id FOR NO KEY UPDATE
-    LOOP
-        IF TG_TABLE_NAME = 'billing_invoiceitem' AND TG_OP <> 'DELETE' AND invoice.id = NEW.invoice_id THEN
-            NEW.is_void := invoice.is_void;
-        END IF;
-        free := ARRAY['is_void'];
-        IF invoice.state IN ('open', 'overdue') AND old_line ->> 'period_start' IS NULL THEN
-            free := free || ARRAY['period_start', 'period_end'];
-        END IF;
-        IF invoice.issued_at IS NOT NULL AND old_line - free IS DISTINCT FROM new_line - free THEN
-            RAISE EXCEPTION 'the lines of invoice %, which was issued, do not change', invoice.id
+    EXECUTE format('SELECT FROM billing_invoice WHERE id IN (SELECT invoice_id FROM (%s) old
+            UNION ALL SELECT invoice_id FROM (%s) new)
+        AND xmin <> pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE', old_lines, new_lines);
+    IF TG_OP = 'INSERT' THEN
+        EXECUTE 'SELECT min(id::text)::uuid FROM billing_invoice
+            WHERE id IN (SELECT invoice_id FROM after) AND number IS NOT NULL' INTO wrong;
+    ELSE
+        EXECUTE format('SELECT min(invoice.id::text)::uuid FROM (%s) old FULL JOIN (%s) new ON new.id = old.id
+            JOIN billing_invoice invoice ON invoice.id IN (old.invoice_id, new.invoice_id)
+            CROSS JOIN LATERAL (SELECT ARRAY[''is_void'', ''updated_at''] || CASE
+                WHEN invoice.state IN (''open'', ''overdue'') AND to_jsonb(old) ->> ''period_start'' IS NULL
+                THEN ARRAY[''period_start'', ''period_end''] ELSE ''{}'' END AS columns) free
+            WHERE invoice.issued_at IS NOT NULL
+                AND to_jsonb(old) - free.columns IS DISTINCT FROM to_jsonb(new) - free.columns', old_lines, new_lines)
+            INTO wrong;
+    END IF;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'the lines of invoice %, which was issued, do not change', wrong
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF TG_TABLE_NAME = 'billing_invoiceitem' AND TG_OP <> 'DELETE' THEN
+        EXECUTE 'SELECT min(invoice.id::text)::uuid FROM after
+            JOIN billing_invoice invoice ON invoice.id = after.invoice_id
+            WHERE after.is_void <> (invoice.state IN (''void'', ''expired''))' INTO wrong;
+        IF wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'the items of invoice % are void if and only if it is', wrong
                 USING ERRCODE = 'restrict_violation';
         END IF;
-    END LOOP;
-    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+    END IF;
+    RETURN NULL;
 END $$;
-
-CREATE TRIGGER billing_issued_line_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoiceitem
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_line_stays();
-
-CREATE TRIGGER billing_issued_line_stays BEFORE INSERT OR UPDATE OR DELETE ON billing_invoicetax
-    FOR EACH ROW EXECUTE FUNCTION billing_issued_line_stays();
+""" + "".join(
+    f"""
+CREATE TRIGGER billing_check_lines_{operation.lower()} AFTER {operation} ON billing_{table}
+    REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION billing_check_lines();
 """
+    for table in ("invoiceitem", "invoicetax")
+    for operation, tables in (
+        ("INSERT", "NEW TABLE AS after"),
+        ("UPDATE", "OLD TABLE AS before NEW TABLE AS after"),
+        ("DELETE", "OLD TABLE AS before"),
+    )
+)
 # Which state of an invoice may follow which: Invoice.TRANSITIONS.
 STATES = """
 CREATE FUNCTION billing_invoice_state_follows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.state NOT IN ('draft', 'open') THEN
-            RAISE EXCEPTION 'an invoice does not begin as %', NEW.state USING ERRCODE = 'restrict_violation';
-        END IF;
+        RAISE EXCEPTION 'an invoice does not begin as %', NEW.state USING ERRCODE = 'restrict_violation';
     ELSIF (OLD.state, NEW.state) NOT IN (
         ('draft', 'open'), ('draft', 'expired'), ('expired', 'open'), ('open', 'paid'), ('open', 'overdue'),
         ('open', 'void'), ('overdue', 'paid'), ('overdue', 'void'), ('paid', 'refunded'), ('refunded', 'paid')
@@ -175,7 +240,7 @@ BEGIN
 END $$;
 
 CREATE TRIGGER billing_invoice_begins BEFORE INSERT ON billing_invoice
-    FOR EACH ROW EXECUTE FUNCTION billing_invoice_state_follows();
+    FOR EACH ROW WHEN (NEW.state NOT IN ('draft', 'open')) EXECUTE FUNCTION billing_invoice_state_follows();
 CREATE TRIGGER billing_invoice_state_follows BEFORE UPDATE ON billing_invoice
     FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION billing_invoice_state_follows();
 """
@@ -199,9 +264,10 @@ END $$;
 CREATE TRIGGER billing_credit_is_within_invoice AFTER INSERT ON billing_creditnote
     FOR EACH ROW EXECUTE FUNCTION billing_credit_is_within_invoice();
 """
-# Quantity and unit price are exact, the amount is rounded once: to a whole minor unit, half to even.
+# Quantity and unit price are exact, the amount is rounded once: to a whole minor unit, half to even. Null of null, but
+# not STRICT, so that the planner can put its expression in its place.
 AMOUNTS = """
-CREATE FUNCTION billing_round_half_even(value numeric) RETURNS numeric LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION billing_round_half_even(value numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(value) - CASE WHEN abs(value - trunc(value)) = 0.5 AND mod(round(value), 2) <> 0 THEN sign(value)
     ELSE 0 END;
 
@@ -234,27 +300,7 @@ CREATE TRIGGER billing_void_invoice_bills_no_time AFTER UPDATE OF state ON billi
     FOR EACH ROW WHEN ((OLD.state IN ('void', 'expired')) <> (NEW.state IN ('void', 'expired')))
     EXECUTE FUNCTION billing_void_invoice_bills_no_time();
 """
-# The net amount of an issued invoice is the sum of its items, its tax the sum of its tax lines. Where the items include
-# the tax, their sum is the total.
-SUMS = """
-CREATE FUNCTION billing_invoice_is_its_lines() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    items bigint := (SELECT coalesce(sum(amount_minor), 0) FROM billing_invoiceitem WHERE invoice_id = NEW.id);
-    taxes bigint := (SELECT coalesce(sum(tax_minor), 0) FROM billing_invoicetax WHERE invoice_id = NEW.id);
-    net bigint := items - CASE WHEN NEW.is_tax_inclusive THEN taxes ELSE 0 END;
-BEGIN
-    IF (net, taxes) <> (NEW.net_minor, NEW.tax_minor) THEN
-        RAISE EXCEPTION 'invoice % has items of % net and a net amount of %, tax lines of % and a tax of %',
-            NEW.id, net, NEW.net_minor, taxes, NEW.tax_minor USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE CONSTRAINT TRIGGER billing_invoice_is_its_lines AFTER INSERT OR UPDATE OF issued_at ON billing_invoice
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.issued_at IS NOT NULL AND NEW.number IS NULL)
-    EXECUTE FUNCTION billing_invoice_is_its_lines();
-"""
-RULES = NUMBERS + ISSUED + SUMS + STATES + CREDITS + AMOUNTS + PERIODS
+RULES = NUMBERS + ISSUED + LINES + STATES + CREDITS + AMOUNTS + PERIODS
 UNDO = """
 DROP TRIGGER billing_void_invoice_bills_no_time ON billing_invoice;
 DROP FUNCTION billing_void_invoice_bills_no_time();
@@ -263,12 +309,10 @@ ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_usage_billed_once;
 DROP TYPE billing_uuidrange;
 ALTER TABLE billing_invoiceitem DROP CONSTRAINT billing_item_amount_is_rounded_once;
 DROP FUNCTION billing_round_half_even(numeric);
-DROP TRIGGER billing_invoice_is_its_lines ON billing_invoice;
-DROP FUNCTION billing_invoice_is_its_lines();
-DROP TRIGGER billing_issued_line_stays ON billing_invoiceitem;
-DROP TRIGGER billing_issued_line_stays ON billing_invoicetax;
-DROP TRIGGER billing_issued_invoice_stays ON billing_invoice;
-DROP TRIGGER billing_issued_credit_note_stays ON billing_creditnote;
+DROP FUNCTION billing_check_lines() CASCADE;
+DROP FUNCTION billing_issued_document_stays() CASCADE;
+DROP FUNCTION billing_issued_document_is_kept() CASCADE;
+DROP FUNCTION billing_document_is_numbered_at_commit() CASCADE;
 DROP TRIGGER billing_void_credit_note_stays ON billing_creditnote;
 DROP FUNCTION billing_void_credit_note_stays();
 DROP TRIGGER billing_invoice_begins ON billing_invoice;
@@ -277,10 +321,9 @@ DROP TRIGGER billing_credit_is_within_invoice ON billing_creditnote;
 DROP TRIGGER billing_series_counts ON billing_invoiceseries;
 DROP TRIGGER billing_number_issued ON billing_invoice;
 DROP TRIGGER billing_number_issued ON billing_creditnote;
-DROP FUNCTION billing_issued_line_stays();
-DROP FUNCTION billing_issued_document_stays();
 DROP FUNCTION billing_invoice_state_follows();
 DROP FUNCTION billing_credit_is_within_invoice();
 DROP FUNCTION billing_series_counts();
 DROP FUNCTION billing_number_documents();
+DROP FUNCTION billing_check_lines_of_invoices(uuid[]);
 """

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models.invoices import Invoice
+from billing.models.keys import unchecked_key
 from billing.models.payments import Dispute, Payment, Refund
 from core import tenancy
 from core.models import Entity, Timestamped
@@ -21,16 +22,15 @@ class PaymentAllocation(Entity):
     tenancy = tenancy.OWNED
     append_only = True
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    payment = models.ForeignKey(
+    organization = unchecked_key(Organization)
+    payment = unchecked_key(
         Payment,
         null=True,
         blank=True,
-        on_delete=models.PROTECT,
         related_name="allocations",
         help_text=_("Empty: paid from the wallet's credit."),
     )
-    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="allocations", db_index=False)
+    invoice = unchecked_key(Invoice, related_name="allocations", db_index=False)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
     at = models.DateTimeField()

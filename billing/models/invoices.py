@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.keys import unchecked_key
 from billing.models.series import NumberedDocument
 from billing.models.taxes import TaxCategory
 from core import tenancy
@@ -149,8 +150,8 @@ class InvoiceItem(Entity, Timestamped):
 
     tenancy = tenancy.OWNED
 
-    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="items")
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    invoice = unchecked_key(Invoice, related_name="items")
+    organization = unchecked_key(Organization)
     kind = models.CharField(max_length=16, choices=ItemKind)
     description = models.CharField(max_length=255)
     quantity = models.DecimalField(max_digits=20, decimal_places=10, default=1)
@@ -159,12 +160,8 @@ class InvoiceItem(Entity, Timestamped):
     )
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
-    subscription = models.ForeignKey(
-        "billing.Subscription", null=True, blank=True, on_delete=models.PROTECT, related_name="invoice_items"
-    )
-    subscription_item = models.ForeignKey(
-        "billing.SubscriptionItem", null=True, blank=True, on_delete=models.PROTECT, related_name="invoice_items"
-    )
+    subscription = unchecked_key("billing.Subscription", null=True, blank=True, related_name="invoice_items")
+    subscription_item = unchecked_key("billing.SubscriptionItem", null=True, blank=True, related_name="invoice_items")
     period_start = models.DateTimeField(null=True, blank=True)
     period_end = models.DateTimeField(null=True, blank=True)
     is_void = models.BooleanField(
@@ -225,8 +222,8 @@ class InvoiceTax(Entity, Timestamped):
 
     tenancy = tenancy.OWNED
 
-    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="taxes")
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    invoice = unchecked_key(Invoice, related_name="taxes")
+    organization = unchecked_key(Organization)
     name = models.CharField(max_length=64, help_text=_("As printed, such as VAT."))
     category = models.CharField(max_length=2, choices=TaxCategory, default=TaxCategory.STANDARD)
     jurisdiction = models.CharField(max_length=103, help_text=_("Country, or country and region, such as DE or US-CA."))

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
+from billing.models.keys import unchecked_key
 from core import tenancy
 from core.models import Entity, Timestamped, choices_check, iff
 
@@ -163,9 +164,7 @@ SOURCE_FIELDS = {
 
 def source_key(model: str) -> "models.ForeignKey[Any, Any]":
     """The reference from an entry to the row it comes from."""
-    return models.ForeignKey(
-        f"billing.{model}", null=True, blank=True, on_delete=models.PROTECT, related_name="entries", db_index=False
-    )
+    return unchecked_key(f"billing.{model}", null=True, blank=True, related_name="entries", db_index=False)
 
 
 class JournalEntry(Entity):
@@ -233,7 +232,7 @@ class Posting(Entity):
 
     entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="postings")
     account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="postings")
-    organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
+    organization = unchecked_key(Organization, null=True, blank=True)  # that of its account: a trigger
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)
 

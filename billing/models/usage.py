@@ -1,21 +1,16 @@
 """Hours of use: what servers that are billed by the hour are charged for."""
 
 from datetime import UTC
-from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from billing.models.invoices import Invoice
+from billing.models.keys import unchecked_key
 from billing.models.subscriptions import Subscription
 from core import tenancy
 from core.models import Entity
-
-
-def unchecked_key(model: type[models.Model], **options: Any) -> "models.ForeignKey[Any, Any]":
-    """A reference that a composite key of migration 0002 checks together with the organization: fewer checks."""
-    return models.ForeignKey(model, on_delete=models.PROTECT, related_name="+", db_constraint=False, **options)
 
 
 class UsageCycle(Entity):
@@ -27,9 +22,9 @@ class UsageCycle(Entity):
     tenancy = tenancy.OWNED
     append_only = True
 
-    subscription = unchecked_key(Subscription, db_index=False)
-    organization = unchecked_key(Organization, db_index=False)
-    invoice = unchecked_key(Invoice, db_index=False)
+    subscription = unchecked_key(Subscription, related_name="+", db_index=False)
+    organization = unchecked_key(Organization, related_name="+", db_index=False)
+    invoice = unchecked_key(Invoice, related_name="+", db_index=False)
     hour = models.DateTimeField(_("hour"), help_text=_("When it begins."))
     unit_minor = models.DecimalField(
         _("price"), max_digits=28, decimal_places=10, help_text=_("In minor units, exact: rounded once on the invoice.")

@@ -92,20 +92,27 @@ INVOICES = """
         LEFT JOIN LATERAL billing_tax_of(%(tax_status)s, %(tax_country)s, organization.country, organization.region,
             organization.has_vat_id, %(at)s) tax ON true
         ORDER BY organization_id, listed.currency, is_auto_renewed) taxed"""
-DRAFT = {
-    "id": "id",
-    "organization_id": "organization_id",
+ADDRESS = f"jsonb_build_object({', '.join(f"'{name}', organization.{name}" for name in BILLING_FIELDS)})"
+INVOICE = {
+    "id": "renewal.id",
+    "organization_id": "renewal.organization_id",
+    "state": "'open'",
+    "issued_at": "%(at)s",
     "series_id": "%(series)s",
-    "currency": "currency",
-    "net_minor": "net_minor",
-    "tax_minor": "tax_minor",
-    "total_minor": "net_minor + tax_minor",
-    "is_tax_inclusive": "is_tax_inclusive",
-    "place_evidence": "CASE WHEN category IS NULL THEN '{}'"
-    " ELSE jsonb_build_object('country', country, 'client_address', '') END",
-    "due_at": "due_at",
+    "seller": "%(seller)s",
+    "billing_address": ADDRESS,
+    "currency": "renewal.currency",
+    "net_minor": "renewal.net_minor",
+    "tax_minor": "renewal.tax_minor",
+    "total_minor": "renewal.net_minor + renewal.tax_minor",
+    "is_tax_inclusive": "renewal.is_tax_inclusive",
+    "place_evidence": "CASE WHEN renewal.category IS NULL THEN '{}'"
+    " ELSE jsonb_build_object('country', organization.country, 'client_address', '') END",
+    "due_at": "renewal.due_at",
     "created_at": "%(at)s",
 }
+ISSUED = """FROM billing_renewal_invoice renewal
+    JOIN accounts_organization organization ON organization.id = renewal.organization_id"""
 ITEM = {
     "invoice_id": "renewal.id",
     "organization_id": "renewal.organization_id",
@@ -134,17 +141,12 @@ TAX = {
 }
 ITEMS = """FROM billing_renewal_line line JOIN billing_renewal_invoice renewal
     USING (organization_id, currency, is_auto_renewed)"""
-ISSUE = f"""
-    UPDATE billing_invoice invoice SET state = 'open', issued_at = %(at)s, seller = %(seller)s,
-        billing_address = jsonb_build_object({", ".join(f"'{name}', organization.{name}" for name in BILLING_FIELDS)})
-    FROM billing_renewal_invoice renewal JOIN accounts_organization organization
-        ON organization.id = renewal.organization_id
-    WHERE invoice.id = renewal.id"""
 DONE = """
-    INSERT INTO billing_fact SELECT 'invoice', organization_id, (SELECT string_agg(DISTINCT description, ', ')
-        FROM billing_renewal_line line WHERE line.organization_id = renewal.organization_id
-            AND (line.currency, line.is_auto_renewed) = (renewal.currency, renewal.is_auto_renewed)),
-        due_at, net_minor + tax_minor, currency FROM billing_renewal_invoice renewal"""
+    INSERT INTO billing_fact SELECT 'invoice', organization_id, named.label, due_at, net_minor + tax_minor, currency
+    FROM billing_renewal_invoice JOIN (SELECT organization_id, currency, is_auto_renewed,
+            string_agg(DISTINCT description, ', ') AS label
+        FROM billing_renewal_line GROUP BY organization_id, currency, is_auto_renewed) named
+        USING (organization_id, currency, is_auto_renewed)"""
 FREE = "INSERT INTO billing_to_pay SELECT id FROM billing_renewal_invoice WHERE net_minor + tax_minor = 0"
 
 
@@ -187,11 +189,9 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     price_moves.apply(f"{DUE}{OF_SUBSCRIPTION}", params)
     batches.execute(LINES, params)
     batches.execute(INVOICES, params)
-    # A draft first: the lines of an issued invoice do not change.
-    bulk.insert_from(Invoice, DRAFT, "FROM billing_renewal_invoice renewal", params)
+    bulk.insert_from(Invoice, INVOICE, ISSUED, params)
     bulk.insert_from(InvoiceItem, ITEM, ITEMS, params)
     bulk.insert_from(InvoiceTax, TAX, "FROM billing_renewal_invoice renewal WHERE category IS NOT NULL", params)
-    batches.execute(ISSUE, params)
     batches.execute(DONE)
     wallets.prepare()
     if batches.execute(FREE):

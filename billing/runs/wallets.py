@@ -26,11 +26,14 @@ INVOICES = "FROM billing_to_pay JOIN billing_invoice invoice USING (id)"
 BILLED = f"{INVOICES} WHERE invoice.total_minor > 0 ORDER BY invoice.organization_id, invoice.due_at, invoice.id"
 # From the wallet to revenue, and to the tax that is owed to the tax office; what hours cost was taken from it before.
 POSTINGS = f"""{INVOICES} JOIN billing_journalentry entry ON entry.reference = 'invoice:' || invoice.id::text
-    CROSS JOIN LATERAL (VALUES (CASE WHEN invoice.usage_month IS NULL THEN 'wallet' ELSE 'reserved_credit' END,
-            invoice.organization_id, -invoice.total_minor),
-        ('revenue', NULL, invoice.net_minor), ('tax', NULL, invoice.tax_minor)) line (kind, owner, amount_minor)
-    JOIN billing_ledgeraccount account ON account.kind = line.kind AND account.currency = invoice.currency
-        AND account.organization_id IS NOT DISTINCT FROM line.owner AND account.gateway = ''
+    JOIN billing_ledgeraccount paying ON paying.organization_id = invoice.organization_id
+        AND paying.kind = CASE WHEN invoice.usage_month IS NULL THEN 'wallet' ELSE 'reserved_credit' END
+        AND paying.currency = invoice.currency AND paying.gateway = ''
+    JOIN billing_ledgeraccount revenue
+        ON (revenue.kind, revenue.gateway, revenue.currency) = ('revenue', '', invoice.currency)
+    JOIN billing_ledgeraccount tax ON (tax.kind, tax.gateway, tax.currency) = ('tax', '', invoice.currency)
+    CROSS JOIN LATERAL (VALUES (paying.id, invoice.organization_id, -invoice.total_minor),
+        (revenue.id, NULL, invoice.net_minor), (tax.id, NULL, invoice.tax_minor)) line (account_id, owner, amount_minor)
     WHERE line.amount_minor <> 0 ORDER BY entry.id"""
 PAID = """
     WITH paid AS (UPDATE billing_invoice SET state = 'paid', paid_at = %(at)s
@@ -76,7 +79,7 @@ def pay(*, at: datetime) -> int:
     if bulk.insert_from(JournalEntry, owned | reference, BILLED, params):
         posted = {
             "entry_id": "entry.id",
-            "account_id": "account.id",
+            "account_id": "line.account_id",
             "organization_id": "line.owner",
             "amount_minor": "line.amount_minor",
             "currency": "invoice.currency",

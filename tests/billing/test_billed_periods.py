@@ -115,7 +115,11 @@ def test_an_expired_draft_whose_period_is_billed_elsewhere_is_not_revived() -> N
 def test_no_statement_frees_a_period_but_that_which_voids_the_invoice() -> None:
     sale = make_sale()
     invoicing.issue_invoice(invoice=draft(sale, APRIL), at=NOON)
-    with tenancy.as_role(role=tenancy.WORKER), connection.cursor() as cursor:
+    with (
+        pytest.raises(IntegrityError, match="void if and only if it is"),
+        tenancy.as_role(role=tenancy.WORKER),
+        connection.cursor() as cursor,
+    ):
         cursor.execute("UPDATE billing_invoiceitem SET is_void = true")
     with pytest.raises(IntegrityError, match="period_billed_once"), transaction.atomic():
         draft(sale, APRIL)
