@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet
 from billing import charging, events, invoicing, subscriptions
 from billing.charging import Charger
 from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem, Payment, PaymentState, Subscription
-from billing.runs import batches, meter
+from billing.runs import meter
 from catalog.models import Term
 from core import audit, tenancy
 
@@ -31,9 +31,9 @@ def cancel(
     hours that it was used are charged before. Calling it twice is harmless. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
-        if subscription.term == Term.HOURLY:
-            meter.perform(batches.only(subscription.organization_id), at)
-        for invoice in lock_later_invoices(subscription):
+        if subscription.term == Term.HOURLY:  # its hours are on a draft, and no later time is billed
+            meter.charge_rest(subscription_ids=[subscription.pk], at=at)
+        for invoice in [] if subscription.term == Term.HOURLY else lock_later_invoices(subscription):
             invoicing.expire_open_payments(invoice=invoice, at=at)
             if not others_on(invoice, subscription).exists():
                 # NotVoidable: money for it is on its way, and what it pays is delivered. False: what is open is closed

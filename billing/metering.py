@@ -10,9 +10,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import DateTimeField, ExpressionWrapper, OuterRef, Subquery, Value
+from django.db.models.functions import Greatest
 
 from accounts.models import Organization
-from billing.models import BillingMode, LedgerAccount, Subscription, SubscriptionStatus
+from billing.models import BillingMode, LedgerAccount, Subscription, SubscriptionStatus, UsageCycle
 from catalog.models import Term
 from core import site_settings, tenancy
 from core.money import Rate
@@ -71,16 +73,22 @@ def resumed_hour(at: datetime) -> datetime | None:
 
 
 def start_metering(*, subscription_ids: Collection[UUID], at: datetime) -> None:
-    """Charge the hours of those billed by the hour from now on: their servers run. Calling it twice is harmless."""
+    """Charge the hours of those billed by the hour from now on: their servers run. Calling it twice is harmless.
+
+    An hour that is charged already, before the server was gone, is not charged again.
+    """
     first = first_hour(at)
+    of_subscription = UsageCycle.objects.filter(subscription=OuterRef("pk")).order_by("-hour")
+    charged_until = ExpressionWrapper(Subquery(of_subscription.values("hour")[:1]) + HOUR, output_field=DateTimeField())
     with tenancy.as_worker():
+        begun = Greatest(Value(first), charged_until)
         Subscription.objects.filter(
             pk__in=subscription_ids,
             term=Term.HOURLY,
             billing_mode=BillingMode.SELF,
             status=SubscriptionStatus.ACTIVE,
             metered_from=None,
-        ).update(metered_from=first, current_period_start=first - HOUR, current_period_end=first)
+        ).update(metered_from=begun, current_period_start=begun - HOUR, current_period_end=begun)
 
 
 def hourly_costs(organization: Organization, *, at: datetime) -> list[HourlyCost]:

@@ -12,8 +12,9 @@ from django.db.models import Exists, Max
 from django.dispatch import receiver
 
 from billing import events as billing_events
-from billing import metering, refunds
+from billing import metering, refunds, subscriptions
 from billing.models import InvoiceState, Subscription, SubscriptionStatus
+from billing.runs import meter
 from catalog.models import Term
 from orders import cancellation, events, fulfilment, holds, paying, queries, transitions
 from orders.changes import applying
@@ -90,6 +91,28 @@ def activate_orders(server_ids: Collection[UUID], at: datetime, **_: Any) -> Non
 def fail_orders(server_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """Servers that could not be created fail their orders."""
     fulfilment.fail_orders(server_ids=server_ids, reason=reason, at=at)
+
+
+@receiver(server_events.servers_failed)
+def pause_metering(server_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """The hours of a server that its provider no longer has are not charged. One that failed and is there may run."""
+    gone = Subscription.objects.filter(order_item__server__in=server_ids, order_item__server__vanished_at__isnull=False)
+    if hourly := list(gone.filter(term=Term.HOURLY).values_list("pk", flat=True)):
+        meter.pause(subscription_ids=hourly, at=at)
+
+
+@receiver(server_events.servers_deleted)
+def end_deleted(server_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """What staff delete is no longer sold: its subscription ends. What was not delivered is refunded with its order."""
+    delivered = Subscription.objects.filter(
+        order_item__server__in=server_ids,
+        order_item__order__status=OrderStatus.ACTIVE,
+        status__in=subscriptions.GOING_ON,
+    )
+    sold = list(delivered.order_by("pk"))
+    meter.charge_rest(subscription_ids=[row.pk for row in sold if row.term == Term.HOURLY], at=at)
+    for row in sold:
+        subscriptions.end_subscription(subscription=row, reason="server deleted", at=at)
 
 
 @receiver(server_events.servers_renamed)

@@ -6,10 +6,11 @@ lock their own rows: the servers' rows are written after they have run.
 
 from django.dispatch import Signal
 
-servers_running = Signal()
+servers_running = Signal()  # for the first time, or again after they were suspended or had failed
 # Their provider has given them the size that was requested of it.
 servers_resized = Signal()
 servers_failed = Signal()
 servers_renamed = Signal()
+servers_deleted = Signal()  # their deletion was asked for; sent before they are locked
 # Staff must look: a provider misses many servers, as these findings say (`finding_ids`, `at`).
 providers_suspected = Signal()

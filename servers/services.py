@@ -184,6 +184,7 @@ def delete_servers(*, server_ids: Collection[UUID], actor: User | None, at: date
     Calling it twice is harmless.
     """
     with tenancy.as_worker():
+        events.servers_deleted.send(Server, server_ids=list(server_ids), at=at)  # locks subscriptions: first
         kept = [server for server in lock_servers(server_ids) if server.desired_state != DesiredState.ABSENT]
         if kept:
             Server.objects.filter(pk__in=[server.pk for server in kept]).update(desired_state=DesiredState.ABSENT)

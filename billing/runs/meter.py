@@ -4,6 +4,7 @@ What a wallet does not pay the next hour of is suspended until it does, and resu
 the oldest stay and resume first (see `usage`). The time between is not charged.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,12 +12,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from billing import events, metering
-from billing.models import InvoiceSeries, Reminder, Subscription
+from billing.models import InvoiceSeries, Reminder, Subscription, SubscriptionStatus
 from billing.runs import batches, dun, usage, wallets
 from billing.runs.batches import OrganizationRange
 from billing.runs.renew import tax_params
 from billing.runs.settings import stages_of
-from core import site_settings
+from core import site_settings, tenancy
 
 OF_INVOICE, OF_SUBSCRIPTION = usage.RANGE.format(table="invoice"), usage.OF_SUBSCRIPTION
 # No hour of the month is to come: all are charged, or what used them is suspended or over. A server that began to run
@@ -31,11 +32,13 @@ FINISHED = """
                 AND subscription.status = 'active'
                 AND subscription.current_period_end < timezone('UTC', invoice.usage_month + interval '1 month'))"""
 LOCKS = (
-    f"SELECT id FROM billing_invoice invoice WHERE state = 'draft' AND usage_month IS NOT NULL{OF_INVOICE}"
-    " ORDER BY id FOR NO KEY UPDATE",
-    f"""SELECT id FROM billing_subscription subscription WHERE metered_from IS NOT NULL
-        AND status IN ('active', 'suspended') AND current_period_end <= %(at)s{OF_SUBSCRIPTION}
+    f"""SELECT id FROM billing_invoice invoice WHERE state = 'draft' AND usage_month IS NOT NULL{OF_INVOICE}
+        AND (%(only)s::uuid[] IS NULL OR (organization_id, currency) IN (
+            SELECT organization_id, currency FROM billing_subscription WHERE id = ANY (%(only)s::uuid[])))
         ORDER BY id FOR NO KEY UPDATE""",
+    f"""SELECT id FROM billing_subscription subscription WHERE metered_from IS NOT NULL
+        AND status IN ('active', 'suspended')
+        AND (current_period_end <= %(at)s OR id = ANY (%(only)s::uuid[])){OF_SUBSCRIPTION} ORDER BY id FOR NO KEY UPDATE""",
     f"""SELECT id FROM billing_ledgeraccount WHERE kind IN ('wallet', 'reserved_credit')
         AND (organization_id, currency) IN (SELECT organization_id, currency FROM billing_subscription subscription
             WHERE metered_from IS NOT NULL AND status IN ('active', 'suspended'){OF_SUBSCRIPTION})
@@ -93,6 +96,7 @@ def settings_of(at: datetime) -> dict[str, Any]:
     """The hours that `at` is about, and what the operator has set, as the parameters of this module's statements."""
     return {
         "at": at,
+        "only": None,
         "last_hour": metering.last_hour(at),
         "resumed_hour": metering.resumed_hour(at),
         "hour": metering.hour_of(at),
@@ -104,14 +108,21 @@ def settings_of(at: datetime) -> dict[str, Any]:
     }
 
 
-def perform(of: OrganizationRange, at: datetime) -> None:
-    """Charge the hours of the range; the caller holds a transaction."""
+def prepare(of: OrganizationRange, at: datetime, **others: Any) -> dict[str, Any]:
+    """Lock what is charged, in the order of ARCHITECTURE.md; the parameters of the statements that charge it."""
     series = InvoiceSeries.objects.get(is_default=True)
     params = settings_of(at) | of.params(at, series=series.pk, seller=Jsonb(series.seller_details)) | tax_params()
+    params |= others
     batches.execute(batches.FACTS)
     for lock in LOCKS:
         batches.execute(lock, params)
     usage.prepare()
+    return params
+
+
+def perform(of: OrganizationRange, at: datetime) -> None:
+    """Charge the hours of the range; the caller holds a transaction."""
+    params = prepare(of, at)
     resumed, suspended, charged = list[UUID](), list[UUID](), set[UUID]()
     while usage.charge_hours(params):
         charged.update(batches.ids("SELECT wallet_id FROM billing_usage_invoice WHERE wallet_id IS NOT NULL", {}))
@@ -136,6 +147,32 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     # Servers are locked after all of billing's rows.
     events.subscriptions_recovered.send(Subscription, subscription_ids=resumed, at=at)
     events.subscriptions_suspended.send(Subscription, subscription_ids=suspended, reason="wallet is empty", at=at)
+
+
+def charge_rest(*, subscription_ids: Collection[UUID], at: datetime) -> None:
+    """Charge the hours until now of what ends, or is gone: as far as the wallet pays them, and of these alone.
+
+    The caller holds a transaction, and locks nothing before it but invoices.
+    """
+    if subscription_ids:
+        params = prepare(batches.EVERYBODY, at, only=list(subscription_ids))
+        while usage.charge_hours(params):
+            pass
+
+
+def pause(*, subscription_ids: Collection[UUID], at: datetime) -> None:
+    """What ran is gone: its hours until now are charged, and no more until `start_metering`. Twice is harmless.
+
+    What its wallet did not pay is no longer suspended: it can run again. The caller is as in `charge_rest`.
+    """
+    with tenancy.as_worker():
+        charge_rest(subscription_ids=subscription_ids, at=at)
+        metered = Subscription.objects.filter(pk__in=subscription_ids, metered_from__isnull=False)
+        suspended = list(metered.filter(status=SubscriptionStatus.SUSPENDED).values_list("pk", flat=True))
+        metered.filter(status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.SUSPENDED]).update(
+            metered_from=None, status=SubscriptionStatus.ACTIVE
+        )
+        events.subscriptions_recovered.send(Subscription, subscription_ids=suspended, at=at)
 
 
 def remind(reminders: list[UUID], *, is_empty: bool, at: datetime) -> None:

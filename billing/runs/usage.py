@@ -27,7 +27,9 @@ from billing.runs import batches
 from core import bulk
 
 RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
-OF_SUBSCRIPTION = RANGE.format(table="subscription")
+# Of the range, or of these subscriptions in it.
+OF_SUBSCRIPTION = f"""{RANGE.format(table="subscription")}
+    AND (%(only)s::uuid[] IS NULL OR subscription.id = ANY (%(only)s::uuid[]))"""
 # Those with an hour that is to be charged now. Of one that ends with its period no further hour is.
 DUE = """
     FROM billing_subscription subscription
@@ -76,7 +78,7 @@ HOURS = f"""
                 {DUE}{OF_SUBSCRIPTION}
                 UNION ALL SELECT subscription.id, subscription.organization_id, subscription.currency, true,
                     greatest(subscription.current_period_end, %(resumed_hour)s::timestamptz)
-                {SUSPENDED}{OF_SUBSCRIPTION}
+                {SUSPENDED}{OF_SUBSCRIPTION} AND %(only)s::uuid[] IS NULL
                     AND subscription.id NOT IN (SELECT subscription_id FROM billing_usage_unpaid)) used) due
     ) subscription
     CROSS JOIN LATERAL generate_series(first_hour, CASE WHEN is_resumed THEN first_hour ELSE

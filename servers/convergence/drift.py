@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
+from servers import events
 from servers.convergence import accounts, relocation, resizing
 from servers.convergence.context import NOW, ConvergenceContext, replace_ports
 from servers.drivers.base import Difference, PortTaken
@@ -24,7 +25,7 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
         resizing.finish(ctx)
     if not differences:
         if ctx.server.status not in SETTLED:
-            ctx.record(status=ServerStatus.RUNNING, failure="")
+            ctx.record(status=ServerStatus.RUNNING, event=events.servers_running, failure="")
         return None
     try:
         changed = ctx.driver.apply(ctx.spec, ctx.existing)

@@ -68,5 +68,5 @@ def mark_resumed(ctx: ConvergenceContext) -> Reschedule:
             ctx.driver.send_power_action(ctx.existing.identifier, PowerAction.START)
         except WrongState:
             return LATER
-    ctx.record(status=ServerStatus.RUNNING, step=Step.RESUMED, failure="")
+    ctx.record(status=ServerStatus.RUNNING, step=Step.RESUMED, event=events.servers_running, failure="")
     return NOW

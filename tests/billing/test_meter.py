@@ -1,13 +1,15 @@
 """Servers billed by the hour: each hour is charged once, from the wallet, to the cent that its month's invoice says."""
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Organization
 from billing import cancellations, ledger_audit, metering, payments, subscriptions
@@ -244,6 +246,39 @@ def test_an_hour_that_a_wallet_did_not_pay_is_charged_when_its_server_resumes() 
     assert meter(NOON + 9 * HOUR) == {"usage": 1}
 
     assert charged(row) == [NOON + count * HOUR for count in (0, 1, 2, 4, 8)]
+
+
+def test_a_cancellation_charges_the_hours_of_its_own_server_alone() -> None:
+    first = make_hourly(minor="10")
+    other, late = (make_hourly(first.organization, minor=minor) for minor in ("20", "1000"))
+    top_up(first.organization, 100)
+    assert meter(NOON)["suspension"] == 1
+    top_up(first.organization, 2000)
+
+    cancellations.cancel(subscription=first, reason=CancellationReason.UNUSED, actor=None, at=NOON + 2.5 * HOUR)
+
+    assert [len(charged(row)) for row in (first, other, late)] == [3, 1, 0]
+    assert [row.reload().status for row in (first, other, late)] == ["ended", "active", "suspended"]
+    meter(NOON + 3 * HOUR)
+    assert [row.reload().status for row in (other, late)] == ["active", "active"]
+
+
+def test_a_cancellation_locks_the_subscription_before_the_wallet_also_within_an_hour_that_is_charged() -> None:
+    row = make_hourly()
+    top_up(row.organization, 100)
+    meter(NOON)
+    locked = list[str]()
+
+    def note_locks(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if "FOR NO KEY UPDATE" in sql and context["cursor"].rowcount:
+            locked.extend(re.findall(r'FROM\s+"?(\w+)', sql)[:1])
+        return result
+
+    with connection.execute_wrapper(note_locks):
+        cancellations.cancel(subscription=row, reason=CancellationReason.UNUSED, actor=None, at=NOON + HOUR / 2)
+
+    assert list(dict.fromkeys(locked)) == ["billing_invoice", "billing_subscription", "billing_ledgeraccount"]
 
 
 def test_hours_of_a_month_that_is_invoiced_already_are_on_the_next_months_invoice() -> None:

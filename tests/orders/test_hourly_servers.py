@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from billing import cancellations, ledger_audit, metering
-from billing.models import CancellationReason, RunKind, UsageCycle
+from billing.models import CancellationReason, RunKind, Subscription, UsageCycle
 from billing.runs import runner
 from catalog.models import Term
 from core.ids import uuid7
@@ -20,6 +20,7 @@ from orders.changes.quoting import ChangeRefused, Selection
 from orders.models import OrderItem
 from orders.prepayment import PrepaymentNeeded
 from servers import events as server_events
+from servers import services as servers
 from servers.models import Reservation, Server, ServerHold, ServerStatus
 from tests.billing.sales import wallet_balance
 from tests.builders import make_organization, make_price
@@ -100,6 +101,64 @@ def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: 
     assert wallet_balance(sold.organization) == 336 - 17
     assert ServerHold.objects.filter(server=sold.server, lifted_at=None).exists()
     assert ledger_audit.broken_rules().keys() <= {"account_not_rows"}  # the credit has no payment
+
+
+def test_a_server_that_is_gone_costs_nothing_until_it_runs_again(sold: Sold) -> None:
+    run_server(sold, 0)
+    assert meter(0.1) == [2]
+    Server.objects.filter(pk=sold.server.pk).update(vanished_at=APRIL + 2.2 * HOUR, status=ServerStatus.FAILED)
+    gone: dict[str, Any] = {"server_ids": [sold.server.pk], "reason": "gone", "at": APRIL + 2.2 * HOUR}
+    server_events.servers_failed.send(Server, **gone)
+    server_events.servers_failed.send(Server, **gone)
+
+    assert meter(9.1) == [2] * 3
+    assert metering.hourly_costs(sold.organization, at=APRIL + 9 * HOUR) == []
+    run_server(sold, 9.5)
+    assert meter(10.1) == [2] * 5
+    cancellations.cancel(
+        subscription=sold.subscription, reason=CancellationReason.UNUSED, actor=sold.user, at=APRIL + 10.2 * HOUR
+    )
+    assert sold.subscription.status == "ended"
+
+
+def test_an_hour_is_charged_once_where_the_server_is_gone_and_runs_again_within_it(sold: Sold) -> None:
+    run_server(sold, 0.1)
+    Server.objects.filter(pk=sold.server.pk).update(vanished_at=APRIL + 0.2 * HOUR)
+    server_events.servers_failed.send(Server, server_ids=[sold.server.pk], reason="gone", at=APRIL + 0.2 * HOUR)
+    run_server(sold, 0.5)
+
+    assert meter(1.1) == [2, 2]
+
+
+def test_a_server_that_failed_and_is_still_there_goes_on_costing(sold: Sold) -> None:
+    run_server(sold, 0)
+    server_events.servers_failed.send(Server, server_ids=[sold.server.pk], reason="no", at=APRIL + 0.2 * HOUR)
+
+    assert meter(1.1) == [2, 2]
+
+
+def test_a_suspended_server_that_is_gone_is_not_resumed_by_a_top_up(sold: Sold) -> None:
+    run_server(sold, 0)
+    Subscription.objects.filter(order_item=sold.item).update(status="suspended")
+    Server.objects.filter(pk=sold.server.pk).update(vanished_at=APRIL)
+    server_events.servers_failed.send(Server, server_ids=[sold.server.pk], reason="gone", at=APRIL + 0.2 * HOUR)
+
+    assert meter(1.1) == []
+    run_server(sold, 2)
+    assert meter(2.1) == [2]
+
+
+@pytest.mark.parametrize("term", [Term.HOURLY, Term.MONTHLY])
+def test_a_server_that_staff_delete_ends_its_subscription(sold: Sold, term: Term) -> None:
+    run_server(sold, 0)
+    if term == Term.MONTHLY:
+        Subscription.objects.filter(order_item=sold.item).update(term=term, metered_from=None)
+
+    servers.delete_servers(server_ids=[sold.server.pk], actor=None, at=APRIL + 2.2 * HOUR)
+    servers.delete_servers(server_ids=[sold.server.pk], actor=None, at=APRIL + 5 * HOUR)
+
+    assert (sold.subscription.status, sold.subscription.ended_at) == ("ended", APRIL + 2.2 * HOUR)
+    assert meter(6) == ([2] * 3 if term == Term.HOURLY else [])
 
 
 def test_an_hourly_server_is_not_changed_to_months_nor_the_other_way(sold: Sold) -> None:
