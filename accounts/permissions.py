@@ -114,6 +114,7 @@ CATALOG_WRITES = (
 )
 BILLING_WRITES = (
     "billing.add_refund",
+    "billing.add_creditgrant",
     "billing.change_payment",
     "billing.change_invoice",
     "billing.change_unexplaineditem",

@@ -111,7 +111,9 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
         exact_minor=Coalesce(Subquery(exact), 0, output_field=DecimalField()),
         next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole)
         + Coalesce(Subquery(moved_minor(), output_field=whole), 0),
-        wallet_minor=Coalesce(Subquery(wallet.values("balance_minor")), 0, output_field=whole),
+        wallet_minor=Coalesce(
+            Subquery(wallet.values_list(F("balance_minor") + F("promotional_minor"))), 0, output_field=whole
+        ),
         before_minor=Coalesce(Subquery(before), 0, output_field=whole),
     )
 

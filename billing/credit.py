@@ -12,9 +12,10 @@ from core.money import Money, payable_step
 
 
 def balance_of(organization_id: UUID, currency: str) -> Money:
-    """The credit in the wallet. What is reserved for open payments is not in it."""
+    """The credit in the wallet, also promotional. What is reserved for open payments is not in it."""
     wallets = LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=organization_id, currency=currency)
-    return Money(wallets.values_list("balance_minor", flat=True).first() or 0, currency)
+    wallet = wallets.first()
+    return wallet.spendable if wallet else Money.zero(currency)
 
 
 def usable_credit(total: Money, *, balance: Money, least: Money, is_auto_renewed: bool) -> Money:
@@ -66,7 +67,7 @@ def use_credit(*, payment: Payment, at_most: Money, at: datetime) -> bool:
         if invoicing.has_money_under_way(invoice):
             return False
         wallet = ledger.lock_wallet(payment.organization, payment.currency)
-        balance = min(Money(wallet.balance_minor, wallet.currency), at_most)
+        balance = min(wallet.spendable, at_most)
         usable = usable_credit(payment.amount, balance=balance, least=least, is_auto_renewed=is_auto_renewed)
         if usable == payment.amount:
             invoicing.pay_from_wallet(invoice=invoice, at=at)

@@ -1,7 +1,7 @@
 """Invoices: drafted, then issued and paid from the wallet in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -232,14 +232,17 @@ def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
     ids = [invoice.pk for invoice in invoices]
     with tenancy.within_worker():
         locked = subscriptions.lock_subscriptions_of(ids)
-        due: dict[tuple[UUID, str], Money] = {}
+        due, arrived = dict[tuple[UUID, str], Money](), dict[tuple[UUID, str], Money]()
+        paid = paid_by_payments(charges)
         for row in invoices:
             if row.total:
-                owner = (row.organization_id, row.currency)
-                due[owner] = due.get(owner, Money.zero(row.currency)) + row.total
+                owner, nothing = (row.organization_id, row.currency), Money.zero(row.currency)
+                due[owner] = due.get(owner, nothing) + row.total
+                arrived[owner] = arrived.get(owner, nothing) + paid[row.pk]
         wallets = ledger.lock_wallets(due) if due else {}
         for owner, amount in due.items():
-            if wallets[owner].balance_minor < amount.minor:
+            # Promotional credit stands in for no money that came: of that, a debt may have been paid.
+            if wallets[owner].spendable < amount or wallets[owner].balance_minor < arrived[owner].minor:
                 raise InsufficientBalance(f"the wallet's balance is less than the {amount} of invoices {ids}")
         recovered = begin_or_renew(charges, locked, at)
         open_drafts([row for row in invoices if row.issued_at is None], at)
@@ -247,12 +250,13 @@ def pay_charges(charges: Sequence[Charge], *, at: datetime) -> None:
         account_of, entries = cache(ledger.account_of), []
         for row in invoices:
             if row.total:
+                wallet = wallets[row.organization_id, row.currency]
                 parts = ((AccountKind.REVENUE, row.net), (AccountKind.TAX, row.tax))
                 earned = [EntryLine(account_of(kind, row.currency), amount) for kind, amount in parts if amount]
-                lines = [EntryLine(wallets[row.organization_id, row.currency], -row.total), *earned]
+                lines = [*ledger.spend(wallet, row.total, arrived=paid[row.pk]), *earned]
                 entries.append(NewEntry(EntryKind.CHARGE, f"invoice:{row.pk}", lines, row.organization, row))
         ledger.post_entries(entries, at=at)
-        allocate(charges, at=at)
+        allocate(charges, paid, at=at)
         for row in invoices:
             row.transition_to(InvoiceState.PAID)
             row.paid_at = at
@@ -306,31 +310,38 @@ def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
     return [(allocation, rest) for allocation, rest in rests if rest]
 
 
-def allocate(charges: Sequence[Charge], *, at: datetime) -> None:
-    """Write down what pays the invoices: their payment as far as it goes, and credit of the wallet for the rest."""
+def paid_by_payments(charges: Sequence[Charge]) -> dict[UUID, Money]:
+    """What of each invoice, by its id, the payment pays that has just come for it."""
     spent: dict[UUID, int] = defaultdict(int)
     for allocation, rest in open_allocations(Q(payment__in=[charge.payment for charge in charges if charge.payment])):
         if allocation.payment_id is not None:
             spent[allocation.payment_id] += rest.minor
-    rows = []
+    paid = {charge.invoice.pk: Money.zero(charge.invoice.currency) for charge in charges}
     for charge in charges:
         invoice, payment = charge.invoice, charge.payment
-        by_payment = Money.zero(invoice.currency)
         if payment is not None and payment.received.currency == invoice.currency:
-            by_payment = min(invoice.total, payment.refundable - Money(spent[payment.pk], invoice.currency))
-        rows += [
-            PaymentAllocation(
-                organization_id=invoice.organization_id,
-                invoice=invoice,
-                payment=paid_with,
-                amount_minor=amount.minor,
-                currency=amount.currency,
-                at=at,
-            )
-            for paid_with, amount in ((payment, by_payment), (None, invoice.total - by_payment))
-            if amount
-        ]
-    PaymentAllocation.objects.bulk_create(rows)
+            paid[invoice.pk] = min(invoice.total, payment.refundable - Money(spent[payment.pk], invoice.currency))
+    return paid
+
+
+def allocate(charges: Sequence[Charge], paid: Mapping[UUID, Money], *, at: datetime) -> None:
+    """Write down what pays the invoices: what their payments have `paid`, and credit of the wallet for the rest."""
+    PaymentAllocation.objects.bulk_create(
+        PaymentAllocation(
+            organization_id=charge.invoice.organization_id,
+            invoice=charge.invoice,
+            payment=paid_with,
+            amount_minor=amount.minor,
+            currency=amount.currency,
+            at=at,
+        )
+        for charge in charges
+        for paid_with, amount in (
+            (charge.payment, paid[charge.invoice.pk]),
+            (None, charge.invoice.total - paid[charge.invoice.pk]),
+        )
+        if amount
+    )
 
 
 def use_series(*, series: InvoiceSeries, actor: object) -> None:

@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Model
+from django.db.models import Model, Sum
 
 from accounts.models import Organization
-from billing.models import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Payment, Posting
+from billing.models import (
+    SOURCE_FIELDS,
+    AccountKind,
+    EntryKind,
+    Invoice,
+    JournalEntry,
+    LedgerAccount,
+    Payment,
+    Posting,
+)
 from core import tenancy
 from core.money import Money, total
 
@@ -141,7 +150,7 @@ def reserve_credit(payment: Payment, wallet: LedgerAccount, *, at: datetime) -> 
     post_entry(
         kind=EntryKind.CREDIT_RESERVED,
         reference=f"credit_reserved:{payment.pk}",
-        lines=transfer(wallet, reserved, payment.credit),
+        lines=[*spend(wallet, payment.credit), EntryLine(reserved, payment.credit)],
         organization=payment.organization,
         source=payment,
         at=at,
@@ -149,14 +158,14 @@ def reserve_credit(payment: Payment, wallet: LedgerAccount, *, at: datetime) -> 
 
 
 def release_credit(payment: Payment, *, at: datetime) -> None:
-    """Give the wallet what was reserved for the payment. Calling it twice is harmless."""
+    """Give back what was reserved for the payment, to the wallet or as promotional credit. Twice is harmless."""
     if payment.credit_minor:
-        wallet = lock_wallet(payment.organization, payment.currency)
-        reserved = organization_account(AccountKind.RESERVED_CREDIT, payment.organization, payment.currency)
+        lock_wallet(payment.organization, payment.currency)
+        reserved = Posting.objects.filter(entry__reference=f"credit_reserved:{payment.pk}").select_related("account")
         post_entry(
             kind=EntryKind.CREDIT_RELEASED,
             reference=f"credit_released:{payment.pk}",
-            lines=transfer(reserved, wallet, payment.credit),
+            lines=[EntryLine(row.account, Money(-row.amount_minor, row.currency)) for row in reserved],
             organization=payment.organization,
             source=payment,
             at=at,
@@ -185,6 +194,38 @@ def owed_by(organization: Organization, currency: str) -> Money:
 def transfer(source: LedgerAccount, target: LedgerAccount, amount: Money) -> tuple[EntryLine, EntryLine]:
     """The two lines that take `amount` from one account and add it to another."""
     return EntryLine(source, -amount), EntryLine(target, amount)
+
+
+def spend(wallet: LedgerAccount, amount: Money, *, arrived: Money | None = None) -> list[EntryLine]:
+    """The lines that take `amount` from a locked wallet: promotional credit first, then its own money.
+
+    What has `arrived` for it by a payment is paid with that, so that nobody changes promotional credit into money.
+    `wallet` then says what is left. The caller has seen that it suffices (`LedgerAccount.spendable`).
+    """
+    credit = amount if arrived is None else amount - arrived
+    promotional = min(credit, Money(wallet.promotional_minor, wallet.currency))
+    own, lines = amount - promotional, []
+    if promotional and wallet.organization is not None:
+        lines.append(promotional_line(wallet.organization, -promotional))
+    if own:
+        lines.append(EntryLine(wallet, -own))
+    wallet.balance_minor -= own.minor
+    wallet.promotional_minor -= promotional.minor
+    return lines
+
+
+def promotional_line(organization: Organization, amount: Money) -> EntryLine:
+    """The line that adds `amount` to the organization's promotional credit, or takes it where it is negative."""
+    return EntryLine(organization_account(AccountKind.PROMOTIONAL_CREDIT, organization, amount.currency), amount)
+
+
+def give_back(invoice: Invoice, amount: Money) -> list[EntryLine]:
+    """The lines that give back credit that paid an invoice: first what was promotional, which is that again."""
+    lock_wallet(invoice.organization, invoice.currency)
+    posted = Posting.objects.filter(entry__invoice=invoice, account__kind=AccountKind.PROMOTIONAL_CREDIT)
+    spent = Money(-(posted.aggregate(minor=Sum("amount_minor"))["minor"] or 0), invoice.currency)
+    lines = [promotional_line(invoice.organization, promotional)] if (promotional := min(amount, spent)) else []
+    return lines + deposit(invoice.organization, amount - promotional)
 
 
 def withdraw(organization: Organization, target: LedgerAccount, amount: Money) -> list[EntryLine]:

@@ -170,6 +170,49 @@ RULES = (
             UNION ALL SELECT invoice_id, subscription_id, 0, unit_minor FROM billing_usagecycle
         ) compared GROUP BY invoice_id, subscription_id HAVING sum(billed) <> sum(charged)""",
     ),
+    Rule(
+        "grant_not_posted",
+        _("Credit that was given is not what is posted."),
+        """
+        SELECT given.id, given.amount_minor, coalesce(sum(posting.amount_minor), 0) AS posted
+        FROM billing_creditgrant given
+        LEFT JOIN billing_journalentry entry ON entry.creditgrant_id = given.id AND entry.kind = 'credit_granted'
+        LEFT JOIN billing_posting posting ON posting.entry_id = entry.id AND posting.organization_id IS NOT NULL
+        GROUP BY given.id HAVING given.amount_minor <> coalesce(sum(posting.amount_minor), 0)""",
+    ),
+    Rule(
+        "promotional_not_grants",
+        _("Promotional credit is not what is left of its grants, or not what the wallet says."),
+        """
+        SELECT organization_id, currency, sum(held) AS held, sum(remaining) AS remaining, sum(beside) AS beside FROM (
+            SELECT organization_id, currency, balance_minor AS held, 0 AS remaining, 0 AS beside
+            FROM billing_ledgeraccount WHERE kind = 'promotional_credit'
+            UNION ALL SELECT organization_id, currency, 0, remaining_minor, 0 FROM billing_creditgrant
+            UNION ALL SELECT organization_id, currency, 0, 0, promotional_minor FROM billing_ledgeraccount
+            WHERE kind = 'wallet'
+        ) compared GROUP BY organization_id, currency
+        HAVING sum(held) <> sum(remaining) OR sum(held) <> sum(beside)""",
+    ),
+    Rule(
+        "promotional_became_money",
+        _("More promotional credit came back of an invoice than paid it, or more paid it than credit did."),
+        """
+        SELECT paid.invoice_id, paid.minor, coalesce(sum(allocation.amount_minor - coalesce((
+                SELECT sum(reversal.amount_minor) FROM billing_allocationreversal reversal
+                WHERE reversal.allocation_id = allocation.id AND reversal.undone_at IS NULL), 0)), 0) AS by_credit
+        FROM (SELECT entry.invoice_id, -sum(posting.amount_minor) AS minor FROM billing_posting posting
+            JOIN billing_ledgeraccount account ON account.id = posting.account_id
+            JOIN billing_journalentry entry ON entry.id = posting.entry_id
+            WHERE account.kind = 'promotional_credit' AND entry.invoice_id IS NOT NULL
+            GROUP BY entry.invoice_id) paid
+        JOIN billing_invoice invoice ON invoice.id = paid.invoice_id AND invoice.state <> 'draft'
+        LEFT JOIN billing_paymentallocation allocation ON allocation.invoice_id = invoice.id
+            AND allocation.payment_id IS NULL
+        GROUP BY paid.invoice_id, paid.minor HAVING paid.minor < 0 OR paid.minor > coalesce(sum(
+            allocation.amount_minor - coalesce((SELECT sum(reversal.amount_minor)
+                FROM billing_allocationreversal reversal
+                WHERE reversal.allocation_id = allocation.id AND reversal.undone_at IS NULL), 0)), 0)""",
+    ),
     # Of each kind of account and currency: what is posted, and what the rows say.
     Rule(
         "account_not_rows",
@@ -193,13 +236,15 @@ RULES = (
             UNION ALL SELECT 'disputes', currency, lost_minor - amount_minor FROM billing_dispute
             WHERE is_won IS NOT TRUE
         ), posted (kind, currency, minor) AS (
-            SELECT CASE WHEN account.kind IN ('wallet', 'reserved_credit', 'receivable') THEN 'credit'
+            SELECT CASE WHEN account.kind IN ('wallet', 'reserved_credit', 'promotional_credit', 'receivable')
+                THEN 'credit'
                 WHEN account.kind IN ('revenue', 'tax') THEN 'sales' ELSE account.kind END,
                 posting.currency, posting.amount_minor
             FROM billing_posting posting JOIN billing_ledgeraccount account ON account.id = posting.account_id
             JOIN billing_journalentry entry ON entry.id = posting.entry_id
-            WHERE entry.kind <> 'commission_paid' AND account.kind IN (
-                'suspense', 'wallet', 'reserved_credit', 'receivable', 'revenue', 'tax', 'refunds', 'disputes'
+            WHERE entry.kind NOT IN ('commission_paid', 'credit_granted', 'credit_expired') AND account.kind IN (
+                'suspense', 'wallet', 'reserved_credit', 'promotional_credit', 'receivable', 'revenue', 'tax',
+                'refunds', 'disputes'
             )
         )
         SELECT kind, currency, sum(posted) AS posted, sum(said) AS said FROM (

@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 # hours it still pays for.
 LASTS = """
     SELECT wallet.id AS wallet_id, wallet.organization_id, wallet.currency, hourly.minor,
-        least(div(wallet.balance_minor, hourly.minor), 30000)::integer AS hours_left
+        least(div(wallet.balance_minor + wallet.promotional_minor, hourly.minor), 30000)::integer AS hours_left
     FROM billing_ledgeraccount wallet
     LEFT JOIN billing_invoice draft ON draft.organization_id = wallet.organization_id
         AND draft.currency = wallet.currency AND draft.usage_month = %(month)s

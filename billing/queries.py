@@ -65,9 +65,10 @@ def _credit(organization: Organization) -> "models.QuerySet[LedgerAccount, tuple
     used = PaymentAllocation.objects.filter(
         organization=models.OuterRef("organization"), currency=models.OuterRef("currency"), payment=None
     )
-    wallets = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.WALLET)
-    shown = wallets.filter(models.Q(balance_minor__gt=0) | models.Exists(used)).order_by("currency")
-    return shown.values_list("balance_minor", "currency")
+    rows = LedgerAccount.objects.filter(organization=organization, kind=AccountKind.WALLET)
+    wallets = rows.annotate(credit_minor=models.F("balance_minor") + models.F("promotional_minor"))
+    shown = wallets.filter(models.Q(credit_minor__gt=0) | models.Exists(used)).order_by("currency")
+    return shown.values_list("credit_minor", "currency")
 
 
 def credit_notes_for(access: Access, action: Action) -> "models.QuerySet[CreditNote]":

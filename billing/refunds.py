@@ -181,7 +181,7 @@ def return_credit_of(paid: Sequence[tuple[PaymentAllocation, Money]], amount: Mo
 
 
 def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) -> None:
-    """Give to the wallet what paid an invoice."""
+    """Give to the wallet what paid an invoice; what was promotional credit is that again."""
     invoice = allocation.invoice
     reversal = AllocationReversal.objects.create(
         organization=invoice.organization,
@@ -190,11 +190,12 @@ def return_credit(allocation: PaymentAllocation, amount: Money, at: datetime) ->
         currency=amount.currency,
         at=at,
     )
-    refunded = ledger.account_of(AccountKind.REFUNDS, amount.currency)
+    is_credit = allocation.payment_id is None
+    given = ledger.give_back(invoice, amount) if is_credit else ledger.deposit(invoice.organization, amount)
     ledger.post_entry(
         kind=EntryKind.CREDIT_RETURNED,
         reference=f"credit_returned:{reversal.pk}",
-        lines=[EntryLine(refunded, -amount), *ledger.deposit(invoice.organization, amount)],
+        lines=[EntryLine(ledger.account_of(AccountKind.REFUNDS, amount.currency), -amount), *given],
         organization=invoice.organization,
         source=invoice,
         at=at,

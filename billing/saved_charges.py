@@ -80,7 +80,7 @@ def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
     if current is not None:
         return ChargeDecision.UNDER_WAY if current.payment_method_id else ChargeDecision.BEING_PAID
     subscriptions.lock_subscriptions_of([row.pk])
-    if ledger.lock_wallet(row.organization, row.currency).balance_minor < row.total_minor:
+    if ledger.lock_wallet(row.organization, row.currency).spendable < row.total:
         return None
     invoicing.pay_from_wallet(invoice=row, at=at)
     return ChargeDecision.PAID_BY_CREDIT
@@ -93,8 +93,7 @@ def open_attempt(
     if row.total < least:
         return ChargeDecision.TOO_LITTLE
     wallet = ledger.lock_wallet(row.organization, row.currency)
-    balance = Money(wallet.balance_minor, wallet.currency)
-    used = credit.usable_credit(row.total, balance=balance, least=least, is_auto_renewed=False)
+    used = credit.usable_credit(row.total, balance=wallet.spendable, least=least, is_auto_renewed=False)
     payment = open_charge(row, method, used, is_automatic=is_automatic, at=at)
     if used:
         ledger.reserve_credit(payment, wallet, at=at)

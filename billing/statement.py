@@ -1,4 +1,4 @@
-"""The statement of an organization's wallet: every posting with what it comes from, and the balance after it."""
+"""The statement of an organization's credit: every posting with what it comes from, and the balance after it."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Organization
 from billing.models import (
     AccountKind,
+    CreditGrant,
     Dispute,
     EntryKind,
     Invoice,
@@ -21,7 +22,8 @@ from billing.models import (
 )
 from core.money import Money
 
-HEADER = ("at", "description", "cause", "amount", "balance", "currency", "reference")
+EXPLAINED_BY_NOTE = (EntryKind.USAGE, EntryKind.CREDIT_GRANTED, EntryKind.CREDIT_EXPIRED)
+HEADER = ("at", "description", "cause", "amount", "balance", "currency", "reference", "account")
 
 
 def accounts_of(organization: Organization) -> list[LedgerAccount]:
@@ -30,15 +32,28 @@ def accounts_of(organization: Organization) -> list[LedgerAccount]:
     return [row for row in rows if row.kind == AccountKind.WALLET or row.balance_minor]
 
 
+def grants_of(organization: Organization) -> "QuerySet[CreditGrant]":
+    """Promotional credit that is left, what expires first before the rest: in this order it is spent."""
+    rows = CreditGrant.objects.filter(organization=organization, remaining_minor__gt=0)
+    return rows.order_by("currency", F("expires_at").asc(nulls_last=True), "pk")
+
+
 def statement_of(wallet: LedgerAccount) -> "QuerySet[Posting]":
-    """The wallet's postings, newest first, each with `balance_minor`: the balance after it."""
+    """The postings of the wallet and of the promotional credit beside it, newest first.
+
+    Each with `balance_minor`: the credit after it.
+    """
     entry = "entry__"
     causes = ("invoice", "payment__invoice", "refund__payment__invoice", "dispute__payment__invoice")
     running = Window(Sum("amount_minor"), order_by=[F("entry__at").asc(), F("pk").asc()])
     return (
-        Posting.objects.filter(account=wallet)
+        Posting.objects.filter(
+            account__organization=wallet.organization_id,
+            account__currency=wallet.currency,
+            account__kind__in=(AccountKind.WALLET, AccountKind.PROMOTIONAL_CREDIT),
+        )
         .annotate(balance_minor=running)
-        .select_related(*(entry + cause for cause in causes))
+        .select_related("account", *(entry + cause for cause in causes))
         .fetch_mode(FETCH_RAISE)
         .order_by("-entry__at", "-pk")
     )
@@ -59,10 +74,10 @@ def invoice_of(entry: JournalEntry) -> Invoice | None:
 
 
 def cause_of(entry: JournalEntry) -> str:
-    """What the entry comes from, in words: how it was paid, that it was a top-up, or whose hours it pays."""
+    """What the entry comes from, in words: how it was paid, a top-up, whose hours it pays, or why credit was given."""
     payment = payment_of(entry)
     if payment is None:
-        return entry.note if entry.kind == EntryKind.USAGE else ""
+        return entry.note if entry.kind in EXPLAINED_BY_NOTE else ""
     is_top_up = payment.invoice_id is None and entry.kind == EntryKind.PAYMENT
     return ", ".join(filter(None, [_("Top-up") if is_top_up else "", payment.method_label]))
 
@@ -80,4 +95,5 @@ def csv_rows(wallet: LedgerAccount) -> Iterator[Sequence[Any]]:
             after,
             posting.currency,
             entry.reference,
+            posting.account.get_kind_display(),
         )

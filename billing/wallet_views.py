@@ -59,6 +59,7 @@ def _render_wallet(request: HttpRequest, organization: Organization, form: TopUp
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "accounts": accounts,
+        "grants": statement.grants_of(organization),
         "shown": shown,
         "postings": [(row, statement.invoice_of(row.entry), statement.cause_of(row.entry)) for row in page.object_list],
         "page_obj": page,

@@ -175,6 +175,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Payments"), "payments", "billing.payment"),
             (_("Refunds"), "undo", "billing.refund"),
             (_("Disputes"), "gavel", "billing.dispute"),
+            (_("Credit grants"), "redeem", "billing.creditgrant"),
             (_("Unexplained items"), "help", "billing.unexplaineditem"),
             (_("Affiliates"), "diversity_3", "orders.affiliate"),
             (_("Referrals"), "person_add", "orders.referral"),

@@ -28,6 +28,7 @@ LABELS = {
     "low wallet": gettext_lazy("Wallet low"),
     "resumption": gettext_lazy("Resumption"),
     "void": gettext_lazy("Invoice voided"),
+    "expired credit": gettext_lazy("Promotional credit expires"),
     "reminder": gettext_lazy("Reminder"),
     "overdue reminder": gettext_lazy("Overdue reminder"),
     "suspension": gettext_lazy("Suspension"),

@@ -55,5 +55,5 @@ def require_prepaid(quotes: Sequence[Quote], organization: Organization, *, spen
         return
     wallet = ledger.lock_wallet(organization, quotes[0].currency)
     needed = prepayment(quotes, organization, at=at)
-    if needed is not None and Money(wallet.balance_minor, wallet.currency) < needed + spent:
+    if needed is not None and wallet.spendable < needed + spent:
         raise PrepaymentNeeded(needed + spent)

@@ -9,6 +9,7 @@ from billing.admin.gateways import (
     GatewaySubscriptionAdmin,
     KeyCheckTaskAdmin,
 )
+from billing.admin.grants import CreditGrantAdmin
 from billing.admin.invoices import CreditNoteAdmin, InvoiceAdmin, InvoiceItemAdmin, InvoiceSeriesAdmin, InvoiceTaxAdmin
 from billing.admin.ledger import JournalEntryAdmin, LedgerAccountAdmin, PostingAdmin
 from billing.admin.payments import (
@@ -32,6 +33,7 @@ __all__ = [
     "AllocationReversalAdmin",
     "BankTransferAdmin",
     "ChargeTaskAdmin",
+    "CreditGrantAdmin",
     "CreditNoteAdmin",
     "DisputeAdmin",
     "GatewayAccountAdmin",

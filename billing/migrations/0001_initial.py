@@ -2,6 +2,7 @@ import core.encryption
 import core.ids
 import core.models.kinds
 import core.models.state_machine
+import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
@@ -54,6 +55,26 @@ class Migration(migrations.Migration):
                 'verbose_name': 'ledger audit',
                 'verbose_name_plural': 'ledger audits',
                 'ordering': ['-started_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='CreditGrant',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('kind', models.CharField(choices=[('promotional_credit', 'Promotional credit'), ('wallet', 'Wallet credit')], default='promotional_credit', max_length=20)),
+                ('amount_minor', models.BigIntegerField(validators=[django.core.validators.MinValueValidator(1)], verbose_name='amount')),
+                ('remaining_minor', models.BigIntegerField(default=0, verbose_name='left')),
+                ('currency', models.CharField(max_length=3)),
+                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires at')),
+                ('reason', models.CharField(help_text='The customer reads it on their statement.', max_length=191)),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'credit grant',
+                'verbose_name_plural': 'credit grants',
+                'ordering': ['-created_at'],
             },
         ),
         migrations.CreateModel(
@@ -134,6 +155,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='GatewayCustomer',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('gateway', models.CharField(max_length=16)),
+                ('is_live', models.BooleanField(default=False, verbose_name='live')),
+                ('reference', models.CharField(blank=True, max_length=191, null=True, verbose_name='gateway ID')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'gateway customer',
+                'verbose_name_plural': 'gateway customers',
+            },
+        ),
+        migrations.CreateModel(
             name='GatewayEvent',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -160,6 +197,62 @@ class Migration(migrations.Migration):
                 'abstract': False,
                 'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_gatewayevent_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_gatewayevent_done')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_gatewayevent_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_gatewayevent_lease_iff_running'), models.UniqueConstraint(fields=('gateway', 'event_id'), name='billing_event_once'), models.CheckConstraint(condition=models.Q(('result__in', ['', 'processed', 'ignored', 'unrelated', 'unknown', 'under_review'])), name='billing_event_result_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='GatewayPrice',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('gateway', models.CharField(max_length=16)),
+                ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
+                ('addon_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='gateway_prices', to='catalog.addonprice', verbose_name='add-on price')),
+                ('plan_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='gateway_prices', to='catalog.planprice')),
+            ],
+            options={
+                'verbose_name': 'gateway price',
+                'verbose_name_plural': 'gateway prices',
+            },
+        ),
+        migrations.CreateModel(
+            name='GatewaySubscription',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('gateway', models.CharField(max_length=16)),
+                ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
+                ('is_live', models.BooleanField(help_text='Whether it charges real money.', verbose_name='live')),
+                ('is_duplicate', models.BooleanField(default=False, help_text='Another one is to charge for the same subscription.', verbose_name='duplicate')),
+                ('cancel_requested_at', models.DateTimeField(blank=True, help_text="When we asked the gateway to end it. Its end there then does not end the customer's subscription.", null=True, verbose_name='canceled by us at')),
+                ('ended_at', models.DateTimeField(blank=True, help_text='When it ended at the gateway. Empty: it charges.', null=True, verbose_name='ended at')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'gateway subscription',
+                'verbose_name_plural': 'gateway subscriptions',
+            },
+        ),
+        migrations.CreateModel(
+            name='GatewayCancelTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('gateway_subscription', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='cancel_task', to='billing.gatewaysubscription')),
+            ],
+            options={
+                'verbose_name': 'gateway cancel task',
+                'verbose_name_plural': 'gateway cancel tasks',
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -311,6 +404,7 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(blank=True, default='', max_length=16)),
                 ('currency', models.CharField(max_length=3)),
                 ('balance_minor', models.BigIntegerField(default=0, verbose_name='balance')),
+                ('promotional_minor', models.BigIntegerField(default=0, help_text='Of a wallet: it is spent first.', verbose_name='promotional credit beside it')),
                 ('organization', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
             options={
@@ -371,10 +465,11 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('usage', 'Hours of use'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('tax_credited', 'Credit note: tax no longer owed'), ('tax_restored', 'Credit note void: tax owed again'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later'), ('commission', 'Affiliate commission'), ('commission_paid', 'Affiliate commission paid out')], max_length=16)),
+                ('kind', models.CharField(choices=[('payment', 'Payment received'), ('credit_reserved', 'Credit reserved for an open payment'), ('credit_released', 'Reserved credit back in the wallet'), ('charge', 'Invoice paid from wallet'), ('usage', 'Hours of use'), ('under_review', 'Payment under review'), ('review_accepted', 'Payment accepted after review'), ('receivable_paid', 'Credit used for what was owed'), ('refund', 'Refund'), ('credit_returned', 'Invoice refunded: credit back'), ('refund_failed', 'Refund that failed'), ('tax_credited', 'Credit note: tax no longer owed'), ('tax_restored', 'Credit note void: tax owed again'), ('dispute', 'Dispute: funds taken'), ('dispute_won', 'Dispute won: funds back'), ('dispute_lost', 'Dispute lost: credit withdrawn'), ('dispute_appealed', 'Dispute won on appeal: credit back'), ('gateway_fee', 'Gateway fee'), ('dispute_fee', 'Dispute fee'), ('exchange', 'Currency exchanged by the gateway'), ('payout', 'Payout to the bank'), ('unexplained', 'Unexplained at the gateway'), ('explained', 'Explained later'), ('commission', 'Affiliate commission'), ('commission_paid', 'Affiliate commission paid out'), ('credit_granted', 'Credit given'), ('credit_expired', 'Promotional credit expired')], max_length=16)),
                 ('reference', models.CharField(max_length=191, unique=True)),
                 ('note', models.CharField(blank=True, default='', max_length=191)),
                 ('at', models.DateTimeField(db_index=True)),
+                ('creditgrant', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.creditgrant')),
                 ('dispute', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.dispute')),
                 ('invoice', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.invoice')),
                 ('organization', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -384,6 +479,11 @@ class Migration(migrations.Migration):
                 'verbose_name': 'journal entry',
                 'verbose_name_plural': 'journal entries',
             },
+        ),
+        migrations.AddField(
+            model_name='gatewaysubscription',
+            name='payment',
+            field=models.ForeignKey(help_text='The payment that began it.', on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.payment'),
         ),
         migrations.AddField(
             model_name='dispute',
@@ -709,26 +809,10 @@ class Migration(migrations.Migration):
             },
             bases=(core.models.state_machine.StateMachine, models.Model),
         ),
-        migrations.CreateModel(
-            name='GatewaySubscription',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('gateway', models.CharField(max_length=16)),
-                ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
-                ('is_live', models.BooleanField(help_text='Whether it charges real money.', verbose_name='live')),
-                ('is_duplicate', models.BooleanField(default=False, help_text='Another one is to charge for the same subscription.', verbose_name='duplicate')),
-                ('cancel_requested_at', models.DateTimeField(blank=True, help_text="When we asked the gateway to end it. Its end there then does not end the customer's subscription.", null=True, verbose_name='canceled by us at')),
-                ('ended_at', models.DateTimeField(blank=True, help_text='When it ended at the gateway. Empty: it charges.', null=True, verbose_name='ended at')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('payment', models.ForeignKey(help_text='The payment that began it.', on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.payment')),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.subscription')),
-            ],
-            options={
-                'verbose_name': 'gateway subscription',
-                'verbose_name_plural': 'gateway subscriptions',
-            },
+        migrations.AddField(
+            model_name='gatewaysubscription',
+            name='subscription',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gateway_subscriptions', to='billing.subscription'),
         ),
         migrations.CreateModel(
             name='SubscriptionItem',
@@ -869,62 +953,65 @@ class Migration(migrations.Migration):
                 'ordering': ['-hour'],
             },
         ),
-        migrations.CreateModel(
-            name='GatewayCustomer',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('gateway', models.CharField(max_length=16)),
-                ('is_live', models.BooleanField(default=False, verbose_name='live')),
-                ('reference', models.CharField(blank=True, max_length=191, null=True, verbose_name='gateway ID')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-            ],
-            options={
-                'verbose_name': 'gateway customer',
-                'verbose_name_plural': 'gateway customers',
-                'constraints': [models.UniqueConstraint(fields=('organization', 'gateway'), name='billing_customer_once'), models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_customer_reference_once')],
-            },
+        migrations.AddIndex(
+            model_name='creditgrant',
+            index=models.Index(condition=models.Q(('remaining_minor__gt', 0)), fields=['expires_at'], name='billing_grant_left'),
         ),
-        migrations.CreateModel(
-            name='GatewayPrice',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('gateway', models.CharField(max_length=16)),
-                ('reference', models.CharField(max_length=191, verbose_name='gateway ID')),
-                ('addon_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='gateway_prices', to='catalog.addonprice', verbose_name='add-on price')),
-                ('plan_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='gateway_prices', to='catalog.planprice')),
-            ],
-            options={
-                'verbose_name': 'gateway price',
-                'verbose_name_plural': 'gateway prices',
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('addon_price__isnull', True), ('plan_price__isnull', False)), models.Q(('addon_price__isnull', False), ('plan_price__isnull', True)), _connector='OR'), name='billing_gateway_price_of_one_price'), models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_gateway_price_reference_once'), models.UniqueConstraint(fields=('gateway', 'plan_price'), name='billing_gateway_price_once_a_plan_price'), models.UniqueConstraint(fields=('gateway', 'addon_price'), name='billing_gateway_price_once_an_addon_price')],
-            },
+        migrations.AddConstraint(
+            model_name='creditgrant',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['promotional_credit', 'wallet'])), name='billing_grant_kind_known'),
         ),
-        migrations.CreateModel(
-            name='GatewayCancelTask',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
-                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
-                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('gateway_subscription', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='cancel_task', to='billing.gatewaysubscription')),
-            ],
-            options={
-                'verbose_name': 'gateway cancel task',
-                'verbose_name_plural': 'gateway cancel tasks',
-                'abstract': False,
-                'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_gatewaycanceltask_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_gatewaycanceltask_done')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_gatewaycanceltask_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_gatewaycanceltask_lease_iff_running')],
-            },
+        migrations.AddConstraint(
+            model_name='creditgrant',
+            constraint=models.CheckConstraint(condition=models.Q(('remaining_minor__gte', 0), ('remaining_minor__lte', models.F('amount_minor')), ('amount_minor__gt', 0)), name='billing_grant_left_of_amount'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditgrant',
+            constraint=models.CheckConstraint(condition=models.Q(('kind', 'promotional_credit'), models.Q(('expires_at__isnull', True), ('kind', 'wallet'), ('remaining_minor', 0)), _connector='OR'), name='billing_grant_wallet_credit_stays'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditgrant',
+            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='billing_grant_has_reason'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewaycustomer',
+            constraint=models.UniqueConstraint(fields=('organization', 'gateway'), name='billing_customer_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewaycustomer',
+            constraint=models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_customer_reference_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewayprice',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('addon_price__isnull', True), ('plan_price__isnull', False)), models.Q(('addon_price__isnull', False), ('plan_price__isnull', True)), _connector='OR'), name='billing_gateway_price_of_one_price'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewayprice',
+            constraint=models.UniqueConstraint(fields=('gateway', 'reference'), name='billing_gateway_price_reference_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewayprice',
+            constraint=models.UniqueConstraint(fields=('gateway', 'plan_price'), name='billing_gateway_price_once_a_plan_price'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewayprice',
+            constraint=models.UniqueConstraint(fields=('gateway', 'addon_price'), name='billing_gateway_price_once_an_addon_price'),
+        ),
+        migrations.AddIndex(
+            model_name='gatewaycanceltask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='billing_gatewaycanceltask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='gatewaycanceltask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='billing_gatewaycanceltask_done'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewaycanceltask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='billing_gatewaycanceltask_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='gatewaycanceltask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='billing_gatewaycanceltask_lease_iff_running'),
         ),
         migrations.AddConstraint(
             model_name='invoiceseries',
@@ -1057,6 +1144,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='ledgeraccount',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('balance_minor__lte', 0), ('kind', 'receivable')), ('kind', 'commission'), models.Q(models.Q(('kind', 'receivable'), _negated=True), ('balance_minor__gte', 0)), _connector='OR'), name='billing_account_not_overdrawn'),
+        ),
+        migrations.AddConstraint(
+            model_name='ledgeraccount',
+            constraint=models.CheckConstraint(condition=models.Q(('promotional_minor', 0), models.Q(('kind', 'wallet'), ('promotional_minor__gt', 0)), _connector='OR'), name='billing_account_promotional_beside_wallet'),
         ),
         migrations.AddConstraint(
             model_name='ledgeraccount',
@@ -1242,9 +1333,13 @@ class Migration(migrations.Migration):
             model_name='journalentry',
             index=models.Index(condition=models.Q(('dispute__isnull', False)), fields=['dispute'], name='billing_entry_of_dispute'),
         ),
+        migrations.AddIndex(
+            model_name='journalentry',
+            index=models.Index(condition=models.Q(('creditgrant__isnull', False)), fields=['creditgrant'], name='billing_entry_of_creditgrant'),
+        ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'usage', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'tax_credited', 'tax_restored', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained', 'commission', 'commission_paid'])), name='billing_entry_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['payment', 'credit_reserved', 'credit_released', 'charge', 'usage', 'under_review', 'review_accepted', 'receivable_paid', 'refund', 'credit_returned', 'refund_failed', 'tax_credited', 'tax_restored', 'dispute', 'dispute_won', 'dispute_lost', 'dispute_appealed', 'gateway_fee', 'dispute_fee', 'exchange', 'payout', 'unexplained', 'explained', 'commission', 'commission_paid', 'credit_granted', 'credit_expired'])), name='billing_entry_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='journalentry',
@@ -1264,7 +1359,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='journalentry',
-            constraint=models.CheckConstraint(condition=models.Q(('organization__isnull', False), models.Q(('dispute__isnull', True), ('invoice__isnull', True), ('payment__isnull', True), ('refund__isnull', True)), _connector='OR'), name='billing_entry_source_has_organization'),
+            constraint=models.CheckConstraint(condition=models.Q(('creditgrant__isnull', True), ('kind__in', ('credit_granted', 'credit_expired')), _connector='OR'), name='billing_entry_creditgrant_by_kind'),
+        ),
+        migrations.AddConstraint(
+            model_name='journalentry',
+            constraint=models.CheckConstraint(condition=models.Q(('organization__isnull', False), models.Q(('creditgrant__isnull', True), ('dispute__isnull', True), ('invoice__isnull', True), ('payment__isnull', True), ('refund__isnull', True)), _connector='OR'), name='billing_entry_source_has_organization'),
         ),
         migrations.AddConstraint(
             model_name='allocationreversal',

@@ -1,12 +1,14 @@
 """The money rules as triggers: entries sum to zero and are sealed, balances follow postings, issued invoices stay.
 
-Those of invoices are in `_invoice_rules.py`, those of allocations in `_allocation_rules.py`, and those of rows that do
-not change once they are recorded in `_recorded_rules.py`. `_tax_rules.py` computes tax.
+Those of promotional credit are in `_grant_rules.py`, those of invoices in `_invoice_rules.py`, those of allocations in
+`_allocation_rules.py`, and those of rows that do not change once they are recorded in `_recorded_rules.py`.
+`_tax_rules.py` computes tax.
 """
 
 from django.db import migrations
 
 from billing.migrations import _allocation_rules as allocations
+from billing.migrations import _grant_rules as grants
 from billing.migrations import _invoice_rules as invoices
 from billing.migrations import _period_rules as periods
 from billing.migrations import _recorded_rules as recorded
@@ -26,6 +28,7 @@ CREATE FUNCTION billing_check_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
     found_count bigint;
+    promotional_accounts uuid[];
 BEGIN
     SELECT entry_id, currency, sum(amount_minor) AS total INTO wrong FROM added
         GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0 LIMIT 1;
@@ -53,10 +56,15 @@ BEGIN
         RAISE EXCEPTION 'a journal entry posts to an account of another organization'
             USING ERRCODE = 'check_violation';
     END IF;
-    EXECUTE 'UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
+    EXECUTE 'WITH changed AS (
+        UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
         FROM (SELECT account_id, sum(amount_minor) AS total FROM added WHERE organization_id IS NOT NULL
             GROUP BY account_id) moved
-        WHERE account.id = moved.account_id AND moved.total <> 0';
+        WHERE account.id = moved.account_id AND moved.total <> 0 RETURNING account.id, account.kind)
+        SELECT array_agg(id) FROM changed WHERE kind = ''promotional_credit''' INTO promotional_accounts;
+    IF promotional_accounts IS NOT NULL THEN
+        PERFORM billing_follow_promotional_credit(promotional_accounts);
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -79,10 +87,11 @@ BALANCES = """
 CREATE FUNCTION billing_balance_is_its_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.balance_minor <> 0 THEN
+        IF NEW.balance_minor <> 0 OR NEW.promotional_minor <> 0 THEN
             RAISE EXCEPTION 'a ledger account begins at zero' USING ERRCODE = 'check_violation';
         END IF;
-    ELSIF NEW.balance_minor <> OLD.balance_minor AND pg_trigger_depth() < 2 THEN
+    ELSIF (NEW.balance_minor, NEW.promotional_minor) <> (OLD.balance_minor, OLD.promotional_minor)
+            AND pg_trigger_depth() < 2 THEN
         RAISE EXCEPTION 'a balance moves by postings only' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
@@ -152,6 +161,7 @@ SAME_OWNER = [
     ("journalentry", "invoice_id, organization_id", "invoice", "id, organization_id"),
     ("journalentry", "refund_id, organization_id", "refund", "id, organization_id"),
     ("journalentry", "dispute_id, organization_id", "dispute", "id, organization_id"),
+    ("journalentry", "creditgrant_id, organization_id", "creditgrant", "id, organization_id"),
 ]
 
 
@@ -259,6 +269,7 @@ class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
     operations = [
         migrations.RunSQL(SEALED + BALANCED + BALANCES, UNDO),
+        migrations.RunSQL(grants.RULES, grants.UNDO),
         migrations.RunSQL(invoices.RULES, invoices.UNDO),
         migrations.RunSQL(allocations.RULES, allocations.UNDO),
         migrations.RunSQL(recorded.RULES, recorded.UNDO),

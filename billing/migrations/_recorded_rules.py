@@ -20,7 +20,11 @@ BEGIN
 END $$;
 
 CREATE TRIGGER billing_account_stays BEFORE UPDATE OR DELETE ON billing_ledgeraccount
-    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('ledger account', 'balance_minor,updated_at');
+    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays(
+        'ledger account', 'balance_minor,promotional_minor,updated_at'
+    );
+CREATE TRIGGER billing_grant_stays BEFORE UPDATE OR DELETE ON billing_creditgrant
+    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('credit grant', 'remaining_minor,expires_at,updated_at');
 CREATE TRIGGER billing_used_series_stays BEFORE DELETE ON billing_invoiceseries
     FOR EACH ROW WHEN (OLD.last_issued_at IS NOT NULL) EXECUTE FUNCTION billing_recorded_row_stays('series');
 CREATE TRIGGER billing_dispute_stays BEFORE UPDATE OR DELETE ON billing_dispute
@@ -91,6 +95,7 @@ DROP TRIGGER billing_received_payment_stays_received ON billing_payment;
 DROP TRIGGER billing_received_payment_stays ON billing_payment;
 DROP TRIGGER billing_dispute_stays ON billing_dispute;
 DROP TRIGGER billing_used_series_stays ON billing_invoiceseries;
+DROP TRIGGER billing_grant_stays ON billing_creditgrant;
 DROP TRIGGER billing_account_stays ON billing_ledgeraccount;
 DROP FUNCTION billing_recorded_row_stays();
 """

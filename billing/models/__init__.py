@@ -14,6 +14,7 @@ from billing.models.gateways import (
     MethodTask,
     PaymentMethod,
 )
+from billing.models.grants import CreditGrant, GrantKind
 from billing.models.invoices import (
     PERIOD_KINDS,
     Invoice,
@@ -60,6 +61,7 @@ __all__ = [
     "CampaignStatus",
     "CancellationReason",
     "ChargeTask",
+    "CreditGrant",
     "CreditNote",
     "CursorType",
     "Dispute",
@@ -74,6 +76,7 @@ __all__ = [
     "GatewayEvent",
     "GatewayPrice",
     "GatewaySubscription",
+    "GrantKind",
     "Invoice",
     "InvoiceItem",
     "InvoiceSeries",

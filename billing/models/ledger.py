@@ -15,6 +15,7 @@ from accounts.models import Organization
 from billing.models.keys import unchecked_key
 from core import tenancy
 from core.models import Entity, Timestamped, choices_check, iff
+from core.money import Money
 
 
 class AccountKind(models.TextChoices):
@@ -72,6 +73,9 @@ class LedgerAccount(Entity, Timestamped):
     gateway = models.CharField(max_length=16, blank=True, default="")
     currency = models.CharField(max_length=3)
     balance_minor = models.BigIntegerField(_("balance"), default=0)
+    promotional_minor = models.BigIntegerField(
+        _("promotional credit beside it"), default=0, help_text=_("Of a wallet: it is spent first.")
+    )
 
     objects: ClassVar[LedgerAccountQuerySet] = LedgerAccountQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -95,8 +99,17 @@ class LedgerAccount(Entity, Timestamped):
                 | models.Q(kind=AccountKind.COMMISSION)  # below zero: taken from what the affiliate earns later
                 | (~models.Q(kind=AccountKind.RECEIVABLE) & models.Q(balance_minor__gte=0)),
             ),
+            models.CheckConstraint(
+                name="billing_account_promotional_beside_wallet",
+                condition=models.Q(promotional_minor=0) | models.Q(kind=AccountKind.WALLET, promotional_minor__gt=0),
+            ),
             choices_check("billing_account_kind_known", "kind", AccountKind),
         ]
+
+    @property
+    def spendable(self) -> Money:
+        """What a wallet pays with: its own money, and the promotional credit beside it."""
+        return Money(self.balance_minor + self.promotional_minor, self.currency)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.gateway}{self.organization_id or ''} {self.currency}"
@@ -128,6 +141,8 @@ class EntryKind(models.TextChoices):
     EXPLAINED = "explained", _("Explained later")
     COMMISSION = "commission", _("Affiliate commission")
     COMMISSION_PAID = "commission_paid", _("Affiliate commission paid out")
+    CREDIT_GRANTED = "credit_granted", _("Credit given")
+    CREDIT_EXPIRED = "credit_expired", _("Promotional credit expired")
 
 
 # What a gateway's balance transaction adds to the entry of its payment, refund or dispute.
@@ -159,6 +174,7 @@ SOURCE_FIELDS = {
         EntryKind.DISPUTE_APPEALED,
         *BALANCE_KINDS,
     ),
+    "creditgrant": (EntryKind.CREDIT_GRANTED, EntryKind.CREDIT_EXPIRED),
 }
 
 
@@ -183,6 +199,7 @@ class JournalEntry(Entity):
     invoice = source_key("Invoice")
     refund = source_key("Refund")
     dispute = source_key("Dispute")
+    creditgrant = source_key("CreditGrant")
     note = models.CharField(max_length=191, blank=True, default="")
     at = models.DateTimeField(db_index=True)
 
@@ -216,8 +233,8 @@ class JournalEntry(Entity):
 
     @property
     def source(self) -> models.Model | None:
-        """The payment, invoice, refund or dispute that the entry comes from."""
-        found: models.Model | None = self.payment or self.invoice or self.refund or self.dispute
+        """The payment, invoice, refund, dispute or grant that the entry comes from."""
+        found: models.Model | None = self.payment or self.invoice or self.refund or self.dispute or self.creditgrant
         return found
 
     def __str__(self) -> str:

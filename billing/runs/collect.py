@@ -29,7 +29,8 @@ DUE = """
                 OR subscription.status NOT IN ('active', 'past_due', 'suspended') OR item.period_end IS NULL))"""
 HAS_CREDIT = """ AND EXISTS (SELECT FROM billing_ledgeraccount wallet
         WHERE wallet.kind = 'wallet' AND wallet.organization_id = invoice.organization_id
-            AND wallet.currency = invoice.currency AND wallet.balance_minor >= invoice.total_minor)"""
+            AND wallet.currency = invoice.currency
+            AND wallet.balance_minor + wallet.promotional_minor >= invoice.total_minor)"""
 HAS_METHOD = """ AND EXISTS (SELECT FROM billing_paymentmethod method
         WHERE method.organization_id = invoice.organization_id)"""
 OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
@@ -49,13 +50,14 @@ LOCKS = (
 )
 # What the wallet pays in the order of the due dates; one that is more than is left lets those behind it go first.
 CHOOSE = f"""
-    INSERT INTO billing_to_pay SELECT id FROM (
-        SELECT affordable.id, wallet.balance_minor, sum(affordable.total_minor) OVER (
-            PARTITION BY wallet.id ORDER BY affordable.due_at, affordable.id) AS needed_minor
+    INSERT INTO billing_to_pay (id) SELECT id FROM (
+        SELECT affordable.id, wallet.balance_minor + wallet.promotional_minor AS credit_minor,
+            sum(affordable.total_minor) OVER (
+                PARTITION BY wallet.id ORDER BY affordable.due_at, affordable.id) AS needed_minor
         FROM (SELECT invoice.* {AFFORDABLE} AND invoice.id IN (SELECT id FROM billing_locked_invoice)) affordable
         JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet'
             AND wallet.organization_id = affordable.organization_id AND wallet.currency = affordable.currency
-    ) queued WHERE needed_minor <= balance_minor"""
+    ) queued WHERE needed_minor <= credit_minor"""
 
 
 def due(at: datetime) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""`expire`: what is not paid when the time to pay is over ends, and what has been over for long is deleted.
+"""`expire`: what is not paid when the time to pay is over ends, what has been over for long is deleted, and promotional
+credit expires.
 
 Nothing is deleted that a reminder has not told of some days before, nor while a payment is on its way.
 """
@@ -7,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from billing import events
-from billing.models import Subscription
+from billing.models import EntryKind, JournalEntry, Posting, Subscription
 from billing.runs import batches, dun
 from billing.runs.batches import OrganizationRange
 from billing.runs.renew import tax_params
+from core import bulk
 
 # The whole invoice: none of its subscriptions has paid time left.
 UNPAID = """
@@ -35,7 +37,8 @@ UNFILLED = """
                 AND told.stage = 0 AND told.lapsed_at IS NULL AND told.deletes_at <= %(at)s
                 AND told.sent_at <= %(told_before)s
                 -- Not where it pays its next hour, which `meter` has not done yet, nor while money is on its way.
-                AND wallet.balance_minor < (SELECT coalesce(sum(item.quantity * item.unit_minor), 0)
+                AND wallet.balance_minor + wallet.promotional_minor < (
+                    SELECT coalesce(sum(item.quantity * item.unit_minor), 0)
                     FROM billing_subscriptionitem item WHERE item.subscription_id = subscription.id
                         AND item.kind IN ('plan', 'addon') AND item.valid_from <= %(at)s
                         AND (item.valid_until IS NULL OR item.valid_until > %(at)s))
@@ -61,11 +64,42 @@ END_ITEMS = """UPDATE billing_subscriptionitem SET valid_until = %(at)s
 END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s
     WHERE id = ANY (%(ids)s)"""
 
+EXPIRED = "FROM billing_creditgrant given WHERE given.remaining_minor > 0 AND given.expires_at <= %(at)s"
+EXPIRED_OF_RANGE = EXPIRED + OF_RANGE.format(table="given")
+LOCK_WALLETS = f"""SELECT id FROM billing_ledgeraccount WHERE kind = 'wallet' AND (organization_id, currency) IN (
+    SELECT organization_id, currency {EXPIRED_OF_RANGE}) ORDER BY id FOR NO KEY UPDATE"""
+# What comes back to a grant that has expired expires again.
+EXPIRY = {
+    "kind": "%(kind)s",
+    "reference": """'credit_expired:' || given.id || ':' || (
+        SELECT count(*) FROM billing_journalentry before WHERE before.creditgrant_id = given.id)""",
+    "organization_id": "given.organization_id",
+    "creditgrant_id": "given.id",
+    "note": "given.reason",
+    "at": "%(at)s",
+}
+EXPIRY_POSTING = {
+    "entry_id": "entry.id",
+    "account_id": "account.id",
+    "organization_id": "account.organization_id",
+    "amount_minor": "CASE account.kind WHEN 'promotions' THEN given.remaining_minor ELSE -given.remaining_minor END",
+    "currency": "given.currency",
+}
+EXPIRY_POSTINGS = f"""FROM (SELECT creditgrant_id, (array_agg(id ORDER BY id DESC))[1] AS id FROM billing_journalentry
+        WHERE kind = %(kind)s AND at = %(at)s GROUP BY creditgrant_id) entry
+    JOIN (SELECT * {EXPIRED_OF_RANGE}) given ON given.id = entry.creditgrant_id
+    JOIN billing_ledgeraccount account ON account.currency = given.currency AND account.gateway = ''
+        AND (account.kind = 'promotions'
+            OR account.kind = 'promotional_credit' AND account.organization_id = given.organization_id)"""
+NOTE_EXPIRED = f"""INSERT INTO billing_fact SELECT 'expired credit', organization_id, reason, expires_at,
+    remaining_minor, currency {EXPIRED_OF_RANGE}"""
+
 
 def due(at: datetime) -> tuple[str, dict[str, Any]]:
     """What ends or is deleted at `at`, as a query of organizations' ids and its parameters."""
     query = f"""SELECT invoice.organization_id {UNPAID} UNION ALL SELECT subscription.organization_id {UNFILLED}
-        UNION ALL SELECT subscription.organization_id {TO_DELETE}"""
+        UNION ALL SELECT subscription.organization_id {TO_DELETE}
+        UNION ALL SELECT given.organization_id {EXPIRED}"""
     return query, settings_of(at)
 
 
@@ -82,6 +116,8 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     params["invoices"] = batches.ids(STILL_UNPAID, params | {"locked": locked}) if locked else []
     params["subscriptions"] = subscriptions = batches.ids(LOCK_SUBSCRIPTIONS, params)
     ended = end_unpaid(params, at) if subscriptions else []
+    if batches.execute(LOCK_WALLETS, params):
+        expire_credit(params)
     deleted = batches.ids(f"SELECT id {TO_DELETE} AND id = ANY (%(locked)s)", {"locked": subscriptions, "at": at})
     if deleted:  # with what has just ended: its servers are locked in one round
         batches.execute(dun.NOTE, {"what": "deletion", "ids": deleted, "at": at})
@@ -89,6 +125,14 @@ def perform(of: OrganizationRange, at: datetime) -> None:
         events.subscriptions_expired.send(Subscription, subscription_ids=deleted, at=at)
     if ended:
         events.subscriptions_ended.send(Subscription, subscription_ids=ended, reason="not paid", at=at)
+
+
+def expire_credit(params: dict[str, Any]) -> None:
+    """What is left of promotional credit when it expires is the shop's again. Its wallets are locked."""
+    batches.execute(NOTE_EXPIRED, params)
+    named = params | {"kind": EntryKind.CREDIT_EXPIRED}
+    if bulk.insert_from(JournalEntry, EXPIRY, EXPIRED_OF_RANGE, named):
+        bulk.insert_from(Posting, EXPIRY_POSTING, EXPIRY_POSTINGS, named)
 
 
 def end_unpaid(params: dict[str, Any], at: datetime) -> list[Any]:

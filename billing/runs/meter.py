@@ -74,7 +74,7 @@ REMIND_LOW = f"""{REMIND}
     WHERE low.stage IS NOT NULL AND NOT EXISTS (SELECT FROM billing_reminder told
         WHERE told.wallet_id = low.wallet_id AND told.lapsed_at IS NULL AND told.stage <= low.stage) RETURNING id"""
 REMEMBER = """INSERT INTO billing_fact SELECT 'low wallet', told.organization_id, '', told.sent_at,
-    wallet.balance_minor, wallet.currency FROM billing_reminder told
+    wallet.balance_minor + wallet.promotional_minor, wallet.currency FROM billing_reminder told
     JOIN billing_ledgeraccount wallet ON wallet.id = told.wallet_id WHERE told.id = ANY (%(ids)s)"""
 ISSUE = f"""
     UPDATE billing_invoice invoice SET state = 'open', issued_at = %(at)s, due_at = %(at)s, seller = %(seller)s,
@@ -142,7 +142,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     if finished := batches.ids(f"SELECT id {FINISHED}{OF_INVOICE} ORDER BY id", params):
         batches.execute(ISSUE, params | {"ids": finished})
         wallets.prepare()
-        batches.execute("INSERT INTO billing_to_pay SELECT unnest(%(ids)s)", {"ids": finished})
+        batches.execute("INSERT INTO billing_to_pay (id) SELECT unnest(%(ids)s)", {"ids": finished})
         wallets.pay(at=at)
     # Servers are locked after all of billing's rows.
     events.subscriptions_recovered.send(Subscription, subscription_ids=resumed, at=at)

@@ -147,7 +147,7 @@ DONE = """
             string_agg(DISTINCT description, ', ') AS label
         FROM billing_renewal_line GROUP BY organization_id, currency, is_auto_renewed) named
         USING (organization_id, currency, is_auto_renewed)"""
-FREE = "INSERT INTO billing_to_pay SELECT id FROM billing_renewal_invoice WHERE net_minor + tax_minor = 0"
+FREE = "INSERT INTO billing_to_pay (id) SELECT id FROM billing_renewal_invoice WHERE net_minor + tax_minor = 0"
 
 
 def due(at: datetime) -> tuple[str, dict[str, object]]:

@@ -40,7 +40,7 @@ SUSPENDED = """
     FROM billing_subscription subscription JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet'
         AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
     WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
-        AND NOT subscription.cancels_at_period_end AND wallet.balance_minor > 0"""
+        AND NOT subscription.cancels_at_period_end AND wallet.balance_minor + wallet.promotional_minor > 0"""
 # A plan that is changed within an hour costs its old price until the next one.
 ITEM_OF_HOUR = """item.kind IN ('plan', 'addon') AND item.valid_from < {hour} + interval '1 hour'
     AND (item.valid_until IS NULL OR item.valid_until > {hour})"""
@@ -122,7 +122,8 @@ INVOICES = f"""
                 organization.country, coalesce(fixed.category, tax.category) AS category,
                 coalesce(fixed.rate, tax.rate) AS rate, coalesce(fixed.name, tax.name) AS name,
                 coalesce(fixed.jurisdiction, tax.jurisdiction) AS jurisdiction, wallet.id AS wallet_id,
-                coalesce(wallet.balance_minor, 0) AS balance_minor, coalesce(step.minor, 1) AS step
+                coalesce(wallet.balance_minor + wallet.promotional_minor, 0) AS balance_minor,
+                coalesce(step.minor, 1) AS step
             FROM (SELECT organization_id, currency, month, count(*) AS line_count,
                     sum(added_minor)::bigint AS lines_minor
                 FROM billing_usage_line WHERE {PRICED} GROUP BY organization_id, currency, month) used
@@ -250,15 +251,19 @@ POSTING = {
     "entry_id": "entry.id",
     "account_id": "account.id",
     "organization_id": "usage.organization_id",
-    "amount_minor": "CASE account.kind WHEN 'wallet' THEN -usage.added_minor ELSE usage.added_minor END",
+    "amount_minor": "line.amount_minor",
     "currency": "usage.currency",
 }
 POSTINGS = """FROM billing_usage_invoice usage
     JOIN billing_journalentry entry
         ON entry.reference = 'usage:' || usage.id::text || ':' || usage.before_minor + usage.added_minor
-    JOIN billing_ledgeraccount account ON account.kind IN ('wallet', 'reserved_credit') AND account.gateway = ''
+    JOIN billing_ledgeraccount wallet ON wallet.id = usage.wallet_id
+    CROSS JOIN LATERAL (VALUES ('reserved_credit', usage.added_minor),
+        ('promotional_credit', -least(usage.added_minor, wallet.promotional_minor)),
+        ('wallet', least(usage.added_minor, wallet.promotional_minor) - usage.added_minor)) line (kind, amount_minor)
+    JOIN billing_ledgeraccount account ON account.kind = line.kind AND account.gateway = ''
         AND account.organization_id = usage.organization_id AND account.currency = usage.currency
-    WHERE usage.added_minor > 0 ORDER BY entry.id"""
+    WHERE usage.added_minor > 0 AND line.amount_minor <> 0 ORDER BY entry.id"""
 CYCLE = {
     "subscription_id": "hour.subscription_id",
     "organization_id": "hour.organization_id",

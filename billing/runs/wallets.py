@@ -21,9 +21,20 @@ from billing.runs import batches
 from core import bulk
 
 # The invoices that are to be paid now.
-TO_PAY = "CREATE TEMPORARY TABLE IF NOT EXISTS billing_to_pay (id uuid) ON COMMIT DELETE ROWS"
+TO_PAY = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_to_pay (id uuid, promotional_minor bigint NOT NULL DEFAULT 0)
+    ON COMMIT DELETE ROWS"""
 INVOICES = "FROM billing_to_pay JOIN billing_invoice invoice USING (id)"
 BILLED = f"{INVOICES} WHERE invoice.total_minor > 0 ORDER BY invoice.organization_id, invoice.due_at, invoice.id"
+# Promotional credit goes first, as in `ledger.spend`. What hours cost was taken before.
+PROMOTIONAL = """
+    UPDATE billing_to_pay SET promotional_minor = split.minor
+    FROM (SELECT invoice.id, least(invoice.total_minor, wallet.promotional_minor - sum(invoice.total_minor) OVER (
+            PARTITION BY wallet.id ORDER BY invoice.due_at, invoice.id) + invoice.total_minor) AS minor
+        FROM billing_to_pay JOIN billing_invoice invoice USING (id)
+        JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet' AND wallet.gateway = ''
+            AND wallet.organization_id = invoice.organization_id AND wallet.currency = invoice.currency
+        WHERE wallet.promotional_minor > 0 AND invoice.usage_month IS NULL) split
+    WHERE billing_to_pay.id = split.id AND split.minor > 0"""
 # From the wallet to revenue, and to the tax that is owed to the tax office; what hours cost was taken from it before.
 POSTINGS = f"""{INVOICES} JOIN billing_journalentry entry ON entry.reference = 'invoice:' || invoice.id::text
     JOIN billing_ledgeraccount paying ON paying.organization_id = invoice.organization_id
@@ -32,7 +43,12 @@ POSTINGS = f"""{INVOICES} JOIN billing_journalentry entry ON entry.reference = '
     JOIN billing_ledgeraccount revenue
         ON (revenue.kind, revenue.gateway, revenue.currency) = ('revenue', '', invoice.currency)
     JOIN billing_ledgeraccount tax ON (tax.kind, tax.gateway, tax.currency) = ('tax', '', invoice.currency)
-    CROSS JOIN LATERAL (VALUES (paying.id, invoice.organization_id, -invoice.total_minor),
+    LEFT JOIN billing_ledgeraccount promotional ON billing_to_pay.promotional_minor > 0
+        AND promotional.organization_id = invoice.organization_id AND promotional.kind = 'promotional_credit'
+        AND promotional.currency = invoice.currency AND promotional.gateway = ''
+    CROSS JOIN LATERAL (VALUES
+        (paying.id, invoice.organization_id, billing_to_pay.promotional_minor - invoice.total_minor),
+        (promotional.id, invoice.organization_id, -billing_to_pay.promotional_minor),
         (revenue.id, NULL, invoice.net_minor), (tax.id, NULL, invoice.tax_minor)) line (account_id, owner, amount_minor)
     WHERE line.amount_minor <> 0 ORDER BY entry.id"""
 PAID = """
@@ -73,6 +89,7 @@ def pay(*, at: datetime) -> int:
         for (currency,) in cursor.fetchall():
             ledger.account_of(AccountKind.REVENUE, currency)
             ledger.account_of(AccountKind.TAX, currency)
+    batches.execute(PROMOTIONAL)
     params = {"at": at, "kind": EntryKind.CHARGE}
     owned = {"organization_id": "invoice.organization_id", "invoice_id": "invoice.id", "at": "%(at)s"}
     reference = {"reference": "'invoice:' || invoice.id::text", "kind": "%(kind)s"}

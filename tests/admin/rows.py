@@ -9,12 +9,13 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 
 from accounts.models import Membership, Organization, User
-from billing import invoicing
+from billing import grants, invoicing
 from billing import models as billing
 from catalog.models import Addon, AddonPrice, Coupon, Image, Plan, PlanPrice, Product, Promotion
 from core import audit
 from core.audit_checkpoints import ChainHead, signatures
 from core.models import AuditCheckpoint, AuditLink
+from core.money import Money
 from orders import models as orders
 from servers import models as servers
 from support.models import Delivery
@@ -324,6 +325,16 @@ class Rows:
             billing.Posting.objects.bulk_create(
                 billing.Posting(entry=entry, account=account, amount_minor=minor, currency="USD", organization=whose)
                 for account, minor, whose in ((wallets[0], 100, self.organizations[0]), (clearing, -100, None))
+            )
+
+        for number in self.numbers:
+            grants.grant_credit(
+                organization=self.organizations[0],
+                amount=Money(100 + number, "USD"),
+                kind=billing.GrantKind.PROMOTIONAL,
+                reason="row",
+                actor="test",
+                at=AT,
             )
 
     def servers_and_reservations(self) -> None:

@@ -9,15 +9,16 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import permissions
-from billing.models import GatewayAccount, Invoice, KeyCheckTask
+from billing.models import AccountKind, CreditGrant, GatewayAccount, Invoice, KeyCheckTask
 from catalog.models import Coupon, PlanPrice, Product
 from core import site_settings
 from core.models import AuditEntry, Setting
 from core.money import Rate
 from servers.models import Node, Provider
-from tests.admin.action_pages import page_of
+from tests.admin.action_pages import page_of, run
 from tests.admin.rows import SECRET, Rows
-from tests.builders import make_plan, make_price
+from tests.billing.sales import balance
+from tests.builders import make_organization, make_plan, make_price
 
 pytestmark = pytest.mark.django_db
 
@@ -363,3 +364,35 @@ def test_a_plan_is_active_only_with_a_price_and_its_cost_is_typed_in_decimals(su
     assert "offer a price" in str(refused.context["adminform"].form.errors["is_active"])
     plan.refresh_from_db()
     assert (plan.cost_minor, plan.cost_currency) == (450, "USD")
+
+
+def test_credit_is_given_by_form_and_what_cannot_be_given_is_said_beside_its_field(
+    staff: Callable[[str], Client],
+) -> None:
+    client, organization = staff(permissions.BILLING), make_organization()
+    address = reverse("admin:billing_creditgrant_add")
+    given = {"organization": organization.pk, "amount_minor": "5.00", "currency": "USD", "reason": "sorry"}
+    tomorrow = {"expires_at_0": "2999-01-01", "expires_at_1": "00:00"}
+    for wrong, field in (
+        ({"amount_minor": "0"}, "amount_minor"),
+        ({"amount_minor": "-5"}, "amount_minor"),
+        ({"amount_minor": "1.234"}, "amount_minor"),
+        ({"currency": "usdollar"}, "currency"),
+        ({"reason": ""}, "reason"),
+        ({"kind": "wallet"} | tomorrow, "expires_at"),
+        ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}, "expires_at"),
+    ):
+        response = client.post(address, filled(client, address, **given | wrong))
+        assert response.status_code == 200, wrong
+        assert field in response.context["adminform"].form.errors, wrong
+
+    save(client, address, **given | tomorrow)
+    save(client, address, **given | {"kind": "wallet"})
+
+    promotional, wallet = CreditGrant.objects.order_by("created_at")
+    assert (promotional.remaining_minor, wallet.remaining_minor, balance(AccountKind.WALLET)) == (500, 0, 500)
+    assert AuditEntry.objects.filter(action="creditgrant.add").count() == 2
+    page = client.get(reverse("admin:billing_creditgrant_change", args=[promotional.pk])).content.decode()
+    assert "sorry" in page
+    run(client, promotional, "end")
+    assert promotional.reload().expires_at < promotional.reload().updated_at  # type: ignore[operator]

@@ -16,6 +16,7 @@ from billing.models import LedgerAudit
 from core import tenancy
 from orders.affiliates import commissions
 from tests.billing.sales import NOON, make_sale, run_commit_triggers
+from tests.billing.test_grants import give
 
 pytestmark = pytest.mark.django_db
 
@@ -40,12 +41,20 @@ BREAKS = {
             created_at, updated_at)
         SELECT uuidv7(), organization_id, id, 1, currency, now(), now(), now() FROM billing_paymentallocation""",
     "reserved_not_payments": """
-        UPDATE billing_ledgeraccount SET kind = 'reserved_credit', balance_minor = 5 WHERE kind = 'wallet'""",
+        UPDATE billing_ledgeraccount SET kind = 'reserved_credit', balance_minor = 5, promotional_minor = 0
+        WHERE kind = 'wallet'""",
     "hours_charged_not_run": "UPDATE billing_subscription SET term = 'hourly', metered_from = current_period_start",
     "usage_not_its_hours": "UPDATE billing_invoice SET usage_month = '2026-03-01'",
+    "grant_not_posted": "UPDATE billing_creditgrant SET amount_minor = amount_minor + 1",
+    "promotional_not_grants": "UPDATE billing_creditgrant SET remaining_minor = remaining_minor - 1",
+    "promotional_became_money": """
+        UPDATE billing_posting SET account_id = (
+            SELECT id FROM billing_ledgeraccount WHERE kind = 'promotional_credit')
+        WHERE amount_minor < 0 AND account_id IN (SELECT id FROM billing_ledgeraccount WHERE kind = 'wallet')""",
     "account_not_rows": "UPDATE billing_invoice SET state = 'void', paid_at = NULL",
     "commission_not_referrals": """
-        UPDATE billing_ledgeraccount SET kind = 'commission', balance_minor = -5 WHERE kind = 'wallet'""",
+        UPDATE billing_ledgeraccount SET kind = 'commission', balance_minor = -5, promotional_minor = 0
+        WHERE kind = 'wallet'""",
     "commission_payout_not_posted": """
         WITH joined AS (INSERT INTO orders_affiliate (id, organization_id, code, is_active, created_at, updated_at)
             SELECT uuidv7(), id, 'partner', true, now(), now() FROM accounts_organization LIMIT 1
@@ -66,7 +75,9 @@ def without_triggers(statement: str) -> None:
 
 
 def test_each_rule_names_the_rows_that_break_it() -> None:
-    make_sale().settle()
+    sale = make_sale()
+    sale.settle()
+    give(sale.organization, 100)
     run_commit_triggers()
     assert ledger_audit.broken_rules() == {}
     assert {rule.code for rule in (*ledger_audit.RULES, *commissions.RULES)} == set(BREAKS)

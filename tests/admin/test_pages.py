@@ -128,6 +128,7 @@ def test_rows_can_be_added_only_where_fields_are_declared(superadmin: Client) ->
             "billing.GatewayAccount",
             "billing.GatewayPrice",
             "billing.InvoiceSeries",
+            "billing.CreditGrant",
             "billing.PriceCampaign",
             "billing.TaxRate",
         ),

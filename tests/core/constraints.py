@@ -42,6 +42,18 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_reversal_one_cause": [{"refund_id": ONE, "dispute_id": ONE}],
         "billing_reversal_positive": [{"amount_minor": 0}, {"amount_minor": -1}],
     },
+    "billing_creditgrant": {
+        "billing_grant_has_reason": [{"reason": ""}],
+        "billing_grant_left_of_amount": [
+            {"amount_minor": 0, "remaining_minor": 0},
+            {"remaining_minor": -1},
+            {"amount_minor": 1, "remaining_minor": 2},
+        ],
+        "billing_grant_wallet_credit_stays": [
+            {"kind": "wallet", "remaining_minor": 1},
+            {"kind": "wallet", "remaining_minor": 0, "expires_at": NOW},
+        ],
+    },
     "billing_creditnote": {
         "billing_creditnote_issued": [{"issued_at": None}],
         "billing_creditnote_number_has_sequence": [
@@ -132,6 +144,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_entry_invoice_by_kind": [{"kind": "payment", "invoice_id": ONE, "organization_id": ONE}],
         "billing_entry_refund_by_kind": [{"kind": "payment", "refund_id": ONE, "organization_id": ONE}],
         "billing_entry_dispute_by_kind": [{"kind": "payment", "dispute_id": ONE, "organization_id": ONE}],
+        "billing_entry_creditgrant_by_kind": [{"kind": "payment", "creditgrant_id": ONE, "organization_id": ONE}],
         "billing_entry_source_has_organization": [
             {"kind": kind, column: ONE}
             for kind, column in (
@@ -146,6 +159,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_ledgeraccount": {
         "billing_account_not_overdrawn": [{"balance_minor": -1}, {"kind": "receivable", "balance_minor": 1}],
         "billing_account_organization_iff_its_kind": [{"organization_id": None}, {"kind": "clearing"}],
+        "billing_account_promotional_beside_wallet": [{"kind": "reserved_credit", "promotional_minor": 1}],
     },
     "billing_payment": {
         "billing_payment_automatic_has_method": [{"is_automatic": True}],

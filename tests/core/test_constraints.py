@@ -66,6 +66,7 @@ WITH: dict[tuple[Table, str], Row] = {
     (JournalEntry, "invoice_id"): {"kind": "charge"},
     (JournalEntry, "refund_id"): {"kind": "refund"},
     (JournalEntry, "dispute_id"): {"kind": "dispute"},
+    (JournalEntry, "creditgrant_id"): {"kind": "credit_granted"},
     (PriceCampaign, "addon_price_id"): {"plan_price_id": None},
     (SubscriptionItem, "addon_price_id"): {"kind": "addon", "plan_price_id": None},
 }
@@ -74,11 +75,17 @@ WITHOUT_ACCOUNT = {LedgerAccount, Refund, Dispute, GatewayAccount}
 # What a row of the table has so that no other constraint refuses it; the rest is arbitrary.
 ROWS: dict[str, Row] = {
     "accounts_organization": {"currency": "USD", "country": "DE"},
+    "billing_creditgrant": {"amount_minor": 1, "remaining_minor": 1},
     "billing_creditnote": {"issued_at": NOW, "net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_gatewayprice": {"plan_price_id": ONE},
     "billing_invoice": {"net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_invoiceseries": {"is_default": False, "seller_country": "", "credit_note_series_id": "NB-CN"},
-    "billing_ledgeraccount": {"kind": "wallet", "organization_id": ONE, "balance_minor": 0},
+    "billing_ledgeraccount": {
+        "kind": "wallet",
+        "organization_id": ONE,
+        "balance_minor": 0,
+        "promotional_minor": 0,
+    },
     "billing_pricecampaign": {"announced_at": NOW, "effective_at": LATER, "plan_price_id": ONE},
     "billing_pricemove": {"notified_at": NOW, "begins_at": LATER},
     "billing_subscription": {

@@ -33,6 +33,7 @@ QUERIES = {
     "servers_server_of_org": f"servers_server WHERE organization_id = {ID} ORDER BY name",
     # runs and sweeps
     "orders_order_expiry": "orders_order WHERE status = 'pending_payment' AND expires_at <= now()",
+    "billing_grant_left": "billing_creditgrant WHERE remaining_minor > 0 AND expires_at <= now()",
     "orders_order_stuck": "orders_order WHERE status IN ('waiting_capacity', 'failed') AND refund_due_at <= now()",
     "orders_plan_change_expiry": "orders_planchange WHERE status IN ('quoted', 'pending_payment')"
     " AND expires_at <= now()",
@@ -67,7 +68,7 @@ QUERIES = {
     # the ledger: entries of one source, and of a time
     **{
         f"billing_entry_of_{source}": f"billing_journalentry WHERE {source}_id = {ID}"
-        for source in ("payment", "invoice", "refund", "dispute")
+        for source in ("payment", "invoice", "refund", "dispute", "creditgrant")
     },
     "billing_journalentry.at": "billing_journalentry WHERE at > now()",
     # the staff start page and lists

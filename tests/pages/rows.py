@@ -24,6 +24,7 @@ from servers import services as servers
 from servers.capacity import Size
 from servers.models import Blueprint, Region, Server, ServerStatus
 from tests.billing.sales import accept, make_sale
+from tests.billing.test_grants import give
 from tests.builders import (
     make_addon,
     make_addon_price,
@@ -201,6 +202,7 @@ def make_wallet(customer: User, number: int) -> None:
     """A wallet with so many payments that were accepted after review."""
     for _count in range(number):
         accept(make_sale(organization=make_organization(customer), minor=9900).settle(amount=PRICE))
+        give(make_organization(customer), 100)
 
 
 def make_invoice(customer: User, description: str) -> Invoice:
