@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Max, Q, QuerySet
 
 from billing import customers, events, invoicing, payments
 from billing.gateways.base import driver_of, driver_with
 from billing.gateways.saved import ChargeRequest, ChargeStatus, GatewayCharge, SavedCharges
-from billing.models import Invoice, InvoiceState, Payment, PaymentState, Subscription
+from billing.models import AutoTopUp, Invoice, InvoiceState, Payment, PaymentState, Subscription
 from billing.models.declines import AUTHENTICATION_REQUIRED, METHOD_REMOVED, NOT_CONFIRMED, NOT_WANTED
 from core import site_settings, tenancy
 from core.outside import Rejected
@@ -39,7 +39,7 @@ def request_of(payment: Payment) -> ChargeRequest:
         customer=customers.ensure_customer(driver, organization=organization, gateway=payment.gateway),
         method=payment.payment_method.reference,
         amount=payment.amount,
-        description=f"Invoice {payment.invoice_id}",
+        description=f"Invoice {payment.invoice_id}" if payment.invoice_id else "Wallet top-up",
     )
 
 
@@ -78,14 +78,21 @@ def is_unwanted(payment: Payment, at: datetime) -> bool:
     Also where we charge by ourselves what the customer by now pays by hand.
     """
     invoice = payment.invoice
-    if invoice is None or invoice.state not in CHARGEABLE or invoicing.has_money_under_way(invoice):
+    if invoice is not None and (invoice.state not in CHARGEABLE or invoicing.has_money_under_way(invoice)):
         return True
     return not payment.is_open(at) or is_method_gone(payment) or is_unasked(payment)
 
 
 def is_unasked(payment: Payment) -> bool:
-    """Whether we charge by ourselves for an invoice that the customer pays by hand."""
-    return payment.is_automatic and payment.invoice is not None and is_paid_by_hand(payment.invoice)
+    """Whether we charge by ourselves for what the customer pays by hand, or a top-up that was switched off."""
+    if payment.invoice is None:
+        return not auto_top_up_of(payment).exists()
+    return payment.is_automatic and is_paid_by_hand(payment.invoice)
+
+
+def auto_top_up_of(payment: Payment) -> "QuerySet[AutoTopUp]":
+    """The automatic top-up that a payment without an invoice is charged for; none where it is switched off."""
+    return AutoTopUp.objects.filter(organization=payment.organization_id, currency=payment.currency, is_active=True)
 
 
 def is_paid_by_hand(invoice: Invoice) -> bool:
@@ -171,7 +178,9 @@ def fail(*, payment_id: UUID, code: str, text: str, is_final: bool, at: datetime
         payment.failure_code = code
         payment.retry_at = None if is_final else next_try(payment, at)
         payment.save(update_fields=["failure_code", "retry_at"])
-        if payment.invoice is not None and payment.invoice.state in CHARGEABLE:
+        if payment.retry_at is None and payment.invoice is None:
+            auto_top_up_of(payment).update(is_active=False, stopped_at=at)
+        if payment.invoice is None or payment.invoice.state in CHARGEABLE:
             events.charges_declined.send(Payment, payment_ids=[payment.pk], at=at)
 
 
@@ -207,11 +216,21 @@ def end_attempt(*, payment_id: UUID, reason: str, at: datetime) -> None:
             Payment.objects.filter(pk=payment_id).update(failure_code=NOT_WANTED, retry_at=at + MIN_RETRY_WAIT)
 
 
+def series_of(payment: Payment) -> "QuerySet[Payment]":
+    """The attempts that the schedule counts: of its method for its invoice, or to top up since the last success."""
+    rows = Payment.objects.filter(invoice=payment.invoice_id, payment_method=payment.payment_method_id)
+    if payment.invoice_id is not None:
+        return rows
+    rows = rows.filter(organization=payment.organization_id, currency=payment.currency, is_automatic=True)
+    changed_at = auto_top_up_of(payment).values_list("changed_at", flat=True).first()
+    made = rows.filter(state__in=Payment.RECEIVED).aggregate(last=Max("created_at"))["last"]
+    return rows.filter(created_at__gte=max((at for at in (changed_at, made) if at), default=payment.created_at))
+
+
 def attempts_of(payment: Payment) -> int:
     """How often its method was refused for its invoice; what we stopped ourselves was not."""
-    rows = Payment.objects.filter(invoice=payment.invoice_id, payment_method=payment.payment_method_id)
-    refused = rows.filter(state=PaymentState.FAILED, charge_id__isnull=False).exclude(failure_code=NOT_WANTED)
-    return refused.count()
+    refused = series_of(payment).filter(state=PaymentState.FAILED, charge_id__isnull=False)
+    return refused.exclude(failure_code=NOT_WANTED).count()
 
 
 def next_try(payment: Payment, at: datetime) -> datetime | None:
@@ -219,9 +238,8 @@ def next_try(payment: Payment, at: datetime) -> datetime | None:
     days, done = retry_days(), attempts_of(payment)
     if done > len(days):
         return None
-    first = Payment.objects.filter(
-        invoice=payment.invoice_id, payment_method=payment.payment_method_id, charge_id__isnull=False
-    ).earliest("created_at")
+    charged = series_of(payment).filter(charge_id__isnull=False)
+    first = charged.exclude(state__in=Payment.RECEIVED).earliest("created_at")
     return max(first.created_at + timedelta(days=days[done - 1]), at + MIN_RETRY_WAIT)
 
 

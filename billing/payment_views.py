@@ -17,7 +17,7 @@ from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
 from billing import checkout, checkout_options, credit, invoice_payment, invoicing, queries, saved_charges
 from billing.checkout_options import CheckoutOption
-from billing.models import Invoice, PaymentMethod
+from billing.models import Invoice, Payment, PaymentMethod
 from billing.saved_charges import ChargeDecision
 from core import clock, outside, tenancy
 from core.money import Money
@@ -37,25 +37,38 @@ def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
         invoices = queries.invoices_for(request.access, Action.INVOICE_PAY)  # type: ignore[attr-defined]
         invoice = get_object_or_404(invoices.select_related("organization"), pk=pk)
         payment = queries.payment_under_way_of(invoice)
-        if payment is None or not payment.waits_for_owner:
-            return redirect("billing:invoice", pk=pk)
-        if request.method != "POST":
-            context = {
-                "invoice": invoice,
-                "payment": payment,
-                "at": clock.now(),
-                "is_returned": RETURNED in request.GET,
-            }
+    return confirm(request, payment, back=reverse("billing:invoice", kwargs={"pk": pk}))
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm_top_up(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The same for an automatic top-up."""
+    with tenant_transaction(request):
+        owned = queries.top_ups_for(request.access, Action.WALLET_TOP_UP)  # type: ignore[attr-defined]
+        payment = get_object_or_404(owned.select_related("payment_method"), pk=pk)
+    return confirm(request, payment, back=reverse("wallet:wallet"))
+
+
+def confirm(request: HttpRequest, payment: Payment | None, *, back: str) -> HttpResponse:
+    """The page that asks the owner of a saved card to confirm, and the way on to their bank."""
+    if payment is None or not payment.waits_for_owner:
+        return redirect(back)
+    if request.method != "POST":
+        context = {"payment": payment, "at": clock.now(), "is_returned": RETURNED in request.GET, "back": back}
+        with tenant_transaction(request):
             return render(request, "billing/confirm_charge.html", context)
-    return_url = f"{settings.SITE_URL}{reverse('billing:confirm_charge', kwargs={'pk': pk})}?{RETURNED}=1"
+    return_url = f"{settings.SITE_URL}{request.path}?{RETURNED}=1"
     try:
         bank_url = saved_charges.confirm_charge(payment=payment, return_url=return_url, at=clock.now())
     except outside.OutsideError as error:
         log.warning("confirming payment %s: %s", payment.pk, error)
         text = _("Your bank's page could not be opened, and nothing was charged. Try again in a moment.")
         messages.error(request, text)
-        return redirect("billing:confirm_charge", pk=pk)
-    return HttpResponseRedirect(bank_url, status=303) if bank_url else redirect("billing:invoice", pk=pk)
+        return redirect(request.path)
+    return HttpResponseRedirect(bank_url, status=303) if bank_url else redirect(back)
 
 
 @outside.calls_outside

@@ -1,4 +1,4 @@
-"""Charging an organization's saved method for an invoice: asked for here, and carried out once by a worker.
+"""Charging an organization's saved method for an invoice or a top-up: asked for here, and carried out once by a worker.
 
 An attempt is a payment that names the method; an invoice has one open payment at most. What becomes of the charge is
 in `billing.charge_sync`. What was charged although the invoice had been paid meanwhile is credit.
@@ -94,11 +94,17 @@ def open_attempt(
         return ChargeDecision.TOO_LITTLE
     wallet = ledger.lock_wallet(row.organization, row.currency)
     used = credit.usable_credit(row.total, balance=wallet.spendable, least=least, is_auto_renewed=False)
-    payment = open_charge(row, method, used, is_automatic=is_automatic, at=at)
+    payment = open_charge(
+        organization_id=row.organization_id,
+        invoice=row,
+        method=method,
+        amount=row.total - used,
+        used_credit=used,
+        is_automatic=is_automatic,
+        at=at,
+    )
     if used:
         ledger.reserve_credit(payment, wallet, at=at)
-    ChargeTask.objects.create(payment=payment, run_at=at)
-    work.wake_worker(ChargeTask)
     return ChargeDecision.REQUESTED
 
 
@@ -126,28 +132,38 @@ def refusal_of(invoice: Invoice, method: PaymentMethod, at: datetime) -> ChargeD
 
 
 def open_charge(
-    invoice: Invoice, method: PaymentMethod, used_credit: Money, *, is_automatic: bool, at: datetime
+    *,
+    organization_id: UUID,
+    method: PaymentMethod,
+    amount: Money,
+    is_automatic: bool,
+    invoice: Invoice | None = None,
+    used_credit: Money | None = None,
+    at: datetime,
 ) -> Payment:
-    """The attempt's row, whose key is stored before the gateway is called."""
+    """The attempt's row, whose key is stored before the gateway is called, and its task. No invoice: it is a top-up."""
     payment_id = uuid7()
     days = site_settings.get("billing.charge_confirmation_days")
     confirm_until = (at + timedelta(days=days)).replace(microsecond=0)
-    return Payment.objects.create(
+    payment = Payment.objects.create(
         id=payment_id,
-        organization_id=invoice.organization_id,
+        organization_id=organization_id,
         invoice=invoice,
         gateway=method.gateway,
         is_live=method.is_live,
         payment_method=method,
         is_automatic=is_automatic,
-        amount_minor=(invoice.total - used_credit).minor,
-        credit_minor=used_credit.minor,
-        currency=invoice.currency,
+        amount_minor=amount.minor,
+        credit_minor=used_credit.minor if used_credit else 0,
+        currency=amount.currency,
         idempotency_key=f"charge-{payment_id}",
         expires_at=confirm_until,
         poll_at=confirm_until,
         created_at=at,
     )
+    ChargeTask.objects.create(payment=payment, run_at=at)
+    work.wake_worker(ChargeTask)
+    return payment
 
 
 def perform(task: ChargeTask, *, at: datetime) -> work.Reschedule | None:

@@ -78,8 +78,10 @@ def cause_of(entry: JournalEntry) -> str:
     payment = payment_of(entry)
     if payment is None:
         return entry.note if entry.kind in EXPLAINED_BY_NOTE else ""
-    is_top_up = payment.invoice_id is None and entry.kind == EntryKind.PAYMENT
-    return ", ".join(filter(None, [_("Top-up") if is_top_up else "", payment.method_label]))
+    top_up = ""
+    if payment.invoice_id is None and entry.kind == EntryKind.PAYMENT:
+        top_up = _("Automatic top-up") if payment.is_automatic else _("Top-up")
+    return ", ".join(filter(None, [top_up, payment.method_label]))
 
 
 def csv_rows(wallet: LedgerAccount) -> Iterator[Sequence[Any]]:

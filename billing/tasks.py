@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from billing import ledger_audit, payment_methods, payment_sync, price_campaigns, subscriptions
+from billing import auto_top_ups, ledger_audit, payment_methods, payment_sync, price_campaigns, subscriptions
 from billing.gateways.base import driver_of
 from billing.gateways.reconciling import Reconciling
 from billing.models import GatewayAccount, RunKind
@@ -29,6 +29,12 @@ def bill() -> dict[str, str]:
 def meter() -> str:
     """Charge the hours that are due, and let go on what can be paid again; how it ended."""
     return str(runner.execute(RunKind.METER, at=clock.now()).state)
+
+
+@shared_task
+def top_up_wallets() -> int:
+    """Charge the saved cards of those whose credit is below their limit; how many."""
+    return auto_top_ups.request_due(at=clock.now())
 
 
 @shared_task

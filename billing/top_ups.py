@@ -77,6 +77,6 @@ def open_top_up(*, organization: Organization, amount: Money, form_token: UUID, 
 
 
 def open_top_ups(organization: Organization) -> "QuerySet[Payment]":
-    """Those that wait for the customer or for a bank, newest first."""
-    rows = Payment.objects.filter(organization=organization, invoice=None, state__in=Payment.OPEN)
+    """Those that wait for the customer or for a bank, newest first. What we charge by ourselves is not one."""
+    rows = Payment.objects.filter(organization=organization, invoice=None, is_automatic=False, state__in=Payment.OPEN)
     return rows.order_by("-created_at")

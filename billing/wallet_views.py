@@ -18,9 +18,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.middleware import tenant_transaction
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing import checkout, checkout_options, gateway_accounts, metering, queries, statement, top_ups
+from billing import auto_top_ups, checkout, checkout_options, gateway_accounts, metering, queries, statement, top_ups
 from billing.models import AccountKind, LedgerAccount, Payment, Posting
-from billing.wallet_forms import TopUpForm
+from billing.wallet_forms import AutoTopUpForm, TopUpForm
 from core import clock, csv_files, outside, tenancy
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,31 @@ def shown_wallet(request: HttpRequest, accounts: list[LedgerAccount]) -> LedgerA
 def wallet(request: HttpRequest) -> HttpResponse:
     """Balance, top-ups that are open, and the statement, newest first."""
     organization = organization_for(request, Action.WALLET_VIEW)
-    return _render_wallet(request, organization, TopUpForm(currency=organization.currency))
+    return _render_wallet(request, organization)
 
 
-def _render_wallet(request: HttpRequest, organization: Organization, form: TopUpForm) -> HttpResponse:
+@login_required
+@require_POST
+def save_auto_top_up(request: HttpRequest) -> HttpResponse:
+    """Charge the saved card whenever the credit is low, or no more."""
+    organization = organization_for(request, Action.WALLET_TOP_UP)
+    form = AutoTopUpForm(request.POST, organization=organization)
+    if not form.is_valid():
+        return _render_wallet(request, organization, auto_form=form)
+    auto_top_ups.save(organization=organization, actor=request.user, at=clock.now(), **form.cleaned_data)
+    is_on = form.cleaned_data["is_active"]
+    messages.success(request, _("Automatic top-up is on.") if is_on else _("Automatic top-up is off."))
+    return redirect("wallet:wallet")
+
+
+def _render_wallet(
+    request: HttpRequest,
+    organization: Organization,
+    form: TopUpForm | None = None,
+    auto_form: AutoTopUpForm | None = None,
+) -> HttpResponse:
+    """The page with what was entered, where that has errors."""
+    status = 422 if form or auto_form else 200
     accounts = statement.accounts_of(organization)
     shown = shown_wallet(request, accounts)
     rows = statement.statement_of(shown) if shown else Posting.objects.none()
@@ -65,11 +86,13 @@ def _render_wallet(request: HttpRequest, organization: Organization, form: TopUp
         "page_obj": page,
         "hourly_costs": metering.hourly_costs(organization, at=clock.now()),
         "open_top_ups": top_ups.open_top_ups(organization),
-        "form": form,
+        "form": form or TopUpForm(currency=organization.currency),
+        "auto_form": auto_form or AutoTopUpForm(organization=organization),
+        "last_attempt": auto_top_ups.attempts_of(organization, organization.currency).first(),
         "is_returned": RETURNED in request.GET,
         "at": clock.now(),
     }
-    return render(request, "billing/wallet.html", context, status=422 if form.errors else 200)
+    return render(request, "billing/wallet.html", context, status=status)
 
 
 @tenancy.non_atomic_view
@@ -129,7 +152,8 @@ def pay_top_up(request: HttpRequest, pk: UUID) -> HttpResponse:
         owned = queries.top_ups_for(request.access, Action.WALLET_TOP_UP)  # type: ignore[attr-defined]
         payment = get_object_or_404(owned, pk=pk)
     accounts = checkout_options.accounts_to_choose(payment)
-    if not payment.is_open(clock.now()) or (not accounts and request.method != "POST"):
+    is_charged = payment.payment_method_id is not None  # by us: nothing is paid on a page
+    if is_charged or not payment.is_open(clock.now()) or (not accounts and request.method != "POST"):
         return redirect("wallet:wallet")
     if not accounts:
         return _open_session(request, payment)

@@ -176,6 +176,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Refunds"), "undo", "billing.refund"),
             (_("Disputes"), "gavel", "billing.dispute"),
             (_("Credit grants"), "redeem", "billing.creditgrant"),
+            (_("Automatic top-ups"), "published_with_changes", "billing.autotopup"),
             (_("Unexplained items"), "help", "billing.unexplaineditem"),
             (_("Affiliates"), "diversity_3", "orders.affiliate"),
             (_("Referrals"), "person_add", "orders.referral"),

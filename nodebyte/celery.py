@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
     "warn-of-expiring-cards": {"task": "billing.tasks.warn_of_expiring_cards", "schedule": 3600.0},
     "bill": {"task": "billing.tasks.bill", "schedule": 3600.0},
     "meter": {"task": "billing.tasks.meter", "schedule": 300.0},
+    "top-up-wallets": {"task": "billing.tasks.top_up_wallets", "schedule": 60.0},
     "announce-prices": {"task": "billing.tasks.announce_prices", "schedule": 60.0},
     "end-subscriptions": {"task": "billing.tasks.end_subscriptions", "schedule": 300.0},
     "cancel-expired": {"task": "orders.tasks.cancel_expired", "schedule": 30.0},

@@ -119,7 +119,11 @@ register(
         rows=CHARGES,
         recipient=lambda row: row.organization.owner,
         subject=_("Please confirm your payment of {row.amount}"),
-        page=lambda row: reverse("billing:confirm_charge", kwargs={"pk": row.invoice_id}),
+        page=lambda row: (
+            reverse("billing:confirm_charge", kwargs={"pk": row.invoice_id})
+            if row.invoice_id
+            else reverse("wallet:confirm_top_up", kwargs={"pk": row.pk})
+        ),
     )
 )
 
@@ -131,7 +135,9 @@ register(
         rows=CHARGES,
         recipient=lambda row: row.organization.owner,
         subject=_("We could not charge {row.payment_method.label}"),
-        page=lambda row: reverse("billing:invoice", kwargs={"pk": row.invoice_id}),
+        page=lambda row: (
+            reverse("billing:invoice", kwargs={"pk": row.invoice_id}) if row.invoice_id else reverse("wallet:wallet")
+        ),
     )
 )
 

@@ -1,5 +1,6 @@
 """The admin of billing."""
 
+from billing.admin.auto_top_ups import AutoTopUpAdmin
 from billing.admin.customers import GatewayCustomerAdmin, MethodTaskAdmin, PaymentMethodAdmin
 from billing.admin.events import GatewayEventAdmin
 from billing.admin.gateways import (
@@ -31,6 +32,7 @@ from billing.admin.transfers import BankTransferAdmin, StatementLineAdmin
 
 __all__ = [
     "AllocationReversalAdmin",
+    "AutoTopUpAdmin",
     "BankTransferAdmin",
     "ChargeTaskAdmin",
     "CreditGrantAdmin",

@@ -438,7 +438,7 @@ class Migration(migrations.Migration):
                 ('session_url', core.encryption.EncryptedTextField(blank=True, default='', verbose_name='checkout address')),
                 ('transaction_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='transaction ID')),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('is_automatic', models.BooleanField(default=False, help_text='We charge the saved method because the invoice is due, not because the customer chose to.', verbose_name='automatic')),
+                ('is_automatic', models.BooleanField(default=False, help_text='We charge the saved method because an invoice is due or credit is low.', verbose_name='automatic')),
                 ('charge_requested_at', models.DateTimeField(blank=True, help_text='When the gateway was last asked to charge.', null=True, verbose_name='charge requested at')),
                 ('charge_id', models.CharField(blank=True, max_length=191, null=True, verbose_name='charge ID')),
                 ('failure_code', models.CharField(blank=True, default='', help_text="The gateway's code of why a saved method was refused, or waits for its owner.", max_length=64, verbose_name='code of failure')),
@@ -953,6 +953,27 @@ class Migration(migrations.Migration):
                 'ordering': ['-hour'],
             },
         ),
+        migrations.CreateModel(
+            name='AutoTopUp',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('currency', models.CharField(max_length=3)),
+                ('below_minor', models.BigIntegerField(help_text='It tops up when the credit is less than this.', verbose_name='below')),
+                ('amount_minor', models.BigIntegerField(help_text='What is charged each time.', verbose_name='amount')),
+                ('is_active', models.BooleanField(default=True, verbose_name='active')),
+                ('changed_at', models.DateTimeField(help_text='When the customer last saved it. Refusals before do not count.', verbose_name='changed at')),
+                ('stopped_at', models.DateTimeField(blank=True, help_text='When the card was refused for good, until it is saved.', null=True, verbose_name='stopped at')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='auto_top_ups', to='accounts.organization')),
+            ],
+            options={
+                'verbose_name': 'automatic top-up',
+                'verbose_name_plural': 'automatic top-ups',
+                'ordering': ['-created_at'],
+                'constraints': [models.UniqueConstraint(fields=('organization', 'currency'), name='billing_auto_top_up_once'), models.CheckConstraint(condition=models.Q(('amount_minor__gte', models.F('below_minor')), ('below_minor__gt', 0)), name='billing_auto_top_up_reaches_its_limit'), models.CheckConstraint(condition=models.Q(('is_active', False), ('stopped_at__isnull', True), _connector='OR'), name='billing_auto_top_up_stopped_is_not_active')],
+            },
+        ),
         migrations.AddIndex(
             model_name='creditgrant',
             index=models.Index(condition=models.Q(('remaining_minor__gt', 0)), fields=['expires_at'], name='billing_grant_left'),
@@ -1244,6 +1265,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payment',
             constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['pending', 'processing'])), fields=('invoice',), name='billing_payment_one_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.UniqueConstraint(condition=models.Q(('invoice__isnull', True), ('is_automatic', True), ('state__in', ['pending', 'processing'])), fields=('organization', 'currency'), name='billing_payment_one_automatic_top_up'),
         ),
         migrations.AddConstraint(
             model_name='payment',

@@ -1,6 +1,7 @@
 """billing's tables."""
 
 from billing.models.allocations import AllocationReversal, PaymentAllocation
+from billing.models.auto_top_ups import AutoTopUp
 from billing.models.credit_notes import CreditNote
 from billing.models.gateway_subscriptions import GatewayCancelTask, GatewaySubscription
 from billing.models.gateways import (
@@ -56,6 +57,7 @@ __all__ = [
     "SOURCE_FIELDS",
     "AccountKind",
     "AllocationReversal",
+    "AutoTopUp",
     "BankTransfer",
     "BillingMode",
     "CampaignStatus",

@@ -103,7 +103,7 @@ class Payment(Entity, Timestamped):
     is_automatic = models.BooleanField(
         _("automatic"),
         default=False,
-        help_text=_("We charge the saved method because the invoice is due, not because the customer chose to."),
+        help_text=_("We charge the saved method because an invoice is due or credit is low."),
     )
     charge_requested_at = models.DateTimeField(
         _("charge requested at"), null=True, blank=True, help_text=_("When the gateway was last asked to charge.")
@@ -180,6 +180,11 @@ class Payment(Entity, Timestamped):
                 condition=models.Q(state__in=["pending", "processing"]),
                 name="billing_payment_one_open",
             ),
+            models.UniqueConstraint(
+                fields=["organization", "currency"],
+                condition=models.Q(state__in=["pending", "processing"], is_automatic=True, invoice__isnull=True),
+                name="billing_payment_one_automatic_top_up",
+            ),
             models.CheckConstraint(name="billing_payment_positive", condition=models.Q(amount_minor__gt=0)),
             models.CheckConstraint(name="billing_payment_credit_not_negative", condition=models.Q(credit_minor__gte=0)),
             choices_check("billing_payment_state_known", "state", PaymentState),
@@ -218,6 +223,11 @@ class Payment(Entity, Timestamped):
     def waits_for_owner(self) -> bool:
         """Whether the saved method's owner must confirm the charge at their bank."""
         return self.state == PaymentState.PENDING and bool(self.charge_id and self.failure_code)
+
+    @property
+    def is_automatic_top_up(self) -> bool:
+        """Whether we charge it into the wallet because the credit is low."""
+        return self.is_automatic and self.invoice_id is None
 
     @property
     def decline_text(self) -> str:

@@ -48,7 +48,8 @@ UNFILLED = """
                         WHERE buyer.id = subscription.organization_id))
                 AND NOT EXISTS (SELECT FROM billing_payment payment
                     WHERE payment.organization_id = wallet.organization_id AND payment.currency = wallet.currency
-                        AND payment.invoice_id IS NULL AND payment.state IN ('processing', 'under_review')))"""
+                        AND payment.invoice_id IS NULL AND (payment.state IN ('processing', 'under_review')
+                            OR payment.is_automatic AND payment.state = 'pending')))"""
 TO_DELETE = "FROM billing_subscription subscription WHERE subscription.deletion_due_at <= %(at)s"
 OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
 OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")

@@ -301,6 +301,8 @@ class Rows:
             expires_on=date(2030, 1, 1),
             **owned,
         )
+        limits = {"below_minor": 500, "amount_minor": 1000, "currency": "USD", "changed_at": AT}
+        self.each(billing.AutoTopUp, organization=self.organization, **limits)
         self.each(billing.MethodTask, method=lambda n: methods[n], run_at=AT, state="dead")
 
     def ledger(self) -> None:

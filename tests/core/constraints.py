@@ -42,17 +42,14 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_reversal_one_cause": [{"refund_id": ONE, "dispute_id": ONE}],
         "billing_reversal_positive": [{"amount_minor": 0}, {"amount_minor": -1}],
     },
+    "billing_autotopup": {
+        "billing_auto_top_up_reaches_its_limit": [{"below_minor": 0}, {"below_minor": 2}],
+        "billing_auto_top_up_stopped_is_not_active": [{"is_active": True, "stopped_at": NOW}],
+    },
     "billing_creditgrant": {
         "billing_grant_has_reason": [{"reason": ""}],
-        "billing_grant_left_of_amount": [
-            {"amount_minor": 0, "remaining_minor": 0},
-            {"remaining_minor": -1},
-            {"amount_minor": 1, "remaining_minor": 2},
-        ],
-        "billing_grant_wallet_credit_stays": [
-            {"kind": "wallet", "remaining_minor": 1},
-            {"kind": "wallet", "remaining_minor": 0, "expires_at": NOW},
-        ],
+        "billing_grant_left_of_amount": [{"remaining_minor": -1}, {"amount_minor": 1, "remaining_minor": 2}],
+        "billing_grant_wallet_credit_stays": [{"kind": "wallet", "remaining_minor": 0, "expires_at": NOW}],
     },
     "billing_creditnote": {
         "billing_creditnote_issued": [{"issued_at": None}],
@@ -410,6 +407,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "accounts_user_email_unique": {"email": "x", "username": ANY},
         "accounts_user_username_unique": {"username": "x", "email": ANY},
     },
+    "billing_autotopup": {"billing_auto_top_up_once": {"organization_id": ONE, "currency": "USD"}},
     "billing_creditnote": {
         "billing_creditnote_number_key": {"number": "x", "sequence": 1, "sequence_year": 2026, "reversal_id": ANY},
         "billing_creditnote_reversal_id_key": {"reversal_id": ONE},
@@ -478,6 +476,8 @@ ONCE: dict[str, dict[str, Row]] = {
     },
     "billing_payment": {
         "billing_payment_charge_once": {"gateway": "x", "charge_id": "x", "payment_method_id": ONE},
+        "billing_payment_one_automatic_top_up": {"state": "pending", "is_automatic": True, "payment_method_id": ONE}
+        | {"organization_id": ONE, "currency": "USD", "invoice_id": None},
         "billing_payment_one_open": {"invoice_id": ONE, "state": "processing"},
         "billing_payment_session_once": {"gateway": "x", "session_id": "x"},
         "billing_payment_transaction_once": {"gateway": "x", "transaction_id": "x"},

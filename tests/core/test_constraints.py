@@ -75,6 +75,7 @@ WITHOUT_ACCOUNT = {LedgerAccount, Refund, Dispute, GatewayAccount}
 # What a row of the table has so that no other constraint refuses it; the rest is arbitrary.
 ROWS: dict[str, Row] = {
     "accounts_organization": {"currency": "USD", "country": "DE"},
+    "billing_autotopup": {"below_minor": 1, "amount_minor": 1, "stopped_at": None},
     "billing_creditgrant": {"amount_minor": 1, "remaining_minor": 1},
     "billing_creditnote": {"issued_at": NOW, "net_minor": 1, "tax_minor": 1, "total_minor": 2},
     "billing_gatewayprice": {"plan_price_id": ONE},

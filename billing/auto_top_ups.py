@@ -1,0 +1,101 @@
+"""Automatic top-ups: when credit falls below a limit, the saved card is charged into the wallet.
+
+Charged as an invoice is (`billing.saved_charges`): one attempt is open, a lost answer is looked for before it is asked
+again, and a refused card is charged again by the schedule. When that is over, it stops until it is saved anew.
+"""
+
+from datetime import datetime
+
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from accounts.models import Organization
+from billing import ledger, payment_methods, saved_charges
+from billing.models import AccountKind, AutoTopUp, LedgerAccount, Payment, PaymentState
+from core import audit, tenancy, work
+from core.money import Money
+
+BATCH = 200
+
+
+def auto_top_up_of(organization: Organization, currency: str) -> AutoTopUp | None:
+    """What the organization wants topped up in a currency; None where it never said."""
+    return AutoTopUp.objects.filter(organization=organization, currency=currency).first()
+
+
+def attempts_of(organization: Organization, currency: str) -> "QuerySet[Payment]":
+    """The automatic top-ups of an organization, newest first."""
+    rows = Payment.objects.filter(organization=organization, currency=currency, invoice=None, is_automatic=True)
+    return rows.select_related("payment_method").order_by("-created_at")
+
+
+def save(
+    *, organization: Organization, below: Money, amount: Money, is_active: bool, actor: object, at: datetime
+) -> AutoTopUp:
+    """Top up by `amount` whenever the credit is below the limit, or no more; what was refused before is forgotten."""
+    with tenancy.as_worker(organization):
+        ledger.lock_wallet(organization, amount.currency)  # as `request`, so that none is charged by what it replaces
+        old = auto_top_up_of(organization, amount.currency)
+        new = {"below_minor": below.minor, "amount_minor": amount.minor, "is_active": is_active}
+        row, _is_new = AutoTopUp.objects.update_or_create(
+            organization=organization,
+            currency=amount.currency,
+            defaults={**new, "changed_at": at, "stopped_at": None},
+        )
+        if not is_active:  # what waits for the card's owner is canceled at the gateway
+            attempts_of(organization, amount.currency).filter(state=PaymentState.PENDING).update(poll_at=at)
+        before = {name: getattr(old, name) for name in new} if old else None
+        audit.record(action="autotopup.save", entity=row, actor=actor, old=before, new=new | {"currency": row.currency})
+    return row
+
+
+def request_due(*, at: datetime) -> int:
+    """Have the wallets topped up whose credit is below their limits, each in a transaction of its own; how many were.
+
+    Any number of times, by any number of callers at once.
+    """
+    wallet = LedgerAccount.objects.filter(
+        kind=AccountKind.WALLET, organization=OuterRef("organization"), currency=OuterRef("currency")
+    )
+    credit = Subquery(wallet.values_list(F("balance_minor") + F("promotional_minor")), output_field=BigIntegerField())
+    waiting = Payment.objects.filter(
+        Q(state__in=Payment.OPEN) | Q(retry_at__gt=at, created_at__gte=OuterRef("changed_at")),
+        organization=OuterRef("organization"),
+        currency=OuterRef("currency"),
+        invoice=None,
+        is_automatic=True,
+    )
+    low = AutoTopUp.objects.filter(is_active=True).annotate(credit_minor=Coalesce(credit, 0))
+    has_method = Q(organization__payment_methods__is_default=True)
+    due = low.filter(~Exists(waiting), has_method, credit_minor__lt=F("below_minor")).select_related("organization")
+    with tenancy.as_worker():
+        rows = list(due.order_by("pk")[:BATCH])
+    requested: list[AutoTopUp] = []
+
+    def top_up(row: AutoTopUp) -> None:
+        if request(row, at=at) is not None:
+            requested.append(row)
+
+    work.run_each(rows, top_up, name="automatic top-up")
+    return len(requested)
+
+
+def request(auto_top_up: AutoTopUp, *, at: datetime) -> Payment | None:
+    """Have the default method charged where the credit is still below the limit; the attempt, or None."""
+    organization, currency = auto_top_up.organization, auto_top_up.currency
+    with tenancy.as_worker(auto_top_up):
+        method = payment_methods.default_method(organization)
+        least = saved_charges.least_charge(method, currency)
+    if method is None or least is None:
+        return None
+    with tenancy.as_worker(auto_top_up):
+        wallet = ledger.lock_wallet(organization, currency)
+        row = AutoTopUp.objects.get(pk=auto_top_up.pk)
+        if not row.is_active or row.amount < least or wallet.spendable >= row.below:
+            return None
+        last = attempts_of(organization, currency).filter(created_at__gte=row.changed_at).first()
+        if last is not None and (last.state in Payment.OPEN or (last.retry_at is not None and last.retry_at > at)):
+            return None
+        return saved_charges.open_charge(
+            organization_id=organization.pk, method=method, amount=row.amount, is_automatic=True, at=at
+        )
