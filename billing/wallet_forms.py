@@ -70,9 +70,12 @@ class AutoTopUpForm(forms.Form):
         self.currency = organization.currency
         offered = top_ups.amounts_for(self.currency)
         below, amount = (self.saved.below, self.saved.amount) if self.saved else (offered[0], offered[1])
-        initial = {"below": str(below.amount), "amount": str(amount.amount)}
-        initial["is_active"] = self.saved is not None and self.saved.is_active
-        super().__init__(*args, initial=initial, **kwargs)
+        kwargs["initial"] = {
+            "below": str(below.amount),
+            "amount": str(amount.amount),
+            "is_active": self.saved is not None and self.saved.is_active,
+        }
+        super().__init__(*args, **kwargs)
         for name in ("below", "amount"):
             self.fields[name].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
         least, most = top_ups.bounds_of(self.currency)

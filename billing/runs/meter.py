@@ -38,7 +38,8 @@ LOCKS = (
         ORDER BY id FOR NO KEY UPDATE""",
     f"""SELECT id FROM billing_subscription subscription WHERE metered_from IS NOT NULL
         AND status IN ('active', 'suspended')
-        AND (current_period_end <= %(at)s OR id = ANY (%(only)s::uuid[])){OF_SUBSCRIPTION} ORDER BY id FOR NO KEY UPDATE""",
+        AND (current_period_end <= %(at)s OR id = ANY (%(only)s::uuid[])){OF_SUBSCRIPTION}
+        ORDER BY id FOR NO KEY UPDATE""",
     f"""SELECT id FROM billing_ledgeraccount WHERE kind IN ('wallet', 'reserved_credit')
         AND (organization_id, currency) IN (SELECT organization_id, currency FROM billing_subscription subscription
             WHERE metered_from IS NOT NULL AND status IN ('active', 'suspended'){OF_SUBSCRIPTION})
