@@ -4,7 +4,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.reports.base import CellType, Column, Report
 
-# `sold`: each line that was paid in the time, the months that it paid of its plan, and its net amount.
+# `sold`: each line that was paid in the time, the months that it paid of its plan, and its net amount, less its part of
+# what was credited of its invoice.
 # Everything billed for a subscription counts for the plan that it had then: add-ons, discounts and prorations too.
 # The months of a paid period are as many as its term has, however many days those have.
 _SOLD = """
@@ -15,10 +16,13 @@ _SOLD = """
                 WHEN price.term = 'quarterly' THEN 3 WHEN price.term = 'semiannually' THEN 6 ELSE 12 END AS months,
             CASE WHEN invoice.is_tax_inclusive
                 THEN item.amount_minor * invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
-                ELSE item.amount_minor END AS net_minor
+                ELSE item.amount_minor END
+                * (1 - coalesce(credited.minor / nullif(invoice.net_minor, 0), 0)) AS net_minor
         FROM billing_invoiceitem item
         JOIN billing_invoice invoice ON invoice.id = item.invoice_id AND invoice.state = 'paid'
         LEFT JOIN billing_subscriptionitem line ON line.id = item.subscription_item_id
+        LEFT JOIN (SELECT invoice_id, sum(net_minor) AS minor FROM billing_creditnote WHERE voided_at IS NULL
+            GROUP BY invoice_id) credited ON credited.invoice_id = invoice.id
         JOIN LATERAL (SELECT sold.plan_price_id FROM billing_subscriptionitem sold
             WHERE sold.subscription_id = item.subscription_id AND sold.kind = 'plan'
                 AND sold.valid_from <= coalesce(item.period_start, invoice.paid_at)

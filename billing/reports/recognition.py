@@ -4,55 +4,62 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.reports.base import CellType, Column, Report
 
-# A line without a period is earned when it is paid. What a period earns in a month is what it has earned at the month's
-# end less what it had at its beginning, both rounded: so the months of a line add up to its amount.
+# A line without a period is earned when it is paid. What is credited of an invoice takes the end of its time: at any
+# instant, each line has earned the part of its time that is over, but no more than the part left of the invoice. The
+# lines are summed and rounded once at each beginning of a month: so the months of an invoice add up to its net amount
+# less its credit notes.
 RECOGNISED = Report(
     code="recognised-revenue",
     title=_("Recognised revenue"),
     description=_(
         "What was earned in each month, without tax: a year that is paid in advance counts a little each day."
-        " Later is what was paid for a time after the month. Credit notes count in their month."
+        " Later is what was paid for a time after the month. A credit note takes first what is not earned yet;"
+        " Taken back is what had been earned before its month."
     ),
     query="""
         WITH boundary AS (
-            SELECT at AS since, at + interval '1 month' AS until FROM generate_series(
-                date_trunc('month', %(since)s::timestamptz, 'UTC'), %(until)s::timestamptz - interval '1 microsecond',
-                interval '1 month') at
+            SELECT at FROM generate_series(date_trunc('month', %(since)s::timestamptz, 'UTC'),
+                %(until)s::timestamptz - interval '1 microsecond' + interval '1 month', interval '1 month') at
         ), line AS (
-            SELECT item.currency, coalesce(item.period_start, invoice.paid_at) AS since,
+            SELECT invoice.id, item.currency, coalesce(item.period_start, invoice.paid_at) AS since,
                 greatest(coalesce(item.period_end, invoice.paid_at), coalesce(item.period_start, invoice.paid_at))
-                    AS until, invoice.paid_at,
-                round(CASE WHEN invoice.is_tax_inclusive
+                    AS until, invoice.paid_at, invoice.net_minor,
+                CASE WHEN invoice.is_tax_inclusive
                     THEN item.amount_minor * invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
-                    ELSE item.amount_minor END) AS minor
+                    ELSE item.amount_minor END AS minor
             FROM billing_invoiceitem item JOIN billing_invoice invoice ON invoice.id = item.invoice_id
             WHERE invoice.state IN ('paid', 'refunded') AND item.kind <> 'top_up'
+        ), credited AS (
+            SELECT boundary.at, note.invoice_id AS id, sum(note.net_minor) AS minor
+            FROM boundary JOIN billing_creditnote note ON note.issued_at < boundary.at AND note.voided_at IS NULL
+            GROUP BY 1, 2
+        ), reached AS (
+            SELECT at, id, line.currency, line.paid_at, line.minor,
+                1 - coalesce(credited.minor / nullif(line.net_minor, 0), 0) AS part_left,
+                CASE WHEN line.until > line.since THEN least(1, greatest(0,
+                        extract(epoch FROM at - line.since) / extract(epoch FROM line.until - line.since)))
+                    WHEN line.since < at THEN 1 ELSE 0 END AS part_over
+            FROM boundary CROSS JOIN line LEFT JOIN credited USING (at, id)
+        ), summed AS (
+            SELECT id, at, currency, paid_at < at AS is_paid, round(sum(minor * part_left)) AS whole,
+                round(sum(minor * least(part_over, part_left))) AS after
+            FROM reached GROUP BY id, at, currency, paid_at
         ), earned AS (
-            SELECT boundary.since AS month, line.currency, line.minor,
-                line.paid_at < boundary.until AS is_paid,
-                CASE WHEN line.until > line.since THEN round(line.minor * least(1, greatest(0,
-                    extract(epoch FROM boundary.since - line.since) / extract(epoch FROM line.until - line.since))))
-                    WHEN line.since < boundary.since THEN line.minor ELSE 0 END AS before,
-                CASE WHEN line.until > line.since THEN round(line.minor * least(1, greatest(0,
-                    extract(epoch FROM boundary.until - line.since) / extract(epoch FROM line.until - line.since))))
-                    WHEN line.since < boundary.until THEN line.minor ELSE 0 END AS after
-            FROM boundary CROSS JOIN line
-        ), given_back AS (
-            SELECT date_trunc('month', note.issued_at, 'UTC') AS month, note.currency, sum(note.net_minor) AS minor
-            FROM billing_creditnote note WHERE note.voided_at IS NULL GROUP BY 1, 2
+            SELECT summed.*, lag(at) OVER invoice AS month, lag(after) OVER invoice AS before
+            FROM summed WINDOW invoice AS (PARTITION BY id ORDER BY at)
         )
-        SELECT (earned.month AT TIME ZONE 'UTC')::date AS month, earned.currency,
-            sum(after - before)::bigint AS earned,
-            coalesce(max(given_back.minor), 0)::bigint AS credited,
-            (sum(after - before) - coalesce(max(given_back.minor), 0))::bigint AS revenue,
-            coalesce(sum(earned.minor - after) FILTER (WHERE is_paid), 0)::bigint AS later
-        FROM earned LEFT JOIN given_back USING (month, currency)
-        GROUP BY earned.month, earned.currency ORDER BY earned.currency, earned.month""",
+        SELECT (month AT TIME ZONE 'UTC')::date AS month, currency,
+            sum(greatest(after - before, 0))::bigint AS earned,
+            sum(greatest(before - after, 0))::bigint AS credited,
+            sum(after - before)::bigint AS revenue,
+            coalesce(sum(whole - after) FILTER (WHERE is_paid), 0)::bigint AS later
+        FROM earned WHERE month IS NOT NULL
+        GROUP BY month, currency ORDER BY currency, month""",
     columns=(
         Column("month", _("Month"), CellType.MONTH),
         Column("currency", _("Currency")),
         Column("earned", _("Earned"), CellType.MONEY),
-        Column("credited", _("Credit notes"), CellType.MONEY),
+        Column("credited", _("Taken back"), CellType.MONEY),
         Column("revenue", _("Revenue"), CellType.MONEY),
         Column("later", _("Later"), CellType.MONEY),
     ),

@@ -15,6 +15,7 @@ from billing.reports import REPORTS, Report, rows_of
 from catalog.models import Plan, Term
 from core import csv_files
 from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
+from tests.billing.test_tax import set_up_shop
 from tests.builders import make_addon_price, make_organization, make_plan, make_price
 from tests.orders.sold import make_sold
 
@@ -100,9 +101,12 @@ def test_margin_counts_the_months_of_each_term() -> None:
     plan = make_plan(cost_minor=300, cost_currency="USD")
     Plan.objects.filter(pk=plan.pk).update(cost_minor=300, cost_currency="USD")
     sell(day(1), price=make_price(plan, minor=800), addon_prices=[make_addon_price(minor=250)])
-    sell(day(1), price=make_price(plan, minor=8_000, term=Term.YEARLY))
+    yearly = sell(day(1), price=make_price(plan, minor=8_000, term=Term.YEARLY))
+    run_commit_triggers()
 
     assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 9_050, 3_900, 5_150)]
+    refund(Payment.objects.get(invoice=yearly.invoice, state="succeeded"), 1_000)
+    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 8_050, 3_900, 4_150)]
 
 
 def test_margin_is_told_where_the_servers_are() -> None:
@@ -125,6 +129,38 @@ def test_a_year_that_is_paid_is_earned_month_by_month_and_to_the_cent() -> None:
     assert rows[0][1:] == (849 + 500, 0, 10_001 - 849)  # 31 of 365 days
     assert rows[1][1] == 768  # 28
     assert (sum(row[1] for row in rows), rows[-1][3]) == (10_501, 0)
+
+
+def test_what_is_credited_is_no_longer_earned_and_the_months_add_up_to_what_is_left() -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    whole, part = (sell(begin, price=make_price(minor=36_500, term=Term.YEARLY)) for _ in range(2))
+    run_commit_triggers()
+    for sale, minor in ((whole, 36_500), (part, 30_000)):
+        refund(Payment.objects.get(invoice=sale.invoice, state="succeeded"), minor)  # in March, as tests refund
+
+    rows = figures("recognised-revenue", "month", "earned", "credited", "revenue", "later")
+
+    months = [(row[0].month, *row[1:]) for row in rows]
+    assert months[:5] == [
+        (1, 6_200, 0, 6_200, 2 * 36_500 - 6_200),
+        (2, 5_600, 0, 5_600, 2 * 36_500 - 11_800),
+        (3, 600, 5_900, -5_300, 0),  # of the one all of 5,900 went back; of the other 600 were left to be earned
+        (4, 0, 0, 0, 0),
+        (5, 0, 0, 0, 0),
+    ]
+    assert sum(row[3] for row in rows) == 6_500
+
+
+def test_the_months_of_prices_with_tax_add_up_to_the_net_amount() -> None:
+    set_up_shop(prices="inclusive")
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    prices = [make_addon_price(minor=minor, term=Term.YEARLY) for minor in (333, 335, 337)]
+    sale = sell(begin, price=make_price(minor=1_001, term=Term.YEARLY), addon_prices=prices, setup_minor=501)
+    assert sale.invoice.reload().is_tax_inclusive
+
+    rows = figures("recognised-revenue", "earned", "later")
+
+    assert (sum(row[0] for row in rows), rows[-1][1]) == (sale.invoice.reload().net_minor, 0)
 
 
 def test_bookings_of_an_account_and_a_contra_account_are_the_ledger() -> None:
