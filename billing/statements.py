@@ -31,19 +31,24 @@ class StatementError(ValueError):
 
 @dataclass(frozen=True)
 class ParsedLine:
-    """Money that arrived, as a statement says it."""
+    """Money that arrived, as a statement says it. `number` counts the equal lines of the statement from one."""
 
     booked_on: date
     amount: Money
     text: str
     payer: str
-    fingerprint: str
+    number: int
+
+    def fingerprint(self, earlier: int = 0) -> str:
+        """What tells it from every other line of the account, where so many equal ones came before its statement."""
+        what = [str(self.booked_on), str(self.amount.minor), self.amount.currency, self.text, self.payer]
+        return hashlib.sha256("\n".join([*what, str(self.number + earlier)]).encode()).hexdigest()
 
 
 def parse_statement(content: str, *, currency: str, date_format: str) -> list[ParsedLine]:
     """The lines by which money arrived; what left the account is left out. Raises StatementError.
 
-    Equal lines of one statement are told apart by their number, so that reading it again gives the same fingerprints.
+    Equal lines of one statement are told apart by their number, so that reading it again gives the same ones.
     """
     content = content.lstrip("\ufeff").strip()
     delimiter = max(";,\t", key=content.partition("\n")[0].count)
@@ -54,7 +59,7 @@ def parse_statement(content: str, *, currency: str, date_format: str) -> list[Pa
     }
     if missing := [kind for kind in REQUIRED if places[kind] is None]:
         raise StatementError(_("The first line names no column for: %(columns)s.") % {"columns": ", ".join(missing)})
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[date, Money, str, str]] = Counter()
     lines = []
     for number, row in enumerate(rows, start=2):
         cells = {
@@ -70,10 +75,9 @@ def parse_statement(content: str, *, currency: str, date_format: str) -> list[Pa
             raise StatementError(text % {"number": number, "date": cells["date"], "amount": cells["amount"]}) from None
         if amount.minor <= 0:
             continue
-        content_of = "\n".join([str(booked_on), str(amount.minor), amount.currency, cells["text"], cells["payer"]])
-        seen[content_of] += 1
-        mark = hashlib.sha256(f"{content_of}\n{seen[content_of]}".encode()).hexdigest()
-        lines.append(ParsedLine(booked_on, amount, cells["text"][:500], cells["payer"][:140], mark))
+        what = (booked_on, amount, cells["text"][:500], cells["payer"][:140])
+        seen[what] += 1
+        lines.append(ParsedLine(*what, seen[what]))
     return lines
 
 

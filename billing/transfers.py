@@ -3,6 +3,7 @@
 A line pays one transfer at most, and is booked in the transaction that settles its payment.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,14 +39,21 @@ class ImportResult:
 def import_statement(
     *, account: GatewayAccount, lines: Sequence[ParsedLine], actor: object, at: datetime
 ) -> ImportResult:
-    """Store the lines, each once, and book those that pay exactly one open transfer. The same again changes nothing."""
+    """Store the lines, each once, and book those that pay exactly one open transfer. The same again changes nothing.
+
+    A line that may be another transfer like one of an earlier statement waits for staff.
+    """
     booked = review = 0
+    statement = hashlib.sha256("".join(parsed.fingerprint() for parsed in lines).encode()).hexdigest()
+    first_day = min((parsed.booked_on for parsed in lines), default=None)
     for parsed in lines:
         with tenancy.as_worker():
+            earlier = equal_lines(account, parsed, statement) if parsed.booked_on == first_day else 0
             line, is_new = StatementLine.objects.get_or_create(
                 account=account,
-                fingerprint=parsed.fingerprint,
+                fingerprint=parsed.fingerprint(earlier),
                 defaults={
+                    "statement": statement,
                     "booked_on": parsed.booked_on,
                     "amount_minor": parsed.amount.minor,
                     "currency": parsed.amount.currency,
@@ -56,6 +64,8 @@ def import_statement(
             if not is_new:
                 continue
             transfer, note = match(line)
+            if earlier:
+                transfer, note = None, _("An earlier statement ends with the same line: look whether it arrived twice.")
             if transfer is None:
                 StatementLine.objects.filter(pk=line.pk).update(note=note[:255])
                 review += 1
@@ -63,6 +73,24 @@ def import_statement(
                 book_line(line=line, transfer=transfer, actor=actor, at=at)
                 booked += 1
     return ImportResult(booked, review, len(lines) - booked - review)
+
+
+def equal_lines(account: GatewayAccount, parsed: ParsedLine, statement: str) -> int:
+    """How many lines of earlier statements are equal to one of this statement's first day, and may be other money.
+
+    Two statements may each have a part of one day only where the earlier ends with the day that the later begins with.
+    Else one of them has the whole day, and they have the line in common: none.
+    """
+    of_account = StatementLine.objects.filter(account=account)
+    equal = of_account.exclude(statement__in=["", statement]).filter(
+        booked_on=parsed.booked_on,
+        amount_minor=parsed.amount.minor,
+        currency=parsed.amount.currency,
+        text=parsed.text,
+        payer=parsed.payer,
+    )
+    goes_on = of_account.filter(statement__in=equal.values("statement"), booked_on__gt=parsed.booked_on)
+    return 0 if goes_on.exists() else equal.count()
 
 
 def match(line: StatementLine) -> tuple[BankTransfer | None, str]:

@@ -761,6 +761,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('fingerprint', models.CharField(help_text='The same line of the same statement has the same one.', max_length=64)),
+                ('statement', models.CharField(blank=True, default='', help_text='The same for all lines that were new in one statement.', max_length=64)),
                 ('booked_on', models.DateField()),
                 ('amount_minor', models.BigIntegerField(verbose_name='amount')),
                 ('currency', models.CharField(max_length=3)),

@@ -49,6 +49,9 @@ class StatementLine(Entity, Timestamped):
         GatewayAccount, on_delete=models.PROTECT, db_index=False, verbose_name=_("gateway account")
     )
     fingerprint = models.CharField(max_length=64, help_text=_("The same line of the same statement has the same one."))
+    statement = models.CharField(
+        max_length=64, blank=True, default="", help_text=_("The same for all lines that were new in one statement.")
+    )
     booked_on = models.DateField()
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)

@@ -105,6 +105,22 @@ def test_a_line_with_the_reference_and_the_amount_pays_and_the_same_file_again_c
     assert broken_rules() == {}
 
 
+def test_equal_transfers_of_two_statements_are_both_found_and_those_of_one_file_once(account: GatewayAccount) -> None:
+    def lines_of(*rows: tuple[int, str]) -> str:
+        lines = [f"{day}.11.2026;12,50;{text};Ada Lovelace" for day, text in rows]
+        return "\n".join(["Buchungstag;Betrag;Verwendungszweck;Name", *lines])
+
+    first, later = lines_of((20, "rent"), (21, "rent")), lines_of((21, "rent"), (21, "rent"), (22, "rent"))
+    both = lines_of((20, "rent"), (21, "rent"), (21, "rent"), (21, "rent"), (22, "rent"), (23, "rent"))
+    assert upload(account, first).review == 2
+    assert upload(account, later).review == 3  # the bank wrote another file for the rest of the day
+    assert StatementLine.objects.filter(booked_on__day=21, note__contains="twice").count() == 2
+    for again in (first, later, first):
+        assert upload(account, again).review == 0
+    assert upload(account, both).review == 1  # of the 23rd: it has the other days whole
+    assert upload(account, lines_of((21, "rent"), (22, "rent"))).review == 0  # a day that an earlier one went on after
+
+
 def test_what_does_not_match_exactly_waits_for_staff_with_the_reason(account: GatewayAccount) -> None:
     (first, one), (second, two) = make_transfer(account), make_transfer(account)
     content = csv_of(("25,00", f"{one.reference} and {two.reference}"), ("12,49", one.reference), ("12,50", "thanks"))
