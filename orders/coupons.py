@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from accounts.models import Organization
+from accounts.models import Organization, User
 from catalog.models import Coupon, Term
 from core import formats, tenancy
 from core.money import total
@@ -29,10 +30,11 @@ def find_coupon(
     code: str,
     items: Sequence[PricedItem],
     organization: Organization | None,
+    user: User | None = None,
     form_token: UUID | None = None,
     at: datetime,
 ) -> CouponUse:
-    """The coupon with this code, checked for what is to be ordered; a visitor has no organization.
+    """The coupon with this code, checked for what is to be ordered; a visitor has no organization and is no user.
 
     An unpaid order of the same form does not count: it is canceled when the form orders something else.
     Raises CouponRefused, of which UnknownCode is one.
@@ -41,13 +43,14 @@ def find_coupon(
         coupon = Coupon.objects.filter(code__iexact=code).first()
         if coupon is None or not coupon.is_active:
             raise UnknownCode(_("We do not know this code. Check how it is written."))
-        return checked_use(coupon, items, organization, at, form_token=form_token)
+        return checked_use(coupon, items, organization, user, at, form_token=form_token)
 
 
 def checked_use(
     coupon: Coupon,
     items: Sequence[PricedItem],
     organization: Organization | None,
+    user: User | None,
     at: datetime,
     *,
     form_token: UUID | None = None,
@@ -59,7 +62,7 @@ def checked_use(
         raise CouponRefused(_("Log in to use this coupon."))
     if organization is not None and customers and organization.pk not in customers:
         raise CouponRefused(_("This coupon is for another customer."))
-    reason = refusal_reason(use, items, at) or used_up_reason(coupon, organization, form_token)
+    reason = refusal_reason(use, items, at) or used_up_reason(coupon, organization, user, form_token)
     if reason:
         raise CouponRefused(reason)
     return use
@@ -84,16 +87,25 @@ def refusal_reason(use: CouponUse, items: Sequence[PricedItem], at: datetime) ->
     return ""
 
 
-def used_up_reason(coupon: Coupon, organization: Organization | None, form_token: UUID | None) -> str:
-    """Why nobody, or this customer, can use the coupon another time; empty when they can."""
+def used_up_reason(
+    coupon: Coupon, organization: Organization | None, user: User | None, form_token: UUID | None
+) -> str:
+    """Why nobody, or this customer, can use the coupon another time; empty when they can.
+
+    The uses of one user count in all of their organizations, and those of one organization by whomever.
+    """
     counted = CouponRedemption.objects.filter(coupon=coupon, given_back_at=None)
     if organization is not None and form_token is not None:
         counted = counted.exclude(organization=organization, order__form_token=form_token)
     if coupon.max_redemptions is not None and counted.count() >= coupon.max_redemptions:
         return _("This coupon has been used up.")
-    most = coupon.max_per_organization
-    if organization is not None and most is not None and counted.filter(organization=organization).count() >= most:
-        return _("You have used this coupon already. An unpaid order counts too, until it is canceled.")
+    if organization is not None and coupon.max_per_customer is not None:
+        used = counted.aggregate(
+            by_organization=Count("pk", filter=Q(organization=organization)),
+            by_user=Count("pk", filter=Q(order__placed_by=user)),
+        )
+        if max(used.values()) >= coupon.max_per_customer:
+            return _("You have used this coupon already. An unpaid order counts too, until it is canceled.")
     return ""
 
 
@@ -103,7 +115,7 @@ def redeem(*, order: Order, coupon_use: CouponUse, items: Sequence[PricedItem], 
     Two orders that want the last use are here one after the other: the coupon is locked until the first has committed.
     """
     coupon = Coupon.objects.select_for_update(no_key=True).get(pk=coupon_use.coupon.pk)
-    use = checked_use(coupon, items, order.organization, at)
+    use = checked_use(coupon, items, order.organization, order.placed_by, at)
     if use != coupon_use or coupon.updated_at != coupon_use.coupon.updated_at:
         raise CouponRefused(_("This coupon has just changed. Check the summary, then continue."))
     CouponRedemption.objects.create(coupon=coupon, organization_id=order.organization_id, order=order, redeemed_at=at)

@@ -73,7 +73,7 @@ class CouponAdmin(DiscountAdmin):
     """Codes that customers enter in the configurator."""
 
     form = CouponForm
-    limits = ("max_redemptions", "max_per_organization")
+    limits = ("max_redemptions", "max_per_customer")
     editable = ("code", "note", *WHAT, "cap_minor", "minimum_minor", *limits, "plans", "organizations", *WHEN)
     addable = editable
     list_display = ("code", "percent", "amount_minor", "duration", "starts_at", "ends_at", *limits, "is_active")

@@ -174,7 +174,7 @@ class Migration(migrations.Migration):
                 ('cap_minor', models.BigIntegerField(blank=True, null=True, verbose_name='at most')),
                 ('minimum_minor', models.BigIntegerField(blank=True, null=True, verbose_name='smallest order')),
                 ('max_redemptions', models.PositiveIntegerField(blank=True, help_text='Empty: unlimited.', null=True, verbose_name='uses in all')),
-                ('max_per_organization', models.PositiveIntegerField(blank=True, default=1, help_text='Empty: unlimited.', null=True, verbose_name='uses by one customer')),
+                ('max_per_customer', models.PositiveIntegerField(blank=True, default=1, help_text='By one user in all of their organizations, and by one organization. Empty: unlimited.', null=True, verbose_name='uses by one customer')),
                 ('organizations', models.ManyToManyField(blank=True, help_text='None chosen: every customer.', related_name='+', to='accounts.organization', verbose_name='customers')),
                 ('plans', models.ManyToManyField(blank=True, help_text='None chosen: every plan.', related_name='coupons', to='catalog.plan', verbose_name='plans')),
             ],

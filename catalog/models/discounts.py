@@ -147,8 +147,12 @@ class Coupon(Discount):
     max_redemptions = models.PositiveIntegerField(
         _("uses in all"), null=True, blank=True, help_text=_("Empty: unlimited.")
     )
-    max_per_organization = models.PositiveIntegerField(
-        _("uses by one customer"), null=True, blank=True, default=1, help_text=_("Empty: unlimited.")
+    max_per_customer = models.PositiveIntegerField(
+        _("uses by one customer"),
+        null=True,
+        blank=True,
+        default=1,
+        help_text=_("By one user in all of their organizations, and by one organization. Empty: unlimited."),
     )
     plans = models.ManyToManyField(
         Plan, related_name="coupons", blank=True, verbose_name=_("plans"), help_text=_("None chosen: every plan.")

@@ -43,7 +43,7 @@ IMAGES = (
     ("debian-12", "Debian 12"),
     ("centos-stream-9", "CentOS Stream 9"),
 )
-UNLIMITED: dict[str, Any] = {"max_redemptions": None, "max_per_organization": None, "currency": CURRENCY}
+UNLIMITED: dict[str, Any] = {"max_redemptions": None, "max_per_customer": None, "currency": CURRENCY}
 COUPONS: Mapping[str, dict[str, Any]] = {
     "WELCOME10": {"percent": Decimal(10), "cap_minor": Money.parse("100000", CURRENCY).minor},
     "FLAT25K": {

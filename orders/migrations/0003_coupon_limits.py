@@ -10,11 +10,16 @@ CREATE FUNCTION orders_coupon_within_limits() RETURNS trigger LANGUAGE plpgsql A
 DECLARE
     coupon catalog_coupon;
     counted record;
+    placed_by uuid;
 BEGIN
     SELECT * INTO coupon FROM catalog_coupon WHERE id = NEW.coupon_id FOR NO KEY UPDATE;
-    SELECT count(*) AS of_all, count(*) FILTER (WHERE organization_id = NEW.organization_id) AS of_organization
-        INTO counted FROM orders_couponredemption WHERE coupon_id = NEW.coupon_id AND given_back_at IS NULL;
-    IF counted.of_all > coupon.max_redemptions OR counted.of_organization > coupon.max_per_organization THEN
+    SELECT placed_by_id INTO placed_by FROM orders_order WHERE id = NEW.order_id;
+    SELECT count(*) AS of_all, count(*) FILTER (WHERE used.organization_id = NEW.organization_id) AS of_organization,
+            count(*) FILTER (WHERE placed.placed_by_id = placed_by) AS of_user
+        INTO counted FROM orders_couponredemption used JOIN orders_order placed ON placed.id = used.order_id
+        WHERE used.coupon_id = NEW.coupon_id AND used.given_back_at IS NULL;
+    IF counted.of_all > coupon.max_redemptions
+            OR greatest(counted.of_organization, counted.of_user) > coupon.max_per_customer THEN
         RAISE EXCEPTION 'coupon % is used up', coupon.code USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;

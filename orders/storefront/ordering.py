@@ -11,7 +11,7 @@ from allauth.core.internal import ratelimit  # the public one counts no GET, and
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts.models import Organization
+from accounts.models import Organization, User
 from accounts.services import CurrencyFixed
 from billing import credit
 from billing.gateway_accounts import NoGateway
@@ -52,8 +52,9 @@ def find_limited(
     if not limit(limit_get=True, dry_run=True):
         raise CouponRefused(_("You have tried too many codes. Wait a few minutes and try again."))
     try:
+        user = request.user if isinstance(request.user, User) else None
         return coupons.find_coupon(
-            code=code, items=items, organization=organization, form_token=form_token, at=clock.now()
+            code=code, items=items, organization=organization, user=user, form_token=form_token, at=clock.now()
         )
     except coupons.UnknownCode:
         limit(limit_get=True)

@@ -80,7 +80,7 @@ class Rows:
         self.addon_prices = self.each(AddonPrice, addon=self.addons[0], **price)
         self.each(Image, code=lambda n: f"row-{n}", name="Debian")
         self.each(Promotion, name=lambda n: f"Sale {n}", percent=10)
-        off = {"amount_minor": 100, "currency": "USD", "max_per_organization": None}
+        off = {"amount_minor": 100, "currency": "USD", "max_per_customer": None}
         self.coupons = self.each(Coupon, code=lambda n: f"ROW{n}", **off)
         self.coupons[0].plans.set(self.plans)
         self.coupons[0].organizations.set(self.organizations)

@@ -76,7 +76,11 @@ class Life(History):
         item = self.shop.item_request(plan_price=self.plans[plan], addon_prices=(self.addon,) if has_addon else ())
         with suppress(coupons.CouponRefused):
             use = coupons.find_coupon(
-                code="half", items=[item.priced], organization=self.shop.organization, at=self.clock.now
+                code="half",
+                items=[item.priced],
+                organization=self.shop.organization,
+                user=self.shop.customer,
+                at=self.clock.now,
             )
             shops.place_order(self.shop, at=self.clock.now, items=[item], coupon_use=use)
 

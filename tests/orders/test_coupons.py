@@ -1,6 +1,7 @@
 """Coupons: what they take off, who may use them and how often, and what becomes of a use when its order ends."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Organization
 from billing.models import BillingMode, Payment
 from catalog.models import Coupon, DiscountDuration
 from core import tenancy
@@ -42,14 +44,18 @@ TEN = Decimal(10)
 def make_coupon(code: str = "WELCOME10", **fields: Any) -> Coupon:
     """A coupon of ten percent off the first period, unless the test says otherwise."""
     given: dict[str, Any] = {} if "amount_minor" in fields else {"percent": TEN}
-    return Coupon.objects.create(**{"code": code, "max_per_organization": None} | given | fields)
+    return Coupon.objects.create(**{"code": code, "max_per_customer": None} | given | fields)
 
 
 def use_of(shop: Shop, code: str = "WELCOME10", at: Any = None) -> CouponUse:
     """The coupon as the customer's form finds it."""
     with tenancy.as_worker_without_row():
         return coupons.find_coupon(
-            code=code, items=[shop.item_request().priced], organization=shop.organization, at=at or timezone.now()
+            code=code,
+            items=[shop.item_request().priced],
+            organization=shop.organization,
+            user=shop.customer,
+            at=at or timezone.now(),
         )
 
 
@@ -164,7 +170,7 @@ def test_of_two_who_want_the_last_use_at_once_one_gets_it(shop: Shop, clock: Clo
     assert CouponRedemption.objects.count() == Order.objects.count() == 1
 
 
-@pytest.mark.parametrize("limit", ["max_redemptions", "max_per_organization"])
+@pytest.mark.parametrize("limit", ["max_redemptions", "max_per_customer"])
 def test_the_database_refuses_a_use_beyond_the_limit(shop: Shop, clock: Clock, limit: str) -> None:
     allow_unpaid_orders()
     fields: dict[str, Any] = {limit: 1}
@@ -180,8 +186,25 @@ def test_the_database_refuses_a_use_beyond_the_limit(shop: Shop, clock: Clock, l
         )
 
 
+def test_the_uses_of_one_user_count_in_all_of_their_organizations(shop: Shop, clock: Clock) -> None:
+    allow_unpaid_orders()
+    coupon = make_coupon(max_per_customer=1)
+    second = Organization.objects.create(name="Second", slug="second", owner=shop.customer, currency="USD")
+    theirs = replace(shop, organization=second)
+    use = use_of(theirs)  # seen before the other is ordered
+    order_with(shop, clock)
+
+    with pytest.raises(CouponRefused, match="already"):
+        use_of(theirs)
+    with pytest.raises(CouponRefused, match="already"):
+        place_order(theirs, at=clock.now, coupon_use=use)
+    order = place_order(theirs, at=clock.now)
+    with pytest.raises(IntegrityError, match="is used up"), tenancy.as_worker(order):
+        CouponRedemption.objects.create(coupon=coupon, organization=second, order=order, redeemed_at=clock.now)
+
+
 def test_a_canceled_order_gives_its_coupon_back_once(shop: Shop, clock: Clock) -> None:
-    make_coupon(max_per_organization=1)
+    make_coupon(max_per_customer=1)
     order = order_with(shop, clock)
     with pytest.raises(CouponRefused, match="already"):
         use_of(shop)
@@ -195,7 +218,7 @@ def test_a_canceled_order_gives_its_coupon_back_once(shop: Shop, clock: Clock) -
 
 
 def test_another_choice_of_the_same_form_uses_the_coupon_once(shop: Shop, clock: Clock) -> None:
-    make_coupon(max_per_organization=1)
+    make_coupon(max_per_customer=1)
     token = uuid7()
     use = use_of(shop)
     first = place_order(shop, token=token, at=clock.now, coupon_use=use)
@@ -228,7 +251,7 @@ def test_an_order_that_late_money_revives_keeps_its_price_and_takes_its_use_agai
 
 
 def test_another_choice_of_the_same_page_can_use_the_same_coupon(shop: Shop, client: Client) -> None:
-    make_coupon(max_per_organization=1)
+    make_coupon(max_per_customer=1)
     client.force_login(shop.customer)
     form = form_data(shop, coupon="WELCOME10")
     assert client.post(CONFIGURE, form).status_code == 303
