@@ -154,10 +154,16 @@ def undo_switch(
 
 def sell_again(*, subscription: Subscription, ended: Mapping[str, str], begun: Collection[UUID], term: Term) -> None:
     """From the next period on the subscription has again what ended before, instead of what begun. The caller holds
-    its lock. `ended` says until when each item was valid, empty for good. A price move that was told goes on."""
+    its lock. `ended` says until when each item was valid, empty for good.
+
+    Of what is billed by the hour, no hour may be charged since: then it is as if nothing had begun.
+    """
     at = subscription.current_period_end
     if at is None:
         raise ValueError(f"subscription {subscription.pk} has no period")
+    if not SubscriptionItem.objects.filter(pk__in=begun, valid_from__lt=at).exists():
+        undo_switch(subscription=subscription, ended=ended, begun=begun, term=term, at=at)
+        return
     with tenancy.within_worker():
         rows = list(SubscriptionItem.objects.filter(pk__in=ended))
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_until=at)

@@ -12,8 +12,6 @@ from billing.reports.base import CellType, Column, Report
 _MRR = """
     WITH begun AS (
         SELECT subscription.id, subscription.organization_id, subscription.currency, subscription.ended_at,
-            CASE subscription.term WHEN 'hourly' THEN 730::numeric WHEN 'monthly' THEN 1 WHEN 'quarterly' THEN 1 / 3.0
-                WHEN 'semiannually' THEN 1 / 6.0 ELSE 1 / 12.0 END AS per_month,
             min(item.period_start) AS began_at,
             -- Where prices include tax, what of them is the shop's.
             avg(CASE WHEN invoice.is_tax_inclusive THEN invoice.net_minor::numeric / nullif(invoice.total_minor, 0)
@@ -28,11 +26,17 @@ _MRR = """
         UNION SELECT %(until)s::timestamptz
     ), mrr AS (
         SELECT boundary.at, begun.organization_id, begun.currency,
-            sum(item.quantity * item.unit_minor * begun.per_month * coalesce(begun.net_share, 1)) AS minor
+            sum(item.quantity * item.unit_minor * term.per_month * coalesce(begun.net_share, 1)) AS minor
         FROM boundary
         JOIN begun ON begun.began_at <= boundary.at AND (begun.ended_at IS NULL OR begun.ended_at > boundary.at)
         JOIN billing_subscriptionitem item ON item.subscription_id = begun.id AND item.valid_from <= boundary.at
             AND (item.valid_until IS NULL OR item.valid_until > boundary.at)
+        -- The billing cycle of the plan that it had then: the subscription's own is that of its next period.
+        JOIN billing_subscriptionitem plan ON plan.subscription_id = begun.id AND plan.kind = 'plan'
+            AND plan.valid_from <= boundary.at AND (plan.valid_until IS NULL OR plan.valid_until > boundary.at)
+        JOIN catalog_planprice price ON price.id = plan.plan_price_id
+        CROSS JOIN LATERAL (SELECT CASE price.term WHEN 'hourly' THEN 730::numeric WHEN 'monthly' THEN 1
+            WHEN 'quarterly' THEN 1 / 3.0 WHEN 'semiannually' THEN 1 / 6.0 ELSE 1 / 12.0 END AS per_month) term
         GROUP BY boundary.at, begun.organization_id, begun.currency
     )"""
 

@@ -25,7 +25,7 @@ from billing.tax import Taxed
 from catalog.models import Addon, AddonKind, AddonPrice, PlanPrice, Term
 from core.money import Money, Rate, total
 from orders.funding import funded
-from orders.models import OrderItem
+from orders.models import OrderItem, OrderStatus
 from orders.quote import ServerLimits, server_limits
 from servers import builds, resizing
 from servers.capacity import Growth, Size
@@ -114,8 +114,8 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     subscription and its server's blueprint joined.
     """
     subscription, server = item.subscription, item.server
-    if server is None or (reason := refusal(subscription, server, quoted_at)):
-        raise ChangeRefused(reason if server else OVER)
+    if (reason := refusal(item, quoted_at)) or server is None:
+        raise ChangeRefused(reason)
     if (selection.term == Term.HOURLY) != is_hourly(subscription):
         raise ChangeRefused(OTHER_BILLING)
     current = items_of(subscription, quoted_at)
@@ -218,8 +218,16 @@ def assess(lines: Sequence[InvoiceLine], subscription: Subscription, at: datetim
     return tax.assess_lines(lines, organization=subscription.organization, currency=subscription.currency, at=at)
 
 
-def refusal(subscription: Subscription, server: Server, at: datetime) -> str:
-    """Why nothing about this sale can be changed now, whatever is chosen; empty where something can."""
+def refusal(item: OrderItem, at: datetime) -> str:
+    """Why nothing about this sale can be changed now, whatever is chosen; empty where something can.
+
+    An order that is not delivered as a whole may be refunded with all its servers, but not with changes of them.
+    """
+    subscription, server = item.subscription, item.server
+    if server is None:
+        return str(OVER)
+    if item.order.status != OrderStatus.ACTIVE:
+        return _("The plan can be changed when all servers of its order are set up.")
     if subscription.billing_mode == BillingMode.GATEWAY:
         return _(
             "The payment provider renews this server at a fixed price, so its plan cannot be changed here. "

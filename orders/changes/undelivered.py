@@ -17,12 +17,16 @@ from orders.changes.models import PlanChange, PlanChangeStatus
 def give_back(*, change_id: UUID, failure: str, at: datetime) -> None:
     """What the billed time costs more than before becomes credit, and from the next period on all is as it was sold.
 
-    What it costs less is the shop's loss. Calling it twice is harmless.
+    What it costs less is the shop's loss, and so is what a few hours cost more that were charged as they were used.
+    Calling it twice is harmless.
     """
     with tenancy.as_worker():
         subscription_id, since = PlanChange.objects.values_list("subscription_id", "effective_at").get(pk=change_id)
         paid = Invoice.objects.filter(
-            items__subscription=subscription_id, items__period_end__gt=since, state=InvoiceState.PAID
+            items__subscription=subscription_id,
+            items__period_end__gt=since,
+            state=InvoiceState.PAID,
+            usage_month=None,
         )
         invoices = invoicing.lock_invoices(list(paid.values_list("pk", flat=True)))
         row = locking.lock_change(change_id)

@@ -59,7 +59,7 @@ def choose(request: HttpRequest, pk: UUID) -> HttpResponse:
     if change is not None and change.status != PlanChangeStatus.QUOTED:
         return redirect("orders:plan_change", pk=change.pk)
     context: dict[str, Any] = {"server": server, "subscription": item.subscription}
-    reason = quoting.refusal(item.subscription, item.server, at) if item.server else quoting.OVER
+    reason = quoting.refusal(item, at)
     if reason or item.server is None:
         return render(request, "orders/choose_plan.html", context | {"reason": reason})
     form = ChangeForm(request.POST or None, offer=change_offer(item.subscription, item.server, at))

@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from billing import subscriptions
+from billing import item_changes, subscriptions
 from billing.models import Payment
+from billing.proration import NewItem
 from billing.reports import REPORTS, Report, rows_of
 from catalog.models import Plan, Term
 from core import csv_files
@@ -69,6 +70,18 @@ def test_recurring_revenue_moves_by_customers_who_come_grow_shrink_leave_and_ret
     for _month, mrr, *changes in (row[:7] for row in moved):
         assert before + sum(changes) == mrr
         before = mrr
+
+
+def test_another_billing_cycle_leaves_recurring_revenue_before_it_as_it_was() -> None:
+    row = sell(day(1), minor=800).subscription
+    plan_item = row.items.get()
+    assert plan_item.plan_price is not None
+    yearly = make_price(plan_item.plan_price.plan, minor=7200, term=Term.YEARLY)
+    added = item_changes.add_items(subscription=row, items=[NewItem(yearly, "yearly")])
+    begun = [new.item.pk for new in added if new.item]
+    item_changes.switch_items(subscription=row, ended=[plan_item.pk], begun=begun, term=Term.YEARLY, at=day(3))
+
+    assert [mrr for (mrr,) in figures("recurring-revenue", "mrr")][:4] == [800, 800, 600, 600]
 
 
 def test_cohorts_say_who_stayed() -> None:

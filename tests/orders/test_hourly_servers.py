@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from billing import cancellations, ledger_audit, metering
-from billing.models import CancellationReason, RunKind, Subscription, UsageCycle
+from billing.models import CancellationReason, Invoice, RunKind, Subscription, UsageCycle
 from billing.runs import runner
 from catalog.models import Term
 from core.ids import uuid7
@@ -24,7 +24,8 @@ from servers import services as servers
 from servers.models import Reservation, Server, ServerHold, ServerStatus
 from tests.billing.sales import wallet_balance
 from tests.builders import make_organization, make_price
-from tests.orders.sold import APRIL, Sold, give_credit, make_offer
+from tests.orders.sold import APRIL, MAY, Sold, give_credit, make_offer
+from tests.orders.test_plan_changes import fill_node
 from tests.servers.builders import region_of
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +160,36 @@ def test_a_server_that_staff_delete_ends_its_subscription(sold: Sold, term: Term
 
     assert (sold.subscription.status, sold.subscription.ended_at) == ("ended", APRIL + 2.2 * HOUR)
     assert meter(6) == ([2] * 3 if term == Term.HOURLY else [])
+
+
+@pytest.mark.parametrize("charged", [[2, 2, 2], [2, 2, 2, 5]])
+def test_a_change_that_cannot_be_delivered_ends_and_the_old_price_comes_back(sold: Sold, charged: list[int]) -> None:
+    """Before the first hour at the new price is charged, or after it."""
+    run_server(sold, 0)
+    assert meter(2.1) == [2, 2, 2]
+    change = sold.confirm(sold.request(sold.offer.large, at=APRIL + 2.7 * HOUR), at=APRIL + 2.8 * HOUR)
+    assert meter(len(charged) - 0.9) == charged
+    fill_node(sold, change)
+
+    assert applying.apply_due(at=APRIL + 3.2 * HOUR) == 0
+
+    assert change.reload().status == PlanChangeStatus.FAILED
+    assert meter(5.1) == [*charged, *[2] * (6 - len(charged))]
+
+
+def test_a_change_that_cannot_be_delivered_ends_also_where_its_month_is_invoiced(sold: Sold) -> None:
+    give_credit(sold.organization, Money(2000, "USD"))
+    run_server(sold, 0)
+    last = (MAY - APRIL) // HOUR - 1
+    meter(last - 0.9)
+    change = sold.confirm(sold.request(sold.offer.large, at=MAY - 1.5 * HOUR), at=MAY - 1.4 * HOUR)
+    meter(last + 4.1)
+    assert Invoice.objects.get(usage_month=APRIL.date()).state == "paid"
+    fill_node(sold, change)
+
+    applying.apply_due(at=MAY + 4 * HOUR)
+
+    assert change.reload().status == PlanChangeStatus.FAILED
 
 
 def test_an_hourly_server_is_not_changed_to_months_nor_the_other_way(sold: Sold) -> None:

@@ -27,6 +27,7 @@ from core.money import Money
 from orders.changes import applying, ending, making
 from orders.changes.models import PlanChange, PlanChangeStatus
 from orders.changes.quoting import ChangeRefused
+from orders.models import Order, OrderStatus
 from servers import capacity
 from servers import services as servers
 from servers.capacity import InsufficientCapacity
@@ -333,7 +334,12 @@ def is_billed(sold: Sold) -> None:
     bill(sold, Period(MAY, MAY + timedelta(days=31)))
 
 
-@pytest.mark.parametrize("spoil", [hold, is_past_due, is_gateway_billed, is_billed, refund_period])
+def is_undelivered(sold: Sold) -> None:
+    """Another of its servers could not be created: the order is refunded soon, and a change would not be."""
+    Order.objects.filter(items=sold.item).update(status=OrderStatus.FAILED)
+
+
+@pytest.mark.parametrize("spoil", [hold, is_past_due, is_gateway_billed, is_billed, is_undelivered, refund_period])
 def test_a_sale_that_cannot_be_changed_now_says_why(spoil: Callable[..., None]) -> None:
     sold = make_sold()
     spoil(sold, None) if spoil is refund_period else spoil(sold)
