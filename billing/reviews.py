@@ -30,17 +30,20 @@ def acceptance_of(payment: Payment) -> Acceptance:
     """What accepting the payment would do now; where its row and the wallet are locked, what it will do."""
     arrived, invoice = payment.refundable, payment.invoice
     credit: dict[str, Money] = {}
+    promotional: dict[str, Money] = {}  # it pays invoices and no debt
     for wallet in LedgerAccount.objects.filter(kind=AccountKind.WALLET, organization=payment.organization_id):
         credit[wallet.currency] = Money(wallet.balance_minor, wallet.currency)
+        promotional[wallet.currency] = Money(wallet.promotional_minor, wallet.currency)
     credit[arrived.currency] = credit.get(arrived.currency, Money.zero(arrived.currency)) + arrived
     paid = other_credit = Money.zero(arrived.currency)
     if arrived and invoice is not None and invoice.state in invoicing.UNPAID:
-        available = credit.get(invoice.currency, Money.zero(invoice.currency))
-        if available >= invoice.total:
+        nothing = Money.zero(invoice.currency)
+        own, given = credit.get(invoice.currency, nothing), promotional.get(invoice.currency, nothing)
+        if own + given >= invoice.total:
             paid = invoice.total
-            by_payment = min(paid, arrived) if arrived.currency == paid.currency else Money.zero(paid.currency)
+            by_payment = min(paid, arrived) if arrived.currency == paid.currency else nothing
             other_credit = paid - by_payment
-            credit[paid.currency] = available - paid
+            credit[paid.currency] = own - (paid - min(other_credit, given))
     owed = ledger.owed_by(payment.organization, arrived.currency) if arrived else Money.zero(arrived.currency)
     return Acceptance(arrived, paid, other_credit, min(owed, credit[arrived.currency]))
 

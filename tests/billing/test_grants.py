@@ -6,12 +6,12 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Organization
-from billing import allocations, credit, grants, invoicing, payments, refunds, statement
+from billing import allocations, credit, grants, invoicing, payments, refunds, reviews, statement
 from billing.gateways.base import GatewayRefund, RefundStatus
 from billing.ledger_audit import broken_rules
 from billing.models import AccountKind, CreditGrant, EntryKind, GrantKind, Invoice, InvoiceState, JournalEntry, RunKind
 from billing.runs import runner
-from tests.billing.sales import NOON, Sale, balance, make_sale, run_commit_triggers, usd, wallet_balance
+from tests.billing.sales import NOON, Sale, accept, balance, make_sale, run_commit_triggers, usd, wallet_balance
 from tests.billing.test_collect import collect, top_up
 from tests.billing.test_meter import HOUR, make_hourly, meter
 from tests.billing.test_renew import END, make_subscription, renew
@@ -90,6 +90,20 @@ def test_what_a_card_paid_is_paid_with_that_whatever_was_given_meanwhile() -> No
     sale.settle()
 
     assert (promotional(organization), wallet_balance(organization)) == (500, 1000)
+    assert_books()
+
+
+def test_staff_read_what_accepting_a_payment_pays_with_promotional_credit() -> None:
+    sale = make_sale(minor=800)
+    payment = sale.settle(amount=usd(500))
+    give(sale.organization, 400)
+    expected = reviews.acceptance_of(payment)
+
+    accept(payment)
+
+    assert (expected.invoice, expected.other_credit) == (usd(800), usd(300))
+    assert sale.invoice.reload().state == InvoiceState.PAID
+    assert (promotional(sale.organization), wallet_balance(sale.organization)) == (100, 0)
     assert_books()
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from billing import cancellations, checkout, invoice_payment, invoicing, subscriptions, top_ups
+from billing import auto_top_ups, cancellations, checkout, grants, invoice_payment, invoicing, subscriptions, top_ups
 from billing.checkout_options import CheckoutOption
 from billing.models import (
     AllocationReversal,
     CancellationReason,
     Dispute,
+    GrantKind,
     Invoice,
     InvoiceItem,
     InvoiceState,
@@ -92,6 +93,26 @@ class Life(History):
             )
             self.pay_payment(payment, card)
 
+    @rule(is_active=st.booleans())
+    def top_up_automatically(self, *, is_active: bool) -> None:
+        below, amount = Money(1000, "USD"), Money(2000, "USD")
+        named: dict[str, Any] = {"actor": self.shop.customer, "at": self.clock.now}
+        auto_top_ups.save(organization=self.shop.organization, below=below, amount=amount, is_active=is_active, **named)
+
+    @rule(minor=st.sampled_from((300, 2500)), days=st.sampled_from((None, 5)), kind=st.sampled_from(GrantKind))
+    def give_credit(self, minor: int, days: int | None, kind: GrantKind) -> None:
+        """Staff give promotional credit, for some days or for good, or wallet credit."""
+        expires = days is not None and kind == GrantKind.PROMOTIONAL
+        grants.grant_credit(
+            organization=self.shop.organization,
+            amount=Money(minor, "USD"),
+            kind=kind,
+            reason="sorry",
+            expires_at=self.clock.now + timedelta(days=days or 0) if expires else None,
+            actor=self.shop.customer,
+            at=self.clock.now,
+        )
+
     @rule(index=st.integers(min_value=0, max_value=1))
     def choose_card(self, index: int) -> None:
         methods = PaymentMethod.objects.filter(organization=self.shop.organization).order_by("created_at")
@@ -167,6 +188,7 @@ class Life(History):
         while self.clock.now < until:
             self.clock.pass_by(min(until - self.clock.now, RUN_EVERY))
             bill(self.clock.now)
+            auto_top_ups.request_due(at=self.clock.now)
             shops.run_once(self.clock.now)
             bill(self.clock.now)
         if self.loses_webhooks:
