@@ -28,6 +28,7 @@ def give(
     expires_at: datetime | None = None,
     *,
     kind: GrantKind = GrantKind.PROMOTIONAL,
+    at: datetime = NOON,
 ) -> CreditGrant:
     return grants.grant_credit(
         organization=organization,
@@ -36,7 +37,7 @@ def give(
         reason="welcome",
         expires_at=expires_at,
         actor="test",
-        at=NOON,
+        at=at,
     )
 
 

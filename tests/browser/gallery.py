@@ -46,6 +46,7 @@ from servers.drivers.base import PowerAction
 from servers.live import power
 from servers.models import HoldKind, Node, Provider, Region, Server, ServerAccess
 from tests.billing.sales import accept, make_sale
+from tests.billing.test_grants import give
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
     Clock,
@@ -277,11 +278,12 @@ def _renewed_by_its_only_card(saver: User, clock: Clock) -> None:
 
 
 def _top_up(owner: User) -> Payment:
-    """One that waits for the customer to say how they pay."""
-    organization = owner.owned_organizations.get()
-    return top_ups.open_top_up(
-        organization=organization, amount=Money(2500, "USD"), form_token=uuid4(), at=datetime.now(tz=UTC)
-    )
+    """One that waits for the customer to say how they pay, beside promotional credit."""
+    organization, at = owner.owned_organizations.get(), datetime.now(tz=UTC)
+    for days in (20, None):
+        expires_at = at + timedelta(days=days) if days else None
+        give(organization, 500, expires_at, at=at)
+    return top_ups.open_top_up(organization=organization, amount=Money(2500, "USD"), form_token=uuid4(), at=at)
 
 
 def _bring_events(sandbox: Sandbox, clock: Clock) -> None:

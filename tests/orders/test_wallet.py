@@ -38,7 +38,7 @@ def test_a_customer_adds_money_and_finds_it_in_the_statement(shop: Shop, clock: 
     assert "Top-up, Visa ending 4242" in page
     assert "Not paid yet" not in page
     file = client.get("/wallet/statement.csv").getvalue().decode("utf-8-sig")
-    assert file.splitlines()[0] == "at,description,cause,amount,balance,currency,reference"
+    assert file.splitlines()[0] == "at,description,cause,amount,balance,currency,reference,account"
     assert '"Top-up, Visa ending 4242",12.34,12.34,USD,' in file
     assert client.post(f"/wallet/top-ups/{payment.pk}/pay/").status_code == 302  # paid: back to the wallet
 
