@@ -44,7 +44,6 @@ ACTIONS = {
     "billing:method_default": Action.PAYMENT_METHOD_MANAGE,
     "billing:method_remove": Action.PAYMENT_METHOD_MANAGE,
     "wallet:pay_top_up": Action.WALLET_TOP_UP,
-    "wallet:auto_top_up": Action.WALLET_TOP_UP,
     "wallet:confirm_top_up": Action.WALLET_TOP_UP,
     "subscriptions:cancel": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:undo_cancellation": Action.SUBSCRIPTION_CANCEL,
