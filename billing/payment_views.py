@@ -7,15 +7,25 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
-from billing import checkout, checkout_options, credit, invoice_payment, invoicing, queries, saved_charges
+from billing import (
+    checkout,
+    checkout_options,
+    credit,
+    invoice_payment,
+    invoicing,
+    pay_all,
+    queries,
+    saved_charges,
+)
 from billing.checkout_options import CheckoutOption
 from billing.models import Invoice, Payment, PaymentMethod
 from billing.saved_charges import ChargeDecision
@@ -101,6 +111,41 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
         context = {"invoice": invoice, "methods": methods, "options": options, "credit": used, "rest": rest}
         context["is_unanswered"] = is_unanswered
         return render(request, "billing/pay.html", context, status=422 if is_unanswered else 200)
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_POST
+def pay_due(request: HttpRequest) -> HttpResponse:
+    """Pay every invoice of a currency that is due, with credit and by the default card."""
+    with tenant_transaction(request):
+        access, organization = request.access, request.organization  # type: ignore[attr-defined]
+        if organization is None or not access.may(Action.INVOICE_PAY, organization):
+            raise Http404
+        currencies = {each.total.currency for each in queries.due_of(organization)}
+    if (currency := request.POST.get("currency", "")) not in currencies:
+        return redirect("billing:invoices")  # paid meanwhile
+    try:
+        result = pay_all.pay_all(organization=organization, currency=currency, at=clock.now())
+    except outside.OutsideError as error:
+        log.warning("paying all of %s: %s", organization.pk, error)
+        messages.error(request, _("Not all invoices could be paid. Try again in a moment."))
+        return redirect("billing:invoices")
+    if result.by_credit:
+        text = ngettext("Credit paid %(count)s invoice.", "Credit paid %(count)s invoices.", result.by_credit)
+        messages.success(request, text % {"count": result.by_credit})
+    if result.by_card:
+        text = ngettext(
+            "Your card is being charged for %(count)s invoice.",
+            "Your card is being charged for %(count)s invoices.",
+            result.by_card,
+        )
+        messages.info(request, text % {"count": result.by_card})
+    if result.left:
+        text = _("%(left)s is left to pay. Add money to your wallet and pay all again, or pay each invoice by itself.")
+        messages.warning(request, text % {"left": result.left})
+    return redirect("billing:invoices")
 
 
 def pay_by_card(request: HttpRequest, invoice: Invoice, method: PaymentMethod) -> HttpResponse:

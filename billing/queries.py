@@ -1,5 +1,7 @@
 """Reads of invoices, under row-level security."""
 
+from dataclasses import dataclass
+
 from django.db import models
 
 from accounts.models import Organization
@@ -47,6 +49,21 @@ def invoices_of(access: Access, organization: Organization) -> "models.QuerySet[
 def invoices_due(access: Access, organization: Organization) -> "models.QuerySet[Invoice]":
     """Issued invoices that are not paid, the oldest first."""
     return invoices_of(access, organization).filter(state__in=DUE).order_by("issued_at")
+
+
+@dataclass(frozen=True)
+class Due:
+    """Invoices of a currency that are not paid."""
+
+    count: int
+    total: Money
+
+
+def due_of(organization: Organization) -> list[Due]:
+    """What is due in each currency in which several invoices are."""
+    rows = Invoice.objects.filter(organization=organization, state__in=DUE).order_by().values("currency")
+    summed = rows.annotate(count=models.Count("pk"), minor=models.Sum("total_minor")).filter(count__gt=1)
+    return [Due(row["count"], Money(row["minor"], row["currency"])) for row in summed.order_by("currency")]
 
 
 def top_ups_for(access: Access, action: Action) -> "models.QuerySet[Payment]":

@@ -7,6 +7,7 @@ from billing import method_views, payment_views, transfer_views, views, webhooks
 app_name = "billing"
 urlpatterns = [
     path("invoices/", views.invoices, name="invoices"),
+    path("invoices/pay-all/", payment_views.pay_due, name="pay_all"),
     path("invoices/<uuid:pk>/", views.invoice, name="invoice"),
     path("invoices/<uuid:pk>/pay/", payment_views.pay, name="pay"),
     path("invoices/<uuid:pk>/confirm/", payment_views.confirm_charge, name="confirm_charge"),

@@ -30,7 +30,8 @@ def invoices(request: HttpRequest) -> HttpResponse:
         raise Http404
     page = _invoices(request.GET.get("page"), access, request.organization)  # type: ignore[attr-defined]
     credit = queries.credit_of(request.organization)  # type: ignore[attr-defined]
-    context = {"invoices": page.object_list, "page_obj": page, "credit": credit}
+    due = queries.due_of(request.organization)  # type: ignore[attr-defined]
+    context = {"invoices": page.object_list, "page_obj": page, "credit": credit, "due": due}
     return render(request, "billing/invoices.html", context)
 
 

@@ -23,7 +23,7 @@ MAX_QUERIES = {
     "pay top-up": 30,
     "subscriptions": 12,
     "cancel subscription": 11,
-    "invoices": 8,
+    "invoices": 9,
     "order": 10,
     "choose plan": 18,
     "choose payment": 27,
