@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from core.admin_base import WORK_FIELDS, WorkItemAdmin
-from support.models import Delivery
+from support.models import Delivery, MessageTask
 
 
 @admin.register(Delivery)
@@ -43,3 +43,13 @@ class DeliveryAdmin(WorkItemAdmin):
         (_("Content"), ("body", "html_body")),
         (_("Work"), WORK_FIELDS),
     )
+
+
+@admin.register(MessageTask)
+class MessageTaskAdmin(WorkItemAdmin):
+    """Messages about many rows that are yet to be composed."""
+
+    list_display = ("created_at", "event", "state", "attempts", "last_error")
+    list_filter = ("state", "event")
+    search_fields = ("event",)
+    sections = ((None, ("event", "happened_at", "row_ids")), (_("Work"), WORK_FIELDS))

@@ -9,9 +9,10 @@ class SupportConfig(AppConfig):
 
     def ready(self) -> None:
         from core import work
-        from support import channels, events  # noqa: F401
+        from support import channels, events, notifications  # noqa: F401
         from support.email import EMAIL, EmailChannel
-        from support.models import Delivery
+        from support.models import Delivery, MessageTask
 
         channels.register(EMAIL, EmailChannel())
         work.register(Delivery, channels.deliver)
+        work.register(MessageTask, notifications.compose)

@@ -57,3 +57,21 @@ class Delivery(Entity, WorkItem):
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.recipient}"
+
+
+class MessageTask(Entity, WorkItem):
+    """Messages about many rows that one act wrote: composed by a worker, so that the act need not wait for them."""
+
+    tenancy = tenancy.PRIVATE
+
+    event = models.CharField(max_length=64)
+    row_ids: Any = models.JSONField(_("rows"))
+    happened_at = models.DateTimeField(_("happened at"))
+
+    class Meta(WorkItem.Meta):
+        abstract = False
+        verbose_name = _("messages to compose")
+        verbose_name_plural = _("messages to compose")
+
+    def __str__(self) -> str:
+        return f"{self.event} × {len(self.row_ids)}"

@@ -1,8 +1,9 @@
 """Events that users are told about: each is one declaration, and its messages are written with the rows it is about."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import batched
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -12,7 +13,12 @@ from django.utils.functional import Promise
 
 from accounts.models import User
 from accounts.time_zone import zone_named
+from core import tenancy, work
 from support import channels
+from support.models import MessageTask
+
+# A message takes milliseconds to compose, and a run writes about a thousand rows in a transaction that others wait for.
+COMPOSED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,11 @@ def register(event: Event[Any]) -> None:
 
     def receive(*, at: datetime, **arguments: Any) -> None:
         if all(arguments[name] == value for name, value in event.when.items()):
-            notify(event, event.rows.filter(pk__in=arguments[event.ids]).order_by("pk"), at=at)
+            ids = list(arguments[event.ids])
+            if len(ids) > COMPOSED_AT_ONCE:
+                request_messages(event, ids, at=at)
+            else:
+                notify(event, event.rows.filter(pk__in=ids).order_by("pk"), at=at)
 
     event.signal.connect(receive, weak=False, dispatch_uid=event.name)
     _events[event.name] = event
@@ -69,6 +79,26 @@ def has_event(name: str) -> bool:
 def registered() -> dict[str, Event[Any]]:
     """Every event that messages are composed of here, by name."""
     return dict(_events)
+
+
+def request_messages(event: Event[Any], ids: Sequence[Any], *, at: datetime) -> None:
+    """Have workers compose the messages about these rows, once the transaction has committed."""
+    tasks = [
+        MessageTask(event=event.name, row_ids=[str(pk) for pk in some], happened_at=at, run_at=at)
+        for some in batched(ids, COMPOSED_AT_ONCE, strict=False)
+    ]
+    with tenancy.as_worker():
+        MessageTask.objects.bulk_create(tasks)
+        work.wake_worker(MessageTask)
+
+
+def compose(task: MessageTask, /, *, at: datetime) -> None:
+    """Write the messages of a task. LookupError for an event that is not registered."""
+    if task.event not in _events:
+        raise LookupError(f"no event is named {task.event}")
+    event = _events[task.event]
+    with tenancy.as_worker():
+        notify(event, event.rows.filter(pk__in=task.row_ids).order_by("pk"), at=task.happened_at)
 
 
 def notify[Row: Model](event: Event[Row], rows: Iterable[Row], *, at: datetime) -> None:

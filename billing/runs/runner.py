@@ -34,7 +34,6 @@ class Step:
     due: Callable[[datetime], tuple[str, dict[str, Any]]]
     perform: Callable[[OrganizationRange, datetime], None]
     request_charges: Callable[[OrganizationRange, datetime], list[Invoice]] | None = None  # after the batch's commit
-    size: int | None = None  # of a batch, where it is not the usual one
 
 
 # In the order in which they are due on a day.
@@ -42,7 +41,7 @@ STEPS = {
     RunKind.RENEW: Step(renew.due, renew.perform),
     RunKind.COLLECT: Step(collect.due, collect.perform, collect.request_charges),
     RunKind.METER: Step(meter.due, meter.perform),
-    RunKind.DUN: Step(dun.due, dun.perform, size=200),  # each reminder is an e-mail, which is composed here
+    RunKind.DUN: Step(dun.due, dun.perform),
     RunKind.EXPIRE: Step(expire.due, expire.perform),
 }
 
@@ -52,7 +51,7 @@ def execute(kind: RunKind, *, at: datetime, progress: Progress = lambda _done, _
     step = STEPS[kind]
     with _recorded(kind, at) as run:
         with tenancy.as_worker():
-            found = batches.ranges(*step.due(at), within=EVERYBODY, size=step.size or batches.SIZE)
+            found = batches.ranges(*step.due(at), within=EVERYBODY, size=batches.SIZE)
         done, total = 0, sum(each.rows for each in found)
         for each in found:
             _perform(run, step, each)

@@ -18,6 +18,31 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='MessageTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('event', models.CharField(max_length=64)),
+                ('row_ids', models.JSONField(verbose_name='rows')),
+                ('happened_at', models.DateTimeField(verbose_name='happened at')),
+            ],
+            options={
+                'verbose_name': 'messages to compose',
+                'verbose_name_plural': 'messages to compose',
+                'abstract': False,
+                'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='support_messagetask_due'), models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='support_messagetask_done')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='support_messagetask_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='support_messagetask_lease_iff_running')],
+            },
+        ),
+        migrations.CreateModel(
             name='Delivery',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),

@@ -18,7 +18,7 @@ from core.models import AuditCheckpoint, AuditLink
 from core.money import Money
 from orders import models as orders
 from servers import models as servers
-from support.models import Delivery
+from support.models import Delivery, MessageTask
 from tests.builders import make_organization, make_user
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -491,6 +491,7 @@ class Rows:
             "message_id": "<1@x>",
         }
         self.each(Delivery, body=SECRET, html_body=SECRET, run_at=AT, state="dead", **message)
+        self.each(MessageTask, event="invoice.paid", row_ids=[], happened_at=AT, run_at=AT, state="dead")
 
 
 def _filled(fields: dict[str, Any], number: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Messages about events: of any row that an organization owns, once over each channel, in the recipient's language."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from billing.models import Subscription
 from core import work
 from core.models import WorkState
 from support import channels
-from support.models import Delivery
-from support.notifications import Event, notify, register, registered
+from support.models import Delivery, MessageTask
+from support.notifications import COMPOSED_AT_ONCE, Event, compose, notify, register, registered
 from tests.builders import make_user
 from tests.servers.builders import AT, organization_of
 
@@ -73,6 +74,24 @@ def test_a_signal_tells_the_owner_of_any_row_once(settings: Any, template_of: An
     assert (delivery.event, delivery.channel) == ("subscription.ended", "email")
     assert (delivery.recipient, delivery.subject) == ("kim@customer.example", "Your monthly subscription ended")
     assert str(delivery.body).startswith("Your monthly subscription ended. https://shop.example/invoices/\n")
+
+
+@pytest.mark.django_db
+def test_messages_about_many_rows_are_composed_by_a_worker_and_once(template_of: Any) -> None:
+    template_of("user_welcomed", "Hello {{ user.email }}")
+    welcomed = Signal()
+    register(replace(GREETING, name="user.welcomed", signal=welcomed, ids="user_ids", rows=User.objects.all()))
+    users = [make_user(f"kim{number}@customer.example") for number in range(COMPOSED_AT_ONCE + 1)]
+
+    welcomed.send(None, user_ids=[user.pk for user in users], at=AT)
+    assert not Delivery.objects.exists()
+    tasks = list(MessageTask.objects.order_by("pk"))
+    for task in [*tasks, *tasks]:
+        compose(task, at=AT)
+
+    assert {len(task.row_ids) for task in tasks} == {COMPOSED_AT_ONCE, 1}
+    assert set(Delivery.objects.values_list("recipient", flat=True)) == {user.email for user in users}
+    assert Delivery.objects.count() == len(users)
 
 
 @pytest.mark.django_db
