@@ -124,12 +124,13 @@ def draft_invoice(
             created_at=at,
         )
         write_taxes(invoice, taxed)
-        write_items(invoice, lines)
+        write_items(invoice, lines, taxed)
     return invoice
 
 
-def write_items(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
+def write_items(invoice: Invoice, lines: Sequence[InvoiceLine], taxed: tax.Taxed) -> None:
     """The lines of a draft."""
+    places = {row.tax: place for place, row in enumerate(taxed.lines)}
     InvoiceItem.objects.bulk_create(
         InvoiceItem(
             invoice=invoice,
@@ -145,6 +146,7 @@ def write_items(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
             period_start=line.period.start if line.period else None,
             period_end=line.period.end if line.period else None,
             position=position,
+            tax_position=places[line.paid_with] if line.paid_with else 0,  # today's tax is the first
         )
         for position, line in enumerate(lines)
     )

@@ -5,10 +5,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate, pairwise
 from typing import Any, cast
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from billing.models import CreditNote, Invoice, InvoiceItem, InvoiceState, InvoiceTax, Period
+from core import formats
 from core.money import Money
 
 # The database's clock dates a document, the caller's clock its payment.
@@ -17,7 +19,7 @@ PAID_AT_ISSUE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Line:
-    """A line as printed, and its amount without tax."""
+    """A line as printed, its amount without tax, and which of the document's taxes it has."""
 
     text: str
     period: Period | None
@@ -25,6 +27,7 @@ class Line:
     unit_minor: Decimal
     amount: Money
     net: Money
+    tax: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Document:
 def of_invoice(invoice: Invoice) -> Document:
     """The document of an issued invoice. What is paid later does not change it."""
     items = list(invoice.items.all())
-    nets = shares([item.amount for item in items], invoice.net)
+    groups = [group_of(row) for row in invoice.taxes.all()]
     issued_at = cast("datetime", invoice.issued_at)
     is_paid = invoice.paid_at is not None and invoice.paid_at - issued_at <= PAID_AT_ISSUE
     return Document(
@@ -75,8 +78,8 @@ def of_invoice(invoice: Invoice) -> Document:
         due_at=invoice.due_at,
         seller=invoice.seller,
         buyer=invoice.billing_address,
-        lines=tuple(line_of(item, net) for item, net in zip(items, nets, strict=True)),
-        taxes=tuple(group_of(row) for row in invoice.taxes.all()),
+        lines=lines_of(items, [group.net for group in groups] or [invoice.net]),
+        taxes=tuple(groups),
         net=invoice.net,
         tax=invoice.tax,
         total=invoice.total,
@@ -87,20 +90,24 @@ def of_invoice(invoice: Invoice) -> Document:
 
 
 def of_credit_note(note: CreditNote) -> Document:
-    """The document of a credit note: one line over what it credits."""
+    """The document of a credit note: one line over what it credits, or one for each tax of the invoice."""
     invoice = note.invoice
     issued_at, invoiced_at = cast("datetime", note.issued_at), cast("datetime", invoice.issued_at)
     net, tax = Money(note.net_minor, note.currency), Money(note.tax_minor, note.currency)
     text = _("Credit for invoice %(number)s: %(reason)s") % {"number": invoice.number, "reason": note.reason}
     groups = [group_of(row) for row in invoice.taxes.all()]
     nets, taxes = shares([group.net for group in groups], net), shares([group.amount for group in groups], tax)
+    texts = [f"{text} ({group.name} {formats.percent(group.rate)})" for group in groups] if nets[1:] else [text]
     return Document(
         number=str(note.number),
         issued_at=issued_at,
         due_at=None,
         seller=note.seller,
         buyer=note.billing_address,
-        lines=(Line(text, None, Decimal(1), Decimal(net.minor), net, net),),
+        lines=tuple(
+            Line(each, None, Decimal(1), Decimal(of_net.minor), of_net, of_net, place)
+            for place, (each, of_net) in enumerate(zip(texts, nets or [net], strict=True))
+        ),
         taxes=tuple(
             replace(group, net=of_net, amount=of_tax) for group, of_net, of_tax in zip(groups, nets, taxes, strict=True)
         ),
@@ -114,10 +121,24 @@ def of_credit_note(note: CreditNote) -> Document:
     )
 
 
-def line_of(item: InvoiceItem, net: Money) -> Line:
-    """The item as a line with this amount without tax."""
-    period = Period(item.period_start, item.period_end) if item.period_start and item.period_end else None
-    return Line(item.description, period, item.quantity, item.unit_minor, item.amount, net)
+def lines_of(items: list[InvoiceItem], nets: list[Money]) -> tuple[Line, ...]:
+    """The items as lines; those of one tax have its net amount together."""
+    of_items: dict[UUID, Money] = {}
+    for place, net in enumerate(nets):
+        alike = [item for item in items if item.tax_position == place]
+        of_items |= dict(zip((item.pk for item in alike), shares([item.amount for item in alike], net), strict=True))
+    return tuple(
+        Line(
+            item.description,
+            Period(item.period_start, item.period_end) if item.period_start and item.period_end else None,
+            item.quantity,
+            item.unit_minor,
+            item.amount,
+            of_items[item.pk],
+            item.tax_position,
+        )
+        for item in items
+    )
 
 
 def group_of(row: InvoiceTax) -> TaxGroup:

@@ -4,7 +4,8 @@ The library checks the structure (XSD) only. The sums are checked here in Decima
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -47,8 +48,9 @@ def missing(document: Document) -> Iterator[str]:
     seller, buyer = document.seller, document.buyer
     if document.net.currency in NOT_IN_CODE_LIST or exponent(document.net.currency) > 2:
         yield f"amounts of {document.net.currency} cannot be written with two decimals"
-    if len(document.taxes) != 1:
-        yield f"it has {len(document.taxes)} rates of tax"
+    categories = {group.category for group in document.taxes}
+    if not categories or (len(document.taxes) > 1 and TaxCategory.OUTSIDE in categories):
+        yield f"it has {len(document.taxes)} rates of tax" + (", one of them outside its scope" if categories else "")
     for name in ("name", "address", "city", "country"):
         if not seller.get(name):
             yield f"the seller has no {name}"
@@ -56,18 +58,17 @@ def missing(document: Document) -> Iterator[str]:
         yield "the buyer has no country"
     if NOT_IN_ISO & {seller.get("country"), buyer.get("country")}:
         yield "a country is not in ISO 3166-1"
-    category = document.taxes[0].category if document.taxes else ""
-    if category == TaxCategory.OUTSIDE and not seller.get("registration"):
+    if TaxCategory.OUTSIDE in categories and not seller.get("registration"):
         yield "the seller has no registration"
-    if category not in ("", TaxCategory.OUTSIDE) and not seller.get("tax_id"):
+    if categories - {TaxCategory.OUTSIDE} and not seller.get("tax_id"):
         yield "the seller has no tax id"
-    if category == TaxCategory.EXPORT and not seller_vat_id(seller):
+    if TaxCategory.EXPORT in categories and not seller_vat_id(seller):
         yield "the seller has no VAT id"
 
 
 def data_of(document: Document) -> dict[str, Any]:
     """The document by the terms of EN 16931. Amounts are texts: of the library's types only those are exact."""
-    (group,) = document.taxes
+    groups = document.taxes
     positive = [line for line in document.lines if line.net.minor >= 0]
     discounts = [line for line in document.lines if line.net.minor < 0]
     currency = document.net.currency
@@ -80,10 +81,10 @@ def data_of(document: Document) -> dict[str, Any]:
         "BT-3": CREDIT_NOTE if document.credits else INVOICE,
         "BT-5": currency,
         "BT-72": document.issued_on.isoformat(),
-        "BG-4": party(document.seller, group, is_seller=True),
-        "BG-7": party(buyer_as_party(document.buyer), group, is_seller=False),
-        "BG-25": [line_terms(number, line, group) for number, line in enumerate(positive, 1)],
-        "BG-23": [tax_terms(group)],
+        "BG-4": party(document.seller, groups[0], is_seller=True),
+        "BG-7": party(buyer_as_party(document.buyer), groups[0], is_seller=False),
+        "BG-25": [line_terms(number, line, groups[line.tax]) for number, line in enumerate(positive, 1)],
+        "BG-23": [tax_terms(group) for group in by_rate(groups)],
         "BT-106": text(Money(line_sum, currency)),
         "BT-109": text(document.net),
         "BT-110": text(document.tax),
@@ -92,7 +93,7 @@ def data_of(document: Document) -> dict[str, Any]:
     }
     if discounts:
         data["BT-107"] = text(Money(discount_sum, currency))
-        data["BG-20"] = [discount_terms(line, group) for line in discounts]
+        data["BG-20"] = [discount_terms(line, groups[line.tax]) for line in discounts]
     if document.paid:
         data["BT-113"] = text(document.paid)
     if periods:
@@ -142,6 +143,16 @@ def tax_terms(group: TaxGroup) -> dict[str, str]:
     }
 
 
+def by_rate(groups: Iterable[TaxGroup]) -> list[TaxGroup]:
+    """One group for each category and rate: taxes of two places may have the same."""
+    merged: dict[tuple[str, Decimal], TaxGroup] = {}
+    for group in groups:
+        known = merged.get((group.category, group.rate))
+        both = replace(known, net=known.net + group.net, amount=known.amount + group.amount) if known else group
+        merged[group.category, group.rate] = both
+    return list(merged.values())
+
+
 def rate_as(term: str, group: TaxGroup) -> dict[str, str]:
     """The rate under this term; what is outside the scope of tax has none."""
     return {} if group.category == TaxCategory.OUTSIDE else {term: percent(group.rate)}
@@ -187,19 +198,29 @@ def seller_vat_id(seller: dict[str, Any]) -> str:
 def contradictions(data: dict[str, Any]) -> Iterator[str]:
     """The sums that do not agree, by the names of EN 16931's rules (the official ones let some of these pass)."""
     amount = {name: Decimal(value) for name, value in data.items() if isinstance(value, str) and is_amount(name)}
-    lines = [Decimal(line["BT-131"]) for line in data["BG-25"]]
-    allowances = [Decimal(row["amount"]) for row in data.get("BG-20", [])]
-    (group,) = data["BG-23"]
-    net, tax, rate = (Decimal(group.get(name, "0")) for name in ("BT-116", "BT-117", "BT-119"))
+    lines = [(line["BT-151"], line.get("BT-152"), Decimal(line["BT-131"])) for line in data["BG-25"]]
+    allowances = [
+        (row["vat_category_code"], row.get("vat_rate"), Decimal(row["amount"])) for row in data.get("BG-20", [])
+    ]
+    taxed = [
+        (group["BT-118"], group.get("BT-119"), Decimal(group["BT-116"]), Decimal(group["BT-117"]))
+        for group in data["BG-23"]
+    ]
+
+    def net_at(category: str, rate: str | None) -> Decimal:
+        more = sum(net for *key, net in lines if key == [category, rate])
+        return Decimal(more - sum(net for *key, net in allowances if key == [category, rate]))
+
     rules = {
-        "BR-CO-10": amount["BT-106"] == sum(lines),
-        "BR-CO-11": amount.get("BT-107", Decimal(0)) == sum(allowances),
-        "BR-CO-13": amount["BT-109"] == amount["BT-106"] - amount.get("BT-107", Decimal(0)) == net,
-        "BR-CO-14": amount["BT-110"] == tax,
+        "BR-CO-10": amount["BT-106"] == sum(net for *_key, net in lines),
+        "BR-CO-11": amount.get("BT-107", Decimal(0)) == sum(net for *_key, net in allowances),
+        "BR-CO-13": amount["BT-109"] == amount["BT-106"] - amount.get("BT-107", Decimal(0)),
+        "BR-CO-14": amount["BT-110"] == sum(tax for *_group, tax in taxed),
         "BR-CO-15": amount["BT-112"] == amount["BT-109"] + amount["BT-110"],
         "BR-CO-16": amount["BT-115"] == amount["BT-112"] - amount.get("BT-113", Decimal(0)),
         # A minor unit of the rupiah's or yen's smallest payment is the tolerance of rounding; a credit note may split.
-        "BR-CO-17": abs(tax - net * rate / 100) <= 1,
+        "BR-CO-17": all(abs(tax - net * Decimal(rate or 0) / 100) <= 1 for _category, rate, net, tax in taxed),
+        "BR-S-08": all(net == net_at(category, rate) for category, rate, net, _tax in taxed),
     }
     yield from (f"{rule} does not hold" for rule, holds in rules.items() if not holds)
 

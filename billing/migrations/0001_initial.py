@@ -880,6 +880,7 @@ class Migration(migrations.Migration):
                 ('period_end', models.DateTimeField(blank=True, null=True)),
                 ('is_void', models.BooleanField(default=False, editable=False, help_text='Whether the invoice is void or expired; the database keeps it.')),
                 ('position', models.PositiveIntegerField(default=0)),
+                ('tax_position', models.PositiveSmallIntegerField(db_default=0, help_text='Which tax of the invoice it has, where there are several.', verbose_name='position of its tax')),
                 ('invoice', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='billing.invoice')),
                 ('organization', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('subscription', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice_items', to='billing.subscription')),

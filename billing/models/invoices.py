@@ -168,6 +168,9 @@ class InvoiceItem(Entity, Timestamped):
         default=False, editable=False, help_text=_("Whether the invoice is void or expired; the database keeps it.")
     )
     position = models.PositiveIntegerField(default=0)
+    tax_position = models.PositiveSmallIntegerField(
+        _("position of its tax"), db_default=0, help_text=_("Which tax of the invoice it has, where there are several.")
+    )
 
     class Meta:
         verbose_name = _("invoice item")

@@ -97,6 +97,30 @@ CASES: dict[str, Callable[[], Document]] = {
 }
 
 
+def make_change(**fields: Any) -> Document:
+    """What a plan change gives back has the rate that it was paid with; one line is of another place with that rate."""
+    parts = [(1000, "21", 210, "VAT NL"), (-400, "19", -76, "VAT"), (-100, "19", -19, "VAT old")]
+    moneys = [Money(minor, "EUR") for minor, *_tax in parts]
+    return replace(
+        make_document(**fields),
+        lines=tuple(
+            Line(f"part {place}", MONTH, Decimal(1), Decimal(money.minor), money, money, place)
+            for place, money in enumerate(moneys)
+        ),
+        taxes=tuple(
+            TaxGroup("S", Decimal(rate), name, money, Money(tax, "EUR"))
+            for money, (_minor, rate, tax, name) in zip(moneys, parts, strict=True)
+        ),
+        net=Money(500, "EUR"),
+        tax=Money(115, "EUR"),
+        total=Money(615, "EUR"),
+    )
+
+
+CASES["several rates"] = make_change
+CASES["credit note of several rates"] = lambda: make_change(credits=("NB-2026-00000", date(2026, 11, 1)))
+
+
 @cache
 def official_rules() -> tuple[Any, Any]:
     """Saxon, and the schematron of EN 16931 that the library brings along but does not run."""
@@ -121,6 +145,13 @@ def test_every_kind_of_document_passes_the_official_rules() -> None:
 def test_the_official_rules_are_really_asked() -> None:
     xml = einvoice.xml_of(make_document()).replace(b">9.52<", b">9.53<")
     assert {"BR-CO-15", "BR-CO-16"} & set(broken_rules(xml))
+
+
+def test_a_line_at_another_rate_than_the_sums_say_is_not_written() -> None:
+    change = make_change()
+    wrong = tuple(replace(line, tax=0) for line in change.lines)
+    with pytest.raises(einvoice.NotWritable, match="BR-S-08"):
+        einvoice.xml_of(replace(change, lines=wrong))
 
 
 @pytest.mark.parametrize("wrong", [{"tax": Money(252, "EUR")}, {"total": Money(953, "EUR")}, {"net": Money(1, "EUR")}])

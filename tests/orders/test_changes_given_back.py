@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from billing import invoicing, refunds, renewals
-from billing.documents.document import of_credit_note
+from billing.documents.document import of_credit_note, of_invoice
 from billing.ledger_audit import broken_rules
 from billing.models import CreditNote, Period, TaxRate
 from orders.changes import applying, making
@@ -56,6 +56,8 @@ def test_unused_time_is_given_back_with_the_tax_that_it_was_paid_with() -> None:
     refunds.credit_invoice(invoice=change.invoice.reload(), at=MIDDLE)
     note = CreditNote.objects.get()
     assert [(row.net.minor, row.amount.minor) for row in of_credit_note(note).taxes] == [(1000, 210), (-400, -76)]
+    assert [(line.net.minor, line.tax) for line in of_credit_note(note).lines] == [(1000, 0), (-400, 1)]
+    assert [(line.net.minor, line.tax) for line in of_invoice(note.invoice).lines] == [(-400, 1), (1000, 0)]
     run_commit_triggers()
     assert set(broken_rules()) == {"account_not_rows"}  # `give_credit` is from nowhere
 
