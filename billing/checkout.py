@@ -196,6 +196,15 @@ def is_payable_until_expiry(invoice: Invoice) -> bool:
         return not isinstance(driver_of(requested[0].gateway), SessionExpiry)
 
 
+def page_left_open(invoice: Invoice, at: datetime) -> Payment | None:
+    """The payment whose session the customer may still pay, although they choose or chose another way to pay."""
+    rows = invoice.payments.filter(
+        state__in=[PaymentState.PENDING, PaymentState.EXPIRED], session_requested_at__isnull=False, expires_at__gt=at
+    )
+    with tenancy.as_worker(invoice):
+        return next((row for row in rows if not isinstance(driver_of(row.gateway), SessionExpiry)), None)
+
+
 def session_after_error(
     driver: Driver, payment: Payment, customer: str, error: outside.OutsideError, *, at: datetime
 ) -> CheckoutSession:

@@ -2,9 +2,11 @@
 
 from billing import gateway_accounts, invoicing
 from billing.gateways.base import CheckoutSession, GatewayPayment, Interval
-from billing.models import Payment
+from billing.models import InvoiceState, Payment
 from catalog.models import Term
 from core.money import Money
+
+INVOICE_OVER = "the invoice is {} already"
 
 
 def session_reason(payment: Payment, session: CheckoutSession) -> str:
@@ -40,5 +42,10 @@ def payment_reason(payment: Payment, gateway_payment: GatewayPayment) -> str:
     # What we charged ourselves for an invoice that was paid meanwhile is simply the customer's credit.
     is_ours = payment.payment_method_id is not None
     if payment.invoice is not None and payment.invoice.state not in invoicing.UNPAID and not is_ours:
-        return f"the invoice is {payment.invoice.state} already"
+        return INVOICE_OVER.format(payment.invoice.state)
     return ""
+
+
+def is_paid_otherwise(payment: Payment) -> bool:
+    """Whether a payment is under review for nothing else than that its invoice had been paid otherwise."""
+    return payment.review_reason == INVOICE_OVER.format(InvoiceState.PAID)

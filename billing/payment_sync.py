@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.db.models.functions import Least
 
-from billing import charge_sync, customers, invoicing, payments, reviews, subscriptions
+from billing import charge_sync, customers, invoicing, mismatches, payments, reviews, subscriptions
 from billing.gateways.abilities import Captures, Refunds, SessionExpiry, Transactions
 from billing.gateways.base import (
     CheckoutSession,
@@ -103,13 +103,19 @@ def sync_payment(*, payment_id: UUID, at: datetime) -> None:
 def close_payment(*, payment_id: UUID, at: datetime) -> None:
     """Close an open payment because the customer pays otherwise; one that was made meanwhile is settled.
 
-    It stays open where its gateway cannot close the session, and where the gateway does not answer.
+    It stays open where the gateway does not answer. Where the gateway cannot close the session, only our payment ends:
+    what is paid there nevertheless comes by a webhook, or is found an hour after the session's end, and is credit where
+    the invoice is paid by then.
     """
     payment = charge_sync.read_payment(payment_id)
     if payment.payment_method_id is not None:
         charge_sync.close_charge(payment_id=payment_id, at=at)
         return
     if payment.session_requested_at is not None and not isinstance(driver_of(payment.gateway), SessionExpiry):
+        sync_payment(payment_id=payment_id, at=at)
+        with tenancy.as_worker():
+            if payments.lock_payment(payment_id).state == PaymentState.PENDING:
+                payments.expire(payment_id=payment_id, at=at)
         return
     with tenancy.as_worker():
         waiting = Payment.objects.filter(pk=payment_id, state=PaymentState.PENDING)
@@ -176,7 +182,8 @@ def apply_session(*, payment_id: UUID, session: CheckoutSession, at: datetime) -
 def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -> Payment:
     """Record the money, and which gateway subscription goes on charging for what it paid, in one transaction.
 
-    Money that came a second time becomes credit where the gateway cannot send it back.
+    Money that came a second time, also for an invoice that was paid otherwise, becomes credit where the gateway cannot
+    send it back.
     """
     with tenancy.as_worker():
         payment = payments.settle(payment_id=payment_id, gateway_payment=gateway_payment, at=at)
@@ -184,7 +191,8 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
         is_of_its_mode = gateway_payment.is_live is payment.is_live
         if reference and is_of_its_mode and gateway_payment.payment_id == payment_id:
             subscriptions.link_gateway_subscription(payment_id=payment_id, reference=reference, at=at)
-    if payment.pk == payment_id or payment.state != PaymentState.UNDER_REVIEW or not is_of_its_mode:
+    is_second = payment.pk != payment_id or mismatches.is_paid_otherwise(payment)
+    if not is_second or payment.state != PaymentState.UNDER_REVIEW or not is_of_its_mode:
         return payment
     if isinstance(driver_of(payment.gateway), Refunds):
         return payment  # staff decide whether the second payment of one invoice is sent back

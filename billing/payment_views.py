@@ -110,6 +110,7 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         context = {"invoice": invoice, "methods": methods, "options": options, "credit": used, "rest": rest}
         context["is_unanswered"] = is_unanswered
+        context["left_open"] = checkout.page_left_open(invoice, clock.now())
         return render(request, "billing/pay.html", context, status=422 if is_unanswered else 200)
 
 

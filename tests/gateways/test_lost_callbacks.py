@@ -3,13 +3,15 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
-from billing import payment_sync
+from billing import invoicing, payment_sync
 from billing.ledger_audit import broken_rules
 from billing.models import InvoiceState, Payment, PaymentState
 from billing.models.payments import LATE_CONFIRMATION
-from tests.billing.sales import Sale, make_sale, wallet_balance
+from tests.billing.sales import Sale, make_sale, run_due, wallet_balance
 from tests.gateways.adapters import Tripay
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,3 +126,36 @@ def test_a_payment_whose_session_was_requested_once_is_not_looked_at_again(sale:
     payment_sync.sync_payment(payment_id=sale.payment.pk, at=timezone.now())
 
     assert Payment.objects.get().poll_at is None
+
+
+@pytest.mark.parametrize("is_called_back", [True, False])
+def test_who_chooses_another_way_is_told_of_the_open_page_and_what_is_paid_there_is_credit(
+    sale: Sale, tripay: Tripay, client: Client, is_called_back: bool
+) -> None:
+    now = timezone.now()
+    invoicing.issue_invoice(invoice=sale.invoice, at=now)
+    client.force_login(sale.organization.owner)
+    pay_page = reverse("billing:pay", kwargs={"pk": sale.invoice.pk})
+    assert "Pay only once" in client.get(pay_page).content.decode()
+    (first,) = tripay.sessions()
+
+    client.post(pay_page, {"option": f"{tripay.code}:QRIS", "shown_credit": "0"})
+
+    (second,) = (each for each in tripay.sessions() if each != first)
+    assert sale.payment.reload().state == PaymentState.EXPIRED
+    assert "Pay only once" in client.get(pay_page).content.decode()
+    assert tripay.pay(second)
+    payment_sync.poll_open_payments(at=now + timedelta(minutes=10))
+    assert sale.invoice.reload().state == InvoiceState.PAID
+    assert tripay.pay(first)
+    if is_called_back:
+        for message in tripay.signed():
+            client.post("/webhooks/tripay/", **message)
+        while run_due():
+            pass
+    else:
+        payment_sync.poll_open_payments(at=now + END + LATE_CONFIRMATION)
+
+    assert sale.payment.reload().state == PaymentState.SUCCEEDED
+    assert wallet_balance(sale.organization, tripay.currency) == tripay.minor
+    assert broken_rules() == {}
