@@ -24,6 +24,7 @@ from billing.models import (
     PaymentState,
     Subscription,
 )
+from billing.models.declines import NOT_WANTED
 from billing.saved_charges import ChargeDecision
 from core import site_settings, tenancy
 from core.money import Money
@@ -388,6 +389,19 @@ def test_a_refused_card_is_charged_again_by_the_schedule_and_then_no_more(
     assert renewal.request(at + 30 * DAY) == ChargeDecision.REQUESTED
     run_due(at + 30 * DAY)
     is_charged_once(renewal, stripe_sandbox)
+
+
+def test_an_attempt_that_we_stopped_is_no_refusal_of_the_schedule(at: datetime, stripe_sandbox: Sandbox) -> None:
+    site_settings.set_value("billing.charge_retry_days", "2, 5")
+    renewal = make_renewal(at=at, card="pm_card_declineLater")
+    renewal.request(at)
+    run_due()
+    Payment.objects.filter(pk=renewal.attempts[0].pk).update(failure_code=NOT_WANTED, retry_at=at)
+
+    assert renewal.request(at + DAY) == ChargeDecision.REQUESTED
+    run_due(at + DAY)
+
+    assert max(row.retry_at for row in renewal.attempts if row.retry_at) == at + 2 * DAY  # the first refusal
 
 
 @pytest.mark.parametrize("card", ["pm_card_chargeDeclinedExpiredCard", "pm_card_chargeDeclinedLostCard"])
