@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from billing import cancellations, ledger_audit, metering
+from billing import cancellations, metering
+from billing.ledger_audit import broken_rules
 from billing.models import CancellationReason, Invoice, RunKind, Subscription, UsageCycle
 from billing.runs import runner
-from catalog.models import Term
+from catalog import services as catalog
+from catalog.models import AddonKind, Term
+from core import site_settings
 from core.ids import uuid7
 from core.money import Money, Rate
 from orders import placement
@@ -22,11 +25,14 @@ from orders.prepayment import PrepaymentNeeded
 from servers import events as server_events
 from servers import services as servers
 from servers.models import Reservation, Server, ServerHold, ServerStatus
-from tests.billing.sales import wallet_balance
-from tests.builders import make_organization, make_price
+from tests.billing.sales import usd, wallet_balance
+from tests.billing.test_top_ups import arrive, open_top_up
+from tests.builders import make_addon, make_organization, make_price
 from tests.orders.sold import APRIL, MAY, Sold, give_credit, make_offer
 from tests.orders.test_plan_changes import fill_node
 from tests.servers.builders import region_of
+from tests.servers.test_absence import delete_on_panel
+from tests.shop import Clock, Shop, create_session, deliver_webhooks, place_order, run_until_idle
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -101,7 +107,7 @@ def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: 
     assert meter(7) == [2, 5, 5, 5]
     assert wallet_balance(sold.organization) == 336 - 17
     assert ServerHold.objects.filter(server=sold.server, lifted_at=None).exists()
-    assert ledger_audit.broken_rules().keys() <= {"account_not_rows"}  # the credit has no payment
+    assert broken_rules().keys() <= {"account_not_rows"}  # the credit has no payment
 
 
 def test_a_server_that_is_gone_costs_nothing_until_it_runs_again(sold: Sold) -> None:
@@ -206,3 +212,49 @@ def test_the_configurator_says_to_a_customer_what_the_wallet_must_hold(sold: Sol
     page = client.get(f"/products/{plan.product.slug}/configure/", {"plan": plan.code, "term": Term.HOURLY})
 
     assert "It must hold $6.72 before you order." in page.content.decode()
+
+
+def test_a_life_by_the_hour_at_a_real_panel(shop: Shop) -> None:
+    """In one order with a server by the month; gone and set up again, unpaid and paid, at last deleted by staff."""
+    site_settings.set_value("billing.prepaid_hours", 2)
+    clock, plan = Clock(shop.sandbox), shop.price.plan
+    clock.pass_by(metering.hour_of(clock.now) + HOUR - clock.now)
+    addon = make_addon(plan.product, kind=AddonKind.MEMORY, quantity=512, max_units=4)
+    cent: dict[str, Any] = {"term": Term.HOURLY, "at": clock.now}
+    hourly = catalog.offer_price(item=plan, amount=Rate(Decimal("100.5"), "USD"), **cent)
+    unit = catalog.offer_price(item=addon, amount=Rate(Decimal(25), "USD"), **cent)
+    arrive(open_top_up(shop.organization, usd(700)))
+    by_hour = shop.item_request(plan_price=hourly, addon_prices=(unit, unit), server_name="by-hour")
+    order = place_order(shop, at=clock.now, items=[by_hour, shop.item_request()])
+    shop.sandbox.pay(create_session(order, at=clock.now))
+
+    def pass_hours(count: float) -> tuple[int, str]:
+        """What was charged until then, and what has become of the server."""
+        clock.pass_by(count * HOUR)
+        assert runner.execute(RunKind.METER, at=clock.now).skipped == {}
+        run_until_idle(clock)
+        return UsageCycle.objects.count(), item.server.reload().status if item.server else ""
+
+    deliver_webhooks(shop.sandbox)
+    run_until_idle(clock)
+    item = OrderItem.objects.get(order=order, server_name="by-hour")
+    assert item.server is not None
+    assert pass_hours(1) == (2, "running")
+
+    delete_on_panel(shop.provider, item.server)
+    servers.accept_missing_servers(provider_id=shop.provider.pk, actor=None, at=clock.now)
+    servers.request_convergence(server_ids=[item.server.pk], at=clock.now)
+    run_until_idle(clock)
+    assert pass_hours(5) == (2, "failed")
+    assert servers.retry(server_id=item.server.pk, actor=None, at=clock.now)
+    assert pass_hours(0) == (2, "running")
+    assert pass_hours(1) == (4, "running")
+    assert pass_hours(1) == (4, "suspended")
+    arrive(open_top_up(shop.organization, usd(1000)), "pi_2")
+    assert pass_hours(1) == (5, "running")
+
+    servers.delete_servers(server_ids=[item.server.pk], actor=None, at=clock.now)
+    assert pass_hours(3) == (5, "deleted")
+    assert item.subscription.reload().status == "ended"
+    assert broken_rules() == {}
+    assert sum(row.total_minor for row in Invoice.objects.filter(usage_month__isnull=False)) == 752  # 502.5 and 250
