@@ -42,7 +42,7 @@ def invoices_of(access: Access, organization: Organization) -> "models.QuerySet[
         .filter(organization=organization)
         .annotate(summary=models.Subquery(first))
         .fetch_mode(models.FETCH_RAISE)
-        .order_by("-issued_at")
+        .order_by("-issued_at", "-sequence_year", "-sequence")
     )
 
 

@@ -67,8 +67,8 @@ def undisputed_orders() -> "models.QuerySet[Order]":
 def open_orders(access: Access, organization: Organization) -> "models.QuerySet[Order]":
     """The organization's orders that the user may see and that are neither active nor canceled, newest first.
 
-    With the server's `server_name`, `has_processing_payment`: whether a bank is processing the payment, and
-    `has_payment_under_review`: whether staff are checking one.
+    With the server's `server_name`, `has_processing_payment`: whether a bank is processing the payment,
+    `has_payment_under_review`: whether staff are checking one, and `is_held_by_dispute`: whether a bank disputes it.
     """
     first = OrderItem.objects.filter(order=models.OuterRef("pk")).values("server_name")[:1]
     payments = Payment.objects.filter(invoice=models.OuterRef("invoice"))
@@ -79,6 +79,7 @@ def open_orders(access: Access, organization: Organization) -> "models.QuerySet[
             server_name=models.Subquery(first),
             has_processing_payment=models.Exists(payments.filter(state=PaymentState.PROCESSING)),
             has_payment_under_review=models.Exists(payments.filter(state=PaymentState.UNDER_REVIEW)),
+            is_held_by_dispute=models.Exists(disputes_of_order()),
         )
         .fetch_mode(models.FETCH_RAISE)
     )

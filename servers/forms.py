@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from servers.drivers.base import PowerAction
 
+NAME_TOO_SHORT = _("Enter at least 2 characters.")
 NAME = re.compile(r"[\w][\w .\-']*", re.UNICODE)
 
 
@@ -25,7 +26,11 @@ class RenameForm(forms.Form):
     """A server's name."""
 
     name = forms.CharField(
-        label=_("Server name"), min_length=2, max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off"})
+        label=_("Server name"),
+        min_length=2,
+        max_length=64,
+        error_messages={"min_length": NAME_TOO_SHORT},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
     def clean_name(self) -> str:

@@ -119,7 +119,7 @@ class EntryKind(models.TextChoices):
     PAYMENT = "payment", _("Payment received")
     CREDIT_RESERVED = "credit_reserved", _("Credit reserved for an open payment")
     CREDIT_RELEASED = "credit_released", _("Reserved credit back in the wallet")
-    CHARGE = "charge", _("Invoice paid from wallet")
+    CHARGE = "charge", _("Invoice paid")
     USAGE = "usage", _("Hours of use")
     UNDER_REVIEW = "under_review", _("Payment under review")
     REVIEW_ACCEPTED = "review_accepted", _("Payment accepted after review")

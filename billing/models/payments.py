@@ -314,6 +314,14 @@ class Refund(Entity, Timestamped):
         """What goes back."""
         return Money(self.amount_minor, self.currency)
 
+    @property
+    def credited(self) -> Money:
+        """What went to the wallet instead when the refund failed."""
+        same = {"allocation__reversals__refund": None, "allocation__reversals__dispute": None}
+        returned = self.allocation_reversals.filter(allocation__reversals__at=models.F("undone_at"), **same)
+        minor = returned.aggregate(minor=models.Sum("allocation__reversals__amount_minor"))["minor"]
+        return Money(minor or 0, self.currency)
+
     def __str__(self) -> str:
         return f"{self.amount}, {self.get_state_display()}"
 

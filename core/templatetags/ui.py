@@ -106,10 +106,13 @@ def _symbol(sprite: str, name: str, css_class: str, label: str) -> SafeString:
 
 @register.simple_tag
 def money(amount: Money | Rate | int | None, currency: str = "") -> str:
-    """A Money or Rate, or minor units with their currency, as the language writes it; a dash for None."""
+    """A Money or Rate, or minor units with their currency, as the language writes it; a dash for None.
+
+    A negative one has the minus sign that templates write before an amount that is taken off.
+    """
     if amount is None:
         return "–"
-    return str(Money(amount, currency) if isinstance(amount, int) else amount)
+    return str(Money(amount, currency) if isinstance(amount, int) else amount).replace("-", "−")
 
 
 @register.simple_tag

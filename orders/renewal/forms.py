@@ -12,7 +12,7 @@ class CancelForm(forms.Form):
     """Why the customer cancels: one of a list, and their own words if they want."""
 
     reason = forms.ChoiceField(
-        label=_("Why do you cancel?"),
+        label=_("Why are you canceling?"),
         choices=CancellationReason.choices,
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose the reason that fits best.")},

@@ -12,11 +12,13 @@ from accounts.models import Organization
 from accounts.permissions import Access, Action
 from billing import charging
 from billing.charging import Charging
-from billing.models import ItemKind, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.models import Invoice, ItemKind, Reminder, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.queries import DUE, invoices_for
 from billing.subscriptions import GOING_ON
 from catalog.models import Term
 from core.compiled import compiled
 from core.money import Money, Rate
+from servers.models import Server
 
 SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
@@ -94,3 +96,12 @@ def renewals_of_servers(access: Access, server_ids: Collection[UUID], *, at: dat
     """What pays for these servers, by the server's id; nothing where the user may not see it."""
     rows = _subscriptions_of_servers(access, tuple(server_ids))
     return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows, at=at)}  # type: ignore[attr-defined]
+
+
+def unpaid_invoice_of(access: Access, server: Server) -> Invoice | None:
+    """The oldest unpaid invoice that bills the server, with `deletes_at`, which its last reminder named."""
+    told = Reminder.objects.filter(invoice=models.OuterRef("pk")).order_by("-sent_at").values("deletes_at")[:1]
+    rows = invoices_for(access, Action.INVOICE_VIEW).filter(
+        state__in=DUE, items__subscription__order_item__server=server
+    )
+    return rows.annotate(deletes_at=models.Subquery(told)).order_by("issued_at", "pk").first()

@@ -17,7 +17,7 @@ from core.money import Money, Rate
 from orders.placement import ItemRequest
 from orders.quote import PricedItem
 from orders.storefront.offers import Offer, best_promotion, period_name
-from servers.forms import clean_server_name
+from servers.forms import NAME_TOO_SHORT, clean_server_name
 from servers.models import Region
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -58,6 +58,7 @@ class ItemForm(ChoicesForm):
         label=_("Server name"),
         min_length=2,
         max_length=64,
+        error_messages={"min_length": NAME_TOO_SHORT},
         help_text=_("Letters, digits, spaces, periods, hyphens and apostrophes. You can change it later."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
@@ -93,7 +94,7 @@ class ItemForm(ChoicesForm):
         """The term with what the chosen plan costs for it."""
         found = self.offer.term_offer(self.chosen("plan"), term)
         if found is None:
-            return str(term.label)
+            return format_html('{} <span class="muted small">{}</span>', term.label, _("Not for this plan"))
         notes = [f"/ {found.period}"]
         if found.monthly is not None:
             text = _("about %(price)s / month") if term == Term.HOURLY else _("%(price)s / month")

@@ -45,6 +45,7 @@ def products(request: HttpRequest) -> HttpResponse:
         "cards": [card for card in cards if not category or slugify(card.product.category) == category],
         "categories": [{"slug": slug, "name": name} for slug, name in sorted(names.items())],
         "category": category if category in names else "",
+        "category_name": names.get(category, ""),
         "currency": listing.currency,
         "currencies": [] if is_currency_chosen_for_good(request) else listing.currencies,
     }

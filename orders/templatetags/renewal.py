@@ -5,8 +5,9 @@ from typing import Any
 from django import template
 
 from accounts.permissions import Action
+from billing.models import Invoice
 from orders import queries
-from orders.renewal.queries import renewals_of_servers
+from orders.renewal.queries import renewals_of_servers, unpaid_invoice_of
 from servers.models import Server
 
 register = template.Library()
@@ -20,6 +21,12 @@ def renewal_panel(context: dict[str, Any], server: Server) -> dict[str, Any]:
     if Action.SUBSCRIPTION_VIEW in request.access.actions(server.organization_id):
         renewal = renewals_of_servers(request.access, [server.pk], at=context["at"]).get(server.pk)
     return {"renewal": renewal, "at": context["at"], "request": request}
+
+
+@register.simple_tag(takes_context=True)
+def unpaid_invoice(context: dict[str, Any], server: Server) -> Invoice | None:
+    """What must be paid for the server to start again; None for who may not see invoices."""
+    return unpaid_invoice_of(context["request"].access, server)
 
 
 @register.inclusion_tag("orders/open_orders.html", takes_context=True)

@@ -81,7 +81,7 @@ def test_an_invoice_over_usage_with_a_discount_shows_quantity_and_unit_price(cli
     page = " ".join(client.get(f"/invoices/{draft.pk}/").content.decode().split())
 
     assert draft.total == Money(400, "USD")
-    for text in ("720.5 × $0.0069", "$4.97", "-$0.97", "$4.00"):
+    for text in ("720.5 × $0.0069", "$4.97", "−$0.97", "$4.00"):
         assert text in page
 
 

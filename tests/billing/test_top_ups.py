@@ -124,7 +124,7 @@ def test_every_cent_of_the_statement_names_its_cause(
     assert [(row[1], row[2], str(row[3]), str(row[4])) for row in rows] == [
         ("Payment received", "Top-up, Visa ending 4242", "10.00", "10.00"),
         ("Payment received", "Top-up, Visa ending 4242", "25.00", "35.00"),
-        ("Invoice paid from wallet", number, "-12.00", "23.00"),
+        ("Invoice paid", number, "-12.00", "23.00"),
         ("Refund", "Visa ending 4242", "-5.00", "18.00"),
     ]
     assert wallet.reload().balance_minor == 1800

@@ -95,6 +95,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     newcomer = make_customer("grace@example.test")
     saver = make_customer("mary@example.test", first_name="Mary", last_name="Somerville")
     allow_unpaid_orders()
+    site_settings.set_value("shop.support_email", "help@nodebyte.example")
     clock = Clock(sandbox)
     hourly = Plan.objects.get(code="mc-4gb")
     offer_price(item=hourly, term=Term.HOURLY, amount=Rate(Decimal("1.15"), "USD"), actor="gallery", at=clock.now)
@@ -413,6 +414,7 @@ def _left_open(owner: User, at: datetime) -> Invoice:
     organization = owner.owned_organizations.get()
     line = InvoiceLine(kind=ItemKind.PLAN, description="Palworld 16 GB, monthly", quantity=1, unit=Money(3360, "USD"))
     invoice = invoicing.draft_invoice(organization=organization, currency="USD", lines=[line], at=at)
+    Invoice.objects.filter(pk=invoice.pk).update(due_at=at + timedelta(days=9))
     return invoicing.issue_invoice(invoice=invoice, at=at)
 
 

@@ -3,13 +3,17 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from billing import disputes, invoicing, payments, renewals
 from billing.gateways.base import DisputeStatus, GatewayDispute, RefundStatus
-from billing.models import Invoice, Payment, Period
+from billing.models import Invoice, Payment, Period, Reminder
+from core import formats
 from core.money import Money
 from orders import holds
-from tests.billing.sales import refund, report_refund
+from servers.models import HoldKind, Server, ServerStatus
+from tests.billing.sales import refund, report_refund, run_commit_triggers
 from tests.orders.sold import APRIL, MAY, MIDDLE, Sold, make_sold, pay
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +79,22 @@ def test_a_refund_of_the_running_period_suspends_until_the_one_begins_that_was_p
     assert holds.review(at=MAY - timedelta(seconds=1)) == 0
     assert holds.review(at=MAY) == 1
     assert not sold.server.has_holds()
+
+
+def test_a_server_that_is_not_paid_names_its_invoice_and_until_when_its_files_are_kept(client: Client) -> None:
+    sold, at = make_sold(), MAY
+    client.force_login(sold.user)
+    lines = renewals.renewal_lines(sold.subscription, Period(MAY, JUNE))
+    invoice = invoicing.draft_invoice(organization=sold.organization, currency="USD", lines=lines, at=at)
+    invoicing.issue_invoice(invoice=invoice, at=at)
+    run_commit_triggers()
+    dates = {"sent_at": at, "suspends_at": at, "deletes_at": at + timedelta(days=14)}
+    reminder = Reminder.objects.create(organization=sold.organization, invoice=invoice, stage=7, **dates)
+    sold.server.holds.create(organization=sold.organization, kind=HoldKind.BILLING, reason="unpaid", placed_at=at)
+    Server.objects.update(status=ServerStatus.SUSPENDED)
+
+    page = client.get(reverse("servers:detail", kwargs={"pk": sold.server.pk})).content.decode()
+
+    assert f"invoice {invoice.reload().number} of $8.00 is unpaid" in page
+    assert f"its files are kept until {formats.instant(reminder.deletes_at)}" in page
+    assert f'href="{reverse("billing:pay", kwargs={"pk": invoice.pk})}"' in page

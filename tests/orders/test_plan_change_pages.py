@@ -57,7 +57,7 @@ def test_a_customer_chooses_sees_the_quote_and_pays_with_credit(client: Client, 
         "Minecraft 1 GB, unused until",
         "Minecraft 2 GB, until",
         "Total due today",
-        "$20.00 / month",
+        "From the next period on it costs $20.00/month.",
         "($50.00)",
     ):
         assert text in page
@@ -78,7 +78,7 @@ def test_a_change_that_credit_pays_in_part_asks_for_the_rest(client: Client, sol
 
     page = client.get(url("plan_change", change.pk)).content.decode()
     rest = change.due - Money(300, "USD")
-    assert "Paid with your credit" in page
+    assert "From your credit" in page
     assert f"Pay {rest}" in page
 
 

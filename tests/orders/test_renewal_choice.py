@@ -32,7 +32,7 @@ def test_without_the_choice_no_card_is_saved_and_nothing_renews(shop: Shop, clie
     assert not PaymentMethod.objects.exists()
     assert not subscription.is_auto_renewed
     page = client.get(f"/orders/{subscription.order_item.order_id}/").content.decode()
-    assert "You are never charged automatically" in page
+    assert "charge nothing automatically" in page
 
 
 def test_a_customer_who_chooses_so_saves_the_card_for_renewals(shop: Shop, client: Client) -> None:

@@ -45,7 +45,7 @@ def test_a_customer_cancels_what_stripe_renews_and_is_charged_no_more(shop: Shop
     )
     page = f"/subscriptions/{subscription.pk}/cancel/"
     assert "Your server runs until then" in client.get(page).content.decode()
-    assert "Its data is deleted at" in client.get(page).content.decode()
+    assert "Its data is deleted on" in client.get(page).content.decode()
     assert client.post(page).status_code == 422  # a reason is asked for
 
     for _ in range(2):

@@ -164,6 +164,8 @@ def test_a_refund_that_fails_after_its_order_was_canceled_is_credited_and_staff_
     (told,) = [each for each in mail.outbox if each.subject == "Your refund did not arrive"]
     assert (told.to, "$8.00" in str(told.body)) == ([shop.customer.email], True)
     client.force_login(shop.customer)
-    assert "your bank refused our refund" in client.get(f"/orders/{waiting.pk}/").content.decode()
+    assert "refused our refund of $8.00, so $8.00 is in your wallet now" in str(told.body)
+    said = "Your bank refused our refund, so $8.00 is in your wallet now."
+    assert said in client.get(f"/orders/{waiting.pk}/").content.decode()
     client.force_login(make_user(is_staff=True, is_superuser=True))
     assert "Its money is in the customer&#x27;s wallet" in client.get("/admin/").content.decode()

@@ -130,9 +130,9 @@ def test_the_home_page_promises_the_times_of_the_settings(client: Client) -> Non
 @pytest.mark.parametrize(
     ("query", "is_default", "said"),
     [
-        ("", False, "You are never charged automatically"),
+        ("", False, "charge nothing automatically"),
         ("", True, "until you cancel"),
-        ("?term=monthly", True, "You are never charged automatically"),
+        ("?term=monthly", True, "charge nothing automatically"),
         ("?term=monthly&is_auto_renewed=on", False, "until you cancel"),
     ],
 )

@@ -82,5 +82,5 @@ def test_a_suspended_server_names_an_unpaid_invoice_only_where_paying_ends_the_s
     page = owner_of(server).get(reverse("servers:detail", kwargs={"pk": server.pk})).content.decode()
 
     assert "This server is suspended" in page
-    assert ("invoice is unpaid" in page) == names_an_invoice
+    assert ("because it is not paid" in page) == names_an_invoice
     assert ("View invoices" in page) == names_an_invoice
