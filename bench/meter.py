@@ -49,5 +49,5 @@ def measure(environment: Environment) -> Iterator[Row]:
             owner.execute("VACUUM ANALYZE")
             yield from runs.compare(owner, RunKind.METER, at=at + HOUR, count=count, what="hours", written=CHARGED)
             yield runs.memory()
-            Subscription.objects.filter(metered_from__isnull=False).update(cancels_at_period_end=True)
+            Subscription.objects.update(cancels_at_period_end=True)
     connection.close()

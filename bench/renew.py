@@ -9,7 +9,7 @@ from django.db import connection
 from bench import runs
 from bench.environment import VAR, Environment
 from bench.report import Row
-from billing.models import RunKind
+from billing.models import RunKind, Subscription
 from core import embedded
 
 AT = datetime(2027, 1, 1, tzinfo=UTC)
@@ -50,4 +50,5 @@ def measure(environment: Environment) -> Iterator[Row]:
             ):
                 yield from runs.compare(owner, kind, at=when, count=count, what=what, written=written, end=end)
             yield runs.memory()
+            Subscription.objects.update(cancels_at_period_end=True)
     connection.close()

@@ -90,12 +90,12 @@ def make_customers(
 ) -> None:
     """So many organizations whose subscriptions are paid for this period."""
     params = {"count": count, "mark": mark, "start": period[0], "end": period[1]}
+    owner.execute("SET session_replication_role = replica")  # balances without postings, and no checks
     owner.execute(ORGANIZATIONS, params)
+    owner.execute(WALLETS, params)
+    owner.execute("RESET session_replication_role")
     bulk.insert_from(Subscription, subscription, NAMED, params)
     bulk.insert_from(SubscriptionItem, item, ITEMS, params)
-    with owner.transaction():
-        owner.execute("SET LOCAL session_replication_role = replica")  # balances without postings
-        owner.execute(WALLETS, params)
     owner.execute("VACUUM ANALYZE")  # as autovacuum does before long
 
 

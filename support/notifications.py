@@ -85,7 +85,7 @@ def request_messages(event: Event[Any], ids: Sequence[Any], *, at: datetime) -> 
     """Have workers compose the messages about these rows, once the transaction has committed."""
     tasks = [
         MessageTask(event=event.name, row_ids=[str(pk) for pk in some], happened_at=at, run_at=at)
-        for some in batched(ids, COMPOSED_AT_ONCE, strict=False)
+        for some in batched(ids, COMPOSED_AT_ONCE)
     ]
     with tenancy.as_worker():
         MessageTask.objects.bulk_create(tasks)

@@ -19,10 +19,25 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER billing_account_stays BEFORE UPDATE OR DELETE ON billing_ledgeraccount
-    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays(
-        'ledger account', 'balance_minor,promotional_minor,updated_at'
-    );
+-- An account's balance changes with every posting, so its rows are compared as such and not as JSON.
+CREATE FUNCTION billing_account_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    kept billing_ledgeraccount := NEW;
+BEGIN
+    kept.balance_minor := OLD.balance_minor;
+    kept.promotional_minor := OLD.promotional_minor;
+    kept.updated_at := OLD.updated_at;
+    IF kept IS DISTINCT FROM OLD THEN
+        RAISE EXCEPTION 'a recorded ledger account does not change: only its balance'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER billing_account_stays BEFORE UPDATE ON billing_ledgeraccount
+    FOR EACH ROW EXECUTE FUNCTION billing_account_stays();
+CREATE TRIGGER billing_account_is_kept BEFORE DELETE ON billing_ledgeraccount
+    FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('ledger account', '');
 CREATE TRIGGER billing_grant_stays BEFORE UPDATE OR DELETE ON billing_creditgrant
     FOR EACH ROW EXECUTE FUNCTION billing_recorded_row_stays('credit grant', 'remaining_minor,expires_at,updated_at');
 CREATE TRIGGER billing_used_series_stays BEFORE DELETE ON billing_invoiceseries
@@ -96,6 +111,7 @@ DROP TRIGGER billing_received_payment_stays ON billing_payment;
 DROP TRIGGER billing_dispute_stays ON billing_dispute;
 DROP TRIGGER billing_used_series_stays ON billing_invoiceseries;
 DROP TRIGGER billing_grant_stays ON billing_creditgrant;
-DROP TRIGGER billing_account_stays ON billing_ledgeraccount;
+DROP TRIGGER billing_account_is_kept ON billing_ledgeraccount;
+DROP FUNCTION billing_account_stays() CASCADE;
 DROP FUNCTION billing_recorded_row_stays();
 """

@@ -177,7 +177,7 @@ class InvoiceItem(Entity, Timestamped):
         verbose_name_plural = _("invoice items")
         ordering = ["position"]
         constraints = [
-            # billing_item_amount_is_rounded_once, _period_billed_once and _usage_billed_once are in migration 0002.
+            # billing_item_amount_is_rounded_once and _period_billed_once are in migration 0002.
             models.CheckConstraint(name="billing_item_quantity_positive", condition=models.Q(quantity__gt=0)),
             models.CheckConstraint(
                 name="billing_item_negative_by_kind",

@@ -228,19 +228,22 @@ MORE = (
         FROM billing_usage_invoice usage WHERE NOT usage.is_new AND tax.invoice_id = usage.id""",
 )
 # One entry of an organization, which names its servers and their hours. The total that it brings the draft to is new.
-TAKEN = "FROM billing_usage_invoice usage WHERE usage.added_minor > 0"
+TAKEN = """FROM billing_usage_invoice usage
+    JOIN (SELECT organization_id, currency, left(string_agg(coalesce(nullif(label, ''), description) || ': '
+            || hours || ' h', ', ' ORDER BY label, subscription_id), 191) AS hours
+        FROM (SELECT line.organization_id, line.currency, line.subscription_id, subscription.label,
+                max(line.hours) AS hours, min(item.description) AS description
+            FROM billing_usage_line line JOIN billing_subscriptionitem item ON item.id = line.item_id
+            JOIN billing_subscription subscription ON subscription.id = line.subscription_id
+            GROUP BY line.organization_id, line.currency, line.subscription_id, subscription.label) used
+        GROUP BY organization_id, currency) note USING (organization_id, currency)
+    WHERE usage.added_minor > 0"""
 ENTRY = {
     "kind": "%(entry_kind)s",
     "reference": "'usage:' || usage.id::text || ':' || usage.before_minor + usage.added_minor",
     "organization_id": "usage.organization_id",
     "invoice_id": "usage.id",
-    "note": """left((SELECT string_agg(coalesce(nullif(subscription.label, ''), used.description) || ': '
-            || used.hours || ' h', ', ' ORDER BY subscription.label, subscription.id)
-        FROM (SELECT line.subscription_id, max(line.hours) AS hours, min(item.description) AS description
-            FROM billing_usage_line line JOIN billing_subscriptionitem item ON item.id = line.item_id
-            WHERE (line.organization_id, line.currency) = (usage.organization_id, usage.currency)
-            GROUP BY line.subscription_id) used
-        JOIN billing_subscription subscription ON subscription.id = used.subscription_id), 191)""",
+    "note": "note.hours",
     "at": "%(at)s",
 }
 RESERVED = """FROM billing_usage_invoice usage WHERE usage.added_minor > 0 AND NOT EXISTS (

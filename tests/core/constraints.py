@@ -462,13 +462,6 @@ ONCE: dict[str, dict[str, Row]] = {
             "period_start": NOW,
             "period_end": LATER,
         },
-        "billing_item_usage_billed_once": {
-            "kind": "usage",
-            "subscription_id": ONE,
-            "subscription_item_id": ONE,
-            "period_start": NOW,
-            "period_end": LATER,
-        },
     },
     "billing_invoiceseries": {"billing_series_one_default": {"is_default": True}},
     "billing_ledgeraccount": {
