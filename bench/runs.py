@@ -58,8 +58,8 @@ ITEMS = """FROM billing_subscription subscription,
             NULL::uuid AS addon, 800 AS minor, 0 AS place
         UNION ALL SELECT 'addon', NULL, (SELECT id FROM catalog_addonprice WHERE currency = 'USD' LIMIT 1), 250, 1) line
     WHERE subscription.current_period_end = %(end)s"""
-WALLETS = f"""INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor)
-    SELECT uuidv7(), 'wallet', id, '', 'USD', 100000 {NAMED}"""
+WALLETS = f"""INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor,
+        promotional_minor) SELECT uuidv7(), 'wallet', id, '', 'USD', 100000, 0 {NAMED}"""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ REFUND = (
     " WHERE id = %(payment)s"
 )
 ACCOUNT = (
-    "INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor)"
-    " VALUES (%(wallet)s, 'receivable', %(other_organization)s, '', 'USD', 0)"
+    "INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor,"
+    " promotional_minor) VALUES (%(wallet)s, 'receivable', %(other_organization)s, '', 'USD', 0, 0)"
 )
 ENTRY = (
     "INSERT INTO billing_journalentry (id, kind, reference, note, at)"
@@ -185,9 +185,9 @@ REFUSED = {
         "INSERT INTO billing_payment (id, organization_id, gateway, is_live, state, amount_minor, credit_minor,"
         " currency, idempotency_key, received_minor, received_currency, refunded_minor, lost_minor, method_label,"
         " channel, review_reason, failure, failure_code, session_url, success_url, cancel_url, session_requests,"
-        " is_automatic, created_at, updated_at)"
+        " is_automatic, created_at, updated_at, card_fingerprint)"
         " SELECT %(new)s, organization_id, gateway, is_live, 'failed', 900, 0, 'USD', 'x', 900, 'USD', 0, 0, '', '',"
-        " '', '', '', '', '', '', 1, false, now(), now() FROM billing_payment WHERE id = %(payment)s;"
+        " '', '', '', '', '', '', 1, false, now(), now(), '' FROM billing_payment WHERE id = %(payment)s;"
         f"{OPEN}; {ALLOCATION.format(payment='%(new)s::uuid', minor=900)}",
         "did not arrive",
     ),

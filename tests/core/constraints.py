@@ -26,6 +26,7 @@ WORK = {
         "servers_provisioningtask",
         "servers_usagetask",
         "support_delivery",
+        "support_messagetask",
     )
 }
 # Each of these rows is refused.
