@@ -52,7 +52,7 @@ TABLES = (
         amount_minor bigint, added_minor bigint, period_start timestamptz, period_end timestamptz
     ) ON COMMIT DELETE ROWS""",
     """CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_invoice (id uuid, is_new boolean, organization_id uuid,
-        currency text, month date, line_count bigint, lines_minor bigint, before_minor bigint, listed_minor bigint,
+        currency text, month date, lines_minor bigint, before_minor bigint, listed_minor bigint,
         is_tax_inclusive boolean, country text, category text, rate numeric, name text, jurisdiction text,
         wallet_id uuid, balance_minor bigint, step bigint, tax_minor bigint, net_minor bigint, added_minor bigint
     ) ON COMMIT DELETE ROWS""",
@@ -124,8 +124,7 @@ INVOICES = f"""
                 coalesce(fixed.jurisdiction, tax.jurisdiction) AS jurisdiction, wallet.id AS wallet_id,
                 coalesce(wallet.balance_minor + wallet.promotional_minor, 0) AS balance_minor,
                 coalesce(step.minor, 1) AS step
-            FROM (SELECT organization_id, currency, month, count(*) AS line_count,
-                    sum(added_minor)::bigint AS lines_minor
+            FROM (SELECT organization_id, currency, month, sum(added_minor)::bigint AS lines_minor
                 FROM billing_usage_line WHERE {PRICED} GROUP BY organization_id, currency, month) used
             JOIN accounts_organization organization ON organization.id = used.organization_id
             LEFT JOIN billing_invoice invoice ON {OF_DRAFT.format("used")}
