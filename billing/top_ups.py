@@ -13,13 +13,17 @@ from core.money import Money
 
 LIFETIME = timedelta(minutes=45)
 MAX_OPEN = 5  # of one organization
-# What is offered, in whole units of the currency; the first is the least and MAX_FACTOR times the last the most.
-AMOUNTS = {
-    "IDR": (50_000, 100_000, 250_000, 500_000),
-    "JPY": (500, 1_000, 2_500, 5_000),
-}
-OTHER_AMOUNTS = (5, 10, 25, 50)
+# What is offered, in units of the currency; the first is the least and MAX_FACTOR times the last the most.
+AMOUNTS = (5, 10, 25, 50)
 MAX_FACTOR = 20
+# Currencies of which one unit buys little: what about a dollar is, as a round number.
+UNITS = (
+    dict.fromkeys(("CZK", "MXN", "PHP", "THB", "TRY", "TWD", "UAH", "ZAR"), 20)
+    | dict.fromkeys(("DKK", "NOK", "SEK"), 10)
+    | dict.fromkeys(("INR", "ISK", "JPY", "RUB"), 100)
+    | dict.fromkeys(("ARS", "CLP", "KRW", "NGN"), 1_000)
+    | {"HUF": 400, "COP": 4_000, "IDR": 10_000, "PYG": 10_000, "VND": 20_000}
+)
 
 
 class TooManyOpen(ValueError):
@@ -32,7 +36,7 @@ class OutOfBounds(ValueError):
 
 def amounts_for(currency: str) -> list[Money]:
     """The amounts that are offered, the least first."""
-    return [Money.parse(str(units), currency) for units in AMOUNTS.get(currency, OTHER_AMOUNTS)]
+    return [Money.parse(str(amount * UNITS.get(currency, 1)), currency) for amount in AMOUNTS]
 
 
 def bounds_of(currency: str) -> tuple[Money, Money]:

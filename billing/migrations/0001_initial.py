@@ -967,7 +967,7 @@ class Migration(migrations.Migration):
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('changed_at', models.DateTimeField(help_text='When the customer last saved it. Refusals before do not count.', verbose_name='changed at')),
                 ('stopped_at', models.DateTimeField(blank=True, help_text='When the card was refused for good, until it is saved.', null=True, verbose_name='stopped at')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='auto_top_ups', to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='auto_top_ups', to='accounts.organization')),
             ],
             options={
                 'verbose_name': 'automatic top-up',

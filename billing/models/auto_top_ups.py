@@ -17,7 +17,9 @@ class AutoTopUp(Entity, Timestamped):
 
     tenancy = tenancy.OWNED
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="auto_top_ups")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="auto_top_ups", db_index=False
+    )
     currency = models.CharField(max_length=3)
     below_minor = models.BigIntegerField(_("below"), help_text=_("It tops up when the credit is less than this."))
     amount_minor = models.BigIntegerField(_("amount"), help_text=_("What is charged each time."))

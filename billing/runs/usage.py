@@ -75,7 +75,7 @@ HOURS = f"""
                         AND issued.usage_month IS NOT NULL AND issued.state <> 'draft')) AS month
             FROM (SELECT subscription.id, subscription.organization_id, subscription.currency, false AS is_resumed,
                     subscription.current_period_end AS first_hour
-                {DUE}{OF_SUBSCRIPTION}
+                {DUE}{OF_SUBSCRIPTION} AND subscription.id NOT IN (SELECT subscription_id FROM billing_usage_unpaid)
                 UNION ALL SELECT subscription.id, subscription.organization_id, subscription.currency, true,
                     greatest(subscription.current_period_end, %(resumed_hour)s::timestamptz)
                 {SUSPENDED}{OF_SUBSCRIPTION} AND %(only)s::uuid[] IS NULL
@@ -308,7 +308,8 @@ def prepare() -> None:
 def charge_hours(params: Mapping[str, Any]) -> bool:
     """Charge the hours that are due, of each organization those of one month; whether there were any.
 
-    What a wallet does not pay stays due, and its subscription is in billing_usage_unpaid. The caller holds the locks of
+    What a wallet does not pay stays due, and its subscription is in billing_usage_unpaid and asked for no more: each
+    call charges a month's hours or leaves somebody out, so that repeating it ends. The caller holds the locks of
     drafts, subscriptions and wallets, and has called `prepare`.
     """
     batches.execute("TRUNCATE billing_usage_hour, billing_usage_line, billing_usage_invoice, billing_usage_short")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -106,7 +107,10 @@ def change(request: HttpRequest) -> HttpResponse:
         for line, item in zip(lines, items, strict=True)
     ]
     answer = redirect(f"{reverse('storefront:cart')}?{urlencode(payment_fields(request.POST))}")
-    carts.keep(answer, replace(found, lines=changed), request)
+    try:
+        carts.keep(answer, replace(found, lines=changed), request)
+    except carts.CartFull:  # a larger number takes more room
+        messages.error(request, _("Your cart is full. Order what is in it first, or remove something."))
     return answer
 
 

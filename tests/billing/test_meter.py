@@ -263,6 +263,17 @@ def test_a_cancellation_charges_the_hours_of_its_own_server_alone() -> None:
     assert [row.reload().status for row in (other, late)] == ["active", "active"]
 
 
+@pytest.mark.parametrize(("minor", "hours"), [(0, 0), (15, 1)])
+def test_a_cancellation_charges_the_hours_that_the_wallet_pays(minor: int, hours: int) -> None:
+    row = make_hourly(minor="10")
+    if minor:
+        top_up(row.organization, minor)
+
+    cancellations.cancel(subscription=row, reason=CancellationReason.UNUSED, actor=None, at=NOON + 2.5 * HOUR)
+
+    assert (len(charged(row)), row.reload().status) == (hours, "ended")
+
+
 def test_a_cancellation_locks_the_subscription_before_the_wallet_also_within_an_hour_that_is_charged() -> None:
     row = make_hourly()
     top_up(row.organization, 100)
