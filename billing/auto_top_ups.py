@@ -5,6 +5,7 @@ again, and a refused card is charged again by the schedule. When that is over, i
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -14,8 +15,6 @@ from billing import ledger, payment_methods, saved_charges
 from billing.models import AccountKind, AutoTopUp, LedgerAccount, Payment, PaymentState
 from core import audit, tenancy, work
 from core.money import Money
-
-BATCH = 200
 
 
 def auto_top_up_of(organization: Organization, currency: str) -> AutoTopUp | None:
@@ -29,12 +28,21 @@ def attempts_of(organization: Organization, currency: str) -> "QuerySet[Payment]
     return rows.select_related("payment_method").order_by("-created_at")
 
 
+def under_way(*, organization: Any, currency: Any, since: Any, at: datetime) -> "QuerySet[Payment]":
+    """Attempts that are open, or after whose refusal the schedule charges again; `since` it was saved last.
+
+    The arguments but `at` may be expressions of an outer query.
+    """
+    rows = Payment.objects.filter(organization=organization, currency=currency, invoice=None, is_automatic=True)
+    return rows.filter(Q(state__in=Payment.OPEN) | Q(retry_at__gt=at, created_at__gte=since))
+
+
 def save(
     *, organization: Organization, below: Money, amount: Money, is_active: bool, actor: object, at: datetime
 ) -> AutoTopUp:
     """Top up by `amount` whenever the credit is below the limit, or no more; what was refused before is forgotten."""
     with tenancy.as_worker(organization):
-        ledger.lock_wallet(organization, amount.currency)  # as `request`, so that none is charged by what it replaces
+        ledger.lock_wallet(organization, amount.currency)  # as `request`; what was asked for before keeps its amount
         old = auto_top_up_of(organization, amount.currency)
         new = {"below_minor": below.minor, "amount_minor": amount.minor, "is_active": is_active}
         row, _is_new = AutoTopUp.objects.update_or_create(
@@ -54,22 +62,15 @@ def request_due(*, at: datetime) -> int:
 
     Any number of times, by any number of callers at once.
     """
-    wallet = LedgerAccount.objects.filter(
-        kind=AccountKind.WALLET, organization=OuterRef("organization"), currency=OuterRef("currency")
-    )
+    whose = {"organization": OuterRef("organization"), "currency": OuterRef("currency")}
+    wallet = LedgerAccount.objects.filter(kind=AccountKind.WALLET, **whose)
     credit = Subquery(wallet.values_list(F("balance_minor") + F("promotional_minor")), output_field=BigIntegerField())
-    waiting = Payment.objects.filter(
-        Q(state__in=Payment.OPEN) | Q(retry_at__gt=at, created_at__gte=OuterRef("changed_at")),
-        organization=OuterRef("organization"),
-        currency=OuterRef("currency"),
-        invoice=None,
-        is_automatic=True,
-    )
+    waiting = under_way(**whose, since=OuterRef("changed_at"), at=at)
     low = AutoTopUp.objects.filter(is_active=True).annotate(credit_minor=Coalesce(credit, 0))
     has_method = Q(organization__payment_methods__is_default=True)
     due = low.filter(~Exists(waiting), has_method, credit_minor__lt=F("below_minor")).select_related("organization")
     with tenancy.as_worker():
-        rows = list(due.order_by("pk")[:BATCH])
+        rows = list(due.order_by("pk"))
     requested: list[AutoTopUp] = []
 
     def top_up(row: AutoTopUp) -> None:
@@ -93,8 +94,7 @@ def request(auto_top_up: AutoTopUp, *, at: datetime) -> Payment | None:
         row = AutoTopUp.objects.get(pk=auto_top_up.pk)
         if not row.is_active or row.amount < least or wallet.spendable >= row.below:
             return None
-        last = attempts_of(organization, currency).filter(created_at__gte=row.changed_at).first()
-        if last is not None and (last.state in Payment.OPEN or (last.retry_at is not None and last.retry_at > at)):
+        if under_way(organization=organization, currency=currency, since=row.changed_at, at=at).exists():
             return None
         return saved_charges.open_charge(
             organization_id=organization.pk, method=method, amount=row.amount, is_automatic=True, at=at

@@ -57,7 +57,7 @@ def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetim
     Batch by batch, each in a transaction that is rolled back. It waits for nobody: an organization whose rows are
     locked is one entry that says so.
     """
-    steps = [runner.STEPS[kind] for kind in RunKind if kind in kinds]
+    steps = [runner.STEPS[kind] for kind in runner.STEPS if kind in kinds]
     found = _ranges(steps, at, within=EVERYBODY, size=SIZE)
     for of in found:
         yield from _entries(steps, of, [*after, at])

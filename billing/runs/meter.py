@@ -43,7 +43,7 @@ LOCKS = (
     f"""SELECT id FROM billing_ledgeraccount WHERE kind IN ('wallet', 'reserved_credit')
         AND (organization_id, currency) IN (SELECT organization_id, currency FROM billing_subscription subscription
             WHERE metered_from IS NOT NULL AND status IN ('active', 'suspended'){OF_SUBSCRIPTION})
-        ORDER BY id FOR NO KEY UPDATE""",
+        ORDER BY kind <> 'wallet', id FOR NO KEY UPDATE""",
 )
 OF_SUSPENDED = """wallet.kind = 'wallet' AND (wallet.organization_id, wallet.currency) IN (
         SELECT organization_id, currency FROM billing_subscription WHERE id = ANY (%(ids)s))"""

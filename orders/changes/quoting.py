@@ -180,7 +180,7 @@ def lines_at_once(
 ) -> list[InvoiceLine]:
     """What a change costs that begins at once: the rest of what is paid, less what was paid for it.
 
-    None where more was paid than it costs: what is paid for is used up first.
+    No lines where more was paid than it costs: what is paid for is used up first.
     """
     billed = item_changes.billed_from(subscription, at)
     is_tax_inclusive = assess((), subscription, at).is_inclusive

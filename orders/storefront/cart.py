@@ -35,7 +35,7 @@ class Cart:
     lines: Sequence[Line] = ()
 
     def with_line(self, line: Line) -> "Cart":
-        """The cart with the line, which replaces the one with its key."""
+        """The cart with the line, which replaces the one with its key and keeps that one's quantity."""
         if all(each.key != line.key for each in self.lines):
             return replace(self, lines=(*self.lines, line))
         return replace(
