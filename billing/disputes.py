@@ -8,7 +8,7 @@ from django.db.models import Q
 from billing import allocations, events, ledger, payments, subscriptions
 from billing.gateways.base import DisputeStatus, GatewayDispute
 from billing.ledger import EntryLine
-from billing.models import AccountKind, Dispute, EntryKind, Invoice, InvoiceState, Payment
+from billing.models import AccountKind, Dispute, EntryKind, Invoice, InvoiceState, Payment, PaymentAllocation
 from core import audit, tenancy
 from core.money import Money
 
@@ -34,6 +34,8 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         if gateway_dispute.status not in CLOSED or dispute.is_won is is_won:
             return dispute
         was_won = dispute.is_won
+        if was_won is None:
+            release_credit(dispute, at)
         dispute.closed_at, dispute.is_won = at, is_won
         dispute.save(update_fields=["closed_at", "is_won"])
         if is_won:
@@ -60,14 +62,24 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
 
 
 def stop_what_it_paid(payment: Payment, at: datetime) -> None:
-    """The payment is lost for good: what it paid is charged and renewed no more, and is held."""
+    """The payment is lost for good: what it paid is charged and renewed no more, and is held.
+
+    Where credit of it was spent, the organization owes that, and what it paid with credit is held as well.
+    """
     invoices, reason = invoices_of(payment), events.StopReason.DISPUTE_LOST
     if not payment.refundable:
         subscriptions.end_charging_of(payment=payment, reason=reason, at=at)
     subscriptions.stop_renewal(of=Q(invoice_items__invoice__in=invoices), reason=reason, at=at)
     allocations.close_lost_invoices(payment, at=at)
-    partly_lost = Invoice.objects.filter(pk__in=invoices, state=InvoiceState.PAID).values_list("pk", flat=True)
-    events.funds_withdrawn.send(Invoice, invoice_ids=list(partly_lost), reason="dispute lost", at=at)
+    lost = Q(pk__in=invoices)
+    if owed := ledger.owed_by(payment.organization, payment.received.currency):
+        going_on = Q(invoice__items__subscription__status__in=subscriptions.GOING_ON)
+        by_credit = PaymentAllocation.objects.filter(
+            going_on, payment=None, organization=payment.organization, currency=owed.currency
+        )
+        lost |= Q(pk__in=by_credit.values("invoice"))
+    still_paid = Invoice.objects.filter(lost, state=InvoiceState.PAID).values_list("pk", flat=True)
+    events.funds_withdrawn.send(Invoice, invoice_ids=list(still_paid), reason="dispute lost", at=at)
 
 
 def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime) -> Dispute:
@@ -85,6 +97,8 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
         evidence_due_at=gateway_dispute.evidence_due_at,
     )
     take_funds(payment, dispute, at)
+    if gateway_dispute.status not in CLOSED:
+        reserve_credit(payment, dispute, at)
     payment.state = payments.received_state(payment)
     payment.save(update_fields=["state"])
     audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason})
@@ -111,16 +125,49 @@ def take_funds(payment: Payment, dispute: Dispute, at: datetime) -> None:
     )
 
 
+def reserve_credit(payment: Payment, dispute: Dispute, at: datetime) -> None:
+    """What is left of the disputed money in the wallet is spent by nobody until the bank has decided."""
+    origin = allocations.origin_of(payment, at_stake(payment, dispute))
+    if unspent := origin.credit - origin.owed:
+        wallet, reserved = (
+            ledger.organization_account(kind, payment.organization, unspent.currency)
+            for kind in (AccountKind.WALLET, AccountKind.RESERVED_CREDIT)
+        )
+        ledger.post_entry(
+            kind=EntryKind.DISPUTE_RESERVED,
+            reference=next_reference(dispute, EntryKind.DISPUTE_RESERVED),
+            lines=ledger.transfer(wallet, reserved, unspent),
+            organization=payment.organization,
+            source=dispute,
+            at=at,
+        )
+
+
+def release_credit(dispute: Dispute, at: datetime) -> None:
+    """The bank has decided: what was set aside pays what is owed, and is in the wallet again, where a loss takes it."""
+    if reserved := dispute.entries.filter(kind=EntryKind.DISPUTE_RESERVED).first():
+        ledger.reverse_entry(
+            kind=EntryKind.DISPUTE_RELEASED,
+            reference=next_reference(dispute, EntryKind.DISPUTE_RELEASED),
+            of=reserved.reference,
+            at=at,
+        )
+
+
+def at_stake(payment: Payment, dispute: Dispute) -> Money:
+    """What the dispute can still take of the payment: of one in another currency, all that is left."""
+    left = payment.refundable
+    untaken = dispute.amount - Money(dispute.lost_minor, dispute.currency)
+    return min(left, untaken) if dispute.currency == left.currency else left
+
+
 def record_loss(payment: Payment, dispute: Dispute, at: datetime) -> None:
     """The dispute is lost: credit or money under review goes too, and what was paid with the rest has lost its money.
 
     The caller saves the payment and then closes its invoices (`allocations.close_lost_invoices`).
-    A dispute in another currency than the payment's takes all that is left of it. Where a refund had taken the money
-    already, the dispute takes it when the refund fails.
+    Where a refund had taken the money already, the dispute takes it when the refund fails.
     """
-    left = payment.refundable
-    untaken = dispute.amount - Money(dispute.lost_minor, dispute.currency)
-    lost = min(left, untaken) if dispute.currency == left.currency else left
+    lost = at_stake(payment, dispute)
     if not lost:
         return
     origin = allocations.origin_of(payment, lost)

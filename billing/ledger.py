@@ -125,13 +125,18 @@ def reverse_entry(*, kind: EntryKind, reference: str, of: str, at: datetime) -> 
 
 
 def pay_receivable(payment: Payment, *, at: datetime) -> None:
-    """Use what the payment left in the wallet for what the organization owes. A second call pays the rest."""
-    organization, currency = payment.organization, payment.received.currency
-    if not owed_by(organization, currency):
-        return
-    wallet = lock_wallet(organization, currency)
-    amount = min(Money(wallet.balance_minor, currency), owed_by(organization, currency))
-    if amount:
+    """Use what the payment left in the wallet for what the organization owes. A second call pays the rest.
+
+    That is also credit that was reserved for it, where it brought money of another currency.
+    """
+    organization = payment.organization
+    for currency in sorted({payment.currency, payment.received.currency}):
+        if not owed_by(organization, currency):
+            continue
+        wallet = lock_wallet(organization, currency)
+        amount = min(Money(wallet.balance_minor, currency), owed_by(organization, currency))
+        if not amount:
+            continue
         receivable = organization_account(AccountKind.RECEIVABLE, organization, currency)
         paid = payment.entries.filter(kind=EntryKind.RECEIVABLE_PAID).count()
         post_entry(

@@ -138,7 +138,7 @@ RULES = (
     ),
     Rule(
         "reserved_not_payments",
-        _("Reserved credit is not that of the open payments and of the hours that are not invoiced yet."),
+        _("Reserved credit is not that of open payments and disputes, and of the hours that are not invoiced yet."),
         """
         SELECT account.organization_id, account.currency, account.balance_minor FROM billing_ledgeraccount account
         WHERE account.kind = 'reserved_credit' AND account.balance_minor <> (
@@ -147,7 +147,20 @@ RULES = (
                 AND payment.state IN ('pending', 'processing')) + (
             SELECT coalesce(sum(total_minor), 0) FROM billing_invoice draft
             WHERE draft.organization_id = account.organization_id AND draft.currency = account.currency
-                AND draft.state = 'draft' AND draft.usage_month IS NOT NULL)""",
+                AND draft.state = 'draft' AND draft.usage_month IS NOT NULL) + (
+            SELECT coalesce(sum(posting.amount_minor), 0) FROM billing_posting posting
+            JOIN billing_journalentry entry ON entry.id = posting.entry_id
+            JOIN billing_dispute dispute ON dispute.id = entry.dispute_id AND dispute.closed_at IS NULL
+            WHERE posting.account_id = account.id)""",
+    ),
+    Rule(
+        "credit_beside_debt",
+        _("A wallet has money although its organization owes some."),
+        """
+        SELECT wallet.id, wallet.organization_id, wallet.balance_minor, -debt.balance_minor AS owed
+        FROM billing_ledgeraccount wallet JOIN billing_ledgeraccount debt ON debt.kind = 'receivable'
+            AND debt.organization_id = wallet.organization_id AND debt.currency = wallet.currency
+        WHERE wallet.kind = 'wallet' AND wallet.balance_minor > 0 AND debt.balance_minor < 0""",
     ),
     Rule(
         "hours_charged_not_run",

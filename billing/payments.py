@@ -255,6 +255,7 @@ def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reas
     """Store what arrived and leave it to staff, who see why. What else could pay the invoice is closed soon."""
     payment.review_reason = reason[:191]
     receive([(payment, gateway_payment)], PaymentState.UNDER_REVIEW, at)
+    ledger.pay_receivable(payment, at=at)  # with credit that was reserved for it
     if payment.invoice is not None:
         invoicing.expire_open_payments(invoice=payment.invoice, at=at)
     audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason})

@@ -38,6 +38,13 @@ def grants_of(organization: Organization) -> "QuerySet[CreditGrant]":
     return rows.order_by("currency", F("expires_at").asc(nulls_last=True), "pk")
 
 
+def disputed_credit_of(organization: Organization) -> "QuerySet[Posting]":
+    """The credit that is set aside until a bank has decided about a payment."""
+    rows = Posting.objects.filter(organization=organization, account__kind=AccountKind.RESERVED_CREDIT)
+    disputed = rows.filter(entry__kind=EntryKind.DISPUTE_RESERVED, entry__dispute__closed_at=None)
+    return disputed.select_related("entry__dispute__payment").fetch_mode(FETCH_RAISE).order_by("entry__at", "pk")
+
+
 def statement_of(wallet: LedgerAccount) -> "QuerySet[Posting]":
     """The postings of the wallet and of the promotional credit beside it, newest first.
 

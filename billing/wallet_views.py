@@ -81,6 +81,7 @@ def _render_wallet(
     context = {
         "accounts": accounts,
         "grants": statement.grants_of(organization),
+        "disputed": statement.disputed_credit_of(organization),
         "shown": shown,
         "postings": [(row, statement.invoice_of(row.entry), statement.cause_of(row.entry)) for row in page.object_list],
         "page_obj": page,

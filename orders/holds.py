@@ -13,7 +13,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from core import tenancy
-from orders.funding import funded
+from orders.funding import funded, owing
 from orders.models import OrderItem
 from servers import services as servers
 from servers.models import HoldKind, ServerHold
@@ -38,7 +38,10 @@ def lift(subscriptions: "QuerySet[Subscription]", at: datetime) -> int:
 
 def review(*, at: datetime) -> int:
     """A time begins that was paid early: it is suspended where its money went back, and resumed where only an earlier
-    time's did. How many servers changed."""
+    time's did. What is paid with credit is suspended while its organization owes, and resumed after that.
+
+    How many servers changed.
+    """
     with tenancy.as_worker():
         disputed = PaymentAllocation.objects.filter(payment__disputes__isnull=False)
         taken = AllocationReversal.objects.filter(undone_at=None)
@@ -51,6 +54,10 @@ def review(*, at: datetime) -> int:
             status=SubscriptionStatus.ACTIVE,
         )
         placed = place(begun.exclude(pk__in=funded(begun, at).values("pk")), "not paid", at)
+        of_debtors = Subscription.objects.filter(
+            organization__in=owing().values("organization"), status=SubscriptionStatus.ACTIVE
+        )
+        placed += place(of_debtors.exclude(pk__in=funded(of_debtors, at).values("pk")), "credit is owed", at)
         held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
         return placed + lift(Subscription.objects.filter(order_item__server__in=held.values("server")), at)
 

@@ -21,7 +21,7 @@ from core.money import Money
 class AccountKind(models.TextChoices):
     # One for each organization
     WALLET = "wallet", _("Wallet")
-    RESERVED_CREDIT = "reserved_credit", _("Credit reserved for open payments")
+    RESERVED_CREDIT = "reserved_credit", _("Credit reserved for open payments and disputes")
     PROMOTIONAL_CREDIT = "promotional_credit", _("Promotional credit")
     COMMISSION = "commission", _("Affiliate commission")
     RECEIVABLE = "receivable", _("Receivable")
@@ -130,6 +130,8 @@ class EntryKind(models.TextChoices):
     TAX_CREDITED = "tax_credited", _("Credit note: tax no longer owed")
     TAX_RESTORED = "tax_restored", _("Credit note void: tax owed again")
     DISPUTE = "dispute", _("Dispute: funds taken")
+    DISPUTE_RESERVED = "dispute_reserved", _("Credit set aside during a dispute")
+    DISPUTE_RELEASED = "dispute_released", _("Dispute decided: credit set aside no more")
     DISPUTE_WON = "dispute_won", _("Dispute won: funds back")
     DISPUTE_LOST = "dispute_lost", _("Dispute lost: credit withdrawn")
     DISPUTE_APPEALED = "dispute_appealed", _("Dispute won on appeal: credit back")
@@ -169,6 +171,8 @@ SOURCE_FIELDS = {
     "refund": (EntryKind.REFUND, EntryKind.REFUND_FAILED, *BALANCE_KINDS),
     "dispute": (
         EntryKind.DISPUTE,
+        EntryKind.DISPUTE_RESERVED,
+        EntryKind.DISPUTE_RELEASED,
         EntryKind.DISPUTE_WON,
         EntryKind.DISPUTE_LOST,
         EntryKind.DISPUTE_APPEALED,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
@@ -27,16 +27,20 @@ from billing.models import (
     JournalEntry,
     LedgerAccount,
     Payment,
+    PaymentAllocation,
     PaymentMethod,
     Refund,
     RefundState,
 )
 from core import audit, site_settings, tenancy, work
 from core.money import Money, Rate, exponent, payable_step
+from orders import funding
 from orders.affiliates.models import Affiliate, CommissionPayout, Referral, ReferralStatus
 from orders.affiliates.settings import exchange_rates
 from orders.models import Order
 
+# Disputes that took credit which pays no invoice by itself: top-ups.
+LOST_CREDIT = Q(is_won=False, lost_minor__gt=0, payment__allocations=None)
 CODE_CHARACTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another
 
 
@@ -64,7 +68,10 @@ def advance(*, at: datetime) -> int:
 
 
 def undecided(at: datetime) -> "QuerySet[Referral]":
-    """Referrals whose hold is over, or of whose money more or less went back than when they were decided."""
+    """Referrals whose hold is over, or of whose money more or less went back than when they were decided.
+
+    Of what was paid with credit it went back where the customer lost a dispute over credit.
+    """
     notes = CreditNote.objects.filter(invoice=OuterRef("order__invoice"), voided_at=None).order_by()
     credited = Subquery(
         notes.values("invoice").annotate(minor=Sum("net_minor")).values("minor"), output_field=BigIntegerField()
@@ -72,7 +79,10 @@ def undecided(at: datetime) -> "QuerySet[Referral]":
     is_on_hold = Q(status=ReferralStatus.PENDING)
     is_over = is_on_hold & (Q(hold_until__lte=at) | ~Q(order__invoice__state=InvoiceState.PAID))
     is_changed = Q(status__in=[ReferralStatus.EARNED, ReferralStatus.REVERSED]) & ~Q(credited=F("credited_minor"))
-    return Referral.objects.annotate(credited=Coalesce(credited, 0)).filter(is_over | is_changed)
+    by_credit = PaymentAllocation.objects.filter(invoice=OuterRef("order__invoice"), payment=None)
+    lost = Dispute.objects.filter(LOST_CREDIT, organization=OuterRef("customer"))
+    is_lost = Q(Exists(by_credit), Exists(lost), status=ReferralStatus.EARNED)
+    return Referral.objects.annotate(credited=Coalesce(credited, 0)).filter(is_over | is_changed | is_lost)
 
 
 def attribute(order_id: UUID, at: datetime) -> bool:
@@ -126,22 +136,27 @@ def has_same_card(affiliate: Affiliate, order: Order) -> bool:
 def decide(referral_id: UUID, at: datetime) -> bool:
     """Post the commission where the hold is over and the money stayed; reverse it where it went back, then or later.
 
-    What was credited of the invoice earns nothing. While a dispute is open or a refund under way, nothing is decided.
+    What was credited of the invoice earns nothing, nor what was paid with credit once the customer lost a dispute over
+    credit. While the customer has an open dispute, owes, or a refund is under way, nothing is decided.
     """
     with tenancy.as_worker():
         locked = Referral.objects.select_for_update(no_key=True, of=("self",))
         referral = locked.select_related("order__invoice", "organization").get(pk=referral_id)
         invoice = referral.order.invoice
-        disputes = Dispute.objects.filter(payment__allocations__invoice=invoice)
+        disputes = Dispute.objects.filter(organization=referral.customer_id)
         refunds = Refund.objects.filter(payment__allocations__invoice=invoice, state=RefundState.PENDING)
         if referral.status == ReferralStatus.REFUSED or disputes.filter(closed_at=None).exists() or refunds.exists():
             return False
         notes = CreditNote.objects.filter(invoice=invoice, voided_at=None)
         credited = notes.aggregate(minor=Sum("net_minor"))["minor"] or 0
-        is_returned = invoice.state != InvoiceState.PAID or disputes.exclude(is_won=True).exists()
+        lost = Q(payment__allocations__invoice=invoice)
+        if invoice.allocations.filter(payment=None).exists():
+            lost |= LOST_CREDIT
+        is_returned = invoice.state != InvoiceState.PAID or disputes.exclude(is_won=True).filter(lost).exists()
         kept = 0 if is_returned else invoice.net_minor - credited
         earned = commission_of(kept, referral.currency, referral.percent)
-        if earned and at < referral.hold_until:
+        owes = funding.owing().filter(organization=referral.customer_id)
+        if earned and (at < referral.hold_until or owes.exists()):
             return False
         posted = referral.commission if referral.status == ReferralStatus.EARNED else Money.zero(referral.currency)
         status = ReferralStatus.EARNED if earned else ReferralStatus.REVERSED

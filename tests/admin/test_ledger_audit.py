@@ -43,6 +43,12 @@ BREAKS = {
     "reserved_not_payments": """
         UPDATE billing_ledgeraccount SET kind = 'reserved_credit', balance_minor = 5, promotional_minor = 0
         WHERE kind = 'wallet'""",
+    "credit_beside_debt": """
+        WITH rich AS (UPDATE billing_ledgeraccount SET balance_minor = 5 WHERE kind = 'wallet'
+            RETURNING organization_id, currency)
+        INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor,
+            promotional_minor, created_at, updated_at)
+        SELECT uuidv7(), 'receivable', organization_id, '', currency, -5, 0, now(), now() FROM rich""",
     "hours_charged_not_run": "UPDATE billing_subscription SET term = 'hourly', metered_from = current_period_start",
     "usage_not_its_hours": "UPDATE billing_invoice SET usage_month = '2026-03-01'",
     "grant_not_posted": "UPDATE billing_creditgrant SET amount_minor = amount_minor + 1",

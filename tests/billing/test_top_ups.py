@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from accounts.models import Organization, User
-from billing import invoicing, payments, refunds, statement, top_ups
-from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
+from billing import disputes, invoicing, payments, refunds, statement, top_ups
+from billing.gateways.base import DisputeStatus, GatewayDispute, GatewayPayment, GatewayRefund, RefundStatus
+from billing.ledger_audit import broken_rules
 from billing.models import AccountKind, Payment, PaymentState, UnexplainedItem
 from core.ids import uuid7
 from core.money import Money
@@ -75,6 +76,49 @@ def test_money_that_comes_after_the_top_up_was_over_is_credited(organization: Or
 def test_another_amount_than_asked_for_is_kept_under_review(organization: Organization) -> None:
     assert arrive(open_top_up(organization), amount=usd(999)).state == PaymentState.UNDER_REVIEW
     assert wallet_balance(organization) == 0
+
+
+def dispute(payment: Payment, status: DisputeStatus) -> None:
+    """The bank takes the payment back, or has decided."""
+    told = GatewayDispute("dp_1", str(payment.transaction_id), payment.amount, status, "fraudulent", NOON)
+    disputes.record_dispute(payment_id=payment.pk, gateway_dispute=told, at=NOON)
+
+
+@pytest.mark.parametrize(("decided", "left"), [(DisputeStatus.WON, 1000), (DisputeStatus.LOST, 0)])
+def test_disputed_credit_is_spent_by_nobody_until_the_bank_has_decided(
+    organization: Organization, decided: DisputeStatus, left: int
+) -> None:
+    payment = arrive(open_top_up(organization))
+    for _twice in range(2):
+        dispute(payment, DisputeStatus.OPEN)
+    assert (wallet_balance(organization), balance(AccountKind.RESERVED_CREDIT)) == (0, 1000)
+    assert broken_rules() == {}
+    sale = make_sale(organization=organization, minor=1000)
+    with pytest.raises(invoicing.InsufficientBalance):
+        invoicing.pay_from_wallet(invoice=sale.invoice, at=NOON)
+
+    dispute(payment, decided)
+    run_commit_triggers()
+    assert (wallet_balance(organization), balance(AccountKind.RESERVED_CREDIT)) == (left, 0)
+    assert balance(AccountKind.RECEIVABLE) == 0
+    assert broken_rules() == {}
+
+
+def test_what_is_left_of_disputed_credit_is_set_aside_and_pays_what_was_owed_when_it_is_won(
+    organization: Organization,
+) -> None:
+    payment, other = arrive(open_top_up(organization)), arrive(open_top_up(organization, usd(500)), "pi_2")
+    invoicing.pay_from_wallet(invoice=make_sale(organization=organization, minor=800).invoice, at=NOON)
+    dispute(payment, DisputeStatus.OPEN)
+    assert (wallet_balance(organization), balance(AccountKind.RESERVED_CREDIT)) == (0, 700)
+    refunds.record_refund(
+        payment_id=other.pk, gateway_refund=GatewayRefund("re_1", "pi_2", usd(500), RefundStatus.SUCCEEDED), at=NOON
+    )
+    assert balance(AccountKind.RECEIVABLE) == -500
+
+    dispute(payment, DisputeStatus.WON)
+    assert (wallet_balance(organization), balance(AccountKind.RECEIVABLE)) == (200, 0)
+    assert broken_rules() == {}
 
 
 def test_a_top_up_first_pays_what_is_owed(organization: Organization) -> None:
