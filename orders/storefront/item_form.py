@@ -115,12 +115,12 @@ class ItemForm(ChoicesForm):
         cleaned = super().clean() or self.cleaned_data
         if "plan" in cleaned and "term" in cleaned:
             cleaned["plan_price"] = self.offer.price(cleaned["plan"], cleaned["term"])
-            if cleaned["plan_price"] is None:
-                self.add_error("term", _("This plan is not sold with this billing cycle."))
             by_code = {price.addon.code: price for price in self.offer.addons(cleaned["term"])}
             codes = dict.fromkeys(cleaned.get("addons", []))  # each once, however often it was sent
             units = {code: cleaned.get(UNITS + code) or 0 for code in by_code} | dict.fromkeys(codes, 1)
             cleaned["addon_prices"] = [row for code, row in by_code.items() for _unit in range(units[code])]
+            if cleaned["plan_price"] is None:
+                self.add_error("term", _("This plan is not sold with this billing cycle."))
         if "plan" in cleaned and "region" in cleaned:
             region = next(row for row in self.offer.regions if row.code == cleaned["region"])
             cleaned["region_row"] = region

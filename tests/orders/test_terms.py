@@ -7,8 +7,8 @@ from django.utils.html import strip_tags
 from catalog.models import Term
 from core.money import Money
 from orders.storefront.offers import per_month, saving_text
-from tests.builders import make_addon, make_addon_price, make_price
-from tests.shop import Shop
+from tests.builders import make_addon, make_addon_price, make_plan, make_price
+from tests.shop import Shop, form_data
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,16 @@ def test_every_term_shows_its_price_before_it_is_chosen_and_an_add_on_its_period
     assert "Monthly $8.00 / month" in shown
     assert "1 GB more (+$2.50 / month)" in shown
     assert "2 months free" in partial.content.decode()
+
+
+@pytest.mark.parametrize("sent", [{}, {"add_to_cart": "1"}])
+def test_a_billing_cycle_that_only_another_plan_has_is_refused_beside_its_field(
+    shop: Shop, client: Client, sent: dict[str, str]
+) -> None:
+    make_price(make_plan(shop.price.plan.product, name="hourly"), minor=2, term=Term.HOURLY)
+    client.force_login(shop.customer)
+
+    answer = client.post("/products/minecraft/configure/", form_data(shop, term=Term.HOURLY, **sent))
+
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["term"] == ["This plan is not sold with this billing cycle."]
