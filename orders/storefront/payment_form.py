@@ -64,7 +64,8 @@ class PaymentForm(ChoicesForm):
         return OrderRequest(
             items,
             is_auto_renewed=self.cleaned_data.get("is_auto_renewed", False),
-            uses_credit=self.cleaned_data.get("uses_credit", False),
+            # Also where nothing is left: sent again, it is the order that has reserved it.
+            uses_credit=bool(self.data.get("uses_credit")),
             coupon_use=self.coupon_use[0],
         )
 

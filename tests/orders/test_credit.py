@@ -99,6 +99,17 @@ def test_credit_pays_a_part_and_the_page_asks_for_the_rest(shop: Shop, browser: 
     assert placed.reload().status == OrderStatus.ACTIVE
 
 
+def test_the_form_that_is_sent_again_is_the_order_that_reserved_all_of_the_credit(shop: Shop, browser: Client) -> None:
+    give_credit(shop, 500)
+    form = form_data(shop, uses_credit="on")
+
+    answers = [browser.post(CONFIGURE, form) for _twice in range(2)]
+
+    assert answers[0]["Location"] == answers[1]["Location"]
+    payment = Order.objects.get().invoice.payments.get()
+    assert (payment.amount, payment.credit) == (usd(300), usd(500))
+
+
 def test_credit_that_suffices_starts_the_order_without_a_payment_page(
     shop: Shop, browser: Client, clock: Clock
 ) -> None:
