@@ -6,7 +6,7 @@ The last functions are about subscriptions at a gateway that charge for ours.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -33,7 +33,7 @@ from billing.models import (
     next_period_end,
 )
 from catalog.models import AddonPrice, PlanPrice
-from core import audit, bulk, site_settings, tenancy, work
+from core import audit, bulk, tenancy, work
 from core.money import Money, Rate, total
 
 # Those with a period that goes on. As the index of what is due has it.
@@ -287,8 +287,7 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
             return False
         row.transition_to(SubscriptionStatus.ENDED)
         row.ended_at = at
-        kept_for = timedelta(days=site_settings.get("billing.delete_after_days"))
-        row.deletion_due_at = max(at, row.current_period_end or at) + kept_for
+        row.deletion_due_at = row.deletion_if_over(at)
         row.save(update_fields=["status", "ended_at", "deletion_due_at"])
         request_cancellation(subscription=row, at=at)
         row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)

@@ -7,11 +7,12 @@ from django.db.models import Exists
 
 from accounts.models import User
 from billing import checkout, invoicing, refunds, subscriptions
-from billing.models import InvoiceState, Payment, PaymentState
+from billing.models import InvoiceState, Payment, PaymentState, Subscription
 from catalog import services as catalog
+from catalog.models import Term
 from core import tenancy, work
 from orders import coupons, events, queries, transitions
-from orders.models import Order, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus
 from servers import capacity
 from servers import services as servers
 
@@ -81,12 +82,41 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
         order = transitions.lock_order(order_id)
         if order.status not in {OrderStatus.PAID, OrderStatus.WAITING_CAPACITY, OrderStatus.FAILED}:
             return False
-        subscriptions.lock_subscriptions_of([order.invoice_id])
-        refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
-        order.refresh_from_db(fields=["status"])
-        if order.status != OrderStatus.CANCELED:  # by the refund: an order paid with credit has its money back at once
-            _release(order, at)
-            transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
+        _refund_and_cancel(order, reason, actor, at)
+    return True
+
+
+def _refund_and_cancel(order: Order, reason: str, actor: object, at: datetime) -> None:
+    _lock_subscriptions(order)
+    refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
+    order.refresh_from_db(fields=["status"])
+    if order.status != OrderStatus.CANCELED:  # by the refund: an order paid with credit has its money back at once
+        _release(order, at)
+        transitions.transition([order], OrderStatus.CANCELED, reason=reason, actor=actor, at=at, refund_due_at=None)
+
+
+class OthersInOrder(Exception):
+    """The server does not run yet, and its order has others: it can be canceled when it runs."""
+
+
+def cancel_undelivered(*, subscription: Subscription, actor: User, at: datetime) -> bool:
+    """Cancel the order of a server by the hour that does not run yet; False where it ran, or is billed otherwise.
+
+    Its hours are charged from when it runs, so ended as any other it would keep its capacity for nothing. Raises
+    OthersInOrder.
+    """
+    with tenancy.as_worker(subscription):
+        item = OrderItem.objects.select_related("server").get(subscription=subscription)
+        order = transitions.lock_order(item.order_id)
+        item.refresh_from_db(fields=["server"])
+        has_run = item.server is not None and item.server.running_at is not None
+        if subscription.term != Term.HOURLY or order.status not in UNDELIVERED or has_run:
+            return False
+        if order.items.count() > 1:
+            raise OthersInOrder
+        order.canceled_by = actor
+        order.save(update_fields=["canceled_by"])
+        _refund_and_cancel(order, "canceled before it ran", actor, at)
     return True
 
 
@@ -116,6 +146,12 @@ def refund_overdue(*, at: datetime) -> int:
     )
 
 
+def _lock_subscriptions(order: Order) -> None:
+    """Of each item, also where it is billed by the hour and not on the order's invoice."""
+    sold = Subscription.objects.select_for_update(no_key=True, of=("self",)).filter(order_item__order=order)
+    list(sold.order_by("pk"))
+
+
 def _release(order: Order, at: datetime) -> None:
     """Cancel the subscription of each item, delete its server, return its stock, or release its reservation.
 
@@ -125,7 +161,7 @@ def _release(order: Order, at: datetime) -> None:
     """
     items = list(order.items.select_related("subscription", "plan_price").order_by("server", "pk"))
     server_ids = [item.server_id for item in items if item.server_id is not None]
-    subscriptions.lock_subscriptions_of([order.invoice_id])
+    _lock_subscriptions(order)
     servers.lock_servers(server_ids)
     coupons.give_back(order=order, at=at)
     for item in sorted(items, key=lambda item: item.plan_price.plan_id):

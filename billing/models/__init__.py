@@ -41,6 +41,7 @@ from billing.models.reconciliation import CursorType, GatewayBalance, GatewayCur
 from billing.models.runs import Reminder, Run, RunKind, RunState
 from billing.models.series import DocumentKind, InvoiceSeries
 from billing.models.subscriptions import (
+    DELETION_NOTICE,
     CancellationReason,
     Period,
     Subscription,
@@ -53,6 +54,7 @@ from billing.models.transfers import BankTransfer, LineState, StatementLine
 from billing.models.usage import UsageCycle
 
 __all__ = [
+    "DELETION_NOTICE",
     "PERIOD_KINDS",
     "SOURCE_FIELDS",
     "AccountKind",

@@ -16,6 +16,9 @@ from core import site_settings, tenancy
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money
 
+# A deletion is told so long before it is done, also where a shop begins to remind late.
+DELETION_NOTICE = timedelta(days=3)
+
 
 @dataclass(frozen=True)
 class Period:
@@ -210,9 +213,18 @@ class Subscription(StateMachine, Entity, Timestamped):
     @property
     def deletion_after_period(self) -> datetime | None:
         """When that would be if it ended with its period."""
-        if self.current_period_end is None:
-            return None
-        return self.current_period_end + timedelta(days=site_settings.get("billing.delete_after_days"))
+        return self.deletion_if_over(self.current_period_end) if self.current_period_end else None
+
+    def deletion_if_over(self, at: datetime) -> datetime:
+        """When that would be if it ended at this time, or with the period that is paid until later.
+
+        What is billed by the hour is kept no longer than customers are told of a deletion before: nobody holds capacity
+        for weeks for the price of an hour.
+        """
+        kept_for = timedelta(days=site_settings.get("billing.delete_after_days"))
+        if self.term == Term.HOURLY:
+            return at + min(kept_for, DELETION_NOTICE)
+        return max(at, self.current_period_end or at) + kept_for
 
     @property
     def amount(self) -> Money:

@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing import events
-from billing.models import Reminder, Subscription
+from billing.models import DELETION_NOTICE, Reminder, Subscription
 from billing.runs import batches
 from billing.runs.batches import OrganizationRange
 from billing.runs.settings import stages_of
 from core import site_settings
 
-# A deletion is told so long before it is done, also where a shop begins to remind late.
-NOTICE = timedelta(days=3)
 # Who has paid, and waits for the bank, is left alone; so is who was told how to transfer, once for an invoice: a second
 # transfer in its place is no reason to wait longer.
 NOT_UNDER_WAY = """
@@ -96,7 +94,7 @@ def settings_of(at: datetime) -> dict[str, Any]:
         "suspend_after": suspend_after,
         "delete_after": delete_after,
         "suspended_due": at - suspend_after,
-        "told": at + NOTICE,
+        "told": at + DELETION_NOTICE,
     }
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from billing import events
-from billing.models import EntryKind, JournalEntry, Posting, Subscription
+from billing.models import DELETION_NOTICE, EntryKind, JournalEntry, Posting, Subscription
 from billing.runs import batches, dun
 from billing.runs.batches import OrganizationRange
 from billing.runs.renew import tax_params
@@ -106,7 +106,7 @@ def due(at: datetime) -> tuple[str, dict[str, Any]]:
 
 def settings_of(at: datetime) -> dict[str, Any]:
     """The parameters of this module's statements."""
-    times = {"deleted_due": at - dun.settings_of(at)["delete_after"], "told_before": at - dun.NOTICE}
+    times = {"deleted_due": at - dun.settings_of(at)["delete_after"], "told_before": at - DELETION_NOTICE}
     return {"at": at} | times | tax_params()
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from billing import events, metering
-from billing.models import InvoiceSeries, Reminder, Subscription, SubscriptionStatus
+from billing.models import DELETION_NOTICE, InvoiceSeries, Reminder, Subscription, SubscriptionStatus
 from billing.runs import batches, dun, usage, wallets
 from billing.runs.batches import OrganizationRange
 from billing.runs.renew import tax_params
@@ -105,7 +105,7 @@ def settings_of(at: datetime) -> dict[str, Any]:
         "month": metering.hour_of(at).date().replace(day=1),
         "finished": metering.hour_of(at - ISSUED_AFTER).date().replace(day=1),
         "stages": stages_of(site_settings.get("billing.low_balance_hours")),
-        "delete_after": max(dun.settings_of(at)["delete_after"], dun.NOTICE),
+        "delete_after": max(dun.settings_of(at)["delete_after"], DELETION_NOTICE),
     }
 
 

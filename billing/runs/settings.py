@@ -76,7 +76,10 @@ for _name, _default, _bounds, _description in (
         "delete_after_days",
         21,
         (1, 365),
-        _("Days after which what is not paid, or was canceled and is over, is deleted with all its data."),
+        _(
+            "Days after which what is not paid, or was canceled and is over, is deleted with all its data. What is "
+            "billed by the hour and canceled is deleted after three days."
+        ),
     ),
 ):
     site_settings.register(

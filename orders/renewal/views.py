@@ -14,6 +14,7 @@ from accounts.permissions import Access, Action
 from billing import cancellations, metering
 from billing.models import CancellationReason, Subscription
 from core import clock
+from orders import cancellation
 from orders.renewal import queries
 from orders.renewal.forms import CancelForm
 
@@ -50,21 +51,27 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     row = _subscription_for(request, Action.SUBSCRIPTION_CANCEL, pk)
     form = CancelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+        now = clock.now()
         try:
-            cancellations.cancel(
-                subscription=row,
-                reason=CancellationReason(form.cleaned_data["reason"]),
-                comment=form.cleaned_data["comment"],
-                actor=request.user,
-                at=clock.now(),
-            )
+            if not cancellation.cancel_undelivered(subscription=row, actor=request.user, at=now):  # type: ignore[arg-type]
+                cancellations.cancel(
+                    subscription=row,
+                    reason=CancellationReason(form.cleaned_data["reason"]),
+                    comment=form.cleaned_data["comment"],
+                    actor=request.user,
+                    at=now,
+                )
         except cancellations.NotPossible:
             messages.info(request, _("This subscription is over already."))
+        except cancellation.OthersInOrder:
+            text = _("This server is being set up with others. It costs nothing until it runs: cancel it when it runs.")
+            messages.info(request, text)
         else:
             messages.success(request, _("Canceled. You are not charged again."))
         return redirect("subscriptions:list")
-    (renewal,) = queries.renewals_of([row], at=clock.now())
-    context = {"renewal": renewal, "form": form, "at": clock.now()}
+    now = clock.now()
+    (renewal,) = queries.renewals_of([row], at=now)
+    context = {"renewal": renewal, "form": form, "at": now, "deleted_at": row.deletion_if_over(now)}
     return render(request, "subscriptions/cancel.html", context, status=422 if request.method == "POST" else 200)
 
 

@@ -1,5 +1,6 @@
 """A server by the hour: prepaid, charged while it runs, changed with the next hour, and canceled at once."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,11 +21,11 @@ from orders import placement
 from orders.changes import applying, making
 from orders.changes.models import PlanChangeStatus
 from orders.changes.quoting import ChangeRefused, Selection
-from orders.models import OrderItem
+from orders.models import OrderItem, OrderStatus
 from orders.prepayment import PrepaymentNeeded
 from servers import events as server_events
 from servers import services as servers
-from servers.models import Reservation, Server, ServerHold, ServerStatus
+from servers.models import DesiredState, Reservation, Server, ServerHold, ServerStatus
 from tests.billing.sales import usd, wallet_balance
 from tests.billing.test_top_ups import arrive, open_top_up
 from tests.builders import make_addon, make_organization, make_price
@@ -258,3 +259,49 @@ def test_a_life_by_the_hour_at_a_real_panel(shop: Shop) -> None:
     assert item.subscription.reload().status == "ended"
     assert broken_rules() == {}
     assert sum(row.total_minor for row in Invoice.objects.filter(usage_month__isnull=False)) == 752  # 502.5 and 250
+
+
+def test_a_server_that_is_canceled_before_it_runs_leaves_nothing_reserved(sold: Sold, client: Client) -> None:
+    client.force_login(sold.user)
+    page = f"/subscriptions/{sold.subscription.pk}/cancel/"
+    assert "does not run yet" in client.get(page).content.decode()
+
+    assert client.post(page, {"reason": CancellationReason.UNUSED}).status_code == 302
+
+    assert (sold.subscription.status, sold.item.order.reload().status) == ("ended", OrderStatus.CANCELED)
+    assert sold.server.desired_state == DesiredState.ABSENT
+    assert wallet_balance(sold.organization) == 336
+
+
+def test_one_of_several_servers_that_do_not_run_yet_is_canceled_once_it_runs(sold: Sold, client: Client) -> None:
+    other = placement.ItemRequest(sold.offer.small, region_of(sold.offer.location), "other")
+    give_credit(sold.organization, Money(2000, "USD"))
+    both = placement.place_order(
+        organization=sold.organization,
+        user=sold.user,
+        order_request=placement.OrderRequest([replace(other, server_name=name) for name in ("one", "two")]),
+        form_token=uuid7(),
+        at=APRIL,
+    )
+    client.force_login(sold.user)
+    first = Sold(sold.offer, both.items.get(server_name="one"), sold.user, sold.organization)
+    page = f"/subscriptions/{first.subscription.pk}/cancel/"
+
+    answer = client.post(page, {"reason": CancellationReason.UNUSED}, follow=True)
+    assert "when it runs" in answer.content.decode()
+    assert first.subscription.status == "active"
+    run_server(first, 1)
+    Server.objects.filter(pk=first.server.pk).update(running_at=APRIL + HOUR)
+    client.post(page, {"reason": CancellationReason.UNUSED})
+
+    assert first.subscription.status == "ended"
+    assert both.reload().status == OrderStatus.PROVISIONING
+
+
+def test_a_canceled_server_is_kept_for_three_days_and_not_for_the_weeks_of_one_by_the_month(sold: Sold) -> None:
+    run_server(sold, 0)
+    at = APRIL + 1.5 * HOUR
+
+    cancellations.cancel(subscription=sold.subscription, reason=CancellationReason.UNUSED, actor=sold.user, at=at)
+
+    assert sold.subscription.planned_deletion_at == at + timedelta(days=3)
