@@ -47,7 +47,8 @@ class Preview:
 def items_to_move(campaign: PriceCampaign) -> "QuerySet[SubscriptionItem]":
     """What was sold at another price, and goes on, and is renewed by us. Discounts stay as they were given.
 
-    Also what a scheduled plan change ends with the period: the change may be canceled, or not be carried out.
+    Also what a scheduled plan change ends with the period: the change may be canceled, or not be carried out. And what
+    is canceled, until it is over: its customer may undo that.
     """
     price = campaign.price
     if price.term == Term.HOURLY:
@@ -64,7 +65,6 @@ def items_to_move(campaign: PriceCampaign) -> "QuerySet[SubscriptionItem]":
         valid_from__isnull=False,
         subscription__status__in=GOING_ON,
         subscription__billing_mode=BillingMode.SELF,
-        subscription__cancels_at_period_end=False,
     )
     if campaign.sold_before is not None:
         rows = rows.filter(valid_from__lt=campaign.sold_before)
@@ -75,10 +75,11 @@ def items_to_move(campaign: PriceCampaign) -> "QuerySet[SubscriptionItem]":
 def preview(campaign: PriceCampaign) -> Preview:
     """What the campaign does: of a draft, to those whom it would move now; else to those whom it moves."""
     price = campaign.price
-    rows = items_to_move(campaign).filter(valid_until=None)
+    goes_on = Q(subscription__cancels_at_period_end=False)
+    rows = items_to_move(campaign).filter(goes_on, valid_until=None)
     if campaign.status != CampaignStatus.DRAFT:
         rows = SubscriptionItem.objects.filter(
-            price_moves__in=campaign.moves.filter(canceled_at=None).values("pk"), currency=price.currency
+            goes_on, price_moves__in=campaign.moves.filter(canceled_at=None).values("pk"), currency=price.currency
         )
     found = rows.aggregate(
         subscriptions=Count("subscription", distinct=True),
@@ -140,14 +141,16 @@ def tell_due(*, at: datetime) -> int:
 
 
 def _tell_batch(at: datetime) -> int:
-    """How many moves were looked at. Whoever canceled or changed the plan meanwhile is not moved, nor told.
+    """How many moves were looked at. What is over, or whose plan was changed meanwhile, is not moved, nor told.
 
-    What a scheduled plan change is to end waits until the change is made, or canceled.
+    What a scheduled plan change is to end waits until the change is made, or canceled. So does what its customer
+    canceled until it is over: who undoes that is told then, with the whole notice.
     """
     notice = timedelta(days=site_settings.get("billing.price_notice_days"))
     lead = timedelta(days=site_settings.get("billing.invoice_lead_days"))
     with tenancy.as_worker():
-        waiting = PriceMove.objects.filter(Q(item__valid_until=None) | Q(item__valid_until__lte=at))
+        is_canceled = Q(subscription__status__in=GOING_ON, subscription__cancels_at_period_end=True)
+        waiting = PriceMove.objects.filter(~is_canceled, Q(item__valid_until=None) | Q(item__valid_until__lte=at))
         rows = list(
             waiting.filter(notified_at=None, canceled_at=None)
             .select_for_update(no_key=True, skip_locked=True, of=("self",))
@@ -157,7 +160,7 @@ def _tell_batch(at: datetime) -> int:
         told = []
         for row in rows:
             sold, item = row.subscription, row.item
-            is_over = sold.status not in GOING_ON or sold.cancels_at_period_end or item.valid_until is not None
+            is_over = sold.status not in GOING_ON or item.valid_until is not None
             if is_over or sold.current_period_end is None or sold.anchor_day is None or item.valid_from is None:
                 row.canceled_at = at
                 continue

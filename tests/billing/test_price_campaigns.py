@@ -76,7 +76,7 @@ def test_who_bought_at_another_price_is_told_and_pays_the_new_one_from_the_perio
 
     assert announce(campaign) == 2
     subscriptions.cancel_at_period_end(subscription=canceled, at=NOON)
-    assert [price_campaigns.tell_due(at=NOON) for _twice in range(2)] == [2, 0]
+    assert [price_campaigns.tell_due(at=NOON) for _twice in range(2)] == [1, 0]
 
     assert told("price.changes") == 1
     body = Delivery.objects.get(event="price.changes").body
@@ -199,3 +199,23 @@ def test_the_database_refuses_to_move_an_item_twice_and_one_of_somebody_else() -
             connection.cursor() as cursor,
         ):
             cursor.execute(f"{statement}; SET CONSTRAINTS ALL IMMEDIATE", params)
+
+
+def test_who_undoes_a_cancellation_after_the_announcement_pays_the_new_price_with_its_notice() -> None:
+    sold = make_price(minor=800)
+    kept, over = (make_subscription(price=sold) for _ in range(2))
+    for row in (kept, over):
+        subscriptions.cancel_at_period_end(subscription=row, at=NOON)
+    campaign = make_campaign(sold)
+    assert price_campaigns.preview(campaign).subscriptions == 0
+    assert announce(campaign) == 2
+    assert price_campaigns.tell_due(at=NOON) == 0
+
+    undone_at = NOON + timedelta(days=20)
+    subscriptions.undo_cancellation(subscription=kept)
+    subscriptions.end_subscription(subscription=over, reason="canceled", at=undone_at)
+
+    assert price_campaigns.tell_due(at=undone_at) == 2
+    assert told("price.changes") == 1
+    assert PriceMove.objects.get(subscription=kept).begins_at >= undone_at + timedelta(days=30)
+    assert PriceMove.objects.get(subscription=over).canceled_at == undone_at
