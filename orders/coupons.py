@@ -1,11 +1,13 @@
 """Coupons: found by their code, redeemed when the order is placed, and given back when it is canceled."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Organization, User
 from catalog.models import Coupon, Term
@@ -14,6 +16,7 @@ from core.money import total
 from orders.models import CouponRedemption, Order
 from orders.quote import CouponUse, PricedItem, is_covered, quotes
 
+CODE = re.compile(r"[A-Za-z0-9_-]+")
 type FindCoupon = Callable[[str, Sequence[PricedItem], UUID | None], CouponUse]
 
 
@@ -40,7 +43,8 @@ def find_coupon(
     Raises CouponRefused, of which UnknownCode is one.
     """
     with tenancy.as_worker_without_row():
-        coupon = Coupon.objects.filter(code__iexact=code).first()
+        # PostgreSQL takes no text with a NUL, which can be in an address.
+        coupon = Coupon.objects.filter(code__iexact=code).first() if CODE.fullmatch(code) else None
         if coupon is None or not coupon.is_active:
             raise UnknownCode(_("We do not know this code. Check how it is written."))
         return checked_use(coupon, items, organization, user, at, form_token=form_token)
@@ -62,7 +66,7 @@ def checked_use(
         raise CouponRefused(_("Log in to use this coupon."))
     if organization is not None and customers and organization.pk not in customers:
         raise CouponRefused(_("This coupon is for another customer."))
-    reason = refusal_reason(use, items, at) or used_up_reason(coupon, organization, user, form_token)
+    reason = refusal_reason(use, items, at) or used_up_reason(use, items, organization, user, form_token)
     if reason:
         raise CouponRefused(reason)
     return use
@@ -88,24 +92,48 @@ def refusal_reason(use: CouponUse, items: Sequence[PricedItem], at: datetime) ->
 
 
 def used_up_reason(
-    coupon: Coupon, organization: Organization | None, user: User | None, form_token: UUID | None
+    use: CouponUse,
+    items: Sequence[PricedItem],
+    organization: Organization | None,
+    user: User | None,
+    form_token: UUID | None,
 ) -> str:
     """Why nobody, or this customer, can use the coupon another time; empty when they can.
 
-    The uses of one user count in all of their organizations, and those of one organization by whomever.
+    The uses of one user count in all of their organizations, and those of one organization by whomever. A percentage
+    is used once for each server that it is for, or the first order could have any number of servers for nothing. What
+    takes off a limited amount is used once for an order.
     """
+    coupon = use.coupon
     counted = CouponRedemption.objects.filter(coupon=coupon, given_back_at=None)
     if organization is not None and form_token is not None:
         counted = counted.exclude(organization=organization, order__form_token=form_token)
-    if coupon.max_redemptions is not None and counted.count() >= coupon.max_redemptions:
-        return _("This coupon has been used up.")
-    if organization is not None and coupon.max_per_customer is not None:
-        used = counted.aggregate(
-            by_organization=Count("pk", filter=Q(organization=organization)),
-            by_user=Count("pk", filter=Q(order__placed_by=user)),
-        )
-        if max(used.values()) >= coupon.max_per_customer:
+    wanted, unit = 1, "pk"
+    if coupon.amount_minor is None and coupon.cap_minor is None:
+        wanted, unit = sum(is_covered(use, item) for item in items), "order__items"
+        of_plans = Q(order__items__plan_price__plan__in=use.plan_ids) if use.plan_ids else Q()
+        counted = counted.filter(of_plans, ~Q(order__items__subscription__term=Term.HOURLY))
+    used = counted.aggregate(
+        in_all=Count(unit, distinct=True),
+        by_organization=Count(unit, filter=Q(organization=organization), distinct=True),
+        by_user=Count(unit, filter=Q(order__placed_by=user), distinct=True),
+    )
+    left = []
+    if coupon.max_redemptions is not None:
+        left.append(coupon.max_redemptions - used["in_all"])
+        if left[0] <= 0:
+            return _("This coupon has been used up.")
+    if coupon.max_per_customer is not None:
+        of_customer = max(used["by_organization"], used["by_user"]) if organization is not None else 0
+        left.append(coupon.max_per_customer - of_customer)
+        if left[-1] <= 0:
             return _("You have used this coupon already. An unpaid order counts too, until it is canceled.")
+    if left and wanted > min(left):
+        return ngettext(
+            "This coupon is for %(count)s more server, and your order has more. Order the others without it.",
+            "This coupon is for %(count)s more servers, and your order has more. Order the others without it.",
+            min(left),
+        ) % {"count": min(left)}
     return ""
 
 

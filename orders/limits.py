@@ -12,9 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Organization, User
+from billing import subscriptions
 from billing.models import Payment, PaymentMethod, PaymentState
+from catalog.models import Term
 from core import site_settings
-from orders.models import Order, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus
 
 IPV6_PREFIX = 64  # the smallest network that a provider gives to one customer
 
@@ -37,28 +39,31 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
     """Raise TooManyUnpaidOrders where `count` more servers are too many; until the transaction ends, nobody adds one.
 
     An order of several servers counts as several. Those whose payment a bank processes or staff review are not
-    counted: nothing is left to do for their customer.
+    counted: nothing is left to do for their customer. Of a new customer, servers that a coupon made free count too.
     """
     lock_keys([f"unpaid:{key}" for key in (organization.pk, user.pk, network) if key])
-    unpaid = Order.objects.filter(status=OrderStatus.PENDING_PAYMENT).exclude(
-        invoice__payments__state__in=[PaymentState.PROCESSING, PaymentState.UNDER_REVIEW]
+    theirs, members = Q(order__placed_by=user), Q(order__organization=organization)
+    neighbours = Q(order__placed_from=network) if network else Q(pk=None)
+    by = {"user": theirs, "organization": members, "network": neighbours}
+    unpaid = OrderItem.objects.filter(order__status=OrderStatus.PENDING_PAYMENT).exclude(
+        order__invoice__payments__state__in=[PaymentState.PROCESSING, PaymentState.UNDER_REVIEW]
     )
-    theirs, members, neighbours = Q(placed_by=user), Q(organization=organization), Q(placed_from=network)
-    unpaid_servers = unpaid.filter(theirs | members | (neighbours if network else Q())).aggregate(
-        user=Count("items", filter=theirs, distinct=True),
-        organization=Count("items", filter=members, distinct=True),
-        network=Count("items", filter=neighbours, distinct=True),
-    )
-    limit = {name: site_settings.get(f"orders.max_unpaid_per_{name}") for name in unpaid_servers}
-    has_paid = Payment.objects.filter(organization=organization, state__in=Payment.RECEIVED).exists()
-    if not has_paid and not PaymentMethod.objects.filter(organization=organization).exists():
+    unpaid_servers = unpaid.aggregate(**{name: Count("pk", filter=whose) for name, whose in by.items()})
+    limit = {name: site_settings.get(f"orders.max_unpaid_per_{name}") for name in by}
+    counted = dict(unpaid_servers)
+    if is_new(organization):
+        free = OrderItem.objects.filter(order__total_minor=0, subscription__status__in=subscriptions.GOING_ON)
+        free = free.exclude(subscription__term=Term.HOURLY).filter(theirs | members)
         of_new = site_settings.get("orders.max_unpaid_of_new_customer")
-        limit |= {name: min(limit[name], of_new) for name in ("user", "organization")}
-    counted = {name: had for name, had in unpaid_servers.items() if name != "network" or network}
+        for name in ("user", "organization"):
+            limit[name] = min(limit[name], of_new)
+            counted[name] += free.filter(by[name]).count()
+    if not network:
+        del counted["network"]
     over = [name for name, had in counted.items() if had + count > limit[name]]
     if over:
         text = _("You have too many unpaid orders. Pay or cancel one of them on your home page first.")
-        if not counted[over[0]]:
+        if not unpaid_servers[over[0]]:
             most = limit[over[0]]
             text = ngettext(
                 "You can order %(count)s server at a time until you have paid for one.",
@@ -66,6 +71,12 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
                 most,
             ) % {"count": most}
         raise TooManyUnpaidOrders(text)
+
+
+def is_new(organization: Organization) -> bool:
+    """Whether it never paid anything, nor saved a way to pay."""
+    has_paid = Payment.objects.filter(organization=organization, state__in=Payment.RECEIVED).exists()
+    return not has_paid and not PaymentMethod.objects.filter(organization=organization).exists()
 
 
 def lock_keys(keys: Sequence[str]) -> None:

@@ -194,9 +194,14 @@ def is_order_of(order: Order, order_request: OrderRequest, at: datetime) -> bool
 def require_unpaid_below_limit(
     organization: Organization, user: User, network: str | None, order_request: OrderRequest
 ) -> None:
-    """See `limits.require_unpaid_below_limit`; what costs nothing is never unpaid."""
-    if order_request.due_today:
-        count = len(order_request.items)
+    """See `limits.require_unpaid_below_limit`; of who paid before, what costs nothing is never unpaid.
+
+    Hours are prepaid by the wallet.
+    """
+    count = len(order_request.items)
+    if not order_request.due_today:
+        count = sum(item.plan_price.term != Term.HOURLY for item in order_request.items)
+    if order_request.due_today or (count and limits.is_new(organization)):
         limits.require_unpaid_below_limit(organization=organization, user=user, network=network, count=count)
 
 

@@ -344,3 +344,34 @@ def test_codes_cannot_be_guessed_one_after_the_other(shop: Shop, client: Client)
 
     assert "You have tried too many codes" in answer
     assert "Coupon WELCOME10" not in answer
+
+
+def test_of_a_percentage_each_server_is_a_use(shop: Shop, clock: Clock) -> None:
+    """One use for nothing would else be as many servers as a cart holds."""
+    allow_unpaid_orders()
+    make_coupon(max_per_customer=3)
+    items = [shop.item_request(server_name=name) for name in ("one", "two")]
+    use = use_of(shop)
+    place_order(shop, at=clock.now, coupon_use=use, items=items)
+
+    with pytest.raises(CouponRefused, match="for 1 more server, and your order has more"):
+        place_order(shop, at=clock.now, coupon_use=use, items=items)
+    order_with(shop, clock)
+    with pytest.raises(CouponRefused, match="already"):
+        use_of(shop)
+
+
+def test_an_amount_is_taken_off_an_order_once_however_many_servers_it_has(shop: Shop, clock: Clock) -> None:
+    make_coupon(percent=None, amount_minor=100, currency="USD", max_per_customer=1)
+    items = [shop.item_request(server_name=name) for name in ("one", "two")]
+
+    assert place_order(shop, at=clock.now, coupon_use=use_of(shop), items=items).total == Money(1500, "USD")
+
+
+@pytest.mark.parametrize("code", ["a\0", "a b"])
+def test_what_can_be_no_code_is_a_wrong_code(shop: Shop, client: Client, code: str) -> None:
+    for answer in (client.get(CONFIGURE, {"coupon": code}), client.post(CONFIGURE, form_data(shop, coupon=code))):
+        assert "coupon" in answer.context["form"].errors
+    for _number in range(20):
+        client.get(CONFIGURE, {"coupon": code})
+    assert "You have tried too many codes" in client.get(CONFIGURE, {"coupon": "OTHER"}).content.decode()

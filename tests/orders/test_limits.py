@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from django.db import connection
@@ -17,6 +18,7 @@ from orders import paying, placement
 from orders.limits import TooManyUnpaidOrders, network_of
 from orders.models import Order
 from servers.models import Node
+from tests.orders.test_coupons import make_coupon, use_of
 from tests.shop import Shop, form_data, make_customers, place_order
 
 
@@ -123,3 +125,15 @@ def test_an_orders_reservation_is_extended_only_so_often(shop: Shop, client: Cli
 )
 def test_an_address_counts_as_the_network_of_one_customer(ip: str | None, network: str | None) -> None:
     assert network_of(ip) == network
+
+
+def test_free_servers_of_who_never_paid_count_too(shop: Shop) -> None:
+    make_coupon(percent=Decimal(100))
+    use = use_of(shop)
+    for _number in range(2):
+        place_order(shop, coupon_use=use)
+
+    with pytest.raises(TooManyUnpaidOrders, match="2 servers at a time until you have paid for one"):
+        place_order(shop, coupon_use=use)
+    save_card(shop)
+    place_order(shop, coupon_use=use)
