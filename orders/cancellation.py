@@ -87,7 +87,7 @@ def cancel_paid(*, order_id: UUID, reason: str, actor: object, at: datetime) -> 
 
 
 def _refund_and_cancel(order: Order, reason: str, actor: object, at: datetime) -> None:
-    _lock_subscriptions(order)
+    subscriptions.lock_subscriptions_of([order.invoice_id])
     refunds.refund_invoice(invoice=order.invoice, reason=reason, actor=actor, at=at)
     order.refresh_from_db(fields=["status"])
     if order.status != OrderStatus.CANCELED:  # by the refund: an order paid with credit has its money back at once
@@ -105,12 +105,13 @@ def cancel_undelivered(*, subscription: Subscription, actor: User, at: datetime)
     Its hours are charged from when it runs, so ended as any other it would keep its capacity for nothing. Raises
     OthersInOrder.
     """
+    sold = OrderItem.objects.filter(subscription=subscription)
     with tenancy.as_worker(subscription):
-        item = OrderItem.objects.select_related("server").get(subscription=subscription)
-        order = transitions.lock_order(item.order_id)
-        item.refresh_from_db(fields=["server"])
-        has_run = item.server is not None and item.server.running_at is not None
-        if subscription.term != Term.HOURLY or order.status not in UNDELIVERED or has_run:
+        order_id = sold.values_list("order_id", flat=True).first()
+        if subscription.term != Term.HOURLY or order_id is None:
+            return False
+        order = transitions.lock_order(order_id)
+        if order.status not in UNDELIVERED or sold.filter(server__running_at__isnull=False).exists():
             return False
         if order.items.count() > 1:
             raise OthersInOrder
@@ -146,12 +147,6 @@ def refund_overdue(*, at: datetime) -> int:
     )
 
 
-def _lock_subscriptions(order: Order) -> None:
-    """Of each item, also where it is billed by the hour and not on the order's invoice."""
-    sold = Subscription.objects.select_for_update(no_key=True, of=("self",)).filter(order_item__order=order)
-    list(sold.order_by("pk"))
-
-
 def _release(order: Order, at: datetime) -> None:
     """Cancel the subscription of each item, delete its server, return its stock, or release its reservation.
 
@@ -161,7 +156,7 @@ def _release(order: Order, at: datetime) -> None:
     """
     items = list(order.items.select_related("subscription", "plan_price").order_by("server", "pk"))
     server_ids = [item.server_id for item in items if item.server_id is not None]
-    _lock_subscriptions(order)
+    subscriptions.lock_subscriptions_of([order.invoice_id])
     servers.lock_servers(server_ids)
     coupons.give_back(order=order, at=at)
     for item in sorted(items, key=lambda item: item.plan_price.plan_id):

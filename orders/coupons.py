@@ -112,7 +112,8 @@ def used_up_reason(
     if coupon.amount_minor is None and coupon.cap_minor is None:
         wanted, unit = sum(is_covered(use, item) for item in items), "order__items"
         of_plans = Q(order__items__plan_price__plan__in=use.plan_ids) if use.plan_ids else Q()
-        counted = counted.filter(of_plans, ~Q(order__items__subscription__term=Term.HOURLY))
+        by_period = [term for term in Term if term != Term.HOURLY]
+        counted = counted.filter(of_plans, order__items__subscription__term__in=by_period)
     used = counted.aggregate(
         in_all=Count(unit, distinct=True),
         by_organization=Count(unit, filter=Q(organization=organization), distinct=True),

@@ -43,12 +43,13 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
     """
     lock_keys([f"unpaid:{key}" for key in (organization.pk, user.pk, network) if key])
     theirs, members = Q(order__placed_by=user), Q(order__organization=organization)
-    neighbours = Q(order__placed_from=network) if network else Q(pk=None)
-    by = {"user": theirs, "organization": members, "network": neighbours}
+    by = {"user": theirs, "organization": members} | ({"network": Q(order__placed_from=network)} if network else {})
     unpaid = OrderItem.objects.filter(order__status=OrderStatus.PENDING_PAYMENT).exclude(
         order__invoice__payments__state__in=[PaymentState.PROCESSING, PaymentState.UNDER_REVIEW]
     )
-    unpaid_servers = unpaid.aggregate(**{name: Count("pk", filter=whose) for name, whose in by.items()})
+    unpaid_servers = unpaid.filter(theirs | members | by.get("network", Q())).aggregate(
+        **{name: Count("pk", filter=whose) for name, whose in by.items()}
+    )
     limit = {name: site_settings.get(f"orders.max_unpaid_per_{name}") for name in by}
     counted = dict(unpaid_servers)
     if is_new(organization):
@@ -58,8 +59,6 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
         for name in ("user", "organization"):
             limit[name] = min(limit[name], of_new)
             counted[name] += free.filter(by[name]).count()
-    if not network:
-        del counted["network"]
     over = [name for name, had in counted.items() if had + count > limit[name]]
     if over:
         text = _("You have too many unpaid orders. Pay or cancel one of them on your home page first.")
