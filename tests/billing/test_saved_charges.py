@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
-from billing import cancellations, invoice_payment, invoicing, payment_methods, payment_sync, payments, queries
+from billing import cancellations, invoice_payment, invoicing, payment_sync, payments, queries
 from billing.gateways.base import GatewayPayment
 from billing.gateways.saved import GatewayCharge
 from billing.gateways.stripe import StripeDriver
 from billing.models import (
     CancellationReason,
     GatewayCustomer,
-    Invoice,
     InvoiceState,
     Payment,
     PaymentMethod,
@@ -30,7 +28,7 @@ from core import site_settings, tenancy
 from core.money import Money
 from sandbox.client import Sandbox
 from support.models import Delivery
-from tests.billing.sales import allocated, draft, run_due, wallet_balance
+from tests.billing.sales import allocated, run_due, wallet_balance
 from tests.billing.saved_methods import Renewal, intents, make_renewal, put_credit, save_card, statuses
 from tests.builders import PASSWORD
 from tests.faults import kill_points
@@ -558,48 +556,3 @@ def test_no_statement_charges_a_card_of_others_or_makes_two_defaults(
         connection.cursor() as cursor,
     ):
         cursor.execute(statement, named)
-
-
-# -- all that is due ---------------------------------------------------------------------------------------------------
-
-
-def test_all_that_is_due_is_paid_at_once_with_credit_and_by_the_card(
-    at: datetime, stripe_sandbox: Sandbox, client: Client
-) -> None:
-    renewal = make_renewal(at=at)
-    first, organization = renewal.invoice, renewal.sale.organization
-    others = [issue_bill(renewal, minor, at) for minor in (300, 900, 1000)]
-    put_credit(renewal, 1200, at)
-    client.login(username=organization.owner.email, password=PASSWORD)
-    page = client.get(reverse("billing:invoices")).content.decode()
-    assert "4 invoices are not paid: $30.00" in page
-
-    for _ in range(2):
-        assert client.post(reverse("billing:pay_all"), {"currency": "USD"}).status_code == 302
-        while run_due():
-            pass
-
-    assert {row.reload().state for row in (first, *others)} == {InvoiceState.PAID}
-    assert sum(intent["amount"] for intent in intents(stripe_sandbox)) == 1800
-    assert wallet_balance(organization) == 0
-
-
-def test_without_a_card_what_credit_does_not_pay_is_left_and_said(
-    at: datetime, stripe_sandbox: Sandbox, client: Client
-) -> None:
-    renewal = make_renewal(at=at)
-    issue_bill(renewal, 900, at)
-    payment_methods.remove_anyway(method=renewal.method, actor="test", at=at)
-    put_credit(renewal, 850, at)
-    client.login(username=renewal.sale.organization.owner.email, password=PASSWORD)
-
-    page = client.post(reverse("billing:pay_all"), {"currency": "USD"}, follow=True).content.decode()
-
-    assert "Credit paid 1 invoice." in page
-    assert "$9.00 is left to pay" in page
-    assert wallet_balance(renewal.sale.organization) == 50
-
-
-def issue_bill(renewal: Renewal, minor: int, at: datetime) -> Invoice:
-    """Another issued invoice of the organization."""
-    return invoicing.issue_invoice(invoice=draft(renewal.sale, minor), at=at)
