@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import Organization
 from billing import ledger, payment_methods, saved_charges
-from billing.models import AccountKind, AutoTopUp, LedgerAccount, Payment, PaymentState
+from billing.models import AccountKind, AutoTopUp, Dispute, LedgerAccount, Payment, PaymentState
 from core import audit, tenancy, work
 from core.money import Money
 
@@ -68,9 +68,11 @@ def request_due(*, at: datetime) -> int:
     waiting = under_way(**whose, since=OuterRef("changed_at"), at=at)
     low = AutoTopUp.objects.filter(is_active=True).annotate(credit_minor=Coalesce(credit, 0))
     has_method = Q(organization__payment_methods__is_default=True)
-    due = low.filter(~Exists(waiting), has_method, credit_minor__lt=F("below_minor")).select_related("organization")
+    # While a bank has yet to decide about a payment, credit is low because it is set aside.
+    is_disputed = Exists(Dispute.objects.filter(organization=OuterRef("organization"), closed_at=None))
+    due = low.filter(~Exists(waiting), ~is_disputed, has_method, credit_minor__lt=F("below_minor"))
     with tenancy.as_worker():
-        rows = list(due.order_by("pk"))
+        rows = list(due.select_related("organization").order_by("pk"))
     requested: list[AutoTopUp] = []
 
     def top_up(row: AutoTopUp) -> None:

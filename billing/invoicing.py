@@ -304,10 +304,8 @@ def begin_or_renew(charges: Sequence[Charge], locked: Sequence[Subscription], at
 def open_allocations(of: Q) -> list[tuple[PaymentAllocation, Money]]:
     """Allocations of which something is left, with what is left, the latest first."""
     reversed_minor = Coalesce(Sum("reversals__amount_minor", filter=Q(reversals__undone_at=None)), 0)
-    rows = (
-        PaymentAllocation.objects.filter(of).select_related("payment", "invoice__organization").order_by("-at", "-id")
-    )
-    rows = rows.annotate(reversed_minor=reversed_minor)
+    rows = PaymentAllocation.objects.filter(of).select_related("payment", "invoice__organization")
+    rows = rows.annotate(reversed_minor=reversed_minor).order_by("-at", "-id")
     rests = [(row, row.amount - Money(row.reversed_minor, row.currency)) for row in rows]
     return [(allocation, rest) for allocation, rest in rests if rest]
 

@@ -100,16 +100,16 @@ def used_up_reason(
 ) -> str:
     """Why nobody, or this customer, can use the coupon another time; empty when they can.
 
-    The uses of one user count in all of their organizations, and those of one organization by whomever. A percentage
-    is used once for each server that it is for, or the first order could have any number of servers for nothing. What
-    takes off a limited amount is used once for an order.
+    The uses of one user count in all of their organizations, and those of one organization by whomever. What makes
+    servers free is used once for each of them, or one use would be any number of servers. Any other coupon is used
+    once for an order.
     """
     coupon = use.coupon
     counted = CouponRedemption.objects.filter(coupon=coupon, given_back_at=None)
     if organization is not None and form_token is not None:
         counted = counted.exclude(organization=organization, order__form_token=form_token)
     wanted, unit = 1, "pk"
-    if coupon.amount_minor is None and coupon.cap_minor is None:
+    if coupon.percent == 100 and coupon.cap_minor is None:
         wanted, unit = sum(is_covered(use, item) for item in items), "order__items"
         of_plans = Q(order__items__plan_price__plan__in=use.plan_ids) if use.plan_ids else Q()
         by_period = [term for term in Term if term != Term.HOURLY]

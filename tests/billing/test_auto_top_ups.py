@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from billing import auto_top_ups, credit, payment_methods, payment_sync, statement
+from billing.gateways.base import DisputeStatus
 from billing.ledger_audit import broken_rules
 from billing.models import AutoTopUp, Payment, PaymentState
 from core import site_settings
@@ -17,6 +18,7 @@ from sandbox.client import Sandbox
 from support.models import Delivery
 from tests.billing.sales import run_due, usd, wallet_balance
 from tests.billing.saved_methods import save_card, statuses
+from tests.billing.test_top_ups import dispute
 from tests.builders import PASSWORD, make_organization
 from tests.threads import run_at_once
 
@@ -71,6 +73,16 @@ def test_credit_below_the_limit_is_topped_up_once_and_again_when_it_falls_again(
     AutoTopUp.objects.update(below_minor=1001, amount_minor=1001)
     assert auto_top_ups.request_due(at=at) == 1
     assert broken_rules() == {}
+
+
+def test_nobody_is_charged_because_credit_is_set_aside_for_a_dispute(at: datetime, stripe_sandbox: Sandbox) -> None:
+    organization = make_owner(at)
+    auto_top_ups.request_due(at=at)
+    run_due()
+    dispute(attempts(organization)[0], DisputeStatus.OPEN)
+    assert wallet_balance(organization) == 0
+
+    assert auto_top_ups.request_due(at=at) == 0
 
 
 def test_a_lost_answer_is_looked_for_before_it_is_asked_again(at: datetime, stripe_sandbox: Sandbox) -> None:

@@ -346,10 +346,10 @@ def test_codes_cannot_be_guessed_one_after_the_other(shop: Shop, client: Client)
     assert "Coupon WELCOME10" not in answer
 
 
-def test_of_a_percentage_each_server_is_a_use(shop: Shop, clock: Clock) -> None:
+def test_of_what_makes_servers_free_each_server_is_a_use(shop: Shop, clock: Clock) -> None:
     """One use for nothing would else be as many servers as a cart holds."""
     allow_unpaid_orders()
-    make_coupon(max_per_customer=3)
+    make_coupon(percent=Decimal(100), max_per_customer=3)
     items = [shop.item_request(server_name=name) for name in ("one", "two")]
     use = use_of(shop)
     place_order(shop, at=clock.now, coupon_use=use, items=items)
@@ -361,11 +361,16 @@ def test_of_a_percentage_each_server_is_a_use(shop: Shop, clock: Clock) -> None:
         use_of(shop)
 
 
-def test_an_amount_is_taken_off_an_order_once_however_many_servers_it_has(shop: Shop, clock: Clock) -> None:
-    make_coupon(percent=None, amount_minor=100, currency="USD", max_per_customer=1)
+@pytest.mark.parametrize(
+    ("fields", "minor"), [({"percent": None, "amount_minor": 100, "currency": "USD"}, 1500), ({"percent": 10}, 1440)]
+)
+def test_any_other_coupon_is_used_once_for_an_order_however_many_servers_it_has(
+    shop: Shop, clock: Clock, fields: dict[str, Any], minor: int
+) -> None:
+    make_coupon(max_per_customer=1, **fields)
     items = [shop.item_request(server_name=name) for name in ("one", "two")]
 
-    assert place_order(shop, at=clock.now, coupon_use=use_of(shop), items=items).total == Money(1500, "USD")
+    assert place_order(shop, at=clock.now, coupon_use=use_of(shop), items=items).total == Money(minor, "USD")
 
 
 @pytest.mark.parametrize("code", ["a\0", "a b"])
