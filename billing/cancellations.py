@@ -28,7 +28,7 @@ def cancel(
 
     Nobody pays for its later periods any more: what is open for them is closed, and invoices over them alone are void.
     The rest of a consolidated one is invoiced again by `renew`. One that is billed by the hour ends at once, and the
-    hours that it was used are charged before. Calling it twice is harmless. Raises NotPossible.
+    hours that it was used are charged before. Calling it twice is harmless until it has ended. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
         if subscription.term == Term.HOURLY:  # its hours are on a draft, and no later time is billed
