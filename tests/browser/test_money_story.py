@@ -249,6 +249,8 @@ def test_an_operator_turns_on_tripay_and_sells_in_rupiah(visit_as: Callable[[Use
 def test_an_affiliate_earns_and_spends_it(visit_as: Callable[[User | None], Visit]) -> None:
     site_settings.set_value("affiliates.are_enabled", True)
     affiliate, visit = visit_as(make_customer("partner@example.test")), visit_as(None)
+    while not affiliate.page.request.get(f"{affiliate.web.url}/affiliate/").ok:
+        affiliate.page.wait_for_timeout(250)  # the shop's processes read a changed setting within seconds
     affiliate.open("/affiliate/")
     affiliate.press("Get your link")
     link = affiliate.page.locator(".address code").inner_text()
