@@ -22,8 +22,8 @@ def auto_top_up_of(organization: Organization, currency: str) -> AutoTopUp | Non
     return AutoTopUp.objects.filter(organization=organization, currency=currency).first()
 
 
-def attempts_of(organization: Organization, currency: str) -> "QuerySet[Payment]":
-    """The automatic top-ups of an organization, newest first."""
+def attempts_of(organization: Any, currency: Any) -> "QuerySet[Payment]":
+    """The automatic top-ups of an organization, newest first. Both may be expressions of an outer query."""
     rows = Payment.objects.filter(organization=organization, currency=currency, invoice=None, is_automatic=True)
     return rows.select_related("payment_method").order_by("-created_at")
 
@@ -31,10 +31,10 @@ def attempts_of(organization: Organization, currency: str) -> "QuerySet[Payment]
 def under_way(*, organization: Any, currency: Any, since: Any, at: datetime) -> "QuerySet[Payment]":
     """Attempts that are open, or after whose refusal the schedule charges again; `since` it was saved last.
 
-    The arguments but `at` may be expressions of an outer query.
+    All but `at` may be expressions of an outer query.
     """
-    rows = Payment.objects.filter(organization=organization, currency=currency, invoice=None, is_automatic=True)
-    return rows.filter(Q(state__in=Payment.OPEN) | Q(retry_at__gt=at, created_at__gte=since))
+    is_open_or_retried = Q(state__in=Payment.OPEN) | Q(retry_at__gt=at, created_at__gte=since)
+    return attempts_of(organization, currency).filter(is_open_or_retried)
 
 
 def save(

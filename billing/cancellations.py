@@ -31,9 +31,10 @@ def cancel(
     hours that it was used are charged before. Calling it twice is harmless until it has ended. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
-        if subscription.term == Term.HOURLY:  # its hours are on a draft, and no later time is billed
+        is_hourly = subscription.term == Term.HOURLY
+        if is_hourly:  # its hours are on a draft, and no later time is billed
             meter.charge_rest(subscription_ids=[subscription.pk], at=at)
-        for invoice in [] if subscription.term == Term.HOURLY else lock_later_invoices(subscription):
+        for invoice in [] if is_hourly else lock_later_invoices(subscription):
             invoicing.expire_open_payments(invoice=invoice, at=at)
             if not others_on(invoice, subscription).exists():
                 # NotVoidable: money for it is on its way, and what it pays is delivered. False: what is open is closed

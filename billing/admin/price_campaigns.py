@@ -94,24 +94,32 @@ class PriceCampaignAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("who moves"))
     def who_moves(self, campaign: PriceCampaign) -> str:
         """How many subscriptions of how many customers."""
-        found = price_campaigns.preview(campaign)
+        found = preview_of(campaign)
         values = {"subscriptions": found.subscriptions, "customers": found.customers}
         return _("%(subscriptions)s subscriptions of %(customers)s customers") % values
 
     @admin.display(description=gettext_lazy("a month before"))
     def before(self, campaign: PriceCampaign) -> Any:
         """What they pay a month now."""
-        return price_campaigns.preview(campaign).before
+        return preview_of(campaign).before
 
     @admin.display(description=gettext_lazy("a month after"))
     def after(self, campaign: PriceCampaign) -> Any:
         """What they pay a month then."""
-        return price_campaigns.preview(campaign).after
+        return preview_of(campaign).after
 
     @admin.display(description=gettext_lazy("a month more"))
     def difference(self, campaign: PriceCampaign) -> Any:
         """What a month brings more."""
-        return price_campaigns.preview(campaign).difference
+        return preview_of(campaign).difference
+
+
+def preview_of(campaign: PriceCampaign) -> price_campaigns.Preview:
+    """What the campaign does, counted once for the page's four columns."""
+    if "preview" not in campaign.__dict__:
+        campaign.__dict__["preview"] = price_campaigns.preview(campaign)
+    found: price_campaigns.Preview = campaign.__dict__["preview"]
+    return found
 
 
 def label_of(price: Any) -> str:
