@@ -20,7 +20,7 @@ def grant_credit(
     actor: object,
     at: datetime,
 ) -> CreditGrant:
-    """Give credit, at the expense of the account of promotions. Wallet credit pays first what is owed.
+    """Give credit from the account of promotions; twice gives twice. Wallet credit pays first what is owed.
 
     ValueError where wallet credit is to expire, or promotional credit has expired already.
     """
