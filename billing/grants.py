@@ -1,6 +1,7 @@
 """Credit that the shop gives an organization: promotional, which is spent first and may expire, or wallet credit."""
 
 from datetime import datetime
+from uuid import UUID
 
 from accounts.models import Organization
 from billing import ledger
@@ -17,10 +18,11 @@ def grant_credit(
     kind: GrantKind,
     reason: str,
     expires_at: datetime | None = None,
+    form_token: UUID,
     actor: object,
     at: datetime,
 ) -> CreditGrant:
-    """Give credit from the account of promotions; twice gives twice. Wallet credit pays first what is owed.
+    """Give credit from the account of promotions, once per form and amount. Wallet credit pays first what is owed.
 
     ValueError where wallet credit is to expire, or promotional credit has expired already.
     """
@@ -29,16 +31,21 @@ def grant_credit(
     is_promotional = kind == GrantKind.PROMOTIONAL
     with tenancy.as_worker(organization):
         ledger.lock_wallet(organization, amount.currency)
-        grant = CreditGrant.objects.create(
+        grant, is_new = CreditGrant.objects.get_or_create(
             organization=organization,
+            form_token=form_token,
             kind=kind,
             amount_minor=amount.minor,
-            remaining_minor=amount.minor if is_promotional else 0,
             currency=amount.currency,
-            expires_at=expires_at,
-            reason=reason[:191],
-            created_at=at,
+            defaults={
+                "remaining_minor": amount.minor if is_promotional else 0,
+                "expires_at": expires_at,
+                "reason": reason[:191],
+                "created_at": at,
+            },
         )
+        if not is_new:
+            return grant
         promotional = [ledger.promotional_line(organization, amount)] if is_promotional else []
         lines = promotional or ledger.deposit(organization, amount)
         promotions = ledger.account_of(AccountKind.PROMOTIONS, amount.currency)

@@ -1,7 +1,9 @@
 """Credit that staff give customers."""
 
 from typing import Any, ClassVar
+from uuid import uuid4
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -15,8 +17,9 @@ from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, StaffActi
 
 
 class GrantForm(AmountsForm):
-    """A grant; what cannot be given is said beside its field."""
+    """A grant; what cannot be given is said beside its field. `token` makes a doubled submit one grant."""
 
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     amount_names: ClassVar[tuple[str, ...]] = ("amount_minor",)
 
     def clean(self) -> dict[str, Any]:
@@ -44,7 +47,9 @@ class CreditGrantAdmin(ReadOnlyAdmin):
     """Promotional credit and wallet credit that customers were given, and why."""
 
     form = GrantForm
-    addable = ("organization", "kind", "amount_minor", "currency", "expires_at", "reason")
+    addable = ("organization", "kind", "amount_minor", "currency", "expires_at", "reason", "token")
+    shown = ("organization", "kind", "amount_minor", "remaining_minor", "expires_at", "reason", "created_at")
+    sections = ((None, shown),)
     list_display = ("created_at", "organization", "kind", "amount_minor", "remaining_minor", "expires_at", "reason")
     list_filter = ("kind", "currency")
     list_select_related = ("organization",)
@@ -73,6 +78,7 @@ class CreditGrantAdmin(ReadOnlyAdmin):
             kind=obj.kind,
             reason=obj.reason,
             expires_at=obj.expires_at,
+            form_token=form.cleaned_data["token"],
             actor=request.user,
             at=clock.now(),
         )

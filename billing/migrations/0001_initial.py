@@ -6,6 +6,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
+import uuid
 from django.db import migrations, models
 
 
@@ -69,7 +70,8 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires at')),
                 ('reason', models.CharField(help_text='The customer reads it on their statement.', max_length=191)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('form_token', models.UUIDField(default=uuid.uuid4, editable=False, verbose_name='form token')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],
             options={
                 'verbose_name': 'credit grant',
@@ -991,6 +993,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='creditgrant',
             constraint=models.CheckConstraint(condition=models.Q(('kind', 'promotional_credit'), models.Q(('expires_at__isnull', True), ('kind', 'wallet'), ('remaining_minor', 0)), _connector='OR'), name='billing_grant_wallet_credit_stays'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditgrant',
+            constraint=models.UniqueConstraint(fields=('organization', 'form_token', 'kind', 'amount_minor', 'currency'), name='billing_grant_once'),
         ),
         migrations.AddConstraint(
             model_name='creditgrant',

@@ -1,5 +1,7 @@
 """Credit that the shop gives: to the wallet, or as promotional credit, which is spent first and may expire."""
 
+from uuid import uuid4
+
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -23,17 +25,19 @@ class CreditGrant(Entity, Timestamped):
 
     `remaining_minor` follows the postings on the account of promotional credit: what is spent is taken from the grant
     that expires first, and what comes back goes to the one that expires last. The database keeps it.
+    `form_token` makes a doubled submit one grant.
     """
 
     tenancy = tenancy.OWNED
 
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, db_index=False)
     kind = models.CharField(max_length=20, choices=GrantKind, default=GrantKind.PROMOTIONAL)
     amount_minor = models.BigIntegerField(_("amount"), validators=[MinValueValidator(1)])
     remaining_minor = models.BigIntegerField(_("left"), default=0)
     currency = models.CharField(max_length=3)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     reason = models.CharField(max_length=191, help_text=_("The customer reads it on their statement."))
+    form_token = models.UUIDField(_("form token"), default=uuid4, editable=False)
 
     class Meta:
         verbose_name = _("credit grant")
@@ -53,6 +57,10 @@ class CreditGrant(Entity, Timestamped):
                 name="billing_grant_wallet_credit_stays",
                 condition=models.Q(kind=GrantKind.PROMOTIONAL)
                 | models.Q(kind=GrantKind.WALLET, remaining_minor=0, expires_at__isnull=True),
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "form_token", "kind", "amount_minor", "currency"],
+                name="billing_grant_once",
             ),
             models.CheckConstraint(name="billing_grant_has_reason", condition=~models.Q(reason="")),
         ]

@@ -335,6 +335,7 @@ class Rows:
                 amount=Money(100 + number, "USD"),
                 kind=billing.GrantKind.PROMOTIONAL,
                 reason="row",
+                form_token=uuid4(),
                 actor="test",
                 at=AT,
             )

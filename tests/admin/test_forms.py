@@ -386,7 +386,9 @@ def test_credit_is_given_by_form_and_what_cannot_be_given_is_said_beside_its_fie
         assert response.status_code == 200, wrong
         assert field in response.context["adminform"].form.errors, wrong
 
-    save(client, address, **given | tomorrow)
+    twice = filled(client, address, **given | tomorrow)
+    for _time in range(2):  # a doubled submit
+        assert client.post(address, twice).status_code == 302
     save(client, address, **given | {"kind": "wallet"})
 
     promotional, wallet = CreditGrant.objects.order_by("created_at")

@@ -1,6 +1,7 @@
 """Credit that the shop gives: promotional credit is spent first, never becomes money, and expires by `expire`."""
 
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -36,6 +37,7 @@ def give(
         kind=kind,
         reason="welcome",
         expires_at=expires_at,
+        form_token=uuid4(),
         actor="test",
         at=at,
     )

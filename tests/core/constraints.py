@@ -420,6 +420,16 @@ ONCE: dict[str, dict[str, Row]] = {
             "reversal_id": ANY,
         },
     },
+    "billing_creditgrant": {
+        "billing_grant_once": {
+            "organization_id": ONE,
+            "form_token": ONE,
+            "kind": "wallet",
+            "amount_minor": 1,
+            "remaining_minor": 0,
+            "currency": "USD",
+        }
+    },
     "billing_dispute": {"billing_dispute_reference_once": {"gateway": "x", "reference": "x"}},
     "billing_gatewaybalance": {
         "billing_gatewaybalance_once": {"gateway": "stripe", "currency": "USD", "held_minor": 0, "clearing_minor": 0},

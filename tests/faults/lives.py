@@ -109,6 +109,7 @@ class Life(History):
             kind=kind,
             reason="sorry",
             expires_at=self.clock.now + timedelta(days=days or 0) if expires else None,
+            form_token=uuid7(),
             actor=self.shop.customer,
             at=self.clock.now,
         )
