@@ -8,7 +8,17 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from billing import auto_top_ups, cancellations, checkout, grants, invoice_payment, invoicing, subscriptions, top_ups
+from billing import (
+    auto_top_ups,
+    cancellations,
+    checkout,
+    grants,
+    invoice_payment,
+    invoicing,
+    price_campaigns,
+    subscriptions,
+    top_ups,
+)
 from billing.checkout_options import CheckoutOption
 from billing.models import (
     AllocationReversal,
@@ -21,11 +31,15 @@ from billing.models import (
     ItemKind,
     Payment,
     PaymentMethod,
+    PriceCampaign,
+    PriceMove,
     Subscription,
 )
 from billing.payment_methods import make_default
 from billing.runs import runner
-from catalog.models import Coupon, DiscountDuration
+from catalog import services as catalog
+from catalog.models import Coupon, DiscountDuration, PlanPrice, Term
+from core import site_settings
 from core.ids import uuid7
 from core.money import Money
 from core.outside import OutsideError
@@ -41,6 +55,7 @@ from tests.builders import make_addon, make_addon_price, make_plan, make_price
 from tests.faults.histories import CARDS, MOST_ORDERS, History, anything, chosen
 
 DAYS = (1, 8, 32)
+NOTICE = timedelta(days=31)  # longer than customers are told before
 RUN_EVERY = timedelta(days=4)  # rarer than a shop, so that much is due at once
 PERIOD_KINDS = {ItemKind.PLAN: 1, ItemKind.PRORATION: 1, ItemKind.CREDIT: -1}
 RETURN = "http://127.0.0.1:8000/thanks/"
@@ -84,6 +99,21 @@ class Life(History):
                 at=self.clock.now,
             )
             shops.place_order(self.shop, at=self.clock.now, items=[item], coupon_use=use)
+
+    @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
+    @rule(has_addon=st.booleans(), card=st.sampled_from(CARDS))
+    def buy_cart(self, card: str, *, has_addon: bool) -> None:
+        """Two servers in one order and one payment."""
+        items = [
+            self.shop.item_request(server_name="first", plan_price=self.plans[0]),
+            self.shop.item_request(
+                server_name="second", plan_price=self.plans[1], addon_prices=(self.addon,) if has_addon else ()
+            ),
+        ]
+        shops.place_order(self.shop, at=self.clock.now, items=items)
+        self.open_payment_page(Order.objects.count() - 1)
+        if self.pages:
+            self.pay(len(self.pages) - 1, card)
 
     @rule(minor=st.sampled_from((500, 3000)), card=st.sampled_from(CARDS))
     def top_up(self, minor: int, card: str) -> None:
@@ -180,6 +210,28 @@ class Life(History):
             )
             self.pay(len(self.pages) - 1, card)
 
+    # Staff
+
+    @rule(plan=st.integers(min_value=0, max_value=1), minor=st.sampled_from((900, 2100)))
+    def change_prices(self, plan: int, minor: int) -> None:
+        """A new price of a plan, and a campaign that moves to it whoever has the plan."""
+        price = catalog.offer_price(
+            item=self.plans[plan].plan, term=Term.MONTHLY, amount=Money(minor, "USD"), actor="test", at=self.clock.now
+        )
+        assert isinstance(price, PlanPrice)
+        self.plans[plan] = PlanPrice.objects.select_related("plan__product").get(pk=price.pk)
+        campaign = PriceCampaign.objects.create(
+            name="New prices", plan_price=price, effective_at=self.clock.now + NOTICE
+        )
+        price_campaigns.announce(campaign=campaign, actor=self.shop.customer, at=self.clock.now)
+
+    @precondition(lambda self: PriceCampaign.objects.exists())
+    @rule(index=anything)
+    def cancel_campaign(self, index: int) -> None:
+        campaign = chosen(list(PriceCampaign.objects.order_by("created_at")), index)
+        with suppress(price_campaigns.CampaignRefused):
+            price_campaigns.cancel(campaign=campaign, actor=self.shop.customer, at=self.clock.now)
+
     # Time
 
     @rule(days=st.sampled_from(DAYS))
@@ -190,6 +242,7 @@ class Life(History):
             self.clock.pass_by(min(until - self.clock.now, RUN_EVERY))
             bill(self.clock.now)
             auto_top_ups.request_due(at=self.clock.now)
+            price_campaigns.tell_due(at=self.clock.now)
             shops.run_once(self.clock.now)
             bill(self.clock.now)
         if self.loses_webhooks:
@@ -214,6 +267,19 @@ class Life(History):
         ):
             lines = [line for line in paid_lines(subscription) if line.invoice_id not in taken]
             assert coverage(lines, self.clock.now) == 0, subscription
+
+    @invariant()
+    def nobody_pays_a_new_price_before_its_day_or_without_notice(self) -> None:
+        notice = timedelta(days=site_settings.get("billing.price_notice_days"))
+        for move in PriceMove.objects.filter(applied_at__isnull=False).select_related("campaign"):
+            lines = InvoiceItem.objects.filter(
+                subscription=move.subscription_id, kind=ItemKind.PLAN, subscription_item__valid_from=move.begins_at
+            )
+            for line in lines.select_related("invoice"):
+                assert move.notified_at is not None
+                assert line.period_start is not None
+                assert line.period_start >= move.notified_at + notice, line
+                assert line.invoice.created_at >= move.campaign.effective_at, line
 
     def servers_run_while_paid(self) -> None:
         self.nobody_is_suspended_while_paid()
