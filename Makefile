@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 PYTHON_ENV := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench chaos lock clean bootstrap
+.PHONY: help demo test check fmt bench chaos soak lock clean bootstrap
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -25,6 +25,9 @@ bench: bootstrap ## measure; asserts nothing about absolute time
 
 chaos: bootstrap ## buy 100 servers while processes are killed and panels fail (PURCHASES=n, SEED=n)
 	@CHAOS_PURCHASES=$(or $(PURCHASES),100) CHAOS_SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 0 -q -s tests/faults/test_chaos.py
+
+soak: bootstrap ## search for random histories and lives that break the books (LIVES=n, SEED=n)
+	@SOAK=$(or $(LIVES),50) SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 2 -q tests/faults/test_histories.py -k any
 
 lock: bootstrap ## pin requirements*.in with hashes into requirements*.txt
 	@exec tools/lock

@@ -1,13 +1,12 @@
 """Whole lives of customers: months that the shop bills itself, with all that may happen to their money meanwhile."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule
-
+from accounts.models import Organization
 from billing import (
     auto_top_ups,
     cancellations,
@@ -34,6 +33,7 @@ from billing.models import (
     PriceCampaign,
     PriceMove,
     Subscription,
+    TaxRate,
 )
 from billing.payment_methods import make_default
 from billing.runs import runner
@@ -48,14 +48,18 @@ from orders.changes import ending, making
 from orders.changes.models import PlanChange
 from orders.changes.quoting import ChangeRefused, Selection
 from orders.models import Order, OrderItem
+from orders.placement import ItemOutOfStock
+from orders.prepayment import PrepaymentNeeded
+from servers.capacity.reservations import InsufficientCapacity
 from servers.models import HoldKind, ServerHold
 from tests import shop as shops
 from tests.billing import saved_methods
 from tests.builders import make_addon, make_addon_price, make_plan, make_price
-from tests.faults.histories import CARDS, MOST_ORDERS, History, anything, chosen
+from tests.faults.histories import CARDS, OUTAGES, History, Nothing, chosen
 
-DAYS = (1, 8, 32)
+DAYS = (1, 6, 16)
 NOTICE = timedelta(days=31)  # longer than customers are told before
+CHARGED = ("pm_card_visa", "pm_card_declineLater")
 RUN_EVERY = timedelta(days=4)  # rarer than a shop, so that much is due at once
 PERIOD_KINDS = {ItemKind.PLAN: 1, ItemKind.PRORATION: 1, ItemKind.CREDIT: -1}
 RETURN = "http://127.0.0.1:8000/thanks/"
@@ -64,13 +68,19 @@ RETURN = "http://127.0.0.1:8000/thanks/"
 class Life(History):
     """A history whose subscriptions the shop renews, with saved cards, coupons, wallets and changes of plan."""
 
-    @initialize(loses_webhooks=st.booleans(), card=st.sampled_from(("pm_card_visa", "pm_card_declineLater")))
-    def begin(self, *, loses_webhooks: bool, card: str) -> None:
+    def begin(self, *, loses_webhooks: bool, card: str, is_taxed: bool) -> None:
         """A customer with two saved cards, of which one is charged, and a server that is paid for a month."""
         super().begin(is_renewed=False, loses_webhooks=loses_webhooks, is_sold=False)
+        if is_taxed:
+            site_settings.set_value("tax.status", "registered")
+            site_settings.set_value("tax.country", "DE")
+            TaxRate.objects.create(country="DE", rate=19, valid_from=self.clock.now)
+            Organization.objects.update(country="DE", billing_name="Ada")
+            self.shop.organization.refresh_from_db()
         product = self.shop.price.plan.product
         plan = make_plan(product, name="2 GB", memory_mib=2048, disk_mib=10240)
         self.plans = [self.shop.price, make_price(plan, minor=2000)]
+        self.hourly = make_price(make_plan(product, name="By the hour"), minor=2, term=Term.HOURLY)
         self.addon = make_addon_price(make_addon(product), minor=250)
         Coupon.objects.create(code="HALF", percent=50, duration=DiscountDuration.PERIODS, periods=2)
         for reference in ("pm_card_declineLater", "pm_card_visa"):
@@ -81,13 +91,9 @@ class Life(History):
 
     # The customer
 
-    @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
-    @rule(price=st.integers(min_value=0, max_value=1))
     def order(self, price: int) -> None:
-        shops.place_order(self.customers[price], at=self.clock.now, plan_price=self.prices[price])
+        shops.place_order(self.customers[price], at=self.clock.now, plan_price=self.prices[price], is_auto_renewed=True)
 
-    @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
-    @rule(plan=st.integers(min_value=0, max_value=1), has_addon=st.booleans())
     def order_with_coupon(self, plan: int, *, has_addon: bool) -> None:
         item = self.shop.item_request(plan_price=self.plans[plan], addon_prices=(self.addon,) if has_addon else ())
         with suppress(coupons.CouponRefused):
@@ -98,10 +104,8 @@ class Life(History):
                 user=self.shop.customer,
                 at=self.clock.now,
             )
-            shops.place_order(self.shop, at=self.clock.now, items=[item], coupon_use=use)
+            shops.place_order(self.shop, at=self.clock.now, items=[item], coupon_use=use, is_auto_renewed=True)
 
-    @precondition(lambda self: Order.objects.count() < MOST_ORDERS)
-    @rule(has_addon=st.booleans(), card=st.sampled_from(CARDS))
     def buy_cart(self, card: str, *, has_addon: bool) -> None:
         """Two servers in one order and one payment."""
         items = [
@@ -110,12 +114,16 @@ class Life(History):
                 server_name="second", plan_price=self.plans[1], addon_prices=(self.addon,) if has_addon else ()
             ),
         ]
-        shops.place_order(self.shop, at=self.clock.now, items=items)
+        shops.place_order(self.shop, at=self.clock.now, items=items, is_auto_renewed=True)
         self.open_payment_page(Order.objects.count() - 1)
         if self.pages:
             self.pay(len(self.pages) - 1, card)
 
-    @rule(minor=st.sampled_from((500, 3000)), card=st.sampled_from(CARDS))
+    def order_by_the_hour(self) -> None:
+        """Where the wallet pays a week of it."""
+        with suppress(PrepaymentNeeded):
+            shops.place_order(self.shop, at=self.clock.now, plan_price=self.hourly)
+
     def top_up(self, minor: int, card: str) -> None:
         with suppress(top_ups.TooManyOpen):
             payment = top_ups.open_top_up(
@@ -123,13 +131,11 @@ class Life(History):
             )
             self.pay_payment(payment, card)
 
-    @rule(is_active=st.booleans())
     def top_up_automatically(self, *, is_active: bool) -> None:
         below, amount = Money(1000, "USD"), Money(2000, "USD")
         named: dict[str, Any] = {"actor": self.shop.customer, "at": self.clock.now}
         auto_top_ups.save(organization=self.shop.organization, below=below, amount=amount, is_active=is_active, **named)
 
-    @rule(minor=st.sampled_from((300, 2500)), days=st.sampled_from((None, 5)), kind=st.sampled_from(GrantKind))
     def give_credit(self, minor: int, days: int | None, kind: GrantKind) -> None:
         """Staff give promotional credit, for some days or for good, or wallet credit."""
         expires = days is not None and kind == GrantKind.PROMOTIONAL
@@ -144,15 +150,10 @@ class Life(History):
             at=self.clock.now,
         )
 
-    @rule(index=st.integers(min_value=0, max_value=1))
     def choose_card(self, index: int) -> None:
         methods = PaymentMethod.objects.filter(organization=self.shop.organization).order_by("created_at")
         make_default(method=chosen(list(methods), index), actor=self.shop.customer)
 
-    @precondition(lambda self: bool(self.lasting()))
-    @rule(
-        index=anything, plan=st.integers(min_value=0, max_value=1), has_addon=st.booleans(), card=st.sampled_from(CARDS)
-    )
     def change_plan(self, index: int, plan: int, *, has_addon: bool, card: str) -> None:
         """At once or from the next period on; paid from the wallet, or else with a card."""
         item = OrderItem.objects.get(subscription=chosen(self.lasting(), index))
@@ -165,14 +166,10 @@ class Life(History):
         if change.invoice_id and not making.pay_with_credit(change=change, at=self.clock.now):
             self.pay_payment(making.open_payment(change=change, at=self.clock.now), card)
 
-    @precondition(lambda self: PlanChange.objects.exists())
-    @rule(index=anything)
     def cancel_change(self, index: int) -> None:
         change = chosen(list(PlanChange.objects.order_by("created_at")), index)
         ending.cancel(change=change, actor=self.shop.customer, at=self.clock.now)
 
-    @precondition(lambda self: bool(self.lasting()))
-    @rule(index=anything, wish=st.sampled_from(("cancel", "undo", "on", "off")))
     def change_renewal(self, index: int, wish: str) -> None:
         named: dict[str, Any] = {
             "subscription": chosen(self.lasting(), index),
@@ -187,8 +184,6 @@ class Life(History):
             else:
                 cancellations.set_auto_renewal(is_auto_renewed=wish == "on", **named)
 
-    @precondition(lambda self: bool(renewals()))
-    @rule(index=anything, card=st.sampled_from(CARDS))
     def pay_renewal(self, index: int, card: str) -> None:
         """From the invoice's page: with credit, or else on the gateway's page."""
         invoice = chosen(renewals(), index)
@@ -212,7 +207,6 @@ class Life(History):
 
     # Staff
 
-    @rule(plan=st.integers(min_value=0, max_value=1), minor=st.sampled_from((900, 2100)))
     def change_prices(self, plan: int, minor: int) -> None:
         """A new price of a plan, and a campaign that moves to it whoever has the plan."""
         price = catalog.offer_price(
@@ -225,8 +219,6 @@ class Life(History):
         )
         price_campaigns.announce(campaign=campaign, actor=self.shop.customer, at=self.clock.now)
 
-    @precondition(lambda self: PriceCampaign.objects.exists())
-    @rule(index=anything)
     def cancel_campaign(self, index: int) -> None:
         campaign = chosen(list(PriceCampaign.objects.order_by("created_at")), index)
         with suppress(price_campaigns.CampaignRefused):
@@ -234,7 +226,27 @@ class Life(History):
 
     # Time
 
-    @rule(days=st.sampled_from(DAYS))
+    def live(self, random: Random, months: int) -> None:
+        """Months of acts, each some days after the other, after which everything must hold. Prints what was done."""
+        until = self.clock.now + timedelta(days=31 * months)
+        while self.clock.now < until:
+            name = random.choices(list(ACTS), weights=[4 if name in ORDINARY else 1 for name in ACTS])[0]
+            chosen_values = {argument: random.choice(values) for argument, values in ACTS[name].items()}
+            days = random.choice(DAYS)
+            print(f"{self.clock.now:%d %B}: {name}({chosen_values}), {days} days")  # noqa: T201
+            with suppress(Nothing, ItemOutOfStock, InsufficientCapacity):
+                getattr(self, name)(**chosen_values)
+            self.everything_holds()
+            self.time_passes(days)
+            self.everything_holds()
+
+    def everything_holds(self) -> None:
+        """The books, and what a customer must never meet."""
+        self.the_books_hold()
+        self.no_time_is_paid_twice()
+        self.nobody_is_suspended_while_paid()
+        self.nobody_pays_a_new_price_before_its_day_or_without_notice()
+
     def time_passes(self, days: int) -> None:
         """With a shop's runs: each of these days, or every few."""
         until = self.clock.now + timedelta(days=days)
@@ -243,21 +255,22 @@ class Life(History):
             bill(self.clock.now)
             auto_top_ups.request_due(at=self.clock.now)
             price_campaigns.tell_due(at=self.clock.now)
-            shops.run_once(self.clock.now)
+            for _attempt in range(3):
+                shops.run_once(self.clock.pass_by())
             bill(self.clock.now)
         if self.loses_webhooks:
             self.reconcile()
+        else:
+            shops.deliver_webhooks(self.stripe)
 
     # What must hold
 
-    @invariant()
     def no_time_is_paid_twice(self) -> None:
         for subscription in Subscription.objects.all():
             lines = paid_lines(subscription)
             for instant in {line.period_start for line in lines if line.period_start}:
                 assert coverage(lines, instant) <= 1, (subscription, instant)
 
-    @invariant()
     def nobody_is_suspended_while_paid(self) -> None:
         held = ServerHold.objects.filter(lifted_at=None, kind=HoldKind.BILLING)
         taken = set(Dispute.objects.exclude(is_won=True).values_list("payment__allocations__invoice", flat=True))
@@ -268,7 +281,6 @@ class Life(History):
             lines = [line for line in paid_lines(subscription) if line.invoice_id not in taken]
             assert coverage(lines, self.clock.now) == 0, subscription
 
-    @invariant()
     def nobody_pays_a_new_price_before_its_day_or_without_notice(self) -> None:
         notice = timedelta(days=site_settings.get("billing.price_notice_days"))
         for move in PriceMove.objects.filter(applied_at__isnull=False).select_related("campaign"):
@@ -288,6 +300,42 @@ class Life(History):
         """What the first customer has."""
         rows = Subscription.objects.filter(organization=self.shop.organization, status__in=subscriptions.GOING_ON)
         return list(rows.order_by("created_at"))
+
+
+INDEX = range(6)
+PAID = ("pm_card_visa",) * 6 + CARDS
+ORDINARY = ("buy", "buy_cart", "order_by_the_hour", "top_up", "pay_renewal", "change_plan", "change_prices")
+FLAG = (False, True)
+# What may happen between two runs of the shop, with the values of its arguments.
+ACTS: dict[str, dict[str, Sequence[Any]]] = {
+    "buy": {"price": (0, 1), "card": PAID},
+    "order_with_coupon": {"plan": (0, 1), "has_addon": FLAG},
+    "buy_cart": {"has_addon": FLAG, "card": PAID},
+    "order_by_the_hour": {},
+    "open_payment_page": {"index": INDEX},
+    "pay": {"index": INDEX, "card": PAID},
+    "pay_renewal": {"index": INDEX, "card": PAID},
+    "pay_with_credit": {"index": INDEX},
+    "top_up": {"minor": (500, 3000, 9000), "card": PAID},
+    "top_up_automatically": {"is_active": FLAG},
+    "give_credit": {"minor": (300, 2500), "days": (None, 5), "kind": tuple(GrantKind)},
+    "choose_card": {"index": INDEX},
+    "change_plan": {"index": INDEX, "plan": (0, 1), "has_addon": FLAG, "card": PAID},
+    "cancel_change": {"index": INDEX},
+    "change_renewal": {"index": INDEX, "wish": ("cancel", "undo", "on", "off")},
+    "cancel_order": {"index": INDEX},
+    "cancel_paid_order": {"index": INDEX},
+    "change_prices": {"plan": (0, 1), "minor": (900, 1100, 2100)},
+    "cancel_campaign": {"index": INDEX},
+    "refund": {"index": INDEX, "part": (1, 300, None)},
+    "refund_at_stripe": {"index": INDEX, "part": (200, None)},
+    "decide_review": {"index": INDEX, "is_accepted": FLAG},
+    "dispute": {"index": INDEX, "part": (250, None)},
+    "dispute_ends": {"index": INDEX, "outcome": ("won", "lost")},
+    "debit_ends": {"outcome": ("succeed", "fail")},
+    "outage": {"outage": OUTAGES, "kind": ("lose_answer", "status", "drop")},
+    "workers_finish": {},
+}
 
 
 def bill(at: datetime) -> None:

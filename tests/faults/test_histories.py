@@ -6,6 +6,7 @@ suite's own search is the same on every run. Histories that a short search may n
 
 import os
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,11 +14,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from billing import credit
 from billing.ledger_audit import broken_rules
-from billing.models import Payment, PaymentState, Refund, RefundState
+from billing.models import Invoice, InvoiceState, Payment, PaymentState, Refund, RefundState
 from core.money import Money
 from servers.models import HoldKind, ServerHold
 from tests.faults.histories import CARDS, WAITS, History, received
-from tests.faults.lives import Life
+from tests.faults.lives import CHARGED, Life
 from tests.shop import Shop
 
 
@@ -77,7 +78,7 @@ def events_twice(history: History) -> None:
 def test_a_renewal_that_is_paid_late_suspends_until_then(shop: Shop) -> None:
     Life.shop = shop
     life = Life()
-    life.begin(loses_webhooks=False, card="pm_card_declineLater")
+    life.begin(loses_webhooks=False, card="pm_card_declineLater", is_taxed=False)
     held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
     life.time_passes(days=32)
     life.time_passes(days=8)
@@ -104,19 +105,34 @@ def test_the_books_hold_through_this_history(shop: Shop, happen: Callable[[Histo
     history.teardown()
 
 
-@pytest.mark.timeout(900)  # a history takes seconds, and a busy machine several times that
-@pytest.mark.parametrize("kind", [History, Life])
-def test_the_books_hold_through_any_history(shop: Shop, kind: type[History]) -> None:
-    kind.shop = shop
+SOAK = int(os.environ.get("SOAK", "0"))  # how many histories and lives, by `make soak`
+SOAK_SEED = int(os.environ.get("SEED", "1"))
+
+
+@pytest.mark.timeout(None)  # a history takes seconds, and a busy machine several times that
+def test_the_books_hold_through_any_history(shop: Shop) -> None:
+    History.shop = shop
     run_state_machine_as_test(
-        kind,
+        History,
         settings=settings(
-            max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "3")),
-            stateful_step_count=int(os.environ.get("HYPOTHESIS_STEPS", "12")),
-            derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
+            max_examples=SOAK or 3,
+            stateful_step_count=25 if SOAK else 12,
+            derandomize=not SOAK,
             deadline=None,
             database=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.timeout(None)
+@pytest.mark.parametrize("seed", range(SOAK_SEED, SOAK_SEED + (SOAK or 2)))
+def test_the_books_hold_through_any_life(shop: Shop, seed: int) -> None:
+    """Hypothesis would choose few of the acts for each life, and end most before a month has passed."""
+    Life.shop, random = shop, Random(seed)
+    life = Life()
+    life.begin(loses_webhooks=seed % 2 == 0, card=random.choice(CHARGED), is_taxed=seed % 3 == 0)
+    life.live(random, months=4 if SOAK else 2)
+    assert SOAK or Invoice.objects.filter(due_at__isnull=False, state=InvoiceState.PAID).exists(), "nothing was renewed"
+    life.teardown()
