@@ -14,7 +14,7 @@ from facturx import generate_cii_xml
 from accounts.vat import vat_id
 from billing.documents.document import Document, Line, TaxGroup
 from billing.models import TaxCategory
-from core.money import Money, exponent
+from core.money import Money, exponent, payable_step
 
 INVOICE, CREDIT_NOTE = "380", "381"  # UNTDID 1001
 ONE = "C62"  # UN/ECE Recommendation 20
@@ -34,7 +34,7 @@ def xml_of(document: Document) -> bytes:
     if reason:
         raise NotWritable(reason)
     data = data_of(document)
-    wrong = next(contradictions(data), "")
+    wrong = next(contradictions(data, document), "")
     if wrong:
         raise NotWritable(wrong)
     try:
@@ -195,7 +195,7 @@ def seller_vat_id(seller: dict[str, Any]) -> str:
     return vat_id(seller.get("tax_id", ""), seller.get("country", ""))
 
 
-def contradictions(data: dict[str, Any]) -> Iterator[str]:
+def contradictions(data: dict[str, Any], document: Document) -> Iterator[str]:
     """The sums that do not agree, by the names of EN 16931's rules (the official ones let some of these pass)."""
     amount = {name: Decimal(value) for name, value in data.items() if isinstance(value, str) and is_amount(name)}
     lines = [(line["BT-151"], line.get("BT-152"), Decimal(line["BT-131"])) for line in data["BG-25"]]
@@ -218,11 +218,20 @@ def contradictions(data: dict[str, Any]) -> Iterator[str]:
         "BR-CO-14": amount["BT-110"] == sum(tax for *_group, tax in taxed),
         "BR-CO-15": amount["BT-112"] == amount["BT-109"] + amount["BT-110"],
         "BR-CO-16": amount["BT-115"] == amount["BT-112"] - amount.get("BT-113", Decimal(0)),
-        # A minor unit of the rupiah's or yen's smallest payment is the tolerance of rounding; a credit note may split.
-        "BR-CO-17": all(abs(tax - net * Decimal(rate or 0) / 100) <= 1 for _category, rate, net, tax in taxed),
+        # Each tax by itself, before those of one rate are added up. The official rule lets all below 1.00 pass.
+        "BR-CO-17": all(is_rounded(group, is_credit=document.credits is not None) for group in document.taxes),
         "BR-S-08": all(net == net_at(category, rate) for category, rate, net, _tax in taxed),
     }
     yield from (f"{rule} does not hold" for rule, holds in rules.items() if not holds)
+
+
+def is_rounded(group: TaxGroup, *, is_credit: bool) -> bool:
+    """Whether the tax is its rate of the net amount, but for one step of what can be paid of the currency.
+
+    Of a credit note two, because the parts of an invoice's tax are rounded so that all of them together are the tax.
+    """
+    step = payable_step(group.net.currency).minor
+    return abs(group.amount.minor - group.net.minor * group.rate / 100) <= step * (2 if is_credit else 1)
 
 
 def is_amount(term: str) -> bool:

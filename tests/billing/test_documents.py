@@ -161,6 +161,23 @@ def test_sums_that_do_not_agree_are_not_written(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "off_by_two_steps",
+    [
+        make_document(800, tax=200),
+        make_document(800, tax=154),
+        make_document(800, 199, tax=163, is_inclusive=True),
+        make_document(5000, tax=502, rate="10", currency="JPY"),
+        make_document(1_234_500, tax=136_000, rate="11", currency="IDR"),
+        make_document(337, tax=67, credits=("NB-2026-00000", date(2026, 11, 1))),
+    ],
+)
+def test_tax_that_is_not_its_rate_of_the_amount_is_not_written(off_by_two_steps: Document) -> None:
+    """The official rules let less than one whole euro of it pass, where the total has it too."""
+    with pytest.raises(einvoice.NotWritable, match="BR-CO-17"):
+        einvoice.xml_of(off_by_two_steps)
+
+
+@pytest.mark.parametrize(
     ("document", "reason"),
     [
         (make_document(12_340, currency="KWD"), "amounts of KWD cannot be written"),
