@@ -53,7 +53,7 @@ class DayForm(forms.Form):
 
 
 def page(request: HttpRequest, extension: str = "") -> HttpResponseBase:
-    """What the day of the address, else tomorrow, would bring if nobody paid or canceled before."""
+    """What the day of the address, else tomorrow, would bring if nobody paid by hand or canceled before."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     at = clock.now()

@@ -9,7 +9,9 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from accounts.models import Organization
-from billing.models import RunKind
+from billing import charge_sync, payments
+from billing.gateways.base import GatewayPayment
+from billing.models import Payment, PaymentState, RunKind
 from billing.runs import batches, runner
 from billing.runs.batches import EVERYBODY, OrganizationRange
 from core import site_settings, tenancy
@@ -54,6 +56,7 @@ class Entry:
 def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetime] = ()) -> Iterator[Entry]:
     """What runs of these kinds at `at` would do, once those of the times `after` have been.
 
+    A charge that is asked for is taken to succeed: who can be charged is not shown as suspended.
     Batch by batch, each in a transaction that is rolled back. It waits for nobody: an organization whose rows are
     locked is one entry that says so.
     """
@@ -64,7 +67,7 @@ def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetim
 
 
 def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
-    """What the day brings as seen at `at`, if nobody pays or cancels before: all runs once at the end of each day.
+    """What the day brings as seen at `at`, if nobody pays by hand or cancels before: all runs once at the end of each day.
 
     Of more than a month ahead, only the runs of the last month before it are considered.
     """
@@ -115,6 +118,7 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
                     if step.request_charges:
                         charged = [invoice.pk for invoice in step.request_charges(of, at)]
                         batches.execute(CHARGE, {"at": at, "ids": charged})
+                        _settle(charged, at)
         with connection.cursor() as cursor:
             cursor.execute(ENTRIES)
             rows = [
@@ -123,6 +127,18 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
             ]
         transaction.set_rollback(True)
     return rows
+
+
+def _settle(charged: Collection[UUID], at: datetime) -> None:
+    """Answer what was just asked of saved methods: paid, or refused for good by a card that is no longer valid then."""
+    asked = Payment.objects.filter(invoice__in=charged, state=PaymentState.PENDING).select_related("payment_method")
+    for row in asked.order_by("pk"):
+        valid_until = row.payment_method.expires_on if row.payment_method else None
+        if valid_until is not None and valid_until < at.date():
+            charge_sync.fail(payment_id=row.pk, code="expired_card", text="", is_final=True, at=at)
+        else:
+            money = GatewayPayment(f"calendar-{row.pk}", row.amount, row.is_live, payment_id=row.pk)
+            payments.settle(payment_id=row.pk, gateway_payment=money, at=at)
 
 
 def is_due(step: runner.Step, of: OrganizationRange, at: datetime) -> bool:

@@ -1,7 +1,7 @@
 """The billing calendar: a day's invoices, charges, suspensions and deletions, and nothing is done."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connections, transaction
@@ -9,10 +9,19 @@ from django.test import Client
 from django.urls import reverse
 
 from billing import subscriptions
-from billing.models import Invoice, Reminder, Subscription
+from billing.models import (
+    Invoice,
+    Payment,
+    PaymentMethod,
+    PaymentState,
+    Reminder,
+    Subscription,
+    next_period_end,
+)
 from billing.runs import calendar
 from core import clock
 from tests.billing.test_renew import make_subscription, renew
+from tests.builders import make_organization
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +60,41 @@ def test_suspensions_and_deletions_are_shown_on_their_days(superadmin: Client) -
     assert ["Suspension" in text for text in texts] == [True, False]
     assert ["Deletion" in text for text in texts] == [False, True]
     assert not Reminder.objects.exists()
+
+
+def kinds_on(day: datetime, *, now: datetime) -> dict[str, list[str]]:
+    """What the day brings to each customer but reminders, by the name of their card."""
+    found: dict[str, list[str]] = {}
+    for entry in calendar.entries_of_day(day.date(), at=now):
+        if entry.what in {"reminder", "overdue reminder"}:
+            continue
+        card = PaymentMethod.objects.filter(organization=entry.organization_id).first()
+        found.setdefault(card.reference if card else "none", []).append(entry.what)
+    return found
+
+
+def test_who_can_be_charged_is_charged_month_after_month_and_who_cannot_is_suspended() -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    cards = {"valid": now.date() + timedelta(days=900), "expired": now.date() + timedelta(days=9), "none": None}
+    for name, expires_on in cards.items():
+        organization = make_organization()
+        make_subscription(at=now, organization=organization, label=name)
+        if expires_on:
+            PaymentMethod.objects.create(
+                organization=organization, gateway="stripe", reference=name, expires_on=expires_on, is_default=True
+            )
+    april = next_period_end(now, "monthly", 1)
+    may = next_period_end(april, "monthly", 1)
+
+    assert kinds_on(april, now=now) == {"valid": ["charge"], "expired": ["charge"]}
+    assert kinds_on(april + timedelta(days=7), now=now) == {"expired": ["suspension"], "none": ["suspension"]}
+    assert kinds_on(april + timedelta(days=21), now=now) == {
+        "expired": ["deletion", "end"],
+        "none": ["deletion", "end"],
+    }
+    assert kinds_on(may - timedelta(days=7), now=now)["valid"] == ["invoice"]
+    assert kinds_on(may, now=now)["valid"] == ["charge"]
+    assert not Payment.objects.filter(state=PaymentState.PENDING).exists()
 
 
 @pytest.mark.django_db(transaction=True)
