@@ -389,7 +389,8 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) 
             return False
         old = row.state
         row.transition_to(InvoiceState.VOID)
-        row.save(update_fields=["state"])
+        row.voided_at = at
+        row.save(update_fields=["state", "voided_at"])
         new = {"state": row.state, "reason": reason}
         audit.record(action="invoice.void", entity=row, actor=actor, old={"state": old}, new=new)
     return True

@@ -15,7 +15,6 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import gateway_accounts
 from billing.models import (
-    AccountKind,
     Dispute,
     EventResult,
     GatewayAccount,
@@ -28,7 +27,7 @@ from billing.models import (
     Subscription,
     UnexplainedItem,
 )
-from billing.reports import FAILED, MRR, UNPAID, rows_of
+from billing.reports import EARNED, FAILED, MRR, UNPAID, rows_of
 from catalog.models import Plan, PlanPrice
 from core import formats, site_settings, work
 from core.admin_base.columns import usage_bar
@@ -316,10 +315,9 @@ def providers_with_last_sync(_at: datetime) -> list[Provider]:
 
 
 def revenue(at: datetime) -> list[Revenue]:
-    """Revenue less refunds per currency, of the last day and of the last 30 days."""
-    counted = [AccountKind.REVENUE, AccountKind.REFUNDS]
+    """What was earned in each currency, as the report counts it: in the last day, and in the last 30 days."""
     rows = (
-        Posting.objects.filter(account__kind__in=counted, entry__at__gt=at - timedelta(days=30), entry__at__lte=at)
+        Posting.objects.filter(account__kind__in=EARNED, entry__at__gt=at - timedelta(days=30), entry__at__lte=at)
         .order_by()
         .values("currency", date=TruncDate("entry__at", tzinfo=UTC))
         .annotate(month=Sum("amount_minor"), day=Coalesce(Sum("amount_minor", filter=Q(entry__at__gt=at - RECENT)), 0))

@@ -121,7 +121,7 @@ class InvoiceAdmin(PdfMixin, ReadOnlyAdmin):
     search_fields = ("number", "organization__name", "organization__billing_email")
     date_hierarchy = "created_at"
     sections = (
-        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at", "file")),
+        (None, ("number", "organization", "state", "issued_at", "due_at", "paid_at", "voided_at", "file")),
         (gettext_lazy("Money"), ("net_minor", "tax_minor", "total_minor", "is_tax_inclusive")),
         (gettext_lazy("As printed"), ("seller", "billing_address")),
         (gettext_lazy("History"), ("id", "series", "place_evidence", "created_at", "updated_at")),

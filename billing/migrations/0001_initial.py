@@ -308,6 +308,7 @@ class Migration(migrations.Migration):
                 ('usage_month', models.DateField(blank=True, help_text='The first day of the month whose hours it bills. They are added to its draft as they are charged.', null=True, verbose_name='month of usage')),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
+                ('voided_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='accounts.organization')),
                 ('series', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.invoiceseries')),
             ],
@@ -1109,6 +1110,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['paid', 'refunded']), _negated=True), ('paid_at__isnull', False), _connector='OR'), name='billing_invoice_paid_at_when_paid'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoice',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'void'), ('voided_at__isnull', False)), models.Q(models.Q(('state', 'void'), _negated=True), models.Q(('voided_at__isnull', False), _negated=True)), _connector='OR'), name='billing_invoice_voided_at_iff_void'),
         ),
         migrations.AddIndex(
             model_name='creditnote',

@@ -104,7 +104,7 @@ CREATE TRIGGER billing_series_counts BEFORE UPDATE ON billing_invoiceseries
 """
 # An issued document keeps every column but those set here; a new column is frozen without being named. Rows are
 # compared as such, because a run writes many: as JSON it would take several times as long. The moment of payment
-# changes only together with the state.
+# and that of voiding change only together with the state.
 ISSUED = """
 CREATE FUNCTION billing_document_is_numbered_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -135,6 +135,7 @@ BEGIN
     ELSIF NEW.state <> OLD.state THEN
         kept.state := OLD.state;
         kept.paid_at := OLD.paid_at;
+        kept.voided_at := OLD.voided_at;
     END IF;
     IF OLD.issued_at IS NOT NULL AND kept IS DISTINCT FROM OLD THEN
         RAISE EXCEPTION '% % was issued and does not change', TG_ARGV[0], OLD.number

@@ -62,6 +62,7 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
     )
     due_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
+    voided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(NumberedDocument.Meta):
         abstract = False
@@ -104,6 +105,7 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
                 name="billing_invoice_paid_at_when_paid",
                 condition=~models.Q(state__in=["paid", "refunded"]) | models.Q(paid_at__isnull=False),
             ),
+            iff("billing_invoice_voided_at_iff_void", models.Q(state="void"), models.Q(voided_at__isnull=False)),
         ]
 
     @property

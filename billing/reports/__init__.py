@@ -1,7 +1,7 @@
 """Reports for staff: `REPORTS` lists them as the pages do."""
 
 from billing.reports.base import CellType, Column, Report, rows_of
-from billing.reports.books import FAILED, FEES, JOURNAL, REVENUE, TAX, UNPAID
+from billing.reports.books import EARNED, FAILED, FEES, JOURNAL, REVENUE, TAX, UNPAID
 from billing.reports.margins import MARGIN, MARGIN_BY_LOCATION
 from billing.reports.recognition import DATEV, RECOGNISED
 from billing.reports.recurring import COHORTS, MRR
@@ -11,4 +11,4 @@ REPORTS = (
     *(FEES, TAX, UNPAID, FAILED, JOURNAL, DATEV),
 )
 
-__all__ = ["FAILED", "MRR", "REPORTS", "UNPAID", "CellType", "Column", "Report", "rows_of"]
+__all__ = ["EARNED", "FAILED", "MRR", "REPORTS", "UNPAID", "CellType", "Column", "Report", "rows_of"]

@@ -2,13 +2,16 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from billing.models import AccountKind
 from billing.reports.base import CellType, Column, Report
 
+# What is earned: what was sold, less what was refunded or lost in disputes.
+EARNED = (AccountKind.REVENUE, AccountKind.REFUNDS, AccountKind.DISPUTES)
 REVENUE = Report(
     code="revenue",
     title=_("Revenue"),
     description=_("What was earned each day, without tax, less what was given back."),
-    query="""
+    query=f"""
         SELECT (entry.at AT TIME ZONE 'UTC')::date AS day, posting.currency,
             coalesce(sum(posting.amount_minor) FILTER (WHERE account.kind = 'revenue'), 0)::bigint AS sold,
             coalesce(sum(posting.amount_minor) FILTER (WHERE account.kind = 'refunds'), 0)::bigint AS refunded,
@@ -17,7 +20,7 @@ REVENUE = Report(
         FROM billing_posting posting
         JOIN billing_ledgeraccount account ON account.id = posting.account_id
         JOIN billing_journalentry entry ON entry.id = posting.entry_id
-        WHERE account.kind IN ('revenue', 'refunds', 'disputes') AND entry.at >= %(since)s AND entry.at < %(until)s
+        WHERE account.kind IN {tuple(map(str, EARNED))} AND entry.at >= %(since)s AND entry.at < %(until)s
         GROUP BY day, posting.currency ORDER BY posting.currency, day""",
     columns=(
         Column("day", _("Day"), CellType.DAY),
@@ -98,6 +101,7 @@ FEES = Report(
     ),
 )
 
+# What was paid or voided since was still owed then. Of this minute what is open is enough, which has an index.
 UNPAID = Report(
     code="unpaid",
     title=_("Unpaid invoices"),
@@ -105,7 +109,13 @@ UNPAID = Report(
     query="""
         WITH open AS (
             SELECT currency, total_minor, greatest(0, extract(day FROM %(until)s - coalesce(due_at, issued_at))) AS days
-            FROM billing_invoice WHERE state IN ('open', 'overdue') AND issued_at < %(until)s
+            FROM (
+                SELECT * FROM billing_invoice WHERE state IN ('open', 'overdue')
+                UNION ALL
+                SELECT * FROM billing_invoice WHERE %(until)s < now() - interval '1 minute'
+                    AND state IN ('paid', 'refunded', 'void') AND coalesce(voided_at, paid_at) >= %(until)s
+            ) owed
+            WHERE issued_at < %(until)s
         )
         SELECT currency,
             count(*) AS invoices, sum(total_minor)::bigint AS total,

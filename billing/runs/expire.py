@@ -62,6 +62,7 @@ LOCK_SUBSCRIPTIONS = f"""SELECT id FROM billing_subscription WHERE id IN (
         UNION ALL SELECT id {TO_DELETE}{OF_SUBSCRIPTION}) ORDER BY id FOR NO KEY UPDATE"""
 END_ITEMS = """UPDATE billing_subscriptionitem SET valid_until = %(at)s
     WHERE subscription_id = ANY (%(ids)s) AND valid_until IS NULL AND valid_from < %(at)s"""
+VOID = "UPDATE billing_invoice SET state = 'void', voided_at = %(at)s WHERE id = ANY (%(invoices)s)"
 END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s
     WHERE id = ANY (%(ids)s)"""
 
@@ -141,7 +142,7 @@ def end_unpaid(params: dict[str, Any], at: datetime) -> list[Any]:
     unfilled = f"SELECT id {UNFILLED} AND id = ANY (%(subscriptions)s)"
     ended = batches.ids(f"SELECT id {SUBSCRIPTIONS} UNION ALL {unfilled}", params)
     named = {"ids": ended, "at": at}
-    batches.execute("UPDATE billing_invoice SET state = 'void' WHERE id = ANY (%(invoices)s)", params)
+    batches.execute(VOID, {"invoices": params["invoices"], "at": at})
     batches.execute(END, named)
     batches.execute(END_ITEMS, named)
     batches.execute(dun.NOTE, named | {"what": "end"})

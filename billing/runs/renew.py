@@ -43,7 +43,7 @@ OF_SUBSCRIPTION, OF_INVOICE = RANGE.format(table="subscription"), RANGE.format(t
 LOCK_WITHDRAWN = f"SELECT invoice.id {WITHDRAWN}{OF_INVOICE} ORDER BY invoice.id FOR NO KEY UPDATE OF invoice"
 LOCK_DUE = f"SELECT subscription.id {DUE}{OF_SUBSCRIPTION} ORDER BY subscription.id FOR NO KEY UPDATE OF subscription"
 VOID = f"""
-    WITH voided AS (UPDATE billing_invoice SET state = 'void'
+    WITH voided AS (UPDATE billing_invoice SET state = 'void', voided_at = %(at)s
         WHERE id IN (SELECT invoice.id {WITHDRAWN}{OF_INVOICE})
         RETURNING id, organization_id, number, total_minor, currency, due_at),
     withdrawn AS (INSERT INTO billing_renewal_withdrawn SELECT item.subscription_item_id, voided.due_at

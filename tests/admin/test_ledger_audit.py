@@ -57,7 +57,7 @@ BREAKS = {
         UPDATE billing_posting SET account_id = (
             SELECT id FROM billing_ledgeraccount WHERE kind = 'promotional_credit')
         WHERE amount_minor < 0 AND account_id IN (SELECT id FROM billing_ledgeraccount WHERE kind = 'wallet')""",
-    "account_not_rows": "UPDATE billing_invoice SET state = 'void', paid_at = NULL",
+    "account_not_rows": "UPDATE billing_invoice SET state = 'void', paid_at = NULL, voided_at = now()",
     "commission_not_referrals": """
         UPDATE billing_ledgeraccount SET kind = 'commission', balance_minor = -5, promotional_minor = 0
         WHERE kind = 'wallet'""",

@@ -2,21 +2,25 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from billing import item_changes, subscriptions
-from billing.models import Payment
+from billing import invoicing, item_changes, payments, subscriptions
+from billing.models import Invoice, Payment
 from billing.proration import NewItem
 from billing.reports import REPORTS, Report, rows_of
 from catalog.models import Plan, Term
 from core import csv_files
+from core.money import Money
 from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
-from tests.billing.test_tax import set_up_shop
+from tests.billing.test_collect import top_up
+from tests.billing.test_renew import END, make_subscription, renew
+from tests.billing.test_tax import add_rate, at_address, set_up_shop
 from tests.builders import make_addon_price, make_organization, make_plan, make_price
 from tests.orders.sold import make_sold
 
@@ -25,8 +29,8 @@ pytestmark = pytest.mark.django_db
 YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def day(month: int, date: int = 10) -> datetime:
-    return datetime(2026, month, date, 12, tzinfo=UTC)
+def day(month: int, number: int = 10) -> datetime:
+    return datetime(2026, month, number, 12, tzinfo=UTC)
 
 
 def sell(at: datetime, **fields: Any) -> Sale:
@@ -108,6 +112,74 @@ def test_revenue_is_what_was_sold_less_what_was_given_back() -> None:
         (datetime(2026, 3, 1, tzinfo=UTC).date(), "USD", 0, -300, -300),
     ]
     assert ("IDR", 90_000) in [(row[1], row[4]) for row in rows]
+
+
+def test_fees_are_what_each_gateway_kept_of_what_it_took() -> None:
+    for minor, fee in ((800, 53), (1_200, 47)):
+        sale = make_sale(at=day(1), minor=minor)
+        sale.settle(day(1), fee=Money(fee, "USD"))
+    sell(day(2), minor=500)
+
+    names = ("month", "gateway", "currency", "received", "fees", "dispute_fees", "share")
+
+    assert figures("fees", *names) == [
+        (date(2026, 1, 1), "stripe", "USD", 2_000, 100, 0, Decimal("5.00")),
+        (date(2026, 2, 1), "stripe", "USD", 500, 0, 0, Decimal("0.00")),
+    ]
+
+
+def test_failed_payments_are_counted_by_reason() -> None:
+    for month, minor, reason in ((1, 800, "declined"), (2, 300, "declined"), (2, 900, "expired")):
+        payments.fail(payment_id=make_sale(at=day(month), minor=minor).payment.pk, reason=reason, at=day(month))
+    sell(day(3))
+
+    assert figures("failed-payments", "gateway", "failure", "currency", "payments", "amount", "last") == [
+        ("stripe", "declined", "USD", 2, 1_100, day(2).date()),
+        ("stripe", "expired", "USD", 1, 900, day(2).date()),
+    ]
+
+
+def test_tax_is_told_by_country_and_month_less_that_of_credit_notes() -> None:
+    set_up_shop()
+    add_rate("FR", "20")
+    german, french = (at_address(country=country, address_line="Weg 2", city="X") for country in ("DE", "FR"))
+    back = sell(day(1), organization=german, minor=1_000)
+    sell(day(1), organization=german, minor=500)
+    sell(day(1), organization=french, minor=1_000)
+    sell(day(2), organization=german, minor=100)
+    run_commit_triggers()
+    refund(Payment.objects.get(invoice=back.invoice, state="succeeded"), 595)  # in March, as tests refund
+
+    assert figures("tax", "month", "jurisdiction", "rate", "currency", "net", "tax") == [
+        (date(2026, 1, 1), "DE", 19, "USD", 1_500, 285),
+        (date(2026, 1, 1), "FR", 20, "USD", 1_000, 200),
+        (date(2026, 2, 1), "DE", 19, "USD", 100, 19),
+        (date(2026, 3, 1), "DE", 19, "USD", -500, -95),
+    ]
+
+
+def test_what_was_unpaid_on_a_day_is_what_had_been_neither_paid_nor_voided_by_then() -> None:
+    paid, voided = make_subscription(), make_subscription(minor=300)
+    renew()
+    invoices = {row.organization_id: row for row in Invoice.objects.exclude(due_at=None)}
+    top_up(paid.organization, 800)
+    invoicing.pay_from_wallet(invoice=invoices[paid.organization_id], at=END + timedelta(days=10))
+    invoicing.void_invoice(
+        invoice=invoices[voided.organization_id], reason="test", actor=None, at=END + timedelta(days=40)
+    )
+
+    def owed(days: int) -> list[tuple[int, ...]]:
+        until = END + timedelta(days=days)
+        names = ("invoices", "total", "not_due", "week", "month", "longer")
+        return [tuple(row[name] for name in names) for row in rows_of(report("unpaid"), since=until, until=until)]
+
+    assert owed(-8) == []  # not invoiced yet
+    assert owed(0) == [(2, 1_100, 1_100, 0, 0, 0)]
+    assert owed(1) == owed(7) == [(2, 1_100, 0, 1_100, 0, 0)]
+    assert owed(8) == [(2, 1_100, 0, 0, 1_100, 0)]
+    assert owed(30) == [(1, 300, 0, 0, 300, 0)]
+    assert owed(31) == [(1, 300, 0, 0, 0, 300)]
+    assert owed(41) == []
 
 
 def test_margin_counts_the_months_of_each_term() -> None:

@@ -13,8 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger, payments
-from billing.models import AccountKind, Dispute, EntryKind, GatewayEvent, Payment
+from billing import disputes, ledger, payments
+from billing.gateways.base import DisputeStatus, GatewayDispute
+from billing.models import AccountKind, Dispute, EntryKind, GatewayBalance, GatewayEvent, Payment
+from billing.reports import REPORTS, rows_of
 from core import site_settings
 from core.ids import uuid7
 from core.money import Money
@@ -220,6 +222,31 @@ def test_the_start_page_shows_open_disputes(superadmin: Client) -> None:
     assert "opened 3\xa0days ago" in page
     assert "evidence due in 4\xa0days" in page
     assert "general" not in page
+
+
+def test_the_start_page_draws_what_was_earned_each_day_as_the_report_counts_it(superadmin: Client) -> None:
+    now = (timezone.now() - timedelta(days=1)).replace(hour=12)
+    for days, minor in ((1, 1_500), (3, 2_000)):
+        lost = make_sale(at=now - timedelta(days=days, minutes=1), minor=minor)
+        lost.settle(at=now - timedelta(days=days, minutes=1))
+    make_sale(at=now, minor=1_000).settle(at=now - timedelta(hours=1))
+    gateway_dispute = GatewayDispute("dp_1", f"pi_{lost.payment.pk}", usd(500), DisputeStatus.LOST, "fraudulent", now)
+    disputes.record_dispute(payment_id=lost.payment.pk, gateway_dispute=gateway_dispute, at=now - timedelta(days=2))
+    GatewayBalance.objects.create(
+        gateway="stripe", currency="USD", held_minor=3_700, clearing_minor=4_000, read_at=now, differs_since=now
+    )
+
+    (line,) = overview.revenue(now)
+    page = superadmin.get(INDEX).content.decode()
+
+    reported = [row["revenue"] for row in rows_of(REPORTS[0], since=now - timedelta(days=30), until=now)]
+    assert (line.day, line.month) == (usd(1_000), usd(4_000)) == (usd(1_000), usd(sum(reported)))
+    assert len(line.bars) == 31
+    highest, other = (next(bar for bar in line.bars if f"${dollars}" in bar["text"]) for dollars in ("20.00", "15.00"))
+    assert (highest["height"], highest["y"], other["height"]) == (300, 0, 225)
+    assert f'height="300"><title>{highest["text"]}</title></rect>' in page
+    assert "$37.00" in page
+    assert "$40.00 in our books" in page
 
 
 def query_count(client: Client) -> int:

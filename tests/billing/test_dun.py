@@ -161,7 +161,7 @@ def test_a_day_that_was_told_stays_although_the_setting_is_changed(unpaid: Subsc
 
 
 def test_what_was_canceled_is_deleted_some_time_after_its_end(unpaid: Subscription) -> None:
-    Invoice.objects.filter(pk=invoice().pk).update(state=InvoiceState.VOID)
+    Invoice.objects.filter(pk=invoice().pk).update(state=InvoiceState.VOID, voided_at=END)
     subscriptions.cancel_at_period_end(subscription=unpaid, at=SOON)
     subscriptions.end_due(at=END)
     assert unpaid.reload().deletion_due_at == END + 21 * DAY

@@ -170,7 +170,7 @@ REFUSED = {
     "an allocation is raised": ("UPDATE billing_paymentallocation SET amount_minor = 801", "permission denied"),
     "an allocation pays a draft": (CREDIT, "that is draft is paid"),
     "an allocation pays a void invoice": (
-        f"{OPEN}; UPDATE billing_invoice SET state = 'void' WHERE id = %(draft)s; {CREDIT}",
+        f"{OPEN}; UPDATE billing_invoice SET state = 'void', voided_at = now() WHERE id = %(draft)s; {CREDIT}",
         "that is void is paid",
     ),
     "an allocation pays an expired draft": (
@@ -178,7 +178,7 @@ REFUSED = {
         "that is expired is paid",
     ),
     "an invoice that an allocation pays becomes void": (
-        f"{OPEN}; {CREDIT}; UPDATE billing_invoice SET state = 'void' WHERE id = %(draft)s",
+        f"{OPEN}; {CREDIT}; UPDATE billing_invoice SET state = 'void', voided_at = now() WHERE id = %(draft)s",
         "is paid and cannot be void",
     ),
     "an allocation spends a payment that did not arrive": (

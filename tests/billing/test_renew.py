@@ -156,7 +156,7 @@ def test_a_second_run_changes_nothing_and_a_void_invoice_is_billed_again() -> No
     assert renew().counts == {}
     (invoice,) = invoices()
 
-    Invoice.objects.filter(pk=invoice.pk).update(state=InvoiceState.VOID)
+    Invoice.objects.filter(pk=invoice.pk).update(state=InvoiceState.VOID, voided_at=END)
 
     assert renew().counts == {"invoice": 1}
     assert InvoiceItem.objects.filter(period_start=END, is_void=False).count() == 1
