@@ -1,7 +1,7 @@
 """What an invoice or a credit note says, from its frozen rows alone: the same whenever it is asked for."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import accumulate, pairwise
 from typing import Any, cast
@@ -9,12 +9,9 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from billing.models import CreditNote, Invoice, InvoiceItem, InvoiceState, InvoiceTax, Period
+from billing.models import CreditNote, Invoice, InvoiceItem, InvoiceTax, Period
 from core import formats
 from core.money import Money
-
-# The database's clock dates a document, the caller's clock its payment.
-PAID_AT_ISSUE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ class Document:
     total: Money
     paid: Money
     is_inclusive: bool
-    note: str = ""
     credits: tuple[str, date] | None = None
 
     @property
@@ -67,11 +63,14 @@ class Document:
 
 
 def of_invoice(invoice: Invoice) -> Document:
-    """The document of an issued invoice. What is paid later does not change it."""
+    """The document of an issued invoice: what is frozen of it, so that paying or voiding it changes nothing.
+
+    One without a due date was issued by its payment, and one of hours by what had been taken for them.
+    """
     items = list(invoice.items.all())
     groups = [group_of(row) for row in invoice.taxes.all()]
     issued_at = cast("datetime", invoice.issued_at)
-    is_paid = invoice.paid_at is not None and invoice.paid_at - issued_at <= PAID_AT_ISSUE
+    is_paid = invoice.due_at is None or invoice.usage_month is not None
     return Document(
         number=str(invoice.number),
         issued_at=issued_at,
@@ -85,12 +84,11 @@ def of_invoice(invoice: Invoice) -> Document:
         total=invoice.total,
         paid=invoice.total if is_paid else Money.zero(invoice.currency),
         is_inclusive=invoice.is_tax_inclusive,
-        note=_("Void: nothing is owed for this invoice.") if invoice.state == InvoiceState.VOID else "",
     )
 
 
 def of_credit_note(note: CreditNote) -> Document:
-    """The document of a credit note: one line over what it credits, or one for each tax of the invoice."""
+    """The document of a credit note, the same once it is void: one line, or one for each tax of the invoice."""
     invoice = note.invoice
     issued_at, invoiced_at = cast("datetime", note.issued_at), cast("datetime", invoice.issued_at)
     net, tax = Money(note.net_minor, note.currency), Money(note.tax_minor, note.currency)
@@ -116,7 +114,6 @@ def of_credit_note(note: CreditNote) -> Document:
         total=note.total,
         paid=Money.zero(note.currency),
         is_inclusive=False,
-        note=_("Void: the money did not go back, and nothing is credited.") if note.voided_at else "",
         credits=(str(invoice.number), invoiced_at.date()),
     )
 

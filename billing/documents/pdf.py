@@ -155,7 +155,6 @@ def shown_of(document: Document) -> dict[str, object]:
             buyer.get("tax_id", ""),
         ),
         "foot": f"{seller['name']} · {kind} {document.number}",
-        "note": document.note,
         "facts": facts,
         "labels": {
             "buyer": _("Billed to"),

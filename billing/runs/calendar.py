@@ -67,9 +67,9 @@ def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetim
 
 
 def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
-    """What the day brings as seen at `at`, if nobody pays by hand or cancels before: all runs once at the end of each day.
+    """What the day brings as seen at `at`, if nobody pays by hand or cancels before.
 
-    Of more than a month ahead, only the runs of the last month before it are considered.
+    All runs are done once at the end of each day. Of more than a month ahead, only the runs of the last month before it are considered.
     """
     end = datetime.combine(day + timedelta(days=1), time(), UTC) - timedelta(microseconds=1)
     days_before = min(MAX_DAYS_BEFORE, (day - at.astimezone(UTC).date()).days)

@@ -1,14 +1,18 @@
 """The customer's invoices as pages: their own, issued, and nobody else's."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 
 from accounts.models import Role, User
 from accounts.permissions import Access
-from billing import queries, refunds
+from billing import invoicing, queries, refunds
 from billing.gateways.base import RefundStatus
-from billing.models import Refund
+from billing.models import Invoice, InvoiceState, Refund
 from tests.billing.sales import NOON, Sale, make_sale, report_refund, run_commit_triggers
+from tests.billing.test_collect import top_up
+from tests.billing.test_renew import SOON, make_subscription, renew
 from tests.builders import make_organization, make_staff, make_user
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +84,7 @@ def test_the_owner_downloads_invoice_and_credit_note_and_nobody_else_does(owner:
     run_commit_triggers()
     note = paid.invoice.credit_notes.get()
     urls = {f"/invoices/{paid.invoice.pk}/pdf/": "NB-2026-00001", f"/credit-notes/{note.pk}/pdf/": "NB-CN-2026-00001"}
-    staff = make_staff(is_superuser=True)
+    staff, files = make_staff(is_superuser=True), []
     for url, number in urls.items():
         file, again = (browse(owner).get(url) for _ in range(2))
         assert file.content == again.content
@@ -90,6 +94,28 @@ def test_the_owner_downloads_invoice_and_credit_note_and_nobody_else_does(owner:
         assert Client().get(url).status_code == 302
         kind, row = ("creditnote", note) if "credit" in url else ("invoice", paid.invoice)
         assert browse(staff).get(f"/admin/billing/{kind}/{row.pk}/pdf/").content == file.content
+        files.append(file.content)
+    report_refund(Refund.objects.get(), RefundStatus.FAILED)  # after all: the note is void
+    assert note.reload().voided_at is not None
+    assert [browse(owner).get(url).content for url in urls] == files
+
+
+def test_paying_or_voiding_an_invoice_changes_no_byte_of_its_file(owner: User) -> None:
+    organization, browser = make_organization(owner), browse(owner)
+    for minutes in range(2):  # an invoice of its own for each
+        make_subscription(organization=organization)
+        renew(SOON + timedelta(minutes=minutes))
+    paid, voided = Invoice.objects.exclude(due_at=None).order_by("issued_at")
+    urls = [f"/invoices/{row.pk}/pdf/" for row in (paid, voided)]
+    files = [browser.get(url).content for url in urls]
+
+    top_up(organization, 800)
+    assert paid.issued_at is not None
+    invoicing.pay_from_wallet(invoice=paid, at=paid.issued_at + timedelta(seconds=30))
+    invoicing.void_invoice(invoice=voided, reason="test", actor=None, at=SOON)
+
+    assert (paid.reload().state, voided.reload().state) == (InvoiceState.PAID, InvoiceState.VOID)
+    assert [browser.get(url).content for url in urls] == files
 
 
 def test_the_page_names_the_days_of_the_period(owner: User, paid: Sale) -> None:
