@@ -11,13 +11,15 @@ from django.db.models import F
 from accounts.models import Organization
 from accounts.permissions import Access, Action
 from billing import charging
-from billing.charging import Charging
-from billing.models import Invoice, ItemKind, Reminder, Subscription, SubscriptionItem, SubscriptionStatus
+from billing.charging import Charger, Charging
+from billing.models import BillingMode, Invoice, ItemKind, Reminder, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.queries import DUE, invoices_for
 from billing.subscriptions import GOING_ON
 from catalog.models import Term
 from core.compiled import compiled
 from core.money import Money, Rate
+from orders.models import OrderStatus
+from servers import resizing
 from servers.models import Server
 
 SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
@@ -25,10 +27,11 @@ SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
 @dataclass(frozen=True)
 class Renewal:
-    """A subscription as its page shows it, with what is charged for its next period."""
+    """A subscription as its page shows it at `at`, with what is charged for its next period."""
 
     subscription: Subscription
     charging: Charging
+    at: datetime
 
     @property
     def next_amount(self) -> Money | Rate:
@@ -51,6 +54,21 @@ class Renewal:
         return self.subscription.status in GOING_ON
 
     @property
+    def is_unpaid(self) -> bool:
+        """Whether its paid time is over, and nothing is charged for more of it."""
+        end, is_unpaid = self.subscription.current_period_end, self.charging.charger == Charger.NOTHING
+        return is_unpaid and not self.is_hourly and end is not None and end <= self.at
+
+    @property
+    def can_change_plan(self) -> bool:
+        """Whether the page that changes the plan offers anything now, by what is known without asking for more."""
+        row = self.subscription
+        is_paid = self.is_hourly or (row.current_period_end is not None and row.current_period_end > self.at)
+        is_delivered = row.order_status == OrderStatus.ACTIVE and row.server_status in resizing.RESIZABLE  # type: ignore[attr-defined]
+        is_ours = row.billing_mode == BillingMode.SELF and row.status == SubscriptionStatus.ACTIVE
+        return is_ours and is_paid and is_delivered
+
+    @property
     def can_undo(self) -> bool:
         """Whether its customer canceled it; what ends because its money went back is not renewed again."""
         return bool(self.subscription.cancellation_reason) and self.is_going_on
@@ -59,7 +77,8 @@ class Renewal:
 def subscriptions_for(access: Access, action: Action) -> "models.QuerySet[Subscription]":
     """The subscriptions that began, and to which the user may do the action, with what their page shows.
 
-    `server_name` is the server's, or as it was ordered; `summary` is the plan; `server_id` its server, also None.
+    `server_name` is the server's, or as it was ordered; `summary` is the plan; `server_id` its server, also None, as
+    `server_status` then is; `order_status` that of its order.
     """
     plan = SubscriptionItem.objects.filter(
         subscription=models.OuterRef("pk"), kind=ItemKind.PLAN, valid_from__isnull=False
@@ -67,6 +86,8 @@ def subscriptions_for(access: Access, action: Action) -> "models.QuerySet[Subscr
     rows = Subscription.objects.filter(organization__in=access.organizations(action), status__in=SHOWN).annotate(
         summary=models.Subquery(plan.order_by("-valid_from").values("description")[:1]),
         server_id=F("order_item__server"),
+        server_status=F("order_item__server__status"),
+        order_status=F("order_item__order__status"),
         server_name=models.functions.Coalesce(F("order_item__server__name"), F("order_item__server_name")),
     )
     return charging.with_charging(rows).fetch_mode(models.FETCH_RAISE)
@@ -82,7 +103,7 @@ def renewals_of(subscriptions: Iterable[Subscription], *, at: datetime) -> list[
     """Each row of `subscriptions_for` with what is charged for it."""
     rows = list(subscriptions)
     charged = charging.charging_of(rows, at=at)
-    return [Renewal(row, charged[row.pk]) for row in rows]
+    return [Renewal(row, charged[row.pk], at) for row in rows]
 
 
 _subscriptions_of_servers = compiled(

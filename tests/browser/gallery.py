@@ -28,9 +28,10 @@ from billing.models import (
     PaymentState,
     Refund,
 )
+from billing.runs import runner
 from catalog.models import Plan, PlanPrice, Term
 from catalog.services import offer_price
-from core import site_settings
+from core import site_settings, work
 from core.money import Money, Rate
 from nodebyte.seeding import catalog, panel
 from orders import cancellation
@@ -41,10 +42,9 @@ from orders.changes.offers import change_offer
 from orders.changes.quoting import Selection
 from orders.models import Order
 from sandbox.client import Sandbox
-from servers import services as servers
 from servers.drivers.base import PowerAction
 from servers.live import power
-from servers.models import HoldKind, Node, Provider, Region, Server, ServerAccess
+from servers.models import Node, Provider, Region, Server, ServerAccess
 from tests.billing.sales import accept, make_sale
 from tests.billing.test_grants import give
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
@@ -76,9 +76,9 @@ class Gallery:
     sessions: dict[str, str]
 
 
-def seed(sandbox: Sandbox) -> None:
+def seed(sandbox: Sandbox, *, at: datetime | None = None) -> None:
     """The catalog and the panel of `manage.py seed`."""
-    at = datetime.now(tz=UTC)
+    at = at or datetime.now(tz=UTC)
     catalog.seed_catalog(at=at)
     keys = sandbox.panel_keys()
     provider = panel.connect_panel(
@@ -90,7 +90,8 @@ def seed(sandbox: Sandbox) -> None:
 
 def make_gallery(sandbox: Sandbox) -> Gallery:
     """Buy servers and orders into each state. Wants Stripe's settings to point at the stand-in."""
-    seed(sandbox)
+    past = Clock(sandbox, datetime.now(tz=UTC) - timedelta(days=40))
+    seed(sandbox, at=past.now)
     owner = make_customer("ada@example.test", first_name="Ada", last_name="Lovelace")
     newcomer = make_customer("grace@example.test")
     saver = make_customer("mary@example.test", first_name="Mary", last_name="Somerville")
@@ -100,7 +101,8 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     hourly = Plan.objects.get(code="mc-4gb")
     offer_price(item=hourly, term=Term.HOURLY, amount=Rate(Decimal("1.15"), "USD"), actor="gallery", at=clock.now)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
-    made = _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
+    made = {"server suspended": _page("servers:detail", _unpaid(sandbox, owner, past).pk)}
+    made |= _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
     _affiliate(owner, saver, clock)
     _renewed_by_its_only_card(saver, clock)
     _add_gateway_account()
@@ -139,21 +141,34 @@ def _affiliate(owner: User, saver: User, clock: Clock) -> None:
     )
 
 
+def _unpaid(sandbox: Sandbox, owner: User, past: Clock) -> Server:
+    """A server bought with credit 40 days ago, whose next month was billed, reminded of, and never paid."""
+    sandbox.set_clock(past.now.timestamp())
+    shop = _shop(sandbox, owner, "palworld-16gb")
+    give(shop.organization, shop.price.amount_minor, at=past.now)
+    order = place_order(shop, at=past.now, server_name=LONG_NAME, uses_credit=True)
+    payment = order.invoice.payments.get()
+    credit.use_credit(payment=payment, at_most=payment.amount, at=past.now)
+    run_until_idle(past)
+    server = _server(order)
+    for _day in range(40):
+        for kind in runner.STEPS:
+            runner.execute(kind, at=past.now)
+        work.run_due(at=past.pass_by(timedelta(days=1)))
+    sandbox.set_clock(None)
+    return server
+
+
 def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
-    names = {"running": "lantern-smp", "stopped": "Night shift", "suspended": LONG_NAME, "installing": "atlas"}
-    plans = {"running": "mc-4gb", "stopped": "terraria-2gb", "suspended": "palworld-16gb", "installing": "factorio-4gb"}
+    names = {"running": "lantern-smp", "stopped": "Night shift", "installing": "atlas"}
+    plans = {"running": "mc-4gb", "stopped": "terraria-2gb", "installing": "factorio-4gb"}
     bought = {state: _bought(_shop(sandbox, owner, plans[state]), names[state], clock) for state in names}
     sandbox.panel_settings(install_seconds=5.0)
-    for state in ("running", "stopped", "suspended"):
+    for state in ("running", "stopped"):
         _pay(sandbox, bought[state], clock)
     run_until_idle(clock)
-    found = {
-        state: Server.objects.get(order_item__order=bought[state]) for state in ("running", "stopped", "suspended")
-    }
+    found = {state: _server(bought[state]) for state in ("running", "stopped")}
     power.request_power_action(server=found["stopped"], action=PowerAction.STOP, actor=owner, at=clock.now)
-    servers.hold_servers(
-        server_ids=[found["suspended"].pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=clock.now
-    )
     run_until_idle(clock)
     sandbox.panel_settings(install_seconds=100_000.0)
     _pay(sandbox, bought["installing"], clock)

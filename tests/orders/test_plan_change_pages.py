@@ -1,6 +1,7 @@
 """The pages of a plan change: choosing, the quote line by line, confirming, paying and canceling."""
 
 import pytest
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -11,6 +12,7 @@ from catalog.models import Plan
 from core.money import Money
 from orders.changes import making
 from orders.changes.models import PlanChange, PlanChangeStatus
+from orders.models import Order
 from servers.models import Server
 from tests.orders.sold import Sold, make_sold
 
@@ -41,12 +43,38 @@ def choose(client: Client, sold: Sold, plan: Plan, **fields: object) -> PlanChan
     return PlanChange.objects.get(status=PlanChangeStatus.QUOTED)
 
 
+def has_link(client: Client, sold: Sold) -> bool:
+    """Whether the server's page and the list of subscriptions lead to the choice; they agree."""
+    server, listed = reverse("servers:detail", kwargs={"pk": sold.server.pk}), reverse("subscriptions:list")
+    link = url("choose_plan", sold.server.pk)
+    first, second = (link in client.get(page).content.decode() for page in (server, listed))
+    assert first == second
+    return first
+
+
+@pytest.mark.parametrize(
+    ("rows", "change"),
+    [
+        (Server, {"status": "suspended"}),
+        (Server, {"status": "failed"}),
+        (Order, {"status": "provisioning"}),
+        (Subscription, {"status": "past_due"}),
+        (Subscription, {"billing_mode": "gateway"}),
+    ],
+)
+def test_no_page_leads_to_a_change_that_would_be_refused(
+    client: Client, sold: Sold, rows: type[Model], change: dict[str, str]
+) -> None:
+    assert has_link(client, sold)
+    columns = dict(change, current_period_end=timezone.now()) if "past_due" in change.values() else change
+    rows._default_manager.update(**columns)
+
+    assert not has_link(client, sold)
+
+
 def test_a_customer_chooses_sees_the_quote_and_pays_with_credit(client: Client, sold: Sold) -> None:
     sold.give_credit(5000)
-    assert (
-        url("choose_plan", sold.server.pk)
-        in client.get(reverse("servers:detail", kwargs={"pk": sold.server.pk})).content.decode()
-    )
+    assert has_link(client, sold)
     page = client.get(url("choose_plan", sold.server.pk)).content.decode()
     assert "2 GB: 2 GB memory, 10 GB disk. $20.00 / month ($12.00 more)" in page
 
