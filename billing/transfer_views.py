@@ -22,12 +22,12 @@ def transfer(request: HttpRequest, pk: UUID) -> HttpResponse:
     row, at = get_object_or_404(rows, payment=pk), clock.now()
     payment = row.payment
     details = [
+        (_("Amount"), str(payment.amount)),
+        (_("Reference"), row.reference),
         (_("Account holder"), row.details.get("account_holder")),
         (_("IBAN or account number"), row.details.get("account_number")),
         (_("BIC or bank code"), row.details.get("bank_code")),
         (_("Bank"), row.details.get("bank_name")),
-        (_("Amount"), str(payment.amount)),
-        (_("Reference"), row.reference),
     ]
     context = {
         "transfer": row,

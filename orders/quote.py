@@ -19,6 +19,8 @@ from catalog.models import Addon, AddonKind, AddonPrice, Coupon, Plan, PlanPrice
 from core.money import Money, Rate, payable_step, total
 from servers.capacity import Size
 
+HOURS_OF_A_MONTH = 730
+
 
 @dataclass(frozen=True)
 class PricedItem:
@@ -125,6 +127,17 @@ class OrderQuote:
         if self.taxed is None or self.taxed.is_inclusive:
             return prices
         return [price + share for price, share in zip(prices, shares_of(self.taxed.tax, prices), strict=True)]
+
+    @property
+    def hourly(self) -> Rate:
+        """What an hour of all servers that are billed so costs, without tax that is added."""
+        rates = (Decimal(row.recurring.minor) for row in self.servers if row.term == Term.HOURLY)
+        return Rate(sum(rates, Decimal(0)), self.currency)
+
+    @property
+    def hours_of_a_month(self) -> Money:
+        """What all hours of an average month would cost of those servers, without tax that is added."""
+        return self.hourly.times(HOURS_OF_A_MONTH)
 
     def with_tax(self, organization: Organization | None, at: datetime) -> "OrderQuote":
         """The quote with the tax that the organization, or a visitor, pays."""

@@ -122,6 +122,8 @@ class CartForm(PaymentForm):
     def __init__(self, *args: Any, items: Sequence[CartItem], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.items = items
+        if self.is_hourly:
+            self.fields.pop("is_auto_renewed", None)
 
     @cached_property
     def priced_items(self) -> list[PricedItem]:

@@ -16,6 +16,16 @@ from orders.storefront.payment_form import PaymentForm
 class ConfigureForm(ItemForm, PaymentForm):
     """One server, and how it is paid and renewed."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_hourly:
+            self.fields.pop("is_auto_renewed", None)
+
+    @property
+    def is_renewal_wanted(self) -> bool:
+        """Whether renewal is chosen, also while the billing cycle is one that knows none."""
+        return bool(self.chosen("is_auto_renewed"))
+
     @property
     def priced_items(self) -> list[PricedItem]:
         """The server, once a plan and term that go together are chosen."""
@@ -49,7 +59,10 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
     code = requested.get("plan") or (available[0].plan.code if available else "")
     regions = [row for row in offer.regions if offer.is_available(code, row)] or list(offer.regions)
     images = {image.code: image for image in offer.images_of(code)}
-    term = requested.get("term") or (Term.MONTHLY if Term.MONTHLY in offer.terms else next(iter(offer.terms), ""))
+    # The billing cycle that was chosen may be one that only another plan has.
+    terms = [term for term in offer.terms if offer.price(code, term)] or offer.terms
+    by_default = Term.MONTHLY if Term.MONTHLY in terms else next(iter(terms), "")
+    term = requested.get("term") if requested.get("term") in terms else by_default
     return {
         "plan": code,
         "image": requested.get("image") if requested.get("image") in images else next(iter(images), ""),

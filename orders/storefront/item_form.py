@@ -26,6 +26,20 @@ ITEM_FIELDS = ("plan", "image", "region", "term", "addons", "server_name")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
 
 
+class TermSelect(forms.RadioSelect):
+    """The billing cycles. None of `unsold`, with which the chosen plan is not sold, can be chosen."""
+
+    unsold: AbstractSet[str] = frozenset()
+
+    def create_option(self, name: str, value: Any, label: Any, selected: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 Django's
+        """See Django's."""
+        is_unsold = value in self.unsold
+        option = super().create_option(name, value, label, selected and not is_unsold, *args, **kwargs)
+        if is_unsold:
+            option["attrs"]["disabled"] = True
+        return option
+
+
 class ChoicesForm(forms.Form):
     """A form that shows what its present choices cost, also before it is sent."""
 
@@ -52,7 +66,7 @@ class ItemForm(ChoicesForm):
             "invalid_choice": _("This region is no longer available. Choose another region."),
         },
     )
-    term = forms.ChoiceField(label=_("Billing cycle"), widget=forms.RadioSelect)
+    term = forms.ChoiceField(label=_("Billing cycle"), widget=TermSelect)
     addons = forms.MultipleChoiceField(label=_("Add-ons"), required=False, widget=forms.CheckboxSelectMultiple)
     server_name = forms.CharField(
         label=_("Server name"),
@@ -79,6 +93,9 @@ class ItemForm(ChoicesForm):
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
+        self.fields["term"].widget.unsold = {  # type: ignore[attr-defined]
+            term.value for term in offer.terms if offer.price(self.chosen("plan"), term) is None
+        }
         if not choices["image"]:
             del self.fields["image"]
         for price in offer.addons(self.chosen("term")):

@@ -13,13 +13,11 @@ from catalog import queries as catalog
 from catalog.models import AddonKind, AddonPrice, Image, Plan, PlanPrice, Product, Promotion, Term
 from core import formats
 from core.money import Money, Rate, payable_step
-from orders.quote import server_limits
+from orders.quote import HOURS_OF_A_MONTH, server_limits
 from orders.storefront.currencies import sold_currency
 from servers import builds, capacity
 from servers import queries as servers
 from servers.models import Blueprint, Region
-
-HOURS_OF_A_MONTH = 730
 
 
 @dataclass(frozen=True)

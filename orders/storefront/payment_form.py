@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import credit, gateway_accounts
 from billing.models import BillingMode
+from catalog.models import Term
 from core.money import Money
 from orders.coupons import CouponRefused, FindCoupon
 from orders.placement import ItemRequest, OrderRequest, billing_mode_of
@@ -53,6 +54,12 @@ class PaymentForm(ChoicesForm):
     def priced_items(self) -> Sequence[PricedItem]:
         """What the present choices order."""
         raise NotImplementedError
+
+    @property
+    def is_hourly(self) -> bool:
+        """Whether everything is billed by the hour from the wallet, so that nothing renews."""
+        items = self.priced_items
+        return bool(items) and all(item.plan_price.term == Term.HOURLY for item in items)
 
     @cached_property
     def shown_ids(self) -> set[UUID]:

@@ -4,7 +4,7 @@ import logging
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.text import slugify
@@ -41,10 +41,12 @@ def products(request: HttpRequest) -> HttpResponse:
     cards = listing.cards
     names = {slugify(card.product.category): card.product.category for card in cards if card.product.category}
     category = request.GET.get("category", "")
+    if category and category not in names:
+        raise Http404
     context = {
         "cards": [card for card in cards if not category or slugify(card.product.category) == category],
         "categories": [{"slug": slug, "name": name} for slug, name in sorted(names.items())],
-        "category": category if category in names else "",
+        "category": category,
         "category_name": names.get(category, ""),
         "currency": listing.currency,
         "currencies": [] if is_currency_chosen_for_good(request) else listing.currencies,

@@ -24,7 +24,7 @@ class View:
 
 
 NAMES = (
-    "home", "products", "category", "category empty", "product", "configurator", "configurator refused",
+    "home", "products", "category", "category unknown", "product", "configurator", "configurator refused",
     "configurator hourly", "cart", "cart empty", "cart refused", "sign up",
     "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
@@ -69,7 +69,7 @@ def _shop() -> Iterator[View]:
     yield View("menu of the shop", "/", act=_open_menu)
     yield View("products", "/products/")
     yield View("category", "/products/?category=survival")
-    yield View("category empty", "/products/?category=none")
+    yield View("category unknown", "/products/?category=none", status=404)
     yield View("product", "/products/minecraft/")
     yield View("configurator", configure)
     yield View("configurator hourly", f"{configure}&term=hourly")

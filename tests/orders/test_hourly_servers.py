@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import strip_tags
 
 from billing import cancellations, metering
 from billing.ledger_audit import broken_rules
@@ -206,13 +207,18 @@ def test_an_hourly_server_is_not_changed_to_months_nor_the_other_way(sold: Sold)
         making.request_change(item=sold.item, selection=Selection(by_month), actor=sold.user, at=APRIL)
 
 
-def test_the_configurator_says_to_a_customer_what_the_wallet_must_hold(sold: Sold, client: Client) -> None:
+def test_the_configurator_says_what_an_hour_and_a_month_cost_and_what_the_wallet_must_hold(
+    sold: Sold, client: Client
+) -> None:
     client.force_login(sold.user)
     plan = sold.offer.small.plan
 
     page = client.get(f"/products/{plan.product.slug}/configure/", {"plan": plan.code, "term": Term.HOURLY})
 
-    assert "It must hold $6.72 before you order." in page.content.decode()
+    shown = " ".join(strip_tags(page.content.decode()).split())
+    assert "Each hour $0.02 About each month $14.60 Needed in your wallet $6.72" in shown
+    assert "Total due today" not in shown
+    assert "is_auto_renewed" not in page.context["form"].fields
 
 
 def test_a_life_by_the_hour_at_a_real_panel(shop: Shop) -> None:

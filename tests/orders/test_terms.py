@@ -1,5 +1,7 @@
 """What each billing cycle costs, what that is a month, and what it saves, before it is chosen."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.utils.html import strip_tags
@@ -40,6 +42,21 @@ def test_every_term_shows_its_price_before_it_is_chosen_and_an_add_on_its_period
     assert "Monthly $8.00 / month" in shown
     assert "1 GB more (+$2.50 / month)" in shown
     assert "2 months free" in partial.content.decode()
+
+
+def test_only_billing_cycles_of_the_plan_can_be_chosen_and_another_plan_brings_its_own(
+    shop: Shop, client: Client
+) -> None:
+    make_price(make_plan(shop.price.plan.product, name="hourly", code="by-hour"), minor=2, term=Term.HOURLY)
+    disabled = re.compile(r'value="(\w+)"[^>]* disabled')
+    checked = re.compile(r'name="term" value="(\w+)"[^>]* checked')
+    path, both = "/products/minecraft/configure/", {"term": "hourly"}
+
+    monthly = client.get(path, both | {"plan": shop.price.plan.code}).content.decode()
+    hourly = client.get(path, both | {"plan": "by-hour"}, headers={"HX-Request": "true"}).content.decode()
+
+    for page, unsold, chosen in ((monthly, ["hourly"], ["monthly"]), (hourly, ["monthly"], ["hourly"])):
+        assert (disabled.findall(page), checked.findall(page)) == (unsold, chosen)
 
 
 @pytest.mark.parametrize("sent", [{}, {"add_to_cart": "1"}])

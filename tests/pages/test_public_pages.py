@@ -106,19 +106,22 @@ def test_a_change_shows_within_the_stated_seconds(dataset: Dataset, clock: Simpl
         Product.objects.filter(pk=dataset.product.pk).update(name=dataset.product.name)
 
 
-def test_addresses_made_up_by_a_visitor_push_out_what_was_rendered_longest_ago(
+def test_a_new_page_pushes_out_what_was_rendered_longest_ago_and_a_made_up_address_nothing(
     dataset: Dataset, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(public_pages, "MAX_PAGES", 2)
     client, path = Client(), reverse("storefront:products")
+    client.get(f"{path}?category=sandbox")
     client.get(path)
-    client.get(f"{path}?category=a")
     clock.now += public_pages.MAX_AGE_SECONDS + 1
+    client.get(f"{path}?category=sandbox")
+
+    client.cookies["theme"] = "dark"
     client.get(path)
+    made_up = client.get(f"{path}?category=a")
 
-    client.get(f"{path}?category=b")
-
-    assert [key[1] for key in middleware(client).pages] == ["", "category=b"]
+    assert [(key[1], key[3]) for key in middleware(client).pages] == [("category=sandbox", ""), ("", "dark")]
+    assert made_up.status_code == 404
 
 
 def test_an_old_page_is_shown_only_while_another_thread_renders_it_and_not_for_long(
