@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import (
     BigIntegerField,
+    Case,
     DecimalField,
     Exists,
     F,
@@ -18,7 +19,9 @@ from django.db.models import (
     Subquery,
     Sum,
     TextChoices,
+    When,
 )
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from accounts.models import Organization
@@ -59,8 +62,12 @@ class Charging:
 
 
 def moved_minor() -> "QuerySet[Any, Any]":
-    """How much more each subscription costs by the price changes that begin with its next period."""
-    more = F("item__quantity") * (F("unit_minor") - F("item__unit_minor"))
+    """How much more each subscription costs by the price changes that begin with its next period.
+
+    The conditions are those of `runs.price_moves.MOVING`, whose campaign is in force by the day it bills: a move begins
+    later than that, and one of a canceled campaign is canceled.
+    """
+    more = rounded(F("item__quantity") * F("unit_minor")) - rounded(F("item__quantity") * F("item__unit_minor"))
     moves = PriceMove.objects.filter(
         subscription=OuterRef("pk"),
         begins_at__lte=OuterRef("current_period_end"),
@@ -72,6 +79,11 @@ def moved_minor() -> "QuerySet[Any, Any]":
     return moves.values("subscription").annotate(minor=Sum(more)).values("minor")
 
 
+def rounded(amount: Combinable) -> Func:
+    """The amount in whole minor units, as every statement of the runs rounds it."""
+    return Func(amount, function="billing_round_half_even", output_field=BigIntegerField())
+
+
 def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
     """These with what `charging_of` asks about each: whether a gateway renews it, and what its next period costs.
 
@@ -81,9 +93,8 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     renewed = GatewaySubscription.objects.filter(
         subscription=OuterRef("pk"), is_duplicate=False, ended_at=None, cancel_requested_at=None
     )
-    wallet = LedgerAccount.objects.filter(
-        kind=AccountKind.WALLET, organization=OuterRef("organization"), currency=OuterRef("currency")
-    )
+    payer = {"organization": OuterRef("organization"), "currency": OuterRef("currency")}
+    wallet = LedgerAccount.objects.filter(kind=AccountKind.WALLET, **payer)
     is_earlier = Q(subscription__current_period_end__lt=OuterRef("current_period_end")) | Q(
         subscription__current_period_end=OuterRef("current_period_end"), subscription__lt=OuterRef("pk")
     )
@@ -93,24 +104,26 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     ).order_by()
     earlier = valid.filter(
         is_earlier,
-        organization=OuterRef("organization"),
-        currency=OuterRef("currency"),
+        **payer,
         subscription__billing_mode=BillingMode.SELF,
         subscription__is_auto_renewed=True,
         subscription__cancels_at_period_end=False,
         subscription__status__in=GOING_ON,
     )
     whole = BigIntegerField()
-    rounded = Func(F("quantity") * F("unit_minor"), function="billing_round_half_even", output_field=whole)
-    before = earlier.values("currency").annotate(minor=Sum(rounded)).values("minor")
+    amount = rounded(F("quantity") * F("unit_minor"))
+    before = earlier.values("currency").annotate(minor=Sum(amount)).values("minor")
     own = valid.filter(subscription=OuterRef("pk"))
     exact = own.values("subscription").annotate(minor=Sum(F("quantity") * F("unit_minor"))).values("minor")
-    priced = own.values("subscription").annotate(minor=Sum(rounded)).values("minor")
-    return subscriptions.annotate(
+    priced = own.values("subscription").annotate(minor=Sum(amount)).values("minor")
+    return subscriptions.alias(
+        own_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole),
+        moved_minor=F("own_minor") + Coalesce(Subquery(moved_minor(), output_field=whole), 0),
+    ).annotate(
         is_renewed_by_gateway=Exists(renewed),
         exact_minor=Coalesce(Subquery(exact), 0, output_field=DecimalField()),
-        next_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole)
-        + Coalesce(Subquery(moved_minor(), output_field=whole), 0),
+        # Nothing is moved where a discount would be more than the prices.
+        next_minor=Case(When(moved_minor__gte=0, then="moved_minor"), default="own_minor", output_field=whole),
         wallet_minor=Coalesce(
             Subquery(wallet.values_list(F("balance_minor") + F("promotional_minor"))), 0, output_field=whole
         ),

@@ -23,6 +23,7 @@ subscriptions_suspended = Signal()  # subscription_ids, reason, at: not paid in 
 subscriptions_expired = Signal()  # subscription_ids, at: over for so long that what they paid for is deleted
 wallets_low = Signal()  # reminder_ids, is_empty, at: hours are left for, or none, so that servers are suspended
 reminders_sent = Signal()  # reminder_ids, is_overdue, at
+# One move of each organization stands for all that it is told of at that instant (`PriceMove.told_together`).
 price_moves_announced = Signal()  # move_ids, at: what an item costs changes with the period that the row names
 price_moves_canceled = Signal()  # move_ids, at: its customer was told, and it stays as it was
 refunds_failed = Signal()  # refund_ids, at: the customer was promised the money and has not got it

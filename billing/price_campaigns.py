@@ -1,8 +1,10 @@
 """Price-change campaigns: previewed, announced with a notice period, applied by `renew`, canceled before the date."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
@@ -22,7 +24,7 @@ from catalog.models import PlanPrice, Term
 from core import audit, bulk, site_settings, tenancy
 from core.money import Money, Rate
 
-BATCH = 200  # each move is an e-mail, which is composed in its transaction
+BATCH = 200  # of organizations: each gets an e-mail, which is composed in its transaction
 
 
 class CampaignRefused(ValueError):
@@ -150,12 +152,12 @@ def _tell_batch(at: datetime) -> int:
     lead = timedelta(days=site_settings.get("billing.invoice_lead_days"))
     with tenancy.as_worker():
         is_canceled = Q(subscription__status__in=GOING_ON, subscription__cancels_at_period_end=True)
-        waiting = PriceMove.objects.filter(~is_canceled, Q(item__valid_until=None) | Q(item__valid_until__lte=at))
+        is_open = Q(item__valid_until=None) | Q(item__valid_until__lte=at)
+        waiting = PriceMove.objects.filter(~is_canceled, is_open, notified_at=None, canceled_at=None)
         rows = list(
-            waiting.filter(notified_at=None, canceled_at=None)
+            of_next_customers(waiting)
             .select_for_update(no_key=True, skip_locked=True, of=("self",))
             .select_related("campaign", "item", "subscription")
-            .order_by("pk")[:BATCH]
         )
         told = []
         for row in rows:
@@ -168,9 +170,9 @@ def _tell_batch(at: datetime) -> int:
             # begins with a period is sold at its price for that one.
             earliest = max(row.campaign.effective_at, at + notice, item.valid_from) + lead + timedelta(days=1)
             row.notified_at, row.begins_at = at, first_period_from(sold, earliest)
-            told.append(row.pk)
+            told.append(row)
         bulk.update_rows(rows, ["notified_at", "begins_at", "canceled_at"])
-        events.price_moves_announced.send(PriceMove, move_ids=told, at=at)
+        events.price_moves_announced.send(PriceMove, move_ids=one_of_each_customer(told), at=at)
     return len(rows)
 
 
@@ -178,11 +180,21 @@ def _take_back_batch(at: datetime) -> int:
     """Tell who was told of a new price that it does not come; how many."""
     with tenancy.as_worker():
         waiting = PriceMove.objects.filter(notified_at__isnull=False, canceled_at__isnull=False, taken_back_at=None)
-        locked = waiting.select_for_update(no_key=True, skip_locked=True).order_by("pk")
-        told = list(locked.values_list("pk", flat=True)[:BATCH])
-        PriceMove.objects.filter(pk__in=told).update(taken_back_at=at)
-        events.price_moves_canceled.send(PriceMove, move_ids=told, at=at)
+        told = list(of_next_customers(waiting).select_for_update(no_key=True, skip_locked=True))
+        PriceMove.objects.filter(pk__in=[row.pk for row in told]).update(taken_back_at=at)
+        events.price_moves_canceled.send(PriceMove, move_ids=one_of_each_customer(told), at=at)
     return len(told)
+
+
+def of_next_customers(waiting: "QuerySet[PriceMove]") -> "QuerySet[PriceMove]":
+    """All waiting moves of some organizations, so that one message tells each of all its own."""
+    customers = waiting.order_by("pk").values_list("organization", flat=True)[:BATCH]
+    return waiting.filter(organization__in=list(customers)).order_by("pk")
+
+
+def one_of_each_customer(moves: Iterable[PriceMove]) -> list[UUID]:
+    """The first move of each organization, whose message tells of the others (`PriceMove.told_together`)."""
+    return list({row.organization_id: row.pk for row in reversed(list(moves))}.values())
 
 
 def first_period_from(subscription: Subscription, earliest: datetime) -> datetime:

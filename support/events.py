@@ -195,8 +195,8 @@ for reason, subject in {
     )
 
 for name, signal, subject in (
-    ("price.changes", price_moves_announced, _("A price of your subscription changes")),
-    ("price.stays", price_moves_canceled, _("The price of your subscription stays as it is")),
+    ("price.changes", price_moves_announced, _("Your prices change")),
+    ("price.stays", price_moves_canceled, _("Your prices stay as they are")),
 ):
     register(
         Event(

@@ -163,5 +163,11 @@ class PriceMove(Entity, Timestamped):
         """What one costs then."""
         return Rate(self.unit_minor, self.item.currency)
 
+    def told_together(self) -> "models.QuerySet[PriceMove]":
+        """The organization's moves that one message tells of, or takes back: all that were told at that instant."""
+        instants = {"notified_at": self.notified_at, "taken_back_at": self.taken_back_at}
+        rows = PriceMove.objects.filter(organization=self.organization_id, **instants)
+        return rows.select_related("item", "subscription").order_by("begins_at", "pk")
+
     def __str__(self) -> str:
         return f"{self.item_id} {self.campaign_id}"

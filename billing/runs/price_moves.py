@@ -9,7 +9,8 @@ TABLE = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_price_moving (move_id uu
     begins_at timestamptz, plan_price_id uuid, addon_price_id uuid, unit_minor numeric, more_minor bigint
 ) ON COMMIT DELETE ROWS"""
 # Not where a discount would be more than the prices, with all moves together. {due} is what is renewed now, under its
-# locks.
+# locks. What pages say of the next period (`charging.moved_minor`) has the same conditions; that the campaign is in
+# force is asked here only, because until then it can be canceled by somebody else at this moment.
 MOVING = """
     INSERT INTO billing_price_moving
     SELECT move_id, item_id, subscription_id, period_end, plan_price_id, addon_price_id, unit_minor, more

@@ -118,9 +118,10 @@ def confirm(*, change: PlanChange, actor: User, at: datetime) -> PlanChange:
 
 
 def reserve(row: PlanChange, quote: ChangeQuote, server: Server | None, expires_at: datetime | None) -> None:
-    """Take a piece of the new plan's stock, and of the server's node what it gets in addition.
+    """Take a piece of a new plan's stock, and what the server gets in addition of its own node, until `expires_at`.
 
-    Raises catalog.SoldOut and capacity.InsufficientCapacity.
+    None: until the change is applied or canceled. Locks the server first; the caller saves the row. Raises
+    catalog.SoldOut, and capacity.InsufficientCapacity also where the server has no capacity of its own.
     """
     if server is None or server.reservation_id is None:
         raise capacity.InsufficientCapacity("the server has no capacity of its own")

@@ -93,7 +93,7 @@ class ItemForm(ChoicesForm):
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
-        self.fields["term"].widget.unsold = {  # type: ignore[attr-defined]
+        self.fields["term"].widget.unsold = {
             term.value for term in offer.terms if offer.price(self.chosen("plan"), term) is None
         }
         if not choices["image"]:

@@ -100,7 +100,8 @@ def test_a_campaign_that_is_canceled_before_its_day_changes_no_price_and_says_so
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sold = make_price(minor=800)
-    kept, _other = (make_subscription(price=sold) for _ in range(2))
+    kept, other = (make_subscription(price=sold) for _ in range(2))
+    second = make_subscription(price=sold, organization=other.organization)
     campaign = make_campaign(sold)
     announce(campaign)
     price_campaigns.tell_due(at=NOON)
@@ -110,15 +111,19 @@ def test_a_campaign_that_is_canceled_before_its_day_changes_no_price_and_says_so
         price_campaigns.cancel(campaign=campaign, actor=None, at=DAY - timedelta(seconds=1))
     assert told("price.stays") == 0  # not in the transaction that cancels: that may be thousands of e-mails
     with CaptureQueriesContext(connection) as queries:
-        assert [price_campaigns.tell_due(at=DAY) for _twice in range(2)] == [2, 0]
+        assert [price_campaigns.tell_due(at=DAY) for _twice in range(2)] == [3, 0]
     assert sum("support_delivery" in query["sql"] for query in queries) == 2  # a batch each
 
-    assert (told("price.changes"), told("price.stays")) == (2, 2)
+    assert (told("price.changes"), told("price.stays")) == (2, 2)  # one for each customer, of all their subscriptions
+    for event, words in (("price.changes", "from $8.00 to $10.00"), ("price.stays", "$8.00 (Monthly)")):
+        bodies = [str(row.body) for row in Delivery.objects.filter(event=event)]
+        assert sorted(body.count(words) for body in bodies) == [1, 2]
+    assert PriceMove.objects.get(subscription=second).taken_back_at == DAY
     Subscription.objects.filter(pk=kept.pk).update(current_period_end=MAY)
     renew(MAY)
     assert billed(kept) == [800]
     again = make_campaign(sold)
-    assert announce(again) == 2
+    assert announce(again) == 3
     assert AuditEntry.objects.filter(action__startswith="price_campaign.").count() == 3
 
 
@@ -174,9 +179,11 @@ def test_the_moves_of_a_subscription_are_judged_together() -> None:
     price_campaigns.tell_due(at=NOON)
     Subscription.objects.filter(pk=one.pk).update(current_period_end=MAY)
 
+    said = next_minor(Subscription.objects.filter(pk=one.pk))
+
     renew(MAY)
 
-    assert billed(one) == [600]  # 50 + 200 - 300 would be less than free: both stay as they were
+    assert billed(one) == [said] == [600]  # 50 + 200 - 300 would be less than free: both stay as they were
     assert not PriceMove.objects.exclude(applied_at=None).exists()
 
 
