@@ -85,9 +85,9 @@ def is_unwanted(payment: Payment, at: datetime) -> bool:
 
 def is_unasked(payment: Payment) -> bool:
     """Whether we charge by ourselves for what the customer pays by hand, or a top-up that was switched off."""
-    if payment.invoice is None:
-        return not auto_top_up_of(payment).exists()
-    return payment.is_automatic and is_paid_by_hand(payment.invoice)
+    if not payment.is_automatic:
+        return False
+    return not auto_top_up_of(payment).exists() if payment.invoice is None else is_paid_by_hand(payment.invoice)
 
 
 def auto_top_up_of(payment: Payment) -> "QuerySet[AutoTopUp]":
@@ -176,12 +176,17 @@ def fail(*, payment_id: UUID, code: str, text: str, is_final: bool, at: datetime
             return
         payment = Payment.objects.select_related("invoice").get(pk=payment_id)
         payment.failure_code = code
-        payment.retry_at = None if is_final else next_try(payment, at)
+        payment.retry_at = next_try(payment, at) if not is_final and is_charged_again(payment) else None
         payment.save(update_fields=["failure_code", "retry_at"])
-        if payment.retry_at is None and payment.invoice is None:
+        if payment.retry_at is None and payment.is_automatic_top_up:
             auto_top_up_of(payment).update(is_active=False, stopped_at=at)
         if payment.invoice is None or payment.invoice.state in CHARGEABLE:
             events.charges_declined.send(Payment, payment_ids=[payment.pk], at=at)
+
+
+def is_charged_again(payment: Payment) -> bool:
+    """Whether the schedule goes on after a refusal: not for an order or a top-up, whose customer chose the method."""
+    return payment.is_automatic or (payment.invoice is not None and payment.invoice.issued_at is not None)
 
 
 def withdraw(*, payment_id: UUID, at: datetime) -> None:

@@ -1,13 +1,13 @@
-"""How a payment can be made: by which gateway account, and where that has channels by which of them."""
+"""How a payment can be made: by a saved method, or by which gateway account and which of its channels."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from billing import gateway_accounts, payments
+from billing import gateway_accounts, payments, saved_charges
 from billing.gateways.abilities import Channels
 from billing.gateways.base import driver_for
-from billing.models import GatewayAccount, Payment, PaymentState
+from billing.models import GatewayAccount, Payment, PaymentMethod, PaymentState
 from core import outside, tenancy
 from core.money import Money
 
@@ -30,20 +30,35 @@ class CheckoutOption:
         return f"{self.gateway}:{self.channel}"
 
 
-def accounts_to_choose(payment: Payment) -> Sequence[GatewayAccount]:
-    """The accounts by which the customer has yet to say how they pay.
+@dataclass(frozen=True)
+class Choice:
+    """What a customer chooses from who has yet to say how they pay."""
 
-    None where a checkout session was requested, or where there is only one way to pay.
-    """
+    methods: Sequence[PaymentMethod]
+    accounts: Sequence[GatewayAccount]
+
+    def method(self, value: str) -> PaymentMethod | None:
+        """The saved method that a form sent; None where it sent another way to pay."""
+        return chosen_method(self.methods, value)
+
+
+def choice_of(payment: Payment) -> Choice | None:
+    """How the customer can pay; None where a session or a charge was requested, or there is only one way."""
     is_decided = payment.session_requested_at is not None or payment.payment_method_id is not None
-    if is_decided or payment.channel:
-        return []
+    if is_decided or payment.channel or payment.state != PaymentState.PENDING:
+        return None
     if payment.invoice is None:  # a top-up
         accounts = gateway_accounts.accounts_for(currency=payment.currency)
     else:
         accounts = gateway_accounts.accounts_of(payment.invoice)
+    methods = saved_charges.methods_for(payment)
     is_choice = len(accounts) > 1 or any(isinstance(driver_for(account), Channels) for account in accounts)
-    return accounts if is_choice else []
+    return Choice(methods, accounts) if methods or is_choice else None
+
+
+def chosen_method(methods: Sequence[PaymentMethod], value: str) -> PaymentMethod | None:
+    """Of these saved methods the one that a form sent, or None."""
+    return next((each for each in methods if value == f"method:{each.pk}"), None)
 
 
 def options_of(payment: Payment, accounts: Sequence[GatewayAccount]) -> Sequence[CheckoutOption]:

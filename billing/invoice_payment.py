@@ -15,6 +15,8 @@ from core.money import Money
 
 log = logging.getLogger(__name__)
 SESSION_LIFETIME = timedelta(hours=1)
+# A charge that waits for its method's owner.
+UNCONFIRMED = Q(payment_method__isnull=False) & ~Q(failure_code="")
 
 
 def accounts_of(invoice: Invoice) -> Sequence[GatewayAccount]:
@@ -45,14 +47,17 @@ def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> C
 
     Raises the errors of `outside`.
     """
-    close_other_ways(invoice=invoice, kept=Q(payment_method=method), at=at)
+    close_waiting(invoice=invoice, which=~Q(payment_method=method, expires_at__gt=at), at=at)
     return saved_charges.charge_method(invoice=invoice, method=method, at=at)
 
 
-def close_other_ways(*, invoice: Invoice, kept: Q, at: datetime) -> None:
-    """Close the payment that waits for the customer unless it is `kept`, so that they can pay otherwise."""
+def close_waiting(*, invoice: Invoice, which: Q, at: datetime) -> None:
+    """Close the payment that waits for the customer, if it is one of these, so that they can pay otherwise.
+
+    Raises the errors of `outside`.
+    """
     with tenancy.as_worker(invoice):
-        waiting = invoice.payments.filter(state=PaymentState.PENDING).exclude(kept & Q(expires_at__gt=at))
+        waiting = invoice.payments.filter(which, state=PaymentState.PENDING)
         payment = waiting.select_related("organization").first()
     if payment is not None:
         with tenancy.acts_on(payment):
@@ -66,7 +71,8 @@ def open_payment(*, invoice: Invoice, option: CheckoutOption, at_most: Money, at
     is left to pay, and the errors of `outside`.
     """
     this_way = Q(payment_method=None, gateway=option.gateway, channel=option.channel)
-    close_other_ways(invoice=invoice, kept=this_way | Q(payment_method=None, session_requested_at=None), at=at)
+    is_kept = (this_way | Q(payment_method=None, session_requested_at=None)) & Q(expires_at__gt=at)
+    close_waiting(invoice=invoice, which=~is_kept, at=at)
     with tenancy.as_worker(invoice):
         payment = payments.open_payment(
             invoice=invoice, gateway=option.gateway, expires_at=at + SESSION_LIFETIME, at=at

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.middleware import tenant_transaction
@@ -34,6 +34,7 @@ from core.money import Money
 
 MINOR_UNITS = re.compile(r"[0-9]{1,18}")
 log = logging.getLogger(__name__)
+NOT_CHARGEABLE = gettext_lazy("This card cannot be charged now. Please choose another way to pay.")
 RETURNED = "returned"  # in the address after the bank's page: the answer arrives a moment later
 
 
@@ -47,7 +48,7 @@ def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
         invoices = queries.invoices_for(request.access, Action.INVOICE_PAY)  # type: ignore[attr-defined]
         invoice = get_object_or_404(invoices.select_related("organization"), pk=pk)
         payment = queries.payment_under_way_of(invoice)
-    return confirm(request, payment, back=reverse("billing:invoice", kwargs={"pk": pk}))
+    return confirm(request, payment, back=reverse("billing:invoice", kwargs={"pk": pk}), back_to=str(invoice))
 
 
 @outside.calls_outside
@@ -55,19 +56,23 @@ def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm_top_up(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The same for an automatic top-up."""
+    """The same for a top-up."""
     with tenant_transaction(request):
         owned = queries.top_ups_for(request.access, Action.WALLET_TOP_UP)  # type: ignore[attr-defined]
         payment = get_object_or_404(owned.select_related("payment_method"), pk=pk)
-    return confirm(request, payment, back=reverse("wallet:wallet"))
+    return confirm(request, payment, back=reverse("wallet:wallet"), back_to=_("Wallet"))
 
 
-def confirm(request: HttpRequest, payment: Payment | None, *, back: str) -> HttpResponse:
-    """The page that asks the owner of a saved card to confirm, and the way on to their bank."""
+def confirm(request: HttpRequest, payment: Payment | None, *, back: str, back_to: str) -> HttpResponse:
+    """The page that asks the owner of a saved card to confirm, and the way on to their bank.
+
+    `back` and `back_to` are the address and the name of the page of what is paid.
+    """
     if payment is None or not payment.waits_for_owner:
         return redirect(back)
     if request.method != "POST":
-        context = {"payment": payment, "at": clock.now(), "is_returned": RETURNED in request.GET, "back": back}
+        context = {"payment": payment, "at": clock.now(), "is_returned": RETURNED in request.GET}
+        context |= {"back": back, "back_to": back_to}
         with tenant_transaction(request):
             return render(request, "billing/confirm_charge.html", context)
     return_url = f"{settings.SITE_URL}{request.path}?{RETURNED}=1"
@@ -97,7 +102,7 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
     if invoice.state not in queries.DUE or (under_way is not None and not under_way.waits_for_owner):
         return redirect("billing:invoice", pk=pk)  # which says what becomes of the payment
     rest, chosen = invoice.total - used, request.POST.get("option", "")
-    method = next((each for each in methods if chosen == f"method:{each.pk}"), None)
+    method = checkout_options.chosen_method(methods, chosen)
     if method is not None:
         return pay_by_card(request, invoice, method)
     if chosen == "credit" and invoice_payment.pay_with_credit(invoice=invoice, at=clock.now()):
@@ -159,9 +164,18 @@ def pay_by_card(request: HttpRequest, invoice: Invoice, method: PaymentMethod) -
     if decision is ChargeDecision.BEING_PAID:
         messages.info(request, _("A payment page for this invoice is open. Pay there, or wait until it closes."))
     elif decision in {ChargeDecision.NO_METHOD, ChargeDecision.TOO_LITTLE}:
-        messages.error(request, _("This card cannot be charged now. Please choose another way to pay."))
+        messages.error(request, NOT_CHARGEABLE)
         return redirect("billing:pay", pk=invoice.pk)
     return redirect("billing:invoice", pk=invoice.pk)
+
+
+def charge_chosen(request: HttpRequest, payment: Payment, method: PaymentMethod) -> bool:
+    """Have a worker charge the chosen card for an open payment; False where it cannot be, which the page then says."""
+    decision = saved_charges.charge_payment(payment=payment, method=method, at=clock.now())
+    is_refused = decision in {ChargeDecision.NO_METHOD, ChargeDecision.TOO_LITTLE}
+    if is_refused:
+        messages.error(request, NOT_CHARGEABLE)
+    return not is_refused
 
 
 def go_to_gateway(request: HttpRequest, invoice: Invoice, option: CheckoutOption) -> HttpResponse:

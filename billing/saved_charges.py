@@ -1,4 +1,4 @@
-"""Charging an organization's saved method for an invoice or a top-up: asked for here, and carried out once by a worker.
+"""Charging an organization's saved method, for whatever is to be paid: asked for here, and carried out by a worker.
 
 An attempt is a payment that names the method; an invoice has one open payment at most. What becomes of the charge is
 in `billing.charge_sync`. What was charged although the invoice had been paid meanwhile is credit.
@@ -70,9 +70,52 @@ def charge_method(*, invoice: Invoice, method: PaymentMethod, at: datetime) -> C
         return open_attempt(row, method, least, is_automatic=False, at=at)
 
 
+def charge_payment(*, payment: Payment, method: PaymentMethod, at: datetime) -> ChargeDecision:
+    """Have an open payment, such as of an order or a top-up, charged to the method that its customer chose for it.
+
+    Once, however often it is called. It ends with the time to pay, and is not charged again by itself.
+    """
+    with tenancy.as_worker(payment, method):
+        least = least_charge(method, payment.currency)
+    with tenancy.as_worker(payment, method):
+        row = payments.lock_payment(payment.pk)
+        invoice = row.invoice
+        is_owed = invoice is None or (invoice.state in charge_sync.CHARGEABLE and not is_gateway_billed(invoice))
+        if row.payment_method_id is not None or (invoice is not None and invoicing.has_money_under_way(invoice)):
+            return ChargeDecision.UNDER_WAY
+        if not row.is_open(at) or not is_owed:
+            return ChargeDecision.NOT_OWED
+        if row.session_requested_at is not None:
+            return ChargeDecision.BEING_PAID
+        if least is None or method.reload().detached_at is not None:
+            return ChargeDecision.NO_METHOD
+        if row.amount < least:
+            return ChargeDecision.TOO_LITTLE
+        row.payment_method, row.gateway, row.is_live, row.channel = method, method.gateway, method.is_live, ""
+        row.save(update_fields=["payment_method", "gateway", "is_live", "channel"])
+        ChargeTask.objects.create(payment=row, run_at=at)
+        work.wake_worker(ChargeTask)
+    return ChargeDecision.REQUESTED
+
+
+def methods_for(payment: Payment) -> list[PaymentMethod]:
+    """The saved methods that can be charged for an open payment now, the default first."""
+    with tenancy.as_worker(payment):
+        if payment.invoice is not None and is_gateway_billed(payment.invoice):
+            return []
+        methods = payment_methods.methods_of(payment.organization)
+        least = {method.gateway: least_charge(method, payment.currency) for method in methods}
+    return [method for method in methods if (limit := least[method.gateway]) and limit <= payment.amount]
+
+
+def is_gateway_billed(invoice: Invoice) -> bool:
+    """Whether the gateway itself renews something that the invoice is for."""
+    return gateway_accounts.gateway_billed(invoice.pk).exists()
+
+
 def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
     """Why no charge is needed for a locked invoice; None where one is. Credit that suffices pays it here."""
-    if row.state not in charge_sync.CHARGEABLE or not row.total or gateway_accounts.gateway_billed(row.pk).exists():
+    if row.state not in charge_sync.CHARGEABLE or not row.total or is_gateway_billed(row):
         return ChargeDecision.NOT_OWED
     if invoicing.has_money_under_way(row):
         return ChargeDecision.UNDER_WAY

@@ -83,4 +83,11 @@ def open_top_up(*, organization: Organization, amount: Money, form_token: UUID, 
 def open_top_ups(organization: Organization) -> "QuerySet[Payment]":
     """Those that wait for the customer or for a bank, newest first. What we charge by ourselves is not one."""
     rows = Payment.objects.filter(organization=organization, invoice=None, is_automatic=False, state__in=Payment.OPEN)
-    return rows.order_by("-created_at")
+    return rows.select_related("payment_method").order_by("-created_at")
+
+
+def last_decline_of(organization: Organization) -> Payment | None:
+    """The customer's last top-up, where the saved method that they chose was refused."""
+    rows = Payment.objects.filter(organization=organization, invoice=None, is_automatic=False)
+    last = rows.select_related("payment_method").order_by("-created_at").first()
+    return last if last is not None and last.is_declined else None

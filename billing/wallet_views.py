@@ -18,7 +18,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.middleware import tenant_transaction
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing import auto_top_ups, checkout, checkout_options, gateway_accounts, metering, queries, statement, top_ups
+from billing import (
+    auto_top_ups,
+    checkout,
+    checkout_options,
+    gateway_accounts,
+    metering,
+    payment_views,
+    queries,
+    statement,
+    top_ups,
+)
 from billing.models import AccountKind, LedgerAccount, Payment, Posting
 from billing.wallet_forms import AutoTopUpForm, TopUpForm
 from core import clock, csv_files, outside, tenancy
@@ -89,6 +99,7 @@ def _render_wallet(
         "open_top_ups": top_ups.open_top_ups(organization),
         "form": form or TopUpForm(currency=organization.currency),
         "auto_form": auto_form or AutoTopUpForm(organization=organization),
+        "declined_top_up": top_ups.last_decline_of(organization),
         "last_attempt": auto_top_ups.attempts_of(organization, organization.currency).first(),
         "is_returned": RETURNED in request.GET,
         "at": clock.now(),
@@ -138,7 +149,9 @@ def top_up(request: HttpRequest) -> HttpResponse:
     except gateway_accounts.NoGateway:
         messages.error(request, _("No payment method is available right now. Try again in a moment."))
         return redirect("wallet:wallet")
-    if checkout_options.accounts_to_choose(payment):
+    if payment.payment_method_id is not None:  # sent again, and it is charged already
+        return redirect("wallet:wallet")
+    if checkout_options.choice_of(payment):
         return redirect("wallet:pay_top_up", pk=payment.pk)
     return _open_session(request, payment)
 
@@ -152,19 +165,22 @@ def pay_top_up(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         owned = queries.top_ups_for(request.access, Action.WALLET_TOP_UP)  # type: ignore[attr-defined]
         payment = get_object_or_404(owned, pk=pk)
-    accounts = checkout_options.accounts_to_choose(payment)
+    choice = checkout_options.choice_of(payment)
     is_charged = payment.payment_method_id is not None  # by us: nothing is paid on a page
-    if is_charged or not payment.is_open(clock.now()) or (not accounts and request.method != "POST"):
+    if is_charged or not payment.is_open(clock.now()) or (choice is None and request.method != "POST"):
         return redirect("wallet:wallet")
-    if not accounts:
+    if choice is None:
         return _open_session(request, payment)
-    options = checkout_options.options_of(payment, accounts)
+    method = choice.method(request.POST.get("option", ""))
+    if method is not None and payment_views.charge_chosen(request, payment, method):
+        return redirect("wallet:wallet")
+    options = checkout_options.options_of(payment, choice.accounts)
     chosen = next((option for option in options if option.value == request.POST.get("option")), None)
     if chosen is not None:
         return _open_session(request, checkout_options.choose_option(payment=payment, option=chosen))
     is_unanswered = request.method == "POST"
     with tenant_transaction(request):
-        context = {"payment": payment, "options": options, "is_unanswered": is_unanswered}
+        context = {"payment": payment, "methods": choice.methods, "options": options, "is_unanswered": is_unanswered}
         return render(request, "billing/choose_top_up.html", context, status=422 if is_unanswered else 200)
 
 

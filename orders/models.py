@@ -175,6 +175,18 @@ class Order(StateMachine, Entity, Timestamped):
         return any(payment.state in Payment.OPEN for payment in self.invoice.payments.all())
 
     @property
+    def charge(self) -> Payment | None:
+        """The open charge of a saved card that pays it, or waits for the card's owner."""
+        charges = [row for row in self.invoice.payments.all() if row.payment_method_id is not None]
+        return next((row for row in charges if row.state == PaymentState.PENDING), None)
+
+    @property
+    def declined_charge(self) -> Payment | None:
+        """Its last payment, where the saved card was refused."""
+        last = max(self.invoice.payments.all(), key=lambda row: row.created_at, default=None)
+        return last if last is not None and last.is_declined else None
+
+    @property
     def is_payment_processing(self) -> bool:
         """Whether a bank is processing a payment for the order, which takes days."""
         return any(payment.state == PaymentState.PROCESSING for payment in self.invoice.payments.all())

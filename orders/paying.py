@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from billing import gateway_accounts, payments
+from billing import gateway_accounts, invoice_payment, payments
 from billing.models import GatewayAccount, Invoice, Payment
 from core import site_settings, tenancy
 from orders import limits, transitions
@@ -36,10 +36,12 @@ def open_payment(order: Order, accounts: Sequence[GatewayAccount], at: datetime)
 def reopen_payment(*, order: Order, at: datetime) -> Payment:
     """The payment a customer can make now: the open one, or a new one after a failure. Capacity stays reserved.
 
-    Raises OrderClosed, or gateway_accounts.NoGateway.
+    A charge that waits for its card's owner is closed first. Raises OrderClosed, gateway_accounts.NoGateway, and
+    the errors of `outside`.
     """
     with tenancy.as_worker(order):
         invoice = Invoice.objects.get(order=order.pk)
+    invoice_payment.close_waiting(invoice=invoice, which=invoice_payment.UNCONFIRMED, at=at)
     accounts = gateway_accounts.accounts_of(invoice)  # their keys are decrypted: before anything is locked
     with tenancy.as_worker(order):
         order = transitions.lock_order(order.pk)

@@ -31,7 +31,7 @@ def order_for_page(orders: "models.QuerySet[Order]") -> "models.QuerySet[Order]"
         .prefetch_related(
             models.Prefetch("items", queryset=items.prefetch_related("server__steps")),
             "changes",
-            "invoice__payments",
+            models.Prefetch("invoice__payments", queryset=Payment.objects.select_related("payment_method")),
         )
         .fetch_mode(models.FETCH_RAISE)
     )

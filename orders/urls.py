@@ -10,10 +10,12 @@ urlpatterns = [
     path("orders/<uuid:pk>/", views.progress, name="progress"),
     path("orders/<uuid:pk>/pay/", views.pay, name="pay"),
     path("orders/<uuid:pk>/pay/with/", views.choose_payment, name="choose_payment"),
+    path("orders/<uuid:pk>/confirm/", views.confirm_charge, name="confirm_charge"),
     path("orders/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("servers/<uuid:pk>/plan/", changes.choose, name="choose_plan"),
     path("plan-changes/<uuid:pk>/", changes.plan_change, name="plan_change"),
     path("plan-changes/<uuid:pk>/confirm/", changes.confirm, name="confirm_plan_change"),
     path("plan-changes/<uuid:pk>/pay/", changes.pay, name="pay_plan_change"),
+    path("plan-changes/<uuid:pk>/confirm-charge/", changes.confirm_charge, name="confirm_plan_change_charge"),
     path("plan-changes/<uuid:pk>/cancel/", changes.cancel, name="cancel_plan_change"),
 ]

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
-from billing import checkout, checkout_options, credit
+from billing import checkout, checkout_options, credit, payment_views
+from billing import queries as billing
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
 from core.money import Money
@@ -70,10 +71,14 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
         order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
         if request.method != "POST":  # who had to sign in first comes back by a link
             return redirect("orders:progress", pk=pk)
-        try:
-            paying.reopen_payment(order=order, at=clock.now())
-        except paying.OrderClosed:
-            return redirect("orders:progress", pk=pk)
+    try:
+        paying.reopen_payment(order=order, at=clock.now())
+    except paying.OrderClosed:
+        return redirect("orders:progress", pk=pk)
+    except outside.OutsideError as error:
+        log.warning("closing the charge of order %s: %s", order.number, error)
+        messages.error(request, _("Your card's charge could not be closed yet. Try again in a moment."))
+        return redirect("orders:progress", pk=pk)
     return redirect_to_payment(request, order)
 
 
@@ -90,7 +95,7 @@ def redirect_to_payment(request: HttpRequest, order: Order) -> HttpResponse:
         shown = Money(int(text) if MINOR_UNITS.fullmatch(text) else 0, order.currency)
         if credit.use_credit(payment=payment, at_most=shown, at=clock.now()):
             return redirect("orders:progress", pk=order.pk)
-    if checkout_options.accounts_to_choose(payment):
+    if checkout_options.choice_of(payment):
         return redirect("orders:choose_payment", pk=order.pk)
     return open_session(request, order, payment)
 
@@ -142,18 +147,36 @@ def choose_payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     with tenant_transaction(request):
         order = get_object_or_404(queries.orders_for(request.access, Action.ORDER_PAY), pk=pk)  # type: ignore[attr-defined]
     payment = pending_payment(request, order)
-    accounts = checkout_options.accounts_to_choose(payment) if payment else []
-    if payment is None or not accounts:  # nothing is left to pay, or to choose
+    choice = checkout_options.choice_of(payment) if payment else None
+    if payment is None or choice is None:  # nothing is left to pay, or to choose
         return redirect("orders:progress", pk=pk)
-    options = checkout_options.options_of(payment, accounts)
+    method = choice.method(request.POST.get("option", ""))
+    if method is not None and payment_views.charge_chosen(request, payment, method):
+        return redirect("orders:progress", pk=pk)
+    options = checkout_options.options_of(payment, choice.accounts)
     chosen = next((option for option in options if option.value == request.POST.get("option")), None)
     if chosen is not None:
         checkout_options.choose_option(payment=payment, option=chosen)
         return open_session(request, order, payment)
     with tenant_transaction(request):
         context = {"order": order, "payment": payment, "options": options, "at": clock.now()}
+        context["methods"] = choice.methods
         context["is_unanswered"] = request.method == "POST"
         return render(request, "orders/choose_payment.html", context, status=422 if request.method == "POST" else 200)
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Where the owner of a saved card confirms what it is charged for an order."""
+    with tenant_transaction(request):
+        orders = queries.orders_for(request.access, Action.ORDER_PAY)  # type: ignore[attr-defined]
+        order = get_object_or_404(orders.select_related("invoice"), pk=pk)
+        payment = billing.payment_under_way_of(order.invoice)
+    name = _("Order %(number)s") % {"number": order.number}
+    return payment_views.confirm(request, payment, back=reverse("orders:progress", kwargs={"pk": pk}), back_to=name)
 
 
 @login_required

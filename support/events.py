@@ -1,5 +1,7 @@
 """The events that customers and staff are told about. A new one is a declaration here and its template."""
 
+from functools import partial
+
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -109,7 +111,22 @@ register(
     )
 )
 
-CHARGES = Payment.objects.select_related("organization__owner", "invoice", "payment_method")
+CHARGES = Payment.objects.select_related(
+    "organization__owner", "invoice__order", "invoice__plan_change", "payment_method"
+)
+
+
+def page_of_charge(payment: Payment, *, order: str, change: str, invoice: str, top_up: str) -> str:
+    """The page with the name that is given for what the payment is for."""
+    for name, relation in ((order, "order"), (change, "plan_change")):
+        if (sold := getattr(payment.invoice, relation, None)) is not None:
+            return reverse(name, kwargs={"pk": sold.pk})
+    if payment.invoice_id is not None:
+        return reverse(invoice, kwargs={"pk": payment.invoice_id})
+    return reverse(top_up, kwargs={"pk": payment.pk} if top_up == CONFIRM_TOP_UP else {})
+
+
+CONFIRM_TOP_UP = "wallet:confirm_top_up"
 
 register(
     Event(
@@ -119,10 +136,12 @@ register(
         rows=CHARGES,
         recipient=lambda row: row.organization.owner,
         subject=_("Please confirm your payment of {row.amount}"),
-        page=lambda row: (
-            reverse("billing:confirm_charge", kwargs={"pk": row.invoice_id})
-            if row.invoice_id
-            else reverse("wallet:confirm_top_up", kwargs={"pk": row.pk})
+        page=partial(
+            page_of_charge,
+            order="orders:confirm_charge",
+            change="orders:confirm_plan_change_charge",
+            invoice="billing:confirm_charge",
+            top_up=CONFIRM_TOP_UP,
         ),
     )
 )
@@ -135,8 +154,12 @@ register(
         rows=CHARGES,
         recipient=lambda row: row.organization.owner,
         subject=_("We could not charge {row.payment_method.label}"),
-        page=lambda row: (
-            reverse("billing:invoice", kwargs={"pk": row.invoice_id}) if row.invoice_id else reverse("wallet:wallet")
+        page=partial(
+            page_of_charge,
+            order="orders:progress",
+            change="orders:plan_change",
+            invoice="billing:invoice",
+            top_up="wallet:wallet",
         ),
     )
 )

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from billing.models.declines import decline_text
+from billing.models.declines import NOT_WANTED, decline_text
 from billing.models.gateways import PaymentMethod
 from core import tenancy
 from core.encryption import EncryptedTextField
@@ -223,6 +223,12 @@ class Payment(Entity, Timestamped):
     def waits_for_owner(self) -> bool:
         """Whether the saved method's owner must confirm the charge at their bank."""
         return self.state == PaymentState.PENDING and bool(self.charge_id and self.failure_code)
+
+    @property
+    def is_declined(self) -> bool:
+        """Whether the saved method was refused; what we stopped ourselves was not."""
+        is_refused = self.state == PaymentState.FAILED and self.payment_method_id is not None
+        return is_refused and self.failure_code not in {"", NOT_WANTED}
 
     @property
     def is_automatic_top_up(self) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import User
-from billing import gateway_accounts, invoicing, item_changes, payments, subscriptions
+from billing import gateway_accounts, invoice_payment, invoicing, item_changes, payments, subscriptions
 from billing.models import Invoice, Payment, PaymentState
 from billing.proration import NewItem
 from catalog import services as catalog
@@ -179,12 +179,14 @@ def pay_with_credit(*, change: PlanChange, at: datetime) -> bool:
 def open_payment(*, change: PlanChange, at: datetime) -> Payment:
     """The payment that a customer can make now for a confirmed change: the open one, or a new one after a failure.
 
-    What is reserved for it stays reserved as long. Raises ChangeClosed, and gateway_accounts.NoGateway.
+    A charge that waits for its card's owner is closed first. What is reserved for it stays reserved as long. Raises
+    ChangeClosed, gateway_accounts.NoGateway, and the errors of `outside`.
     """
     with tenancy.as_worker(change):
         invoice = Invoice.objects.filter(plan_change=change.pk).first()
     if invoice is None:
         raise ChangeClosed("nothing is to be paid for it")
+    invoice_payment.close_waiting(invoice=invoice, which=invoice_payment.UNCONFIRMED, at=at)
     accounts = gateway_accounts.accounts_of(invoice)  # their keys are decrypted: before anything is locked
     if not accounts:
         raise gateway_accounts.NoGateway(f"no active gateway account takes {invoice.currency}")

@@ -16,7 +16,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.middleware import tenant_transaction
 from accounts.permissions import Action
-from billing import checkout, checkout_options, credit
+from billing import checkout, checkout_options, credit, payment_views
+from billing import queries as billing
 from billing.gateway_accounts import NoGateway
 from billing.models import Payment, PaymentState
 from catalog.models import Term
@@ -94,10 +95,13 @@ def plan_change(request: HttpRequest, pk: UUID) -> HttpResponse:
         "is_paid_by_credit": balance >= change.due and change.due.minor > 0,
         "is_expired": change.status == PlanChangeStatus.QUOTED and change.expires_at <= at,
         "is_cancelable": change.status in OPEN and ending.is_cancelable(change, at),
+        "charge": payment if payment and payment.payment_method_id else None,
+        "declined": billing.last_decline_of(change.invoice) if change.invoice and not payment else None,
         "is_processing": payment is not None and payment.state == PaymentState.PROCESSING,
         "is_confirming": change.status == PlanChangeStatus.PENDING_PAYMENT and RETURNED in request.GET,
     }
-    context["is_live"] = context["is_confirming"] or change.status == PlanChangeStatus.APPLYING
+    is_waiting = context["is_confirming"] or context["charge"] is not None
+    context["is_live"] = is_waiting or change.status == PlanChangeStatus.APPLYING
     return render_part(request, "orders/plan_change.html", "change", context)
 
 
@@ -106,7 +110,7 @@ def open_payment_of(change: PlanChange) -> Payment | None:
     if change.invoice_id is None:
         return None
     rows = Payment.objects.filter(invoice=change.invoice_id, state__in=Payment.OPEN)
-    return rows.select_related("invoice", "organization").first()
+    return rows.select_related("invoice", "organization", "payment_method").first()
 
 
 @outside.calls_outside
@@ -167,20 +171,34 @@ def go_and_pay(request: HttpRequest, change: PlanChange) -> HttpResponse:
     except NoGateway:
         messages.error(request, _("We cannot take payments in this currency at the moment. Please try again later."))
         return back
+    except outside.OutsideError as error:
+        log.warning("closing the charge of plan change %s: %s", change.pk, error)
+        messages.error(request, _("Your card's charge could not be closed yet. Try again in a moment."))
+        return back
     if "uses_credit" in request.POST and credit.use_credit(payment=payment, at_most=shown, at=at):
         return back
     with tenant_transaction(request):
         payment = Payment.objects.select_related("invoice", "organization").get(pk=payment.pk)
-    accounts = checkout_options.accounts_to_choose(payment)
-    options = checkout_options.options_of(payment, accounts)
-    chosen = next((option for option in options if option.value == request.POST.get("option")), None)
-    if chosen is not None:
-        payment = checkout_options.choose_option(payment=payment, option=chosen)
-    elif accounts:
-        with tenant_transaction(request):
-            context = {"change": change, "server": change.item.server, "payment": payment, "options": options}
-            return render(request, "orders/pay_plan_change.html", context)
-    return open_session(request, change, payment)
+    return choose_and_pay(request, change, payment)
+
+
+def choose_and_pay(request: HttpRequest, change: PlanChange, payment: Payment) -> HttpResponse:
+    """In the way that was chosen, else to the choice, or on to the gateway's page where there is none."""
+    choice, chosen = checkout_options.choice_of(payment), request.POST.get("option", "")
+    if payment.payment_method_id is not None:
+        return redirect("orders:plan_change", pk=change.pk)
+    if choice is None:
+        return open_session(request, change, payment)
+    method = choice.method(chosen)
+    if method is not None and payment_views.charge_chosen(request, payment, method):
+        return redirect("orders:plan_change", pk=change.pk)
+    options = checkout_options.options_of(payment, choice.accounts)
+    option = next((option for option in options if option.value == chosen), None)
+    if option is not None:
+        return open_session(request, change, checkout_options.choose_option(payment=payment, option=option))
+    with tenant_transaction(request):
+        context = {"change": change, "payment": payment, "methods": choice.methods, "options": options}
+        return render(request, "orders/pay_plan_change.html", context)
 
 
 def shown_credit(request: HttpRequest, change: PlanChange) -> Money:
@@ -206,6 +224,19 @@ def open_session(request: HttpRequest, change: PlanChange, payment: Payment) -> 
         )
         return redirect(change_url)
     return HttpResponseRedirect(url, status=303)
+
+
+@outside.calls_outside
+@tenancy.non_atomic_view
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm_charge(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Where the owner of a saved card confirms what it is charged for a change."""
+    with tenant_transaction(request):
+        change = get_object_or_404(changes_for(request), pk=pk)
+        payment = open_payment_of(change)
+    back = reverse("orders:plan_change", kwargs={"pk": pk})
+    return payment_views.confirm(request, payment, back=back, back_to=_("Change plan"))
 
 
 @login_required

@@ -32,6 +32,7 @@ from tests.isolation.test_routes import METHODS, Requester
 pytestmark = pytest.mark.django_db
 MAY_CALL = {"pay", "choose_payment", "configure", "cart", "confirm_charge", "add_method", "portal", "webhook"}
 MAY_CALL |= {"pay_all", "confirm_top_up", "top_up", "pay_top_up", "confirm_plan_change", "pay_plan_change"}
+MAY_CALL |= {"confirm_plan_change_charge"}
 
 
 @pytest.fixture

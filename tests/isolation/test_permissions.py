@@ -31,6 +31,8 @@ ACTIONS = {
     "orders:progress": Action.ORDER_VIEW,
     "orders:pay": Action.ORDER_PAY,
     "orders:choose_payment": Action.ORDER_PAY,
+    "orders:confirm_charge": Action.ORDER_PAY,
+    "orders:confirm_plan_change_charge": Action.PLAN_CHANGE,
     "orders:cancel": Action.ORDER_CANCEL,
     "orders:choose_plan": Action.PLAN_CHANGE,
     "orders:plan_change": Action.PLAN_CHANGE,

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role
-from billing import cancellations, checkout, checkout_options, credit, customers, top_ups
+from billing import cancellations, checkout, checkout_options, credit, customers, saved_charges, top_ups
 from billing.checkout_options import CheckoutOption
 from billing.gateways.base import driver_for
 from billing.models import CancellationReason, GatewayAccount, Payment, Subscription
@@ -63,6 +63,9 @@ SERVICES: dict[str, Callable[[Tenant], object]] = {
     ),
     "choose": lambda of: checkout_options.choose_option(
         payment=payment_of(of), option=CheckoutOption("stripe", "", "Card", ZERO)
+    ),
+    "charge": lambda of: saved_charges.charge_payment(
+        payment=payment_of(of), method=of.payment_method, at=timezone.now()
     ),
     "cancel subscription": lambda of: cancellations.cancel(
         subscription=subscription_of(of), reason=CancellationReason.OTHER, actor=None, at=timezone.now()
@@ -159,8 +162,8 @@ def test_what_customers_ask_for_elevates_only_with_a_row_of_theirs(
     form |= {"server_name": "lantern", "form_token": str(uuid7()), "shown_prices": str(dataset.price.pk)}
     form |= {"uses_credit": "on", "shown_credit": "300"}
     client.force_login(ada.user)
-    ordered = client.post("/products/minecraft/configure/", form)
-    paid = client.post(f"/orders/{ada.unpaid.pk}/pay/")
+    choices = [client.post(url, form) for url in ("/products/minecraft/configure/", f"/orders/{ada.unpaid.pk}/pay/")]
+    ordered, paid = [client.post(choice["Location"], {"option": "stripe:"}) for choice in choices]
     for route in routes.routes():
         if not route.is_staff and not route.name.startswith(("account", "usersessions")):
             for url in route.urls(ada):
