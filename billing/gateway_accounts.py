@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from billing import tax
@@ -97,8 +97,8 @@ def accounts_of(invoice: Invoice) -> list[GatewayAccount]:
     return accounts[:1] if is_renewed_there else accounts
 
 
-def gateway_billed(invoice_id: UUID | None) -> "QuerySet[Subscription]":
-    """The subscriptions which the invoice is for and which the gateway renews."""
+def gateway_billed(invoice_id: UUID | OuterRef | None) -> "QuerySet[Subscription]":
+    """The subscriptions which the invoice is for and which the gateway renews; of an outer query's invoice too."""
     rows = Subscription.objects.filter(billing_mode=BillingMode.GATEWAY)
     return rows.filter(pk__in=InvoiceItem.objects.filter(invoice=invoice_id).values("subscription"))
 

@@ -104,14 +104,19 @@ def make_default(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Remove a card. Where it is the only one for what renews automatically, that is said, and asked about."""
+    """Remove a card. What is charged to it is named first, with what becomes of that, and asked about."""
     method = method_of(request, pk)
     if request.method == "POST":
         act = methods.remove_anyway if "is_certain" in request.POST else methods.remove_method
         try:
             act(method=method, actor=request.user, at=clock.now())
         except methods.MethodInUse:
-            context = {"method": method, "renewed": methods.renewed_by_method(method.organization)}
+            context = {
+                "method": method,
+                "renewed": methods.renewed_by_method(method.organization),
+                "is_topped_up": methods.is_topped_up_by_method(method.organization),
+                "other": methods.next_default(method),
+            }
             return render(request, "billing/remove_method.html", context, status=409)
         messages.success(request, _("%(card)s was removed and is not charged any more.") % {"card": method.label})
     return redirect("billing:payment_methods")

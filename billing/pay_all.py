@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from accounts.models import Organization
 from billing import credit, gateway_accounts, invoice_payment, payment_methods
@@ -35,19 +35,20 @@ def pay_all(*, organization: Organization, currency: str, at: datetime) -> Resul
             organization=organization,
             currency=currency,
             state__in=(InvoiceState.OPEN, InvoiceState.OVERDUE),
-        )
-        ordered = rows.order_by(F("due_at").asc(nulls_last=True), "issued_at", "pk")[:MOST]
-        due = [row for row in ordered if not gateway_accounts.gateway_billed(row.pk).exists()]
+        ).exclude(Exists(gateway_accounts.gateway_billed(OuterRef("pk"))))
+        due = list(rows.order_by(F("due_at").asc(nulls_last=True), "issued_at", "pk")[:MOST])
         method = payment_methods.default_method(organization)
+        balance = credit.balance_of(organization.pk, currency)
     by_credit, by_card, left = 0, 0, list[Money]()
     for invoice in due:
         decision = ChargeDecision.NO_METHOD
-        has_credit = credit.balance_of(organization.pk, currency) >= invoice.total
-        if has_credit and invoice_payment.pay_with_credit(invoice=invoice, at=at):
+        if balance >= invoice.total and invoice_payment.pay_with_credit(invoice=invoice, at=at):
             by_credit += invoice.reload().state == InvoiceState.PAID
+            balance = credit.balance_of(organization.pk, currency)
             continue
         if method is not None:
             decision = invoice_payment.charge_method(invoice=invoice, method=method, at=at)
+            balance = credit.balance_of(organization.pk, currency)  # a part of it may be reserved now
         if decision in LEFT:
             left.append(invoice.total)
         by_card += decision == ChargeDecision.REQUESTED

@@ -9,6 +9,7 @@ from billing import events
 from billing.gateways.base import SavedCard, driver_with
 from billing.gateways.saved import SavedMethods
 from billing.models import (
+    AutoTopUp,
     BillingMode,
     MethodTask,
     Payment,
@@ -23,7 +24,7 @@ RENEWING = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, Subscription
 
 
 class MethodInUse(ValueError):
-    """It is the only method of subscriptions that renew automatically."""
+    """It is charged for subscriptions that renew automatically, or for automatic top-ups."""
 
 
 def methods_of(organization: Organization) -> list[PaymentMethod]:
@@ -41,6 +42,16 @@ def renewed_by_method(organization: Organization) -> list[Subscription]:
     """The subscriptions for whose next period we charge the default method."""
     rows = Subscription.objects.filter(organization=organization, status__in=RENEWING, billing_mode=BillingMode.SELF)
     return list(rows.filter(is_auto_renewed=True, cancels_at_period_end=False).order_by("current_period_end"))
+
+
+def is_topped_up_by_method(organization: Organization) -> bool:
+    """Whether the default method is charged when the organization's wallet is low."""
+    return AutoTopUp.objects.filter(organization=organization, is_active=True).exists()
+
+
+def next_default(method: PaymentMethod) -> PaymentMethod | None:
+    """What is charged instead where this method is removed: the default, else the newest of the others."""
+    return next((each for each in methods_of(method.organization) if each.pk != method.pk), None)
 
 
 def lock_methods(organization: Organization) -> None:
@@ -88,18 +99,20 @@ def make_default(*, method: PaymentMethod, actor: object) -> None:
 def remove_method(*, method: PaymentMethod, actor: object, at: datetime) -> None:
     """Charge this method no more, and have its gateway forget it. Calling it twice is harmless.
 
-    Raises MethodInUse where nothing would be left to charge for what renews automatically.
+    Raises MethodInUse where it is charged for something, which its owner is told before.
     """
     with tenancy.as_worker(method):
         check_attempts_soon(method, at)
         lock_methods(method.organization)
-        if len(methods_of(method.organization)) == 1 and renewed_by_method(method.organization):
-            raise MethodInUse("it is the only one, and subscriptions renew automatically")
+        organization = method.organization
+        is_default = PaymentMethod.objects.filter(pk=method.pk, is_default=True).exists()
+        if is_default and (renewed_by_method(organization) or is_topped_up_by_method(organization)):
+            raise MethodInUse("it is charged for subscriptions or top-ups")
         remove_anyway(method=method, actor=actor, at=at)
 
 
 def remove_anyway(*, method: PaymentMethod, actor: object, at: datetime) -> None:
-    """As `remove_method`, for somebody who knows that what renews automatically must then be paid by hand."""
+    """As `remove_method`, for somebody who knows what is charged to it, and what becomes of that."""
     with tenancy.as_worker(method):
         check_attempts_soon(method, at)
         if mark_detached(method=method, at=at):
@@ -119,8 +132,8 @@ def mark_detached(*, method: PaymentMethod, at: datetime) -> bool:
         was_default = rows.filter(is_default=True).exists()
         if not rows.update(detached_at=at, is_default=False):
             return False
-        if was_default and (others := methods_of(method.organization)):
-            PaymentMethod.objects.filter(pk=others[0].pk).update(is_default=True)
+        if was_default and (other := next_default(method)) is not None:
+            PaymentMethod.objects.filter(pk=other.pk).update(is_default=True)
     return True
 
 

@@ -64,6 +64,25 @@ def undisputed_orders() -> "models.QuerySet[Order]":
     return Order.objects.filter(~models.Exists(disputes_of_order()))
 
 
+def orders_of(access: Access, organization: Organization) -> "models.QuerySet[Order]":
+    """All orders of the organization that the user may see, newest first, with their first server's `server_name`.
+
+    `more_servers` is how many others an order has.
+    """
+    items = OrderItem.objects.filter(order=models.OuterRef("pk")).order_by()
+    count = items.values("order").annotate(count=models.Count("pk")).values("count")
+    return (
+        orders_for(access, Action.ORDER_VIEW)
+        .filter(organization=organization)
+        .annotate(
+            server_name=models.Subquery(items.order_by("created_at", "pk").values("server_name")[:1]),
+            more_servers=models.Subquery(count) - 1,
+        )
+        .fetch_mode(models.FETCH_RAISE)
+        .order_by("-placed_at", "-pk")
+    )
+
+
 def open_orders(access: Access, organization: Organization) -> "models.QuerySet[Order]":
     """The organization's orders that the user may see and that are neither active nor canceled, newest first.
 

@@ -7,6 +7,7 @@ from orders.changes import views as changes
 
 app_name = "orders"
 urlpatterns = [
+    path("orders/", views.order_list, name="list"),
     path("orders/<uuid:pk>/", views.progress, name="progress"),
     path("orders/<uuid:pk>/pay/", views.pay, name="pay"),
     path("orders/<uuid:pk>/pay/with/", views.choose_payment, name="choose_payment"),

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from billing import queries as billing
 from billing.models import Payment, PaymentState
 from core import clock, outside, site_settings, tenancy
 from core.money import Money
-from core.pages import render_part
+from core.pages import paged, render_part
 from orders import cancellation, limits, paying, queries
 from orders.models import Order, OrderStatus
 from orders.progress import progress_of, seconds_since_payment
@@ -28,7 +28,20 @@ from orders.progress import progress_of, seconds_since_payment
 log = logging.getLogger(__name__)
 LIVE = {OrderStatus.PENDING_PAYMENT, OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY}
 MINOR_UNITS = re.compile(r"[0-9]{1,18}")
+PER_PAGE = 50
+_orders = paged(queries.orders_of, PER_PAGE)
 RETURNED = "returned"  # in the address after a payment: its webhook arrives a moment later
+
+
+@login_required
+@require_safe
+def order_list(request: HttpRequest) -> HttpResponse:
+    """Every order of the current organization, newest first, those that are over too."""
+    access, organization = request.access, request.organization  # type: ignore[attr-defined]
+    if organization is None or not access.may(Action.ORDER_VIEW, organization):
+        raise Http404
+    page = _orders(request.GET.get("page"), access, organization)
+    return render(request, "orders/list.html", {"orders": page.object_list, "page_obj": page})
 
 
 @login_required

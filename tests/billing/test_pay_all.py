@@ -3,14 +3,16 @@
 from datetime import datetime
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import invoicing, payment_methods
-from billing.models import Invoice, InvoiceState
+from billing import invoicing, pay_all, payment_methods
+from billing.models import BillingMode, Invoice, InvoiceState, Subscription
 from sandbox.client import Sandbox
-from tests.billing.sales import draft, run_due, wallet_balance
+from tests.billing.sales import draft, run_due, usd, wallet_balance
 from tests.billing.saved_methods import Renewal, intents, make_renewal, put_credit
 from tests.builders import PASSWORD
 
@@ -58,6 +60,33 @@ def test_without_a_card_what_credit_does_not_pay_is_left_and_said(
     assert "Credit paid 1 invoice." in page
     assert "$9.00 is left to pay" in page
     assert wallet_balance(renewal.sale.organization) == 50
+
+
+def test_what_is_left_is_found_by_as_many_queries_for_four_invoices_as_for_one(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    renewal = make_renewal(at=at)
+    organization = renewal.sale.organization
+    payment_methods.remove_anyway(method=renewal.method, actor="test", at=at)
+    asked = []
+    for more in (0, 3):
+        for _ in range(more):
+            issue_bill(renewal, 900, at)
+        with CaptureQueriesContext(connection) as queries:
+            left = pay_all.pay_all(organization=organization, currency="USD", at=at).left
+        asked.append(len(queries))
+
+    assert left == usd(800 + 3 * 900)
+    assert asked[0] == asked[1]
+
+
+def test_what_its_gateway_renews_is_left_to_the_gateway(at: datetime, stripe_sandbox: Sandbox) -> None:
+    renewal = make_renewal(at=at)
+    Subscription.objects.update(billing_mode=BillingMode.GATEWAY)
+
+    result = pay_all.pay_all(organization=renewal.sale.organization, currency="USD", at=at)
+
+    assert (result.by_card, result.left) == (0, usd(0))
 
 
 def issue_bill(renewal: Renewal, minor: int, at: datetime) -> Invoice:

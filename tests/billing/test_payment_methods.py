@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import payment_methods, payment_sync
-from billing.models import GatewaySubscription, PaymentMethod, PaymentState
+from billing.models import AutoTopUp, GatewaySubscription, PaymentMethod, PaymentState, Subscription
 from core.models import AuditEntry
 from sandbox.client import Sandbox
 from support.models import Delivery
@@ -85,9 +85,11 @@ def test_the_only_card_of_a_renewing_subscription_is_removed_only_when_that_is_m
     renewal = make_renewal(at=at)
     client, url = signed_in(renewal), f"{PAGE}{renewal.method.pk}/remove/"
 
+    Subscription.objects.update(label="lantern-smp")
     refused = client.post(url)
     assert refused.status_code == 409
-    assert "is your only card, and a subscription renews with it" in refused.content.decode()
+    for text in ("lantern-smp", "You have no other card", "you pay each renewal by hand"):
+        assert text in refused.content.decode()
     assert renewal.method.reload().detached_at is None
 
     assert client.post(url, {"is_certain": "1"}).status_code == 302
@@ -98,6 +100,28 @@ def test_the_only_card_of_a_renewing_subscription_is_removed_only_when_that_is_m
     assert AuditEntry.objects.filter(action="payment_method.remove").count() == 1
 
 
+def test_before_the_default_is_removed_its_subscriptions_are_named_with_the_card_that_takes_its_place(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    renewal = make_renewal(at=at)
+    Subscription.objects.update(label="lantern-smp")
+    other = save_card(renewal.sale.organization, "pm_card_mastercard")
+    client = signed_in(renewal)
+    AutoTopUp.objects.create(
+        organization=renewal.sale.organization, currency="USD", below_minor=500, amount_minor=1000, changed_at=at
+    )
+
+    asked = client.post(f"{PAGE}{renewal.method.pk}/remove/")
+
+    assert asked.status_code == 409
+    page = asked.content.decode()
+    for text in ("lantern-smp", "Mastercard ending 4444 is charged instead", "automatic top-up"):
+        assert text in page
+    assert renewal.method.reload().detached_at is None
+    assert client.post(f"{PAGE}{other.pk}/remove/").status_code == 302  # it pays nothing
+    assert other.reload().detached_at is not None
+
+
 def test_of_two_cards_the_other_takes_the_place_of_a_removed_default(at: datetime, stripe_sandbox: Sandbox) -> None:
     renewal = make_renewal(at=at, card="pm_card_authenticationRequired")
     other = save_card(renewal.sale.organization, "pm_card_visa")
@@ -105,7 +129,7 @@ def test_of_two_cards_the_other_takes_the_place_of_a_removed_default(at: datetim
     run_due()
     assert renewal.attempts[0].waits_for_owner
 
-    payment_methods.remove_method(method=renewal.method, actor=None, at=at)
+    payment_methods.remove_anyway(method=renewal.method, actor=None, at=at)
     deliver_and_work(stripe_sandbox)
 
     assert list(PaymentMethod.objects.filter(is_default=True)) == [other]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from billing.models import AccountKind, Payment, PaymentState, Posting, Refund, RefundState, SubscriptionStatus
 from orders import cancellation
@@ -15,6 +16,7 @@ from tests.shop import (
     Shop,
     create_session,
     deliver_webhooks,
+    make_customers,
     panel_servers,
     place_order,
     run_once,
@@ -121,3 +123,22 @@ def test_a_card_payment_after_the_customer_canceled_is_refunded(shop: Shop, cloc
     assert order.reload().status == OrderStatus.CANCELED
     assert [refund["amount"] for refund in shop.sandbox.stripe_state()["refund"]] == [800]
     assert sum(Node.objects.values_list("memory_reserved_mib", flat=True)) == 0
+
+
+def test_every_order_is_found_again_in_the_list_of_its_organization_and_of_no_other(
+    shop: Shop, browser: Client
+) -> None:
+    canceled, open_order = (place_order(shop) for _ in range(2))
+    cancellation.cancel_unpaid(order=canceled, reason="x", actor=shop.customer, at=timezone.now())
+    stranger = place_order(make_customers(shop, 1)[0])
+
+    page = browser.get("/orders/").content.decode()
+
+    for order in (canceled, open_order):
+        assert f"/orders/{order.pk}/" in page
+        assert str(order.number) in page
+    assert page.index(str(open_order.number)) < page.index(str(canceled.number)), "newest first"
+    assert "Canceled" in page
+    assert str(stranger.pk) not in page
+    assert 'href="/orders/"' in browser.get(f"/orders/{canceled.pk}/").content.decode()
+    assert 'href="/orders/"' in browser.get("/invoices/").content.decode()

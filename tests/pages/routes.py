@@ -5,7 +5,7 @@ from django.urls import reverse
 from tests.pages.rows import Dataset
 
 PUBLIC = ("home", "products", "product", "configurator", "cart", "sign up", "log in", "reset password", "not found")
-LISTS = ("dashboard", "servers", "subscriptions", "invoices", "wallet", "payment methods")
+LISTS = ("dashboard", "servers", "subscriptions", "orders", "invoices", "wallet", "payment methods")
 OWN = (
     "order",
     "choose payment",
@@ -37,6 +37,7 @@ def address(name: str, dataset: Dataset) -> str:
         "dashboard": reverse("dashboard"),
         "servers": reverse("servers:list"),
         "subscriptions": reverse("subscriptions:list"),
+        "orders": reverse("orders:list"),
         "invoices": reverse("billing:invoices"),
         "wallet": reverse("wallet:wallet"),
         "pay top-up": reverse("wallet:pay_top_up", kwargs={"pk": dataset.top_up.pk}),

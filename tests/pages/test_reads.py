@@ -18,7 +18,7 @@ MAX_QUERIES = {
     "not found": 2,
     "dashboard": 14,
     "servers": 7,
-    "wallet": 16,
+    "wallet": 17,
     "affiliate": 10,
     "pay top-up": 30,
     "subscriptions": 12,
