@@ -34,6 +34,7 @@ class Action(StrEnum):
     SUBSCRIPTION_VIEW = "subscription.view"
     SUBSCRIPTION_CANCEL = "subscription.cancel"  # and undo that
     SUBSCRIPTION_RENEW = "subscription.renew"  # automatically, or not
+    SUBSCRIPTION_PAUSE = "subscription.pause"  # and end that
     PLAN_CHANGE = "plan.change"
     SERVER_VIEW = "server.view"
     SERVER_POWER = "server.power"
@@ -58,6 +59,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.SUBSCRIPTION_VIEW: IN_CHARGE,
     Action.SUBSCRIPTION_CANCEL: IN_CHARGE,
     Action.SUBSCRIPTION_RENEW: IN_CHARGE,
+    Action.SUBSCRIPTION_PAUSE: IN_CHARGE,
     Action.PLAN_CHANGE: IN_CHARGE,
     Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
@@ -117,6 +119,7 @@ BILLING_WRITES = (
     "billing.add_creditgrant",
     "billing.change_payment",
     "billing.change_invoice",
+    "billing.change_subscription",
     "billing.change_unexplaineditem",
     "billing.add_pricecampaign",
     "billing.change_pricecampaign",

@@ -31,16 +31,10 @@ def cancel(
     hours that it was used are charged before. Calling it twice is harmless until it has ended. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
-        is_hourly = subscription.term == Term.HOURLY
-        if is_hourly:  # its hours are on a draft, and no later time is billed
+        if subscription.term == Term.HOURLY:  # its hours are on a draft, and no later time is billed
             meter.charge_rest(subscription_ids=[subscription.pk], at=at)
-        for invoice in [] if is_hourly else lock_later_invoices(subscription):
-            invoicing.expire_open_payments(invoice=invoice, at=at)
-            if not others_on(invoice, subscription).exists():
-                # NotVoidable: money for it is on its way, and what it pays is delivered. False: what is open is closed
-                # first, and then `renew` withdraws it.
-                with suppress(invoicing.NotVoidable):
-                    invoicing.void_invoice(invoice=invoice, reason="subscription canceled", actor=actor, at=at)
+        else:
+            withdraw_later_invoices(subscription, reason="subscription canceled", actor=actor, at=at)
         row = subscriptions.lock_subscription(subscription.pk)
         if row.status not in subscriptions.GOING_ON:
             raise NotPossible(f"a subscription that is {row.status} is not canceled")
@@ -58,6 +52,22 @@ def cancel(
             subscriptions.end_subscription(subscription=row, reason="canceled", at=at)
 
 
+def withdraw_later_invoices(subscription: Subscription, *, reason: str, actor: object, at: datetime) -> list[Invoice]:
+    """Close what is open for later periods of a subscription that will not have them; their invoices, locked.
+
+    The caller then locks the subscription.
+    """
+    invoices = lock_later_invoices(subscription)
+    for invoice in invoices:
+        invoicing.expire_open_payments(invoice=invoice, at=at)
+        if not others_on(invoice, subscription).exists():
+            # NotVoidable: money for it is on its way, and what it pays is delivered. False: what is open is closed
+            # first, and then `renew` withdraws it.
+            with suppress(invoicing.NotVoidable):
+                invoicing.void_invoice(invoice=invoice, reason=reason, actor=actor, at=at)
+    return invoices
+
+
 def lock_later_invoices(subscription: Subscription) -> list[Invoice]:
     """Unpaid invoices that bill later periods of the subscription, under their locks: before the subscription's."""
     is_later = Q(period_start__gte=F("subscription__current_period_end"))
@@ -67,9 +77,10 @@ def lock_later_invoices(subscription: Subscription) -> list[Invoice]:
 
 
 def others_on(invoice: Invoice, subscription: Subscription) -> "QuerySet[InvoiceItem]":
-    """What the invoice bills that somebody still wants, when the subscription is canceled."""
-    canceled = Q(subscription=subscription) | Q(subscription__cancels_at_period_end=True)
-    unwanted = canceled & Q(period_start__gte=F("subscription__current_period_end"))
+    """What the invoice bills that somebody still wants, when the subscription is canceled or paused."""
+    is_pausing = Q(subscription__pauses_until__isnull=False)
+    stopped = Q(subscription=subscription) | Q(subscription__cancels_at_period_end=True) | is_pausing
+    unwanted = stopped & Q(period_start__gte=F("subscription__current_period_end"))
     return invoice.items.exclude(pk__in=invoice.items.filter(unwanted).values("pk"))
 
 

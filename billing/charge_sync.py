@@ -97,7 +97,7 @@ def auto_top_up_of(payment: Payment) -> "QuerySet[AutoTopUp]":
 
 def is_paid_by_hand(invoice: Invoice) -> bool:
     """Whether something that the invoice is for does not renew automatically, or is canceled."""
-    by_hand = Q(is_auto_renewed=False) | Q(cancels_at_period_end=True)
+    by_hand = Q(is_auto_renewed=False) | Q(cancels_at_period_end=True) | Q(pauses_until__isnull=False)
     return Subscription.objects.filter(by_hand, invoice_items__invoice=invoice).exists()
 
 

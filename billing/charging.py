@@ -108,6 +108,7 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
         subscription__billing_mode=BillingMode.SELF,
         subscription__is_auto_renewed=True,
         subscription__cancels_at_period_end=False,
+        subscription__pauses_until=None,
         subscription__status__in=GOING_ON,
     )
     whole = BigIntegerField()

@@ -163,6 +163,18 @@ RULES = (
         WHERE wallet.kind = 'wallet' AND wallet.balance_minor > 0 AND debt.balance_minor < 0""",
     ),
     Rule(
+        "pause_not_kept",
+        _("A time was billed for which its subscription paused, or a subscription is paused without such a time."),
+        """
+        SELECT pause.subscription_id, pause.begun_at, pause.ended_at, item.invoice_id
+        FROM billing_subscriptionpause pause
+        JOIN billing_invoiceitem item ON item.subscription_id = pause.subscription_id AND NOT item.is_void
+            AND item.period_end > pause.begun_at AND (pause.ended_at IS NULL OR item.period_start < pause.ended_at)
+        UNION ALL SELECT subscription.id, NULL, NULL, NULL FROM billing_subscription subscription
+        WHERE (subscription.status = 'paused') <> EXISTS (SELECT FROM billing_subscriptionpause pause
+            WHERE pause.subscription_id = subscription.id AND pause.ended_at IS NULL)""",
+    ),
+    Rule(
         "hours_charged_not_run",
         _("The hours that were charged are not those that the server ran."),
         """

@@ -29,6 +29,7 @@ from billing.models import (
     Period,
     Subscription,
     SubscriptionItem,
+    SubscriptionPause,
     SubscriptionStatus,
     next_period_end,
 )
@@ -38,7 +39,7 @@ from core.money import Money, Rate, total
 
 # Those with a period that goes on. As the index of what is due has it.
 PERIOD_STATUSES = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
-GOING_ON = (*PERIOD_STATUSES, SubscriptionStatus.SUSPENDED)  # begun and not over
+GOING_ON = (*PERIOD_STATUSES, SubscriptionStatus.SUSPENDED, SubscriptionStatus.PAUSED)  # begun and not over
 OVER = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED})
 
 
@@ -243,7 +244,8 @@ def stop_renewal(*, of: Q, reason: StopReason, at: datetime) -> None:
     charged = GatewaySubscription.objects.filter(subscription=OuterRef("pk"), is_duplicate=False, ended_at=None)
     with tenancy.as_worker():
         charging = Exists(charged) | Q(billing_mode=BillingMode.SELF)
-        for row in Subscription.objects.filter(of, charging, status__in=PERIOD_STATUSES).distinct().order_by("pk"):
+        renewed = Subscription.objects.filter(of, charging, status__in=(*PERIOD_STATUSES, SubscriptionStatus.PAUSED))
+        for row in renewed.distinct().order_by("pk"):
             if not row.cancels_at_period_end:
                 cancel_at_period_end(subscription=row, at=at)
             request_cancellation(subscription=row, reason=reason, at=at)
@@ -286,9 +288,10 @@ def end_subscription(*, subscription: Subscription, reason: str, at: datetime) -
         if SubscriptionStatus.ENDED not in Subscription.TRANSITIONS[SubscriptionStatus(row.status)]:
             return False
         row.transition_to(SubscriptionStatus.ENDED)
-        row.ended_at = at
+        row.ended_at, row.pauses_until = at, None
         row.deletion_due_at = row.deletion_if_over(at)
-        row.save(update_fields=["status", "ended_at", "deletion_due_at"])
+        row.save(update_fields=["status", "ended_at", "deletion_due_at", "pauses_until"])
+        SubscriptionPause.objects.filter(subscription=row, ended_at=None).update(ended_at=at)
         request_cancellation(subscription=row, at=at)
         row.items.filter(valid_until__isnull=True, valid_from__lt=at).update(valid_until=at)
         events.subscriptions_ended.send(Subscription, subscription_ids=[row.pk], reason=reason, at=at)

@@ -31,6 +31,8 @@ LABELS = {
     "expired credit": gettext_lazy("Promotional credit expires"),
     "reminder": gettext_lazy("Reminder"),
     "overdue reminder": gettext_lazy("Overdue reminder"),
+    "pause": gettext_lazy("Pause begins"),
+    "end of pause": gettext_lazy("Pause ends"),
     "suspension": gettext_lazy("Suspension"),
     "end": gettext_lazy("End, not paid"),
     "deletion": gettext_lazy("Deletion"),

@@ -185,6 +185,12 @@ def suspend_unpaid_time(subscription_ids: Collection[UUID], reason: str, at: dat
     holds.place(Subscription.objects.filter(pk__in=subscription_ids), reason, at)
 
 
+@receiver(billing_events.subscriptions_paused)
+def suspend_paused(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
+    """Nobody pays for the time of a pause. What is paid after it lifts the hold, as any other of billing's."""
+    holds.place(Subscription.objects.filter(pk__in=subscription_ids), "paused by its customer", at)
+
+
 @receiver(billing_events.subscriptions_expired)
 def delete_expired(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """What has been over for long enough is deleted with its server's data."""

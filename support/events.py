@@ -18,6 +18,8 @@ from billing.events import (
     reminders_sent,
     renewals_stopped,
     subscriptions_canceled,
+    subscriptions_pausing,
+    subscriptions_resumed,
     wallets_low,
 )
 from billing.models import Invoice, Payment, PaymentMethod, PriceMove, Refund, Reminder, Subscription
@@ -266,6 +268,24 @@ register(
         page=lambda _subscription: reverse("subscriptions:list"),
     )
 )
+
+# Told to the owner, whoever of the organization paused it, and again when the pause is over.
+for name, signal, subject in (
+    ("subscription.pausing", subscriptions_pausing, _("Your subscription pauses")),
+    ("subscription.resumed", subscriptions_resumed, _("The pause of your subscription is over")),
+):
+    register(
+        Event(
+            name=name,
+            signal=signal,
+            ids="subscription_ids",
+            rows=Subscription.objects.select_related("organization__owner", "order_item__server"),
+            recipient=lambda row: row.organization.owner,
+            key=lambda row, at: f"{row.pk}:{at:%Y%m%d%H%M%S}",
+            subject=subject,
+            page=lambda _subscription: reverse("subscriptions:list"),
+        )
+    )
 
 # Told to the staff who can set the provider right.
 register(

@@ -1,9 +1,20 @@
 """Subscriptions, at the prices they were sold for."""
 
 from django.contrib import admin
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from billing.models import Subscription, SubscriptionItem, UsageCycle
-from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
+from billing import pausing
+from billing.models import Subscription, SubscriptionItem, SubscriptionPause, UsageCycle
+from core import audit
+from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
+
+
+def end_pause(row: Subscription, context: ActionContext) -> str:
+    """Let a subscription that pauses go on, as its customer asked."""
+    pausing.end_pause(subscription=row, actor=context.user, at=context.at)
+    audit.record(action="subscription.end_pause_reason", entity=row, actor=context.user, message=context.data["reason"])
+    return _("It goes on.")
 
 
 class SubscriptionItemInline(ReadOnlyInline):
@@ -11,6 +22,14 @@ class SubscriptionItemInline(ReadOnlyInline):
 
     model = SubscriptionItem
     columns = ("kind", "description", "quantity", "unit_minor", "currency", "valid_from", "valid_until")
+    has_link = False
+
+
+class SubscriptionPauseInline(ReadOnlyInline):
+    """When nothing was billed, as its customer wanted."""
+
+    model = SubscriptionPause
+    columns = ("begun_at", "ended_at")
     has_link = False
 
 
@@ -32,7 +51,21 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     search_fields = ("organization__name", "=gateway_subscriptions__reference")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    inlines = (SubscriptionItemInline,)
+    inlines = (SubscriptionItemInline, SubscriptionPauseInline)
+    staff_actions = (
+        StaffAction(
+            name="end-pause",
+            label=gettext_lazy("End pause"),
+            run=end_pause,
+            permissions=("billing.change_subscription",),
+            description=gettext_lazy(
+                "The subscription goes on now. Its next period is billed with the next run, and the server starts when"
+                " that is paid. A pause that has not begun is withdrawn."
+            ),
+            form=ReasonForm,
+            is_available=lambda row: row.pauses_until is not None and not row.cancels_at_period_end,
+        ),
+    )
 
 
 @admin.register(SubscriptionItem)

@@ -787,7 +787,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('past_due', 'Past due'), ('suspended', 'Suspended'), ('canceled', 'Canceled'), ('ended', 'Ended')], default='pending', max_length=10)),
+                ('status', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('past_due', 'Past due'), ('suspended', 'Suspended'), ('paused', 'Paused'), ('canceled', 'Canceled'), ('ended', 'Ended')], default='pending', max_length=10)),
                 ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle')),
                 ('currency', models.CharField(max_length=3)),
                 ('amount_minor', models.BigIntegerField(help_text='Plan and add-ons, less what is taken off every period.', verbose_name='price per period')),
@@ -798,6 +798,7 @@ class Migration(migrations.Migration):
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
                 ('metered_from', models.DateTimeField(blank=True, help_text='The first hour charged since its server runs, or runs again. The period ends with the last one.', null=True, verbose_name='metered from')),
                 ('change_pending_until', models.DateTimeField(blank=True, help_text='Until then a change of its items can be paid, so that no renewal of it is billed before.', null=True, verbose_name='change being paid until')),
+                ('pauses_until', models.DateTimeField(blank=True, help_text='Its customer wants no period after the one that is paid, and goes on then. Empty: it renews.', null=True, verbose_name='pauses until')),
                 ('cancels_at_period_end', models.BooleanField(default=False)),
                 ('canceled_at', models.DateTimeField(blank=True, null=True)),
                 ('cancellation_reason', models.CharField(blank=True, choices=[('too_expensive', 'It costs too much'), ('unused', 'I do not use it enough'), ('missing_features', 'Something that I need is missing'), ('low_quality', 'It was slow or often down'), ('too_complex', 'It is too hard to use'), ('customer_service', 'I was not happy with the support'), ('switched_service', 'I am moving to another host'), ('other', 'Another reason')], default='', help_text='As the customer gave it. Empty: the customer did not cancel here.', max_length=16, verbose_name='reason of cancellation')),
@@ -893,6 +894,23 @@ class Migration(migrations.Migration):
                 'verbose_name': 'invoice item',
                 'verbose_name_plural': 'invoice items',
                 'ordering': ['position'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SubscriptionPause',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('begun_at', models.DateTimeField(help_text='The end of the period that was paid.', verbose_name='begun at')),
+                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended at')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                ('subscription', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='pauses', to='billing.subscription')),
+            ],
+            options={
+                'verbose_name': 'pause',
+                'verbose_name_plural': 'pauses',
+                'ordering': ['-begun_at'],
             },
         ),
         migrations.CreateModel(
@@ -1469,11 +1487,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='subscription',
+            index=models.Index(condition=models.Q(('pauses_until__isnull', False)), fields=['pauses_until'], name='billing_subscription_pausing'),
+        ),
+        migrations.AddIndex(
+            model_name='subscription',
             index=models.Index(condition=models.Q(('deletion_due_at__isnull', False)), fields=['deletion_due_at'], name='billing_subscription_to_delete'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'active', 'past_due', 'suspended', 'canceled', 'ended'])), name='billing_subscription_status_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'active', 'past_due', 'suspended', 'paused', 'canceled', 'ended'])), name='billing_subscription_status_known'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
@@ -1485,7 +1507,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['active', 'past_due', 'suspended']), _negated=True), models.Q(('current_period_end__gt', models.F('current_period_start')), ('current_period_end__isnull', False), ('current_period_start__isnull', False)), _connector='OR'), name='billing_subscription_period_when_active'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['active', 'past_due', 'suspended', 'paused']), _negated=True), models.Q(('current_period_end__gt', models.F('current_period_start')), ('current_period_end__isnull', False), ('current_period_start__isnull', False)), _connector='OR'), name='billing_subscription_period_when_active'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
@@ -1498,6 +1520,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='subscription',
             constraint=models.CheckConstraint(condition=models.Q(('metered_from__isnull', True), models.Q(('billing_mode', 'self'), ('current_period_end__isnull', False), ('term', 'hourly'), ('current_period_end__gte', models.F('metered_from'))), _connector='OR'), name='billing_subscription_metered_by_the_hour'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('pauses_until__isnull', True), models.Q(('billing_mode', 'self'), ('status__in', ['active', 'past_due', 'suspended', 'paused']), models.Q(('term', 'hourly'), _negated=True)), _connector='OR'), name='billing_subscription_pauses_what_we_renew'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'paused'), _negated=True), ('pauses_until__isnull', False), _connector='OR'), name='billing_subscription_paused_until'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
@@ -1590,6 +1620,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoiceitem',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'addon', 'setup', 'discount', 'usage', 'proration', 'credit', 'top_up'])), name='billing_item_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscriptionpause',
+            constraint=models.CheckConstraint(condition=models.Q(('ended_at__isnull', True), ('ended_at__gte', models.F('begun_at')), _connector='OR'), name='billing_pause_ends_after_it_begins'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscriptionpause',
+            constraint=models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True)), fields=('subscription',), name='billing_pause_one_at_a_time'),
         ),
         migrations.AddIndex(
             model_name='unexplaineditem',

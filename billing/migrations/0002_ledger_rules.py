@@ -123,6 +123,7 @@ SAME_OWNER = [
         "id, organization_id, currency",
     ),
     ("pricemove", "subscription_id, organization_id", "subscription", "id, organization_id"),
+    ("subscriptionpause", "subscription_id, organization_id", "subscription", "id, organization_id"),
     (
         "pricemove",
         "item_id, subscription_id, organization_id",

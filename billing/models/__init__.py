@@ -26,6 +26,7 @@ from billing.models.invoices import (
 )
 from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.ledger_audit import LedgerAudit
+from billing.models.pauses import SubscriptionPause
 from billing.models.payments import (
     ChargeTask,
     Dispute,
@@ -112,6 +113,7 @@ __all__ = [
     "StatementLine",
     "Subscription",
     "SubscriptionItem",
+    "SubscriptionPause",
     "SubscriptionStatus",
     "TaxCategory",
     "TaxRate",

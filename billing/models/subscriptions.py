@@ -48,6 +48,7 @@ class SubscriptionStatus(StatusChoices):
     ACTIVE = "active", Tone.SUCCESS, _("Active")
     PAST_DUE = "past_due", Tone.WARNING, _("Past due")
     SUSPENDED = "suspended", Tone.WARNING, _("Suspended")
+    PAUSED = "paused", Tone.NEUTRAL, _("Paused")
     CANCELED = "canceled", Tone.NEUTRAL, _("Canceled")
     ENDED = "ended", Tone.NEUTRAL, _("Ended")
 
@@ -74,20 +75,25 @@ class Subscription(StateMachine, Entity, Timestamped):
         SubscriptionStatus.ACTIVE: {
             SubscriptionStatus.PAST_DUE,
             SubscriptionStatus.SUSPENDED,
+            SubscriptionStatus.PAUSED,
             SubscriptionStatus.CANCELED,
             SubscriptionStatus.ENDED,
         },
         SubscriptionStatus.PAST_DUE: {
             SubscriptionStatus.ACTIVE,
             SubscriptionStatus.SUSPENDED,
+            SubscriptionStatus.PAUSED,
             SubscriptionStatus.CANCELED,
             SubscriptionStatus.ENDED,
         },
         SubscriptionStatus.SUSPENDED: {
             SubscriptionStatus.ACTIVE,
+            SubscriptionStatus.PAUSED,
             SubscriptionStatus.CANCELED,
             SubscriptionStatus.ENDED,
         },
+        # After its pause it is suspended until its next period is paid.
+        SubscriptionStatus.PAUSED: {SubscriptionStatus.SUSPENDED, SubscriptionStatus.ENDED},
         # Canceled unpaid, and the payment arrived later.
         SubscriptionStatus.CANCELED: {SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED},
         SubscriptionStatus.ENDED: set(),
@@ -122,6 +128,12 @@ class Subscription(StateMachine, Entity, Timestamped):
         null=True,
         blank=True,
         help_text=_("Until then a change of its items can be paid, so that no renewal of it is billed before."),
+    )
+    pauses_until = models.DateTimeField(
+        _("pauses until"),
+        null=True,
+        blank=True,
+        help_text=_("Its customer wants no period after the one that is paid, and goes on then. Empty: it renews."),
     )
     cancels_at_period_end = models.BooleanField(default=False)
     canceled_at = models.DateTimeField(null=True, blank=True)
@@ -160,6 +172,11 @@ class Subscription(StateMachine, Entity, Timestamped):
                 condition=models.Q(metered_from__isnull=False, status__in=["active", "suspended"]),
             ),
             models.Index(
+                fields=["pauses_until"],
+                name="billing_subscription_pausing",
+                condition=models.Q(pauses_until__isnull=False),
+            ),
+            models.Index(
                 fields=["deletion_due_at"],
                 name="billing_subscription_to_delete",
                 condition=models.Q(deletion_due_at__isnull=False),
@@ -171,7 +188,7 @@ class Subscription(StateMachine, Entity, Timestamped):
             choices_check("billing_subscription_mode_known", "billing_mode", BillingMode),
             models.CheckConstraint(
                 name="billing_subscription_period_when_active",
-                condition=~models.Q(status__in=["active", "past_due", "suspended"])
+                condition=~models.Q(status__in=["active", "past_due", "suspended", "paused"])
                 | models.Q(
                     current_period_start__isnull=False,  # a CHECK lets a comparison with null pass
                     current_period_end__isnull=False,
@@ -194,6 +211,17 @@ class Subscription(StateMachine, Entity, Timestamped):
                 | models.Q(term=Term.HOURLY, billing_mode=BillingMode.SELF, current_period_end__isnull=False)
                 & models.Q(current_period_end__gte=models.F("metered_from")),
             ),
+            # A gateway would go on charging, and an hour is charged only while the server runs.
+            models.CheckConstraint(
+                name="billing_subscription_pauses_what_we_renew",
+                condition=models.Q(pauses_until__isnull=True)
+                | models.Q(billing_mode=BillingMode.SELF, status__in=["active", "past_due", "suspended", "paused"])
+                & ~models.Q(term=Term.HOURLY),
+            ),
+            models.CheckConstraint(
+                name="billing_subscription_paused_until",
+                condition=~models.Q(status="paused") | models.Q(pauses_until__isnull=False),
+            ),
             models.CheckConstraint(
                 name="billing_subscription_amount_not_negative", condition=models.Q(amount_minor__gte=0)
             ),
@@ -212,8 +240,9 @@ class Subscription(StateMachine, Entity, Timestamped):
 
     @property
     def deletion_after_period(self) -> datetime | None:
-        """When that would be if it ended with its period."""
-        return self.deletion_if_over(self.current_period_end) if self.current_period_end else None
+        """When that would be if it ended with its period, or was canceled after that."""
+        over = self.canceled_at or self.current_period_end
+        return self.deletion_if_over(over) if over else None
 
     def deletion_if_over(self, at: datetime) -> datetime:
         """When that would be if it ended at this time, or with the period that is paid until later.

@@ -31,6 +31,9 @@ _MRR = """
         JOIN begun ON begun.began_at <= boundary.at AND (begun.ended_at IS NULL OR begun.ended_at > boundary.at)
         JOIN billing_subscriptionitem item ON item.subscription_id = begun.id AND item.valid_from <= boundary.at
             AND (item.valid_until IS NULL OR item.valid_until > boundary.at)
+            -- Nobody pays while it pauses: that is churn, and then a reactivation.
+            AND NOT EXISTS (SELECT FROM billing_subscriptionpause pause WHERE pause.subscription_id = begun.id
+                AND pause.begun_at <= boundary.at AND (pause.ended_at IS NULL OR pause.ended_at > boundary.at))
         -- The billing cycle of the plan that it had then: the subscription's own is that of its next period.
         JOIN billing_subscriptionitem plan ON plan.subscription_id = begun.id AND plan.kind = 'plan'
             AND plan.valid_from <= boundary.at AND (plan.valid_until IS NULL OR plan.valid_until > boundary.at)

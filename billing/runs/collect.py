@@ -26,6 +26,7 @@ DUE = """
             JOIN billing_subscription subscription ON subscription.id = item.subscription_id
             WHERE item.invoice_id = invoice.id AND (NOT subscription.is_auto_renewed
                 OR subscription.billing_mode <> 'self' OR subscription.cancels_at_period_end
+                OR subscription.pauses_until IS NOT NULL
                 OR subscription.status NOT IN ('active', 'past_due', 'suspended') OR item.period_end IS NULL))"""
 HAS_CREDIT = """ AND EXISTS (SELECT FROM billing_ledgeraccount wallet
         WHERE wallet.kind = 'wallet' AND wallet.organization_id = invoice.organization_id

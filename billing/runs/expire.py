@@ -63,7 +63,8 @@ LOCK_SUBSCRIPTIONS = f"""SELECT id FROM billing_subscription WHERE id IN (
 END_ITEMS = """UPDATE billing_subscriptionitem SET valid_until = %(at)s
     WHERE subscription_id = ANY (%(ids)s) AND valid_until IS NULL AND valid_from < %(at)s"""
 VOID = "UPDATE billing_invoice SET state = 'void', voided_at = %(at)s WHERE id = ANY (%(invoices)s)"
-END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s
+END = """UPDATE billing_subscription SET status = 'ended', ended_at = %(at)s, deletion_due_at = %(at)s,
+        pauses_until = NULL
     WHERE id = ANY (%(ids)s)"""
 
 EXPIRED = "FROM billing_creditgrant given WHERE given.remaining_minor > 0 AND given.expires_at <= %(at)s"

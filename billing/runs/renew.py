@@ -1,5 +1,7 @@
 """`renew`: invoice the next period of every subscription that we renew, some days before it begins.
 
+A pause begins and ends here too (`pauses`).
+
 All that is due together is one invoice for each organization, currency and way of paying (automatically or not). The
 database refuses to bill a time twice; under the subscriptions' locks the run sees what is billed and leaves it out.
 """
@@ -11,7 +13,7 @@ from psycopg.types.json import Jsonb
 from accounts.models import BILLING_FIELDS
 from billing import tax
 from billing.models import Invoice, InvoiceItem, InvoiceSeries, InvoiceTax
-from billing.runs import batches, price_moves, wallets
+from billing.runs import batches, pauses, price_moves, wallets
 from billing.runs.batches import OrganizationRange
 from core import bulk, site_settings
 from core.money import PAYABLE_STEPS
@@ -21,13 +23,14 @@ DUE = """
     FROM billing_subscription subscription
     WHERE subscription.billing_mode = 'self' AND subscription.status IN ('active', 'past_due', 'suspended')
         AND NOT subscription.cancels_at_period_end AND subscription.term <> 'hourly'
+        AND subscription.pauses_until IS NULL
         AND subscription.current_period_end < %(horizon)s
         AND (subscription.change_pending_until IS NULL OR subscription.change_pending_until <= %(at)s)
         AND NOT EXISTS (SELECT FROM billing_invoiceitem billed WHERE billed.subscription_id = subscription.id
             AND billed.kind IN ('plan', 'addon') AND NOT billed.is_void
             AND billed.period_end > subscription.current_period_end)"""
-# An invoice for a time that a subscription will not have, because it was canceled meanwhile; the others' time on it is
-# invoiced again. One that is being paid stays: money that arrives for it is kept.
+# An invoice for a time that a subscription will not have, because it was canceled meanwhile or pauses; the others'
+# time on it is invoiced again. One that is being paid stays: money that arrives for it is kept.
 WITHDRAWN = """
     FROM billing_invoice invoice
     WHERE invoice.state IN ('open', 'overdue') AND invoice.due_at IS NOT NULL
@@ -35,13 +38,15 @@ WITHDRAWN = """
             JOIN billing_subscription subscription ON subscription.id = item.subscription_id
             WHERE item.invoice_id = invoice.id AND item.kind IN ('plan', 'addon')
                 AND item.period_end > subscription.current_period_end
-                AND (subscription.cancels_at_period_end OR subscription.status IN ('canceled', 'ended')))
+                AND (subscription.cancels_at_period_end OR subscription.pauses_until IS NOT NULL
+                    OR subscription.status IN ('canceled', 'ended')))
         AND NOT EXISTS (SELECT FROM billing_payment payment WHERE payment.invoice_id = invoice.id
             AND payment.state IN ('pending', 'processing', 'under_review'))"""
 RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
 OF_SUBSCRIPTION, OF_INVOICE = RANGE.format(table="subscription"), RANGE.format(table="invoice")
 LOCK_WITHDRAWN = f"SELECT invoice.id {WITHDRAWN}{OF_INVOICE} ORDER BY invoice.id FOR NO KEY UPDATE OF invoice"
-LOCK_DUE = f"SELECT subscription.id {DUE}{OF_SUBSCRIPTION} ORDER BY subscription.id FOR NO KEY UPDATE OF subscription"
+LOCK_DUE = f"""SELECT id FROM billing_subscription WHERE id = ANY (ARRAY(SELECT subscription.id {DUE}{OF_SUBSCRIPTION}
+        UNION ALL SELECT subscription.id {pauses.DUE}{OF_SUBSCRIPTION})) ORDER BY id FOR NO KEY UPDATE"""
 VOID = f"""
     WITH voided AS (UPDATE billing_invoice SET state = 'void', voided_at = %(at)s
         WHERE id IN (SELECT invoice.id {WITHDRAWN}{OF_INVOICE})
@@ -151,11 +156,10 @@ FREE = "INSERT INTO billing_to_pay (id) SELECT id FROM billing_renewal_invoice W
 
 
 def due(at: datetime) -> tuple[str, dict[str, object]]:
-    """What is to be renewed or withdrawn at `at`, as a query of organizations' ids and its parameters."""
-    return f"""SELECT subscription.organization_id {DUE} UNION ALL SELECT invoice.organization_id {WITHDRAWN}""", {
-        "horizon": horizon(at),
-        "at": at,
-    }
+    """What is to be renewed, withdrawn or paused at `at`, as a query of organizations' ids and its parameters."""
+    query = f"""SELECT subscription.organization_id {DUE} UNION ALL SELECT invoice.organization_id {WITHDRAWN}
+        UNION ALL SELECT subscription.organization_id {pauses.DUE}"""
+    return query, {"horizon": horizon(at), "at": at}
 
 
 def horizon(at: datetime) -> datetime:
@@ -186,6 +190,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     if batches.execute(LOCK_WITHDRAWN, params):
         batches.execute(VOID, params)
     batches.execute(LOCK_DUE, params)  # who renews or changes these at the same time waits, and is then seen
+    pauses.perform(OF_SUBSCRIPTION, params, at)  # before: what goes on is due
     price_moves.apply(f"{DUE}{OF_SUBSCRIPTION}", params)
     batches.execute(LINES, params)
     batches.execute(INVOICES, params)

@@ -71,6 +71,12 @@ for _name, _default, _bounds, _description in (
     # Less than a month: what is paid early must not bill the period after it at once.
     ("invoice_lead_days", 7, (0, 27), _("Days before a period begins on which its invoice is issued.")),
     ("price_notice_days", 30, (1, 365), _("Days before a price campaign's day on which its customers are told.")),
+    (
+        "max_pause_days",
+        0,
+        (0, 365),
+        _("Longest pause of a subscription that its customer may choose, in days. 0: none."),
+    ),
     ("suspend_after_days", 7, (0, 365), _("Days after its due date on which an unpaid invoice suspends its servers.")),
     (
         "delete_after_days",

@@ -233,6 +233,8 @@ def refusal(item: OrderItem, at: datetime) -> str:
             "The payment provider renews this server at a fixed price, so its plan cannot be changed here. "
             "Contact support, and we will help."
         )
+    if subscription.pauses_until is not None:
+        return _("This server pauses. You can change its plan when that is over, or when you end the pause.")
     if subscription.status != SubscriptionStatus.ACTIVE or subscription.current_period_end is None:
         return _("The plan can be changed once everything that is due for this server is paid.")
     if subscription.current_period_end <= at and not is_hourly(subscription):

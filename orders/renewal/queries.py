@@ -10,7 +10,7 @@ from django.db.models import F
 
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing import charging
+from billing import charging, pausing
 from billing.charging import Charger, Charging
 from billing.models import BillingMode, Invoice, ItemKind, Reminder, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.queries import DUE, invoices_for
@@ -66,7 +66,13 @@ class Renewal:
         is_paid = self.is_hourly or (row.current_period_end is not None and row.current_period_end > self.at)
         is_delivered = row.order_status == OrderStatus.ACTIVE and row.server_status in resizing.RESIZABLE  # type: ignore[attr-defined]
         is_ours = row.billing_mode == BillingMode.SELF and row.status == SubscriptionStatus.ACTIVE
-        return is_ours and is_paid and is_delivered
+        return is_ours and is_paid and is_delivered and row.pauses_until is None
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether its customer is offered a pause; the page of it says what else stands against it."""
+        row = self.subscription
+        return pausing.is_offered(row) and row.status == SubscriptionStatus.ACTIVE and row.server_id is not None  # type: ignore[attr-defined]
 
     @property
     def can_undo(self) -> bool:
@@ -117,6 +123,16 @@ def renewals_of_servers(access: Access, server_ids: Collection[UUID], *, at: dat
     """What pays for these servers, by the server's id; nothing where the user may not see it."""
     rows = _subscriptions_of_servers(access, tuple(server_ids))
     return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows, at=at)}  # type: ignore[attr-defined]
+
+
+def paused_until(access: Access, server: Server) -> datetime | None:
+    """When the pause of the server's subscription ends; None where it is not paused, or not for the user to see."""
+    rows = Subscription.objects.filter(
+        organization__in=access.organizations(Action.SUBSCRIPTION_VIEW),
+        order_item__server=server,
+        status=SubscriptionStatus.PAUSED,
+    )
+    return rows.values_list("pauses_until", flat=True).first()
 
 
 def unpaid_invoice_of(access: Access, server: Server) -> Invoice | None:

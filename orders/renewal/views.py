@@ -12,11 +12,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.permissions import Access, Action
 from billing import cancellations, metering
+from billing import pausing as billing_pausing
 from billing.models import CancellationReason, Subscription
 from core import clock
-from orders import cancellation
+from orders import cancellation, pausing
 from orders.renewal import queries
-from orders.renewal.forms import CancelForm
+from orders.renewal.forms import CancelForm, PauseForm
 
 PER_PAGE = 25
 
@@ -87,6 +88,45 @@ def undo_cancellation(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.error(request, _("This subscription can no longer be continued. Order a new server instead."))
         else:
             messages.success(request, _("Your subscription goes on. See below how it renews."))
+    return redirect("subscriptions:list")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def pause(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What a pause means, the question until when, and the act."""
+    row = _subscription_for(request, Action.SUBSCRIPTION_PAUSE, pk)
+    now = clock.now()
+    refused, form = pausing.refusal(row, now), None
+    if not refused:
+        form = PauseForm(request.POST or None, days=billing_pausing.days_to_resume(row))
+    if form and request.method == "POST" and form.is_valid():
+        until = billing_pausing.resumption_on(row, form.cleaned_data["until"])
+        try:
+            pausing.pause(subscription=row, until=until, actor=request.user, at=now)
+        except billing_pausing.PauseRefused as error:
+            refused = str(error)
+        else:
+            messages.success(request, _("The pause is planned. Nothing is billed while it lasts."))
+            return redirect("subscriptions:list")
+    (renewal,) = queries.renewals_of([row], at=now)
+    context = {"renewal": renewal, "form": form, "refused": refused, "at": now}
+    return render(request, "subscriptions/pause.html", context, status=422 if request.method == "POST" else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def end_pause(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let a subscription that pauses go on now, or withdraw the pause before it begins."""
+    row = _subscription_for(request, Action.SUBSCRIPTION_PAUSE, pk)
+    if request.method == "POST":  # who had to sign in first comes back by a link
+        now = clock.now()
+        if billing_pausing.end_pause(subscription=row, actor=request.user, at=now):
+            billing_pausing.bill_now(subscription=row, at=now)
+            text = _("The pause is over. The server starts when its next period is paid.")
+        else:
+            text = _("Your subscription goes on. See below how it renews.")
+        messages.success(request, text)
     return redirect("subscriptions:list")
 
 

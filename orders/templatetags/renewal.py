@@ -1,5 +1,6 @@
 """What pages of servers say about orders and money; the app of servers knows neither."""
 
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -7,7 +8,7 @@ from django import template
 from accounts.permissions import Action
 from billing.models import Invoice
 from orders import queries
-from orders.renewal.queries import renewals_of_servers, unpaid_invoice_of
+from orders.renewal.queries import paused_until, renewals_of_servers, unpaid_invoice_of
 from servers.models import Server
 
 register = template.Library()
@@ -27,6 +28,12 @@ def renewal_panel(context: dict[str, Any], server: Server) -> dict[str, Any]:
 def unpaid_invoice(context: dict[str, Any], server: Server) -> Invoice | None:
     """What must be paid for the server to start again; None for who may not see invoices."""
     return unpaid_invoice_of(context["request"].access, server)
+
+
+@register.simple_tag(takes_context=True)
+def pause_of(context: dict[str, Any], server: Server) -> datetime | None:
+    """Until when the server is paused; None where it is not, and for who may not see its subscription."""
+    return paused_until(context["request"].access, server)
 
 
 @register.inclusion_tag("orders/open_orders.html", takes_context=True)

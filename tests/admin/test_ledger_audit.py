@@ -49,6 +49,11 @@ BREAKS = {
         INSERT INTO billing_ledgeraccount (id, kind, organization_id, gateway, currency, balance_minor,
             promotional_minor, created_at, updated_at)
         SELECT uuidv7(), 'receivable', organization_id, '', currency, -5, 0, now(), now() FROM rich""",
+    "pause_not_kept": """
+        INSERT INTO billing_subscriptionpause (id, organization_id, subscription_id, begun_at, ended_at, created_at,
+            updated_at)
+        SELECT uuidv7(), organization_id, id, current_period_start, current_period_end, now(), now()
+        FROM billing_subscription""",
     "hours_charged_not_run": "UPDATE billing_subscription SET term = 'hourly', metered_from = current_period_start",
     "usage_not_its_hours": "UPDATE billing_invoice SET usage_month = '2026-03-01'",
     "grant_not_posted": "UPDATE billing_creditgrant SET amount_minor = amount_minor + 1",

@@ -1,6 +1,7 @@
 """What staff do with payments: each action once over HTTP, with its audit entry."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing import disputes, invoicing
+from billing import disputes, invoicing, pausing
 from billing.gateways.base import DisputeStatus, GatewayDispute
-from billing.models import InvoiceState, JournalEntry, PaymentState, Refund, RefundTask
+from billing.models import InvoiceState, JournalEntry, PaymentState, Refund, RefundTask, RunKind, SubscriptionStatus
+from billing.runs import runner
+from core import site_settings
 from core.models import WorkState
 from tests.admin.action_pages import is_audited, page_of, payment_under_review, run, submit, undisputed_rows
 from tests.admin.rows import Rows
@@ -163,3 +166,19 @@ def test_a_refund_of_a_payment_that_was_disputed_is_credit_and_the_form_says_so(
     assert "$8.00 is credit in the customer's wallet now." in messages
     assert wallet_balance(sale.organization) == 800
     assert not Refund.objects.exists()
+
+
+def test_a_pause_is_ended(superadmin: Client) -> None:
+    site_settings.set_value("billing.max_pause_days", 30)
+    sale = make_sale()
+    sale.settle()
+    row = sale.subscription.reload()
+    over = row.current_period_end or NOON
+    pausing.pause(subscription=row, until=over + timedelta(days=9), actor=None, at=NOON)
+    runner.execute(RunKind.RENEW, at=over)
+    assert row.reload().status == SubscriptionStatus.PAUSED
+
+    assert run(superadmin, row, "end-pause", reason="by telephone") == ["It goes on."]
+
+    assert row.reload().status == SubscriptionStatus.SUSPENDED
+    assert is_audited(superadmin, "subscription.end_pause", row)

@@ -14,10 +14,21 @@ from django.db import connection, transaction
 
 from accounts.models import Organization
 from billing import ledger_audit
-from billing.models import Invoice, InvoiceItem, JournalEntry, Posting, Reminder, Run, RunKind, Subscription, UsageCycle
+from billing.models import (
+    Invoice,
+    InvoiceItem,
+    JournalEntry,
+    Posting,
+    Reminder,
+    Run,
+    RunKind,
+    Subscription,
+    SubscriptionPause,
+    UsageCycle,
+)
 from billing.runs import runner
 from support.models import Delivery
-from tests.billing.sales import run_commit_triggers
+from tests.billing.sales import NOON, run_commit_triggers
 from tests.billing.test_collect import top_up
 from tests.billing.test_meter import HOUR, make_hourly
 from tests.billing.test_renew import END, SOON, make_free, make_subscription
@@ -25,18 +36,23 @@ from tests.builders import make_organization
 from tests.processes import ROOT, database_variables
 from tests.threads import run_at_once
 
+DAY = timedelta(days=1)
+
 
 class Killed(BaseException):
     """The process ends here."""
 
 
 def make_customers() -> None:
-    """Two organizations with several subscriptions, one of them free."""
+    """Two organizations with several subscriptions, one of them free, and two that pause from before SOON."""
     first, second = make_organization(), make_organization()
     for label, organization in (("a", first), ("b", first), ("c", second)):
         make_subscription(organization=organization, label=label)
     make_subscription(organization=second, label="euro", currency="EUR")
     make_free(make_subscription(organization=second, label="free", is_auto_renewed=False))
+    for until, organization in ((SOON - DAY, first), (END, second)):
+        paused = make_subscription(organization=organization, label=f"until {until:%d}", at=NOON - 10 * DAY)
+        Subscription.objects.filter(pk=paused.pk).update(pauses_until=until)
     for minor, organization in (("0.69", first), ("90", first), ("1.2", second)):
         make_hourly(organization, minor=minor, label=minor, at=SOON)
 
@@ -72,6 +88,7 @@ def rows(invoice: str = "number") -> dict[str, list[Any]]:
         "subscriptions": list(
             Subscription.objects.order_by("pk").values_list("status", "current_period_start", "current_period_end")
         ),
+        "pauses": sorted(SubscriptionPause.objects.values_list("subscription__label", "begun_at", "ended_at"), key=str),
         "hours": sorted(UsageCycle.objects.values_list("subscription__label", "hour", "unit_minor")),
         "counts": [JournalEntry.objects.count(), Reminder.objects.count(), Delivery.objects.count()],
     }
@@ -189,6 +206,6 @@ def test_a_process_that_is_killed_is_repeated_by_another(tmp_path: Any) -> None:
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
 
-    assert '"counts": {"invoice": 4, "paid": 1}' in done.stdout
+    assert '"counts": {"end of pause": 1, "invoice": 4, "paid": 1, "pause": 2}' in done.stdout
     Run.objects.filter(state="running").update(started_at=SOON - timedelta(days=1))
     assert Invoice.objects.exclude(due_at=None).count() == 4

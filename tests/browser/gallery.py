@@ -27,14 +27,15 @@ from billing.models import (
     PaymentMethod,
     PaymentState,
     Refund,
+    Subscription,
 )
-from billing.runs import runner
+from billing.runs import pauses, runner
 from catalog.models import Plan, PlanPrice, Term
 from catalog.services import offer_price
 from core import site_settings, work
 from core.money import Money, Rate
 from nodebyte.seeding import catalog, panel
-from orders import cancellation
+from orders import cancellation, holds
 from orders.affiliates import commissions, links
 from orders.affiliates.models import Referral
 from orders.changes import locking, making
@@ -160,15 +161,17 @@ def _unpaid(sandbox: Sandbox, owner: User, past: Clock) -> Server:
 
 
 def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
-    names = {"running": "lantern-smp", "stopped": "Night shift", "installing": "atlas"}
-    plans = {"running": "mc-4gb", "stopped": "terraria-2gb", "installing": "factorio-4gb"}
+    names = {"running": "lantern-smp", "stopped": "Night shift", "installing": "atlas", "paused": "winter-sleep"}
+    plans = {"running": "mc-4gb", "stopped": "terraria-2gb", "installing": "factorio-4gb", "paused": "mc-4gb"}
     bought = {state: _bought(_shop(sandbox, owner, plans[state]), names[state], clock) for state in names}
     sandbox.panel_settings(install_seconds=5.0)
-    for state in ("running", "stopped"):
+    delivered = ("running", "stopped", "paused")
+    for state in delivered:
         _pay(sandbox, bought[state], clock)
     run_until_idle(clock)
-    found = {state: _server(bought[state]) for state in ("running", "stopped")}
+    found = {state: _server(bought[state]) for state in delivered}
     power.request_power_action(server=found["stopped"], action=PowerAction.STOP, actor=owner, at=clock.now)
+    _pause(found["paused"], clock)
     run_until_idle(clock)
     sandbox.panel_settings(install_seconds=100_000.0)
     _pay(sandbox, bought["installing"], clock)
@@ -193,6 +196,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
         | {
             "bank transfer": _page("billing:transfer", transferred.payment_id),
             "cancel subscription": _page("subscriptions:cancel", found["running"].order_item.subscription_id),
+            "pause subscription": _page("subscriptions:pause", found["running"].order_item.subscription_id),
             "choose plan": _page("orders:choose_plan", found["running"].pk),
             "plan change quoted": _page("orders:plan_change", quoted.pk),
             "order active": _page("orders:progress", bought["running"].pk),
@@ -201,6 +205,16 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
             "invoice credit note void": _page("billing:invoice", bought["stopped"].invoice_id),
         }
     )
+
+
+def _pause(server: Server, clock: Clock) -> None:
+    """Its paid time is over just now."""
+    site_settings.set_value("billing.max_pause_days", 60)
+    row = server.order_item.subscription
+    until = clock.now + timedelta(days=40)
+    Subscription.objects.filter(pk=row.pk).update(current_period_end=clock.now, pauses_until=until)
+    pauses.begin([row.pk], clock.now)
+    holds.place(Subscription.objects.filter(pk=row.pk), "paused by its customer", clock.now)
 
 
 def _orders(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:

@@ -30,7 +30,8 @@ NAMES = (
     "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
     "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
     "subscriptions", "subscriptions empty", "wallet", "wallet empty", "wallet saver", "wallet refused",
-    "cancel subscription", "cancel subscription refused", "affiliate", "affiliate empty",
+    "cancel subscription", "cancel subscription refused", "pause subscription", "pause subscription refused",
+    "affiliate", "affiliate empty",
     "payment methods", "payment methods empty", "remove payment method", "choose top-up", "profile",
     "profile refused", "billing address", "billing address refused",
     "email addresses", "password", "devices", "reauthenticate",
@@ -39,7 +40,7 @@ NAMES = (
     "order dispute-lost", "order refunded", "order refund-refused", "order credited",
     "choose payment", "choose payment refused", "bank transfer",
     "choose plan", "plan change quoted", "plan change payment", "plan change open",
-    "server running", "server stopped", "server suspended", "server installing", "server failed",
+    "server running", "server stopped", "server suspended", "server paused", "server installing", "server failed",
     "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
     "invoice confirm",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
@@ -101,6 +102,8 @@ def _account(gallery: Gallery) -> Iterator[View]:
         yield View(f"{name} empty", address, "newcomer")
     yield View("cancel subscription", gallery.addresses["cancel subscription"], "owner")
     yield View("cancel subscription refused", gallery.addresses["cancel subscription"], "owner", _choose_nothing, 422)
+    yield View("pause subscription", gallery.addresses["pause subscription"], "owner")
+    yield View("pause subscription refused", gallery.addresses["pause subscription"], "owner", _choose_nothing, 422)
     yield View("remove payment method", "/payment-methods/", "saver", _remove_used_method, 409)
     yield View("affiliate", "/affiliate/", "owner")
     yield View("affiliate empty", "/affiliate/", "newcomer")

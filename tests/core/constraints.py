@@ -238,9 +238,18 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"cancels_at_period_end": False, "cancellation_reason": "unused"},
             {"cancels_at_period_end": False, "cancellation_comment": "x", "cancellation_reason": ""},
         ],
+        "billing_subscription_paused_until": [
+            {"status": "paused", "current_period_start": NOW, "current_period_end": LATER, "pauses_until": None}
+        ],
+        "billing_subscription_pauses_what_we_renew": [
+            {"pauses_until": LATER}
+            | {"status": "active", "current_period_start": NOW, "current_period_end": LATER}
+            | refused
+            for refused in ({"billing_mode": "gateway"}, {"term": "hourly"}, {"status": "pending"}, {"status": "ended"})
+        ],
         "billing_subscription_period_when_active": [
-            {"status": status, column: value}
-            for status in ("active", "past_due", "suspended")
+            {"status": status, column: value, "pauses_until": LATER, "billing_mode": "self", "term": "monthly"}
+            for status in ("active", "past_due", "suspended", "paused")
             for column, value in (
                 ("current_period_end", NOW),
                 ("current_period_end", None),
@@ -248,6 +257,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             )
         ],
     },
+    "billing_subscriptionpause": {"billing_pause_ends_after_it_begins": [{"begun_at": LATER, "ended_at": NOW}]},
     "billing_usagecycle": {
         "billing_usage_hour_whole": [{"hour": "2026-03-01 12:30Z"}],
         "billing_usage_price_not_negative": [{"unit_minor": "-1"}],
@@ -502,6 +512,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "billing_reminder_once_until_it_lapses": {"wallet_id": ONE, "invoice_id": None, "stage": 1},
     },
     "billing_usagecycle": {"billing_usage_hour_once": {"subscription_id": ONE, "hour": NOW}},
+    "billing_subscriptionpause": {"billing_pause_one_at_a_time": {"subscription_id": ONE, "ended_at": None}},
     "billing_pricemove": {"billing_price_move_once": {"item_id": ONE, "canceled_at": None}},
     "billing_unexplaineditem": {
         "billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"},

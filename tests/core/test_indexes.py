@@ -46,6 +46,7 @@ QUERIES = {
     "billing_subscription_metered": "billing_subscription WHERE metered_from IS NOT NULL AND status = 'active'"
     " AND current_period_end <= now()",
     "billing_invoice_of_usage": "billing_invoice WHERE state = 'draft' AND usage_month < now()",
+    "billing_subscription_pausing": "billing_subscription WHERE pauses_until IS NOT NULL AND pauses_until <= now()",
     "billing_subscription_to_delete": "billing_subscription WHERE deletion_due_at <= now()",
     "billing_invoice_due": "billing_invoice WHERE state IN ('open', 'overdue') AND due_at <= now()",
     "billing_price_move_to_tell": "billing_pricemove WHERE notified_at IS NULL AND canceled_at IS NULL ORDER BY id",

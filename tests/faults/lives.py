@@ -18,6 +18,7 @@ from billing import (
     subscriptions,
     top_ups,
 )
+from billing import pausing as billing_pausing
 from billing.checkout_options import CheckoutOption
 from billing.models import (
     AllocationReversal,
@@ -43,7 +44,7 @@ from core import site_settings
 from core.ids import uuid7
 from core.money import Money
 from core.outside import OutsideError
-from orders import coupons
+from orders import coupons, pausing
 from orders.changes import ending, making
 from orders.changes.models import PlanChange
 from orders.changes.quoting import ChangeRefused, Selection
@@ -85,6 +86,7 @@ class Life(History):
         Coupon.objects.create(code="HALF", percent=50, duration=DiscountDuration.PERIODS, periods=2)
         for reference in ("pm_card_declineLater", "pm_card_visa"):
             saved_methods.save_card(self.shop.organization, reference)
+        site_settings.set_value("billing.max_pause_days", 30)
         self.choose_card(int(card == "pm_card_visa"))
         self.buy(0, CARDS[0])
         self.workers_finish()
@@ -183,6 +185,17 @@ class Life(History):
                 cancellations.undo(**named)
             else:
                 cancellations.set_auto_renewal(is_auto_renewed=wish == "on", **named)
+
+    def pause_or_resume(self, index: int, days: int) -> None:
+        """For so many days after the paid period; none ends the pause that there is."""
+        row = chosen(self.lasting(), index)
+        named: dict[str, Any] = {"subscription": row, "actor": self.shop.customer, "at": self.clock.now}
+        if not days:
+            if billing_pausing.end_pause(**named):
+                billing_pausing.bill_now(subscription=row, at=self.clock.now)
+        elif row.current_period_end:
+            with suppress(billing_pausing.PauseRefused):
+                pausing.pause(until=row.current_period_end + timedelta(days=days), **named)
 
     def pay_renewal(self, index: int, card: str) -> None:
         """From the invoice's page: with credit, or else on the gateway's page."""
@@ -314,6 +327,7 @@ ACTS: dict[str, dict[str, Sequence[Any]]] = {
     "order_by_the_hour": {},
     "open_payment_page": {"index": INDEX},
     "pay": {"index": INDEX, "card": PAID},
+    "pause_or_resume": {"index": INDEX, "days": (0, 3, 20)},
     "pay_renewal": {"index": INDEX, "card": PAID},
     "pay_with_credit": {"index": INDEX},
     "top_up": {"minor": (500, 3000, 9000), "card": PAID},

@@ -50,6 +50,8 @@ ACTIONS = {
     "subscriptions:cancel": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:undo_cancellation": Action.SUBSCRIPTION_CANCEL,
     "subscriptions:auto_renewal": Action.SUBSCRIPTION_RENEW,
+    "subscriptions:pause": Action.SUBSCRIPTION_PAUSE,
+    "subscriptions:end_pause": Action.SUBSCRIPTION_PAUSE,
     "billing:invoice_pdf": Action.INVOICE_VIEW,
     "billing:credit_note_pdf": Action.INVOICE_VIEW,
 }
