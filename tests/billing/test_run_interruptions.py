@@ -129,7 +129,7 @@ def make_due(kind: RunKind) -> None:
     make_customers()
     if kind in AT_ONCE:
         for organization in Organization.objects.filter(subscriptions__label__in=["a", "c"]).distinct():
-            top_up(organization, 2000)
+            top_up(organization, 4000)
     for earlier, when in BEFORE[kind][0]:
         runner.execute(earlier, at=when)
 
