@@ -53,7 +53,11 @@ REMINDERS = f"""
         WHERE sent.invoice_id = invoice.id AND sent.stage >= invoice.stage)"""
 REMIND = f"""
     INSERT INTO billing_reminder (id, organization_id, invoice_id, stage, sent_at, suspends_at, deletes_at)
-    SELECT uuidv7(), invoice.organization_id, invoice.id, invoice.stage, %(at)s, invoice.due_at + %(suspend_after)s,
+    SELECT uuidv7(), invoice.organization_id, invoice.id, invoice.stage, %(at)s,
+        CASE WHEN (SELECT bool_and(subscription.status = 'suspended') FROM billing_invoiceitem item
+                JOIN billing_subscription subscription ON subscription.id = item.subscription_id
+                WHERE item.invoice_id = invoice.id) THEN %(at)s  -- as after a pause
+            ELSE invoice.due_at + %(suspend_after)s END,
         greatest(invoice.due_at + %(delete_after)s, %(told)s)
     {REMINDERS.format(of_range=LOCKED)}
     ON CONFLICT (invoice_id, stage) DO NOTHING RETURNING id"""

@@ -12,6 +12,7 @@ from billing.models import (
     Invoice,
     InvoiceState,
     PaymentState,
+    Reminder,
     RunKind,
     Subscription,
     SubscriptionStatus,
@@ -93,6 +94,8 @@ def test_what_is_not_paid_after_a_pause_is_dunned_and_deleted_as_any_other() -> 
     assert Invoice.objects.get(state=InvoiceState.OVERDUE).due_at == RESUMED
     for days in range(1, 25):
         bill(RESUMED + days * DAY)
+    first = Reminder.objects.earliest("sent_at")
+    assert first.suspends_at == first.sent_at  # it is not told that it will be suspended: it is
     assert row.reload().status == SubscriptionStatus.ENDED
 
 

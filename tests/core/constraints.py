@@ -11,6 +11,7 @@ ANY = object()  # another value in each row
 ONE, TWO = "00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"
 NOW, LATER = "2026-03-01 12:00Z", "2026-04-01 12:00Z"
 OPEN: Row = {"state": "open", "issued_at": NOW}
+PERIOD: Row = {"current_period_start": NOW, "current_period_end": LATER}
 
 WORK = {
     f"{table}_lease_iff_running": [{"lease_until": NOW}, {"state": "running"}]
@@ -239,23 +240,15 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"cancels_at_period_end": False, "cancellation_reason": "unused"},
             {"cancels_at_period_end": False, "cancellation_comment": "x", "cancellation_reason": ""},
         ],
-        "billing_subscription_paused_until": [
-            {"status": "paused", "current_period_start": NOW, "current_period_end": LATER, "pauses_until": None}
-        ],
+        "billing_subscription_paused_until": [{"status": "paused", **PERIOD, "pauses_until": None}],
         "billing_subscription_pauses_what_we_renew": [
-            {"pauses_until": LATER}
-            | {"status": "active", "current_period_start": NOW, "current_period_end": LATER}
-            | refused
+            {"pauses_until": LATER, "status": "active", **PERIOD, **refused}
             for refused in ({"billing_mode": "gateway"}, {"term": "hourly"}, {"status": "pending"}, {"status": "ended"})
         ],
         "billing_subscription_period_when_active": [
             {"status": status, column: value, "pauses_until": LATER, "billing_mode": "self", "term": "monthly"}
             for status in ("active", "past_due", "suspended", "paused")
-            for column, value in (
-                ("current_period_end", NOW),
-                ("current_period_end", None),
-                ("current_period_start", None),
-            )
+            for column, value in (("current_period_end", NOW), *((column, None) for column in PERIOD))
         ],
     },
     "billing_subscriptionpause": {"billing_pause_ends_after_it_begins": [{"begun_at": LATER, "ended_at": NOW}]},
@@ -322,9 +315,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "orders_planchange": {
         "orders_plan_change_applied_at_when_applied": [{"status": "applying"}, {"status": "done"}],
         "orders_plan_change_due_when_it_begins_at_once": [{"due_minor": -1}, {"effective_at": LATER}],
-        "orders_plan_change_paid_by_its_invoice": [
-            {"status": "pending_payment", "invoice_id": None},
-        ],
+        "orders_plan_change_paid_by_its_invoice": [{"status": "pending_payment", "invoice_id": None}],
     },
     "servers_allocation": {"servers_allocation_primary_is_reserved": [{"is_primary": True}]},
     "servers_blueprint": {
@@ -502,9 +493,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "billing_method_once": {"gateway": "x", "reference": "x"},
         "billing_method_one_default": {"organization_id": ONE, "is_default": True},
     },
-    "billing_refund": {
-        "billing_refund_transaction_once": {"gateway": "x", "transaction_id": "x"},
-    },
+    "billing_refund": {"billing_refund_transaction_once": {"gateway": "x", "transaction_id": "x"}},
     "billing_subscriptionitem": {
         "billing_subscription_one_plan": {"subscription_id": ONE, "kind": "plan", "valid_from": NOW},
     },
@@ -515,9 +504,7 @@ ONCE: dict[str, dict[str, Row]] = {
     "billing_usagecycle": {"billing_usage_hour_once": {"subscription_id": ONE, "hour": NOW}},
     "billing_subscriptionpause": {"billing_pause_one_at_a_time": {"subscription_id": ONE, "ended_at": None}},
     "billing_pricemove": {"billing_price_move_once": {"item_id": ONE, "canceled_at": None}},
-    "billing_unexplaineditem": {
-        "billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"},
-    },
+    "billing_unexplaineditem": {"billing_unexplained_once": {"gateway": "x", "type": "refund", "reference": "x"}},
     "billing_taxrate": {
         "billing_tax_rate_one_at_a_time": {"country": "DE", "region": "", "valid_from": NOW, "valid_until": None},
     },
@@ -531,9 +518,7 @@ ONCE: dict[str, dict[str, Row]] = {
     "core_auditlink": {"core_auditlink_entry_id_key": {"position": ANY, "entry_id": 1}},
     "orders_affiliate": {"orders_affiliate_code_key": {"code": "abc"}},
     "orders_affiliateclicks": {"orders_clicks_once_a_day": {"affiliate_id": ONE, "clicked_on": "2026-03-01"}},
-    "orders_order": {
-        "orders_form_token_once": {"organization_id": ONE, "form_token": ONE},
-    },
+    "orders_order": {"orders_form_token_once": {"organization_id": ONE, "form_token": ONE}},
     "orders_planchange": {
         "orders_plan_change_one_open": {"subscription_id": ONE, "status": "quoted"},
         "orders_planchange_invoice_id_key": {"invoice_id": ONE, "subscription_id": ANY},
