@@ -1,6 +1,7 @@
 """The shop invoices the next periods of its subscriptions: together, once, in batches of statements."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -23,7 +24,7 @@ from billing.models import (
     TaxRate,
     next_period_end,
 )
-from billing.runs import runner
+from billing.runs import batches, runner
 from catalog.models import Term
 from core import site_settings
 from core.models import AuditEntry
@@ -32,6 +33,7 @@ from tests.builders import make_addon_price, make_organization
 
 END = datetime(2026, 4, 1, 12, tzinfo=UTC)  # of the first month of what is bought at NOON
 SOON = END - timedelta(days=7)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def renew(at: datetime = SOON) -> Run:
@@ -281,6 +283,41 @@ def test_a_dry_run_lists_what_a_run_would_do_and_does_nothing() -> None:
         ("dun", {}),
         ("expire", {}),
     ]
+
+
+class Terminal(StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.django_db
+def test_a_run_draws_its_progress_on_a_terminal_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SIZE", 1)
+    for _ in range(2):
+        make_subscription()
+    terminal, file = Terminal(), StringIO()
+
+    call_command("renew", at=f"{SOON:%Y-%m-%d %H:%M}", stdout=StringIO(), stderr=terminal)
+    call_command("renew", at=f"{SOON:%Y-%m-%d %H:%M}", stdout=StringIO(), stderr=file)
+
+    bars = [f"[{'#' * 20:<40}] 1/2", f"[{'#' * 40}] 2/2"]
+    assert [ANSI.sub("", bar) for bar in terminal.getvalue().strip().split("\r") if bar] == bars
+    assert file.getvalue() == ""
+
+
+@pytest.mark.django_db
+def test_the_next_run_says_of_one_that_was_killed_that_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed, other = (Run.objects.create(kind=kind, at=SOON) for kind in (RunKind.RENEW, RunKind.DUN))
+    renew()
+    assert killed.reload().state == RunState.RUNNING  # it may still be at work
+
+    monkeypatch.setattr(runner, "SILENCE", -timedelta(minutes=1))
+    renew()
+
+    assert (killed.reload().state, other.reload().state) == (RunState.INTERRUPTED, RunState.RUNNING)
+    assert killed.reload().ended_at is not None
 
 
 @pytest.mark.django_db
