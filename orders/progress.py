@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from orders import queries
 from orders.models import Order, OrderItem, OrderStatus
@@ -15,6 +16,18 @@ from servers.models import Step
 DONE, CURRENT, UPCOMING, FAILED = "done", "current", "upcoming", "failed"
 # The state of the first step that is not reached yet.
 NEXT_STATE = {OrderStatus.FAILED: FAILED, OrderStatus.CANCELED: UPCOMING}
+
+
+# What a change to a status means to the customer.
+HISTORY = {
+    OrderStatus.PENDING_PAYMENT: gettext_lazy("Order placed"),
+    OrderStatus.PAID: gettext_lazy("Payment received"),
+    OrderStatus.PROVISIONING: gettext_lazy("Setup started"),
+    OrderStatus.WAITING_CAPACITY: gettext_lazy("Waiting for capacity"),
+    OrderStatus.ACTIVE: gettext_lazy("Setup finished"),
+    OrderStatus.FAILED: gettext_lazy("Setup failed"),
+    OrderStatus.CANCELED: gettext_lazy("Order canceled"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,15 @@ def progress_of(order: Order) -> list[ProgressStep]:
     if order.status == OrderStatus.CANCELED:
         return [step for step in shown if step.state == DONE]
     return shown
+
+
+def history_of(order: Order) -> list[tuple[datetime, str]]:
+    """When the order's status changed, and what each change meant, the oldest first.
+
+    Takes an order of `queries.order_for_page`.
+    """
+    changes = sorted(order.changes.all(), key=lambda change: (change.at, change.pk))
+    return [(change.at, str(HISTORY[OrderStatus(change.new)])) for change in changes if change.new != change.old]
 
 
 def building_steps(items: Iterable[OrderItem]) -> tuple[dict[str, str], dict[str, datetime]]:

@@ -23,7 +23,7 @@ from core.money import Money
 from core.pages import paged, render_part
 from orders import cancellation, limits, paying, queries
 from orders.models import Order, OrderStatus
-from orders.progress import progress_of, seconds_since_payment
+from orders.progress import history_of, progress_of, seconds_since_payment
 
 log = logging.getLogger(__name__)
 LIVE = {OrderStatus.PENDING_PAYMENT, OrderStatus.PAID, OrderStatus.PROVISIONING, OrderStatus.WAITING_CAPACITY}
@@ -57,6 +57,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "items": items,
         "item": items[0],
         "steps": progress_of(order),
+        "history": history_of(order),
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),

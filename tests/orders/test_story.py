@@ -1,5 +1,6 @@
 """The whole purchase over real HTTP to the stand-ins, from the order to the running server, and where it goes wrong."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -35,6 +36,17 @@ def test_a_paid_order_becomes_exactly_one_running_server(shop: Shop) -> None:
 
     order = order.reload()
     assert order.status == OrderStatus.ACTIVE
+    assert [(change.old, change.new) for change in order.changes.order_by("at", "pk")] == [
+        ("", OrderStatus.PENDING_PAYMENT),
+        (OrderStatus.PENDING_PAYMENT, OrderStatus.PAID),
+        (OrderStatus.PAID, OrderStatus.PROVISIONING),
+        (OrderStatus.PROVISIONING, OrderStatus.ACTIVE),
+    ]
+    browser = Client()
+    browser.force_login(shop.customer)
+    page = browser.get(f"/orders/{order.pk}/").content.decode()
+    told = ("Order placed", "Payment received", "Setup started", "Setup finished")
+    assert re.findall(f"<dd>\\s*({'|'.join(told)})\\s*</dd>", page) == list(told)
     assert [str(server["external_id"]) for server in panel_servers(shop.sandbox)] == [str(Server.objects.get().pk)]
     assert Server.objects.get().status == ServerStatus.RUNNING
     assert Payment.objects.get().state == PaymentState.SUCCEEDED
