@@ -16,23 +16,30 @@ class AffiliateAdmin(ReadOnlyAdmin):
     """Customers with a link of their own."""
 
     editable = ("code", "is_active")
-    list_display = ("code", "organization", "is_active", "click_count", "referral_count", "created_at")
+    list_display = ("code", "organization", "is_active", "click_count", "sign_up_count", "referral_count", "created_at")
     list_filter = ("is_active",)
     list_select_related = ("organization",)
     search_fields = ("code", "organization__name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With the numbers of clicks and of orders."""
+        """With the numbers of clicks, sign-ups and orders."""
         days = AffiliateClicks.objects.filter(affiliate=OuterRef("pk")).order_by().values("affiliate")
-        clicks = Subquery(days.annotate(total=Sum("count")).values("total"))
+        clicks, sign_ups = (
+            Subquery(days.annotate(total=Sum(column)).values("total")) for column in ("count", "sign_ups")
+        )
         rows: QuerySet[Any] = super().get_queryset(request).annotate(referral_total=Count("referrals"))
-        counted: QuerySet[Any] = rows.annotate(click_total=clicks)
+        counted: QuerySet[Any] = rows.annotate(click_total=clicks, sign_up_total=sign_ups)
         return counted
 
     @admin.display(description=_("clicks"))
     def click_count(self, row: Any) -> int:
         """How often the link was followed."""
         return row.click_total or 0
+
+    @admin.display(description=_("sign-ups"))
+    def sign_up_count(self, row: Any) -> int:
+        """How many signed up after following the link."""
+        return row.sign_up_total or 0
 
     @admin.display(description=_("first orders"))
     def referral_count(self, row: Any) -> int:
@@ -44,7 +51,7 @@ class AffiliateAdmin(ReadOnlyAdmin):
 class AffiliateClicksAdmin(ReadOnlyAdmin):
     """How often links were followed, by day."""
 
-    list_display = ("affiliate", "clicked_on", "count")
+    list_display = ("affiliate", "clicked_on", "count", "sign_ups")
     list_select_related = ("affiliate",)
     search_fields = ("affiliate__code",)
     date_hierarchy = "clicked_on"

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from allauth.account.signals import user_signed_up
 from django.db.models import F, Q
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -32,7 +35,7 @@ class AffiliateLinkMiddleware:
         answer = redirect(request.path + (f"?{urlencode(left)}" if left else ""))
         code = request.GET[PARAMETER].lower()
         is_new = request.COOKIES.get(COOKIE) != code
-        if is_new and re.fullmatch(CODE, code) and record_click(code=code, at=clock.now()):
+        if is_new and record_click(code=code, at=clock.now()):
             seconds = DAY_SECONDS * site_settings.get("affiliates.cookie_days")
             is_secure = request.is_secure()
             answer.set_cookie(COOKIE, code, max_age=seconds, httponly=True, samesite="Lax", secure=is_secure)
@@ -41,19 +44,31 @@ class AffiliateLinkMiddleware:
 
 def record_click(*, code: str, at: datetime) -> bool:
     """Count a click on the link with this code; False where it is nobody's."""
-    if not site_settings.get("affiliates.are_enabled"):
+    return count_on_day("count", code=code, at=at)
+
+
+@receiver(user_signed_up)
+def record_sign_up(request: HttpRequest, **_: Any) -> None:
+    """Count a new user whose browser had followed somebody's link."""
+    count_on_day("sign_ups", code=request.COOKIES.get(COOKIE, ""), at=clock.now())
+
+
+def count_on_day(column: str, *, code: str, at: datetime) -> bool:
+    """Add one to the affiliate's column of the day; False where the code is nobody's."""
+    if not re.fullmatch(CODE, code) or not site_settings.get("affiliates.are_enabled"):
         return False
     with tenancy.as_worker_without_row():
         affiliate = Affiliate.objects.filter(code=code, is_active=True).first()
         if affiliate is None:
             return False
         today = AffiliateClicks.objects.filter(affiliate=affiliate, clicked_on=at.date())
-        if not today.update(count=F("count") + 1):
+        one_more = {column: F(column) + 1}
+        if not today.update(**one_more):
             new = AffiliateClicks(
                 affiliate=affiliate, organization_id=affiliate.organization_id, clicked_on=at.date(), count=0
             )
             AffiliateClicks.objects.bulk_create([new], ignore_conflicts=True)
-            today.update(count=F("count") + 1)
+            today.update(**one_more)
     return True
 
 

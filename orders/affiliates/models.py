@@ -42,7 +42,7 @@ class Affiliate(Entity, Timestamped):
 
 
 class AffiliateClicks(Entity, Timestamped):
-    """How many browsers followed an affiliate's link on one day. Nothing says whose they were."""
+    """How many browsers followed an affiliate's link on one day, and how many signed up. Nothing says who they were."""
 
     tenancy = tenancy.OWNED
 
@@ -50,6 +50,7 @@ class AffiliateClicks(Entity, Timestamped):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     clicked_on = models.DateField(_("day"))
     count = models.PositiveIntegerField(_("clicks"), default=0)
+    sign_ups = models.PositiveIntegerField(_("sign-ups"), default=0)
 
     class Meta:
         verbose_name = _("affiliate's clicks")

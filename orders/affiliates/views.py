@@ -53,7 +53,9 @@ def affiliate(request: HttpRequest) -> HttpResponse:
         currency = organization.currency if organization.currency_fixed_at or not earned else earned[0].currency
         context |= {
             "link": f"{settings.SITE_URL}{reverse('home')}?{PARAMETER}={found.code}",
-            "clicks": AffiliateClicks.objects.filter(affiliate=found).aggregate(count=Sum("count"))["count"] or 0,
+            "link_use": AffiliateClicks.objects.filter(affiliate=found).aggregate(
+                clicks=Sum("count", default=0), sign_ups=Sum("sign_ups", default=0)
+            ),
             "conversions": referrals.aggregate(count=Count("pk", filter=~Q(status="refused")))["count"],
             "on_hold": [Money(row["minor"], row["currency"]) for row in on_hold],
             "available": [(amount, commissions.in_wallet(amount, currency)) for amount in earned if amount.minor > 0],

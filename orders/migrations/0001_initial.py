@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('clicked_on', models.DateField(verbose_name='day')),
                 ('count', models.PositiveIntegerField(default=0, verbose_name='clicks')),
+                ('sign_ups', models.PositiveIntegerField(default=0, verbose_name='sign-ups')),
                 ('affiliate', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='clicks', to='orders.affiliate')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
             ],

@@ -1,5 +1,6 @@
 """Affiliates: a link is followed, a first order is paid, and the commission is held, earned and paid out, or not."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from core.money import Money
 from orders.affiliates import commissions
 from orders.affiliates.models import Affiliate, AffiliateClicks, CommissionPayout, Referral, ReferralStatus
 from orders.models import Order
+from tests.builders import PASSWORD
 from tests.shop import (
     Clock,
     Shop,
@@ -63,6 +65,10 @@ def test_an_affiliate_earns_for_a_first_order_after_the_hold_and_moves_it_to_the
     assert client.cookies["ref"].value == affiliate.code
     assert client.get("/?ref=nobody-here").cookies.get("ref") is None
     assert AffiliateClicks.objects.get().count == 1
+    for address in (f"/?ref={affiliate.code}", "/"):  # who signs up without the link is not counted
+        visitor = Client()
+        visitor.get(address)
+        visitor.post("/accounts/signup/", {"email": f"new{len(address)}@example.test", "password1": PASSWORD})
     client.force_login(shop.customer)
     page = client.post(CONFIGURE, form_data(shop))["Location"]
     shop.sandbox.pay(page)
@@ -87,6 +93,8 @@ def test_an_affiliate_earns_for_a_first_order_after_the_hold_and_moves_it_to_the
     assert affiliate.code in text
     assert "$1.60" in text
     assert shop.customer.email not in text
+    brought = re.findall(r"<dt>(Clicks|Sign-ups|First orders)</dt>\s*<dd>\s*(\d+)", text)
+    assert brought == [("Clicks", "2"), ("Sign-ups", "1"), ("First orders", "1")]
     for _twice in range(2):
         partner.post("/affiliate/pay-out/")
 
