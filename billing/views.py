@@ -14,6 +14,7 @@ from accounts.permissions import Access, Action
 from billing import queries
 from billing.documents import pdf
 from billing.documents.document import Document, of_credit_note, of_invoice
+from billing.models import InvoiceState
 from core import clock
 from core.pages import paged
 
@@ -42,7 +43,9 @@ def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
     invoices = queries.invoices_for(request.access, Action.INVOICE_VIEW)  # type: ignore[attr-defined]
     row = get_object_or_404(queries.invoice_for_page(invoices), pk=pk)
     context: dict[str, Any] = {"invoice": row, "items": row.items.all()}
-    if row.state in queries.DUE:
+    if row.state == InvoiceState.VOID:
+        context["payment"] = queries.payment_under_way_of(row)
+    elif row.state in queries.DUE:
         payment = queries.payment_under_way_of(row)
         context |= {"payment": payment, "at": clock.now()}
         if payment is None or payment.waits_for_owner:

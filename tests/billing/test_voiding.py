@@ -11,8 +11,9 @@ from billing import invoicing, payment_sync, payments
 from billing.models import Invoice, InvoiceState, PaymentState, Period
 from core.models import AuditEntry
 from sandbox.client import Sandbox
-from tests.billing.sales import NOON, Sale, make_sale, plan_line, run_commit_triggers
+from tests.billing.sales import NOON, Sale, make_sale, plan_line, run_commit_triggers, run_due
 from tests.builders import make_staff
+from tests.shop import deliver_webhooks
 
 pytestmark = pytest.mark.django_db
 APRIL = Period(datetime(2026, 4, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))
@@ -98,6 +99,30 @@ def test_money_that_arrives_for_a_void_invoice_is_under_review() -> None:
     late = sale.settle()
 
     assert (late.state, late.review_reason) == (PaymentState.UNDER_REVIEW, "the invoice is void already")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_with_money_for_a_void_invoice_puts_it_under_review_and_the_page_says_so(
+    stripe_sandbox: Sandbox, client: Client
+) -> None:
+    ordered = make_sale(at=timezone.now())
+    sale = replace(ordered, invoice=issue_renewal(ordered)).reopened()
+    url = sale.create_session()
+    payments.fail(payment_id=sale.payment.pk, reason="the bank refused", at=timezone.now())
+    assert void(sale.invoice)
+
+    assert stripe_sandbox.pay(url).is_accepted
+    assert set(deliver_webhooks(stripe_sandbox)) == {200}
+    while run_due():
+        pass
+
+    late = sale.payment.reload()
+    assert (late.state, late.review_reason) == (PaymentState.UNDER_REVIEW, "the invoice is void already")
+    client.force_login(sale.organization.owner)
+    page = client.get(f"/invoices/{sale.invoice.pk}/").content.decode()
+    assert "This invoice is void: nothing is owed for it." in page
+    assert "A payment for this invoice has arrived, and we are checking it." in page
+    assert f"/invoices/{sale.invoice.pk}/pay/" not in page
 
 
 def test_staff_void_an_invoice_with_a_reason(client: Client) -> None:

@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import invoicing, payment_sync, refunds
-from billing.gateways.base import driver_of
+from billing.gateways.abilities import Captures
+from billing.gateways.base import CheckoutSessionStatus, driver_of, driver_with
 from billing.gateways.paypal.client import from_value, to_value
 from billing.ledger_audit import broken_rules
 from billing.models import Dispute, GatewayEvent, InvoiceState, PaymentState, RefundState
@@ -99,6 +100,22 @@ def test_a_capture_whose_answer_was_lost_is_looked_at(sale: Sale, paypal: PayPal
 
     assert len(paypal.sandbox.captures) == 1
     assert sale.invoice.reload().state == InvoiceState.PAID
+
+
+def test_an_order_that_was_captured_already_is_read_instead(sale: Sale, paypal: PayPal) -> None:
+    (reference,) = paypal.sessions()
+    assert paypal.pay(reference)
+    driver = driver_with(paypal.code, Captures)
+
+    captured, again = (driver.capture_session(reference) for _ in range(2))
+
+    refused = [row for row in paypal.running.frame.requests.entries if row.path.endswith("/capture")][-1]
+    assert refused.status == 422
+    assert captured == again
+    assert again.status is CheckoutSessionStatus.PAID
+    assert again.payment is not None
+    assert (again.payment.payment_id, again.payment.amount) == (sale.payment.pk, sale.payment.amount)
+    assert len(paypal.sandbox.captures) == 1
 
 
 def test_the_money_of_an_order_that_was_canceled_is_never_taken(sale: Sale, paypal: PayPal) -> None:
