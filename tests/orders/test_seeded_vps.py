@@ -7,8 +7,10 @@ from django.core.management import call_command
 
 from accounts.models import User
 from catalog.models import Coupon, Image, Plan, PlanPrice
-from core.money import Money
-from orders.quote import CouponUse, quote
+from core import clock
+from core.money import Money, total
+from orders import coupons
+from orders.quote import CouponUse, PricedItem, quote, quotes
 
 pytestmark = pytest.mark.django_db
 
@@ -27,19 +29,27 @@ def test_the_vps_catalog_is_that_of_its_source_and_seeding_again_adds_nothing(
     first, second = seed(), seed()
 
     plans = PlanPrice.objects.filter(plan__product__slug="vps").order_by("amount_minor").select_related("plan__product")
-    assert [(row.plan.name, str(row.unit_price), row.term, row.plan.memory_mib) for row in plans] == [
-        ("Basic", "Rp\xa050.000", "monthly", 1024),
-        ("Standard", "Rp\xa0100.000", "monthly", 2048),
-        ("Pro", "Rp\xa0400.000", "monthly", 8192),
+    assert [
+        (row.plan.name, str(row.unit_price), row.term, row.plan.cpu_percent, row.plan.memory_mib, row.plan.disk_mib)
+        for row in plans
+    ] == [
+        ("Basic", "Rp\xa050.000", "monthly", 100, 1024, 25 * 1024),
+        ("Standard", "Rp\xa0100.000", "monthly", 200, 2048, 50 * 1024),
+        ("Pro", "Rp\xa0400.000", "monthly", 400, 8192, 160 * 1024),
     ]
     images = ["Ubuntu 22.04 LTS", "Ubuntu 24.04 LTS", "Debian 12", "CentOS Stream 9"]
     assert [str(image) for image in Image.objects.all()] == images
     assert all(image.plans.count() == 3 for image in Image.objects.all())
-    pro = plans[2]
+    basic, standard, pro = plans
     off = {row.code: quote(plan_price=pro, coupon_use=CouponUse(row)).due_today for row in Coupon.objects.all()}
     assert off == {"WELCOME10": Money.parse("360000", "IDR"), "FLAT25K": Money.parse("375000", "IDR")}
-    assert Coupon.objects.get(code="WELCOME10").cap == Money.parse("100000", "IDR")
-    assert Coupon.objects.get(code="FLAT25K").minimum == Money.parse("100000", "IDR")
+    welcome, flat = (CouponUse(Coupon.objects.get(code=code)) for code in ("WELCOME10", "FLAT25K"))
+    refused = coupons.refusal_reason(flat, [PricedItem(basic)], clock.now())
+    assert refused == "This coupon is for orders of at least Rp\xa0100.000."
+    for enough in ([PricedItem(standard)], 2 * [PricedItem(basic)]):
+        assert coupons.refusal_reason(flat, enough, clock.now()) == ""
+    three = quotes(3 * [PricedItem(pro)], welcome)  # a tenth would be Rp 120.000
+    assert total((row.due_today for row in three), "IDR") == Money.parse("1100000", "IDR")
 
     found = {user.email: user for user in User.objects.filter(email__endswith="@webrana.cloud")}
     assert {email.partition("@")[0]: user.is_superuser for email, user in found.items()} == {
