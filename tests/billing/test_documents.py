@@ -202,6 +202,8 @@ def test_the_file_embeds_the_data_and_says_so_in_its_metadata() -> None:
     file = pdf.pdf_of(document)
     name, xml = get_xml_from_pdf(file)
     assert (name, xml) == ("factur-x.xml", einvoice.xml_of(document))
+    shown: Any = pdf.shown_of(document)
+    assert [line["period"] for line in shown["lines"]] == ["Dec 1\u2009\u2013\u200931, 2026"] * 2
     for text in (b"urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#", b"<fx:ConformanceLevel>EN 16931<"):
         assert text in file
 
