@@ -1,11 +1,13 @@
 """The Celery app and the schedule. Messages only wake a worker: every fact is a row, so a lost broker loses nothing.
 
-Celery's beat runs the schedule (in seconds) where there is a Redis, and `manage.py worker` where there is none.
+Celery's beat runs the schedule (in seconds, or at a time of the day in UTC) where there is a Redis, and
+`manage.py worker` where there is none.
 """
 
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
@@ -16,6 +18,7 @@ CALLS_PROVIDERS = ("core.tasks.sweep_lanes", "servers.tasks.sync_inventory", "se
 # "lanes" is core.queue.LANES, which cannot be imported before the settings are read.
 app.conf.task_queues = [Queue(name, routing_key=name) for name in (app.conf.task_default_queue, "lanes")]
 app.conf.task_routes = ["core.tasks.route", {name: {"queue": "lanes"} for name in CALLS_PROVIDERS}]
+NIGHTLY = crontab(hour=3, minute=0)
 app.conf.beat_schedule = {
     "sweep": {"task": "core.tasks.sweep", "schedule": 3.0},
     "sweep-lanes": {"task": "core.tasks.sweep_lanes", "schedule": 3.0},
@@ -24,7 +27,7 @@ app.conf.beat_schedule = {
     "sweep-gateway-objects": {"task": "billing.tasks.sweep_objects", "schedule": 3600.0},
     "compare-balances": {"task": "billing.tasks.compare_balances", "schedule": 3600.0},
     "book-balance-transactions": {"task": "billing.tasks.book_balance_transactions", "schedule": 3600.0},
-    "audit-ledger": {"task": "billing.tasks.audit_ledger", "schedule": 86400.0},
+    "audit-ledger": {"task": "billing.tasks.audit_ledger", "schedule": NIGHTLY},
     "warn-of-expiring-cards": {"task": "billing.tasks.warn_of_expiring_cards", "schedule": 3600.0},
     "bill": {"task": "billing.tasks.bill", "schedule": 3600.0},
     "meter": {"task": "billing.tasks.meter", "schedule": 300.0},

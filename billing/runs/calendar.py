@@ -69,8 +69,7 @@ def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetim
 def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
     """What the day brings as seen at `at`, if nobody pays by hand or cancels before.
 
-    All runs are done once at the end of each day. Of a day more than a month ahead, only the runs of the month before
-    it are considered.
+    All runs are done once at the end of each day; of more than a month ahead, only those of the last month before it.
     """
     end = datetime.combine(day + timedelta(days=1), time(), UTC) - timedelta(microseconds=1)
     days_before = min(MAX_DAYS_BEFORE, (day - at.astimezone(UTC).date()).days)

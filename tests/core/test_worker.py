@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core import queue, tasks, work
-from core.management.commands.worker import Worker
+from core.management.commands.worker import Worker, seconds_to
 from core.models import WorkState
 from support.models import Delivery
 from tests.core.work_table import NOON, make_item
@@ -188,3 +188,18 @@ def test_every_entry_of_the_schedule_names_a_task(worker: Worker) -> None:
     names = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
 
     assert names <= set(current_app.tasks)
+
+
+def test_the_ledger_is_audited_at_night_and_not_whenever_a_worker_starts(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nightly = current_app.conf.beat_schedule["audit-ledger"]["schedule"]
+    tasks_at_start = [task for (task, _schedule), at in zip(worker._schedule, worker._next_run, strict=True) if not at]
+    assert "billing.tasks.bill" in tasks_at_start
+    assert "billing.tasks.audit_ledger" not in tasks_at_start
+
+    waits = []
+    for hour in (22, 2, 3):
+        monkeypatch.setattr(nightly, "nowfun", lambda hour=hour: datetime(2026, 11, 22, hour, tzinfo=UTC))
+        waits.append(seconds_to(nightly))
+    assert waits == [5 * 3600, 3600, 24 * 3600]

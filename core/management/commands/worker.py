@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from celery import current_app
+from celery.schedules import BaseSchedule, crontab, maybe_schedule
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 from django.db import connection, connections
@@ -37,13 +38,16 @@ class Worker:
         self._running: Counter[tuple[str, ...]] = Counter()
         self._limit = max(1, threads - 1)  # beside one slow table a thread stays free for the others and the schedule
         self._lane_limit = self._limit  # beside all calls of providers a thread stays free for payments and the rest
-        # The worker sweeps by itself. The rest runs at the start too, so that an hourly task survives restarts.
-        self._schedule = [
-            entry
+        # The worker sweeps by itself. What runs at intervals runs at the start too, so that it survives restarts.
+        self._schedule: list[tuple[str, Any]] = [
+            (entry["task"], maybe_schedule(entry["schedule"], app=current_app))
             for entry in current_app.conf.beat_schedule.values()
             if entry["task"] not in {tasks.sweep.name, tasks.sweep_lanes.name}
         ]
-        self._next_run = [0.0] * len(self._schedule)
+        self._next_run = [
+            time.monotonic() + seconds_to(schedule) if isinstance(schedule, crontab) else 0.0
+            for _task, schedule in self._schedule
+        ]
 
     def run(self) -> None:
         """Listen and start what is due, until a signal raises KeyboardInterrupt; a lost database is waited for."""
@@ -63,10 +67,10 @@ class Worker:
 
     def _start_due(self) -> float:
         """Start what is due now; the seconds until something else is, `SWEEP` at most."""
-        for number, entry in enumerate(self._schedule):
+        for number, (task, schedule) in enumerate(self._schedule):
             if self._next_run[number] <= time.monotonic():
-                self._next_run[number] = time.monotonic() + entry["schedule"]
-                self.start(entry["task"])
+                self._next_run[number] = time.monotonic() + seconds_to(schedule)
+                self.start(task)
         now, wait = clock.now(), SWEEP
         # A row may be claimed when it is queued, or when its worker vanished.
         is_claimable = Q(state=WorkState.QUEUED) | Q(state=WorkState.RUNNING, lease_until__lte=now)
@@ -133,6 +137,12 @@ class Worker:
         with self._lock:
             self._is_stopping = True
         self._threads.shutdown(cancel_futures=True)
+
+
+def seconds_to(schedule: BaseSchedule) -> float:
+    """The seconds from now to the schedule's next time: an interval later, or at its time of the day."""
+    remaining: timedelta = schedule.remaining_estimate(schedule.now())
+    return remaining.total_seconds()
 
 
 class Command(BaseCommand):
