@@ -57,11 +57,8 @@ def save(
     return row
 
 
-def request_due(*, at: datetime) -> int:
-    """Have the wallets topped up whose credit is below their limits, each in a transaction of its own; how many were.
-
-    Any number of times, by any number of callers at once.
-    """
+def due(*, at: datetime) -> "QuerySet[AutoTopUp]":
+    """Those whose wallet is below the limit, that have a method to charge, and of which none is under way."""
     whose = {"organization": OuterRef("organization"), "currency": OuterRef("currency")}
     wallet = LedgerAccount.objects.filter(kind=AccountKind.WALLET, **whose)
     credit = Subquery(wallet.values_list(F("balance_minor") + F("promotional_minor")), output_field=BigIntegerField())
@@ -70,9 +67,16 @@ def request_due(*, at: datetime) -> int:
     has_method = Q(organization__payment_methods__is_default=True)
     # While a bank has yet to decide about a payment, credit is low because it is set aside.
     is_disputed = Exists(Dispute.objects.filter(organization=OuterRef("organization"), closed_at=None))
-    due = low.filter(~Exists(waiting), ~is_disputed, has_method, credit_minor__lt=F("below_minor"))
+    return low.filter(~Exists(waiting), ~is_disputed, has_method, credit_minor__lt=F("below_minor"))
+
+
+def request_due(*, at: datetime) -> int:
+    """Have the wallets topped up whose credit is below their limits, each in a transaction of its own; how many were.
+
+    Any number of times, by any number of callers at once.
+    """
     with tenancy.as_worker():
-        rows = list(due.select_related("organization").order_by("pk"))
+        rows = list(due(at=at).select_related("organization").order_by("pk"))
     requested: list[AutoTopUp] = []
 
     def top_up(row: AutoTopUp) -> None:

@@ -12,6 +12,7 @@ payments_credited = Signal()  # payment_ids, at: they could not pay their invoic
 charges_declined = Signal()  # payment_ids, at: a saved method was refused, or not confirmed in time
 charges_need_owner = Signal()  # payment_ids, at: the bank wants the owner of a saved method to confirm
 methods_expiring = Signal()  # method_ids, at: default cards that end with this month or the next
+wallets_topped_up = Signal()  # payment_ids, at: a saved method was charged because a wallet was low
 payments_expired = Signal()  # payment_ids, at
 payments_extended = Signal()  # payment_ids, at: their sessions stay open longer
 funds_withdrawn = Signal()  # invoice_ids, reason, at: a bank took, or a refund returned, the money that paid them

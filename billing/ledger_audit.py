@@ -207,16 +207,19 @@ RULES = (
     ),
     Rule(
         "promotional_not_grants",
-        _("Promotional credit is not what is left of its grants, or not what the wallet says."),
+        _("Promotional credit is not what is left of its grants, or the wallet lets another amount be spent."),
         """
         SELECT organization_id, currency, sum(held) AS held, sum(remaining) AS remaining, sum(beside) AS beside FROM (
-            SELECT organization_id, currency, balance_minor AS held, 0 AS remaining, 0 AS beside
+            SELECT organization_id, currency, balance_minor AS held, 0 AS remaining, 0 AS beside, false AS owes
             FROM billing_ledgeraccount WHERE kind = 'promotional_credit'
-            UNION ALL SELECT organization_id, currency, 0, remaining_minor, 0 FROM billing_creditgrant
-            UNION ALL SELECT organization_id, currency, 0, 0, promotional_minor FROM billing_ledgeraccount
+            UNION ALL SELECT organization_id, currency, 0, remaining_minor, 0, false FROM billing_creditgrant
+            UNION ALL SELECT organization_id, currency, 0, 0, promotional_minor, false FROM billing_ledgeraccount
             WHERE kind = 'wallet'
+            UNION ALL SELECT organization_id, currency, 0, 0, 0, balance_minor < 0 FROM billing_ledgeraccount
+            WHERE kind = 'receivable'
         ) compared GROUP BY organization_id, currency
-        HAVING sum(held) <> sum(remaining) OR sum(held) <> sum(beside)""",
+        HAVING sum(held) <> sum(remaining)
+            OR sum(beside) <> CASE WHEN bool_or(owes) THEN 0 ELSE sum(held) END""",
     ),
     Rule(
         "promotional_became_money",

@@ -272,6 +272,8 @@ def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:
         except invoicing.InsufficientBalance:  # the credit that was to pay with it is spent: it stays in the wallet
             events.payments_credited.send(Payment, payment_ids=[payment.pk], at=at)
     ledger.pay_receivable(payment, at=at)
+    if payment.is_automatic_top_up:
+        events.wallets_topped_up.send(Payment, payment_ids=[payment.pk], at=at)
 
 
 def charge_of(payment: Payment) -> invoicing.Charge:

@@ -24,6 +24,7 @@ LABELS = {
     "invoice": gettext_lazy("Invoice"),
     "paid": gettext_lazy("Paid from credit"),
     "charge": gettext_lazy("Charge"),
+    "top-up": gettext_lazy("Automatic top-up"),
     "usage": gettext_lazy("Hours of use"),
     "low wallet": gettext_lazy("Wallet low"),
     "resumption": gettext_lazy("Resumption"),

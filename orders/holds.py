@@ -13,6 +13,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from core import tenancy
+from orders import events
 from orders.funding import funded, owing
 from orders.models import OrderItem
 from servers import services as servers
@@ -23,10 +24,14 @@ REVIEWED = timedelta(days=7)
 
 
 def place(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) -> int:
-    """Suspend the servers of these; how many were not."""
-    if server_ids := servers_of(subscriptions):
-        return servers.hold_servers(server_ids=server_ids, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
-    return 0
+    """Suspend the servers of these; how many were not. Of a dispute their owner is told."""
+    if not (server_ids := servers_of(subscriptions)):
+        return 0
+    placed = servers.hold_servers(server_ids=server_ids, kind=HoldKind.BILLING, reason=reason, actor=None, at=at)
+    if placed and reason in events.TOLD_REASONS:
+        new = ServerHold.objects.filter(server__in=server_ids, kind=HoldKind.BILLING, placed_at=at, lifted_at=None)
+        events.servers_held.send(ServerHold, hold_ids=list(new.values_list("pk", flat=True)), reason=reason, at=at)
+    return placed
 
 
 def lift(subscriptions: "QuerySet[Subscription]", at: datetime) -> int:
@@ -57,7 +62,7 @@ def review(*, at: datetime) -> int:
         of_debtors = Subscription.objects.filter(
             organization__in=owing().values("organization"), status=SubscriptionStatus.ACTIVE
         )
-        placed += place(of_debtors.exclude(pk__in=funded(of_debtors, at).values("pk")), "credit is owed", at)
+        placed += place(of_debtors.exclude(pk__in=funded(of_debtors, at).values("pk")), events.CREDIT_OWED, at)
         held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
         return placed + lift(Subscription.objects.filter(order_item__server__in=held.values("server")), at)
 

@@ -21,13 +21,22 @@ from billing.events import (
     subscriptions_pausing,
     subscriptions_resumed,
     wallets_low,
+    wallets_topped_up,
 )
 from billing.models import Invoice, Payment, PaymentMethod, PriceMove, Refund, Reminder, Subscription
 from orders.changes.models import PlanChange, PlanChangeStatus
-from orders.events import orders_credited, orders_status_changed, plan_changes_moved
+from orders.events import (
+    CREDIT_OWED,
+    DISPUTE_LOST,
+    DISPUTED,
+    orders_credited,
+    orders_status_changed,
+    plan_changes_moved,
+    servers_held,
+)
 from orders.models import Order, OrderStatus
 from servers.events import providers_suspected
-from servers.models import DriftFinding
+from servers.models import DriftFinding, ServerHold
 from support.notifications import Event, register, register_mail
 
 # Orders that were never paid are canceled without a message.
@@ -166,6 +175,18 @@ register(
     )
 )
 
+register(
+    Event(
+        name="wallet.topped_up",
+        signal=wallets_topped_up,
+        ids="payment_ids",
+        rows=CHARGES,
+        recipient=lambda row: row.organization.owner,
+        subject=_("Your wallet was topped up with {row.amount}"),
+        page=lambda _payment: reverse("wallet:wallet"),
+    )
+)
+
 for name, is_overdue, subject in (
     ("invoice.due_soon", False, _("Invoice {row.invoice.number} is due soon")),
     ("invoice.overdue", True, _("Invoice {row.invoice.number} is not paid yet")),
@@ -197,6 +218,22 @@ for name, is_empty, subject in (
             recipient=lambda reminder: reminder.organization.owner,
             subject=subject,
             page=lambda _reminder: reverse("wallet:wallet"),
+        )
+    )
+
+# One message for all servers that were held together; the first of them is its row.
+for reason, event_name in ((DISPUTED, "disputed"), (DISPUTE_LOST, "dispute_lost"), (CREDIT_OWED, "credit_owed")):
+    register(
+        Event(
+            name=f"hold.{event_name}",
+            signal=servers_held,
+            ids="hold_ids",
+            when={"reason": reason},
+            rows=ServerHold.objects.select_related("organization__owner"),
+            recipient=lambda hold: hold.organization.owner,
+            key=lambda hold, at: f"{hold.organization_id}:{at:%Y%m%d%H%M%S}",
+            subject=_("Servers of yours are suspended because of a disputed payment"),
+            page=lambda _hold: reverse("wallet:wallet"),
         )
     )
 

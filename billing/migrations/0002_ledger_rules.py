@@ -60,8 +60,12 @@ BEGIN
         UPDATE billing_ledgeraccount account SET balance_minor = account.balance_minor + moved.total
         FROM (SELECT account_id, sum(amount_minor) AS total FROM added WHERE organization_id IS NOT NULL
             GROUP BY account_id) moved
-        WHERE account.id = moved.account_id AND moved.total <> 0 RETURNING account.id, account.kind)
-        SELECT array_agg(id) FROM changed WHERE kind = ''promotional_credit''' INTO promotional_accounts;
+        WHERE account.id = moved.account_id AND moved.total <> 0
+        RETURNING account.kind, account.organization_id, account.currency)
+        SELECT array_agg(DISTINCT promotional.id) FROM changed JOIN billing_ledgeraccount promotional
+            ON promotional.kind = ''promotional_credit'' AND promotional.gateway = ''''
+                AND promotional.organization_id = changed.organization_id AND promotional.currency = changed.currency
+        WHERE changed.kind IN (''promotional_credit'', ''receivable'')' INTO promotional_accounts;
     IF promotional_accounts IS NOT NULL THEN
         PERFORM billing_follow_promotional_credit(promotional_accounts);
     END IF;

@@ -1,13 +1,17 @@
 """What the database keeps of promotional credit: grants and wallets follow the account's postings."""
 
-# The wallet's row says what is beside it, so that who locks and reads the wallet knows both. Of the grants, what is
-# spent or expires is taken from the one that expires first; what comes back goes to the one that expires last.
+# The wallet's row says what can be spent beside it, so that who locks and reads the wallet knows both. While its
+# organization owes, that is nothing, whoever would spend it. Of the grants, what is spent or expires is taken from the
+# one that expires first; what comes back goes to the one that expires last.
 FOLLOWED = """
 CREATE FUNCTION billing_follow_promotional_credit(account_ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
 BEGIN
-    UPDATE billing_ledgeraccount wallet SET promotional_minor = account.balance_minor
+    UPDATE billing_ledgeraccount wallet SET promotional_minor = CASE WHEN EXISTS (
+            SELECT FROM billing_ledgeraccount owed WHERE owed.kind = 'receivable' AND owed.balance_minor < 0
+                AND (owed.organization_id, owed.currency) = (account.organization_id, account.currency))
+            THEN 0 ELSE account.balance_minor END
         FROM billing_ledgeraccount account
         WHERE account.id = ANY (account_ids) AND wallet.kind = 'wallet' AND wallet.gateway = ''
             AND (wallet.organization_id, wallet.currency) = (account.organization_id, account.currency);

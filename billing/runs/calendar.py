@@ -9,7 +9,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from accounts.models import Organization
-from billing import charge_sync, payments
+from billing import auto_top_ups, charge_sync, payments
 from billing.gateways.base import GatewayPayment
 from billing.models import Payment, PaymentState, RunKind
 from billing.runs import batches, runner
@@ -33,6 +33,10 @@ ENTRIES = """SELECT fact.what, fact.organization_id, organization.name, fact.lab
 CHARGE = """INSERT INTO billing_fact
     SELECT 'charge', organization_id, coalesce(number, ''), %(at)s, total_minor, currency
     FROM billing_invoice WHERE id = ANY (%(ids)s)"""
+
+TOP_UP = """INSERT INTO billing_fact
+    SELECT 'top-up', organization_id, '', %(at)s, amount_minor, currency
+    FROM billing_autotopup WHERE id = ANY (%(ids)s)"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
         batches.execute(batches.FACTS)
         for at in times:
             batches.execute("TRUNCATE billing_fact")
+            low = low_wallets(of, at)
             for step in steps:
                 if is_due(step, of, at):
                     step.perform(of, at)
@@ -119,6 +124,7 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
                         charged = [invoice.pk for invoice in step.request_charges(of, at)]
                         batches.execute(CHARGE, {"at": at, "ids": charged})
                         _settle(charged, at)
+            batches.execute(TOP_UP, {"at": at, "ids": list(low_wallets(of, at) - low)})
         with connection.cursor() as cursor:
             cursor.execute(ENTRIES)
             rows = [
@@ -139,6 +145,12 @@ def _settle(charged: Collection[UUID], at: datetime) -> None:
         else:
             money = GatewayPayment(f"calendar-{row.pk}", row.amount, row.is_live, payment_id=row.pk)
             payments.settle(payment_id=row.pk, gateway_payment=money, at=at)
+
+
+def low_wallets(of: OrganizationRange, at: datetime) -> set[UUID]:
+    """The automatic top-ups of the range that would be charged now. One that a run makes so is shown on its day."""
+    rows = auto_top_ups.due(at=at).filter(organization__gt=of.after, organization__lte=of.until)
+    return set(rows.values_list("pk", flat=True))
 
 
 def is_due(step: runner.Step, of: OrganizationRange, at: datetime) -> bool:

@@ -288,9 +288,15 @@ RESUME = """
         current_period_end = greatest(charged.hour + interval '1 hour', %(hour)s)
     FROM billing_usage_hour charged
     WHERE charged.is_resumed AND subscription.id = charged.subscription_id RETURNING subscription.id"""
+# While a saved method is charged for the wallet, its hours stay due: not where that waits for its owner, for days.
 SUSPEND = """
     UPDATE billing_subscription subscription SET status = 'suspended' FROM billing_usage_unpaid unpaid
-    WHERE subscription.id = unpaid.subscription_id AND subscription.status = 'active' RETURNING subscription.id"""
+    WHERE subscription.id = unpaid.subscription_id AND subscription.status = 'active'
+        AND NOT EXISTS (SELECT FROM billing_payment payment
+            WHERE payment.organization_id = subscription.organization_id AND payment.currency = subscription.currency
+                AND payment.invoice_id IS NULL AND payment.is_automatic AND payment.failure_code = ''
+                AND payment.state IN ('pending', 'processing'))
+    RETURNING subscription.id"""
 DONE = """
     INSERT INTO billing_fact SELECT 'usage', usage.organization_id, coalesce(entry.note, ''), %(at)s,
         usage.added_minor, usage.currency

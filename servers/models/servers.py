@@ -216,6 +216,14 @@ class ServerHold(Entity, Timestamped):
             ),
         ]
 
+    @property
+    def server_names(self) -> list[str]:
+        """The servers of its organization that were held by the same act."""
+        held = Server.objects.filter(
+            holds__organization=self.organization_id, holds__kind=self.kind, holds__placed_at=self.placed_at
+        )
+        return list(held.order_by("name", "pk").values_list("name", flat=True))
+
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.reason}"
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from billing import subscriptions
 from billing.models import (
+    AutoTopUp,
     Invoice,
     Payment,
     PaymentMethod,
@@ -20,6 +21,7 @@ from billing.models import (
 )
 from billing.runs import calendar
 from core import clock
+from tests.billing.test_collect import top_up
 from tests.billing.test_renew import make_subscription, renew
 from tests.builders import make_organization
 
@@ -95,6 +97,29 @@ def test_who_can_be_charged_is_charged_month_after_month_and_who_cannot_is_suspe
     assert kinds_on(may - timedelta(days=7), now=now)["valid"] == ["invoice"]
     assert kinds_on(may, now=now)["valid"] == ["charge"]
     assert not Payment.objects.filter(state=PaymentState.PENDING).exists()
+
+
+def test_an_automatic_top_up_is_shown_on_the_day_on_which_the_wallet_falls_below_its_limit(superadmin: Client) -> None:
+    now = clock.now()
+    row = make_subscription(at=now, label="lantern-smp")
+    paid_until = row.current_period_end
+    assert paid_until is not None
+    top_up(row.organization, 1000)
+    AutoTopUp.objects.create(
+        organization=row.organization, currency="USD", below_minor=500, amount_minor=2500, changed_at=now
+    )
+    PaymentMethod.objects.create(
+        organization=row.organization, gateway="stripe", reference="pm_1", brand="visa", last4="4242", is_default=True
+    )
+    found = []
+    for later in (-8, -7, 0, 1):
+        entries = calendar.entries_of_day((paid_until + timedelta(days=later)).date(), at=now)
+        found += [(later, str(entry.amount)) for entry in entries if entry.what == "top-up"]
+
+    assert found in ([(-7, "$25.00")], [(0, "$25.00")])
+    assert not Payment.objects.filter(is_automatic=True).exists()
+    day = {"day": f"{paid_until + timedelta(days=found[0][0]):%Y-%m-%d}"}
+    assert superadmin.get(reverse("admin:billing_calendar"), day).content.decode().count("$25.00") == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -64,6 +64,7 @@ def test_credit_below_the_limit_is_topped_up_once_and_again_when_it_falls_again(
     run_due()
 
     assert wallet_balance(organization) == 1000
+    assert len(told("wallet.topped_up")) == 1
     assert auto_top_ups.request_due(at=at) == 0
     assert statuses(stripe_sandbox) == ["succeeded"]
     wallet = statement.accounts_of(organization)[0]

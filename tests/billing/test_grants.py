@@ -257,3 +257,28 @@ def test_staff_end_what_is_left() -> None:
 
     runner.execute(RunKind.EXPIRE, at=NOON + HOUR)
     assert promotional(organization) == 0
+
+
+def test_promotional_credit_is_spent_by_nothing_while_its_organization_owes() -> None:
+    organization = make_owner(0, 300)
+    first = arrive(open_top_up(organization))
+    spent = sold_to(organization, 1300)
+    invoicing.pay_from_wallet(invoice=spent.invoice, at=NOON)
+    give(organization, 700)
+    refunds.record_refund(
+        payment_id=first.pk, gateway_refund=GatewayRefund("re_1", "pi_1", usd(1000), RefundStatus.SUCCEEDED), at=NOON
+    )
+    assert balance(AccountKind.RECEIVABLE) == -1000
+
+    assert credit.balance_of(organization.pk, "USD") == usd(0)
+    with pytest.raises(invoicing.InsufficientBalance):
+        invoicing.pay_from_wallet(invoice=sold_to(organization, 500).invoice, at=NOON)
+    give(organization, 100)
+    assert credit.balance_of(organization.pk, "USD") == usd(0)
+    assert balance(AccountKind.PROMOTIONAL_CREDIT) == 800
+    assert_books()
+
+    arrive(open_top_up(organization, usd(1200)), "pi_2")
+    assert balance(AccountKind.RECEIVABLE) == 0
+    assert credit.balance_of(organization.pk, "USD") == usd(200 + 800)
+    assert_books()

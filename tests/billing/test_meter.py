@@ -20,6 +20,8 @@ from billing.models import (
     Invoice,
     InvoiceState,
     JournalEntry,
+    Payment,
+    PaymentMethod,
     Reminder,
     RunKind,
     Subscription,
@@ -176,6 +178,38 @@ def test_an_empty_wallet_suspends_until_it_is_filled_and_the_time_between_is_not
     top_up(row.organization, 1000)
     assert meter(NOON + 22 * HOUR) == {"resumption": 1, "usage": 1}
     assert (row.reload().status, charged(row)[3:]) == ("active", [NOON + 22 * HOUR])
+
+
+@pytest.mark.parametrize(("failure_code", "is_suspended"), [("", False), ("authentication_required", True)])
+def test_while_the_card_is_charged_for_the_wallet_nothing_is_suspended_and_no_hour_is_lost(
+    failure_code: str, is_suspended: bool
+) -> None:
+    row = make_hourly(minor="100")
+    top_up(row.organization, 100)
+    meter(NOON)
+    charge = Payment.objects.create(
+        organization=row.organization,
+        gateway="stripe",
+        payment_method=PaymentMethod.objects.create(
+            organization=row.organization, gateway="stripe", reference="pm_1", brand="visa", last4="4242"
+        ),
+        is_automatic=True,
+        amount_minor=1000,
+        currency="USD",
+        idempotency_key="charge-1",
+        failure_code=failure_code,
+        created_at=NOON,
+    )
+
+    meter(NOON + 2 * HOUR)
+    assert row.reload().status == ("suspended" if is_suspended else "active")
+    if is_suspended:
+        return
+    Payment.objects.filter(pk=charge.pk).update(state="failed")
+    top_up(row.organization, 250)
+    meter(NOON + 3 * HOUR)
+    assert charged(row) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    assert row.reload().status == "suspended"  # the fourth is not paid, and nothing is under way any more
 
 
 def test_a_wallet_that_does_not_pay_all_servers_keeps_and_resumes_the_oldest_that_it_pays() -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core import mail
 from django.test import Client
 
 from billing.ledger_audit import broken_rules
@@ -103,6 +104,9 @@ def test_what_disputed_credit_bought_is_suspended_once_the_bank_took_it_and_unti
     settle(shop, clock)
     assert balance(AccountKind.RECEIVABLE) == -800
     assert held.get().reason == "dispute lost"
+    (email,) = [each for each in mail.outbox if "suspended" in each.subject]
+    for text in ("lantern-smp", "took a payment of yours back", "/wallet/"):
+        assert text in email.body
     assert "You owe us money" in client.get("/wallet/").content.decode()
     commissions.advance(at=after_hold)
     assert Referral.objects.get().status == ReferralStatus.REVERSED
