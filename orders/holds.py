@@ -36,7 +36,9 @@ def place(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) ->
 
 def lift(subscriptions: "QuerySet[Subscription]", at: datetime) -> int:
     """Lift the holds where nothing is owed: a server has one hold for every reason that billing has."""
-    if server_ids := servers_of(funded(subscriptions, at).filter(status=SubscriptionStatus.ACTIVE)):
+    active = subscriptions.filter(order_item__server__in=in_force().values("server"), status=SubscriptionStatus.ACTIVE)
+    held = list(active.values_list("pk", flat=True))  # first: nothing is, of what is renewed in time
+    if held and (server_ids := servers_of(funded(Subscription.objects.filter(pk__in=held), at))):
         return servers.lift_holds(server_ids=server_ids, kind=HoldKind.BILLING, actor=None, at=at)
     return 0
 
@@ -63,8 +65,12 @@ def review(*, at: datetime) -> int:
             organization__in=owing().values("organization"), status=SubscriptionStatus.ACTIVE
         )
         placed += place(of_debtors.exclude(pk__in=funded(of_debtors, at).values("pk")), events.CREDIT_OWED, at)
-        held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
-        return placed + lift(Subscription.objects.filter(order_item__server__in=held.values("server")), at)
+        return placed + lift(Subscription.objects.filter(order_item__server__in=in_force().values("server")), at)
+
+
+def in_force() -> "QuerySet[ServerHold]":
+    """Billing's holds that are not lifted."""
+    return ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
 
 
 def servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

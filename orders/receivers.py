@@ -33,10 +33,10 @@ def deliver_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
 
     Where there are changes, every server of the invoices is locked first: the first change takes stock and capacity.
     """
-    has_changes = PlanChange.objects.filter(invoice__in=invoice_ids).exists()
+    has_changes = PlanChange.objects.filter(invoice__among=invoice_ids).exists()
     if has_changes:
         servers.lock_servers(holds.servers_of(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)))
-    order_ids = list(Order.objects.filter(invoice__in=invoice_ids).values_list("pk", flat=True))
+    order_ids = list(Order.objects.filter(invoice__among=invoice_ids).values_list("pk", flat=True))
     if order_ids:
         fulfilment.start_orders(order_ids=order_ids, at=at)
     if has_changes:
@@ -201,4 +201,4 @@ def delete_expired(subscription_ids: Collection[UUID], at: datetime, **_: Any) -
 @receiver(billing_events.subscriptions_recovered)
 def resume_recovered(subscription_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A payment lifts billing's hold, and no other."""
-    holds.lift(Subscription.objects.filter(pk__in=subscription_ids), at)
+    holds.lift(Subscription.objects.filter(pk__among=subscription_ids), at)

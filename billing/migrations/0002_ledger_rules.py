@@ -22,12 +22,12 @@ ALTER TABLE billing_journalentry ADD COLUMN written_in xid8 NOT NULL DEFAULT pg_
 """
 # Postings are checked as the set that a statement inserts: each entry sums to zero in each currency. EXECUTE plans each
 # query anew: a plan kept from a first call with one entry would take minutes for a run of thousands. They count
-# the wrong rows rather than stop at the first one, because for a LIMIT the planner prefers nested loops.
+# the wrong rows rather than stop at the first one, because for a LIMIT the planner prefers nested loops. Entries and
+# accounts are never deleted, so that this is also the check that the entry and the account of a posting are there.
 BALANCED = """
 CREATE FUNCTION billing_check_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
-    found_count bigint;
     promotional_accounts uuid[];
 BEGIN
     SELECT entry_id, currency, sum(amount_minor) AS total INTO wrong FROM added
@@ -36,23 +36,21 @@ BEGIN
         RAISE EXCEPTION 'journal entry % is off by % %', wrong.entry_id, wrong.total, wrong.currency
             USING ERRCODE = 'check_violation';
     END IF;
-    EXECUTE 'SELECT count(*) FROM added WHERE NOT EXISTS (SELECT FROM billing_journalentry entry
-        WHERE entry.id = added.entry_id AND entry.written_in = pg_current_xact_id())' INTO found_count;
-    IF found_count > 0 THEN
+    EXECUTE 'SELECT
+            count(*) FILTER (WHERE entry.written_in IS DISTINCT FROM pg_current_xact_id()) AS sealed,
+            count(*) FILTER (WHERE account.currency IS DISTINCT FROM added.currency
+                OR account.organization_id IS DISTINCT FROM added.organization_id) AS not_of_account,
+            count(*) FILTER (WHERE added.organization_id <> entry.organization_id
+                OR added.organization_id IS NOT NULL AND entry.organization_id IS NULL) AS not_of_entry
+        FROM added LEFT JOIN billing_journalentry entry ON entry.id = added.entry_id
+            LEFT JOIN billing_ledgeraccount account ON account.id = added.account_id' INTO wrong;
+    IF wrong.sealed > 0 THEN
         RAISE EXCEPTION 'postings are added to a journal entry that is sealed or unknown'
             USING ERRCODE = 'restrict_violation';
-    END IF;
-    EXECUTE 'SELECT count(*) FROM added JOIN billing_ledgeraccount account ON account.id = added.account_id
-        WHERE account.currency <> added.currency OR account.organization_id IS DISTINCT FROM added.organization_id'
-        INTO found_count;
-    IF found_count > 0 THEN
+    ELSIF wrong.not_of_account > 0 THEN
         RAISE EXCEPTION 'a posting is in another currency or of another organization than its account'
             USING ERRCODE = 'check_violation';
-    END IF;
-    EXECUTE 'SELECT count(*) FROM added JOIN billing_journalentry entry ON entry.id = added.entry_id
-        WHERE added.organization_id IS NOT NULL AND added.organization_id IS DISTINCT FROM entry.organization_id'
-        INTO found_count;
-    IF found_count > 0 THEN
+    ELSIF wrong.not_of_entry > 0 THEN
         RAISE EXCEPTION 'a journal entry posts to an account of another organization'
             USING ERRCODE = 'check_violation';
     END IF;

@@ -251,8 +251,9 @@ class Posting(Entity):
     tenancy = tenancy.OWNED
     append_only = True
 
-    entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="postings")
-    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="postings")
+    # Both are there when it is written, which a trigger checks, and are never deleted.
+    entry = unchecked_key(JournalEntry, related_name="postings")
+    account = unchecked_key(LedgerAccount, related_name="postings")
     organization = unchecked_key(Organization, null=True, blank=True)  # that of its account: a trigger
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(max_length=3)

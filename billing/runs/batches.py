@@ -17,6 +17,8 @@ SIZE = 1000
 # What a batch did, for the counts of its run and for the calendar. `label` and the amount are what staff read.
 FACTS = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_fact (what text, organization_id uuid, label text,
     at timestamptz, amount_minor bigint, currency text) ON COMMIT DELETE ROWS"""
+# A batch looks a thousand rows up in tables that may have millions: most are in memory, because the run wrote them.
+IN_MEMORY = "SET LOCAL random_page_cost = 1"
 RANGES = """SELECT (array_agg(organization_id ORDER BY organization_id DESC))[1], sum(rows)::bigint FROM (
         SELECT organization_id, rows,
             (sum(rows) OVER (ORDER BY organization_id) - rows)::bigint / %(size)s AS batch
@@ -56,6 +58,12 @@ def ranges(due: str, params: Mapping[str, Any], *, within: OrganizationRange, si
             found.append(OrganizationRange(after, until, rows))
             after = until
     return found
+
+
+def begin() -> None:
+    """Prepare the transaction of a batch, in which nothing is noted yet."""
+    for statement in (IN_MEMORY, FACTS, "TRUNCATE billing_fact"):
+        execute(statement)
 
 
 def execute(sql: str, params: Mapping[str, Any] | None = None) -> int:

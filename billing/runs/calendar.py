@@ -113,7 +113,7 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
     """
     with tenancy.as_worker():
         batches.execute(LOCK_TIMEOUT)
-        batches.execute(batches.FACTS)
+        batches.begin()
         for at in times:
             batches.execute("TRUNCATE billing_fact")
             low = low_wallets(of, at)

@@ -81,8 +81,7 @@ def _perform(run: Run, step: Step, of: OrganizationRange) -> None:
 def perform_batch(run: Run, step: Step, of: OrganizationRange) -> None:
     """What is due in the range, the counts and one entry of the audit trail, in one transaction."""
     with tenancy.as_worker():
-        batches.execute(batches.FACTS)
-        batches.execute("TRUNCATE billing_fact")
+        batches.begin()
         step.perform(of, run.at)
         counts = batches.counted()
         if counts:

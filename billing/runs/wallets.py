@@ -3,7 +3,9 @@
 As `invoicing.pay_charges`, for invoices that renew subscriptions and that no payment has come for.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -21,36 +23,36 @@ from billing.runs import batches
 from core import bulk
 
 # The invoices that are to be paid now.
-TO_PAY = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_to_pay (id uuid, promotional_minor bigint NOT NULL DEFAULT 0)
-    ON COMMIT DELETE ROWS"""
-INVOICES = "FROM billing_to_pay JOIN billing_invoice invoice USING (id)"
-BILLED = f"{INVOICES} WHERE invoice.total_minor > 0 ORDER BY invoice.organization_id, invoice.due_at, invoice.id"
-# Promotional credit goes first, as in `ledger.spend`. What hours cost was taken before.
-PROMOTIONAL = """
-    UPDATE billing_to_pay SET promotional_minor = split.minor
-    FROM (SELECT invoice.id, least(invoice.total_minor, wallet.promotional_minor - sum(invoice.total_minor) OVER (
-            PARTITION BY wallet.id ORDER BY invoice.due_at, invoice.id) + invoice.total_minor) AS minor
-        FROM billing_to_pay JOIN billing_invoice invoice USING (id)
-        JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet' AND wallet.gateway = ''
-            AND wallet.organization_id = invoice.organization_id AND wallet.currency = invoice.currency
-        WHERE wallet.promotional_minor > 0 AND invoice.usage_month IS NULL) split
-    WHERE billing_to_pay.id = split.id AND split.minor > 0"""
-# From the wallet to revenue, and to the tax that is owed to the tax office; what hours cost was taken from it before.
-POSTINGS = f"""{INVOICES} JOIN billing_journalentry entry ON entry.reference = 'invoice:' || invoice.id::text
+TO_PAY = "CREATE TEMPORARY TABLE IF NOT EXISTS billing_to_pay (id uuid) ON COMMIT DELETE ROWS"
+# What each of them takes from which account: the wallet, or what was reserved for its hours. Promotional credit goes
+# first, as in `ledger.spend`; what hours cost was taken before.
+CHARGES = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_charge (entry_id uuid, invoice_id uuid, organization_id uuid,
+    currency text, net_minor bigint, tax_minor bigint, total_minor bigint, paying_id uuid, promotional_minor bigint
+) ON COMMIT DELETE ROWS"""
+CHARGE = """
+    INSERT INTO billing_charge SELECT uuidv7(), invoice.id, invoice.organization_id, invoice.currency,
+        invoice.net_minor, invoice.tax_minor, invoice.total_minor, paying.id,
+        greatest(0, least(invoice.total_minor, paying.promotional_minor + invoice.total_minor
+            - sum(invoice.total_minor) OVER (PARTITION BY paying.id ORDER BY invoice.due_at, invoice.id)))
+    FROM billing_to_pay JOIN billing_invoice invoice USING (id)
     JOIN billing_ledgeraccount paying ON paying.organization_id = invoice.organization_id
         AND paying.kind = CASE WHEN invoice.usage_month IS NULL THEN 'wallet' ELSE 'reserved_credit' END
         AND paying.currency = invoice.currency AND paying.gateway = ''
-    JOIN billing_ledgeraccount revenue
-        ON (revenue.kind, revenue.gateway, revenue.currency) = ('revenue', '', invoice.currency)
-    JOIN billing_ledgeraccount tax ON (tax.kind, tax.gateway, tax.currency) = ('tax', '', invoice.currency)
-    LEFT JOIN billing_ledgeraccount promotional ON billing_to_pay.promotional_minor > 0
-        AND promotional.organization_id = invoice.organization_id AND promotional.kind = 'promotional_credit'
-        AND promotional.currency = invoice.currency AND promotional.gateway = ''
+    WHERE invoice.total_minor > 0 ORDER BY invoice.organization_id, invoice.due_at, invoice.id"""
+# From the wallet to revenue, and to the tax that is owed to the tax office.
+POSTINGS = """FROM billing_charge charge
+    JOIN billing_ledgeraccount revenue ON revenue.kind = 'revenue' AND revenue.organization_id IS NULL
+        AND revenue.gateway = '' AND revenue.currency = charge.currency
+    JOIN billing_ledgeraccount tax ON tax.kind = 'tax' AND tax.organization_id IS NULL
+        AND tax.gateway = '' AND tax.currency = charge.currency
+    LEFT JOIN billing_ledgeraccount promotional ON charge.promotional_minor > 0
+        AND promotional.organization_id = charge.organization_id AND promotional.kind = 'promotional_credit'
+        AND promotional.currency = charge.currency AND promotional.gateway = ''
     CROSS JOIN LATERAL (VALUES
-        (paying.id, invoice.organization_id, billing_to_pay.promotional_minor - invoice.total_minor),
-        (promotional.id, invoice.organization_id, -billing_to_pay.promotional_minor),
-        (revenue.id, NULL, invoice.net_minor), (tax.id, NULL, invoice.tax_minor)) line (account_id, owner, amount_minor)
-    WHERE line.amount_minor <> 0 ORDER BY entry.id"""
+        (charge.paying_id, charge.organization_id, charge.promotional_minor - charge.total_minor),
+        (promotional.id, charge.organization_id, -charge.promotional_minor),
+        (revenue.id, NULL, charge.net_minor), (tax.id, NULL, charge.tax_minor)) line (account_id, owner, amount_minor)
+    WHERE line.amount_minor <> 0 ORDER BY charge.entry_id"""
 PAID = """
     WITH paid AS (UPDATE billing_invoice SET state = 'paid', paid_at = %(at)s
         WHERE id IN (SELECT id FROM billing_to_pay) RETURNING id, organization_id, number, total_minor, currency),
@@ -76,7 +78,7 @@ ADVANCED = """
 def prepare() -> None:
     """Begin with no invoices to pay."""
     batches.execute(TO_PAY)
-    batches.execute("TRUNCATE billing_to_pay")
+    batches.execute("DELETE FROM billing_to_pay")
 
 
 def pay(*, at: datetime) -> int:
@@ -84,28 +86,36 @@ def pay(*, at: datetime) -> int:
 
     The caller holds the locks of invoices, subscriptions and wallets, and has seen that each wallet has enough.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT DISTINCT invoice.currency {INVOICES} WHERE invoice.total_minor > 0")
-        for (currency,) in cursor.fetchall():
-            ledger.account_of(AccountKind.REVENUE, currency)
-            ledger.account_of(AccountKind.TAX, currency)
-    batches.execute(PROMOTIONAL)
     params = {"at": at, "kind": EntryKind.CHARGE}
-    owned = {"organization_id": "invoice.organization_id", "invoice_id": "invoice.id", "at": "%(at)s"}
-    reference = {"reference": "'invoice:' || invoice.id::text", "kind": "%(kind)s"}
-    if bulk.insert_from(JournalEntry, owned | reference, BILLED, params):
-        posted = {
-            "entry_id": "entry.id",
-            "account_id": "line.account_id",
-            "organization_id": "line.owner",
-            "amount_minor": "line.amount_minor",
-            "currency": "invoice.currency",
-        }
-        bulk.insert_from(Posting, posted, POSTINGS, params)
-        amount = {"amount_minor": "invoice.total_minor", "currency": "invoice.currency"}
-        bulk.insert_from(PaymentAllocation, owned | amount, BILLED, params)
+    batches.execute(CHARGES)
+    batches.execute("DELETE FROM billing_charge")
+    if batches.execute(CHARGE):
+        _post(params)
     renewed = batches.ids(ADVANCED, params)
     paid = batches.ids(PAID, params)
     events.invoices_paid.send(Invoice, invoice_ids=paid, at=at)
     events.subscriptions_recovered.send(Subscription, subscription_ids=renewed, at=at)
     return len(paid)
+
+
+def _post(params: Mapping[str, Any]) -> None:
+    """Write an entry with its postings and an allocation for each row of billing_charge."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT currency FROM billing_charge")
+        for (currency,) in cursor.fetchall():
+            ledger.account_of(AccountKind.REVENUE, currency)
+            ledger.account_of(AccountKind.TAX, currency)
+    source = "FROM billing_charge charge ORDER BY charge.entry_id"
+    owned = {"organization_id": "charge.organization_id", "invoice_id": "charge.invoice_id", "at": "%(at)s"}
+    entry = {"id": "charge.entry_id", "reference": "'invoice:' || charge.invoice_id::text", "kind": "%(kind)s"}
+    bulk.insert_from(JournalEntry, owned | entry, source, params)
+    posted = {
+        "entry_id": "charge.entry_id",
+        "account_id": "line.account_id",
+        "organization_id": "line.owner",
+        "amount_minor": "line.amount_minor",
+        "currency": "charge.currency",
+    }
+    bulk.insert_from(Posting, posted, POSTINGS, params)
+    amount = {"amount_minor": "charge.total_minor", "currency": "charge.currency"}
+    bulk.insert_from(PaymentAllocation, owned | amount, source, params)

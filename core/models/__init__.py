@@ -5,6 +5,7 @@ from core.models.base import Entity, Timestamped, choices_check, iff
 from core.models.coalesced_work import CoalescedWorkItem
 from core.models.kinds import RegisteredIn
 from core.models.lanes import Lane
+from core.models.lookups import Among
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
 from core.models.status import StatusChoices, StatusField, Tone
@@ -12,6 +13,7 @@ from core.models.work_item import UNTRIED, WorkItem, WorkState
 
 __all__ = [
     "UNTRIED",
+    "Among",
     "AuditCheckpoint",
     "AuditEntry",
     "AuditLink",
