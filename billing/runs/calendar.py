@@ -115,7 +115,7 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
         batches.execute(LOCK_TIMEOUT)
         batches.begin()
         for at in times:
-            batches.execute("TRUNCATE billing_fact")
+            batches.execute("DELETE FROM billing_fact")
             low = low_wallets(of, at)
             for step in steps:
                 if is_due(step, of, at):

@@ -71,7 +71,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     """Pay what the wallets of the range suffice for; the caller holds a transaction."""
     params = of.params(at)
     batches.execute(LOCKED)
-    batches.execute("TRUNCATE billing_locked_invoice")
+    batches.execute("DELETE FROM billing_locked_invoice")
     for lock in LOCKS:
         batches.execute(lock, params)
     wallets.prepare()

@@ -51,7 +51,7 @@ STEPS = (
 def apply(due: str, params: Mapping[str, Any]) -> None:
     """Move what is due; the caller holds the locks of the subscriptions that the query names."""
     batches.execute(TABLE)
-    batches.execute("TRUNCATE billing_price_moving")
+    batches.execute("DELETE FROM billing_price_moving")
     if batches.execute(MOVING.replace("{due}", due), params):
         for step in STEPS:
             batches.execute(step, params)

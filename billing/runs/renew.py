@@ -18,7 +18,9 @@ from billing.runs.batches import OrganizationRange
 from core import bulk, site_settings
 from core.money import PAYABLE_STEPS
 
-# Without automatic renewal too: the customer is then invoiced, and never charged automatically.
+# Without automatic renewal too: the customer is then invoiced, and never charged automatically. OFFSET 0 has what is
+# billed looked up for each subscription: the planner knows nothing yet of the lines that the run writes, and would read
+# all of them for each batch.
 DUE = """
     FROM billing_subscription subscription
     WHERE subscription.billing_mode = 'self' AND subscription.status IN ('active', 'past_due', 'suspended')
@@ -28,7 +30,7 @@ DUE = """
         AND (subscription.change_pending_until IS NULL OR subscription.change_pending_until <= %(at)s)
         AND NOT EXISTS (SELECT FROM billing_invoiceitem billed WHERE billed.subscription_id = subscription.id
             AND billed.kind IN ('plan', 'addon') AND NOT billed.is_void
-            AND billed.period_end > subscription.current_period_end)"""
+            AND billed.period_end > subscription.current_period_end OFFSET 0)"""
 # An invoice for a time that a subscription will not have, because it was canceled meanwhile or pauses; the others'
 # time on it is invoiced again. One that is being paid stays: money that arrives for it is kept.
 WITHDRAWN = """
@@ -186,7 +188,8 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     params = of.params(at, horizon=horizon(at), series=series.pk, seller=Jsonb(series.seller_details), **tax_params())
     for table in TABLES:
         batches.execute(table)
-    batches.execute("TRUNCATE billing_renewal_line, billing_renewal_invoice, billing_renewal_withdrawn")
+    for name in ("line", "invoice", "withdrawn"):
+        batches.execute(f"DELETE FROM billing_renewal_{name}")
     if batches.execute(LOCK_WITHDRAWN, params):
         batches.execute(VOID, params)
     batches.execute(LOCK_DUE, params)  # who renews or changes these at the same time waits, and is then seen
