@@ -1087,7 +1087,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='invoice',
-            index=models.Index(condition=models.Q(('state__in', ['open', 'overdue'])), fields=['due_at'], name='billing_invoice_due'),
+            index=models.Index(condition=models.Q(('state__in', ['open', 'overdue'])), fields=['organization', 'due_at'], name='billing_invoice_due'),
         ),
         migrations.AddIndex(
             model_name='invoice',

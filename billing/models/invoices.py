@@ -71,8 +71,10 @@ class Invoice(StateMachine, Entity, NumberedDocument, Timestamped):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="billing_invoice_of_org"),
-            models.Index(
-                fields=["due_at"], name="billing_invoice_due", condition=models.Q(state__in=["open", "overdue"])
+            models.Index(  # a batch of a run reads those of its organizations
+                fields=["organization", "due_at"],
+                name="billing_invoice_due",
+                condition=models.Q(state__in=["open", "overdue"]),
             ),
             models.Index(
                 fields=["usage_month"],

@@ -17,8 +17,8 @@ SIZE = 1000
 # What a batch did, for the counts of its run and for the calendar. `label` and the amount are what staff read.
 FACTS = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_fact (what text, organization_id uuid, label text,
     at timestamptz, amount_minor bigint, currency text) ON COMMIT DELETE ROWS"""
-# A batch looks a thousand rows up in tables that may have millions. The run itself fills them, so they are in memory, and
-# what the planner knows of them is old: a page is cheap, so that it searches an index rather than read a whole table.
+# A batch looks a thousand rows up in tables that may have millions. The run itself fills them: they are in memory, and
+# what the planner knows of them is old. Pages are cheap, so that it searches an index rather than read a whole table.
 IN_MEMORY = "SET LOCAL seq_page_cost = 0.1; SET LOCAL random_page_cost = 0.1"
 RANGES = """SELECT (array_agg(organization_id ORDER BY organization_id DESC))[1], sum(rows)::bigint FROM (
         SELECT organization_id, rows,

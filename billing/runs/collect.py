@@ -37,16 +37,18 @@ HAS_METHOD = """ AND EXISTS (SELECT FROM billing_paymentmethod method
 OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
 AFFORDABLE = f"{DUE}{HAS_CREDIT}{OF_RANGE}"
 CHARGEABLE = f"SELECT invoice.id {DUE}{HAS_METHOD}{OF_RANGE} ORDER BY invoice.due_at, invoice.id"
-LOCKED = "CREATE TEMPORARY TABLE IF NOT EXISTS billing_locked_invoice (id uuid) ON COMMIT DELETE ROWS"
+LOCKED = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_locked_invoice (id uuid, organization_id uuid, currency text)
+    ON COMMIT DELETE ROWS"""
 # In the order of ARCHITECTURE.md: invoices, subscriptions, wallets.
 LOCKS = (
-    f"""INSERT INTO billing_locked_invoice SELECT id FROM (
-        SELECT invoice.id {AFFORDABLE} ORDER BY invoice.id FOR NO KEY UPDATE OF invoice) invoice""",
+    f"""INSERT INTO billing_locked_invoice SELECT * FROM (
+        SELECT invoice.id, invoice.organization_id, invoice.currency {AFFORDABLE}
+        ORDER BY invoice.id FOR NO KEY UPDATE OF invoice) invoice""",
     """SELECT id FROM billing_subscription WHERE id IN (SELECT item.subscription_id
         FROM billing_locked_invoice JOIN billing_invoiceitem item ON item.invoice_id = billing_locked_invoice.id)
         ORDER BY id FOR NO KEY UPDATE""",
     """SELECT id FROM billing_ledgeraccount WHERE kind = 'wallet' AND (organization_id, currency) IN (
-        SELECT organization_id, currency FROM billing_locked_invoice JOIN billing_invoice USING (id))
+        SELECT organization_id, currency FROM billing_locked_invoice)
         ORDER BY id FOR NO KEY UPDATE""",
 )
 # What the wallet pays in the order of the due dates; one that is more than is left lets those behind it go first.
@@ -72,11 +74,10 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     params = of.params(at)
     batches.execute(LOCKED)
     batches.execute("DELETE FROM billing_locked_invoice")
-    for lock in LOCKS:
-        batches.execute(lock, params)
+    left, *_others = [batches.execute(lock, params) for lock in LOCKS]
     wallets.prepare()
-    while batches.execute(CHOOSE, params):
-        wallets.pay(at=at)
+    while left and batches.execute(CHOOSE, params):
+        left -= wallets.pay(at=at)
         wallets.prepare()
 
 

@@ -16,6 +16,7 @@ from billing.ledger import EntryLine
 from billing.models import AccountKind, EntryKind, ItemKind, JournalEntry, LedgerAccount, Payment, Posting
 from billing.models.ledger import ORGANIZATION_KINDS
 from core import tenancy
+from core.ids import uuid7
 from core.money import Money
 from tests.billing.sales import MONEY, NOON, balance, make_sale, run_commit_triggers, wallet_balance
 from tests.builders import make_organization
@@ -146,6 +147,15 @@ def test_a_posting_of_another_organization_than_its_account_is_refused() -> None
         ]
         with pytest.raises(IntegrityError, match="another organization"), tenancy.as_role(role=tenancy.WORKER):
             Posting.objects.bulk_create(lines)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("missing", "message"), [("entry_id", "sealed or unknown"), ("account_id", "its account")])
+def test_a_posting_of_an_entry_or_an_account_that_is_not_there_is_refused(missing: str, message: str) -> None:
+    names = {"entry_id": post().pk, "account_id": ledger.account_of(AccountKind.REVENUE, "USD").pk, missing: uuid7()}
+    lines = [Posting(**names, amount_minor=minor, currency="USD") for minor in (-800, 800)]
+    with pytest.raises(IntegrityError, match=message), tenancy.as_role(role=tenancy.WORKER):
+        Posting.objects.bulk_create(lines)
 
 
 @pytest.mark.django_db
