@@ -308,7 +308,7 @@ def prepare() -> None:
     """Begin with no hours, and none that a wallet did not pay."""
     for table in TABLES:
         batches.execute(table)
-    batches.execute("TRUNCATE billing_usage_unpaid")
+    batches.execute("DELETE FROM billing_usage_unpaid")
 
 
 def charge_hours(params: Mapping[str, Any]) -> bool:
@@ -318,7 +318,8 @@ def charge_hours(params: Mapping[str, Any]) -> bool:
     call charges a month's hours or leaves somebody out, so that repeating it ends. The caller holds the locks of
     drafts, subscriptions and wallets, and has called `prepare`.
     """
-    batches.execute("TRUNCATE billing_usage_hour, billing_usage_line, billing_usage_invoice, billing_usage_short")
+    for name in ("hour", "line", "invoice", "short"):
+        batches.execute(f"DELETE FROM billing_usage_{name}")
     if not batches.execute(HOURS, params):
         return False
     batches.execute(LINES, {**params, "is_again": False})
