@@ -74,7 +74,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     params = of.params(at)
     batches.execute(LOCKED)
     batches.execute("DELETE FROM billing_locked_invoice")
-    left, *_others = [batches.execute(lock, params) for lock in LOCKS]
+    left, _subscriptions, _wallets = (batches.execute(lock, params) for lock in LOCKS)
     wallets.prepare()
     while left and batches.execute(CHOOSE, params):
         left -= wallets.pay(at=at)
