@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from billing import invoicing, tax
 from billing.models import (
@@ -115,6 +116,7 @@ def add_items(*, subscription: Subscription, items: Sequence[NewItem]) -> list[N
                 plan_price=new.price if isinstance(new.price, PlanPrice) else None,
                 addon_price=new.price if isinstance(new.price, AddonPrice) else None,
                 description=new.description[:255],
+                quantity=new.units,
                 unit_minor=new.price.unit_price.minor,
                 currency=new.price.currency,
                 valid_from=None,
@@ -135,6 +137,7 @@ def switch_items(
     with tenancy.within_worker():
         SubscriptionItem.objects.filter(pk__in=ended).update(valid_until=at)
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_from=at)
+        carry_price_moves(ended, begun)
         set_price(subscription, term, at)
 
 
@@ -146,6 +149,7 @@ def undo_switch(
     `ended` says until when each item was valid before, empty for good.
     """
     with tenancy.within_worker():
+        carry_price_moves(begun, ended)
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_from=None, valid_until=None)
         for item_id, valid_until in ended.items():
             SubscriptionItem.objects.filter(pk=item_id).update(valid_until=valid_until or None)
@@ -165,6 +169,7 @@ def sell_again(*, subscription: Subscription, ended: Mapping[str, str], begun: C
         undo_switch(subscription=subscription, ended=ended, begun=begun, term=term, at=at)
         return
     with tenancy.within_worker():
+        carry_price_moves(begun, ended)
         rows = list(SubscriptionItem.objects.filter(pk__in=ended))
         SubscriptionItem.objects.filter(pk__in=begun).update(valid_until=at)
         for row in rows:
@@ -174,6 +179,17 @@ def sell_again(*, subscription: Subscription, ended: Mapping[str, str], begun: C
                 row.save(force_insert=True)
                 PriceMove.objects.filter(item=item_id, applied_at=None, canceled_at=None).update(item=row)
         set_price(subscription, term, at)
+
+
+def carry_price_moves(source: Collection[Any], target: Collection[Any]) -> None:
+    """Where units of an add-on stay at the price that they were sold at, its campaign moves those instead."""
+    moves = PriceMove.objects.filter(item__in=source, applied_at=None, canceled_at=None)
+    is_moved = Exists(PriceMove.objects.filter(item=OuterRef("pk"), canceled_at=None))
+    for row in SubscriptionItem.objects.filter(~is_moved, pk__in=target, addon_price__isnull=False):
+        move = moves.filter(item__addon_price=row.addon_price_id).first()
+        if move is not None:
+            move.item = row
+            move.save(update_fields=["item"])
 
 
 def set_price(subscription: Subscription, term: Term, at: datetime) -> None:

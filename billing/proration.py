@@ -13,6 +13,7 @@ from billing.invoicing import InvoiceLine
 from billing.models import ItemKind, Period, Subscription, SubscriptionItem
 from billing.tax import Tax
 from catalog.models import AddonPrice, PlanPrice
+from core import formats
 from core.money import Money, payable_step
 
 MICROSECOND = timedelta(microseconds=1)
@@ -30,11 +31,14 @@ class PaidTime:
 
 @dataclass(frozen=True)
 class NewItem:
-    """What is added at a price: a plan or an add-on, and the row of the subscription that stands for it, once it is."""
+    """What is added at a price: a plan, or so many units of an add-on, and the row of the subscription that stands for
+    it, once it is.
+    """
 
     price: PlanPrice | AddonPrice
     description: str
     item: SubscriptionItem | None = None
+    units: int = 1
 
 
 def share(period: Period, at: datetime) -> Fraction:
@@ -59,7 +63,7 @@ def unused_lines(paid: Iterable[PaidTime], *, subscription: Subscription, at: da
     return [
         InvoiceLine(
             kind=ItemKind.CREDIT,
-            description=time.item.description,
+            description=formats.counted(time.item.description, time.item.quantity),
             unit=-round_minor(time.paid * share(time.period, at), time.item.currency),
             is_recurring=False,
             subscription=subscription,
@@ -79,8 +83,8 @@ def remaining_lines(
     return [
         InvoiceLine(
             kind=ItemKind.PRORATION,
-            description=new.description,
-            unit=round_minor(new.price.amount_minor * share(period, at), new.price.currency),
+            description=formats.counted(new.description, new.units),
+            unit=round_minor(new.price.amount_minor * new.units * share(period, at), new.price.currency),
             is_recurring=False,
             price=new.price,
             subscription=subscription,

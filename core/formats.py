@@ -33,6 +33,11 @@ def _number(value: int | Decimal, pattern: str, locale: str) -> str:
     return format_decimal(value, format=pattern, locale=locale)
 
 
+def counted(name: str, count: int) -> str:
+    """Several of something: "More memory × 3"; the name alone of one."""
+    return name if count == 1 else f"{name} × {number(count)}"
+
+
 def percent(value: Decimal) -> str:
     """A rate given in percent, exact: 7.25 is "7.25%"."""
     return format_percent(value / 100, locale=locale(), decimal_quantization=False)

@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from core.admin_base import ReadOnlyAdmin
-from core.money import Money
 from orders.changes.models import PlanChange
 
 
@@ -41,6 +40,5 @@ class PlanChangeAdmin(ReadOnlyAdmin):
     @admin.display(description=_("quote"))
     def quote(self, change: PlanChange) -> str:
         """The lines as the customer saw them."""
-        return "; ".join(
-            f"{line['description']}: {Money(line['amount_minor'], change.currency)}" for line in change.lines
-        )
+        prices = [f"{line['description']}: {line['amount']}" for line in change.quoted_lines]
+        return "; ".join([*change.changed_units, *prices])

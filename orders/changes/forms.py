@@ -1,14 +1,15 @@
-"""The form of a change: plan, billing cycle and add-ons of a server."""
+"""The form of a change: plan, billing cycle, add-ons and freely chosen sizes of a server."""
 
 from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import PlanPrice, Term
+from catalog.models import AddonPrice, PlanPrice, Term
 from core import formats
 from orders.changes.offers import ChangeOffer, NotSoldSo
 from orders.changes.quoting import Selection
+from orders.storefront.item_form import UNITS, units_field
 from orders.storefront.offers import period_name
 
 
@@ -20,14 +21,16 @@ class ChangeForm(forms.Form):
     addons = forms.MultipleChoiceField(label=_("Add-ons"), required=False, widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, *args: Any, offer: ChangeOffer, **kwargs: Any) -> None:
+        addons = [price for price in offer.addons() if offer.max_units(price.addon) == 1]
+        sized = [price for price in offer.addons() if price not in addons]
         kwargs["initial"] = {
             "plan": offer.plan_price.plan.code,
             "term": offer.subscription.term,
-            "addons": [price.addon.code for price in offer.sold_addons],
+            "addons": [price.addon.code for price in addons if offer.units_of(price.addon)],
+            **{UNITS + price.addon.code: offer.units_of(price.addon) for price in sized},
         }
         super().__init__(*args, **kwargs)
         self.offer = offer
-        addons = offer.addons()
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(price.plan.code, self.plan_label(price)) for price in offer.plans()],
             "term": [(term.value, term.label) for term in offer.terms],
@@ -37,6 +40,18 @@ class ChangeForm(forms.Form):
             cast("forms.ChoiceField", self.fields[name]).choices = options
         if not addons:
             del self.fields["addons"]
+        for price in sized:
+            self.fields[UNITS + price.addon.code] = self.units_field(price)
+
+    def units_field(self, sold: AddonPrice) -> forms.IntegerField:
+        """How many of an add-on there are to be, at the price that one more has today."""
+        price = self.offer.further_price(sold.addon) or sold
+        field = units_field(price, self.offer.max_units(sold.addon))
+        paid = {row.unit_price for row in self.offer.sold_addons if row.addon_id == sold.addon_id}
+        if paid - {price.unit_price}:
+            kept = _("What you have already keeps its price.")
+            field.help_text = f"{field.help_text}. {kept}"
+        return field
 
     def plan_label(self, price: PlanPrice) -> str:
         """A plan with its size, its price, and what that is more or less than the present one."""
@@ -61,10 +76,10 @@ class ChangeForm(forms.Form):
         """Look up the prices of what was chosen."""
         cleaned = super().clean() or self.cleaned_data
         if "plan" in cleaned and "term" in cleaned:
+            sized = {name.removeprefix(UNITS): cleaned.get(name) or 0 for name in self.fields if name.startswith(UNITS)}
+            units = sized | dict.fromkeys(cleaned.get("addons", []), 1)
             try:
-                cleaned["selection"] = self.offer.selection(
-                    plan=cleaned["plan"], term=cleaned["term"], addons=cleaned.get("addons", [])
-                )
+                cleaned["selection"] = self.offer.selection(plan=cleaned["plan"], term=cleaned["term"], units=units)
             except NotSoldSo as error:
                 text = _("%(name)s is not sold with this billing cycle. Choose another one.")
                 self.add_error("term", text % {"name": error.name})

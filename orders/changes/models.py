@@ -28,6 +28,7 @@ class PlanChangeStatus(StatusChoices):
     FAILED = "failed", Tone.DANGER, _("Failed")
 
 
+UNITS_LINE = "units"  # the kind of a quote's line that says how many there are of an add-on, and has no amount
 _S = PlanChangeStatus
 OPEN = (_S.QUOTED, _S.PENDING_PAYMENT, _S.SCHEDULED, _S.APPLYING)
 
@@ -161,7 +162,14 @@ class PlanChange(StateMachine, Entity, Timestamped):
                 "end": datetime.fromisoformat(line["end"]) if line.get("end") else None,
             }
             for line in self.lines
+            if line["kind"] != UNITS_LINE
         ]
+
+    @property
+    def changed_units(self) -> list[str]:
+        """How many of each add-on there are before and after, where that differs: "Memory, 512 MB: 3 → 5"."""
+        changed = (line for line in self.lines if line["kind"] == UNITS_LINE)
+        return [f"{line['description']}: {line['before']} → {line['after']}" for line in changed]
 
     def __str__(self) -> str:
         return f"{self.old_plan_price.plan} → {self.plan_price.plan}"

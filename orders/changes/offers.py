@@ -1,13 +1,13 @@
 """What a server can be changed to: plans, billing cycles and add-ons, at the prices that count for it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from billing.models import Subscription, SubscriptionItem
 from catalog import queries as catalog
-from catalog.models import AddonPrice, PlanPrice, Term
+from catalog.models import Addon, AddonPrice, PlanPrice, Term
 from orders.changes.quoting import Selection, items_of
 from servers import builds
 from servers.models import Server
@@ -40,10 +40,18 @@ class ChangeOffer:
         """The prices at which the server's add-ons were sold."""
         return [row.addon_price for row in self.items if row.addon_price is not None]
 
-    def units_of(self, price: AddonPrice) -> int:
-        """How many of the add-on the server has; one where it would be new."""
-        sold = (row.quantity for row in self.items if row.addon_price and row.addon_price.addon_id == price.addon_id)
-        return int(next(sold, 1))
+    def units_of(self, addon: Addon) -> int:
+        """How many of the add-on the server has."""
+        return sum(row.quantity for row in self.items if row.addon_price and row.addon_price.addon_id == addon.pk)
+
+    def further_price(self, addon: Addon) -> AddonPrice | None:
+        """What one more of the add-on costs for the present billing cycle; None where it is not offered so."""
+        term = self.subscription.term
+        return next((row for row in self.addon_prices if (row.addon_id, row.term) == (addon.pk, term)), None)
+
+    def max_units(self, addon: Addon) -> int:
+        """How many of the add-on the server can have: what it has, it keeps."""
+        return max(self.units_of(addon), addon.max_units if self.further_price(addon) else 0)
 
     @property
     def terms(self) -> list[Term]:
@@ -72,19 +80,22 @@ class ChangeOffer:
                 chosen.setdefault(price.addon_id, price)
         return list(chosen.values())
 
-    def selection(self, *, plan: str, term: str, addons: Collection[str]) -> Selection:
-        """The prices of what was chosen, by codes. Raises NotSoldSo."""
+    def selection(self, *, plan: str, term: str, units: Mapping[str, int]) -> Selection:
+        """The prices of what was chosen, by codes: of add-ons how many there are to be. Raises NotSoldSo."""
         own = [self.plan_price] if term == self.subscription.term else []
         plans = {price.plan.code: price for price in reversed([*own, *self.plan_prices]) if price.term == term}
-        kept = self.sold_addons if term == self.subscription.term else []
-        sold = {price.addon.code: price for price in reversed([*kept, *self.addon_prices]) if price.term == term}
         if plan not in plans:
             raise NotSoldSo(next(price.plan.name for price in self.plans() if price.plan.code == plan))
-        names = {price.addon.code: price.addon.name for price in self.addons()}
-        if missing := [code for code in addons if code not in sold]:
-            raise NotSoldSo(names[missing[0]])
-        chosen = [sold[code] for code in dict.fromkeys(addons)]
-        return Selection(plans[plan], [price for price in chosen for _unit in range(self.units_of(price))])
+        chosen: list[AddonPrice] = []
+        for addon in {price.addon.code: price.addon for price in self.addons()}.values():
+            if wanted := units.get(addon.code, 0):
+                is_kept = term == self.subscription.term and wanted <= self.units_of(addon)
+                offered = [*(self.sold_addons if is_kept else []), *self.addon_prices]
+                found = next((row for row in offered if (row.addon_id, row.term) == (addon.pk, term)), None)
+                if found is None:
+                    raise NotSoldSo(addon.name)
+                chosen += [found] * wanted
+        return Selection(plans[plan], chosen)
 
 
 def change_offer(subscription: Subscription, server: Server, at: datetime) -> ChangeOffer:

@@ -1,6 +1,7 @@
 """What a change of a server's plan, add-ons or billing cycle costs, when it begins, and whether it can be made."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +25,7 @@ from billing.proration import NewItem
 from billing.tax import Taxed
 from catalog.models import Addon, AddonKind, AddonPrice, PlanPrice, Term
 from core.money import Money, Rate, total
+from orders.changes.models import UNITS_LINE
 from orders.funding import funded
 from orders.models import OrderItem, OrderStatus
 from orders.quote import ServerLimits, server_limits
@@ -44,7 +46,7 @@ class ChangeRefused(Exception):
 class Selection:
     """What the customer wants the server to be sold as: prices of one term, in the subscription's currency.
 
-    An add-on is there as often as the server has it.
+    An add-on is there as often as the server is to have it, at the price of those that it does not have yet.
     """
 
     plan_price: PlanPrice
@@ -58,9 +60,13 @@ class Selection:
 
 @dataclass(frozen=True)
 class ChangeQuote:
-    """A change with everything that it costs. `ended` and `added` are what differs; the rest stays as it was sold."""
+    """A change with everything that it costs. `ended` and `added` are what differs; the rest stays as it was sold.
+
+    `units` says of each add-on whose number changes how many there are before and after, by its name.
+    """
 
     selection: Selection
+    units: Mapping[str, tuple[int, int]]
     ended: Sequence[SubscriptionItem]
     added: Sequence[NewItem]
     lines: Sequence[InvoiceLine]
@@ -83,8 +89,12 @@ class ChangeQuote:
         return self.taxed.total
 
     def frozen_lines(self) -> list[dict[str, Any]]:
-        """The lines as they are kept and shown, and the tax that comes on top of them."""
+        """The lines as they are kept and shown, what changes of the add-ons, and the tax that comes on top."""
         lines: list[dict[str, Any]] = [
+            {"kind": UNITS_LINE, "description": name, "before": before, "after": after, "amount_minor": 0}
+            for name, (before, after) in self.units.items()
+        ]
+        lines += [
             {
                 "kind": line.kind,
                 "description": line.description,
@@ -140,6 +150,7 @@ def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) 
     over = [row for row in discounts if ended and (row.valid_until is None or row.valid_until > effective_at)]
     return ChangeQuote(
         selection=selection,
+        units=changed_units(current, selection),
         ended=[*ended, *over],
         added=added,
         lines=lines,
@@ -170,9 +181,10 @@ def recurring_of(
     """What a period costs with these items; of an hour it is exact, however fine."""
     if is_hourly(subscription):
         prices = [row.unit_minor * row.quantity for row in kept]
-        added_prices = [Decimal(new.price.unit_price.minor) for new in added]
+        added_prices = [Decimal(new.price.unit_price.minor) * new.units for new in added]
         return Rate(sum([*prices, *added_prices], Decimal(0)), subscription.currency)
-    return total([*map(price_of, kept), *(new.price.amount for new in added)], subscription.currency)
+    added_amounts = (Rate(Decimal(new.price.amount_minor), new.price.currency).times(new.units) for new in added)
+    return total([*map(price_of, kept), *added_amounts], subscription.currency)
 
 
 def lines_at_once(
@@ -206,10 +218,11 @@ def discounts_of(subscription: Subscription, at: datetime) -> list[SubscriptionI
 
 
 def require_sold(ended: Sequence[SubscriptionItem], added: Sequence[NewItem]) -> None:
-    """Raise ChangeRefused where nothing would change, or something is no longer for sale."""
+    """Raise ChangeRefused where nothing would change, or something new is no longer for sale."""
     if not ended and not added:
         raise ChangeRefused(_("This is what you have already. Choose another plan, add-on or billing cycle."))
-    if withdrawn := [new.description for new in added if not is_sold(new.price)]:
+    kept = {row.addon_price_id for row in ended}  # of which some units stay
+    if withdrawn := [new.description for new in added if not is_sold(new.price) and new.price.pk not in kept]:
         raise ChangeRefused(_("%(name)s is no longer sold. Choose something else.") % {"name": withdrawn[0]})
 
 
@@ -252,21 +265,38 @@ def refusal(item: OrderItem, at: datetime) -> str:
 def difference(
     current: Sequence[SubscriptionItem], selection: Selection, subscription: Subscription
 ) -> tuple[list[SubscriptionItem], list[NewItem]]:
-    """The items that end, and what is added. Within the same billing cycle, what stays keeps its price."""
-    is_same_term = selection.term == subscription.term
-    plan = selection.plan_price.plan
-    wanted: dict[UUID, PlanPrice | AddonPrice] = {plan.pk: selection.plan_price}
-    wanted |= {price.addon_id: price for price in selection.addon_prices}
-    sold = {sold_id(row): row for row in current}
-    if not is_same_term and any(row.quantity != 1 for row in current):
-        raise ChangeRefused(_("A server whose size you chose yourself keeps its billing cycle."))
-    ended = [row for key, row in sold.items() if key not in wanted or not is_same_term]
-    added = [
-        NewItem(price, f"{plan.product.name} {plan.name}" if isinstance(price, PlanPrice) else price.addon.name)
-        for key, price in wanted.items()
-        if key not in sold or not is_same_term
-    ]
-    return ended, added
+    """The items that end, and what is added. Within the same billing cycle, what stays keeps its price.
+
+    Where an add-on has several prices, because its units were bought at different times, the cheapest stay longest.
+    """
+    plan_price = selection.plan_price
+    sold = list(current) if selection.term == subscription.term else []
+    kept = [row for row in sold if sold_id(row) == plan_price.plan_id]
+    added = [] if kept else [NewItem(plan_price, f"{plan_price.plan.product.name} {plan_price.plan.name}")]
+    for price, wanted in Counter(selection.addon_prices).items():
+        left = wanted
+        for row in sorted(sold, key=lambda row: row.unit_minor):
+            if row.addon_price is None or row.addon_price.addon_id != price.addon_id:
+                continue
+            staying = min(left, row.quantity)
+            left -= staying
+            if staying == row.quantity:
+                kept.append(row)
+            elif staying:
+                added.append(NewItem(row.addon_price, price.addon.name, units=staying))
+        if left:
+            added.append(NewItem(price, price.addon.name, units=left))
+    return [row for row in current if row not in kept], added
+
+
+def changed_units(current: Sequence[SubscriptionItem], selection: Selection) -> dict[str, tuple[int, int]]:
+    """How many of each add-on there are before and after, by its name, where that differs."""
+    before: Counter[str] = Counter()
+    for row in current:
+        if row.addon_price is not None:
+            before[row.addon_price.addon.name] += row.quantity
+    after = Counter(price.addon.name for price in selection.addon_prices)
+    return {name: (before[name], after[name]) for name in before | after if before[name] != after[name]}
 
 
 def is_sold(price: PlanPrice | AddonPrice) -> bool:
@@ -299,7 +329,7 @@ def limits_after(
     plan_item = next(row for row in current if row.kind == ItemKind.PLAN)
     if sold_id(plan_item) != selection.plan_price.plan_id:
         return server_limits(selection.plan_price.plan, addons)
-    before = [row.addon_price.addon for row in current if row.addon_price for _unit in range(int(row.quantity))]
+    before = [row.addon_price.addon for row in current if row.addon_price for _unit in range(row.quantity)]
     has = size_of(server)
     extra = {kind: added_by(addons, kind) - added_by(before, kind) for kind in AddonKind}
     size = Size(
@@ -343,7 +373,7 @@ def require_buildable(server: Server, selection: Selection, limits: ServerLimits
     latest = usage.usage_of(server, at=at).latest
     if latest is not None and limits.size.disk_mib < latest.disk_mib:
         raise ChangeRefused(
-            _("The server's files take %(used)s MiB, and this plan has %(disk)s MiB. Delete some first.")
+            _("The server's files take %(used)s MiB, and it would have %(disk)s MiB then. Delete some first.")
             % {"used": latest.disk_mib, "disk": limits.size.disk_mib}
         )
     return blueprint

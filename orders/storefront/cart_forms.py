@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core import formats
 from core.money import Money, total
 from orders.placement import ItemRequest
 from orders.quote import OrderQuote, PricedItem, Quote
@@ -67,7 +68,7 @@ class CartItem:
         places = [str(row) for row in self.form.offer.regions if row.code == region]
         chosen = [str(image)] if (image := self.form.chosen_image) else []
         counted = Counter(price.addon.name for price in item.addon_prices)
-        chosen += [f"{name} × {units}" if units > 1 else name for name, units in counted.items()]
+        chosen += [formats.counted(name, units) for name, units in counted.items()]
         return " · ".join([*places, item.plan_price.get_term_display(), *chosen])
 
     @cached_property

@@ -100,7 +100,7 @@ class ItemForm(ChoicesForm):
             del self.fields["image"]
         for price in offer.addons(self.chosen("term")):
             if price.addon.max_units > 1:
-                self.fields[UNITS + price.addon.code] = units_field(price)
+                self.fields[UNITS + price.addon.code] = units_field(price, price.addon.max_units)
 
     @property
     def region_choices(self) -> list[tuple[BoundWidget, Region]]:
@@ -233,9 +233,8 @@ def addon_label(price: AddonPrice) -> str:
     return f"{price.addon.name} (+{price.unit_price} / {period_name(Term(price.term))})"
 
 
-def units_field(price: AddonPrice) -> forms.IntegerField:
+def units_field(price: AddonPrice, most: int) -> forms.IntegerField:
     """How many of an add-on with a unit price: a number, which a script shows as a slider too."""
-    most = price.addon.max_units
     values = {"price": price.unit_price, "period": period_name(Term(price.term)), "most": most}
     refused = str(_("Enter a number from 0 to %(most)s.")) % values
     return forms.IntegerField(

@@ -156,10 +156,10 @@ class Life(History):
         methods = PaymentMethod.objects.filter(organization=self.shop.organization).order_by("created_at")
         make_default(method=chosen(list(methods), index), actor=self.shop.customer)
 
-    def change_plan(self, index: int, plan: int, *, has_addon: bool, card: str) -> None:
+    def change_plan(self, index: int, plan: int, units: int, card: str) -> None:
         """At once or from the next period on; paid from the wallet, or else with a card."""
         item = OrderItem.objects.get(subscription=chosen(self.lasting(), index))
-        selection = Selection(self.plans[plan], (self.addon,) if has_addon else ())
+        selection = Selection(self.plans[plan], [self.addon] * units)
         try:
             change = making.request_change(item=item, selection=selection, actor=self.shop.customer, at=self.clock.now)
             change = making.confirm(change=change, actor=self.shop.customer, at=self.clock.now)
@@ -334,7 +334,7 @@ ACTS: dict[str, dict[str, Sequence[Any]]] = {
     "top_up_automatically": {"is_active": FLAG},
     "give_credit": {"minor": (300, 2500), "days": (None, 5), "kind": tuple(GrantKind)},
     "choose_card": {"index": INDEX},
-    "change_plan": {"index": INDEX, "plan": (0, 1), "has_addon": FLAG, "card": PAID},
+    "change_plan": {"index": INDEX, "plan": (0, 1), "units": range(3), "card": PAID},
     "cancel_change": {"index": INDEX},
     "change_renewal": {"index": INDEX, "wish": ("cancel", "undo", "on", "off")},
     "cancel_order": {"index": INDEX},

@@ -92,22 +92,22 @@ def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: 
     (cost,) = metering.hourly_costs(sold.organization, at=APRIL + 3 * HOUR)
     assert (str(cost.rate), cost.hours_left) == ("$0.02", 167)
 
-    change = sold.request(sold.offer.large, at=APRIL + 2.7 * HOUR)
+    change = sold.request(sold.offer.large, *[sold.offer.addon] * 2, at=APRIL + 2.7 * HOUR)
     assert (change.effective_at, change.due_minor) == (APRIL + 3 * HOUR, 0)
-    assert change.recurring == Rate(Decimal(5), "USD")
+    assert change.recurring == Rate(Decimal(7), "USD")
     sold.confirm(change, at=APRIL + 2.8 * HOUR)
-    assert meter(3.1) == [2, 5]
+    assert meter(3.1) == [2, 7]
     applying.apply_due(at=APRIL + 3.2 * HOUR)
     assert change.reload().status == PlanChangeStatus.APPLYING
-    assert sold.server.memory_mib == 2048
+    assert sold.server.memory_mib == 2048 + 2 * 1024
 
     canceled: dict[str, Any] = {"reason": CancellationReason.UNUSED, "actor": sold.user, "at": APRIL + 5.1 * HOUR}
     cancellations.cancel(subscription=sold.subscription, **canceled)
 
     row = sold.subscription
     assert (row.status, row.ended_at) == ("ended", canceled["at"])
-    assert meter(7) == [2, 5, 5, 5]
-    assert wallet_balance(sold.organization) == 336 - 17
+    assert meter(7) == [2, 7, 7, 7]
+    assert wallet_balance(sold.organization) == 336 - 23
     assert ServerHold.objects.filter(server=sold.server, lifted_at=None).exists()
     assert broken_rules().keys() <= {"account_not_rows"}  # the credit has no payment
 

@@ -107,7 +107,8 @@ def test_an_addon_is_added_beside_the_plan_that_keeps_its_price() -> None:
 
     change = sold.change_to(sold.offer.small, sold.offer.addon, at=MIDDLE)
 
-    assert lines(change) == [("proration", "1 GB more", 200)]
+    assert change.changed_units == ["1 GB more: 0 → 1"]
+    assert lines(change)[1:] == [("proration", "1 GB more", 200)]
     assert (sold.server.memory_mib, sold.subscription.amount_minor) == (2048, 1200)
     later = sold.change_to(sold.offer.large, sold.offer.addon, at=MIDDLE + timedelta(days=5))
     assert lines(later) == [("credit", "Minecraft 1 GB", -267), ("proration", "Minecraft 2 GB", 667)]
@@ -410,7 +411,7 @@ def test_random_changes_cost_what_was_in_force_in_each_second() -> None:
             if random.random() < 0.5:
                 plan = offer.large
             else:
-                addons = [] if addons else [offer.addon]
+                addons = [offer.addon] * random.randrange(4)
             try:
                 change = sold.request(plan, *addons, at=at)
             except (ChangeRefused, making.AnotherChangeOpen):
@@ -456,5 +457,6 @@ def assert_paid_by_the_second(sold: Sold, history: int) -> None:
             ]
             assert sum(signs) == is_in_force, (history, since, row)
             if is_in_force:
-                used += Fraction(int(row.unit_minor)) * Fraction((until - since) // timedelta(seconds=1), 30 * 86400)
+                price = Fraction(int(row.unit_minor)) * row.quantity
+                used += price * Fraction((until - since) // timedelta(seconds=1), 30 * 86400)
     assert abs(sum(line.amount_minor for line in billed) - used) <= len(billed), history

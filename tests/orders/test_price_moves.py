@@ -7,7 +7,7 @@ import pytest
 from billing import charging, invoicing, price_campaigns
 from billing.models import Invoice, Period, PriceCampaign, PriceMove, Subscription
 from catalog import services as catalog
-from catalog.models import PlanPrice, Term
+from catalog.models import AddonPrice, PlanPrice, Term
 from core.money import Money
 from orders.changes import applying, ending
 from orders.changes.models import PlanChange
@@ -63,6 +63,35 @@ def test_a_scheduled_change_that_is_made_ends_the_move() -> None:
     announce(sold, at=MIDDLE)
     assert price_campaigns.tell_due(at=MAY) == 1
     assert PriceMove.objects.get().canceled_at == MAY
+
+
+def moving() -> list[int]:
+    """How many units each move is about that is still to come."""
+    moves = PriceMove.objects.filter(canceled_at=None, item__valid_until=None)
+    return sorted(moves.values_list("item__quantity", flat=True))
+
+
+def test_units_that_stay_of_an_addon_move_to_its_price() -> None:
+    sold = make_sold()
+    sold.give_credit()
+    addon = sold.offer.addon
+    sold.change_to(sold.offer.small, *[addon] * 3, at=APRIL)
+    sold.change_to(sold.offer.small, *[addon] * 5, at=APRIL)
+    dearer = catalog.offer_price(item=addon.addon, term=Term.MONTHLY, amount=Money(900, "USD"), at=APRIL)
+    assert isinstance(dearer, AddonPrice)
+    campaign = PriceCampaign.objects.create(name="2026", addon_price=dearer, effective_at=MIDDLE.replace(month=6))
+    price_campaigns.announce(campaign=campaign, actor=None, at=APRIL)
+
+    change = sold.change_to(sold.offer.small, *[addon] * 2, at=MIDDLE)
+    assert moving() == [2]
+    assert ending.cancel(change=change, actor=sold.user, at=MIDDLE)
+    assert moving() == [2, 3]
+
+    sold.change_to(sold.offer.small, *[addon] * 2, at=MIDDLE)
+    assert price_campaigns.tell_due(at=MIDDLE) == 1
+    Subscription.objects.update(current_period_start=JUNE, current_period_end=JULY)
+    renew(JULY)
+    assert Invoice.objects.get(items__period_start=JULY, items__kind="addon").total_minor == 800 + 2 * 900
 
 
 def test_a_scheduled_change_that_cannot_be_delivered_ends_in_the_price_that_was_told() -> None:
