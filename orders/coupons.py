@@ -61,10 +61,10 @@ def checked_use(
 ) -> CouponUse:
     """See `find_coupon`; a customer's own database login cannot read coupons."""
     use = CouponUse(coupon, frozenset(coupon.plans.values_list("pk", flat=True)))
-    customers = set(coupon.organizations.values_list("pk", flat=True))
+    customers = {*coupon.organizations.values_list("pk", flat=True), *coupon.users.values_list("pk", flat=True)}
     if customers and organization is None:
         raise CouponRefused(_("Log in to use this coupon."))
-    if organization is not None and customers and organization.pk not in customers:
+    if customers and customers.isdisjoint(row.pk for row in (organization, user) if row is not None):
         raise CouponRefused(_("This coupon is for another customer."))
     reason = refusal_reason(use, items, at) or used_up_reason(use, items, organization, user, form_token)
     if reason:

@@ -74,9 +74,9 @@ class CouponAdmin(DiscountAdmin):
 
     form = CouponForm
     limits = ("max_redemptions", "max_per_customer")
-    editable = ("code", "note", *WHAT, "cap_minor", "minimum_minor", *limits, "plans", "organizations", *WHEN)
+    editable = ("code", "note", *WHAT, "cap_minor", "minimum_minor", *limits, "plans", "organizations", "users", *WHEN)
     addable = editable
     list_display = ("code", "percent", "amount_minor", "duration", "starts_at", "ends_at", *limits, "is_active")
     list_filter = ("is_active",)
     search_fields = ("code", "note")
-    autocomplete_fields = ("plans", "organizations")
+    autocomplete_fields = ("plans", "organizations", "users")

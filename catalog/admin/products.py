@@ -251,16 +251,19 @@ class ImageAdmin(ReadOnlyAdmin):
     search_fields = ("name", "code")
 
 
-class AddonForm(forms.ModelForm):  # type: ignore[type-arg]
+class AddonForm(AmountsForm):
     """An add-on, offered only where it can be delivered."""
+
+    amount_names = ("cost_minor",)
+    currency_name = "cost_currency"
 
     class Meta:
         model = Addon
-        fields = "__all__"  # noqa: DJ007 - the page says which
+        fields = "__all__"
 
     def clean(self) -> dict[str, Any]:
         """Refuse products whose servers cannot have it, as the receivers of `addon_entered` say."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        cleaned = super().clean()
         kind = cleaned.get("kind") or self.instance.kind
         if cleaned.get("is_active") and kind and cleaned.get("products"):
             try:
@@ -275,7 +278,10 @@ class AddonAdmin(ReadOnlyAdmin):
     """An optional extra of a server, with its prices."""
 
     form = AddonForm
-    editable = ("name", "description", "quantity", "max_units", "products", "is_active", "position")
+    editable = (
+        *("name", "description", "quantity", "max_units", "products"),
+        *("cost_minor", "cost_currency", "is_active", "position"),
+    )
     addable = ("code", "kind", *editable)
     list_display = ("name", "code", "kind", "quantity", "is_active", "position")
     list_filter = ("kind", "is_active")

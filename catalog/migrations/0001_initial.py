@@ -5,6 +5,7 @@ import django.db.models.expressions
 import django.db.models.functions.datetime
 import django.db.models.functions.text
 from decimal import Decimal
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -102,6 +103,8 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('cpu', 'More CPU'), ('memory', 'More memory'), ('disk', 'More disk'), ('backups', 'More backups'), ('databases', 'More databases'), ('ports', 'More ports'), ('dedicated_ip', 'Dedicated IP'), ('ddos', 'DDoS protection')], max_length=16)),
                 ('quantity', models.PositiveIntegerField(default=1, help_text='How much one add-on adds.', verbose_name='quantity')),
                 ('max_units', models.PositiveIntegerField(default=1, help_text='More than 1: customers choose on a slider how many they add, each at its price.', verbose_name='at most')),
+                ('cost_minor', models.BigIntegerField(blank=True, help_text='Of one, such as 0.40. Customers never see it.', null=True, verbose_name='own cost per month')),
+                ('cost_currency', models.CharField(blank=True, default='', max_length=3, verbose_name='currency of the cost')),
                 ('is_active', models.BooleanField(default=True, help_text='Only active add-ons are sold.', verbose_name='active')),
                 ('position', models.PositiveIntegerField(default=0, help_text='Lower numbers come first.', verbose_name='position')),
                 ('products', models.ManyToManyField(blank=True, help_text='Where it is offered. None chosen: nowhere.', related_name='addons', to='catalog.product', verbose_name='products')),
@@ -175,7 +178,8 @@ class Migration(migrations.Migration):
                 ('minimum_minor', models.BigIntegerField(blank=True, null=True, verbose_name='smallest order')),
                 ('max_redemptions', models.PositiveIntegerField(blank=True, help_text='Empty: unlimited.', null=True, verbose_name='uses in all')),
                 ('max_per_customer', models.PositiveIntegerField(blank=True, default=1, help_text='By one user in all of their organizations, and by one organization. Empty: unlimited.', null=True, verbose_name='uses by one customer')),
-                ('organizations', models.ManyToManyField(blank=True, help_text='None chosen: every customer.', related_name='+', to='accounts.organization', verbose_name='customers')),
+                ('organizations', models.ManyToManyField(blank=True, help_text='None chosen, nor any user: every customer.', related_name='+', to='accounts.organization', verbose_name='customers')),
+                ('users', models.ManyToManyField(blank=True, help_text='Who may use it, whichever customer they order for.', related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='users')),
                 ('plans', models.ManyToManyField(blank=True, help_text='None chosen: every plan.', related_name='coupons', to='catalog.plan', verbose_name='plans')),
             ],
             options={
@@ -221,6 +225,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='addon',
             constraint=models.CheckConstraint(condition=models.Q(('max_units__gte', 1), ('max_units__lte', 1000)), name='catalog_addon_units_within'),
+        ),
+        migrations.AddConstraint(
+            model_name='addon',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('cost_minor__isnull', True), ('cost_currency', '')), models.Q(models.Q(('cost_minor__isnull', True), _negated=True), models.Q(('cost_currency', ''), _negated=True)), _connector='OR'), name='catalog_addon_cost_has_currency'),
         ),
         migrations.AddConstraint(
             model_name='promotion',

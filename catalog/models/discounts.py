@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Upper
@@ -162,7 +163,14 @@ class Coupon(Discount):
         related_name="+",
         blank=True,
         verbose_name=_("customers"),
-        help_text=_("None chosen: every customer."),
+        help_text=_("None chosen, nor any user: every customer."),
+    )
+    users = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        related_name="+",
+        blank=True,
+        verbose_name=_("users"),
+        help_text=_("Who may use it, whichever customer they order for."),
     )
 
     class Meta:

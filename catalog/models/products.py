@@ -227,6 +227,7 @@ class Addon(Entity, Timestamped):
     """
 
     tenancy = tenancy.SHARED
+    hidden_fields = ("cost_minor", "cost_currency")
 
     code = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=100)
@@ -245,6 +246,13 @@ class Addon(Entity, Timestamped):
         verbose_name=_("products"),
         help_text=_("Where it is offered. None chosen: nowhere."),
     )
+    cost_minor = models.BigIntegerField(
+        _("own cost per month"),
+        null=True,
+        blank=True,
+        help_text=_("Of one, such as 0.40. Customers never see it."),
+    )
+    cost_currency = models.CharField(_("currency of the cost"), max_length=3, blank=True, default="")
     is_active = models.BooleanField(_("active"), default=True, help_text=_("Only active add-ons are sold."))
     position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
 
@@ -257,6 +265,7 @@ class Addon(Entity, Timestamped):
             models.CheckConstraint(
                 name="catalog_addon_units_within", condition=models.Q(max_units__gte=1, max_units__lte=MAX_UNITS)
             ),
+            iff("catalog_addon_cost_has_currency", models.Q(cost_minor__isnull=True), models.Q(cost_currency="")),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from servers.models import Node, Provider
 from tests.admin.action_pages import page_of, run
 from tests.admin.rows import SECRET, Rows
 from tests.billing.sales import balance
-from tests.builders import make_organization, make_plan, make_price
+from tests.builders import make_addon, make_organization, make_plan, make_price
 
 pytestmark = pytest.mark.django_db
 
@@ -364,6 +364,10 @@ def test_a_plan_is_active_only_with_a_price_and_its_cost_is_typed_in_decimals(su
     assert "offer a price" in str(refused.context["adminform"].form.errors["is_active"])
     plan.refresh_from_db()
     assert (plan.cost_minor, plan.cost_currency) == (450, "USD")
+    addon = make_addon()
+    save(superadmin, page_of(addon), cost_minor="0.40", cost_currency="usd")
+    addon.refresh_from_db()
+    assert (addon.cost_minor, addon.cost_currency) == (40, "USD")
 
 
 def test_credit_is_given_by_form_and_what_cannot_be_given_is_said_beside_its_field(

@@ -14,14 +14,14 @@ from billing import invoicing, item_changes, payments, subscriptions
 from billing.models import Invoice, Payment
 from billing.proration import NewItem
 from billing.reports import REPORTS, Report, rows_of
-from catalog.models import Plan, Term
+from catalog.models import Addon, Plan, Term
 from core import csv_files
 from core.money import Money
 from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
 from tests.billing.test_collect import top_up
 from tests.billing.test_renew import END, make_subscription, renew
 from tests.billing.test_tax import add_rate, at_address, set_up_shop
-from tests.builders import make_addon_price, make_organization, make_plan, make_price
+from tests.builders import make_addon, make_addon_price, make_organization, make_plan, make_price
 from tests.orders.sold import make_sold
 
 pytestmark = pytest.mark.django_db
@@ -185,13 +185,16 @@ def test_what_was_unpaid_on_a_day_is_what_had_been_neither_paid_nor_voided_by_th
 def test_margin_counts_the_months_of_each_term() -> None:
     plan = make_plan(cost_minor=300, cost_currency="USD")
     Plan.objects.filter(pk=plan.pk).update(cost_minor=300, cost_currency="USD")
-    sell(day(1), price=make_price(plan, minor=800), addon_prices=[make_addon_price(minor=250)])
+    addon = make_addon(cost_minor=40, cost_currency="USD")
+    sell(day(1), price=make_price(plan, minor=800), addon_prices=[make_addon_price(addon, minor=250)])
     yearly = sell(day(1), price=make_price(plan, minor=8_000, term=Term.YEARLY))
     run_commit_triggers()
 
-    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 9_050, 3_900, 5_150)]
+    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 9_050, 3_940, 5_110)]
     refund(Payment.objects.get(invoice=yearly.invoice, state="succeeded"), 1_000)
-    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 8_050, 3_900, 4_150)]
+    assert figures("margin", "code", "months", "revenue", "cost", "margin") == [(plan.code, 13, 8_050, 3_940, 4_110)]
+    Addon.objects.update(cost_currency="EUR")
+    assert figures("margin", "revenue", "cost") == [(8_050, None)]
 
 
 def test_margin_is_told_where_the_servers_are() -> None:
@@ -201,7 +204,15 @@ def test_margin_is_told_where_the_servers_are() -> None:
     names = ("provider", "location", "servers", "revenue", "cost", "margin")
 
     location = sold.offer.location
-    assert figures("margin-by-location", *names) == [(location.provider.name, location.name, 1, 800, 300, 500)]
+    where = (location.provider.name, location.name, 1)
+    assert figures("margin-by-location", *names) == [(*where, 800, 300, 500)]
+
+    Addon.objects.update(cost_minor=100, cost_currency="USD")
+    sold.give_credit()
+    sold.change_to(sold.offer.small, *[sold.offer.addon] * 2, at=day(1))
+    days = (sold.subscription.current_period_end - day(1)).days  # type: ignore[operator]
+    cost = 300 + round(2 * 100 * days * 12 / 365.25)
+    assert figures("margin-by-location", *names) == [(*where, 1_600, cost, 1_600 - cost)]
 
 
 def test_a_year_that_is_paid_is_earned_month_by_month_and_to_the_cent() -> None:

@@ -285,7 +285,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_tax_rate_not_reverse_charge": [{"category": "AE", "rate": 0}],
         "billing_tax_rate_valid_forward": [{"valid_from": LATER, "valid_until": NOW}],
     },
-    "catalog_addon": {"catalog_addon_units_within": [{"max_units": 0}, {"max_units": 1001}]},
+    "catalog_addon": {
+        "catalog_addon_units_within": [{"max_units": 0}, {"max_units": 1001}],
+        "catalog_addon_cost_has_currency": [{"cost_minor": 1, "cost_currency": ""}, {"cost_currency": "USD"}],
+    },
     "orders_orderitemaddon": {"orders_addon_quantity_positive": [{"quantity": 0}]},
     "catalog_plan": {
         "catalog_plan_cost_has_currency": [{"cost_minor": 1, "cost_currency": ""}, {"cost_currency": "USD"}],

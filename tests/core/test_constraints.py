@@ -99,6 +99,7 @@ ROWS: dict[str, Row] = {
     "billing_usagecycle": {"hour": NOW},
     "billing_unexplaineditem": {"currency": "", "resolution": ""},
     "billing_taxrate": {"country": "DE", "rate": 1, "valid_from": NOW, "valid_until": LATER},
+    "catalog_addon": {"cost_currency": ""},
     "catalog_addonprice": {"term": "monthly"},
     "catalog_coupon": {"code": "X", "percent": 1, "currency": ""},
     "catalog_plan": {"cost_currency": ""},

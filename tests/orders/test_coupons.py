@@ -22,7 +22,7 @@ from orders.coupons import CouponRefused
 from orders.models import CouponRedemption, Order, OrderStatus
 from orders.quote import CouponUse, PricedItem, quotes
 from tests.billing.test_tax import set_up_shop
-from tests.builders import make_organization, make_plan
+from tests.builders import make_organization, make_plan, make_user
 from tests.orders.test_quote import make_addon_price as priced_addon
 from tests.orders.test_quote import make_price as priced
 from tests.shop import (
@@ -274,6 +274,8 @@ def test_who_may_not_use_a_coupon_is_told_why(shop: Shop, clock: Clock) -> None:
     make_coupon("OTHERPLAN").plans.set([make_plan()])
     make_coupon("OTHERUSER").organizations.set([make_organization()])
     make_coupon("OURS").organizations.set([shop.organization])
+    make_coupon("MINE").users.set([shop.customer])  # whichever organization they order for
+    make_coupon("THEIRS").users.set([make_user()])
     make_coupon("NONE", max_redemptions=0)
 
     def reason(code: str) -> str:
@@ -283,8 +285,9 @@ def test_who_may_not_use_a_coupon_is_told_why(shop: Shop, clock: Clock) -> None:
             return str(error)
         return ""
 
-    assert {code: reason(code)[:30] for code in ("ours", "nonsense", "OFF")} == {
+    assert {code: reason(code)[:30] for code in ("ours", "MINE", "nonsense", "OFF")} == {
         "ours": "",  # capitals are the same
+        "MINE": "",
         "nonsense": "We do not know this code. Chec",
         "OFF": "We do not know this code. Chec",
     }
@@ -293,7 +296,7 @@ def test_who_may_not_use_a_coupon_is_told_why(shop: Shop, clock: Clock) -> None:
     assert reason("RUPIAH") == "This coupon is for orders in IDR only."
     assert reason("BIG") == "This coupon is for orders of at least $8.01."
     assert reason("OTHERPLAN") == "This coupon is not for the plan that you chose."
-    assert reason("OTHERUSER") == "This coupon is for another customer."
+    assert reason("OTHERUSER") == reason("THEIRS") == "This coupon is for another customer."
     assert reason("NONE") == "This coupon has been used up."
 
 
