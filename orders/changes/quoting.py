@@ -119,9 +119,8 @@ class ChangeQuote:
 def quote_change(*, item: OrderItem, selection: Selection, quoted_at: datetime) -> ChangeQuote:
     """The change at what it costs as of `quoted_at`. Raises ChangeRefused.
 
-    What makes the server larger, with no smaller price, begins at once. All else begins with the next period: nothing
-    that is paid for is taken away. What is billed by the hour changes with the next hour. The item comes with its
-    subscription and its server's blueprint joined.
+    What makes the server larger, with no smaller price, begins at once; all else with the next period, or hour: nothing
+    that is paid for is taken away. The item comes with its subscription and its server's blueprint joined.
     """
     subscription, server = item.subscription, item.server
     if (reason := refusal(item, quoted_at)) or server is None:

@@ -16,18 +16,10 @@ PERIOD: Row = {"current_period_start": NOW, "current_period_end": LATER}
 WORK = {
     f"{table}_lease_iff_running": [{"lease_until": NOW}, {"state": "running"}]
     for table in (
-        "billing_chargetask",
-        "billing_gatewaycanceltask",
-        "billing_gatewayevent",
-        "billing_keychecktask",
-        "billing_methodtask",
-        "billing_paymenttask",
-        "billing_refundtask",
-        "servers_powertask",
-        "servers_provisioningtask",
-        "servers_usagetask",
-        "support_delivery",
-        "support_messagetask",
+        *("billing_chargetask", "billing_gatewaycanceltask", "billing_gatewayevent", "billing_keychecktask"),
+        *("billing_methodtask", "billing_paymenttask", "billing_refundtask"),
+        *("servers_powertask", "servers_provisioningtask", "servers_usagetask"),
+        *("support_delivery", "support_messagetask"),
     )
 }
 # Each of these rows is refused.
