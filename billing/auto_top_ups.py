@@ -53,7 +53,9 @@ def save(
         if not is_active:  # what waits for the card's owner is canceled at the gateway
             attempts_of(organization, amount.currency).filter(state=PaymentState.PENDING).update(poll_at=at)
         before = {name: getattr(old, name) for name in new} if old else None
-        audit.record(action="autotopup.save", entity=row, actor=actor, old=before, new=new | {"currency": row.currency})
+        audit.record(
+            action="autotopup.save", entity=row, actor=actor, old=before, new=new | {"currency": row.currency}, at=at
+        )
     return row
 
 

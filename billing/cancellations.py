@@ -45,7 +45,11 @@ def cancel(
         row.save(update_fields=["cancels_at_period_end", "canceled_at", "cancellation_reason", "cancellation_comment"])
         subscriptions.request_cancellation(subscription=row, at=at)
         audit.record(
-            action="subscription.cancel", entity=row, actor=actor, new={"reason": str(reason), "comment": comment}
+            action="subscription.cancel",
+            entity=row,
+            actor=actor,
+            new={"reason": str(reason), "comment": comment},
+            at=at,
         )
         events.subscriptions_canceled.send(Subscription, subscription_ids=[row.pk], at=at)
         if row.term == Term.HOURLY:
@@ -110,6 +114,7 @@ def undo(*, subscription: Subscription, actor: object, at: datetime) -> None:
             actor=actor,
             old=old,
             new={"reason": "", "billing_mode": row.billing_mode},
+            at=at,
         )
 
 

@@ -86,4 +86,4 @@ def void_credit_notes(*, of: Collection[AllocationReversal], reason: str, actor:
             note.voided_at = at
             note.save(update_fields=["voided_at"])
             post_tax(note, EntryKind.TAX_RESTORED, Money(note.tax_minor, note.currency), at)
-            audit.record(action="creditnote.void", entity=note, actor=actor, new={"reason": reason})
+            audit.record(action="creditnote.void", entity=note, actor=actor, new={"reason": reason}, at=at)

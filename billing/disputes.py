@@ -33,8 +33,7 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
         is_won = gateway_dispute.status is DisputeStatus.WON
         if gateway_dispute.status not in CLOSED or dispute.is_won is is_won:
             return dispute
-        was_won = dispute.is_won
-        if was_won is None:
+        if (was_won := dispute.is_won) is None:
             release_credit(dispute, at)
         dispute.closed_at, dispute.is_won = at, is_won
         dispute.save(update_fields=["closed_at", "is_won"])
@@ -53,7 +52,8 @@ def record_dispute(*, payment_id: UUID, gateway_dispute: GatewayDispute, at: dat
             record_loss(payment, dispute, at)
         payment.state = payments.received_state(payment)
         payment.save(update_fields=["state", "lost_minor"])
-        audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new={"is_won": is_won})
+        new = {"is_won": is_won}
+        audit.record(action="payment.dispute_closed", entity=payment, actor=payment.gateway, new=new, at=at)
         if is_won:
             events.funds_reinstated.send(Invoice, invoice_ids=invoices_of(payment), at=at)
         else:
@@ -101,7 +101,7 @@ def open_dispute(payment: Payment, gateway_dispute: GatewayDispute, at: datetime
         reserve_credit(payment, dispute, at)
     payment.state = payments.received_state(payment)
     payment.save(update_fields=["state"])
-    audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason})
+    audit.record(action="payment.dispute", entity=payment, actor=payment.gateway, new={"reason": dispute.reason}, at=at)
     events.funds_withdrawn.send(Invoice, invoice_ids=invoices_of(payment), reason="payment disputed", at=at)
     return dispute
 

@@ -59,7 +59,7 @@ def grant_credit(
             at=at,
         )
         new = {"kind": kind, "amount_minor": amount.minor, "currency": amount.currency, "reason": reason}
-        audit.record(action="creditgrant.add", entity=grant, actor=actor, new=new)
+        audit.record(action="creditgrant.add", entity=grant, actor=actor, new=new, at=at)
     return grant
 
 
@@ -72,5 +72,5 @@ def end_grant(*, grant: CreditGrant, actor: object, at: datetime) -> bool:
         old, row.expires_at = row.expires_at, at
         row.save(update_fields=["expires_at"])
         dates = ({"expires_at": old and old.isoformat()}, {"expires_at": at.isoformat()})
-        audit.record(action="creditgrant.end", entity=row, actor=actor, old=dates[0], new=dates[1])
+        audit.record(action="creditgrant.end", entity=row, actor=actor, old=dates[0], new=dates[1], at=at)
     return True

@@ -392,7 +392,7 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) 
         row.voided_at = at
         row.save(update_fields=["state", "voided_at"])
         new = {"state": row.state, "reason": reason}
-        audit.record(action="invoice.void", entity=row, actor=actor, old={"state": old}, new=new)
+        audit.record(action="invoice.void", entity=row, actor=actor, old={"state": old}, new=new, at=at)
     return True
 
 

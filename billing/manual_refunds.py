@@ -52,7 +52,7 @@ def record_manual_refund(
         refund.settled_at = sent_at
         refund.save(update_fields=["settled_at"])
         new = {"amount_minor": amount.minor, "currency": amount.currency, "reference": reference, "reason": reason}
-        audit.record(action="payment.manual_refund", entity=row, actor=actor, new=new)
+        audit.record(action="payment.manual_refund", entity=row, actor=actor, new=new, at=at)
     return refund
 
 

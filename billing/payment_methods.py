@@ -118,7 +118,7 @@ def remove_anyway(*, method: PaymentMethod, actor: object, at: datetime) -> None
         if mark_detached(method=method, at=at):
             MethodTask.objects.get_or_create(method=method, defaults={"run_at": at})
             work.wake_worker(MethodTask)
-            audit.record(action="payment_method.remove", entity=method, actor=actor, old={"last4": method.last4})
+            audit.record(action="payment_method.remove", entity=method, actor=actor, old={"last4": method.last4}, at=at)
 
 
 def mark_detached(*, method: PaymentMethod, at: datetime) -> bool:

@@ -258,7 +258,7 @@ def receive_under_review(payment: Payment, gateway_payment: GatewayPayment, reas
     ledger.pay_receivable(payment, at=at)  # with credit that was reserved for it
     if payment.invoice is not None:
         invoicing.expire_open_payments(invoice=payment.invoice, at=at)
-    audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason})
+    audit.record(action="payment.review", entity=payment, actor=payment.gateway, new={"reason": reason}, at=at)
 
 
 def pay_invoice_and_debt(payment: Payment, at: datetime) -> None:

@@ -79,12 +79,8 @@ def refund_payment(
         key = f"refund-{refund_id}"
         refund = _create(row, amount, origin, at, id=refund_id, reason=reason[:191], idempotency_key=key)
         RefundTask.objects.create(refund=refund, run_at=at)
-        audit.record(
-            action="payment.refund",
-            entity=row,
-            actor=actor,
-            new={"amount_minor": amount.minor, "currency": amount.currency, "reason": reason},
-        )
+        new = {"amount_minor": amount.minor, "currency": amount.currency, "reason": reason}
+        audit.record(action="payment.refund", entity=row, actor=actor, new=new, at=at)
         work.wake_worker(RefundTask)
     return refund
 
@@ -150,12 +146,8 @@ def credit_payment(*, payment: Payment, amount: Money, reason: str, actor: objec
         if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
             raise NotRefundable(f"{amount} of {left} cannot be given back as credit")
         return_credit_of(paid, amount, at)
-        audit.record(
-            action="payment.credit",
-            entity=row,
-            actor=actor,
-            new={"amount_minor": amount.minor, "currency": amount.currency, "reason": reason},
-        )
+        new = {"amount_minor": amount.minor, "currency": amount.currency, "reason": reason}
+        audit.record(action="payment.credit", entity=row, actor=actor, new=new, at=at)
 
 
 def credit_invoice(*, invoice: Invoice, at_most: Money | None = None, at: datetime) -> None:
@@ -352,7 +344,7 @@ def _undo(payment: Payment, refund: Refund, failure: str, at: datetime) -> None:
         kind=EntryKind.REFUND_FAILED, reference=f"refund_failed:{refund.pk}", of=f"refund:{refund.pk}", at=at
     )
     failed: dict[str, Any] = {"outcome": Outcome.FAILED, "message": failure}
-    audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, **failed)
+    audit.record(action="payment.refund_failed", entity=payment, actor=payment.gateway, **failed, at=at)
     allocations.release_accepted(payment, reversal, at)
     undone = allocations.undo_reversals(refund.allocation_reversals.all(), reason="refund failed", at=at)
     partly_lost = payment.disputes.filter(is_won=False, lost_minor__lt=F("amount_minor"))

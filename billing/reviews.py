@@ -65,6 +65,7 @@ def accept_payment(*, payment_id: UUID, reason: str = "", actor: object, at: dat
             actor=actor,
             old={"review_reason": payment.review_reason},
             new={"reason": reason},
+            at=at,
         )
         if payment.refundable:
             suspense = ledger.account_of(AccountKind.SUSPENSE, payment.received.currency)

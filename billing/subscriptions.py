@@ -376,6 +376,7 @@ def request_cancellation(
                     entity=subscription,
                     actor=row.gateway,
                     new={"reference": row.reference, "is_duplicate": row.is_duplicate},
+                    at=at,
                 )
                 work.wake_worker(GatewayCancelTask)
                 if reason is not None:

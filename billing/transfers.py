@@ -125,7 +125,7 @@ def book_line(*, line: StatementLine, transfer: BankTransfer, actor: object, at:
         row.state, row.transfer, row.note = LineState.BOOKED, transfer, ""
         row.save(update_fields=["state", "transfer", "note"])
         new = {"reference": transfer.reference, "amount_minor": row.amount_minor, "currency": row.currency}
-        audit.record(action="statement_line.book", entity=row, actor=actor, new=new)
+        audit.record(action="statement_line.book", entity=row, actor=actor, new=new, at=at)
         arrived = payment_of_line(row, transfer.payment)
         return payment_sync.settle(payment_id=transfer.payment_id, gateway_payment=arrived, at=at)
 

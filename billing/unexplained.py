@@ -61,5 +61,5 @@ def resolve(*, item: UnexplainedItem, reason: str, actor: object, at: datetime) 
         rows = UnexplainedItem.objects.filter(pk=item.pk, resolved_at__isnull=True)
         is_resolved = bool(rows.update(resolved_at=at, resolution=reason[:191]))
         if is_resolved:
-            audit.record(action="reconciliation.resolved", entity=item, actor=actor, new={"reason": reason})
+            audit.record(action="reconciliation.resolved", entity=item, actor=actor, new={"reason": reason}, at=at)
     return is_resolved

@@ -58,6 +58,7 @@ def offer_price(
             actor=actor,
             old=_audited(current) if current else None,
             new=_audited(price),
+            at=at,
         )
     return price
 

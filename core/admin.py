@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote, unquote
@@ -11,6 +12,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -57,7 +59,7 @@ VERIFY = StaffAction(
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what to what, from where."""
 
-    list_display = ("at", "action", "outcome", "entity_type", "entity_id", "who", "ip")
+    list_display = ("at", "action", "outcome", "about", "who", "ip")
     list_filter = ("action", "outcome", "entity_type", "at")
     list_select_related = ("actor",)
     search_fields = ("=entity_id", "action", "actor__email", "=ip")
@@ -65,6 +67,22 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     date_hierarchy = "at"
     ordering = ("-id",)
     staff_list_actions = (VERIFY,)
+
+    @admin.display(description=gettext_lazy("about"))
+    def about(self, entry: AuditEntry) -> str:
+        """What kind of row it is, with a link to its page; or of how many rows. The entry's own page has the ids."""
+        try:
+            model = apps.get_model(entry.entity_type)
+        except LookupError:
+            return entry.entity_type
+        if not entry.entity_id:
+            count = entry.metadata.get("count")
+            return f"{count or ''} {model._meta.verbose_name_plural}".strip()
+        name = str(model._meta.verbose_name)
+        if not admin.site.is_registered(model):
+            return name
+        url = reverse(f"admin:{entry.entity_type.replace('.', '_')}_change", args=[quote(entry.entity_id)])
+        return format_html('<a class="text-link" href="{}" title="{}">{}</a>', url, entry.entity_id, name)
 
     @admin.display(description=gettext_lazy("by"))
     def who(self, entry: AuditEntry) -> str:

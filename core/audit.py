@@ -111,7 +111,8 @@ def record_batch(
     """Write one entry in the caller's transaction about what was done to all these rows, which are of one model.
 
     Without an `organization`, the one that owns them all is taken. An entry about several rows has no object ID:
-    `metadata` holds their `count` and `ids`, and `organizations` where several own them.
+    `metadata` holds their `count` and `ids`, and `organizations` where several own them. `at` is when it was done, as
+    the act was told; without it the database's time, for acts that keep no time, such as a changed setting.
     """
     context = _context.get()
     # A user is stored by key only: the name of a person must not be in a record that cannot be erased.

@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Case, Count, Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    When,
+)
 from django.db.models.functions import Coalesce, TruncDate
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -29,12 +41,13 @@ from billing.models import (
 )
 from billing.reports import EARNED, FAILED, MRR, UNPAID, rows_of
 from catalog.models import Plan, PlanPrice
-from core import formats, site_settings, work
+from core import formats, site_settings
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
 from core.money import Money, total
 from nodebyte.reports import bars_of, money_of
 from nodebyte.setup_steps import SetupStep, setup_steps
+from nodebyte.work_lines import WorkLine, work_lines
 from orders import queries
 from orders.models import Order, OrderStatus
 from servers import builds
@@ -53,17 +66,6 @@ from servers.models import (
 
 MAX_ROWS = 6
 RECENT = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class WorkLine:
-    """One work table: how many items failed for good, how many wait, and since when the oldest one is due."""
-
-    label: str
-    failed: int
-    waiting: int
-    oldest_due_at: datetime | None
-    url: str
 
 
 @dataclass(frozen=True)
@@ -159,19 +161,7 @@ class Overview:
 def overview(user: "User | AnonymousUser", *, at: datetime) -> Overview:
     """The start page's cards for this user."""
     found = {name: card(at) for name, (permission, card) in CARDS.items() if user.has_perm(permission)}
-    lines = []
-    for model in work.registered():  # one query each, and there are only a few
-        app, name = model._meta.app_label, model._meta.model_name
-        if user.has_perm(f"{app}.view_{name}"):
-            unfinished = Q(state__in=[WorkState.QUEUED, WorkState.RUNNING])
-            numbers = model._default_manager.exclude(state=WorkState.DONE).aggregate(
-                failed=Count("pk", filter=Q(state=WorkState.DEAD)),
-                waiting=Count("pk", filter=unfinished),
-                oldest_due_at=Min("run_at", filter=Q(state=WorkState.QUEUED, run_at__lte=at)),
-            )
-            url = reverse(f"admin:{app}_{name}_changelist")
-            lines.append(WorkLine(label=str(model._meta.verbose_name_plural), url=url, **numbers))
-    return Overview(at=at, work=lines, **found)
+    return Overview(at=at, work=work_lines(user, at), **found)
 
 
 def shop_problems(_at: datetime) -> list[ShopProblem]:

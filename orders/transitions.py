@@ -59,4 +59,6 @@ def record_changes(
     if actor is not None:
         status = orders[0].status
         before = {"status": ", ".join(sorted(set(old.values())))}
-        audit.record_batch(action=f"order.{status}", entities=orders, actor=actor, old=before, new={"status": status})
+        audit.record_batch(
+            action=f"order.{status}", entities=orders, actor=actor, old=before, new={"status": status}, at=at
+        )

@@ -36,8 +36,13 @@ def database_variables() -> dict[str, str]:
 
 
 def start_worker(folder: Path) -> "subprocess.Popen[bytes]":
-    """`manage.py worker` with its own files in this folder; it logs to `worker.log` there."""
+    """`manage.py worker` with its own files in this folder; it logs to `worker.log` there.
+
+    In a session of its own: who interrupts the run, or anything else of its process group, does not interrupt it.
+    """
     environment = os.environ | database_variables() | {"NODEBYTE_VAR": str(folder), "REDIS_URL": ""}
     command = [sys.executable, "manage.py", "worker"]
     with (folder / "worker.log").open("wb") as output:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+        )

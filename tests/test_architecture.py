@@ -61,6 +61,21 @@ def test_the_database_is_the_only_clock() -> None:
     assert found == set()
 
 
+def test_an_act_that_is_told_the_time_records_it() -> None:
+    late = {
+        f"{name_of(path)}:{call.lineno}"
+        for path in python_files(*APPS)
+        for act in ast.walk(tree_of(path))
+        if isinstance(act, ast.FunctionDef)
+        and {"at", "context"} & {arg.arg for arg in ast.walk(act.args) if isinstance(arg, ast.arg)}
+        for call in ast.walk(act)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("audit.record")
+        if "at" not in {keyword.arg for keyword in call.keywords}
+    }
+
+    assert late == set()
+
+
 def test_every_package_has_a_place_in_the_layers() -> None:
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = next(contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers")

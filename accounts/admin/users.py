@@ -40,7 +40,9 @@ def sign_out(user: User, context: ActionContext) -> str:
     """End every session of the user."""
     check_authority(user, context)
     count = services.end_sessions(user=user)
-    audit.record(action="user.sign_out_everywhere", entity=user, actor=context.user, new={"sessions": count})
+    audit.record(
+        action="user.sign_out_everywhere", entity=user, actor=context.user, new={"sessions": count}, at=context.at
+    )
     return _("%(count)s session(s) of %(user)s ended.") % {"count": count, "user": user}
 
 

@@ -42,7 +42,7 @@ def queue_again(items: Sequence[Any], context: ActionContext) -> int:
         count = work.retry(items, at=context.at)
         if count:
             old, new = {"state": WorkState.DEAD}, {"state": WorkState.QUEUED}
-            audit.record_batch(action="work.retry", entities=items, actor=context.user, old=old, new=new)
+            audit.record_batch(action="work.retry", entities=items, actor=context.user, old=old, new=new, at=context.at)
     return count
 
 

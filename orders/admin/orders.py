@@ -22,7 +22,7 @@ def retry_placement(order: Order, context: ActionContext) -> str:
         raise ActionError(
             _("The payment of order %(order)s is disputed. It waits until the dispute is won.") % {"order": order}
         )
-    audit.record(action="order.retry_placement", entity=order, actor=context.user)
+    audit.record(action="order.retry_placement", entity=order, actor=context.user, at=context.at)
     fulfilment.retry_after_commit([order.pk], at=context.at)
     return _("Capacity for order %(order)s is looked for now; its status says what came of it.") % {"order": order}
 

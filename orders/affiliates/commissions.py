@@ -226,7 +226,9 @@ def pay_out(*, affiliate: Affiliate, actor: User, at: datetime) -> list[Commissi
             if paid := in_wallet(amount, currency):
                 payouts.append(post_payout(affiliate, account, amount, paid, at))
         for payout in payouts:
-            audit.record(action="affiliate.pay_out", entity=payout, actor=actor, new={"amount": str(payout.paid)})
+            audit.record(
+                action="affiliate.pay_out", entity=payout, actor=actor, new={"amount": str(payout.paid)}, at=at
+            )
     return payouts
 
 

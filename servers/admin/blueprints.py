@@ -1,5 +1,6 @@
 """Blueprints: how what is sold is built."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -24,7 +25,13 @@ OPTIONAL = {
     Build.MACHINE: ("user_data",),
     Build.CONTAINER: ("plan", "startup", "environment", "container_ports", "volumes"),
 }
+PARTS = frozenset(name for names in (*NEEDED.values(), *OPTIONAL.values()) for name in names)
 MAX_PORT = 65_535
+
+
+def builds_with(name: str) -> tuple[Build, ...]:
+    """The builds that have the field: all, unless it is a part of some."""
+    return tuple(each for each in Build if name not in PARTS or name in (*NEEDED[each], *OPTIONAL[each]))
 
 
 class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -68,8 +75,7 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
         facts = registry.facts().get(provider.kind) if provider else None
         if facts and build not in facts.builds and "build" in self.fields:
             self.add_error("build", _("Providers of this kind cannot make this build."))
-        parts = {name for names in (*NEEDED.values(), *OPTIONAL.values()) for name in names} & cleaned.keys()
-        for name in sorted(parts):
+        for name in sorted(PARTS & cleaned.keys()):
             if name in NEEDED[build] and not cleaned[name]:
                 self.add_error(name, _("This build needs it."))
             elif cleaned[name] and name not in (*NEEDED[build], *OPTIONAL[build]):
@@ -118,10 +124,31 @@ class BlueprintAdmin(ReadOnlyAdmin):
     search_fields = ("name", "product__name", "plan__code", "egg__name")
     autocomplete_fields = ("egg", "plan")
 
+    def get_editable(self, request: HttpRequest, obj: Any) -> tuple[str, ...]:
+        """Of a blueprint that exists, only the parts that its build has."""
+        return tuple(name for name in super().get_editable(request, obj) if not obj or obj.build in builds_with(name))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
+        """Only what the build has; of one that is to be added, what only some builds have stands under their names."""
+        if obj is not None:
+            ((title, options),) = super().get_fieldsets(request, obj)
+            shown = [each for each in options["fields"] if obj.build in builds_with(getattr(each, "__name__", each))]
+            return [(title, options | {"fields": shown})]
+        groups: dict[tuple[Build, ...], list[str]] = {}
+        for name in self.addable:
+            groups.setdefault(builds_with(name), []).append(name)
+        return [
+            (None if len(found) == len(Build) else _only(found), {"fields": names}) for found, names in groups.items()
+        ]
+
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
         """Find out at once whether something can be built from it."""
         super().save_model(request, obj, form, change)
         builds.check_blueprints(obj.provider_id)
+
+
+def _only(found: Sequence[Build]) -> str:
+    return _("Only for: {builds}").format(builds=", ".join(str(each.label) for each in found))
 
 
 @admin.register(BlueprintImage)

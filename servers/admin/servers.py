@@ -84,7 +84,7 @@ def converge(server: Server, context: ActionContext) -> str:
         services.retry(server_id=server.pk, actor=context.user, at=context.at)
     else:
         services.request_convergence(server_ids=[server.pk], at=context.at)
-        audit.record_informational(action="server.converge", entity=server, actor=context.user)
+        audit.record_informational(action="server.converge", entity=server, actor=context.user, at=context.at)
     return _("A worker checks %(server)s now.") % {"server": server}
 
 
@@ -104,7 +104,7 @@ def delete_server(server: Server, context: ActionContext) -> str:
 
 def audit_reason(action: str, server: Server, context: ActionContext) -> None:
     """Record why staff did it, beside what the service recorded."""
-    audit.record(action=action, entity=server, actor=context.user, message=context.data["reason"])
+    audit.record(action=action, entity=server, actor=context.user, message=context.data["reason"], at=context.at)
 
 
 STAFF_ACTIONS = (

@@ -18,6 +18,7 @@ from core.admin_base.actions import ActionForm
 from core.models import Outcome
 from servers import inventory, services
 from servers.drivers import registry
+from servers.eggs import rules
 from servers.inventory.staging import kinds_of
 from servers.models import DriftFinding, DriftKind, Provider, RemoteServerSeen, SyncKind, SyncRun
 
@@ -72,14 +73,24 @@ def resync(provider: Provider, context: ActionContext) -> str:
     """Ask a worker to sync the provider's inventory; should the message be lost, the next scheduled sync does it."""
     kind = context.data.get("kind") or SyncKind.FULL
     run = inventory.request_sync(provider=provider, kind=kind, actor=context.user)
-    audit.record(action="provider.resync", entity=provider, actor=context.user, new={"kind": kind, "run": str(run.pk)})
+    audit.record(
+        action="provider.resync",
+        entity=provider,
+        actor=context.user,
+        new={"kind": kind, "run": str(run.pk)},
+        at=context.at,
+    )
 
     def send() -> None:
         try:
             queue.send(SYNC_TASK, str(provider.pk), str(kind))
         except OperationalError as error:
             audit.record_informational(
-                action="provider.resync_unsent", entity=provider, outcome=Outcome.FAILED, message=str(error)
+                action="provider.resync_unsent",
+                entity=provider,
+                outcome=Outcome.FAILED,
+                message=str(error),
+                at=context.at,
             )
 
     transaction.on_commit(send, robust=True)
@@ -163,7 +174,7 @@ class RemoteServerSeenAdmin(ReadOnlyAdmin):
 class DriftFindingAdmin(ReadOnlyAdmin):
     """What differs between a provider and our rows. A finding closes when a sync no longer finds it."""
 
-    list_display = ("subject", "kind", "server", "provider", "expected", "found", "found_at", "closed_at")
+    list_display = ("subject", "kind", "server", "provider", "wanted", "found", "found_at", "closed_at")
     list_filter = (("closed_at", admin.EmptyFieldListFilter), "kind", "provider")
     list_select_related = ("provider", "server")
     search_fields = ("subject", "=subject_ref", "server__name")
@@ -171,7 +182,7 @@ class DriftFindingAdmin(ReadOnlyAdmin):
     ordering = ("-found_at",)
     sections: ClassVar[Any] = (
         (None, ("subject", "kind", "advice", "provider", "server", "subject_ref")),
-        (gettext_lazy("Difference"), ("expected", "found", "found_at", "closed_at")),
+        (gettext_lazy("Difference"), ("wanted", "found", "found_at", "closed_at")),
     )
     staff_actions = (
         StaffAction(
@@ -185,6 +196,14 @@ class DriftFindingAdmin(ReadOnlyAdmin):
             is_bulk=True,
         ),
     )
+
+    @admin.display(description=gettext_lazy("expected"))
+    def wanted(self, finding: DriftFinding) -> str:
+        """What should be there; of an egg's default, what its rules ask for."""
+        if finding.kind != DriftKind.EGG_DEFAULT:
+            return finding.expected
+        broken = rules.violations(finding.expected, finding.found.partition("=")[2])
+        return " ".join(str(each.message) for each in broken) or finding.expected
 
     @admin.display(description=gettext_lazy("what to do"))
     def advice(self, finding: DriftFinding) -> str:

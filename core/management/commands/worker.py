@@ -22,6 +22,7 @@ from core import clock, queue, tasks, work
 from core.models import WorkState
 
 log = logging.getLogger(__name__)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SWEEP = timedelta(seconds=1)  # a row that nobody sent a message about waits no longer than this
 
 
@@ -159,7 +160,7 @@ class Command(BaseCommand):
         if current_app.conf.broker_url:
             raise CommandError("REDIS_URL is set. Run Celery instead: celery -A nodebyte worker")
         connection.ensure_connection()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, _interrupt)
         worker = Worker(options["threads"])
         try:
@@ -170,6 +171,7 @@ class Command(BaseCommand):
             worker.stop()
 
 
-def _interrupt(number: int, _frame: object) -> None:
-    signal.signal(number, signal.SIG_DFL)
+def _interrupt(_number: int, _frame: object) -> None:
+    for number in STOP_SIGNALS:  # also the other one must not raise while what runs is finished
+        signal.signal(number, signal.SIG_DFL)
     raise KeyboardInterrupt
