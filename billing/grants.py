@@ -31,28 +31,21 @@ def grant_credit(
     is_promotional = kind == GrantKind.PROMOTIONAL
     with tenancy.as_worker(organization):
         ledger.lock_wallet(organization, amount.currency)
+        once = {"kind": kind, "amount_minor": amount.minor, "currency": amount.currency, "form_token": form_token}
+        left = {"remaining_minor": amount.minor if is_promotional else 0, "expires_at": expires_at}
         grant, is_new = CreditGrant.objects.get_or_create(
-            organization=organization,
-            form_token=form_token,
-            kind=kind,
-            amount_minor=amount.minor,
-            currency=amount.currency,
-            defaults={
-                "remaining_minor": amount.minor if is_promotional else 0,
-                "expires_at": expires_at,
-                "reason": reason[:191],
-                "created_at": at,
-            },
+            organization=organization, **once, defaults=left | {"reason": reason[:191], "created_at": at}
         )
         if not is_new:
             return grant
-        promotional = [ledger.promotional_line(organization, amount)] if is_promotional else []
-        lines = promotional or ledger.deposit(organization, amount)
-        promotions = ledger.account_of(AccountKind.PROMOTIONS, amount.currency)
+        account = [ledger.promotional_line(organization, amount)] if is_promotional else []
         ledger.post_entry(
             kind=EntryKind.CREDIT_GRANTED,
             reference=f"credit_granted:{grant.pk}",
-            lines=[*lines, EntryLine(promotions, -amount)],
+            lines=[
+                *(account or ledger.deposit(organization, amount)),
+                EntryLine(ledger.account_of(AccountKind.PROMOTIONS, amount.currency), -amount),
+            ],
             organization=organization,
             source=grant,
             note=reason,
