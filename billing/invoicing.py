@@ -387,9 +387,8 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: object, at: datetime) 
         if row.payments.filter(state=PaymentState.PENDING).exists():
             expire_open_payments(invoice=row, at=at)
             return False
-        old = row.state
+        old, row.voided_at = row.state, at
         row.transition_to(InvoiceState.VOID)
-        row.voided_at = at
         row.save(update_fields=["state", "voided_at"])
         new = {"state": row.state, "reason": reason}
         audit.record(action="invoice.void", entity=row, actor=actor, old={"state": old}, new=new, at=at)

@@ -86,10 +86,8 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         ],
         "billing_invoice_sequence_year_check": [{**OPEN, "number": "x", "sequence": 1, "sequence_year": -1}],
         "billing_invoice_state_known": [{"state": "unknown", "issued_at": NOW}],
-        "billing_invoice_paid_at_when_paid": [
-            {"state": "paid", "issued_at": NOW},
-            {"state": "refunded", "issued_at": NOW},
-        ],
+        "billing_invoice_paid_at_when_paid": [{"state": state, "issued_at": NOW} for state in ("paid", "refunded")],
+        "billing_invoice_voided_at_iff_void": [{"state": "void", "issued_at": NOW}, {"voided_at": NOW}],
         "billing_invoice_total_is_net_and_tax": [{"total_minor": 3}],
         "billing_invoice_usage_of_whole_month": [{"usage_month": "2026-03-02"}],
     },
