@@ -24,7 +24,7 @@ from core.money import Money
 
 # Longer than a request can still be under way whose answer was lost.
 LOST_ANSWER_WAIT = timedelta(minutes=1)
-TOP_UP = "Account credit"  # in no language: repeats are equal
+TOP_UP = "Wallet balance"  # in no language: repeats are equal
 MAX_EXTENSION = timedelta(minutes=15)  # a session that is created late may stay open this much past the payment
 
 

@@ -139,7 +139,11 @@ def pay_due(request: HttpRequest) -> HttpResponse:
         messages.error(request, _("Not all invoices could be paid. Try again in a moment."))
         return redirect("billing:invoices")
     if result.by_credit:
-        text = ngettext("Credit paid %(count)s invoice.", "Credit paid %(count)s invoices.", result.by_credit)
+        text = ngettext(
+            "Your wallet balance paid %(count)s invoice.",
+            "Your wallet balance paid %(count)s invoices.",
+            result.by_credit,
+        )
         messages.success(request, text % {"count": result.by_credit})
     if result.by_card:
         text = ngettext(

@@ -61,7 +61,7 @@ class AutoTopUpForm(forms.Form):
     """When the saved card is charged, and how much; `below` and `amount` are Money once it is valid."""
 
     is_active = forms.BooleanField(label=gettext_lazy("Top up automatically"), required=False)
-    below = forms.CharField(label=gettext_lazy("When credit is below"), max_length=20)
+    below = forms.CharField(label=gettext_lazy("When the wallet balance is below"), max_length=20)
     amount = forms.CharField(label=gettext_lazy("Add"), max_length=20)
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
@@ -85,7 +85,7 @@ class AutoTopUpForm(forms.Form):
         """Only with a saved card."""
         is_active = bool(self.cleaned_data["is_active"])
         if is_active and self.method is None:
-            raise forms.ValidationError(_("Save a card first: it is charged when your credit is low."))
+            raise forms.ValidationError(_("Save a card first: it is charged when your wallet balance is low."))
         return is_active
 
     def clean_below(self) -> Money:

@@ -22,7 +22,7 @@ SHOWN = 300  # rows on the page; the CSV has all
 MAX_DAYS = 366
 LABELS = {
     "invoice": gettext_lazy("Invoice"),
-    "paid": gettext_lazy("Paid from credit"),
+    "paid": gettext_lazy("Paid from the wallet"),
     "charge": gettext_lazy("Charge"),
     "top-up": gettext_lazy("Automatic top-up"),
     "usage": gettext_lazy("Hours of use"),

@@ -92,7 +92,7 @@ register(
         ids="order_ids",
         rows=Order.objects.select_related("placed_by").prefetch_related("invoice__payments"),
         recipient=lambda order: order.placed_by,
-        subject=_("Order {row.number}: your payment is account credit now"),
+        subject=_("Order {row.number}: your payment is in your wallet now"),
         page=lambda order: reverse("orders:progress", kwargs={"pk": order.pk}),
     )
 )

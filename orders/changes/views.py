@@ -154,7 +154,7 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def go_and_pay(request: HttpRequest, change: PlanChange) -> HttpResponse:
-    """Pay with credit where that suffices and the customer wants it, else go to the gateway's page.
+    """Pay with your wallet balance where that suffices and the customer wants it, else go to the gateway's page.
 
     Wants no transaction to be open: the gateway is asked. No more credit is used than the page said that was sent.
     """

@@ -145,7 +145,7 @@ def set_auto_renewal(request: HttpRequest, pk: UUID) -> HttpResponse:
     except cancellations.NothingToCharge:
         messages.error(
             request,
-            _("Nothing could be charged for the next period. Add credit or save a payment method first."),
+            _("Nothing could be charged for the next period. Add money to your wallet or save a payment method first."),
         )
     except cancellations.NotPossible:
         messages.error(request, _("The renewal of this subscription cannot be changed here. See below how it stands."))

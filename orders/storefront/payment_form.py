@@ -27,7 +27,7 @@ class PaymentForm(ChoicesForm):
         required=False,
         help_text=_("We save the payment method you pay with, and charge it for each new period until you cancel."),
     )
-    uses_credit = forms.BooleanField(label=_("Use your credit"), required=False)
+    uses_credit = forms.BooleanField(label=_("Use your wallet balance"), required=False)
     coupon = forms.CharField(
         label=_("Coupon code"),
         required=False,
@@ -44,7 +44,7 @@ class PaymentForm(ChoicesForm):
         super().__init__(*args, **kwargs)
         self.balance, self.find_coupon = balance, find_coupon
         if balance:
-            self.fields["uses_credit"].label = _("Use your credit (%(balance)s)") % {"balance": balance}
+            self.fields["uses_credit"].label = _("Use your wallet balance (%(balance)s)") % {"balance": balance}
         else:
             del self.fields["uses_credit"]
         if not gateway_accounts.accounts_for(currency=currency, is_auto_renewed=True):

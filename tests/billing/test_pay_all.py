@@ -57,7 +57,7 @@ def test_without_a_card_what_credit_does_not_pay_is_left_and_said(
 
     page = client.post(reverse("billing:pay_all"), {"currency": "USD"}, follow=True).content.decode()
 
-    assert "Credit paid 1 invoice." in page
+    assert "Your wallet balance paid 1 invoice." in page
     assert "$9.00 is left to pay" in page
     assert wallet_balance(renewal.sale.organization) == 50
 

@@ -205,7 +205,7 @@ def test_credit_that_suffices_pays_and_the_card_is_left_alone(at: datetime, stri
     renewal = make_renewal(at=at)
     put_credit(renewal, 900, at)
     client, url = signed_in(renewal), f"/invoices/{renewal.invoice.pk}/pay/"
-    assert "Pay with credit" in client.get(url).content.decode()
+    assert "Pay with your wallet balance" in client.get(url).content.decode()
 
     client.post(url, {"option": "credit"})
 

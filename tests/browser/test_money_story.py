@@ -136,7 +136,7 @@ def test_topped_up_bought_changed_renewed_declined_suspended_paid_and_refunded(v
     visit.page.get_by_label("Coupon code").fill("WELCOME10")
     visit.press("Apply")
     expect(visit.page.locator("#quote")).to_contain_text("$7.20")
-    visit.press("Pay with your credit")
+    visit.press("Pay with your wallet balance")
     expect(visit.page).to_have_url(re.compile("/orders/"))
     visit.work()
     server = Server.objects.get()

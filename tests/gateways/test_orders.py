@@ -201,9 +201,9 @@ def test_an_order_that_cannot_be_delivered_becomes_credit_and_page_and_email_say
     assert order.invoice.reload().state == InvoiceState.REFUNDED
     assert Payment.objects.get().state == PaymentState.SUCCEEDED
     assert wallet_balance(shop.organization, tripay.currency) == tripay.minor
-    assert "you paid is account credit now" in page_of(order, browser)
+    assert "you paid is in your wallet now" in page_of(order, browser)
     told = Delivery.objects.get(reference=f"order.canceled:{order.pk}")
-    assert "you paid is account credit now" in " ".join(told.body.split())
+    assert "you paid is in your wallet now" in " ".join(told.body.split())
 
 
 def test_staff_are_told_that_the_gateway_sends_no_money_back(

@@ -124,13 +124,13 @@ def test_credit_that_suffices_starts_the_order_without_a_payment_page(
 
 
 def test_the_form_offers_the_credit_checked_and_says_what_is_left_to_pay(shop: Shop, browser: Client) -> None:
-    assert "Use your credit" not in summary(browser)
+    assert "Use your wallet balance" not in summary(browser)
     give_credit(shop, 300)
 
     page = summary(browser)
 
-    assert "Use your credit ($3.00)" in page
-    assert "Your credit pays $3.00. You pay $5.00 on the payment page." in page
+    assert "Use your wallet balance ($3.00)" in page
+    assert "Your wallet balance pays $3.00. You pay $5.00 on the payment page." in page
     sent = dict(read_page("http://testserver" + CONFIGURE, 200, page).form_with("server_name").filled({}))
     assert sent["uses_credit"] == "on"
 
@@ -141,8 +141,8 @@ def test_the_form_keeps_that_credit_is_not_to_be_used(shop: Shop, browser: Clien
     without_script = browser.post(CONFIGURE, form_data(shop, reprice="1")).content.decode()
 
     for page in (summary(browser, "?term=monthly"), without_script):
-        assert "Use your credit ($3.00)" in page
-        assert "Your credit pays" not in page
+        assert "Use your wallet balance ($3.00)" in page
+        assert "Your wallet balance pays" not in page
 
 
 def test_credit_that_the_customer_keeps_is_used_at_no_later_step(shop: Shop, browser: Client) -> None:
@@ -260,18 +260,18 @@ def test_late_money_of_an_expired_order_whose_credit_is_spent_is_credit_and_the_
     run_once(clock.pass_by())
 
     page = browser.get(f"/orders/{placed.pk}/").content.decode()
-    assert "Your payment of $5.00 arrived after this order was canceled. It is account credit now." in page
+    assert "Your payment of $5.00 arrived after this order was canceled. It is in your wallet now." in page
     assert wallet_balance(shop.organization) == 500
     (email,) = [each for each in mail.outbox if each.subject.startswith(f"Order {placed.number}: your payment is")]
     assert email.to == [shop.customer.email]
-    assert "The $5.00 is account credit now." in str(email.body)
+    assert "The $5.00 is in your wallet now." in str(email.body)
 
 
 def test_the_invoices_page_shows_the_credit_and_nothing_to_who_never_had_any(shop: Shop, browser: Client) -> None:
-    assert "Account credit" not in browser.get("/invoices/").content.decode()
+    assert "Wallet balance" not in browser.get("/invoices/").content.decode()
     give_credit(shop, 300)
 
     page = browser.get("/invoices/").content.decode()
 
-    assert "Account credit" in page
+    assert "Wallet balance" in page
     assert "$3.00" in page

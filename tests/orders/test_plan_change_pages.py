@@ -106,7 +106,7 @@ def test_a_change_that_credit_pays_in_part_asks_for_the_rest(client: Client, sol
 
     page = client.get(url("plan_change", change.pk)).content.decode()
     rest = change.due - Money(300, "USD")
-    assert "From your credit" in page
+    assert "From your wallet balance" in page
     assert f"Pay {rest}" in page
 
 

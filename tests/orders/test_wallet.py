@@ -94,7 +94,7 @@ def test_what_disputed_credit_bought_is_suspended_once_the_bank_took_it_and_unti
     dispute = shop.sandbox.dispute(str(payment.transaction_id))["id"]
     settle(shop, clock)
     assert (wallet_balance(shop.organization), balance(AccountKind.RESERVED_CREDIT)) == (0, 200)
-    assert "$2.00 of your credit is set aside" in client.get("/wallet/").content.decode()
+    assert "$2.00 of your wallet balance is set aside" in client.get("/wallet/").content.decode()
     commissions.advance(at=after_hold)
     assert Referral.objects.get().status == (ReferralStatus.EARNED if is_earned else ReferralStatus.PENDING)
     held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
