@@ -153,7 +153,10 @@ class Coupon(Discount):
         null=True,
         blank=True,
         default=1,
-        help_text=_("By one user in all of their organizations, and by one organization. Empty: unlimited."),
+        help_text=_(
+            "By one user in all of their organizations, and by one organization. An order is one use, however many "
+            "servers it has; of a coupon of 100% each server is one. Empty: unlimited."
+        ),
     )
     plans = models.ManyToManyField(
         Plan, related_name="coupons", blank=True, verbose_name=_("plans"), help_text=_("None chosen: every plan.")

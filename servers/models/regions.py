@@ -1,6 +1,6 @@
 """Regions: where the shop sells servers."""
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -31,7 +31,11 @@ class Region(Entity, Timestamped):
         decimal_places=4,
         null=True,
         blank=True,
-        help_text=_("In degrees, north of the equator positive. With the longitude, customers see it on a map."),
+        validators=[MinValueValidator(-90), MaxValueValidator(90)],
+        help_text=_(
+            "In degrees, north of the equator positive: 50.4779 for Falkenstein. With the longitude, customers see the "
+            "region on a map."
+        ),
     )
     longitude = models.DecimalField(
         _("longitude"),
@@ -39,7 +43,8 @@ class Region(Entity, Timestamped):
         decimal_places=4,
         null=True,
         blank=True,
-        help_text=_("In degrees, east of Greenwich positive."),
+        validators=[MinValueValidator(-180), MaxValueValidator(180)],
+        help_text=_("In degrees, east of Greenwich positive: 12.3713 for Falkenstein, -77.4875 for Ashburn."),
     )
     is_active = models.BooleanField(_("active"), default=True, help_text=_("Only active regions are sold."))
     position = models.PositiveIntegerField(_("position"), default=0, help_text=_("Lower numbers come first."))
@@ -58,6 +63,7 @@ class Region(Entity, Timestamped):
                     longitude__isnull=False,
                     longitude__range=(-180, 180),
                 ),
+                violation_error_message=_("Enter both the latitude and the longitude, or neither."),
             )
         ]
 
