@@ -93,6 +93,28 @@ def test_a_renewal_that_is_paid_late_suspends_until_then(shop: Shop) -> None:
     life.teardown()
 
 
+def test_a_pause_is_neither_suspended_while_paid_nor_billed(shop: Shop) -> None:
+    """A month that is paid, looked at every four days, and three weeks of pause after it."""
+    Life.shop = shop
+    life = Life()
+    life.begin(loses_webhooks=False, card="pm_card_visa")
+    life.change_renewal(index=0, wish="on")
+    life.pause_or_resume(index=0, days=20)
+    held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
+    was_held = []
+    for _ in range(8):
+        life.time_passes(days=8)
+        life.no_time_is_paid_twice()
+        life.nobody_is_suspended_while_paid()
+        assert broken_rules() == {}
+        was_held.append(held.exists())
+
+    assert was_held[0] is False
+    assert True in was_held
+    assert was_held[-1] is False  # its card paid the period after the pause
+    life.teardown()
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("happen", [renewals_without_webhooks, a_refund_that_fails_late, events_twice])
 def test_the_books_hold_through_this_history(shop: Shop, happen: Callable[[History], None]) -> None:
