@@ -95,10 +95,10 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
     )
     payer = {"organization": OuterRef("organization"), "currency": OuterRef("currency")}
     wallet = LedgerAccount.objects.filter(kind=AccountKind.WALLET, **payer)
-    is_earlier = Q(subscription__current_period_end__lt=OuterRef("current_period_end")) | Q(
-        subscription__current_period_end=OuterRef("current_period_end"), subscription__lt=OuterRef("pk")
+    period_end, own_end = F("subscription__current_period_end"), OuterRef("current_period_end")
+    is_earlier = Q(subscription__current_period_end__lt=own_end) | Q(
+        subscription__current_period_end=own_end, subscription__lt=OuterRef("pk")
     )
-    period_end = F("subscription__current_period_end")
     valid = SubscriptionItem.objects.filter(
         Q(valid_until=None) | Q(valid_until__gt=period_end), valid_from__lte=period_end
     ).order_by()
@@ -111,12 +111,11 @@ def with_charging(subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscrip
         subscription__pauses_until=None,
         subscription__status__in=GOING_ON,
     )
-    whole = BigIntegerField()
-    amount = rounded(F("quantity") * F("unit_minor"))
+    whole, exact_amount = BigIntegerField(), F("quantity") * F("unit_minor")
+    amount = rounded(exact_amount)
     before = earlier.values("currency").annotate(minor=Sum(amount)).values("minor")
-    own = valid.filter(subscription=OuterRef("pk"))
-    exact = own.values("subscription").annotate(minor=Sum(F("quantity") * F("unit_minor"))).values("minor")
-    priced = own.values("subscription").annotate(minor=Sum(amount)).values("minor")
+    own = valid.filter(subscription=OuterRef("pk")).values("subscription")
+    exact, priced = (own.annotate(minor=Sum(each)).values("minor") for each in (exact_amount, amount))
     return subscriptions.alias(
         own_minor=Coalesce(Subquery(priced), F("amount_minor"), output_field=whole),
         moved_minor=F("own_minor") + Coalesce(Subquery(moved_minor(), output_field=whole), 0),

@@ -13,7 +13,8 @@ from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, Reason
 def end_pause(row: Subscription, context: ActionContext) -> str:
     """Let a subscription that pauses go on, as its customer asked."""
     pausing.end_pause(subscription=row, actor=context.user, at=context.at)
-    audit.record(action="subscription.end_pause_reason", entity=row, actor=context.user, message=context.data["reason"])
+    reason = {"message": context.data["reason"], "at": context.at}
+    audit.record(action="subscription.end_pause_reason", entity=row, actor=context.user, **reason)
     return _("It goes on.")
 
 

@@ -178,7 +178,7 @@ class Migration(migrations.Migration):
                 ('cap_minor', models.BigIntegerField(blank=True, null=True, verbose_name='at most')),
                 ('minimum_minor', models.BigIntegerField(blank=True, null=True, verbose_name='smallest order')),
                 ('max_redemptions', models.PositiveIntegerField(blank=True, help_text='Empty: unlimited.', null=True, verbose_name='uses in all')),
-                ('max_per_customer', models.PositiveIntegerField(blank=True, default=1, help_text='By one user in all of their organizations, and by one organization. Empty: unlimited.', null=True, verbose_name='uses by one customer')),
+                ('max_per_customer', models.PositiveIntegerField(blank=True, default=1, help_text='By one user in all of their organizations, and by one organization. An order is one use, however many servers it has; of a coupon of 100% each server is one. Empty: unlimited.', null=True, verbose_name='uses by one customer')),
                 ('organizations', models.ManyToManyField(blank=True, help_text='None chosen, nor any user: every customer.', related_name='+', to='accounts.organization', verbose_name='customers')),
                 ('users', models.ManyToManyField(blank=True, help_text='Who may use it, whichever customer they order for.', related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='users')),
                 ('plans', models.ManyToManyField(blank=True, help_text='None chosen: every plan.', related_name='coupons', to='catalog.plan', verbose_name='plans')),

@@ -97,7 +97,7 @@ def test_a_pause_is_neither_suspended_while_paid_nor_billed(shop: Shop) -> None:
     """A month that is paid, looked at every four days, and three weeks of pause after it."""
     Life.shop = shop
     life = Life()
-    life.begin(loses_webhooks=False, card="pm_card_visa")
+    life.begin(loses_webhooks=False, card="pm_card_visa", is_taxed=False)
     life.change_renewal(index=0, wish="on")
     life.pause_or_resume(index=0, days=20)
     held = ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
