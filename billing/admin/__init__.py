@@ -26,7 +26,12 @@ from billing.admin.payments import (
 from billing.admin.price_campaigns import PriceCampaignAdmin, PriceMoveAdmin
 from billing.admin.reconciliation import GatewayBalanceAdmin, GatewayCursorAdmin, LedgerAuditAdmin, UnexplainedItemAdmin
 from billing.admin.runs import ReminderAdmin, RunAdmin
-from billing.admin.subscriptions import SubscriptionAdmin, SubscriptionItemAdmin, UsageCycleAdmin
+from billing.admin.subscriptions import (
+    SubscriptionAdmin,
+    SubscriptionItemAdmin,
+    SubscriptionPauseAdmin,
+    UsageCycleAdmin,
+)
 from billing.admin.taxes import TaxRateAdmin
 from billing.admin.transfers import BankTransferAdmin, StatementLineAdmin
 
@@ -69,6 +74,7 @@ __all__ = [
     "StatementLineAdmin",
     "SubscriptionAdmin",
     "SubscriptionItemAdmin",
+    "SubscriptionPauseAdmin",
     "TaxRateAdmin",
     "UnexplainedItemAdmin",
     "UsageCycleAdmin",

@@ -79,6 +79,15 @@ class SubscriptionItemAdmin(ReadOnlyAdmin):
     search_fields = ("description", "organization__name")
 
 
+@admin.register(SubscriptionPause)
+class SubscriptionPauseAdmin(ReadOnlyAdmin):
+    """Every pause that customers took."""
+
+    list_display = ("begun_at", "ended_at", "subscription", "organization")
+    list_select_related = ("subscription", "organization")
+    search_fields = ("=subscription__id", "organization__name")
+
+
 @admin.register(UsageCycle)
 class UsageCycleAdmin(ReadOnlyAdmin):
     """Every hour that was charged, and the invoice that bills it."""

@@ -165,6 +165,7 @@ class Rows:
         self.each(billing.Reminder, invoice=self.issued, stage=lambda n: n, **told, **owned)
         hour = {"subscription": self.subscriptions[0], "invoice": self.invoices[0], "unit_minor": 1, "currency": "USD"}
         self.each(billing.UsageCycle, hour=lambda n: AT.replace(minute=0, second=0, hour=n % 24), **hour, **owned)
+        self.each(billing.SubscriptionPause, begun_at=AT, ended_at=AT, subscription=self.subscriptions[0], **owned)
         campaigns = self.each(
             billing.PriceCampaign, name=lambda n: f"Row {n}", plan_price=lambda n: self.plan_prices[n], effective_at=AT
         )

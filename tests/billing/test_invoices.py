@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from threading import Barrier, Thread
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -73,6 +74,12 @@ def test_an_issued_invoice_names_its_seller_as_it_was() -> None:
     assert invoicing.issue_invoice(invoice=make_draft(), at=NOON).seller["name"] == "Bob's Hosting"
 
 
+def written(state: str) -> dict[str, Any]:
+    """What an invoice of the state has."""
+    issued_at, voided_at = None if state == "expired" else NOON, NOON if state == "void" else None
+    return {"state": state, "issued_at": issued_at, "paid_at": NOON, "voided_at": voided_at}
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", [tenancy.WORKER, tenancy.STAFF])
 def test_no_state_follows_another_but_as_the_model_says(role: str) -> None:
@@ -83,10 +90,10 @@ def test_no_state_follows_another_but_as_the_model_says(role: str) -> None:
     for old, way in ways.items():
         draft = Invoice.objects.filter(pk=make_draft(0).pk)
         for state in way:
-            draft.update(state=state, issued_at=None if state == "expired" else NOON, paid_at=NOON)
+            draft.update(**written(state))
         for new in set(InvoiceState) - {old}:
             with suppress(IntegrityError), transaction.atomic(), tenancy.as_role(role=role):
-                draft.update(state=new, issued_at=None if new == "expired" else NOON, paid_at=NOON)
+                draft.update(**written(new))
                 accepted.add((old, new))
                 raise IntegrityError  # undone: the next one begins at the same state
     assert accepted == allowed

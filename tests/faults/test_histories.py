@@ -131,7 +131,7 @@ SOAK = int(os.environ.get("SOAK", "0"))  # how many histories and lives, by `mak
 SOAK_SEED = int(os.environ.get("SEED", "1"))
 
 
-@pytest.mark.timeout(None)  # a history takes seconds, and a busy machine several times that
+@pytest.mark.timeout(0)  # a history takes seconds, and a busy machine several times that
 def test_the_books_hold_through_any_history(shop: Shop) -> None:
     History.shop = shop
     run_state_machine_as_test(
@@ -148,7 +148,7 @@ def test_the_books_hold_through_any_history(shop: Shop) -> None:
     )
 
 
-@pytest.mark.timeout(None)
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("seed", range(SOAK_SEED, SOAK_SEED + (SOAK or 2)))
 def test_the_books_hold_through_any_life(shop: Shop, seed: int) -> None:
     """Hypothesis would choose few of the acts for each life, and end most before a month has passed."""

@@ -79,7 +79,7 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         return [tenant.payment_method.pk]
     if parameter == "pk" and route.name == "orders:choose_plan":
         return [tenant.server.pk]
-    if parameter == "pk" and route.name.endswith("plan_change"):
+    if parameter == "pk" and "plan_change" in route.name:
         return [tenant.plan_change.pk]
     if parameter == "pk" and route.name == "billing:credit_note_pdf":
         return [tenant.credit_note.pk]
