@@ -1,4 +1,4 @@
-"""What the ledger and the documents say: revenue, tax, fees, margin, what is unpaid and what failed."""
+"""What the ledger and the documents say: revenue, tax, fees, the journal, what is unpaid and what failed."""
 
 from django.utils.translation import gettext_lazy as _
 
