@@ -10,7 +10,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 
 from billing import cancellations, events, invoicing, subscriptions
-from billing.models import BillingMode, Subscription, SubscriptionStatus
+from billing.models import BillingMode, RunKind, Subscription, SubscriptionStatus
 from billing.runs import batches, collect, pauses, renew
 from catalog.models import Term
 from core import audit, site_settings, tenancy
@@ -89,10 +89,10 @@ def pause(*, subscription: Subscription, until: datetime, actor: object, at: dat
         events.subscriptions_pausing.send(Subscription, subscription_ids=[row.pk], at=at)
 
 
-def end_pause(*, subscription: Subscription, actor: object, at: datetime) -> bool:
+def end_pause(*, subscription: Subscription, reason: str = "", actor: object, at: datetime) -> bool:
     """Let a paused subscription go on now, or withdraw a pause that has not begun. Calling it twice is harmless.
 
-    True where its next period begins now, and can be billed.
+    `reason` is that of staff. True where its next period begins now, and can be billed.
     """
     with tenancy.as_worker(subscription):
         row = subscriptions.lock_subscription(subscription.pk)
@@ -100,16 +100,18 @@ def end_pause(*, subscription: Subscription, actor: object, at: datetime) -> boo
             return False
         old = {"pauses_until": row.pauses_until.isoformat()}
         pauses.end([row.pk], at)
-        audit.record(action="subscription.end_pause", entity=row, actor=actor, old=old, at=at)
-    return row.status == SubscriptionStatus.PAUSED
+        audit.record(action="subscription.end_pause", entity=row, actor=actor, old=old, message=reason, at=at)
+    return row.status == SubscriptionStatus.PAUSED  # as it was before
 
 
-def bill_now(*, subscription: Subscription, at: datetime) -> None:
+def bill_now(*, subscription: Subscription, actor: object, at: datetime) -> None:
     """Invoice and charge what is due of the subscription's organization at once, as the next runs would."""
     of = batches.only(subscription.organization_id)
     with tenancy.acts_on(subscription):
-        for perform in (renew.perform, collect.perform):
+        for kind, perform in ((RunKind.RENEW, renew.perform), (RunKind.COLLECT, collect.perform)):
             with tenancy.as_worker():
-                batches.execute(batches.FACTS)
+                batches.begin()
                 perform(of, at)
+                counts = batches.counted()
+                audit.record(action=f"billing.{kind}", entity=subscription, actor=actor, metadata=counts, at=at)
         collect.request_charges(of, at)

@@ -6,15 +6,15 @@ from django.utils.translation import gettext_lazy
 
 from billing import pausing
 from billing.models import Subscription, SubscriptionItem, SubscriptionPause, UsageCycle
-from core import audit
-from core.admin_base import ActionContext, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
+from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
 
 
 def end_pause(row: Subscription, context: ActionContext) -> str:
     """Let a subscription that pauses go on, as its customer asked."""
-    pausing.end_pause(subscription=row, actor=context.user, at=context.at)
-    reason = {"message": context.data["reason"], "at": context.at}
-    audit.record(action="subscription.end_pause_reason", entity=row, actor=context.user, **reason)
+    pausing.end_pause(subscription=row, reason=context.data["reason"], actor=context.user, at=context.at)
+    row.refresh_from_db(fields=["pauses_until"])
+    if row.pauses_until is not None:
+        raise ActionError(_("It is canceled, so nothing was changed."))
     return _("It goes on.")
 
 

@@ -106,6 +106,8 @@ def pause(request: HttpRequest, pk: UUID) -> HttpResponse:
             pausing.pause(subscription=row, until=until, actor=request.user, at=now)
         except billing_pausing.PauseRefused as error:
             refused = str(error)
+        except ValueError:  # the period moved while the form was sent: its days are others now
+            form.add_error("until", _("This day can no longer be chosen. Choose another one."))
         else:
             messages.success(request, _("The pause is planned. Nothing is billed while it lasts."))
             return redirect("subscriptions:list")
@@ -122,7 +124,7 @@ def end_pause(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":  # who had to sign in first comes back by a link
         now = clock.now()
         if billing_pausing.end_pause(subscription=row, actor=request.user, at=now):
-            billing_pausing.bill_now(subscription=row, at=now)
+            billing_pausing.bill_now(subscription=row, actor=request.user, at=now)
             text = _("The pause is over. The server starts when its next period is paid.")
         else:
             text = _("Your subscription goes on. See below how it renews.")

@@ -107,12 +107,14 @@ def test_who_ends_a_pause_early_pays_from_then_on() -> None:
 
     assert pausing.end_pause(subscription=row, actor=None, at=at)
     assert not pausing.end_pause(subscription=row, actor=None, at=at)  # twice is harmless
-    pausing.bill_now(subscription=row, at=at)
+    pausing.bill_now(subscription=row, actor=None, at=at)
     run_commit_triggers()
 
     assert periods(row)[-1] == (at, next_period_end(at, "monthly", 4))
     assert row.reload().status == SubscriptionStatus.ACTIVE
     assert AuditEntry.objects.filter(action="subscription.end_pause").count() == 1
+    billed = AuditEntry.objects.filter(action__in=("billing.renew", "billing.collect"), entity_id=row.pk)
+    assert {entry.action for entry in billed} == {"billing.renew", "billing.collect"}
     assert bill(at) == {}
 
 

@@ -192,7 +192,7 @@ class Life(History):
         named: dict[str, Any] = {"subscription": row, "actor": self.shop.customer, "at": self.clock.now}
         if not days:
             if billing_pausing.end_pause(**named):
-                billing_pausing.bill_now(subscription=row, at=self.clock.now)
+                billing_pausing.bill_now(subscription=row, actor=self.shop.customer, at=self.clock.now)
         elif row.current_period_end:
             with suppress(billing_pausing.PauseRefused):
                 pausing.pause(until=row.current_period_end + timedelta(days=days), **named)

@@ -55,7 +55,9 @@ def pause(sold: Sold, *, days: int = 20) -> None:
     pausing.pause(subscription=sold.subscription, until=over + days * DAY, actor=sold.user, at=over - DAY)
 
 
-def test_the_page_says_what_a_pause_means_and_refuses_other_days_beside_the_field() -> None:
+def test_the_page_says_what_a_pause_means_and_refuses_other_days_beside_the_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sold = make_sold(at=timezone.now().replace(microsecond=0))
     client = sign_in(sold)
     assert url(sold) in text_of(client, "/subscriptions/")
@@ -74,6 +76,11 @@ def test_the_page_says_what_a_pause_means_and_refuses_other_days_beside_the_fiel
         answer = client.post(url(sold), {"until": day, "sent": "1"})
         assert answer.status_code == 422
         assert words in answer.content.decode()
+    with monkeypatch.context() as moved:  # while the form was sent
+        days = iter([first, last])
+        moved.setattr(billing_pausing, "days_to_resume", lambda _row: (next(days), last))
+        answer = client.post(url(sold), {"until": first})
+    assert (answer.status_code, "can no longer be chosen" in answer.content.decode()) == (422, True)
     assert sold.subscription.pauses_until is None
 
     assert client.post(url(sold), {"until": last}).status_code == 302
