@@ -40,6 +40,16 @@ RULES = (
         GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0""",
     ),
     Rule(
+        "posting_of_nothing",
+        _("A posting has no entry or no account, or one of another organization or currency."),
+        """
+        SELECT posting.id, posting.entry_id, posting.account_id FROM billing_posting posting
+        LEFT JOIN billing_journalentry entry ON entry.id = posting.entry_id
+        LEFT JOIN billing_ledgeraccount account ON account.id = posting.account_id
+        WHERE entry.id IS NULL OR account.id IS NULL OR account.currency <> posting.currency
+            OR account.organization_id IS DISTINCT FROM posting.organization_id""",
+    ),
+    Rule(
         "balance_not_postings",
         _("A balance is not the sum of its postings."),
         """

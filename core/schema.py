@@ -1,4 +1,6 @@
-"""Grants, row-level security and triggers: what the models declare beyond Django's schema, applied after every migrate.
+"""What the models declare beyond Django's schema, applied after every migrate.
+
+These are grants, row-level security, triggers, and where rules in the database look for tables.
 
 A table without a declaration is closed to customers, because nothing is granted by default. Policies and triggers are
 changed only where they differ, so a usual deploy takes no lock for them. All of it runs in one transaction, so no table
@@ -20,6 +22,12 @@ CACHE_TABLE = "core_cache"
 # A policy's comment holds the condition it was made from, because PostgreSQL stores a rewritten one.
 POLICIES = """
     SELECT polrelid::regclass::text, polname, coalesce(obj_description(oid, 'pg_policy'), '') FROM pg_policy"""
+
+# Rules that read a table must not read a temporary one of the same name, which any worker may create.
+LOOSE_FUNCTIONS = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
+        AND NOT coalesce(array_to_string(proconfig, ' '), '') ~ 'search_path' ORDER BY 1"""
 
 
 def apply_after_migrate(*, using: str, **_: Any) -> None:
@@ -64,6 +72,8 @@ def statements(connection: BaseDatabaseWrapper) -> Iterator[str]:
     for model in present:
         yield from missing_policies(model, secured, conditions)
         yield from missing_triggers(model, triggers)
+    for (function,) in _rows(connection, LOOSE_FUNCTIONS):
+        yield f"ALTER FUNCTION {function} SET search_path = public, pg_temp"
 
 
 def own_models() -> list[type[models.Model]]:

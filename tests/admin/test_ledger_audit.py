@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
 # Each rule, and statements that break it once no trigger is in their way.
 BREAKS = {
     "entry_not_zero": "UPDATE billing_posting SET amount_minor = amount_minor + 1 WHERE amount_minor > 0",
+    "posting_of_nothing": "UPDATE billing_posting SET account_id = uuidv7() WHERE amount_minor > 0",
     "balance_not_postings": "UPDATE billing_ledgeraccount SET balance_minor = balance_minor + 1 WHERE kind = 'wallet'",
     "invoice_not_items": "UPDATE billing_invoice SET net_minor = net_minor + 1, total_minor = total_minor + 1",
     "invoice_not_allocations": "UPDATE billing_paymentallocation SET amount_minor = amount_minor - 1",

@@ -159,6 +159,18 @@ def test_a_posting_of_an_entry_or_an_account_that_is_not_there_is_refused(missin
 
 
 @pytest.mark.django_db
+def test_a_posting_is_not_checked_against_a_temporary_table_of_the_same_name() -> None:
+    look_alike = "CREATE TEMPORARY TABLE billing_journalentry ON COMMIT DROP AS SELECT %s::uuid AS id,"
+    insert = """INSERT INTO billing_posting (id, entry_id, account_id, amount_minor, currency)
+        SELECT uuidv7(), entry.id, uuidv7(), minor, 'USD'
+        FROM pg_temp.billing_journalentry entry, (VALUES (5), (-5)) sides (minor)"""
+    with tenancy.as_role(role=tenancy.WORKER), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(look_alike + " NULL::uuid AS organization_id, pg_current_xact_id() AS written_in", [uuid7()])
+        with pytest.raises(IntegrityError, match="sealed or unknown"), transaction.atomic():
+            cursor.execute(insert)
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("kind", AccountKind)
 def test_an_account_has_an_organization_exactly_where_its_kind_has(kind: AccountKind) -> None:
     wrong = None if kind in ORGANIZATION_KINDS else make_organization()
