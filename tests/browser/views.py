@@ -235,7 +235,7 @@ def _rename_badly(page: Page) -> None:
 
 
 def _choose_nothing(page: Page) -> None:
-    page.locator("[name=option]:checked").evaluate_all("chosen => chosen.forEach(input => (input.checked = false))")
+    page.locator("main form [type=radio]").evaluate_all("all => all.forEach(each => { each.checked = false; })")
     _send(page, "main form")
 
 
