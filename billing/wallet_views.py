@@ -84,7 +84,9 @@ def _render_wallet(
 ) -> HttpResponse:
     """The page with what was entered, where that has errors."""
     status = 422 if form or auto_form else 200
-    accounts = statement.accounts_of(organization)
+    accounts = sorted(
+        statement.accounts_of(organization), key=lambda row: (row.currency, row.kind != AccountKind.WALLET)
+    )
     shown = shown_wallet(request, accounts)
     rows = statement.statement_of(shown) if shown else Posting.objects.none()
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
