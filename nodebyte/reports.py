@@ -80,6 +80,7 @@ def detail(request: HttpRequest, code: str, extension: str = "") -> HttpResponse
         "title": report.title,
         "report": report,
         "form": form,
+        "columns": [{"label": column.label, "is_number": is_a_number(column)} for column in report.columns],
         "rows": [[shown_value(column, row) for column in report.columns] for row in rows[:SHOWN]],
         "row_count": len(rows),
         "bars": chart_of(report, rows),
@@ -88,10 +89,14 @@ def detail(request: HttpRequest, code: str, extension: str = "") -> HttpResponse
     return TemplateResponse(request, "admin/report.html", context, status=200 if form.is_valid() else 400)
 
 
+def is_a_number(column: Column) -> bool:
+    """Whether its cells and its heading stand at the end, digit below digit."""
+    return column.type not in {CellType.TEXT, CellType.DAY, CellType.MONTH}
+
+
 def shown_value(column: Column, row: dict[str, Any]) -> dict[str, Any]:
     """A cell of the table: its text, and whether it is a number."""
-    value = row[column.name]
-    is_number = column.type not in {CellType.TEXT, CellType.DAY, CellType.MONTH}
+    value, is_number = row[column.name], is_a_number(column)
     if value is None:
         return {"text": "–", "is_number": is_number}
     match column.type:

@@ -37,6 +37,13 @@ class CouponForm(DiscountForm):
 
     amount_names = ("amount_minor", "cap_minor", "minimum_minor")
 
+    class Meta:
+        labels: ClassVar[dict[str, Any]] = {"cap_minor": _("Takes off at most")}
+        help_texts: ClassVar[dict[str, Any]] = {
+            "cap_minor": _("Of a percentage only, such as 4.50. Empty: no limit."),
+            "minimum_minor": _("What an order must cost before the discount, such as 4.50. Empty: any order."),
+        }
+
     def clean(self) -> dict[str, Any]:
         """Only a percentage has a cap."""
         cleaned = super().clean()

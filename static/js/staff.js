@@ -31,6 +31,7 @@ function nameSearchFields(root) {
     label.id ||= `${select.id}-label`;
     shown.setAttribute("aria-labelledby", `${label.id} select2-${select.id}-container`);
     shown.querySelector(".select2-selection__rendered")?.setAttribute("aria-labelledby", label.id);
+    shown.querySelector(".select2-search__field")?.setAttribute("aria-labelledby", label.id); // of several choices
   }
 }
 window.addEventListener("load", () => {
