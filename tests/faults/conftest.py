@@ -18,7 +18,7 @@ from tests.faults.purchase import Purchase
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import Shop, make_shop
 
-pytest.register_assert_rewrite("tests.faults.ends")
+pytest.register_assert_rewrite("tests.faults.ends", "tests.faults.histories", "tests.faults.lives")
 TIMEOUT_SECONDS = 0.4
 BUILT = "built_shop"  # the schema that the rows of the new shop are saved in
 
