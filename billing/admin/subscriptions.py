@@ -38,18 +38,10 @@ class SubscriptionPauseInline(ReadOnlyInline):
 class SubscriptionAdmin(ReadOnlyAdmin):
     """What an organization pays for each period."""
 
-    list_display = (
-        "organization",
-        "status",
-        "amount_minor",
-        "term",
-        "current_period_end",
-        "billing_mode",
-        "created_at",
-    )
+    list_display = ("organization", "label", "status", "amount_minor", "term", "current_period_end", "billing_mode")
     list_filter = ("status", "term", "billing_mode", "is_auto_renewed", "cancels_at_period_end", "currency")
     list_select_related = ("organization",)
-    search_fields = ("organization__name", "=gateway_subscriptions__reference")
+    search_fields = ("organization__name", "label", "=gateway_subscriptions__reference")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (SubscriptionItemInline, SubscriptionPauseInline)

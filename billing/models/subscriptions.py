@@ -261,7 +261,8 @@ class Subscription(StateMachine, Entity, Timestamped):
         return Money(self.amount_minor, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.amount}, {self.get_term_display()}, {self.get_status_display()}"
+        name = f"{self.label}, " if self.label else ""
+        return f"{name}{self.amount}, {self.get_term_display()}, {self.get_status_display()}"
 
 
 class SubscriptionItem(Entity, Timestamped):
