@@ -28,30 +28,28 @@ def attempts_of(organization: Any, currency: Any) -> "QuerySet[Payment]":
     return rows.select_related("payment_method").order_by("-created_at")
 
 
-def under_way(*, organization: Any, currency: Any, since: Any, at: datetime) -> "QuerySet[Payment]":
-    """Attempts that are open, or after whose refusal the schedule charges again; `since` it was saved last.
-
-    All but `at` may be expressions of an outer query.
-    """
-    is_open_or_retried = Q(state__in=Payment.OPEN) | Q(retry_at__gt=at, created_at__gte=since)
-    return attempts_of(organization, currency).filter(is_open_or_retried)
+def under_way(*, organization: Any, currency: Any, at: datetime) -> "QuerySet[Payment]":
+    """Attempts that are open, or after whose refusal the schedule charges again. As `attempts_of` in an outer query."""
+    return attempts_of(organization, currency).filter(Q(state__in=Payment.OPEN) | Q(retry_at__gt=at))
 
 
 def save(
     *, organization: Organization, below: Money, amount: Money, is_active: bool, actor: object, at: datetime
 ) -> AutoTopUp:
-    """Top up by `amount` whenever the credit is below the limit, or no more; what was refused before is forgotten."""
+    """Top up by `amount` whenever the credit is below the limit, or no more; what was refused before is forgotten.
+
+    What is asked for already keeps its amount.
+    """
     with tenancy.as_worker(organization):
-        ledger.lock_wallet(organization, amount.currency)  # as `request`; what was asked for before keeps its amount
-        old = auto_top_up_of(organization, amount.currency)
+        forget_attempts(organization, amount.currency, is_active=is_active, at=at)
+        mine = AutoTopUp.objects.filter(organization=organization, currency=amount.currency)
+        old = mine.select_for_update(no_key=True).first()
         new = {"below_minor": below.minor, "amount_minor": amount.minor, "is_active": is_active}
         row, _is_new = AutoTopUp.objects.update_or_create(
             organization=organization,
             currency=amount.currency,
             defaults={**new, "changed_at": at, "stopped_at": None},
         )
-        if not is_active:  # what waits for the card's owner is canceled at the gateway
-            attempts_of(organization, amount.currency).filter(state=PaymentState.PENDING).update(poll_at=at)
         before = {name: getattr(old, name) for name in new} if old else None
         audit.record(
             action="autotopup.save", entity=row, actor=actor, old=before, new=new | {"currency": row.currency}, at=at
@@ -59,12 +57,25 @@ def save(
     return row
 
 
+def forget_attempts(organization: Organization, currency: str, *, is_active: bool, at: datetime) -> None:
+    """Wait for no refused attempt any more; where it is switched off, have what waits for the card's owner canceled.
+
+    The caller has a transaction, and holds no lock yet: payments come first.
+    """
+    waiting = attempts_of(organization, currency).filter(Q(state=PaymentState.PENDING) | Q(retry_at__gt=at))
+    locked = [row.pk for row in waiting.order_by("pk").select_for_update(no_key=True, of=("self",))]
+    rows = Payment.objects.filter(pk__in=locked)
+    rows.filter(retry_at__gt=at).update(retry_at=at)
+    if not is_active:
+        rows.filter(state=PaymentState.PENDING).update(poll_at=at)
+
+
 def due(*, at: datetime) -> "QuerySet[AutoTopUp]":
     """Those whose wallet is below the limit, that have a method to charge, and of which none is under way."""
     whose = {"organization": OuterRef("organization"), "currency": OuterRef("currency")}
     wallet = LedgerAccount.objects.filter(kind=AccountKind.WALLET, **whose)
     credit = Subquery(wallet.values_list(F("balance_minor") + F("promotional_minor")), output_field=BigIntegerField())
-    waiting = under_way(**whose, since=OuterRef("changed_at"), at=at)
+    waiting = under_way(**whose, at=at)
     low = AutoTopUp.objects.filter(is_active=True).annotate(credit_minor=Coalesce(credit, 0))
     has_method = Q(organization__payment_methods__is_default=True)
     # While a bank has yet to decide about a payment, credit is low because it is set aside.
@@ -99,10 +110,10 @@ def request(auto_top_up: AutoTopUp, *, at: datetime) -> Payment | None:
         return None
     with tenancy.as_worker(auto_top_up):
         wallet = ledger.lock_wallet(organization, currency)
-        row = AutoTopUp.objects.get(pk=auto_top_up.pk)
+        row = AutoTopUp.objects.select_for_update(no_key=True).get(pk=auto_top_up.pk)
         if not row.is_active or row.amount < least or wallet.spendable >= row.below:
             return None
-        if under_way(organization=organization, currency=currency, since=row.changed_at, at=at).exists():
+        if under_way(organization=organization, currency=currency, at=at).exists():
             return None
         return saved_charges.open_charge(
             organization_id=organization.pk, method=method, amount=row.amount, is_automatic=True, at=at

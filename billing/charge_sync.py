@@ -176,8 +176,9 @@ def fail(*, payment_id: UUID, code: str, text: str, is_final: bool, at: datetime
             return
         payment = Payment.objects.select_related("invoice").get(pk=payment_id)
         payment.failure_code = code
+        payment.save(update_fields=["failure_code"])  # by which the schedule counts it, or not
         payment.retry_at = next_try(payment, at) if not is_final and is_charged_again(payment) else None
-        payment.save(update_fields=["failure_code", "retry_at"])
+        payment.save(update_fields=["retry_at"])
         if payment.retry_at is None and payment.is_automatic_top_up:
             auto_top_up_of(payment).update(is_active=False, stopped_at=at)
         if payment.invoice is None or payment.invoice.state in CHARGEABLE:
@@ -222,30 +223,33 @@ def end_attempt(*, payment_id: UUID, reason: str, at: datetime) -> None:
 
 
 def series_of(payment: Payment) -> "QuerySet[Payment]":
-    """The attempts that the schedule counts: of its method for its invoice, or to top up since the last success."""
+    """The attempts that the schedule counts: of its method for its invoice, or to top up since the last success.
+
+    The payment itself is one of them, also where the top-up was saved anew while it was open.
+    """
     rows = Payment.objects.filter(invoice=payment.invoice_id, payment_method=payment.payment_method_id)
     if payment.invoice_id is not None:
         return rows
     rows = rows.filter(organization=payment.organization_id, currency=payment.currency, is_automatic=True)
     changed_at = auto_top_up_of(payment).values_list("changed_at", flat=True).first()
     made = rows.filter(state__in=Payment.RECEIVED).aggregate(last=Max("created_at"))["last"]
-    return rows.filter(created_at__gte=max((at for at in (changed_at, made) if at), default=payment.created_at))
-
-
-def attempts_of(payment: Payment) -> int:
-    """How often its method was refused for its invoice; what we stopped ourselves was not."""
-    refused = series_of(payment).filter(state=PaymentState.FAILED, charge_id__isnull=False)
-    return refused.exclude(failure_code=NOT_WANTED).count()
+    since = max((at for at in (changed_at, made) if at), default=payment.created_at)
+    return rows.filter(Q(created_at__gte=since) | Q(pk=payment.pk))
 
 
 def next_try(payment: Payment, at: datetime) -> datetime | None:
-    """When the method may be charged again for the invoice, by the operator's schedule; None when that is over."""
-    days, done = retry_days(), attempts_of(payment)
+    """When the method may be charged again for the invoice, by the operator's schedule; None when that is over.
+
+    The schedule begins with the first charge. One that we stopped ourselves is no refusal.
+    """
+    charged = series_of(payment).filter(charge_id__isnull=False).exclude(state__in=Payment.RECEIVED)
+    done = charged.filter(state=PaymentState.FAILED).exclude(failure_code=NOT_WANTED).count()
+    days = retry_days()
     if done > len(days):
         return None
-    charged = series_of(payment).filter(charge_id__isnull=False)
-    first = charged.exclude(state__in=Payment.RECEIVED).earliest("created_at")
-    return max(first.created_at + timedelta(days=days[done - 1]), at + MIN_RETRY_WAIT)
+    if not done:
+        return at + MIN_RETRY_WAIT
+    return max(charged.earliest("created_at").created_at + timedelta(days=days[done - 1]), at + MIN_RETRY_WAIT)
 
 
 def retry_days() -> list[int]:

@@ -8,10 +8,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import auto_top_ups, credit, payment_methods, payment_sync, statement
+from billing import auto_top_ups, charge_sync, credit, payment_methods, payment_sync, statement
 from billing.gateways.base import DisputeStatus
+from billing.gateways.saved import ChargeStatus, GatewayCharge
 from billing.ledger_audit import broken_rules
 from billing.models import AutoTopUp, Payment, PaymentState
+from billing.models.declines import NOT_WANTED
 from core import site_settings
 from core.models import AuditEntry
 from sandbox.client import Sandbox
@@ -122,6 +124,35 @@ def test_a_refused_card_is_charged_again_by_the_schedule_and_then_it_stops_with_
     assert auto_top_ups.request_due(at=at + 4 * DAY) == 1
     run_due(at + 4 * DAY)
     assert AutoTopUp.objects.get().is_active
+
+
+def test_a_card_refused_after_the_settings_were_saved_anew_is_charged_again_by_the_schedule(
+    at: datetime, stripe_sandbox: Sandbox
+) -> None:
+    organization, refused_at = make_owner(at, "pm_card_declineLater"), at + timedelta(seconds=30)
+    auto_top_ups.request_due(at=at)
+    switch(organization, at + timedelta(seconds=5))  # the attempt is open
+
+    run_due(refused_at)
+
+    (payment,) = attempts(organization)
+    assert (payment.state, payment.retry_at) == (PaymentState.FAILED, refused_at + DAY)
+    assert auto_top_ups.request_due(at=refused_at + timedelta(minutes=1)) == 0
+    assert auto_top_ups.request_due(at=refused_at + DAY) == 1
+
+
+def test_a_charge_that_was_canceled_is_no_refusal_of_the_card(at: datetime, stripe_sandbox: Sandbox) -> None:
+    site_settings.set_value("billing.charge_retry_days", "5")
+    organization = make_owner(at, "pm_card_authenticationRequired")
+    auto_top_ups.request_due(at=at)
+    run_due()
+    (payment,) = attempts(organization)
+    canceled = GatewayCharge(str(payment.charge_id), ChargeStatus.CANCELED, failure_code=NOT_WANTED)
+
+    charge_sync.apply_charge(payment_id=payment.pk, charge=canceled, at=at)
+
+    payment = payment.reload()
+    assert (payment.state, payment.retry_at) == (PaymentState.FAILED, at + DAY)
 
 
 def test_a_bank_that_wants_its_owner_sends_the_way_there_and_switching_off_cancels_it(

@@ -15,10 +15,21 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import credit, gateway_accounts, invoicing, payments, refunds, renewals, subscriptions
+from billing import (
+    auto_top_ups,
+    charge_sync,
+    credit,
+    gateway_accounts,
+    invoicing,
+    payments,
+    refunds,
+    renewals,
+    saved_charges,
+    subscriptions,
+)
 from billing.gateways.base import GatewayPayment, GatewayRefund, RefundStatus
 from billing.ledger_audit import broken_rules
-from billing.models import Payment, PaymentState, Period, RunKind, Subscription
+from billing.models import Payment, PaymentMethod, PaymentState, Period, RunKind, Subscription
 from billing.runs import runner
 from catalog.models import Plan, PlanPrice
 from core.ids import uuid7
@@ -28,6 +39,7 @@ from orders.changes import making
 from orders.models import Order, OrderStatus
 from tests import shop as shops
 from tests.billing.sales import accept, make_sale
+from tests.builders import make_organization
 from tests.orders.sold import MAY, MIDDLE, make_offer, make_sold
 from tests.shop import Shop, allow_unpaid_orders, place_order
 
@@ -78,7 +90,11 @@ def deadlocks() -> int:
 
 def settle(invoice_id: UUID) -> Payment:
     """The money for the invoice arrives, however late."""
-    payment = Payment.objects.get(invoice_id=invoice_id)
+    return settle_payment(Payment.objects.get(invoice_id=invoice_id))
+
+
+def settle_payment(payment: Payment) -> Payment:
+    """The money that the payment asks for arrives."""
     gateway_payment = GatewayPayment(
         transaction_id=f"pi_{payment.pk}",
         amount=payment.amount,
@@ -227,9 +243,35 @@ def credit_and_the_end_of_its_orders(shop: Shop) -> Acts:
     return acts
 
 
+def automatic_top_ups_and_their_settings(shop: Shop) -> Acts:
+    """Automatic top-ups are saved anew and switched off while one is asked for, arrives and is refused."""
+    now, acts, amount = timezone.now(), list[Callable[[], Any]](), Money(1000, "USD")
+    for _ in range(AT_ONCE):
+        organization = make_organization()
+        method = PaymentMethod.objects.create(
+            organization=organization, gateway="stripe", reference=f"pm_{organization.pk}", is_default=True
+        )
+        wanted = {"organization": organization, "below": amount, "amount": amount, "actor": "test", "at": now}
+        row = auto_top_ups.save(**wanted, is_active=True)
+        payment = saved_charges.open_charge(
+            organization_id=organization.pk, method=method, amount=amount, is_automatic=True, at=now
+        )
+        acts += [
+            lambda wanted=wanted: auto_top_ups.save(**wanted, is_active=False),  # type: ignore[misc]
+            lambda wanted=wanted: auto_top_ups.save(**wanted, is_active=True),  # type: ignore[misc]
+            lambda row=row: auto_top_ups.request(row, at=now),  # type: ignore[misc]
+            lambda payment=payment: settle_payment(payment),  # type: ignore[misc]
+            lambda payment=payment: charge_sync.fail(  # type: ignore[misc]
+                payment_id=payment.pk, code="card_declined", text="refused", is_final=True, at=now
+            ),
+        ]
+    return acts
+
+
 @pytest.mark.parametrize(
     "prepare",
     [
+        automatic_top_ups_and_their_settings,
         late_payments_and_free_orders,
         refunds_and_their_events,
         releases_and_ends,
