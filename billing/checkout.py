@@ -45,16 +45,12 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
     """
     with tenancy.as_worker(payment):
         payment = payments.lock_payment(payment.pk)
-        is_charge = payment.payment_method_id is not None  # a saved method pays it, or its owner confirms that
-        if is_charge or not payment.is_open(at) or payment.expires_at is None:
-            raise CheckoutClosed(f"payment {payment.pk} is not open")
-        if payment.invoice is not None and invoicing.has_money_under_way(payment.invoice):
-            raise CheckoutClosed(f"another payment of invoice {payment.invoice_id} is under way")
+        check_is_open(payment, at)
         if not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
     # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
-    is_late = at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
+    is_late = payment.expires_at is None or at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
     if payment.session_requested_at is None and is_late:
         with tenancy.acts_on(payment):
             payments.fail(payment_id=payment.pk, reason="too little time was left for a checkout session", at=at)
@@ -79,6 +75,15 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
     return session.url
 
 
+def check_is_open(payment: Payment, at: datetime) -> None:
+    """Raise CheckoutClosed unless the locked payment can be made in a session."""
+    is_charge = payment.payment_method_id is not None  # a saved method pays it, or its owner confirms that
+    if is_charge or not payment.is_open(at) or payment.expires_at is None:
+        raise CheckoutClosed(f"payment {payment.pk} is not open")
+    if payment.invoice is not None and invoicing.has_money_under_way(payment.invoice):
+        raise CheckoutClosed(f"another payment of invoice {payment.invoice_id} is under way")
+
+
 def request_session(driver: Driver, *, payment: Payment, customer: str, at: datetime) -> CheckoutSession:
     """The payment's session at the gateway, created once.
 
@@ -87,7 +92,10 @@ def request_session(driver: Driver, *, payment: Payment, customer: str, at: date
     """
     # Stored before the call: from here on the request does not change, and the poller searches for its session.
     with tenancy.as_worker(payment):
-        payment = payments.lock_payment(payment.pk)
+        driver_is_for, payment = (payment.gateway, payment.channel), payments.lock_payment(payment.pk)
+        check_is_open(payment, at)  # again: since the driver was made the customer may have chosen otherwise
+        if (payment.gateway, payment.channel) != driver_is_for:
+            raise outside.Unavailable(f"payment {payment.pk} is made by {payment.gateway} from now on")
         requested_at = payment.session_requested_at
         is_recent = requested_at is not None and at - requested_at < LOST_ANSWER_WAIT
         if requested_at is None or (not driver.HAS_IDEMPOTENCY_KEYS and not is_recent):

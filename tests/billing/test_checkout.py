@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import checkout, payment_sync, payments
+from billing import checkout, checkout_options, customers, payment_sync, payments, saved_charges
 from billing.gateways.base import KEY_MISMATCH, CheckoutRequest, CheckoutSession
 from billing.gateways.stripe import StripeDriver, client
 from billing.models import AccountKind, GatewayCustomer, Payment, PaymentMethod, PaymentState
@@ -15,6 +15,7 @@ from core import outside
 from core.money import Money
 from sandbox.client import Sandbox
 from tests.billing.sales import Sale, balance, make_sale
+from tests.billing.saved_methods import save_card
 from tests.sandbox_fixtures import STRIPE_KEY
 from tests.stripe_dashboard import account
 from tests.threads import run_at_once
@@ -109,6 +110,30 @@ def test_a_session_whose_payment_ended_while_it_was_created_is_expired_and_never
     with pytest.raises(checkout.CheckoutClosed):
         sale.create_session()
     assert [session["status"] for session in sessions(stripe_sandbox)] == ["expired"]
+
+
+@pytest.mark.parametrize("choice", ["saved card", "other channel"])
+def test_no_session_is_created_where_the_customer_chose_another_way_meanwhile(
+    choice: str, sale: Sale, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, now, ensure = save_card(sale.organization, "pm_card_visa"), timezone.now(), customers.ensure_customer
+
+    def choose_meanwhile(*args: Any, **kwargs: Any) -> str:
+        if choice == "saved card":
+            decision = saved_charges.charge_payment(payment=sale.payment, method=method, at=now)
+            assert decision is saved_charges.ChargeDecision.REQUESTED
+        else:
+            option = checkout_options.CheckoutOption("stripe", "debit", "Debit", sale.payment.amount)
+            assert checkout_options.choose_option(payment=sale.payment, option=option).channel == "debit"
+        return ensure(*args, **kwargs)
+
+    monkeypatch.setattr(customers, "ensure_customer", choose_meanwhile)
+    with pytest.raises(checkout.CheckoutClosed if choice == "saved card" else outside.Unavailable):
+        sale.create_session()
+
+    assert sessions(stripe_sandbox) == []
+    payment = sale.payment.reload()
+    assert (payment.state, payment.session_requested_at) == (PaymentState.PENDING, None)
 
 
 def test_a_used_key_whose_session_was_paid_leaves_the_payment_to_the_poller(
