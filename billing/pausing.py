@@ -114,4 +114,4 @@ def bill_now(*, subscription: Subscription, actor: object, at: datetime) -> None
                 perform(of, at)
                 counts = batches.counted()
                 audit.record(action=f"billing.{kind}", entity=subscription, actor=actor, metadata=counts, at=at)
-        collect.request_charges(of, at)
+        collect.request_charges(collect.chargeable(of, at), at)

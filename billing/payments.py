@@ -148,8 +148,7 @@ def settle(*, payment_id: UUID, gateway_payment: GatewayPayment, at: datetime) -
             return payment
         try:
             with tenancy.as_worker():
-                receive([(payment, gateway_payment)], PaymentState.SUCCEEDED, at)
-                pay_invoice_and_debt(payment, at)
+                receive_expected(payment, gateway_payment, at)
                 if is_late and payment.invoice is not None:
                     invoicing.expire_open_payments(invoice=payment.invoice, at=at)
         except Exception as error:  # the money arrived whatever failed: it is put under review, and paying is repeated
@@ -190,6 +189,12 @@ def settle_expected(gateway_payments: Mapping[UUID, GatewayPayment], *, at: date
             for payment in ledger.with_receivable(settled):
                 ledger.pay_receivable(payment, at=at)
     return [payment.pk for payment, _arrived in arrivals]
+
+
+def receive_expected(payment: Payment, gateway_payment: GatewayPayment, at: datetime) -> None:
+    """Store money that arrived exactly as a locked payment asked for it, and pay with it. What fails is raised."""
+    receive([(payment, gateway_payment)], PaymentState.SUCCEEDED, at)
+    pay_invoice_and_debt(payment, at)
 
 
 def receive(arrivals: Sequence[tuple[Payment, GatewayPayment]], state: PaymentState, at: datetime) -> None:

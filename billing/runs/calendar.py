@@ -9,11 +9,12 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from accounts.models import Organization
-from billing import auto_top_ups, charge_sync, payments
+from billing import auto_top_ups, charge_sync, payments, saved_charges
 from billing.gateways.base import GatewayPayment
 from billing.models import Payment, PaymentState, RunKind
 from billing.runs import batches, runner
 from billing.runs.batches import EVERYBODY, OrganizationRange
+from billing.saved_charges import ChargeDecision
 from core import site_settings, tenancy
 from core.money import Money
 
@@ -23,20 +24,20 @@ MAX_DAYS_BEFORE = 31
 BUSY = "busy"  # an organization whose rows somebody else had locked, so that it is left out
 # Who pays goes first: the calendar gives up long before the database would look for a deadlock and end either.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
-IS_DUE = """SELECT EXISTS (SELECT FROM ({due}) due
-    WHERE organization_id > %(after)s AND organization_id <= %(until)s)"""
+DUE = "SELECT organization_id FROM ({due}) due WHERE organization_id > %(after)s AND organization_id <= %(until)s"
+# Each run's own query with its own parameters, of which several have the same name.
+ALL_DUE = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_calendar_due (organization_id uuid)
+    ON COMMIT DROP"""
 COLUMNS = ("at", "what", "organization", "organization_id", "about", "amount", "currency")
 ENTRIES = """SELECT fact.what, fact.organization_id, organization.name, fact.label, fact.at, fact.amount_minor,
         fact.currency
     FROM billing_fact fact JOIN accounts_organization organization ON organization.id = fact.organization_id
     ORDER BY organization.name, fact.organization_id, fact.at, fact.what, fact.label"""
-CHARGE = """INSERT INTO billing_fact
-    SELECT 'charge', organization_id, coalesce(number, ''), %(at)s, total_minor, currency
-    FROM billing_invoice WHERE id = ANY (%(ids)s)"""
-
-TOP_UP = """INSERT INTO billing_fact
-    SELECT 'top-up', organization_id, '', %(at)s, amount_minor, currency
-    FROM billing_autotopup WHERE id = ANY (%(ids)s)"""
+CHARGED = """INSERT INTO billing_fact
+    SELECT CASE WHEN payment.invoice_id IS NULL THEN 'top-up' ELSE 'charge' END, payment.organization_id,
+        coalesce(invoice.number, ''), %(at)s, payment.amount_minor, payment.currency
+    FROM billing_payment payment LEFT JOIN billing_invoice invoice ON invoice.id = payment.invoice_id
+    WHERE payment.id = %(id)s"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Entry:
 def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetime] = ()) -> Iterator[Entry]:
     """What runs of these kinds at `at` would do, once those of the times `after` have been.
 
-    A charge that is asked for is taken to succeed: who can be charged is not shown as suspended.
+    A charge that is asked for, of an automatic top-up too, is taken to succeed unless the card is no longer valid then:
+    who can be charged is not shown as suspended. What was to be topped up before is taken to be done.
     Batch by batch, each in a transaction that is rolled back. It waits for nobody: an organization whose rows are
     locked is one entry that says so.
     """
@@ -85,11 +87,13 @@ def _ranges(
     steps: Sequence[runner.Step], at: datetime, *, within: OrganizationRange, size: int
 ) -> list[OrganizationRange]:
     """The organizations of what any of the runs has to do."""
-    queries = [step.due(at) for step in steps]
-    due = " UNION ALL ".join(query for query, _params in queries)
-    params = {name: value for _query, named in queries for name, value in named.items()}
     with tenancy.as_worker():
-        return batches.ranges(due, params, within=within, size=size)
+        batches.execute(ALL_DUE)
+        batches.execute("DELETE FROM billing_calendar_due")
+        for step in steps:
+            query, params = step.due(at)
+            batches.execute(f"INSERT INTO billing_calendar_due {DUE.format(due=query)}", params | within.params(at))
+        return batches.ranges("SELECT organization_id FROM billing_calendar_due", {}, within=within, size=size)
 
 
 def _entries(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[datetime]) -> list[Entry]:
@@ -100,8 +104,8 @@ def _entries(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequenc
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
     single = _ranges(steps, times[-1], within=of, size=1)
-    if len(single) < 2:
-        owner = Organization.objects.get(pk=of.until)
+    if len(single) == 1:
+        owner = Organization.objects.get(pk=single[0].until)
         return [Entry(BUSY, owner.pk, owner.name, "", times[-1], Money.zero(site_settings.get("shop.currency")))]
     return [entry for each in single for entry in _entries(steps, each, times)]
 
@@ -114,49 +118,57 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
     with tenancy.as_worker():
         batches.execute(LOCK_TIMEOUT)
         batches.begin()
+        _top_up(of, times[0])
         for at in times:
             batches.execute("DELETE FROM billing_fact")
-            low = low_wallets(of, at)
             for step in steps:
-                if is_due(step, of, at):
+                if _is_due(step, of, at):
                     step.perform(of, at)
-                    if step.request_charges:
-                        charged = [invoice.pk for invoice in step.request_charges(of, at)]
-                        batches.execute(CHARGE, {"at": at, "ids": charged})
-                        _settle(charged, at)
-            batches.execute(TOP_UP, {"at": at, "ids": list(low_wallets(of, at) - low)})
-        with connection.cursor() as cursor:
-            cursor.execute(ENTRIES)
-            rows = [
-                Entry(what, owner, name, label, due, Money(minor, currency))
-                for what, owner, name, label, due, minor, currency in cursor.fetchall()
-            ]
+                    _charge(step, of, at)
+                _top_up(of, at)
+        found = _noted()
         transaction.set_rollback(True)
-    return rows
+    return found
 
 
-def _settle(charged: Collection[UUID], at: datetime) -> None:
-    """Answer what was just asked of saved methods: paid, or refused for good by a card that is no longer valid then."""
-    asked = Payment.objects.filter(invoice__in=charged, state=PaymentState.PENDING).select_related("payment_method")
-    for row in asked.order_by("pk"):
-        valid_until = row.payment_method.expires_on if row.payment_method else None
-        if valid_until is not None and valid_until < at.date():
-            charge_sync.fail(payment_id=row.pk, code="expired_card", text="", is_final=True, at=at)
-        else:
-            money = GatewayPayment(f"calendar-{row.pk}", row.amount, row.is_live, payment_id=row.pk)
-            payments.settle(payment_id=row.pk, gateway_payment=money, at=at)
-
-
-def low_wallets(of: OrganizationRange, at: datetime) -> set[UUID]:
-    """The automatic top-ups of the range that would be charged now. One that a run makes so is shown on its day."""
-    rows = auto_top_ups.due(at=at).filter(organization__gt=of.after, organization__lte=of.until)
-    return set(rows.values_list("pk", flat=True))
-
-
-def is_due(step: runner.Step, of: OrganizationRange, at: datetime) -> bool:
+def _is_due(step: runner.Step, of: OrganizationRange, at: datetime) -> bool:
     """Whether the run has anything to do in the range."""
     query, params = step.due(at)
+    return bool(batches.ids(f"{DUE.format(due=query)} LIMIT 1", params | of.params(at)))
+
+
+def _charge(step: runner.Step, of: OrganizationRange, at: datetime) -> None:
+    """Have the saved methods charged that the run would, and settle what they pay. What is locked is raised."""
+    for invoice in step.chargeable(of, at) if step.chargeable else ():
+        if saved_charges.request_charge(invoice=invoice, at=at) == ChargeDecision.REQUESTED:
+            _settle(Payment.objects.get(invoice=invoice, state=PaymentState.PENDING), at)
+
+
+def _top_up(of: OrganizationRange, at: datetime) -> None:
+    """Top up the wallets of the range that are low now, as is done every minute."""
+    low = auto_top_ups.due(at=at).filter(organization__gt=of.after, organization__lte=of.until)
+    for row in low.select_related("organization").order_by("pk"):
+        if (payment := auto_top_ups.request(row, at=at)) is not None:
+            _settle(payment, at)
+
+
+def _settle(asked: Payment, at: datetime) -> None:
+    """Note what is asked of a saved method, and answer: paid, or refused for good by a card that is no longer valid."""
+    batches.execute(CHARGED, {"id": asked.pk, "at": at})
+    valid_until = asked.payment_method.expires_on if asked.payment_method else None
+    if valid_until is not None and valid_until < at.date():
+        charge_sync.fail(payment_id=asked.pk, code="expired_card", text="", is_final=True, at=at)
+        return
+    row = payments.lock_payment(asked.pk)
+    money = GatewayPayment(f"calendar-{row.pk}", row.amount, row.is_live, payment_id=row.pk)
+    payments.receive_expected(row, money, at)
+
+
+def _noted() -> list[Entry]:
+    """What the runs noted in this transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(IS_DUE.format(due=query), {**params, **of.params(at)})
-        ((is_any,),) = cursor.fetchall()
-    return bool(is_any)
+        cursor.execute(ENTRIES)
+        return [
+            Entry(what, owner, name, label, at, Money(minor, currency))
+            for what, owner, name, label, at, minor, currency in cursor.fetchall()
+        ]

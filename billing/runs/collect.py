@@ -4,6 +4,7 @@ An invoice is paid whole or not at all, the one that is due first before the oth
 automatically" holds for credit too: who renews by hand pays by hand.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -81,18 +82,20 @@ def perform(of: OrganizationRange, at: datetime) -> None:
         wallets.prepare()
 
 
-def request_charges(of: OrganizationRange, at: datetime) -> list[Invoice]:
-    """Have saved methods charged for what is left in the range, each invoice in a transaction of its own; which.
+def chargeable(of: OrganizationRange, at: datetime) -> list[Invoice]:
+    """What is left in the range and could be charged to saved methods, in the order of the due dates."""
+    with tenancy.as_worker():
+        found = Invoice.objects.filter(pk__in=batches.ids(CHARGEABLE, of.params(at)))
+        return list(found.order_by("due_at", "pk"))
+
+
+def request_charges(invoices: Iterable[Invoice], at: datetime) -> int:
+    """Have saved methods charged for invoices, each in a transaction of its own; for how many.
 
     Whether and when a refused one is charged again decides `saved_charges`.
     """
-    with tenancy.as_worker():
-        due_now = list(Invoice.objects.filter(pk__in=batches.ids(CHARGEABLE, of.params(at))).order_by("due_at", "pk"))
-    charged: list[Invoice] = []
 
-    def request(invoice: Invoice) -> None:
-        if saved_charges.request_charge(invoice=invoice, at=at) == ChargeDecision.REQUESTED:
-            charged.append(invoice)
+    def request(invoice: Invoice) -> bool:
+        return saved_charges.request_charge(invoice=invoice, at=at) == ChargeDecision.REQUESTED
 
-    work.run_each(due_now, request, name="charge")
-    return charged
+    return work.run_each(invoices, request, name="charge")

@@ -29,17 +29,20 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Step:
-    """A kind of run: the query of the organizations of what is due, with its parameters, and what is done with it."""
+    """A kind of run: the query of the organizations of what is due, with its parameters, and what is done with it.
+
+    `chargeable` are the invoices for which saved methods are to be charged then.
+    """
 
     due: Callable[[datetime], tuple[str, dict[str, Any]]]
     perform: Callable[[OrganizationRange, datetime], None]
-    request_charges: Callable[[OrganizationRange, datetime], list[Invoice]] | None = None  # after the batch's commit
+    chargeable: Callable[[OrganizationRange, datetime], list[Invoice]] | None = None  # after the batch's commit
 
 
 # In the order in which they are due on a day.
 STEPS = {
     RunKind.RENEW: Step(renew.due, renew.perform),
-    RunKind.COLLECT: Step(collect.due, collect.perform, collect.request_charges),
+    RunKind.COLLECT: Step(collect.due, collect.perform, collect.chargeable),
     RunKind.METER: Step(meter.due, meter.perform),
     RunKind.DUN: Step(dun.due, dun.perform),
     RunKind.EXPIRE: Step(expire.due, expire.perform),
@@ -64,8 +67,8 @@ def _perform(run: Run, step: Step, of: OrganizationRange) -> None:
     """One batch. One that fails is done organization by organization: only those that fail again are left out."""
     try:
         perform_batch(run, step, of)
-        if step.request_charges and (charged := step.request_charges(of, run.at)):
-            _count(run, {"charge": len(charged)})
+        if step.chargeable and (charged := collect.request_charges(step.chargeable(of, run.at), run.at)):
+            _count(run, {"charge": charged})
     except Exception as error:
         with tenancy.as_worker():
             single = batches.ranges(*step.due(run.at), within=of, size=1)
