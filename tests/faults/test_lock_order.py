@@ -251,7 +251,13 @@ def automatic_top_ups_and_their_settings(shop: Shop) -> Acts:
         method = PaymentMethod.objects.create(
             organization=organization, gateway="stripe", reference=f"pm_{organization.pk}", is_default=True
         )
-        wanted = {"organization": organization, "below": amount, "amount": amount, "actor": "test", "at": now}
+        wanted: dict[str, Any] = {
+            "organization": organization,
+            "below": amount,
+            "amount": amount,
+            "actor": "test",
+            "at": now,
+        }
         row = auto_top_ups.save(**wanted, is_active=True)
         payment = saved_charges.open_charge(
             organization_id=organization.pk, method=method, amount=amount, is_automatic=True, at=now
