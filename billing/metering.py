@@ -14,12 +14,16 @@ from django.db.models import DateTimeField, ExpressionWrapper, OuterRef, Subquer
 from django.db.models.functions import Greatest
 
 from accounts.models import Organization
-from billing.models import BillingMode, LedgerAccount, Subscription, SubscriptionStatus, UsageCycle
+from billing.models import AccountKind, BillingMode, LedgerAccount, Subscription, SubscriptionStatus, UsageCycle
 from catalog.models import Term
 from core import site_settings, tenancy
 from core.money import Rate
 
 HOUR = timedelta(hours=1)
+# An automatic top-up is given so long to pay for what runs: a card answers in seconds, a bank takes days.
+AWAITED_FOR = timedelta(minutes=30)
+# What a wallet does not pay is suspended so soon after the hour began that those minutes are not charged.
+NOTICED_WITHIN = timedelta(minutes=15)
 # What an hour of all that each of these wallets pays for costs now, with the tax of the month's draft, and how many
 # hours it still pays for.
 LASTS = """
@@ -72,23 +76,36 @@ def resumed_hour(at: datetime) -> datetime | None:
     return hour_of(at) if site_settings.get("billing.charges_started_hours") else None
 
 
+def ran_until(at: datetime) -> datetime:
+    """The end of the last hour that is charged of what is suspended at `at` because its wallet did not pay."""
+    has_started = site_settings.get("billing.charges_started_hours")
+    return hour_of(at - NOTICED_WITHIN) + HOUR if has_started else hour_of(at)
+
+
 def start_metering(*, subscription_ids: Collection[UUID], at: datetime) -> None:
     """Charge the hours of those billed by the hour from now on: their servers run. Calling it twice is harmless.
 
-    An hour that is charged already, before the server was gone, is not charged again.
+    An hour that is charged already, before the server was gone, is not charged again. Each has a wallet from now on,
+    so that its owner is told when that is empty.
     """
     first = first_hour(at)
     of_subscription = UsageCycle.objects.filter(subscription=OuterRef("pk")).order_by("-hour")
     charged_until = ExpressionWrapper(Subquery(of_subscription.values("hour")[:1]) + HOUR, output_field=DateTimeField())
     with tenancy.as_worker():
         begun = Greatest(Value(first), charged_until)
-        Subscription.objects.filter(
+        rows = Subscription.objects.filter(
             pk__in=subscription_ids,
             term=Term.HOURLY,
             billing_mode=BillingMode.SELF,
             status=SubscriptionStatus.ACTIVE,
             metered_from=None,
-        ).update(metered_from=begun, current_period_start=begun - HOUR, current_period_end=begun)
+        )
+        owners = sorted(set(rows.values_list("organization_id", "currency")))
+        rows.update(metered_from=begun, current_period_start=begun - HOUR, current_period_end=begun)
+        wallets = [
+            LedgerAccount(kind=AccountKind.WALLET, organization_id=owner, currency=code) for owner, code in owners
+        ]
+        LedgerAccount.objects.bulk_create(wallets, ignore_conflicts=True)
 
 
 def hourly_costs(organization: Organization, *, at: datetime) -> list[HourlyCost]:

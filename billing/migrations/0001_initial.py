@@ -797,6 +797,7 @@ class Migration(migrations.Migration):
                 ('current_period_end', models.DateTimeField(blank=True, null=True)),
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
                 ('metered_from', models.DateTimeField(blank=True, help_text='The first hour charged since its server runs, or runs again. The period ends with the last one.', null=True, verbose_name='metered from')),
+                ('unpaid_until', models.DateTimeField(blank=True, help_text='Of one that its wallet did not pay: until which hour it ran. What is unpaid is charged first.', null=True, verbose_name='ran unpaid until')),
                 ('change_pending_until', models.DateTimeField(blank=True, help_text='Until then a change of its items can be paid, so that no renewal of it is billed before.', null=True, verbose_name='change being paid until')),
                 ('pauses_until', models.DateTimeField(blank=True, help_text='Its customer wants no period after the one that is paid, and goes on then. Empty: it renews.', null=True, verbose_name='pauses until')),
                 ('cancels_at_period_end', models.BooleanField(default=False)),

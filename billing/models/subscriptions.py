@@ -123,6 +123,12 @@ class Subscription(StateMachine, Entity, Timestamped):
         blank=True,
         help_text=_("The first hour charged since its server runs, or runs again. The period ends with the last one."),
     )
+    unpaid_until = models.DateTimeField(
+        _("ran unpaid until"),
+        null=True,
+        blank=True,
+        help_text=_("Of one that its wallet did not pay: until which hour it ran. What is unpaid is charged first."),
+    )
     change_pending_until = models.DateTimeField(
         _("change being paid until"),
         null=True,

@@ -7,7 +7,7 @@ Nothing is deleted that a reminder has not told of some days before, nor while a
 from datetime import datetime
 from typing import Any
 
-from billing import events
+from billing import events, metering
 from billing.models import DELETION_NOTICE, EntryKind, JournalEntry, Posting, Subscription
 from billing.runs import batches, dun
 from billing.runs.batches import OrganizationRange
@@ -36,7 +36,8 @@ UNFILLED = """
             WHERE wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
                 AND told.stage = 0 AND told.lapsed_at IS NULL AND told.deletes_at <= %(at)s
                 AND told.sent_at <= %(told_before)s
-                -- Not where it pays its next hour, which `meter` has not done yet, nor while money is on its way.
+                -- Not where it pays its next hour, which `meter` has not done yet, nor while money is on its way that
+                -- was asked for before that day: one attempt after the other would keep the server for ever.
                 AND wallet.balance_minor + wallet.promotional_minor < (
                     SELECT coalesce(sum(item.quantity * item.unit_minor), 0)
                     FROM billing_subscriptionitem item WHERE item.subscription_id = subscription.id
@@ -48,8 +49,10 @@ UNFILLED = """
                         WHERE buyer.id = subscription.organization_id))
                 AND NOT EXISTS (SELECT FROM billing_payment payment
                     WHERE payment.organization_id = wallet.organization_id AND payment.currency = wallet.currency
-                        AND payment.invoice_id IS NULL AND (payment.state IN ('processing', 'under_review')
-                            OR payment.is_automatic AND payment.state = 'pending')))"""
+                        AND payment.invoice_id IS NULL AND payment.created_at < told.deletes_at
+                        AND (payment.state IN ('processing', 'under_review')
+                            OR payment.is_automatic AND payment.state = 'pending' AND payment.failure_code = ''
+                                AND payment.created_at > %(awaited_since)s)))"""
 TO_DELETE = "FROM billing_subscription subscription WHERE subscription.deletion_due_at <= %(at)s"
 OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
 OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")
@@ -109,7 +112,7 @@ def due(at: datetime) -> tuple[str, dict[str, Any]]:
 def settings_of(at: datetime) -> dict[str, Any]:
     """The parameters of this module's statements."""
     times = {"deleted_due": at - dun.settings_of(at)["delete_after"], "told_before": at - DELETION_NOTICE}
-    return {"at": at} | times | tax_params()
+    return {"at": at, "awaited_since": at - metering.AWAITED_FOR} | times | tax_params()
 
 
 def perform(of: OrganizationRange, at: datetime) -> None:

@@ -1,7 +1,8 @@
 """`meter`: charge the hours of what is billed by the hour from the wallets, and issue the invoices of a month's hours.
 
 What a wallet does not pay the next hour of is suspended until it does, and resumes with that hour: of several servers
-the oldest stay and resume first (see `usage`). The time between is not charged.
+the oldest stay and resume first (see `usage`). Hours that it ran before it was suspended are charged before it resumes,
+the time between is not.
 """
 
 from collections.abc import Collection
@@ -100,6 +101,8 @@ def settings_of(at: datetime) -> dict[str, Any]:
         "only": None,
         "last_hour": metering.last_hour(at),
         "resumed_hour": metering.resumed_hour(at),
+        "ran_until": metering.ran_until(at),
+        "awaited_since": at - metering.AWAITED_FOR,
         "hour": metering.hour_of(at),
         "next_hour": metering.hour_of(at) + metering.HOUR,
         "month": metering.hour_of(at).date().replace(day=1),
@@ -171,7 +174,7 @@ def pause(*, subscription_ids: Collection[UUID], at: datetime) -> None:
         metered = Subscription.objects.filter(pk__in=subscription_ids, metered_from__isnull=False)
         suspended = list(metered.filter(status=SubscriptionStatus.SUSPENDED).values_list("pk", flat=True))
         metered.filter(status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.SUSPENDED]).update(
-            metered_from=None, status=SubscriptionStatus.ACTIVE
+            metered_from=None, unpaid_until=None, status=SubscriptionStatus.ACTIVE
         )
         events.subscriptions_recovered.send(Subscription, subscription_ids=suspended, at=at)
 

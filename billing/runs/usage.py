@@ -35,7 +35,7 @@ DUE = """
     FROM billing_subscription subscription
     WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'active'
         AND NOT subscription.cancels_at_period_end AND subscription.current_period_end <= %(last_hour)s"""
-# Those that their wallet did not pay for, and that resume if it pays the hour that is charged of them now.
+# Those that their wallet did not pay for, and that resume if it pays what they ran unpaid and the started hour.
 SUSPENDED = """
     FROM billing_subscription subscription JOIN billing_ledgeraccount wallet ON wallet.kind = 'wallet'
         AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
@@ -74,16 +74,22 @@ HOURS = f"""
                     WHERE issued.organization_id = used.organization_id AND issued.currency = used.currency
                         AND issued.usage_month IS NOT NULL AND issued.state <> 'draft')) AS month
             FROM (SELECT subscription.id, subscription.organization_id, subscription.currency, false AS is_resumed,
-                    subscription.current_period_end AS first_hour
+                    subscription.current_period_end AS first_hour, %(last_hour)s + interval '1 hour' AS until
                 {DUE}{OF_SUBSCRIPTION} AND subscription.id NOT IN (SELECT subscription_id FROM billing_usage_unpaid)
                 UNION ALL SELECT subscription.id, subscription.organization_id, subscription.currency, true,
-                    greatest(subscription.current_period_end, %(resumed_hour)s::timestamptz)
-                {SUSPENDED}{OF_SUBSCRIPTION} AND %(only)s::uuid[] IS NULL
+                    CASE WHEN subscription.current_period_end < subscription.unpaid_until
+                        THEN subscription.current_period_end
+                        ELSE greatest(subscription.current_period_end, %(resumed_hour)s::timestamptz) END,
+                    coalesce(subscription.unpaid_until, subscription.current_period_end)
+                {SUSPENDED}{OF_SUBSCRIPTION}
+                    AND (%(only)s::uuid[] IS NULL OR subscription.current_period_end < subscription.unpaid_until)
                     AND subscription.id NOT IN (SELECT subscription_id FROM billing_usage_unpaid)) used) due
     ) subscription
-    CROSS JOIN LATERAL generate_series(first_hour, CASE WHEN is_resumed THEN first_hour ELSE
-        least(%(last_hour)s::timestamptz, timezone('UTC', first_month + interval '1 month') - interval '1 hour') END,
-        interval '1 hour') hour
+    CROSS JOIN LATERAL (SELECT timezone('UTC', first_month + interval '1 month') AS month_end) draft
+    CROSS JOIN LATERAL (SELECT generate_series(first_hour, least(until, month_end) - interval '1 hour',
+            interval '1 hour') AS hour
+        UNION SELECT resumed_hour FROM greatest(first_hour, %(resumed_hour)s::timestamptz) resumed_hour
+            WHERE is_resumed AND %(only)s::uuid[] IS NULL AND resumed_hour < month_end) hours
     WHERE month = first_month"""
 OF_DRAFT = """invoice.organization_id = {0}.organization_id AND invoice.currency = {0}.currency
         AND invoice.usage_month = {0}.month"""
@@ -281,21 +287,27 @@ ADVANCE = """
         current_period_end = charged.hour + interval '1 hour'
     FROM (SELECT subscription_id, max(hour) AS hour FROM billing_usage_hour GROUP BY subscription_id) charged
     WHERE subscription.id = charged.subscription_id"""
-# What resumes was charged for the hour that it resumes in, or for an earlier one that its wallet did not pay then.
+# What resumes was charged for all that it ran unpaid, and for the hour that it resumes in.
 RESUME = """
-    UPDATE billing_subscription subscription SET status = 'active', metered_from = greatest(charged.hour, %(hour)s),
+    UPDATE billing_subscription subscription SET status = 'active', unpaid_until = NULL,
+        metered_from = greatest(charged.hour, %(hour)s),
         current_period_start = greatest(charged.hour, %(hour)s - interval '1 hour'),
         current_period_end = greatest(charged.hour + interval '1 hour', %(hour)s)
-    FROM billing_usage_hour charged
-    WHERE charged.is_resumed AND subscription.id = charged.subscription_id RETURNING subscription.id"""
-# While a saved method is charged for the wallet, its hours stay due: not where that waits for its owner, for days.
+    FROM (SELECT subscription_id, max(hour) AS hour FROM billing_usage_hour WHERE is_resumed
+        GROUP BY subscription_id) charged
+    WHERE subscription.id = charged.subscription_id AND charged.hour >= coalesce(
+        greatest(subscription.unpaid_until - interval '1 hour', %(resumed_hour)s), charged.hour)
+    RETURNING subscription.id"""
+# While a saved method is charged for the wallet, its hours stay due: not where that waits for its owner or a bank, for
+# days.
 SUSPEND = """
-    UPDATE billing_subscription subscription SET status = 'suspended' FROM billing_usage_unpaid unpaid
+    UPDATE billing_subscription subscription SET status = 'suspended', unpaid_until = %(ran_until)s
+    FROM billing_usage_unpaid unpaid
     WHERE subscription.id = unpaid.subscription_id AND subscription.status = 'active'
         AND NOT EXISTS (SELECT FROM billing_payment payment
             WHERE payment.organization_id = subscription.organization_id AND payment.currency = subscription.currency
                 AND payment.invoice_id IS NULL AND payment.is_automatic AND payment.failure_code = ''
-                AND payment.state IN ('pending', 'processing'))
+                AND payment.state = 'pending' AND payment.created_at > %(awaited_since)s)
     RETURNING subscription.id"""
 DONE = """
     INSERT INTO billing_fact SELECT 'usage', usage.organization_id, coalesce(entry.note, ''), %(at)s,

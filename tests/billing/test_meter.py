@@ -64,6 +64,23 @@ def make_hourly(
     return row.reload()
 
 
+def make_automatic_top_up(of: Subscription, state: str, failure_code: str, *, at: datetime) -> Payment:
+    return Payment.objects.create(
+        organization=of.organization,
+        gateway="stripe",
+        payment_method=PaymentMethod.objects.create(
+            organization=of.organization, gateway="stripe", reference="pm_1", brand="visa", last4="4242"
+        ),
+        is_automatic=True,
+        amount_minor=1000,
+        currency="USD",
+        idempotency_key="charge-1",
+        state=state,
+        failure_code=failure_code,
+        created_at=at,
+    )
+
+
 def meter(at: datetime) -> dict[str, int]:
     run = runner.execute(RunKind.METER, at=at)
     run_commit_triggers()
@@ -177,29 +194,50 @@ def test_an_empty_wallet_suspends_until_it_is_filled_and_the_time_between_is_not
     assert meter(NOON + 21 * HOUR) == {}
     top_up(row.organization, 1000)
     assert meter(NOON + 22 * HOUR) == {"resumption": 1, "usage": 1}
-    assert (row.reload().status, charged(row)[3:]) == ("active", [NOON + 22 * HOUR])
+    assert (row.reload().status, charged(row)) == ("active", [NOON + number * HOUR for number in (*range(20), 22)])
 
 
-@pytest.mark.parametrize(("failure_code", "is_suspended"), [("", False), ("authentication_required", True)])
-def test_while_the_card_is_charged_for_the_wallet_nothing_is_suspended_and_no_hour_is_lost(
-    failure_code: str, is_suspended: bool
+@pytest.mark.parametrize("is_canceled", [False, True])
+@pytest.mark.parametrize("counts_started", [True, False])
+def test_hours_that_ran_unpaid_in_an_outage_are_charged_over_the_months_before_their_server_resumes(
+    is_canceled: bool, counts_started: bool
 ) -> None:
+    site_settings.set_value("billing.charges_started_hours", counts_started)
+    row = make_hourly(minor="10", at=NEW_MONTH - 6 * HOUR)
+    assert meter(NEW_MONTH + 2.5 * HOUR) == {"low wallet": 1, "suspension": 1}
+    ran = [NEW_MONTH + number * HOUR for number in range(-6, 3 if counts_started else 2)]
+
+    top_up(row.organization, 25)
+    assert meter(NEW_MONTH + 20 * HOUR) == {"usage": 1, "paid": 1}  # what follows of March is on April's invoice
+    assert (row.reload().status, charged(row), wallet_balance(row.organization)) == ("suspended", ran[:2], 5)
+    assert meter(NEW_MONTH + 20 * HOUR) == {}
+    top_up(row.organization, 1000)
+    if is_canceled:
+        cancellations.cancel(subscription=row, reason=CancellationReason.UNUSED, actor=None, at=NEW_MONTH + 21 * HOUR)
+    else:
+        assert meter(NEW_MONTH + 21.5 * HOUR)["resumption"] == 1
+        ran += [NEW_MONTH + 21 * HOUR] * counts_started
+    assert (row.reload().status, charged(row)) == ("ended" if is_canceled else "active", ran)
+    assert ledger_audit.broken_rules().keys() <= {"account_not_rows"}
+
+
+@pytest.mark.parametrize(
+    ("state", "failure_code", "age", "is_suspended"),
+    [
+        ("pending", "", 29, False),
+        ("pending", "", 31, True),
+        ("pending", "authentication_required", 1, True),
+        ("processing", "", 1, True),
+    ],
+)
+def test_while_the_card_is_charged_for_the_wallet_nothing_is_suspended_and_no_hour_is_lost(
+    state: str, failure_code: str, age: int, is_suspended: bool
+) -> None:
+    """For minutes: what a bank takes days to decide about, or waits for its owner, keeps no server running."""
     row = make_hourly(minor="100")
     top_up(row.organization, 100)
     meter(NOON)
-    charge = Payment.objects.create(
-        organization=row.organization,
-        gateway="stripe",
-        payment_method=PaymentMethod.objects.create(
-            organization=row.organization, gateway="stripe", reference="pm_1", brand="visa", last4="4242"
-        ),
-        is_automatic=True,
-        amount_minor=1000,
-        currency="USD",
-        idempotency_key="charge-1",
-        failure_code=failure_code,
-        created_at=NOON,
-    )
+    charge = make_automatic_top_up(row, state, failure_code, at=NOON + 2 * HOUR - timedelta(minutes=age))
 
     meter(NOON + 2 * HOUR)
     assert row.reload().status == ("suspended" if is_suspended else "active")
@@ -377,6 +415,29 @@ def test_servers_of_a_wallet_that_stays_empty_are_deleted_on_the_day_that_was_to
     row = row.reload()
     assert (row.status, row.ended_at) == ("ended", told.deletes_at)
     assert meter(NEW_MONTH + ISSUED_AFTER) == {"paid": 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "failure_code", "minutes", "is_spared"),
+    [
+        ("pending", "", -1, True),
+        ("pending", "", -31, False),
+        ("pending", "authentication_required", -1, False),
+        ("processing", "", -5000, True),
+        ("processing", "", 0, False),  # asked for again on the day itself, and then again
+    ],
+)
+def test_what_never_had_credit_is_deleted_unless_money_asked_for_before_that_day_is_on_its_way(
+    state: str, failure_code: str, minutes: int, is_spared: bool
+) -> None:
+    row = make_hourly(minor="10")
+    assert meter(NOON) == {"low wallet": 1, "suspension": 1}
+    told = Reminder.objects.get(stage=0)
+    make_automatic_top_up(row, state, failure_code, at=told.deletes_at + timedelta(minutes=minutes))
+
+    runner.execute(RunKind.EXPIRE, at=told.deletes_at)
+
+    assert row.reload().status == ("suspended" if is_spared else "ended")
 
 
 def test_a_server_that_the_wallet_pays_by_now_is_not_deleted_with_another_that_it_does_not_pay() -> None:
