@@ -27,14 +27,15 @@ def accounts_of(invoice: Invoice) -> Sequence[GatewayAccount]:
 
 
 def pay_with_credit(*, invoice: Invoice, at: datetime) -> bool:
-    """Pay all of it with credit, unless money for it is under way; False where the credit does not suffice.
+    """Pay all of it with credit, unless it is withdrawn or being paid; False where the credit does not suffice.
 
     Calling it twice is harmless.
     """
     try:
         with tenancy.as_worker(invoice):
-            invoicing.pay_from_wallet(invoice=invoice, at=at)
-            invoicing.expire_open_payments(invoice=invoice, at=at)
+            if not payments.is_withdrawn(invoicing.lock_invoice(invoice.pk)):
+                invoicing.pay_from_wallet(invoice=invoice, at=at)
+                invoicing.expire_open_payments(invoice=invoice, at=at)
     except invoicing.InsufficientBalance:
         return False
     except invoicing.MoneyUnderWay:
@@ -68,7 +69,7 @@ def open_payment(*, invoice: Invoice, option: CheckoutOption, at_most: Money, at
     """The invoice's payment in a checkout session, with what credit pays of it; None where credit paid all.
 
     Another way to pay that is open is closed first. Raises invoicing.MoneyUnderWay, ValueError where nothing
-    is left to pay, and the errors of `outside`.
+    is left to pay or it is withdrawn, and the errors of `outside`.
     """
     this_way = Q(payment_method=None, gateway=option.gateway, channel=option.channel)
     is_kept = (this_way | Q(payment_method=None, session_requested_at=None)) & Q(expires_at__gt=at)

@@ -174,7 +174,10 @@ RULES = (
     ),
     Rule(
         "pause_not_kept",
-        _("A time was billed for which its subscription paused, or a subscription is paused without such a time."),
+        _(
+            "A time was billed for which its subscription paused, a subscription is paused without such a time, "
+            "or one that should pause runs on."
+        ),
         """
         SELECT pause.subscription_id, pause.begun_at, pause.ended_at, item.invoice_id
         FROM billing_subscriptionpause pause
@@ -182,7 +185,12 @@ RULES = (
             AND item.period_end > pause.begun_at AND (pause.ended_at IS NULL OR item.period_start < pause.ended_at)
         UNION ALL SELECT subscription.id, NULL, NULL, NULL FROM billing_subscription subscription
         WHERE (subscription.status = 'paused') <> EXISTS (SELECT FROM billing_subscriptionpause pause
-            WHERE pause.subscription_id = subscription.id AND pause.ended_at IS NULL)""",
+            WHERE pause.subscription_id = subscription.id AND pause.ended_at IS NULL)
+        UNION ALL SELECT subscription.id, subscription.current_period_end, NULL, NULL
+        FROM billing_subscription subscription WHERE subscription.pauses_until IS NOT NULL
+            AND NOT subscription.cancels_at_period_end AND subscription.status IN ('active', 'past_due')
+            AND EXISTS (SELECT FROM billing_run run WHERE run.kind = 'renew' AND run.ended_at IS NOT NULL
+                AND run.at > subscription.current_period_end + interval '1 day')""",
     ),
     Rule(
         "hours_charged_not_run",

@@ -23,6 +23,7 @@ from billing import (
     invoice_payment,
     invoicing,
     pay_all,
+    payments,
     queries,
     saved_charges,
 )
@@ -99,8 +100,9 @@ def pay(request: HttpRequest, pk: UUID) -> HttpResponse:
         balance = credit.balance_of(invoice.organization_id, invoice.currency)
         used = invoice.total if balance >= invoice.total else credit.expected_credit(invoice)
         under_way = queries.payment_under_way_of(invoice)
-    if invoice.state not in queries.DUE or (under_way is not None and not under_way.waits_for_owner):
-        return redirect("billing:invoice", pk=pk)  # which says what becomes of the payment
+        is_over = invoice.state not in queries.DUE or payments.is_withdrawn(invoice)
+    if is_over or (under_way is not None and not under_way.waits_for_owner):
+        return redirect("billing:invoice", pk=pk)  # which says why, or what becomes of the payment
     rest, chosen = invoice.total - used, request.POST.get("option", "")
     method = checkout_options.chosen_method(methods, chosen)
     if method is not None:
@@ -199,6 +201,6 @@ def go_to_gateway(request: HttpRequest, invoice: Invoice, option: CheckoutOption
         messages.error(
             request, _("We could not open the payment page, and nothing was charged. Try again in a moment.")
         )
-    except ValueError:  # it was paid in this moment
+    except ValueError:  # it was paid or withdrawn in this moment
         log.info("invoice %s does not wait for money", invoice.pk)
     return HttpResponseRedirect(url, status=303)

@@ -12,10 +12,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from uuid import UUID
 
+from django.db.models import F, Q
+
 from accounts.models import Organization
 from billing import events, gateway_accounts, invoicing, ledger, mismatches, payment_methods, subscriptions
 from billing.gateways.base import CheckoutSession, GatewayPayment
 from billing.models import (
+    PERIOD_KINDS,
     AccountKind,
     EntryKind,
     Invoice,
@@ -69,7 +72,7 @@ def open_payment(
     is_live: bool | None = None,
     at: datetime,
 ) -> Payment:
-    """The invoice's open payment, created if needed. ValueError when there is nothing to pay.
+    """The invoice's open payment, created if needed. ValueError when there is nothing to pay, or it `is_withdrawn`.
 
     `is_live` is the account's mode, from those who hold locks: finding it out may read the account's keys. Raises
     invoicing.MoneyUnderWay where a payment for it is under review.
@@ -78,6 +81,8 @@ def open_payment(
         if is_live is None:
             is_live = gateway_accounts.mode_of(gateway)
         row = invoicing.lock_invoice(invoice.pk)
+        if is_withdrawn(row):
+            raise ValueError(f"invoice {row} is being withdrawn")
         current = row.payments.filter(state__in=Payment.OPEN).first()
         if current is not None:
             return current
@@ -99,6 +104,17 @@ def open_payment(
             poll_at=expires_at,
             created_at=at,
         )
+
+
+def is_withdrawn(invoice: Invoice) -> bool:
+    """Whether it bills a later period of a subscription that was canceled or pauses meanwhile.
+
+    `renew` withdraws it as soon as nothing is open for it, so nobody begins to pay it any more.
+    """
+    later = invoice.items.filter(kind__in=PERIOD_KINDS, period_end__gt=F("subscription__current_period_end"))
+    is_canceled = Q(subscription__cancels_at_period_end=True) | Q(subscription__status__in=subscriptions.OVER)
+    stops = is_canceled | Q(subscription__pauses_until__isnull=False)
+    return invoice.due_at is not None and later.filter(stops).exists()
 
 
 def store_session(*, payment_id: UUID, session: CheckoutSession) -> Payment:

@@ -27,7 +27,7 @@ class ChargeDecision(StrEnum):
     REQUESTED = "requested"
     UNDER_WAY = "under_way"  # an attempt is open, a bank processes a payment, or staff check one
     PAID_BY_CREDIT = "paid_by_credit"
-    NOT_OWED = "not_owed"  # paid, void, free, or renewed by the gateway itself
+    NOT_OWED = "not_owed"  # paid, void or soon void, free, or renewed by the gateway itself
     BY_HAND = "by_hand"  # it is for what does not renew automatically: nothing is taken unasked, credit neither
     NO_METHOD = "no_method"  # none is saved, or its gateway cannot charge it now
     BEING_PAID = "being_paid"  # the customer has a checkout session open
@@ -116,6 +116,8 @@ def is_gateway_billed(invoice: Invoice) -> bool:
 def settled_otherwise(row: Invoice, at: datetime) -> ChargeDecision | None:
     """Why no charge is needed for a locked invoice; None where one is. Credit that suffices pays it here."""
     if row.state not in charge_sync.CHARGEABLE or not row.total or is_gateway_billed(row):
+        return ChargeDecision.NOT_OWED
+    if payments.is_withdrawn(row):
         return ChargeDecision.NOT_OWED
     if invoicing.has_money_under_way(row):
         return ChargeDecision.UNDER_WAY

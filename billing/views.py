@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.permissions import Access, Action
-from billing import queries
+from billing import payments, queries
 from billing.documents import pdf
 from billing.documents.document import Document, of_credit_note, of_invoice
 from billing.models import InvoiceState
@@ -47,8 +47,8 @@ def invoice(request: HttpRequest, pk: UUID) -> HttpResponse:
         context["payment"] = queries.payment_under_way_of(row)
     elif row.state in queries.DUE:
         payment = queries.payment_under_way_of(row)
-        context |= {"payment": payment, "at": clock.now()}
-        if payment is None or payment.waits_for_owner:
+        context |= {"payment": payment, "at": clock.now(), "is_withdrawn": payments.is_withdrawn(row)}
+        if not context["is_withdrawn"] and (payment is None or payment.waits_for_owner):
             context["pay_url"] = reverse("billing:pay", kwargs={"pk": pk})
             context["declined"] = None if payment else queries.last_decline_of(row)
     return render(request, "billing/invoice.html", context)

@@ -18,15 +18,17 @@ from core import bulk
 WANTED = """
     FROM billing_subscription subscription
     WHERE subscription.pauses_until IS NOT NULL AND NOT subscription.cancels_at_period_end"""
-# While a later period is billed, its invoice is withdrawn before, or money for it is on its way.
+# While a later period is billed, its invoice is withdrawn before, or money for it is on its way: then `HELD`.
 BEGINS = """subscription.status <> 'paused' AND subscription.current_period_end <= %(at)s
         AND NOT EXISTS (SELECT FROM billing_invoiceitem billed WHERE billed.subscription_id = subscription.id
             AND billed.kind IN ('plan', 'addon') AND NOT billed.is_void
             AND billed.period_end > subscription.current_period_end)"""
+# Nothing that is open for a later period lets the server run on unpaid. The money that comes lifts the hold.
+HELD = "subscription.status IN ('active', 'past_due') AND subscription.current_period_end <= %(at)s"
 # One that never began, because money for a later period came in time, is over as well.
 ENDS = """subscription.pauses_until <= %(at)s
         AND (subscription.status = 'paused' OR subscription.current_period_end > %(at)s)"""
-DUE = f"{WANTED} AND ({BEGINS} OR {ENDS})"
+DUE = f"{WANTED} AND ({BEGINS} OR {HELD} OR {ENDS})"
 NOTE = """INSERT INTO billing_fact SELECT %(what)s, organization_id, label, %(at)s, 0, currency
     FROM billing_subscription WHERE id = ANY (%(ids)s)"""
 
@@ -35,11 +37,17 @@ def perform(of_range: str, params: Mapping[str, Any], at: datetime) -> None:
     """Begin and end what is due in the range; the caller holds the subscriptions' locks."""
     begun = batches.ids(f"SELECT subscription.id {WANTED} AND {BEGINS}{of_range}", params)
     begin(begun, at)
+    held = batches.ids(f"SELECT subscription.id {WANTED} AND {HELD}{of_range}", params)
+    Subscription.objects.filter(pk__in=held).update(status=SubscriptionStatus.SUSPENDED)
     ended = batches.ids(f"SELECT subscription.id {WANTED} AND {ENDS}{of_range}", params)
     end(ended, at)
     if begun:
         events.subscriptions_paused.send(Subscription, subscription_ids=begun, at=at)
-    for what, ids in (("pause", begun), ("end of pause", ended)):
+    if held:
+        events.subscriptions_suspended.send(
+            Subscription, subscription_ids=held, reason="pauses, and is not paid", at=at
+        )
+    for what, ids in (("pause", begun), ("suspension", held), ("end of pause", ended)):
         if ids:
             batches.execute(NOTE, {"what": what, "ids": ids, "at": at})
 

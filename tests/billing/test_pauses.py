@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
-from billing import cancellations, ledger_audit, pausing, payments, subscriptions
+from billing import cancellations, ledger_audit, pausing, pay_all, payments, saved_charges, subscriptions
+from billing.gateways.base import GatewayPayment
 from billing.models import (
     BillingMode,
     CancellationReason,
@@ -20,6 +23,7 @@ from billing.models import (
 )
 from billing.reports import recurring, rows_of
 from billing.runs import calendar, runner
+from billing.saved_charges import ChargeDecision
 from billing.subscriptions import SoldDiscount
 from core import site_settings
 from core.models import AuditEntry
@@ -141,7 +145,8 @@ def test_the_next_period_s_invoice_is_withdrawn_and_the_others_on_it_are_invoice
     assert not Invoice.objects.filter(organization=alone.organization, state=InvoiceState.OPEN).exists()
 
 
-def test_a_later_period_whose_money_is_on_its_way_is_not_paused_away() -> None:
+@pytest.mark.parametrize("is_paid", [False, True])
+def test_a_later_period_whose_money_is_on_its_way_is_not_paused_away(is_paid: bool) -> None:
     row = make_subscription()
     renew()
     payment = payments.open_payment(
@@ -156,11 +161,53 @@ def test_a_later_period_whose_money_is_on_its_way_is_not_paused_away() -> None:
     payment.state = PaymentState.PENDING
     payment.save(update_fields=["state"])
     pause(row, at=SOON + DAY)
-    runner.execute(RunKind.RENEW, at=END)
-    assert row.reload().status == SubscriptionStatus.ACTIVE  # the payment's page may still be paid
-    payments.expire(payment_id=payment.pk, at=END + DAY)
-    assert bill(END + DAY) == {"void": 1, "pause": 1}
+    assert bill(END)["suspension"] == 1  # its page may still be paid; until then the server does not run on for free
+    assert row.reload().status == SubscriptionStatus.SUSPENDED
+    assert "suspension" not in bill(END)
+    if is_paid:
+        arrived = GatewayPayment(
+            "pi_1", payment.amount, is_live=False, payment_id=payment.pk, organization_id=row.organization_id
+        )
+        payments.settle(payment_id=payment.pk, gateway_payment=arrived, at=END + DAY)
+        row = row.reload()
+        assert (row.status, row.current_period_start, row.pauses_until) == (SubscriptionStatus.ACTIVE, END, UNTIL)
+        return
+    at = END + DAY + timedelta(hours=1)
+    runner.execute(RunKind.RENEW, at=at)
+    Subscription.objects.filter(pk=row.pk).update(status=SubscriptionStatus.ACTIVE)
+    assert "pause_not_kept" in ledger_audit.broken_rules()  # the server would run on unpaid
+    payments.expire(payment_id=payment.pk, at=at)
+    assert bill(at) == {"void": 1, "pause": 1}
     assert row.pauses.get().begun_at == END
+
+
+@pytest.mark.parametrize("is_canceled", [False, True])
+def test_nobody_begins_to_pay_a_later_period_that_the_server_will_not_have(is_canceled: bool, client: Client) -> None:
+    """Else a transfer that never comes would hold the invoice, and the server would run on unpaid."""
+    organization = make_organization()
+    row, other = (make_subscription(organization=organization, label=label) for label in "ab")
+    renew()
+    invoice = Invoice.objects.get(state=InvoiceState.OPEN)
+    if is_canceled:
+        cancellations.cancel(subscription=row, reason=CancellationReason.UNUSED, actor=None, at=SOON + DAY)
+    else:
+        pause(row, at=SOON + DAY)
+    assert invoice.reload().state == InvoiceState.OPEN  # `renew` withdraws it: the other's time is invoiced again
+
+    with pytest.raises(ValueError, match="withdrawn"):
+        payments.open_payment(invoice=invoice, gateway="stripe", expires_at=END + DAY, at=SOON + DAY)
+    top_up(organization, 1600)
+    pay_all.pay_all(organization=organization, currency="USD", at=SOON + DAY)
+    assert saved_charges.settled_otherwise(invoice, SOON + DAY) == ChargeDecision.NOT_OWED
+    assert wallet_balance(organization) == 1600
+    client.force_login(organization.owner)
+    answer = client.post(reverse("billing:pay", kwargs={"pk": invoice.pk}), {"option": "credit"}, follow=True)
+    assert "cannot be paid" in answer.content.decode()
+    assert reverse("billing:pay", kwargs={"pk": invoice.pk}) not in answer.content.decode()
+
+    assert bill(SOON + DAY) == {"void": 1, "invoice": 1}
+    assert bill(END)["paid"] == 1
+    assert (row.reload().current_period_end, other.reload().current_period_start) == (END, END)
 
 
 @pytest.mark.parametrize("days_late", [0, 50])
