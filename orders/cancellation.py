@@ -16,9 +16,6 @@ from orders.models import Order, OrderItem, OrderStatus
 from servers import capacity
 from servers import services as servers
 
-# Paid, and the server does not run yet.
-UNDELIVERED = (OrderStatus.PAID, OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStatus.FAILED)
-
 
 def cancel_unpaid(*, order: Order, reason: str, actor: User | None = None, at: datetime) -> bool:
     """Cancel an order that is not paid; False when it is too late for that, also while a bank processes its payment.
@@ -111,7 +108,7 @@ def cancel_undelivered(*, subscription: Subscription, actor: User, at: datetime)
         if subscription.term != Term.HOURLY or order_id is None:
             return False
         order = transitions.lock_order(order_id)
-        if order.status not in UNDELIVERED or sold.filter(server__running_at__isnull=False).exists():
+        if order.status not in queries.UNDELIVERED or sold.filter(server__running_at__isnull=False).exists():
             return False
         if order.items.count() > 1:
             raise OthersInOrder
@@ -125,7 +122,7 @@ def cancel_refunded(*, order_id: UUID, reason: str, at: datetime) -> bool:
     """Cancel an order whose invoice was refunded before its server ran; False when it runs."""
     with tenancy.as_worker():
         order = transitions.lock_order(order_id)
-        if order.status not in UNDELIVERED:
+        if order.status not in queries.UNDELIVERED:
             return False
         _release(order, at)
         transitions.transition([order], OrderStatus.CANCELED, reason=reason, at=at, refund_due_at=None)

@@ -7,13 +7,9 @@ from accounts.permissions import Access, Action
 from billing.models import Dispute, Payment, PaymentAllocation, PaymentState, Refund, RefundState
 from orders.models import Order, OrderItem, OrderStatus
 
-OPEN = [
-    OrderStatus.PENDING_PAYMENT,
-    OrderStatus.PAID,
-    OrderStatus.PROVISIONING,
-    OrderStatus.WAITING_CAPACITY,
-    OrderStatus.FAILED,
-]
+# Paid, and the server does not run yet.
+UNDELIVERED = (OrderStatus.PAID, OrderStatus.WAITING_CAPACITY, OrderStatus.PROVISIONING, OrderStatus.FAILED)
+OPEN = (OrderStatus.PENDING_PAYMENT, *UNDELIVERED)
 
 
 def orders_for(access: Access, action: Action) -> "models.QuerySet[Order]":
@@ -67,16 +63,22 @@ def undisputed_orders() -> "models.QuerySet[Order]":
 def orders_of(access: Access, organization: Organization) -> "models.QuerySet[Order]":
     """All orders of the organization that the user may see, newest first, with their first server's `server_name`.
 
-    `more_servers` is how many others an order has.
+    `more_servers` is how many others an order has. What `orders/pill.html` says before the status:
+    `has_processing_payment`: whether a bank is processing the payment, `has_payment_under_review`: whether staff are
+    checking one, and `is_held_by_dispute`: whether it is not delivered because a bank disputes the payment.
     """
     items = OrderItem.objects.filter(order=models.OuterRef("pk")).order_by()
     count = items.values("order").annotate(count=models.Count("pk")).values("count")
+    payments = Payment.objects.filter(invoice=models.OuterRef("invoice"))
     return (
         orders_for(access, Action.ORDER_VIEW)
         .filter(organization=organization)
         .annotate(
             server_name=models.Subquery(items.order_by("created_at", "pk").values("server_name")[:1]),
             more_servers=models.Subquery(count) - 1,
+            has_processing_payment=models.Exists(payments.filter(state=PaymentState.PROCESSING)),
+            has_payment_under_review=models.Exists(payments.filter(state=PaymentState.UNDER_REVIEW)),
+            is_held_by_dispute=models.Q(status__in=UNDELIVERED) & models.Q(models.Exists(disputes_of_order())),
         )
         .fetch_mode(models.FETCH_RAISE)
         .order_by("-placed_at", "-pk")
@@ -84,21 +86,5 @@ def orders_of(access: Access, organization: Organization) -> "models.QuerySet[Or
 
 
 def open_orders(access: Access, organization: Organization) -> "models.QuerySet[Order]":
-    """The organization's orders that the user may see and that are neither active nor canceled, newest first.
-
-    With the server's `server_name`, `has_processing_payment`: whether a bank is processing the payment,
-    `has_payment_under_review`: whether staff are checking one, and `is_held_by_dispute`: whether a bank disputes it.
-    """
-    first = OrderItem.objects.filter(order=models.OuterRef("pk")).values("server_name")[:1]
-    payments = Payment.objects.filter(invoice=models.OuterRef("invoice"))
-    return (
-        orders_for(access, Action.ORDER_VIEW)
-        .filter(organization=organization, status__in=OPEN)
-        .annotate(
-            server_name=models.Subquery(first),
-            has_processing_payment=models.Exists(payments.filter(state=PaymentState.PROCESSING)),
-            has_payment_under_review=models.Exists(payments.filter(state=PaymentState.UNDER_REVIEW)),
-            is_held_by_dispute=models.Exists(disputes_of_order()),
-        )
-        .fetch_mode(models.FETCH_RAISE)
-    )
+    """Those of `orders_of` that are neither active nor canceled."""
+    return orders_of(access, organization).filter(status__in=OPEN)

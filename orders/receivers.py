@@ -128,7 +128,7 @@ def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datet
     Before servers are suspended, which requests work: what an order releases is locked before that.
     """
     orders = Order.objects.filter(invoice__in=invoice_ids).order_by("pk").values_list("pk", flat=True)
-    refunded = orders.filter(invoice__state=InvoiceState.REFUNDED, status__in=cancellation.UNDELIVERED)
+    refunded = orders.filter(invoice__state=InvoiceState.REFUNDED, status__in=queries.UNDELIVERED)
     for order_id in refunded:
         cancellation.cancel_refunded(order_id=order_id, reason=reason, at=at)
     lost = orders.filter(Exists(queries.disputes_of_order().filter(is_won=False)))

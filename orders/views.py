@@ -61,7 +61,7 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         "is_live": order.status in LIVE,
         "is_confirming": order.status == OrderStatus.PENDING_PAYMENT and RETURNED in request.GET,
         "running_after": seconds_since_payment(order, order.active_at),
-        "is_held_by_dispute": order.status in cancellation.UNDELIVERED and queries.is_disputed(order),
+        "is_held_by_dispute": order.status in queries.UNDELIVERED and queries.is_disputed(order),
         "has_failed_refund": order.status == OrderStatus.CANCELED and queries.has_failed_refund(order),
     }
     used = order.credit

@@ -73,7 +73,8 @@ def test_while_a_debit_clears_the_page_says_so_and_asks_for_nothing(
     deliver_webhooks(shop.sandbox)
     run_once(clock.pass_by())
 
-    page, home = page_of(debited, browser), browser.get("/dashboard/").content.decode()
+    page = page_of(debited, browser)
+    lists = [browser.get(address).content.decode() for address in ("/dashboard/", "/orders/")]
 
     assert "Your bank is processing your payment of $8.00" in page
     assert "up to 5 working days" in page
@@ -81,8 +82,9 @@ def test_while_a_debit_clears_the_page_says_so_and_asks_for_nothing(
     assert 'id="pay"' not in page
     assert 'id="cancel"' not in page
     assert "Waiting for payment" not in page
-    assert "Processing at the bank" in home
-    assert "Waiting for payment" not in home
+    for each in lists:
+        assert "Processing at the bank" in each
+        assert "Waiting for payment" not in each
 
 
 def test_a_debit_not_yet_known_when_its_order_was_canceled_goes_back_when_it_clears(

@@ -166,7 +166,7 @@ def test_a_payment_under_review_keeps_the_order_open_and_asks_for_no_second_paym
 
     assert order.reload().status == OrderStatus.PENDING_PAYMENT
     assert "Our staff are checking it" in page
-    for each in (page, client.get("/dashboard/").content.decode()):
+    for each in (page, *(client.get(address).content.decode() for address in ("/dashboard/", "/orders/"))):
         assert "Payment under review" in each
         assert "Waiting for payment" not in each
     assert "Cancel order" not in page

@@ -78,6 +78,10 @@ def test_a_disputed_order_gets_no_server_until_the_dispute_is_won(
     page = client.get(f"/orders/{waiting.pk}/").content.decode()
     assert "Your payment is disputed" in page
     assert "we refund you automatically" not in page
+    for address in ("/dashboard/", "/orders/"):
+        page = client.get(address).content.decode()
+        assert "Payment disputed" in page
+        assert "Waiting for capacity" not in page
     client.force_login(make_user(is_staff=True, is_superuser=True))
     page = client.get("/admin/").content.decode()
     assert "waits until the dispute is decided" in page
