@@ -20,7 +20,7 @@ from core.compiled import compiled
 from core.money import Money, Rate
 from orders.models import OrderStatus
 from servers import resizing
-from servers.models import Server
+from servers.models import HoldKind, Server, ServerHold
 
 SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
@@ -125,14 +125,16 @@ def renewals_of_servers(access: Access, server_ids: Collection[UUID], *, at: dat
     return {renewal.subscription.server_id: renewal for renewal in renewals_of(rows, at=at)}  # type: ignore[attr-defined]
 
 
-def paused_until(access: Access, server: Server) -> datetime | None:
-    """When the pause of the server's subscription ends; None where it is not paused, or not for the user to see."""
+def pauses_of_servers(access: Access, server_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When the pauses of these servers end, by the server's id, where the user may see it and nothing else holds it."""
+    others = ServerHold.objects.filter(server=models.OuterRef("order_item__server"), lifted_at=None)
     rows = Subscription.objects.filter(
+        ~models.Exists(others.exclude(kind=HoldKind.BILLING)),
         organization__in=access.organizations(Action.SUBSCRIPTION_VIEW),
-        order_item__server=server,
+        order_item__server__in=server_ids,
         status=SubscriptionStatus.PAUSED,
     )
-    return rows.values_list("pauses_until", flat=True).first()
+    return dict(rows.values_list("order_item__server", "pauses_until"))
 
 
 def unpaid_invoice_of(access: Access, server: Server) -> Invoice | None:

@@ -1,15 +1,17 @@
 """What pages of servers say about orders and money; the app of servers knows neither."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import template
 
 from accounts.permissions import Action
 from billing.models import Invoice
 from orders import queries
-from orders.renewal.queries import paused_until, renewals_of_servers, unpaid_invoice_of
-from servers.models import Server
+from orders.renewal.queries import pauses_of_servers, renewals_of_servers, unpaid_invoice_of
+from servers.models import Server, ServerStatus
 
 register = template.Library()
 
@@ -33,7 +35,14 @@ def unpaid_invoice(context: dict[str, Any], server: Server) -> Invoice | None:
 @register.simple_tag(takes_context=True)
 def pause_of(context: dict[str, Any], server: Server) -> datetime | None:
     """Until when the server is paused; None where it is not, and for who may not see its subscription."""
-    return paused_until(context["request"].access, server)
+    return pauses_of_servers(context["request"].access, [server.pk]).get(server.pk)
+
+
+@register.simple_tag(takes_context=True)
+def paused_servers(context: dict[str, Any], servers: Iterable[Server]) -> Collection[UUID]:
+    """The ids of those servers that are paused, as far as the user may see their subscriptions. One query at most."""
+    suspended = [server.pk for server in servers if server.status == ServerStatus.SUSPENDED]
+    return pauses_of_servers(context["request"].access, suspended) if suspended else ()
 
 
 @register.inclusion_tag("orders/open_orders.html", takes_context=True)

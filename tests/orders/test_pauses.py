@@ -114,6 +114,8 @@ def test_a_paused_server_is_stopped_and_kept_and_starts_when_the_resumed_period_
     assert Reservation.objects.get(server=sold.server).state == ReservationState.CONFIRMED
     Server.objects.filter(pk=sold.server.pk).update(status=ServerStatus.SUSPENDED)
     assert "This server is paused until" in text_of(client, reverse("servers:detail", kwargs={"pk": sold.server.pk}))
+    page = text_of(client, reverse("servers:list"))
+    assert ("Paused" in page, "Suspended" in page) == (True, False)
     page = text_of(client, "/subscriptions/")
     assert "Paused until" in page
     assert "Resume" in page
