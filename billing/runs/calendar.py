@@ -3,15 +3,18 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 from psycopg.errors import LockNotAvailable
 
 from accounts.models import Organization
 from billing import auto_top_ups, charge_sync, payments, saved_charges
 from billing.gateways.base import GatewayPayment
-from billing.models import Payment, PaymentState, RunKind
+from billing.metering import HOUR
+from billing.models import AutoTopUp, Payment, PaymentState, RunKind
 from billing.runs import batches, runner
 from billing.runs.batches import EVERYBODY, OrganizationRange
 from billing.saved_charges import ChargeDecision
@@ -33,6 +36,7 @@ ENTRIES = """SELECT fact.what, fact.organization_id, organization.name, fact.lab
         fact.currency
     FROM billing_fact fact JOIN accounts_organization organization ON organization.id = fact.organization_id
     ORDER BY organization.name, fact.organization_id, fact.at, fact.what, fact.label"""
+SUSPENDED = "SELECT organization_id FROM billing_fact WHERE what = 'suspension' AND organization_id = ANY (%(owners)s)"
 CHARGED = """INSERT INTO billing_fact
     SELECT CASE WHEN payment.invoice_id IS NULL THEN 'top-up' ELSE 'charge' END, payment.organization_id,
         coalesce(invoice.number, ''), %(at)s, payment.amount_minor, payment.currency
@@ -119,11 +123,11 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
         batches.execute(LOCK_TIMEOUT)
         batches.begin()
         _top_up(of, times[0])
-        for at in times:
+        for since, at in pairwise((times[0], *times)):
             batches.execute("DELETE FROM billing_fact")
             for step in steps:
                 if _is_due(step, of, at):
-                    step.perform(of, at)
+                    _perform(step, of, since, at)
                     _charge(step, of, at)
                 _top_up(of, at)
         found = _noted()
@@ -137,6 +141,24 @@ def _is_due(step: runner.Step, of: OrganizationRange, at: datetime) -> bool:
     return bool(batches.ids(f"{DUE.format(due=query)} LIMIT 1", params | of.params(at)))
 
 
+def _perform(step: runner.Step, of: OrganizationRange, since: datetime, at: datetime) -> None:
+    """Do a run, the first after `since`. One that empties a wallet which is topped up when it is low is done in halves.
+
+    In one run of a day's hours they would cost more than the wallet has, although it is topped up between them.
+    """
+    with tenancy.as_worker():
+        step.perform(of, at)
+        owners = list(_low(of, at).values_list("organization", flat=True)) if at - since > HOUR else []
+        is_too_long = bool(owners and batches.ids(SUSPENDED, {"owners": owners}))
+        if is_too_long:
+            transaction.set_rollback(True)
+    if is_too_long:
+        middle = since + (at - since) / 2
+        for begin, end in ((since, middle), (middle, at)):
+            _perform(step, of, begin, end)
+            _top_up(of, end)
+
+
 def _charge(step: runner.Step, of: OrganizationRange, at: datetime) -> None:
     """Have the saved methods charged that the run would, and settle what they pay. What is locked is raised."""
     for invoice in step.chargeable(of, at) if step.chargeable else ():
@@ -146,10 +168,14 @@ def _charge(step: runner.Step, of: OrganizationRange, at: datetime) -> None:
 
 def _top_up(of: OrganizationRange, at: datetime) -> None:
     """Top up the wallets of the range that are low now, as is done every minute."""
-    low = auto_top_ups.due(at=at).filter(organization__gt=of.after, organization__lte=of.until)
-    for row in low.select_related("organization").order_by("pk"):
+    for row in _low(of, at).select_related("organization").order_by("pk"):
         if (payment := auto_top_ups.request(row, at=at)) is not None:
             _settle(payment, at)
+
+
+def _low(of: OrganizationRange, at: datetime) -> "QuerySet[AutoTopUp]":
+    """The automatic top-ups of the range that are due now."""
+    return auto_top_ups.due(at=at).filter(organization__gt=of.after, organization__lte=of.until)
 
 
 def _settle(asked: Payment, at: datetime) -> None:
