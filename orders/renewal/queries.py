@@ -134,7 +134,7 @@ def pauses_of_servers(access: Access, server_ids: Collection[UUID]) -> dict[UUID
         order_item__server__in=server_ids,
         status=SubscriptionStatus.PAUSED,
     )
-    return dict(rows.values_list("order_item__server", "pauses_until"))
+    return {server: until for server, until in rows.values_list("order_item__server", "pauses_until") if until}
 
 
 def unpaid_invoice_of(access: Access, server: Server) -> Invoice | None:

@@ -27,7 +27,7 @@ from core import audit, site_settings
 from core.money import Money
 from core.outside import OutsideError
 from core.outside.limits import reset_limits
-from orders import cancellation, paying
+from orders import cancellation, paying, queries
 from orders.models import Order, OrderStatus
 from sandbox.client import SandboxError
 from tests import database_reset
@@ -251,10 +251,10 @@ class History(RuleBasedStateMachine):
         invoice = chosen(bills(), index)
         invoicing.void_invoice(invoice=invoice, reason="in error", actor=self.shop.customer, at=self.clock.now)
 
-    @precondition(lambda self: Order.objects.filter(status__in=cancellation.UNDELIVERED).exists())
+    @precondition(lambda self: Order.objects.filter(status__in=queries.UNDELIVERED).exists())
     @rule(index=anything)
     def cancel_paid_order(self, index: int) -> None:
-        order = chosen(list(Order.objects.filter(status__in=cancellation.UNDELIVERED).order_by("created_at")), index)
+        order = chosen(list(Order.objects.filter(status__in=queries.UNDELIVERED).order_by("created_at")), index)
         cancellation.cancel_paid(order_id=order.pk, reason="no room", actor=self.shop.customer, at=self.clock.now)
 
     # Stripe and the banks

@@ -2,6 +2,7 @@
 
 from core import work
 from demo.browser import Browser, Page
+from orders.models import Order
 from servers.models import PowerTask, Server, ServerStatus
 from tests.scenarios.browser import ClientBrowser
 from tests.shop import Clock, Shop, deliver_webhooks, panel_servers, run_until_idle
@@ -105,7 +106,7 @@ def test_a_user_who_goes_back_from_the_payment_page_can_pay_from_the_order(shop:
     first = browser.left_to
 
     dashboard = browser.open("/dashboard/")
-    order_page = browser.open(dashboard.link_to("/orders/"))
+    order_page = browser.open(dashboard.link_to(f"/orders/{Order.objects.get().pk}"))
     browser.press(order_page, "/pay/")
     assert browser.left_to == first
     pay(browser, shop)
