@@ -57,6 +57,7 @@ def open_top_up(*, organization: Organization, amount: Money, form_token: UUID, 
     if not accounts:
         raise gateway_accounts.NoGateway(amount.currency)
     with tenancy.as_worker(organization):
+        Organization.objects.select_for_update(no_key=True).only("pk").get(pk=organization.pk)  # one counts at a time
         key = f"top-up-{organization.pk}-{form_token}-{amount.minor}"
         known = Payment.objects.filter(idempotency_key=key).first()
         if known is not None:

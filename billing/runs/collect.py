@@ -34,7 +34,7 @@ HAS_CREDIT = """ AND EXISTS (SELECT FROM billing_ledgeraccount wallet
             AND wallet.currency = invoice.currency
             AND wallet.balance_minor + wallet.promotional_minor >= invoice.total_minor)"""
 HAS_METHOD = """ AND EXISTS (SELECT FROM billing_paymentmethod method
-        WHERE method.organization_id = invoice.organization_id)"""
+        WHERE method.organization_id = invoice.organization_id AND method.is_default)"""  # a removed one is not
 OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
 AFFORDABLE = f"{DUE}{HAS_CREDIT}{OF_RANGE}"
 CHARGEABLE = f"SELECT invoice.id {DUE}{HAS_METHOD}{OF_RANGE} ORDER BY invoice.due_at, invoice.id"

@@ -11,11 +11,13 @@ from billing.models import (
     Invoice,
     InvoiceState,
     PaymentAllocation,
+    PaymentMethod,
     RunKind,
     Subscription,
     SubscriptionStatus,
 )
-from billing.runs import runner
+from billing.runs import batches, runner
+from billing.runs import collect as collecting
 from core.money import Money
 from tests.billing.sales import balance, run_commit_triggers, wallet_balance
 from tests.billing.test_renew import END, SOON, make_subscription, renew
@@ -97,6 +99,19 @@ def test_credit_in_another_currency_pays_nothing() -> None:
     renew()
 
     assert collect() == {}
+
+
+def test_an_invoice_is_due_for_a_card_that_can_be_charged_and_not_for_a_removed_one() -> None:
+    organization = make_subscription().organization
+    renew()
+    card = PaymentMethod.objects.create(organization=organization, gateway="stripe", reference="pm_1", is_default=True)
+
+    def due() -> list[batches.OrganizationRange]:
+        return batches.ranges(*collecting.due(END), within=batches.EVERYBODY, size=1)
+
+    assert [of.until for of in due()] == [organization.pk]
+    PaymentMethod.objects.filter(pk=card.pk).update(is_default=False, detached_at=SOON)
+    assert due() == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,6 +15,7 @@ from core.ids import uuid7
 from core.money import Money
 from tests.billing.sales import NOON, balance, make_sale, run_commit_triggers, usd, wallet_balance
 from tests.builders import make_organization, make_user
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -147,6 +148,14 @@ def test_the_same_form_sent_twice_is_one_payment(organization: Organization) -> 
         open_top_up(organization)
     with pytest.raises(top_ups.TooManyOpen):
         open_top_up(organization)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forms_sent_at_once_open_no_more_than_may_be_open(organization: Organization) -> None:
+    errors = run_at_once(lambda: open_top_up(organization), times=top_ups.MAX_OPEN + 3)
+
+    assert [type(error) for error in errors] == [top_ups.TooManyOpen] * 3
+    assert Payment.objects.count() == top_ups.MAX_OPEN
 
 
 def test_every_cent_of_the_statement_names_its_cause(
