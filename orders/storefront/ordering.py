@@ -15,7 +15,7 @@ from accounts.models import Organization, User
 from accounts.services import CurrencyFixed
 from billing import credit
 from billing.gateway_accounts import NoGateway
-from core import clock
+from core import clock, site_settings
 from core.client_address import client_ip
 from core.money import Money
 from orders import coupons, placement
@@ -68,6 +68,9 @@ def quote_context(request: HttpRequest, form: PaymentForm) -> dict[str, Any]:
         at = clock.now()
         quote, needed = quote.with_tax(organization, at), prepayment(quote.servers, organization, at=at)
     used = form.credit_for(quote) if quote else None
+    missing = None  # in the wallet of who is signed in, beside what of it pays the order
+    if needed is not None and form.balance is not None:
+        missing = needed + (used or Money.zero(needed.currency)) - form.balance
     return {
         "form": form,
         "quote": quote,
@@ -76,6 +79,8 @@ def quote_context(request: HttpRequest, form: PaymentForm) -> dict[str, Any]:
         "left_to_pay": quote.due_today - used if quote and used else None,
         "is_credit_wanted": form.is_checked("uses_credit"),
         "prepayment": needed,
+        "prepaid_hours": site_settings.get("billing.prepaid_hours"),
+        "missing_prepayment": missing if missing and missing.minor > 0 else None,
     }
 
 

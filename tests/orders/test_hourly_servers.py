@@ -216,7 +216,8 @@ def test_the_configurator_says_what_an_hour_and_a_month_cost_and_what_the_wallet
     page = client.get(f"/products/{plan.product.slug}/configure/", {"plan": plan.code, "term": Term.HOURLY})
 
     shown = " ".join(strip_tags(page.content.decode()).split())
-    assert "Each hour $0.02 About each month $14.60 Needed in your wallet $6.72" in shown
+    assert "Each hour $0.02 About each month $14.60 Needed in your wallet for the first 168 hours $6.72" in shown
+    assert "Your wallet holds $3.36. Add $3.36 before you order. Add money to your wallet" in shown
     assert "Total due today" not in shown
     assert "is_auto_renewed" not in page.context["form"].fields
 
