@@ -9,7 +9,7 @@ from catalog.models import AddonPrice, PlanPrice, Term
 from core import formats
 from orders.changes.offers import ChangeOffer, NotSoldSo
 from orders.changes.quoting import Selection
-from orders.storefront.item_form import UNITS, units_field
+from orders.storefront.item_form import UNITS, addon_label, units_field
 from orders.storefront.offers import period_name
 
 
@@ -33,8 +33,8 @@ class ChangeForm(forms.Form):
         self.offer = offer
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(price.plan.code, self.plan_label(price)) for price in offer.plans()],
-            "term": [(term.value, term.label) for term in offer.terms],
-            "addons": [(price.addon.code, f"{price.addon.name} (+{price.unit_price})") for price in addons],
+            "term": [(term.value, self.term_label(term)) for term in offer.terms],
+            "addons": [(price.addon.code, addon_label(price)) for price in addons],
         }
         for name, options in choices.items():
             cast("forms.ChoiceField", self.fields[name]).choices = options
@@ -71,6 +71,15 @@ class ChangeForm(forms.Form):
         is_more = price.amount > own.amount
         values = {"text": text, "more": price.amount - own.amount, "less": own.amount - price.amount}
         return (_("%(text)s (%(more)s more)") if is_more else _("%(text)s (%(less)s less)")) % values
+
+    def term_label(self, term: Term) -> str:
+        """A billing cycle with what the present plan costs for it, where it is sold so."""
+        own = self.offer.plan_price
+        for price in (own, *self.offer.plan_prices):
+            if (price.plan_id, price.term) == (own.plan_id, term):
+                values = {"term": term.label, "price": price.unit_price, "period": period_name(term)}
+                return _("%(term)s (your plan: %(price)s / %(period)s)") % values
+        return str(term.label)
 
     def clean(self) -> dict[str, Any]:
         """Look up the prices of what was chosen."""

@@ -77,6 +77,7 @@ def test_a_customer_chooses_sees_the_quote_and_pays_with_credit(client: Client, 
     assert has_link(client, sold)
     page = client.get(url("choose_plan", sold.server.pk)).content.decode()
     assert "2 GB: 2 GB memory, 10 GB disk. $20.00 / month ($12.00 more)" in page
+    assert "Monthly (your plan: $8.00 / month)" in page
 
     change = choose(client, sold, sold.offer.large.plan)
 
