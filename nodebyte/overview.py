@@ -318,9 +318,8 @@ def revenue(at: datetime) -> list[Revenue]:
     for currency in {currency for currency, _date in found}:
         of_days = [found.get((currency, each), {"month": 0, "day": 0}) for each in days]
         earned = [Money(int(row["month"]), currency) for row in of_days]
-        texts = [f"{formats.day(each)}: {amount}" for each, amount in zip(days, earned, strict=True)]
         day = Money(sum(int(row["day"]) for row in of_days), currency)
-        lines.append(Revenue(day, total(earned, currency), bars_of(texts, [amount.minor for amount in earned])))
+        lines.append(Revenue(day, total(earned, currency), bars_of([formats.day(each) for each in days], earned)))
     return sorted(lines, key=lambda line: -line.month.minor)
 
 

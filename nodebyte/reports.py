@@ -131,24 +131,27 @@ def csv_value(column: Column, row: dict[str, Any]) -> Any:
 
 
 def chart_of(report: Report, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The bars of the report's chart: those of its first currency."""
+    """The bars of the report's chart: those of its first currency, and nothing for a day or month without a row."""
     if not report.chart or not rows:
         return []
-    drawn = [row for row in rows if row["currency"] == rows[0]["currency"]]
-    amounts = [Money(row[report.chart], row["currency"]) for row in drawn]
-    days = [shown_value(report.columns[0], row)["text"] for row in drawn]
-    texts = [f"{day}: {amount}" for day, amount in zip(days, amounts, strict=True)]
-    return bars_of(texts, [amount.minor for amount in amounts])
+    column, currency = report.columns[0], rows[0]["currency"]
+    found = {row[column.name]: row[report.chart] for row in rows if row["currency"] == currency}
+    first = min(found)
+    days = (first + timedelta(days=each) for each in range((max(found) - first).days))
+    drawn = sorted({*found, *(day for day in days if column.type is CellType.DAY or day.day == 1)})
+    labels = [shown_value(column, {column.name: each})["text"] for each in drawn]
+    return bars_of(labels, [Money(found.get(each) or 0, currency) for each in drawn])
 
 
-def bars_of(texts: Sequence[str], values: Sequence[int]) -> list[dict[str, Any]]:
-    """The bars of a drawing of 1000 × 300, each with what it says; none where nothing is above zero."""
-    highest, count = max(values, default=0), len(values)
+def bars_of(labels: Sequence[str], amounts: Sequence[Money]) -> list[dict[str, Any]]:
+    """The bars of a drawing of 1000 × 300, each with its label and what it says; none where nothing is above zero."""
+    highest, count = max((amount.minor for amount in amounts), default=0), len(amounts)
     if highest <= 0 or count < 2:
         return []
     bars = []
-    for number, (text, value) in enumerate(zip(texts, values, strict=True)):
-        height, left = max(0, value) * 300 // highest, number * 1000 // count
+    for number, (label, amount) in enumerate(zip(labels, amounts, strict=True)):
+        height, left = max(0, amount.minor) * 300 // highest, number * 1000 // count
         width = (number + 1) * 1000 // count - left - 2
-        bars.append({"x": left, "y": 300 - height, "width": width, "height": height, "text": text})
+        drawn = {"x": left, "y": 300 - height, "width": width, "height": height}
+        bars.append(drawn | {"label": label, "text": f"{label}: {amount}"})
     return bars

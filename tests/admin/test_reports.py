@@ -17,6 +17,7 @@ from billing.reports import REPORTS, Report, rows_of
 from catalog.models import Addon, Plan, Term
 from core import csv_files
 from core.money import Money
+from nodebyte.reports import chart_of
 from tests.billing.sales import Sale, make_sale, refund, run_commit_triggers
 from tests.billing.test_collect import top_up
 from tests.billing.test_renew import END, make_subscription, renew
@@ -319,6 +320,16 @@ def test_days_that_make_no_sense_are_explained(superadmin: Client, first: str, l
 
     assert page.status_code == 400
     assert words in page.content.decode()
+
+
+def test_a_chart_leaves_no_day_and_no_month_out() -> None:
+    revenue, mrr = (next(each for each in REPORTS if each.code == code) for code in ("revenue", "recurring-revenue"))
+    sold = {date(2026, 3, 30): 500, date(2026, 4, 2): 1000}
+    days = chart_of(revenue, [{"day": day, "currency": "USD", "revenue": minor} for day, minor in sold.items()])
+    months = chart_of(mrr, [{"month": date(2026, each, 1), "currency": "USD", "mrr": 100} for each in (3, 6)])
+
+    assert [bar["height"] for bar in days] == [150, 0, 0, 300]
+    assert [bar["height"] for bar in months] == [300, 0, 0, 300]
 
 
 def test_no_cell_of_a_file_is_a_formula() -> None:
