@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from billing import grants
 from billing.models import CreditGrant, GrantKind
 from catalog.admin.amounts import AmountsForm
-from core import clock
+from core import clock, site_settings
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, StaffAction
 
 
@@ -21,6 +21,13 @@ class GrantForm(AmountsForm):
 
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     amount_names: ClassVar[tuple[str, ...]] = ("amount_minor",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "amount_minor" in self.fields:  # where the user may give
+            self.fields["amount_minor"].required = True
+            self.fields["currency"].initial = site_settings.get("shop.currency")
+            self.fields["expires_at"].help_text = _("Only for promotional credit. Empty: it does not expire.")
 
     def clean(self) -> dict[str, Any]:
         """An amount, and a date to come, of promotional credit alone."""

@@ -649,7 +649,7 @@ class Migration(migrations.Migration):
                 ('effective_at', models.DateTimeField(help_text="From then on, whoever's next period is invoiced pays the new price for it.", verbose_name='effective at')),
                 ('announced_at', models.DateTimeField(blank=True, null=True, verbose_name='announced at')),
                 ('addon_price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.addonprice', verbose_name='add-on price')),
-                ('plan_price', models.ForeignKey(blank=True, help_text='What its subscribers pay then.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.planprice', verbose_name='plan price')),
+                ('plan_price', models.ForeignKey(blank=True, help_text='What its subscribers pay then. Choose either a plan price or an add-on price.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.planprice', verbose_name='plan price')),
             ],
             options={
                 'verbose_name': 'price campaign',

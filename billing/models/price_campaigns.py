@@ -41,7 +41,7 @@ class PriceCampaign(StateMachine, Entity, Timestamped):
         on_delete=models.PROTECT,
         related_name="+",
         verbose_name=_("plan price"),
-        help_text=_("What its subscribers pay then."),
+        help_text=_("What its subscribers pay then. Choose either a plan price or an add-on price."),
     )
     addon_price = models.ForeignKey(
         AddonPrice, null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("add-on price")

@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=100)),
                 ('description', models.CharField(blank=True, max_length=191)),
                 ('kind', models.CharField(choices=[('cpu', 'More CPU'), ('memory', 'More memory'), ('disk', 'More disk'), ('backups', 'More backups'), ('databases', 'More databases'), ('ports', 'More ports'), ('dedicated_ip', 'Dedicated IP'), ('ddos', 'DDoS protection')], max_length=16)),
-                ('quantity', models.PositiveIntegerField(default=1, help_text='How much one add-on adds.', verbose_name='quantity')),
+                ('quantity', models.PositiveIntegerField(default=1, help_text='How much one add-on adds: MiB of memory or disk, percent of a CPU core, else how many.', verbose_name='quantity')),
                 ('max_units', models.PositiveIntegerField(default=1, help_text='More than 1: customers choose on a slider how many they add, each at its price.', verbose_name='at most')),
                 ('cost_minor', models.BigIntegerField(blank=True, help_text='Of one, such as 0.40. Customers never see it.', null=True, verbose_name='own cost per month')),
                 ('cost_currency', models.CharField(blank=True, default='', max_length=3, verbose_name='currency of the cost')),

@@ -233,7 +233,11 @@ class Addon(Entity, Timestamped):
     name = models.CharField(max_length=100)
     description = models.CharField(max_length=191, blank=True)
     kind = models.CharField(max_length=16, choices=AddonKind)
-    quantity = models.PositiveIntegerField(_("quantity"), default=1, help_text=_("How much one add-on adds."))
+    quantity = models.PositiveIntegerField(
+        _("quantity"),
+        default=1,
+        help_text=_("How much one add-on adds: MiB of memory or disk, percent of a CPU core, else how many."),
+    )
     max_units = models.PositiveIntegerField(
         _("at most"),
         default=1,
