@@ -104,7 +104,8 @@ def methods_for(payment: Payment) -> list[PaymentMethod]:
         if payment.invoice is not None and is_gateway_billed(payment.invoice):
             return []
         methods = payment_methods.methods_of(payment.organization)
-        least = {method.gateway: least_charge(method, payment.currency) for method in methods}
+        by_gateway = {method.gateway: method for method in methods}
+        least = {gateway: least_charge(method, payment.currency) for gateway, method in by_gateway.items()}
     return [method for method in methods if (limit := least[method.gateway]) and limit <= payment.amount]
 
 
