@@ -46,7 +46,7 @@ def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
     """The build of a machine or a container as it was sold, which its provider may compare; None for a game."""
     sold = server.build or sold_build(server.blueprint)
     if server.blueprint.build == Build.MACHINE:
-        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"])
+        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"], root_password(server.pk))
     if server.blueprint.build == Build.CONTAINER:
         return ContainerBuild(
             image=sold["image"],
@@ -98,13 +98,21 @@ def merged_environment(
     return environment.merge(variables, overrides, chosen)
 
 
+def root_password(key: UUID) -> str:
+    """The password that a machine is created with, the same at every attempt: letters of both cases and digits."""
+    return f"Nb1{_secret(f'{key}:root password')}"
+
+
+def _secret(name: str) -> str:
+    return salted_hmac("servers.environment", name, algorithm="sha256").hexdigest()[:SECRET_LENGTH]
+
+
 def overrides_of(values: Mapping[str, Any], *, key: UUID) -> dict[str, str]:
     """A blueprint's environment as text, with passwords of the server's own."""
     overrides = {}
     for name, value in values.items():
         if value == SECRET:  # the same at every attempt
-            secret = salted_hmac("servers.environment", f"{key}:{name}", algorithm="sha256").hexdigest()
-            overrides[name] = secret[:SECRET_LENGTH]
+            overrides[name] = _secret(f"{key}:{name}")
         elif isinstance(value, bool):
             overrides[name] = "1" if value else "0"
         else:

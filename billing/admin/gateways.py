@@ -14,19 +14,16 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from billing import gateway_accounts, key_checks
 from billing.gateways import base
-from billing.gateways.credentials import CredentialField
 from billing.models import GatewayAccount, GatewayCancelTask, GatewayPrice, GatewaySubscription, KeyCheckTask
 from core import clock, site_settings
 from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction, WorkItemAdmin
 from core.admin_base.columns import EMPTY
-from core.encryption import SecretFormField, UndecryptableError
-
-KEY = "key_"  # before the name of a key, in the form
-SECRET_INPUT = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
+from core.admin_base.credentials import CredentialsAdmin, CredentialsForm
+from core.credentials import CredentialField
 
 
 class CurrenciesField(forms.CharField):
@@ -41,21 +38,7 @@ class CurrenciesField(forms.CharField):
         return list(dict.fromkeys((super().to_python(value) or "").upper().replace(",", " ").split()))
 
 
-def credential_fields(account: GatewayAccount) -> Sequence[CredentialField]:
-    """The keys of the account's kind; none for an unknown kind. The stored ones are not read."""
-    known = account.kind in base.kinds()
-    return base.driver_for(GatewayAccount(kind=account.kind)).CREDENTIALS if known else ()
-
-
-def stored_keys(account: GatewayAccount) -> dict[str, str]:
-    """The stored keys; none if they can no longer be decrypted, so that new ones can be set."""
-    try:
-        return dict(account.credentials or {})
-    except UndecryptableError:
-        return {}
-
-
-class GatewayAccountForm(forms.ModelForm):  # type: ignore[type-arg]
+class GatewayAccountForm(CredentialsForm):
     """An account; its kind is one that has a driver, its credentials can be set and never read."""
 
     kind = forms.ChoiceField(
@@ -81,40 +64,6 @@ class GatewayAccountForm(forms.ModelForm):  # type: ignore[type-arg]
             site_settings.validate_currency(code)
         return codes
 
-    def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """Store the entered keys among the others; one that is shown and was emptied is taken out."""
-        kept = stored_keys(self.instance)
-        for each in credential_fields(self.instance):
-            name = f"{KEY}{each.name}"
-            if name in self.changed_data:
-                kept[each.name] = str(self.cleaned_data[name]).strip()
-        if any(name.startswith(KEY) for name in self.changed_data):
-            self.instance.credentials = {name: value for name, value in kept.items() if value}
-        return super().save(commit)
-
-
-def key_inputs(account: GatewayAccount) -> dict[str, forms.Field]:
-    """An input for each key of the account's kind. A secret says only whether it is set."""
-    stored, inputs = stored_keys(account), dict[str, forms.Field]()
-    for each in credential_fields(account):
-        value = stored.get(each.name, "")
-        if each.is_secret:
-            state = _("Set. Leave empty to keep it.") if value else _("Not set.")
-            help_text = f"{state} {each.help_text}".strip()
-            inputs[KEY + each.name] = SecretFormField(
-                label=str(each.label), max_length=500, help_text=help_text, widget=SECRET_INPUT
-            )
-        else:
-            inputs[KEY + each.name] = forms.CharField(
-                label=str(each.label),
-                max_length=500,
-                required=False,
-                initial=value,
-                help_text=str(each.help_text),
-                widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-            )
-    return inputs
-
 
 def test_keys(account: GatewayAccount, context: ActionContext) -> str:
     """Have the keys tried."""
@@ -123,7 +72,7 @@ def test_keys(account: GatewayAccount, context: ActionContext) -> str:
 
 
 @admin.register(GatewayAccount)
-class GatewayAccountAdmin(ReadOnlyAdmin):
+class GatewayAccountAdmin(CredentialsAdmin):
     """Where payments are taken. The first active account that takes a currency opens its payments."""
 
     form = GatewayAccountForm
@@ -158,37 +107,14 @@ class GatewayAccountAdmin(ReadOnlyAdmin):
         """The currencies it takes."""
         return ", ".join(account.currencies) or _("All")
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
-        """With an input for each key of the account's kind, where the user may set them."""
-        sections = super().get_fieldsets(request, obj)
-        if obj is None or not self.has_change_permission(request, obj):
-            return sections
-        return [(None, {"fields": [*sections[0][1]["fields"]]}), self._key_section(obj, sections[1]), *sections[2:]]
-
-    @staticmethod
-    def _key_section(account: GatewayAccount, section: tuple[Any, Any]) -> tuple[Any, Any]:
-        title, options = section
-        return title, {"fields": [*options["fields"], *key_inputs(account)]}
-
-    def get_editable(self, request: HttpRequest, obj: Any) -> tuple[str, ...]:
-        """The keys of its kind too."""
-        return (*super().get_editable(request, obj), *(key_inputs(obj) if obj else ()))
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002
-        """The form with an input for each key."""
-        shown = set(self.get_readonly_fields(request, obj)) & set(GatewayAccountForm.base_fields)
-        inputs: dict[str, Any] = dict.fromkeys(shown)  # what is shown as text has no input
-        if obj and self.has_change_permission(request, obj):
-            inputs |= key_inputs(obj)
-        return super().get_form(request, obj, change, form=type("AccountForm", (GatewayAccountForm,), inputs), **kwargs)
+    def credential_fields(self, row: GatewayAccount) -> Sequence[CredentialField]:
+        """The keys of the account's kind; none for an unknown kind."""
+        return base.driver_for(GatewayAccount(kind=row.kind)).CREDENTIALS if row.kind in base.kinds() else ()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Entered keys are stored in the credentials column, and tried at once."""
-        has_keys = any(name.startswith(KEY) for name in form.changed_data)
-        if change and has_keys:
-            obj.save(update_fields=["credentials"])
+        """Entered keys are tried at once."""
         super().save_model(request, obj, form, change)
-        if has_keys:
+        if form.entered_keys():
             key_checks.request_check(account=obj, at=clock.now())
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:

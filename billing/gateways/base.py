@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from billing.gateways.credentials import CredentialField
 from billing.models import GatewayAccount, Period
 from catalog.models import Term
+from core.credentials import CredentialField
 from core.money import Money
 
 # The code of an Unknown or Rejected whose idempotency key is used up: look, and go on under another key.

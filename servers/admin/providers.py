@@ -1,24 +1,24 @@
 """Providers of servers. Their API keys can be set here, never read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.contrib.admin.utils import flatten
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction
-from core.encryption import SecretFormField, UndecryptableError, is_set
+from core.admin_base.credentials import CredentialsAdmin, CredentialsForm, stored_keys
+from core.credentials import CredentialField
+from core.encryption import is_set
 from servers import services
 from servers.admin.sync import RESYNC, DriftInline, SyncRunInline
 from servers.drivers import registry
 from servers.models import PanelAccount, Provider
-
-KEYS = ("application_key", "client_key")
-KEY_INPUT = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
 
 
 def accept_missing(provider: Provider, context: ActionContext) -> str:
@@ -27,51 +27,41 @@ def accept_missing(provider: Provider, context: ActionContext) -> str:
     return _("Missing servers are marked as failed within some minutes. Each has to be retried or refunded.")
 
 
-class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A provider, with an input for each of its keys."""
+class ProviderForm(CredentialsForm):
+    """A provider; its kind is one that has a driver, its credentials can be set and never read."""
 
     kind = forms.ChoiceField(
         label=gettext_lazy("Kind"),
         choices=lambda: [(kind, facts.label) for kind, facts in registry.facts().items()],
         widget=UnfoldAdminSelectWidget,
     )
-    application_key = SecretFormField(label=gettext_lazy("Application API key"), max_length=500, widget=KEY_INPUT)
-    client_key = SecretFormField(label=gettext_lazy("Client API key"), max_length=500, widget=KEY_INPUT)
 
     class Meta:
         model = Provider
         fields = ("kind", "name", "base_url", "configuration", "is_active")
 
     def clean(self) -> dict[str, Any]:
-        """A new address needs its keys entered again: the stored ones must not be sent to it."""
+        """A cloud has its own address. A new one needs its keys again: the stored ones must not be sent to it."""
         cleaned = super().clean() or self.cleaned_data
+        facts = registry.facts().get(cleaned.get("kind") or self.instance.kind)
+        if not cleaned.get("base_url") and "base_url" not in self.errors:
+            if facts is None or not facts.default_url:
+                self.add_error("base_url", _("Enter the provider's address."))
+            else:
+                cleaned["base_url"] = facts.default_url
         is_moved = self.instance.pk and "base_url" in self.changed_data and is_set(self.instance, "credentials")
-        if is_moved and not all(cleaned.get(key) for key in stored_keys(self.instance)):
+        entered = self.entered_keys()
+        if is_moved and not all(entered.get(key) for key in stored_keys(self.instance)):
             self.add_error("base_url", _("Enter the keys again to use them at another address."))
         return cleaned
 
-    def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        """Store the entered keys among the credentials."""
-        entered = {key: self.cleaned_data[key] for key in KEYS if self.cleaned_data.get(key)}
-        if entered:
-            self.instance.credentials = {**stored_keys(self.instance), **entered}
-        return super().save(commit)
-
-
-def stored_keys(provider: Provider) -> dict[str, str]:
-    """The stored keys; none if they can no longer be decrypted, so that new ones can be set."""
-    try:
-        return dict(provider.credentials or {})
-    except UndecryptableError:
-        return {}
-
 
 @admin.register(Provider)
-class ProviderAdmin(ReadOnlyAdmin):
-    """A panel: its address, whether it answers, and its keys."""
+class ProviderAdmin(CredentialsAdmin):
+    """A panel or a cloud: its address, whether it answers, and its keys."""
 
     form = ProviderForm
-    editable = ("name", "base_url", *KEYS, "configuration", "is_active")
+    editable = ("name", "base_url", "configuration", "is_active")
     addable = ("kind", *editable)
     list_display = ("name", "kind", "base_url", "is_active", "health", "health_note", "checked_at", "suspected_at")
     list_filter = ("kind", "is_active", "health")
@@ -79,7 +69,7 @@ class ProviderAdmin(ReadOnlyAdmin):
     inlines = (SyncRunInline, DriftInline)
     sections = (
         (None, ("kind", "name", "base_url", "is_active")),
-        (gettext_lazy("Keys"), ("stored_key_names", *KEYS)),
+        (gettext_lazy("Keys"), ("stored_key_names",)),
         (gettext_lazy("Configuration"), ("configuration",)),
         (
             gettext_lazy("Health"),
@@ -106,26 +96,22 @@ class ProviderAdmin(ReadOnlyAdmin):
         ),
     )
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, dict[str, Any]]]:
-        """Without inputs for keys if the user may not set them."""
-        sections = super().get_fieldsets(request, obj)
-        if obj is None or self.has_change_permission(request, obj):
-            return sections
-        names = [(title, flatten(options["fields"])) for title, options in sections]
-        return [(title, {"fields": [name for name in fields if name not in KEYS]}) for title, fields in names]
+    def credential_fields(self, row: Provider) -> Sequence[CredentialField]:
+        """The keys of the provider's kind; none for an unknown kind."""
+        facts = registry.facts().get(row.kind)
+        return facts.credentials if facts else ()
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """To the page on which its keys are entered."""
+        messages.info(request, _("Now enter the provider's keys."))
+        return redirect("admin:servers_provider_change", obj.pk)
 
     @admin.display(description=gettext_lazy("stored keys"))
     def stored_key_names(self, provider: Provider) -> str:
         """The labels of the keys that are set; their values are never shown."""
         stored = stored_keys(provider)
-        labels = [str(ProviderForm.base_fields[key].label) for key in KEYS if stored.get(key)]
+        labels = [str(each.label) for each in self.credential_fields(provider) if stored.get(each.name)]
         return ", ".join(labels) or _("not set")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Entered keys are stored in the credentials column."""
-        if change and set(form.changed_data) & set(KEYS):
-            obj.save(update_fields=["credentials"])
-        super().save_model(request, obj, form, change)
 
 
 @admin.register(PanelAccount)

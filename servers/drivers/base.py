@@ -13,6 +13,7 @@ from uuid import UUID
 
 from catalog.models import AddonKind
 from core import outside
+from core.credentials import CredentialField
 from servers.models import Build
 
 if TYPE_CHECKING:
@@ -128,12 +129,14 @@ class GameBuild:
 @dataclass(frozen=True)
 class MachineBuild:
     """A machine: the provider's own plan, which is its size, an image of an operating system, and what runs at the
-    first boot.
+    first boot. `root_password` and `ssh_keys` (whole lines of public keys) let its customer in.
     """
 
     plan_ref: str
     image: str
     user_data: str = ""
+    root_password: str = field(default="", repr=False)
+    ssh_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,8 @@ class DriverFacts:
     is for watching installs. `usage_max_age` is how old the figures may be that it answers.
     `install_starts_server`: a server that is off after its install was not installed. `reinstall_keeps_data`:
     installing again loses nothing, so it may be done without asking a person. `suspension_hides_install`: after a
-    suspension it is unknown how the install ended. `steps` are the steps of a purchase, by their codes, as
+    suspension it is unknown how the install ended. `credentials` are the keys that staff enter; `default_url` is the
+    address of a provider that has but one. `steps` are the steps of a purchase, by their codes, as
     customers read them.
     """
 
@@ -249,6 +253,8 @@ class DriverFacts:
     builds: Mapping[Build, BuildFacts]
     calls_per_minute: int
     steps: "Mapping[str, StrOrPromise]"
+    credentials: tuple[CredentialField, ...] = ()
+    default_url: str = ""
     usage_max_age: timedelta = timedelta(0)
     start_timeout: timedelta = timedelta(seconds=60)
     lost_answer_wait: timedelta = timedelta(seconds=30)

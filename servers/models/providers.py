@@ -27,7 +27,12 @@ class Provider(Entity, Timestamped):
 
     kind = models.SlugField(max_length=16, db_index=False, validators=[RegisteredIn("servers.drivers.registry.facts")])
     name = models.CharField(max_length=100, unique=True)
-    base_url = models.URLField(_("panel address"), max_length=191, help_text=_("Such as https://panel.example.com"))
+    base_url = models.URLField(
+        _("address"),
+        max_length=191,
+        blank=True,
+        help_text=_("Such as https://panel.example.com. Empty: that of the cloud, where there is only one."),
+    )
     credentials: Any = EncryptedJSONField(default=dict, blank=True)
     configuration: Any = models.JSONField(_("configuration"), default=dict, blank=True)
     is_active = models.BooleanField(

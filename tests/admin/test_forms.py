@@ -187,7 +187,7 @@ def test_a_provider_keeps_its_keys_unless_new_ones_are_entered(superadmin: Clien
     provider = Rows(1).providers[0]
 
     save(superadmin, page_of(provider), name="Renamed")
-    save(superadmin, page_of(provider), client_key="brand-new")
+    save(superadmin, page_of(provider), key_client_key="brand-new")
 
     changed = Provider.objects.get(pk=provider.pk)
     assert (changed.name, changed.credentials) == (
@@ -206,12 +206,14 @@ def test_keys_are_not_sent_to_another_address_unless_entered_again(superadmin: C
     assert Provider.objects.get(pk=provider.pk).base_url == "http://panel.test"
 
 
-def test_a_provider_is_added_with_its_keys(superadmin: Client) -> None:
-    data = {"kind": "pterodactyl", "name": "New", "base_url": "https://panel.test", "application_key": "a"}
+def test_a_provider_is_added_and_then_given_the_keys_of_its_kind(superadmin: Client) -> None:
+    address = reverse("admin:servers_provider_add")
 
-    save(superadmin, reverse("admin:servers_provider_add"), client_key="c", is_active="on", **data)
+    save(superadmin, address, kind="pterodactyl", name="New", base_url="https://panel.test", is_active="on")
+    provider = Provider.objects.get(name="New")
+    save(superadmin, page_of(provider), key_application_key="a", key_client_key="c")
 
-    assert Provider.objects.get(name="New").credentials == {"application_key": "a", "client_key": "c"}
+    assert provider.reload().credentials == {"application_key": "a", "client_key": "c"}
 
 
 def test_keys_of_a_gateway_account_are_added_to_those_it_has_and_never_shown(superadmin: Client) -> None:

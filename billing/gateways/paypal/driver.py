@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext_lazy as _
 
-from billing.gateways.credentials import CredentialField
 from billing.gateways.paypal.webhooks import Webhooks
+from core.credentials import CredentialField
 
 
 class PayPalDriver(Webhooks):

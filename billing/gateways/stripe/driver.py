@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext_lazy as _
 
-from billing.gateways.credentials import CredentialField
 from billing.gateways.stripe.balance import BalanceTransactions
 from billing.gateways.stripe.charges import Charges
 from billing.gateways.stripe.customers import Customers
@@ -12,6 +11,7 @@ from billing.gateways.stripe.methods import Methods
 from billing.gateways.stripe.reconciliation import Reconciliation
 from billing.gateways.stripe.subscriptions import Subscriptions
 from billing.gateways.stripe.webhooks import Webhooks
+from core.credentials import CredentialField
 from core.money import Money, exponent
 
 # In minor units. Each is the equivalent of half a US dollar or a little more.

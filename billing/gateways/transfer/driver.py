@@ -23,9 +23,9 @@ from billing.gateways.base import (
     WebhookEvent,
     WebhookNotConfigured,
 )
-from billing.gateways.credentials import CredentialField
 from billing.models import BankTransfer, GatewayAccount, Payment, StatementLine
 from core import clock, site_settings, tenancy
+from core.credentials import CredentialField
 
 # No characters that are mistaken for others when they are typed: 0 O, 1 I L, U V.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTWXYZ"

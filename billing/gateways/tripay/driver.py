@@ -25,9 +25,9 @@ from billing.gateways.base import (
     RefundStatus,
     Transaction,
 )
-from billing.gateways.credentials import CredentialField
 from billing.gateways.tripay.client import TEST_KEY_PREFIX, from_rupiah, signature, to_rupiah, whole
 from billing.gateways.tripay.webhooks import Webhooks
+from core.credentials import CredentialField
 from core.money import Money
 from core.outside import OutsideError, Rejected
 

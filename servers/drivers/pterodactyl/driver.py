@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from catalog.models import AddonKind
 from core import outside
+from core.credentials import CredentialField
 from servers.drivers import inventory as remote_inventory
 from servers.drivers.abilities import AccountOwner
 from servers.drivers.base import (
@@ -61,6 +62,14 @@ FACTS = DriverFacts(
         Step.INSTALLED: gettext_lazy("Game installed"),
         Step.RUNNING: gettext_lazy("Running"),
     },
+    credentials=(
+        CredentialField("application_key", gettext_lazy("Application API key"), gettext_lazy("Begins with ptla_.")),
+        CredentialField(
+            "client_key",
+            gettext_lazy("Client API key"),
+            gettext_lazy("Begins with ptlc_, of an administrator. Without it there are no power buttons and figures."),
+        ),
+    ),
     usage_max_age=timedelta(seconds=21),  # the panel caches usage for 20 s
     install_starts_server=True,
     reinstall_keeps_data=True,  # the script of an egg runs again over the files that are there
