@@ -39,6 +39,8 @@ class Action(StrEnum):
     SERVER_VIEW = "server.view"
     SERVER_POWER = "server.power"
     SERVER_RENAME = "server.rename"
+    SERVER_BACK_UP = "server.back_up"  # see backups, and make one
+    SERVER_CONTENT = "server.content"  # whatever changes or reveals what is inside
 
 
 IN_CHARGE = frozenset[Role | AccessLevel]({Role.OWNER, Role.ADMIN})
@@ -64,6 +66,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.SERVER_VIEW: IN_CHARGE | {AccessLevel.VIEW, AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},
+    Action.SERVER_BACK_UP: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
+    Action.SERVER_CONTENT: IN_CHARGE | {AccessLevel.MANAGE},
 }
 
 

@@ -13,9 +13,12 @@ class ServersConfig(AppConfig):
         from servers import convergence, receivers, settings  # noqa: F401 - connects receivers, registers settings
         from servers.drivers import pterodactyl, registry
         from servers.live import power, usage
-        from servers.models import PowerTask, ProvisioningTask, UsageTask
+        from servers.models import Listing, Operation, PowerTask, ProvisioningTask, UsageTask
+        from servers.self_service import operations
 
         registry.register("pterodactyl", pterodactyl.connect, pterodactyl.FACTS)
         work.register(ProvisioningTask, convergence.perform)
         work.register(PowerTask, power.perform)
         work.register(UsageTask, usage.sample)
+        work.register(Listing, operations.read)
+        work.register(Operation, operations.perform)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from servers import views
+from servers.self_service import backups
 
 app_name = "servers"
 urlpatterns = [
@@ -10,4 +11,7 @@ urlpatterns = [
     path("servers/<uuid:pk>/", views.detail, name="detail"),
     path("servers/<uuid:pk>/rename/", views.rename, name="rename"),
     path("servers/<uuid:pk>/power/", views.power, name="power"),
+    path("servers/<uuid:pk>/backups/", backups.page, name="backups"),
+    path("servers/<uuid:pk>/backups/<slug:ref>/<slug:act>/", backups.act, name="backup_act"),
+    path("servers/<uuid:pk>/downloads/<uuid:operation>/", backups.download, name="download"),
 ]

@@ -21,6 +21,7 @@ from servers.live import power as live_power
 from servers.live import usage as live_usage
 from servers.live.status import INSTALLED, live_status
 from servers.models import PowerTask, Server, ServerStatus
+from servers.self_service.sections import tabs
 
 log = logging.getLogger(__name__)
 PER_PAGE = 50
@@ -48,11 +49,11 @@ def servers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server, with the usage that a worker samples while somebody looks at this page."""
-    server = _server_for(request, Action.SERVER_VIEW, pk)
+    server = server_for(request, Action.SERVER_VIEW, pk)
     return _render_server(request, server, RenameForm(initial={"name": server.name}))
 
 
-def _server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
+def server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
     """The server, if the user may do this to it."""
     for server in _server(request.access, action, pk):  # type: ignore[attr-defined]
         return server
@@ -82,6 +83,8 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
         "can_power": is_installed and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,
         "form": form,
+        "tabs": tabs(server, allowed),
+        "section": "detail",
     }
     return render_part(request, "servers/detail.html", part, context, status=422 if form.errors else 200)
 
@@ -90,7 +93,7 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
 @require_http_methods(["GET", "HEAD", "POST"])
 def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the server another name, here at once and on the panel soon."""
-    server = _server_for(request, Action.SERVER_RENAME, pk)
+    server = server_for(request, Action.SERVER_RENAME, pk)
     if request.method != "POST":  # who had to sign in first comes back by a link
         return redirect("servers:detail", pk=pk)
     form = RenameForm(request.POST)
@@ -111,7 +114,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start, stop, restart or kill the server: a worker does, and its page shows how that goes."""
-    server = _server_for(request, Action.SERVER_POWER, pk)
+    server = server_for(request, Action.SERVER_POWER, pk)
     if request.method != "POST":  # who had to sign in first comes back by a link
         return redirect("servers:detail", pk=pk)
     form = PowerForm(request.POST)

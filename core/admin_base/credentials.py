@@ -83,9 +83,10 @@ class CredentialsAdmin(ReadOnlyAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
         """With an input for each key of the row's kind, where the user may set them."""
-        first, (title, options), *others = super().get_fieldsets(request, obj)
+        sections = super().get_fieldsets(request, obj)
         if obj is None or not self.has_change_permission(request, obj):
-            return [first, (title, options), *others]
+            return sections
+        first, (title, options), *others = sections
         return [first, (title, {"fields": [*options["fields"], *self._inputs(obj)]}), *others]
 
     def get_editable(self, request: HttpRequest, obj: Any) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Work with one row for what it is about, which is requested again and again: requests coalesce."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ from core.models.work_item import WorkItem, WorkState
 class CoalescedWorkItem(WorkItem):
     """A unit of work that a request queues again. A request while it runs makes it run once more afterwards.
 
-    `SUBJECT` names the field that says what it is about, of which the table has one row each.
+    `SUBJECT` names the field that says what it is about, of which the table has one row each, or one for each `part`.
     """
 
     SUBJECT: ClassVar[str]
@@ -23,10 +24,12 @@ class CoalescedWorkItem(WorkItem):
         abstract = True
 
     @classmethod
-    def request(cls, subject: models.Model, *, at: datetime, **values: Any) -> Self:
+    def request(
+        cls, subject: models.Model, part: Mapping[str, Any] | None = None, /, *, at: datetime, **values: Any
+    ) -> Self:
         """Have it run with these values of its columns, its attempts counted from zero. In the worker's transaction."""
         rows = cls._default_manager.select_for_update(no_key=True)
-        row, is_new = rows.get_or_create(**{cls.SUBJECT: subject}, defaults={**values, "run_at": at})
+        row, is_new = rows.get_or_create(**{cls.SUBJECT: subject, **(part or {})}, defaults={**values, "run_at": at})
         if is_new:
             return row
         if row.state == WorkState.RUNNING:

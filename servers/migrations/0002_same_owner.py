@@ -13,6 +13,8 @@ SAME_OWNER = [
     ("usagetask", "server"),
     ("usagesample", "server"),
     ("powertask", "server"),
+    ("listing", "server"),
+    ("operation", "server"),
 ]
 
 

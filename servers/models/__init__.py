@@ -7,6 +7,7 @@ from servers.models.eggs import Egg, EggVariable, Nest
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
+from servers.models.operations import Listing, Operation, OperationOutcome
 from servers.models.providers import Health, PanelAccount, Provider
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
 from servers.models.regions import Region
@@ -27,9 +28,12 @@ __all__ = [
     "EggVariable",
     "Health",
     "HoldKind",
+    "Listing",
     "Location",
     "Nest",
     "Node",
+    "Operation",
+    "OperationOutcome",
     "PanelAccount",
     "PowerOutcome",
     "PowerStatus",

@@ -14,7 +14,7 @@ from servers.models.provider_task import ProviderTask
 from servers.models.servers import Server
 
 # Both kinds of call reach the server's node through its provider: a node that hangs keeps one worker, not both.
-LIVE = Lane("live", {"provider_id": 2, "node_id": 1})
+LIVE: Lane = Lane("live", {"provider_id": 2, "node_id": 1})
 
 
 class UsageTask(ProviderTask):

@@ -89,7 +89,9 @@ def _refusing(body: dict[str, Any]) -> Any:
 def test_a_client_key_that_sees_no_servers_waits_for_the_operator(
     panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("servers.drivers.pterodactyl.driver.client_path", lambda identifier: "/servers/deadbeef")
+    monkeypatch.setattr(
+        "servers.drivers.pterodactyl.driver.client_path", lambda _identifier, part: f"/servers/deadbeef/{part}"
+    )
     server = make_server(provider)
 
     run_until_quiet(AT, within=timedelta(seconds=30))

@@ -77,19 +77,19 @@ class PanelClient:
             )
         return response.body
 
-    def client_read(self, path: str) -> Any:
+    def client_read(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """One object of the client API. Tried once: its node may be silent for 15 s while a page waits."""
         session = self._session("client", self._client_key, READ_SECONDS)
         try:
-            return _read(session, path, is_repeatable=False)
+            return _read(session, path, params, is_repeatable=False)
         except outside.Rejected as error:
             _raise_key_not_admin(error)
 
-    def client_write(self, path: str, json: Mapping[str, Any]) -> None:
-        """A write to the client API."""
+    def client_write(self, path: str, json: Mapping[str, Any] | None, *, method: str = "POST") -> None:
+        """A write to the client API, whose answer does not matter."""
         session = self._session("client", self._client_key, READ_SECONDS)
         try:
-            _call(session, "POST", path, json=json, expects=Expect.NOTHING)
+            _call(session, method, path, json=json, expects=Expect.NOTHING)
         except outside.Rejected as error:
             _raise_key_not_admin(error)
 

@@ -1,6 +1,5 @@
 """The driver of Pterodactyl panels: servers by the application API, power and usage by the client API."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -39,6 +38,7 @@ from servers.drivers.base import (
 )
 from servers.drivers.pterodactyl import accounts, inventory
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, related, validation_errors
+from servers.drivers.pterodactyl.self_service import PanelBackups, client_path
 from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
@@ -94,7 +94,6 @@ INCLUDE = {"include": "allocations"}
 NO_SWAP, IO_WEIGHT = 0, 500
 UNLIMITED = -1
 MIB = 1024 * 1024
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class PterodactylDriver:
@@ -268,16 +267,16 @@ class PterodactylDriver:
         return inventory.accounts(self._panel)
 
 
-class PterodactylDriverWithClientKey(PterodactylDriver):
-    """A panel with a root admin's `client_key`, for power and usage."""
+class PterodactylDriverWithClientKey(PanelBackups, PterodactylDriver):
+    """A panel with a root admin's `client_key`, for power, usage and what customers do inside their servers."""
 
     def send_power_action(self, identifier: str, action: PowerAction) -> None:
         """Start, stop, restart or kill it; the panel answers before the node acts. Raises WrongState, NotOnNode."""
-        self._panel.client_write(f"{client_path(identifier)}/power", {"signal": action.value})
+        self._panel.client_write(client_path(identifier, "power"), {"signal": action.value})
 
     def usage(self, identifier: str) -> Usage:
         """What the server uses; the panel caches it for 20 s. Raises WrongState, NotOnNode."""
-        attributes = self._panel.client_read(f"{client_path(identifier)}/resources")["attributes"]
+        attributes = self._panel.client_read(client_path(identifier, "resources"))["attributes"]
         used, state = attributes["resources"], attributes["current_state"]
         if state not in POWER_STATES:
             raise outside.Unavailable(f"a server's power state is {state!r}, which is not known")
@@ -394,10 +393,3 @@ def _feature_limits(limits: Limits) -> dict[str, int]:
 def _path(remote: RemoteServer) -> str:
     """A path part: the panel's number. Other text could change which call is made."""
     return f"/servers/{int(remote.ref)}"
-
-
-def client_path(identifier: str) -> str:
-    """The server in the client API. Other text could change which call is made."""
-    if not _IDENTIFIER.fullmatch(identifier):
-        raise ValueError("a server's identifier is letters, digits and dashes")
-    return f"/servers/{identifier}"

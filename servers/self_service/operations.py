@@ -1,0 +1,238 @@
+"""Reading what is inside a server, and acting on it: asked for by a page, done by a worker."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from core import audit, outside, tenancy, work
+from core.models.audit import Outcome
+from servers.drivers import registry
+from servers.drivers.base import Driver, NotOnNode, WrongState
+from servers.drivers.self_service import Refused
+from servers.live.status import INSTALLED
+from servers.models import Listing, Operation, OperationOutcome, Server, ServerStatus
+from servers.self_service.kinds import LISTINGS, OPERATIONS, Call, OperationKind
+
+log = logging.getLogger(__name__)
+# An act is not sent later than this: nothing is to be deleted an hour after somebody asked for it.
+GIVE_UP_AFTER = timedelta(minutes=2)
+# A page that is looked at has its lists read again when they are older than this.
+FRESH_FOR = timedelta(seconds=10)
+SHOWN_FOR = timedelta(minutes=10)
+UNANSWERED = {OperationOutcome.NOT_SENT, OperationOutcome.NO_ANSWER}
+
+
+class OperationRefused(Exception):
+    """The act was not asked for; the text says why, for the customer."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows: a listing, and the acts of the last minutes, the newest first."""
+
+    rows: Any
+    read_at: datetime | None
+    problem: str
+    is_reading: bool
+    operations: Sequence[Operation]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way, so that the page looks again soon."""
+        return self.is_reading or any(each.is_open for each in self.operations)
+
+
+def show(server: Server, kind: str, *, at: datetime, target: str = "", acts: Sequence[str] = ()) -> Shown:
+    """What was read last, and have it read again where that is too long ago. Asks no provider.
+
+    `acts` are the kinds of operations whose outcome is shown beside it.
+    """
+    with tenancy.as_worker(server):
+        listing = Listing.objects.filter(server=server, kind=kind, target=target).first()
+        since = at - SHOWN_FOR
+        operations = list(
+            Operation.objects.filter(server=server, kind__in=acts, requested_at__gte=since).order_by("-requested_at")[
+                :5
+            ]
+        )
+        for each in operations:
+            each.label = OPERATIONS[each.kind].label
+        is_old = listing is None or listing.read_at is None or at - listing.read_at > FRESH_FOR
+        if is_old and server.status in INSTALLED and not (listing and listing.is_open):
+            listing = _request_listing(_with_provider(server), kind, target, at=at)
+    if listing is None:
+        return Shown(None, None, "", is_reading=False, operations=operations)
+    # While a list that is there is read again, the page has nothing to wait for.
+    is_reading = listing.is_open and listing.read_at is None and not listing.problem
+    return Shown(listing.result, listing.read_at, listing.problem, is_reading, operations)
+
+
+def _with_provider(server: Server) -> Server:
+    return Server.objects.select_related("blueprint__provider").get(pk=server.pk)
+
+
+def _request_listing(server: Server, kind: str, target: str, *, at: datetime) -> Listing:
+    """In the worker's transaction."""
+    listing = Listing.request(
+        server,
+        {"kind": kind, "target": target},
+        at=at,
+        organization_id=server.organization_id,
+        provider_id=server.blueprint.provider_id,
+        node_id=server.node_id,
+    )
+    work.wake_worker(Listing)
+    return listing
+
+
+def request(
+    *,
+    server: Server,
+    kind: str,
+    actor: User | None,
+    at: datetime,
+    target: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    content: Any = None,
+) -> Operation:
+    """Have a worker carry the act out once. `content` is kept encrypted until then, and is in no audit entry.
+
+    Raises OperationRefused where the server is in no state for it, or its provider cannot do it.
+    """
+    if server.status == ServerStatus.SUSPENDED or server.has_holds():
+        raise OperationRefused(_("The server is suspended. This is possible again once the suspension is lifted."))
+    if server.status not in INSTALLED:
+        raise OperationRefused(_("This is not possible in the server's present state."))
+    with tenancy.as_worker(server):
+        row = _with_provider(server)
+        if not row.identifier or not isinstance(registry.driver_of(row.blueprint.provider), OPERATIONS[kind].ability):
+            raise OperationRefused(_("This server's provider cannot do that."))
+        entered = dict(arguments or {})
+        audit.record(
+            action=f"server.{kind}",
+            entity=row,
+            actor=actor,
+            new={"target": target, **entered} if target else entered,
+            at=at,
+        )
+        operation = Operation.objects.create(
+            server=row,
+            organization_id=row.organization_id,
+            provider_id=row.blueprint.provider_id,
+            node_id=row.node_id,
+            kind=kind,
+            target=target,
+            arguments=entered,
+            content=content,
+            requested_at=at,
+            requested_by=actor,
+            run_at=at,
+        )
+        work.wake_worker(Operation)
+    return operation
+
+
+def read(listing: Listing, *, at: datetime) -> None:
+    """The handler of listings: read it, or say why it cannot be read."""
+    server = _with_provider(listing.server)
+    driver, kind = registry.driver_of(server.blueprint.provider), LISTINGS[listing.kind]
+    call = Call(server.identifier, listing.target)
+    changed: dict[str, Any]
+    if not server.identifier or not isinstance(driver, kind.ability):
+        changed = {"problem": _("This server's provider cannot do that.")}
+    else:
+        try:
+            changed = {"result": kind.read(driver, call), "read_at": at, "problem": ""}
+        except outside.Rejected as error:
+            log.info("listing %s of %s: %s", listing.kind, server.pk, error)
+            changed = {"problem": _reason(error), "read_at": at}
+    Listing.objects.filter(pk=listing.pk).update(**changed)
+
+
+def perform(operation: Operation, *, at: datetime) -> None:
+    """The handler of operations: carry the act out once, and record how that ended. An outage is waited for briefly."""
+    kind = OPERATIONS[operation.kind]
+    if at - operation.requested_at > GIVE_UP_AFTER:
+        return _settle(operation, OperationOutcome(operation.outcome or OperationOutcome.NOT_SENT), at=at)
+    server = _with_provider(operation.server)
+    driver = registry.driver_of(server.blueprint.provider)
+    if server.status not in INSTALLED or server.has_holds() or not isinstance(driver, kind.ability):
+        return _settle(operation, OperationOutcome.NOT_POSSIBLE, at=at)
+    call = Call(server.identifier, operation.target, operation.arguments, operation.content)
+    try:
+        if operation.outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable:
+            found = _was_done(operation, kind, driver, call)
+            return _settle(operation, OperationOutcome.DONE if found else OperationOutcome.NO_ANSWER, at=at)
+        result = _send(operation, kind, driver, call)
+    except (Refused, WrongState, NotOnNode) as error:
+        return _settle(operation, OperationOutcome.REFUSED, message=_reason(error), at=at)
+    except outside.Rejected as error:
+        log.warning("%s of %s: %s", operation.kind, server.pk, error)
+        return _settle(operation, OperationOutcome.REFUSED, at=at)
+    return _settle(operation, OperationOutcome.DONE, result=result, at=at)
+
+
+def _send(operation: Operation, kind: OperationKind, driver: Driver, call: Call) -> Any:
+    """Carry it out. That it may have been is recorded before, and taken back where it certainly was not."""
+    before = {"outcome": operation.outcome, "arguments": operation.arguments}
+    if kind.makes is not None:
+        listed = LISTINGS[kind.listing].read(driver, call)
+        there = [each["ref"] for each in listed if kind.makes(each, call)]
+        operation.arguments = {**operation.arguments, "before": there}
+    rows = Operation.objects.filter(pk=operation.pk)
+    rows.update(outcome=OperationOutcome.NO_ANSWER, arguments=operation.arguments)
+    try:
+        return kind.run(driver, call)
+    except outside.Unavailable:
+        rows.update(**before)
+        raise
+
+
+def _was_done(operation: Operation, kind: OperationKind, driver: Driver, call: Call) -> bool:
+    """Whether what the act makes is there and was not before."""
+    if kind.makes is None:
+        return False
+    before = operation.arguments.get("before", [])
+    listed = LISTINGS[kind.listing].read(driver, call)
+    return any(each["ref"] not in before and kind.makes(each, call) for each in listed)
+
+
+def _reason(error: outside.OutsideError) -> str:
+    """Why it was not done, for the customer."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, WrongState):
+        return _("The server is busy with something else at the moment. Try again in a minute.")
+    if isinstance(error, NotOnNode):
+        return _("It was not found on the server's node.")
+    return _("The server's node refused it. Please contact support.")
+
+
+def _settle(
+    operation: Operation, outcome: OperationOutcome, *, at: datetime, message: str = "", result: Any = None
+) -> None:
+    """Record the outcome, forget what was sent, and have what it changed read again."""
+    with tenancy.as_worker():
+        server = _with_provider(operation.server)
+        if outcome != OperationOutcome.DONE:
+            audit.record(
+                action=f"server.{operation.kind}",
+                entity=server,
+                actor=operation.requested_by,
+                new={"target": operation.target},
+                outcome=Outcome.FAILED
+                if outcome in {OperationOutcome.NOT_SENT, OperationOutcome.NO_ANSWER}
+                else Outcome.REFUSED,
+                message=message or str(outcome.label),
+                at=at,
+            )
+        Operation.objects.filter(pk=operation.pk).update(
+            outcome=outcome, message=message or str(outcome.label), result=result, content=None
+        )
+        for kind in OPERATIONS[operation.kind].changes:
+            _request_listing(server, kind, "", at=at)
