@@ -36,6 +36,8 @@ CONFIGURATION = """
 # Written by NodeByte for its embedded server.
 max_connections = 200
 shared_buffers = 128MB
+# A large run writes 1 GB in 20 seconds: so often a checkpoint stops it for a second each time.
+max_wal_size = 4GB
 log_min_messages = warning
 """
 DISPOSABLE = """

@@ -50,12 +50,13 @@ STEPS = {
 
 
 def execute(kind: RunKind, *, at: datetime, progress: Progress = lambda _done, _rows: None) -> Run:
-    """Do all that is due at `at`, and say how far it is: how many rows of how many. Raises what stops the whole run."""
+    """Do all that is due at `at`, and say how far it is: how many rows of how many, at first none. Raises what stops the whole run."""
     step = STEPS[kind]
     with _recorded(kind, at) as run:
         with tenancy.as_worker():
             found = batches.ranges(*step.due(at), within=EVERYBODY, size=batches.SIZE)
         done, total = 0, sum(each.rows for each in found)
+        progress(done, total)  # what is due is found
         for each in found:
             _perform(run, step, each)
             done += each.rows
