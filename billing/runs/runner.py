@@ -50,7 +50,10 @@ STEPS = {
 
 
 def execute(kind: RunKind, *, at: datetime, progress: Progress = lambda _done, _rows: None) -> Run:
-    """Do all that is due at `at`, and say how far it is: how many rows of how many, at first none. Raises what stops the whole run."""
+    """Do all that is due at `at`, and say how far it is: how many rows of how many, at first none.
+
+    Raises what stops the whole run.
+    """
     step = STEPS[kind]
     with _recorded(kind, at) as run:
         with tenancy.as_worker():
