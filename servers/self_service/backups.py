@@ -107,7 +107,6 @@ def _readable(backup: dict[str, Any]) -> dict[str, Any]:
     return {
         **backup,
         "created": created,
-        "size_mib": backup["size_bytes"] // (1024 * 1024),
         "is_pending": is_pending,
         "is_failed": is_failed,
         "is_counted": not is_failed,

@@ -48,6 +48,7 @@ from servers.live import power
 from servers.models import Node, Provider, Region, Server, ServerAccess
 from tests.billing.sales import accept, make_sale
 from tests.billing.test_grants import give
+from tests.browser.machines import make_sections
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
     Clock,
@@ -104,6 +105,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = {"server suspended": _page("servers:detail", _unpaid(sandbox, owner, past).pk)}
     made |= _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
+    made |= make_sections(Server.objects.get(name="lantern-smp"), owner, clock)
     _affiliate(owner, saver, clock)
     _renewed_by_its_only_card(saver, clock)
     _add_gateway_account()

@@ -41,6 +41,7 @@ NAMES = (
     "choose payment", "choose payment refused", "bank transfer",
     "choose plan", "plan change quoted", "plan change payment", "plan change open",
     "server running", "server stopped", "server suspended", "server paused", "server installing", "server failed",
+    "server backups", "server backup restore", "server backup delete",
     "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
     "invoice confirm",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
