@@ -83,7 +83,7 @@ def reinstall(ctx: ConvergenceContext) -> Reschedule:
     if not isinstance(ctx.driver, Reinstall):
         raise outside.Rejected(_("The server is not installed, and its provider cannot install it again."))
     try:
-        ctx.driver.reinstall(ctx.existing)
+        ctx.driver.reinstall(ctx.spec, ctx.existing)
     except NotOnNode:
         # The node does not have the server. One that was never used is deleted and created again.
         if ctx.server.running_at is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from servers.drivers.base import Account, PowerAction, RemoteServer, Usage
+from servers.drivers.base import Account, PowerAction, RemoteServer, ServerSpec, Usage
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,11 @@ class UsageFigures(Protocol):
 class Reinstall(Protocol):
     """A provider that can install a server again."""
 
-    def reinstall(self, remote: RemoteServer) -> None:
-        """Install again from the start. `DriverFacts.reinstall_keeps_data` says what is lost. Raises NotOnNode."""
+    def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
+        """Install again from the start; a machine or a container from its spec's build. Raises NotOnNode.
+
+        `DriverFacts.reinstall_keeps_data` says what is lost.
+        """
 
 
 @runtime_checkable

@@ -109,7 +109,7 @@ class CloudDriver:
         state = PowerState.RUNNING if machine["status"] == "active" else PowerState.OFF
         return Usage(state, Decimal(0), 0, 0, 0, 0, 0)
 
-    def reinstall(self, remote: RemoteServer) -> None:
+    def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
         """Put the image back, which erases the disk."""
         self._act(remote, {"type": "rebuild"})
 

@@ -154,7 +154,7 @@ def test_a_server_can_be_installed_again(adapter: Adapter) -> None:
     adapter.driver.create(spec)
 
     server = installed(adapter, spec)
-    when_possible(adapter, lambda: driver.reinstall(server))
+    when_possible(adapter, lambda: driver.reinstall(spec, server))
 
     assert installed(adapter, spec).state is RemoteState.READY
 

@@ -171,7 +171,7 @@ class PterodactylDriver:
         except outside.Rejected as error:
             raise creation_error(error, spec) from None
 
-    def reinstall(self, remote: RemoteServer) -> None:
+    def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
         """Run the egg's script again, which keeps the files; lifts a suspension. Raises NotOnNode."""
         self._post(remote, "reinstall")
 
