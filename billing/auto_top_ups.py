@@ -78,9 +78,13 @@ def due(*, at: datetime) -> "QuerySet[AutoTopUp]":
     waiting = under_way(**whose, at=at)
     low = AutoTopUp.objects.filter(is_active=True).annotate(credit_minor=Coalesce(credit, 0))
     has_method = Q(organization__payment_methods__is_default=True)
-    # While a bank has yet to decide about a payment, credit is low because it is set aside.
-    is_disputed = Exists(Dispute.objects.filter(organization=OuterRef("organization"), closed_at=None))
+    is_disputed = Exists(disputed(OuterRef("organization")))
     return low.filter(~Exists(waiting), ~is_disputed, has_method, credit_minor__lt=F("below_minor"))
+
+
+def disputed(organization: Any) -> "QuerySet[Dispute]":
+    """What banks have yet to decide: until then credit is low because it is set aside. As `attempts_of`."""
+    return Dispute.objects.filter(organization=organization, closed_at=None)
 
 
 def request_due(*, at: datetime) -> int:
@@ -113,7 +117,7 @@ def request(auto_top_up: AutoTopUp, *, at: datetime) -> Payment | None:
         row = AutoTopUp.objects.select_for_update(no_key=True).get(pk=auto_top_up.pk)
         if not row.is_active or row.amount < least or wallet.spendable >= row.below:
             return None
-        if under_way(organization=organization, currency=currency, at=at).exists():
+        if under_way(organization=organization, currency=currency, at=at).exists() or disputed(organization).exists():
             return None
         return saved_charges.open_charge(
             organization_id=organization.pk, method=method, amount=row.amount, is_automatic=True, at=at

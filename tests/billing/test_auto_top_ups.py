@@ -86,6 +86,7 @@ def test_nobody_is_charged_because_credit_is_set_aside_for_a_dispute(at: datetim
     assert wallet_balance(organization) == 0
 
     assert auto_top_ups.request_due(at=at) == 0
+    assert auto_top_ups.request(AutoTopUp.objects.get(), at=at) is None  # found to be due just before
 
 
 def test_a_lost_answer_is_looked_for_before_it_is_asked_again(at: datetime, stripe_sandbox: Sandbox) -> None:
