@@ -14,7 +14,7 @@ from core.compiled import compiled
 from core.context_processors import Site
 from core.pages import public_page
 from orders import queries as orders
-from orders.renewal.queries import renewals_of_servers
+from orders.renewal.queries import paused_of, renewals_of_servers
 from orders.storefront.currencies import currency_of
 from orders.storefront.offers import listing_of
 from orders.storefront.published import read_once
@@ -53,6 +53,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "at": at,
         "servers": [(server, renewals.get(server.pk)) for server in shown],
+        "paused": paused_of(access, shown),
         "orders": _open_orders(access, organization),
         "invoices": _invoices_due(access, organization),
     }

@@ -20,7 +20,7 @@ from core.compiled import compiled
 from core.money import Money, Rate
 from orders.models import OrderStatus
 from servers import resizing
-from servers.models import HoldKind, Server, ServerHold
+from servers.models import HoldKind, Server, ServerHold, ServerStatus
 
 SHOWN = (*GOING_ON, SubscriptionStatus.ENDED)
 
@@ -135,6 +135,12 @@ def pauses_of_servers(access: Access, server_ids: Collection[UUID]) -> dict[UUID
         status=SubscriptionStatus.PAUSED,
     )
     return {server: until for server, until in rows.values_list("order_item__server", "pauses_until") if until}
+
+
+def paused_of(access: Access, servers: Iterable[Server]) -> Collection[UUID]:
+    """The ids of those servers that are paused, as far as the user may see their subscriptions. One query at most."""
+    suspended = [server.pk for server in servers if server.status == ServerStatus.SUSPENDED]
+    return pauses_of_servers(access, suspended) if suspended else ()
 
 
 def unpaid_invoice_of(access: Access, server: Server) -> Invoice | None:

@@ -10,8 +10,8 @@ from django import template
 from accounts.permissions import Action
 from billing.models import Invoice
 from orders import queries
-from orders.renewal.queries import pauses_of_servers, renewals_of_servers, unpaid_invoice_of
-from servers.models import Server, ServerStatus
+from orders.renewal.queries import paused_of, pauses_of_servers, renewals_of_servers, unpaid_invoice_of
+from servers.models import Server
 
 register = template.Library()
 
@@ -41,8 +41,7 @@ def pause_of(context: dict[str, Any], server: Server) -> datetime | None:
 @register.simple_tag(takes_context=True)
 def paused_servers(context: dict[str, Any], servers: Iterable[Server]) -> Collection[UUID]:
     """The ids of those servers that are paused, as far as the user may see their subscriptions. One query at most."""
-    suspended = [server.pk for server in servers if server.status == ServerStatus.SUSPENDED]
-    return pauses_of_servers(context["request"].access, suspended) if suspended else ()
+    return paused_of(context["request"].access, servers)
 
 
 @register.inclusion_tag("orders/open_orders.html", takes_context=True)

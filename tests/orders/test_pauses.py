@@ -16,7 +16,8 @@ from core.models import AuditEntry
 from orders import holds, pausing
 from orders.changes.quoting import ChangeRefused
 from orders.models import Order, OrderStatus
-from servers.models import Reservation, ReservationState, Server, ServerHold, ServerStatus
+from servers import services as servers
+from servers.models import HoldKind, Reservation, ReservationState, Server, ServerHold, ServerStatus
 from support.models import Delivery
 from tests.billing.sales import run_commit_triggers
 from tests.builders import make_user
@@ -114,8 +115,14 @@ def test_a_paused_server_is_stopped_and_kept_and_starts_when_the_resumed_period_
     assert Reservation.objects.get(server=sold.server).state == ReservationState.CONFIRMED
     Server.objects.filter(pk=sold.server.pk).update(status=ServerStatus.SUSPENDED)
     assert "This server is paused until" in text_of(client, reverse("servers:detail", kwargs={"pk": sold.server.pk}))
-    page = text_of(client, reverse("servers:list"))
-    assert ("Paused" in page, "Suspended" in page) == (True, False)
+    for address in (reverse("servers:list"), reverse("dashboard")):
+        page = text_of(client, address)
+        assert ("Paused" in page, "Suspended" in page) == (True, False)
+    by_staff = {"kind": HoldKind.ABUSE, "actor": None, "at": over}
+    servers.hold_servers(server_ids=[sold.server.pk], reason="mined coins", **by_staff)
+    assert "Suspended" in text_of(client, reverse("servers:list"))
+    assert "Suspended" in text_of(client, reverse("dashboard"))
+    servers.lift_holds(server_ids=[sold.server.pk], **by_staff)
     page = text_of(client, "/subscriptions/")
     assert "Paused until" in page
     assert "Resume" in page
