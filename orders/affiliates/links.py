@@ -48,18 +48,24 @@ def record_click(*, code: str, at: datetime) -> bool:
 
 
 @receiver(user_signed_up)
-def record_sign_up(request: HttpRequest, **_: Any) -> None:
-    """Count a new user whose browser had followed somebody's link."""
-    count_on_day("sign_ups", code=request.COOKIES.get(COOKIE, ""), at=clock.now())
+def record_sign_up(request: HttpRequest, user: User, **_: Any) -> None:
+    """Count a new user whose browser had followed somebody else's link."""
+    count_on_day("sign_ups", code=request.COOKIES.get(COOKIE, ""), email=user.email, at=clock.now())
 
 
-def count_on_day(column: str, *, code: str, at: datetime) -> bool:
-    """Add one to the affiliate's column of the day; False where the code is nobody's."""
+def count_on_day(column: str, *, code: str, email: str = "", at: datetime) -> bool:
+    """Add one to the affiliate's column of the day; False where the code is nobody's.
+
+    Nor is a new user counted whose `email` is a mailbox of the affiliate's own people.
+    """
     if not re.fullmatch(CODE, code) or not site_settings.get("affiliates.are_enabled"):
         return False
     with tenancy.as_worker_without_row():
         affiliate = Affiliate.objects.filter(code=code, is_active=True).first()
         if affiliate is None:
+            return False
+        own = people_of(affiliate.organization_id).values() if email else ()
+        if address_of(email) in map(address_of, own):
             return False
         today = AffiliateClicks.objects.filter(affiliate=affiliate, clicked_on=at.date())
         one_more = {column: F(column) + 1}
