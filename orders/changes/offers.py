@@ -81,11 +81,15 @@ class ChangeOffer:
         return list(chosen.values())
 
     def selection(self, *, plan: str, term: str, units: Mapping[str, int]) -> Selection:
-        """The prices of what was chosen, by codes: of add-ons how many there are to be. Raises NotSoldSo."""
+        """The prices of what was chosen, by codes: of add-ons how many there are to be.
+
+        Raises NotSoldSo, also for a plan that is not offered for this server.
+        """
         own = [self.plan_price] if term == self.subscription.term else []
         plans = {price.plan.code: price for price in reversed([*own, *self.plan_prices]) if price.term == term}
         if plan not in plans:
-            raise NotSoldSo(next(price.plan.name for price in self.plans() if price.plan.code == plan))
+            offered_plans = {price.plan.code: price.plan.name for price in self.plans()}
+            raise NotSoldSo(offered_plans.get(plan, plan))
         chosen: list[AddonPrice] = []
         for addon in {price.addon.code: price.addon for price in self.addons()}.values():
             if wanted := units.get(addon.code, 0):

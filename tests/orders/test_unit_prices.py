@@ -202,6 +202,8 @@ def test_a_plan_change_keeps_the_units_and_their_price_and_another_billing_cycle
         Money(4500 + 4 * 300, "USD"),
         item.subscription.current_period_end,
     )
+    with pytest.raises(NotSoldSo, match="vps-1gb"):  # only the form keeps another product's plan away
+        offer.selection(plan="vps-1gb", term="monthly", units={})
     with pytest.raises(NotSoldSo, match="Memory"):  # no more of what is no longer offered
         offer.selection(plan="mc-2gb", term="monthly", units={"memory": 4})
     AddonPrice.objects.filter(addon=memory).update(superseded_at=at)
