@@ -12,6 +12,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.models import BILLING_FIELDS
+
 # Rows of a batch. More is hardly faster, and the locks of a batch are held until it commits: less than a second.
 SIZE = 1000
 # What a batch did, for the counts of its run and for the calendar. `label` and the amount are what staff read.
@@ -20,6 +22,14 @@ FACTS = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_fact (what text, organiz
 # A batch looks a thousand rows up in tables that may have millions. The run itself fills them: they are in memory, and
 # what the planner knows of them is old. Pages are cheap, so that it searches an index rather than read a whole table.
 IN_MEMORY = "SET LOCAL seq_page_cost = 0.1; SET LOCAL random_page_cost = 0.1"
+# The condition of a batch: rows of the organizations of its range.
+OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
+OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")
+# An organization, as the address of its invoices keeps it.
+ADDRESS = f"jsonb_build_object({', '.join(f"'{name}', organization.{name}" for name in BILLING_FIELDS)})"
+# What was done with these subscriptions, as facts of the batch; the amount is that of a period.
+NOTE = """INSERT INTO billing_fact SELECT %(what)s, organization_id, label, %(at)s, amount_minor, currency
+    FROM billing_subscription WHERE id = ANY (%(ids)s)"""
 RANGES = """SELECT (array_agg(organization_id ORDER BY organization_id DESC))[1], sum(rows)::bigint FROM (
         SELECT organization_id, rows,
             (sum(rows) OVER (ORDER BY organization_id) - rows)::bigint / %(size)s AS batch

@@ -11,7 +11,7 @@ from typing import Any
 from billing import saved_charges
 from billing.models import Invoice
 from billing.runs import batches, wallets
-from billing.runs.batches import OrganizationRange
+from billing.runs.batches import OF_INVOICE, OrganizationRange
 from billing.saved_charges import ChargeDecision
 from core import tenancy, work
 
@@ -35,9 +35,8 @@ HAS_CREDIT = """ AND EXISTS (SELECT FROM billing_ledgeraccount wallet
             AND wallet.balance_minor + wallet.promotional_minor >= invoice.total_minor)"""
 HAS_METHOD = """ AND EXISTS (SELECT FROM billing_paymentmethod method
         WHERE method.organization_id = invoice.organization_id AND method.is_default)"""  # a removed one is not
-OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
-AFFORDABLE = f"{DUE}{HAS_CREDIT}{OF_RANGE}"
-CHARGEABLE = f"SELECT invoice.id {DUE}{HAS_METHOD}{OF_RANGE} ORDER BY invoice.due_at, invoice.id"
+AFFORDABLE = f"{DUE}{HAS_CREDIT}{OF_INVOICE}"
+CHARGEABLE = f"SELECT invoice.id {DUE}{HAS_METHOD}{OF_INVOICE} ORDER BY invoice.due_at, invoice.id"
 LOCKED = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_locked_invoice (id uuid, organization_id uuid, currency text)
     ON COMMIT DELETE ROWS"""
 # In the order of ARCHITECTURE.md: invoices, subscriptions, wallets.

@@ -9,7 +9,7 @@ from typing import Any
 from billing import events
 from billing.models import DELETION_NOTICE, Reminder, Subscription
 from billing.runs import batches
-from billing.runs.batches import OrganizationRange
+from billing.runs.batches import OF_INVOICE, OrganizationRange
 from billing.runs.settings import stages_of
 from core import site_settings
 
@@ -24,7 +24,6 @@ NOT_UNDER_WAY = """
                 AND NOT EXISTS (SELECT FROM billing_payment earlier
                     JOIN billing_banktransfer told ON told.payment_id = earlier.id
                     WHERE earlier.invoice_id = invoice.id AND earlier.created_at < payment.created_at))"""
-OF_RANGE = " AND invoice.organization_id > %(after)s AND invoice.organization_id <= %(until)s"
 UNPAID = "FROM billing_invoice invoice WHERE invoice.state IN ('open', 'overdue')"
 LATE = "FROM billing_invoice invoice WHERE invoice.state = 'open' AND invoice.due_at <= %(at)s"
 OVERDUE = """UPDATE billing_invoice SET state = 'overdue'
@@ -62,9 +61,9 @@ REMIND = f"""
     {REMINDERS.format(of_range=LOCKED)}
     ON CONFLICT (invoice_id, stage) DO NOTHING RETURNING id"""
 # In the order of ARCHITECTURE.md: all the invoices, then the subscriptions that move.
-LOCK_INVOICES = f"""SELECT id FROM billing_invoice WHERE id IN (SELECT invoice.id {LATE}{OF_RANGE}
-        UNION ALL SELECT invoice.id {PAST_DUE}{OF_RANGE} UNION ALL SELECT invoice.id {TO_SUSPEND}{OF_RANGE}
-        UNION ALL SELECT invoice.id {REMINDERS.format(of_range=OF_RANGE)}) ORDER BY id FOR NO KEY UPDATE"""
+LOCK_INVOICES = f"""SELECT id FROM billing_invoice WHERE id IN (SELECT invoice.id {LATE}{OF_INVOICE}
+        UNION ALL SELECT invoice.id {PAST_DUE}{OF_INVOICE} UNION ALL SELECT invoice.id {TO_SUSPEND}{OF_INVOICE}
+        UNION ALL SELECT invoice.id {REMINDERS.format(of_range=OF_INVOICE)}) ORDER BY id FOR NO KEY UPDATE"""
 LOCK_SUBSCRIPTIONS = f"""SELECT id FROM billing_subscription WHERE id IN (
         SELECT subscription.id {UNPAID_SUBSCRIPTIONS}{LOCKED} AND subscription.status IN ('active', 'past_due'))
     ORDER BY id FOR NO KEY UPDATE"""
@@ -76,8 +75,6 @@ REMEMBER = """INSERT INTO billing_fact SELECT %(what)s, invoice.organization_id,
     reminder.sent_at, invoice.total_minor, invoice.currency
     FROM billing_reminder reminder JOIN billing_invoice invoice ON invoice.id = reminder.invoice_id
     WHERE reminder.id = ANY (%(ids)s)"""
-NOTE = """INSERT INTO billing_fact SELECT %(what)s, organization_id, label, %(at)s, amount_minor, currency
-    FROM billing_subscription WHERE id = ANY (%(ids)s)"""
 
 
 def due(at: datetime) -> tuple[str, dict[str, Any]]:
@@ -110,7 +107,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
     batches.execute(LOCK_SUBSCRIPTIONS, params)
     batches.execute(MAKE_PAST_DUE, params)
     if suspended := batches.ids(SUSPEND, params):
-        batches.execute(NOTE, {"what": "suspension", "ids": suspended, "at": at})
+        batches.execute(batches.NOTE, {"what": "suspension", "ids": suspended, "at": at})
         events.subscriptions_suspended.send(Subscription, subscription_ids=suspended, reason="not paid", at=at)
     for reminders, is_overdue in remind(params):
         what = "overdue reminder" if is_overdue else "reminder"

@@ -10,7 +10,7 @@ from typing import Any
 from billing import events, metering
 from billing.models import DELETION_NOTICE, EntryKind, JournalEntry, Posting, Subscription
 from billing.runs import batches, dun
-from billing.runs.batches import OrganizationRange
+from billing.runs.batches import OF_INVOICE, OF_RANGE, OF_SUBSCRIPTION, OrganizationRange
 from billing.runs.renew import tax_params
 from core import bulk
 
@@ -54,8 +54,6 @@ UNFILLED = """
                             OR payment.is_automatic AND payment.state = 'pending' AND payment.failure_code = ''
                                 AND payment.created_at > %(awaited_since)s)))"""
 TO_DELETE = "FROM billing_subscription subscription WHERE subscription.deletion_due_at <= %(at)s"
-OF_RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
-OF_INVOICE, OF_SUBSCRIPTION = OF_RANGE.format(table="invoice"), OF_RANGE.format(table="subscription")
 LOCK_INVOICES = f"SELECT invoice.id {UNPAID}{OF_INVOICE} ORDER BY invoice.id FOR NO KEY UPDATE OF invoice"
 SUBSCRIPTIONS = """FROM billing_subscription WHERE status IN ('active', 'past_due', 'suspended') AND id IN (
     SELECT subscription_id FROM billing_invoiceitem WHERE invoice_id = ANY (%(invoices)s))"""
@@ -126,7 +124,7 @@ def perform(of: OrganizationRange, at: datetime) -> None:
         expire_credit(params)
     deleted = batches.ids(f"SELECT id {TO_DELETE} AND id = ANY (%(locked)s)", {"locked": subscriptions, "at": at})
     if deleted:  # with what has just ended: its servers are locked in one round
-        batches.execute(dun.NOTE, {"what": "deletion", "ids": deleted, "at": at})
+        batches.execute(batches.NOTE, {"what": "deletion", "ids": deleted, "at": at})
         Subscription.objects.filter(pk__in=deleted).update(deletion_due_at=None)
         events.subscriptions_expired.send(Subscription, subscription_ids=deleted, at=at)
     if ended:
@@ -149,5 +147,5 @@ def end_unpaid(params: dict[str, Any], at: datetime) -> list[Any]:
     batches.execute(VOID, {"invoices": params["invoices"], "at": at})
     batches.execute(END, named)
     batches.execute(END_ITEMS, named)
-    batches.execute(dun.NOTE, named | {"what": "end"})
+    batches.execute(batches.NOTE, named | {"what": "end"})
     return ended

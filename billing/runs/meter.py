@@ -20,7 +20,7 @@ from billing.runs.renew import tax_params
 from billing.runs.settings import stages_of
 from core import site_settings, tenancy
 
-OF_INVOICE, OF_SUBSCRIPTION = usage.RANGE.format(table="invoice"), usage.OF_SUBSCRIPTION
+OF_INVOICE, OF_SUBSCRIPTION = batches.OF_INVOICE, usage.OF_SUBSCRIPTION
 # No hour of the month is to come: all are charged, or what used them is suspended or over. A server that began to run
 # in its last minutes may be told of a little later.
 ISSUED_AFTER = timedelta(hours=3)
@@ -80,7 +80,7 @@ REMEMBER = """INSERT INTO billing_fact SELECT 'low wallet', told.organization_id
     JOIN billing_ledgeraccount wallet ON wallet.id = told.wallet_id WHERE told.id = ANY (%(ids)s)"""
 ISSUE = f"""
     UPDATE billing_invoice invoice SET state = 'open', issued_at = %(at)s, due_at = %(at)s, seller = %(seller)s,
-        billing_address = CASE WHEN invoice.billing_address = '{{}}' THEN {usage.ADDRESS}
+        billing_address = CASE WHEN invoice.billing_address = '{{}}' THEN {batches.ADDRESS}
             ELSE invoice.billing_address END
     FROM accounts_organization organization
     WHERE organization.id = invoice.organization_id AND invoice.id = ANY (%(ids)s)"""
@@ -134,9 +134,9 @@ def perform(of: OrganizationRange, at: datetime) -> None:
         suspended += batches.ids(usage.SUSPEND, params)
     if resumed:
         batches.execute(f"{LAPSE_EMPTY} AND NOT {IS_SUSPENDED}", {"ids": resumed, "at": at})
-        batches.execute(dun.NOTE, {"what": "resumption", "ids": resumed, "at": at})
+        batches.execute(batches.NOTE, {"what": "resumption", "ids": resumed, "at": at})
     if suspended:
-        batches.execute(dun.NOTE, {"what": "suspension", "ids": suspended, "at": at})
+        batches.execute(batches.NOTE, {"what": "suspension", "ids": suspended, "at": at})
         batches.execute(LAPSE_EMPTY, {"ids": suspended, "at": at})
         remind(batches.ids(REMIND_EMPTY, params | {"ids": suspended}), is_empty=True, at=at)
     if charged:

@@ -10,11 +10,10 @@ from datetime import UTC, datetime, time, timedelta
 
 from psycopg.types.json import Jsonb
 
-from accounts.models import BILLING_FIELDS
 from billing import tax
 from billing.models import Invoice, InvoiceItem, InvoiceSeries, InvoiceTax
 from billing.runs import batches, pauses, price_moves, wallets
-from billing.runs.batches import OrganizationRange
+from billing.runs.batches import OF_INVOICE, OF_SUBSCRIPTION, OrganizationRange
 from core import bulk, site_settings
 from core.money import PAYABLE_STEPS
 
@@ -44,8 +43,6 @@ WITHDRAWN = """
                     OR subscription.status IN ('canceled', 'ended')))
         AND NOT EXISTS (SELECT FROM billing_payment payment WHERE payment.invoice_id = invoice.id
             AND payment.state IN ('pending', 'processing', 'under_review'))"""
-RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
-OF_SUBSCRIPTION, OF_INVOICE = RANGE.format(table="subscription"), RANGE.format(table="invoice")
 LOCK_WITHDRAWN = f"SELECT invoice.id {WITHDRAWN}{OF_INVOICE} ORDER BY invoice.id FOR NO KEY UPDATE OF invoice"
 LOCK_DUE = f"""SELECT id FROM billing_subscription WHERE id = ANY (ARRAY(SELECT subscription.id {DUE}{OF_SUBSCRIPTION}
         UNION ALL SELECT subscription.id {pauses.DUE}{OF_SUBSCRIPTION})) ORDER BY id FOR NO KEY UPDATE"""
@@ -99,7 +96,6 @@ INVOICES = """
         LEFT JOIN LATERAL billing_tax_of(%(tax_status)s, %(tax_country)s, organization.country, organization.region,
             organization.has_vat_id, %(at)s) tax ON true
         ORDER BY organization_id, listed.currency, is_auto_renewed) taxed"""
-ADDRESS = f"jsonb_build_object({', '.join(f"'{name}', organization.{name}" for name in BILLING_FIELDS)})"
 INVOICE = {
     "id": "renewal.id",
     "organization_id": "renewal.organization_id",
@@ -107,7 +103,7 @@ INVOICE = {
     "issued_at": "%(at)s",
     "series_id": "%(series)s",
     "seller": "%(seller)s",
-    "billing_address": ADDRESS,
+    "billing_address": batches.ADDRESS,
     "currency": "renewal.currency",
     "net_minor": "renewal.net_minor",
     "tax_minor": "renewal.tax_minor",

@@ -11,7 +11,6 @@ that run before those that are to resume, of each the oldest first. What costs m
 from collections.abc import Mapping
 from typing import Any
 
-from accounts.models import BILLING_FIELDS
 from billing.models import (
     EntryKind,
     Invoice,
@@ -26,9 +25,8 @@ from billing.models import (
 from billing.runs import batches
 from core import bulk
 
-RANGE = " AND {table}.organization_id > %(after)s AND {table}.organization_id <= %(until)s"
 # Of the range, or of these subscriptions in it.
-OF_SUBSCRIPTION = f"""{RANGE.format(table="subscription")}
+OF_SUBSCRIPTION = f"""{batches.OF_SUBSCRIPTION}
     AND (%(only)s::uuid[] IS NULL OR subscription.id = ANY (%(only)s::uuid[]))"""
 # Those with an hour that is to be charged now. Of one that ends with its period no further hour is.
 DUE = """
@@ -173,8 +171,6 @@ LEAVE_OUT = """DELETE FROM billing_usage_hour used USING billing_usage_unpaid un
     WHERE used.subscription_id = unpaid.subscription_id AND used.hour >= unpaid.hour"""
 FORGET = """DELETE FROM {table} priced USING billing_usage_short short
     WHERE (priced.organization_id, priced.currency) = (short.organization_id, short.currency)"""
-# As of renewals: tax that depends on an address keeps it.
-ADDRESS = f"jsonb_build_object({', '.join(f"'{name}', organization.{name}" for name in BILLING_FIELDS)})"
 NEW_INVOICES = """FROM billing_usage_invoice usage JOIN accounts_organization organization
     ON organization.id = usage.organization_id WHERE usage.is_new ORDER BY usage.organization_id, usage.currency"""
 NEW_INVOICE = {
@@ -186,7 +182,7 @@ NEW_INVOICE = {
     "tax_minor": "usage.tax_minor",
     "total_minor": "usage.net_minor + usage.tax_minor",
     "is_tax_inclusive": "usage.is_tax_inclusive",
-    "billing_address": f"CASE WHEN usage.category IS NULL THEN '{{}}' ELSE {ADDRESS} END",
+    "billing_address": f"CASE WHEN usage.category IS NULL THEN '{{}}' ELSE {batches.ADDRESS} END",
     "place_evidence": "CASE WHEN usage.category IS NULL THEN '{}'"
     " ELSE jsonb_build_object('country', organization.country, 'client_address', '') END",
     "usage_month": "usage.month",
