@@ -302,7 +302,7 @@ def test_a_run_draws_its_progress_on_a_terminal_and_nowhere_else(monkeypatch: py
     call_command("renew", at=f"{SOON:%Y-%m-%d %H:%M}", stdout=StringIO(), stderr=terminal)
     call_command("renew", at=f"{SOON:%Y-%m-%d %H:%M}", stdout=StringIO(), stderr=file)
 
-    bars = [f"[{'#' * 20:<40}] 1/2", f"[{'#' * 40}] 2/2"]
+    bars = [f"[{'':<40}] 0/2", f"[{'#' * 20:<40}] 1/2", f"[{'#' * 40}] 2/2"]
     assert [ANSI.sub("", bar) for bar in terminal.getvalue().strip().split("\r") if bar] == bars
     assert file.getvalue() == ""
 
