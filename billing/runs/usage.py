@@ -295,7 +295,8 @@ RESUME = """
         greatest(subscription.unpaid_until - interval '1 hour', %(resumed_hour)s), charged.hour)
     RETURNING subscription.id"""
 # While a saved method is charged for the wallet, its hours stay due: not where that waits for its owner or a bank, for
-# days.
+# days, nor once it was refused since the first of them was due. Who saves the settings anew has it charged again at
+# once, and nobody runs unpaid from one refusal to the next.
 SUSPEND = """
     UPDATE billing_subscription subscription SET status = 'suspended', unpaid_until = %(ran_until)s
     FROM billing_usage_unpaid unpaid
@@ -303,7 +304,12 @@ SUSPEND = """
         AND NOT EXISTS (SELECT FROM billing_payment payment
             WHERE payment.organization_id = subscription.organization_id AND payment.currency = subscription.currency
                 AND payment.invoice_id IS NULL AND payment.is_automatic AND payment.failure_code = ''
-                AND payment.state = 'pending' AND payment.created_at > %(awaited_since)s)
+                AND payment.state = 'pending' AND payment.created_at > %(awaited_since)s
+                AND NOT EXISTS (SELECT FROM billing_payment refused
+                    WHERE refused.organization_id = payment.organization_id AND refused.currency = payment.currency
+                        AND refused.invoice_id IS NULL AND refused.is_automatic
+                        AND refused.state IN ('failed', 'expired')
+                        AND refused.created_at >= unpaid.hour + (%(hour)s - %(last_hour)s)))
     RETURNING subscription.id"""
 DONE = """
     INSERT INTO billing_fact SELECT 'usage', usage.organization_id, coalesce(entry.note, ''), %(at)s,

@@ -33,6 +33,7 @@ from billing.runs.meter import ISSUED_AFTER
 from catalog import services as catalog
 from catalog.models import PlanPrice, Term
 from core import formats, site_settings
+from core.ids import uuid7
 from core.money import Rate
 from support.models import Delivery
 from tests.billing.sales import NOON, balance, run_commit_triggers, usd, wallet_balance
@@ -248,6 +249,26 @@ def test_while_the_card_is_charged_for_the_wallet_nothing_is_suspended_and_no_ho
     meter(NOON + 3 * HOUR)
     assert charged(row) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
     assert row.reload().status == "suspended"  # the fourth is not paid, and nothing is under way any more
+
+
+@pytest.mark.parametrize("counts_started", [True, False])
+@pytest.mark.parametrize(("refused_after", "is_suspended"), [(-1, False), (0, True)])
+def test_who_has_a_refused_card_charged_again_and_again_does_not_run_unpaid(
+    counts_started: bool, refused_after: int, is_suspended: bool
+) -> None:
+    """Each time that the settings are saved the card is charged anew, and is refused a few seconds later."""
+    site_settings.set_value("billing.charges_started_hours", counts_started)
+    row = make_hourly(minor="100")
+    due = NOON if counts_started else NOON + HOUR
+    charge = make_automatic_top_up(row, "failed", "declined", at=due + timedelta(minutes=refused_after))
+    again = due + timedelta(minutes=4)
+    charge.pk, charge.idempotency_key, charge.created_at = uuid7(), "charge-2", again
+    charge.state, charge.failure_code = "pending", ""
+    charge.save(force_insert=True)
+
+    meter(again)
+
+    assert row.reload().status == ("suspended" if is_suspended else "active")
 
 
 def test_a_wallet_that_does_not_pay_all_servers_keeps_and_resumes_the_oldest_that_it_pays() -> None:
