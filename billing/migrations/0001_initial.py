@@ -798,6 +798,7 @@ class Migration(migrations.Migration):
                 ('anchor_day', models.PositiveSmallIntegerField(blank=True, help_text='Day of the month on which periods begin.', null=True, verbose_name='billing day')),
                 ('metered_from', models.DateTimeField(blank=True, help_text='The first hour charged since its server runs, or runs again. The period ends with the last one.', null=True, verbose_name='metered from')),
                 ('unpaid_until', models.DateTimeField(blank=True, help_text='Of one that its wallet did not pay: until which hour it ran. What is unpaid is charged first.', null=True, verbose_name='ran unpaid until')),
+                ('unpaid_deletes_at', models.DateTimeField(blank=True, help_text='The day that its owner was told when its wallet did not pay it. No later suspension moves it.', null=True, verbose_name='unpaid, deleted on')),
                 ('change_pending_until', models.DateTimeField(blank=True, help_text='Until then a change of its items can be paid, so that no renewal of it is billed before.', null=True, verbose_name='change being paid until')),
                 ('pauses_until', models.DateTimeField(blank=True, help_text='Its customer wants no period after the one that is paid, and goes on then. Empty: it renews.', null=True, verbose_name='pauses until')),
                 ('cancels_at_period_end', models.BooleanField(default=False)),
@@ -1284,6 +1285,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='payment',
+            constraint=models.CheckConstraint(condition=models.Q(('payment_method__isnull', True), ('session_requested_at__isnull', True), _connector='OR'), name='billing_payment_session_or_method'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['succeeded', 'under_review', 'refunded', 'disputed']), _negated=True), ('transaction_id__isnull', False), _connector='OR'), name='billing_payment_received_has_transaction'),
         ),
         migrations.AddConstraint(
@@ -1521,6 +1526,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='subscription',
             constraint=models.CheckConstraint(condition=models.Q(('metered_from__isnull', True), models.Q(('billing_mode', 'self'), ('current_period_end__isnull', False), ('term', 'hourly'), ('current_period_end__gte', models.F('metered_from'))), _connector='OR'), name='billing_subscription_metered_by_the_hour'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('unpaid_until__isnull', False), ('unpaid_deletes_at__isnull', False)), models.Q(models.Q(('unpaid_until__isnull', False), _negated=True), models.Q(('unpaid_deletes_at__isnull', False), _negated=True)), _connector='OR'), name='billing_subscription_deletion_told_with_suspension'),
         ),
         migrations.AddConstraint(
             model_name='subscription',

@@ -165,6 +165,11 @@ class Payment(Entity, Timestamped):
                 name="billing_payment_automatic_has_method",
                 condition=models.Q(is_automatic=False) | models.Q(payment_method__isnull=False),
             ),
+            # It is paid on a gateway's page or by a saved method, never by both.
+            models.CheckConstraint(
+                name="billing_payment_session_or_method",
+                condition=models.Q(payment_method__isnull=True) | models.Q(session_requested_at__isnull=True),
+            ),
             models.CheckConstraint(
                 name="billing_payment_received_has_transaction",
                 condition=~models.Q(state__in=["succeeded", "under_review", "refunded", "disputed"])

@@ -129,6 +129,12 @@ class Subscription(StateMachine, Entity, Timestamped):
         blank=True,
         help_text=_("Of one that its wallet did not pay: until which hour it ran. What is unpaid is charged first."),
     )
+    unpaid_deletes_at = models.DateTimeField(
+        _("unpaid, deleted on"),
+        null=True,
+        blank=True,
+        help_text=_("The day that its owner was told when its wallet did not pay it. No later suspension moves it."),
+    )
     change_pending_until = models.DateTimeField(
         _("change being paid until"),
         null=True,
@@ -217,6 +223,11 @@ class Subscription(StateMachine, Entity, Timestamped):
                 | models.Q(term=Term.HOURLY, billing_mode=BillingMode.SELF, current_period_end__isnull=False)
                 & models.Q(current_period_end__gte=models.F("metered_from")),
             ),
+            iff(
+                "billing_subscription_deletion_told_with_suspension",
+                models.Q(unpaid_until__isnull=False),
+                models.Q(unpaid_deletes_at__isnull=False),
+            ),
             # A gateway would go on charging, and an hour is charged only while the server runs.
             models.CheckConstraint(
                 name="billing_subscription_pauses_what_we_renew",
@@ -260,6 +271,13 @@ class Subscription(StateMachine, Entity, Timestamped):
         if self.term == Term.HOURLY:
             return at + min(kept_for, DELETION_NOTICE)
         return max(at, self.current_period_end or at) + kept_for
+
+    @property
+    def unpaid_hours(self) -> int:
+        """How many hours it ran that its wallet did not pay yet; they are charged before it goes on."""
+        if self.unpaid_until is None or self.current_period_end is None:
+            return 0
+        return max(timedelta(), self.unpaid_until - self.current_period_end) // timedelta(hours=1)
 
     @property
     def amount(self) -> Money:

@@ -28,16 +28,16 @@ UNPAID = """
             LEFT JOIN billing_subscription subscription ON subscription.id = item.subscription_id
             WHERE item.invoice_id = invoice.id AND (subscription.id IS NULL OR subscription.billing_mode <> 'self'
                 OR subscription.current_period_end > %(at)s OR item.period_end <= subscription.current_period_end))"""
-# Billed by the hour, and the wallet was not filled in the time that its owner was told.
+# Billed by the hour, and the wallet was not filled until the day that its owner was told when it was suspended: not
+# where it pays its next hour, which `meter` has not done yet, nor while money is on its way that was asked for before
+# that day: one attempt after the other would keep the server for ever.
 UNFILLED = """
     FROM billing_subscription subscription
     WHERE subscription.metered_from IS NOT NULL AND subscription.status = 'suspended'
-        AND EXISTS (SELECT FROM billing_reminder told JOIN billing_ledgeraccount wallet ON wallet.id = told.wallet_id
-            WHERE wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
-                AND told.stage = 0 AND told.lapsed_at IS NULL AND told.deletes_at <= %(at)s
-                AND told.sent_at <= %(told_before)s
-                -- Not where it pays its next hour, which `meter` has not done yet, nor while money is on its way that
-                -- was asked for before that day: one attempt after the other would keep the server for ever.
+        AND subscription.unpaid_deletes_at <= %(at)s
+        AND EXISTS (SELECT FROM billing_ledgeraccount wallet
+            WHERE wallet.kind = 'wallet' AND wallet.gateway = ''
+                AND wallet.organization_id = subscription.organization_id AND wallet.currency = subscription.currency
                 AND wallet.balance_minor + wallet.promotional_minor < (
                     SELECT coalesce(sum(item.quantity * item.unit_minor), 0)
                     FROM billing_subscriptionitem item WHERE item.subscription_id = subscription.id
@@ -49,7 +49,7 @@ UNFILLED = """
                         WHERE buyer.id = subscription.organization_id))
                 AND NOT EXISTS (SELECT FROM billing_payment payment
                     WHERE payment.organization_id = wallet.organization_id AND payment.currency = wallet.currency
-                        AND payment.invoice_id IS NULL AND payment.created_at < told.deletes_at
+                        AND payment.invoice_id IS NULL AND payment.created_at < subscription.unpaid_deletes_at
                         AND (payment.state IN ('processing', 'under_review')
                             OR payment.is_automatic AND payment.state = 'pending' AND payment.failure_code = ''
                                 AND payment.created_at > %(awaited_since)s)))"""

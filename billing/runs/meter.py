@@ -49,7 +49,7 @@ LOCKS = (
 OF_SUSPENDED = """wallet.kind = 'wallet' AND (wallet.organization_id, wallet.currency) IN (
         SELECT organization_id, currency FROM billing_subscription WHERE id = ANY (%(ids)s))"""
 LASTING = metering.LASTS.format(of="wallet.id = ANY (%(wallets)s)")
-# Where another server is suspended later, all are told of anew, with a later day.
+# Where another server is suspended later, it is told of with its own day; the others keep theirs.
 LAPSE_EMPTY = f"""
     UPDATE billing_reminder told SET lapsed_at = %(at)s FROM billing_ledgeraccount wallet
     WHERE {OF_SUSPENDED} AND told.wallet_id = wallet.id AND told.lapsed_at IS NULL AND told.stage = 0"""
@@ -174,7 +174,7 @@ def pause(*, subscription_ids: Collection[UUID], at: datetime) -> None:
         metered = Subscription.objects.filter(pk__in=subscription_ids, metered_from__isnull=False)
         suspended = list(metered.filter(status=SubscriptionStatus.SUSPENDED).values_list("pk", flat=True))
         metered.filter(status__in=[SubscriptionStatus.ACTIVE, SubscriptionStatus.SUSPENDED]).update(
-            metered_from=None, unpaid_until=None, status=SubscriptionStatus.ACTIVE
+            metered_from=None, unpaid_until=None, unpaid_deletes_at=None, status=SubscriptionStatus.ACTIVE
         )
         events.subscriptions_recovered.send(Subscription, subscription_ids=suspended, at=at)
 

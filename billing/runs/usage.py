@@ -286,6 +286,7 @@ ADVANCE = """
 # What resumes was charged for all that it ran unpaid, and for the hour that it resumes in.
 RESUME = """
     UPDATE billing_subscription subscription SET status = 'active', unpaid_until = NULL,
+        unpaid_deletes_at = NULL,
         metered_from = greatest(charged.hour, %(hour)s),
         current_period_start = greatest(charged.hour, %(hour)s - interval '1 hour'),
         current_period_end = greatest(charged.hour + interval '1 hour', %(hour)s)
@@ -298,7 +299,8 @@ RESUME = """
 # days, nor once it was refused since the first of them was due. Who saves the settings anew has it charged again at
 # once, and nobody runs unpaid from one refusal to the next.
 SUSPEND = """
-    UPDATE billing_subscription subscription SET status = 'suspended', unpaid_until = %(ran_until)s
+    UPDATE billing_subscription subscription SET status = 'suspended', unpaid_until = %(ran_until)s,
+        unpaid_deletes_at = %(at)s + %(delete_after)s
     FROM billing_usage_unpaid unpaid
     WHERE subscription.id = unpaid.subscription_id AND subscription.status = 'active'
         AND NOT EXISTS (SELECT FROM billing_payment payment

@@ -10,7 +10,7 @@ from django.db.models import F
 
 from accounts.models import Organization
 from accounts.permissions import Access, Action
-from billing import charging, pausing
+from billing import charging, pausing, tax
 from billing.charging import Charger, Charging
 from billing.models import BillingMode, Invoice, ItemKind, Reminder, Subscription, SubscriptionItem, SubscriptionStatus
 from billing.queries import DUE, invoices_for
@@ -80,6 +80,15 @@ class Renewal:
         return bool(self.subscription.cancellation_reason) and self.is_going_on
 
 
+@dataclass(frozen=True)
+class UnpaidHours:
+    """The hours that a suspended server ran unpaid, what they cost with tax, and until when it is kept."""
+
+    hours: int
+    amount: Money
+    deletes_at: datetime
+
+
 def subscriptions_for(access: Access, action: Action) -> "models.QuerySet[Subscription]":
     """The subscriptions that began, and to which the user may do the action, with what their page shows.
 
@@ -141,6 +150,17 @@ def paused_of(access: Access, servers: Iterable[Server]) -> Collection[UUID]:
     """The ids of those servers that are paused, as far as the user may see their subscriptions. One query at most."""
     suspended = [server.pk for server in servers if server.status == ServerStatus.SUSPENDED]
     return pauses_of_servers(access, suspended) if suspended else ()
+
+
+def unpaid_hours_of(access: Access, server: Server, *, at: datetime) -> UnpaidHours | None:
+    """What a server ran that its wallet does not pay by the hour; None where it is paid, or the user may not see it."""
+    rows = subscriptions_for(access, Action.SUBSCRIPTION_VIEW).select_related("organization")
+    row = rows.filter(order_item__server=server, status=SubscriptionStatus.SUSPENDED).first()
+    if row is None or row.unpaid_deletes_at is None:
+        return None
+    cost = Rate(row.exact_minor, row.currency).times(row.unpaid_hours)  # type: ignore[attr-defined]
+    owed = tax.assess(organization=row.organization, amounts=[cost], currency=row.currency, at=at).total
+    return UnpaidHours(row.unpaid_hours, owed, row.unpaid_deletes_at)
 
 
 def unpaid_invoice_of(access: Access, server: Server) -> Invoice | None:

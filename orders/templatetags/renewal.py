@@ -10,7 +10,14 @@ from django import template
 from accounts.permissions import Action
 from billing.models import Invoice
 from orders import queries
-from orders.renewal.queries import paused_of, pauses_of_servers, renewals_of_servers, unpaid_invoice_of
+from orders.renewal.queries import (
+    UnpaidHours,
+    paused_of,
+    pauses_of_servers,
+    renewals_of_servers,
+    unpaid_hours_of,
+    unpaid_invoice_of,
+)
 from servers.models import Server
 
 register = template.Library()
@@ -30,6 +37,12 @@ def renewal_panel(context: dict[str, Any], server: Server) -> dict[str, Any]:
 def unpaid_invoice(context: dict[str, Any], server: Server) -> Invoice | None:
     """What must be paid for the server to start again; None for who may not see invoices."""
     return unpaid_invoice_of(context["request"].access, server)
+
+
+@register.simple_tag(takes_context=True)
+def unpaid_hours(context: dict[str, Any], server: Server) -> UnpaidHours | None:
+    """What is charged first when the wallet pays for a server by the hour again; None where that is not so."""
+    return unpaid_hours_of(context["request"].access, server, at=context["at"])
 
 
 @register.simple_tag(takes_context=True)

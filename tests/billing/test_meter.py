@@ -65,6 +65,13 @@ def make_hourly(
     return row.reload()
 
 
+def test_the_database_refuses_a_payment_by_a_saved_card_and_on_a_gateways_page() -> None:
+    charge = make_automatic_top_up(make_hourly(), "pending", "", at=NOON)
+
+    with pytest.raises(IntegrityError, match="billing_payment_session_or_method"), transaction.atomic():
+        Payment.objects.filter(pk=charge.pk).update(session_requested_at=NOON)
+
+
 def make_automatic_top_up(of: Subscription, state: str, failure_code: str, *, at: datetime) -> Payment:
     return Payment.objects.create(
         organization=of.organization,
@@ -471,6 +478,26 @@ def test_a_server_that_the_wallet_pays_by_now_is_not_deleted_with_another_that_i
     assert runner.execute(RunKind.EXPIRE, at=NOON + timedelta(days=21)).counts == {"deletion": 1, "end": 1}
 
     assert (dear.reload().status, cheap.reload().status) == ("ended", "suspended")
+
+
+def test_a_later_suspension_of_another_server_does_not_keep_the_first_one_any_longer() -> None:
+    """Else who orders a cheap one every twenty days has capacity reserved for the dear one, and never pays it."""
+    dear = make_hourly(minor="100")
+    meter(NOON)
+    later = NOON + timedelta(days=20)
+    cheap = make_hourly(dear.organization, minor="10", at=later)
+    top_up(dear.organization, 10)
+    meter(later)
+    assert meter(later + HOUR)["suspension"] == 1
+    first, second = (formats.instant(day + timedelta(days=21)) for day in (NOON, later + HOUR))
+    bodies = [email.body for email in Delivery.objects.filter(event="wallet.empty").order_by("pk")]
+    assert [(first in body, second in body) for body in bodies] == [(True, False), (False, True)]
+    assert all("keeps the day that we told you then" in body for body in bodies)
+
+    runner.execute(RunKind.EXPIRE, at=NOON + timedelta(days=21))
+    assert [row.reload().status for row in (dear, cheap)] == ["ended", "suspended"]
+    runner.execute(RunKind.EXPIRE, at=later + HOUR + timedelta(days=21))
+    assert cheap.reload().status == "ended"
 
 
 def test_a_later_suspension_is_told_with_its_own_day_after_an_earlier_one_was_canceled() -> None:

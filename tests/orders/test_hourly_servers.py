@@ -15,7 +15,7 @@ from billing.models import CancellationReason, Invoice, RunKind, Subscription, U
 from billing.runs import runner
 from catalog import services as catalog
 from catalog.models import AddonKind, Term
-from core import site_settings
+from core import formats, site_settings
 from core.ids import uuid7
 from core.money import Money, Rate
 from orders import placement
@@ -110,6 +110,22 @@ def test_hours_are_charged_from_when_the_server_runs_until_it_is_canceled(sold: 
     assert wallet_balance(sold.organization) == 336 - 23
     assert ServerHold.objects.filter(server=sold.server, lifted_at=None).exists()
     assert broken_rules().keys() <= {"account_not_rows"}  # the credit has no payment
+
+
+def test_the_page_of_a_server_that_the_wallet_does_not_pay_says_what_it_ran_unpaid_and_until_when_it_is_kept(
+    sold: Sold, client: Client
+) -> None:
+    run_server(sold, 0)
+    assert len(meter(165)) == 166
+    assert len(meter(170.5)) == 168
+    Server.objects.filter(order_item=sold.item).update(status=ServerStatus.SUSPENDED)
+    client.force_login(sold.user)
+
+    page = " ".join(strip_tags(client.get(f"/servers/{sold.server.pk}/").content.decode()).split())
+
+    assert "First 3 hours are charged that it ran unpaid: $0.06." in page
+    kept_until = " ".join(formats.instant(APRIL + 170.5 * HOUR + timedelta(days=21)).split())
+    assert f"your wallet does not pay for it. It is not running, and its files are kept until {kept_until}" in page
 
 
 def test_a_server_that_is_gone_costs_nothing_until_it_runs_again(sold: Sold) -> None:
