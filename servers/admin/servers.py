@@ -247,9 +247,9 @@ class ServerAdmin(ReadOnlyAdmin):
         (
             gettext_lazy("History"),
             (
-                *("id", "created_at", "create_attempts", "create_asked_at", "create_missed_at", "install_deadline_at"),
-                *("is_install_doubtful", "installed_at", "reinstall_asked_at", "start_asked_at", "running_at"),
-                *("vanished_at", "delete_asked_at", "deleted_at", "updated_at", "metadata"),
+                *("id", "created_at", "create_attempts", "create_asked_at", "create_missed_at", "create_note"),
+                *("install_deadline_at", "is_install_doubtful", "installed_at", "reinstall_asked_at", "start_asked_at"),
+                *("running_at", "vanished_at", "delete_asked_at", "deleted_at", "updated_at", "metadata"),
             ),
         ),
     )

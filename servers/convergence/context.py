@@ -25,6 +25,7 @@ NOT_CREATED: dict[str, Any] = {
     "identifier": "",
     "create_asked_at": None,
     "create_missed_at": None,
+    "create_note": {},
     "install_deadline_at": None,
     "installed_at": None,
     "running_at": None,
@@ -92,7 +93,9 @@ def account_of(row: PanelAccount) -> base.Account:
 def attempts_of(server: Server) -> list[base.Attempt]:
     """The creations that were asked for. What the provider answered is known of the last one."""
     earlier = [base.Attempt(number, "", "") for number in range(1, server.create_attempts)]
-    return [*earlier, base.Attempt(server.create_attempts, server.ref, server.identifier)]
+    # Of a creation that certainly did not happen the note would name what was made since for others.
+    note = server.create_note if server.create_asked_at is not None else {}
+    return [*earlier, base.Attempt(server.create_attempts, server.ref, server.identifier, note)]
 
 
 def ports_of(server: Server) -> list[Allocation]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -9,9 +10,14 @@ from core import outside
 from core.work import Reschedule
 from servers import builds
 from servers.convergence import absence, accounts, installing
-from servers.convergence.context import NOW, ConvergenceContext, replace_ports
-from servers.drivers.base import AccountNotFound, PortTaken
-from servers.models import ReservationState, ServerStatus, Step
+from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext, replace_ports
+from servers.drivers.abilities import ComparedCreation
+from servers.drivers.base import AccountNotFound, PortTaken, ServerSpec
+from servers.locks import advisory_lock
+from servers.models import ReservationState, Server, ServerStatus, Step
+
+# So long after it was asked for, another creation of the account is no longer under way: its answer was lost.
+CREATION_TAKES = timedelta(seconds=10)
 
 
 def step(ctx: ConvergenceContext) -> Reschedule | None:
@@ -49,8 +55,9 @@ def create(ctx: ConvergenceContext) -> Reschedule:
         raise outside.Rejected(_("No port is reserved for this server."))
     build = spec.build or builds.game_build(server.blueprint, builds.environment_of(server))
     spec = replace(spec, attempt=server.create_attempts + 1, build=build)
-    ctx.record(create_asked_at=ctx.at, create_missed_at=None, create_attempts=spec.attempt)
     try:
+        if wait := record_request(ctx, spec):
+            return wait
         remote = ctx.driver.create(spec)
     except PortTaken as error:
         ctx.record(create_asked_at=None)
@@ -67,3 +74,25 @@ def create(ctx: ConvergenceContext) -> Reschedule:
         ctx.record(create_asked_at=None)
         raise
     return installing.attach(ctx, remote)
+
+
+def record_request(ctx: ConvergenceContext, spec: ServerSpec) -> Reschedule | None:
+    """Record what is about to be asked for; None when it may be.
+
+    Where only a comparison tells what was created, that is one creation for each account at a time: of two whose
+    answers were lost nobody could say which made what.
+    """
+    server, provider_id = ctx.server, ctx.server.blueprint.provider_id
+    columns: dict[str, Any] = {"create_asked_at": ctx.at, "create_missed_at": None, "create_attempts": spec.attempt}
+    if not isinstance(ctx.driver, ComparedCreation):
+        ctx.record(**columns)
+        return None
+    with advisory_lock(f"creation:{provider_id}:{server.owner_id}") as is_locked:
+        if not is_locked:
+            return SOON
+        others = Server.objects.filter(blueprint__provider=provider_id, owner=server.owner_id, ref="")
+        others = others.exclude(pk=server.pk).exclude(create_asked_at=None).exclude(status=ServerStatus.DELETED)
+        if open_since := others.order_by("create_asked_at").values_list("create_asked_at", flat=True).first():
+            return SOON if ctx.at - open_since < CREATION_TAKES else LATER
+        ctx.record(**columns, create_note=dict(ctx.driver.before_create(spec)))
+    return None

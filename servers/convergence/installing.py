@@ -34,6 +34,21 @@ def attach(ctx: ConvergenceContext, remote: RemoteServer) -> Reschedule:
     return Reschedule(poll_interval(ctx))
 
 
+def install(ctx: ConvergenceContext) -> Reschedule | None:
+    """The provider created the server and installed nothing: ask for that, once while it may still be begun."""
+    server, asked_at = ctx.server, ctx.server.reinstall_asked_at
+    if server.status == ServerStatus.FAILED:
+        return None
+    if asked_at is not None and ctx.at < asked_at + ctx.driver.facts.lost_answer_wait:
+        return Reschedule(poll_interval(ctx))
+    ctx.record(reinstall_asked_at=ctx.at)
+    try:
+        return reinstall(ctx)
+    except (outside.Unavailable, outside.Rejected):
+        ctx.record(reinstall_asked_at=asked_at)
+        raise
+
+
 def wait_for_install(ctx: ConvergenceContext) -> Reschedule | None:
     """The next step while the panel reports an install in progress."""
     server = ctx.server

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from core import outside
 from core.work import Reschedule
 from servers.convergence import (
@@ -18,7 +20,7 @@ from servers.convergence import (
 )
 from servers.convergence.context import LATER, NOT_CREATED, NOW, SOON, ConvergenceContext, attempts_of, spec_of
 from servers.drivers import registry
-from servers.drivers.base import RemoteState, VariablesRefused
+from servers.drivers.base import RemoteServer, RemoteState, VariablesRefused
 from servers.locks import advisory_lock
 from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus
 
@@ -63,6 +65,8 @@ def _round(server_id: UUID, at: datetime, *, is_provider_trusted: bool | None = 
 def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     """Take the first step that is needed, in this order."""
     server, remote = ctx.server, ctx.remote
+    if remote is not None and remote.ref != server.ref:
+        require_unclaimed(ctx, remote)
     if server.desired_state == DesiredState.ABSENT:
         return removal.step(ctx)
     if remote is None and server.ref:
@@ -85,6 +89,8 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     match remote.state:
         case RemoteState.SUSPENDED:
             return suspension.lift_suspension(ctx)
+        case RemoteState.CREATED:
+            return installing.install(ctx)
         case RemoteState.INSTALLING:
             return installing.wait_for_install(ctx)
         case RemoteState.INSTALL_FAILED | RemoteState.REINSTALL_FAILED:
@@ -96,6 +102,14 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     if server.status == ServerStatus.SUSPENDED:
         return starting.mark_resumed(ctx)
     return drift.step(ctx)
+
+
+def require_unclaimed(ctx: ConvergenceContext, remote: RemoteServer) -> None:
+    """Raise Rejected where what was found is another server of ours, before it is attached or deleted as this one."""
+    known = Server.objects.filter(blueprint__provider=ctx.server.blueprint.provider, ref=remote.ref)
+    if known.exclude(pk=ctx.server.pk).exclude(status=ServerStatus.DELETED).exists():
+        reason = _("What was found for it at the provider ({ref}) is another server of this shop.")
+        raise outside.Rejected(reason.format(ref=remote.ref))
 
 
 def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:

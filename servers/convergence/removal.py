@@ -4,7 +4,7 @@ from core import outside, tenancy
 from core.work import Reschedule
 from servers import capacity
 from servers.convergence import absence
-from servers.convergence.context import NOW, ConvergenceContext
+from servers.convergence.context import NOW, SOON, ConvergenceContext
 from servers.convergence.creation import wait_for_lost_answer
 from servers.models import ServerStatus, Step
 
@@ -17,6 +17,7 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     if server.status != ServerStatus.DELETING:
         ctx.record(status=ServerStatus.DELETING, failure="")
     if ctx.remote is not None:
+        is_repeated = server.delete_asked_at is not None
         # `ref` is not known yet where a creation whose answer was lost did work.
         ctx.record(ref=ctx.remote.ref, identifier=ctx.remote.identifier, delete_asked_at=ctx.at)
         try:
@@ -24,7 +25,7 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
         except (outside.Unavailable, outside.Rejected):
             ctx.record(delete_asked_at=None)
             raise
-        return NOW
+        return SOON if is_repeated else NOW  # a provider may take a while to delete it
     if wait := wait_for_lost_answer(ctx):
         return wait
     with tenancy.as_worker():

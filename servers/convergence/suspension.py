@@ -49,4 +49,4 @@ def lift_suspension(ctx: ConvergenceContext) -> Reschedule:
     driver.resume(ctx.existing)
     if ctx.server.status != ServerStatus.SUSPENDED:  # suspended by somebody on the panel
         ctx.record(status=ServerStatus.SUSPENDED)
-    return NOW
+    return SOON

@@ -4,8 +4,9 @@ A driver has an ability when it has its methods. Who uses one asks `isinstance(d
 vendor's name. What a provider has is listed by the protocols of `servers.drivers.inventory`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from servers.drivers.base import Account, PowerAction, RemoteServer, ServerSpec, Usage
@@ -30,6 +31,20 @@ class Accounts(Protocol):
 
     def update_account(self, account: Account, owner: AccountOwner) -> Account:
         """Give the account its owner's present address and name. Raises AccountConflict, AccountNotFound."""
+
+
+@runtime_checkable
+class ComparedCreation(Protocol):
+    """A provider that takes no key of ours when it creates a server: only what it had before tells what was created.
+
+    Of each account's servers one is created at a time.
+    """
+
+    def before_create(self, spec: ServerSpec) -> Mapping[str, Any]:
+        """What `find` will compare with after a lost answer: JSON, stored before `create` as `Attempt.note`.
+
+        Raises AccountNotFound, and Rejected where `create` would.
+        """
 
 
 @runtime_checkable

@@ -30,8 +30,12 @@ class PowerAction(StrEnum):
 
 
 class RemoteState(StrEnum):
-    """A server's state as its provider reports it. READY means installed only if no suspension came in between."""
+    """A server's state as its provider reports it. READY means installed only if no suspension came in between.
 
+    CREATED: nothing is installed, and the install is asked for by a call of its own (`Reinstall`).
+    """
+
+    CREATED = "created"
     INSTALLING = "installing"
     INSTALL_FAILED = "install_failed"
     REINSTALL_FAILED = "reinstall_failed"
@@ -173,11 +177,15 @@ class ServerSpec:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A creation that was asked for, and the ids that the provider gave the server; empty where none was read."""
+    """A creation that was asked for, and the ids that the provider gave the server; empty where none was read.
+
+    `note` is what `ComparedCreation.before_create` said, while it is not known whether the creation worked.
+    """
 
     number: int
     ref: str
     identifier: str
+    note: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Server(StateMachine, Entity, Timestamped):
     """
 
     tenancy = SERVER
-    hidden_fields = ("build",)
+    hidden_fields = ("build", "create_note")
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING: {_S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.DELETED},
         _S.INSTALLING: {_S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.PENDING},
@@ -116,6 +116,12 @@ class Server(StateMachine, Entity, Timestamped):
         blank=True,
         help_text=_("The panel's answer to the creation was lost, and the server was not found then."),
     )
+    create_note: Any = models.JSONField(
+        _("before the creation"),
+        default=dict,
+        blank=True,
+        help_text=_("What the provider had before, by which a creation whose answer was lost is found."),
+    )
     install_deadline_at = models.DateTimeField(_("installation must end by"), null=True, blank=True)
     is_install_doubtful = models.BooleanField(
         _("installation result unknown"),
@@ -123,7 +129,9 @@ class Server(StateMachine, Entity, Timestamped):
         help_text=_("A suspension hid how the installation ended; only installing again can tell."),
     )
     installed_at = models.DateTimeField(null=True, blank=True)
-    reinstall_asked_at = models.DateTimeField(_("reinstallation requested at"), null=True, blank=True)
+    reinstall_asked_at = models.DateTimeField(
+        _("installation requested at"), null=True, blank=True, help_text=_("Again, or where creating does not install.")
+    )
     start_asked_at = models.DateTimeField(_("start requested at"), null=True, blank=True)
     running_at = models.DateTimeField(
         _("first running at"), null=True, blank=True, help_text=_("First confirmed by the panel.")
