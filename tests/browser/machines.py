@@ -1,6 +1,7 @@
 """The sections of a running server, with something in each."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.urls import reverse
 
@@ -12,7 +13,7 @@ from tests.shop import Clock, run_until_idle
 
 def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
     """Two backups, one of them locked, and one being made; the addresses of the pages."""
-    asked = {"server": server, "actor": owner}
+    asked: dict[str, Any] = {"server": server, "actor": owner}
     for name in ("before the update", "Sunday"):
         operations.request(**asked, kind="backup.create", arguments={"name": name}, at=clock.now)
         run_until_idle(clock, steps=3)

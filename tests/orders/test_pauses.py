@@ -1,6 +1,7 @@
 """A customer pauses a server: asked until when, stopped after its paid time, and started when the next time is paid."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -118,7 +119,7 @@ def test_a_paused_server_is_stopped_and_kept_and_starts_when_the_resumed_period_
     for address in (reverse("servers:list"), reverse("dashboard")):
         page = text_of(client, address)
         assert ("Paused" in page, "Suspended" in page) == (True, False)
-    by_staff = {"kind": HoldKind.ABUSE, "actor": None, "at": over}
+    by_staff: dict[str, Any] = {"kind": HoldKind.ABUSE, "actor": None, "at": over}
     servers.hold_servers(server_ids=[sold.server.pk], reason="mined coins", **by_staff)
     assert "Suspended" in text_of(client, reverse("servers:list"))
     assert "Suspended" in text_of(client, reverse("dashboard"))
