@@ -5,10 +5,10 @@ from datetime import datetime
 
 from django.db.models import F, Q, QuerySet
 
-from billing import charging, events, invoicing, subscriptions
+from billing import charging, events, invoicing, payments, subscriptions
 from billing.charging import Charger
 from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem, Payment, PaymentState, Subscription
-from billing.runs import meter
+from billing.runs import batches, meter, renew
 from catalog.models import Term
 from core import audit, tenancy
 
@@ -26,8 +26,8 @@ def cancel(
 ) -> None:
     """Let the subscription end with the period that is paid, and have its gateway charge no more.
 
-    Nobody pays for its later periods any more: what is open for them is closed, and invoices over them alone are void.
-    The rest of a consolidated one is invoiced again by `renew`. One that is billed by the hour ends at once, and the
+    Nobody pays for its later periods any more: what is open for them is closed, and invoices over them are void; what
+    else is on one is invoiced again. One that is billed by the hour ends at once, and the
     hours that it was used are charged before. Calling it twice is harmless until it has ended. Raises NotPossible.
     """
     with tenancy.as_worker(subscription):
@@ -54,6 +54,7 @@ def cancel(
         events.subscriptions_canceled.send(Subscription, subscription_ids=[row.pk], at=at)
         if row.term == Term.HOURLY:
             subscriptions.end_subscription(subscription=row, reason="canceled", at=at)
+    invoice_others_again(subscription=subscription, actor=actor, at=at)
 
 
 def withdraw_later_invoices(subscription: Subscription, *, reason: str, actor: object, at: datetime) -> list[Invoice]:
@@ -72,12 +73,34 @@ def withdraw_later_invoices(subscription: Subscription, *, reason: str, actor: o
     return invoices
 
 
+def invoice_others_again(*, subscription: Subscription, actor: object, at: datetime) -> None:
+    """What others have on an invoice for a time that this subscription will not have, as `renew` would within the hour.
+
+    Nobody could pay it until then. Where it can be paid in a session, that is closed first, and `renew` does it. The
+    caller's transaction has committed: other invoices may be locked.
+    """
+    with tenancy.as_worker(subscription):
+        later = later_invoices(subscription).values_list("pk", flat=True)
+        is_shared = any(payments.is_withdrawn(invoice) for invoice in Invoice.objects.filter(pk__in=list(later)))
+    if is_shared:
+        with tenancy.acts_on(subscription), tenancy.as_worker():
+            batches.begin()
+            renew.perform(batches.only(subscription.organization_id), at)
+            counts = batches.counted()
+            audit.record(action="billing.renew", entity=subscription, actor=actor, metadata=counts, at=at)
+
+
 def lock_later_invoices(subscription: Subscription) -> list[Invoice]:
     """Unpaid invoices that bill later periods of the subscription, under their locks: before the subscription's."""
+    return invoicing.lock_invoices(list(later_invoices(subscription).values_list("pk", flat=True)))
+
+
+def later_invoices(subscription: Subscription) -> "QuerySet[Invoice]":
+    """Unpaid invoices that bill later periods of the subscription."""
     is_later = Q(period_start__gte=F("subscription__current_period_end"))
     later = InvoiceItem.objects.filter(is_later, subscription=subscription)
     unpaid = Invoice.objects.filter(organization=subscription.organization_id, state__in=invoicing.VOIDABLE)
-    return invoicing.lock_invoices(list(unpaid.filter(pk__in=later.values("invoice")).values_list("pk", flat=True)))
+    return unpaid.filter(pk__in=later.values("invoice"))
 
 
 def others_on(invoice: Invoice, subscription: Subscription) -> "QuerySet[InvoiceItem]":

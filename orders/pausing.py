@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from billing import pausing
+from billing import cancellations, pausing
 from billing.models import Subscription
 from core import tenancy
 from orders.changes.models import PlanChange, PlanChangeStatus
@@ -40,3 +40,4 @@ def pause(*, subscription: Subscription, until: datetime, actor: object, at: dat
         pausing.pause(subscription=subscription, until=until, actor=actor, at=at)
         if reason := refusal_of_server(subscription, at):  # under the subscription's lock: it undoes the pause
             raise pausing.PauseRefused(reason)
+    cancellations.invoice_others_again(subscription=subscription, actor=actor, at=at)

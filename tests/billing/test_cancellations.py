@@ -1,7 +1,7 @@
 """What customers decide about a renewal: canceled with its period, undone until then, automatic only if it is paid."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -17,12 +17,14 @@ from billing.models import (
     PaymentMethod,
     PaymentState,
     Period,
+    RunKind,
     Subscription,
     SubscriptionStatus,
     next_period_end,
 )
+from billing.runs import runner
 from core.models import AuditEntry
-from tests.billing.sales import NOON, Sale, accept, make_sale, plan_line, usd
+from tests.billing.sales import NOON, Sale, accept, make_sale, plan_line, run_commit_triggers, usd
 from tests.billing.test_tax import set_up_shop
 
 pytestmark = pytest.mark.django_db
@@ -37,13 +39,13 @@ def sale() -> Sale:
     return sale
 
 
-def cancel(sale: Sale) -> Subscription:
+def cancel(sale: Sale, at: datetime = NOON + timedelta(days=1)) -> Subscription:
     cancellations.cancel(
         subscription=sale.subscription.reload(),
         reason=CancellationReason.UNUSED,
         comment="see you",
         actor=None,
-        at=NOON + timedelta(days=1),
+        at=at,
     )
     return sale.subscription.reload()
 
@@ -90,6 +92,24 @@ def test_canceling_voids_unpaid_invoices_over_later_periods_alone(sale: Sale) ->
     cancel(sale)
 
     assert (mine.reload().state, together.reload().state) == (InvoiceState.VOID, InvoiceState.OPEN)
+
+
+def test_what_others_have_on_a_consolidated_invoice_can_be_paid_at_once(sale: Sale) -> None:
+    """For itself, when it was due, and again: an invoice that is going to be withdrawn is paid by nobody."""
+    other = make_sale(organization=sale.organization, is_auto_renewed=True)
+    other.settle()
+    issued_at = END - timedelta(days=7)
+    runner.execute(RunKind.RENEW, at=issued_at)
+    run_commit_triggers()
+    shared = Invoice.objects.get(state=InvoiceState.OPEN)
+    assert shared.items.count() == 2
+
+    cancel(sale, at=issued_at)
+
+    mine = Invoice.objects.get(state=InvoiceState.OPEN)
+    assert (shared.reload().state, [item.subscription for item in mine.items.all()]) == ("void", [other.subscription])
+    assert (mine.due_at, payments.is_withdrawn(mine)) == (shared.due_at, False)
+    assert payments.open_payment(invoice=mine, gateway="stripe", expires_at=END, at=issued_at).amount == mine.total
 
 
 def test_a_consolidated_invoice_is_void_when_the_last_of_its_subscriptions_is_canceled(sale: Sale) -> None:

@@ -188,10 +188,12 @@ def test_nobody_begins_to_pay_a_later_period_that_the_server_will_not_have(is_ca
     row, other = (make_subscription(organization=organization, label=label) for label in "ab")
     renew()
     invoice = Invoice.objects.get(state=InvoiceState.OPEN)
+    begun = payments.open_payment(invoice=invoice, gateway="stripe", expires_at=END, at=SOON)
     if is_canceled:
         cancellations.cancel(subscription=row, reason=CancellationReason.UNUSED, actor=None, at=SOON + DAY)
     else:
         pause(row, at=SOON + DAY)
+    payments.expire(payment_id=begun.pk, at=SOON + DAY)
     assert invoice.reload().state == InvoiceState.OPEN  # `renew` withdraws it: the other's time is invoiced again
 
     with pytest.raises(ValueError, match="withdrawn"):
