@@ -27,18 +27,10 @@ from billing.models.invoices import (
 from billing.models.ledger import SOURCE_FIELDS, AccountKind, EntryKind, JournalEntry, LedgerAccount, Posting
 from billing.models.ledger_audit import LedgerAudit
 from billing.models.pauses import SubscriptionPause
-from billing.models.payments import (
-    ChargeTask,
-    Dispute,
-    Payment,
-    PaymentState,
-    PaymentTask,
-    Refund,
-    RefundState,
-    RefundTask,
-)
+from billing.models.payments import ChargeTask, Payment, PaymentState, PaymentTask
 from billing.models.price_campaigns import CampaignStatus, PriceCampaign, PriceMove
 from billing.models.reconciliation import CursorType, GatewayBalance, GatewayCursor, UnexplainedItem, UnexplainedType
+from billing.models.refunds import Dispute, Refund, RefundState, RefundTask
 from billing.models.runs import Reminder, Run, RunKind, RunState
 from billing.models.series import DocumentKind, InvoiceSeries
 from billing.models.subscriptions import (
