@@ -1,7 +1,7 @@
 """What customers decide about the renewal of a subscription: cancel it, undo that, renew it automatically or not."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
@@ -11,6 +11,8 @@ from billing.models import BillingMode, CancellationReason, Invoice, InvoiceItem
 from billing.runs import batches, meter, renew
 from catalog.models import Term
 from core import audit, tenancy
+
+MAX_VOID_AT_ONCE = 5  # invoices of an organization within an hour
 
 
 class NotPossible(ValueError):
@@ -76,13 +78,15 @@ def withdraw_later_invoices(subscription: Subscription, *, reason: str, actor: o
 def invoice_others_again(*, subscription: Subscription, actor: object, at: datetime) -> None:
     """What others have on an invoice for a time that this subscription will not have, as `renew` would within the hour.
 
-    Nobody could pay it until then. Where it can be paid in a session, that is closed first, and `renew` does it. The
+    Nobody could pay it until then. Where it can be paid in a session, that is closed first, and `renew` does it; as
+    where several were void within the hour, so that canceling again and again makes no invoices without end. The
     caller's transaction has committed: other invoices may be locked.
     """
     with tenancy.as_worker(subscription):
-        later = later_invoices(subscription).values_list("pk", flat=True)
-        is_shared = any(payments.is_withdrawn(invoice) for invoice in Invoice.objects.filter(pk__in=list(later)))
-    if is_shared:
+        is_shared = any(payments.is_withdrawn(invoice) for invoice in later_invoices(subscription))
+        void = Invoice.objects.filter(organization=subscription.organization_id, voided_at__gt=at - timedelta(hours=1))
+        is_one_too_many = void.count() >= MAX_VOID_AT_ONCE
+    if is_shared and not is_one_too_many:
         with tenancy.acts_on(subscription), tenancy.as_worker():
             batches.begin()
             renew.perform(batches.only(subscription.organization_id), at)

@@ -112,6 +112,21 @@ def test_what_others_have_on_a_consolidated_invoice_can_be_paid_at_once(sale: Sa
     assert payments.open_payment(invoice=mine, gateway="stripe", expires_at=END, at=issued_at).amount == mine.total
 
 
+def test_canceling_again_and_again_makes_no_invoices_without_end(sale: Sale) -> None:
+    sales = [sale, *(make_sale(organization=sale.organization, is_auto_renewed=True) for _more in range(2))]
+    for other in sales[1:]:
+        other.settle()
+    issued_at = END - timedelta(days=7)
+    runner.execute(RunKind.RENEW, at=issued_at)
+
+    for number in range(9):
+        one = sales[number % 3]
+        cancel(one, at=issued_at)
+        cancellations.undo(subscription=one.subscription, actor=None, at=issued_at)
+
+    assert Invoice.objects.filter(state=InvoiceState.VOID).count() == cancellations.MAX_VOID_AT_ONCE
+
+
 def test_a_consolidated_invoice_is_void_when_the_last_of_its_subscriptions_is_canceled(sale: Sale) -> None:
     other = make_sale(organization=sale.organization)
     other.settle()
