@@ -6,7 +6,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organization
 from billing.models.invoices import Invoice
 from billing.models.keys import unchecked_key
-from billing.models.payments import Dispute, Payment, Refund
+from billing.models.payments import Payment
+from billing.models.refunds import Dispute, Refund
 from core import tenancy
 from core.models import Entity, Timestamped
 from core.money import Money
