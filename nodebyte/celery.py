@@ -46,6 +46,7 @@ app.conf.beat_schedule = {
     "sign-audit-trail": {"task": "core.tasks.sign_audit_trail", "schedule": 15.0},
     "purge-cache": {"task": "core.tasks.purge_cache", "schedule": 300.0},
     "purge-done": {"task": "core.tasks.purge_done", "schedule": 3600.0},
-    "purge-sync-history": {"task": "servers.tasks.purge_sync_history", "schedule": 3600.0},
+    "sample-running": {"task": "servers.tasks.sample_running", "schedule": 60.0},
+    "purge-history": {"task": "servers.tasks.purge_history", "schedule": 3600.0},
     "delete-ended-sessions": {"task": "accounts.tasks.delete_ended_sessions", "schedule": 3600.0},
 }

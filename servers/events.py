@@ -11,6 +11,7 @@ servers_running = Signal()  # for the first time, or again after they were suspe
 servers_resized = Signal()
 servers_failed = Signal()
 servers_renamed = Signal()
+disks_filling = Signal()  # nearly full; once until there is room again
 servers_deleted = Signal()  # their deletion was asked for; sent before they are locked
 # Staff must look: a provider misses many servers, as these findings say (`finding_ids`, `at`).
 providers_suspected = Signal()

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from core import clock
 from servers import convergence, inventory
+from servers.live import history, usage
 from servers.models import SyncKind
 
 
@@ -31,6 +32,13 @@ def recheck_servers() -> int:
 
 
 @shared_task
-def purge_sync_history() -> int:
-    """Delete what old syncs wrote; how many rows."""
-    return inventory.purge_sync_history(at=clock.now())
+def sample_running() -> int:
+    """Have running servers sampled that are not yet; their number."""
+    return usage.sample_running(at=clock.now())
+
+
+@shared_task
+def purge_history() -> int:
+    """Delete what old syncs wrote, and usage that is shown nowhere any more; how many rows."""
+    at = clock.now()
+    return inventory.purge_sync_history(at=at) + history.purge(at=at)

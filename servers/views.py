@@ -17,6 +17,7 @@ from core.pages import paged, render_part
 from servers import queries, services
 from servers.drivers.base import PowerAction
 from servers.forms import PowerForm, RenameForm
+from servers.live import history as live_history
 from servers.live import power as live_power
 from servers.live import usage as live_usage
 from servers.live.status import INSTALLED, live_status
@@ -50,7 +51,8 @@ def servers(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server, with the usage that a worker samples while somebody looks at this page."""
     server = server_for(request, Action.SERVER_VIEW, pk)
-    return _render_server(request, server, RenameForm(initial={"name": server.name}))
+    part = "history" if "usage" in request.GET else "live"
+    return _render_server(request, server, RenameForm(initial={"name": server.name}), part)
 
 
 def server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
@@ -62,6 +64,8 @@ def server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
 
 def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
     at, is_installed = clock.now(), server.status in INSTALLED
+    asked = request.GET.get("usage")
+    chosen = live_history.Span(asked) if asked in live_history.LABELS else live_history.Span.DAY
     if is_installed:
         live_usage.watch(server, at=at)
     history = live_usage.usage_of(server, at=at) if is_installed else live_usage.UsageHistory()
@@ -79,6 +83,9 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
             "cpu": [sample.cpu_percent for sample in history.samples],
             "memory": [sample.memory_mib for sample in history.samples],
         },
+        # Called only by the parts that show it.
+        "usage_chart": lambda: live_history.chart(server, chosen, at=at),
+        "usage_spans": [(span.value, label, span == chosen) for span, label in live_history.LABELS.items()],
         "live_status": live_status(server, history, task, at=at),
         "can_power": is_installed and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,

@@ -35,8 +35,8 @@ from orders.events import (
     servers_held,
 )
 from orders.models import Order, OrderStatus
-from servers.events import providers_suspected
-from servers.models import DriftFinding, ServerHold
+from servers.events import disks_filling, providers_suspected
+from servers.models import DriftFinding, Server, ServerHold
 from support.notifications import Event, register, register_mail
 
 # Orders that were never paid are canceled without a message.
@@ -236,6 +236,19 @@ for reason, event_name in ((DISPUTED, "disputed"), (DISPUTE_LOST, "dispute_lost"
             page=lambda _hold: reverse("wallet:wallet"),
         )
     )
+
+register(
+    Event(
+        name="server.disk_filling",
+        signal=disks_filling,
+        ids="server_ids",
+        rows=Server.objects.select_related("organization__owner"),
+        recipient=lambda server: server.organization.owner,
+        key=lambda server, at: f"{server.pk}:{at:%Y%m%d%H%M}",
+        subject=_("The disk of {row.name} is nearly full"),
+        page=lambda server: reverse("servers:detail", kwargs={"pk": server.pk}),
+    )
+)
 
 # Told to the owner, who did not ask for it.
 for reason, subject in {

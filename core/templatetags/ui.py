@@ -225,6 +225,23 @@ def sparkline(samples: Sequence[float], ceiling: float = 100, label: str = "") -
     return {"line": line, "label": label}
 
 
+@register.inclusion_tag("ui/chart.html")
+def chart(label: str, points: Sequence[Decimal | None], ceiling: float, text: str = "") -> dict[str, Any]:
+    """A line of values over time, oldest first, drawn against `ceiling`; a gap where a value is None.
+
+    `text` says the line in words, for those who do not see it.
+    """
+    step, parts, is_drawing = 300 / max(1, len(points) - 1), list[str](), False
+    for index, point in enumerate(points):
+        if point is not None:
+            height = 60 - 58 * min(max(float(point) / (ceiling or 1), 0), 1)
+            place = f"{index * step:.0f} {height:.1f}"
+            # A value between two gaps is drawn as a dot: a line of no length with round ends.
+            parts.append(f"L{place}" if is_drawing else f"M{place}h0")
+        is_drawing = point is not None
+    return {"label": label, "path": "".join(parts), "text": text}
+
+
 @register.inclusion_tag("ui/field.html")
 def field(bound: BoundField, label: str = "") -> dict[str, Any]:
     """A form field with its label, help and error beside it; checkboxes put the label after the box."""

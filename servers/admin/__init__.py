@@ -4,12 +4,15 @@ from servers.admin.blueprints import BlueprintAdmin
 from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, RegionAdmin, ReservationAdmin
 from servers.admin.eggs import EggAdmin, EggVariableAdmin, NestAdmin
 from servers.admin.history import (
+    ListingAdmin,
+    OperationAdmin,
     PowerTaskAdmin,
     ProvisioningStepAdmin,
     ProvisioningTaskAdmin,
     ServerAccessAdmin,
     ServerHoldAdmin,
     ServerVariableAdmin,
+    UsageBucketAdmin,
     UsageSampleAdmin,
     UsageTaskAdmin,
 )
@@ -23,9 +26,11 @@ __all__ = [
     "DriftFindingAdmin",
     "EggAdmin",
     "EggVariableAdmin",
+    "ListingAdmin",
     "LocationAdmin",
     "NestAdmin",
     "NodeAdmin",
+    "OperationAdmin",
     "PanelAccountAdmin",
     "PowerTaskAdmin",
     "ProviderAdmin",
@@ -39,6 +44,7 @@ __all__ = [
     "ServerHoldAdmin",
     "ServerVariableAdmin",
     "SyncRunAdmin",
+    "UsageBucketAdmin",
     "UsageSampleAdmin",
     "UsageTaskAdmin",
 ]

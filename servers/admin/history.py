@@ -4,12 +4,15 @@ from django.contrib import admin
 
 from core.admin_base import ReadOnlyAdmin, WorkItemAdmin
 from servers.models import (
+    Listing,
+    Operation,
     PowerTask,
     ProvisioningStep,
     ProvisioningTask,
     ServerAccess,
     ServerHold,
     ServerVariable,
+    UsageBucket,
     UsageSample,
     UsageTask,
 )
@@ -86,6 +89,38 @@ class UsageTaskAdmin(WorkItemAdmin):
     list_display = ("server", "state", "watched_until", "attempts", "run_at", "last_error")
     list_select_related = ("server",)
     search_fields = ("server__name", "=server__id", "last_error")
+
+
+@admin.register(Listing)
+class ListingAdmin(WorkItemAdmin):
+    """What providers last told of what is inside servers. The contents are customers', and are not shown."""
+
+    list_display = ("server", "kind", "target", "read_at", "problem", "state", "last_error")
+    list_filter = ("kind", "state")
+    list_select_related = ("server",)
+    search_fields = ("server__name", "=server__id", "target")
+
+
+@admin.register(Operation)
+class OperationAdmin(WorkItemAdmin):
+    """What customers asked for inside their servers, and how that ended."""
+
+    list_display = ("server", "kind", "target", "requested_by", "requested_at", "state", "outcome", "message")
+    list_filter = ("kind", "outcome", "state")
+    list_select_related = ("server", "requested_by")
+    search_fields = ("server__name", "=server__id", "target", "last_error")
+    date_hierarchy = "requested_at"
+
+
+@admin.register(UsageBucket)
+class UsageBucketAdmin(ReadOnlyAdmin):
+    """What servers used in the last week, rolled up."""
+
+    list_display = ("starts_at", "server", "minutes", "samples", "cpu_sum", "memory_sum_mib", "disk_mib")
+    list_filter = ("minutes",)
+    list_select_related = ("server",)
+    search_fields = ("server__name",)
+    ordering = ("-starts_at",)
 
 
 @admin.register(UsageSample)

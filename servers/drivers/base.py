@@ -249,7 +249,8 @@ class DriverFacts:
     """What is true of every provider of a kind.
 
     `builds` are the builds of blueprints that it can make. `calls_per_minute` is what a provider allows; half of it
-    is for watching installs. `usage_max_age` is how old the figures may be that it answers.
+    is for watching installs. `measures_usage`: its figures are more than whether a server is on, so running servers are
+    sampled while nobody looks. `usage_max_age` is how old the figures may be that it answers.
     `install_starts_server`: a server that is off after its install was not installed. `reinstall_keeps_data`:
     installing again loses nothing, so it may be done without asking a person. `suspension_hides_install`: after a
     suspension it is unknown how the install ended. `credentials` are the keys that staff enter; `default_url` is the
@@ -263,6 +264,7 @@ class DriverFacts:
     steps: "Mapping[str, StrOrPromise]"
     credentials: tuple[CredentialField, ...] = ()
     default_url: str = ""
+    measures_usage: bool = False
     usage_max_age: timedelta = timedelta(0)
     start_timeout: timedelta = timedelta(seconds=60)
     lost_answer_wait: timedelta = timedelta(seconds=30)

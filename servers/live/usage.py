@@ -1,4 +1,7 @@
-"""What a server uses, sampled by a worker while somebody looks at its page. The page reads the latest samples."""
+"""What servers use, sampled by workers: now and then while they run, often while somebody looks at their page.
+
+A page reads the latest samples; what is older is rolled up (`servers.live.history`).
+"""
 
 import logging
 from collections.abc import Sequence
@@ -9,9 +12,12 @@ from core import outside, tenancy, work
 from core.compiled import compiled
 from core.models import WorkState
 from core.work import Reschedule
+from servers import events
 from servers.drivers import registry
 from servers.drivers.abilities import UsageFigures
-from servers.models import Blueprint, Server, UsageSample, UsageTask
+from servers.drivers.base import PowerState
+from servers.live import history
+from servers.models import Blueprint, Server, ServerStatus, UsageSample, UsageTask
 
 log = logging.getLogger(__name__)
 WATCHED_FOR = timedelta(seconds=60)
@@ -19,6 +25,10 @@ WATCHED_FOR = timedelta(seconds=60)
 WATCHED_AGAIN_BEFORE = timedelta(seconds=20)
 SAMPLE_EVERY = timedelta(seconds=10)
 SHARE_PERCENT = 50  # of a provider's calls a minute; the others are for those who buy
+SAMPLE_UNWATCHED_EVERY = timedelta(minutes=5)
+SAMPLED_AT_ONCE = 5000  # servers that begin to be sampled in a minute
+UNWATCHED_SHARE_PERCENT = 20
+FULL_PERCENT, NOT_FULL_PERCENT = 90, 85  # of its disk: from where its owner is told, and below which it is told again
 REFUSED_PAUSE = timedelta(seconds=30)
 HISTORY = timedelta(minutes=15)
 FRESH_FOR = timedelta(seconds=60)
@@ -57,10 +67,11 @@ def watch(server: Server, *, at: datetime) -> None:
             return
     until = at + WATCHED_FOR
     with tenancy.as_worker(server):
-        if UsageTask.objects.filter(server=server, state=WorkState.QUEUED).update(
-            watched_until=until, node=server.node_id
-        ):
-            return  # it is sampled in its turn; after an outage, when its back-off is over
+        queued = UsageTask.objects.filter(server=server, state=WorkState.QUEUED)
+        if queued.filter(outages__gt=0).update(watched_until=until, node=server.node_id):
+            return  # it is sampled when its back-off is over
+        if queued.filter(watched_until__gt=at).update(watched_until=until, node=server.node_id):
+            return  # it is sampled in its turn
         UsageTask.request(
             server,
             at=at,
@@ -72,19 +83,46 @@ def watch(server: Server, *, at: datetime) -> None:
         work.wake_worker(UsageTask)
 
 
+def sample_running(*, at: datetime) -> int:
+    """Have every running server sampled from now on that is not; their number. A task asks for it every minute."""
+    able = [kind for kind, facts in registry.facts().items() if facts.measures_usage]
+    running = Server.objects.filter(status=ServerStatus.RUNNING, blueprint__provider__kind__in=able).exclude(
+        identifier=""
+    )
+    with tenancy.as_worker():
+        new = UsageTask.objects.bulk_create(
+            [
+                UsageTask(
+                    server=server,
+                    organization_id=server.organization_id,
+                    provider_id=server.blueprint.provider_id,
+                    node_id=server.node_id,
+                    watched_until=at,
+                    run_at=at,
+                )
+                for server in running.filter(usage_task=None).select_related("blueprint")[:SAMPLED_AT_ONCE]
+            ],
+            ignore_conflicts=True,
+        )
+        again = UsageTask.objects.filter(server__in=running, state__in=[WorkState.DONE, WorkState.DEAD])
+        counted = {"attempts": 0, "outages": 0, "last_error": "", "finished_at": None}
+        return len(new) + again.update(state=WorkState.QUEUED, run_at=at, **counted)
+
+
 def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
-    """The task's handler: store one sample, and come again as long as somebody looks."""
-    if task.watched_until <= at:
-        return None
+    """The task's handler: store one sample, and come again while the server runs, soon while somebody looks."""
     server = Server.objects.select_related("blueprint__provider").get(pk=task.server_id)
+    is_watched = task.watched_until > at
     driver = registry.driver_of(server.blueprint.provider)
     if not isinstance(driver, UsageFigures) or not server.identifier:
+        return None
+    if not is_watched and server.status != ServerStatus.RUNNING:
         return None
     try:
         usage = driver.usage(server.identifier)
     except outside.Rejected as error:  # it is being installed or moved: not a failure of ours
         log.info("no usage of %s: %s", server.pk, error)
-        return Reschedule(REFUSED_PAUSE)
+        return Reschedule(REFUSED_PAUSE if is_watched else SAMPLE_UNWATCHED_EVERY)
     with tenancy.as_worker():
         UsageSample.objects.create(
             server=server,
@@ -92,7 +130,24 @@ def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
             at=at,
             **asdict(usage) | {"power_state": usage.power_state.value},
         )
-        UsageSample.objects.filter(at__lte=at - HISTORY).delete()
-    watched = UsageTask.objects.filter(provider_id=task.provider_id, watched_until__gt=at).count()
-    calls_per_minute = max(1, driver.facts.calls_per_minute * SHARE_PERCENT // 100)
-    return Reschedule(max(SAMPLE_EVERY, watched * timedelta(minutes=1) / calls_per_minute))
+        UsageSample.objects.filter(at__lte=at - history.KEPT).delete()
+        if usage.power_state is PowerState.RUNNING:
+            history.roll_up(server, usage, at=at)
+            _tell_of_full_disk(task, server, usage.disk_mib, at=at)
+    rows = UsageTask.objects.filter(provider_id=task.provider_id)
+    if is_watched:
+        count, every, percent = rows.filter(watched_until__gt=at).count(), SAMPLE_EVERY, SHARE_PERCENT
+    else:
+        count, every, percent = rows.count(), SAMPLE_UNWATCHED_EVERY, UNWATCHED_SHARE_PERCENT
+    calls_per_minute = max(1, driver.facts.calls_per_minute * percent // 100)
+    return Reschedule(max(every, count * timedelta(minutes=1) / calls_per_minute))
+
+
+def _tell_of_full_disk(task: UsageTask, server: Server, disk_mib: int, *, at: datetime) -> None:
+    """Once when the disk is nearly full, and again only after it was not."""
+    percent = 100 * disk_mib // max(server.disk_mib, 1)
+    rows = UsageTask.objects.filter(pk=task.pk)
+    if percent >= FULL_PERCENT and server.disk_mib and rows.filter(disk_told_at=None).update(disk_told_at=at):
+        events.disks_filling.send(Server, server_ids=[server.pk], at=at)
+    elif percent < NOT_FULL_PERCENT and task.disk_told_at:
+        rows.update(disk_told_at=None)

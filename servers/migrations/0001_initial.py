@@ -585,6 +585,24 @@ class Migration(migrations.Migration):
             bases=(core.models.state_machine.StateMachine, models.Model),
         ),
         migrations.CreateModel(
+            name='UsageBucket',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('minutes', models.PositiveSmallIntegerField(verbose_name='minutes')),
+                ('starts_at', models.DateTimeField(verbose_name='from')),
+                ('samples', models.PositiveIntegerField(verbose_name='samples')),
+                ('cpu_sum', models.DecimalField(decimal_places=3, max_digits=18, verbose_name='sum of CPU')),
+                ('memory_sum_mib', models.BigIntegerField(verbose_name='sum of memory (MiB)')),
+                ('disk_mib', models.BigIntegerField(verbose_name='disk at the end (MiB)')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('server', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_buckets', to='servers.server')),
+            ],
+            options={
+                'verbose_name': 'usage history',
+                'verbose_name_plural': 'usage history',
+            },
+        ),
+        migrations.CreateModel(
             name='UsageSample',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -619,6 +637,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
                 ('watched_until', models.DateTimeField()),
+                ('disk_told_at', models.DateTimeField(blank=True, help_text='Empty again when it is not.', null=True, verbose_name='told that the disk is nearly full at')),
                 ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
@@ -950,6 +969,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='syncrun',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'running')), fields=('provider',), name='servers_sync_run_one_running'),
+        ),
+        migrations.AddIndex(
+            model_name='usagebucket',
+            index=models.Index(fields=['minutes', 'starts_at'], name='servers_usage_bucket_old'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagebucket',
+            constraint=models.UniqueConstraint(fields=('server', 'minutes', 'starts_at'), name='servers_usage_bucket_once'),
         ),
         migrations.AddIndex(
             model_name='usagesample',

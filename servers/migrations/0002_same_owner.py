@@ -12,6 +12,7 @@ SAME_OWNER = [
     ("serveraccess", "server"),
     ("usagetask", "server"),
     ("usagesample", "server"),
+    ("usagebucket", "server"),
     ("powertask", "server"),
     ("listing", "server"),
     ("operation", "server"),

@@ -4,7 +4,7 @@ from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint, BlueprintImage, Build
 from servers.models.eggs import Egg, EggVariable, Nest
-from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageSample, UsageTask
+from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageBucket, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
 from servers.models.operations import Listing, Operation, OperationOutcome
@@ -54,6 +54,7 @@ __all__ = [
     "SyncKind",
     "SyncRun",
     "SyncState",
+    "UsageBucket",
     "UsageSample",
     "UsageTask",
 ]

@@ -18,12 +18,17 @@ LIVE: Lane = Lane("live", {"provider_id": 2, "node_id": 1})
 
 
 class UsageTask(ProviderTask):
-    """Sample what a server uses until `watched_until`, which its page moves on while somebody looks at it."""
+    """Sample what a running server uses: now and then, and often until `watched_until`, which its page moves on while
+    somebody looks at it.
+    """
 
     LANE: ClassVar[Lane] = LIVE
 
     server = models.OneToOneField(Server, on_delete=models.PROTECT, related_name="usage_task")
     watched_until = models.DateTimeField()
+    disk_told_at = models.DateTimeField(
+        _("told that the disk is nearly full at"), null=True, blank=True, help_text=_("Empty again when it is not.")
+    )
 
     class Meta(ProviderTask.Meta):
         abstract = False
@@ -70,6 +75,35 @@ class UsageSample(Entity):
 
     def __str__(self) -> str:
         return f"{self.power_state} {self.at:%H:%M:%S}"
+
+
+class UsageBucket(Entity):
+    """What a server used in one stretch of time: the samples of so many `minutes` from `starts_at` on, rolled up.
+
+    The sums divided by `samples` are averages. Memory and disk in MiB, cpu in percent of one core.
+    """
+
+    tenancy = PART_OF_SERVER
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, db_index=False)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="usage_buckets", db_index=False)
+    minutes = models.PositiveSmallIntegerField(_("minutes"))
+    starts_at = models.DateTimeField(_("from"))
+    samples = models.PositiveIntegerField(_("samples"))
+    cpu_sum = models.DecimalField(_("sum of CPU"), max_digits=18, decimal_places=3)
+    memory_sum_mib = models.BigIntegerField(_("sum of memory (MiB)"))
+    disk_mib = models.BigIntegerField(_("disk at the end (MiB)"))
+
+    class Meta:
+        verbose_name = _("usage history")
+        verbose_name_plural = _("usage history")
+        constraints = [
+            models.UniqueConstraint(fields=["server", "minutes", "starts_at"], name="servers_usage_bucket_once")
+        ]
+        indexes = [models.Index(fields=["minutes", "starts_at"], name="servers_usage_bucket_old")]
+
+    def __str__(self) -> str:
+        return f"{self.minutes} min {self.starts_at:%Y-%m-%d %H:%M}"
 
 
 class PowerOutcome(models.TextChoices):

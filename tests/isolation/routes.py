@@ -10,6 +10,7 @@ from django.db import models
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from core.ids import uuid7
+from tests.isolation import tenants
 from tests.isolation.tenants import Tenant
 
 
@@ -89,13 +90,16 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         return of_tenant[area]
     if route.is_staff and parameter in {"object_id", "pk", "content_type_id"}:
         return [_row_of_admin(route, tenant)] if parameter != "content_type_id" else [1]
-    known = {
+    known: dict[str, list[Any]] = {
         "slug": ["minecraft"],
         "gateway": ["stripe"],
         "key": ["1-made-up"],
         "uidb36": ["1"],
         "app_label": ["orders"],
         "code": ["tax"],
+        "act": ["delete"],
+        "ref": [tenants.BACKUP],
+        "operation": [tenant.operation.pk],
     }
     if parameter not in known:
         raise Unclassified(f"{route.name} has the parameter {parameter}")

@@ -19,6 +19,7 @@ from billing.models import (
 )
 from catalog.models import PlanPrice, Product
 from core.ids import uuid7
+from core.models import WorkState
 from core.money import Money
 from orders import placement
 from orders.models import Order, PlanChange
@@ -26,9 +27,12 @@ from servers.models import (
     Allocation,
     Blueprint,
     Egg,
+    Listing,
     Location,
     Nest,
     Node,
+    Operation,
+    OperationOutcome,
     Provider,
     Region,
     Server,
@@ -36,6 +40,8 @@ from servers.models import (
 )
 from tests.billing.sales import run_commit_triggers
 from tests.builders import make_organization, make_plan, make_price, make_product, make_user
+
+BACKUP = "5f0f7a52-6f0e-4c5e-9a53-6d1f0c2b7a11"
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,15 @@ class Tenant:
     top_up: Payment
     transfer: BankTransfer
     credit_note: CreditNote
+    operation: Operation
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
     """A panel with one large node, and a game sold on it."""
-    provider = Provider.objects.create(kind="pterodactyl", name="Panel", base_url="http://127.0.0.1:1")
+    keys = {"application_key": "ptla_none", "client_key": "ptlc_none"}
+    provider = Provider.objects.create(
+        kind="pterodactyl", name="Panel", base_url="http://127.0.0.1:1", credentials=keys
+    )
     region = Region.objects.create(code="eu-1", city="Helsinki")
     location = Location.objects.create(provider=provider, ref="1", code="eu-1", name="Helsinki", region=region)
     size = {"memory_mib": 65_536, "disk_mib": 655_360, "memory_sellable_mib": 65_536, "disk_sellable_mib": 655_360}
@@ -141,8 +151,27 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         billing_address=order.invoice.billing_address,
     )
     run_commit_triggers()
+    operation = _backups(server.reload(), mark)
     paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())
-    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note)
+    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note, operation)
+
+
+def _backups(server: Server, mark: str) -> Operation:
+    """A backup that a worker has read, and the link to it."""
+    at = timezone.now()
+    owner = {"organization": server.organization, "server": server, "provider": server.blueprint.provider, "run_at": at}
+    backup = {"ref": BACKUP, "name": f"{mark}-backup", "size_bytes": 1, "created_at": at.isoformat()}
+    state = {"completed_at": at.isoformat(), "is_successful": True, "is_locked": False}
+    Listing.objects.create(**owner, kind="backups", state=WorkState.DONE, read_at=at, result=[backup | state])
+    return Operation.objects.create(
+        **owner,
+        kind="backup.download",
+        target=BACKUP,
+        state=WorkState.DONE,
+        requested_at=at,
+        outcome=OperationOutcome.DONE,
+        result={"url": f"https://node.example/{mark}-link"},
+    )
 
 
 def _order(dataset: Dataset, user: User, organization: Organization, name: str) -> Order:

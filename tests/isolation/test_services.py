@@ -38,6 +38,7 @@ OF_THE_SHOP = {
     "orders.storefront.published.public_version",
     "servers.capacity.availability.availability",
     "servers.queries.regions_of",
+    "servers.self_service.sections._sections_of",
     "servers.builds.provider_kind",
 }
 

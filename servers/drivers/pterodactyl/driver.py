@@ -70,6 +70,7 @@ FACTS = DriverFacts(
             gettext_lazy("Begins with ptlc_, of an administrator. Without it there are no power buttons and figures."),
         ),
     ),
+    measures_usage=True,
     usage_max_age=timedelta(seconds=21),  # the panel caches usage for 20 s
     install_starts_server=True,
     reinstall_keeps_data=True,  # the script of an egg runs again over the files that are there
