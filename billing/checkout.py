@@ -46,14 +46,16 @@ def create_session(*, payment: Payment, success_url: str, cancel_url: str, at: d
     with tenancy.as_worker(payment):
         payment = payments.lock_payment(payment.pk)
         check_is_open(payment, at)
-        if not payment.success_url:
+        # The shortest session would outlive the payment, and the capacity reserved for it, by too much. It ends under
+        # the same lock: else a saved card could be chosen for it meanwhile.
+        is_short = payment.expires_at is None or at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
+        is_too_late = payment.session_requested_at is None and is_short
+        if is_too_late:
+            payments.fail(payment_id=payment.pk, reason="too little time was left for a checkout session", at=at)
+        elif not payment.success_url:
             payment.success_url, payment.cancel_url = success_url, cancel_url
             payment.save(update_fields=["success_url", "cancel_url"])
-    # Too late: the shortest session would outlive the payment, and the capacity reserved for it, by too much.
-    is_late = payment.expires_at is None or at + MIN_SESSION_LIFETIME > payment.expires_at + MAX_EXTENSION
-    if payment.session_requested_at is None and is_late:
-        with tenancy.acts_on(payment):
-            payments.fail(payment_id=payment.pk, reason="too little time was left for a checkout session", at=at)
+    if is_too_late:
         raise CheckoutClosed(f"payment {payment.pk} has too little time left")
     if payment.session_url:
         return str(payment.session_url)

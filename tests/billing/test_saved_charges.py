@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, connections
 from django.test import Client
 from django.utils import timezone
 
-from billing import cancellations, invoice_payment, invoicing, payment_sync, payments, queries
+from billing import cancellations, checkout, invoice_payment, invoicing, payment_sync, payments, queries, saved_charges
 from billing.gateways.base import GatewayPayment
 from billing.gateways.saved import GatewayCharge
 from billing.gateways.stripe import StripeDriver
@@ -30,7 +31,8 @@ from sandbox.client import Sandbox
 from support.models import Delivery
 from tests.billing.sales import allocated, run_due, wallet_balance
 from tests.billing.saved_methods import Renewal, intents, make_renewal, put_credit, save_card, statuses
-from tests.builders import PASSWORD
+from tests.billing.test_top_ups import open_top_up
+from tests.builders import PASSWORD, make_organization
 from tests.faults import kill_points
 from tests.shop import deliver_webhooks
 from tests.stripe_dashboard import write
@@ -266,6 +268,36 @@ def test_asked_for_and_paid_by_hand_at_once_an_invoice_has_one_open_payment(
 
     assert renewal.invoice.payments.count() == 1
     assert len(statuses(stripe_sandbox)) == len(renewal.attempts)
+
+
+def test_a_page_that_is_asked_for_too_late_ends_no_charge_that_is_asked_for_meanwhile(
+    at: datetime, stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tabs: else the card is charged for a payment that failed, and its customer pays another one."""
+    organization = make_organization()
+    method, payment = save_card(organization, "pm_card_visa"), open_top_up(organization)
+    assert payment.expires_at is not None
+    late, fail = payment.expires_at - timedelta(minutes=5), payments.fail
+    decisions = list[ChargeDecision]()
+
+    def choose_card() -> None:
+        decisions.append(saved_charges.charge_payment(payment=payment, method=method, at=late))
+        connections.close_all()
+
+    other_tab = Thread(target=choose_card)
+
+    def fail_meanwhile(**arguments: Any) -> bool:
+        other_tab.start()
+        other_tab.join(timeout=1)
+        return fail(**arguments)
+
+    monkeypatch.setattr(payments, "fail", fail_meanwhile)
+    with pytest.raises(checkout.CheckoutClosed):
+        checkout.create_session(payment=payment, success_url="https://a.test", cancel_url="https://a.test", at=late)
+    other_tab.join()
+
+    assert (payment.reload().state, payment.reload().payment_method) == (PaymentState.FAILED, None)
+    assert decisions == [ChargeDecision.NOT_OWED]
 
 
 def test_while_money_for_the_invoice_is_under_review_nothing_else_pays_it(
