@@ -48,3 +48,35 @@ class Backups(Protocol):
 
     def backup_link(self, identifier: str, ref: str) -> str:
         """An address from which it can be downloaded for some minutes, perhaps once."""
+
+
+@dataclass(frozen=True)
+class RemoteDatabase:
+    """A database of a server; never with its password. `remote` is from where it may be connected to, `%` anywhere."""
+
+    ref: str
+    name: str
+    username: str
+    host: str
+    port: int
+    remote: str
+
+
+@runtime_checkable
+class Databases(Protocol):
+    """A provider that keeps databases for what runs on a server."""
+
+    def databases(self, identifier: str) -> list[RemoteDatabase]:
+        """Every database of the server, by name."""
+
+    def create_database(self, identifier: str, name: str, remote: str) -> str:
+        """Make one; its password. Its name may get a prefix, as in `s7_name`. Not safe to repeat."""
+
+    def database_password(self, identifier: str, ref: str) -> str:
+        """The password of a database."""
+
+    def rotate_password(self, identifier: str, ref: str) -> str:
+        """Give a database another password, which is returned; the old one no longer works."""
+
+    def delete_database(self, identifier: str, ref: str) -> None:
+        """Delete one with all that is in it; already deleted is fine."""

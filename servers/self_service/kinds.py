@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
-from servers.drivers.self_service import Backups
+from servers.drivers.self_service import Backups, Databases
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -49,6 +49,9 @@ class OperationKind:
 
 LISTINGS: Mapping[str, ListingKind] = {
     "backups": ListingKind(Backups, lambda driver, call: [asdict(each) for each in driver.backups(call.identifier)]),
+    "databases": ListingKind(
+        Databases, lambda driver, call: [asdict(each) for each in driver.databases(call.identifier)]
+    ),
 }
 OPERATIONS: Mapping[str, OperationKind] = {
     "backup.create": OperationKind(
@@ -83,5 +86,32 @@ OPERATIONS: Mapping[str, OperationKind] = {
         Backups,
         lambda driver, call: {"url": driver.backup_link(call.identifier, call.target)},
         _("Download a backup"),
+    ),
+    "database.create": OperationKind(
+        Databases,
+        lambda driver, call: {
+            "password": driver.create_database(call.identifier, call.arguments["name"], call.arguments["remote"])
+        },
+        _("Make a database"),
+        is_repeatable=False,
+        listing="databases",
+        makes=lambda database, call: database["name"].partition("_")[2] == call.arguments["name"],
+        changes=["databases"],
+    ),
+    "database.password": OperationKind(
+        Databases,
+        lambda driver, call: {"password": driver.database_password(call.identifier, call.target)},
+        _("Show a password"),
+    ),
+    "database.rotate": OperationKind(
+        Databases,
+        lambda driver, call: {"password": driver.rotate_password(call.identifier, call.target)},
+        _("Change a password"),
+    ),
+    "database.delete": OperationKind(
+        Databases,
+        lambda driver, call: driver.delete_database(call.identifier, call.target),
+        _("Delete a database"),
+        changes=["databases"],
     ),
 }

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
-from servers.drivers.self_service import Backups
+from servers.drivers.self_service import Backups, Databases
 from servers.models import Blueprint, Server
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Section:
 SECTIONS = (
     Section("detail", _("Overview"), Action.SERVER_VIEW),
     Section("backups", _("Backups"), Action.SERVER_BACK_UP, Backups),
+    Section("databases", _("Databases"), Action.SERVER_CONTENT, Databases),
 )
 _able: dict[UUID, tuple[float, frozenset[str]]] = {}  # by blueprint
 

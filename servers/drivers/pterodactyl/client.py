@@ -106,6 +106,28 @@ class PanelClient:
         }
         return OutsideSession(self._name, url, headers, **options)
 
+    def client_answer(self, path: str, json: Mapping[str, Any]) -> dict[str, Any]:
+        """The object that a write to the client API answers with."""
+        session = self._session("client", self._client_key, READ_SECONDS)
+        try:
+            response = _call(session, "POST", path, json=json, expects=Expect.JSON)
+        except outside.Rejected as error:
+            _raise_key_not_admin(error)
+        if not _is_object(response.body):
+            reason = f"{self._name} POST {path}: the answer is not from the panel"
+            raise outside.Unknown(reason, status=response.status)
+        return dict(response.body)
+
+    def client_delete(self, path: str) -> None:
+        """Delete something of a list of the client API; already deleted is fine."""
+        try:
+            self.client_write(path, None, method="DELETE")
+        except outside.Unavailable as error:
+            if not is_not_found(error):
+                raise
+            # Whoever can read the list that it was in would have found it.
+            self.client_read(path.rpartition("/")[0])
+
 
 def _call(session: OutsideSession, method: str, path: str, **options: Any) -> OutsideResponse:
     try:

@@ -1,16 +1,25 @@
 """What customers do inside their servers, by a panel's client API."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from core import outside
 from servers.drivers.base import WrongState
-from servers.drivers.pterodactyl.client import PanelClient, is_not_found, items_of
+from servers.drivers.pterodactyl.client import PanelClient, items_of
 from servers.drivers.self_service import Refused, RemoteBackup
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+BACKUP_SENTENCES = {
+    "TooManyBackupsException": _("All the backups of your plan are used. Delete one first, or change your plan."),
+    "BackupLockedException": _("This backup is locked. Unlock it first."),
+    "BadRequestHttpException": _("The backup cannot be used at the moment. Try again when it is complete."),
+}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST = 50  # backups on a page, which is as many as a page has
 
@@ -62,10 +71,10 @@ class PanelBackups:
     def delete_backup(self, identifier: str, ref: str) -> None:
         """Delete one. Raises Refused for a locked one."""
         try:
-            self._act("DELETE", client_path(identifier, "backups", ref))
-        except outside.Rejected as error:
-            if not is_not_found(error):
-                raise
+            self._panel.client_delete(client_path(identifier, "backups", ref))
+        except outside.OutsideError as error:
+            raise_refused(error)
+            raise
 
     def backup_link(self, identifier: str, ref: str) -> str:
         """A link to the node that works once, for 15 minutes."""
@@ -79,11 +88,14 @@ class PanelBackups:
             raise
 
 
-def raise_refused(error: outside.OutsideError) -> None:
-    """Raise Refused, with a sentence for the customer, where the panel says something that they can change."""
+def raise_refused(error: outside.OutsideError, sentences: Mapping[str, "StrOrPromise"] | None = None) -> None:
+    """Raise Refused, with a sentence for the customer, where the panel says something that they can change.
+
+    `sentences` are those of a section by the panel's code; without them, those of backups.
+    """
     if isinstance(error, WrongState):
         return
-    if error.status == 429 and error.code == "TooManyRequestsHttpException":
+    if sentences is None and error.status == 429 and error.code == "TooManyRequestsHttpException":
         minutes = max(1, -(-int(error.retry_after or 60) // 60))
         text = ngettext(
             "Backups are made only every few minutes. Try again in {count} minute.",
@@ -91,10 +103,6 @@ def raise_refused(error: outside.OutsideError) -> None:
             minutes,
         )
         raise Refused(text.format(count=minutes), status=error.status, code=error.code) from None
-    sentences = {
-        "TooManyBackupsException": _("All the backups of your plan are used. Delete one first, or change your plan."),
-        "BackupLockedException": _("This backup is locked. Unlock it first."),
-        "BadRequestHttpException": _("The backup cannot be used at the moment. Try again when it is complete."),
-    }
-    if error.code in sentences:
-        raise Refused(sentences[error.code], status=error.status, code=error.code) from None
+    sentence = (BACKUP_SENTENCES if sentences is None else sentences).get(error.code)
+    if sentence:
+        raise Refused(str(sentence), status=error.status, code=error.code) from None
