@@ -41,6 +41,8 @@ class Action(StrEnum):
     SERVER_RENAME = "server.rename"
     SERVER_BACK_UP = "server.back_up"  # see backups, and make one
     SERVER_CONTENT = "server.content"  # whatever changes or reveals what is inside
+    SERVER_ACTIVITY = "server.activity"  # who did what with it
+    SERVER_ACCESS = "server.access"  # who else may do what with it
 
 
 IN_CHARGE = frozenset[Role | AccessLevel]({Role.OWNER, Role.ADMIN})
@@ -68,6 +70,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},
     Action.SERVER_BACK_UP: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_CONTENT: IN_CHARGE | {AccessLevel.MANAGE},
+    Action.SERVER_ACTIVITY: IN_CHARGE | {AccessLevel.MANAGE},
+    Action.SERVER_ACCESS: IN_CHARGE,
 }
 
 

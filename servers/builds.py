@@ -58,14 +58,19 @@ def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
     return None
 
 
-def game_build(blueprint: Blueprint, merged: environment.Environment) -> GameBuild:
-    """A game's build. Raises Rejected where something is missing, VariablesRefused where a value is not valid."""
+def game_build(blueprint: Blueprint, merged: environment.Environment, chosen_image: str = "") -> GameBuild:
+    """A game's build, with the image that its customer chose where the egg still has it.
+
+    Raises Rejected where something is missing, VariablesRefused where a value is not valid.
+    """
     egg = blueprint.egg
     if egg is None or not egg.is_present:
         raise outside.Rejected(
             _("The egg of the blueprint {name} is no longer on the panel.").format(name=blueprint.name)
         )
     image, startup = blueprint.image or egg.default_image, blueprint.startup or egg.startup
+    if chosen_image in egg.docker_images.values():
+        image = chosen_image
     if not image or not startup.strip():
         reason = _("The egg {egg} has no image or no start-up command, and the blueprint {name} gives none.")
         raise outside.Rejected(reason.format(egg=egg.name, name=blueprint.name))

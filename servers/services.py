@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from accounts.models import Organization, User
+from accounts.models import AccessLevel, Membership, Organization, Role, User
 from catalog.models import Plan
 from core import audit, tenancy
 from servers import builds, events
@@ -24,6 +24,7 @@ from servers.models import (
     Reservation,
     ReservationState,
     Server,
+    ServerAccess,
     ServerHold,
     ServerStatus,
     ServerVariable,
@@ -37,6 +38,7 @@ __all__ = [
     "correct_variables",
     "create_servers",
     "delete_servers",
+    "give_access",
     "hold_servers",
     "lift_holds",
     "rename_server",
@@ -272,6 +274,27 @@ def correct_variables(*, server_id: UUID, values: Mapping[str, str], actor: User
             )
         new = {"variables": sorted(values)}
         audit.record(action="server.correct_variables", entity=server, actor=actor, new=new, at=at)
+    return True
+
+
+def give_access(*, server: Server, user_id: UUID, level: AccessLevel | None, actor: User | None, at: datetime) -> bool:
+    """Give a plain member of the server's organization this level of access to it, or none; False for anybody else."""
+    with tenancy.as_worker(server):
+        locked = lock_server(server.pk)
+        owner = locked.organization_id
+        if not Membership.objects.filter(organization=owner, user=user_id, role=Role.MEMBER).exists():
+            return False
+        rows = ServerAccess.objects.filter(server=locked, user=user_id)
+        before = rows.values_list("level", flat=True).first()
+        if level is None:
+            rows.delete()
+        elif level != before:
+            ServerAccess.objects.update_or_create(
+                server=locked, user_id=user_id, defaults={"organization_id": owner, "level": level}
+            )
+        if before != level:
+            old, new = ({"member": str(user_id), "level": each or ""} for each in (before, level))
+            audit.record(action="server.access", entity=locked, actor=actor, old=old, new=new, at=at)
     return True
 
 

@@ -14,9 +14,9 @@ from accounts.permissions import Access, Action
 from core import clock
 from core.compiled import compiled
 from core.pages import paged, render_part
-from servers import queries, services
+from servers import queries
 from servers.drivers.base import PowerAction
-from servers.forms import PowerForm, RenameForm
+from servers.forms import PowerForm
 from servers.live import history as live_history
 from servers.live import power as live_power
 from servers.live import usage as live_usage
@@ -51,8 +51,7 @@ def servers(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The server, with the usage that a worker samples while somebody looks at this page."""
     server = server_for(request, Action.SERVER_VIEW, pk)
-    part = "history" if "usage" in request.GET else "live"
-    return _render_server(request, server, RenameForm(initial={"name": server.name}), part)
+    return _render_server(request, server)
 
 
 def server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
@@ -62,7 +61,7 @@ def server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
     raise Http404
 
 
-def _render_server(request: HttpRequest, server: Server, form: RenameForm, part: str = "live") -> HttpResponse:
+def _render_server(request: HttpRequest, server: Server) -> HttpResponse:
     at, is_installed = clock.now(), server.status in INSTALLED
     asked = request.GET.get("usage")
     chosen = live_history.Span(asked) if asked in live_history.LABELS else live_history.Span.DAY
@@ -89,32 +88,10 @@ def _render_server(request: HttpRequest, server: Server, form: RenameForm, part:
         "live_status": live_status(server, history, task, at=at),
         "can_power": is_installed and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,
-        "form": form,
         "tabs": tabs(server, allowed),
         "section": "detail",
     }
-    return render_part(request, "servers/detail.html", part, context, status=422 if form.errors else 200)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Give the server another name, here at once and on the panel soon."""
-    server = server_for(request, Action.SERVER_RENAME, pk)
-    if request.method != "POST":  # who had to sign in first comes back by a link
-        return redirect("servers:detail", pk=pk)
-    form = RenameForm(request.POST)
-    if not form.is_valid():
-        log.info("rename of %s refused: %s", server.pk, sorted(form.errors))
-        return _render_server(request, server, form, part="rename")
-    services.rename_server(
-        server=server,
-        name=form.cleaned_data["name"],
-        actor=request.user,  # type: ignore[arg-type]
-        at=clock.now(),
-    )
-    messages.success(request, _("Renamed."))
-    return redirect("servers:detail", pk=pk)
+    return render_part(request, "servers/detail.html", "history" if "usage" in request.GET else "live", context)
 
 
 @login_required

@@ -15,7 +15,7 @@ from sandbox.pterodactyl.rows import Nest, Node, Row
 from sandbox.pterodactyl.settings import BadSetting
 
 SECRETS = {"secret", "password", "token"}
-TABLES = ("servers", "users", "allocations", "backups", "databases", "nodes")
+TABLES = ("servers", "users", "allocations", "backups", "databases", "schedules", "nodes")
 
 
 class PanelControl:

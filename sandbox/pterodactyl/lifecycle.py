@@ -154,13 +154,13 @@ def remove_from_node(panel: Panel, server: Server) -> None:
 
 
 def remove_row(panel: Panel, server: Server) -> None:
-    """Delete the row with its backups and databases, and free its allocations."""
+    """Delete the row with its backups, databases and schedules, and free its allocations."""
     store = panel.store
     daemon.cancel_jobs(panel, server, "install", "power", "restore", "backup")
     for allocation in store.allocations_of(server):
         allocation.server_id = None
         allocation.notes = None
-    tables: tuple[Table[Any], ...] = (store.backups, store.databases)
+    tables: tuple[Table[Any], ...] = (store.backups, store.databases, store.schedules)
     for table in tables:
         for row in table.where(server_id=server.id):
             table.remove(row)

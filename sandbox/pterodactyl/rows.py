@@ -225,6 +225,19 @@ class Database(Row):
 
 
 @dataclass(slots=True, kw_only=True)
+class Schedule(Row):
+    """When a game server's tasks are run; its times are in the panel's zone."""
+
+    server_id: int
+    name: str
+    cron: dict[str, str]
+    is_active: bool = False
+    is_only_when_online: bool = False
+    last_run_at: float | None = None
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
 class Job(Row):
     """Work of the node that ends at ``due_at``: an install, a power change, a backup or a restore."""
 

@@ -93,6 +93,7 @@ class Store:
     backups: Table[rows.Backup]
     database_hosts: Table[rows.DatabaseHost]
     databases: Table[rows.Database]
+    schedules: Table[rows.Schedule]
     jobs: Table[rows.Job]
 
     def __init__(self, now: Callable[[], float]) -> None:

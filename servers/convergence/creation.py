@@ -53,7 +53,9 @@ def create(ctx: ConvergenceContext) -> Reschedule:
         raise outside.Rejected(_("No capacity is confirmed for this server, so it cannot be created."))
     if len(spec.allocations) < builds.build_facts(server.blueprint).min_ports:
         raise outside.Rejected(_("No port is reserved for this server."))
-    build = spec.build or builds.game_build(server.blueprint, builds.environment_of(server))
+    build = spec.build or builds.game_build(
+        server.blueprint, builds.environment_of(server), server.build.get("image", "")
+    )
     spec = replace(spec, attempt=server.create_attempts + 1, build=build)
     try:
         if wait := record_request(ctx, spec):

@@ -4,6 +4,7 @@ Each call names the server by its identifier there, and raises core.outside's er
 customer. A read may be some seconds old.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -80,3 +81,107 @@ class Databases(Protocol):
 
     def delete_database(self, identifier: str, ref: str) -> None:
         """Delete one with all that is in it; already deleted is fine."""
+
+
+@dataclass(frozen=True)
+class RemoteVariable:
+    """A setting of a game that its customer may see. `rules` are those of `servers.eggs.rules`."""
+
+    name: str
+    description: str
+    env_variable: str
+    value: str
+    is_editable: bool
+    rules: str
+
+
+@dataclass(frozen=True)
+class RemoteStartup:
+    """How a game is started: its settings, its image, and the images that it may have, by their labels."""
+
+    variables: list[RemoteVariable]
+    image: str
+    images: Mapping[str, str]
+
+
+@runtime_checkable
+class Startup(Protocol):
+    """A provider whose games have settings, which take effect when the server starts."""
+
+    def startup(self, identifier: str) -> RemoteStartup:
+        """What the customer may see."""
+
+    def set_variable(self, identifier: str, env_variable: str, value: str) -> None:
+        """Give a setting another value. Raises Refused with what is wrong with it."""
+
+    def set_image(self, identifier: str, image: str) -> None:
+        """Start the game from another of its images."""
+
+
+CRON_FIELDS = ("minute", "hour", "day_of_month", "month", "day_of_week")
+
+
+@dataclass(frozen=True)
+class RemoteTask:
+    """What a schedule does: `power` with one of the power actions, `command` with a line, or `backup`."""
+
+    action: str
+    payload: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteSchedule:
+    """Tasks at times: `cron` has the five fields of CRON_FIELDS, in UTC. The instants are ISO 8601 or empty."""
+
+    ref: str
+    name: str
+    cron: str
+    is_active: bool
+    next_at: str
+    last_at: str
+    tasks: list[RemoteTask]
+
+
+@runtime_checkable
+class Schedules(Protocol):
+    """A provider that does things to a server at set times."""
+
+    def schedules(self, identifier: str) -> list[RemoteSchedule]:
+        """Every schedule of the server."""
+
+    def create_schedule(self, identifier: str, name: str, cron: str, task: RemoteTask) -> None:
+        """Make an active one, unless the server has one with this name, these times and this task. Safe to repeat."""
+
+    def switch_schedule(self, identifier: str, ref: str, is_active: bool) -> None:  # noqa: FBT001
+        """Have it run at its times, or not."""
+
+    def run_schedule(self, identifier: str, ref: str) -> None:
+        """Begin its tasks now. Not safe to repeat."""
+
+    def delete_schedule(self, identifier: str, ref: str) -> None:
+        """Delete one; already deleted is fine."""
+
+
+@dataclass(frozen=True)
+class RemoteSftp:
+    """How a server's files are reached by SFTP."""
+
+    host: str
+    port: int
+    username: str
+
+
+@runtime_checkable
+class Sftp(Protocol):
+    """A provider whose servers' files are reached by SFTP."""
+
+    def sftp(self, identifier: str, username: str) -> RemoteSftp:
+        """Where, for the owner whose account at the provider has this name."""
+
+
+@runtime_checkable
+class InstallsAgain(Protocol):
+    """A provider that installs a running server again when its customer asks. See `reinstall_keeps_data`."""
+
+    def install_again(self, identifier: str) -> None:
+        """Begin it. Not safe to repeat."""

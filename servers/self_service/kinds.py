@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
-from servers.drivers.self_service import Backups, Databases
+from servers.drivers.self_service import Backups, Databases, InstallsAgain, RemoteTask, Schedules, Sftp, Startup
+from servers.models import Server
+from servers.self_service import kept
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -35,7 +38,8 @@ class OperationKind:
     """An act. `label` names it to customers. One that is not `is_repeatable` is not sent again after a lost answer.
 
     `makes` says of what a listing shows whether it is the act's effect, so that after a lost answer it can be looked
-    for among what was not there before. `changes` are the kinds of listings to read again afterwards.
+    for among what was not there before. `changes` are the kinds of listings to read again afterwards. `keep` writes
+    what was done into our own rows, in the transaction that records it.
     """
 
     ability: type
@@ -45,6 +49,7 @@ class OperationKind:
     listing: str = ""
     makes: Callable[[Mapping[str, Any], Call], bool] | None = None
     changes: Sequence[str] = ()
+    keep: Callable[[Server, Call, datetime], None] | None = None
 
 
 LISTINGS: Mapping[str, ListingKind] = {
@@ -52,6 +57,11 @@ LISTINGS: Mapping[str, ListingKind] = {
     "databases": ListingKind(
         Databases, lambda driver, call: [asdict(each) for each in driver.databases(call.identifier)]
     ),
+    "startup": ListingKind(Startup, lambda driver, call: asdict(driver.startup(call.identifier))),
+    "schedules": ListingKind(
+        Schedules, lambda driver, call: [asdict(each) for each in driver.schedules(call.identifier)]
+    ),
+    "sftp": ListingKind(Sftp, lambda driver, call: asdict(driver.sftp(call.identifier, call.target))),
 }
 OPERATIONS: Mapping[str, OperationKind] = {
     "backup.create": OperationKind(
@@ -113,5 +123,56 @@ OPERATIONS: Mapping[str, OperationKind] = {
         lambda driver, call: driver.delete_database(call.identifier, call.target),
         _("Delete a database"),
         changes=["databases"],
+    ),
+    "startup.variable": OperationKind(
+        Startup,
+        lambda driver, call: driver.set_variable(call.identifier, call.target, call.content),
+        _("Change a setting"),
+        changes=["startup"],
+        keep=lambda server, call, at: kept.keep_variable(server, call.target, call.content, at=at),
+    ),
+    "startup.image": OperationKind(
+        Startup,
+        lambda driver, call: driver.set_image(call.identifier, call.arguments["image"]),
+        _("Change the version"),
+        changes=["startup"],
+        keep=lambda server, call, at: kept.keep_image(server, call.arguments["image"], at=at),
+    ),
+    "schedule.create": OperationKind(
+        Schedules,
+        lambda driver, call: driver.create_schedule(
+            call.identifier,
+            call.arguments["name"],
+            call.arguments["cron"],
+            RemoteTask(call.arguments["action"], call.arguments["payload"]),
+        ),
+        _("Make a schedule"),
+        changes=["schedules"],
+    ),
+    "schedule.switch": OperationKind(
+        Schedules,
+        lambda driver, call: driver.switch_schedule(call.identifier, call.target, call.arguments["is_active"]),
+        _("Switch a schedule on or off"),
+        changes=["schedules"],
+    ),
+    "schedule.run": OperationKind(
+        Schedules,
+        lambda driver, call: driver.run_schedule(call.identifier, call.target),
+        _("Run a schedule"),
+        is_repeatable=False,
+        changes=["schedules"],
+    ),
+    "schedule.delete": OperationKind(
+        Schedules,
+        lambda driver, call: driver.delete_schedule(call.identifier, call.target),
+        _("Delete a schedule"),
+        changes=["schedules"],
+    ),
+    "reinstall": OperationKind(
+        InstallsAgain,
+        lambda driver, call: driver.install_again(call.identifier),
+        _("Install again"),
+        is_repeatable=False,
+        keep=lambda server, _call, at: kept.look_soon(server, at=at),
     ),
 }

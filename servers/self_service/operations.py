@@ -42,22 +42,30 @@ class Shown:
     operations: Sequence[Operation]
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether something was done since it was read."""
+        ended = [each.finished_at for each in self.operations if each.outcome == OperationOutcome.DONE]
+        return any(self.read_at is None or (at is not None and at > self.read_at) for at in ended)
+
+    @property
     def is_busy(self) -> bool:
         """Whether something is under way, so that the page looks again soon."""
         return self.is_reading or any(each.is_open for each in self.operations)
 
 
-def show(server: Server, kind: str, *, at: datetime, target: str = "", acts: Sequence[str] = ()) -> Shown:
+def show(
+    server: Server, kind: str, *, at: datetime, target: str = "", acts: Sequence[str] = (), most: int = 5
+) -> Shown:
     """What was read last, and have it read again where that is too long ago. Asks no provider.
 
-    `acts` are the kinds of operations whose outcome is shown beside it.
+    `acts` are the kinds of operations whose outcome is shown beside it, the last `most` of them.
     """
     with tenancy.as_worker(server):
         listing = Listing.objects.filter(server=server, kind=kind, target=target).first()
         since = at - SHOWN_FOR
         operations = list(
             Operation.objects.filter(server=server, kind__in=acts, requested_at__gte=since).order_by("-requested_at")[
-                :5
+                :most
             ]
         )
         for each in operations:
@@ -70,6 +78,13 @@ def show(server: Server, kind: str, *, at: datetime, target: str = "", acts: Seq
     # While a list that is there is read again, the page has nothing to wait for.
     is_reading = listing.is_open and listing.read_at is None and not listing.problem
     return Shown(listing.result, listing.read_at, listing.problem, is_reading, operations)
+
+
+def can(server: Server, ability: type) -> bool:
+    """Whether the server is at its provider, and that can do this."""
+    with tenancy.as_worker(server):
+        row = _with_provider(server)
+    return bool(row.identifier) and isinstance(registry.driver_of(row.blueprint.provider), ability)
 
 
 def _with_provider(server: Server) -> Server:
@@ -234,5 +249,9 @@ def _settle(
         Operation.objects.filter(pk=operation.pk).update(
             outcome=outcome, message=message or str(outcome.label), result=result, content=None
         )
+        keep = OPERATIONS[operation.kind].keep
+        if outcome == OperationOutcome.DONE and keep is not None:
+            call = Call(server.identifier, operation.target, operation.arguments, operation.content)
+            keep(server, call, at)
         for kind in OPERATIONS[operation.kind].changes:
             _request_listing(server, kind, "", at=at)

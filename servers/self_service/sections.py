@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
-from servers.drivers.self_service import Backups, Databases
+from servers.drivers.self_service import Backups, Databases, Schedules, Startup
 from servers.models import Blueprint, Server
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ SECTIONS = (
     Section("detail", _("Overview"), Action.SERVER_VIEW),
     Section("backups", _("Backups"), Action.SERVER_BACK_UP, Backups),
     Section("databases", _("Databases"), Action.SERVER_CONTENT, Databases),
+    Section("startup", _("Startup"), Action.SERVER_CONTENT, Startup),
+    Section("schedules", _("Schedules"), Action.SERVER_CONTENT, Schedules),
+    Section("settings", _("Settings"), Action.SERVER_RENAME),
+    Section("activity", _("Activity"), Action.SERVER_ACTIVITY),
+    Section("access", _("Access"), Action.SERVER_ACCESS),
 )
 _able: dict[UUID, tuple[float, frozenset[str]]] = {}  # by blueprint
 

@@ -31,6 +31,9 @@ ACTIONS = {
     "servers:backups": Action.SERVER_BACK_UP,
     "servers:backup_act": Action.SERVER_CONTENT,
     "servers:download": Action.SERVER_CONTENT,
+    "servers:settings": Action.SERVER_RENAME,
+    "servers:activity": Action.SERVER_ACTIVITY,
+    "servers:access": Action.SERVER_ACCESS,
     "orders:progress": Action.ORDER_VIEW,
     "orders:pay": Action.ORDER_PAY,
     "orders:choose_payment": Action.ORDER_PAY,
@@ -138,8 +141,8 @@ def choose(organization: Organization, requester: Requester) -> None:
 def test_a_servers_page_offers_only_what_the_member_may_do(ada: Tenant, members: list[Member]) -> None:
     for member in members:
         response = Requester(member.user).request("get", reverse("servers:detail", args=[ada.server.pk]))
-        for name in ("servers:rename", "servers:power"):
-            is_offered = f'action="{reverse(name, args=[ada.server.pk])}"' in response.content.decode()
+        for name in ("servers:settings", "servers:power", "servers:activity", "servers:access"):
+            is_offered = f'="{reverse(name, args=[ada.server.pk])}"' in response.content.decode()
             assert is_offered == bool(PERMISSIONS[ACTIONS[name]] & member.holds), (name, member)
 
 

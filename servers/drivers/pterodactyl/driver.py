@@ -38,8 +38,8 @@ from servers.drivers.base import (
 )
 from servers.drivers.pterodactyl import accounts, inventory
 from servers.drivers.pterodactyl.client import PanelClient, is_not_found, related, validation_errors
-from servers.drivers.pterodactyl.databases import PanelDatabases
-from servers.drivers.pterodactyl.self_service import PanelBackups, client_path
+from servers.drivers.pterodactyl.sections import PanelSections
+from servers.drivers.pterodactyl.self_service import client_path
 from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
@@ -269,7 +269,7 @@ class PterodactylDriver:
         return inventory.accounts(self._panel)
 
 
-class PterodactylDriverWithClientKey(PanelBackups, PanelDatabases, PterodactylDriver):
+class PterodactylDriverWithClientKey(PanelSections, PterodactylDriver):
     """A panel with a root admin's `client_key`, for power, usage and what customers do inside their servers."""
 
     def send_power_action(self, identifier: str, action: PowerAction) -> None:

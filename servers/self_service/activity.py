@@ -1,0 +1,105 @@
+"""Who did what with a server: what its customers may read of the audit trail.
+
+Customers cannot read the trail itself. A worker reads the entries about this one server under its present
+organization, of the acts that are named here; of what an entry keeps, only names are shown, no addresses or browsers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from accounts.models import Membership, User
+from accounts.permissions import Action
+from core import tenancy
+from core.models import AuditEntry
+from servers.models import Server
+from servers.self_service.kinds import OPERATIONS
+from servers.self_service.pages import render_section, server_in
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+SHOWN = 100
+SENTENCES: Mapping[str, "StrOrPromise"] = {
+    "server.create": gettext_lazy("Ordered the server"),
+    "server.rename": gettext_lazy("Renamed the server"),
+    "server.power": gettext_lazy("Power"),
+    "server.hold": gettext_lazy("Suspended the server"),
+    "server.lift_hold": gettext_lazy("Lifted a suspension"),
+    "server.resize": gettext_lazy("Changed the size of the server"),
+    "server.retry": gettext_lazy("Tried the installation again"),
+    "server.correct_variables": gettext_lazy("Corrected the settings of the game"),
+    "server.delete": gettext_lazy("Had the server deleted"),
+    "server.access": gettext_lazy("Changed who has access"),
+    **{f"server.{kind}": operation.label for kind, operation in OPERATIONS.items()},
+}
+# What is shown of an entry's values: what things are called.
+NAMES = ("name", "action")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One act, in words."""
+
+    at: datetime
+    who: str
+    what: str
+    detail: str
+    outcome: str
+    message: str
+
+
+def activity_of(server: Server) -> list[Line]:
+    """What was done with the server, the newest first."""
+    with tenancy.as_worker(server):
+        entries = list(
+            AuditEntry.objects.filter(
+                entity_type=Server._meta.label_lower,
+                entity_id=str(server.pk),
+                organization_id=server.organization_id,
+                action__in=SENTENCES,
+            ).order_by("-id")[:SHOWN]
+        )
+        members = Membership.objects.filter(organization=server.organization_id).select_related("user")
+        names = {each.user_id: each.user.full_name for each in members}
+        others = User.objects.filter(pk__in=[each.actor_id for each in entries if each.actor_id])
+        staff = set(others.filter(is_staff=True).values_list("pk", flat=True))
+    return [_line(each, names, staff) for each in entries]
+
+
+def _line(entry: AuditEntry, names: Mapping[UUID, str], staff: set[UUID]) -> Line:
+    values: dict[str, Any] = entry.new or {}
+    is_done = entry.outcome == "ok"
+    return Line(
+        at=entry.at,
+        who=_who(entry.actor_id, names, staff),
+        what=str(SENTENCES[entry.action]),
+        detail=", ".join(str(values[name]) for name in NAMES if isinstance(values.get(name), str)),
+        outcome="" if is_done else str(entry.outcome),
+        message="" if is_done else entry.message,
+    )
+
+
+def _who(actor_id: UUID | None, names: Mapping[UUID, str], staff: set[UUID]) -> str:
+    if actor_id is None:
+        return _("Automatic")
+    if actor_id in names:
+        return names[actor_id]
+    return _("Staff") if actor_id in staff else _("A former member")
+
+
+@login_required
+@require_safe
+def page(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What was done with the server lately."""
+    server = server_in(request, "activity", pk, Action.SERVER_ACTIVITY)
+    context = {"lines": activity_of(server), "most": SHOWN}
+    return render_section(request, server, "servers/activity.html", context, section="activity", part="live")
