@@ -70,6 +70,11 @@ class Sandbox:
         return f"{self.base_url}/tripay"
 
     @property
+    def virtfusion_url(self) -> str:
+        """The control server's base address."""
+        return f"{self.base_url}/virtfusion"
+
+    @property
     def panel_url(self) -> str:
         """The panel's base address."""
         return f"{self.base_url}/pterodactyl"
@@ -160,6 +165,14 @@ class Sandbox:
     def tripay_settings(self, **settings: Any) -> dict[str, Any]:
         """Change a setting of `sandbox.tripay.merchant`, such as callback_url."""
         return self._control("POST", "/tripay/settings", settings)
+
+    def virtfusion_state(self) -> dict[str, Any]:
+        """Users and servers of the control server, and its `token`."""
+        return self._control("GET", "/virtfusion/state")
+
+    def virtfusion_change(self, path: str, **changes: Any) -> dict[str, Any]:
+        """Change `settings` (all are in `sandbox.virtfusion.panel`), or a row such as `servers/881`."""
+        return self._control("POST", f"/virtfusion/{path}", changes)
 
     def webhook_switch(self, kind: str, **options: Any) -> dict[str, Any]:
         """Let delivery misbehave for coming events; kinds are in `sandbox.stripe.switches`.

@@ -16,6 +16,7 @@ from servers.models import ProvisioningTask, ServerStatus, Step
 # An install is polled again after a twentieth of the time it has taken, which adds a fortieth on average.
 MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=1), timedelta(seconds=30)
 POLLS_PER_INSTALL = 20
+LOOKS_FOR_BEGIN = 10
 IN_PROGRESS = (ServerStatus.PENDING, ServerStatus.INSTALLING, ServerStatus.DELETING)
 
 
@@ -39,8 +40,9 @@ def install(ctx: ConvergenceContext) -> Reschedule | None:
     server, asked_at = ctx.server, ctx.server.reinstall_asked_at
     if server.status == ServerStatus.FAILED:
         return None
-    if asked_at is not None and ctx.at < asked_at + ctx.driver.facts.lost_answer_wait:
-        return Reschedule(poll_interval(ctx))
+    wait = ctx.driver.facts.lost_answer_wait
+    if asked_at is not None and ctx.at < asked_at + wait:
+        return Reschedule(wait / LOOKS_FOR_BEGIN)
     ctx.record(reinstall_asked_at=ctx.at)
     try:
         return reinstall(ctx)

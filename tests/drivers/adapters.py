@@ -9,8 +9,8 @@ from core.ids import uuid7
 from core.outside import OutsideSession
 from sandbox.client import Sandbox
 from servers.drivers import registry
-from servers.drivers.abilities import AccountOwner
-from servers.drivers.base import Driver, GameBuild, Limits, MachineBuild, RemoteServer, ServerSpec
+from servers.drivers.abilities import AccountOwner, Accounts, ComparedCreation
+from servers.drivers.base import Account, Attempt, Driver, GameBuild, Limits, MachineBuild, RemoteServer, ServerSpec
 from servers.drivers.pterodactyl.driver import PterodactylDriverWithClientKey
 from servers.models import Provider
 from tests.drivers.cloud_sandbox import TOKEN, CloudSandbox
@@ -144,6 +144,53 @@ class Cloud:
 
     def erase_key(self, remote: RemoteServer) -> None:
         self.sandbox.machines[int(remote.ref)]["tags"].clear()
+
+
+def virtfusion_provider(sandbox: Sandbox) -> Provider:
+    """The stand-in of VirtFusion as a provider that is not stored."""
+    token = sandbox.virtfusion_state()["token"]
+    return Provider(kind="virtfusion", name="VF", base_url=sandbox.virtfusion_url, credentials={"token": token})
+
+
+class VirtFusion:
+    """The stand-in of VirtFusion, whose builds take no time."""
+
+    can_fail = True
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox, self.driver = sandbox, registry.driver_of(virtfusion_provider(sandbox))
+        self.owner = AccountOwner(uuid7(), "ada@example.com", "Ada", "Byron")
+
+    def account(self) -> Account:
+        """Always the same one."""
+        assert isinstance(self.driver, Accounts)
+        return self.driver.account_of(self.owner)
+
+    def spec(self, **changes: Any) -> ServerSpec:
+        """A machine of the smallest package."""
+        build = MachineBuild(plan_ref="12", image="5")
+        desired = ServerSpec(uuid7(), 1, "Castle", "vps", LIMITS, location_ref="1", account=self.account(), build=build)
+        return replace(desired, **changes)
+
+    def larger(self, spec: ServerSpec) -> ServerSpec:
+        """The next package."""
+        limits = replace(LIMITS, memory_mib=4096, disk_mib=81920, cpu_percent=400)
+        return replace(spec, limits=limits, build=MachineBuild(plan_ref="13", image="5"))
+
+    def lose_answer(self) -> None:
+        self.sandbox.arm("virtfusion", "POST /api/v1/servers", "lose_answer")
+
+    def lose_request(self) -> None:
+        self.sandbox.arm("virtfusion", "POST /api/v1/servers", "drop")
+
+    def erase_key(self, remote: RemoteServer) -> None:
+        self.sandbox.virtfusion_change(f"servers/{remote.ref}", name=remote.facts["name"])
+
+
+def asked(adapter: Adapter, spec: ServerSpec) -> Attempt:
+    """The first attempt at a creation, just before it is asked for."""
+    driver = adapter.driver
+    return Attempt(1, "", "", driver.before_create(spec) if isinstance(driver, ComparedCreation) else {})
 
 
 def found(adapter: Adapter, spec: ServerSpec) -> RemoteServer:

@@ -8,7 +8,7 @@ import pytest
 from sandbox.client import Sandbox
 from servers.drivers import registry
 from tests.drivers import cloud_sandbox
-from tests.drivers.adapters import Adapter, Cloud, Panel, panel_sandbox
+from tests.drivers.adapters import Adapter, Cloud, Panel, VirtFusion, panel_sandbox
 from tests.drivers.cloud import FACTS, CloudDriver
 from tests.drivers.cloud_sandbox import CloudSandbox
 
@@ -37,6 +37,12 @@ def testcloud(cloud: CloudSandbox) -> Cloud:
 
 
 @pytest.fixture
+def virtfusion(sandbox: Sandbox) -> VirtFusion:
+    """The stand-in of VirtFusion."""
+    return VirtFusion(sandbox)
+
+
+@pytest.fixture
 def real_panel() -> Iterator[Panel]:
     """The real panel. What the test leaves behind is deleted, and nothing else: it may be somebody's."""
     names = ("application_key", "client_key")
@@ -47,7 +53,7 @@ def real_panel() -> Iterator[Panel]:
             panel.driver.delete(remote)
 
 
-@pytest.fixture(params=["pterodactyl", "testcloud", *(["real_panel"] if REAL_PANEL else [])])
+@pytest.fixture(params=["pterodactyl", "testcloud", "virtfusion", *(["real_panel"] if REAL_PANEL else [])])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     """Each provider in turn."""
     provider: Adapter = request.getfixturevalue(request.param)
