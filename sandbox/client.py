@@ -84,7 +84,7 @@ class Sandbox:
         self._control("POST", "/reset", {"service": service})
 
     def arm(self, service: str, match: str, kind: str, **options: Any) -> dict[str, Any]:
-        """Arm a fault: `kind` is delay, lose_answer, status, drop, hang, html or huge.
+        """Arm a fault: `kind` is delay, lose_answer, status, late_status, drop, hang, html or huge.
 
         Options are status, headers, seconds, times (0: always) and after. Raises SandboxError.
         """

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-KINDS = ("delay", "lose_answer", "status", "drop", "hang", "html", "huge")
+KINDS = ("delay", "lose_answer", "status", "late_status", "drop", "hang", "html", "huge")
 
 
 class UnknownFault(ValueError):

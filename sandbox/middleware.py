@@ -60,6 +60,8 @@ class FaultMiddleware:
         elif fault.kind == "drop":
             await cut(scope)
         else:
+            if fault.kind == "late_status":
+                await self._work(scope, body)
             answer = await self._wrong_answer(fault, request)
             logged.status = answer.status_code
             await answer(scope, receive, send)

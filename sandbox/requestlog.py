@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 MAX_ENTRIES = 5000
 HIDDEN = "[hidden]"
-SECRET_WORDS = ("secret", "password", "token", "private", "card[number]", "cvc", "api_key")
+SECRET_WORDS = ("secret", "password", "root_pass", "token", "private", "card[number]", "cvc", "api_key")
 
 
 @dataclass

@@ -189,6 +189,8 @@ def problem_of(blueprint: Blueprint) -> str:
     facts = registry.facts().get(blueprint.provider.kind)
     if facts is None or blueprint.build not in facts.builds:
         return _("The provider {name} cannot make this build.").format(name=blueprint.provider.name)
+    if find_problem := facts.builds[Build(blueprint.build)].user_data_problem:
+        return find_problem(blueprint.user_data)
     if blueprint.build != Build.GAME:
         return ""
     try:

@@ -36,6 +36,6 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
     if left == differences and changed == ctx.existing:
         named = ", ".join(sorted(left))
         raise outside.Rejected(_("The provider did not accept a change of the server: {named}.").format(named=named))
-    if differences & SIZE and not left & SIZE:
-        ctx.record(step=Step.RESIZED)
+    if differences & SIZE and not left & SIZE and ctx.server.resize_asked_at is None:
+        ctx.record(step=Step.RESIZED)  # one that was asked for is recorded at its end, whose answer may be lost here
     return NOW

@@ -3,9 +3,8 @@
 from core import tenancy
 from servers import capacity, events
 from servers.capacity import Size
-from servers.convergence import provisioning_log
 from servers.convergence.context import ConvergenceContext
-from servers.models import Server
+from servers.models import Server, Step
 
 
 def finish(ctx: ConvergenceContext) -> None:
@@ -16,7 +15,7 @@ def finish(ctx: ConvergenceContext) -> None:
         if not is_present.exists():
             return
         # The signal first: receivers lock their own rows, and then the server is locked.
-        provisioning_log.record(server, at=ctx.at, event=events.servers_resized, resize_asked_at=None)
+        ctx.record(step=Step.RESIZED, event=events.servers_resized, resize_asked_at=None)
         if server.reservation_id is not None:
             size = Size(server.memory_mib, server.disk_mib, server.cpu_percent, server.ports_limit)
             capacity.shrink(reservation_id=server.reservation_id, size=size)

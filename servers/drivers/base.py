@@ -3,7 +3,7 @@
 What only some providers can do is in `servers.drivers.abilities`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -237,11 +237,13 @@ class BuildFacts:
     """What is true of one build of a driver.
 
     `min_ports` is how many ports a server needs at least. `addons` are the kinds of add-ons that reach its servers: a
-    machine has the size of the provider's plan, and nothing else.
+    machine has the size of the provider's plan, and nothing else. `user_data_problem` says what is wrong with a
+    blueprint's user data, where the provider asks for some form.
     """
 
     min_ports: int = 0
     addons: frozenset[AddonKind] = frozenset()
+    user_data_problem: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ def _send(task: PowerTask, driver: Power, server: Server) -> None:
 
 
 def has_restarted(driver: Driver, server: Server, *, since: timedelta) -> bool:
-    """Whether the server restarted during the time `since` it was requested; False where the provider cannot say.
+    """Whether the server restarted during the time `since` it was requested; False where the provider cannot say,
+    as one that measures no uptime.
 
     Raises Unavailable while the provider's figures may be older than that.
     """
@@ -110,7 +111,7 @@ def has_restarted(driver: Driver, server: Server, *, since: timedelta) -> bool:
         raise outside.Unavailable("the figures may be from before the restart", retry_after=SECONDS_TO_LOOK_AGAIN)
     usage = driver.usage(server.identifier)
     is_on = usage.power_state in {PowerState.STARTING, PowerState.RUNNING}
-    return usage.power_state is PowerState.STOPPING or (is_on and usage.uptime_seconds < since.total_seconds())
+    return usage.power_state is PowerState.STOPPING or (is_on and 0 < usage.uptime_seconds < since.total_seconds())
 
 
 def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime) -> None:

@@ -11,6 +11,7 @@ from tests.drivers import cloud_sandbox
 from tests.drivers.adapters import Adapter, Cloud, Panel, VirtFusion, panel_sandbox
 from tests.drivers.cloud import FACTS, CloudDriver
 from tests.drivers.cloud_sandbox import CloudSandbox
+from tests.drivers.linode import Linode
 
 registry.register("testcloud", CloudDriver, FACTS)
 # A real panel, with a client key of a root admin; the suite creates accounts and servers there and deletes the servers.
@@ -43,6 +44,12 @@ def virtfusion(sandbox: Sandbox) -> VirtFusion:
 
 
 @pytest.fixture
+def linode(sandbox: Sandbox) -> Linode:
+    """The stand-in of Linode."""
+    return Linode(sandbox)
+
+
+@pytest.fixture
 def real_panel() -> Iterator[Panel]:
     """The real panel. What the test leaves behind is deleted, and nothing else: it may be somebody's."""
     names = ("application_key", "client_key")
@@ -53,7 +60,7 @@ def real_panel() -> Iterator[Panel]:
             panel.driver.delete(remote)
 
 
-@pytest.fixture(params=["pterodactyl", "testcloud", "virtfusion", *(["real_panel"] if REAL_PANEL else [])])
+@pytest.fixture(params=["pterodactyl", "testcloud", "virtfusion", "linode", *(["real_panel"] if REAL_PANEL else [])])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     """Each provider in turn."""
     provider: Adapter = request.getfixturevalue(request.param)

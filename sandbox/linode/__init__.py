@@ -1,0 +1,5 @@
+"""A stand-in for Linode's API v4."""
+
+from sandbox.linode.service import build
+
+__all__ = ["build"]
