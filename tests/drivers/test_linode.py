@@ -330,6 +330,29 @@ def test_what_was_suspended_and_runs_is_marked_no_longer_and_other_tags_are_kept
     assert changed.facts["tags"] == sorted([f"svc-{spec.key}", "svc-name-castle", "rack-7"])
 
 
+def test_a_long_list_is_read_to_its_end_also_where_linode_limits_it(
+    linode: Linode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(client, "PAGE_SIZE", 25)
+    monkeypatch.setattr("servers.drivers.linode.client.time.sleep", waits.append)
+    spec = linode.spec()
+    linode.driver.suspend(linode.driver.create(spec))
+    for number in range(25):
+        linode.sandbox.advance(1)
+        body = {"region": "us-east", "type": "g6-nanode-1", "label": f"operators-{number}"}
+        assert linode.call("POST", "/linode/instances", body).ok
+    limited: dict[str, Any] = {"kind": "status", "status": 429, "headers": {"Retry-After": "7"}}
+    linode.sandbox.arm("linode", "GET /v4/linode/instances", after=1, **limited)
+
+    listed = {server.name: server for server in linode.driver.servers()}
+
+    ours = listed.pop(f"svc-{spec.key}")
+    assert (ours.key, ours.node_ref, ours.is_suspended) == (str(spec.key), "us-east", True)
+    assert {(each.key, each.is_suspended) for each in listed.values()} == {("", False)}
+    assert (len(listed), waits) == (25, [7])
+
+
 def test_a_wrong_token_and_a_proxys_answer_say_nothing_about_a_machine(linode: Linode, sandbox: Sandbox) -> None:
     provider = linode_provider(sandbox)
     for token in ("", "wrong"):

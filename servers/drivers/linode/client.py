@@ -16,6 +16,7 @@ PAGE_SIZE = 500  # the most: lists are limited more tightly than single objects
 MAX_PAGES = 10_000
 # Linode has been seen to ask for a negative wait on creations, which cannot be read as one.
 MIN_WAIT, USUAL_WAIT, MAX_WAIT = 1, 15, 300
+MAX_LIST_WAIT = 60
 # A wrong token or one with too few scopes says nothing about one server: the operator mends it.
 OPERATOR_STATUSES = {401, 403}
 _VERSION = re.compile(r"(/v4)?/*$")
@@ -49,9 +50,10 @@ class LinodeClient:
             try:
                 body = self._call("GET", path, READ_SECONDS, is_repeatable=True, **options)
             except outside.Unavailable as error:
-                if error.status != 429 or page == 1:
+                wait = error.retry_after or USUAL_WAIT
+                if error.status != 429 or page == 1 or wait > MAX_LIST_WAIT:
                     raise
-                time.sleep(error.retry_after or USUAL_WAIT)  # a long list needs more calls than a minute has
+                time.sleep(wait)  # a long list needs more calls than a minute has
                 body = self._call("GET", path, READ_SECONDS, is_repeatable=True, **options)
             yield from body["data"]
             if page >= body["pages"]:
