@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from sandbox import linode, paypal, pterodactyl, tripay, virtfusion
+from sandbox import digitalocean, linode, paypal, pterodactyl, tripay, virtfusion
 from sandbox.control import Control, ControlError, LoopbackOnly, on_control_error
 from sandbox.frame import Frame, ServiceApp
 from sandbox.mail import Mailbox
@@ -24,10 +24,8 @@ TICK_SECONDS = 0.5
 
 def build_app(frame: Frame, mailbox: Mailbox) -> Starlette:
     """Mount every stand-in and load saved state."""
-    services = [
-        *(stripe.build(frame), paypal.build(frame), tripay.build(frame), pterodactyl.build(frame)),
-        *(virtfusion.build(frame), linode.build(frame)),
-    ]
+    vendors = (stripe, paypal, tripay, pterodactyl, virtfusion, linode, digitalocean)
+    services = [vendor.build(frame) for vendor in vendors]
     parts: list[Persistent] = [frame.clock, *(service.content for service in services), mailbox]
     for part in parts:
         frame.state.load(part)

@@ -79,6 +79,11 @@ class Sandbox:
         """The panel's base address."""
         return f"{self.base_url}/pterodactyl"
 
+    @property
+    def digitalocean_url(self) -> str:
+        """DigitalOcean's base address."""
+        return f"{self.base_url}/digitalocean"
+
     def reset(self, service: str | None = None) -> None:
         """Bring one service (`stripe`, `pterodactyl`, `mail`), or everything and the clock, back to the start."""
         self._control("POST", "/reset", {"service": service})
@@ -135,6 +140,14 @@ class Sandbox:
     def panel_settings(self, **settings: Any) -> dict[str, Any]:
         """Change install_seconds, install_outcome, node_mode and others; all are in `sandbox.pterodactyl.settings`."""
         return self._control("POST", "/pterodactyl/settings", settings)
+
+    def digitalocean_state(self) -> dict[str, Any]:
+        """Every droplet, action, key and tag, and the root passwords that would have been mailed."""
+        return self._control("GET", "/digitalocean/state")
+
+    def digitalocean_settings(self, **settings: Any) -> dict[str, Any]:
+        """Change create_seconds, obeys_shutdown and others; all are in `sandbox.digitalocean.account`."""
+        return self._control("POST", "/digitalocean/settings", settings)
 
     def pay(self, session_url: str, card: str = "pm_card_visa", email: str = "") -> PaymentOutcome:
         """Press the button on a hosted Checkout page, as a browser's form would.

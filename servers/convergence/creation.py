@@ -16,6 +16,7 @@ from servers.drivers.base import AccountNotFound, PortTaken, ServerSpec
 from servers.locks import advisory_lock
 from servers.models import ReservationState, Server, ServerStatus, Step
 
+LOOK_EVERY = timedelta(seconds=30)  # for a creation whose answer was lost
 # So long after it was asked for, another creation of the account is no longer under way: its answer was lost.
 CREATION_TAKES = timedelta(seconds=10)
 
@@ -33,14 +34,14 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
 
 
 def wait_for_lost_answer(ctx: ConvergenceContext) -> Reschedule | None:
-    """After a creation whose answer was lost: not found twice, some time apart, means not created."""
+    """After a creation whose answer was lost: not found for some time, looked for repeatedly, means not created."""
     server = ctx.server
     if server.ref or server.create_asked_at is None:
         return None
     if server.create_missed_at is None:
         ctx.record(create_missed_at=ctx.at)
     rest = (server.create_missed_at or ctx.at) + ctx.driver.facts.lost_answer_wait - ctx.at
-    return Reschedule(rest) if rest > timedelta(0) else None
+    return Reschedule(min(rest, LOOK_EVERY)) if rest > timedelta(0) else None
 
 
 def create(ctx: ConvergenceContext) -> Reschedule:

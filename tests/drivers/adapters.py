@@ -6,14 +6,15 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.ids import uuid7
-from core.outside import OutsideSession
+from core.outside import Expect, OutsideSession
 from sandbox.client import Sandbox
+from sandbox.digitalocean.account import TOKEN
 from servers.drivers import registry
 from servers.drivers.abilities import AccountOwner, Accounts, ComparedCreation
 from servers.drivers.base import Account, Attempt, Driver, GameBuild, Limits, MachineBuild, RemoteServer, ServerSpec
+from servers.drivers.digitalocean import DigitalOceanDriver
 from servers.drivers.pterodactyl.driver import PterodactylDriverWithClientKey
 from servers.models import Provider
-from tests.drivers.cloud_sandbox import TOKEN, CloudSandbox
 from tests.servers.actions import control
 from tests.servers.builders import panel_keys
 
@@ -112,38 +113,74 @@ def panel_sandbox(sandbox: Sandbox) -> Panel:
     return Panel(sandbox.panel_url, panel_keys(sandbox), sandbox)
 
 
-def cloud_provider(cloud: CloudSandbox) -> Provider:
-    """The cloud as a provider that is not stored."""
-    return Provider(kind="testcloud", name="Cloud", base_url=cloud.url, credentials={"token": TOKEN})
+def cloud_provider(sandbox: Sandbox) -> Provider:
+    """The stand-in of DigitalOcean as a provider that is not stored."""
+    url = sandbox.digitalocean_url
+    return Provider(kind="digitalocean", name="Cloud", base_url=url, credentials={"token": TOKEN})
 
 
 class Cloud:
-    """The cloud of the tests."""
+    """The stand-in of DigitalOcean, where everything is done at once."""
 
     can_fail = True
 
-    def __init__(self, sandbox: CloudSandbox) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.driver = registry.driver_of(cloud_provider(sandbox))
+        at_once = ("create_seconds", "address_seconds", "action_seconds", "tag_seconds", "list_seconds")
+        calls = dict.fromkeys(("calls_per_hour", "calls_per_minute"), 1_000_000)
+        self.set(**dict.fromkeys(at_once, 0), **calls)
+        driver = registry.driver_of(cloud_provider(sandbox))
+        assert isinstance(driver, DigitalOceanDriver)
+        self.driver = driver
+
+    def set(self, **settings: Any) -> None:
+        """Change settings of the stand-in."""
+        self.sandbox.digitalocean_settings(**settings)
+
+    def finish(self) -> None:
+        """Let all end that is under way, however long it takes."""
+        self.sandbox.advance(10**7)
+        self.state()
+        self.sandbox.set_clock(None)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the account has."""
+        return self.sandbox.digitalocean_state()
+
+    def droplets(self) -> list[dict[str, Any]]:
+        """The droplets that there are, the oldest first."""
+        return [row for row in self.state()["droplets"].values() if row["_gone_at"] is None]
+
+    def requests(self) -> list[str]:
+        """What was asked, the oldest first."""
+        return [f"{each['method']} {each['path']}" for each in self.sandbox.requests("digitalocean")]
+
+    def actions(self) -> list[str]:
+        """The types of all actions, the oldest first."""
+        return [action["type"] for action in self.state()["actions"]]
 
     def spec(self, **changes: Any) -> ServerSpec:
-        """A machine of the smallest plan."""
-        build = MachineBuild(plan_ref="s-1", image="debian-13")
-        desired = ServerSpec(uuid7(), 1, "Castle", "vps", LIMITS, location_ref="fra", build=build)
+        """A machine of the smallest size."""
+        build = MachineBuild(plan_ref="s-1vcpu-1gb", image="debian-12-x64", root_password="Nb1secret")
+        desired = ServerSpec(uuid7(), 1, "Castle", "vps", LIMITS, location_ref="sgp1", build=build)
         return replace(desired, **changes)
 
     def larger(self, spec: ServerSpec) -> ServerSpec:
-        """The next plan."""
-        return replace(spec, build=MachineBuild(plan_ref="s-2", image="debian-13"))
+        """The next size."""
+        return replace(spec, build=MachineBuild(plan_ref="s-1vcpu-2gb", image="debian-12-x64"))
 
     def lose_answer(self) -> None:
-        self.sandbox.answers_to_lose = 1
+        self.sandbox.arm("digitalocean", "POST /v2/droplets", "lose_answer")
 
     def lose_request(self) -> None:
-        self.sandbox.requests_to_drop = 1
+        self.sandbox.arm("digitalocean", "POST /v2/droplets", "drop")
 
     def erase_key(self, remote: RemoteServer) -> None:
-        self.sandbox.machines[int(remote.ref)]["tags"].clear()
+        """An admin takes all tags off the droplet."""
+        resources = [{"resource_id": remote.ref, "resource_type": "droplet"}]
+        session = OutsideSession("an admin", self.sandbox.digitalocean_url, {"Authorization": f"Bearer {TOKEN}"})
+        for tag in remote.facts["tags"]:
+            session.call("DELETE", f"/v2/tags/{tag}/resources", json={"resources": resources}, expects=Expect.NOTHING)
 
 
 def virtfusion_provider(sandbox: Sandbox) -> Provider:

@@ -1,4 +1,4 @@
-"""A cloud's machines, from paid to deleted: no egg, account, port or node; sizes and addresses are the provider's."""
+"""A cloud's machines, from paid to deleted: no egg, account, port or node; sizes and addresses are DigitalOcean's."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +16,7 @@ from orders.storefront.offers import offer_of, product_cards
 from servers import builds, capacity, convergence, inventory, queries, services
 from servers.capacity import Size
 from servers.drivers.base import ContainerBuild
+from servers.drivers.digitalocean import FACTS, DigitalOceanDriver
 from servers.models import (
     Blueprint,
     BlueprintImage,
@@ -32,9 +33,7 @@ from servers.models import (
     SyncState,
 )
 from tests.builders import make_addon, make_addon_price, make_organization, make_price, make_user
-from tests.drivers.adapters import cloud_provider
-from tests.drivers.cloud import FACTS, CloudDriver
-from tests.drivers.cloud_sandbox import CloudSandbox
+from tests.drivers.adapters import Cloud, cloud_provider
 from tests.servers.actions import run_until_quiet, steps_of
 from tests.servers.builders import (
     AT,
@@ -51,20 +50,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def provider(cloud: CloudSandbox) -> Provider:
+def cloud(digitalocean: Cloud) -> Cloud:
+    """The stand-in of DigitalOcean."""
+    return digitalocean
+
+
+@pytest.fixture
+def provider(cloud: Cloud) -> Provider:
     """The cloud as a provider, synced."""
     cache.clear()
-    provider = cloud_provider(cloud)
+    provider = cloud_provider(cloud.sandbox)
     provider.save()
     assert inventory.sync(provider_id=provider.pk, at=AT).state == SyncState.COMPLETED
     assign_regions(provider)
     return provider
 
 
-def make_machine(provider: Provider, plan_ref: str = "s-1") -> Server:
+def make_machine(provider: Provider, plan_ref: str = "s-1vcpu-1gb") -> Server:
     """A paid machine of its own customer, not converged yet."""
     plan = make_plan(memory_mib=SIZE.memory_mib, disk_mib=SIZE.disk_mib, ports=0)
-    blueprint = make_blueprint(provider, plan, plan_ref=plan_ref, image="debian-13")
+    blueprint = make_blueprint(provider, plan, plan_ref=plan_ref, image="debian-12-x64")
     return make_server(provider, plan=plan, blueprint=blueprint, size=SIZE)
 
 
@@ -77,155 +82,172 @@ def make_running_machine(provider: Provider) -> Server:
     return server
 
 
-def test_two_customers_get_a_running_machine_each_with_the_clouds_addresses(
-    cloud: CloudSandbox, provider: Provider
-) -> None:
+def test_two_customers_get_a_running_machine_each_with_the_clouds_addresses(cloud: Cloud, provider: Provider) -> None:
     servers = [make_machine(provider) for _ in range(2)]
 
     run_until_quiet(AT)
 
-    assert len(cloud.machines) == 2
+    droplets = {str(droplet["id"]): droplet for droplet in cloud.droplets()}
+    assert len(droplets) == 2
     for server in servers:
         server = server.reload()
         assert (server.status, server.failure) == (ServerStatus.RUNNING, "")
-        machine = cloud.machines[int(server.ref)]
-        assert (machine["plan"], machine["region"], machine["tags"][0]) == ("s-1", "fra", str(server.pk))
-        assert (server.address, server.port) == (machine["addresses"][0], None)
+        droplet = droplets[server.ref]
+        assert (droplet["size_slug"], droplet["region"]["slug"]) == ("s-1vcpu-1gb", "fra1")
+        assert [*droplet["_tags"]] == [f"svc-{server.pk}", f"att-{server.pk}-1"]
+        _private, public = droplet["networks"]["v4"]
+        assert (server.address, server.port) == (public["ip_address"], None)
         assert steps_of(server) == [Step.PLACED, Step.CREATED, Step.INSTALLED, Step.RUNNING]
     assert not PanelAccount.objects.exists()
 
 
-def test_a_machine_without_differences_is_only_looked_at(cloud: CloudSandbox, provider: Provider) -> None:
+def test_a_machine_without_differences_is_only_looked_at(cloud: Cloud, provider: Provider) -> None:
     server = make_running_machine(provider)
-    before = len(cloud.requests)
+    before = len(cloud.requests())
 
     assert convergence.converge(server_id=server.pk, at=AT) is None
 
-    assert cloud.requests[before:] == ["GET /v2/machines"]
+    assert cloud.requests()[before:] == [f"GET /v2/droplets/{server.ref}"]
 
 
-def test_a_creation_whose_answer_was_lost_ends_in_one_machine(cloud: CloudSandbox, provider: Provider) -> None:
+def test_a_creation_whose_answer_was_lost_ends_in_one_machine(cloud: Cloud, provider: Provider) -> None:
     server = make_machine(provider)
-    cloud.answers_to_lose = 1
+    cloud.lose_answer()
 
     run_until_quiet(AT)
 
-    assert (server.reload().status, len(cloud.machines)) == (ServerStatus.RUNNING, 1)
+    assert (server.reload().status, len(cloud.droplets())) == (ServerStatus.RUNNING, 1)
 
 
-def test_a_machine_found_off_after_its_install_is_started_and_never_erased(
-    cloud: CloudSandbox, provider: Provider
+def test_a_creation_that_never_arrived_is_looked_for_several_times_before_it_is_repeated(
+    cloud: Cloud, provider: Provider
 ) -> None:
-    cloud.starts_off = True
+    server = make_machine(provider)
+    cloud.lose_request()
+
+    run_until_quiet(AT)
+
+    asked = cloud.requests()
+    first, second = (number for number, request in enumerate(asked) if request == "POST /v2/droplets")
+    assert asked[first:second].count("GET /v2/droplets") >= 2 * 5  # by the tag and by the name, for two minutes
+    assert (server.reload().status, len(cloud.droplets())) == (ServerStatus.RUNNING, 1)
+
+
+def test_a_machine_found_off_after_its_install_is_started_and_never_erased(cloud: Cloud, provider: Provider) -> None:
+    cloud.set(status_after_create="off")
 
     server = make_running_machine(provider)
 
-    [machine] = cloud.machines.values()
-    assert (machine["status"], machine["erased"], str(machine["id"])) == ("active", 0, server.ref)
+    [droplet] = cloud.droplets()
+    assert (droplet["status"], droplet["_boots"], str(droplet["id"])) == ("active", 1, server.ref)
 
 
 def test_a_machine_found_off_is_not_erased_where_its_install_should_have_started_it(
-    cloud: CloudSandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CloudDriver, "facts", replace(FACTS, install_starts_server=True))
-    cloud.starts_off = True
+    monkeypatch.setattr(DigitalOceanDriver, "facts", replace(FACTS, install_starts_server=True))
+    cloud.set(status_after_create="off")
 
     make_running_machine(provider)
 
-    assert [machine["erased"] for machine in cloud.machines.values()] == [0]
+    assert [droplet["_boots"] for droplet in cloud.droplets()] == [1]
 
 
 def test_an_install_that_a_suspension_hid_is_repeated_only_when_a_person_asks(
-    cloud: CloudSandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CloudDriver, "facts", replace(FACTS, suspension_hides_install=True))
-    cloud.looks_to_install = 1000
+    monkeypatch.setattr(DigitalOceanDriver, "facts", replace(FACTS, suspension_hides_install=True))
+    server = make_machine_held_while_it_is_made(cloud, provider)
+
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
+    run_until_quiet(AT)
+    assert (server.reload().status, cloud.droplets()[0]["_boots"]) == (ServerStatus.FAILED, 1)
+    services.retry(server_id=server.pk, actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert (server.reload().status, [each["_boots"] for each in cloud.droplets()]) == (ServerStatus.RUNNING, [2])
+
+
+def test_a_suspension_during_the_install_does_not_erase_the_machine(cloud: Cloud, provider: Provider) -> None:
+    server = make_machine_held_while_it_is_made(cloud, provider)
+
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
+    run_until_quiet(AT)
+
+    [droplet] = cloud.droplets()
+    assert (server.reload().status, droplet["status"], droplet["_boots"]) == (ServerStatus.RUNNING, "active", 1)
+
+
+def make_machine_held_while_it_is_made(cloud: Cloud, provider: Provider) -> Server:
+    """A machine that got a hold while it was created: it can be stopped once that has ended."""
+    cloud.set(create_seconds=10_000)
     server = make_machine(provider)
     run_until_quiet(AT, within=timedelta(seconds=5))
     services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
     run_until_quiet(AT, within=timedelta(seconds=30))
-    [machine] = cloud.machines.values()
-    machine["looks"], cloud.looks_to_install = 0, 1
-
-    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
+    assert server.reload().status == ServerStatus.INSTALLING
+    cloud.finish()
     run_until_quiet(AT)
-    assert (server.reload().status, machine["erased"]) == (ServerStatus.FAILED, 0)
+    assert (server.reload().status, cloud.droplets()[0]["status"]) == (ServerStatus.SUSPENDED, "off")
+    return server
+
+
+def test_a_creation_that_failed_is_repeated_only_when_a_person_asks(cloud: Cloud, provider: Provider) -> None:
+    cloud.set(create_outcome="errored")
+    server = make_machine(provider)
+    run_until_quiet(AT)
+    [droplet] = cloud.droplets()
+    assert (server.reload().status, droplet["status"]) == (ServerStatus.FAILED, "new")
+
+    cloud.set(create_outcome="completed")
     services.retry(server_id=server.pk, actor=None, at=AT)
     run_until_quiet(AT)
 
-    assert (server.reload().status, machine["erased"]) == (ServerStatus.RUNNING, 1)
-
-
-def test_a_suspension_during_the_install_does_not_erase_the_machine(cloud: CloudSandbox, provider: Provider) -> None:
-    cloud.looks_to_install = 1000
-    server = make_machine(provider)
-    run_until_quiet(AT, within=timedelta(seconds=5))
-    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
-    run_until_quiet(AT, within=timedelta(seconds=30))
-    [machine] = cloud.machines.values()
-    assert (server.reload().status, machine["suspended"]) == (ServerStatus.SUSPENDED, True)
-
-    machine["looks"] = 0
-    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
-    run_until_quiet(AT)
-
-    assert (server.reload().status, machine["status"], machine["erased"]) == (ServerStatus.RUNNING, "active", 0)
-
-
-def test_a_failed_install_is_repeated_only_when_a_person_asks(cloud: CloudSandbox, provider: Provider) -> None:
-    server = make_machine(provider)
-    cloud.looks_to_install = 1000
-    run_until_quiet(AT, within=timedelta(seconds=5))
-    [machine] = cloud.machines.values()
-    machine["status"] = "error"
-    run_until_quiet(AT)
-    assert (server.reload().status, machine["erased"]) == (ServerStatus.FAILED, 0)
-
-    cloud.looks_to_install = 1
-    services.retry(server_id=server.pk, actor=None, at=AT)
-    run_until_quiet(AT)
-
-    assert (server.reload().status, machine["erased"]) == (ServerStatus.RUNNING, 1)
+    [made] = cloud.droplets()
+    assert (server.reload().status, server.reload().ref) == (ServerStatus.RUNNING, str(made["id"]))
+    assert made["id"] != droplet["id"]
 
 
 def test_a_machine_keeps_the_size_that_was_sold_whatever_its_blueprint_says_later(
-    cloud: CloudSandbox, provider: Provider
+    cloud: Cloud, provider: Provider
 ) -> None:
     server, unbuilt = make_running_machine(provider), make_machine(provider)
-    Blueprint.objects.update(plan_ref="s-2")
+    Blueprint.objects.update(plan_ref="s-1vcpu-2gb")
 
     services.request_convergence(server_ids=[server.pk, unbuilt.pk], at=AT)
     run_until_quiet(AT)
 
-    assert [machine["plan"] for machine in cloud.machines.values()] == ["s-1", "s-1"]
+    assert [droplet["size_slug"] for droplet in cloud.droplets()] == ["s-1vcpu-1gb", "s-1vcpu-1gb"]
     assert steps_of(server)[-1] == Step.RUNNING
 
 
-def test_another_size_of_the_server_is_a_resize_at_the_cloud(cloud: CloudSandbox, provider: Provider) -> None:
+def test_another_size_of_the_server_is_a_resize_at_the_cloud(cloud: Cloud, provider: Provider) -> None:
     server = make_running_machine(provider)
-    Server.objects.filter(pk=server.pk).update(plan_ref="s-2")
+    Server.objects.filter(pk=server.pk).update(plan_ref="s-1vcpu-2gb")
 
     services.request_convergence(server_ids=[server.pk], at=AT)
     run_until_quiet(AT)
 
-    assert cloud.machines[int(server.ref)]["plan"] == "s-2"
+    [droplet] = cloud.droplets()
+    assert (droplet["size_slug"], droplet["status"]) == ("s-1vcpu-2gb", "active")
+    assert cloud.actions() == ["create", "shutdown", "resize", "power_on"]
     assert steps_of(server)[-1] == Step.RESIZED
 
 
-def test_a_deleted_machine_leaves_the_cloud_and_its_place(cloud: CloudSandbox, provider: Provider) -> None:
+def test_a_deleted_machine_leaves_the_cloud_and_its_place(cloud: Cloud, provider: Provider) -> None:
     server = make_running_machine(provider)
 
     services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
     run_until_quiet(AT)
 
-    assert (server.reload().status, cloud.machines) == (ServerStatus.DELETED, {})
+    assert (server.reload().status, cloud.droplets()) == (ServerStatus.DELETED, [])
     assert not Node.objects.exclude(servers_reserved=0, memory_reserved_mib=0).exists()
 
 
 def test_an_add_on_that_cannot_reach_a_machine_is_neither_offered_nor_sold(provider: Provider) -> None:
     plan = make_plan(memory_mib=SIZE.memory_mib, disk_mib=SIZE.disk_mib, ports=0)
-    blueprint = make_blueprint(provider, plan, name="Machines", plan_ref="s-1")
-    location = Location.objects.get(provider=provider, code="fra")
+    blueprint = make_blueprint(provider, plan, name="Machines", plan_ref="s-1vcpu-1gb")
+    location = Location.objects.get(provider=provider, code="fra1")
     more = replace(SIZE, memory_mib=2 * SIZE.memory_mib)
     addon = make_addon_price(make_addon(plan.product, kind=AddonKind.MEMORY)).addon
     make_price(plan)
@@ -242,7 +264,7 @@ def test_an_add_on_that_cannot_reach_a_machine_is_neither_offered_nor_sold(provi
 @pytest.mark.parametrize("field", ["ports", "databases", "backups"])
 def test_a_plan_with_what_a_machine_does_not_get_is_refused_and_not_sold(provider: Provider, field: str) -> None:
     plan = make_plan(**{"ports": 0, field: 1})
-    make_blueprint(provider, plan, name="Machines", plan_ref="s-1")
+    make_blueprint(provider, plan, name="Machines", plan_ref="s-1vcpu-1gb")
     make_price(plan)
 
     assert offer_of(plan.product, "USD").prices == []
@@ -253,8 +275,8 @@ def test_a_plan_with_what_a_machine_does_not_get_is_refused_and_not_sold(provide
 
 
 def test_an_elastic_node_sells_every_size_up_to_its_greatest_number_of_servers(provider: Provider) -> None:
-    blueprint = make_blueprint(provider, plan_ref="s-1")
-    location = Location.objects.get(provider=provider, code="fra")
+    blueprint = make_blueprint(provider, plan_ref="s-1vcpu-1gb")
+    location = Location.objects.get(provider=provider, code="fra1")
     huge = Size(memory_mib=10_000_000, disk_mib=10_000_000, cpu_percent=100, ports=0)
     Node.objects.filter(location=location).update(max_servers=2)
     region = region_of(location)
@@ -271,9 +293,14 @@ def test_an_elastic_node_sells_every_size_up_to_its_greatest_number_of_servers(p
 
 
 def test_the_drivers_own_words_for_the_steps_are_shown(provider: Provider) -> None:
-    steps = queries.purchase_steps(make_blueprint(provider, plan_ref="s-1").pk)
+    steps = queries.purchase_steps(make_blueprint(provider, plan_ref="s-1vcpu-1gb").pk)
 
-    assert steps == {"placed": "Region chosen", "created": "Machine created", "installed": "System installed"}
+    assert steps == {
+        "placed": "Region chosen",
+        "created": "Machine created",
+        "installed": "System installed",
+        "running": "Running",
+    }
 
 
 def test_a_later_sync_leaves_the_elastic_node_as_it_is(provider: Provider) -> None:
@@ -282,18 +309,20 @@ def test_a_later_sync_leaves_the_elastic_node_as_it_is(provider: Provider) -> No
     run = inventory.sync(provider_id=provider.pk, at=AT)
 
     assert (run.state, DriftFinding.objects.count()) == (SyncState.COMPLETED, 0)
-    assert Node.objects.filter(provider=provider, is_elastic=True).count() == 2
+    assert Node.objects.filter(provider=provider, is_elastic=True).count() == 3
 
 
 def test_customers_choose_among_the_images_of_a_machine_and_get_what_they_ordered(
-    cloud: CloudSandbox, provider: Provider, client: Client
+    cloud: Cloud, provider: Provider, client: Client
 ) -> None:
     plan = make_plan(memory_mib=SIZE.memory_mib, disk_mib=SIZE.disk_mib, ports=0)
-    blueprint = make_blueprint(provider, plan, plan_ref="s-1", image="debian-13")
+    blueprint = make_blueprint(provider, plan, plan_ref="s-1vcpu-1gb", image="debian-12-x64")
     for code in ("debian", "ubuntu", "unknown-there"):
         Image.objects.create(code=code, name=code.title()).plans.set([plan])
     for image in Image.objects.exclude(code="unknown-there"):
-        BlueprintImage.objects.create(blueprint=blueprint, image=image, ref=f"{image.code}-x64")
+        BlueprintImage.objects.create(
+            blueprint=blueprint, image=image, ref={"debian": "debian-12-x64", "ubuntu": "ubuntu-24-04-x64"}[image.code]
+        )
     make_price(plan)
     customer = make_user()
     make_organization(customer)
@@ -313,12 +342,12 @@ def test_customers_choose_among_the_images_of_a_machine_and_get_what_they_ordere
     client.post(url, sent | {"image": "ubuntu"})
 
     item = OrderItem.objects.get()
-    assert (str(item.image), item.build) == ("Ubuntu", {"image": "ubuntu-x64", "user_data": ""})
+    assert (str(item.image), item.build) == ("Ubuntu", {"image": "ubuntu-24-04-x64", "user_data": ""})
     BlueprintImage.objects.update(ref="renamed")
     Blueprint.objects.update(image="debian-14", user_data="#!/bin/sh")
     fulfilment.start_orders(order_ids=[item.order_id], at=AT)
     run_until_quiet(AT)
-    assert [machine["image"] for machine in cloud.machines.values()] == ["ubuntu-x64"]
+    assert [droplet["image"]["slug"] for droplet in cloud.droplets()] == ["ubuntu-24-04-x64"]
 
 
 def test_a_container_keeps_the_image_and_the_environment_that_it_was_sold_with(provider: Provider) -> None:

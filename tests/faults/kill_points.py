@@ -33,6 +33,7 @@ INFRASTRUCTURE = (
     "core/site_settings.py",
     "billing/gateways/stripe/client.py",
     "servers/drivers/pterodactyl/client.py",
+    "servers/drivers/digitalocean/client.py",
 )
 BEGINS = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
 WRITE = re.compile(r"(?<!FOR )(?<!KEY )\b(INSERT INTO|UPDATE|DELETE FROM|MERGE INTO)\s+\"?(\w+)", re.IGNORECASE)

@@ -1,0 +1,47 @@
+"""Everything that an account has, read page by page."""
+
+from collections.abc import Iterator
+
+from core.masking import storable
+from servers.drivers.digitalocean.client import DigitalOceanClient
+from servers.drivers.digitalocean.droplets import SERVER_TAG, SUSPENDED
+from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
+
+
+def locations(cloud: DigitalOceanClient) -> Iterator[RemoteLocation]:
+    """Every region."""
+    for each in cloud.pages("/regions", "regions"):
+        yield RemoteLocation(ref=each["slug"], code=each["slug"], name=storable(each["name"]))
+
+
+def nodes(cloud: DigitalOceanClient) -> Iterator[RemoteNode]:
+    """One elastic node for each region; where none can be created now, it is in maintenance."""
+    for each in cloud.pages("/regions", "regions"):
+        yield RemoteNode(
+            ref=each["slug"],
+            location_ref=each["slug"],
+            name=storable(each["name"]),
+            memory_mib=0,
+            disk_mib=0,
+            memory_overcommit_percent=0,
+            disk_overcommit_percent=0,
+            is_public=True,
+            is_in_maintenance=not each["available"],
+            is_elastic=True,
+        )
+
+
+def servers(cloud: DigitalOceanClient) -> Iterator[RemoteServerSummary]:
+    """Every droplet, ours or not."""
+    for each in cloud.pages("/droplets", "droplets"):
+        keys = (found[1] for tag in each["tags"] if (found := SERVER_TAG.fullmatch(tag)))
+        yield RemoteServerSummary(
+            ref=str(each["id"]),
+            key=next(keys, ""),
+            name=storable(each["name"]),
+            node_ref=each["region"]["slug"],
+            memory_mib=int(each["memory"]),
+            disk_mib=int(each["disk"]) * 1024,
+            allocation_refs=(),
+            is_suspended=each["status"] == "archive" or (each["status"] == "off" and SUSPENDED in each["tags"]),
+        )
