@@ -11,7 +11,7 @@ class ServersConfig(AppConfig):
         """Register the drivers and the handlers of the work tables."""
         from core import work
         from servers import convergence, receivers, settings  # noqa: F401 - connects receivers, registers settings
-        from servers.drivers import digitalocean, linode, pterodactyl, registry, virtfusion
+        from servers.drivers import digitalocean, docker, linode, pterodactyl, registry, virtfusion
         from servers.live import power, usage
         from servers.models import Listing, Operation, PowerTask, ProvisioningTask, UsageTask
         from servers.self_service import operations
@@ -20,6 +20,7 @@ class ServersConfig(AppConfig):
         registry.register("pterodactyl", pterodactyl.connect, pterodactyl.FACTS)
         registry.register("virtfusion", virtfusion.VirtFusionDriver, virtfusion.FACTS)
         registry.register("digitalocean", digitalocean.DigitalOceanDriver, digitalocean.FACTS)
+        registry.register("docker", docker.DockerDriver, docker.FACTS)
         work.register(ProvisioningTask, convergence.perform)
         work.register(PowerTask, power.perform)
         work.register(UsageTask, usage.sample)

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from catalog.models import AddonKind, Image, Plan
 from core import outside, tenancy
 from servers.drivers import registry
+from servers.drivers.abilities import AllowedImages
 from servers.drivers.base import BuildFacts, ContainerBuild, GameBuild, MachineBuild, VariablesRefused
 from servers.eggs import environment
 from servers.models import Blueprint, Build, EggVariable, Provider, Server, ServerVariable
@@ -192,12 +193,18 @@ def problem_of(blueprint: Blueprint) -> str:
     if find_problem := facts.builds[Build(blueprint.build)].user_data_problem:
         return find_problem(blueprint.user_data)
     if blueprint.build != Build.GAME:
-        return ""
+        return image_problem(blueprint.provider, blueprint.image)
     try:
         game_build(blueprint, merged_environment(blueprint, key=blueprint.pk))
     except outside.Rejected as error:
         return str(error)
     return ""
+
+
+def image_problem(provider: Provider, image: str) -> str:
+    """Why the provider makes nothing from this image; empty where it may."""
+    driver = registry.driver_of(provider)
+    return driver.image_problem(image) if isinstance(driver, AllowedImages) else ""
 
 
 def check_blueprints(provider_id: UUID) -> list[Blueprint]:

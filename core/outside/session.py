@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import requests
 from django.db import connections
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from core.masking import is_secret_name, masked
 from core.outside import pages
 from core.outside import response as responses
 from core.outside.errors import OutsideError, Rejected, Unavailable, Unknown
+from core.outside.failures import unanswered
 from core.outside.limits import HostLimits, limits_of
 from core.outside.response import Expect, OutsideResponse, UnreadableError
 from core.outside.transport import CONNECT_TIMEOUT, READ_TIMEOUT, requests_session
@@ -167,22 +167,7 @@ class OutsideSession:
         try:
             response = self._requests.request(call.method, self._base_url + call.path, stream=True, **call.options)
         except requests.RequestException as error:
-            # What decides is whether the request can have been sent. The error's own text holds the whole URL.
-            cause = error.args[0] if error.args else None
-            reason = getattr(cause, "reason", cause)
-            if isinstance(error, requests.exceptions.SSLError):
-                is_unsent = "CERTIFICATE_VERIFY_FAILED" in str(reason) or "WRONG_VERSION_NUMBER" in str(reason)
-            else:
-                is_unsent = isinstance(reason, NewConnectionError | ConnectTimeoutError) or isinstance(
-                    error, requests.ConnectTimeout | requests.exceptions.ProxyError
-                )
-            if is_unsent:
-                raise Unavailable(f"{call.label}: no connection") from None
-            if isinstance(error, requests.Timeout):
-                raise call.lost("no answer in time") from None
-            if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-                raise call.lost("the connection dropped before the answer") from None
-            raise Rejected(f"{call.label}: not sent, {type(error).__name__}") from None
+            raise unanswered(call.label, error, is_read=call.method in READS) from None
         with response:
             is_success = 200 <= response.status_code < 300
             try:

@@ -2,8 +2,11 @@
 
 import logging
 import os
+import ssl
 import threading
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import requests
@@ -55,6 +58,41 @@ def requests_session(
         session.mount("https://", _pool)
         session.mount("http://", _pool)
     return session
+
+
+class _CertificateAdapter(HTTPAdapter):
+    """Connections with one TLS context, which alone decides whom to trust."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """With our context."""
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+
+    def cert_verify(self, *_: Any) -> None:
+        """Add no other authority to those of the context."""
+
+
+def certificate_adapter(*, authority: str, certificate: str, key: str) -> HTTPAdapter:
+    """Connections to systems of one authority that ask for this certificate, all as PEM text.
+
+    No other authority is trusted. Raises ValueError where the texts are no such things or do not fit together.
+    """
+    if not authority.strip():
+        raise ValueError("there is no authority, so every public one would be trusted")
+    try:
+        context = ssl.create_default_context(cadata=authority)
+        # Python reads a certificate from files only; they are gone before this returns.
+        with TemporaryDirectory() as folder:
+            paths = Path(folder, "certificate"), Path(folder, "key")
+            for path, text in zip(paths, (certificate, key), strict=True):
+                path.write_text(text)
+            context.load_cert_chain(*paths, password="")  # an encrypted key is refused, not asked about
+    except (ssl.SSLError, OSError) as error:
+        raise ValueError(f"a certificate or its key cannot be read: {type(error).__name__}") from None
+    return _CertificateAdapter(context)
 
 
 def reset_pool() -> None:

@@ -75,6 +75,9 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
         facts = registry.facts().get(provider.kind) if provider else None
         if facts and build not in facts.builds and "build" in self.fields:
             self.add_error("build", _("Providers of this kind cannot make this build."))
+        image = cleaned.get("image")
+        if facts and image and (problem := builds.image_problem(provider, image)):
+            self.add_error("image", problem)
         for name in sorted(PARTS & cleaned.keys()):
             if name in NEEDED[build] and not cleaned[name]:
                 self.add_error(name, _("This build needs it."))

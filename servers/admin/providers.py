@@ -15,7 +15,7 @@ from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction
 from core.admin_base.credentials import CredentialsAdmin, CredentialsForm, stored_keys
 from core.credentials import CredentialField
 from core.encryption import is_set
-from servers import services
+from servers import builds, services
 from servers.admin.sync import RESYNC, DriftInline, SyncRunInline
 from servers.drivers import registry
 from servers.models import PanelAccount, Provider
@@ -41,10 +41,19 @@ class ProviderForm(CredentialsForm):
         fields = ("kind", "name", "base_url", "configuration", "is_active")
 
     def clean(self) -> dict[str, Any]:
-        """A cloud has its own address. A new one needs its keys again: the stored ones must not be sent to it."""
+        """A cloud has its own address. A new one needs its keys again: the stored ones must not be sent to it.
+
+        Of some providers the configuration says what they are, and it has to be complete.
+        """
         cleaned = super().clean() or self.cleaned_data
         facts = registry.facts().get(cleaned.get("kind") or self.instance.kind)
-        if not cleaned.get("base_url") and "base_url" not in self.errors:
+        check = facts.configuration_problem if facts and "configuration" in cleaned else None
+        if check and (problem := check(cleaned["configuration"])):
+            self.add_error("configuration", problem)
+        if facts and not facts.has_address:
+            if cleaned.get("base_url"):
+                self.add_error("base_url", _("Leave it empty: the addresses are in the configuration."))
+        elif not cleaned.get("base_url") and "base_url" not in self.errors:
             if facts is None or not facts.default_url:
                 self.add_error("base_url", _("Enter the provider's address."))
             else:
@@ -100,6 +109,12 @@ class ProviderAdmin(CredentialsAdmin):
         """The keys of the provider's kind; none for an unknown kind."""
         facts = registry.facts().get(row.kind)
         return facts.credentials if facts else ()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """What may be built can depend on the configuration."""
+        super().save_model(request, obj, form, change)
+        if "configuration" in form.changed_data:
+            builds.check_blueprints(obj.pk)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """To the page on which its keys are entered."""

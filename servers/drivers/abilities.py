@@ -75,6 +75,14 @@ class Reinstall(Protocol):
 
 
 @runtime_checkable
+class AllowedImages(Protocol):
+    """A provider that makes servers only from images which its operator allows."""
+
+    def image_problem(self, image: str) -> str:
+        """Why nothing is built from this image; empty where it may be. Makes no call."""
+
+
+@runtime_checkable
 class Suspension(Protocol):
     """A provider that can keep a server stopped."""
 

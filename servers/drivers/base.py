@@ -256,8 +256,9 @@ class DriverFacts:
     `install_starts_server`: a server that is off after its install was not installed. `reinstall_keeps_data`:
     installing again loses nothing, so it may be done without asking a person. `suspension_hides_install`: after a
     suspension it is unknown how the install ended. `credentials` are the keys that staff enter; `default_url` is the
-    address of a provider that has but one. `steps` are the steps of a purchase, by their codes, as
-    customers read them.
+    address of a provider that has but one; without `has_address` a provider has none, and its configuration says
+    where it is. `configuration_problem` says why a configuration cannot be used, or nothing. `steps` are the steps
+    of a purchase, by their codes, as customers read them.
     """
 
     label: str
@@ -267,6 +268,8 @@ class DriverFacts:
     credentials: tuple[CredentialField, ...] = ()
     default_url: str = ""
     measures_usage: bool = False
+    has_address: bool = True
+    configuration_problem: Callable[[Any], str] | None = None
     usage_max_age: timedelta = timedelta(0)
     start_timeout: timedelta = timedelta(seconds=60)
     lost_answer_wait: timedelta = timedelta(seconds=30)

@@ -1,5 +1,6 @@
 """What staff enters: validated, stored, audited; secrets go in and never come out."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from catalog.models import Coupon, PlanPrice, Product
 from core import site_settings
 from core.models import AuditEntry, Setting
 from core.money import Rate
-from servers.models import Node, Provider
+from servers.models import Blueprint, Node, Provider
 from tests.admin.action_pages import page_of, run
 from tests.admin.rows import SECRET, Rows
 from tests.billing.sales import balance
@@ -214,6 +215,38 @@ def test_a_provider_is_added_and_then_given_the_keys_of_its_kind(superadmin: Cli
     save(superadmin, page_of(provider), key_application_key="a", key_client_key="c")
 
     assert provider.reload().credentials == {"application_key": "a", "client_key": "c"}
+
+
+def test_hosts_with_engines_are_described_by_a_configuration_that_is_checked(superadmin: Client) -> None:
+    address = reverse("admin:servers_provider_add")
+    host = {"name": "de1", "address": "tcp://10.0.0.1:2376", "location": "fra", "memory_mib": 4096, "disk_mib": 40960}
+    host |= {"ip": "192.0.2.1", "ports": "25000-25999"}
+    entered = {"kind": "docker", "name": "Hosts", "is_active": "on"}
+
+    def errors(hosts: list[Any], **more: str) -> dict[str, list[str]]:
+        configuration = json.dumps({"hosts": hosts, "images": ["redis:7"]})
+        response = superadmin.post(address, filled(superadmin, address, **entered, configuration=configuration, **more))
+        return {} if response.status_code == 302 else dict(response.context["adminform"].form.errors)
+
+    assert errors([host | {"ports": "80-90"}]) == {
+        "configuration": ["Host de1, ports: such as 25000-25999, none below 1024."]
+    }
+    assert errors([host], base_url="https://10.0.0.1") == {
+        "base_url": ["Leave it empty: the addresses are in the configuration."]
+    }
+    assert errors([host]) == {}
+    provider, plan = Provider.objects.get(name="Hosts"), make_plan()
+    save_blueprint = {"name": "Redis", "product": str(plan.product_id), "provider": str(provider.pk)}
+    save_blueprint |= {"build": "container", "install_minutes": "30", "position": "0", "is_active": "on"}
+    address = reverse("admin:servers_blueprint_add")
+    refused = superadmin.post(address, filled(superadmin, address, **save_blueprint, image="somebody/miner:1"))
+    assert "somebody/miner:1 is not among" in refused.context["adminform"].form.errors["image"][0]
+    save(superadmin, address, **save_blueprint, image="redis:7")
+
+    host = json.dumps({"hosts": [host], "images": ["redis:8"]})
+    save(superadmin, page_of(provider), configuration=host)
+
+    assert Blueprint.objects.get(name="Redis").problem == "redis:7 is not among the images of the provider."
 
 
 def test_keys_of_a_gateway_account_are_added_to_those_it_has_and_never_shown(superadmin: Client) -> None:

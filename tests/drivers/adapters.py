@@ -1,9 +1,12 @@
 """What the shared suite needs of each provider: specs that it takes, faults, and what an admin does there."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
+
+from docker import APIClient
 
 from core.ids import uuid7
 from core.outside import Expect, OutsideSession
@@ -11,13 +14,27 @@ from sandbox.client import Sandbox
 from sandbox.digitalocean.account import TOKEN
 from servers.drivers import registry
 from servers.drivers.abilities import AccountOwner, Accounts, ComparedCreation
-from servers.drivers.base import Account, Attempt, Driver, GameBuild, Limits, MachineBuild, RemoteServer, ServerSpec
+from servers.drivers.base import (
+    Account,
+    Attempt,
+    ContainerBuild,
+    Driver,
+    GameBuild,
+    Limits,
+    MachineBuild,
+    RemoteServer,
+    ServerSpec,
+)
 from servers.drivers.digitalocean import DigitalOceanDriver
+from servers.drivers.docker import DockerDriver
 from servers.drivers.pterodactyl.driver import PterodactylDriverWithClientKey
 from servers.models import Provider
 from tests.servers.actions import control
 from tests.servers.builders import panel_keys
 
+CONTAINER_IMAGE = "hosttest/bb:1"
+# A real engine publishes them on this machine, for each test process its own.
+FIRST_PORT = 25000 + 20 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 OWNER_ON_REAL_PANELS = UUID("5f0f7a52-6f0e-4c5e-9a53-6d1f0c2b7a11")
 LIMITS = Limits(memory_mib=1024, disk_mib=4096, cpu_percent=150, databases=1, backups=2)
 
@@ -26,6 +43,7 @@ class Adapter(Protocol):
     """One provider with its stand-in."""
 
     can_fail: bool  # whether answers and requests can be lost
+    keeps_names: bool  # whether the provider has a place for a server's name
 
     @property
     def driver(self) -> Driver:
@@ -49,6 +67,8 @@ class Adapter(Protocol):
 
 class Panel:
     """A Pterodactyl panel; a real one where it has no stand-in."""
+
+    keeps_names = True
 
     def __init__(self, url: str, keys: Mapping[str, str], sandbox: Sandbox | None = None) -> None:
         provider = Provider(kind="pterodactyl", name="P", base_url=url, credentials=dict(keys))
@@ -122,7 +142,7 @@ def cloud_provider(sandbox: Sandbox) -> Provider:
 class Cloud:
     """The stand-in of DigitalOcean, where everything is done at once."""
 
-    can_fail = True
+    can_fail = keeps_names = True
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -228,6 +248,75 @@ def asked(adapter: Adapter, spec: ServerSpec) -> Attempt:
     """The first attempt at a creation, just before it is asked for."""
     driver = adapter.driver
     return Attempt(1, "", "", driver.before_create(spec) if isinstance(driver, ComparedCreation) else {})
+
+
+def docker_provider(*addresses: str) -> Provider:
+    """Hosts with a Docker Engine at these addresses, as a provider that is not stored. The first is `local`."""
+    hosts = [
+        {
+            "name": "local" if number == 0 else f"host-{number}",
+            "address": address,
+            "location": "here",
+            "memory_mib": 4096,
+            "disk_mib": 40960,
+            "ip": "127.0.0.1",
+            "ports": f"{FIRST_PORT}-{FIRST_PORT + 19}",
+        }
+        for number, address in enumerate(addresses)
+    ]
+    return Provider(kind="docker", name="Docker", configuration={"hosts": hosts, "images": [CONTAINER_IMAGE]})
+
+
+class Docker:
+    """An engine; a real one where it has no stand-in. Another name that a container has erases its key."""
+
+    keeps_names = False
+
+    def __init__(self, address: str, sandbox: Sandbox | None = None) -> None:
+        self.address, self.sandbox, self.can_fail = address, sandbox, sandbox is not None
+        self.client = APIClient(address, version="1.41")
+        self.keys: set[UUID] = set()  # of the containers that a test asked for
+        self.ports = tuple(str(FIRST_PORT + number) for number in range(3))
+        self.allow(CONTAINER_IMAGE)
+
+    def allow(self, image: str) -> None:
+        """The operator allows this image, and no other."""
+        provider = docker_provider(self.address)
+        provider.configuration["images"] = [image]
+        driver = registry.driver_of(provider)
+        assert isinstance(driver, DockerDriver)
+        self.driver = driver
+
+    def spec(self, **changes: Any) -> ServerSpec:
+        """A program that listens on a port and keeps a folder."""
+        build = ContainerBuild(CONTAINER_IMAGE, "httpd -f -p 8080 -h /data", (8080,), ("/data",), {"SECRET": "a b"})
+        limits = Limits(memory_mib=64, disk_mib=1024, cpu_percent=50)
+        desired = ServerSpec(uuid7(), 1, "Castle", "container", limits, "here", "local", self.ports[:1], build=build)
+        spec = replace(desired, **changes)
+        self.keys.add(spec.key)
+        return spec
+
+    def larger(self, spec: ServerSpec) -> ServerSpec:
+        """More memory and cpu."""
+        return replace(spec, limits=replace(spec.limits, memory_mib=96, cpu_percent=100))
+
+    def lose_answer(self) -> None:
+        assert self.sandbox is not None
+        self.sandbox.arm("docker", "POST */containers/create", "lose_answer")
+
+    def lose_request(self) -> None:
+        assert self.sandbox is not None
+        self.sandbox.arm("docker", "POST */containers/create", "drop")
+
+    def erase_key(self, remote: RemoteServer) -> None:
+        """The label stays: an engine cannot change one."""
+        self.client.rename(remote.facts["names"][0], f"somebody-{uuid7().hex}")
+
+    def clear(self) -> None:
+        """Delete what the tests left."""
+        for key in self.keys:
+            if remote := self.driver.find(self.spec(key=key), []):
+                self.driver.delete(remote)
 
 
 def found(adapter: Adapter, spec: ServerSpec) -> RemoteServer:

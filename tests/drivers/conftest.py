@@ -4,14 +4,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from sandbox.client import Sandbox
 from servers.drivers.digitalocean import driver as digitalocean_driver
-from tests.drivers.adapters import Adapter, Cloud, Panel, VirtFusion, panel_sandbox
+from tests.drivers.adapters import Adapter, Cloud, Docker, Panel, VirtFusion, panel_sandbox
 from tests.drivers.linode import Linode
 
 # A real panel, with a client key of a root admin; the suite creates accounts and servers there and deletes the servers.
 REAL_PANEL = os.environ.get("TEST_PANEL_URL", "")
+# A real Docker Engine, with an image of busybox; the suite creates containers there and deletes these.
+REAL_ENGINE = os.environ.get("TEST_DOCKER_HOST", "")
 
 
 @pytest.fixture
@@ -51,10 +54,34 @@ def real_panel() -> Iterator[Panel]:
             panel.driver.delete(remote)
 
 
-PROVIDERS = ("pterodactyl", "digitalocean", "linode", "virtfusion", *(["real_panel"] if REAL_PANEL else []))
+@pytest.fixture
+def docker(sandbox: Sandbox) -> Docker:
+    """The stand-in of an engine."""
+    requests.post(f"{sandbox.base_url}/_control/docker/local/settings", json={"stats_seconds": 0}, timeout=30)
+    return Docker(f"tcp://{sandbox.base_url.removeprefix('http://')}/docker/local", sandbox)
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture
+def real_engine() -> Iterator[Docker]:
+    """The real engine."""
+    if not REAL_ENGINE:
+        pytest.skip("TEST_DOCKER_HOST names no Docker Engine")
+    engine = Docker(REAL_ENGINE)
+    yield engine
+    engine.clear()
+
+
+@pytest.fixture(params=["docker", "real_engine"])
+def engine(request: pytest.FixtureRequest) -> Docker:
+    """The stand-in and the real engine in turn."""
+    each: Docker = request.getfixturevalue(request.param)
+    return each
+
+
+PROVIDERS = ("pterodactyl", "digitalocean", "linode", "virtfusion", "docker", "real_engine")
+
+
+@pytest.fixture(params=[*PROVIDERS, *(["real_panel"] if REAL_PANEL else [])])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     """Each provider in turn."""
     provider: Adapter = request.getfixturevalue(request.param)
