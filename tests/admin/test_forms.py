@@ -243,8 +243,7 @@ def test_hosts_with_engines_are_described_by_a_configuration_that_is_checked(sup
     assert "somebody/miner:1 is not among" in refused.context["adminform"].form.errors["image"][0]
     save(superadmin, address, **save_blueprint, image="redis:7")
 
-    host = json.dumps({"hosts": [host], "images": ["redis:8"]})
-    save(superadmin, page_of(provider), configuration=host)
+    save(superadmin, page_of(provider), configuration=json.dumps({"hosts": [host], "images": ["redis:8"]}))
 
     assert Blueprint.objects.get(name="Redis").problem == "redis:7 is not among the images of the provider."
 

@@ -400,8 +400,7 @@ def test_two_hosts_with_one_engine_or_an_image_as_root_are_mistakes() -> None:
     assert "never root" in configuration_problem(
         configuration | {"hosts": configuration["hosts"][:1], "images": [{"image": "redis:7", "user": "0"}]}
     )
-    for empty in ({}, [], {"hosts": [], "images": []}):
-        assert configuration_problem(empty)
+    assert all(configuration_problem(empty) for empty in ({}, [], {"hosts": [], "images": []}))
 
 
 SIZE = Size(memory_mib=64, disk_mib=1024, cpu_percent=50, ports=1)
@@ -449,11 +448,10 @@ def test_a_whole_life_ends_as_it_should_whatever_is_lost_on_the_way(
     assert (running.status, running.failure, len(named(docker, spec))) == (ServerStatus.RUNNING, "", 1)
     assert running.address == f"127.0.0.1:{running.port}"
 
-    hold = {"server_ids": [server.pk], "kind": HoldKind.ABUSE, "actor": None, "at": AT}
-    services.hold_servers(**hold, reason="spam")
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
     assert live("POST */update", "POST */stop").status == ServerStatus.SUSPENDED
     assert docker.driver.find(replace(spec, node_ref="local"), []).state is RemoteState.SUSPENDED  # type: ignore[union-attr]
-    services.lift_holds(**hold)
+    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
     assert live("POST */update", "POST */start").status == ServerStatus.RUNNING
 
     Server.objects.filter(pk=server.pk).update(memory_mib=96)

@@ -33,7 +33,6 @@ TEMPLATE: dict[str, Any] = {
 }
 # An engine ignores a field that it does not know, and a limit that is ignored is none.
 READ_BACK = ("Privileged", "CapDrop", "SecurityOpt", "ReadonlyRootfs", "PidsLimit", "Memory", "MemorySwap", "NanoCpus")
-COPIED = ("Image", "User", "Env", "Cmd", "Entrypoint", "WorkingDir", "Labels", "ExposedPorts")
 
 
 def name_of(key: UUID) -> str:
@@ -85,12 +84,6 @@ def mount_of(spec: ServerSpec, folder: str, number: int, build: ContainerBuild, 
         options["DriverConfig"] = {"Name": "local", "Options": {"size": size}}
     source = f"{name_of(spec.key)}-{number}"
     return {"Type": "volume", "Source": source, "Target": folder, "VolumeOptions": options}
-
-
-def copy_of(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """What creates a container like this one."""
-    config = detail["Config"]
-    return {name: config[name] for name in COPIED if config.get(name)} | {"HostConfig": detail["HostConfig"]}
 
 
 def require_taken(body: Mapping[str, Any], detail: Mapping[str, Any]) -> None:

@@ -159,12 +159,7 @@ class DockerDriver:
         """New limits reach the running container. For other ports and disk it is replaced, which takes some seconds."""
         engine, differences = self._engine(remote.node_ref or ""), self.differences(spec, remote)
         if Difference.PORTS in differences or remote.facts["disk_mib"] != spec.limits.disk_mib:
-            build = _container_build(spec)
-            lifecycle.replace(
-                engine,
-                spec.key,
-                lambda present: containers.body_of(spec, build, engine.host, present["Config"]["User"]),
-            )
+            self._replace(engine, spec)
         elif Difference.SIZE in differences:
             changed: dict[str, Any] = dict(containers.resources(spec.limits))
             if remote.facts["is_half_suspended"]:
@@ -178,10 +173,19 @@ class DockerDriver:
         """Delete its container, then its volumes; already deleted is fine."""
         lifecycle.delete(*self._named(remote.ref))
 
-    def reinstall(self, remote: RemoteServer) -> None:
-        """Make its container anew from its image, over the same volumes. Raises NotOnNode."""
-        engine, key = self._named(remote.ref)
-        lifecycle.replace(engine, key, containers.copy_of)
+    def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
+        """Make its container anew from its image, over the same volumes. Raises NotOnNode, PortTaken."""
+        self._replace(self._engine(remote.node_ref or ""), spec)
+
+    def _replace(self, engine: Engine, spec: ServerSpec) -> None:
+        """An image that is no longer allowed still serves those that were sold with it, as the user that it had."""
+        build = _container_build(spec)
+        user = self._settings.images.get(build.image)
+        lifecycle.replace(
+            engine,
+            spec.key,
+            lambda present: containers.body_of(spec, build, engine.host, user or present["Config"]["User"]),
+        )
 
     def suspend(self, remote: RemoteServer) -> None:
         """Keep it stopped, also when its host starts again, and stop it. Raises NotOnNode."""
