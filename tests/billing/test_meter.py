@@ -65,13 +65,6 @@ def make_hourly(
     return row.reload()
 
 
-def test_the_database_refuses_a_payment_by_a_saved_card_and_on_a_gateways_page() -> None:
-    charge = make_automatic_top_up(make_hourly(), "pending", "", at=NOON)
-
-    with pytest.raises(IntegrityError, match="billing_payment_session_or_method"), transaction.atomic():
-        Payment.objects.filter(pk=charge.pk).update(session_requested_at=NOON)
-
-
 def make_automatic_top_up(of: Subscription, state: str, failure_code: str, *, at: datetime) -> Payment:
     return Payment.objects.create(
         organization=of.organization,

@@ -164,6 +164,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"state": state} for state in ("succeeded", "under_review", "refunded", "disputed")
         ],
         "billing_payment_refunded_within": [{"refunded_minor": -1}, {"received_minor": 1, "refunded_minor": 2}],
+        "billing_payment_session_or_method": [{"payment_method_id": ONE, "session_requested_at": NOW}],
     },
     "billing_paymentmethod": {"billing_method_default_is_attached": [{"is_default": True, "detached_at": NOW}]},
     "billing_paymentallocation": {"billing_allocation_positive": [{"amount_minor": 0}]},
@@ -216,6 +217,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     "billing_subscription": {
         "billing_subscription_amount_not_negative": [{"amount_minor": -1}],
         "billing_subscription_deleted_when_ended": [{"deletion_due_at": NOW}],
+        "billing_subscription_deletion_told_with_suspension": [{"unpaid_until": NOW}, {"unpaid_deletes_at": NOW}],
         "billing_subscription_metered_by_the_hour": [
             {"metered_from": NOW, "current_period_end": LATER, "term": "monthly"},
             {"metered_from": NOW, "current_period_end": None, "term": "hourly"},
