@@ -28,7 +28,7 @@ def linode_provider(sandbox: Sandbox) -> Provider:
 class Linode:
     """An account at Linode where everything happens at once."""
 
-    can_fail = True
+    can_fail = keeps_names = True
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox

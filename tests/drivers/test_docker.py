@@ -400,7 +400,8 @@ def test_two_hosts_with_one_engine_or_an_image_as_root_are_mistakes() -> None:
     assert "never root" in configuration_problem(
         configuration | {"hosts": configuration["hosts"][:1], "images": [{"image": "redis:7", "user": "0"}]}
     )
-    assert all(configuration_problem(empty) for empty in ({}, [], {"hosts": [], "images": []}))
+    empty: tuple[Any, ...] = ({}, [], {"hosts": [], "images": []})
+    assert all(configuration_problem(each) for each in empty)
 
 
 SIZE = Size(memory_mib=64, disk_mib=1024, cpu_percent=50, ports=1)
