@@ -7,6 +7,15 @@ from core.site_settings import Definition, SettingType
 
 site_settings.register(
     Definition(
+        "servers.keep_final_backup",
+        SettingType.BOOLEAN,
+        False,  # noqa: FBT003
+        _("Servers"),
+        _("Before a server is deleted, a copy of its disk is kept where the provider can. It costs there."),
+    )
+)
+site_settings.register(
+    Definition(
         "servers.keep_sync_days",
         SettingType.INTEGER,
         90,

@@ -11,7 +11,7 @@ TAG = re.compile(r"[A-Za-z0-9_:-]{1,255}")
 MAX_USER_DATA = 64 * 1024
 NEEDS_OFF = {"resize", "power_on"}
 NEEDS_ON = {"power_off", "shutdown", "reboot"}
-OTHER_ACTIONS = {"power_cycle", "rebuild", "rename"}
+OTHER_ACTIONS = {"power_cycle", "rebuild", "rename", "snapshot"}
 
 
 def require_name(name: object) -> None:

@@ -91,3 +91,11 @@ class Suspension(Protocol):
 
     def resume(self, remote: RemoteServer) -> None:
         """Lift a suspension; nothing is started. Raises NotOnNode."""
+
+
+@runtime_checkable
+class FinalBackup(Protocol):
+    """A provider that keeps a copy of a server's disk after the server is gone."""
+
+    def keep_final_backup(self, spec: ServerSpec, remote: RemoteServer) -> bool:
+        """Have the copy made; whether it is there. Called again until it is, makes one copy. Raises Rejected."""

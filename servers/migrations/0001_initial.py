@@ -298,6 +298,7 @@ class Migration(migrations.Migration):
                 ('ports_limit', models.PositiveIntegerField(default=0, verbose_name='ports')),
                 ('observed', models.JSONField(blank=True, default=dict, verbose_name='state on the panel')),
                 ('observed_at', models.DateTimeField(blank=True, null=True, verbose_name='last seen at')),
+                ('is_backed_up', models.BooleanField(default=False, help_text='A copy of its disk stays at the provider.', verbose_name='final backup kept')),
                 ('create_attempts', models.PositiveIntegerField(default=0, verbose_name='creations requested')),
                 ('create_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='creation requested at')),
                 ('create_missed_at', models.DateTimeField(blank=True, help_text="The panel's answer to the creation was lost, and the server was not found then.", null=True, verbose_name='first not found at')),
@@ -382,7 +383,7 @@ class Migration(migrations.Migration):
             name='ProvisioningStep',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.CharField(choices=[('placed', 'Node assigned'), ('account', 'Account ready'), ('created', 'Server created'), ('installed', 'Installed'), ('running', 'Running'), ('suspended', 'Suspended'), ('resumed', 'Resumed'), ('resized', 'Resized'), ('moved', 'Moved to another node'), ('deleted', 'Deleted'), ('failed', 'Failed')], max_length=12)),
+                ('step', models.CharField(choices=[('placed', 'Node assigned'), ('account', 'Account ready'), ('created', 'Server created'), ('installed', 'Installed'), ('running', 'Running'), ('suspended', 'Suspended'), ('resumed', 'Resumed'), ('resized', 'Resized'), ('moved', 'Moved to another node'), ('backed_up', 'Final backup kept'), ('deleted', 'Deleted'), ('failed', 'Failed')], max_length=12)),
                 ('note', models.CharField(blank=True, default='', max_length=255)),
                 ('at', models.DateTimeField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -832,7 +833,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='provisioningstep',
-            constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'moved', 'deleted', 'failed'])), name='servers_step_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'moved', 'backed_up', 'deleted', 'failed'])), name='servers_step_known'),
         ),
         migrations.AddIndex(
             model_name='powertask',

@@ -41,6 +41,7 @@ class Step(models.TextChoices):
     RESUMED = "resumed", _("Resumed")
     RESIZED = "resized", _("Resized")
     MOVED = "moved", _("Moved to another node")
+    BACKED_UP = "backed_up", _("Final backup kept")
     DELETED = "deleted", _("Deleted")
     FAILED = "failed", _("Failed")
 

@@ -108,6 +108,9 @@ class Server(StateMachine, Entity, Timestamped):
     ports_limit = models.PositiveIntegerField(_("ports"), default=0)
     observed: Any = models.JSONField(_("state on the panel"), default=dict, blank=True)
     observed_at = models.DateTimeField(_("last seen at"), null=True, blank=True)
+    is_backed_up = models.BooleanField(
+        _("final backup kept"), default=False, help_text=_("A copy of its disk stays at the provider.")
+    )
     create_attempts = models.PositiveIntegerField(_("creations requested"), default=0)
     create_asked_at = models.DateTimeField(_("creation requested at"), null=True, blank=True)
     create_missed_at = models.DateTimeField(

@@ -18,7 +18,7 @@ WORK = {
     for table in (
         *("billing_chargetask", "billing_gatewaycanceltask", "billing_gatewayevent", "billing_keychecktask"),
         *("billing_methodtask", "billing_paymenttask", "billing_refundtask"),
-        *("servers_powertask", "servers_provisioningtask", "servers_usagetask"),
+        *("servers_listing", "servers_operation", "servers_powertask", "servers_provisioningtask", "servers_usagetask"),
         *("support_delivery", "support_messagetask"),
     )
 }
@@ -542,6 +542,10 @@ ONCE: dict[str, dict[str, Row]] = {
     },
     "billing_statementline": {"billing_statement_line_once": {"account_id": ONE, "fingerprint": "x"}},
     "servers_remoteserverseen": {"servers_remote_server_seen_once": {"provider_id": ONE, "ref": "x"}},
+    "servers_listing": {"servers_listing_once": {"server_id": ONE, "kind": "backups", "target": ""}},
+    "servers_usagebucket": {
+        "servers_usage_bucket_once": {"server_id": ONE, "minutes": 15, "starts_at": NOW},
+    },
     "servers_serveraccess": {"servers_access_once": {"user_id": ONE, "server_id": ONE}},
     "servers_serverhold": {"servers_hold_one_of_a_kind": {"server_id": ONE, "kind": "billing"}},
     "servers_servervariable": {"servers_variable_once": {"server_id": ONE, "env_variable": "x"}},

@@ -212,7 +212,7 @@ def virtfusion_provider(sandbox: Sandbox) -> Provider:
 class VirtFusion:
     """The stand-in of VirtFusion, whose builds take no time."""
 
-    can_fail = True
+    can_fail = keeps_names = True
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox, self.driver = sandbox, registry.driver_of(virtfusion_provider(sandbox))

@@ -11,6 +11,7 @@ from django.test import Client
 
 from catalog import events as catalog_events
 from catalog.models import Addon, AddonKind, Image
+from core import site_settings
 from orders import fulfilment
 from orders.models import OrderItem
 from orders.storefront.offers import offer_of, product_cards
@@ -233,6 +234,35 @@ def test_another_size_of_the_server_is_a_resize_at_the_cloud(cloud: Cloud, provi
     assert (droplet["size_slug"], droplet["status"]) == ("s-1vcpu-2gb", "active")
     assert cloud.actions() == ["create", "shutdown", "resize", "power_on"]
     assert steps_of(server)[-1] == Step.RESIZED
+
+
+@pytest.mark.parametrize("fault", ["", "lose_answer", "drop"])
+def test_a_copy_of_the_disk_is_kept_once_before_a_machine_is_deleted(
+    cloud: Cloud, provider: Provider, fault: str
+) -> None:
+    site_settings.set_value("servers.keep_final_backup", True)
+    server = make_running_machine(provider)
+    if fault:
+        cloud.sandbox.arm("digitalocean", "POST /v2/droplets/", fault)
+
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert cloud.actions().count("snapshot") == 1
+    assert (server.reload().status, cloud.droplets()) == (ServerStatus.DELETED, [])
+    assert steps_of(server)[-2:] == [Step.BACKED_UP, Step.DELETED]
+
+
+def test_a_machine_whose_last_copy_failed_is_not_deleted(cloud: Cloud, provider: Provider) -> None:
+    site_settings.set_value("servers.keep_final_backup", True)
+    cloud.set(snapshot_outcome="errored")
+    server = make_running_machine(provider)
+
+    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
+    run_until_quiet(AT)
+
+    assert (server.reload().status, len(cloud.droplets())) == (ServerStatus.FAILED, 1)
+    assert "final backup" in server.reload().failure
 
 
 def test_a_deleted_machine_leaves_the_cloud_and_its_place(cloud: Cloud, provider: Provider) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +74,7 @@ STARTS = {"create", "power_on", "reboot", "power_cycle", "rebuild", "restore"}
 STOPS = {"shutdown", "power_off"}
 MAX_STEPS = 6  # of one change: tag, stop, resize, start, remove the tag
 SHUTDOWN_SECONDS = 60  # a machine may ignore it; then it is powered off
+FINAL_BACKUP_OF = timedelta(days=1)  # one that is older is not the last state
 LOOK_AGAIN_SECONDS = 2.0  # right after its creation a droplet may not be found for a moment
 MIB_PER_GIB = 1024
 
@@ -225,6 +226,24 @@ class DigitalOceanDriver:
     def delete(self, remote: RemoteServer) -> None:
         """Destroy it; already destroyed is fine. One by one: nothing is ever destroyed by a tag."""
         self._destroy(remote.ref)
+
+    def keep_final_backup(self, spec: ServerSpec, remote: RemoteServer) -> bool:
+        """A snapshot, which stays and costs until staff delete it; whether it is complete.
+
+        One that somebody made on another day is not it. Raises Rejected where it failed.
+        """
+        since = datetime.now(UTC) - FINAL_BACKUP_OF
+        made = [
+            each
+            for each in self._actions(remote.ref)
+            if each["type"] == "snapshot" and datetime.fromisoformat(each["started_at"]) > since
+        ]
+        if not made:
+            self._act(remote.ref, {"type": "snapshot", "name": f"{hostname(spec)}-{spec.key}"})
+            return False
+        if made[0]["status"] == "errored":
+            raise outside.Rejected(_("DigitalOcean could not make the final backup. Make one there, then Retry."))
+        return str(made[0]["status"]) == "completed"
 
     def send_power_action(self, identifier: str, action: PowerAction) -> None:
         """Start, stop, restart or kill it; what is so already is fine. Raises WrongState, NotOnNode."""
