@@ -111,9 +111,9 @@ class Api:
             raise self._panel.invalid("email", "the name and email fields are required")
         for name in ("email", "extRelationId", "relStr"):
             if body[name] and any(each[name] == body[name] for each in self._panel.users):
-                status = self._panel.settings["duplicate_status"]
-                message = f"the {name} has already been taken"
-                raise Refused(409, {"msg": message}) if status == 409 else self._panel.invalid(name, message)
+                if self._panel.settings["duplicate_status"] == 409:
+                    raise Refused(409, {"msg": "the user exists already"})
+                raise self._panel.invalid(name, f"the {name} has already been taken")
         row = {name: body[name] for name in ("name", "email", "extRelationId", "relStr")}
         row |= {"id": self._panel.next_id(), "admin": False, "suspended": False}
         row |= {"created": moment(self._panel.clock.now())}

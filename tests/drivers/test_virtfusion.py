@@ -290,6 +290,7 @@ def test_a_full_group_refuses_before_anything_is_asked_for(sandbox: Sandbox, pro
     server = server.reload()
     assert (server.status, server.create_asked_at, machines(sandbox)) == (ServerStatus.FAILED, None, [])
     assert "no hypervisor in the group can take this server" in server.failure
+    assert [each["query"] for each in sandbox.requests("virtfusion", SERVERS)] == ["dryRun=true"]
 
 
 def test_a_group_sells_what_its_open_hypervisors_have_together(sandbox: Sandbox, provider: Provider) -> None:

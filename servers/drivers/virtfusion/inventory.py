@@ -48,10 +48,10 @@ def nodes(panel: PanelClient, storage_type: int | None) -> Iterator[RemoteNode]:
 
 def servers(panel: PanelClient) -> Iterator[RemoteServerSummary]:
     """Every server, ours or not, on the node of its hypervisor's group."""
-    groups: dict[int, str] = {}
+    groups: dict[str, str] = {}
     for group in panel.pages(GROUPS):
         ref = str(int(group["id"]))
-        groups |= {int(each["hypervisor"]["id"]): ref for each in panel.pages(f"{GROUPS}/{ref}/resources")}
+        groups |= {str(each["hypervisor"]["id"]): ref for each in panel.pages(f"{GROUPS}/{ref}/resources")}
     for server in panel.pages("/servers", {"type": "full"}):
         resources = server["settings"]["resources"]
         key, name = key_and_name(server)
@@ -59,7 +59,7 @@ def servers(panel: PanelClient) -> Iterator[RemoteServerSummary]:
             ref=str(int(server["id"])),
             key=key,
             name=_line(name),
-            node_ref=groups.get(int(server["hypervisorId"]), ""),
+            node_ref=groups.get(str(server["hypervisorId"]), ""),
             memory_mib=int(resources["memory"]),
             disk_mib=int(resources["storage"]) * MIB_PER_GB,
             allocation_refs=(),

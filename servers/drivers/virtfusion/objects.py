@@ -15,17 +15,10 @@ KIB_PER_MIB = 1024
 COMMISSIONED = 3
 # The states of libvirt, which runs the machines.
 POWER_STATES = {
-    "running": PowerState.RUNNING,
-    "idle": PowerState.RUNNING,
-    "blocked": PowerState.RUNNING,
-    "paused": PowerState.OFF,
-    "pmsuspended": PowerState.OFF,
+    **dict.fromkeys(("running", "idle", "blocked"), PowerState.RUNNING),
     "in shutdown": PowerState.STOPPING,
-    "shutdown": PowerState.OFF,
-    "shutoff": PowerState.OFF,
-    "shut off": PowerState.OFF,
-    "stopped": PowerState.OFF,
-    "crashed": PowerState.OFF,
+    **dict.fromkeys(("shutdown", "shutoff", "shut off", "stopped", "crashed"), PowerState.OFF),
+    **dict.fromkeys(("paused", "pmsuspended"), PowerState.OFF),
 }
 _KEYED = re.compile(r"(.*) \[([0-9a-f-]{36})\]", re.DOTALL)
 
