@@ -135,6 +135,20 @@ def test_a_creation_that_never_arrived_is_looked_for_several_times_before_it_is_
     assert (server.reload().status, len(cloud.droplets())) == (ServerStatus.RUNNING, 1)
 
 
+def test_a_lost_creation_that_turns_up_after_it_was_repeated_is_destroyed(cloud: Cloud, provider: Provider) -> None:
+    server = make_machine(provider)
+    cloud.set(list_seconds=10_000)
+    cloud.lose_answer()
+    run_until_quiet(AT)
+    assert (server.reload().status, len(cloud.droplets())) == (ServerStatus.RUNNING, 2)
+
+    cloud.set(list_seconds=0)
+    services.request_convergence(server_ids=[server.pk], at=AT)
+    run_until_quiet(AT)
+
+    assert [str(droplet["id"]) for droplet in cloud.droplets()] == [server.reload().ref]
+
+
 def test_a_machine_found_off_after_its_install_is_started_and_never_erased(cloud: Cloud, provider: Provider) -> None:
     cloud.set(status_after_create="off")
 
