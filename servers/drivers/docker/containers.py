@@ -10,9 +10,7 @@ from servers.drivers.base import Address, ContainerBuild, Limits, RemoteServer, 
 from servers.drivers.docker.settings import Host
 
 # Labels, which stay as they were created.
-KEY, ATTEMPT, PORTS, DISK, DELETING = (
-    f"nodebyte.{name}" for name in ("key", "attempt", "ports", "disk_mib", "deleting")
-)
+KEY, ATTEMPT, PORTS, DISK = (f"nodebyte.{name}" for name in ("key", "attempt", "ports", "disk_mib"))
 KEPT_RUNNING, KEPT_STOPPED = "unless-stopped", "no"
 MIB = 1024 * 1024
 NANO_PER_PERCENT = 10_000_000
@@ -120,11 +118,9 @@ def remote_server(host: Host, key: UUID, detail: Mapping[str, Any], names: Seque
     )
 
 
-def half_deleted(host: Host, key: UUID) -> RemoteServer:
-    """A server whose container is gone and whose volumes are not."""
-    facts = {"names": [], "ports": [], "resources": {}, "disk_mib": 0, "is_half_suspended": False}
-    ref = ref_of(host, key)
-    return RemoteServer(ref=ref, identifier=ref, state=RemoteState.READY, node_ref=host.name, facts=facts)
+def without_container(host: Host, key: UUID) -> RemoteServer:
+    """A server of which only volumes are left, whether somebody removed its container or its deletion was cut off."""
+    return RemoteServer(ref_of(host, key), ref_of(host, key), RemoteState.CREATED, node_ref=host.name)
 
 
 def ports_of(labels: Mapping[str, str] | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -102,7 +102,7 @@ class DockerDriver:
         return "" if is_allowed else _("{image} is not among the images of the provider.").format(image=image)
 
     def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
-        """The container with our key as its label, on the host that it was placed on; also one half deleted."""
+        """The container with our key as its label, on the host that it was placed on, or what is left of it."""
         places = [spec.node_ref or "", *(attempt.ref.partition("/")[0] for attempt in attempts)]
         for host_name in filter(None, dict.fromkeys(places)):
             if remote := self._find_on(self._engine(host_name), spec.key):
@@ -110,11 +110,9 @@ class DockerDriver:
         return None
 
     def _find_on(self, engine: Engine, key: UUID) -> RemoteServer | None:
-        held = lifecycle.held(engine, key)
-        if held:
+        if held := lifecycle.held(engine, key):
             return containers.remote_server(engine.host, key, lifecycle.look(engine, key, held), list(held))
-        is_half_deleted = any(containers.DELETING in each.labels for each in lifecycle.volumes(engine, key))
-        return containers.half_deleted(engine.host, key) if is_half_deleted else None
+        return containers.without_container(engine.host, key) if lifecycle.volumes(engine, key) else None
 
     def create(self, spec: ServerSpec) -> RemoteServer:
         """Create it and start it. One whose start failed is there, and is started by whoever finds it off."""
@@ -124,14 +122,13 @@ class DockerDriver:
         if len(spec.allocations) < len(build.ports):
             reason = _("The container has {wanted} ports, and the plan only {ports}.")
             raise outside.Rejected(reason.format(wanted=len(build.ports), ports=len(spec.allocations)))
-        body = containers.body_of(spec, build, engine.host, self._settings.images[build.image])
         lifecycle.require_image(engine, build)
-        lifecycle.require_own_volumes(engine, spec.key, body)
-        lifecycle.create(engine, spec.key, body)
+        body = containers.body_of(spec, build, engine.host, self._settings.images[build.image])
+        made = lifecycle.make(engine, spec.key, body)
         try:
             lifecycle.start(engine, containers.name_of(spec.key), spec.allocations)
         except PortTaken:
-            lifecycle.remove(engine, containers.name_of(spec.key))
+            lifecycle.discard(engine, spec.key, made)
             raise
         except outside.OutsideError as error:
             log.warning("a new container was not started: %s", error)
@@ -174,18 +171,21 @@ class DockerDriver:
         lifecycle.delete(*self._named(remote.ref))
 
     def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
-        """Make its container anew from its image, over the same volumes. Raises NotOnNode, PortTaken."""
+        """Make its container anew from its image, over the same volumes. Raises PortTaken."""
         self._replace(self._engine(remote.node_ref or ""), spec)
 
     def _replace(self, engine: Engine, spec: ServerSpec) -> None:
         """An image that is no longer allowed still serves those that were sold with it, as the user that it had."""
         build = _container_build(spec)
         user = self._settings.images.get(build.image)
-        lifecycle.replace(
-            engine,
-            spec.key,
-            lambda present: containers.body_of(spec, build, engine.host, user or present["Config"]["User"]),
-        )
+        lifecycle.require_image(engine, build)
+
+        def body_like(present: Mapping[str, Any]) -> dict[str, Any]:
+            if not user and not present:
+                raise outside.Rejected(self.image_problem(build.image))
+            return containers.body_of(spec, build, engine.host, user or present["Config"]["User"])
+
+        lifecycle.replace(engine, spec.key, body_like)
 
     def suspend(self, remote: RemoteServer) -> None:
         """Keep it stopped, also when its host starts again, and stop it. Raises NotOnNode."""
@@ -204,16 +204,16 @@ class DockerDriver:
         present = lifecycle.look(engine, key)
         if containers.is_suspended(present):
             raise WrongState(f"{identifier} is suspended")
-        container = present["Id"]
+        container, seconds = present["Id"], lifecycle.GRACE_SECONDS
         match action:
             case PowerAction.START:
                 lifecycle.start(engine, container)
             case PowerAction.STOP:
                 lifecycle.stop(engine, container)
             case PowerAction.RESTART:
-                lifecycle.restart(engine, container)
+                lifecycle.act(engine, "restart", lambda client: client.restart(container, timeout=seconds))
             case PowerAction.KILL if present["State"].get("Running"):
-                lifecycle.kill(engine, container)
+                lifecycle.act(engine, "kill", lambda client: client.kill(container))
 
     def usage(self, identifier: str) -> Usage:
         """What it uses; nothing while it is off. Raises NotOnNode."""

@@ -6,16 +6,16 @@ the two is there at every moment, and a third never.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from docker import APIClient
 
 from core import outside
 from servers.drivers.base import AlreadyExists, ContainerBuild, NotOnNode, PortTaken
 from servers.drivers.docker import containers
-from servers.drivers.docker.containers import DELETING, KEPT_STOPPED, KEY, MIB, NANO_PER_PERCENT, name_of
+from servers.drivers.docker.containers import KEPT_STOPPED, KEY, MIB, NANO_PER_PERCENT, name_of
 from servers.drivers.docker.engine import Engine
 from servers.drivers.inventory import RemoteServerSummary
 
@@ -24,22 +24,14 @@ PORT_IN_USE = re.compile(r"already (in use|allocated)")
 ID = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Volume:
-    """A volume that carries a server's key."""
-
-    name: str
-    labels: Mapping[str, str]
-
-
 def held(engine: Engine, key: UUID) -> dict[str, str]:
     """The containers that carry the key: their ids by their names. Usually one, the server's own name first."""
     wanted = {"label": [f"{KEY}={key}"]}
     listed = engine.read("containers", lambda client: client.containers(all=True, filters=wanted))
     found = {
-        str(each["Names"][0]).removeprefix("/"): str(each["Id"])
+        str((each.get("Names") or [each["Id"]])[0]).removeprefix("/"): str(each["Id"])
         for each in listed
-        if each.get("Names") and (each.get("Labels") or {}).get(KEY) == str(key) and ID.fullmatch(str(each["Id"]))
+        if (each.get("Labels") or {}).get(KEY) == str(key) and ID.fullmatch(str(each["Id"]))
     }
     return dict(sorted(found.items(), key=lambda item: item[0] != name_of(key)))
 
@@ -56,13 +48,13 @@ def look(engine: Engine, key: UUID, known: Mapping[str, str] | None = None) -> d
     return dict(detail)
 
 
-def volumes(engine: Engine, key: UUID) -> list[Volume]:
-    """The volumes that carry the key and have a name of ours."""
+def volumes(engine: Engine, key: UUID) -> list[str]:
+    """The names of the volumes that carry the key, as far as they are names of ours."""
     wanted = {"label": [f"{KEY}={key}"]}
     listed = engine.read("volumes", lambda client: client.volumes(filters=wanted)).get("Volumes") or []
-    found = [Volume(str(each["Name"]), each.get("Labels") or {}) for each in listed]
-    ours = re.compile(rf"{name_of(key)}-([0-9]+|deleting)")
-    return [each for each in found if ours.fullmatch(each.name) and each.labels.get(KEY) == str(key)]
+    ours = re.compile(rf"{name_of(key)}-[0-9]+")
+    found = [str(each["Name"]) for each in listed if (each.get("Labels") or {}).get(KEY) == str(key)]
+    return [name for name in found if ours.fullmatch(name)]
 
 
 def require_image(engine: Engine, build: ContainerBuild) -> None:
@@ -84,19 +76,16 @@ def require_image(engine: Engine, build: ContainerBuild) -> None:
         raise outside.Rejected(reason.format(image=build.image, folders=", ".join(missing)))
 
 
-def require_own_volumes(engine: Engine, key: UUID, body: Mapping[str, Any]) -> None:
-    """Raise Rejected where a volume of a name that is needed is somebody else's: it would be mounted as it is."""
-    for mount in body["HostConfig"]["Mounts"]:
-        name = mount["Source"]
-        volume = engine.find("volume", lambda client, name=name: client.inspect_volume(name))  # type: ignore[misc]
-        if volume is not None and (volume.get("Labels") or {}).get(KEY) != str(key):
+def make(engine: Engine, key: UUID, body: Mapping[str, Any]) -> list[str]:
+    """Create the container under its name, not started; the volumes that were made with it. Raises AlreadyExists."""
+    name, made = name_of(key), []
+    for volume in [mount["Source"] for mount in body["HostConfig"]["Mounts"]]:
+        present = engine.find("volume", lambda client, volume=volume: client.inspect_volume(volume))  # type: ignore[misc]
+        if present is None:
+            made.append(volume)
+        elif (present.get("Labels") or {}).get(KEY) != str(key):  # it would be mounted as it is
             reason = _("The host {host} has a volume {name} that is not of this server.")
-            raise outside.Rejected(reason.format(host=engine.host.name, name=name))
-
-
-def create(engine: Engine, key: UUID, body: Mapping[str, Any]) -> None:
-    """Create the container under its name; not started. Raises AlreadyExists, Rejected."""
-    name = name_of(key)
+            raise outside.Rejected(reason.format(host=engine.host.name, name=volume))
     try:
         engine.write("create", lambda client: client.create_container_from_config(dict(body), name))
     except outside.Rejected as error:
@@ -112,14 +101,22 @@ def create(engine: Engine, key: UUID, body: Mapping[str, Any]) -> None:
     try:
         containers.require_taken(body, detail or {"HostConfig": {}})
     except outside.Rejected:
-        remove(engine, name)
+        discard(engine, key, made)
         raise
+    return made
+
+
+def discard(engine: Engine, key: UUID, made: Sequence[str]) -> None:
+    """Take back what `make` made. A volume that was there before has a customer's files, and stays."""
+    remove(engine, name_of(key))
+    for name in made:
+        _remove_volume(engine, name)
 
 
 def start(engine: Engine, container: str, ports: Sequence[str] = ()) -> None:
     """Start it; one that runs is fine. What a start that failed leaves can be started again. Raises PortTaken."""
     try:
-        _act(engine, "start", lambda client: client.start(container))
+        act(engine, "start", lambda client: client.start(container))
     except outside.Unknown as error:
         if error.status is None:
             raise
@@ -130,37 +127,24 @@ def start(engine: Engine, container: str, ports: Sequence[str] = ()) -> None:
         raise outside.Unavailable(str(error), status=error.status, body=error.body) from None
 
 
-def stop(engine: Engine, container: str) -> None:
-    """Ask its program to stop, and end it after a while; one that is off is fine."""
-    _act(engine, "stop", lambda client: client.stop(container, timeout=GRACE_SECONDS))
-
-
-def restart(engine: Engine, container: str) -> None:
-    """Stop and start it."""
-    _act(engine, "restart", lambda client: client.restart(container, timeout=GRACE_SECONDS))
-
-
-def kill(engine: Engine, container: str) -> None:
-    """End its program at once; one that ended meanwhile is fine."""
-    try:
-        _act(engine, "kill", lambda client: client.kill(container))
-    except outside.Rejected as error:
-        if error.status != 409:
-            raise
-
-
 def update(engine: Engine, key: UUID, changed: Mapping[str, Any]) -> None:
     """Change limits or the restart policy of a container, which may run. Raises NotOnNode."""
     engine.post(f"/containers/{look(engine, key)['Id']}/update", changed)
 
 
-def _act(engine: Engine, call: str, request: Callable[[Any], Any]) -> None:
+def act(engine: Engine, call: str, request: Callable[[APIClient], Any]) -> None:
+    """Change a container; one that already is so is fine. Raises NotOnNode."""
     try:
         engine.write(call, request)
     except outside.Rejected as error:
         if error.status == 404:
             raise NotOnNode(str(error), status=404) from None
         raise
+
+
+def stop(engine: Engine, container: str) -> None:
+    """Ask its program to stop, and end it after a while."""
+    act(engine, "stop", lambda client: client.stop(container, timeout=GRACE_SECONDS))
 
 
 def remove(engine: Engine, container: str) -> None:
@@ -175,19 +159,22 @@ def remove(engine: Engine, container: str) -> None:
 
 
 def replace(engine: Engine, key: UUID, body_like: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
-    """Replace the container by a new one, over the same volumes. Raises NotOnNode, PortTaken."""
+    """Replace the container by a new one over the same volumes, also one that somebody removed. Raises PortTaken."""
     name, old = name_of(key), f"{name_of(key)}.old"
     present = held(engine, key)
     if name in present and old in present:
         remove(engine, present.pop(name))  # what a replacement that was cut off had made
-    detail = look(engine, key, present)
+    detail = look(engine, key, present) if present else {}
     body = body_like(detail)
-    if containers.is_suspended(detail):
+    if present and containers.is_suspended(detail):
         body["HostConfig"] = {**body["HostConfig"], "RestartPolicy": {"Name": KEPT_STOPPED}}
-    if old not in present:
-        _act(engine, "rename", lambda client: client.rename(detail["Id"], old))
-    create(engine, key, body)
-    _finish_replacing(engine, key)
+    if present and old not in present:
+        act(engine, "rename", lambda client: client.rename(detail["Id"], old))
+    make(engine, key, body)
+    if present:
+        _finish_replacing(engine, key)
+    else:
+        start(engine, name, containers.ports_of(body["Labels"]))
 
 
 def _finish_replacing(engine: Engine, key: UUID) -> None:
@@ -206,31 +193,27 @@ def settle_names(engine: Engine, key: UUID) -> None:
     name, present = name_of(key), held(engine, key)
     if name not in present:
         container = look(engine, key, present)["Id"]
-        _act(engine, "rename", lambda client: client.rename(container, name))
+        act(engine, "rename", lambda client: client.rename(container, name))
     elif f"{name}.old" in present:
         _finish_replacing(engine, key)
 
 
 def delete(engine: Engine, key: UUID) -> None:
-    """Remove the containers and then the volumes that carry the key.
-
-    A volume cannot be removed before its container. So that it is not forgotten in between, an empty one says that the
-    server is being deleted, and goes last.
-    """
-    mark = f"{name_of(key)}-deleting"
-    names = [each.name for each in volumes(engine, key)]
-    if names and mark not in names:
-        labels = {KEY: str(key), DELETING: "1"}
-        engine.write("mark", lambda client: client.create_volume(mark, labels=labels))
-        names.append(mark)
+    """Remove the containers and then the volumes that carry the key."""
     for container in held(engine, key).values():
         remove(engine, container)
-    for name in sorted(names, key=lambda each: each == mark):
-        try:
-            engine.write("remove volume", lambda client, name=name: client.remove_volume(name))  # type: ignore[misc]
-        except outside.Rejected as error:
-            if error.status != 404:
-                raise
+    for name in volumes(engine, key):
+        _remove_volume(engine, name)
+
+
+def _remove_volume(engine: Engine, name: str) -> None:
+    try:
+        engine.write("remove volume", lambda client: client.remove_volume(name))
+    except outside.Rejected as error:
+        if error.status == 409:  # its container is being removed
+            raise outside.Unavailable(str(error), status=409) from None
+        if error.status != 404:
+            raise
 
 
 def summaries(engine: Engine) -> Iterator[RemoteServerSummary]:
