@@ -111,7 +111,12 @@ class Api:
 
     async def create(self, call: Call) -> Response:
         """A container that is not started."""
-        row = call.host.create(call.query.get("name") or f"random_{len(call.host.containers)}", call.body, call.now)
+        host, name = call.host, call.query.get("name", "").removeprefix("/")
+        host.require_free_name(name)
+        host.reserved.append(name)
+        await asyncio.sleep(host.settings["create_seconds"])
+        host.reserved.remove(name)
+        row = host.create(name, call.body, call.now)
         return JSONResponse({"Id": row["id"], "Warnings": []}, status_code=201)
 
     async def inspect(self, call: Call) -> Response:

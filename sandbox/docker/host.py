@@ -43,6 +43,7 @@ SETTINGS: JsonObject = {
     "min_api": "1.24",
     "max_api": "1.45",
     "stats_seconds": 1.0,  # how long two samples take
+    "create_seconds": 0.0,  # in which a new container has its name and is not to be seen
     "has_disk_quota": False,
     "unknown_fields": [],  # of HostConfig, which an engine of another version would have
     "taken_ports": [],  # by programs of the host
@@ -66,6 +67,7 @@ class Host:
     volumes: dict[str, JsonObject] = field(default_factory=dict)
     images: dict[str, JsonObject] = field(default_factory=dict)
     settings: JsonObject = field(default_factory=lambda: dict(SETTINGS))
+    reserved: list[str] = field(default_factory=list)  # the names of containers that are being created
 
     def find(self, ref: str) -> JsonObject:
         """A container by its id, its name or the beginning of its id. Raises Refused."""
@@ -84,10 +86,11 @@ class Host:
         if holder := next((each["id"] for each in self.containers.values() if each["name"] == name), None):
             message = f'Conflict. The container name "/{name}" is already in use by container "{holder}".'
             raise Refused(409, f"{message} You have to remove (or rename) that container to reuse that name.")
+        if name in self.reserved:
+            raise Refused(409, f'Conflict. The container name "/{name}" is already in use by container "".')
 
     def create(self, name: str, body: JsonObject, now: float) -> JsonObject:
         """A container that has not been started, with the volumes that it mounts. Raises Refused."""
-        name = name.removeprefix("/")
         if body.get("Image") not in self.images:
             raise Refused(404, f"No such image: {body.get('Image')}")
         unknown = self.settings["unknown_fields"]

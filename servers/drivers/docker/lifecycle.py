@@ -93,7 +93,9 @@ def make(engine: Engine, key: UUID, body: Mapping[str, Any]) -> list[str]:
             raise outside.Unavailable(str(error), status=404) from None
         if error.status != 409:
             raise
-        if name in held(engine, key):
+        # One that is being created has its name, and is not to be seen yet.
+        holder = engine.find("inspect", lambda client: client.inspect_container(name))
+        if holder is None or (holder["Config"].get("Labels") or {}).get(KEY) == str(key):
             raise AlreadyExists(str(error), status=409) from None
         reason = _("The host {host} has a container {name} that is not of this shop.")
         raise outside.Rejected(reason.format(host=engine.host.name, name=name), status=409) from None
