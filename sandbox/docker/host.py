@@ -47,7 +47,7 @@ SETTINGS: JsonObject = {
     "has_disk_quota": False,
     "unknown_fields": [],  # of HostConfig, which an engine of another version would have
     "taken_ports": [],  # by programs of the host
-    "registry": {},  # by name and tag or digest: `good`, `corrupt`; "*" is `unreachable`
+    "registry": {},  # by name and tag or digest: `good`, `corrupt`, a folder that it keeps; "*": `unreachable`
 }
 
 
@@ -237,7 +237,7 @@ class Host:
         if registry[image] == "corrupt":
             text = "filesystem layer verification failed for digest sha256:6f4a0b7c21de"
             return [*lines[:4], {"errorDetail": {"message": text}, "error": text}]
-        self.add_image(image)
+        self.add_image(image, Volumes={registry[image]: {}} if registry[image].startswith("/") else None)
         return [*lines, {"status": f"Status: Downloaded newer image for {image}"}]
 
     def add_image(self, image: str, **config: Any) -> None:

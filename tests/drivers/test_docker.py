@@ -11,7 +11,7 @@ import requests
 from core import outside
 from servers import builds, convergence, inventory, services
 from servers.capacity import Size
-from servers.drivers import base
+from servers.drivers import base, registry
 from servers.drivers.base import Difference, PowerAction, PowerState, RemoteState, ServerSpec
 from servers.drivers.docker import containers
 from servers.drivers.docker.settings import configuration_problem
@@ -288,20 +288,22 @@ def test_a_suspended_container_is_resized_and_replaced_without_being_started(eng
 
 
 @pytest.mark.parametrize(
-    ("registry", "kind"),
+    ("offered", "kind"),
     [
         ({"app/good:1": "good"}, None),
+        ({"app/good:1": "/data"}, None),
+        ({"app/good:1": "/kept/elsewhere"}, outside.Rejected),
         ({"app/good:1": "corrupt"}, outside.Unavailable),
         ({"*": "unreachable"}, outside.Unavailable),
         ({}, outside.Rejected),
     ],
 )
 def test_an_image_is_pulled_and_a_failure_inside_a_good_answer_is_one(
-    docker: Docker, registry: dict[str, str], kind: type[Exception] | None
+    docker: Docker, offered: dict[str, str], kind: type[Exception] | None
 ) -> None:
-    set_up(docker, registry=registry)
+    set_up(docker, registry=offered)
     docker.allow("app/good:1")
-    spec = docker.spec(build=base.ContainerBuild("app/good:1"))
+    spec = docker.spec(build=base.ContainerBuild("app/good:1", volumes=("/data/",)))
 
     if kind is None:
         assert docker.driver.create(spec).state is RemoteState.READY
@@ -309,6 +311,21 @@ def test_an_image_is_pulled_and_a_failure_inside_a_good_answer_is_one(
         with pytest.raises(kind) as caught:
             docker.driver.create(spec)
         assert (type(caught.value), named(docker, spec)) == (kind, [])
+
+
+def test_volumes_have_a_size_where_the_host_has_quotas(docker: Docker) -> None:
+    provider, spec = docker_provider(docker.address), docker.spec()
+    provider.configuration["hosts"][0]["has_disk_quota"] = True
+    driver = registry.driver_of(provider)
+    assert isinstance(spec.build, base.ContainerBuild)
+    two = replace(spec, build=replace(spec.build, volumes=("/data", "/saves")))
+    with pytest.raises(outside.Rejected, match="no quota support"):
+        driver.create(two)
+    set_up(docker, has_disk_quota=True)
+
+    driver.create(two)
+
+    assert [volume["Options"] for volume in volumes_of(docker, spec)] == [{"size": "512m"}, {"size": "512m"}]
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,10 @@ def make(engine: Engine, key: UUID, body: Mapping[str, Any]) -> list[str]:
         reason = _("The host {host} has a container {name} that is not of this shop.")
         raise outside.Rejected(reason.format(host=engine.host.name, name=name), status=409) from None
     detail = engine.find("inspect", lambda client: client.inspect_container(name))
+    if detail is None:
+        raise outside.Unknown(f"{engine.host.name}: the new container is gone")
     try:
-        containers.require_taken(body, detail or {"HostConfig": {}})
+        containers.require_taken(body, detail)
     except outside.Rejected:
         discard(engine, key, made)
         raise

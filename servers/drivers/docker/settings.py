@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -68,42 +68,27 @@ def configuration_problem(configuration: Any) -> str:
 
 
 def _host(entry: Any) -> Host:
-    known = {"name", "address", "location", "memory_mib", "disk_mib", "ip", "ports", "network", "has_disk_quota"}
     where = _("Host {name}").format(name=entry.get("name", "?") if isinstance(entry, dict) else "?")
-    parts = _object(entry, where, known)
-    ports = PORTS.fullmatch(str(parts.get("ports")))
-    first, last = (int(ports[1]), int(ports[2])) if ports else (0, 0)
-    has_disk_quota, network = parts.get("has_disk_quota", False), str(parts.get("network", "bridge"))
-    try:
-        ip = str(ipaddress.ip_address(str(parts.get("ip"))))
-    except ValueError:
-        ip = ""
-    checks = (
-        (NAME.fullmatch(str(parts.get("name"))), _("name: at most 24 lower-case letters, digits and dashes.")),
-        (
-            ADDRESS.fullmatch(str(parts.get("address"))),
-            _("address: such as tcp://host:2376 or unix:///run/docker.sock."),
-        ),
-        (re.fullmatch(r"[\w-]{1,60}", str(parts.get("location"))), _("location: a short code, such as fra.")),
-        (_is_size(parts.get("memory_mib")) and _is_size(parts.get("disk_mib")), _("memory_mib and disk_mib: numbers.")),
-        (ip, _("ip: the address at which its ports are published.")),
-        (FIRST_PORT <= first <= last <= LAST_PORT, _("ports: such as 25000-25999, none below 1024.")),
-        (NETWORK.fullmatch(network), _("network: a network of the engine, never that of the host.")),
-        (isinstance(has_disk_quota, bool), _("has_disk_quota: true or false.")),
-    )
-    if problem := next((text for is_good, text in checks if not is_good), None):
+    parts = _object(entry, where, {each.name for each in fields(Host)})
+    texts = {name: str(value) for name, value in {"network": "bridge", **parts}.items()}
+    found = PORTS.fullmatch(texts.get("ports", ""))
+    ports = range(int(found[1]), int(found[2]) + 1) if found else range(0)
+    has_disk_quota = parts.get("has_disk_quota", False)
+    sizes = [parts.get(name) for name in ("memory_mib", "disk_mib")]
+    checks = {
+        _("name: at most 24 lower-case letters, digits and dashes."): NAME.fullmatch(texts.get("name", "")),
+        _("address: such as tcp://host:2376 or unix:///run/docker.sock."): ADDRESS.fullmatch(texts.get("address", "")),
+        _("location: a short code, such as fra."): re.fullmatch(r"[\w-]{1,60}", texts.get("location", "")),
+        _("memory_mib and disk_mib: numbers."): all(type(size) is int and size > 0 for size in sizes),
+        _("ip: the address at which its ports are published."): _ip(texts.get("ip", "")),
+        _("ports: such as 25000-25999, none below 1024."): ports and ports[0] >= FIRST_PORT and ports[-1] <= LAST_PORT,
+        _("network: a network of the engine, never that of the host."): NETWORK.fullmatch(texts["network"]),
+        _("has_disk_quota: true or false."): isinstance(has_disk_quota, bool),
+    }
+    if problem := next((text for text, is_good in checks.items() if not is_good), None):
         raise ConfigurationError(f"{where}, {problem}")
-    return Host(
-        name=parts["name"],
-        address=parts["address"].rstrip("/"),
-        location=parts["location"],
-        memory_mib=parts["memory_mib"],
-        disk_mib=parts["disk_mib"],
-        ip=ip,
-        ports=range(first, last + 1),
-        network=network,
-        has_disk_quota=has_disk_quota,
-    )
+    changed = {"address": texts["address"].rstrip("/"), "ip": _ip(texts["ip"]), "ports": ports}
+    return Host(**{**parts, **changed})
 
 
 def _image(entry: Any) -> tuple[str, str]:
@@ -133,5 +118,9 @@ def _list(parts: Mapping[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _is_size(value: Any) -> bool:
-    return type(value) is int and value > 0
+def _ip(text: str) -> str:
+    """An address as it is usually written; empty for anything else."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
