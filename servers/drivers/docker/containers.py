@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from core import outside
 from servers.drivers.base import Address, ContainerBuild, Limits, RemoteServer, RemoteState, ServerSpec
 from servers.drivers.docker.settings import Host
@@ -52,8 +54,14 @@ def resources(limits: Limits) -> dict[str, int]:
 
 
 def body_of(spec: ServerSpec, build: ContainerBuild, host: Host, user: str) -> dict[str, Any]:
-    """What creates the container. The first ports lead to those of its program, further ones to their own numbers."""
+    """What creates the container. The first ports lead to those of its program, further ones to their own numbers.
+
+    Raises Rejected where there are too few, or a limit is missing.
+    """
     outer = [int(ref) for ref in spec.allocations]
+    if len(outer) < len(build.ports):
+        reason = _("The container has {wanted} ports, and the plan only {ports}.")
+        raise outside.Rejected(reason.format(wanted=len(build.ports), ports=len(outer)))
     inner = [*build.ports, *outer[len(build.ports) :]]
     published = {f"{port}/{kind}": str(out) for out, port in zip(outer, inner, strict=True) for kind in ("tcp", "udp")}
     labels = {KEY: str(spec.key), DISK: str(spec.limits.disk_mib)}

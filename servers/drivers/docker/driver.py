@@ -119,11 +119,8 @@ class DockerDriver:
         engine, build = self._engine(spec.node_ref or ""), _container_build(spec)
         if problem := self.image_problem(build.image):
             raise outside.Rejected(problem)
-        if len(spec.allocations) < len(build.ports):
-            reason = _("The container has {wanted} ports, and the plan only {ports}.")
-            raise outside.Rejected(reason.format(wanted=len(build.ports), ports=len(spec.allocations)))
-        lifecycle.require_image(engine, build)
         body = containers.body_of(spec, build, engine.host, self._settings.images[build.image])
+        lifecycle.require_image(engine, build)
         made = lifecycle.make(engine, spec.key, body)
         try:
             lifecycle.start(engine, containers.name_of(spec.key), spec.allocations)
