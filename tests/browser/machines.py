@@ -6,7 +6,7 @@ from typing import Any
 from django.urls import reverse
 
 from accounts.models import User
-from servers.models import Server
+from servers.models import PanelAccount, Server
 from servers.self_service import operations
 from tests.shop import Clock, run_until_idle
 
@@ -24,15 +24,44 @@ def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
     operations.request(**asked, kind="backup.download", target=newest["ref"], at=clock.now)
     run_until_idle(clock, steps=3)
     _read(server, "backups", clock)
-    return {
+    made = _make_contents(server, asked, clock)
+    return made | {
         "server backups": reverse("servers:backups", args=[server.pk]),
         "server backup restore": reverse("servers:backup_act", args=[server.pk, oldest["ref"], "restore"]),
         "server backup delete": reverse("servers:backup_act", args=[server.pk, newest["ref"], "delete"]),
     }
 
 
-def _read(server: Server, kind: str, clock: Clock) -> list[dict[str, str]]:
-    """What a worker reads now."""
-    operations.show(server, kind, at=clock.now)
+def _make_contents(server: Server, asked: dict[str, Any], clock: Clock) -> dict[str, str]:
+    """A database whose password can be shown, two schedules, one of them off, a changed and a refused setting."""
+    schedule = {"name": "Every night", "cron": "0 4 * * *", "action": "backup", "payload": ""}
+    weekly = {"name": "Fresh start", "cron": "30 5 * * 1", "action": "power", "payload": "restart"}
+    for kind, target, arguments in (
+        ("database.create", "", {"name": "players", "remote": "%"}),
+        ("schedule.create", "", schedule),
+        ("schedule.create", "", weekly),
+        ("startup.variable", "BUILD_NUMBER", {}),
+    ):
+        operations.request(**asked, kind=kind, target=target, arguments=arguments, content="4711", at=clock.now)
+        run_until_idle(clock, steps=3)
+    [database] = _read(server, "databases", clock)
+    refs = [each["ref"] for each in _read(server, "schedules", clock)]
+    operations.request(**asked, kind="schedule.switch", target=refs[1], arguments={"is_active": False}, at=clock.now)
     run_until_idle(clock, steps=3)
-    return list(operations.show(server, kind, at=clock.now).rows)
+    for kind in ("schedules", "startup"):
+        _read(server, kind, clock)
+    account = PanelAccount.objects.get(user=server.owner)
+    _read(server, "sftp", clock, target=account.username)
+    sections = ("databases", "startup", "schedules", "settings", "activity", "access")
+    return {
+        **{f"server {name}": reverse(f"servers:{name}", args=[server.pk]) for name in sections},
+        "server database delete": reverse("servers:database_act", args=[server.pk, database["ref"], "delete"]),
+        "server reinstall": reverse("servers:reinstall", args=[server.pk]),
+    }
+
+
+def _read(server: Server, kind: str, clock: Clock, target: str = "") -> list[dict[str, str]]:
+    """What a worker reads now."""
+    operations.show(server, kind, at=clock.now, target=target)
+    run_until_idle(clock, steps=3)
+    return list(operations.show(server, kind, at=clock.now, target=target).rows)

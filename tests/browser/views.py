@@ -42,6 +42,9 @@ NAMES = (
     "choose plan", "plan change quoted", "plan change payment", "plan change open",
     "server running", "server stopped", "server suspended", "server paused", "server installing", "server failed",
     "server backups", "server backup restore", "server backup delete",
+    "server databases", "server databases refused", "server database delete", "server startup",
+    "server startup refused", "server schedules", "server schedules refused",
+    "server settings", "server reinstall", "server activity", "server access",
     "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
     "invoice confirm",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
@@ -133,7 +136,11 @@ def _objects(gallery: Gallery) -> Iterator[View]:
     yield View("plan change open", quoted, "owner")
     running = gallery.addresses["server running"]
     yield View("server kill", running, "owner", _ask_to_kill)
-    yield View("server rename refused", running, "owner", _rename_badly, 422)
+    settings = gallery.addresses["server settings"]
+    yield View("server rename refused", settings, "owner", _rename_badly, 422)
+    yield View("server databases refused", gallery.addresses["server databases"], "owner", _name_badly, 422)
+    yield View("server startup refused", gallery.addresses["server startup"], "owner", _set_badly, 422)
+    yield View("server schedules refused", gallery.addresses["server schedules"], "owner", _schedule_badly, 422)
 
 
 def _credit(gallery: Gallery) -> Iterator[View]:
@@ -233,6 +240,22 @@ def _write_a_wrong_vat_id(page: Page) -> None:
 def _rename_badly(page: Page) -> None:
     page.fill("[name=name]", "!")
     _send(page, "#rename")
+
+
+def _name_badly(page: Page) -> None:
+    page.fill("[name=name]", "my world")
+    _send(page, "form.card")
+
+
+def _set_badly(page: Page) -> None:
+    page.fill("[name=set-SERVER_JARFILE]", "../server.sh")
+    _send(page, "#startup")
+
+
+def _schedule_badly(page: Page) -> None:
+    page.select_option("[name=every]", "cron")
+    page.fill("[name=line]", "61 * * * *")
+    _send(page, "form.card")
 
 
 def _choose_nothing(page: Page) -> None:

@@ -67,7 +67,7 @@ def test_a_new_user_gets_a_running_server_stops_it_and_renames_it(shop: Shop, cl
     assert power_of(shop) == "offline"
     assert server.reload().status == ServerStatus.STOPPED
 
-    page = browser.open(page.url)
+    page = browser.open(browser.open(page.url).link_to(f"/servers/{server.pk}/settings/"))
     renamed = browser.send(page, page.form_to("/rename/"), name="Hopper")
     assert "Hopper" in renamed.text
     run_until_idle(clock)
