@@ -306,7 +306,7 @@ class Migration(migrations.Migration):
                 ('install_deadline_at', models.DateTimeField(blank=True, null=True, verbose_name='installation must end by')),
                 ('is_install_doubtful', models.BooleanField(default=False, help_text='A suspension hid how the installation ended; only installing again can tell.', verbose_name='installation result unknown')),
                 ('installed_at', models.DateTimeField(blank=True, null=True)),
-                ('reinstall_asked_at', models.DateTimeField(blank=True, help_text='Again, or where creating does not install.', null=True, verbose_name='installation requested at')),
+                ('reinstall_asked_at', models.DateTimeField(blank=True, help_text='Another time, or where creating does not install.', null=True, verbose_name='installation requested at')),
                 ('start_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='start requested at')),
                 ('running_at', models.DateTimeField(blank=True, help_text='First confirmed by the panel.', null=True, verbose_name='first running at')),
                 ('vanished_at', models.DateTimeField(blank=True, help_text='It existed, and the provider no longer has it.', null=True, verbose_name='gone since')),

@@ -133,7 +133,10 @@ class Server(StateMachine, Entity, Timestamped):
     )
     installed_at = models.DateTimeField(null=True, blank=True)
     reinstall_asked_at = models.DateTimeField(
-        _("installation requested at"), null=True, blank=True, help_text=_("Again, or where creating does not install.")
+        _("installation requested at"),
+        null=True,
+        blank=True,
+        help_text=_("Another time, or where creating does not install."),
     )
     start_asked_at = models.DateTimeField(_("start requested at"), null=True, blank=True)
     running_at = models.DateTimeField(

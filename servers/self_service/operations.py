@@ -32,7 +32,7 @@ class OperationRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Shown:
+class SectionContent:
     """What a page shows: a listing, and the acts of the last minutes, the newest first."""
 
     rows: Any
@@ -55,7 +55,7 @@ class Shown:
 
 def show(
     server: Server, kind: str, *, at: datetime, target: str = "", acts: Sequence[str] = (), most: int = 5
-) -> Shown:
+) -> SectionContent:
     """What was read last, and have it read again where that is too long ago. Asks no provider.
 
     `acts` are the kinds of operations whose outcome is shown beside it, the last `most` of them.
@@ -74,10 +74,10 @@ def show(
         if is_old and server.status in INSTALLED and not (listing and listing.is_open):
             listing = _request_listing(_with_provider(server), kind, target, at=at)
     if listing is None:
-        return Shown(None, None, "", is_reading=False, operations=operations)
+        return SectionContent(None, None, "", is_reading=False, operations=operations)
     # While a list that is there is read again, the page has nothing to wait for.
     is_reading = listing.is_open and listing.read_at is None and not listing.problem
-    return Shown(listing.result, listing.read_at, listing.problem, is_reading, operations)
+    return SectionContent(listing.result, listing.read_at, listing.problem, is_reading, operations)
 
 
 def can(server: Server, ability: type) -> bool:
