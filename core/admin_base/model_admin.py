@@ -99,6 +99,11 @@ class ReadOnlyAdmin(StaffActionsMixin, DisplayMixin, ModelAdmin):  # type: ignor
         editable = self.get_editable(request, obj)
         return [name for name in flatten_fieldsets(self.get_fieldsets(request, obj)) if name not in editable]
 
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """A row that is being added has none yet: only those inlines that take new ones."""
+        found = super().get_inline_instances(request, obj)
+        return [each for each in found if obj is not None or each.has_add_permission(request, obj)]
+
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Only what this admin's own filters ask. Any other lookup would tell about columns that no page shows."""
         return lookup in declared_lookups(self.model, self.get_list_filter(request), self.date_hierarchy)
