@@ -288,18 +288,18 @@ def test_a_suspended_container_is_resized_and_replaced_without_being_started(eng
 
 
 @pytest.mark.parametrize(
-    ("offered", "kind"),
+    ("offered", "kind", "words"),
     [
-        ({"app/good:1": "good"}, None),
-        ({"app/good:1": "/data"}, None),
-        ({"app/good:1": "/kept/elsewhere"}, outside.Rejected),
-        ({"app/good:1": "corrupt"}, outside.Unavailable),
-        ({"*": "unreachable"}, outside.Unavailable),
-        ({}, outside.Rejected),
+        ({"app/good:1": "good"}, None, ""),
+        ({"app/good:1": "/data"}, None, ""),
+        ({"app/good:1": "/kept/elsewhere"}, outside.Rejected, "keeps data in /kept/elsewhere"),
+        ({"app/good:1": "corrupt"}, outside.Unavailable, "layer verification failed"),
+        ({"*": "unreachable"}, outside.Unavailable, "connection refused"),
+        ({}, outside.Rejected, "manifest unknown"),
     ],
 )
 def test_an_image_is_pulled_and_a_failure_inside_a_good_answer_is_one(
-    docker: Docker, offered: dict[str, str], kind: type[Exception] | None
+    docker: Docker, offered: dict[str, str], kind: type[Exception] | None, words: str
 ) -> None:
     set_up(docker, registry=offered)
     docker.allow("app/good:1")
@@ -308,7 +308,7 @@ def test_an_image_is_pulled_and_a_failure_inside_a_good_answer_is_one(
     if kind is None:
         assert docker.driver.create(spec).state is RemoteState.READY
     else:
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind, match=words) as caught:
             docker.driver.create(spec)
         assert (type(caught.value), named(docker, spec)) == (kind, [])
 

@@ -115,9 +115,16 @@ def test_the_engine_answers_whom_it_believes(
 
 @pytest.mark.parametrize(("is_server_known", "is_client_known"), [(False, True), (True, False)])
 def test_a_certificate_of_another_authority_is_refused_by_either_side(
-    address: str, authority: Authority, is_server_known: bool, is_client_known: bool
+    address: str,
+    authority: Authority,
+    is_server_known: bool,
+    is_client_known: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     limits.reset_limits()
+    (tmp_path / "public").write_text(authority.certificate)  # as if it were one that everybody believes
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "public"))
     known, signer = (authority if is_known else Authority() for is_known in (is_server_known, is_client_known))
 
     with pytest.raises(outside.Unavailable):
