@@ -150,16 +150,11 @@ class Host:
         """Start it; False where it runs already. A port that is taken leaves it as it is. Raises Refused."""
         if row["status"] in {"running", "restarting", "paused"}:
             return False
-        command = [*(row["config"]["Entrypoint"] or []), *(row["config"]["Cmd"] or [])]
         try:
-            if not command or command[0] == "missing":
-                row["exit_code"] = 127
-                raise Refused(400, 'failed to create task: exec: "missing": executable file not found in $PATH')
             for binding in bindings(row):
                 self._require_free_port(row, binding)
         except Refused as error:
-            row["error"] = error.message
-            row["exit_code"] = row["exit_code"] or 128
+            row |= {"error": error.message, "exit_code": 128}
             raise
         row |= {"status": "running", "started_at": now, "error": "", "exit_code": 0, "is_stopped_by_user": False}
         return True
