@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -232,11 +232,11 @@ class DigitalOceanDriver:
 
         One that somebody made on another day is not it. Raises Rejected where it failed.
         """
-        since = datetime.now(UTC) - FINAL_BACKUP_OF
+        since = time.time() - FINAL_BACKUP_OF.total_seconds()
         made = [
             each
             for each in self._actions(remote.ref)
-            if each["type"] == "snapshot" and datetime.fromisoformat(each["started_at"]) > since
+            if each["type"] == "snapshot" and datetime.fromisoformat(each["started_at"]).timestamp() > since
         ]
         if not made:
             self._act(remote.ref, {"type": "snapshot", "name": f"{hostname(spec)}-{spec.key}"})
