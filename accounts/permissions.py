@@ -40,6 +40,7 @@ class Action(StrEnum):
     SERVER_POWER = "server.power"
     SERVER_RENAME = "server.rename"
     SERVER_BACK_UP = "server.back_up"  # see backups, and make one
+    SERVER_CONSOLE = "server.console"  # read its output, and type commands
     SERVER_CONTENT = "server.content"  # whatever changes or reveals what is inside
     SERVER_ACTIVITY = "server.activity"  # who did what with it
     SERVER_ACCESS = "server.access"  # who else may do what with it
@@ -69,6 +70,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.SERVER_POWER: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_RENAME: IN_CHARGE | {AccessLevel.MANAGE},
     Action.SERVER_BACK_UP: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
+    Action.SERVER_CONSOLE: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_CONTENT: IN_CHARGE | {AccessLevel.MANAGE},
     Action.SERVER_ACTIVITY: IN_CHARGE | {AccessLevel.MANAGE},
     Action.SERVER_ACCESS: IN_CHARGE,

@@ -8,6 +8,7 @@ from core import clock
 from servers import convergence, inventory
 from servers.live import history, usage
 from servers.models import SyncKind
+from servers.self_service import operations
 
 
 @shared_task(acks_late=True)
@@ -39,6 +40,6 @@ def sample_running() -> int:
 
 @shared_task
 def purge_history() -> int:
-    """Delete what old syncs wrote, and usage that is shown nowhere any more; how many rows."""
+    """Delete what old syncs wrote, usage that is shown nowhere any more, and what was inside servers; how many rows."""
     at = clock.now()
-    return inventory.purge_sync_history(at=at) + history.purge(at=at)
+    return inventory.purge_sync_history(at=at) + history.purge(at=at) + operations.forget(at=at)

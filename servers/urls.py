@@ -3,7 +3,19 @@
 from django.urls import path
 
 from servers import views
-from servers.self_service import activity, backups, databases, members, schedules, settings, startup
+from servers.self_service import (
+    activity,
+    backups,
+    console,
+    databases,
+    files,
+    members,
+    results,
+    schedules,
+    settings,
+    startup,
+    uploads,
+)
 
 app_name = "servers"
 urlpatterns = [
@@ -13,7 +25,6 @@ urlpatterns = [
     path("servers/<uuid:pk>/power/", views.power, name="power"),
     path("servers/<uuid:pk>/backups/", backups.page, name="backups"),
     path("servers/<uuid:pk>/backups/<slug:ref>/<slug:act>/", backups.act, name="backup_act"),
-    path("servers/<uuid:pk>/downloads/<uuid:operation>/", backups.download, name="download"),
     path("servers/<uuid:pk>/databases/", databases.page, name="databases"),
     path("servers/<uuid:pk>/databases/<slug:ref>/<slug:act>/", databases.act, name="database_act"),
     path("servers/<uuid:pk>/passwords/<uuid:operation>/", databases.password, name="database_password"),
@@ -24,4 +35,14 @@ urlpatterns = [
     path("servers/<uuid:pk>/reinstall/", settings.reinstall, name="reinstall"),
     path("servers/<uuid:pk>/activity/", activity.page, name="activity"),
     path("servers/<uuid:pk>/access/", members.page, name="access"),
+    path("servers/<uuid:pk>/downloads/<uuid:operation>/", results.download, name="download"),
+    path("servers/<uuid:pk>/results/<uuid:operation>/", results.result, name="result"),
+    path("servers/<uuid:pk>/files/", files.page, name="files"),
+    path("servers/<uuid:pk>/files/edit/", files.edit, name="file"),
+    path("servers/<uuid:pk>/files/move/", files.move, name="file_move"),
+    path("servers/<uuid:pk>/files/delete/", files.delete, name="file_delete"),
+    path("servers/<uuid:pk>/files/upload/", uploads.page, name="file_upload"),
+    path("servers/<uuid:pk>/files/upload/link/", uploads.link, name="file_upload_link"),
+    path("servers/<uuid:pk>/console/", console.page, name="console"),
+    path("servers/<uuid:pk>/console/open/", console.open_console, name="console_open"),
 ]

@@ -101,10 +101,11 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     server = server_for(request, Action.SERVER_POWER, pk)
     if request.method != "POST":  # who had to sign in first comes back by a link
         return redirect("servers:detail", pk=pk)
+    page = "servers:console" if request.POST.get("section") == "console" else "servers:detail"
     form = PowerForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Servers have no such power action. Reload the page and try again."))
-        return redirect("servers:detail", pk=pk)
+        return redirect(page, pk=pk)
     action = PowerAction(form.cleaned_data["action"])
     try:
         live_power.request_power_action(
@@ -117,4 +118,4 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, REQUESTED[action])
-    return redirect("servers:detail", pk=pk)
+    return redirect(page, pk=pk)

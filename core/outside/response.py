@@ -16,16 +16,17 @@ MAX_RETRY_AFTER_SECONDS = 86_400
 
 
 class Expect(StrEnum):
-    """What a successful response carries: JSON, TEXT (a string), or NOTHING (any body is ignored)."""
+    """What a successful response carries: JSON, TEXT (a string), BYTES, or NOTHING (any body is ignored)."""
 
     JSON = "json"
     TEXT = "text"
+    BYTES = "bytes"
     NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
 class OutsideResponse:
-    """A success (2xx). `body` is parsed JSON with decimals for fractions, a string for TEXT, None without content."""
+    """A success (2xx). `body` is JSON with decimals for fractions, or as `Expect` says; None without content."""
 
     status: int
     body: Any = None
@@ -55,6 +56,8 @@ def parse_body(response: requests.Response, content: bytes, expect: Expect) -> A
     is_empty = response.status_code in {202, 204, 205} and not content
     if expect is Expect.NOTHING or is_empty or response.request.method == "HEAD":
         return None
+    if expect is Expect.BYTES:
+        return content
     if expect is Expect.TEXT:
         return content.decode(response.encoding or "utf-8", "replace")
     return strict_json(content)

@@ -4,7 +4,6 @@ import asyncio
 import json
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -20,11 +19,9 @@ MIB = 1024 * 1024
 async def connect(panel: Panel, socket: WebSocket, *, node_id: str, server_uuid: str) -> None:
     """Serve a console, or refuse the handshake with 403: a foreign origin, an unknown server, a node that is out."""
     jobs.run_due(panel)
-    parts = urlsplit(panel.url)
-    origins = {panel.url, f"{parts.scheme}://{parts.netloc}", *panel.settings.allowed_origins}
     is_up = panel.settings.node_mode in {"up", "slow"}
     servers = panel.store.servers.where(uuid=server_uuid)
-    if is_up and socket.headers.get("origin") in origins and servers:
+    if is_up and socket.headers.get("origin") in panel.origins() and servers:
         server = servers[0]
         if str(server.node_id) == node_id and server.runtime.is_known:
             await Console(panel, socket, server).serve()

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from sandbox.frame import Frame
 from sandbox.pterodactyl import seed
@@ -47,6 +48,11 @@ class Panel:
     def url(self) -> str:
         """The panel's base address, as its customers configure it."""
         return self.frame.base_url + self.mount
+
+    def origins(self) -> set[str]:
+        """The origins of pages that may use a node's socket and links: the panel's own and those that it allows."""
+        parts = urlsplit(self.url)
+        return {self.url, f"{parts.scheme}://{parts.netloc}", *self.settings.allowed_origins}
 
     def now(self) -> float:
         """The present instant of the sandbox clock, in unix seconds."""

@@ -4,7 +4,7 @@ Each call names the server by its identifier there, and raises core.outside's er
 customer. A read may be some seconds old.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -185,3 +185,78 @@ class InstallsAgain(Protocol):
 
     def install_again(self, identifier: str) -> None:
         """Begin it. Not safe to repeat."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """What is in a folder: `ref` is its name, `modified_at` ISO 8601."""
+
+    ref: str
+    size_bytes: int
+    is_file: bool
+    modified_at: str
+
+
+@dataclass(frozen=True)
+class UploadLink:
+    """Where a browser may send files for some minutes, perhaps once, and how large each may be."""
+
+    url: str
+    max_bytes: int
+
+
+@runtime_checkable
+class Files(Protocol):
+    """A provider that gives access to a server's files. Paths are below the server's own folder, which is ""."""
+
+    def folder(self, identifier: str, path: str) -> list[RemoteFile]:
+        """All that is in a folder."""
+
+    def read_file(self, identifier: str, path: str) -> bytes:
+        """A file's content. Raises Refused for one that is too large."""
+
+    def write_file(self, identifier: str, path: str, content: bytes) -> None:
+        """Write a file, with the folders that it needs."""
+
+    def make_folder(self, identifier: str, path: str) -> None:
+        """Make a folder; one that is there is fine."""
+
+    def move_files(self, identifier: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Give paths another one. Raises Refused where that is taken. Not safe to repeat."""
+
+    def copy_file(self, identifier: str, path: str) -> None:
+        """Copy a file beside itself, as "name copy". Not safe to repeat."""
+
+    def delete_files(self, identifier: str, folder: str, names: Sequence[str]) -> None:
+        """Delete files, and folders with all that is in them; already deleted is fine."""
+
+    def compress_files(self, identifier: str, folder: str, names: Sequence[str]) -> None:
+        """Pack them into an archive beside them, whose name begins with "archive-". Not safe to repeat."""
+
+    def extract_file(self, identifier: str, folder: str, name: str) -> None:
+        """Unpack an archive into its folder, over what is there. Not safe to repeat."""
+
+    def file_link(self, identifier: str, path: str) -> str:
+        """An address from which a file can be downloaded for some minutes, perhaps once."""
+
+    def upload_link(self, identifier: str) -> UploadLink:
+        """Where a browser sends files, with the field `files` and the folder as the parameter `directory`."""
+
+
+@dataclass(frozen=True)
+class ConsoleAccess:
+    """The address of a server's console for browsers, and the token that opens it for some minutes."""
+
+    socket: str
+    token: str
+
+
+@runtime_checkable
+class Console(Protocol):
+    """A provider whose servers have a console that a browser can follow."""
+
+    def send_command(self, identifier: str, command: str) -> None:
+        """Type a command. Raises Refused where the server does not run. Not safe to repeat."""
+
+    def console_access(self, identifier: str) -> ConsoleAccess:
+        """The key to this server's console, and to no other's."""

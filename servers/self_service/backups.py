@@ -11,12 +11,12 @@ from django.shortcuts import redirect
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts.permissions import Action
-from core import clock, tenancy
+from core import clock
 from servers.forms import clean_server_name
-from servers.models import Operation, OperationOutcome, Server
+from servers.models import Server
 from servers.self_service import operations
 from servers.self_service.pages import render_section, requested, server_in
 
@@ -143,17 +143,3 @@ def act(request: HttpRequest, pk: UUID, ref: str, act: str) -> HttpResponse:
             arguments={"is_locked": act == "lock"} if is_lock else {},
         )
     return redirect("servers:backups", pk=pk)
-
-
-@login_required
-@require_safe
-def download(request: HttpRequest, pk: UUID, operation: UUID) -> HttpResponse:
-    """To the address that a worker was given; it is valid for minutes, and perhaps once."""
-    server = server_in(request, "backups", pk, Action.SERVER_CONTENT)
-    since = clock.now() - operations.SHOWN_FOR
-    with tenancy.as_worker(server):
-        made = Operation.objects.filter(server=server, outcome=OperationOutcome.DONE, requested_at__gte=since)
-        result = next((each.result for each in made.filter(pk=operation, kind="backup.download")), None)
-    if not result:
-        raise Http404
-    return redirect(result["url"])

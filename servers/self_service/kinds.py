@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
-from servers.drivers.self_service import Backups, Databases, InstallsAgain, RemoteTask, Schedules, Sftp, Startup
+from servers.drivers.self_service import (
+    Backups,
+    Console,
+    Databases,
+    Files,
+    InstallsAgain,
+    RemoteTask,
+    Schedules,
+    Sftp,
+    Startup,
+)
 from servers.models import Server
-from servers.self_service import kept
+from servers.self_service import kept, texts
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -38,8 +48,9 @@ class OperationKind:
     """An act. `label` names it to customers. One that is not `is_repeatable` is not sent again after a lost answer.
 
     `makes` says of what a listing shows whether it is the act's effect, so that after a lost answer it can be looked
-    for among what was not there before. `changes` are the kinds of listings to read again afterwards. `keep` writes
-    what was done into our own rows, in the transaction that records it.
+    for among what was not there before. `changes` are the kinds of listings to read again afterwards, `changes_in`
+    those with a target. `keep` writes what was done into our own rows, in the transaction that records it.
+    `keeps_content` where what was entered is offered again if it was not done.
     """
 
     ability: type
@@ -50,6 +61,18 @@ class OperationKind:
     makes: Callable[[Mapping[str, Any], Call], bool] | None = None
     changes: Sequence[str] = ()
     keep: Callable[[Server, Call, datetime], None] | None = None
+    changes_in: Callable[[Call], Sequence[tuple[str, str]]] | None = None
+    keeps_content: bool = False
+
+
+def _in_folder(call: Call) -> Sequence[tuple[str, str]]:
+    """The folder that an act on files is about."""
+    return [("files", call.target)]
+
+
+def _copy_of(name: str, found: str) -> bool:
+    """Whether a file is named as the copy of another: "a copy.txt" or "a copy 2.txt" for "a.txt"."""
+    return found.startswith(f"{name.partition('.')[0]} copy")
 
 
 LISTINGS: Mapping[str, ListingKind] = {
@@ -62,6 +85,10 @@ LISTINGS: Mapping[str, ListingKind] = {
         Schedules, lambda driver, call: [asdict(each) for each in driver.schedules(call.identifier)]
     ),
     "sftp": ListingKind(Sftp, lambda driver, call: asdict(driver.sftp(call.identifier, call.target))),
+    "files": ListingKind(
+        Files, lambda driver, call: [asdict(each) for each in driver.folder(call.identifier, call.target)]
+    ),
+    "file": ListingKind(Files, lambda driver, call: texts.read(driver, call.identifier, call.target)),
 }
 OPERATIONS: Mapping[str, OperationKind] = {
     "backup.create": OperationKind(
@@ -174,5 +201,83 @@ OPERATIONS: Mapping[str, OperationKind] = {
         _("Install again"),
         is_repeatable=False,
         keep=lambda server, _call, at: kept.look_soon(server, at=at),
+    ),
+    "file.write": OperationKind(
+        Files,
+        lambda driver, call: texts.write(driver, call.identifier, call.target, call.content),
+        _("Save a file"),
+        changes_in=lambda call: [("file", call.target), ("files", call.target.rpartition("/")[0])],
+        keeps_content=True,
+    ),
+    "file.folder": OperationKind(
+        Files,
+        lambda driver, call: driver.make_folder(
+            call.identifier, f"{call.target}/{call.arguments['name']}".removeprefix("/")
+        ),
+        _("Make a folder"),
+        changes_in=_in_folder,
+    ),
+    "file.move": OperationKind(  # the target is the folder into which they go
+        Files,
+        lambda driver, call: driver.move_files(call.identifier, call.arguments["pairs"]),
+        _("Move files"),
+        is_repeatable=False,
+        listing="files",
+        makes=lambda file, call: file["ref"] == call.arguments["pairs"][0][1].rpartition("/")[2],
+        changes_in=_in_folder,
+    ),
+    "file.copy": OperationKind(
+        Files,
+        lambda driver, call: driver.copy_file(
+            call.identifier, f"{call.target}/{call.arguments['names'][0]}".removeprefix("/")
+        ),
+        _("Copy a file"),
+        is_repeatable=False,
+        listing="files",
+        makes=lambda file, call: _copy_of(call.arguments["names"][0], file["ref"]),
+        changes_in=_in_folder,
+    ),
+    "file.delete": OperationKind(
+        Files,
+        lambda driver, call: driver.delete_files(call.identifier, call.target, call.arguments["names"]),
+        _("Delete files"),
+        changes_in=_in_folder,
+    ),
+    "file.compress": OperationKind(
+        Files,
+        lambda driver, call: driver.compress_files(call.identifier, call.target, call.arguments["names"]),
+        _("Compress files"),
+        is_repeatable=False,
+        listing="files",
+        makes=lambda file, call: file["ref"].startswith("archive-"),
+        changes_in=_in_folder,
+    ),
+    "file.extract": OperationKind(
+        Files,
+        lambda driver, call: driver.extract_file(call.identifier, call.target, call.arguments["names"][0]),
+        _("Extract an archive"),
+        is_repeatable=False,
+        changes_in=_in_folder,
+    ),
+    "file.download": OperationKind(
+        Files,
+        lambda driver, call: {"url": driver.file_link(call.identifier, call.target)},
+        _("Download a file"),
+    ),
+    "file.upload": OperationKind(
+        Files,
+        lambda driver, call: asdict(driver.upload_link(call.identifier)),
+        _("Upload files"),
+    ),
+    "console.command": OperationKind(  # what is typed may be a password: it is content, which no audit entry has
+        Console,
+        lambda driver, call: driver.send_command(call.identifier, call.content),
+        _("Send a command"),
+        is_repeatable=False,
+    ),
+    "console.open": OperationKind(
+        Console,
+        lambda driver, call: asdict(driver.console_access(call.identifier)),
+        _("Open the console"),
     ),
 }

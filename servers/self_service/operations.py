@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from core import audit, outside, tenancy, work
+from core.models import WorkState
 from core.models.audit import Outcome
 from servers.drivers import registry
 from servers.drivers.base import Driver, NotOnNode, WrongState
@@ -24,6 +25,7 @@ GIVE_UP_AFTER = timedelta(minutes=2)
 # A page that is looked at has its lists read again when they are older than this.
 FRESH_FOR = timedelta(seconds=10)
 SHOWN_FOR = timedelta(minutes=10)
+KEPT_FOR = timedelta(days=1)
 UNANSWERED = {OperationOutcome.NOT_SENT, OperationOutcome.NO_ANSWER}
 
 
@@ -39,6 +41,7 @@ class SectionContent:
     read_at: datetime | None
     problem: str
     is_reading: bool
+    is_behind: bool  # whether what is shown is being read again
     operations: Sequence[Operation]
 
     @property
@@ -54,30 +57,40 @@ class SectionContent:
 
 
 def show(
-    server: Server, kind: str, *, at: datetime, target: str = "", acts: Sequence[str] = (), most: int = 5
+    server: Server,
+    kind: str,
+    *,
+    at: datetime,
+    target: str = "",
+    acts: Sequence[str] = (),
+    most: int = 5,
+    fresh_for: timedelta = FRESH_FOR,
 ) -> SectionContent:
     """What was read last, and have it read again where that is too long ago. Asks no provider.
 
     `acts` are the kinds of operations whose outcome is shown beside it, the last `most` of them.
     """
+    operations = latest(server, acts, at=at, most=most)
     with tenancy.as_worker(server):
         listing = Listing.objects.filter(server=server, kind=kind, target=target).first()
-        since = at - SHOWN_FOR
-        operations = list(
-            Operation.objects.filter(server=server, kind__in=acts, requested_at__gte=since).order_by("-requested_at")[
-                :most
-            ]
-        )
-        for each in operations:
-            each.label = OPERATIONS[each.kind].label
-        is_old = listing is None or listing.read_at is None or at - listing.read_at > FRESH_FOR
+        is_old = listing is None or listing.read_at is None or at - listing.read_at > fresh_for
         if is_old and server.status in INSTALLED and not (listing and listing.is_open):
             listing = _request_listing(_with_provider(server), kind, target, at=at)
     if listing is None:
-        return SectionContent(None, None, "", is_reading=False, operations=operations)
+        return SectionContent(None, None, "", is_reading=False, is_behind=False, operations=operations)
     # While a list that is there is read again, the page has nothing to wait for.
     is_reading = listing.is_open and listing.read_at is None and not listing.problem
-    return SectionContent(listing.result, listing.read_at, listing.problem, is_reading, operations)
+    return SectionContent(listing.result, listing.read_at, listing.problem, is_reading, listing.is_open, operations)
+
+
+def latest(server: Server, kinds: Sequence[str], *, at: datetime, most: int = 5) -> list[Operation]:
+    """What was asked for in the last minutes, the newest first."""
+    with tenancy.as_worker(server):
+        rows = Operation.objects.filter(server=server, kind__in=kinds, requested_at__gte=at - SHOWN_FOR)
+        operations = list(rows.order_by("-requested_at")[:most])
+    for each in operations:
+        each.label = OPERATIONS[each.kind].label
+    return operations
 
 
 def can(server: Server, ability: type) -> bool:
@@ -232,6 +245,8 @@ def _settle(
     operation: Operation, outcome: OperationOutcome, *, at: datetime, message: str = "", result: Any = None
 ) -> None:
     """Record the outcome, forget what was sent, and have what it changed read again."""
+    kind = OPERATIONS[operation.kind]
+    content = operation.content if kind.keeps_content and outcome != OperationOutcome.DONE else None
     with tenancy.as_worker():
         server = _with_provider(operation.server)
         if outcome != OperationOutcome.DONE:
@@ -247,11 +262,25 @@ def _settle(
                 at=at,
             )
         Operation.objects.filter(pk=operation.pk).update(
-            outcome=outcome, message=message or str(outcome.label), result=result, content=None
+            outcome=outcome, message=message or str(outcome.label), result=result, content=content
         )
-        keep = OPERATIONS[operation.kind].keep
-        if outcome == OperationOutcome.DONE and keep is not None:
-            call = Call(server.identifier, operation.target, operation.arguments, operation.content)
-            keep(server, call, at)
-        for kind in OPERATIONS[operation.kind].changes:
-            _request_listing(server, kind, "", at=at)
+        changed = [(listing, "") for listing in kind.changes]
+        call = Call(server.identifier, operation.target, operation.arguments, operation.content)
+        if kind.changes_in:
+            changed += kind.changes_in(call)
+        if outcome == OperationOutcome.DONE and kind.keep is not None:
+            kind.keep(server, call, at)
+        for listing, target in changed:
+            _request_listing(server, listing, target, at=at)
+
+
+def forget(*, at: datetime) -> int:
+    """Delete what was read of servers a day ago, and what operations brought or could not send; how many rows.
+
+    It may be secret, and a page that is opened again has it read again.
+    """
+    old = {"state": WorkState.DONE, "finished_at__lt": at - KEPT_FOR}
+    with tenancy.as_worker():
+        deleted, _by_model = Listing.objects.filter(**old).delete()
+        kept = Operation.objects.filter(**old).exclude(content__isnull=True, result__isnull=True)
+        return deleted + kept.update(content=None, result=None)

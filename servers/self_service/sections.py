@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
-from servers.drivers.self_service import Backups, Databases, Schedules, Startup
+from servers.drivers.self_service import Backups, Console, Databases, Files, Schedules, Startup
 from servers.models import Blueprint, Server
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Section:
 
 SECTIONS = (
     Section("detail", _("Overview"), Action.SERVER_VIEW),
+    Section("console", _("Console"), Action.SERVER_CONSOLE, Console),
+    Section("files", _("Files"), Action.SERVER_CONTENT, Files),
     Section("backups", _("Backups"), Action.SERVER_BACK_UP, Backups),
     Section("databases", _("Databases"), Action.SERVER_CONTENT, Databases),
     Section("startup", _("Startup"), Action.SERVER_CONTENT, Startup),

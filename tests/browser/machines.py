@@ -12,7 +12,7 @@ from tests.shop import Clock, run_until_idle
 
 
 def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
-    """Two backups, one of them locked, and one being made; the addresses of the pages."""
+    """Two backups, one of them locked, and one being made, and the first files; the addresses of the pages."""
     asked: dict[str, Any] = {"server": server, "actor": owner}
     for name in ("before the update", "Sunday"):
         operations.request(**asked, kind="backup.create", arguments={"name": name}, at=clock.now)
@@ -25,10 +25,18 @@ def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
     run_until_idle(clock, steps=3)
     _read(server, "backups", clock)
     made = _make_contents(server, asked, clock)
+    _read(server, "files", clock)
+    files = reverse("servers:files", args=[server.pk])
     return made | {
         "server backups": reverse("servers:backups", args=[server.pk]),
         "server backup restore": reverse("servers:backup_act", args=[server.pk, oldest["ref"], "restore"]),
         "server backup delete": reverse("servers:backup_act", args=[server.pk, newest["ref"], "delete"]),
+        "server files": files,
+        "server file": f"{reverse('servers:file', args=[server.pk])}?path=notes.txt&new=1",
+        "server file move": f"{reverse('servers:file_move', args=[server.pk])}?path=&name=eula.txt",
+        "server file delete": f"{reverse('servers:file_delete', args=[server.pk])}?path=&name=logs",
+        "server upload": reverse("servers:file_upload", args=[server.pk]),
+        "server console": reverse("servers:console", args=[server.pk]),
     }
 
 

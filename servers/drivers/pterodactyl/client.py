@@ -85,15 +85,41 @@ class PanelClient:
         except outside.Rejected as error:
             _raise_key_not_admin(error)
 
-    def client_write(self, path: str, json: Mapping[str, Any] | None, *, method: str = "POST") -> None:
-        """A write to the client API, whose answer does not matter."""
+    def client_read_bytes(self, path: str, params: Mapping[str, Any]) -> bytes:
+        """A file of a server by the client API, 8 MiB at most."""
         session = self._session("client", self._client_key, READ_SECONDS)
         try:
-            _call(session, method, path, json=json, expects=Expect.NOTHING)
+            return bytes(_call(session, "GET", path, params=params, expects=Expect.BYTES).body or b"")
         except outside.Rejected as error:
             _raise_key_not_admin(error)
 
-    def _session(self, api: str, key: str, seconds: float, body_limit: int = 8 * 1024 * 1024) -> OutsideSession:
+    def client_write(
+        self,
+        path: str,
+        json: Mapping[str, Any] | None,
+        *,
+        method: str = "POST",
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        node_errors: frozenset[str] = NODE_ERRORS,
+    ) -> None:
+        """A write to the client API, whose answer does not matter. `node_errors` say nothing about the panel."""
+        session = self._session("client", self._client_key, READ_SECONDS, node_errors=node_errors)
+        headers = {"Content-Type": "text/plain"} if content is not None else None
+        options = {"params": params, "content": content, "headers": headers, "expects": Expect.NOTHING}
+        try:
+            _call(session, method, path, json=json, **options)
+        except outside.Rejected as error:
+            _raise_key_not_admin(error)
+
+    def _session(
+        self,
+        api: str,
+        key: str,
+        seconds: float,
+        body_limit: int = 8 * 1024 * 1024,
+        node_errors: frozenset[str] = NODE_ERRORS,
+    ) -> OutsideSession:
         refuse_transaction(self._name)
         if not key:
             raise outside.Unavailable(f"{self._name}: no {api} key is set")
@@ -102,7 +128,7 @@ class PanelClient:
         options: dict[str, Any] = {
             "read_timeout": seconds,
             "body_limit": body_limit,
-            "upstream_fault_codes": NODE_ERRORS,
+            "upstream_fault_codes": node_errors,
         }
         return OutsideSession(self._name, url, headers, **options)
 
