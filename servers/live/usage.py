@@ -131,7 +131,7 @@ def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
             **asdict(usage) | {"power_state": usage.power_state.value},
         )
         UsageSample.objects.filter(at__lte=at - history.KEPT).delete()
-        if usage.power_state is PowerState.RUNNING:
+        if usage.power_state is PowerState.RUNNING and usage.memory_mib:  # without, nothing was measured
             history.roll_up(server, usage, at=at)
             _tell_of_full_disk(task, server, usage.disk_mib, at=at)
     rows = UsageTask.objects.filter(provider_id=task.provider_id)

@@ -11,7 +11,7 @@ from django.test import Client
 
 from catalog import events as catalog_events
 from catalog.models import Addon, AddonKind, Image
-from core import site_settings
+from core import clock, site_settings, work
 from orders import fulfilment
 from orders.models import OrderItem
 from orders.storefront.offers import offer_of, product_cards
@@ -33,6 +33,9 @@ from servers.models import (
     ServerStatus,
     Step,
     SyncState,
+    UsageBucket,
+    UsageSample,
+    UsageTask,
 )
 from tests.builders import make_addon, make_addon_price, make_organization, make_price, make_user
 from tests.drivers.adapters import Cloud, cloud_provider
@@ -222,6 +225,20 @@ def test_a_creation_that_failed_is_repeated_only_when_a_person_asks(cloud: Cloud
     [made] = cloud.droplets()
     assert (server.reload().status, server.reload().ref) == (ServerStatus.RUNNING, str(made["id"]))
     assert made["id"] != droplet["id"]
+
+
+def test_what_digitalocean_does_not_measure_is_not_shown_as_nothing(provider: Provider, client: Client) -> None:
+    server = make_running_machine(provider)
+    client.force_login(server.owner)
+    client.get(f"/servers/{server.pk}/")
+    work.run_due(at=clock.now(), models=(UsageTask,))
+
+    page = client.get(f"/servers/{server.pk}/").content.decode()
+
+    assert UsageSample.objects.filter(server=server).exists()
+    assert "Uptime" in page
+    assert "CPU usage over the last minutes" not in page
+    assert not UsageBucket.objects.exists()
 
 
 def test_a_machine_keeps_the_size_that_was_sold_whatever_its_blueprint_says_later(
