@@ -383,6 +383,11 @@ class Rows:
         used = dict.fromkeys(("cpu_percent", "memory_mib", "disk_mib"), 1)
         used |= dict.fromkeys(("received_bytes", "sent_bytes", "uptime_seconds"), 1)
         self.each(servers.UsageSample, at=AT, power_state="running", **used, **first)
+        rolled = {"samples": 1, "cpu_sum": 1, "memory_sum_mib": 1, "disk_mib": 1}
+        self.each(servers.UsageBucket, minutes=15, starts_at=lambda n: AT + timedelta(hours=n), **rolled, **first)
+        asked = {"target": lambda n: f"backup-{n}", "result": {"password": SECRET}, **of_each}
+        self.each(servers.Listing, kind="backups", read_at=AT, **asked)
+        self.each(servers.Operation, kind="backup.create", requested_at=AT, requested_by=self.user, **asked)
 
     def placed_orders(self) -> None:
         """Orders, all items and all history on the first."""

@@ -5,11 +5,9 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from core import clock, work
 from sandbox.client import Sandbox
 from servers.capacity import Size
-from servers.live import usage
-from servers.models import HoldKind, Provider, Server, ServerStatus, UsageTask
+from servers.models import HoldKind, Provider, Server, ServerStatus
 from tests.builders import make_user
 from tests.servers.actions import make_running
 from tests.servers.builders import SMALL
@@ -19,21 +17,6 @@ def owner_of(server: Server) -> Client:
     client = Client()
     client.force_login(server.owner)
     return client
-
-
-def test_a_refused_name_leaves_the_usage_on_the_page(panel: Sandbox, provider: Provider) -> None:
-    server = make_running(provider, owner=make_user())
-    now = clock.now()
-    usage.watch(server, at=now)
-    work.run_due(at=now, models=(UsageTask,))
-
-    response = owner_of(server).post(reverse("servers:rename", kwargs={"pk": server.pk}), {"name": "!"})
-
-    page = response.content.decode()
-    assert response.status_code == 422
-    assert 'id="id_name_error"' in page
-    assert "Uptime" in page
-    assert "Usage is not available" not in page
 
 
 @pytest.mark.parametrize(
