@@ -151,18 +151,22 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         billing_address=order.invoice.billing_address,
     )
     run_commit_triggers()
-    operation = _backups(server.reload(), mark)
+    operation = _contents(server.reload(), mark)
     paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())
     return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note, operation)
 
 
-def _backups(server: Server, mark: str) -> Operation:
-    """A backup that a worker has read, and the link to it."""
+def _contents(server: Server, mark: str) -> Operation:
+    """A backup, a database and a schedule that a worker has read, and the link to the backup."""
     at = timezone.now()
     owner = {"organization": server.organization, "server": server, "provider": server.blueprint.provider, "run_at": at}
     backup = {"ref": BACKUP, "name": f"{mark}-backup", "size_bytes": 1, "created_at": at.isoformat()}
     state = {"completed_at": at.isoformat(), "is_successful": True, "is_locked": False}
-    Listing.objects.create(**owner, kind="backups", state=WorkState.DONE, read_at=at, result=[backup | state])
+    database = {"ref": BACKUP, "name": f"{mark}-database", "username": mark, "host": mark, "port": 1, "remote": "%"}
+    schedule = {"ref": BACKUP, "name": f"{mark}-schedule", "cron": "0 4 * * *", "next_at": "", "last_at": ""}
+    read = {"backups": backup | state, "databases": database, "schedules": schedule | {"is_active": True, "tasks": []}}
+    for kind, row in read.items():
+        Listing.objects.create(**owner, kind=kind, state=WorkState.DONE, read_at=at, result=[row])
     return Operation.objects.create(
         **owner,
         kind="backup.download",
