@@ -180,6 +180,8 @@ def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
         return redirect("servers:files", pk=pk)
     folder, is_new = path.rpartition("/")[0], bool(request.GET.get("new"))
     shown = NOTHING if is_new else _shown_file(server, path)
+    if "discard" in request.GET:
+        shown = replace(shown, operations=[])
     form = TextForm(request.POST) if request.method == "POST" else None
     if form and form.is_valid():
         present = (shown.rows or {}).get("version", "")

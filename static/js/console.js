@@ -20,7 +20,7 @@ Object.assign(output.style, {
   background: "var(--sunk)", borderRadius: "var(--r1)", padding: "var(--s3)", height: "60vh", minHeight: "14rem",
   overflow: "auto", whiteSpace: "pre-wrap", fontSize: "var(--step--1)",
 });
-output.hidden = tools.hidden = false;
+output.hidden = tools.hidden = pauseButton.hidden = false;
 
 function say(text) {
   frame.querySelector("[data-status]").textContent = text;
@@ -108,7 +108,7 @@ const HEARD = {
 function renew() {
   renewals += 1;
   if (renewals > 3) giveUp("");
-  else askWorker(texts.open).then(({ token }) => transmit("auth", token), (error) => giveUp(error.message));
+  else askWorker(texts.open).then(({ token }) => transmit("auth", token), (error) => giveUp(error.said));
 }
 
 function giveUp(reason) {
@@ -126,7 +126,7 @@ async function connect(key) {
   try {
     access = key ? await workerResult(key) : await askWorker(texts.open);
   } catch (error) {
-    giveUp(error.message);
+    giveUp(error.said);
     return;
   }
   const isInsecure = location.protocol === "https:" && access.socket.startsWith("ws:");

@@ -47,7 +47,7 @@ upload.addEventListener("submit", (event) => {
     nodeOrigin = "";
     picked.multiple = false;
     bar.hidden = true;
-    uploadStatus.textContent = error.message || upload.dataset.refused;
+    uploadStatus.textContent = error.said || upload.dataset.refused;
   });
 });
 

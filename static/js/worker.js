@@ -3,20 +3,25 @@ async function askWorker(url) {
   const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
   const asked = await fetch(url, { method: "POST", headers: { "X-CSRFToken": token } });
   const answer = await asked.json();
-  if (!asked.ok) throw new Error(answer.message);
+  if (!asked.ok) throw refusal(answer.message);
   return workerResult(answer.url);
 }
 
 async function workerResult(url) {
   for (let tries = 0; tries < 120; tries += 1) {
     const response = await fetch(url);
-    if (response.status === 404) throw new Error("");
+    if (response.status === 404) break;
     const answer = await response.json();
-    if (response.status === 409) throw new Error(answer.message);
+    if (response.status === 409) throw refusal(answer.message);
     if (response.status === 200) return answer;
     await new Promise((done) => { setTimeout(done, tries < 10 ? 300 : 1000); });
   }
-  throw new Error("");
+  throw refusal("");
+}
+
+// An error with a sentence for the user; those of the browser itself have none.
+function refusal(text) {
+  return Object.assign(new Error(text), { said: text });
 }
 
 function originOf(url) {
@@ -25,10 +30,14 @@ function originOf(url) {
 }
 
 // The page's policy names the node that its provider named last. Where that is another, the page is loaded once again.
+const reloaded = `reloaded ${location.pathname}`;
+
 function reloadOnce(origin) {
-  const key = `allowed ${location.pathname}`;
-  if (sessionStorage.getItem(key) === origin) return false;
-  sessionStorage.setItem(key, origin);
+  if (sessionStorage.getItem(reloaded) === origin) return false;
+  sessionStorage.setItem(reloaded, origin);
   location.reload();
   return true;
 }
+
+// A page that names its node has nothing to load again; a later visit may have.
+if (document.querySelector("[data-origin]").dataset.origin) sessionStorage.removeItem(reloaded);

@@ -110,6 +110,9 @@ def test_what_was_changed_meanwhile_is_not_overwritten_unseen(panel: Sandbox, se
     shown = page(browser, server, PROPERTIES, "file")
     assert "was changed since you opened it" in shown
     assert "motd=mine" in shown  # nothing that was typed is lost
+    discarded = browser.get(address("file", server, PROPERTIES, discard=1)).content.decode()
+    assert "motd=theirs" in discarded
+    assert "motd=mine" not in discarded
     refused = browser.post(address("file", server, PROPERTIES), {"text": mine, "version": old})
     assert refused.status_code == 422
     assert "text" in refused.context["form"].errors
