@@ -7,7 +7,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from sandbox.client import Sandbox
-from servers.models import Server
+from servers.models import Operation, Server
 from tests.browser.looks import DESKTOP
 from tests.browser.page_monitor import PageMonitor
 from tests.browser.web import Web, working
@@ -22,7 +22,8 @@ TIMEOUT_MS = 60_000
 def shop(shop_process: Web, sandbox: Sandbox, transactional_db: None, browser: Browser) -> Iterator[Web]:
     """The shop with a worker; its address may use the nodes, as an operator allows it."""
     settings = {"install_seconds": 0, "power_seconds": 0, "output_seconds": 1000.0}
-    sandbox.panel_settings(allowed_origins=[shop_process.url], **settings)
+    tokens = {"token_seconds": 6.0, "token_warning_seconds": 4.0, "token_check_seconds": 0.5}
+    sandbox.panel_settings(allowed_origins=[shop_process.url], **settings, **tokens)
     with working(shop_process):
         yield shop_process
 
@@ -42,6 +43,7 @@ def test_a_file_is_edited_and_uploaded_and_the_console_answers(shop: Web, browse
     edit_a_file(page)
     upload_a_file(page)
     answer_a_command(page)
+    outlive_a_token(page)
 
     assert monitor.problems == []
     context.close()
@@ -93,3 +95,13 @@ def answer_a_command(page: Page) -> None:
     page.get_by_label("Show only lines with").fill("done: say")
     expect(log.get_by_text("Server marked as running.")).to_be_hidden()
     expect(log.get_by_text("done: say hi")).to_be_visible()
+
+
+def outlive_a_token(page: Page) -> None:
+    """The page gets another one in time, for the same socket."""
+    page.get_by_label("Show only lines with").fill("")
+    page.wait_for_timeout(7000)
+    assert Operation.objects.filter(kind="console.open").count() >= 3
+    page.get_by_label("Command").fill("say again")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("log")).to_contain_text("done: say again")
