@@ -260,3 +260,25 @@ class Console(Protocol):
 
     def console_access(self, identifier: str) -> ConsoleAccess:
         """The key to this server's console, and to no other's."""
+
+
+@dataclass(frozen=True)
+class RemotePort:
+    """A port of a server; `host` is the address that is shown for it."""
+
+    ref: str
+    host: str
+    port: int
+    note: str
+    is_main: bool
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A provider whose servers have ports with notes."""
+
+    def ports(self, identifier: str) -> list[RemotePort]:
+        """Every port of the server, the main one first."""
+
+    def note_port(self, identifier: str, ref: str, note: str) -> None:
+        """Keep a note beside a port; empty for none."""

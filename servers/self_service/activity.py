@@ -2,6 +2,7 @@
 
 Customers cannot read the trail itself. A worker reads the entries about this one server under its present
 organization, of the acts that are named here; of what an entry keeps, only names are shown, no addresses or browsers.
+Plain members who manage the server read names of people, and no e-mail addresses.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from servers.self_service.pages import render_section, server_in
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-SHOWN = 100
+SHOWN = 60
 SENTENCES: Mapping[str, "StrOrPromise"] = {
     "server.create": gettext_lazy("Ordered the server"),
     "server.rename": gettext_lazy("Renamed the server"),
@@ -39,7 +40,8 @@ SENTENCES: Mapping[str, "StrOrPromise"] = {
     "server.correct_variables": gettext_lazy("Corrected the settings of the game"),
     "server.delete": gettext_lazy("Had the server deleted"),
     "server.access": gettext_lazy("Changed who has access"),
-    **{f"server.{kind}": operation.label for kind, operation in OPERATIONS.items()},
+    # A console is opened again and again while somebody looks at it.
+    **{f"server.{kind}": each.label for kind, each in OPERATIONS.items() if kind != "console.open"},
 }
 # What is shown of an entry's values: what things are called.
 NAMES = ("name", "action")
@@ -57,8 +59,10 @@ class Line:
     message: str
 
 
-def activity_of(server: Server) -> list[Line]:
-    """What was done with the server, the newest first."""
+def activity_of(server: Server, *, are_addresses_shown: bool) -> list[Line]:
+    """What was done with the server, the newest first. A member without a name is called by their e-mail address,
+    where the reader may see that.
+    """
     with tenancy.as_worker(server):
         entries = list(
             AuditEntry.objects.filter(
@@ -69,10 +73,15 @@ def activity_of(server: Server) -> list[Line]:
             ).order_by("-id")[:SHOWN]
         )
         members = Membership.objects.filter(organization=server.organization_id).select_related("user")
-        names = {each.user_id: each.user.full_name for each in members}
+        names = {each.user_id: _name(each.user, are_addresses_shown=are_addresses_shown) for each in members}
         others = User.objects.filter(pk__in=[each.actor_id for each in entries if each.actor_id])
         staff = set(others.filter(is_staff=True).values_list("pk", flat=True))
     return [_line(each, names, staff) for each in entries]
+
+
+def _name(user: User, *, are_addresses_shown: bool) -> str:
+    name = f"{user.first_name} {user.last_name}".strip()
+    return name or (user.email if are_addresses_shown else _("A member"))
 
 
 def _line(entry: AuditEntry, names: Mapping[UUID, str], staff: set[UUID]) -> Line:
@@ -101,5 +110,6 @@ def _who(actor_id: UUID | None, names: Mapping[UUID, str], staff: set[UUID]) -> 
 def page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What was done with the server lately."""
     server = server_in(request, "activity", pk, Action.SERVER_ACTIVITY)
-    context = {"lines": activity_of(server), "most": SHOWN}
+    is_in_charge = not server.access_level  # type: ignore[attr-defined]
+    context = {"lines": activity_of(server, are_addresses_shown=is_in_charge), "most": SHOWN}
     return render_section(request, server, "servers/activity.html", context, section="activity", part="live")

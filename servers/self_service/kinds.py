@@ -13,6 +13,7 @@ from servers.drivers.self_service import (
     Databases,
     Files,
     InstallsAgain,
+    Network,
     RemoteTask,
     Schedules,
     Sftp,
@@ -84,6 +85,7 @@ LISTINGS: Mapping[str, ListingKind] = {
     "schedules": ListingKind(
         Schedules, lambda driver, call: [asdict(each) for each in driver.schedules(call.identifier)]
     ),
+    "network": ListingKind(Network, lambda driver, call: [asdict(each) for each in driver.ports(call.identifier)]),
     "sftp": ListingKind(Sftp, lambda driver, call: asdict(driver.sftp(call.identifier, call.target))),
     "files": ListingKind(
         Files, lambda driver, call: [asdict(each) for each in driver.folder(call.identifier, call.target)]
@@ -279,5 +281,11 @@ OPERATIONS: Mapping[str, OperationKind] = {
         Console,
         lambda driver, call: asdict(driver.console_access(call.identifier)),
         _("Open the console"),
+    ),
+    "network.note": OperationKind(
+        Network,
+        lambda driver, call: driver.note_port(call.identifier, call.target, call.arguments["note"]),
+        _("Change the note of a port"),
+        changes=["network"],
     ),
 }

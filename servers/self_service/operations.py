@@ -275,7 +275,8 @@ def _settle(
 
 
 def forget(*, at: datetime) -> int:
-    """Delete what was read of servers a day ago, and what operations brought or could not send; how many rows.
+    """Delete what was read of servers a day ago, what operations could not send by then, and what they brought once no
+    page shows it; how many rows.
 
     It may be secret, and a page that is opened again has it read again.
     """
@@ -283,4 +284,6 @@ def forget(*, at: datetime) -> int:
     with tenancy.as_worker():
         deleted, _by_model = Listing.objects.filter(**old).delete()
         kept = Operation.objects.filter(**old).exclude(content__isnull=True, result__isnull=True)
-        return deleted + kept.update(content=None, result=None)
+        # Passwords and links, which no page shows any more.
+        shown = Operation.objects.filter(requested_at__lt=at - SHOWN_FOR, result__isnull=False)
+        return deleted + kept.update(content=None, result=None) + shown.update(result=None)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
-from servers.drivers.self_service import Backups, Console, Databases, Files, Schedules, Startup
+from servers.drivers.self_service import Backups, Console, Databases, Files, Network, Schedules, Startup
 from servers.models import Blueprint, Server
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ SECTIONS = (
     Section("databases", _("Databases"), Action.SERVER_CONTENT, Databases),
     Section("startup", _("Startup"), Action.SERVER_CONTENT, Startup),
     Section("schedules", _("Schedules"), Action.SERVER_CONTENT, Schedules),
+    Section("network", _("Network"), Action.SERVER_CONTENT, Network),
     Section("settings", _("Settings"), Action.SERVER_RENAME),
     Section("activity", _("Activity"), Action.SERVER_ACTIVITY),
     Section("access", _("Access"), Action.SERVER_ACCESS),

@@ -56,11 +56,11 @@ def _make_contents(server: Server, asked: dict[str, Any], clock: Clock) -> dict[
     refs = [each["ref"] for each in _read(server, "schedules", clock)]
     operations.request(**asked, kind="schedule.switch", target=refs[1], arguments={"is_active": False}, at=clock.now)
     run_until_idle(clock, steps=3)
-    for kind in ("schedules", "startup"):
+    for kind in ("schedules", "startup", "network"):
         _read(server, kind, clock)
     account = PanelAccount.objects.get(user=server.owner)
     _read(server, "sftp", clock, target=account.username)
-    sections = ("databases", "startup", "schedules", "settings", "activity", "access")
+    sections = ("databases", "startup", "schedules", "network", "settings", "activity", "access")
     return {
         **{f"server {name}": reverse(f"servers:{name}", args=[server.pk]) for name in sections},
         "server database delete": reverse("servers:database_act", args=[server.pk, database["ref"], "delete"]),

@@ -44,7 +44,7 @@ NAMES = (
     "server backups", "server backup restore", "server backup delete",
     "server databases", "server databases refused", "server database delete", "server startup",
     "server startup refused", "server schedules", "server schedules refused",
-    "server settings", "server reinstall", "server activity", "server access",
+    "server network", "server settings", "server reinstall", "server activity", "server access",
     "server files", "server file", "server file move", "server file delete", "server upload", "server console",
     "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
     "invoice confirm",

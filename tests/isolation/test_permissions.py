@@ -37,6 +37,7 @@ ACTIONS = {
     "servers:startup": Action.SERVER_CONTENT,
     "servers:schedules": Action.SERVER_CONTENT,
     "servers:schedule_act": Action.SERVER_CONTENT,
+    "servers:network": Action.SERVER_CONTENT,
     "servers:reinstall": Action.SERVER_CONTENT,
     "servers:settings": Action.SERVER_RENAME,
     "servers:activity": Action.SERVER_ACTIVITY,

@@ -9,7 +9,16 @@ from core import audit, clock
 from core.models import AuditEntry
 from sandbox.client import Sandbox
 from servers import services
-from servers.models import Operation, OperationOutcome, PanelAccount, Provider, Server, ServerAccess, ServerStatus
+from servers.models import (
+    Listing,
+    Operation,
+    OperationOutcome,
+    PanelAccount,
+    Provider,
+    Server,
+    ServerAccess,
+    ServerStatus,
+)
 from tests.builders import make_user
 from tests.servers.actions import control, run_until_quiet
 from tests.servers.self_service import member_of, open_section, run, running_with
@@ -94,6 +103,9 @@ def test_activity_says_who_did_what_and_nothing_of_others(server: Server, browse
         assert text in shown
     for text in ("Elsewhere", "Hopper", "converge", "abuse", "127.0.0.1"):
         assert text not in shown
+    manager = member_of(server, "manage").get(reverse("servers:activity", args=[server.pk])).content.decode()
+    assert "Renamed the server: Tower" in manager
+    assert server.owner.email not in manager.partition('id="activity"')[2].partition("</main>")[0]
     assert browser.get(reverse("servers:activity", args=[other.pk])).status_code == 404
     assert member_of(server, "operate").get(reverse("servers:activity", args=[server.pk])).status_code == 404
 
@@ -142,3 +154,26 @@ def test_nobody_else_is_given_access(server: Server, browser: Client) -> None:
         server=server, user_id=stranger.pk, level=AccessLevel.MANAGE, actor=None, at=clock.now()
     )
     assert not ServerAccess.objects.exists()
+
+
+def test_ports_are_listed_and_have_notes(panel: Sandbox, server: Server, browser: Client, provider: Provider) -> None:
+    address = reverse("servers:network", args=[server.pk])
+    shown = open_section(browser, server, "network")
+    assert f":{server.port}" in shown
+    assert "Main port" in shown
+    [port] = Listing.objects.get(server=server).result
+    other = Client()
+    elsewhere = running_with(provider)
+    other.force_login(elsewhere.owner)
+    open_section(other, elsewhere, "network")
+
+    fields = {"ref": port["ref"], "note": "the lobby"}
+    assert browser.post(address, {**fields, "note": "x" * 101}).status_code == 422
+    assert other.post(reverse("servers:network", args=[elsewhere.pk]), fields).status_code == 404
+    assert not Operation.objects.exists()
+    browser.post(address, fields)
+    run()
+
+    assert 'value="the lobby"' in open_section(browser, server, "network")
+    [kept] = [each for each in panel.panel_state()["allocations"] if str(each["id"]) == port["ref"]]
+    assert kept["notes"] == "the lobby"

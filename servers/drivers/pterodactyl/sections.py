@@ -3,6 +3,7 @@
 from servers.drivers.pterodactyl.console import PanelConsole
 from servers.drivers.pterodactyl.databases import PanelDatabases
 from servers.drivers.pterodactyl.files import PanelFiles
+from servers.drivers.pterodactyl.network import PanelNetwork
 from servers.drivers.pterodactyl.schedules import PanelSchedules
 from servers.drivers.pterodactyl.self_service import PanelBackups
 from servers.drivers.pterodactyl.settings import PanelSettings
@@ -10,6 +11,13 @@ from servers.drivers.pterodactyl.startup import PanelStartup
 
 
 class PanelSections(
-    PanelBackups, PanelDatabases, PanelStartup, PanelSchedules, PanelSettings, PanelFiles, PanelConsole
+    PanelBackups,
+    PanelDatabases,
+    PanelStartup,
+    PanelSchedules,
+    PanelNetwork,
+    PanelSettings,
+    PanelFiles,
+    PanelConsole,
 ):
     """By the client API, so only with a client key."""
