@@ -86,7 +86,7 @@ def chart(server: Server, span: Span, *, at: datetime) -> UsageChart:
         found = [(row.at, 1, row.cpu_percent, row.memory_mib, row.disk_mib) for row in samples_of]
     else:
         minutes = width // timedelta(minutes=1)
-        rolled = UsageBucket.objects.filter(server=server, minutes=minutes, starts_at__gte=first)
+        rolled = UsageBucket.objects.filter(server=server, minutes=minutes, starts_at__gte=first, starts_at__lte=at)
         found = [(row.starts_at, row.samples, row.cpu_sum, row.memory_sum_mib, row.disk_mib) for row in rolled]
     samples, sums = [0] * count, [[Decimal(0)] * count for _line in range(3)]
     for moment, counted, cpu, memory, disk in found:

@@ -105,7 +105,6 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = {"server suspended": _page("servers:detail", _unpaid(sandbox, owner, past).pk)}
     made |= _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
-    made |= make_sections(Server.objects.get(name="lantern-smp"), owner, clock)
     _affiliate(owner, saver, clock)
     _renewed_by_its_only_card(saver, clock)
     _add_gateway_account()
@@ -184,6 +183,7 @@ def _servers(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
     refunds.refund_payment(payment=payment, amount=payment.refundable, reason="asked", actor=None, at=clock.now)
     transferred = _to_transfer(_shop(sandbox, owner, plans["running"]), clock)
     addresses = {f"server {state}": _page("servers:detail", server.pk) for state, server in found.items()}
+    addresses |= make_sections(found["running"], owner, clock)  # before the quote below, which holds for half an hour
     changed = locking.item_to_change(found["running"].order_item.pk)
     assert changed.server is not None
     offer = change_offer(changed.subscription, changed.server, clock.now)
