@@ -167,13 +167,13 @@ OPERATIONS: Mapping[str, OperationKind] = {
         changes=["startup"],
         keep=lambda server, call, at: kept.keep_image(server, call.arguments["image"], at=at),
     ),
-    "schedule.create": OperationKind(
+    "schedule.create": OperationKind(  # its command may be a password, as one that is typed on the console
         Schedules,
         lambda driver, call: driver.create_schedule(
             call.identifier,
             call.arguments["name"],
             call.arguments["cron"],
-            RemoteTask(call.arguments["action"], call.arguments["payload"]),
+            RemoteTask(call.arguments["action"], call.content),
         ),
         _("Make a schedule"),
         changes=["schedules"],

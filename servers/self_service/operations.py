@@ -26,6 +26,10 @@ GIVE_UP_AFTER = timedelta(minutes=2)
 FRESH_FOR = timedelta(seconds=10)
 SHOWN_FOR = timedelta(minutes=10)
 KEPT_FOR = timedelta(days=1)
+# Of one server: nobody fills the queue that all share, nor the database.
+MAX_OPEN = 50
+MAX_LISTINGS = 200
+OPEN = (WorkState.QUEUED, WorkState.RUNNING)
 UNANSWERED = {OperationOutcome.NOT_SENT, OperationOutcome.NO_ANSWER}
 
 
@@ -74,13 +78,24 @@ def show(
     with tenancy.as_worker(server):
         listing = Listing.objects.filter(server=server, kind=kind, target=target).first()
         is_old = listing is None or listing.read_at is None or at - listing.read_at > fresh_for
+        is_full = False
         if is_old and server.status in INSTALLED and not (listing and listing.is_open):
-            listing = _request_listing(_with_provider(server), kind, target, at=at)
+            is_full = listing is None and not _has_room(server)
+            listing = listing if is_full else _request_listing(_with_provider(server), kind, target, at=at)
     if listing is None:
-        return SectionContent(None, None, "", is_reading=False, is_behind=False, operations=operations)
+        problem = _("Too much is being read at the moment. Try again in a minute.") if is_full else ""
+        return SectionContent(None, None, problem, is_reading=False, is_behind=False, operations=operations)
     # While a list that is there is read again, the page has nothing to wait for.
     is_reading = listing.is_open and listing.read_at is None and not listing.problem
     return SectionContent(listing.result, listing.read_at, listing.problem, is_reading, listing.is_open, operations)
+
+
+def _has_room(server: Server) -> bool:
+    """Whether one more may be read for the first time. Of those that were read, the oldest make room."""
+    rows = Listing.objects.filter(server=server)
+    beyond = rows.exclude(state__in=OPEN).order_by("-finished_at")[MAX_LISTINGS - 1 :]
+    rows.filter(pk__in=beyond.values("pk")).delete()
+    return rows.filter(state__in=OPEN).count() < MAX_OPEN
 
 
 def latest(server: Server, kinds: Sequence[str], *, at: datetime, most: int = 5) -> list[Operation]:
@@ -130,24 +145,20 @@ def request(
 ) -> Operation:
     """Have a worker carry the act out once. `content` is kept encrypted until then, and is in no audit entry.
 
-    Raises OperationRefused where the server is in no state for it, or its provider cannot do it.
+    What was asked for last and is still open is not asked for again: a form that is sent twice does it once.
+    Raises OperationRefused where the server is in no state for it, its provider cannot do it, or too much is under way.
     """
-    if server.status == ServerStatus.SUSPENDED or server.has_holds():
-        raise OperationRefused(_("The server is suspended. This is possible again once the suspension is lifted."))
-    if server.status not in INSTALLED:
-        raise OperationRefused(_("This is not possible in the server's present state."))
+    _refuse_by_state(server)
     with tenancy.as_worker(server):
         row = _with_provider(server)
         if not row.identifier or not isinstance(registry.driver_of(row.blueprint.provider), OPERATIONS[kind].ability):
             raise OperationRefused(_("This server's provider cannot do that."))
         entered = dict(arguments or {})
-        audit.record(
-            action=f"server.{kind}",
-            entity=row,
-            actor=actor,
-            new={"target": target, **entered} if target else entered,
-            at=at,
-        )
+        last = _last_under_way(row)
+        if last and content is None and _asked_in(last) == (kind, target, entered, actor and actor.pk):
+            return last
+        new = {"target": target, **entered} if target else entered
+        audit.record(action=f"server.{kind}", entity=row, actor=actor, new=new, at=at)
         operation = Operation.objects.create(
             server=row,
             organization_id=row.organization_id,
@@ -163,6 +174,28 @@ def request(
         )
         work.wake_worker(Operation)
     return operation
+
+
+def _refuse_by_state(server: Server) -> None:
+    if server.status == ServerStatus.SUSPENDED or server.has_holds():
+        raise OperationRefused(_("The server is suspended. This is possible again once the suspension is lifted."))
+    if server.status not in INSTALLED:
+        raise OperationRefused(_("This is not possible in the server's present state."))
+
+
+def _last_under_way(server: Server) -> Operation | None:
+    """What was asked for last and has yet to end. Two tabs come here one after the other."""
+    Server.objects.select_for_update(no_key=True).get(pk=server.pk)
+    rows = list(Operation.objects.filter(server=server, state__in=OPEN).order_by("-requested_at")[:MAX_OPEN])
+    if len(rows) == MAX_OPEN:
+        raise OperationRefused(_("Too much is under way at the moment. Try again when some of it is done."))
+    return rows[0] if rows else None
+
+
+def _asked_in(operation: Operation) -> tuple[Any, ...]:
+    """What makes it the same act as another; "before" is what a worker wrote into it."""
+    entered = {name: value for name, value in operation.arguments.items() if name != "before"}
+    return operation.kind, operation.target, entered, operation.requested_by_id
 
 
 def read(listing: Listing, *, at: datetime) -> None:
@@ -280,7 +313,7 @@ def forget(*, at: datetime) -> int:
 
     It may be secret, and a page that is opened again has it read again.
     """
-    old = {"state": WorkState.DONE, "finished_at__lt": at - KEPT_FOR}
+    old = {"state__in": (WorkState.DONE, WorkState.DEAD), "finished_at__lt": at - KEPT_FOR}
     with tenancy.as_worker():
         deleted, _by_model = Listing.objects.filter(**old).delete()
         kept = Operation.objects.filter(**old).exclude(content__isnull=True, result__isnull=True)

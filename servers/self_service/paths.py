@@ -5,7 +5,8 @@ import unicodedata
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-MAX_PATH, MAX_NAME_BYTES = 1000, 255
+# With a name behind it, a path fits into the target of a listing or an operation, and into its index.
+MAX_PATH_BYTES, MAX_NAME_BYTES = 768, 255
 
 
 def clean_path(text: str) -> str:
@@ -16,7 +17,7 @@ def clean_path(text: str) -> str:
     if text.startswith("/"):
         raise ValidationError(_("Leave out the slash at the beginning: paths begin in the server's own folder."))
     path = "/".join(clean_name(part) for part in text.split("/") if part)
-    if len(path) > MAX_PATH:
+    if len(path.encode()) > MAX_PATH_BYTES:
         raise ValidationError(_("This path is too long."))
     return path
 

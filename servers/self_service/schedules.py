@@ -96,8 +96,8 @@ class ScheduleForm(forms.Form):
             self.add_error("weekday", gettext("Choose a weekday."))
         return cleaned
 
-    def arguments(self) -> dict[str, str]:
-        """The schedule as it is asked for."""
+    def asked(self) -> dict[str, Any]:
+        """The schedule as it is asked for. What it sends may be secret, and is in no audit entry."""
         entered = self.cleaned_data
         task, at = entered["task"], entered["at"] or NIGHT
         lines = {
@@ -107,7 +107,8 @@ class ScheduleForm(forms.Form):
             "cron": " ".join(entered["line"].split()),
         }
         action, payload = {BACKUP: (BACKUP, ""), COMMAND: (COMMAND, entered["command"])}.get(task, ("power", task))
-        return {"name": entered["name"], "cron": lines[entered["every"]], "action": action, "payload": payload}
+        arguments = {"name": entered["name"], "cron": lines[entered["every"]], "action": action}
+        return {"arguments": arguments, "content": payload}
 
 
 @login_required
@@ -123,7 +124,7 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
             gettext("Making the schedule."),
             server=server,
             kind="schedule.create",
-            arguments=form.arguments(),
+            **form.asked(),
         )
         return redirect("servers:schedules", pk=pk)
     shown = operations.show(server, "schedules", at=clock.now(), acts=ACTS)

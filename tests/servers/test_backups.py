@@ -221,3 +221,28 @@ def test_the_page_asks_no_provider_and_a_bad_name_is_said_at_its_field(
     assert answer.status_code == 422
     assert list(answer.context["form"].errors) == ["name"]
     assert len(panel.requests("pterodactyl", "GET /api/client")) == calls
+
+
+def test_a_form_that_is_sent_twice_makes_one_backup(panel: Sandbox, server: Server, browser: Client) -> None:
+    assert make(browser, server) == make(browser, server)
+    assert make(browser, server, "another") != make(browser, server)
+    assert [each.arguments["name"] for each in Operation.objects.order_by("requested_at")] == [
+        "before the update",
+        "another",
+        "before the update",
+    ]
+
+
+def test_nobody_fills_the_queue_with_one_server(
+    server: Server, browser: Client, panel: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MAX_OPEN", 3)
+    for number in range(4):
+        make(browser, server, f"backup {number}")
+    assert Operation.objects.count() == 3
+    shown = browser.get(reverse("servers:backups", args=[server.pk])).content.decode()
+    assert "Too much is under way" in shown
+
+    run()
+    make(browser, server, "backup 4")
+    assert Operation.objects.count() == 4

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from core import clock, work
-from core.models import AuditEntry
+from core.models import AuditEntry, WorkState
 from core.outside import limits
 from sandbox.client import Sandbox
 from servers import services
@@ -218,6 +218,37 @@ def test_a_path_that_leads_elsewhere_is_refused_at_its_field(server: Server, bro
     assert not Operation.objects.exists()
 
 
+def test_a_path_fits_where_it_is_kept_whatever_it_is_written_in(server: Server, browser: Client) -> None:
+    page(browser, server)
+    letters = "".join(chr(0x4E00 + (each * 7919) % 20000) for each in range(990))
+    too_long = "/".join(letters[start : start + 80] for start in range(0, 990, 80))
+    answer = browser.post(address("file_move", server, name="eula.txt"), {"folder": too_long, "name": "eula.txt"})
+    assert "folder" in answer.context["form"].errors
+
+    folder = "/".join("a" * 191 for _ in range(4))
+    file = SimpleUploadedFile("b" * 255, b"x")
+    assert browser.post(address("file_upload", server, folder), {"file": file}).status_code == 302
+    run()
+    assert Operation.objects.get().outcome == OperationOutcome.DONE
+
+
+def test_folders_that_are_looked_at_fill_neither_queue_nor_database(
+    server: Server, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MAX_OPEN", 3)
+    monkeypatch.setattr(operations, "MAX_LISTINGS", 4)
+    for number in range(4):
+        shown = browser.get(address("files", server, f"folder{number}")).content.decode()
+    assert Listing.objects.count() == 3
+    assert "Too much is being read" in shown
+
+    for number in range(6):
+        run()
+        browser.get(address("files", server, f"folder{number}"))
+    assert Listing.objects.count() == 4
+    assert Listing.objects.filter(target="folder5").exists()
+
+
 def test_names_and_paths_have_one_form() -> None:
     assert clean_path("plugins//config/") == "plugins/config"
     assert clean_path("") == ""
@@ -338,3 +369,13 @@ def test_what_was_inside_a_server_is_kept_for_a_day(server: Server, browser: Cli
     assert operations.forget(at=clock.now() + operations.KEPT_FOR + timedelta(minutes=1)) == 3
     assert not Listing.objects.exists()
     assert Operation.objects.get().result is None
+
+
+def test_what_a_worker_could_not_end_is_forgotten_too(server: Server) -> None:
+    asked = {"kind": "console.command", "content": "login hunter2"}
+    operation = operations.request(server=server, actor=server.owner, at=clock.now(), **asked)
+    Operation.objects.update(state=WorkState.DEAD, finished_at=clock.now() - timedelta(days=2))
+
+    assert operations.forget(at=clock.now()) == 1
+    operation.refresh_from_db()
+    assert operation.content is None

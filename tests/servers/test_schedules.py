@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from core.models import AuditEntry
 from sandbox.client import Sandbox
 from servers.models import Listing, Operation, OperationOutcome, Provider, Server
 from servers.self_service import cron
@@ -119,13 +120,23 @@ def test_somebody_elses_schedule_and_who_only_operates(server: Server, browser: 
     assert member_of(server, "operate").get(reverse("servers:schedules", args=[server.pk])).status_code == 404
 
 
+def test_the_command_of_a_schedule_is_in_no_audit_entry(panel: Sandbox, server: Server, browser: Client) -> None:
+    make(browser, server, task="command", command="login hunter2")
+    assert "hunter2" not in str(Operation.objects.get().arguments)
+    run()
+
+    assert [(each["action"], each["payload"]) for each in at_panel(panel)[0]["tasks"]] == [("command", "login hunter2")]
+    assert "hunter2" not in str(list(AuditEntry.objects.values("new", "message")))
+    assert Operation.objects.get().content is None
+
+
 def test_cron_lines_are_what_was_chosen() -> None:
     lines = {"hour": "15 * * * *", "day": "15 4 * * *", "week": "15 4 * * 3", "cron": "*/5 1-3 * * 1,7"}
     for every, expected in lines.items():
         fields = {**NIGHTLY, "every": every, "at": "04:15", "weekday": "3", "line": " */5  1-3 * * 1,7"}
         form = ScheduleForm(fields)
         assert form.is_valid()
-        assert form.arguments()["cron"] == expected
+        assert form.asked()["arguments"]["cron"] == expected
     assert cron.in_words("*/5 1-3 * * 1,7") == "*/5 1-3 * * 1,7"
     assert not cron.is_valid("*/0 * * * *")
     assert not cron.is_valid("5-1 * * * *")
