@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -26,8 +27,8 @@ GIVE_UP_AFTER = timedelta(minutes=2)
 FRESH_FOR = timedelta(seconds=10)
 SHOWN_FOR = timedelta(minutes=10)
 KEPT_FOR = timedelta(days=1)
-# Of one server: nobody fills the queue that all share, nor the database.
-MAX_OPEN = 50
+# Of one server: nobody fills the queue that all share, nor the database, nor uses up the provider's calls.
+MAX_OPEN = 50  # or asked for in the last minute
 MAX_LISTINGS = 200
 OPEN = (WorkState.QUEUED, WorkState.RUNNING)
 UNANSWERED = {OperationOutcome.NOT_SENT, OperationOutcome.NO_ANSWER}
@@ -154,7 +155,7 @@ def request(
         if not row.identifier or not isinstance(registry.driver_of(row.blueprint.provider), OPERATIONS[kind].ability):
             raise OperationRefused(_("This server's provider cannot do that."))
         entered = dict(arguments or {})
-        last = _last_under_way(row)
+        last = _last_under_way(row, at=at)
         if last and content is None and _asked_in(last) == (kind, target, entered, actor and actor.pk):
             return last
         new = {"target": target, **entered} if target else entered
@@ -183,13 +184,15 @@ def _refuse_by_state(server: Server) -> None:
         raise OperationRefused(_("This is not possible in the server's present state."))
 
 
-def _last_under_way(server: Server) -> Operation | None:
-    """What was asked for last and has yet to end. Two tabs come here one after the other."""
+def _last_under_way(server: Server, *, at: datetime) -> Operation | None:
+    """What was asked for last, if it has yet to end. Two tabs come here one after the other."""
     Server.objects.select_for_update(no_key=True).get(pk=server.pk)
-    rows = list(Operation.objects.filter(server=server, state__in=OPEN).order_by("-requested_at")[:MAX_OPEN])
-    if len(rows) == MAX_OPEN:
-        raise OperationRefused(_("Too much is under way at the moment. Try again when some of it is done."))
-    return rows[0] if rows else None
+    is_recent = Q(state__in=OPEN) | Q(requested_at__gt=at - timedelta(minutes=1))
+    rows = Operation.objects.filter(server=server)
+    if rows.filter(is_recent).count() >= MAX_OPEN:
+        raise OperationRefused(_("This is too much at once. Try again in a minute."))
+    last = rows.defer("content", "result").order_by("-requested_at").first()
+    return last if last and last.is_open else None
 
 
 def _asked_in(operation: Operation) -> tuple[Any, ...]:
