@@ -372,7 +372,7 @@ def test_what_was_inside_a_server_is_kept_for_a_day(server: Server, browser: Cli
 
 
 def test_what_a_worker_could_not_end_is_forgotten_too(server: Server) -> None:
-    asked = {"kind": "console.command", "content": "login hunter2"}
+    asked: dict[str, Any] = {"kind": "console.command", "content": "login hunter2"}
     operation = operations.request(server=server, actor=server.owner, at=clock.now(), **asked)
     Operation.objects.update(state=WorkState.DEAD, finished_at=clock.now() - timedelta(days=2))
 
