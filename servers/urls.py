@@ -16,6 +16,7 @@ from servers.self_service import (
     settings,
     startup,
     uploads,
+    usage,
 )
 
 app_name = "servers"
@@ -24,6 +25,7 @@ urlpatterns = [
     path("servers/<uuid:pk>/", views.detail, name="detail"),
     path("servers/<uuid:pk>/rename/", settings.rename, name="rename"),
     path("servers/<uuid:pk>/power/", views.power, name="power"),
+    path("servers/<uuid:pk>/usage/", usage.page, name="usage"),
     path("servers/<uuid:pk>/backups/", backups.page, name="backups"),
     path("servers/<uuid:pk>/backups/<slug:ref>/<slug:act>/", backups.act, name="backup_act"),
     path("servers/<uuid:pk>/databases/", databases.page, name="databases"),

@@ -17,7 +17,6 @@ from core.pages import paged, render_part
 from servers import queries
 from servers.drivers.base import PowerAction
 from servers.forms import PowerForm
-from servers.live import history as live_history
 from servers.live import power as live_power
 from servers.live import usage as live_usage
 from servers.live.status import INSTALLED, live_status
@@ -63,8 +62,6 @@ def server_for(request: HttpRequest, action: Action, pk: UUID) -> Server:
 
 def _render_server(request: HttpRequest, server: Server) -> HttpResponse:
     at, is_installed = clock.now(), server.status in INSTALLED
-    asked = request.GET.get("usage")
-    chosen = live_history.Span(asked) if asked in live_history.LABELS else live_history.Span.DAY
     if is_installed:
         live_usage.watch(server, at=at)
     history = live_usage.usage_of(server, at=at) if is_installed else live_usage.UsageHistory()
@@ -82,16 +79,13 @@ def _render_server(request: HttpRequest, server: Server) -> HttpResponse:
             "cpu": [sample.cpu_percent for sample in history.samples],
             "memory": [sample.memory_mib for sample in history.samples],
         },
-        # Called only by the parts that show it.
-        "usage_chart": lambda: live_history.chart(server, chosen, at=at),
-        "usage_spans": [(span.value, label, span == chosen) for span, label in live_history.LABELS.items()],
         "live_status": live_status(server, history, task, at=at),
         "can_power": is_installed and Action.SERVER_POWER in allowed,
         "is_live": server.status in REFRESHED,
         "tabs": tabs(server, allowed),
         "section": "detail",
     }
-    return render_part(request, "servers/detail.html", "history" if "usage" in request.GET else "live", context)
+    return render_part(request, "servers/detail.html", "live", context)
 
 
 @login_required

@@ -589,6 +589,8 @@ class Migration(migrations.Migration):
             name='UsageBucket',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('minutes', models.PositiveSmallIntegerField(verbose_name='minutes')),
                 ('starts_at', models.DateTimeField(verbose_name='from')),
                 ('samples', models.PositiveIntegerField(verbose_name='samples')),

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core.models import Entity, Lane, StatusChoices, StatusField, Tone, choices_check
+from core.models import Entity, Lane, StatusChoices, StatusField, Timestamped, Tone, choices_check
 from servers.drivers.base import PowerAction
 from servers.models.access import PART_OF_SERVER
 from servers.models.provider_task import ProviderTask
@@ -77,7 +77,7 @@ class UsageSample(Entity):
         return f"{self.power_state} {self.at:%H:%M:%S}"
 
 
-class UsageBucket(Entity):
+class UsageBucket(Entity, Timestamped):
     """What a server used in one stretch of time: the samples of so many `minutes` from `starts_at` on, rolled up.
 
     The sums divided by `samples` are averages. Memory and disk in MiB, cpu in percent of one core.

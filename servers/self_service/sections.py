@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
+from servers.drivers.abilities import UsageFigures
 from servers.drivers.self_service import Backups, Console, Databases, Files, Network, Schedules, Startup
 from servers.models import Blueprint, Server
 
@@ -35,6 +36,7 @@ SECTIONS = (
     Section("detail", _("Overview"), Action.SERVER_VIEW),
     Section("console", _("Console"), Action.SERVER_CONSOLE, Console),
     Section("files", _("Files"), Action.SERVER_CONTENT, Files),
+    Section("usage", _("Usage"), Action.SERVER_VIEW, UsageFigures),
     Section("backups", _("Backups"), Action.SERVER_BACK_UP, Backups),
     Section("databases", _("Databases"), Action.SERVER_CONTENT, Databases),
     Section("startup", _("Startup"), Action.SERVER_CONTENT, Startup),

@@ -1,11 +1,14 @@
 """The sections of a running server, with something in each."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.urls import reverse
 
 from accounts.models import User
+from servers.drivers.base import PowerState, Usage
+from servers.live import history
 from servers.models import PanelAccount, Server
 from servers.self_service import operations
 from tests.shop import Clock, run_until_idle
@@ -13,6 +16,9 @@ from tests.shop import Clock, run_until_idle
 
 def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
     """Two backups, one of them locked, and one being made, and the first files; the addresses of the pages."""
+    for quarter in range(60):
+        used = Usage(PowerState.RUNNING, Decimal(40 + 35 * (quarter % 7)), 900 + 20 * quarter, 4096, 0, 0, 60)
+        history.roll_up(server, used, at=clock.now - quarter * timedelta(minutes=15))
     asked: dict[str, Any] = {"server": server, "actor": owner}
     for name in ("before the update", "Sunday"):
         operations.request(**asked, kind="backup.create", arguments={"name": name}, at=clock.now)
@@ -28,6 +34,7 @@ def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
     _read(server, "files", clock)
     files = reverse("servers:files", args=[server.pk])
     return made | {
+        "server usage": reverse("servers:usage", args=[server.pk]),
         "server backups": reverse("servers:backups", args=[server.pk]),
         "server backup restore": reverse("servers:backup_act", args=[server.pk, oldest["ref"], "restore"]),
         "server backup delete": reverse("servers:backup_act", args=[server.pk, newest["ref"], "delete"]),

@@ -41,7 +41,7 @@ NAMES = (
     "choose payment", "choose payment refused", "bank transfer",
     "choose plan", "plan change quoted", "plan change payment", "plan change open",
     "server running", "server stopped", "server suspended", "server paused", "server installing", "server failed",
-    "server backups", "server backup restore", "server backup delete",
+    "server usage", "server backups", "server backup restore", "server backup delete",
     "server databases", "server databases refused", "server database delete", "server startup",
     "server startup refused", "server schedules", "server schedules refused",
     "server network", "server settings", "server reinstall", "server activity", "server access",

@@ -62,6 +62,9 @@ QUERIES = {
     # a server's figures, and those that are deleted
     "servers_usage_of_server": f"servers_usagesample WHERE server_id = {ID} AND at > now() ORDER BY at",
     "servers_usage_old": "servers_usagesample WHERE at < now() ORDER BY at",
+    "servers_usage_bucket_old": "servers_usagebucket WHERE minutes = 15 AND starts_at < now() ORDER BY starts_at",
+    # what was asked for inside a server
+    "servers_operation_of_server": f"servers_operation WHERE server_id = {ID} ORDER BY requested_at DESC",
     # placement and syncs
     "servers_allocation_free": f"servers_allocation WHERE node_id = {ID} AND reservation_id IS NULL"
     " AND NOT is_taken_elsewhere AND is_present ORDER BY port",

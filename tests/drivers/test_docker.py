@@ -137,7 +137,7 @@ def test_a_volume_or_a_container_of_somebody_else_is_not_used(engine: Docker) ->
     spec, other = engine.spec(), engine.spec()
     volume, name = f"{containers.name_of(spec.key)}-0", containers.name_of(other.key)
     engine.client.create_volume(volume)
-    engine.client.create_container_from_config({"Image": CONTAINER_IMAGE}, name)
+    engine.client.create_container_from_config({"Image": CONTAINER_IMAGE, "Cmd": ["sh"]}, name)
     try:
         with pytest.raises(outside.Rejected, match=f"has a volume {volume}"):
             engine.driver.create(spec)

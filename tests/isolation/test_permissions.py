@@ -28,6 +28,7 @@ ACTIONS = {
     "servers:detail": Action.SERVER_VIEW,
     "servers:rename": Action.SERVER_RENAME,
     "servers:power": Action.SERVER_POWER,
+    "servers:usage": Action.SERVER_VIEW,
     "servers:backups": Action.SERVER_BACK_UP,
     "servers:backup_act": Action.SERVER_CONTENT,
     "servers:download": Action.SERVER_CONTENT,

@@ -77,7 +77,8 @@ def test_an_unknown_power_action_is_an_error(owner: Client, dataset: Dataset) ->
 def test_who_signed_in_to_press_a_button_comes_back_to_the_server(owner: Client, dataset: Dataset, name: str) -> None:
     answer = owner.get(reverse(name, kwargs={"pk": dataset.server.pk}))
 
-    assert (answer.status_code, answer["Location"]) == (302, f"/servers/{dataset.server.pk}/")
+    page = {"servers:power": "servers:detail", "servers:rename": "servers:settings"}[name]
+    assert (answer.status_code, answer["Location"]) == (302, reverse(page, args=[dataset.server.pk]))
 
 
 @pytest.mark.parametrize("method", ["put", "delete"])
