@@ -258,7 +258,9 @@ def test_the_calendar_shows_when_pauses_begin_and_end_and_a_paused_month_is_no_r
     row = pause(make_subscription())
 
     def entries(day: datetime) -> list[str]:
-        return [entry.what for entry in calendar.entries_of_day(day.date(), at=SOON)]
+        found = list(calendar.entries_of_day(day.date(), at=SOON))
+        assert [entry.amount.minor for entry in found if "pause" in entry.what] in ([], [0])  # it bills nothing
+        return [entry.what for entry in found]
 
     assert entries(END) == ["pause"]
     assert entries(UNTIL - DAY) == []
