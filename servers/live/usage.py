@@ -104,7 +104,7 @@ def sample_running(*, at: datetime) -> int:
             ],
             ignore_conflicts=True,
         )
-        again = UsageTask.objects.filter(server__in=running, state__in=[WorkState.DONE, WorkState.DEAD])
+        again = UsageTask.objects.filter(server__in=running, state=WorkState.DONE)  # what is dead is for staff
         counted = {"attempts": 0, "outages": 0, "last_error": "", "finished_at": None}
         return len(new) + again.update(state=WorkState.QUEUED, run_at=at, **counted)
 
