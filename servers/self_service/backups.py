@@ -8,13 +8,16 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.permissions import Action
 from core import clock
+from core.templatetags.ui import instant
 from servers.forms import clean_server_name
 from servers.models import Server
 from servers.self_service import operations
@@ -73,7 +76,6 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         requested(
             request,
-            operations.request,
             gettext("Making the backup. You can go on playing meanwhile."),
             server=server,
             kind="backup.create",
@@ -126,16 +128,15 @@ def act(request: HttpRequest, pk: UUID, ref: str, act: str) -> HttpResponse:
         raise Http404
     form = ConfirmForm(server, request.POST if request.method == "POST" else None)
     if act in CONFIRMED and not (request.method == "POST" and form.is_valid()):
-        context = {"form": form, "backup": _readable(backup), "act": act}
+        context = {**_question(act, backup), "form": form, "back": reverse("servers:backups", args=[pk])}
         status = 422 if form.errors else 200
         return render_section(
-            request, server, "servers/backup_confirm.html", context, section="backups", part="page", status=status
+            request, server, "servers/confirm.html", context, section="backups", part="page", status=status
         )
     if request.method == "POST":
         is_lock = act in {"lock", "unlock"}
         requested(
             request,
-            operations.request,
             str(DONE[act]),
             server=server,
             kind="backup.lock" if is_lock else f"backup.{act}",
@@ -143,3 +144,22 @@ def act(request: HttpRequest, pk: UUID, ref: str, act: str) -> HttpResponse:
             arguments={"is_locked": act == "lock"} if is_lock else {},
         )
     return redirect("servers:backups", pk=pk)
+
+
+def _question(act: str, backup: dict[str, Any]) -> dict[str, Any]:
+    named = {"name": backup["name"], "at": instant(_readable(backup)["created"])}
+    if act == "restore":
+        return {
+            "title": gettext("Restore “%(name)s”?") % named,
+            "consequences": [
+                format_html(gettext("All files become as they were on {}."), named["at"]),
+                gettext("What was changed or added since is deleted."),
+                gettext("The server stops until that is done."),
+            ],
+            "button": gettext("Restore"),
+        }
+    return {
+        "title": gettext("Delete “%(name)s”?") % named,
+        "consequences": [format_html(gettext("The backup of {} is gone for good."), named["at"])],
+        "button": gettext("Delete"),
+    }
