@@ -62,7 +62,6 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         requested(
             request,
-            operations.request,
             gettext("Making the database. Its password can be shown here in a moment."),
             server=server,
             kind="database.create",
@@ -107,7 +106,6 @@ def act(request: HttpRequest, pk: UUID, ref: str, act: str) -> HttpResponse:
     if is_confirmed:
         requested(
             request,
-            operations.request,
             str(DONE[act]),
             server=server,
             kind=f"database.{act}",

@@ -108,7 +108,7 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
         if act == "file":
             return redirect(address("servers:file", pk, joined(folder, name)) + "&new=1")
         asked = {"kind": "file.folder", "target": folder, "arguments": {"name": name}}
-        requested(request, operations.request, str(_("Making the folder.")), server=server, **asked)
+        requested(request, str(_("Making the folder.")), server=server, **asked)
         return redirect(address("servers:files", pk, folder))
     if chosen and chosen.is_valid():
         return _act(request, server, folder, chosen.cleaned_data["act"], chosen.cleaned_data["names"])
@@ -135,7 +135,6 @@ def _act(request: HttpRequest, server: Server, folder: str, act: str, names: lis
     is_download = act == "download"
     requested(
         request,
-        operations.request,
         str(CHOSEN[act]),
         server=server,
         kind=f"file.{act}",
@@ -187,7 +186,7 @@ def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
         present = (shown.rows or {}).get("version", "")
         if present in {"", form.cleaned_data["version"]}:
             asked = {"kind": "file.write", "target": path, "content": dict(form.cleaned_data)}
-            if requested(request, operations.request, str(_("Saving the file.")), server=server, **asked):
+            if requested(request, str(_("Saving the file.")), server=server, **asked):
                 return redirect(address("servers:file", pk, path))
         else:
             form.add_error("text", _("The file was changed since you opened it. Save again to overwrite that."))
@@ -285,7 +284,7 @@ def move(request: HttpRequest, pk: UUID) -> HttpResponse:
             form.add_error("folder", _("Choose another folder or name: nothing is moved to or into itself."))
         else:
             asked = {"kind": "file.move", "target": target, "arguments": {"pairs": pairs}}
-            requested(request, operations.request, str(_("Moving.")), server=server, **asked)
+            requested(request, str(_("Moving.")), server=server, **asked)
             return redirect(address("servers:files", pk, target))
     context = {"form": form, "names": names, "folder": folder, "steps": steps_to(folder), "act": "move"}
     return _render_asking(request, server, context)
@@ -305,7 +304,7 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = forms.Form(data) if files.issuperset(names) else ConfirmForm(server, data)
     if form.is_valid():
         asked = {"kind": "file.delete", "target": folder, "arguments": {"names": names}}
-        requested(request, operations.request, str(_("Deleting.")), server=server, **asked)
+        requested(request, str(_("Deleting.")), server=server, **asked)
         return redirect(address("servers:files", pk, folder))
     context = {"form": form, "names": names, "folder": folder, "steps": steps_to(folder), "act": "delete"}
     return _render_asking(request, server, context)

@@ -44,7 +44,6 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise Http404
     requested(
         request,
-        operations.request,
         gettext("Saving the note."),
         server=server,
         kind="network.note",

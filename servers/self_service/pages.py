@@ -1,12 +1,11 @@
 """What the pages of the sections share: who may open them, and their head with the tabs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
 
 from accounts.permissions import Access, Action
 from core import clock
@@ -41,12 +40,12 @@ def render_section(
     return render_part(request, template, part, {**shared, **context}, status=status)
 
 
-def requested(request: HttpRequest, act: Callable[..., Any], success: str, **values: Any) -> bool:
-    """Ask for the act, and tell the user that or why not."""
+def requested(request: HttpRequest, success: str, **values: Any) -> bool:
+    """Ask for an operation, and tell the user that or why not."""
     try:
-        act(actor=request.user, at=clock.now(), **values)
+        operations.request(actor=request.user, at=clock.now(), **values)  # type: ignore[arg-type]
     except operations.OperationRefused as error:
         messages.error(request, str(error))
         return False
-    messages.success(request, success or _("Requested."))
+    messages.success(request, success)
     return True

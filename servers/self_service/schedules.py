@@ -120,7 +120,6 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         requested(
             request,
-            operations.request,
             gettext("Making the schedule."),
             server=server,
             kind="schedule.create",
@@ -166,7 +165,6 @@ def act(request: HttpRequest, pk: UUID, ref: str, act: str) -> HttpResponse:
     if request.method == "POST":
         requested(
             request,
-            operations.request,
             str(DONE[act]),
             server=server,
             kind="schedule.switch" if act in {"on", "off"} else f"schedule.{act}",

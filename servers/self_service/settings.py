@@ -85,7 +85,6 @@ def reinstall(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         requested(
             request,
-            operations.request,
             gettext("Installing again. The server stops until that is done."),
             server=server,
             kind="reinstall",

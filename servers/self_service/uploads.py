@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.permissions import Action
 from servers.models import Server
-from servers.self_service import operations, results
+from servers.self_service import results
 from servers.self_service.files import address, path_of
 from servers.self_service.pages import render_section, requested, server_in
 from servers.self_service.paths import clean_name, joined, steps_to
@@ -67,7 +67,6 @@ def _take(request: HttpRequest, server: Server, folder: str) -> HttpResponse:
     file = form.cleaned_data["file"]
     requested(
         request,
-        operations.request,
         str(_("Uploading the file.")),
         server=server,
         kind="file.write",
