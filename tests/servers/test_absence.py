@@ -197,6 +197,7 @@ def test_a_panel_without_any_of_our_servers_is_suspected_and_nothing_is_changed(
     Server.objects.update(ref="99999")  # as if another panel answered at the address
     hide_keys(provider, known)
     new = make_server(provider)
+    ProvisioningTask.objects.filter(server=new).update(run_at=AT + timedelta(seconds=1))  # after the panel is suspected
     log_before = AuditEntry.objects.filter(action="provider.suspect").count()
     staff = make_user("staff@example.com", is_staff=True, is_superuser=True)
 
