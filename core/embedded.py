@@ -38,6 +38,9 @@ max_connections = 200
 shared_buffers = 128MB
 # A large run writes 1 GB in 20 seconds: so often a checkpoint stops it for a second each time.
 max_wal_size = 4GB
+# Else what a large run has written gathers in the system's memory, and a commit waits 2 seconds while all is synced.
+backend_flush_after = 1MB
+bgwriter_flush_after = 1MB
 log_min_messages = warning
 """
 DISPOSABLE = """
