@@ -91,7 +91,7 @@ class Sandbox:
     def arm(self, service: str, match: str, kind: str, **options: Any) -> dict[str, Any]:
         """Arm a fault: `kind` is delay, lose_answer, status, late_status, drop, hang, html or huge.
 
-        Options are status, headers, seconds, times (0: always) and after. Raises SandboxError.
+        Options are status, headers, seconds, times (0: always), after and is_each. Raises SandboxError.
         """
         return self._control("POST", "/faults", {"service": service, "match": match, "kind": kind, **options})
 

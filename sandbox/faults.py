@@ -15,7 +15,8 @@ class UnknownFault(ValueError):
 class Fault:
     """One armed fault: `match` is a method (or `*`) and a path prefix or glob below the service's mount.
 
-    `after` requests pass first, then `times` are hit (0: all of them). `seconds` is the delay or the silence.
+    `after` requests pass first, then `times` are hit (0: all of them); with `is_each`, so many of each method and path.
+    `seconds` is the delay or the silence.
     """
 
     service: str
@@ -26,7 +27,13 @@ class Fault:
     seconds: float = 1.0
     times: int = 1
     after: int = 0
+    is_each: bool = False
     hits: int = 0
+    hit: dict[str, int] = field(default_factory=dict)
+
+    def is_spent(self, request: str) -> bool:
+        """Whether it lets this request pass from now on."""
+        return 0 < self.times <= (self.hit.get(request, 0) if self.is_each else self.hits)
 
 
 def request_fits(match: str, method: str, path: str) -> bool:
@@ -62,13 +69,16 @@ class FaultList:
     def take(self, service: str, method: str, path: str) -> Fault | None:
         """The first fault that hits this request, counted as used; None when the request passes."""
         for fault in self.armed:
-            is_spent = fault.times > 0 and fault.hits >= fault.times
-            if fault.service != service or is_spent or not request_fits(fault.match, method, path):
+            if fault.service != service or not request_fits(fault.match, method, path):
+                continue
+            request = f"{method} {path}"
+            if fault.is_spent(request):
                 continue
             if fault.after > 0:
                 fault.after -= 1
                 continue
             fault.hits += 1
+            fault.hit[request] = fault.hit.get(request, 0) + 1
             return fault
         return None
 

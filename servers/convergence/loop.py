@@ -22,7 +22,7 @@ from servers.convergence.context import LATER, NOT_CREATED, NOW, SOON, Convergen
 from servers.drivers import registry
 from servers.drivers.base import RemoteServer, RemoteState, VariablesRefused
 from servers.locks import advisory_lock
-from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus
+from servers.models import DesiredState, ProvisioningTask, Server, ServerStatus, Step
 
 MAX_OUTAGE = timedelta(days=1)
 
@@ -100,7 +100,9 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     if server.running_at is None:
         return starting.step(ctx)
     if server.status == ServerStatus.SUSPENDED:
-        return starting.mark_resumed(ctx)
+        return starting.start_again(ctx, step=Step.RESUMED)
+    if server.status == ServerStatus.INSTALLING:  # its customer had it installed again, which stopped it
+        return starting.start_again(ctx, step=Step.INSTALLED)
     return drift.step(ctx)
 
 

@@ -61,12 +61,12 @@ def mark_running(ctx: ConvergenceContext, status: ServerStatus, note: str = "") 
     return NOW
 
 
-def mark_resumed(ctx: ConvergenceContext) -> Reschedule:
-    """The suspension is lifted: the server is started, as it ran before."""
+def start_again(ctx: ConvergenceContext, *, step: Step) -> Reschedule:
+    """What stopped it has ended, such as a suspension: the server is started, as it ran before."""
     if isinstance(ctx.driver, Power):
         try:
             ctx.driver.send_power_action(ctx.existing.identifier, PowerAction.START)
         except WrongState:
             return LATER
-    ctx.record(status=ServerStatus.RUNNING, step=Step.RESUMED, event=events.servers_running, failure="")
+    ctx.record(status=ServerStatus.RUNNING, step=step, event=events.servers_running, failure="")
     return NOW

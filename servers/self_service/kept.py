@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from servers.convergence.scheduling import request_convergence
-from servers.models import Server, ServerVariable
+from servers.models import Server, ServerStatus, ServerVariable
 
 
 def keep_variable(server: Server, env_variable: str, value: str, *, at: datetime) -> None:
@@ -17,6 +17,7 @@ def keep_image(server: Server, image: str, *, at: datetime) -> None:
     Server.objects.filter(pk=server.pk).update(build={**server.build, "image": image}, updated_at=at)
 
 
-def look_soon(server: Server, *, at: datetime) -> None:
-    """Convergence follows what the provider does now, such as an installation, and the page shows it."""
+def follow_install(server: Server, *, at: datetime) -> None:
+    """Convergence follows the installation to its end and starts the server then."""
+    Server.objects.filter(pk=server.pk).update(status=ServerStatus.INSTALLING, install_deadline_at=None, updated_at=at)
     request_convergence(server_ids=[server.pk], at=at)

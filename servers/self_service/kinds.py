@@ -50,8 +50,8 @@ class OperationKind:
 
     `makes` says of what a listing shows whether it is the act's effect, so that after a lost answer it can be looked
     for among what was not there before. `changes` are the kinds of listings to read again afterwards, `changes_in`
-    those with a target. `keep` writes what was done into our own rows, in the transaction that records it.
-    `keeps_content` where what was entered is offered again if it was not done.
+    those with a target. `keep` writes what was done, or may have been, into our own rows, in the transaction that
+    records it. `keeps_content` where what was entered is offered again if it was not done.
     """
 
     ability: type
@@ -202,7 +202,7 @@ OPERATIONS: Mapping[str, OperationKind] = {
         lambda driver, call: driver.install_again(call.identifier),
         _("Install again"),
         is_repeatable=False,
-        keep=lambda server, _call, at: kept.look_soon(server, at=at),
+        keep=lambda server, _call, at: kept.follow_install(server, at=at),
     ),
     "file.write": OperationKind(
         Files,

@@ -304,7 +304,8 @@ def _settle(
         call = Call(server.identifier, operation.target, operation.arguments, operation.content)
         if kind.changes_in:
             changed += kind.changes_in(call)
-        if outcome == OperationOutcome.DONE and kind.keep is not None:
+        may_be_done = outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable
+        if kind.keep is not None and (outcome == OperationOutcome.DONE or may_be_done):
             kind.keep(server, call, at)
         for listing, target in changed:
             _request_listing(server, listing, target, at=at)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -304,47 +303,6 @@ def test_a_deleted_machine_leaves_the_cloud_and_its_place(cloud: Cloud, provider
 
     assert (server.reload().status, cloud.droplets()) == (ServerStatus.DELETED, [])
     assert not Node.objects.exclude(servers_reserved=0, memory_reserved_mib=0).exists()
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "lose_answer"},
-        {"kind": "drop"},
-        {"kind": "status", "status": 429, "headers": {"retry-after": "1"}},
-        {"kind": "status", "status": 500},
-        {"kind": "delay", "seconds": 0.05},
-    ],
-    ids=lambda fault: str(fault.get("status", fault["kind"])),
-)
-def test_a_whole_life_in_which_every_other_call_fails_once_is_that_of_one_machine(
-    cloud: Cloud, provider: Provider, fault: dict[str, Any]
-) -> None:
-    cloud.set(create_seconds=0.1, **dict.fromkeys(("action_seconds", "tag_seconds", "list_seconds"), 0.02))
-    server = make_machine(provider)
-
-    def converge(status: ServerStatus, droplets: list[tuple[str, str]]) -> None:
-        cloud.sandbox.clear_faults()
-        for method in ("POST", "DELETE", "GET"):
-            for number in range(4):
-                cloud.sandbox.arm("digitalocean", f"{method} /v2", after=number, **fault)
-        services.request_convergence(server_ids=[server.pk], at=AT)
-        run_until_quiet(AT)
-        found = server.reload()
-        assert (found.status, found.failure) == (status, "")
-        assert [(row["status"], row["size_slug"]) for row in cloud.droplets()] == droplets
-
-    converge(ServerStatus.RUNNING, [("active", "s-1vcpu-1gb")])
-    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
-    converge(ServerStatus.SUSPENDED, [("off", "s-1vcpu-1gb")])
-    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
-    converge(ServerStatus.RUNNING, [("active", "s-1vcpu-1gb")])
-    Server.objects.filter(pk=server.pk).update(plan_ref="s-1vcpu-2gb")
-    converge(ServerStatus.RUNNING, [("active", "s-1vcpu-2gb")])
-    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
-    converge(ServerStatus.DELETED, [])
-    assert not Node.objects.exclude(servers_reserved=0, memory_reserved_mib=0).exists()
-    assert (cloud.state()["mails"], cloud.state()["refused"]) == ([], [])
 
 
 def test_an_add_on_that_cannot_reach_a_machine_is_neither_offered_nor_sold(provider: Provider) -> None:

@@ -1,6 +1,5 @@
 """What only Docker Engines have. Each test runs against the stand-in; those of `engine` against a real engine, too."""
 
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from servers.drivers import base, registry
 from servers.drivers.base import Difference, PowerAction, PowerState, RemoteState, ServerSpec
 from servers.drivers.docker import containers
 from servers.drivers.docker.settings import configuration_problem
-from servers.models import Allocation, Build, DriftFinding, HoldKind, Node, Provider, Server, ServerStatus, SyncState
+from servers.models import Allocation, Build, DriftFinding, Node, Provider, Server, ServerStatus, SyncState
 from tests.drivers.adapters import CONTAINER_IMAGE, Docker, docker_provider, found
 from tests.servers.actions import run_until_quiet
 from tests.servers.builders import AT, assign_regions, make_blueprint, make_plan, make_server
@@ -472,46 +471,6 @@ def make_container(provider: Provider) -> Server:
     parts = {"build": Build.CONTAINER, "egg": None, "image": CONTAINER_IMAGE, "startup": "httpd -f"}
     blueprint = make_blueprint(provider, plan, **parts, container_ports=[8080], volumes=["/data"])
     return make_server(provider, plan=plan, blueprint=blueprint, size=SIZE, databases=0, backups=0)
-
-
-LOST = ({"kind": "lose_answer"}, {"kind": "drop"})
-REFUSED = ({"kind": "status", "status": 500}, {"kind": "status", "status": 429}, {"kind": "delay", "seconds": 0.2})
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("faults", [LOST, REFUSED], ids=["lost", "refused"])
-def test_a_whole_life_ends_as_it_should_whatever_is_lost_on_the_way(
-    docker: Docker, provider: Provider, faults: tuple[dict[str, Any], ...]
-) -> None:
-    following = itertools.cycle(faults)
-
-    def live(*matches: str) -> Server:
-        for match in matches:
-            arm(docker, match, **next(following))
-        services.request_convergence(server_ids=[server.pk], at=AT)
-        run_until_quiet(AT)
-        return server.reload()
-
-    server = make_container(provider)
-    spec = ServerSpec(server.pk, 1, "", "container", base.Limits(1, 1, 1), "here")
-    running = live("POST */containers/create", "POST */start", "GET */containers/json")
-    assert (running.status, running.failure, len(named(docker, spec))) == (ServerStatus.RUNNING, "", 1)
-    assert running.address == f"127.0.0.1:{running.port}"
-
-    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
-    assert live("POST */update", "POST */stop").status == ServerStatus.SUSPENDED
-    assert docker.driver.find(replace(spec, node_ref="local"), []).state is RemoteState.SUSPENDED  # type: ignore[union-attr]
-    services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
-    assert live("POST */update", "POST */start").status == ServerStatus.RUNNING
-
-    Server.objects.filter(pk=server.pk).update(memory_mib=96)
-    assert live("POST */update").status == ServerStatus.RUNNING
-    assert inspected(docker, spec)["HostConfig"]["Memory"] == 96 << 20
-
-    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
-    assert live("DELETE */containers/*", "DELETE */volumes/*").status == ServerStatus.DELETED
-    assert (named(docker, spec), volumes_of(docker, spec)) == ([], [])
-    assert not Node.objects.exclude(servers_reserved=0, memory_reserved_mib=0).exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -25,14 +25,6 @@ from tests.servers.builders import AT, assign_regions, make_blueprint, make_plan
 
 SIZE = Size(memory_mib=1024, disk_mib=25600, cpu_percent=100, ports=0)
 CREATION = "POST /v4/linode/instances"
-FAULTS: dict[str, dict[str, Any]] = {
-    "answer lost": {"kind": "lose_answer"},
-    "request lost": {"kind": "drop"},
-    "too many": {"kind": "status", "status": 429, "headers": {"Retry-After": "-3600"}},
-    "500 before": {"kind": "status", "status": 500},
-    "500 after": {"kind": "late_status", "status": 500},
-    "delay": {"kind": "delay", "seconds": 0.05},
-}
 
 
 @pytest.fixture
@@ -58,50 +50,6 @@ def converged(server: Server, at: datetime = AT) -> Server:
     services.request_convergence(server_ids=[server.pk], at=at)
     run_until_quiet(at)
     return server.reload()
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_machines_whole_life_survives_each_fault_at_each_call(linode: Linode, provider: Provider, fault: str) -> None:
-    def arm() -> None:
-        """Each of the next calls that change something fails once."""
-        linode.sandbox.clear_faults()
-        actions = [f"POST /v4/*/{name}" for name in ("shutdown", "boot", "resize")]
-        for match in (*actions, CREATION, "PUT /", "DELETE /"):
-            linode.sandbox.arm("linode", match, **FAULTS[fault])
-
-    arm()
-    server = make_linode(provider)
-    assert converged(server).status == ServerStatus.RUNNING
-    [row] = linode.linodes().values()
-    assert (row["status"], row["label"], row["region"]) == ("running", f"svc-{server.pk}", "ap-west")
-
-    arm()
-    services.hold_servers(server_ids=[server.pk], kind=HoldKind.BILLING, reason="unpaid", actor=None, at=AT)
-    assert converged(server).status == ServerStatus.SUSPENDED
-    assert linode.linodes()[server.reload().ref]["status"] == "offline"
-
-    arm()
-    services.lift_holds(server_ids=[server.pk], kind=HoldKind.BILLING, actor=None, at=AT)
-    assert converged(server).status == ServerStatus.RUNNING
-    row = linode.linodes()[server.reload().ref]
-    assert (row["status"], "suspended" in row["tags"]) == ("running", False)
-
-    arm()
-    Server.objects.filter(pk=server.pk).update(plan_ref="g6-standard-1", name="Tower", resize_asked_at=AT)
-    assert converged(server).status == ServerStatus.RUNNING
-    row = linode.linodes()[server.reload().ref]
-    assert (row["type"], row["status"], row["tags"]) == (
-        *("g6-standard-1", "running"),
-        [f"svc-{server.pk}", "svc-name-tower"],
-    )
-    assert (len(linode.linodes()), steps_of(server).count(Step.RESIZED)) == (1, 1)
-
-    arm()
-    services.delete_servers(server_ids=[server.pk], actor=None, at=AT)
-    assert converged(server).status == ServerStatus.DELETED
-    assert linode.linodes() == {}
-    assert not Node.objects.exclude(servers_reserved=0).exists()
 
 
 @pytest.mark.django_db(transaction=True)

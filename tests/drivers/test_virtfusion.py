@@ -76,11 +76,7 @@ def builds(sandbox: Sandbox) -> list[int]:
     ("kind", "options"),
     [
         ("lose_answer", {}),
-        ("drop", {}),
-        ("status", {"status": 429, "headers": {"Retry-After": "5"}}),
         ("status", {"status": 423}),
-        ("status", {"status": 500}),
-        ("delay", {"seconds": 0.05}),
     ],
 )
 def test_a_whole_life_with_each_call_failing_once_is_one_machine_built_once(
@@ -89,7 +85,7 @@ def test_a_whole_life_with_each_call_failing_once_is_one_machine_built_once(
     for match in WRITES:
         sandbox.arm("virtfusion", match, kind, **options)
     sandbox.arm("virtfusion", SERVERS, kind, **options)  # the dry run
-    sandbox.arm("virtfusion", SERVERS, kind, after=0 if kind == "delay" else 1, **options)
+    sandbox.arm("virtfusion", SERVERS, kind, after=1, **options)
     server = make_running_machine(provider)
     [machine] = machines(sandbox)
     assert (machine["builds"], server.ref, machine["hypervisorId"]) == (1, str(machine["id"]), 7)

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.db import connections
@@ -74,6 +75,19 @@ def run_and_kill_at(point: str, act: Callable[[], Any]) -> Exit:
 def run_and_kill_after(number: int, act: Callable[[], Any]) -> Exit:
     """Run `act` in a process that is killed at its `number`-th point, whichever that is, if it comes so far."""
     return _run_and_kill_when(lambda _name, count: count == number, act)
+
+
+def run_and_kill_at_new_point(killed_at: Path, act: Callable[[], Any]) -> Exit:
+    """Run `act` in a process that is killed at the first point that is no line of this file, which then gets it."""
+
+    def is_new(name: str, _count: int) -> bool:
+        if name in killed_at.read_text().splitlines():
+            return False
+        with killed_at.open("a") as file:
+            file.write(f"{name}\n")
+        return True
+
+    return _run_and_kill_when(is_new, act)
 
 
 def _run_and_kill_when(is_time: Callable[[str, int], bool], act: Callable[[], Any]) -> Exit:

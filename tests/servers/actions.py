@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from core import work
+from core.models import WorkItem
 from core.outside import limits
 from sandbox.client import Sandbox
 from servers.models import Provider, ProvisioningStep, ProvisioningTask, Server, ServerStatus, Step
@@ -22,16 +23,19 @@ def control(sandbox: Sandbox, path: str, body: Mapping[str, Any]) -> Any:
     return answer.json()
 
 
-def run_until_quiet(at: datetime, *, within: timedelta = AN_HOUR) -> datetime:
+def run_until_quiet(
+    at: datetime, *, within: timedelta = AN_HOUR, models: tuple[type[WorkItem], ...] = (ProvisioningTask,)
+) -> datetime:
     """Perform all work in the order in which it is due, without waiting; the instant of the last."""
     until = at + within
     while True:
         limits.reset_limits()  # breakers live by the real clock, which does not jump with us
-        work.run_due(at=at, models=(ProvisioningTask,))
-        following = ProvisioningTask.objects.filter(state="queued").order_by("run_at").first()
-        if following is None or following.run_at > until:
+        work.run_due(at=at, models=models)
+        queued = (model._default_manager.filter(state="queued").values_list("run_at", flat=True) for model in models)
+        following = min((run_at for run_ats in queued for run_at in run_ats), default=None)
+        if following is None or following > until:
             return at
-        at = max(at, following.run_at)
+        at = max(at, following)
 
 
 def panel_servers(sandbox: Sandbox) -> list[dict[str, Any]]:

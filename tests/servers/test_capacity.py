@@ -65,7 +65,7 @@ def assert_counters_agree() -> None:
         ports = list(reservation.allocations.all())
         assert len(ports) == reservation.ports
         assert {port.node_id for port in ports} <= {reservation.node_id}
-        assert sum(port.is_primary for port in ports) == (0 if reservation.extends_id else 1)
+        assert sum(port.is_primary for port in ports) == (1 if ports and not reservation.extends_id else 0)
     assert not Allocation.objects.filter(reservation__state=ReservationState.RELEASED).exists()
 
 
