@@ -12,9 +12,10 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts import countries, vat
+from accounts import countries, ssh_keys, vat
 from accounts.models import BILLING_FIELDS, Organization, User
 from core import formats
+from core.text import validate_visible
 
 # One for most offsets: the browser's script offers the rest, and any name of the tz database may be typed.
 OFFERED_TIME_ZONES = (
@@ -145,4 +146,41 @@ class BillingAddressForm(forms.ModelForm):  # type: ignore[type-arg]
                 "you do not buy as a business."
             )
             self.add_error("tax_id", text % {"country": formats.country(country)})
+        return cleaned
+
+
+class SshKeyForm(forms.Form):
+    """A public key to keep. What was pasted and is none is not shown again: it may be a private key."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=64,
+        required=False,
+        validators=[validate_visible],
+        help_text=_("Such as the name of your computer. Empty: what the key says itself."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    public_key = forms.CharField(
+        label=_("Public key"),
+        max_length=6000,
+        help_text=_("One line from a file that ends in .pub, such as ~/.ssh/id_ed25519.pub."),
+        widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_public_key(self) -> ssh_keys.PublicKey:
+        """The key. Raises ValidationError."""
+        try:
+            return ssh_keys.parse(self.cleaned_data["public_key"])
+        except ssh_keys.KeyRefused as error:
+            self.data = self.data.copy()
+            self.data["public_key"] = ""
+            raise forms.ValidationError(str(error)) from None
+
+    def clean(self) -> dict[str, Any]:
+        """Name it by its comment where no name was entered."""
+        cleaned = super().clean() or self.cleaned_data
+        if "public_key" in cleaned and not cleaned.get("name"):
+            key = cleaned["public_key"]
+            visible = "".join(each for each in key.comment if each.isprintable())
+            cleaned["name"] = visible[:64] or key.text.partition(" ")[0]
         return cleaned

@@ -10,7 +10,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from core.models import Entity, StatusChoices, StatusField, Timestamped, Tone, choices_check
-from core.tenancy.declarations import custom
+from core.tenancy.declarations import PERSONAL, custom
 from core.text import validate_visible
 
 
@@ -190,3 +190,37 @@ class Membership(Entity, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}: {self.get_role_display()}"
+
+
+class SshKey(Entity, Timestamped):
+    """A public key by which a user signs in to machines. Machines are built with the keys that are chosen then."""
+
+    tenancy = PERSONAL
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="ssh_keys", db_index=False)
+    name = models.CharField(_("name"), max_length=64, validators=[validate_visible])
+    public_key = models.TextField(_("public key"), help_text=_("Its type and the key itself, without a comment."))
+    fingerprint = models.CharField(_("fingerprint"), max_length=50, help_text=_("SHA-256, as ssh-keygen -l shows it."))
+
+    class Meta:
+        verbose_name = _("SSH key")
+        verbose_name_plural = _("SSH keys")
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "fingerprint"], name="accounts_ssh_key_once"),
+            # It becomes a line of authorized_keys, where options before it or a second line would be obeyed.
+            models.CheckConstraint(
+                name="accounts_ssh_key_is_one_line",
+                condition=models.Q(
+                    public_key__regex=r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]{3}) [A-Za-z0-9+/]+=*$"
+                ),
+            ),
+        ]
+
+    @property
+    def line(self) -> str:
+        """The key with its name, as a line of authorized_keys."""
+        return f"{self.public_key} {self.name}"
+
+    def __str__(self) -> str:
+        return self.name

@@ -7,5 +7,6 @@ from accounts import views
 app_name = "accounts"
 urlpatterns = [
     path("profile/", views.profile, name="profile"),
+    path("ssh-keys/", views.ssh_keys, name="ssh_keys"),
     path("billing-address/", views.billing_address, name="billing_address"),
 ]

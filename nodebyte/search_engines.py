@@ -22,6 +22,7 @@ NOT_CRAWLED = (
     "/orders/",
     "/products/*/configure/",
     "/profile/",
+    "/ssh-keys/",
     "/servers/",
     "/subscriptions/",
     "/wallet/",

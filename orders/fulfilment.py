@@ -133,7 +133,8 @@ def place_reserved(order_id: UUID, reservations: Mapping[UUID, Reservation], at:
                 item.is_stock_taken = item.is_stock_taken or catalog.take_stock(plan_id=item.plan_price.plan_id)
                 reservation = reservations[item.pk]
                 if item.reservation is None or item.reservation.blueprint_id != reservation.blueprint_id:
-                    item.build = builds.sold_build(reservation.blueprint, item.image)
+                    keys = item.options.get("ssh_keys", ())
+                    item.build = builds.sold_build(reservation.blueprint, item.image, keys)
                 item.reservation = reservation
                 item.save(update_fields=["reservation", "build", "is_stock_taken"])
         confirmed = capacity.confirm(reservation_ids=[item.reservation_id for item in items if item.reservation_id])

@@ -40,6 +40,7 @@ class ItemRequest:
     variables: dict[str, str] = field(default_factory=dict)
     promotion: Promotion | None = None
     image: Image | None = None
+    ssh_keys: Sequence[str] = ()  # whole lines, for a machine
 
     @property
     def priced(self) -> PricedItem:
@@ -49,7 +50,7 @@ class ItemRequest:
     @property
     def options(self) -> dict[str, Any]:
         """What the order's item stores of it beside its relations."""
-        return {"variables": self.variables}
+        return {"variables": self.variables} | ({"ssh_keys": list(self.ssh_keys)} if self.ssh_keys else {})
 
     @property
     def ordered(self) -> tuple[Any, ...]:
@@ -369,7 +370,7 @@ def add_items(
             server_name=request.server_name,
             options=request.options,
             image=request.image,
-            build=builds.sold_build(reservation.blueprint, request.image),
+            build=builds.sold_build(reservation.blueprint, request.image, request.ssh_keys),
             is_stock_taken=catalog.take_stock(plan_id=request.plan_price.plan_id),
             reservation=reservation,
             subscription=subscription,

@@ -2,7 +2,7 @@
 machine's plan, or a container's image. A blueprint that nothing can be built from has a problem, and is not sold.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,14 +24,14 @@ SECRET_LENGTH = 24
 _kinds: dict[UUID, str] = {}
 
 
-def sold_build(blueprint: Blueprint, image: Image | None = None) -> dict[str, Any]:
+def sold_build(blueprint: Blueprint, image: Image | None = None, ssh_keys: Sequence[str] = ()) -> dict[str, Any]:
     """What a machine or a container of the blueprint is built from that is sold now; empty for a game.
 
-    Later changes of the blueprint are for servers that are sold later. A machine begins with the chosen image.
+    Later changes of the blueprint are for servers that are sold later. A machine begins with the chosen image and keys.
     """
     if blueprint.build == Build.MACHINE:
         ref = blueprint.images.get(image=image).ref if image else blueprint.image
-        return {"image": ref, "user_data": blueprint.user_data}
+        return {"image": ref, "user_data": blueprint.user_data, "ssh_keys": list(ssh_keys)}
     if blueprint.build == Build.CONTAINER:
         return {
             "image": blueprint.image,
@@ -47,7 +47,8 @@ def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
     """The build of a machine or a container as it was sold, which its provider may compare; None for a game."""
     sold = server.build or sold_build(server.blueprint)
     if server.blueprint.build == Build.MACHINE:
-        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"], root_password(server.pk))
+        keys = tuple(sold["ssh_keys"])
+        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"], root_password(server.pk), keys)
     if server.blueprint.build == Build.CONTAINER:
         return ContainerBuild(
             image=sold["image"],

@@ -91,6 +91,23 @@ class Migration(migrations.Migration):
             name='organization',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to='accounts.organization'),
         ),
+        migrations.CreateModel(
+            name='SshKey',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('name', models.CharField(max_length=64, validators=[core.text.validate_visible], verbose_name='name')),
+                ('public_key', models.TextField(help_text='Its type and the key itself, without a comment.', verbose_name='public key')),
+                ('fingerprint', models.CharField(help_text='SHA-256, as ssh-keygen -l shows it.', max_length=50, verbose_name='fingerprint')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='ssh_keys', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'SSH key',
+                'verbose_name_plural': 'SSH keys',
+                'ordering': ['name', 'pk'],
+            },
+        ),
         migrations.AddConstraint(
             model_name='user',
             constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='accounts_user_email_unique'),
@@ -126,5 +143,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='membership',
             constraint=models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'member'])), name='accounts_membership_role_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='sshkey',
+            constraint=models.UniqueConstraint(fields=('user', 'fingerprint'), name='accounts_ssh_key_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='sshkey',
+            constraint=models.CheckConstraint(condition=models.Q(('public_key__regex', '^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]{3}) [A-Za-z0-9+/]+=*$')), name='accounts_ssh_key_is_one_line'),
         ),
     ]

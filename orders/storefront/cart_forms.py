@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.models import SshKey
 from core import formats
 from core.money import Money, total
 from orders.placement import ItemRequest
@@ -40,10 +41,16 @@ class QuantityForm(forms.Form):
 class CartItem:
     """A line of the cart, checked against what is for sale now; `offer` is None where the product is not."""
 
-    def __init__(self, line: Line, offer: Offer | None, quantities: QueryDict | None = None) -> None:
+    def __init__(
+        self,
+        line: Line,
+        offer: Offer | None,
+        quantities: QueryDict | None = None,
+        ssh_keys: Sequence[SshKey] = (),
+    ) -> None:
         self.line, self.offer = line, offer
         self.quantity_form = QuantityForm(quantities, prefix=line.key, initial={"quantity": line.quantity})
-        self.form = ItemForm(QueryDict(line.choices), offer=offer) if offer else None
+        self.form = ItemForm(QueryDict(line.choices), offer=offer, ssh_keys=ssh_keys) if offer else None
         self.refusals: list[str] = []  # what placing the order found
 
     @cached_property

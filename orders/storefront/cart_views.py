@@ -120,7 +120,8 @@ def cart_form(
     """The form of the cart in the reader's currency, with what was sent of it."""
     currency = currency_of(request)
     offers = published_offers(currency, sorted({line.slug for line in found.lines}))
-    items = [CartItem(line, offers.get(line.slug), quantities) for line in found.lines]
+    keys = ordering.ssh_keys_for(request, *offers.values())
+    items = [CartItem(line, offers.get(line.slug), quantities, keys) for line in found.lines]
     choices = request.POST or request.GET
     initial = initial_payment(choices, is_chosen="coupon" in choices) | {"form_token": found.pk}
     sold_in = next((offer.currency for offer in offers.values()), currency)

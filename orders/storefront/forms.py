@@ -40,7 +40,8 @@ class ConfigureForm(ItemForm, PaymentForm):
     def priced_fields(self) -> str:
         """The names of what the price depends on, as htmx reads them."""
         units = [name for name in self.fields if name.startswith(UNITS)]
-        return ",".join([*ITEM_FIELDS[:-1], *units, "coupon", "is_auto_renewed", "uses_credit"])
+        priced = [name for name in ITEM_FIELDS if name not in {"ssh_keys", "server_name"}]
+        return ",".join([*priced, *units, "coupon", "is_auto_renewed", "uses_credit"])
 
     def clean(self) -> dict[str, Any]:
         """The server's choices, then what they cost."""
@@ -69,6 +70,7 @@ def initial_choices(offer: Offer, requested: QueryDict) -> dict[str, Any]:
         "region": requested.get("region") or (regions[0].code if regions else ""),
         "term": str(term),
         "addons": requested.getlist("addons"),
+        "ssh_keys": requested.getlist("ssh_keys"),
         "server_name": requested.get("server_name", ""),
         **{name: str(requested[name]) for name in requested if name.startswith(UNITS)},
         # An unchecked box is not sent, but the billing cycle is: without it, nothing was chosen yet.

@@ -1,6 +1,7 @@
 """The form of one server: what the customer chooses, checked against what is for sale now."""
 
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any, cast
@@ -12,7 +13,8 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import MAX_UNITS, AddonPrice, Image, PlanPrice, Term
+from accounts.models import SshKey
+from catalog.models import MAX_UNITS, AddonPrice, Image, Kind, PlanPrice, Term
 from core.money import Money, Rate
 from orders.placement import ItemRequest
 from orders.quote import PricedItem
@@ -22,7 +24,7 @@ from servers.models import Region
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UNITS = "units-"  # with the code of an add-on: how many of it
-ITEM_FIELDS = ("plan", "image", "region", "term", "addons", "server_name")
+ITEM_FIELDS = ("plan", "image", "region", "term", "addons", "ssh_keys", "server_name")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
 
 
@@ -68,6 +70,13 @@ class ItemForm(ChoicesForm):
     )
     term = forms.ChoiceField(label=_("Billing cycle"), widget=TermSelect)
     addons = forms.MultipleChoiceField(label=_("Add-ons"), required=False, widget=forms.CheckboxSelectMultiple)
+    ssh_keys = forms.MultipleChoiceField(
+        label=_("SSH keys"),
+        required=False,
+        help_text=_("Who may sign in as root. Without one there is a password, which you can see once it runs."),
+        error_messages={"invalid_choice": _("You no longer have one of these keys. Choose again.")},
+        widget=forms.CheckboxSelectMultiple,
+    )
     server_name = forms.CharField(
         label=_("Server name"),
         min_length=2,
@@ -77,13 +86,14 @@ class ItemForm(ChoicesForm):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
-    def __init__(self, *args: Any, offer: Offer, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, offer: Offer, ssh_keys: Sequence[SshKey] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offer = offer
+        self.offer, self.ssh_keys = offer, ssh_keys if offer.product.kind == Kind.VPS else ()
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
             "image": [(image.code, image.name) for image in offer.images_of(self.chosen("plan"))],
             "region": [(region.code, str(region)) for region in offer.regions],
+            "ssh_keys": [(str(key.pk), key.name) for key in self.ssh_keys],
             "term": [(term.value, self.term_label(term)) for term in offer.terms],
             "addons": [
                 (price.addon.code, addon_label(price))
@@ -96,8 +106,9 @@ class ItemForm(ChoicesForm):
         self.fields["term"].widget.unsold = {
             term.value for term in offer.terms if offer.price(self.chosen("plan"), term) is None
         }
-        if not choices["image"]:
-            del self.fields["image"]
+        for name in ("image", "ssh_keys"):
+            if not choices[name]:
+                del self.fields[name]
         for price in offer.addons(self.chosen("term")):
             if price.addon.max_units > 1:
                 self.fields[UNITS + price.addon.code] = units_field(price, price.addon.max_units)
@@ -202,6 +213,7 @@ class ItemForm(ChoicesForm):
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
             promotion=self.offer.promotion_of(self.cleaned_data["plan_price"]),
             image=self.chosen_image,
+            ssh_keys=[key.line for key in self.ssh_keys if str(key.pk) in self.cleaned_data.get("ssh_keys", ())],
         )
 
     @cached_property

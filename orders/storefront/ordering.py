@@ -11,10 +11,11 @@ from allauth.core.internal import ratelimit  # the public one counts no GET, and
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts.models import Organization, User
+from accounts.models import Organization, SshKey, User
 from accounts.services import CurrencyFixed
 from billing import credit
 from billing.gateway_accounts import NoGateway
+from catalog.models import Kind
 from core import clock, site_settings
 from core.client_address import client_ip
 from core.money import Money
@@ -26,6 +27,7 @@ from orders.models import Order
 from orders.placement import OrderRequest
 from orders.prepayment import PrepaymentNeeded, prepayment
 from orders.quote import CouponUse, PricedItem
+from orders.storefront.offers import Offer
 from orders.storefront.payment_form import PaymentForm
 
 SHOWN_TOTAL = re.compile(r"[0-9]{1,15}")
@@ -38,6 +40,12 @@ def payment_choices(request: HttpRequest, currency: str) -> dict[str, Any]:
     find_coupon: FindCoupon = partial(find_limited, request, organization)
     balance: Money | None = credit.balance_of(organization.pk, currency) if organization else None
     return {"currency": currency, "find_coupon": find_coupon, "balance": balance}
+
+
+def ssh_keys_for(request: HttpRequest, *offers: Offer) -> list[SshKey]:
+    """The reader's SSH keys, where anything that is offered is a machine."""
+    is_asked = request.user.is_authenticated and any(offer.product.kind == Kind.VPS for offer in offers)
+    return list(SshKey.objects.filter(user_id=request.user.pk)) if is_asked else []
 
 
 def find_limited(

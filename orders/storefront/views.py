@@ -84,6 +84,7 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
         organization = request.organization  # type: ignore[attr-defined]
         offer = published_offer(request, slug)
         choices = ordering.payment_choices(request, offer.currency)
+        choices["ssh_keys"] = ordering.ssh_keys_for(request, offer)
         if request.method != "POST" or "reprice" in request.POST:
             form = ConfigureForm(initial=initial_choices(offer, request.POST or request.GET), offer=offer, **choices)
             form.show_coupon_error()

@@ -8,8 +8,9 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.test import Client
 
+from accounts.models import SshKey
 from catalog import events as catalog_events
-from catalog.models import Addon, AddonKind, Image
+from catalog.models import Addon, AddonKind, Image, Kind, Product
 from core import clock, site_settings, work
 from orders import fulfilment
 from orders.models import OrderItem
@@ -385,8 +386,13 @@ def test_customers_choose_among_the_images_of_a_machine_and_get_what_they_ordere
             blueprint=blueprint, image=image, ref={"debian": "debian-12-x64", "ubuntu": "ubuntu-24-04-x64"}[image.code]
         )
     make_price(plan)
+    Product.objects.update(kind=Kind.VPS)
     customer = make_user()
     make_organization(customer)
+    keys = [
+        SshKey.objects.create(user=user, name=name, public_key="ssh-ed25519 AAAA", fingerprint=name)
+        for user, name in ((customer, "laptop"), (customer, "phone"), (make_user(), "strangers"))
+    ]
     client.force_login(customer)
     url = f"/products/{plan.product.slug}/configure/"
     page = client.get(url)
@@ -399,16 +405,29 @@ def test_customers_choose_among_the_images_of_a_machine_and_get_what_they_ordere
     }
     for wrong in ("", "unknown-there"):
         assert client.post(url, sent | {"image": wrong}).context["form"].errors.keys() == {"image"}
+    refused = client.post(url, sent | {"image": "ubuntu", "ssh_keys": [str(keys[2].pk)]})
+    assert refused.context["form"].errors.keys() == {"ssh_keys"}
+    sent |= {"image": "ubuntu", "ssh_keys": [str(keys[0].pk)]}
+    client.post(url, sent | {"add_to_cart": "1"})
+    [in_cart] = client.get("/cart/").context["form"].items
+    assert in_cart.requests[0].ssh_keys == ["ssh-ed25519 AAAA laptop"]
 
-    client.post(url, sent | {"image": "ubuntu"})
+    client.post(url, sent)
 
     item = OrderItem.objects.get()
-    assert (str(item.image), item.build) == ("Ubuntu", {"image": "ubuntu-24-04-x64", "user_data": ""})
+    assert str(item.image) == "Ubuntu"
+    assert item.build == {
+        "image": "ubuntu-24-04-x64",
+        "user_data": "",
+        "ssh_keys": ["ssh-ed25519 AAAA laptop"],
+    }
     BlueprintImage.objects.update(ref="renamed")
     Blueprint.objects.update(image="debian-14", user_data="#!/bin/sh")
     fulfilment.start_orders(order_ids=[item.order_id], at=AT)
     run_until_quiet(AT)
-    assert [droplet["image"]["slug"] for droplet in cloud.droplets()] == ["ubuntu-24-04-x64"]
+    [droplet] = cloud.droplets()
+    assert droplet["image"]["slug"] == "ubuntu-24-04-x64"
+    assert [key["name"] for key in cloud.state()["keys"] if key["fingerprint"] in droplet["_ssh_keys"]] != []
 
 
 def test_a_container_keeps_the_image_and_the_environment_that_it_was_sold_with(provider: Provider) -> None:

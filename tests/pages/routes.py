@@ -17,7 +17,7 @@ OWN = (
     "invoice",
     "pay invoice",
 )
-PERSONAL = ("profile", "billing address", "email addresses", "password", "devices", "affiliate", "log out")
+PERSONAL = ("profile", "ssh keys", "billing address", "email addresses", "password", "devices", "affiliate", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
 
@@ -51,6 +51,7 @@ def address(name: str, dataset: Dataset) -> str:
         "invoice": reverse("billing:invoice", kwargs={"pk": dataset.invoice.pk}),
         "pay invoice": reverse("billing:pay", kwargs={"pk": dataset.invoice.pk}),
         "profile": reverse("accounts:profile"),
+        "ssh keys": reverse("accounts:ssh_keys"),
         "billing address": reverse("accounts:billing_address"),
         "email addresses": reverse("account_email"),
         "password": reverse("account_change_password"),
