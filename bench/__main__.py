@@ -22,6 +22,8 @@ BENCHES = {
     "renew": "A run that renews subscriptions",
     "meter": "A run that charges hours",
     "work": "Durable work, ledger, capacity",
+    "sync": "A large panel's inventory",
+    "converge": "Servers converged by eight workers",
     "lanes": "Claims beside a full lane",
 }
 

@@ -1,16 +1,23 @@
 """The rows of the panel's tables; times are unix seconds of the sandbox clock, sizes are MiB."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """An id and the two times that every table has."""
+    """An id and the two times that every table has. `changes` counts what was written into any row."""
+
+    changes: ClassVar[int] = 0
 
     id: int = 0
     created_at: float = 0.0
     updated_at: float = 0.0
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Write a column."""
+        object.__setattr__(self, name, value)
+        Row.changes += 1
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.pterodactyl.eggs import NAMES, import_egg
 from sandbox.pterodactyl.keys import new_key, random_text
-from sandbox.pterodactyl.rows import Allocation, DatabaseHost, Location, Nest, Node, User
+from sandbox.pterodactyl.rows import Allocation, DatabaseHost, Location, Nest, Node, Runtime, Server, User
 from sandbox.pterodactyl.store import Store
 
 EGGS = Path(__file__).with_name("seed_eggs.json")
@@ -60,25 +60,26 @@ def load(store: Store, options: Mapping[str, Any]) -> None:
         store.keys.add(key)
     for short, long in LOCATIONS.items():
         store.locations.add(Location(short=short, long=long))
-    for number, wanted in enumerate(nodes, start=1):
-        add_node(store, number, wanted)
     add_eggs(store)
+    for number, wanted in enumerate(nodes, start=1):
+        node = add_node(store, number, wanted)
+        add_servers(store, node, wanted.get("servers", 0))
     store.database_hosts.add(DatabaseHost(name="shared", host="203.0.113.5", port=3306, username="panel"))
 
 
 def check_nodes(nodes: Any) -> None:
     """Check the form of the nodes that were asked for. Raises BadSeed."""
-    known = {"name", "location", "allocations", *NODE_FIELDS}
+    known = {"name", "location", "allocations", "servers", *NODE_FIELDS}
     for wanted in nodes if isinstance(nodes, list | tuple) else [None]:
         if not isinstance(wanted, Mapping) or not set(wanted) <= known:
             raise BadSeed(f"each of nodes is an object with some of {', '.join(sorted(known))}")
         if wanted.get("location", "eu") not in LOCATIONS:
             raise BadSeed(f"a node's location is one of {', '.join(LOCATIONS)}")
-        if any(not isinstance(wanted.get(name, 0), int) for name in ("memory", "disk", "allocations")):
-            raise BadSeed("memory, disk and allocations of a node are integers")
+        if any(not isinstance(wanted.get(name, 0), int) for name in ("memory", "disk", "allocations", "servers")):
+            raise BadSeed("memory, disk, allocations and servers of a node are integers")
 
 
-def add_node(store: Store, number: int, wanted: Mapping[str, Any]) -> None:
+def add_node(store: Store, number: int, wanted: Mapping[str, Any]) -> Node:
     """Add a node and its free allocations."""
     shorts = list(LOCATIONS)
     location = wanted.get("location", shorts[(number - 1) % len(shorts)])
@@ -98,6 +99,33 @@ def add_node(store: Store, number: int, wanted: Mapping[str, Any]) -> None:
         host = FIRST_ADDRESS + (number - 1) // len(DOCUMENTATION_NETWORKS) * 20 + index // PORTS_PER_ADDRESS
         port = FIRST_PORT + index % PORTS_PER_ADDRESS
         store.allocations.add(Allocation(node_id=node.id, ip=f"{network}.{host}", port=port))
+    return node
+
+
+def add_servers(store: Store, node: Node, count: int) -> None:
+    """Add so many servers that a panel had before anybody sold there, each on one of the node's allocations."""
+    egg = next(iter(store.eggs))
+    for allocation in store.allocations.where(node_id=node.id)[:count]:
+        server = Server(
+            uuid=str(uuid.uuid5(NAMES, f"server on {allocation.id}")),
+            name=f"World {allocation.id}",
+            user_id=1,
+            node_id=node.id,
+            allocation_id=allocation.id,
+            nest_id=egg.nest_id,
+            egg_id=egg.id,
+            startup=egg.startup,
+            image=next(iter(egg.docker_images.values())),
+            memory=1024,
+            swap=0,
+            disk=4096,
+            io=500,
+            cpu=100,
+            status=None,
+            installed_at=store.servers.now(),
+            runtime=Runtime(is_known=True),
+        )
+        allocation.server_id = store.servers.add(server).id
 
 
 def add_eggs(store: Store) -> None:

@@ -1,6 +1,7 @@
 """The panel's tables, in memory, with a JSON form for the snapshot."""
 
 import typing
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -17,6 +18,8 @@ class Table[R: rows.Row]:
         self.now = now
         self.rows: dict[int, R] = {}
         self.last_id = 0
+        self._indexes: dict[str, dict[Any, list[R]]] = {}
+        self._indexed_at: dict[str, tuple[int, ...]] = {}
 
     def __iter__(self) -> Iterator[R]:
         return iter(list(self.rows.values()))
@@ -52,7 +55,18 @@ class Table[R: rows.Row]:
 
     def where(self, **wanted: object) -> list[R]:
         """The rows whose attributes have all these values, oldest first."""
-        return [row for row in self.rows.values() if all(getattr(row, name) == value for name, value in wanted.items())]
+        first, *others = wanted.items()
+        return [row for row in self._with(*first) if all(getattr(row, name) == value for name, value in others)]
+
+    def _with(self, name: str, value: Any) -> list[R]:
+        """The rows with this value in one column, by an index that is as old as the last change."""
+        version = rows.Row.changes, len(self.rows), self.last_id
+        if self._indexed_at.get(name) != version:
+            self._indexes[name] = found = defaultdict[Any, list[R]](list)
+            for row in self.rows.values():
+                found[getattr(row, name)].append(row)
+            self._indexed_at[name] = version
+        return self._indexes[name].get(value, [])
 
     def touch(self, row: R) -> None:
         """Set the time of the last change."""

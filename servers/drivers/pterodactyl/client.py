@@ -16,7 +16,7 @@ READ_SECONDS = 20.0
 WRITE_SECONDS = 40.0  # a create waits for two node calls of 15 s
 BULK_SECONDS = 60.0
 BULK_BYTES = 64 * 1024 * 1024  # a nest's eggs come on one page, scripts and all
-PAGE_SIZE = 100
+PAGE_SIZE = 500  # a panel sets no limit, and counts calls
 MAX_PAGES = 10_000
 # The panel limits calls per minute, and a long list may need more calls than that.
 MAX_RATE_LIMIT_WAIT = 90
