@@ -2,6 +2,7 @@
 machine's plan, or a container's image. A blueprint that nothing can be built from has a problem, and is not sold.
 """
 
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -48,7 +49,7 @@ def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
     sold = server.build or sold_build(server.blueprint)
     if server.blueprint.build == Build.MACHINE:
         keys = tuple(sold["ssh_keys"])
-        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"], root_password(server.pk), keys)
+        return MachineBuild(server.plan_ref, sold["image"], sold["user_data"], server.root_password or "", keys)
     if server.blueprint.build == Build.CONTAINER:
         return ContainerBuild(
             image=sold["image"],
@@ -105,9 +106,9 @@ def merged_environment(
     return environment.merge(variables, overrides, chosen)
 
 
-def root_password(key: UUID) -> str:
-    """The password that a machine is created with, the same at every attempt: letters of both cases and digits."""
-    return f"Nb1{_secret(f'{key}:root password')}"
+def new_root_password() -> str:
+    """A password for root: letters of both cases and digits."""
+    return f"Nb1{secrets.token_hex(SECRET_LENGTH // 2)}"
 
 
 def _secret(name: str) -> str:

@@ -24,6 +24,7 @@ SETTINGS: JsonObject = {
     "hidden_seconds": 0.0,
     "create_outcome": "completed",
     "snapshot_outcome": "completed",
+    "rebuild_outcome": "completed",
     "status_after_create": "active",
     "obeys_shutdown": True,
     "droplet_limit": 25,
@@ -32,7 +33,7 @@ SETTINGS: JsonObject = {
 }
 """What tests may change. A droplet is active, and has an address, so long after its creation; its tags are there
 `tag_seconds` later, lists are `list_seconds` behind, and a droplet may not be found by its number for `hidden_seconds`.
-`create_outcome` is completed, errored (it stays new) or vanished, `snapshot_outcome` completed or errored."""
+`create_outcome` is completed, errored (it stays new) or vanished, the others completed or errored."""
 SAVED = ("count", "droplets", "actions", "keys", "tags", "mails", "refused", "settings")
 
 
@@ -223,6 +224,8 @@ class Account:
             case "rename":
                 row |= {"name": wanted["name"], "_rdns": wanted["name"] if "." in wanted["name"] else ""}
             case "snapshot" if self.settings["snapshot_outcome"] == "errored":
+                action["status"] = "errored"
+            case "rebuild" if self.settings["rebuild_outcome"] == "errored":
                 action["status"] = "errored"
             case "snapshot":
                 row["snapshot_ids"] = [*row["snapshot_ids"], self.number()]

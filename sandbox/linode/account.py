@@ -179,6 +179,13 @@ class Account:
         self._begin(row, self._job("linode_rebuild", _has_system=True), *boot)
         return row
 
+    def set_password(self, number: int, body: JsonObject) -> None:
+        """Set root's password, on the disk of a machine that is off."""
+        row = self._idle(number, "offline")
+        if errors := [*checks.unknown(body, {"root_pass"}), *checks.password(body)]:
+            raise ApiError(400, *errors)
+        row["_system"]["root_pass"] = body["root_pass"]
+
     def delete(self, number: int) -> None:
         """Delete it at once; its label is free some time later."""
         row = self.find(number)

@@ -72,6 +72,10 @@ class Api:
                 *("POST", f"{one}/rebuild", "linodes:read_write", "other"),
                 lambda call: account.rebuild(call.number, call.body),
             ),
+            (
+                *("POST", f"{one}/password", "linodes:read_write", "other"),
+                lambda call: account.set_password(call.number, call.body),
+            ),
             ("GET", "/networking/ips/{address}", "ips:read_only", "other", self.address),
             ("PUT", "/networking/ips/{address}", "ips:read_write", "other", self.rename_address),
         ]

@@ -60,12 +60,7 @@ def system(body: Mapping[str, Any], region: str) -> Errors:
     if image not in IMAGES:
         yield "image is not valid", "image"
         return
-    password = str(body.get("root_pass") or "")
-    kinds = sum(bool(re.search(pattern, password)) for pattern in ("[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]"))
-    if not password:
-        yield "root_pass is required", "root_pass"
-    elif not 7 <= len(password) <= 128 or kinds < 2:
-        yield "Password does not meet strength requirements", "root_pass"
+    yield from password(body)
     for number, line in enumerate(body.get("authorized_keys") or []):
         if not re.match(r"(ssh-|ecdsa-|sk-)\S+ \S+", line):
             yield "SSH key is not valid", f"authorized_keys[{number}]"
@@ -83,6 +78,16 @@ def system(body: Mapping[str, Any], region: str) -> Errors:
             yield "image does not support cloud-init", "metadata.user_data"
         if "Metadata" not in REGIONS[region]["capabilities"]:
             yield "region does not support Metadata", "metadata.user_data"
+
+
+def password(body: Mapping[str, Any]) -> Errors:
+    """The password of root."""
+    text = str(body.get("root_pass") or "")
+    kinds = sum(bool(re.search(pattern, text)) for pattern in ("[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]"))
+    if not text:
+        yield "root_pass is required", "root_pass"
+    elif not 7 <= len(text) <= 128 or kinds < 2:
+        yield "Password does not meet strength requirements", "root_pass"
 
 
 def _stackscript(body: Mapping[str, Any]) -> Errors:

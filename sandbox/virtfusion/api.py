@@ -57,6 +57,7 @@ class Api:
             ("GET", "servers/{id}", self.read_server),
             ("DELETE", "servers/{id}", self.delete_server),
             ("POST", "servers/{id}/build", self.build),
+            ("POST", "servers/{id}/resetPassword", self.reset_password),
             ("POST", "servers/{id}/suspend", self.suspend),
             ("POST", "servers/{id}/unsuspend", self.unsuspend),
             ("POST", "servers/{id}/power/{action}", self.power),
@@ -195,6 +196,15 @@ class Api:
         row = self._panel.server(call.path["id"])
         self._panel.build(row, call.body)
         return Answer(200 if self._is_new else 201, {"data": objects.server(self._panel, row)})
+
+    def reset_password(self, call: Call) -> Answer:
+        """Another password of root, set from the queue."""
+        row = self._panel.server(call.path["id"])
+        self._panel.require_unlocked(row)
+        if call.body.get("user") not in {"root", "Administrator"}:
+            raise self._panel.invalid("user", "the selected user is invalid")
+        row["password"] = f"vf-{row['uuid'][:8]}-{self._panel.next_id()}"
+        return Answer(200, {"data": {"queueId": self._panel.next_id(), "expectedPassword": row["password"]}})
 
     def suspend(self, call: Call) -> Answer:
         """Stop it and keep it stopped, from a queue."""

@@ -12,7 +12,7 @@ from servers import builds
 from servers.convergence import absence, accounts, installing
 from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext, replace_ports
 from servers.drivers.abilities import ComparedCreation
-from servers.drivers.base import AccountNotFound, PortTaken, ServerSpec
+from servers.drivers.base import AccountNotFound, MachineBuild, PortTaken, ServerSpec
 from servers.locks import advisory_lock
 from servers.models import ReservationState, Server, ServerStatus, Step
 
@@ -57,6 +57,10 @@ def create(ctx: ConvergenceContext) -> Reschedule:
     build = spec.build or builds.game_build(
         server.blueprint, builds.environment_of(server), server.build.get("image", "")
     )
+    if isinstance(build, MachineBuild) and ctx.driver.facts.takes_root_password:
+        if not server.root_password:  # each attempt has the same, until its customer has seen it
+            ctx.record(root_password=builds.new_root_password())
+        build = replace(build, root_password=server.root_password or "")
     spec = replace(spec, attempt=server.create_attempts + 1, build=build)
     try:
         if wait := record_request(ctx, spec):

@@ -36,7 +36,7 @@ def converge(*, server_id: UUID, at: datetime) -> Reschedule | None:
     try:
         return _round(server_id, at)
     except absence.AskAboutOthers:
-        is_trusted = absence.ask_about_others(_read(server_id), at=at)
+        is_trusted = absence.ask_about_others(read_server(server_id), at=at)
         return _round(server_id, at, is_provider_trusted=is_trusted)
 
 
@@ -45,7 +45,7 @@ def _round(server_id: UUID, at: datetime, *, is_provider_trusted: bool | None = 
     with advisory_lock(f"server:{server_id}") as is_locked:
         if not is_locked:
             return SOON
-        server = _read(server_id)
+        server = read_server(server_id)
         if server.status == ServerStatus.DELETED:
             return None
         try:
@@ -122,23 +122,24 @@ def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
     """
     # Only a dead task that staff put back in the queue has an error at its first attempt.
     if task.attempts == 1 and task.last_error:
-        provisioning_log.retry_failed(_read(task.server_id), at=at)
+        provisioning_log.retry_failed(read_server(task.server_id), at=at)
     try:
         return converge(server_id=task.server_id, at=at)
     except outside.Rejected:
         raise
     except (outside.Unavailable, outside.Unknown):
-        server = _read(task.server_id)
+        server = read_server(task.server_id)
         is_new = server.running_at is None and server.desired_state == DesiredState.PRESENT
         if is_new and at - server.created_at > MAX_OUTAGE:
             provisioning_log.fail(server, "The provider has not answered for a day.", at=at)
         raise
     except Exception as error:
         if task.counted_attempts >= task.MAX_ATTEMPTS:
-            provisioning_log.fail(_read(task.server_id), str(error) or type(error).__name__, at=at)
+            provisioning_log.fail(read_server(task.server_id), str(error) or type(error).__name__, at=at)
         raise
 
 
-def _read(server_id: UUID) -> Server:
+def read_server(server_id: UUID) -> Server:
+    """The server with all that a round needs of it."""
     joined = ("blueprint__provider", "blueprint__egg", "reservation", "owner", "node__location")
     return Server.objects.select_related(*joined).get(pk=server_id)

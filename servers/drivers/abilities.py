@@ -4,7 +4,7 @@ A driver has an ability when it has its methods. Who uses one asks `isinstance(d
 vendor's name. What a provider has is listed by the protocols of `servers.drivers.inventory`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
@@ -77,6 +77,9 @@ class Reinstall(Protocol):
 @runtime_checkable
 class AllowedImages(Protocol):
     """A provider that makes servers only from images which its operator allows."""
+
+    def allowed_images(self) -> Sequence[str]:
+        """The images, as the operator lists them; none where that list is not valid. Makes no call."""
 
     def image_problem(self, image: str) -> str:
         """Why nothing is built from this image; empty where it may be. Makes no call."""

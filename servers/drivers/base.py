@@ -255,10 +255,11 @@ class DriverFacts:
     sampled while nobody looks. `usage_max_age` is how old the figures may be that it answers.
     `install_starts_server`: a server that is off after its install was not installed. `reinstall_keeps_data`:
     installing again loses nothing, so it may be done without asking a person. `suspension_hides_install`: after a
-    suspension it is unknown how the install ended. `credentials` are the keys that staff enter; `default_url` is the
-    address of a provider that has but one; without `has_address` a provider has none, and its configuration says
-    where it is. `configuration_problem` says why a configuration cannot be used, or nothing. `steps` are the steps
-    of a purchase, by their codes, as customers read them.
+    suspension it is unknown how the install ended. `takes_root_password`: machines get the root password of their
+    build. `rebuild_keeps_access`: who may sign in to a machine stays as it was at its creation. `credentials` are the
+    keys that staff enter; `default_url` is the address of a provider that has but one; without `has_address` a provider
+    has none, and its configuration says where it is. `configuration_problem` says why a configuration cannot be used,
+    or nothing. `steps` are the steps of a purchase, by their codes, as customers read them.
     """
 
     label: str
@@ -276,6 +277,8 @@ class DriverFacts:
     install_starts_server: bool = False
     reinstall_keeps_data: bool = False
     suspension_hides_install: bool = False
+    takes_root_password: bool = False
+    rebuild_keeps_access: bool = False
 
 
 class Driver(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from core import outside
+from servers.drivers.abilities import Reinstall
 
 
 class Refused(outside.Rejected):
@@ -185,6 +186,22 @@ class InstallsAgain(Protocol):
 
     def install_again(self, identifier: str) -> None:
         """Begin it. Not safe to repeat."""
+
+
+@runtime_checkable
+class Rebuild(Reinstall, Protocol):
+    """A provider that builds a running machine or container anew when its customer asks."""
+
+    def installs(self, identifier: str) -> list[str]:
+        """A mark of each time that it was built, or began to be: another one is there once `reinstall` was heard."""
+
+
+@runtime_checkable
+class RootPassword(Protocol):
+    """A provider that gives a running machine another root password."""
+
+    def set_root_password(self, identifier: str, proposed: str) -> str:
+        """Give root this password or one of the provider's own; which it is. Raises Refused with what to do first."""
 
 
 @dataclass(frozen=True)

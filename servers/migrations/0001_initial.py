@@ -293,6 +293,7 @@ class Migration(migrations.Migration):
                 ('memory_mib', models.PositiveIntegerField(verbose_name='memory (MiB)')),
                 ('disk_mib', models.PositiveIntegerField(verbose_name='disk (MiB)')),
                 ('resize_asked_at', models.DateTimeField(blank=True, help_text='Empty: the provider has its present size.', null=True, verbose_name='resizing requested at')),
+                ('root_password', core.encryption.EncryptedTextField(blank=True, help_text='What a machine is built with, until its customer has seen it.', null=True, verbose_name='root password')),
                 ('databases_limit', models.PositiveIntegerField(default=0, verbose_name='databases')),
                 ('backups_limit', models.PositiveIntegerField(default=0, verbose_name='backups')),
                 ('ports_limit', models.PositiveIntegerField(default=0, verbose_name='ports')),

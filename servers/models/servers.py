@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from catalog.models import Kind, Plan
+from core.encryption import EncryptedTextField
 from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from servers.models.access import PART_OF_SERVER, SERVER
 from servers.models.blueprints import Blueprint
@@ -42,7 +43,7 @@ class Server(StateMachine, Entity, Timestamped):
     """
 
     tenancy = SERVER
-    hidden_fields = ("build", "create_note")
+    hidden_fields = ("build", "create_note", "root_password")
     TRANSITIONS: ClassVar[dict[Any, set[Any]]] = {
         _S.PENDING: {_S.INSTALLING, _S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.DELETED},
         _S.INSTALLING: {_S.RUNNING, _S.STOPPED, _S.SUSPENDED, _S.FAILED, _S.DELETING, _S.PENDING},
@@ -102,6 +103,12 @@ class Server(StateMachine, Entity, Timestamped):
     disk_mib = models.PositiveIntegerField(_("disk (MiB)"))
     resize_asked_at = models.DateTimeField(
         _("resizing requested at"), null=True, blank=True, help_text=_("Empty: the provider has its present size.")
+    )
+    root_password = EncryptedTextField(
+        _("root password"),
+        null=True,
+        blank=True,
+        help_text=_("What a machine is built with, until its customer has seen it."),
     )
     databases_limit = models.PositiveIntegerField(_("databases"), default=0)
     backups_limit = models.PositiveIntegerField(_("backups"), default=0)

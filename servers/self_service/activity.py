@@ -40,6 +40,7 @@ SENTENCES: Mapping[str, "StrOrPromise"] = {
     "server.correct_variables": gettext_lazy("Corrected the settings of the game"),
     "server.delete": gettext_lazy("Had the server deleted"),
     "server.access": gettext_lazy("Changed who has access"),
+    "server.show_password": gettext_lazy("Saw the root password"),
     # A console is opened again and again while somebody looks at it.
     **{f"server.{kind}": each.label for kind, each in OPERATIONS.items() if kind != "console.open"},
 }

@@ -155,5 +155,19 @@ def password(request: HttpRequest, pk: UUID, operation: UUID) -> HttpResponse:
     listed = operations.show(server, "databases", at=clock.now()).rows or []
     name = found.arguments["name"]
     database = next((each for each in listed if name in {each["name"], each["name"].partition("_")[2]}), None)
-    context = {"name": name, "password": found.result["password"], "database": database}
-    return render_section(request, server, "servers/database_password.html", context, section="databases", part="page")
+    context = {
+        "title": gettext("The password of %(name)s") % {"name": name},
+        "password": found.result["password"],
+        "facts": _how_to_connect(database) if database else [],
+        "hint": gettext("Copy it now: this page shows it once. You can always ask for it again."),
+        "back": reverse("servers:databases", args=[pk]),
+    }
+    return render_section(request, server, "servers/password.html", context, section="databases", part="page")
+
+
+def _how_to_connect(database: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (gettext("Address"), f"{database['host']}:{database['port']}"),
+        (gettext("Database"), database["name"]),
+        (gettext("User"), database["username"]),
+    ]

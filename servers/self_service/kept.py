@@ -21,3 +21,8 @@ def follow_install(server: Server, *, at: datetime) -> None:
     """Convergence follows the installation to its end and starts the server then."""
     Server.objects.filter(pk=server.pk).update(status=ServerStatus.INSTALLING, install_deadline_at=None, updated_at=at)
     request_convergence(server_ids=[server.pk], at=at)
+
+
+def keep_root_password(server: Server, password: str) -> None:
+    """What root's password is now, until its customer has seen it."""
+    Server.objects.filter(pk=server.pk).update(root_password=password)

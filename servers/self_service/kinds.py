@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
+from servers import builds
 from servers.drivers.self_service import (
     Backups,
     Console,
@@ -14,13 +16,15 @@ from servers.drivers.self_service import (
     Files,
     InstallsAgain,
     Network,
+    Rebuild,
     RemoteTask,
+    RootPassword,
     Schedules,
     Sftp,
     Startup,
 )
 from servers.models import Server
-from servers.self_service import kept, texts
+from servers.self_service import kept, rebuilding, texts
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -28,12 +32,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """What a kind is done with: the server's identifier at its provider, what it is about, and what was entered."""
+    """What a kind is done with: the server's identifier at its provider, what it is about, and what was entered.
+
+    `result` is what it gave, for what keeps that.
+    """
 
     identifier: str
     target: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     content: Any = None
+    server_id: UUID | None = None
+    result: Any = None
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,10 @@ class OperationKind:
 
     `makes` says of what a listing shows whether it is the act's effect, so that after a lost answer it can be looked
     for among what was not there before. `changes` are the kinds of listings to read again afterwards, `changes_in`
-    those with a target. `keep` writes what was done, or may have been, into our own rows, in the transaction that
-    records it. `keeps_content` where what was entered is offered again if it was not done.
+    those with a target. `keep` writes what was done, or may have been where nobody can look for it, into our own rows,
+    in the transaction that records it, and what it gave, which is nowhere else then. `keeps_content` where what was
+    entered is offered again if it was not done. `new_content` makes what is sent where nobody enters it.
+    `is_for_failed`: also for a server that failed after it had run.
     """
 
     ability: type
@@ -64,6 +75,8 @@ class OperationKind:
     keep: Callable[[Server, Call, datetime], None] | None = None
     changes_in: Callable[[Call], Sequence[tuple[str, str]]] | None = None
     keeps_content: bool = False
+    new_content: Callable[[], Any] | None = None
+    is_for_failed: bool = False
 
 
 def _in_folder(call: Call) -> Sequence[tuple[str, str]]:
@@ -90,6 +103,7 @@ LISTINGS: Mapping[str, ListingKind] = {
     "files": ListingKind(
         Files, lambda driver, call: [asdict(each) for each in driver.folder(call.identifier, call.target)]
     ),
+    "installs": ListingKind(Rebuild, lambda driver, call: [{"ref": each} for each in driver.installs(call.identifier)]),
     "file": ListingKind(Files, lambda driver, call: texts.read(driver, call.identifier, call.target)),
 }
 OPERATIONS: Mapping[str, OperationKind] = {
@@ -203,6 +217,23 @@ OPERATIONS: Mapping[str, OperationKind] = {
         _("Install again"),
         is_repeatable=False,
         keep=lambda server, _call, at: kept.follow_install(server, at=at),
+    ),
+    "rebuild": OperationKind(
+        Rebuild,
+        lambda driver, call: rebuilding.rebuild(driver, call.server_id, call.arguments, call.content),
+        _("Rebuild"),
+        is_repeatable=False,
+        listing="installs",
+        makes=lambda _install, _call: True,
+        keep=lambda server, call, at: rebuilding.keep(server, call.arguments, call.content, at=at),
+        new_content=rebuilding.new_content,
+        is_for_failed=True,
+    ),
+    "root_password": OperationKind(
+        RootPassword,
+        lambda driver, call: driver.set_root_password(call.identifier, builds.new_root_password()),
+        _("Make a new root password"),
+        keep=lambda server, call, _at: kept.keep_root_password(server, call.result),
     ),
     "file.write": OperationKind(
         Files,

@@ -109,11 +109,16 @@ def latest(server: Server, kinds: Sequence[str], *, at: datetime, most: int = 5)
     return operations
 
 
-def can(server: Server, ability: type) -> bool:
-    """Whether the server is at its provider, and that can do this."""
+def acts_of(server: Server, kinds: Sequence[str], *, at: datetime) -> SectionContent:
+    """What a page shows that reads nothing at the provider: only the acts of the last minutes."""
+    return SectionContent(None, None, "", is_reading=False, is_behind=False, operations=latest(server, kinds, at=at))
+
+
+def driver_for(server: Server) -> Driver | None:
+    """The driver of the server's provider, of which a page asks what it can do; None while the server is not there."""
     with tenancy.as_worker(server):
         row = _with_provider(server)
-    return bool(row.identifier) and isinstance(registry.driver_of(row.blueprint.provider), ability)
+    return registry.driver_of(row.blueprint.provider) if row.identifier else None
 
 
 def _with_provider(server: Server) -> Server:
@@ -149,10 +154,11 @@ def request(
     What was asked for last and is still open is not asked for again: a form that is sent twice does it once.
     Raises OperationRefused where the server is in no state for it, its provider cannot do it, or too much is under way.
     """
-    _refuse_by_state(server)
+    act = OPERATIONS[kind]
+    _refuse_by_state(server, act)
     with tenancy.as_worker(server):
         row = _with_provider(server)
-        if not row.identifier or not isinstance(registry.driver_of(row.blueprint.provider), OPERATIONS[kind].ability):
+        if not row.identifier or not isinstance(registry.driver_of(row.blueprint.provider), act.ability):
             raise OperationRefused(_("This server's provider cannot do that."))
         entered = dict(arguments or {})
         last = _last_under_way(row, at=at)
@@ -168,7 +174,7 @@ def request(
             kind=kind,
             target=target,
             arguments=entered,
-            content=content,
+            content=act.new_content() if act.new_content else content,
             requested_at=at,
             requested_by=actor,
             run_at=at,
@@ -177,11 +183,16 @@ def request(
     return operation
 
 
-def _refuse_by_state(server: Server) -> None:
+def _refuse_by_state(server: Server, act: OperationKind) -> None:
     if server.status == ServerStatus.SUSPENDED or server.has_holds():
         raise OperationRefused(_("The server is suspended. This is possible again once the suspension is lifted."))
-    if server.status not in INSTALLED:
+    if not _is_ready_for(server, act):
         raise OperationRefused(_("This is not possible in the server's present state."))
+
+
+def _is_ready_for(server: Server, act: OperationKind) -> bool:
+    has_failed = server.status == ServerStatus.FAILED and server.running_at is not None
+    return server.status in INSTALLED or (has_failed and act.is_for_failed)
 
 
 def _last_under_way(server: Server, *, at: datetime) -> Operation | None:
@@ -225,9 +236,9 @@ def perform(operation: Operation, *, at: datetime) -> None:
         return _settle(operation, OperationOutcome(operation.outcome or OperationOutcome.NOT_SENT), at=at)
     server = _with_provider(operation.server)
     driver = registry.driver_of(server.blueprint.provider)
-    if server.status not in INSTALLED or server.has_holds() or not isinstance(driver, kind.ability):
+    if not _is_ready_for(server, kind) or server.has_holds() or not isinstance(driver, kind.ability):
         return _settle(operation, OperationOutcome.NOT_POSSIBLE, at=at)
-    call = Call(server.identifier, operation.target, operation.arguments, operation.content)
+    call = Call(server.identifier, operation.target, operation.arguments, operation.content, server.pk)
     try:
         if operation.outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable:
             found = _was_done(operation, kind, driver, call)
@@ -297,16 +308,17 @@ def _settle(
                 message=message or str(outcome.label),
                 at=at,
             )
+        changed = [(listing, "") for listing in kind.changes]
+        call = Call(server.identifier, operation.target, operation.arguments, operation.content, server.pk, result)
+        if kind.changes_in:
+            changed += kind.changes_in(call)
+        may_be_done = outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable and kind.makes is None
+        if kind.keep is not None and (outcome == OperationOutcome.DONE or may_be_done):
+            kind.keep(server, call, at)  # locks the server, before what is work
+            result = None
         Operation.objects.filter(pk=operation.pk).update(
             outcome=outcome, message=message or str(outcome.label), result=result, content=content
         )
-        changed = [(listing, "") for listing in kind.changes]
-        call = Call(server.identifier, operation.target, operation.arguments, operation.content)
-        if kind.changes_in:
-            changed += kind.changes_in(call)
-        may_be_done = outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable
-        if kind.keep is not None and (outcome == OperationOutcome.DONE or may_be_done):
-            kind.keep(server, call, at)
         for listing, target in changed:
             _request_listing(server, listing, target, at=at)
 

@@ -17,14 +17,15 @@ from accounts.permissions import Action
 from core import clock, tenancy
 from servers import builds, services
 from servers.drivers import registry
-from servers.drivers.self_service import InstallsAgain, Sftp
+from servers.drivers.self_service import InstallsAgain, Rebuild, RootPassword, Sftp
 from servers.forms import RenameForm
 from servers.models import PanelAccount, Server
-from servers.self_service import operations
+from servers.self_service import operations, rebuilding
 from servers.self_service.backups import ConfirmForm
 from servers.self_service.pages import render_section, requested, server_in
 
 log = logging.getLogger(__name__)
+ACTS = ("reinstall", "rebuild", "root_password")
 
 
 @login_required
@@ -36,12 +37,21 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _render(request: HttpRequest, server: Server, form: RenameForm) -> HttpResponse:
-    context: dict[str, Any] = {"form": form, "can_reinstall": operations.can(server, InstallsAgain)}
-    if operations.can(server, Sftp):
-        context["shown"] = operations.show(
-            server, "sftp", at=clock.now(), target=_account_name(server), acts=["reinstall"]
-        )
-        context["is_live"] = context["shown"].is_busy
+    driver, at = operations.driver_for(server), clock.now()
+    if isinstance(driver, Sftp):
+        shown = operations.show(server, "sftp", at=at, target=_account_name(server), acts=ACTS)
+    else:
+        shown = operations.acts_of(server, ACTS, at=at)
+    context: dict[str, Any] = {
+        "form": form,
+        "shown": shown,
+        "is_live": shown.is_busy,
+        "has_sftp": isinstance(driver, Sftp),
+        "can_reinstall": isinstance(driver, InstallsAgain),
+        "can_rebuild": isinstance(driver, Rebuild),
+        "can_set_password": isinstance(driver, RootPassword),
+        "has_password": isinstance(driver, Rebuild) and rebuilding.has_password(server),
+    }
     status = 422 if form.errors else 200
     return render_section(request, server, "servers/settings.html", context, section="settings", status=status)
 
@@ -79,7 +89,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 def reinstall(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Install again, after the server's name was typed."""
     server = server_in(request, "settings", pk, Action.SERVER_CONTENT)
-    if not operations.can(server, InstallsAgain):
+    if not isinstance(operations.driver_for(server), InstallsAgain):
         raise Http404
     form = ConfirmForm(server, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():

@@ -101,7 +101,7 @@ def test_a_machine_that_was_not_provisioned_has_failed_and_retry_puts_its_system
 
     assert server.reload().status == ServerStatus.RUNNING
     [row] = linode.linodes().values()
-    assert (row["status"], row["_system"]["root_pass"]) == ("running", builds.root_password(server.pk))
+    assert (row["status"], row["_system"]["root_pass"]) == ("running", server.reload().root_password)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -124,7 +124,7 @@ def test_a_suspension_waits_for_a_busy_machine_and_what_somebody_boots_is_stoppe
 
     services.lift_holds(server_ids=[server.pk], kind=HoldKind.ABUSE, actor=None, at=AT)
     assert converged(server).status == ServerStatus.RUNNING
-    assert linode.linodes()[str(row["id"])]["_system"]["root_pass"] == builds.root_password(server.pk)
+    assert linode.linodes()[str(row["id"])]["_system"]["root_pass"] == server.reload().root_password
 
 
 @pytest.mark.django_db(transaction=True)

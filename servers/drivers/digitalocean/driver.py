@@ -36,6 +36,7 @@ from servers.drivers.digitalocean.client import (
     message_of,
 )
 from servers.drivers.digitalocean.droplets import (
+    REBUILDING,
     RESIZING,
     SUSPENDED,
     attempt_tag,
@@ -62,6 +63,8 @@ FACTS = DriverFacts(
     ),
     default_url=DEFAULT_URL,
     lost_answer_wait=timedelta(minutes=2),  # tags are put on after a creation, and lists lag behind
+    takes_root_password=True,
+    rebuild_keeps_access=True,
 )
 ACTIONS = {
     PowerAction.START: "power_on",
@@ -151,8 +154,9 @@ class DigitalOceanDriver:
         """A machine's size is DigitalOcean's; its tags are its key, and no copy may have the same."""
         facts, size = remote.facts, machine_build(spec).plan_ref
         is_left_suspended = SUSPENDED in facts["tags"] and remote.state is not RemoteState.SUSPENDED
+        is_marked = is_left_suspended or (REBUILDING in facts["tags"] and remote.state is RemoteState.READY)
         differs = {
-            Difference.KEY: server_tag(spec.key) not in facts["tags"] or is_left_suspended or bool(facts["copies"]),
+            Difference.KEY: server_tag(spec.key) not in facts["tags"] or is_marked or bool(facts["copies"]),
             Difference.NAME: facts["name"] != hostname(spec),
             Difference.SIZE: facts["size"] != size or RESIZING in facts["tags"],
         }
@@ -176,6 +180,8 @@ class DigitalOceanDriver:
                 self._tag(remote.ref, server_tag(spec.key))
             if SUSPENDED in tags and remote.state is not RemoteState.SUSPENDED:
                 self._untag(remote.ref, SUSPENDED)
+            if REBUILDING in tags and remote.state is RemoteState.READY:
+                self._untag(remote.ref, REBUILDING)
             for copy in remote.facts["copies"]:
                 self._destroy(copy)
         elif Difference.NAME in differences:
@@ -276,11 +282,17 @@ class DigitalOceanDriver:
     def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
         """Put the image back, which erases the disk; the first boot is that of the creation, with its password.
 
-        Raises NotOnNode for a droplet that was never made.
+        It is marked before, because a rebuild that fails leaves nothing else to see. Raises NotOnNode for a droplet
+        that was never made.
         """
         if remote.facts["status"] == "new":
             raise NotOnNode("DigitalOcean did not finish the creation of this droplet")
+        self._tag(remote.ref, REBUILDING)
         self._act(remote.ref, {"type": "rebuild", "image": image_of(machine_build(spec))})
+
+    def installs(self, identifier: str) -> list[str]:
+        """Its rebuilds."""
+        return [str(each["id"]) for each in self._actions(identifier) if each["type"] == "rebuild"]
 
     def suspend(self, remote: RemoteServer) -> None:
         """Stop it, and mark it so that it is known why it is off."""
@@ -334,7 +346,7 @@ class DigitalOceanDriver:
 
     def _remote(self, droplet: dict[str, Any], copies: Sequence[int] = ()) -> RemoteServer:
         """The droplet with the action that is under way, or that failed to make it."""
-        is_changing = droplet["locked"] or droplet["status"] == "new"
+        is_changing = droplet["locked"] or droplet["status"] == "new" or REBUILDING in droplet["tags"]
         return remote_server(droplet, self._actions(droplet["id"]) if is_changing else (), copies)
 
     def _actions(self, ref: str | int) -> list[dict[str, Any]]:

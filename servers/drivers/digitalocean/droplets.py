@@ -13,6 +13,7 @@ from servers.drivers.base import Address, RemoteServer, RemoteState, ServerSpec
 
 SUSPENDED = "suspended"  # the tag of a machine that is off because of a hold
 RESIZING = "resizing"  # of one that was stopped for a resize and is to be started again
+REBUILDING = "rebuilding"  # of one whose rebuild was asked for: only its actions say how that ends
 SERVER_TAG = re.compile(r"svc-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 COPY_WITHIN = timedelta(hours=1)
 # What is under way and is more than a stop or a start.
@@ -59,6 +60,9 @@ def state_of(droplet: dict[str, Any], actions: Sequence[dict[str, Any]], *, has_
             pending = next((each["type"] for each in actions if each["status"] == "in-progress"), "")
             if pending in BUSY_STATES:
                 return BUSY_STATES[pending]
+            newest = next((each["status"] for each in actions if each["type"] == "rebuild"), "")
+            if REBUILDING in droplet["tags"] and newest == "errored":
+                return RemoteState.REINSTALL_FAILED
             if status == "off":
                 return RemoteState.SUSPENDED if SUSPENDED in droplet["tags"] else RemoteState.READY
             return RemoteState.READY if has_address else RemoteState.INSTALLING

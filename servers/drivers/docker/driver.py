@@ -93,6 +93,13 @@ class DockerDriver:
             raise ValueError("the id of a container is its host and its name")
         return self._engine(found[1]), UUID(found[2])
 
+    def allowed_images(self) -> list[str]:
+        """The images of the configuration; none where that is not valid."""
+        try:
+            return list(settings_of(self._provider.configuration).images)
+        except ConfigurationError:
+            return []
+
     def image_problem(self, image: str) -> str:
         """Why no container is made from this image; empty where one may be."""
         try:
@@ -170,6 +177,11 @@ class DockerDriver:
     def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
         """Make its container anew from its image, over the same volumes. Raises PortTaken."""
         self._replace(self._engine(remote.node_ref or ""), spec)
+
+    def installs(self, identifier: str) -> list[str]:
+        """Its container: another one is another installation."""
+        engine, key = self._named(identifier)
+        return [str(lifecycle.look(engine, key)["Id"])]
 
     def _replace(self, engine: Engine, spec: ServerSpec) -> None:
         """An image that is no longer allowed still serves those that were sold with it, as the user that it had."""

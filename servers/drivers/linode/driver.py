@@ -34,6 +34,7 @@ from servers.drivers.base import (
 from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
 from servers.drivers.linode import stackscripts
 from servers.drivers.linode.client import LinodeClient, reasons_of
+from servers.drivers.self_service import Refused
 from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
@@ -54,6 +55,7 @@ FACTS = DriverFacts(
         ),
     ),
     default_url="https://api.linode.com/v4",
+    takes_root_password=True,
 )
 LINODES = "/linode/instances"
 STATES = {
@@ -186,6 +188,18 @@ class LinodeDriver:
     def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
         """Put the image back, which erases the disks."""
         self._linode.write("POST", f"{path_of(remote.ref)}/rebuild", system_of(machine_build(spec)))
+
+    def installs(self, identifier: str) -> list[str]:
+        """The events of its rebuilds."""
+        wanted = {"action": "linode_rebuild", "entity.type": "linode", "entity.id": int(identifier)}
+        return [str(each["id"]) for each in self._linode.listed("/account/events", wanted)]
+
+    def set_root_password(self, identifier: str, proposed: str) -> str:
+        """Set it on the disk of a machine that is off. Raises Refused while it runs."""
+        if self._linode.read(path_of(identifier))["status"] != "offline":
+            raise Refused(_("Stop the machine first: its password can be changed only while it is off."))
+        self._linode.write("POST", f"{path_of(identifier)}/password", {"root_pass": proposed})
+        return proposed
 
     def suspend(self, remote: RemoteServer) -> None:
         """Mark it, then shut it down: what is marked and runs is not suspended yet."""

@@ -166,6 +166,17 @@ class VirtFusionDriver:
         }
         self._panel.write("POST", f"{_path(remote)}/build", body)
 
+    def installs(self, identifier: str) -> list[str]:
+        """When it was built, that a build failed, and that one is under way."""
+        server = self._panel.read(f"/servers/{_number_of(identifier)}")
+        state, began = objects.state_of(server), str(server["built"] or "")
+        return [*([began] if began else []), *([str(state)] if state in objects.BUILDS else [])]
+
+    def set_root_password(self, identifier: str, proposed: str) -> str:
+        """Have the panel make one, which it then sets from its queue."""
+        body = {"user": "root", "sendMail": False}
+        return str(self._panel.create(f"/servers/{_number_of(identifier)}/resetPassword", body)["expectedPassword"])
+
     def differences(self, spec: ServerSpec, remote: RemoteServer) -> frozenset[Difference]:
         """A disk that is larger than it should be cannot be made smaller, so it does not differ."""
         facts, desired = remote.facts, objects.resources_for(spec.limits)

@@ -20,6 +20,8 @@ POWER_STATES = {
     **dict.fromkeys(("shutdown", "shutoff", "shut off", "stopped", "crashed"), PowerState.OFF),
     **dict.fromkeys(("paused", "pmsuspended"), PowerState.OFF),
 }
+# What is seen of a build that has begun and not ended well.
+BUILDS = {RemoteState.INSTALLING, RemoteState.INSTALL_FAILED, RemoteState.REINSTALL_FAILED}
 _KEYED = re.compile(r"(.*) \[([0-9a-f-]{36})\]", re.DOTALL)
 
 
