@@ -10,10 +10,10 @@ class ServersConfig(AppConfig):
     def ready(self) -> None:
         """Register the drivers and the handlers of the work tables."""
         from core import work
-        from servers import convergence, receivers, settings  # noqa: F401 - connects receivers, registers settings
+        from servers import convergence, findings, receivers, settings  # noqa: F401 - connects receivers, registers settings
         from servers.drivers import digitalocean, docker, linode, pterodactyl, registry, virtfusion
         from servers.live import power, usage
-        from servers.models import Listing, Operation, PowerTask, ProvisioningTask, UsageTask
+        from servers.models import Listing, Operation, PowerTask, ProvisioningTask, RemoteDeletion, UsageTask
         from servers.self_service import operations
 
         registry.register("linode", linode.LinodeDriver, linode.FACTS)
@@ -22,6 +22,7 @@ class ServersConfig(AppConfig):
         registry.register("digitalocean", digitalocean.DigitalOceanDriver, digitalocean.FACTS)
         registry.register("docker", docker.DockerDriver, docker.FACTS)
         work.register(ProvisioningTask, convergence.perform)
+        work.register(RemoteDeletion, findings.perform_deletion)
         work.register(PowerTask, power.perform)
         work.register(UsageTask, usage.sample)
         work.register(Listing, operations.read)

@@ -2,16 +2,21 @@
 
 from orders.admin.affiliates import AffiliateAdmin, AffiliateClicksAdmin, CommissionPayoutAdmin, ReferralAdmin
 from orders.admin.changes import PlanChangeAdmin
+from orders.admin.drift import DriftFindingAdmin, RemoteAccountSeenAdmin, RemoteDeletionAdmin, RemoteServerSeenAdmin
 from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
 
 __all__ = [
     "AffiliateAdmin",
     "AffiliateClicksAdmin",
     "CommissionPayoutAdmin",
+    "DriftFindingAdmin",
     "OrderAdmin",
     "OrderItemAddonAdmin",
     "OrderItemAdmin",
     "OrderStatusChangeAdmin",
     "PlanChangeAdmin",
     "ReferralAdmin",
+    "RemoteAccountSeenAdmin",
+    "RemoteDeletionAdmin",
+    "RemoteServerSeenAdmin",
 ]

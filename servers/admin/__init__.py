@@ -18,12 +18,11 @@ from servers.admin.history import (
 )
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin
 from servers.admin.servers import ServerAdmin
-from servers.admin.sync import DriftFindingAdmin, RemoteServerSeenAdmin, SyncRunAdmin
+from servers.admin.sync import SyncRunAdmin
 
 __all__ = [
     "AllocationAdmin",
     "BlueprintAdmin",
-    "DriftFindingAdmin",
     "EggAdmin",
     "EggVariableAdmin",
     "ListingAdmin",
@@ -37,7 +36,6 @@ __all__ = [
     "ProvisioningStepAdmin",
     "ProvisioningTaskAdmin",
     "RegionAdmin",
-    "RemoteServerSeenAdmin",
     "ReservationAdmin",
     "ServerAccessAdmin",
     "ServerAdmin",

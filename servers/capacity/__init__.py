@@ -13,6 +13,7 @@ from servers.capacity.reservations import (
     release,
     replace_port,
     reserve,
+    reserve_existing,
 )
 from servers.capacity.resizing import Growth, extend_reservation, merge_extension, shrink
 
@@ -35,5 +36,6 @@ __all__ = [
     "release",
     "replace_port",
     "reserve",
+    "reserve_existing",
     "shrink",
 ]

@@ -201,6 +201,47 @@ def oversold(kind: str, change: int) -> Greatest:
     return Greatest(F(f"{kind}_reserved_mib") + change - F(f"{kind}_sellable_mib"), 0)
 
 
+def take_of_node(node_id: UUID, *, memory_mib: int, disk_mib: int) -> None:
+    """Count a server that is on the locked node already, also where the node is oversold by it."""
+    Node.objects.filter(pk=node_id).update(
+        memory_reserved_mib=F("memory_reserved_mib") + memory_mib,
+        memory_oversold_mib=oversold("memory", memory_mib),
+        disk_reserved_mib=F("disk_reserved_mib") + disk_mib,
+        disk_oversold_mib=oversold("disk", disk_mib),
+        servers_reserved=F("servers_reserved") + 1,
+    )
+
+
+def reserve_existing(
+    *, organization: Organization, node_id: UUID, blueprint: Blueprint, size: Size, refs: Sequence[str]
+) -> Reservation:
+    """The confirmed reservation of a server that is on the node already, with its ports (the primary first).
+
+    What is there is there: the node may be oversold by it. The caller has the node's lock. Raises UnknownPort, and
+    NoFreePort where one of the ports is reserved for another server.
+    """
+    with tenancy.within_worker():
+        rows = Allocation.objects.filter(node_id=node_id, ref__in=refs).order_by("pk")
+        ports = {port.ref: port for port in rows.select_for_update()}
+        if len(ports) < len(set(refs)):
+            raise UnknownPort(f"ports of node {node_id} that are not known: {', '.join(set(refs) - set(ports))}")
+        if others := [str(port) for port in ports.values() if port.reservation_id is not None]:
+            raise NoFreePort(f"reserved for another server: {', '.join(others)}")
+        take_of_node(node_id, memory_mib=size.memory_mib, disk_mib=size.disk_mib)
+        reservation = Reservation.objects.create(
+            organization=organization,
+            node_id=node_id,
+            blueprint=blueprint,
+            memory_mib=size.memory_mib,
+            disk_mib=size.disk_mib,
+            cpu_percent=size.cpu_percent,
+            ports=size.ports,
+            state=ReservationState.CONFIRMED,
+        )
+        assign_ports(reservation, [ports[ref].pk for ref in refs])
+    return reservation
+
+
 def move(*, reservation_id: UUID, node_id: UUID, refs: Sequence[str]) -> None:
     """Put a reservation on the node and the ports (by their refs, the primary first) where its server already is.
 
@@ -220,13 +261,7 @@ def move(*, reservation_id: UUID, node_id: UUID, refs: Sequence[str]) -> None:
         found.exclude(pk__in=others).update(reservation=reservation)  # so that the others are not given these
         for port_id in others:
             replace_port(allocation_id=port_id)
-        Node.objects.filter(pk=node_id).update(
-            memory_reserved_mib=F("memory_reserved_mib") + reservation.memory_mib,
-            memory_oversold_mib=oversold("memory", reservation.memory_mib),
-            disk_reserved_mib=F("disk_reserved_mib") + reservation.disk_mib,
-            disk_oversold_mib=oversold("disk", reservation.disk_mib),
-            servers_reserved=F("servers_reserved") + 1,
-        )
+        take_of_node(node_id, memory_mib=reservation.memory_mib, disk_mib=reservation.disk_mib)
         Reservation.objects.filter(pk=reservation_id).update(node_id=node_id)
         assign_ports(reservation, [ports[ref].pk for ref in refs])
 

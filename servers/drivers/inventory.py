@@ -49,7 +49,9 @@ class RemoteAllocation:
 class RemoteServerSummary:
     """A server at the provider, ours or not, and what it takes of its node. Sizes in MiB, 0 for unlimited.
 
-    `account_ref` is empty where the provider has no accounts, `is_suspended` None where it does not say.
+    `account_ref` is empty where the provider has no accounts, `is_suspended` None where it does not say. `identifier`
+    is that of `RemoteServer`, empty where a server that is not ours cannot be made ours. `build_ref` is a game's egg or
+    a machine's plan there, empty where the provider does not say. Of `allocation_refs` the first is the primary port.
     """
 
     ref: str
@@ -62,6 +64,8 @@ class RemoteServerSummary:
     cpu_percent: int = 0
     account_ref: str = ""
     is_suspended: bool | None = None
+    identifier: str = ""
+    build_ref: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,3 +157,11 @@ class AccountInventory(Protocol):
 
     def accounts(self) -> Iterator[RemoteAccount]:
         """Every account, ours or not."""
+
+
+@runtime_checkable
+class ServerLookup(Protocol):
+    """A provider that can be asked about any of its servers, ours or not, by the number that it has there."""
+
+    def look_up(self, ref: str) -> RemoteServerSummary | None:
+        """The server with this number; None only when there is certainly none."""

@@ -1,7 +1,16 @@
 """Mirroring what a provider has: read list by list, staged with COPY, merged set-based, and compared with our rows."""
 
-from servers.inventory.nodes import lock_nodes, update_sellable
+from servers.inventory.nodes import lock_nodes, recount, update_sellable
 from servers.inventory.retention import purge_sync_history
 from servers.inventory.sync import SyncBusy, request_sync, sync, sync_all
 
-__all__ = ["SyncBusy", "lock_nodes", "purge_sync_history", "request_sync", "sync", "sync_all", "update_sellable"]
+__all__ = [
+    "SyncBusy",
+    "lock_nodes",
+    "purge_sync_history",
+    "recount",
+    "request_sync",
+    "sync",
+    "sync_all",
+    "update_sellable",
+]

@@ -109,7 +109,9 @@ _ACCOUNTS = f"""
     SELECT 'email', username, ref, '', '' FROM servers_panelaccount AS account
     WHERE provider_id = %(provider)s AND EXISTS (SELECT FROM sync_accounts AS listed JOIN accounts_user AS owner
         ON owner.id = account.user_id WHERE listed.ref = account.ref AND lower(listed.email) <> lower(owner.email))"""
-# A finding about a server that is being converged stays as it is until the next sync.
+# A finding about a server that is being converged stays as it is until the next sync. One that is ignored is ignored no
+# longer once it says something else.
+_IS_SAME = "(t.server_id, t.expected, t.found) IS NOT DISTINCT FROM (s.server_id, s.expected, s.found)"
 _MERGE = f"""
     MERGE INTO servers_driftfinding AS t
     USING (
@@ -120,9 +122,13 @@ _MERGE = f"""
     ON t.provider_id = %(provider)s AND t.closed_at IS NULL AND t.kind = s.kind AND t.subject_ref = s.subject_ref
     WHEN MATCHED AND (t.subject, t.server_id, t.expected, t.found)
             IS DISTINCT FROM (s.subject, s.server_id, s.expected, s.found)
-        THEN UPDATE SET subject = s.subject, server_id = s.server_id, expected = s.expected, found = s.found
-    WHEN NOT MATCHED THEN INSERT (id, provider_id, kind, subject, subject_ref, server_id, expected, found, found_at)
-        VALUES (uuidv7(), %(provider)s, s.kind, s.subject, s.subject_ref, s.server_id, s.expected, s.found, %(at)s)
+        THEN UPDATE SET subject = s.subject, server_id = s.server_id, expected = s.expected, found = s.found,
+            ignored_at = CASE WHEN {_IS_SAME} THEN t.ignored_at END,
+            ignored_by_id = CASE WHEN {_IS_SAME} THEN t.ignored_by_id END,
+            ignore_reason = CASE WHEN {_IS_SAME} THEN t.ignore_reason ELSE '' END
+    WHEN NOT MATCHED THEN INSERT (id, provider_id, kind, subject, subject_ref, server_id, expected, found, found_at,
+            ignore_reason)
+        VALUES (uuidv7(), %(provider)s, s.kind, s.subject, s.subject_ref, s.server_id, s.expected, s.found, %(at)s, '')
     WHEN NOT MATCHED BY SOURCE AND t.provider_id = %(provider)s AND t.closed_at IS NULL AND t.kind = ANY (%(kinds)s)
             AND (t.server_id IS NULL OR NOT {_UNSETTLED.format(server="t.server_id")})
         THEN UPDATE SET closed_at = %(at)s"""

@@ -18,7 +18,7 @@ _FOREIGN = """
             WHERE seen.is_present AND (
                 server.id IS NULL OR server.status = 'deleted' OR server.node_id IS DISTINCT FROM seen.node_id)
         ) AS seen ON seen.node_id = node.id
-        WHERE node.provider_id = %s GROUP BY node.id) AS taken
+        WHERE node.provider_id = %(provider)s AND {which} GROUP BY node.id) AS taken
     WHERE node.id = taken.id AND (node.memory_foreign_mib, node.disk_foreign_mib) <> (taken.memory, taken.disk)"""
 # A node that became too small for its reservations keeps them, and sells nothing until they fit.
 _SELLABLE = """
@@ -27,7 +27,7 @@ _SELLABLE = """
             GREATEST(memory_mib * (100 + memory_overcommit_percent) / 100 - memory_headroom_mib - memory_foreign_mib, 0)
                 AS memory,
             GREATEST(disk_mib * (100 + disk_overcommit_percent) / 100 - disk_headroom_mib - disk_foreign_mib, 0) AS disk
-        FROM servers_node WHERE provider_id = %s AND NOT is_elastic)
+        FROM servers_node AS node WHERE provider_id = %(provider)s AND NOT is_elastic AND {which})
     UPDATE servers_node AS node SET
         memory_sellable_mib = computed.memory,
         memory_oversold_mib = GREATEST(node.memory_reserved_mib - computed.memory, 0),
@@ -50,10 +50,18 @@ def lock_nodes(provider_id: UUID) -> None:
 def update_foreign(provider_id: UUID) -> None:
     """Add up what servers that are not ours take of the provider's nodes, as the last sync saw them."""
     with connection.cursor() as cursor:
-        cursor.execute(_FOREIGN, [provider_id])
+        cursor.execute(_FOREIGN.format(which="true"), {"provider": provider_id})
 
 
 def update_sellable(provider_id: UUID) -> None:
     """Compute what the provider's nodes can sell from their totals, headroom, overcommit and foreign servers."""
     with connection.cursor() as cursor:
-        cursor.execute(_SELLABLE, [provider_id])
+        cursor.execute(_SELLABLE.format(which="true"), {"provider": provider_id})
+
+
+def recount(node: Node) -> None:
+    """Both for one node, whose lock the caller has: a server on it became ours, or is gone."""
+    with connection.cursor() as cursor:
+        for statement in (_FOREIGN, _SELLABLE):
+            named = {"provider": node.provider_id, "node": node.pk}
+            cursor.execute(statement.format(which="node.id = %(node)s"), named)

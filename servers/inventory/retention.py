@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from core import site_settings, tenancy
 from core.work import PURGE_BATCH
-from servers.models import DriftFinding, RemoteServerSeen, SyncRun
+from servers.models import DriftFinding, RemoteAccountSeen, RemoteServerSeen, SyncRun
 
 
 def purge_sync_history(*, at: datetime) -> int:
@@ -17,6 +17,7 @@ def purge_sync_history(*, at: datetime) -> int:
         (SyncRun, Q(is_followed, finished_at__lt=before)),
         (DriftFinding, Q(closed_at__lt=before)),
         (RemoteServerSeen, Q(is_present=False, updated_at__lt=before)),
+        (RemoteAccountSeen, Q(is_present=False, updated_at__lt=before)),
     )
     deleted = 0
     for model, is_old in ended:

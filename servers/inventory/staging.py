@@ -55,11 +55,13 @@ LISTS = {
             "cpu_percent": "integer",
             "account_ref": "text",
             "is_suspended": "boolean",
+            **dict.fromkeys(("identifier", "build_ref"), "text"),
             "server_id": "uuid",
         },
         lambda each: (
             *(each.ref, each.key, each.name, each.node_ref, each.memory_mib, each.disk_mib),
-            *(Jsonb(each.allocation_refs), each.cpu_percent, each.account_ref, each.is_suspended, uuid_of(each.key)),
+            *(Jsonb(each.allocation_refs), each.cpu_percent, each.account_ref, each.is_suspended),
+            *(each.identifier, each.build_ref, uuid_of(each.key)),
         ),
     ),
     "allocations": RemoteList(

@@ -34,6 +34,7 @@ MIRRORS: dict[str, tuple[tuple[str, Mirror], ...]] = {
     "allocations": (("allocations", tables.ALLOCATIONS),),
     "nests": (("nests", tables.NESTS),),
     "eggs": (("eggs", tables.EGGS), ("variables", tables.VARIABLES)),
+    "accounts": (("accounts", tables.ACCOUNTS),),
 }
 
 
@@ -119,7 +120,7 @@ def merge_lists(provider_id: UUID, lists: Sequence[str], *, read_from: datetime)
     if "eggs" in lists:
         builds.check_blueprints(provider_id)
     if "accounts" in lists:
-        counts["accounts"] = update_accounts(provider_id)
+        update_accounts(provider_id)
     return counts
 
 

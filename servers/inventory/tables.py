@@ -34,17 +34,20 @@ NODES = Mirror(
     initial=("memory_overcommit_percent", "disk_overcommit_percent", "is_enabled", "is_elastic"),
     fixed=dict.fromkeys(COUNTERS, "0") | {"is_draining": "false"},
 )
-# One of ours stays ours when its key was erased there. A number that was given anew names a server that is not deleted.
+# One of ours stays ours when its key was erased there, or is another one that is nobody's: its number and, where the
+# provider has one, its random identifier are still its own. A number that was given anew names one that is not deleted.
 SERVERS = Mirror(
     table="servers_remoteserverseen",
     source="""
         SELECT %(provider)s::uuid AS provider_id, seen.ref, seen.key, seen.name, node.id AS node_id, seen.account_ref,
-            seen.memory_mib, seen.disk_mib, seen.cpu_percent, seen.is_suspended, seen.allocation_refs, seen.position,
-            COALESCE(by_key.id, CASE WHEN seen.key = '' THEN (
+            seen.memory_mib, seen.disk_mib, seen.cpu_percent, seen.is_suspended, seen.allocation_refs, seen.identifier,
+            seen.build_ref, seen.position,
+            COALESCE(CASE WHEN by_key.status <> 'deleted' THEN by_key.id END, (
                 SELECT server.id FROM servers_server AS server
                     JOIN servers_blueprint AS blueprint ON blueprint.id = server.blueprint_id
                 WHERE blueprint.provider_id = %(provider)s AND server.ref = seen.ref AND server.status <> 'deleted'
-                LIMIT 1) END) AS server_id
+                    AND (seen.key = '' OR (seen.identifier <> '' AND server.identifier = seen.identifier))
+                LIMIT 1), by_key.id) AS server_id
         FROM sync_servers AS seen
             LEFT JOIN servers_node AS node ON node.provider_id = %(provider)s AND node.ref = seen.node_ref
             LEFT JOIN (servers_server AS by_key JOIN servers_blueprint AS blueprint
@@ -54,7 +57,7 @@ SERVERS = Mirror(
     key=("provider_id", "ref"),
     values=(
         *("key", "server_id", "name", "node_id", "account_ref"),
-        *("memory_mib", "disk_mib", "cpu_percent", "is_suspended", "allocation_refs"),
+        *("memory_mib", "disk_mib", "cpu_percent", "is_suspended", "allocation_refs", "identifier", "build_ref"),
     ),
 )
 # An allocation is taken elsewhere when it is assigned to any server but the one that it is reserved for. A reserved one
@@ -90,6 +93,16 @@ ALLOCATIONS = Mirror(
         UPDATE servers_allocation AS t SET ref = s.ref FROM {STAGE} AS s
         WHERE t.node_id = s.node_id AND t.ip = s.ip AND t.port = s.port AND t.ref <> s.ref""",
     fixed={"is_primary": "false"},
+)
+ACCOUNTS = Mirror(
+    table="servers_remoteaccountseen",
+    source="""
+        SELECT %(provider)s::uuid AS provider_id, ref, left(key, 191) AS key, left(username, 191) AS username,
+            left(lower(email), 191) AS email, is_admin, position
+        FROM sync_accounts""",
+    scope=PROVIDER,
+    key=("provider_id", "ref"),
+    values=("key", "username", "email", "is_admin"),
 )
 NESTS = Mirror(
     table="servers_nest",

@@ -224,6 +224,52 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='RemoteAccountSeen',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
+                ('key', models.CharField(blank=True, default='', help_text='Of ours: our own id.', max_length=191, verbose_name='key there')),
+                ('username', models.CharField(blank=True, default='', max_length=191)),
+                ('email', models.CharField(blank=True, default='', max_length=191, verbose_name='email')),
+                ('is_admin', models.BooleanField(default=False, verbose_name='administrator of the panel')),
+                ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
+                ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='accounts_seen', to='servers.provider')),
+            ],
+            options={
+                'verbose_name': 'account seen at a provider',
+                'verbose_name_plural': 'accounts seen at providers',
+                'ordering': ['email'],
+            },
+        ),
+        migrations.CreateModel(
+            name='RemoteDeletion',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
+                ('identifier', models.CharField(blank=True, default='', max_length=64, verbose_name='short panel ID')),
+                ('name', models.CharField(max_length=191, verbose_name='name')),
+                ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
+                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'deletion at a provider',
+                'verbose_name_plural': 'deletions at providers',
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
             name='Reservation',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -344,6 +390,8 @@ class Migration(migrations.Migration):
                 ('cpu_percent', models.PositiveIntegerField(default=0, verbose_name='CPU (% of a core)')),
                 ('is_suspended', models.BooleanField(help_text='Empty: the provider does not say.', null=True, verbose_name='suspended')),
                 ('allocation_refs', models.JSONField(blank=True, default=list, verbose_name="ports' panel IDs")),
+                ('identifier', models.CharField(blank=True, default='', help_text='Empty: a server that is not ours cannot be made ours there.', max_length=64, verbose_name='short panel ID')),
+                ('build_ref', models.CharField(blank=True, default='', help_text='Empty: the provider does not say.', max_length=64, verbose_name='egg or plan there')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='servers_seen', to='servers.node')),
                 ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='servers_seen', to='servers.provider')),
@@ -384,7 +432,7 @@ class Migration(migrations.Migration):
             name='ProvisioningStep',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.CharField(choices=[('placed', 'Node assigned'), ('account', 'Account ready'), ('created', 'Server created'), ('installed', 'Installed'), ('running', 'Running'), ('suspended', 'Suspended'), ('resumed', 'Resumed'), ('resized', 'Resized'), ('moved', 'Moved to another node'), ('backed_up', 'Final backup kept'), ('deleted', 'Deleted'), ('failed', 'Failed')], max_length=12)),
+                ('step', models.CharField(choices=[('placed', 'Node assigned'), ('adopted', 'Taken over as it was'), ('account', 'Account ready'), ('created', 'Server created'), ('installed', 'Installed'), ('running', 'Running'), ('suspended', 'Suspended'), ('resumed', 'Resumed'), ('resized', 'Resized'), ('moved', 'Moved to another node'), ('backed_up', 'Final backup kept'), ('deleted', 'Deleted'), ('failed', 'Failed')], max_length=12)),
                 ('note', models.CharField(blank=True, default='', max_length=255)),
                 ('at', models.DateTimeField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -501,6 +549,9 @@ class Migration(migrations.Migration):
                 ('found', models.CharField(blank=True, default='', max_length=255, verbose_name='found')),
                 ('found_at', models.DateTimeField(verbose_name='found at')),
                 ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed at')),
+                ('ignored_at', models.DateTimeField(blank=True, null=True, verbose_name='ignored since')),
+                ('ignore_reason', models.CharField(blank=True, default='', max_length=191, verbose_name='why it is ignored')),
+                ('ignored_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='ignored by')),
                 ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='drift_findings', to='servers.provider')),
                 ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='drift_findings', to='servers.server', verbose_name='server')),
             ],
@@ -738,6 +789,34 @@ class Migration(migrations.Migration):
             model_name='blueprint',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('build', 'game'), ('container_ports', []), ('egg__isnull', False), ('plan_ref', ''), ('user_data', ''), ('volumes', [])), models.Q(('build', 'machine'), ('container_ports', []), ('egg__isnull', True), ('environment', {}), ('image__gt', ''), ('plan__isnull', False), ('plan_ref__gt', ''), ('startup', ''), ('volumes', [])), models.Q(('build', 'container'), ('egg__isnull', True), ('image__gt', ''), ('plan_ref', ''), ('user_data', '')), _connector='OR'), name='servers_blueprint_shape'),
         ),
+        migrations.AddConstraint(
+            model_name='remoteaccountseen',
+            constraint=models.UniqueConstraint(fields=('provider', 'ref'), name='servers_remote_account_seen_once'),
+        ),
+        migrations.AddIndex(
+            model_name='remotedeletion',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='servers_remotedeletion_due'),
+        ),
+        migrations.AddIndex(
+            model_name='remotedeletion',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='servers_remotedeletion_done'),
+        ),
+        migrations.AddIndex(
+            model_name='remotedeletion',
+            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_until'], name='servers_remotedeletion_lease'),
+        ),
+        migrations.AddConstraint(
+            model_name='remotedeletion',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='servers_remotedeletion_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='remotedeletion',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='servers_remotedeletion_lease_iff_running'),
+        ),
+        migrations.AddConstraint(
+            model_name='remotedeletion',
+            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['queued', 'running'])), fields=('provider', 'ref'), name='servers_remote_deletion_one_open'),
+        ),
         migrations.AddIndex(
             model_name='reservation',
             index=models.Index(condition=models.Q(('state', 'reserved')), fields=['expires_at'], name='servers_reservation_expiry'),
@@ -836,7 +915,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='provisioningstep',
-            constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'moved', 'backed_up', 'deleted', 'failed'])), name='servers_step_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('step__in', ['placed', 'adopted', 'account', 'created', 'installed', 'running', 'suspended', 'resumed', 'resized', 'moved', 'backed_up', 'deleted', 'failed'])), name='servers_step_known'),
         ),
         migrations.AddIndex(
             model_name='powertask',
@@ -921,6 +1000,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='driftfinding',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['orphan', 'ghost', 'duplicate', 'key', 'owner', 'limits', 'node', 'suspension', 'unlimited', 'node_shrunk', 'egg_variable', 'egg_default', 'account', 'email', 'missing'])), name='servers_drift_finding_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='driftfinding',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ignored_at__isnull', True), ('ignore_reason', '')), models.Q(models.Q(('ignored_at__isnull', True), _negated=True), models.Q(('ignore_reason', ''), _negated=True)), _connector='OR'), name='servers_drift_finding_reason_iff_ignored'),
         ),
         migrations.AddConstraint(
             model_name='driftfinding',

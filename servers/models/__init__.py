@@ -11,9 +11,18 @@ from servers.models.operations import Listing, Operation, OperationOutcome
 from servers.models.providers import Health, PanelAccount, Provider
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
 from servers.models.regions import Region
+from servers.models.remote_deletions import RemoteDeletion
 from servers.models.reservations import Reservation, ReservationState
 from servers.models.servers import DesiredState, HoldKind, Server, ServerHold, ServerStatus, ServerVariable
-from servers.models.sync import DriftFinding, DriftKind, RemoteServerSeen, SyncKind, SyncRun, SyncState
+from servers.models.sync import (
+    DriftFinding,
+    DriftKind,
+    RemoteAccountSeen,
+    RemoteServerSeen,
+    SyncKind,
+    SyncRun,
+    SyncState,
+)
 
 __all__ = [
     "FREE",
@@ -42,6 +51,8 @@ __all__ = [
     "ProvisioningStep",
     "ProvisioningTask",
     "Region",
+    "RemoteAccountSeen",
+    "RemoteDeletion",
     "RemoteServerSeen",
     "Reservation",
     "ReservationState",

@@ -33,6 +33,7 @@ class Step(models.TextChoices):
     """The steps of the provisioning log that customers see, in the order of a purchase."""
 
     PLACED = "placed", _("Node assigned")
+    ADOPTED = "adopted", _("Taken over as it was")
     ACCOUNT = "account", _("Account ready")
     CREATED = "created", _("Server created")
     INSTALLED = "installed", _("Installed")

@@ -121,6 +121,16 @@ class RemoteServerSeen(Entity, Timestamped):
     cpu_percent = models.PositiveIntegerField(_("CPU (% of a core)"), default=0)
     is_suspended = models.BooleanField(_("suspended"), null=True, help_text=_("Empty: the provider does not say."))
     allocation_refs: Any = models.JSONField(_("ports' panel IDs"), default=list, blank=True)
+    identifier = models.CharField(
+        _("short panel ID"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("Empty: a server that is not ours cannot be made ours there."),
+    )
+    build_ref = models.CharField(
+        _("egg or plan there"), max_length=64, blank=True, default="", help_text=_("Empty: the provider does not say.")
+    )
     is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
@@ -131,6 +141,31 @@ class RemoteServerSeen(Entity, Timestamped):
 
     def __str__(self) -> str:
         return self.name or self.ref
+
+
+class RemoteAccountSeen(Entity, Timestamped):
+    """A user's account that a sync saw at a provider, ours or not."""
+
+    tenancy = tenancy.PRIVATE
+
+    provider = models.ForeignKey(
+        Provider, on_delete=models.PROTECT, related_name="accounts_seen", db_index=False
+    )  # servers_remote_account_seen_once begins with it
+    ref = models.CharField(_("panel ID"), max_length=64)
+    key = models.CharField(_("key there"), max_length=191, blank=True, default="", help_text=_("Of ours: our own id."))
+    username = models.CharField(max_length=191, blank=True, default="")
+    email = models.CharField(_("email"), max_length=191, blank=True, default="")
+    is_admin = models.BooleanField(_("administrator of the panel"), default=False)
+    is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
+
+    class Meta:
+        verbose_name = _("account seen at a provider")
+        verbose_name_plural = _("accounts seen at providers")
+        ordering = ["email"]
+        constraints = [models.UniqueConstraint(fields=["provider", "ref"], name="servers_remote_account_seen_once")]
+
+    def __str__(self) -> str:
+        return self.email or self.username or self.ref
 
 
 class DriftKind(StatusChoices):
@@ -154,7 +189,8 @@ class DriftKind(StatusChoices):
 class DriftFinding(Entity, Timestamped):
     """What a sync found to differ from our rows, or to be odd; open until a sync no longer finds it.
 
-    `subject_ref` says of what: our id or the provider's. `expected` and `found` are values, not sentences.
+    `subject_ref` says of what: our id or the provider's. `expected` and `found` are values, not sentences. One that
+    staff ignore stays ignored until a sync finds something else there.
     """
 
     tenancy = tenancy.PRIVATE
@@ -172,6 +208,16 @@ class DriftFinding(Entity, Timestamped):
     found = models.CharField(_("found"), max_length=255, blank=True, default="")
     found_at = models.DateTimeField(_("found at"))
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+    ignored_at = models.DateTimeField(_("ignored since"), null=True, blank=True)
+    ignored_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("ignored by"),
+    )
+    ignore_reason = models.CharField(_("why it is ignored"), max_length=191, blank=True, default="")
 
     class Meta:
         verbose_name = _("drift finding")
@@ -179,6 +225,11 @@ class DriftFinding(Entity, Timestamped):
         ordering = ["-found_at"]
         constraints = [
             choices_check("servers_drift_finding_kind_known", "kind", DriftKind),
+            iff(
+                "servers_drift_finding_reason_iff_ignored",
+                models.Q(ignored_at__isnull=True),
+                models.Q(ignore_reason=""),
+            ),
             models.UniqueConstraint(
                 fields=["provider", "kind", "subject_ref"],
                 condition=models.Q(closed_at__isnull=True),

@@ -109,6 +109,8 @@ class Rows:
         self.each(servers.SyncRun, provider=self.providers[0], **run)
         seen = {"provider": self.providers[0], "name": "Seen", "memory_mib": 1024, "disk_mib": 5120}
         self.each(servers.RemoteServerSeen, ref=str, **seen)
+        self.each(servers.RemoteAccountSeen, provider=self.providers[0], ref=str, email="ada@example.test")
+        self.each(servers.RemoteDeletion, provider=self.providers[0], ref=str, name="Gone", run_at=AT)
         found = {"kind": "orphan", "subject": "Found", "found_at": AT}
         self.each(servers.DriftFinding, provider=self.providers[0], subject_ref=str, **found)
         self.each(servers.PanelAccount, user=self.user, provider=self.providers[0], ref=str)

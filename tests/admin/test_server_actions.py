@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.test import Client
 from django.utils import timezone
 
@@ -10,18 +11,22 @@ from core import queue
 from core.models import WorkState
 from orders.models import Order, OrderStatus
 from servers.models import (
+    Allocation,
+    Blueprint,
     DesiredState,
     DriftFinding,
     DriftKind,
     HoldKind,
     ProvisioningTask,
+    RemoteDeletion,
+    RemoteServerSeen,
     Server,
     ServerHold,
     ServerStatus,
     SyncRun,
     SyncState,
 )
-from tests.admin.action_pages import is_audited, run, submit, undisputed_rows
+from tests.admin.action_pages import is_audited, page_of, run, submit, undisputed_rows
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import AT, Rows
 
@@ -120,12 +125,68 @@ def test_a_finding_is_repaired_by_one_click_which_is_audited(rows: Rows, superad
     assert is_audited(superadmin, "drift.repair", finding)
 
 
-def test_a_finding_that_only_a_person_at_the_provider_can_mend_has_no_button(rows: Rows, superadmin: Client) -> None:
+def make_seen_orphan(rows: Rows) -> tuple[DriftFinding, RemoteServerSeen]:
+    """An orphan of which all is known, and that the plan of the rows fits."""
     orphan = DriftFinding.objects.get(kind=DriftKind.ORPHAN)
-    page = superadmin.get(f"/admin/servers/driftfinding/{orphan.pk}/change/").content.decode()
+    RemoteDeletion.objects.all().delete()
+    node, plan = rows.nodes[0], rows.plans[0]
+    Blueprint.objects.filter(product=plan.product).update(provider=orphan.provider)
+    port = Allocation.objects.create(node=node, ref="p1", ip="192.0.2.9", port=40000)
+    values = {"node": node, "memory_mib": plan.memory_mib, "disk_mib": plan.disk_mib, "allocation_refs": [port.ref]}
+    seen = RemoteServerSeen.objects.filter(provider=orphan.provider, ref=orphan.subject_ref)
+    seen.update(identifier="a1b2c3d4", server=None, **values)
+    return orphan, seen.get()
 
-    assert "Delete it there if it is not used" in page
+
+def test_an_orphan_is_taken_over_by_its_dialog(rows: Rows, superadmin: Client) -> None:
+    orphan, seen = make_seen_orphan(rows)
+    page = superadmin.get(page_of(orphan)).content.decode()
+    assert "Take it over, or delete it if it is not used" in page
     assert "/repair/" not in page
+    organization, before = rows.organizations[0], Server.objects.count()
+    EmailAddress.objects.filter(user=organization.owner).update(verified=True)
+    entered = {"organization": organization.slug, "plan": str(rows.plans[0].pk), "term": "monthly"}
+    wrong = {"organization": "no-such", "billed_from": "2020-01-01", "plan": "x", "term": "hourly"}
+    for name, value in wrong.items():
+        data = {**entered, "billed_from": "2099-01-01", name: value}
+        answer = submit(superadmin, orphan, "adopt", **data)
+        assert (answer.status_code, name in answer.context["form"].errors) == (422, True)
+    assert Server.objects.count() == before
+
+    run(superadmin, orphan, "adopt", **entered, billed_from="2099-01-01")
+
+    server = Server.objects.get(ref=seen.ref, identifier="a1b2c3d4")
+    assert (server.organization, seen.reload().server) == (organization, server)
+    assert server.order_item.subscription.current_period_end.year == 2099
+    assert is_audited(superadmin, "server.adopt", server)
+    assert superadmin.get(page_of(seen, "adopt")).status_code == 302  # it is ours now
+
+
+def test_an_orphan_is_deleted_only_under_its_name(rows: Rows, superadmin: Client) -> None:
+    orphan, seen = make_seen_orphan(rows)
+    assert submit(superadmin, orphan, "delete_there", ref=seen.ref, name="another").status_code == 422
+    assert submit(superadmin, orphan, "delete_there", ref="999", name=orphan.subject).status_code == 422
+    assert not RemoteDeletion.objects.exists()
+
+    run(superadmin, orphan, "delete_there", ref=seen.ref, name=orphan.subject)
+
+    assert RemoteDeletion.objects.get().requested_by == signed_in_user(superadmin)
+    assert is_audited(superadmin, "drift.delete", orphan)
+
+
+def test_a_finding_is_ignored_for_a_reason_and_no_longer(rows: Rows, superadmin: Client) -> None:
+    orphan = DriftFinding.objects.get(kind=DriftKind.ORPHAN)
+    ignored = "/admin/servers/driftfinding/?ignored_at__isempty=0"
+    assert submit(superadmin, orphan, "ignore", reason="").status_code == 422
+    assert orphan.subject not in superadmin.get(ignored).content.decode()
+
+    run(superadmin, orphan, "ignore", reason="our own test server")
+
+    assert orphan.subject in superadmin.get(ignored).content.decode()
+    assert "our own test server" in superadmin.get(page_of(orphan)).content.decode()
+    run(superadmin, orphan, "stop_ignoring")
+    assert orphan.reload().ignored_at is None
+    assert is_audited(superadmin, "drift.stop_ignoring", orphan)
 
 
 def test_retry_is_on_the_failed_server_its_order_and_the_start_page(rows: Rows, superadmin: Client) -> None:

@@ -18,8 +18,8 @@ WORK = {
     for table in (
         *("billing_chargetask", "billing_gatewaycanceltask", "billing_gatewayevent", "billing_keychecktask"),
         *("billing_methodtask", "billing_paymenttask", "billing_refundtask"),
-        *("servers_listing", "servers_operation", "servers_powertask", "servers_provisioningtask", "servers_usagetask"),
-        *("support_delivery", "support_messagetask"),
+        *("servers_listing", "servers_operation", "servers_powertask", "servers_provisioningtask"),
+        *("servers_remotedeletion", "servers_usagetask", "support_delivery", "support_messagetask"),
     )
 }
 # Each of these rows is refused.
@@ -320,6 +320,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
             {"build": "container"},
         ],
     },
+    "servers_driftfinding": {"servers_drift_finding_reason_iff_ignored": [{"ignored_at": NOW, "ignore_reason": ""}]},
     "servers_node": {
         "servers_node_disk_not_oversold": [
             {"disk_sellable_mib": 1, "disk_oversold_mib": 1, "disk_reserved_mib": 3},
@@ -529,7 +530,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "servers_blueprint_one_active": {"product_id": ONE, "provider_id": ONE, "is_active": True},
     },
     "servers_driftfinding": {
-        "servers_drift_finding_one_open": {"provider_id": ONE, "kind": "orphan", "subject_ref": "x"},
+        "servers_drift_finding_one_open": {"provider_id": ONE, "subject_ref": "x", "ignore_reason": ""},
     },
     "servers_egg": {"servers_egg_once": {"nest_id": ONE, "ref": "x"}},
     "servers_eggvariable": {"servers_egg_variable_once": {"egg_id": ONE, "env_variable": "x"}},
@@ -541,6 +542,8 @@ ONCE: dict[str, dict[str, Row]] = {
         "servers_panel_account_once": {"user_id": ONE, "provider_id": ONE},
     },
     "billing_statementline": {"billing_statement_line_once": {"account_id": ONE, "fingerprint": "x"}},
+    "servers_remoteaccountseen": {"servers_remote_account_seen_once": {"provider_id": ONE, "ref": "x"}},
+    "servers_remotedeletion": {"servers_remote_deletion_one_open": {"provider_id": ONE, "ref": "x"}},
     "servers_remoteserverseen": {"servers_remote_server_seen_once": {"provider_id": ONE, "ref": "x"}},
     "servers_listing": {"servers_listing_once": {"server_id": ONE, "kind": "backups", "target": ""}},
     "servers_usagebucket": {

@@ -321,6 +321,11 @@ class DigitalOceanDriver:
         """Every droplet, ours or not."""
         return inventory.servers(self._cloud)
 
+    def look_up(self, ref: str) -> remote_inventory.RemoteServerSummary | None:
+        """The droplet with this number; not found twice means that there is none."""
+        droplet = self._known_droplet(ref)
+        return inventory.server_summary(droplet) if droplet else None
+
     def _known_droplet(self, ref: str) -> dict[str, Any] | None:
         """A droplet that was there once: not found twice means gone."""
         droplet = self._droplet(ref)

@@ -1,6 +1,7 @@
 """Everything that an account has, read page by page."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from core.masking import storable
 from servers.drivers.digitalocean.client import DigitalOceanClient
@@ -33,15 +34,21 @@ def nodes(cloud: DigitalOceanClient) -> Iterator[RemoteNode]:
 
 def servers(cloud: DigitalOceanClient) -> Iterator[RemoteServerSummary]:
     """Every droplet, ours or not."""
-    for each in cloud.pages("/droplets", "droplets"):
-        keys = (found[1] for tag in each["tags"] if (found := SERVER_TAG.fullmatch(tag)))
-        yield RemoteServerSummary(
-            ref=str(each["id"]),
-            key=next(keys, ""),
-            name=storable(each["name"]),
-            node_ref=each["region"]["slug"],
-            memory_mib=int(each["memory"]),
-            disk_mib=int(each["disk"]) * 1024,
-            allocation_refs=(),
-            is_suspended=each["status"] == "archive" or (each["status"] == "off" and SUSPENDED in each["tags"]),
-        )
+    return (server_summary(each) for each in cloud.pages("/droplets", "droplets"))
+
+
+def server_summary(each: dict[str, Any]) -> RemoteServerSummary:
+    """A droplet, ours or not."""
+    keys = (found[1] for tag in each["tags"] if (found := SERVER_TAG.fullmatch(tag)))
+    return RemoteServerSummary(
+        ref=str(each["id"]),
+        key=next(keys, ""),
+        name=storable(each["name"]),
+        node_ref=each["region"]["slug"],
+        memory_mib=int(each["memory"]),
+        disk_mib=int(each["disk"]) * 1024,
+        allocation_refs=(),
+        is_suspended=each["status"] == "archive" or (each["status"] == "off" and SUSPENDED in each["tags"]),
+        identifier=str(each["id"]),
+        build_ref=str(each["size_slug"]),
+    )

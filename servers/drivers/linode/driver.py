@@ -256,17 +256,28 @@ class LinodeDriver:
 
     def servers(self) -> Iterator[RemoteServerSummary]:
         """Every machine, ours or not. Its size is its plan's, which is not compared."""
-        for machine in self._linode.listed(LINODES):
-            yield RemoteServerSummary(
-                ref=str(machine["id"]),
-                key=str(key_of(machine) or ""),
-                name=machine["label"],
-                node_ref=machine["region"],
-                memory_mib=0,
-                disk_mib=0,
-                allocation_refs=(),
-                is_suspended=remote_machine(machine).state is RemoteState.SUSPENDED,
-            )
+        return (summary_of(machine) for machine in self._linode.listed(LINODES))
+
+    def look_up(self, ref: str) -> RemoteServerSummary | None:
+        """The machine with this number; None when Linode says that there is none."""
+        machine = self._linode.find(path_of(ref))
+        return summary_of(machine) if machine else None
+
+
+def summary_of(machine: dict[str, Any]) -> RemoteServerSummary:
+    """A machine, ours or not."""
+    return RemoteServerSummary(
+        ref=str(machine["id"]),
+        key=str(key_of(machine) or ""),
+        name=machine["label"],
+        node_ref=machine["region"],
+        memory_mib=0,
+        disk_mib=0,
+        allocation_refs=(),
+        is_suspended=remote_machine(machine).state is RemoteState.SUSPENDED,
+        identifier=str(machine["id"]),
+        build_ref=str(machine["type"] or ""),
+    )
 
 
 def machine_build(spec: ServerSpec) -> MachineBuild:

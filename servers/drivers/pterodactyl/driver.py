@@ -125,11 +125,8 @@ class PterodactylDriver:
             # A panel that was set up anew gives the same numbers to other servers, but not the same random identifier.
             if attributes and attributes["identifier"] == attempt.identifier:
                 return remote_server(attributes)
-        if (
-            spec.account is None
-            or not spec.allocations
-            or all(attempt.ref or not attempt.number for attempt in attempts)
-        ):
+        is_answered = all(attempt.ref or not attempt.number for attempt in attempts)
+        if spec.account is None or not spec.allocations or is_answered:
             return None
         # A creation whose answer was lost may have made it, and its id may have been erased or changed since.
         ref = accounts.server_on_port(self._panel, spec.account, spec.allocations[0])
@@ -251,6 +248,11 @@ class PterodactylDriver:
     def servers(self) -> Iterator[remote_inventory.RemoteServerSummary]:
         """Every server, ours or not."""
         return inventory.servers(self._panel)
+
+    def look_up(self, ref: str) -> remote_inventory.RemoteServerSummary | None:
+        """The server with this number; None when the panel says that there is none."""
+        found = self._read(f"/servers/{int(ref)}")
+        return inventory.remote_server_summary(found) if found else None
 
     def allocations(self) -> Iterator[remote_inventory.RemoteAllocation]:
         """Every port of every node."""

@@ -96,7 +96,7 @@ def remote_node(each: dict[str, Any]) -> RemoteNode:
 
 def remote_server_summary(each: dict[str, Any]) -> RemoteServerSummary:
     """A server, ours or not."""
-    ports = [str(port["id"]) for port in related(each, "allocations")]
+    primary, ports = str(each["allocation"]), {str(port["id"]) for port in related(each, "allocations")}
     return RemoteServerSummary(
         ref=str(each["id"]),
         key=_line(each.get("external_id")),
@@ -104,10 +104,12 @@ def remote_server_summary(each: dict[str, Any]) -> RemoteServerSummary:
         node_ref=str(each["node"]),
         memory_mib=max(int(each["limits"]["memory"]), 0),
         disk_mib=max(int(each["limits"]["disk"]), 0),
-        allocation_refs=tuple(sorted({*ports, str(each["allocation"])})),
+        allocation_refs=(primary, *sorted(ports - {primary})),
         cpu_percent=max(int(each["limits"]["cpu"]), 0),
         account_ref=str(each["user"]),
         is_suspended=each.get("status") == "suspended",
+        identifier=_line(each["identifier"]),
+        build_ref=str(each["egg"]),
     )
 
 

@@ -256,6 +256,11 @@ class VirtFusionDriver:
         """Every server, ours or not."""
         return inventory.servers(self._panel)
 
+    def look_up(self, ref: str) -> remote_inventory.RemoteServerSummary | None:
+        """The server with this number; None when the panel says that there is none."""
+        server = self._server(ref)
+        return inventory.server_summary(server) if server else None
+
     def _server(self, ref: str) -> dict[str, Any] | None:
         """What the panel says of a server; None when it says that there is none."""
         try:

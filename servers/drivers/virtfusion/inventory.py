@@ -1,12 +1,12 @@
 """What a control server has: its hypervisor groups as locations with one node each, and every server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.masking import storable
 from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
 from servers.drivers.virtfusion.client import PanelClient
-from servers.drivers.virtfusion.objects import CPU_PERCENT, MIB_PER_GB, key_and_name
+from servers.drivers.virtfusion.objects import CPU_PERCENT, MIB_PER_GB, identifier_of, key_and_name
 
 MAX_LINE = 191
 GROUPS = "/compute/hypervisors/groups"
@@ -53,20 +53,26 @@ def servers(panel: PanelClient) -> Iterator[RemoteServerSummary]:
         ref = str(int(group["id"]))
         groups |= {str(each["hypervisor"]["id"]): ref for each in panel.pages(f"{GROUPS}/{ref}/resources")}
     for server in panel.pages("/servers", {"type": "full"}):
-        resources = server["settings"]["resources"]
-        key, name = key_and_name(server)
-        yield RemoteServerSummary(
-            ref=str(int(server["id"])),
-            key=key,
-            name=_line(name),
-            node_ref=groups.get(str(server["hypervisorId"]), ""),
-            memory_mib=int(resources["memory"]),
-            disk_mib=int(resources["storage"]) * MIB_PER_GB,
-            allocation_refs=(),
-            cpu_percent=int(resources["cpuCores"]) * CPU_PERCENT,
-            account_ref=str(int(server["ownerId"])),
-            is_suspended=bool(server["suspended"]),
-        )
+        yield server_summary(server, groups.get(str(server["hypervisorId"]), ""))
+
+
+def server_summary(server: Mapping[str, Any], node_ref: str = "") -> RemoteServerSummary:
+    """A server, ours or not."""
+    resources = server["settings"]["resources"]
+    key, name = key_and_name(server)
+    return RemoteServerSummary(
+        ref=str(int(server["id"])),
+        key=key,
+        name=_line(name),
+        node_ref=node_ref,
+        memory_mib=int(resources["memory"]),
+        disk_mib=int(resources["storage"]) * MIB_PER_GB,
+        allocation_refs=(),
+        cpu_percent=int(resources["cpuCores"]) * CPU_PERCENT,
+        account_ref=str(int(server["ownerId"])),
+        is_suspended=bool(server["suspended"]),
+        identifier=identifier_of(server),
+    )
 
 
 def takes_servers(each: dict[str, Any]) -> bool:

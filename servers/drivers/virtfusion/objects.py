@@ -52,13 +52,17 @@ def resources_of(server: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(resources[name]) for name in ("memory", "storage", "cpuCores")}
 
 
+def identifier_of(server: Mapping[str, Any]) -> str:
+    """Its number and its uuid: a panel that was set up anew gives the same numbers to other servers."""
+    return f"{int(server['id'])}-{server['uuid']}"
+
+
 def remote_server(server: Mapping[str, Any]) -> RemoteServer:
-    """The server. Its identifier holds the uuid too: a panel set up anew gives the same numbers to other servers."""
+    """The server."""
     key, name = key_and_name(server)
-    number = int(server["id"])
     return RemoteServer(
-        ref=str(number),
-        identifier=f"{number}-{server['uuid']}",
+        ref=str(int(server["id"])),
+        identifier=identifier_of(server),
         state=state_of(server),
         addresses=tuple(addresses_of(server)),
         facts={

@@ -1,0 +1,130 @@
+"""Taking over a server that a provider has: whose it becomes, as which plan, and from when on it is billed."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from django import forms
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget, UnfoldAdminTextInputWidget
+
+from accounts.models import Organization
+from catalog.models import Plan, Term
+from core import clock, formats, site_settings
+from core.admin_base import ActionContext, ActionError
+from core.admin_base.actions import ActionForm
+from core.ids import uuid_of
+from orders import adoption
+from servers.adoption import NotAdoptable, adoption_problem, plan_problem
+from servers.models import DriftFinding, RemoteServerSeen
+from servers.plan_fits import PlanFits, read_plan_fits
+
+
+def seen_of(row: DriftFinding | RemoteServerSeen) -> RemoteServerSeen | None:
+    """The server that the row is about, with what `adoption_problem` reads; None where no sync saw it."""
+    rows = RemoteServerSeen.objects.select_related("server", "node__location", "provider")
+    if isinstance(row, RemoteServerSeen):
+        return rows.get(pk=row.pk)
+    return rows.filter(provider=row.provider_id, ref=row.subject_ref).first()
+
+
+def is_adoptable(row: DriftFinding | RemoteServerSeen) -> bool:
+    """Whether it can become a server of ours."""
+    seen = seen_of(row)
+    return seen is not None and not adoption_problem(seen)
+
+
+def end_of_month(today: date) -> date:
+    """The first day of the next month: what was paid elsewhere usually ends then."""
+    return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+class AdoptForm(ActionForm):
+    """Whose server it becomes, as which plan and from when on it is billed."""
+
+    organization = forms.CharField(
+        label=gettext_lazy("Organization"),
+        max_length=191,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=gettext_lazy("Its slug, its ID, or the email address of its owner."),
+    )
+    plan = forms.ModelChoiceField(
+        label=gettext_lazy("Plan"), queryset=Plan.objects.none(), widget=UnfoldAdminSelectWidget
+    )
+    term = forms.ChoiceField(
+        label=gettext_lazy("Billing cycle"),
+        choices=[(term.value, term.label) for term in adoption.TERMS],
+        initial=Term.MONTHLY,
+        widget=UnfoldAdminSelectWidget,
+    )
+    billed_from = forms.DateField(
+        label=gettext_lazy("Billed from"),
+        widget=UnfoldAdminSingleDateWidget,
+        help_text=gettext_lazy("The first day of the first period that we bill. Until then it is paid elsewhere."),
+    )
+
+    def __init__(self, *args: Any, row: DriftFinding | RemoteServerSeen, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        self.seen = seen_of(row)
+        today = clock.now().date()
+        self.fits = PlanFits("")
+        if self.seen is not None:
+            currency = str(site_settings.get("shop.currency"))
+            self.fits = read_plan_fits(currency, provider_ids=[self.seen.provider_id])
+            fits = [fit for fit in self.fits.of_provider.get(self.seen.provider_id, ()) if fit.is_built_like(self.seen)]
+            best = self.fits.best(self.seen)
+            plan = self.fields["plan"]
+            plan.queryset = Plan.objects.filter(pk__in=[fit.plan.pk for fit in fits]).select_related("product")
+            plan.initial = best.plan.pk if best else None
+            has = f"{formats.size(self.seen.memory_mib)}, {formats.size(self.seen.disk_mib)}"
+            plan.help_text = _("It has %(size)s, and keeps that. Databases and backups are the plan's.") % {"size": has}
+        self.fields["billed_from"].initial = end_of_month(today)
+
+    @property
+    def consequences(self) -> list[str]:  # type: ignore[override]
+        """What it means."""
+        return [
+            _("Nothing is installed, restarted or moved. Our key is written to it."),
+            _("It is given to the account there of the organization's owner; the first invoice is issued in its time."),
+        ]
+
+    def clean_organization(self) -> Organization:
+        """The one that is named exactly."""
+        text = self.cleaned_data["organization"].strip()
+        named = Q(slug=text) | Q(owner__email__iexact=text, is_personal=True)
+        found = list(Organization.objects.filter(named).select_related("owner")[:2])
+        if not found and (key := uuid_of(text)) is not None:
+            found = list(Organization.objects.filter(pk=key).select_related("owner"))
+        if len(found) != 1:
+            raise forms.ValidationError(_("No organization has this slug, ID or owner."))
+        return found[0]
+
+    def clean_billed_from(self) -> date:
+        """A later day than today."""
+        day: date = self.cleaned_data["billed_from"]
+        if day <= clock.now().date():
+            raise forms.ValidationError(_("Enter a day after today."))
+        return day
+
+
+def adopt(row: DriftFinding | RemoteServerSeen, context: ActionContext) -> str:
+    """Take the server over."""
+    seen, data = seen_of(row), context.data
+    if seen is None:
+        raise ActionError(_("The provider no longer has it."))
+    organization, plan = data["organization"], data["plan"]
+    fits = read_plan_fits(adoption.currency_of(organization), provider_ids=[seen.provider_id])
+    fit = fits.of_plan(seen.provider_id, plan.pk)
+    if fit is None:
+        raise ActionError(plan_problem(seen, fit), field="plan")
+    price = adoption.price_of(fit, data["term"], organization)
+    if price is None:
+        text = _("The plan has no price for this billing cycle in %(currency)s, in which the organization pays.")
+        raise ActionError(text % {"currency": fits.currency}, field="term")
+    sale = adoption.Sale(organization, organization.owner, fit, price, adoption.start_of(data["billed_from"]))
+    try:
+        server = adoption.adopt(seen=seen, sale=sale, actor=context.user, at=context.at)
+    except NotAdoptable as error:
+        raise ActionError(str(error)) from error
+    return _("%(server)s belongs to %(organization)s now.") % {"server": server, "organization": organization}
