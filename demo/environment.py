@@ -62,6 +62,7 @@ class Environment:
             "STRIPE_API_BASE": sandbox.stripe_url,
             "PAYPAL_API_BASE": sandbox.paypal_url,
             "TRIPAY_API_BASE": sandbox.tripay_url,
+            **dict.fromkeys(("HYTALE_OAUTH_BASE", "HYTALE_ACCOUNT_BASE", "HYTALE_SESSIONS_BASE"), sandbox.hytale_url),
             "STRIPE_SECRET_KEY": "sk_test_demo",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
         }

@@ -14,7 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nodebyte.settings")
 app = Celery("nodebyte")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-CALLS_PROVIDERS = ("core.tasks.sweep_lanes", "servers.tasks.sync_inventory", "servers.tasks.sync_provider")
+CALLS_PROVIDERS = (
+    *("core.tasks.sweep_lanes", "servers.tasks.sync_inventory", "servers.tasks.sync_provider"),
+    "servers.tasks.renew_hytale_sign_ins",
+)
 # "lanes" is core.queue.LANES, which cannot be imported before the settings are read.
 app.conf.task_queues = [Queue(name, routing_key=name) for name in (app.conf.task_default_queue, "lanes")]
 app.conf.task_routes = ["core.tasks.route", {name: {"queue": "lanes"} for name in CALLS_PROVIDERS}]
@@ -46,6 +49,7 @@ app.conf.beat_schedule = {
     "sign-audit-trail": {"task": "core.tasks.sign_audit_trail", "schedule": 15.0},
     "purge-cache": {"task": "core.tasks.purge_cache", "schedule": 300.0},
     "purge-done": {"task": "core.tasks.purge_done", "schedule": 3600.0},
+    "renew-hytale-sign-ins": {"task": "servers.tasks.renew_hytale_sign_ins", "schedule": 3600.0},
     "sample-running": {"task": "servers.tasks.sample_running", "schedule": 60.0},
     "purge-history": {"task": "servers.tasks.purge_history", "schedule": 3600.0},
     "delete-ended-sessions": {"task": "accounts.tasks.delete_ended_sessions", "schedule": 3600.0},

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from sandbox import digitalocean, docker, linode, paypal, pterodactyl, tripay, virtfusion
+from sandbox import digitalocean, docker, hytale, linode, paypal, pterodactyl, tripay, virtfusion
 from sandbox.control import Control, ControlError, LoopbackOnly, on_control_error
 from sandbox.frame import Frame, ServiceApp
 from sandbox.mail import Mailbox
@@ -24,7 +24,7 @@ TICK_SECONDS = 0.5
 
 def build_app(frame: Frame, mailbox: Mailbox) -> Starlette:
     """Mount every stand-in and load saved state."""
-    vendors = (stripe, paypal, tripay, pterodactyl, virtfusion, linode, digitalocean, docker)
+    vendors = (stripe, paypal, tripay, pterodactyl, virtfusion, linode, digitalocean, docker, hytale)
     services = [vendor.build(frame) for vendor in vendors]
     parts: list[Persistent] = [frame.clock, *(service.content for service in services), mailbox]
     for part in parts:

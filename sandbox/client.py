@@ -84,6 +84,11 @@ class Sandbox:
         """DigitalOcean's base address."""
         return f"{self.base_url}/digitalocean"
 
+    @property
+    def hytale_url(self) -> str:
+        """The base address of all of Hytale's services."""
+        return f"{self.base_url}/hytale"
+
     def reset(self, service: str | None = None) -> None:
         """Bring one service (`stripe`, `pterodactyl`, `mail`), or everything and the clock, back to the start."""
         self._control("POST", "/reset", {"service": service})
@@ -186,6 +191,14 @@ class Sandbox:
     def virtfusion_change(self, path: str, **changes: Any) -> dict[str, Any]:
         """Change `settings` (all are in `sandbox.virtfusion.panel`), or a row such as `servers/881`."""
         return self._control("POST", f"/virtfusion/{path}", changes)
+
+    def hytale_state(self) -> dict[str, Any]:
+        """Live sessions and refresh tokens by their tokens, and device codes."""
+        return self._control("GET", "/hytale/state")
+
+    def hytale_change(self, path: str, **changes: Any) -> dict[str, Any]:
+        """`settings`, `accounts/host`, `decide`, `renew` or `end-all`, as `sandbox.hytale.service` has them."""
+        return self._control("POST", f"/hytale/{path}", changes)
 
     def webhook_switch(self, kind: str, **options: Any) -> dict[str, Any]:
         """Let delivery misbehave for coming events; kinds are in `sandbox.stripe.switches`.

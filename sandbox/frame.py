@@ -27,6 +27,7 @@ class Frame:
     faults: FaultList = field(default_factory=FaultList)
     requests: RequestLog = field(default_factory=RequestLog)
     resets: int = 0
+    is_session_live: Callable[[str], bool] = lambda _token: False  # a Hytale session's, where a server starts with one
 
 
 class Background(Protocol):

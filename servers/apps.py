@@ -12,8 +12,18 @@ class ServersConfig(AppConfig):
         from core import work
         from servers import convergence, findings, receivers, settings  # noqa: F401 - connects receivers, registers settings
         from servers.drivers import digitalocean, docker, linode, pterodactyl, registry, virtfusion
+        from servers.hytale import sessions, sign_in
         from servers.live import power, usage
-        from servers.models import Listing, Operation, PowerTask, ProvisioningTask, RemoteDeletion, UsageTask
+        from servers.models import (
+            HytaleSession,
+            HytaleSignIn,
+            Listing,
+            Operation,
+            PowerTask,
+            ProvisioningTask,
+            RemoteDeletion,
+            UsageTask,
+        )
         from servers.self_service import operations
 
         registry.register("linode", linode.LinodeDriver, linode.FACTS)
@@ -27,3 +37,5 @@ class ServersConfig(AppConfig):
         work.register(UsageTask, usage.sample)
         work.register(Listing, operations.read)
         work.register(Operation, operations.perform)
+        work.register(HytaleSignIn, sign_in.poll)
+        work.register(HytaleSession, sessions.review)

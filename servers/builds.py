@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -17,6 +18,7 @@ from servers.drivers import registry
 from servers.drivers.abilities import AllowedImages
 from servers.drivers.base import BuildFacts, ContainerBuild, GameBuild, MachineBuild, VariablesRefused
 from servers.eggs import environment
+from servers.hytale.variables import token_variables
 from servers.models import Blueprint, Build, EggVariable, Provider, Server, ServerVariable
 
 SECRET = "{{secret}}"  # noqa: S105 - the word that stands for one
@@ -196,6 +198,8 @@ def problem_of(blueprint: Blueprint) -> str:
         return find_problem(blueprint.user_data)
     if blueprint.build != Build.GAME:
         return image_problem(blueprint.provider, blueprint.image)
+    if token_variables(blueprint.egg_id).filter(Q(is_user_viewable=True) | Q(is_user_editable=True)).exists():
+        return _("The egg shows customers the tokens that sign its servers in. Hide both variables on the panel.")
     try:
         game_build(blueprint, merged_environment(blueprint, key=blueprint.pk))
     except outside.Rejected as error:

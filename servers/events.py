@@ -15,3 +15,8 @@ disks_filling = Signal()  # nearly full; once until there is room again
 servers_deleted = Signal()  # their deletion was asked for; sent before they are locked
 # Staff must look: a provider misses many servers, as these findings say (`finding_ids`, `at`).
 providers_suspected = Signal()
+# Of accounts by which Hytale servers are signed in (`account_ids`, `at`): staff have to sign in, will have to, or few
+# sessions are left.
+hytale_sign_ins_needed = Signal()
+hytale_sign_ins_ending = Signal()
+hytale_slots_filling = Signal()

@@ -25,3 +25,25 @@ site_settings.register(
         max=3650,
     )
 )
+site_settings.register(
+    Definition(
+        "servers.hytale_starts_per_hour",
+        SettingType.INTEGER,
+        6,
+        _("Servers"),
+        _("Game sessions that one Hytale server may open in an hour. Each start opens one, and takes up to an hour."),
+        min=1,
+        max=100,
+    )
+)
+site_settings.register(
+    Definition(
+        "servers.hytale_sign_in_days",
+        SettingType.INTEGER,
+        30,
+        _("Servers"),
+        _("Days for which Hytale keeps an account signed in. Renewed halfway; staff are told before it ends."),
+        min=2,
+        max=365,
+    )
+)

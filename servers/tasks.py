@@ -6,6 +6,7 @@ from celery import shared_task
 
 from core import clock
 from servers import convergence, inventory
+from servers.hytale import tokens
 from servers.live import history, usage
 from servers.models import SyncKind
 from servers.self_service import operations
@@ -36,6 +37,12 @@ def recheck_servers() -> int:
 def sample_running() -> int:
     """Have running servers sampled that are not yet; their number."""
     return usage.sample_running(at=clock.now())
+
+
+@shared_task(acks_late=True)
+def renew_hytale_sign_ins() -> int:
+    """Renew the sign-ins of Hytale accounts before they end; how many."""
+    return tokens.renew_due(at=clock.now())
 
 
 @shared_task

@@ -24,6 +24,9 @@ DROPPED: tuple[str, ...] = (
     "STRIPE_API_BASE",
     "PAYPAL_API_BASE",
     "TRIPAY_API_BASE",
+    "HYTALE_OAUTH_BASE",
+    "HYTALE_ACCOUNT_BASE",
+    "HYTALE_SESSIONS_BASE",
 )
 DROPPED += ("DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 # One worker more than cores: a worker waits for its database, its browser or a timeout a sixth of its time.

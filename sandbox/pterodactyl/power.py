@@ -10,6 +10,7 @@ from sandbox.pterodactyl.rows import Job, Server
 SIGNALS = ("start", "stop", "restart", "kill")
 MIB = 1024 * 1024
 LINES_KEPT = 200
+HYTALE_TOKEN = "HYTALE_SERVER_SESSION_TOKEN"  # noqa: S105 - the name of a variable
 UNLIMITED_MEMORY_MIB = 4096
 SAMPLE_OUTPUT = (
     "Saved the world in {n} ms",
@@ -46,6 +47,9 @@ def start(panel: Panel, server: Server, at: float) -> None:
     """Begin to boot; the state is running ``power_seconds`` later."""
     change_state(panel, server, "starting", at)
     write_line(panel, server, f"container@pterodactyl~ {server.startup}")
+    if HYTALE_TOKEN in server.environment:
+        is_signed_in = panel.frame.is_session_live(server.environment[HYTALE_TOKEN])
+        write_line(panel, server, "Hytale Server Booted" if is_signed_in else "No valid token: /auth login device")
     ends_at = at + panel.settings.power_seconds
     daemon.schedule_job(panel, server, "power", at=ends_at, state="running", is_restart=False)
 

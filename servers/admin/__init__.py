@@ -16,6 +16,7 @@ from servers.admin.history import (
     UsageSampleAdmin,
     UsageTaskAdmin,
 )
+from servers.admin.hytale import HytaleAccountAdmin, HytaleSessionAdmin, HytaleSignInAdmin
 from servers.admin.providers import PanelAccountAdmin, ProviderAdmin
 from servers.admin.servers import ServerAdmin
 from servers.admin.sync import SyncRunAdmin
@@ -25,6 +26,9 @@ __all__ = [
     "BlueprintAdmin",
     "EggAdmin",
     "EggVariableAdmin",
+    "HytaleAccountAdmin",
+    "HytaleSessionAdmin",
+    "HytaleSignInAdmin",
     "ListingAdmin",
     "LocationAdmin",
     "NestAdmin",

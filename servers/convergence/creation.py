@@ -12,7 +12,8 @@ from servers import builds
 from servers.convergence import absence, accounts, installing
 from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext, replace_ports
 from servers.drivers.abilities import ComparedCreation
-from servers.drivers.base import AccountNotFound, MachineBuild, PortTaken, ServerSpec
+from servers.drivers.base import AccountNotFound, GameBuild, MachineBuild, PortTaken, ServerSpec
+from servers.hytale import sessions
 from servers.locks import advisory_lock
 from servers.models import ReservationState, Server, ServerStatus, Step
 
@@ -61,6 +62,8 @@ def create(ctx: ConvergenceContext) -> Reschedule:
         if not server.root_password:  # each attempt has the same, until its customer has seen it
             ctx.record(root_password=builds.new_root_password())
         build = replace(build, root_password=server.root_password or "")
+    if isinstance(build, GameBuild) and sessions.starts_with_session(server, ctx.driver):
+        build = replace(build, starts_after_install=False)
     spec = replace(spec, attempt=server.create_attempts + 1, build=build)
     try:
         if wait := record_request(ctx, spec):

@@ -7,6 +7,7 @@ from servers.convergence import absence
 from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext
 from servers.convergence.creation import wait_for_lost_answer
 from servers.drivers.abilities import FinalBackup
+from servers.hytale import sessions
 from servers.models import ServerStatus, Step
 
 
@@ -45,6 +46,7 @@ def step(ctx: ConvergenceContext) -> Reschedule | None:
         return wait
     with tenancy.as_worker():
         ctx.record(status=ServerStatus.DELETED, step=Step.DELETED, deleted_at=ctx.at, failure="")
+        sessions.request_end(server, at=ctx.at)
         if server.reservation_id is not None:
             capacity.release(reservation_ids=[server.reservation_id], at=ctx.at)
     return None

@@ -8,12 +8,13 @@ install has been watched to its end.
 
 from django.utils.translation import gettext as _
 
-from core import outside
+from core import outside, tenancy
 from core.work import Reschedule
 from servers.convergence import drift, installing
 from servers.convergence.context import LATER, NOW, SOON, ConvergenceContext
 from servers.drivers.abilities import Reinstall, Suspension
 from servers.drivers.base import RemoteState
+from servers.hytale import sessions
 from servers.models import ServerStatus, Step
 
 
@@ -28,7 +29,9 @@ def ensure_suspended(ctx: ConvergenceContext) -> Reschedule | None:
     if driver.facts.suspension_hides_install and server.running_at is None and not server.is_install_doubtful:
         ctx.record(is_install_doubtful=True)
     if state is RemoteState.SUSPENDED:
-        ctx.record(status=ServerStatus.SUSPENDED, step=Step.SUSPENDED, failure="")
+        with tenancy.as_worker():
+            ctx.record(status=ServerStatus.SUSPENDED, step=Step.SUSPENDED, failure="")
+            sessions.request_end(server, at=ctx.at)
         return NOW
     if not isinstance(driver, Suspension):
         raise outside.Rejected(_("The provider cannot suspend servers. Stop this one there by hand."))

@@ -75,6 +75,17 @@ class Reinstall(Protocol):
 
 
 @runtime_checkable
+class HiddenVariables(Protocol):
+    """A provider whose games have settings that their customers cannot see."""
+
+    def set_hidden_variables(self, ref: str, values: Mapping[str, str]) -> None:
+        """Give the server with this ref other values, which it gets at its next start. Safe to repeat.
+
+        Raises Rejected where customers could see one of them.
+        """
+
+
+@runtime_checkable
 class AllowedImages(Protocol):
     """A provider that makes servers only from images which its operator allows."""
 

@@ -122,12 +122,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class GameBuild:
-    """A game: an egg of a panel. Only creation needs it."""
+    """A game: an egg of a panel. Only creation needs it. One that does not start after its install is started by us."""
 
     egg_ref: str
     image: str
     startup: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    starts_after_install: bool = True
 
 
 @dataclass(frozen=True)

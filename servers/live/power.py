@@ -12,9 +12,11 @@ from core.models.audit import Outcome
 from servers.drivers import registry
 from servers.drivers.abilities import Power, UsageFigures
 from servers.drivers.base import Driver, NotOnNode, PowerAction, PowerState, WrongState
+from servers.hytale import sessions
 from servers.live.status import INSTALLED
 from servers.models import PowerOutcome, PowerTask, Server, ServerStatus, UsageTask
 
+STARTS = (PowerAction.START, PowerAction.RESTART)
 UNANSWERED = (PowerOutcome.NOT_SENT, PowerOutcome.NO_ANSWER)
 log = logging.getLogger(__name__)
 # An action is not sent later than this: a server must not stop an hour after somebody asked for it.
@@ -60,6 +62,7 @@ def request_power_action(*, server: Server, action: PowerAction, actor: User | N
             requested_at=at,
             requested_by=actor,
             outcome="",
+            retry_at=None,
         )
         work.wake_worker(PowerTask)
 
@@ -78,7 +81,9 @@ def perform(task: PowerTask, *, at: datetime) -> None:
         # Repeating the others does no harm. After a lost answer: look first, and restart only what did not restart.
         is_repeated = task.outcome == PowerOutcome.NO_ANSWER and action is PowerAction.RESTART
         if not is_repeated or not has_restarted(driver, server, since=at - task.requested_at):
-            _send(task, driver, server)
+            _send(task, driver, server, at=at)
+    except sessions.NoSession as error:
+        return _settle(task, error.outcome, retry_at=error.retry_at, at=at)
     except WrongState:
         return _settle(task, PowerOutcome.BUSY, at=at)
     except NotOnNode:
@@ -89,8 +94,10 @@ def perform(task: PowerTask, *, at: datetime) -> None:
     return _settle(task, PowerOutcome.SENT, at=at)
 
 
-def _send(task: PowerTask, driver: Power, server: Server) -> None:
+def _send(task: PowerTask, driver: Power, server: Server, *, at: datetime) -> None:
     """Send the action. That it may have arrived is recorded before, and taken back where it certainly did not."""
+    if task.action in STARTS:
+        sessions.prepare_start(server, driver, at=at)
     PowerTask.objects.filter(pk=task.pk, requested_at=task.requested_at).update(outcome=PowerOutcome.NO_ANSWER)
     try:
         driver.send_power_action(server.identifier, PowerAction(task.action))
@@ -114,7 +121,7 @@ def has_restarted(driver: Driver, server: Server, *, since: timedelta) -> bool:
     return usage.power_state is PowerState.STOPPING or (is_on and 0 < usage.uptime_seconds < since.total_seconds())
 
 
-def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime) -> None:
+def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime, retry_at: datetime | None = None) -> None:
     """Record the outcome, unless another action was requested meanwhile."""
     current = {"pk": task.pk, "requested_at": task.requested_at}
     with tenancy.as_worker():
@@ -124,6 +131,10 @@ def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime) -> None:
             servers.update(status=STATUS_AFTER[PowerAction(task.action)])
             watched = UsageTask.objects.filter(server=task.server_id, state=WorkState.QUEUED, outages=0)
             watched.update(run_at=at + SAMPLE_AFTER)
+            if task.action in STARTS:
+                sessions.mark_started(task.server, is_restart=task.action == PowerAction.RESTART, at=at)
+            else:
+                sessions.request_end(task.server, at=at)
         elif PowerTask.objects.filter(**current).exists():
             audit.record(
                 action="server.power",
@@ -134,4 +145,4 @@ def _settle(task: PowerTask, outcome: PowerOutcome, *, at: datetime) -> None:
                 message=str(outcome.label),
                 at=at,
             )
-        PowerTask.objects.filter(**current).update(outcome=outcome)
+        PowerTask.objects.filter(**current).update(outcome=outcome, retry_at=retry_at)

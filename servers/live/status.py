@@ -26,7 +26,7 @@ OUTCOME_SHOWN_FOR = timedelta(minutes=10)
 class LiveStatus:
     """The state to show, which power actions are possible in it, and how the last one failed, if it did.
 
-    `requested` is the action that a worker has yet to send.
+    `requested` is the action that a worker has yet to send, `retry_at` when the one that failed can be sent.
     """
 
     state: StatusChoices
@@ -36,6 +36,7 @@ class LiveStatus:
     requested: PowerAction | None = None
     failed: PowerAction | None = None
     failure: str = ""
+    retry_at: datetime | None = None
 
 
 def live_status(server: Server, usage: UsageHistory, task: PowerTask | None, *, at: datetime) -> LiveStatus:
@@ -62,4 +63,5 @@ def live_status(server: Server, usage: UsageHistory, task: PowerTask | None, *, 
         requested=PowerAction(task.action) if task and is_requested else None,
         failed=failed,
         failure=str(PowerOutcome(task.outcome).label) if task and failed and task.outcome else "",
+        retry_at=task.retry_at if task and failed else None,
     )

@@ -4,6 +4,14 @@ from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
 from servers.models.blueprints import Blueprint, BlueprintImage, Build
 from servers.models.eggs import Egg, EggVariable, Nest
+from servers.models.hytale import (
+    HytaleAccount,
+    HytaleSession,
+    HytaleSignIn,
+    HytaleState,
+    SessionStatus,
+    SignInOutcome,
+)
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageBucket, UsageSample, UsageTask
 from servers.models.locations import Location
 from servers.models.nodes import Node
@@ -37,6 +45,10 @@ __all__ = [
     "EggVariable",
     "Health",
     "HoldKind",
+    "HytaleAccount",
+    "HytaleSession",
+    "HytaleSignIn",
+    "HytaleState",
     "Listing",
     "Location",
     "Nest",
@@ -61,6 +73,8 @@ __all__ = [
     "ServerHold",
     "ServerStatus",
     "ServerVariable",
+    "SessionStatus",
+    "SignInOutcome",
     "Step",
     "SyncKind",
     "SyncRun",

@@ -119,6 +119,9 @@ class PowerOutcome(models.TextChoices):
         "not_sent",
         _("It could not be sent in time, so nothing was changed. Try again in a few minutes."),
     )
+    NO_SLOT = "no_slot", _("As many of this game's servers run as its maker lets us run at once.")
+    TOO_OFTEN = "too_often", _("The server was started too often in a short time.")
+    NO_SIGN_IN = "no_sign_in", _("The shop is not signed in with this game's maker. We have been told.")
     NO_ANSWER = "no_answer", _("The server's node did not answer in time. Look at the status before you try again.")
 
 
@@ -137,6 +140,9 @@ class PowerTask(ProviderTask):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     outcome = models.CharField(max_length=14, choices=PowerOutcome, blank=True, default="")
+    retry_at = models.DateTimeField(
+        _("possible again at"), null=True, blank=True, help_text=_("Where it could not be sent for lack of something.")
+    )
 
     class Meta(ProviderTask.Meta):
         abstract = False

@@ -23,6 +23,7 @@ from servers.drivers.self_service import (
     Sftp,
     Startup,
 )
+from servers.hytale.variables import VARIABLES
 from servers.models import Server
 from servers.self_service import kept, rebuilding, texts
 
@@ -89,12 +90,19 @@ def _copy_of(name: str, found: str) -> bool:
     return found.startswith(f"{name.partition('.')[0]} copy")
 
 
+def _startup(driver: Startup, call: Call) -> dict[str, Any]:
+    """Without the tokens of a game session, should the egg not hide them any more."""
+    shown = asdict(driver.startup(call.identifier))
+    variables = [each for each in shown["variables"] if each["env_variable"] not in VARIABLES]
+    return shown | {"variables": variables}
+
+
 LISTINGS: Mapping[str, ListingKind] = {
     "backups": ListingKind(Backups, lambda driver, call: [asdict(each) for each in driver.backups(call.identifier)]),
     "databases": ListingKind(
         Databases, lambda driver, call: [asdict(each) for each in driver.databases(call.identifier)]
     ),
-    "startup": ListingKind(Startup, lambda driver, call: asdict(driver.startup(call.identifier))),
+    "startup": ListingKind(Startup, _startup),
     "schedules": ListingKind(
         Schedules, lambda driver, call: [asdict(each) for each in driver.schedules(call.identifier)]
     ),

@@ -105,7 +105,6 @@ def keep(server: Server, arguments: Mapping[str, Any], content: Mapping[str, Any
     kept.follow_install(server, at=at)
 
 
-
 def has_password(server: Server) -> bool:
     """Whether there is a root password that nobody has seen yet."""
     with tenancy.as_worker(server):

@@ -389,6 +389,11 @@ class Rows:
         self.each(servers.UsageBucket, minutes=15, starts_at=lambda n: AT + timedelta(hours=n), **rolled, **first)
         asked = {"target": lambda n: f"backup-{n}", "result": {"password": SECRET}, **of_each}
         self.each(servers.Listing, kind="backups", read_at=AT, **asked)
+        hytale = self.each(servers.HytaleAccount, name=lambda n: f"Host {n}", access_token=SECRET)
+        called = {"account": hytale[0], "requested_at": AT, "state": "dead", "run_at": AT}
+        self.each(servers.HytaleSignIn, requested_by=self.user, device_code=SECRET, outcome="denied", **called)
+        secret = {"status": "open", "session_token": SECRET, "identity_token": SECRET, "expires_at": AT}
+        self.each(servers.HytaleSession, server=self.servers[0], slot_until=AT, **secret, **called)
         self.each(servers.Operation, kind="backup.create", requested_at=AT, requested_by=self.user, **asked)
 
     def placed_orders(self) -> None:

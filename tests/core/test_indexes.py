@@ -63,6 +63,8 @@ QUERIES = {
     "servers_usage_of_server": f"servers_usagesample WHERE server_id = {ID} AND at > now() ORDER BY at",
     "servers_usage_old": "servers_usagesample WHERE at < now() ORDER BY at",
     "servers_usage_bucket_old": "servers_usagebucket WHERE minutes = 15 AND starts_at < now() ORDER BY starts_at",
+    # the slots of a Hytale account
+    "servers_hytale_session_slots": f"servers_hytalesession WHERE account_id = {ID} AND ended_at IS NULL",
     # what was asked for inside a server
     "servers_operation_of_server": f"servers_operation WHERE server_id = {ID} ORDER BY requested_at DESC",
     # placement and syncs

@@ -160,7 +160,7 @@ class PterodactylDriver:
             "allocation": {"default": primary, "additional": additional},
             "skip_scripts": False,
             "oom_disabled": False,
-            "start_on_completion": True,
+            "start_on_completion": build.starts_after_install,
         }
         try:
             return remote_server(self._panel.write("POST", "/servers", body)["attributes"])

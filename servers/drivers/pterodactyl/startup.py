@@ -1,5 +1,6 @@
 """How a panel's servers start, by its client API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -45,6 +46,25 @@ class PanelStartup:
     def set_image(self, identifier: str, image: str) -> None:
         """Choose another of the egg's images."""
         self._put(client_path(identifier, "settings", "docker-image"), {"docker_image": image}, image)
+
+    def set_hidden_variables(self, ref: str, values: Mapping[str, str]) -> None:
+        """By the application API. It replaces the rest of the startup too, which is sent as it is."""
+        path = f"/servers/{int(ref)}"
+        server = self._panel.read(path)["attributes"]
+        container, present = server["container"], server["container"]["environment"]
+        body = {
+            "startup": container["startup_command"],
+            "egg": int(server["egg"]),
+            "image": container["image"],
+            "skip_scripts": False,
+            "environment": {name: str(value) for name, value in present.items() if value is not None} | dict(values),
+        }
+        try:
+            self._panel.write("PATCH", f"{path}/startup", body)
+        except outside.OutsideError as error:
+            # The panel's own text of a refusal may repeat a value.
+            reason = f"the panel did not take the hidden variables: {error.status or 'no answer'}"
+            raise type(error)(reason, status=error.status, retry_after=error.retry_after, code=error.code) from None
 
     def _put(self, path: str, fields: dict[str, Any], name: str) -> None:
         try:
