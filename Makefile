@@ -23,8 +23,9 @@ fmt: bootstrap ## format code and templates
 bench: bootstrap ## measure; asserts nothing about absolute time
 	@exec $(PYTHON_ENV) -m bench $(BENCH)
 
-chaos: bootstrap ## buy 100 servers while processes are killed and panels fail (PURCHASES=n, SEED=n)
-	@CHAOS_PURCHASES=$(or $(PURCHASES),100) CHAOS_SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 0 -q -s tests/faults/test_chaos.py
+chaos: bootstrap ## buy 100 servers, and run 500, while processes are killed and panels fail (PURCHASES=n, SERVERS=n, SEED=n)
+	@CHAOS_PURCHASES=$(or $(PURCHASES),100) CHAOS_SERVERS=$(or $(SERVERS),500) CHAOS_SEED=$(or $(SEED),1) \
+		exec $(PYTHON_ENV) tools/run_tests.py -n 0 -q -s tests/faults/test_chaos.py tests/drivers/test_fleet.py
 
 soak: bootstrap ## search for random histories and lives that break the books (LIVES=n, SEED=n)
 	@SOAK=$(or $(LIVES),50) SEED=$(or $(SEED),1) exec $(PYTHON_ENV) tools/run_tests.py -n 2 -q tests/faults/test_histories.py -k any

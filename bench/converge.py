@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from django.db import connections
 from django.utils import timezone
@@ -31,8 +32,7 @@ def measure(environment: Environment) -> Iterator[Row]:
     blueprints = [make_blueprint(environment, number) for number in range(PROVIDERS)]
     for number in range(SERVERS):
         make_server(blueprints[number % PROVIDERS], f"bench-{number}")
-    fault = {"kind": "delay", "seconds": CALL_SECONDS, "times": 0}
-    environment.sandbox.arm("docker", "*", **fault)
+    environment.sandbox.arm("docker", "*", "delay", seconds=CALL_SECONDS, times=0)
     before = len(environment.sandbox.requests("docker"))
     began = time.perf_counter()
     workers = [threading.Thread(target=work_until_done) for _ in range(WORKERS)]
@@ -93,10 +93,10 @@ def make_server(blueprint: Blueprint, name: str) -> None:
     owner, at = User.objects.get(email=users.CUSTOMER_EMAIL), timezone.now()
     organization = Organization.objects.get(owner=owner, is_personal=True)
     region = Region.objects.get(locations__provider=blueprint.provider)
-    reserved = {"organization": organization, "blueprints": [blueprint], "region": region, "size": SIZE}
+    reserved: dict[str, Any] = {"organization": organization, "blueprints": [blueprint], "region": region, "size": SIZE}
     reservation = capacity.reserve(**reserved, at=at, expires_at=at + timedelta(hours=1))
     assert capacity.confirm(reservation_ids=[reservation.pk])
     assert blueprint.plan is not None
-    parts = {"databases": 0, "backups": 0, "variables": {}, "reservation": reservation, "size": SIZE}
+    parts: dict[str, Any] = {"databases": 0, "backups": 0, "variables": {}, "reservation": reservation, "size": SIZE}
     new = services.NewServer(organization=organization, owner=owner, name=name, plan=blueprint.plan, **parts)
     services.create_servers([new], at=at)

@@ -13,6 +13,7 @@ from accounts.models import User
 from core import audit, outside, tenancy, work
 from core.models import WorkState
 from core.models.audit import Outcome
+from servers.convergence.scheduling import request_convergence
 from servers.drivers import registry
 from servers.drivers.base import Driver, NotOnNode, WrongState
 from servers.drivers.self_service import Refused
@@ -316,6 +317,8 @@ def _settle(
         if kind.keep is not None and (outcome == OperationOutcome.DONE or may_be_done):
             kind.keep(server, call, at)  # locks the server, before what is work
             result = None
+        elif outcome != OperationOutcome.DONE and not kind.is_repeatable:  # a part of it may have been done
+            request_convergence(server_ids=[server.pk], at=at)
         Operation.objects.filter(pk=operation.pk).update(
             outcome=outcome, message=message or str(outcome.label), result=result, content=content
         )

@@ -4,7 +4,6 @@ Where a fault is armed, each call of the life fails once, whichever calls the dr
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -30,28 +29,18 @@ from servers.drivers.self_service import InstallsAgain
 from servers.live import power
 from servers.models import (
     Blueprint,
-    Build,
     HoldKind,
-    Operation,
-    PowerTask,
     Provider,
-    ProvisioningTask,
     Server,
     ServerStatus,
     SyncState,
 )
 from servers.self_service import operations
-from tests.drivers.adapters import CONTAINER_IMAGE, cloud_provider, docker_provider, virtfusion_provider
-from tests.drivers.linode import linode_provider
+from tests.drivers.shops import SHOPS, sold, work
 from tests.faults import forks
-from tests.servers.actions import run_until_quiet
 from tests.servers.builders import (
     AT,
     assign_regions,
-    connect_panel,
-    make_blueprint,
-    make_game_blueprint,
-    make_plan,
     make_server,
 )
 from tests.servers.test_capacity import assert_counters_agree
@@ -70,52 +59,6 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "500 and yet done": [{"match": each, "kind": "late_status", "status": 500} for each in WRITES],
     # Given up by us, and carried out afterwards; what is only read is like an answer that was lost.
     "slow": [{"match": each, "kind": "delay", "seconds": 2 * TIMEOUT_SECONDS} for each in WRITES],
-}
-
-
-@dataclass(frozen=True)
-class Shop:
-    """One provider: its row, what is bought there first, and what instead later."""
-
-    provider: Callable[[Sandbox], Provider]
-    size: Size
-    built: dict[str, Any]
-    larger: Size
-    rebuilt: dict[str, Any]
-
-
-def docker(sandbox: Sandbox) -> Provider:
-    """The stand-in's host."""
-    return docker_provider(f"tcp://{sandbox.base_url.removeprefix('http://')}/docker/local")
-
-
-CONTAINER = {
-    "build": Build.CONTAINER,
-    "egg": None,
-    "image": CONTAINER_IMAGE,
-    "startup": "httpd -f",
-    "container_ports": [8080],
-    "volumes": ["/data"],
-}
-GIB = 1024
-SHOPS = {
-    "pterodactyl": Shop(connect_panel, Size(1024, 4096, 100, 1), {}, Size(2048, 8192, 200, 1), {}),
-    "digitalocean": Shop(
-        cloud_provider,
-        *(Size(GIB, 25 * GIB, 100, 0), {"plan_ref": "s-1vcpu-1gb", "image": "debian-12-x64"}),
-        *(Size(2 * GIB, 50 * GIB, 100, 0), {"plan_ref": "s-1vcpu-2gb", "image": "debian-12-x64"}),
-    ),
-    "linode": Shop(
-        linode_provider,
-        *(Size(GIB, 25 * GIB, 100, 0), {"plan_ref": "g6-nanode-1", "image": "linode/debian12"}),
-        *(Size(2 * GIB, 50 * GIB, 100, 0), {"plan_ref": "g6-standard-1", "image": "linode/debian12"}),
-    ),
-    "virtfusion": Shop(
-        virtfusion_provider,
-        *(Size(2 * GIB, 40 * GIB, 200, 0), {"plan_ref": "12", "image": "5"}),
-        *(Size(4 * GIB, 80 * GIB, 400, 0), {"plan_ref": "13", "image": "5"}),
-    ),
-    "docker": Shop(docker, Size(64, GIB, 50, 1), CONTAINER, Size(96, GIB, 100, 1), CONTAINER),
 }
 
 
@@ -153,9 +96,13 @@ class Life:
         services.rename_server(server=self.server.reload(), name="Tower", actor=None, at=at)
 
     def reinstall(self, at: datetime) -> None:
-        """The customer has it installed again, where the provider can."""
-        if operations.can(self.server.reload(), InstallsAgain):
-            operations.request(server=self.server.reload(), kind="reinstall", actor=None, at=at)
+        """The customer has it installed again, or built anew."""
+        server, driver = self.server.reload(), registry.driver_of(self.provider)
+        if isinstance(driver, InstallsAgain):
+            operations.request(server=server, kind="reinstall", actor=None, at=at)
+        else:
+            image = {"image": self.larger.image, "ssh_keys": []}
+            operations.request(server=server, kind="rebuild", arguments=image, actor=None, at=at)
 
     def delete(self, at: datetime) -> None:
         """Its subscription has ended."""
@@ -203,18 +150,6 @@ def life(request: pytest.FixtureRequest, sandbox: Sandbox) -> Life:
     return Life(provider, *larger, shop.larger, server, len(list(driver.servers())))
 
 
-def sold(provider: Provider, size: Size, parts: dict[str, Any]) -> tuple[Plan, Blueprint]:
-    """A plan of that size, and how it is built."""
-    sizes = {"memory_mib": size.memory_mib, "disk_mib": size.disk_mib, "cpu_percent": size.cpu_percent}
-    plan = make_plan(**sizes, ports=size.ports)
-    return plan, make_blueprint(provider, plan, **parts) if parts else make_game_blueprint(provider, plan)
-
-
-def work(at: datetime) -> None:
-    """The workers do all that there is."""
-    run_until_quiet(at, models=(ProvisioningTask, PowerTask, Operation))
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are given up after a fraction of a second, and retries within one call do not pause."""
@@ -243,7 +178,7 @@ def test_each_call_of_a_whole_life_fails_once(life: Life, sandbox: Sandbox, faul
 
         work(at)
 
-        assert sum(each["hits"] for each in sandbox.faults()) or act == "reinstall"
+        assert sum(each["hits"] for each in sandbox.faults())
         sandbox.clear_faults()
         life.assert_is(act)
 
