@@ -36,6 +36,7 @@ urlpatterns = [
     path("servers/<uuid:pk>/schedules/", schedules.page, name="schedules"),
     path("servers/<uuid:pk>/schedules/<slug:ref>/<slug:act>/", schedules.act, name="schedule_act"),
     path("servers/<uuid:pk>/network/", network.page, name="network"),
+    path("servers/<uuid:pk>/network/name/", network.reverse_name, name="reverse_name"),
     path("servers/<uuid:pk>/settings/", settings.page, name="settings"),
     path("servers/<uuid:pk>/reinstall/", settings.reinstall, name="reinstall"),
     path("servers/<uuid:pk>/rebuild/", rebuild.page, name="rebuild"),

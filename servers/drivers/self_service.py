@@ -299,3 +299,22 @@ class Network(Protocol):
 
     def note_port(self, identifier: str, ref: str, note: str) -> None:
         """Keep a note beside a port; empty for none."""
+
+
+@dataclass(frozen=True)
+class ReverseName:
+    """An address of a machine, and the name that reverse DNS gives it; empty where that is the provider's own."""
+
+    address: str
+    name: str
+
+
+@runtime_checkable
+class ReverseDns(Protocol):
+    """A provider that lets customers name the addresses of their machines."""
+
+    def reverse_names(self, identifier: str) -> list[ReverseName]:
+        """Every address that can be named, the main one first."""
+
+    def set_reverse_name(self, identifier: str, address: str, name: str) -> None:
+        """Give it this name, or for an empty one the provider's. Raises Refused where the name does not lead there."""

@@ -18,6 +18,7 @@ from servers.drivers.self_service import (
     Network,
     Rebuild,
     RemoteTask,
+    ReverseDns,
     RootPassword,
     Schedules,
     Sftp,
@@ -107,6 +108,9 @@ LISTINGS: Mapping[str, ListingKind] = {
         Schedules, lambda driver, call: [asdict(each) for each in driver.schedules(call.identifier)]
     ),
     "network": ListingKind(Network, lambda driver, call: [asdict(each) for each in driver.ports(call.identifier)]),
+    "reverse_dns": ListingKind(
+        ReverseDns, lambda driver, call: [asdict(each) for each in driver.reverse_names(call.identifier)]
+    ),
     "sftp": ListingKind(Sftp, lambda driver, call: asdict(driver.sftp(call.identifier, call.target))),
     "files": ListingKind(
         Files, lambda driver, call: [asdict(each) for each in driver.folder(call.identifier, call.target)]
@@ -320,6 +324,12 @@ OPERATIONS: Mapping[str, OperationKind] = {
         Console,
         lambda driver, call: asdict(driver.console_access(call.identifier)),
         _("Open the console"),
+    ),
+    "network.name": OperationKind(
+        ReverseDns,
+        lambda driver, call: driver.set_reverse_name(call.identifier, call.target, call.arguments["name"]),
+        _("Change a reverse DNS name"),
+        changes=["reverse_dns"],
     ),
     "network.note": OperationKind(
         Network,

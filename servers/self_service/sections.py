@@ -13,7 +13,8 @@ from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
 from servers.drivers.abilities import UsageFigures
-from servers.drivers.self_service import Backups, Console, Databases, Files, Network, Schedules, Startup
+from servers.drivers.base import Driver
+from servers.drivers.self_service import Backups, Console, Databases, Files, Network, ReverseDns, Schedules, Startup
 from servers.models import Blueprint, Server
 
 if TYPE_CHECKING:
@@ -24,24 +25,28 @@ REMEMBERED_SECONDS = 60.0  # what a provider can do changes when staff enter ano
 
 @dataclass(frozen=True)
 class Section:
-    """A page of a server. `ability` is what its driver needs for it, None where every server has the page."""
+    """A page of a server. Its driver needs one of the `abilities` for it; where there are none, every server has it."""
 
     name: str  # of its URL, in the namespace "servers"
     label: "StrOrPromise"
     action: Action
-    ability: type | None = None
+    abilities: tuple[type, ...] = ()
+
+    def is_of(self, driver: Driver) -> bool:
+        """Whether the driver's servers have the page."""
+        return not self.abilities or isinstance(driver, self.abilities)
 
 
 SECTIONS = (
     Section("detail", _("Overview"), Action.SERVER_VIEW),
-    Section("console", _("Console"), Action.SERVER_CONSOLE, Console),
-    Section("files", _("Files"), Action.SERVER_CONTENT, Files),
-    Section("usage", _("Usage"), Action.SERVER_VIEW, UsageFigures),
-    Section("backups", _("Backups"), Action.SERVER_BACK_UP, Backups),
-    Section("databases", _("Databases"), Action.SERVER_CONTENT, Databases),
-    Section("startup", _("Startup"), Action.SERVER_CONTENT, Startup),
-    Section("schedules", _("Schedules"), Action.SERVER_CONTENT, Schedules),
-    Section("network", _("Network"), Action.SERVER_CONTENT, Network),
+    Section("console", _("Console"), Action.SERVER_CONSOLE, (Console,)),
+    Section("files", _("Files"), Action.SERVER_CONTENT, (Files,)),
+    Section("usage", _("Usage"), Action.SERVER_VIEW, (UsageFigures,)),
+    Section("backups", _("Backups"), Action.SERVER_BACK_UP, (Backups,)),
+    Section("databases", _("Databases"), Action.SERVER_CONTENT, (Databases,)),
+    Section("startup", _("Startup"), Action.SERVER_CONTENT, (Startup,)),
+    Section("schedules", _("Schedules"), Action.SERVER_CONTENT, (Schedules,)),
+    Section("network", _("Network"), Action.SERVER_CONTENT, (Network, ReverseDns)),
     Section("settings", _("Settings"), Action.SERVER_RENAME),
     Section("activity", _("Activity"), Action.SERVER_ACTIVITY),
     Section("access", _("Access"), Action.SERVER_ACCESS),
@@ -64,7 +69,7 @@ def tabs(server: Server, allowed: Collection[Action]) -> list[Tab]:
     return [
         Tab(each.name, each.label, reverse(f"servers:{each.name}", args=[server.pk]))
         for each in SECTIONS
-        if each.action in allowed and (each.ability is None or each.name in able)
+        if each.action in allowed and each.name in able
     ]
 
 
@@ -81,6 +86,6 @@ def _sections_of(blueprint_id: UUID) -> frozenset[str]:
     with tenancy.as_worker_without_row():
         provider = Blueprint.objects.select_related("provider").get(pk=blueprint_id).provider
     driver = registry.driver_of(provider)
-    names = frozenset(each.name for each in SECTIONS if each.ability is None or isinstance(driver, each.ability))
+    names = frozenset(each.name for each in SECTIONS if each.is_of(driver))
     _able[blueprint_id] = time.monotonic() + REMEMBERED_SECONDS, names
     return names

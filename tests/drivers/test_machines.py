@@ -24,7 +24,7 @@ from tests.drivers.adapters import CONTAINER_IMAGE, cloud_provider, docker_provi
 from tests.drivers.linode import linode_provider
 from tests.servers.actions import run_until_quiet
 from tests.servers.builders import AT, assign_regions, make_blueprint, make_plan, make_server
-from tests.servers.self_service import member_of, run, suspend
+from tests.servers.self_service import member_of, open_section, run, suspend
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -306,3 +306,25 @@ def test_a_rebuild_that_the_cloud_could_not_finish_is_told_and_can_be_done_again
     assert machine.found == (machine.maker.images[1], 2)
     assert "rebuilding" not in cloud.droplets()[0]["_tags"]
     assert registry.driver_of(server.blueprint.provider).facts.rebuild_keeps_access
+
+
+def test_an_address_gets_a_name_that_leads_to_it_and_no_other(at_linode: Machine) -> None:
+    machine, browser = at_linode, at_linode.browser
+    address = machine.server.address
+    assert address in open_section(browser, machine.server, "network")
+
+    for wrong in ("host", "sp ace.example.com", "-a.example.com", f"{'a' * 64}.example.com", "203.0.113.7", "a..b"):
+        answer = browser.post(machine.url("reverse_name"), {"address": address, "name": wrong})
+        assert (answer.status_code, "Enter a whole name" in answer.content.decode()) == (422, True), wrong
+    assert browser.post(machine.url("reverse_name"), {"address": "203.0.113.250", "name": ""}).status_code == 404
+    assert not Operation.objects.exists()
+
+    machine.post("reverse_name", address=address, name="Shop.Example.com.")
+    assert "shop.example.com does not lead to" in open_section(browser, machine.server, "network")
+    machine.adapter.settings(dns={"shop.example.com": address})
+    for name in ("shop.example.com", ""):
+        machine.post("reverse_name", address=address, name=name)
+        run()
+        shown = open_section(browser, machine.server, "network")
+        assert ('value="shop.example.com"' in shown) == bool(name)
+        assert "does not lead" not in shown

@@ -39,6 +39,7 @@ ACTIONS = {
     "servers:schedules": Action.SERVER_CONTENT,
     "servers:schedule_act": Action.SERVER_CONTENT,
     "servers:network": Action.SERVER_CONTENT,
+    "servers:reverse_name": Action.SERVER_CONTENT,
     "servers:reinstall": Action.SERVER_CONTENT,
     "servers:rebuild": Action.SERVER_CONTENT,
     "servers:root_password": Action.SERVER_CONTENT,

@@ -32,9 +32,9 @@ from servers.drivers.base import (
     WrongState,
 )
 from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
-from servers.drivers.linode import stackscripts
+from servers.drivers.linode import addresses, stackscripts
 from servers.drivers.linode.client import LinodeClient, reasons_of
-from servers.drivers.self_service import Refused
+from servers.drivers.self_service import Refused, ReverseName
 from servers.models import Build, Provider, Step
 
 FACTS = DriverFacts(
@@ -51,7 +51,7 @@ FACTS = DriverFacts(
         CredentialField(
             "token",
             gettext_lazy("Personal access token"),
-            gettext_lazy("Of an unrestricted user, with linodes:read_write and events:read_only."),
+            gettext_lazy("Of an unrestricted user, with linodes:read_write, ips:read_write and events:read_only."),
         ),
     ),
     default_url="https://api.linode.com/v4",
@@ -200,6 +200,14 @@ class LinodeDriver:
             raise Refused(_("Stop the machine first: its password can be changed only while it is off."))
         self._linode.write("POST", f"{path_of(identifier)}/password", {"root_pass": proposed})
         return proposed
+
+    def reverse_names(self, identifier: str) -> list[ReverseName]:
+        """Its public IPv4 addresses with their names."""
+        return addresses.reverse_names(self._linode, path_of(identifier))
+
+    def set_reverse_name(self, identifier: str, address: str, name: str) -> None:
+        """Name one of its addresses. Raises Refused where the name does not lead there."""
+        addresses.set_reverse_name(self._linode, path_of(identifier), address, name)
 
     def suspend(self, remote: RemoteServer) -> None:
         """Mark it, then shut it down: what is marked and runs is not suspended yet."""
