@@ -172,8 +172,7 @@ class SshKeyForm(forms.Form):
         try:
             return ssh_keys.parse(self.cleaned_data["public_key"])
         except ssh_keys.KeyRefused as error:
-            self.data = self.data.copy()
-            self.data["public_key"] = ""
+            self.data = {**self.data.dict(), "public_key": ""}  # type: ignore[attr-defined]
             raise forms.ValidationError(str(error)) from None
 
     def clean(self) -> dict[str, Any]:

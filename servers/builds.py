@@ -58,7 +58,7 @@ def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
             command=sold["command"],
             ports=tuple(sold["ports"]),
             volumes=tuple(sold["volumes"]),
-            environment=overrides_of(sold["environment"], key=server.pk),
+            environment=overrides_of(sold["environment"], key=server.pk) | sold.get("own_environment", {}),
         )
     return None
 

@@ -88,12 +88,12 @@ class ItemForm(ChoicesForm):
 
     def __init__(self, *args: Any, offer: Offer, ssh_keys: Sequence[SshKey] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offer, self.ssh_keys = offer, ssh_keys if offer.product.kind == Kind.VPS else ()
+        self.offer, self.own_keys = offer, ssh_keys if offer.product.kind == Kind.VPS else ()
         choices: dict[str, list[tuple[str, Any]]] = {
             "plan": [(row.plan.code, row.plan.name) for row in offer.plans()],
             "image": [(image.code, image.name) for image in offer.images_of(self.chosen("plan"))],
             "region": [(region.code, str(region)) for region in offer.regions],
-            "ssh_keys": [(str(key.pk), key.name) for key in self.ssh_keys],
+            "ssh_keys": [(str(key.pk), key.name) for key in self.own_keys],
             "term": [(term.value, self.term_label(term)) for term in offer.terms],
             "addons": [
                 (price.addon.code, addon_label(price))
@@ -213,7 +213,7 @@ class ItemForm(ChoicesForm):
             addon_prices=tuple(self.cleaned_data["addon_prices"]),
             promotion=self.offer.promotion_of(self.cleaned_data["plan_price"]),
             image=self.chosen_image,
-            ssh_keys=[key.line for key in self.ssh_keys if str(key.pk) in self.cleaned_data.get("ssh_keys", ())],
+            ssh_keys=[key.line for key in self.own_keys if str(key.pk) in self.cleaned_data.get("ssh_keys", ())],
         )
 
     @cached_property

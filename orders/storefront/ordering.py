@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from allauth.core.internal import ratelimit  # the public one counts no GET, and a code can be in the address
@@ -45,7 +45,7 @@ def payment_choices(request: HttpRequest, currency: str) -> dict[str, Any]:
 def ssh_keys_for(request: HttpRequest, *offers: Offer) -> list[SshKey]:
     """The reader's SSH keys, where anything that is offered is a machine."""
     is_asked = request.user.is_authenticated and any(offer.product.kind == Kind.VPS for offer in offers)
-    return list(SshKey.objects.filter(user_id=request.user.pk)) if is_asked else []
+    return list(SshKey.objects.filter(user_id=cast("User", request.user).pk)) if is_asked else []
 
 
 def find_limited(

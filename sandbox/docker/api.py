@@ -52,6 +52,7 @@ class Api:
             ("GET", "containers/json", self.list_containers),
             ("POST", "containers/create", self.create),
             ("GET", f"{containers}/json", self.inspect),
+            ("GET", f"{containers}/logs", self.logs),
             ("GET", f"{containers}/stats", self.stats),
             ("POST", f"{containers}/start", self.start),
             ("POST", f"{containers}/stop", self.stop),
@@ -140,6 +141,17 @@ class Api:
                 "networks": {"eth0": {"rx_bytes": 1000, "tx_bytes": 500}},
             }
         )
+
+    async def logs(self, call: Call) -> Response:
+        """The end of its output: frames, each with its stream and its length before it."""
+        row, tail = call.host.find(call.name), call.query.get("tail", "all")
+        streams = [number for number, name in ((1, "stdout"), (2, "stderr")) if call.is_asked(name)]
+        if not streams:
+            raise Refused(400, "Bad parameters: you must choose at least one stream")
+        lines = [(stream, text.encode()) for stream, text in row["output"] if stream in streams]
+        last = lines[-int(tail) :] if tail.isdigit() else lines
+        frames = [bytes([stream, 0, 0, 0]) + len(text).to_bytes(4) + text for stream, text in last]
+        return Response(b"".join(frames), media_type="application/vnd.docker.multiplexed-stream")
 
     async def start(self, call: Call) -> Response:
         """Start it; 304 where it runs."""

@@ -109,7 +109,7 @@ class Host:
             "id": number,
             "name": name,
             "created": now,
-            "config": {key: body[key] if body.get(key) else image.get(key) for key in CONFIG},
+            "config": {key: body[key] if body.get(key) else image.get(key) for key in CONFIG} | {"Tty": False},
             "host_config": config,
             "status": "created",
             "exit_code": 0,
@@ -117,6 +117,7 @@ class Host:
             "oom_killed": False,
             "started_at": None,
             "is_stopped_by_user": False,
+            "output": [],  # pairs of a stream, 1 or 2, and what was written there
         }
         return self.containers[number]
 
@@ -156,6 +157,7 @@ class Host:
         except Refused as error:
             row |= {"error": error.message, "exit_code": 128}
             raise
+        row["output"].append([1, f"\x1b[32mstarted\x1b[0m {' '.join(row['config']['Cmd'] or [])}\n"])
         row |= {"status": "running", "started_at": now, "error": "", "exit_code": 0, "is_stopped_by_user": False}
         return True
 

@@ -1,6 +1,7 @@
 """The calls below `/api/v1`: token, scope, work, answer."""
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -49,6 +50,7 @@ class Api:
             ("POST", "users", self.create_user),
             ("GET", "users/{ext}/byExtRelation", self.read_user),
             ("PUT", "users/{ext}/byExtRelation", self.change_user),
+            ("POST", "users/{ext}/serverAuthenticationTokens/{id}", self.sign_in_at_server),
             ("GET", "ssh_keys/user/{id}", self.keys_of_user),
             ("POST", "ssh_keys", self.add_key),
             ("GET", "servers", self.servers),
@@ -139,6 +141,17 @@ class Api:
         if found is None:
             raise Refused(404, {"msg": "ext_relation_id not found"})
         return found
+
+    def sign_in_at_server(self, call: Call) -> Answer:
+        """Two tokens that sign a user in, once and for a minute, at a server of theirs."""
+        owner, row = self._user(call), self._panel.server(call.path["id"])
+        if row["ownerId"] != owner["id"]:
+            raise Refused(404, {"msg": "server not found"})
+        tokens = {"1": secrets.token_hex(8), "2": secrets.token_hex(8)}
+        complete = f"/sso?1={tokens['1']}&2={tokens['2']}"
+        expiry = {"ttl": 60, "expires": moment(self._panel.clock.now() + 60)}
+        found = {"tokens": tokens, "endpoint": "/sso", "endpoint_complete": complete, "expiry": expiry}
+        return Answer(200, {"data": {"authentication": found}})
 
     def keys_of_user(self, call: Call) -> Answer:
         """A user's public keys."""

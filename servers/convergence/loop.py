@@ -101,7 +101,9 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
         return starting.step(ctx)
     if server.status == ServerStatus.SUSPENDED:
         return starting.start_again(ctx, step=Step.RESUMED)
-    if server.status == ServerStatus.INSTALLING:  # its customer had it installed again, which stopped it
+    # Its customer had it installed again, which stopped it. What that left to be put right comes first: a container
+    # that is being replaced cannot start while the one before it has its ports.
+    if server.status == ServerStatus.INSTALLING and not ctx.driver.differences(ctx.spec, remote):
         return starting.start_again(ctx, step=Step.INSTALLED)
     return drift.step(ctx)
 

@@ -318,3 +318,19 @@ class ReverseDns(Protocol):
 
     def set_reverse_name(self, identifier: str, address: str, name: str) -> None:
         """Give it this name, or for an empty one the provider's. Raises Refused where the name does not lead there."""
+
+
+@runtime_checkable
+class Logs(Protocol):
+    """A provider that keeps what the program of a container writes."""
+
+    def last_lines(self, identifier: str) -> str:
+        """The last lines of its output, as plain text."""
+
+
+@runtime_checkable
+class RescueConsole(Protocol):
+    """A provider with a page that shows a machine's screen, for when it can no longer be reached."""
+
+    def rescue_link(self, identifier: str, account: str) -> str:
+        """An address that signs in the owner, whose account has this name: for a minute, and once."""

@@ -15,9 +15,11 @@ from servers.drivers.self_service import (
     Databases,
     Files,
     InstallsAgain,
+    Logs,
     Network,
     Rebuild,
     RemoteTask,
+    RescueConsole,
     ReverseDns,
     RootPassword,
     Schedules,
@@ -111,6 +113,7 @@ LISTINGS: Mapping[str, ListingKind] = {
     "reverse_dns": ListingKind(
         ReverseDns, lambda driver, call: [asdict(each) for each in driver.reverse_names(call.identifier)]
     ),
+    "logs": ListingKind(Logs, lambda driver, call: driver.last_lines(call.identifier)),
     "sftp": ListingKind(Sftp, lambda driver, call: asdict(driver.sftp(call.identifier, call.target))),
     "files": ListingKind(
         Files, lambda driver, call: [asdict(each) for each in driver.folder(call.identifier, call.target)]
@@ -240,6 +243,21 @@ OPERATIONS: Mapping[str, OperationKind] = {
         keep=lambda server, call, at: rebuilding.keep(server, call.arguments, call.content, at=at),
         new_content=rebuilding.new_content,
         is_for_failed=True,
+    ),
+    "container.change": OperationKind(
+        Rebuild,
+        lambda driver, call: rebuilding.rebuild(driver, call.server_id, {**call.arguments, **call.content}, {}),
+        _("Change the container"),
+        is_repeatable=False,
+        listing="installs",
+        makes=lambda _install, _call: True,
+        keep=lambda server, call, at: rebuilding.keep(server, {**call.arguments, **call.content}, {}, at=at),
+        is_for_failed=True,
+    ),
+    "rescue.open": OperationKind(
+        RescueConsole,
+        lambda driver, call: {"url": driver.rescue_link(call.identifier, call.target)},
+        _("Open the rescue console"),
     ),
     "root_password": OperationKind(
         RootPassword,

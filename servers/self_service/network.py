@@ -109,7 +109,7 @@ def _render(
     """The parts that the server's provider has. What was refused of a name stands at its field."""
     driver, at = operations.driver_for(server), clock.now()
     context: dict[str, Any] = {}
-    shown = []
+    shown: list[operations.SectionContent] = []
     if isinstance(driver, Network):
         ports = operations.show(server, "network", at=at, acts=["network.note"])
         context |= {"shown": ports, "ports": [_with_form(each, "ref", NoteForm, note) for each in ports.rows or []]}

@@ -115,7 +115,7 @@ def acts_of(server: Server, kinds: Sequence[str], *, at: datetime) -> SectionCon
     return SectionContent(None, None, "", is_reading=False, is_behind=False, operations=latest(server, kinds, at=at))
 
 
-def driver_for(server: Server) -> Driver | None:
+def driver_for(server: Server) -> object:
     """The driver of the server's provider, of which a page asks what it can do; None while the server is not there."""
     with tenancy.as_worker(server):
         row = _with_provider(server)

@@ -13,7 +13,7 @@ from servers.convergence.context import attempts_of, spec_of
 from servers.convergence.loop import read_server
 from servers.drivers import registry
 from servers.drivers.abilities import AllowedImages
-from servers.drivers.base import Driver, DriverFacts, MachineBuild, NotOnNode
+from servers.drivers.base import DriverFacts, MachineBuild, NotOnNode
 from servers.locks import advisory_lock
 from servers.models import BlueprintImage, Build, Server
 from servers.self_service import kept
@@ -39,10 +39,10 @@ class RebuildOptions:
         return self.build == Build.MACHINE and not self.facts.rebuild_keeps_access
 
 
-def options_of(server: Server, driver: Driver, user: User) -> RebuildOptions:
+def options_of(server: Server, driver: object, user: User) -> RebuildOptions:
     """What the user may choose for the server. Keys that others put on it stay offered, so that they can be kept."""
     with tenancy.as_worker(server):
-        row = Server.objects.select_related("blueprint").get(pk=server.pk)
+        row = Server.objects.select_related("blueprint__provider").get(pk=server.pk)
         offered = BlueprintImage.objects.filter(blueprint=row.blueprint, image__is_active=True)
         offered = offered.select_related("image").order_by("image__position", "pk")
         named = {each.ref: str(each.image) for each in offered}
@@ -60,9 +60,8 @@ def options_of(server: Server, driver: Driver, user: User) -> RebuildOptions:
         lines[line] = f"present-{number}"
         keys[lines[line]] = (line, line.partition(" ")[2].partition(" ")[2] or line[:20])
     images = {present: named.get(present, present), **named}
-    return RebuildOptions(
-        Build(row.blueprint.build), driver.facts, images, keys, [lines[line] for line in present_lines]
-    )
+    facts = registry.facts()[row.blueprint.provider.kind]
+    return RebuildOptions(Build(row.blueprint.build), facts, images, keys, [lines[line] for line in present_lines])
 
 
 def repository(image: str) -> str:

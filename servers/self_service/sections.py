@@ -12,9 +12,19 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Action
 from core import tenancy
 from servers.drivers import registry
-from servers.drivers.abilities import UsageFigures
+from servers.drivers.abilities import AllowedImages, UsageFigures
 from servers.drivers.base import Driver
-from servers.drivers.self_service import Backups, Console, Databases, Files, Network, ReverseDns, Schedules, Startup
+from servers.drivers.self_service import (
+    Backups,
+    Console,
+    Databases,
+    Files,
+    Logs,
+    Network,
+    ReverseDns,
+    Schedules,
+    Startup,
+)
 from servers.models import Blueprint, Server
 
 if TYPE_CHECKING:
@@ -40,6 +50,8 @@ class Section:
 SECTIONS = (
     Section("detail", _("Overview"), Action.SERVER_VIEW),
     Section("console", _("Console"), Action.SERVER_CONSOLE, (Console,)),
+    Section("logs", _("Output"), Action.SERVER_CONSOLE, (Logs,)),
+    Section("container", _("Container"), Action.SERVER_CONTENT, (AllowedImages,)),
     Section("files", _("Files"), Action.SERVER_CONTENT, (Files,)),
     Section("usage", _("Usage"), Action.SERVER_VIEW, (UsageFigures,)),
     Section("backups", _("Backups"), Action.SERVER_BACK_UP, (Backups,)),

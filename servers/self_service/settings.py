@@ -1,6 +1,7 @@
 """The page of a server's settings: its name, SFTP, installing again, and how it is given up."""
 
 import logging
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +20,13 @@ from servers import builds, services
 from servers.drivers import registry
 from servers.drivers.self_service import InstallsAgain, Rebuild, RootPassword, Sftp
 from servers.forms import RenameForm
-from servers.models import PanelAccount, Server
-from servers.self_service import operations, rebuilding
+from servers.models import Operation, PanelAccount, Server
+from servers.self_service import operations, rebuilding, rescue
 from servers.self_service.backups import ConfirmForm
 from servers.self_service.pages import render_section, requested, server_in
 
 log = logging.getLogger(__name__)
-ACTS = ("reinstall", "rebuild", "root_password")
+ACTS = ("reinstall", "rebuild", "root_password", rescue.KIND)
 
 
 @login_required
@@ -50,10 +51,18 @@ def _render(request: HttpRequest, server: Server, form: RenameForm) -> HttpRespo
         "can_reinstall": isinstance(driver, InstallsAgain),
         "can_rebuild": isinstance(driver, Rebuild),
         "can_set_password": isinstance(driver, RootPassword),
+        "can_rescue": rescue.is_offered(server, driver, request.user.pk),
+        "links": [each for each in shown.operations if each.kind == rescue.KIND and _is_fresh(each, request, at)],
         "has_password": isinstance(driver, Rebuild) and rebuilding.has_password(server),
     }
     status = 422 if form.errors else 200
     return render_section(request, server, "servers/settings.html", context, section="settings", status=status)
+
+
+def _is_fresh(link: Operation, request: HttpRequest, at: datetime) -> bool:
+    """Whether this user can still follow the link."""
+    is_own = link.requested_by_id == request.user.pk and bool(link.result)
+    return is_own and link.finished_at is not None and at - link.finished_at < rescue.VALID_FOR
 
 
 def _account_name(server: Server) -> str:

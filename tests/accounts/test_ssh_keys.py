@@ -42,9 +42,9 @@ def test_a_key_is_kept_with_its_fingerprint_and_named_by_its_comment(client: Cli
 
 
 def test_every_type_that_providers_take_is_kept(client: Client, ada: User) -> None:
-    keys = [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())]
+    keys = [public(rsa.generate_private_key(65537, 2048)), public(ec.generate_private_key(ec.SECP256R1()))]
     for number, key in enumerate(keys):
-        client.post(PAGE, {"name": f"key {number}", "public_key": public(key)})
+        client.post(PAGE, {"name": f"key {number}", "public_key": key})
 
     assert [each.name for each in SshKey.objects.order_by("name")] == ["key 0", "key 1"]
 

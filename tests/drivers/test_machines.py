@@ -15,10 +15,20 @@ from accounts.models import SshKey
 from catalog.models import Image
 from core import clock
 from core.models import AuditEntry
-from servers import inventory
+from servers import builds, inventory
 from servers.capacity import Size
 from servers.drivers import registry
-from servers.models import BlueprintImage, Build, Operation, OperationOutcome, Provider, Server, ServerStatus
+from servers.drivers.docker import logs
+from servers.models import (
+    BlueprintImage,
+    Build,
+    Operation,
+    OperationOutcome,
+    PanelAccount,
+    Provider,
+    Server,
+    ServerStatus,
+)
 from tests.builders import make_user
 from tests.drivers.adapters import CONTAINER_IMAGE, cloud_provider, docker_provider, virtfusion_provider
 from tests.drivers.linode import linode_provider
@@ -328,3 +338,84 @@ def test_an_address_gets_a_name_that_leads_to_it_and_no_other(at_linode: Machine
         shown = open_section(browser, machine.server, "network")
         assert ('value="shop.example.com"' in shown) == bool(name)
         assert "does not lead" not in shown
+
+
+@pytest.fixture
+def container(request: pytest.FixtureRequest) -> Machine:
+    return make_machine(request, "docker")
+
+
+def test_the_output_of_a_container_is_shown_without_what_a_terminal_would_do(container: Machine) -> None:
+    shown = open_section(container.browser, container.server, "logs")
+
+    assert "started httpd -f" in shown
+    assert "\x1b" not in shown
+    assert member_of(container.server, "view").get(container.url("logs")).status_code == 404
+    assert member_of(container.server, "operate").get(container.url("logs")).status_code == 200
+
+
+def test_the_end_of_a_long_output_is_shown_whole_line_by_line() -> None:
+    raw = b"\x1b]0;title\x07\x1b[1;31mred\x1b[0m\x00 \xff\r\n" + b"x" * 100 + b"\n" * (logs.MAX_CHARACTERS // 4)
+    assert logs.plain(raw[:40]).startswith("red \ufffd\nx")
+    long = logs.plain(b"first\n" + b"y" * logs.MAX_CHARACTERS + b"\nlast")
+    assert long == "last"
+
+
+def test_a_container_gets_another_image_and_the_customers_variables(container: Machine) -> None:
+    machine, address = container, container.url("container")
+    Server.objects.filter(pk=machine.server.pk).update(
+        build={**machine.server.build, "environment": {"LICENCE": "of-the-shop", "PASSWORD": "{{secret}}"}}
+    )
+    page = machine.open("container")
+    assert "of-the-shop" not in page
+    assert builds.overrides_of({"PASSWORD": builds.SECRET}, key=machine.server.pk)["PASSWORD"] in page
+    assert machine.server.address in page
+    for name, wrong in (
+        ("environment", "no equals sign"),
+        ("environment", "1A=2"),
+        ("environment", "A B=2"),
+        ("environment", "A=1\nA=2"),
+        ("environment", "\n".join(f"V{number}=1" for number in range(101))),
+        ("environment", "A=" + "x" * 40_000),
+        ("image", "redis:7"),
+        ("image", "evil/image:latest"),
+    ):
+        sent = {"image": CONTAINER_IMAGE, "environment": ""} | {name: wrong}
+        answer = machine.browser.post(address, sent)
+        assert (answer.status_code, list(answer.context["form"].errors)) == (422, [name]), wrong
+    assert "Nothing was changed" in machine.post("container", image=CONTAINER_IMAGE).content.decode()
+    assert not Operation.objects.exists()
+
+    machine.post("container", image=NEWER_IMAGE, environment="MODE=a=b c\n\nPASSWORD=mine")
+    server = machine.converge(clock.now())
+
+    assert (server.status, machine.found) == (ServerStatus.RUNNING, (NEWER_IMAGE, 2))
+    [row] = machine.adapter.client.containers(all=True)
+    inside = machine.adapter.client.inspect_container(row["Id"])["Config"]["Env"]
+    assert {"MODE=a=b c", "PASSWORD=mine", "LICENCE=of-the-shop"} <= set(inside)
+    assert Operation.objects.get().content is None
+    assert not AuditEntry.objects.filter(new__icontains="mine").exists()
+
+
+def test_only_the_owner_is_led_to_the_rescue_console_once(at_virtfusion: Machine) -> None:
+    machine = at_virtfusion
+    manager = member_of(machine.server, "manage")
+    assert manager.post(machine.url("rescue")).status_code == 404
+    assert "Rescue console" not in manager.get(machine.url("settings")).content.decode()
+    machine.post("rescue")
+    run()
+    operation = Operation.objects.get()
+    address = reverse("servers:rescue_link", args=[machine.server.pk, operation.pk])
+    assert address in machine.open("settings")
+
+    assert manager.get(address).status_code == 404
+    answer = machine.browser.get(address)
+    assert answer["Location"].startswith(f"{machine.adapter.sandbox.virtfusion_url}/sso?1=")
+    assert machine.browser.get(address)["Location"] == machine.url("settings")
+    assert "Rescue console" not in make_page_of_an_admin(machine)
+
+
+def make_page_of_an_admin(machine: Machine) -> str:
+    """The settings once the owner's account may do everything on the panel."""
+    PanelAccount.objects.update(is_panel_admin=True)
+    return machine.open("settings")

@@ -96,13 +96,10 @@ class Life:
         services.rename_server(server=self.server.reload(), name="Tower", actor=None, at=at)
 
     def reinstall(self, at: datetime) -> None:
-        """The customer has it installed again, or built anew."""
-        server, driver = self.server.reload(), registry.driver_of(self.provider)
-        if isinstance(driver, InstallsAgain):
-            operations.request(server=server, kind="reinstall", actor=None, at=at)
-        else:
-            image = {"image": self.larger.image, "ssh_keys": []}
-            operations.request(server=server, kind="rebuild", arguments=image, actor=None, at=at)
+        """The customer has it installed again."""
+        driver = operations.driver_for(self.server)
+        kind = "reinstall" if isinstance(driver, InstallsAgain) else "rebuild"
+        operations.request(server=self.server.reload(), kind=kind, actor=None, at=at)
 
     def delete(self, at: datetime) -> None:
         """Its subscription has ended."""

@@ -26,7 +26,7 @@ from servers.drivers.base import (
     Usage,
     WrongState,
 )
-from servers.drivers.docker import containers, figures, lifecycle
+from servers.drivers.docker import containers, figures, lifecycle, logs
 from servers.drivers.docker.containers import KEPT_RUNNING, KEPT_STOPPED
 from servers.drivers.docker.engine import Engine
 from servers.drivers.docker.settings import ConfigurationError, Settings, configuration_problem, settings_of
@@ -177,6 +177,11 @@ class DockerDriver:
     def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
         """Make its container anew from its image, over the same volumes. Raises PortTaken."""
         self._replace(self._engine(remote.node_ref or ""), spec)
+
+    def last_lines(self, identifier: str) -> str:
+        """The last lines of its output."""
+        engine, key = self._named(identifier)
+        return logs.last_lines(engine, lifecycle.look(engine, key)["Id"])
 
     def installs(self, identifier: str) -> list[str]:
         """Its container: another one is another installation."""

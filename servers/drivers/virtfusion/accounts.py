@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
@@ -50,6 +51,12 @@ def find_account(panel: PanelClient, key: str) -> Account | None:
         if says(error, "ext_relation_id not found"):
             return None
         raise
+
+
+def sign_in_link(panel: PanelClient, account: str, server_id: int) -> str:
+    """An address that signs the account in at one server's page, for a minute and once."""
+    path = f"/users/{UUID(account)}/serverAuthenticationTokens/{server_id}"
+    return panel.page(str(panel.create(path, {}, BY_STRING)["authentication"]["endpoint_complete"]))
 
 
 def servers_of(panel: PanelClient, account: Account) -> list[dict[str, Any]]:

@@ -43,9 +43,15 @@ class PanelClient:
                 return
         raise outside.Rejected(f"{self.name} GET {path}: the list has no end")
 
-    def create(self, path: str, json: Mapping[str, Any]) -> Any:
+    def create(self, path: str, json: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Any:
         """The `data` of what a POST created."""
-        return self._body("POST", path, json=json)["data"]
+        return self._body("POST", path, json=json, params=params)["data"]
+
+    def page(self, path: str) -> str:
+        """The address of one of the panel's own pages, and of no other site. Raises Rejected."""
+        if not path.startswith("/") or path.startswith(("//", "/\\")):
+            raise outside.Rejected(f"{self.name} gave an address that is not its own")
+        return f"{self._url}{path}"
 
     def write(self, method: str, path: str, json: Any = None, params: Mapping[str, Any] | None = None) -> None:
         """A write whose answer says nothing: versions answer 200, 201 or 204, with a body or without."""

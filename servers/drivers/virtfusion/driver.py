@@ -172,6 +172,10 @@ class VirtFusionDriver:
         state, began = objects.state_of(server), str(server["built"] or "")
         return [*([began] if began else []), *([str(state)] if state in objects.BUILDS else [])]
 
+    def rescue_link(self, identifier: str, account: str) -> str:
+        """To the server's page on the panel, which has its screen."""
+        return accounts.sign_in_link(self._panel, account, _number_of(identifier))
+
     def set_root_password(self, identifier: str, proposed: str) -> str:
         """Have the panel make one, which it then sets from its queue."""
         body = {"user": "root", "sendMail": False}
