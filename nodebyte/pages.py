@@ -1,6 +1,7 @@
 """The home page, the dashboard, and the page for our own faults."""
 
 from datetime import timedelta
+from typing import Any, NamedTuple
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -8,6 +9,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from accounts.permissions import Action
 from billing import queries as billing
 from core import clock, site_settings
 from core.compiled import compiled
@@ -19,11 +21,22 @@ from orders.storefront.currencies import currency_of
 from orders.storefront.offers import listing_of
 from orders.storefront.published import read_once
 from servers import queries as servers
+from servers.live.summaries import Summary, summaries_of
+from servers.models import Server
 
 MAX_SERVERS = 12  # on the dashboard; the list has them all
 _first_servers = compiled(lambda *whose: servers.listed_servers(*whose)[:MAX_SERVERS])
 _open_orders = compiled(orders.open_orders)
 _invoices_due = compiled(billing.invoices_due)
+
+
+class ServerCard(NamedTuple):
+    """A server on the dashboard: when it renews, how it is right now, and whether the user may start and stop it."""
+
+    server: Server
+    renewal: Any
+    now: Summary | None
+    can_power: bool
 
 
 @public_page()
@@ -50,9 +63,18 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     shown = _first_servers(access, organization)
     at = clock.now()
     renewals = renewals_of_servers(access, [server.pk for server in shown], at=at)
+    summaries = summaries_of(shown, at=at)
     context = {
         "at": at,
-        "servers": [(server, renewals.get(server.pk)) for server in shown],
+        "servers": [
+            ServerCard(
+                server,
+                renewals.get(server.pk),
+                summaries.get(server.pk),
+                Action.SERVER_POWER in access.actions(server.organization_id, server.access_level),  # type: ignore[attr-defined]
+            )
+            for server in shown
+        ],
         "paused": paused_of(access, shown),
         "orders": _open_orders(access, organization),
         "invoices": _invoices_due(access, organization),

@@ -41,9 +41,9 @@ def listed_servers(access: Access, organization: Organization) -> QuerySet[Serve
 
 
 def server_for_page() -> QuerySet[Server]:
-    """Servers with `region_name`, `node_name`, `product_name`, `plan_name`, for the caller to narrow; no deleted ones.
+    """Servers with `region_name`, `node_name`, `product_name`, `product_slug`, `plan_name`, for the caller to narrow.
 
-    `is_extended` says whether add-ons gave the server more than its plan.
+    Deleted ones are left out. `is_extended` says whether add-ons gave the server more than its plan.
     """
     is_extended = (
         Q(memory_mib__gt=F("plan__memory_mib"))
@@ -55,7 +55,8 @@ def server_for_page() -> QuerySet[Server]:
     return (
         Server.objects.exclude(status=ServerStatus.DELETED)
         .annotate(region_name=F("node__location__region__city"), node_name=F("node__name"))
-        .annotate(product_name=F("plan__product__name"), plan_name=F("plan__name"))
+        .annotate(product_name=F("plan__product__name"), product_slug=F("plan__product__slug"))
+        .annotate(plan_name=F("plan__name"))
         .annotate(is_extended=models.ExpressionWrapper(is_extended, models.BooleanField()))
         .fetch_mode(models.FETCH_RAISE)
     )

@@ -3,10 +3,11 @@
 import logging
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -95,11 +96,14 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
     server = server_for(request, Action.SERVER_POWER, pk)
     if request.method != "POST":  # who had to sign in first comes back by a link
         return redirect("servers:detail", pk=pk)
-    page = "servers:console" if request.POST.get("section") == "console" else "servers:detail"
+    sent_from = request.POST.get("section")
+    page = resolve_url("servers:console" if sent_from == "console" else "servers:detail", pk=pk)
+    if sent_from == "dashboard":
+        page = resolve_url(settings.LOGIN_REDIRECT_URL)
     form = PowerForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Servers have no such power action. Reload the page and try again."))
-        return redirect(page, pk=pk)
+        return redirect(page)
     action = PowerAction(form.cleaned_data["action"])
     try:
         live_power.request_power_action(
@@ -112,4 +116,4 @@ def power(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, REQUESTED[action])
-    return redirect(page, pk=pk)
+    return redirect(page)

@@ -16,7 +16,7 @@ MAX_QUERIES = {
     "configurator": 15,
     "cart": 15,
     "not found": 2,
-    "dashboard": 14,
+    "dashboard": 15,
     "servers": 7,
     "wallet": 17,
     "affiliate": 10,

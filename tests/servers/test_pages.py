@@ -1,16 +1,22 @@
 """A server's page beside a real panel: what it says after a refused name, after a power action, and of the plan."""
 
+from dataclasses import asdict
+from decimal import Decimal
+
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
+from core import clock
 from sandbox.client import Sandbox
 from servers.capacity import Size
-from servers.models import HoldKind, Provider, Server, ServerStatus
+from servers.drivers.base import PowerState, Usage
+from servers.models import HoldKind, Provider, Server, ServerStatus, UsageSample
 from tests.builders import make_user
 from tests.servers.actions import make_running
 from tests.servers.builders import SMALL
+from tests.servers.self_service import member_of
 
 
 def owner_of(server: Server) -> Client:
@@ -67,3 +73,21 @@ def test_a_suspended_server_names_an_unpaid_invoice_only_where_paying_ends_the_s
     assert "This server is suspended" in page
     assert ("because it is not paid" in page) == names_an_invoice
     assert ("View invoices" in page) == names_an_invoice
+
+
+def test_the_dashboard_shows_how_servers_are_and_starts_and_stops_them(panel: Sandbox, provider: Provider) -> None:
+    server = make_running(provider, owner=make_user())
+    used = Usage(PowerState.RUNNING, Decimal(40), 512, 1024, 0, 0, 60)
+    UsageSample.objects.create(server=server, organization=server.organization, at=clock.now(), **asdict(used))
+    browser, address = owner_of(server), reverse("dashboard")
+    page = browser.get(address).content.decode()
+    assert "40% of 100% CPU" in page
+    assert f"Stop {server.name}" in page
+    assert f"Stop {server.name}" not in member_of(server, "view").get(address).content.decode()
+
+    sent = {"action": "stop", "section": "dashboard"}
+    assert browser.post(reverse("servers:power", args=[server.pk]), sent)["Location"] == address
+
+    page = browser.get(address).content.decode()
+    assert "Stopping" in page
+    assert f"Stop {server.name}" not in page
