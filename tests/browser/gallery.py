@@ -48,7 +48,7 @@ from servers.live import power
 from servers.models import Node, Provider, Region, Server, ServerAccess
 from tests.billing.sales import accept, make_sale
 from tests.billing.test_grants import give
-from tests.browser.machines import make_sections
+from tests.browser.machines import make_machines, make_sections
 from tests.sandbox_fixtures import STRIPE_KEY, WEBHOOK_SECRET
 from tests.shop import (
     Clock,
@@ -104,6 +104,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     offer_price(item=hourly, term=Term.HOURLY, amount=Rate(Decimal("1.15"), "USD"), actor="gallery", at=clock.now)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = {"server suspended": _page("servers:detail", _unpaid(sandbox, owner, past).pk)}
+    made |= make_machines(sandbox, owner, clock)
     made |= _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
     _affiliate(owner, saver, clock)
     _renewed_by_its_only_card(saver, clock)

@@ -6,12 +6,30 @@ from typing import Any
 
 from django.urls import reverse
 
+from accounts import ssh_keys
 from accounts.models import User
+from catalog.models import Kind
+from sandbox.client import Sandbox
+from servers import inventory
+from servers.capacity import Size
 from servers.drivers.base import PowerState, Usage
 from servers.live import history
-from servers.models import PanelAccount, Server
+from servers.models import Build, PanelAccount, Provider, Server
 from servers.self_service import operations
+from tests.drivers.adapters import CONTAINER_IMAGE, docker_provider, virtfusion_provider
+from tests.drivers.linode import Linode, linode_provider
+from tests.servers.builders import assign_regions, make_blueprint, make_plan, make_server
 from tests.shop import Clock, run_until_idle
+
+CONTAINER: dict[str, Any] = {
+    "build": Build.CONTAINER,
+    "egg": None,
+    "image": CONTAINER_IMAGE,
+    "startup": "httpd -f",
+    "container_ports": [8080],
+    "volumes": ["/data"],
+    "environment": {"TOKEN": "{{secret}}", "MODE": "a"},
+}
 
 
 def make_sections(server: Server, owner: User, clock: Clock) -> dict[str, str]:
@@ -72,6 +90,45 @@ def _make_contents(server: Server, asked: dict[str, Any], clock: Clock) -> dict[
         **{f"server {name}": reverse(f"servers:{name}", args=[server.pk]) for name in sections},
         "server database delete": reverse("servers:database_act", args=[server.pk, database["ref"], "delete"]),
         "server reinstall": reverse("servers:reinstall", args=[server.pk]),
+    }
+
+
+def make_machines(sandbox: Sandbox, owner: User, clock: Clock) -> dict[str, str]:
+    """A machine at VirtFusion, one at Linode and a container, with what their sections show."""
+    address = f"tcp://{sandbox.base_url.removeprefix('http://')}/docker/local"
+    Linode(sandbox)  # everything there takes no time
+    kinds: dict[str, tuple[Provider, dict[str, Any], int]] = {
+        "vps-frankfurt": (virtfusion_provider(sandbox), {"plan_ref": "12", "image": "5"}, 0),
+        "mail": (linode_provider(sandbox), {"plan_ref": "g6-nanode-1", "image": "linode/debian12"}, 0),
+        "shop-cache": (docker_provider(address), CONTAINER, 1),
+    }
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    ssh_keys.add_key(user=owner, name="ada@laptop", public_key=ssh_keys.parse(key))
+    made = []
+    for name, (provider, parts, ports) in kinds.items():
+        provider.save()
+        inventory.sync(provider_id=provider.pk, at=clock.now)
+        assign_regions(provider)
+        size = Size(memory_mib=1024, disk_mib=20480, cpu_percent=100, ports=ports)
+        plan = make_plan(memory_mib=1024, disk_mib=20480, cpu_percent=100, ports=ports)
+        plan.product.kind, plan.product.is_active = Kind.CONTAINER if ports else Kind.VPS, False
+        plan.product.save()
+        options: dict[str, Any] = {"plan": plan, "size": size, "owner": owner, "name": name, "at": clock.now}
+        blueprint = make_blueprint(provider, plan, **parts)
+        made.append(make_server(provider, blueprint=blueprint, databases=0, backups=0, **options))
+    run_until_idle(clock)
+    machine, mail, cache = (each.reload() for each in made)
+    _read(mail, "reverse_dns", clock)
+    asked: dict[str, Any] = {"server": mail, "actor": owner, "target": mail.address}
+    operations.request(**asked, kind="network.name", arguments={"name": "mail.example.com"}, at=clock.now)
+    run_until_idle(clock, steps=3)
+    _read(cache, "logs", clock)
+    return {
+        "server machine settings": reverse("servers:settings", args=[machine.pk]),
+        "server machine network": reverse("servers:network", args=[mail.pk]),
+        "server rebuild": reverse("servers:rebuild", args=[mail.pk]),
+        "server container": reverse("servers:container", args=[cache.pk]),
+        "server output": reverse("servers:logs", args=[cache.pk]),
     }
 
 

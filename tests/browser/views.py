@@ -33,7 +33,7 @@ NAMES = (
     "cancel subscription", "cancel subscription refused", "pause subscription", "pause subscription refused",
     "affiliate", "affiliate empty",
     "payment methods", "payment methods empty", "remove payment method", "choose top-up", "profile",
-    "profile refused", "billing address", "billing address refused",
+    "profile refused", "ssh keys", "ssh keys refused", "billing address", "billing address refused",
     "email addresses", "password", "devices", "reauthenticate",
     "order pending", "order confirming", "order provisioning", "order active", "order waiting",
     "order failed", "order canceled", "order under-review", "order processing", "order disputed",
@@ -46,6 +46,8 @@ NAMES = (
     "server startup refused", "server schedules", "server schedules refused",
     "server network", "server settings", "server reinstall", "server activity", "server access",
     "server files", "server file", "server file move", "server file delete", "server upload", "server console",
+    "server machine settings", "server machine network", "server machine network refused", "server rebuild",
+    "server rebuild refused", "server container", "server container refused", "server output",
     "server rename refused", "server kill", "invoice paid", "invoice due", "invoice pay", "invoice to confirm",
     "invoice confirm",
     "invoice refunded", "invoice credit note void", "credit configurator part", "credit configurator full",
@@ -115,6 +117,8 @@ def _account(gallery: Gallery) -> Iterator[View]:
     yield View("menu", "/dashboard/", "owner", _open_menu)
     yield View("profile", "/profile/", "owner")
     yield View("profile refused", "/profile/", "owner", _save_badly, 422)
+    yield View("ssh keys", "/ssh-keys/", "owner")
+    yield View("ssh keys refused", "/ssh-keys/", "owner", _paste_a_private_key, 422)
     yield View("billing address", "/billing-address/", "owner")
     yield View("billing address refused", "/billing-address/", "owner", _write_a_wrong_vat_id, 422)
     yield View("email addresses", "/accounts/email/", "newcomer")
@@ -139,6 +143,10 @@ def _objects(gallery: Gallery) -> Iterator[View]:
     yield View("server kill", running, "owner", _ask_to_kill)
     settings = gallery.addresses["server settings"]
     yield View("server rename refused", settings, "owner", _rename_badly, 422)
+    named = gallery.addresses["server machine network"]
+    yield View("server machine network refused", named, "owner", _name_address_badly, 422)
+    yield View("server rebuild refused", gallery.addresses["server rebuild"], "owner", _rebuild_badly, 422)
+    yield View("server container refused", gallery.addresses["server container"], "owner", _set_environment_badly, 422)
     yield View("server databases refused", gallery.addresses["server databases"], "owner", _name_badly, 422)
     yield View("server startup refused", gallery.addresses["server startup"], "owner", _set_badly, 422)
     yield View("server schedules refused", gallery.addresses["server schedules"], "owner", _schedule_badly, 422)
@@ -241,6 +249,26 @@ def _write_a_wrong_vat_id(page: Page) -> None:
 def _rename_badly(page: Page) -> None:
     page.fill("[name=name]", "!")
     _send(page, "#rename")
+
+
+def _paste_a_private_key(page: Page) -> None:
+    page.fill("[name=public_key]", "-----BEGIN OPENSSH PRIVATE KEY-----")
+    _send(page, "form.card")
+
+
+def _name_address_badly(page: Page) -> None:
+    page.locator("[name=name]").first.fill("mail server")
+    _send(page, "#live form")
+
+
+def _rebuild_badly(page: Page) -> None:
+    page.fill("[name=typed]", "another")
+    _send(page, "form.card")
+
+
+def _set_environment_badly(page: Page) -> None:
+    page.fill("[name=environment]", "MODE production")
+    _send(page, "form.card")
 
 
 def _name_badly(page: Page) -> None:

@@ -17,13 +17,22 @@ OWN = (
     "invoice",
     "pay invoice",
 )
+SECTIONS = (
+    *("usage", "console", "files", "backups", "databases", "startup", "schedules", "network", "settings", "activity"),
+    *("access", "reinstall"),
+)
+CONTAINER_SECTIONS = ("logs", "container", "rebuild")
+OF_SERVERS = tuple(f"server {each}" for each in (*SECTIONS, *CONTAINER_SECTIONS))
 PERSONAL = ("profile", "ssh keys", "billing address", "email addresses", "password", "devices", "affiliate", "log out")
 NAMES = (*PUBLIC, *LISTS, *OWN, *PERSONAL)
 
 
 def address(name: str, dataset: Dataset) -> str:
     """The page's address."""
-    slug = dataset.product.slug
+    slug, section = dataset.product.slug, name.removeprefix("server ")
+    if name in OF_SERVERS:
+        server = dataset.container if section in CONTAINER_SECTIONS else dataset.server
+        return reverse(f"servers:{section}", kwargs={"pk": server.pk})
     addresses = {
         "home": reverse("home"),
         "products": reverse("storefront:products"),

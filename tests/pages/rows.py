@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.core import signing
@@ -14,6 +15,7 @@ from billing.models import BankTransfer, GatewayAccount, Invoice, ItemKind, Paym
 from catalog.models import Kind, Plan, Product, Term
 from core import site_settings
 from core.ids import uuid7
+from core.models import WorkState
 from core.money import Money
 from orders import placement
 from orders.affiliates import commissions
@@ -22,7 +24,7 @@ from orders.storefront import cart as carts
 from servers import capacity
 from servers import services as servers
 from servers.capacity import Size
-from servers.models import Blueprint, Region, Server, ServerStatus
+from servers.models import Blueprint, Build, Listing, Region, Server, ServerStatus
 from tests.billing.sales import accept, make_sale
 from tests.billing.test_grants import give
 from tests.builders import (
@@ -55,6 +57,7 @@ class Dataset:
     invoice: Invoice
     transfer: BankTransfer
     cart: str
+    container: Server
 
 
 def make_dataset(number: int) -> Dataset:
@@ -73,7 +76,61 @@ def make_dataset(number: int) -> Dataset:
     paid_for = [make_subscription(customer, server, region) for server in running]
     issued = [make_invoice(customer, f"line {count}") for count in range(number)]
     bought = (placed[-1], running[-1], paid_for[-1], make_top_up(customer), issued[-1])
-    return Dataset(customer, product, *bought, make_transfer(placed[-1]), make_cart(number))
+    make_contents(running[-1], number)
+    container = make_container(customer, number)
+    return Dataset(customer, product, *bought, make_transfer(placed[-1]), make_cart(number), container)
+
+
+def make_contents(server: Server, number: int) -> None:
+    """What a worker read last of each section of the server, with so many of everything."""
+    at = timezone.now()
+    since = at.isoformat()
+    state = {"created_at": since, "completed_at": since, "is_successful": True, "is_locked": False, "size_bytes": 9**9}
+    schedule = {"cron": "0 4 * * *", "is_active": True, "next_at": since, "last_at": since, "tasks": []}
+    variable = {"description": "What it is for. " * 5, "value": "x" * 40, "is_editable": True, "rules": "string|max:99"}
+    port = {"host": "play.example.com", "note": "for the map", "is_main": False}
+    found: dict[str, Any] = {
+        "backups": [{"ref": str(uuid4()), "name": f"backup {each}", **state} for each in range(number)],
+        "databases": [
+            {"ref": str(each), "name": f"s1_{each}", "username": "u", "host": "db", "port": 3306, "remote": "%"}
+            for each in range(number)
+        ],
+        "schedules": [{"ref": str(each), "name": f"schedule {each}", **schedule} for each in range(number)],
+        "startup": {
+            "variables": [
+                {"name": f"Setting {each}", "env_variable": f"V_{each}", **variable} for each in range(number)
+            ],
+            "image": "java:21",
+            "images": {f"Java {each}": f"java:{each}" for each in range(8, 25)},
+        },
+        "network": [{"ref": str(each), "port": 25000 + each, **port} for each in range(number)],
+        "files": [
+            {"ref": f"file number {each}.properties", "size_bytes": each, "is_file": True, "modified_at": since}
+            for each in range(40 * number)
+        ],
+        "logs": "<b>a line of the output</b>\n" * (480 * number // 25),
+    }
+    whose = {"organization_id": server.organization_id, "provider_id": server.blueprint.provider_id}
+    for kind, result in found.items():
+        Listing.objects.create(
+            **whose, server=server, kind=kind, result=result, read_at=at, run_at=at, state=WorkState.DONE
+        )
+
+
+def make_container(customer: User, number: int) -> Server:
+    """A container of the customer, with so many variables."""
+    host = {"name": "one", "address": "tcp://127.0.0.1:9", "location": "here", "memory_mib": 9**6, "disk_mib": 9**6}
+    hosts = [host | {"ip": "192.0.2.9", "ports": "25000-25999"}]
+    provider = make_provider("", kind="docker", configuration={"hosts": hosts, "images": ["redis:7", "redis:8"]})
+    location = make_location(provider, code="region-0")
+    make_node(location, memory_mib=9**6, disk_mib=9**6, ports=4)
+    environment = {f"VARIABLE_{each}": "{{secret}}" for each in range(number)}
+    parts = {"build": Build.CONTAINER, "egg": None, "image": "redis:7", "environment": environment}
+    blueprint = make_blueprint(provider, make_plan(make_product(kind=Kind.CONTAINER), is_active=False), **parts)
+    server = make_server(customer, blueprint, region_of(location), "container")
+    Server.objects.filter(pk=server.pk).update(identifier="one/nb")
+    make_contents(server, number)
+    return server.reload()
 
 
 def make_cart(number: int) -> str:

@@ -49,7 +49,7 @@ def make_provider(base_url: str = "http://panel.invalid", **fields: Any) -> Prov
     """A panel, by default one that cannot be reached."""
     number = next(_number)
     return Provider.objects.create(
-        kind="pterodactyl",
+        kind=fields.pop("kind", "pterodactyl"),
         name=fields.pop("name", f"Panel {number}"),
         base_url=base_url,
         credentials=fields.pop("credentials", {"application_key": "ptla_none", "client_key": "ptlc_none"}),
