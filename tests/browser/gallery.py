@@ -104,11 +104,11 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     offer_price(item=hourly, term=Term.HOURLY, amount=Rate(Decimal("1.15"), "USD"), actor="gallery", at=clock.now)
     sandbox.panel_settings(rate_limits={"application": 100_000, "client": 100_000})
     made = {"server suspended": _page("servers:detail", _unpaid(sandbox, owner, past).pk)}
-    made |= make_machines(sandbox, owner, clock)
     made |= _servers(sandbox, owner, clock) | _orders(sandbox, owner, clock) | _credit(sandbox, saver, clock)
     _affiliate(owner, saver, clock)
     _renewed_by_its_only_card(saver, clock)
     _add_gateway_account()
+    made |= make_machines(sandbox, owner, clock)
     made["choose top-up"] = _page("wallet:pay_top_up", _top_up(owner).pk)
     member = _member(owner)
     users = {"owner": owner, "newcomer": newcomer, "saver": saver, "member": member}

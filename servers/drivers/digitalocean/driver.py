@@ -46,18 +46,14 @@ from servers.drivers.digitalocean.droplets import (
     remote_server,
     server_tag,
 )
-from servers.models import Build, Provider, Step
+from servers.drivers.machines import CLOUD_STEPS, machine_build
+from servers.models import Build, Provider
 
 FACTS = DriverFacts(
     label="DigitalOcean",
     builds={Build.MACHINE: BuildFacts()},
     calls_per_minute=60,  # 5000 an hour, and a look at an install is two calls
-    steps={
-        Step.PLACED: gettext_lazy("Region chosen"),
-        Step.CREATED: gettext_lazy("Machine created"),
-        Step.INSTALLED: gettext_lazy("System installed"),
-        Step.RUNNING: gettext_lazy("Running"),
-    },
+    steps=CLOUD_STEPS,
     credentials=(
         CredentialField("token", gettext_lazy("API token"), gettext_lazy("With full access, or to droplets and tags.")),
     ),
@@ -379,13 +375,6 @@ class DigitalOceanDriver:
         except outside.Rejected as error:
             if not is_not_found(error):
                 raise
-
-
-def machine_build(spec: ServerSpec) -> MachineBuild:
-    """What the server is built from. Raises Rejected for what is no machine."""
-    if not isinstance(spec.build, MachineBuild):
-        raise outside.Rejected(_("DigitalOcean makes machines, and the blueprint names no size of one."))
-    return spec.build
 
 
 def image_of(build: MachineBuild) -> str | int:

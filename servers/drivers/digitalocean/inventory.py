@@ -7,6 +7,7 @@ from core.masking import storable
 from servers.drivers.digitalocean.client import DigitalOceanClient
 from servers.drivers.digitalocean.droplets import SERVER_TAG, SUSPENDED
 from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
+from servers.drivers.machines import elastic_node
 
 
 def locations(cloud: DigitalOceanClient) -> Iterator[RemoteLocation]:
@@ -18,18 +19,7 @@ def locations(cloud: DigitalOceanClient) -> Iterator[RemoteLocation]:
 def nodes(cloud: DigitalOceanClient) -> Iterator[RemoteNode]:
     """One elastic node for each region; where none can be created now, it is in maintenance."""
     for each in cloud.pages("/regions", "regions"):
-        yield RemoteNode(
-            ref=each["slug"],
-            location_ref=each["slug"],
-            name=storable(each["name"]),
-            memory_mib=0,
-            disk_mib=0,
-            memory_overcommit_percent=0,
-            disk_overcommit_percent=0,
-            is_public=True,
-            is_in_maintenance=not each["available"],
-            is_elastic=True,
-        )
+        yield elastic_node(each["slug"], each["name"], is_in_maintenance=not each["available"])
 
 
 def servers(cloud: DigitalOceanClient) -> Iterator[RemoteServerSummary]:

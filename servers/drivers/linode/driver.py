@@ -34,19 +34,15 @@ from servers.drivers.base import (
 from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
 from servers.drivers.linode import addresses, stackscripts
 from servers.drivers.linode.client import LinodeClient, reasons_of
+from servers.drivers.machines import CLOUD_STEPS, elastic_node, machine_build
 from servers.drivers.self_service import Refused, ReverseName
-from servers.models import Build, Provider, Step
+from servers.models import Build, Provider
 
 FACTS = DriverFacts(
     label="Linode",
     builds={Build.MACHINE: BuildFacts(user_data_problem=stackscripts.problem_of)},
     calls_per_minute=400,  # a token has four times as many, but of lists only 200
-    steps={
-        Step.PLACED: gettext_lazy("Region chosen"),
-        Step.CREATED: gettext_lazy("Machine created"),
-        Step.INSTALLED: gettext_lazy("System installed"),
-        Step.RUNNING: gettext_lazy("Running"),
-    },
+    steps=CLOUD_STEPS,
     credentials=(
         CredentialField(
             "token",
@@ -246,18 +242,7 @@ class LinodeDriver:
     def nodes(self) -> Iterator[RemoteNode]:
         """One elastic node for each region; Linode chooses the host."""
         for region in self._regions():
-            yield RemoteNode(
-                ref=region["id"],
-                location_ref=region["id"],
-                name=region["label"],
-                memory_mib=0,
-                disk_mib=0,
-                memory_overcommit_percent=0,
-                disk_overcommit_percent=0,
-                is_public=True,
-                is_in_maintenance=region["status"] != "ok",
-                is_elastic=True,
-            )
+            yield elastic_node(region["id"], region["label"], is_in_maintenance=region["status"] != "ok")
 
     def _regions(self) -> Iterator[dict[str, Any]]:
         return (each for each in self._linode.listed("/regions") if "Linodes" in each["capabilities"])
@@ -286,13 +271,6 @@ def summary_of(machine: dict[str, Any]) -> RemoteServerSummary:
         identifier=str(machine["id"]),
         build_ref=str(machine["type"] or ""),
     )
-
-
-def machine_build(spec: ServerSpec) -> MachineBuild:
-    """The build, which is a machine's. Raises Rejected."""
-    if not isinstance(spec.build, MachineBuild):
-        raise outside.Rejected(_("Linode builds machines, and the blueprint names no plan of it."))
-    return spec.build
 
 
 def system_of(build: MachineBuild) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from servers.drivers.base import (
     ServerSpec,
     Usage,
 )
+from servers.drivers.machines import machine_build
 from servers.drivers.virtfusion import accounts, inventory, objects
 from servers.drivers.virtfusion.client import PanelClient, is_gone, number
 from servers.models import Build, Provider, Step
@@ -292,11 +293,10 @@ def configuration_of(provider: Provider) -> dict[str, int | None]:
 
 def _build(spec: ServerSpec) -> MachineBuild:
     """The machine to build. Raises Rejected for what VirtFusion cannot build."""
-    if not isinstance(spec.build, MachineBuild):
-        raise outside.Rejected(_("VirtFusion builds machines of packages, and the blueprint names none."))
-    if spec.build.user_data:
+    build = machine_build(spec)
+    if build.user_data:
         raise outside.Rejected(_("VirtFusion runs no user data at the first boot. Remove it from the blueprint."))
-    return spec.build
+    return build
 
 
 def _account(spec: ServerSpec) -> Account:
