@@ -39,6 +39,7 @@ app.conf.beat_schedule = {
     "end-subscriptions": {"task": "billing.tasks.end_subscriptions", "schedule": 300.0},
     "cancel-expired": {"task": "orders.tasks.cancel_expired", "schedule": 30.0},
     "retry-waiting": {"task": "orders.tasks.retry_waiting", "schedule": 60.0},
+    "advance-waitlist": {"task": "orders.tasks.advance_waitlist", "schedule": 20.0},
     "advance-plan-changes": {"task": "orders.tasks.advance_plan_changes", "schedule": 60.0},
     "review-holds": {"task": "orders.tasks.review_holds", "schedule": 300.0},
     "fail-overdue": {"task": "orders.tasks.fail_overdue", "schedule": 300.0},

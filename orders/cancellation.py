@@ -13,6 +13,7 @@ from catalog.models import Term
 from core import tenancy, work
 from orders import coupons, events, queries, transitions
 from orders.models import Order, OrderItem, OrderStatus
+from orders.waitlist import entries as waitlist
 from servers import capacity
 from servers import services as servers
 
@@ -147,7 +148,7 @@ def refund_overdue(*, at: datetime) -> int:
 def _release(order: Order, at: datetime) -> None:
     """Cancel the subscription of each item, delete its server, return its stock, or release its reservation.
 
-    A coupon that the order used can be used again.
+    A coupon that the order used can be used again, and what the waitlist had reserved is its customer's again.
 
     All is locked first, one kind of row after another, in the lock order of ARCHITECTURE.md.
     """
@@ -155,14 +156,20 @@ def _release(order: Order, at: datetime) -> None:
     server_ids = [item.server_id for item in items if item.server_id is not None]
     subscriptions.lock_subscriptions_of([order.invoice_id])
     servers.lock_servers(server_ids)
+    unbuilt = {
+        item.reservation_id: item for item in items if item.server_id is None and item.reservation_id is not None
+    }
+    for reservation_id in waitlist.take_back({pk: item.is_stock_taken for pk, item in unbuilt.items()}, at=at):
+        item = unbuilt.pop(reservation_id)
+        item.reservation, item.is_stock_taken = None, False
+        item.save(update_fields=["reservation", "is_stock_taken"])
     coupons.give_back(order=order, at=at)
     for item in sorted(items, key=lambda item: item.plan_price.plan_id):
         if item.is_stock_taken:
             catalog.return_stock(plan_id=item.plan_price.plan_id)
             item.is_stock_taken = False
             item.save(update_fields=["is_stock_taken"])
-    unbuilt = [item.reservation_id for item in items if item.server_id is None and item.reservation_id is not None]
-    capacity.release(reservation_ids=unbuilt, at=at)
+    capacity.release(reservation_ids=list(unbuilt), at=at)
     for item in items:  # by their servers, whose tasks this requests
         if not subscriptions.cancel_pending(subscription=item.subscription, at=at):
             subscriptions.end_subscription(subscription=item.subscription, reason="order canceled", at=at)

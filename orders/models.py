@@ -14,6 +14,7 @@ from core.models import Entity, StateMachine, StatusChoices, StatusField, Timest
 from core.money import Money, total
 from orders.affiliates.models import Affiliate, AffiliateClicks, CommissionPayout, Referral
 from orders.changes.models import PlanChange
+from orders.waitlist.models import WaitlistEntry
 from servers.models import Region, Reservation, Server
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "OrderStatusChange",
     "PlanChange",
     "Referral",
+    "WaitlistEntry",
 ]
 
 

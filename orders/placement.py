@@ -21,6 +21,7 @@ from orders.affiliates.links import affiliate_for
 from orders.models import CouponRedemption, Order, OrderItem, OrderItemAddon, OrderStatus
 from orders.prepayment import require_prepaid
 from orders.quote import CouponUse, PricedItem, Quote, quotes, server_limits
+from orders.waitlist import entries as waitlist
 from servers import builds, capacity, locks
 from servers import queries as servers
 from servers.models import Region, Reservation
@@ -210,25 +211,31 @@ def reserve_items(organization: Organization, order_request: OrderRequest, at: d
     """The capacity of every item, in the items' order; none is left where one fails.
 
     Each is reserved in a transaction of its own, since several in one would lock several nodes. What a process that
-    dies here leaves reserved expires like what is never paid.
+    dies here leaves reserved expires. What the waitlist reserved for the organization is taken; else nothing is of a
+    plan that somebody waits for.
     """
     expires_at = at + timedelta(minutes=site_settings.get("orders.reservation_minutes")) + paying.GRACE
     reservations: list[Reservation] = []
+    waited_for, offered = waitlist.taken_up([item.plan_price.plan for item in order_request.items], organization)
     try:
         for item in order_request.items:
+            wanted: dict[str, Any] = {
+                "organization": organization,
+                "plan": item.plan_price.plan,
+                "image": item.image,
+                "addons": [price.addon for price in item.addon_prices],
+                "region": item.region,
+                "expires_at": expires_at,
+            }
+            reservation, place = None, (item.plan_price.plan_id, item.region.pk)
+            if place in offered:
+                reservation = waitlist.reserved_for(**wanted, others=reservations)
+            if reservation is None and place in waited_for:
+                raise ItemOutOfStock(item)
             try:
-                reservation = reserve_item(
-                    organization=organization,
-                    plan=item.plan_price.plan,
-                    image=item.image,
-                    addons=[price.addon for price in item.addon_prices],
-                    region=item.region,
-                    at=at,
-                    expires_at=expires_at,
-                )
+                reservations.append(reservation or reserve_item(**wanted, at=at))
             except capacity.InsufficientCapacity as error:
                 raise ItemOutOfStock(item) from error
-            reservations.append(reservation)
     except Exception:
         release_reserved(reservations, at)
         raise
@@ -258,8 +265,8 @@ def reserve_item(
 
 
 def release_reserved(reservations: Sequence[Reservation], at: datetime) -> None:
-    """Return the capacity of items whose order cannot be placed."""
-    for reservation in reservations:
+    """Return the capacity of items whose order cannot be placed; what the waitlist reserved stays its customer's."""
+    for reservation in waitlist.not_offered(reservations) if reservations else ():
         with tenancy.acts_on(reservation):
             capacity.release(reservation_ids=[reservation.pk], at=at)
 
@@ -358,9 +365,14 @@ def add_items(
     reservations: Sequence[Reservation],
 ) -> None:
     """Take a piece of each plan's stock, and write the order's items with their add-ons."""
+    try:
+        stock_taken = waitlist.take(reservations)
+    except capacity.InsufficientCapacity as error:
+        raise ItemOutOfStock(requests[0]) from error
     # Two orders that want the same two plans take their stock in the same order.
     by_plan = sorted(zip(requests, opened, reservations, strict=True), key=lambda row: row[0].plan_price.plan_id)
     for request, subscription, reservation in by_plan:
+        held = stock_taken.get(reservation.pk)
         item = OrderItem.objects.create(
             order=order,
             organization_id=order.organization_id,
@@ -371,7 +383,7 @@ def add_items(
             options=request.options,
             image=request.image,
             build=builds.sold_build(reservation.blueprint, request.image, request.ssh_keys),
-            is_stock_taken=catalog.take_stock(plan_id=request.plan_price.plan_id),
+            is_stock_taken=catalog.take_stock(plan_id=request.plan_price.plan_id) if held is None else held,
             reservation=reservation,
             subscription=subscription,
         )

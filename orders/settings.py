@@ -20,6 +20,17 @@ site_settings.register(
 )
 site_settings.register(
     Definition(
+        key="orders.waitlist_hours",
+        type=SettingType.INTEGER,
+        default=24,
+        category=CATEGORY,
+        description=_("Hours for which capacity that comes free is reserved for who is first on a plan's waitlist."),
+        min=1,
+        max=168,
+    )
+)
+site_settings.register(
+    Definition(
         key="orders.waiting_refund_hours",
         type=SettingType.INTEGER,
         default=24,

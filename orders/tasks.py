@@ -6,6 +6,7 @@ from core import clock
 from orders import cancellation, fulfilment, holds
 from orders.affiliates import commissions
 from orders.changes import applying, ending
+from orders.waitlist import offering
 
 
 @shared_task
@@ -18,6 +19,12 @@ def cancel_expired() -> int:
 def retry_waiting() -> int:
     """Try paid orders again that wait for capacity."""
     return fulfilment.retry_waiting(at=clock.now())
+
+
+@shared_task
+def advance_waitlist() -> int:
+    """Reserve what came free for those who wait for it."""
+    return offering.advance(at=clock.now())
 
 
 @shared_task

@@ -4,6 +4,7 @@ from django.urls import path
 
 from orders import views
 from orders.changes import views as changes
+from orders.waitlist import views as waitlist
 
 app_name = "orders"
 urlpatterns = [
@@ -13,6 +14,8 @@ urlpatterns = [
     path("orders/<uuid:pk>/pay/with/", views.choose_payment, name="choose_payment"),
     path("orders/<uuid:pk>/confirm/", views.confirm_charge, name="confirm_charge"),
     path("orders/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("waitlist/", waitlist.waitlist, name="waitlist"),
+    path("waitlist/<uuid:pk>/leave/", waitlist.leave, name="leave_waitlist"),
     path("servers/<uuid:pk>/plan/", changes.choose, name="choose_plan"),
     path("plan-changes/<uuid:pk>/", changes.plan_change, name="plan_change"),
     path("plan-changes/<uuid:pk>/confirm/", changes.confirm, name="confirm_plan_change"),

@@ -33,8 +33,9 @@ from orders.events import (
     orders_status_changed,
     plan_changes_moved,
     servers_held,
+    waitlist_offered,
 )
-from orders.models import Order, OrderStatus
+from orders.models import Order, OrderStatus, WaitlistEntry
 from servers.events import disks_filling, providers_suspected
 from servers.models import DriftFinding, Server, ServerHold
 from support.notifications import Event, register, register_mail
@@ -304,6 +305,22 @@ for change_status, subject in {
             page=lambda change: reverse("orders:plan_change", kwargs={"pk": change.pk}),
         )
     )
+
+register(
+    Event(
+        name="waitlist.offered",
+        signal=waitlist_offered,
+        ids="entry_ids",
+        rows=WaitlistEntry.objects.select_related("joined_by", "plan__product", "region"),
+        recipient=lambda entry: entry.joined_by,
+        key=lambda entry, at: f"{entry.pk}:{at:%Y%m%d%H%M%S}",
+        subject=_("{row.plan} is reserved for you"),
+        page=lambda entry: (
+            reverse("storefront:configure", kwargs={"slug": entry.plan.product.slug})
+            + f"?plan={entry.plan.code}&region={entry.region.code}"
+        ),
+    )
+)
 
 # Told to the owner, whoever of the organization canceled.
 register(

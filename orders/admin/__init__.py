@@ -4,6 +4,7 @@ from orders.admin.affiliates import AffiliateAdmin, AffiliateClicksAdmin, Commis
 from orders.admin.changes import PlanChangeAdmin
 from orders.admin.drift import DriftFindingAdmin, RemoteAccountSeenAdmin, RemoteDeletionAdmin, RemoteServerSeenAdmin
 from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
+from orders.admin.waitlist import WaitlistEntryAdmin
 
 __all__ = [
     "AffiliateAdmin",
@@ -19,4 +20,5 @@ __all__ = [
     "RemoteAccountSeenAdmin",
     "RemoteDeletionAdmin",
     "RemoteServerSeenAdmin",
+    "WaitlistEntryAdmin",
 ]

@@ -248,6 +248,30 @@ class Migration(migrations.Migration):
             },
             bases=(core.models.state_machine.StateMachine, models.Model),
         ),
+        migrations.CreateModel(
+            name='WaitlistEntry',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('offered', 'Reserved for you'), ('ordered', 'Ordered'), ('expired', 'Expired'), ('left', 'Left')], default='waiting', max_length=8)),
+                ('joined_at', models.DateTimeField(verbose_name='joined at')),
+                ('is_stock_taken', models.BooleanField(default=False, help_text="One piece of the plan's limited stock is kept for it.", verbose_name='takes limited stock')),
+                ('offered_at', models.DateTimeField(blank=True, null=True, verbose_name='reserved at')),
+                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='reserved until')),
+                ('joined_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='joined by')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('plan', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.plan')),
+                ('region', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.region')),
+                ('reservation', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='waitlist_entry', to='servers.reservation')),
+            ],
+            options={
+                'verbose_name': 'waitlist entry',
+                'verbose_name_plural': 'waitlist',
+                'ordering': ['joined_at', 'pk'],
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
         migrations.AddConstraint(
             model_name='affiliate',
             constraint=models.CheckConstraint(condition=models.Q(('code__regex', '^[a-z0-9-]{3,32}$')), name='orders_affiliate_code_characters'),
@@ -371,5 +395,25 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='referral',
             constraint=models.CheckConstraint(condition=models.Q(('customer', models.F('organization')), _negated=True), name='orders_referral_not_of_itself'),
+        ),
+        migrations.AddIndex(
+            model_name='waitlistentry',
+            index=models.Index(condition=models.Q(('status', 'waiting')), fields=['plan', 'region', 'joined_at'], name='orders_waitlist_line'),
+        ),
+        migrations.AddIndex(
+            model_name='waitlistentry',
+            index=models.Index(condition=models.Q(('status', 'offered')), fields=['expires_at'], name='orders_waitlist_expiry'),
+        ),
+        migrations.AddConstraint(
+            model_name='waitlistentry',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['waiting', 'offered', 'ordered', 'expired', 'left'])), name='orders_waitlist_status_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='waitlistentry',
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('waiting', 'offered'))), fields=('organization', 'plan', 'region'), name='orders_waitlist_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='waitlistentry',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', True), ('is_stock_taken', False), ('offered_at__isnull', True), ('reservation__isnull', True), ('status', 'waiting')), ('status', 'left'), models.Q(('expires_at__isnull', False), ('offered_at__isnull', False), ('reservation__isnull', False), ('status__in', ['offered', 'ordered', 'expired'])), _connector='OR'), name='orders_waitlist_reserved_when_offered'),
         ),
     ]

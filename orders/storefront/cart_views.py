@@ -28,8 +28,8 @@ from orders.storefront.cart import Cart
 from orders.storefront.cart_forms import CartForm, CartItem
 from orders.storefront.currencies import currency_of, is_currency_chosen_for_good, sold_currency
 from orders.storefront.forms import initial_payment
-from orders.storefront.item_form import OUT_OF_STOCK_HERE, ids_in
-from orders.storefront.offers import Offer, offer_of
+from orders.storefront.item_form import OUT_OF_STOCK_HERE, PLAN_OUT_OF_STOCK, ids_in
+from orders.storefront.offers import Offer, for_reader, offer_of
 from orders.storefront.payment_form import payment_fields
 from orders.storefront.published import read_once
 from orders.views import redirect_to_payment
@@ -77,7 +77,7 @@ def place_order(request: HttpRequest, form: CartForm, form_token: UUID) -> Order
         gone = [(item, str(OUT_OF_STOCK_HERE)) for item in form.items if error.item in item.requests]
     except SoldOut as error:
         sold_out = [item for item in form.items if item.priced[0].plan_price.plan_id == error.plan_id]
-        gone = [(item, _("This plan is out of stock.")) for item in sold_out]
+        gone = [(item, str(PLAN_OUT_OF_STOCK)) for item in sold_out]
     for item, text in gone:
         item.refusals.append(text)
     form.add_error(None, _("Nothing was ordered or charged: not everything in your cart is available any more."))
@@ -119,7 +119,8 @@ def cart_form(
 ) -> CartForm:
     """The form of the cart in the reader's currency, with what was sent of it."""
     currency = currency_of(request)
-    offers = published_offers(currency, sorted({line.slug for line in found.lines}))
+    published = published_offers(currency, sorted({line.slug for line in found.lines}))
+    offers = for_reader(published, request.organization)  # type: ignore[attr-defined]
     keys = ordering.ssh_keys_for(request, *offers.values())
     items = [CartItem(line, offers.get(line.slug), quantities, keys) for line in found.lines]
     choices = request.POST or request.GET

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import SshKey
-from catalog.models import MAX_UNITS, AddonPrice, Image, Kind, PlanPrice, Term
+from catalog.models import MAX_UNITS, AddonPrice, Image, Kind, Plan, PlanPrice, Term
 from core.money import Money, Rate
 from orders.placement import ItemRequest
 from orders.quote import PricedItem
@@ -25,6 +25,7 @@ from servers.models import Region
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UNITS = "units-"  # with the code of an add-on: how many of it
 ITEM_FIELDS = ("plan", "image", "region", "term", "addons", "ssh_keys", "server_name")
+PLAN_OUT_OF_STOCK = _("This plan is out of stock.")
 OUT_OF_STOCK_HERE = _("Out of stock in this region. Choose another region or a smaller plan.")
 
 
@@ -153,7 +154,10 @@ class ItemForm(ChoicesForm):
             region = next(row for row in self.offer.regions if row.code == cleaned["region"])
             cleaned["region_row"] = region
             if not self.offer.is_available(cleaned["plan"], region):
-                self.add_error("region", OUT_OF_STOCK_HERE)
+                plan = self.offer.plan(cleaned["plan"])
+                is_sold_out = plan is not None and plan.stock == 0
+                field, text = ("plan", PLAN_OUT_OF_STOCK) if is_sold_out else ("region", OUT_OF_STOCK_HERE)
+                self.add_error(field, text)
         return cleaned
 
     def refuse_unseen_prices(self, shown: AbstractSet[UUID]) -> None:
@@ -196,6 +200,16 @@ class ItemForm(ChoicesForm):
         else:
             promotion = best_promotion(price.plan.promotions.filter(pk__in=shown), price)
         return price.amount - promotion.off(price.amount) if promotion else price.unit_price
+
+    @property
+    def chosen_plan(self) -> Plan | None:
+        """The chosen plan; None where no such plan is sold."""
+        return self.offer.plan(self.chosen("plan"))
+
+    @property
+    def chosen_region(self) -> Region | None:
+        """The chosen region; None where nothing is sold there."""
+        return next((row for row in self.offer.regions if row.code == self.chosen("region")), None)
 
     @property
     def chosen_image(self) -> Image | None:

@@ -2,19 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.models import Organization
 from catalog import queries as catalog
 from catalog.models import AddonKind, AddonPrice, Image, Plan, PlanPrice, Product, Promotion, Term
 from core import formats
 from core.money import Money, Rate, payable_step
 from orders.quote import HOURS_OF_A_MONTH, server_limits
 from orders.storefront.currencies import sold_currency
+from orders.waitlist import entries as waitlist
 from servers import builds, capacity
 from servers import queries as servers
 from servers.models import Blueprint, Region
@@ -69,6 +72,8 @@ class Offer:
     images: Mapping[UUID, Sequence[Image]]  # by plan
     currency: str
     currencies: Sequence[str]  # those in which anything is sold
+    reserved: AbstractSet[tuple[UUID, UUID]] = frozenset()  # for the reader: plan and region
+    waited_for: AbstractSet[tuple[UUID, UUID]] = frozenset()
 
     @property
     def terms(self) -> list[Term]:
@@ -85,7 +90,7 @@ class Offer:
         for code, prices in by_plan.items():
             shown_term = term if term in prices else min(prices, key=list(Term).index)
             price = prices[shown_term]
-            is_available = price.plan.stock != 0 and any(code in codes for codes in self.available.values())
+            is_available = any(self.is_available(code, region) for region in self.regions)
             promotion, before = self.promotion_of(price), None
             shown_price: Money | Rate = price.unit_price
             if promotion is not None:
@@ -130,8 +135,23 @@ class Offer:
         return [*prices, *self.addons(term), *promotions]
 
     def is_available(self, code: str, region: Region) -> bool:
-        """Whether the plan fits somewhere in the region now; only placing the order reserves it."""
-        return code in self.available.get(region.pk, set())
+        """Whether the reader can have the plan in the region now; only placing the order reserves it."""
+        plan = self.plan(code)
+        if plan is None or (plan.pk, region.pk) in self.reserved:
+            return plan is not None
+        is_left = plan.stock != 0 and (plan.pk, region.pk) not in self.waited_for
+        return is_left and code in self.available.get(region.pk, set())
+
+    def plan(self, code: str) -> Plan | None:
+        """The plan with the code, None where no such plan is sold."""
+        return next((price.plan for price in self.prices if price.plan.code == code), None)
+
+
+def for_reader(offers: Mapping[str, Offer], organization: Organization | None) -> dict[str, Offer]:
+    """The offers with what somebody waits for, and what is reserved for this reader."""
+    plans = {price.plan for offer in offers.values() for price in offer.prices}
+    waited_for, reserved = waitlist.taken_up(plans, organization)
+    return {slug: replace(offer, waited_for=waited_for, reserved=reserved) for slug, offer in offers.items()}
 
 
 def per_month(amount: Money, months: int) -> Money | None:

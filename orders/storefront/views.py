@@ -4,6 +4,7 @@ import logging
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,18 +17,19 @@ from accounts.permissions import Action
 from catalog import queries as catalog
 from catalog.models import Product, Term
 from catalog.services import SoldOut
-from core import outside, tenancy
+from core import clock, outside, tenancy
 from core.pages import public_page, render_part
 from orders.models import Order
 from orders.placement import ItemOutOfStock
 from orders.storefront import cart, ordering
 from orders.storefront.currencies import currency_of, is_currency_chosen_for_good, sold_currency
 from orders.storefront.forms import ConfigureForm, initial_choices
-from orders.storefront.item_form import OUT_OF_STOCK_HERE, item_choices
-from orders.storefront.offers import Offer, listing_of, offer_of, period_name
+from orders.storefront.item_form import OUT_OF_STOCK_HERE, PLAN_OUT_OF_STOCK, item_choices
+from orders.storefront.offers import Offer, for_reader, listing_of, offer_of, period_name
 from orders.storefront.payment_form import payment_fields
 from orders.storefront.published import read_once
 from orders.views import redirect_to_payment
+from orders.waitlist import entries as waitlist
 
 log = logging.getLogger(__name__)
 
@@ -82,11 +84,13 @@ def configure(request: HttpRequest, slug: str) -> HttpResponse:
     """The configurator. A POST puts the server into the cart, or orders it and sends the customer to pay."""
     with tenant_transaction(request):
         organization = request.organization  # type: ignore[attr-defined]
-        offer = published_offer(request, slug)
+        offer = for_reader({slug: published_offer(request, slug)}, organization)[slug]
         choices = ordering.payment_choices(request, offer.currency)
         choices["ssh_keys"] = ordering.ssh_keys_for(request, offer)
-        if request.method != "POST" or "reprice" in request.POST:
+        if request.method != "POST" or {"reprice", "join_waitlist"} & set(request.POST):
             form = ConfigureForm(initial=initial_choices(offer, request.POST or request.GET), offer=offer, **choices)
+            if "join_waitlist" in request.POST:
+                return join_waitlist(request, form)
             form.show_coupon_error()
             return render_configurator(request, form)
         form = ConfigureForm(request.POST, offer=offer, **choices)
@@ -126,6 +130,32 @@ def add_to_cart(request: HttpRequest, form: ConfigureForm, slug: str) -> HttpRes
     return answer
 
 
+def join_waitlist(request: HttpRequest, form: ConfigureForm) -> HttpResponse:
+    """Wait for the chosen plan in the chosen region. Who is not signed in comes back to the same page afterwards."""
+    if not request.user.is_authenticated:
+        back = f"{request.path}?{urlencode(item_choices(request.POST))}"
+        return redirect(f"{reverse('account_signup')}?{urlencode({'next': back})}")
+    organization = request.organization  # type: ignore[attr-defined]
+    plan, region = form.chosen_plan, form.chosen_region
+    if not request.access.may(Action.ORDER_PLACE, organization):  # type: ignore[attr-defined]
+        messages.error(request, _("Only the owner and admins of %(name)s can order for it.") % {"name": organization})
+    elif plan is None or region is None or form.offer.is_available(plan.code, region):
+        messages.info(request, _("You need no waitlist for this: it can be ordered now."))
+    else:
+        try:
+            waitlist.join(
+                organization=organization,
+                plan=plan,
+                region=region,
+                actor=request.user,  # type: ignore[arg-type]
+                at=clock.now(),
+            )
+        except waitlist.TooManyEntries as error:
+            messages.error(request, str(error))
+        return redirect("orders:waitlist")
+    return redirect(f"{request.path}?{urlencode(item_choices(request.POST))}")
+
+
 def place_order(request: HttpRequest, form: ConfigureForm) -> Order | None:
     """The order of the form's server; None where it cannot be placed, which the form then says."""
     order_request = form.order_request([form.item_request])
@@ -136,7 +166,7 @@ def place_order(request: HttpRequest, form: ConfigureForm) -> Order | None:
     except ItemOutOfStock:
         form.add_error("region", OUT_OF_STOCK_HERE)
     except SoldOut:
-        form.add_error("plan", _("This plan is out of stock."))
+        form.add_error("plan", PLAN_OUT_OF_STOCK)
     return None
 
 
@@ -145,7 +175,11 @@ def render_configurator(request: HttpRequest, form: ConfigureForm, status: int =
     term = Term(form.chosen("term")) if form.chosen("term") in Term.values else None
     context = ordering.quote_context(request, form)
     server = context["quote"].servers[0] if context["quote"] else None
+    plan, region = form.chosen_plan, form.chosen_region
     context |= {
+        "is_sold_out": bool(plan and region and not form.offer.is_available(plan.code, region)),
+        "chosen_plan": plan,
+        "chosen_region": region,
         "product": form.offer.product,
         "currency": form.offer.currency,
         "currencies": [] if is_currency_chosen_for_good(request) else form.offer.currencies,

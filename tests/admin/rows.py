@@ -445,6 +445,14 @@ class Rows:
             **owned,
         )
         affiliates = self.each(orders.Affiliate, organization=self.organization, code=lambda n: f"row-{n}")
+        self.each(
+            orders.WaitlistEntry,
+            joined_by=self.user,
+            plan=lambda n: self.plans[n],
+            region=lambda n: self.regions[n],
+            joined_at=AT,
+            **owned,
+        )
         named = {"affiliate": affiliates[0], **owned}
         self.each(orders.AffiliateClicks, clicked_on=lambda n: AT.date() + timedelta(days=n), **named)
         paid = {"paid_currency": "USD", "paid_minor": 1, "paid_out_at": AT}

@@ -42,6 +42,8 @@ from orders.changes import locking, making
 from orders.changes.offers import change_offer
 from orders.changes.quoting import Selection
 from orders.models import Order
+from orders.waitlist import entries as waitlist
+from orders.waitlist import offering
 from sandbox.client import Sandbox
 from servers.drivers.base import PowerAction
 from servers.live import power
@@ -109,11 +111,23 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     _renewed_by_its_only_card(saver, clock)
     _add_gateway_account()
     made |= make_machines(sandbox, owner, clock)
+    _wait(owner, clock)
     made["choose top-up"] = _page("wallet:pay_top_up", _top_up(owner).pk)
     member = _member(owner)
     users = {"owner": owner, "newcomer": newcomer, "saver": saver, "member": member}
     sessions = {name: _session(user) for name, user in users.items()}
     return Gallery(made | _email_links(newcomer), sessions)
+
+
+def _wait(owner: User, clock: Clock) -> None:
+    """The owner waits for two plans; one of them is back."""
+    organization, region = owner.owned_organizations.get(), Region.objects.order_by("code")[0]
+    for code in ("mc-8gb", "mc-2gb"):
+        plan = Plan.objects.get(code=code)
+        waitlist.join(organization=organization, plan=plan, region=region, actor=owner, at=clock.now)
+        if code == "mc-8gb":
+            Plan.objects.filter(pk=plan.pk).update(stock=0)
+    offering.advance(at=clock.now)
 
 
 def _member(owner: User) -> User:

@@ -40,6 +40,9 @@ QUERIES = {
     "orders_plan_change_scheduled": "orders_planchange WHERE status = 'scheduled' AND effective_at <= now()",
     "orders_order_undelivered": "orders_order WHERE status IN ('paid', 'provisioning') AND paid_at <= now()"
     " ORDER BY paid_at",
+    "orders_waitlist_line": f"orders_waitlistentry WHERE plan_id = {ID} AND region_id = {ID} AND status = 'waiting'"
+    " ORDER BY joined_at",
+    "orders_waitlist_expiry": "orders_waitlistentry WHERE status = 'offered' AND expires_at <= now()",
     "orders_referral_on_hold": "orders_referral WHERE status = 'pending' AND hold_until <= now()",
     "billing_subscription_due": "billing_subscription WHERE billing_mode = 'self' AND current_period_end <= now()"
     " AND status IN ('active', 'past_due', 'suspended')",

@@ -80,6 +80,8 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
         return [tenant.payment_method.pk]
     if parameter == "pk" and route.name == "orders:choose_plan":
         return [tenant.server.pk]
+    if parameter == "pk" and route.name == "orders:leave_waitlist":
+        return [tenant.waitlist_entry.pk]
     if parameter == "pk" and "plan_change" in route.name:
         return [tenant.plan_change.pk]
     if parameter == "pk" and route.name == "billing:credit_note_pdf":

@@ -22,7 +22,7 @@ from core.ids import uuid7
 from core.models import WorkState
 from core.money import Money
 from orders import placement
-from orders.models import Order, PlanChange
+from orders.models import Order, PlanChange, WaitlistEntry
 from servers.models import (
     Allocation,
     Blueprint,
@@ -70,6 +70,7 @@ class Tenant:
     transfer: BankTransfer
     credit_note: CreditNote
     operation: Operation
+    waitlist_entry: WaitlistEntry
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -153,7 +154,15 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
     run_commit_triggers()
     operation = _contents(server.reload(), mark)
     paid = (order.reload(), unpaid, server.reload(), order.invoice.reload())
-    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note, operation)
+    entry = WaitlistEntry.objects.create(
+        organization=organization,
+        joined_by=user,
+        plan=dataset.price.plan,
+        region=dataset.region,
+        joined_at=now,
+        status="left",
+    )
+    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note, operation, entry)
 
 
 def _contents(server: Server, mark: str) -> Operation:

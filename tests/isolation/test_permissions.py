@@ -71,6 +71,7 @@ ACTIONS = {
     "orders:confirm_plan_change": Action.PLAN_CHANGE,
     "orders:pay_plan_change": Action.PLAN_CHANGE,
     "orders:cancel_plan_change": Action.PLAN_CHANGE,
+    "orders:leave_waitlist": Action.ORDER_PLACE,
     "billing:invoice": Action.INVOICE_VIEW,
     "billing:pay": Action.INVOICE_PAY,
     "billing:transfer": Action.ORDER_PAY,
