@@ -52,6 +52,8 @@ app.conf.beat_schedule = {
     "purge-done": {"task": "core.tasks.purge_done", "schedule": 3600.0},
     "renew-hytale-sign-ins": {"task": "servers.tasks.renew_hytale_sign_ins", "schedule": 3600.0},
     "sample-running": {"task": "servers.tasks.sample_running", "schedule": 60.0},
+    "advance-drains": {"task": "servers.tasks.advance_drains", "schedule": 60.0},
+    "measure-nodes": {"task": "servers.tasks.measure_nodes", "schedule": 300.0},
     "purge-history": {"task": "servers.tasks.purge_history", "schedule": 3600.0},
     "delete-ended-sessions": {"task": "accounts.tasks.delete_ended_sessions", "schedule": 3600.0},
 }

@@ -124,8 +124,10 @@ def create_servers(requested: Sequence[NewServer], *, at: datetime) -> dict[UUID
             for env_variable, value in new.variables.items()
         )
         ProvisioningStep.objects.bulk_create(
-            ProvisioningStep(organization_id=server.organization_id, server=server, step=Step.PLACED, at=at)
-            for server in created
+            ProvisioningStep(
+                organization=new.organization, server=server, step=Step.PLACED, note=new.reservation.choice, at=at
+            )
+            for new, server in zip(missing, created, strict=True)
         )
         audit.record_batch(
             action="server.create",

@@ -14,6 +14,13 @@ site_settings.register(
         _("Before a server is deleted, a copy of its disk is kept where the provider can. It costs there."),
     )
 )
+for _name, _default, _description in (
+    ("busy_cpu_percent", 85, _("From this many percent of its cores in use, a node gets new servers last.")),
+    ("busy_memory_percent", 90, _("From this many percent of its memory in use, a node gets new servers last.")),
+):
+    site_settings.register(
+        Definition(f"servers.{_name}", SettingType.INTEGER, _default, _("Servers"), _description, min=1, max=1000)
+    )
 site_settings.register(
     Definition(
         "servers.keep_sync_days",

@@ -5,9 +5,9 @@ from uuid import UUID
 from celery import shared_task
 
 from core import clock
-from servers import convergence, inventory
+from servers import convergence, draining, inventory
 from servers.hytale import tokens
-from servers.live import history, usage
+from servers.live import history, node_load, usage
 from servers.models import SyncKind
 from servers.self_service import operations
 
@@ -43,6 +43,18 @@ def sample_running() -> int:
 def renew_hytale_sign_ins() -> int:
     """Renew the sign-ins of Hytale accounts before they end; how many."""
     return tokens.renew_due(at=clock.now())
+
+
+@shared_task
+def advance_drains() -> int:
+    """Reserve elsewhere for servers of nodes that are drained; how many."""
+    return draining.advance(at=clock.now())
+
+
+@shared_task
+def measure_nodes() -> int:
+    """Find out which nodes are busy; how many became so or no longer are."""
+    return node_load.measure(at=clock.now())
 
 
 @shared_task

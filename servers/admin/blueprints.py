@@ -116,6 +116,8 @@ class BlueprintAdmin(ReadOnlyAdmin):
         "container_ports",
         "volumes",
         "regions",
+        "required_tags",
+        "preferred_tags",
         "position",
         "install_minutes",
         "is_active",

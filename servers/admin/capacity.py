@@ -8,12 +8,13 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from core.admin_base import ReadOnlyAdmin, ReadOnlyInline
+from core.admin_base import ActionContext, ActionForm, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 from core.admin_base.columns import usage_bar
-from servers import capacity, inventory
-from servers.models import Allocation, Location, Node, Region, Reservation
+from servers import capacity, draining, inventory
+from servers.models import Allocation, Location, Node, Region, Reservation, ReservationState, ServerMove
 
 SELLING = ("memory_headroom_mib", "disk_headroom_mib", "memory_overcommit_percent", "disk_overcommit_percent")
 
@@ -22,7 +23,8 @@ def placement_of(reservation: Reservation | None) -> SafeString:
     """The blueprint and node of a reservation, and the candidates that were refused, each on a line of its own."""
     lines = []
     if reservation is not None:
-        lines = [f"{reservation.blueprint}: {reservation.node}", *capacity.describe(reservation.refused)]
+        lines = [f"{reservation.blueprint}: {reservation.node}", *filter(None, [reservation.choice])]
+        lines += capacity.describe(reservation.refused)
     return format_html_join("", "{}<br>", ((line,) for line in lines))
 
 
@@ -75,11 +77,66 @@ class LocationAdmin(ReadOnlyAdmin):
     search_fields = ("code", "name")
 
 
+class MoveInline(ReadOnlyInline):
+    """How far a drain is: where capacity is reserved for each server, or why no node takes it."""
+
+    model = ServerMove
+    fk_name = "node"
+    columns = ("server", "reserved_on", "problem", "asked_at", "moved_at", "canceled_at")
+    related = ("server__node", "reservation__node")
+    ordering = ("moved_at", "canceled_at", "server__name")
+    has_link = False
+    per_page = 50
+
+    @admin.display(description=gettext_lazy("to"))
+    def reserved_on(self, move: ServerMove) -> str:
+        """Where it went; until then, the node and the port that are reserved for it."""
+        if move.moved_at is not None or move.reservation is None:
+            return str(move.server.node or "") if move.moved_at else "–"
+        if move.reservation.state != ReservationState.RESERVED:
+            return "–"
+        ports = ", ".join(str(port) for port in move.reservation.allocations.all())
+        return " · ".join(filter(None, [str(move.reservation.node), ports]))
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With the ports that are reserved."""
+        return super().get_queryset(request).prefetch_related("reservation__allocations")
+
+
+class DrainForm(ActionForm):
+    """Shows server by server where each would go, before anything is done."""
+
+    form_before_template = "admin/drain_plan.html"
+
+    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        """The plan, as of now."""
+        moves = draining.plan(self.row)
+        context = {
+            "moves": moves,
+            "stuck": sum(not move.target for move in moves),
+            "instruction": draining.how_to_move(self.row),
+            "staying": 0 if moves else draining.servers_of(self.row).count(),
+        }
+        return super().get_before_template_context(request, object_id) | context
+
+
+def drain(node: Node, context: ActionContext) -> str:
+    """Sell nothing more there, and reserve elsewhere for its servers."""
+    draining.start(node=node, actor=context.user, at=context.at)
+    return _("Nothing more is sold on %(node)s. Below you see how far its servers are.") % {"node": node}
+
+
+def cancel_drain(node: Node, context: ActionContext) -> str:
+    """Sell there again, and release what is reserved elsewhere."""
+    draining.cancel(node=node, actor=context.user, at=context.at)
+    return _("%(node)s is sold again. What was moved stays where it is.") % {"node": node}
+
+
 @admin.register(Node)
 class NodeAdmin(ReadOnlyAdmin):
     """A machine that servers are placed on."""
 
-    editable = (*SELLING, "max_servers", "is_enabled", "is_draining")
+    editable = (*SELLING, "max_servers", "tags", "cpu_cores", "is_enabled", "is_draining")
     list_display = (
         "name",
         "location",
@@ -93,20 +150,49 @@ class NodeAdmin(ReadOnlyAdmin):
     list_filter = ("provider", "location", "is_enabled", "is_draining", "is_in_maintenance", "is_present")
     list_select_related = ("location",)
     search_fields = ("name", "=ref")
-    inlines = (ReservationInline,)
+    inlines = (MoveInline, ReservationInline)
+    staff_actions = (
+        StaffAction(
+            name="drain",
+            label=gettext_lazy("Drain"),
+            run=drain,
+            permissions=("servers.change_node",),
+            form=DrainForm,
+            description=gettext_lazy("Sells nothing more here, and reserves capacity on other nodes for its servers."),
+            is_available=lambda node: node.drain_asked_at is None,
+            icon="move_down",
+        ),
+        StaffAction(
+            name="cancel_drain",
+            label=gettext_lazy("Stop draining"),
+            run=cancel_drain,
+            permissions=("servers.change_node",),
+            description=gettext_lazy("Sells here again, and releases what is reserved elsewhere for its servers."),
+            is_available=lambda node: node.drain_asked_at is not None,
+            icon="undo",
+        ),
+    )
     sections = (
-        (None, ("name", "provider", "location", "ref", "is_enabled", "is_draining")),
-        (_("Capacity for sale"), ("memory", "disk", *SELLING, "is_elastic", "max_servers", "servers_reserved")),
-        (_("Machine"), ("memory_mib", "disk_mib", "memory_foreign_mib", "disk_foreign_mib")),
-        (_("State"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
+        (None, ("name", "provider", "location", "ref", "is_enabled", "is_draining", "drain_asked_at")),
+        (
+            gettext_lazy("Capacity for sale"),
+            ("memory", "disk", *SELLING, "is_elastic", "max_servers", "servers_reserved"),
+        ),
+        (gettext_lazy("Placement"), ("tags", "cpu_cores", "busy_at")),
+        (gettext_lazy("Machine"), ("memory_mib", "disk_mib", "memory_foreign_mib", "disk_foreign_mib")),
+        (gettext_lazy("State"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
     )
 
-    @admin.display(description=_("memory"), ordering=F("memory_reserved_mib") * 100 / (F("memory_sellable_mib") + 1))
+    @admin.display(
+        description=gettext_lazy("memory"), ordering=F("memory_reserved_mib") * 100 / (F("memory_sellable_mib") + 1)
+    )
     def memory(self, node: Node) -> SafeString:
         """Reserved of what can be sold."""
         return usage_bar(node.memory_reserved_mib, node.memory_sellable_mib)
 
-    @admin.display(description=_("disk"), ordering=F("disk_reserved_mib") * 100 / (F("disk_sellable_mib") + 1))
+    @admin.display(
+        description=gettext_lazy("disk"), ordering=F("disk_reserved_mib") * 100 / (F("disk_sellable_mib") + 1)
+    )
     def disk(self, node: Node) -> SafeString:
         """Reserved of what can be sold."""
         return usage_bar(node.disk_reserved_mib, node.disk_sellable_mib)
@@ -153,11 +239,11 @@ class ReservationAdmin(ReadOnlyAdmin):
     inlines = (AllocationInline,)
     sections = (
         (None, ("organization", "node", "placement", "state", "expires_at", "released_at")),
-        (_("Size"), ("memory_mib", "disk_mib", "cpu_percent", "ports")),
-        (_("Details"), ("id", "created_at", "updated_at")),
+        (gettext_lazy("Size"), ("memory_mib", "disk_mib", "cpu_percent", "ports")),
+        (gettext_lazy("Details"), ("id", "created_at", "updated_at")),
     )
 
-    @admin.display(description=_("placement"))
+    @admin.display(description=gettext_lazy("placement"))
     def placement(self, reservation: Reservation) -> SafeString:
         """See `placement_of`."""
         return placement_of(reservation)

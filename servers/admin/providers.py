@@ -70,14 +70,14 @@ class ProviderAdmin(CredentialsAdmin):
     """A panel or a cloud: its address, whether it answers, and its keys."""
 
     form = ProviderForm
-    editable = ("name", "base_url", "configuration", "is_active")
+    editable = ("name", "base_url", "configuration", "placement", "is_active")
     addable = ("kind", *editable)
     list_display = ("name", "kind", "base_url", "is_active", "health", "health_note", "checked_at", "suspected_at")
     list_filter = ("kind", "is_active", "health")
     search_fields = ("name", "base_url")
     inlines = (SyncRunInline, DriftInline)
     sections = (
-        (None, ("kind", "name", "base_url", "is_active")),
+        (None, ("kind", "name", "base_url", "placement", "is_active")),
         (gettext_lazy("Keys"), ("stored_key_names",)),
         (gettext_lazy("Configuration"), ("configuration",)),
         (

@@ -46,6 +46,7 @@ class Refusal(TextChoices):
     DISK = "disk", _("not enough disk")
     SERVERS = "servers", _("as many servers as it may have")
     PORTS = "ports", _("not enough free ports")
+    TAGS = "tags", _("without the tags that the blueprint requires")
 
 
 # What a node must be to be sold, full or not, and the reason where it is not. Provider, location and region are
@@ -70,7 +71,10 @@ def placeable(nodes: QuerySet[Node]) -> QuerySet[Node]:
 
 
 def with_capacity(size: Size) -> dict[Refusal, Q]:
-    """What a node must have left for one more server, and the reason where it has not; elastic ones have every size."""
+    """What a node must have left for one more server, and the reason where it has not; elastic ones have every size.
+
+    `Candidate.refusal` says the same of a node that was read.
+    """
     memory = Q(memory_sellable_mib__gte=F("memory_reserved_mib") + size.memory_mib)
     disk = Q(disk_sellable_mib__gte=F("disk_reserved_mib") + size.disk_mib)
     return {
@@ -97,13 +101,14 @@ def availability[Key: Hashable](
             free_memory_mib=F("memory_sellable_mib") - F("memory_reserved_mib"),
             free_disk_mib=F("disk_sellable_mib") - F("disk_reserved_mib"),
         )
-        for region_id, provider_id, is_elastic, memory_mib, disk_mib, ports in nodes.values_list(
-            "location__region_id", "provider_id", "is_elastic", "free_memory_mib", "free_disk_mib", "free_ports"
+        for region_id, provider_id, is_elastic, memory_mib, disk_mib, ports, tags in nodes.values_list(
+            "location__region_id", "provider_id", "is_elastic", "free_memory_mib", "free_disk_mib", "free_ports", "tags"
         ):
             fitting[region_id] |= {
                 key
                 for key, blueprint in by_provider[provider_id]
                 if blueprint.is_for(region_id)
+                and set(blueprint.required_tags.split()) <= set(tags.split())
                 and (size := sizes[key]).ports <= ports
                 and (is_elastic or (size.memory_mib <= memory_mib and size.disk_mib <= disk_mib))
             }

@@ -4,20 +4,21 @@ The locking rule: a node's row before its allocations; a reservation before its 
 Each reservation is made in a transaction of its own, since several in one would lock several nodes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import transaction
-from django.db.models import Case, Count, F, QuerySet, Value, When
+from django.db.models import Case, Count, F, Func, QuerySet, UUIDField, Value, When
 from django.db.models.functions import Greatest
 
 from accounts.models import Organization
 from core import tenancy, work
 from servers.capacity.availability import Size, placeable, with_capacity
-from servers.capacity.candidates import FREE_SIZE, candidates, describe
+from servers.capacity.candidates import Candidates, candidates, describe
 from servers.models import FREE, Allocation, Blueprint, Node, Region, Reservation, ReservationState
 
 
@@ -35,12 +36,12 @@ class UnknownPort(LookupError):
 
 @dataclass(frozen=True)
 class ReservationRequest:
-    """What to reserve, for whom and until when, and which candidates were refused."""
+    """What to reserve, for whom and until when, and among which candidates."""
 
     organization: Organization
     size: Size
     expires_at: datetime
-    refused: Sequence[Mapping[str, Any]]
+    found: Candidates
 
 
 def reserve(
@@ -60,18 +61,17 @@ def reserve(
     """
     if expires_at <= at:
         raise ValueError("a reservation must expire in the future")
-    position = Case(*(When(provider_id=each.provider_id, then=each.position) for each in blueprints), default=0)
     skip_locked = True
     with tenancy.as_worker(organization):
         wanted: dict[str, Any] = {"blueprints": blueprints, "region": region, "size": size, "addons": addons}
         while (found := candidates(**wanted)).blueprints:
-            request = ReservationRequest(organization, size, expires_at, found.refused)
+            request = ReservationRequest(organization, size, expires_at, found)
             nodes, unlocked = list(found.blueprints), None
             if len(nodes) > 1:  # waiting for a locked node is the last resort
                 with transaction.atomic():
                     rows = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=nodes)
-                    preferred = rows.order_by(position, *FREE_SIZE, "pk")
-                    unlocked = preferred.values_list("pk", flat=True).first()
+                    place = Func(Value(nodes, ArrayField(UUIDField())), F("pk"), function="array_position")
+                    unlocked = rows.order_by(place).values_list("pk", flat=True).first()
                     transaction.set_rollback(True)  # give the lock of this one row back at once
             for node_id in sorted(nodes, key=lambda node: node != unlocked):
                 blueprint = found.blueprints[node_id]
@@ -102,7 +102,8 @@ def reserve_on_node(
             organization=request.organization,
             node_id=node_id,
             blueprint=blueprint,
-            refused=request.refused,
+            refused=request.found.refused,
+            choice=request.found.choice(node_id),
             memory_mib=size.memory_mib,
             disk_mib=size.disk_mib,
             cpu_percent=size.cpu_percent,

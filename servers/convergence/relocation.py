@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from core import outside, tenancy
 from core.work import Reschedule
-from servers import capacity
+from servers import capacity, draining
 from servers.convergence.context import NOW, ConvergenceContext
 from servers.models import Allocation, Node, Step
 
@@ -31,8 +31,7 @@ def follow(ctx: ConvergenceContext, node: Node) -> Reschedule:
         note = _("From {old} to {new}, by the provider.").format(old=server.node or "", new=node)
         ctx.record(step=Step.MOVED, note=note, node=node)
         try:
-            if server.reservation_id is not None:
-                capacity.move(reservation_id=server.reservation_id, node_id=node.pk, refs=refs)
+            draining.follow(server=server, node_id=node.pk, refs=refs, at=ctx.at)
         except capacity.NoFreePort as error:
             reason = _("The provider moved this server to a port of another one, and the node has no other.")
             raise outside.Rejected(reason) from error

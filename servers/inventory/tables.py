@@ -32,7 +32,7 @@ NODES = Mirror(
     key=("provider_id", "ref"),
     values=("location_id", "name", "memory_mib", "disk_mib", "is_in_maintenance"),
     initial=("memory_overcommit_percent", "disk_overcommit_percent", "is_enabled", "is_elastic"),
-    fixed=dict.fromkeys(COUNTERS, "0") | {"is_draining": "false"},
+    fixed=dict.fromkeys(COUNTERS, "0") | {"is_draining": "false", "tags": "''"},
 )
 # One of ours stays ours when its key was erased there, or is another one that is nobody's: its number and, where the
 # provider has one, its random identifier are still its own. A number that was given anew names one that is not deleted.

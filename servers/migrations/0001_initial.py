@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                 ('credentials', core.encryption.EncryptedJSONField(blank=True, default=dict)),
                 ('configuration', models.JSONField(blank=True, default=dict, verbose_name='configuration')),
                 ('is_active', models.BooleanField(default=True, help_text='Inactive providers are neither synced nor sold.', verbose_name='active')),
+                ('placement', models.CharField(choices=[('pack', 'Pack: the fullest node first'), ('spread', 'Spread: the emptiest node first')], default='pack', help_text='Pack keeps room for large servers, spread shares the load.', max_length=6, verbose_name='placement')),
                 ('health', models.CharField(choices=[('unknown', 'Not checked yet'), ('healthy', 'Healthy'), ('failing', 'Failing')], default='unknown', max_length=8)),
                 ('health_note', models.CharField(blank=True, default='', max_length=255, verbose_name='problem')),
                 ('checked_at', models.DateTimeField(blank=True, null=True, verbose_name='last checked at')),
@@ -127,7 +128,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'provider',
                 'verbose_name_plural': 'providers',
-                'constraints': [models.CheckConstraint(condition=models.Q(('health__in', ['unknown', 'healthy', 'failing'])), name='servers_provider_health_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('health__in', ['unknown', 'healthy', 'failing'])), name='servers_provider_health_known'), models.CheckConstraint(condition=models.Q(('placement__in', ['pack', 'spread'])), name='servers_provider_placement_known')],
             },
         ),
         migrations.CreateModel(
@@ -173,8 +174,12 @@ class Migration(migrations.Migration):
                 ('is_elastic', models.BooleanField(default=False, help_text="A cloud's location: its provider chooses the machine.", verbose_name='elastic')),
                 ('max_servers', models.PositiveIntegerField(blank=True, help_text='Empty: no limit.', null=True, verbose_name='greatest number of servers')),
                 ('servers_reserved', models.PositiveIntegerField(default=0, verbose_name='servers reserved')),
+                ('cpu_cores', models.PositiveIntegerField(blank=True, help_text='Empty: how busy its processor is, placement does not know.', null=True, verbose_name='cores')),
+                ('tags', models.CharField(blank=True, default='', help_text='Words with spaces between them, such as nvme ryzen. Blueprints ask for them.', max_length=191, validators=[django.core.validators.RegexValidator('^[a-z0-9-]+( [a-z0-9-]+)*$', 'Enter words of a-z, 0-9 and hyphens, with a space between.')], verbose_name='tags')),
+                ('busy_at', models.DateTimeField(blank=True, help_text='What its servers use was measured above the limit of the settings: new servers come here last.', null=True, verbose_name='busy since')),
                 ('is_enabled', models.BooleanField(default=True, help_text='New servers are placed on enabled nodes only.', verbose_name='enabled')),
                 ('is_draining', models.BooleanField(default=False, help_text='No new servers are placed here; existing ones stay.', verbose_name='draining')),
+                ('drain_asked_at', models.DateTimeField(blank=True, help_text='Capacity is reserved on other nodes for its servers, until they are moved.', null=True, verbose_name='to be emptied since')),
                 ('is_in_maintenance', models.BooleanField(default=False, verbose_name='in maintenance on the panel')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('location', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.location')),
@@ -237,6 +242,8 @@ class Migration(migrations.Migration):
                 ('container_ports', models.JSONField(blank=True, default=list, help_text='The ports that its program listens on, such as [80, 443].', verbose_name='ports of the container')),
                 ('volumes', models.JSONField(blank=True, default=list, help_text='The folders that are kept, such as ["/data"].', verbose_name='volumes of the container')),
                 ('environment', models.JSONField(blank=True, default=dict, help_text="Override the egg's defaults. {{secret}} becomes a new password for each server.", verbose_name='environment variables')),
+                ('required_tags', models.CharField(blank=True, default='', help_text='Only nodes with all of these tags are taken. Words with spaces between them.', max_length=191, validators=[django.core.validators.RegexValidator('^[a-z0-9-]+( [a-z0-9-]+)*$', 'Enter words of a-z, 0-9 and hyphens, with a space between.')], verbose_name='required tags')),
+                ('preferred_tags', models.CharField(blank=True, default='', help_text='Nodes with more of these tags are taken first.', max_length=191, validators=[django.core.validators.RegexValidator('^[a-z0-9-]+( [a-z0-9-]+)*$', 'Enter words of a-z, 0-9 and hyphens, with a space between.')], verbose_name='preferred tags')),
                 ('position', models.PositiveIntegerField(default=0, help_text='Of several providers the one with the lowest number is tried first.', verbose_name='position')),
                 ('install_minutes', models.PositiveIntegerField(default=30, help_text='An installation that takes longer has failed.', verbose_name='installation limit (minutes)')),
                 ('problem', models.TextField(blank=True, default='', editable=False, help_text='Why nothing can be built from it. It is not sold until that is mended.', verbose_name='problem')),
@@ -305,6 +312,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('refused', models.JSONField(blank=True, default=list, help_text='Blueprints and nodes not taken, and why.', verbose_name='refused candidates')),
+                ('choice', models.CharField(blank=True, default='', help_text='Why this node was taken.', max_length=255, verbose_name='choice of the node')),
                 ('memory_mib', models.PositiveIntegerField(verbose_name='memory (MiB)')),
                 ('disk_mib', models.PositiveIntegerField(verbose_name='disk (MiB)')),
                 ('cpu_percent', models.PositiveIntegerField(verbose_name='CPU (% of a core)')),
@@ -654,6 +662,26 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'server hold',
                 'verbose_name_plural': 'server holds',
+            },
+        ),
+        migrations.CreateModel(
+            name='ServerMove',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('problem', models.TextField(blank=True, default='', help_text='Why no other node takes it.', verbose_name='problem')),
+                ('asked_at', models.DateTimeField(verbose_name='asked at')),
+                ('moved_at', models.DateTimeField(blank=True, null=True, verbose_name='moved at')),
+                ('canceled_at', models.DateTimeField(blank=True, null=True, verbose_name='canceled at')),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='servers.node', verbose_name='from')),
+                ('reservation', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='server_move', to='servers.reservation')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='servers.server')),
+            ],
+            options={
+                'verbose_name': 'move of a server',
+                'verbose_name_plural': 'moves of servers',
+                'ordering': ['-asked_at', 'pk'],
             },
         ),
         migrations.CreateModel(
@@ -1152,6 +1180,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='serverhold',
             constraint=models.UniqueConstraint(condition=models.Q(('lifted_at__isnull', True)), fields=('server', 'kind'), name='servers_hold_one_of_a_kind'),
+        ),
+        migrations.AddConstraint(
+            model_name='servermove',
+            constraint=models.UniqueConstraint(condition=models.Q(('canceled_at__isnull', True), ('moved_at__isnull', True)), fields=('server',), name='servers_move_one_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='servermove',
+            constraint=models.CheckConstraint(condition=models.Q(('moved_at__isnull', True), ('canceled_at__isnull', True), _connector='OR'), name='servers_move_ends_once'),
         ),
         migrations.AddConstraint(
             model_name='servervariable',

@@ -14,9 +14,10 @@ from servers.models.hytale import (
 )
 from servers.models.live import PowerOutcome, PowerStatus, PowerTask, UsageBucket, UsageSample, UsageTask
 from servers.models.locations import Location
+from servers.models.moves import ServerMove
 from servers.models.nodes import Node
 from servers.models.operations import Listing, Operation, OperationOutcome
-from servers.models.providers import Health, PanelAccount, Provider
+from servers.models.providers import Health, PanelAccount, Placement, Provider
 from servers.models.provisioning import ProvisioningStep, ProvisioningTask, Step
 from servers.models.regions import Region
 from servers.models.remote_deletions import RemoteDeletion
@@ -56,6 +57,7 @@ __all__ = [
     "Operation",
     "OperationOutcome",
     "PanelAccount",
+    "Placement",
     "PowerOutcome",
     "PowerStatus",
     "PowerTask",
@@ -71,6 +73,7 @@ __all__ = [
     "Server",
     "ServerAccess",
     "ServerHold",
+    "ServerMove",
     "ServerStatus",
     "ServerVariable",
     "SessionStatus",

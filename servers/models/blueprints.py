@@ -10,6 +10,7 @@ from catalog.models import Image, Plan, Product
 from core import tenancy
 from core.models import Entity, Timestamped, choices_check
 from servers.models.eggs import Egg
+from servers.models.nodes import TAGS
 from servers.models.providers import Provider
 from servers.models.regions import Region
 
@@ -92,6 +93,22 @@ class Blueprint(Entity, Timestamped):
         blank=True,
         help_text=_("None chosen: every region where the provider has a location."),
         verbose_name=_("regions"),
+    )
+    required_tags = models.CharField(
+        _("required tags"),
+        max_length=191,
+        blank=True,
+        default="",
+        validators=[TAGS],
+        help_text=_("Only nodes with all of these tags are taken. Words with spaces between them."),
+    )
+    preferred_tags = models.CharField(
+        _("preferred tags"),
+        max_length=191,
+        blank=True,
+        default="",
+        validators=[TAGS],
+        help_text=_("Nodes with more of these tags are taken first."),
     )
     position = models.PositiveIntegerField(
         _("position"), default=0, help_text=_("Of several providers the one with the lowest number is tried first.")

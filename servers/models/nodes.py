@@ -1,5 +1,6 @@
 """Nodes: the machines that servers run on, with their capacity."""
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -7,6 +8,8 @@ from core import tenancy
 from core.models import Entity, Timestamped
 from servers.models.locations import Location
 from servers.models.providers import Provider
+
+TAGS = RegexValidator(r"^[a-z0-9-]+( [a-z0-9-]+)*$", _("Enter words of a-z, 0-9 and hyphens, with a space between."))
 
 
 class Node(Entity, Timestamped):
@@ -66,11 +69,34 @@ class Node(Entity, Timestamped):
         _("greatest number of servers"), null=True, blank=True, help_text=_("Empty: no limit.")
     )
     servers_reserved = models.PositiveIntegerField(_("servers reserved"), default=0)
+    cpu_cores = models.PositiveIntegerField(
+        _("cores"), null=True, blank=True, help_text=_("Empty: how busy its processor is, placement does not know.")
+    )
+    tags = models.CharField(
+        _("tags"),
+        max_length=191,
+        blank=True,
+        default="",
+        validators=[TAGS],
+        help_text=_("Words with spaces between them, such as nvme ryzen. Blueprints ask for them."),
+    )
+    busy_at = models.DateTimeField(
+        _("busy since"),
+        null=True,
+        blank=True,
+        help_text=_("What its servers use was measured above the limit of the settings: new servers come here last."),
+    )
     is_enabled = models.BooleanField(
         _("enabled"), default=True, help_text=_("New servers are placed on enabled nodes only.")
     )
     is_draining = models.BooleanField(
         _("draining"), default=False, help_text=_("No new servers are placed here; existing ones stay.")
+    )
+    drain_asked_at = models.DateTimeField(
+        _("to be emptied since"),
+        null=True,
+        blank=True,
+        help_text=_("Capacity is reserved on other nodes for its servers, until they are moved."),
     )
     is_in_maintenance = models.BooleanField(_("in maintenance on the panel"), default=False)
     is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))

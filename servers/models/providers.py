@@ -17,6 +17,11 @@ class Health(StatusChoices):
     FAILING = "failing", Tone.DANGER, _("Failing")
 
 
+class Placement(models.TextChoices):
+    PACK = "pack", _("Pack: the fullest node first")
+    SPREAD = "spread", _("Spread: the emptiest node first")
+
+
 class Provider(Entity, Timestamped):
     """A panel or cloud where servers run. Credentials are encrypted and never shown.
 
@@ -38,6 +43,13 @@ class Provider(Entity, Timestamped):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Inactive providers are neither synced nor sold.")
     )
+    placement = models.CharField(
+        _("placement"),
+        max_length=6,
+        choices=Placement,
+        default=Placement.PACK,
+        help_text=_("Pack keeps room for large servers, spread shares the load."),
+    )
     health = StatusField(max_length=8, choices=Health, default=Health.UNKNOWN)
     health_note = models.CharField(_("problem"), max_length=255, blank=True, default="")
     checked_at = models.DateTimeField(_("last checked at"), null=True, blank=True)
@@ -57,7 +69,10 @@ class Provider(Entity, Timestamped):
     class Meta:
         verbose_name = _("provider")
         verbose_name_plural = _("providers")
-        constraints = [choices_check("servers_provider_health_known", "health", Health)]
+        constraints = [
+            choices_check("servers_provider_health_known", "health", Health),
+            choices_check("servers_provider_placement_known", "placement", Placement),
+        ]
 
     def __str__(self) -> str:
         return self.name

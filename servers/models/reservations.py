@@ -27,7 +27,7 @@ class Reservation(Entity, Timestamped):
     """
 
     tenancy = tenancy.OWNED
-    hidden_fields = ("refused",)
+    hidden_fields = ("refused", "choice")
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="reservations")
@@ -45,6 +45,9 @@ class Reservation(Entity, Timestamped):
     )
     refused: Any = models.JSONField(
         _("refused candidates"), default=list, blank=True, help_text=_("Blueprints and nodes not taken, and why.")
+    )
+    choice = models.CharField(
+        _("choice of the node"), max_length=255, blank=True, default="", help_text=_("Why this node was taken.")
     )
     memory_mib = models.PositiveIntegerField(_("memory (MiB)"))
     disk_mib = models.PositiveIntegerField(_("disk (MiB)"))

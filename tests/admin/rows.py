@@ -410,6 +410,7 @@ class Rows:
             expires_at=AT + timedelta(hours=1),
             **owned,
         )
+        self.each(servers.ServerMove, server=lambda n: self.servers[n], node=self.nodes[0], asked_at=AT)
         self.items = self.each(
             orders.OrderItem,
             order=self.orders[0],
@@ -444,7 +445,6 @@ class Rows:
             expires_at=AT,
             **owned,
         )
-        affiliates = self.each(orders.Affiliate, organization=self.organization, code=lambda n: f"row-{n}")
         self.each(
             orders.WaitlistEntry,
             joined_by=self.user,
@@ -453,6 +453,7 @@ class Rows:
             joined_at=AT,
             **owned,
         )
+        affiliates = self.each(orders.Affiliate, organization=self.organization, code=lambda n: f"row-{n}")
         named = {"affiliate": affiliates[0], **owned}
         self.each(orders.AffiliateClicks, clicked_on=lambda n: AT.date() + timedelta(days=n), **named)
         paid = {"paid_currency": "USD", "paid_minor": 1, "paid_out_at": AT}

@@ -8,12 +8,15 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import AddonKind, Plan
+from servers import draining
 from servers.drivers import registry
 from servers.drivers.base import BuildFacts
-from servers.models import Blueprint, Build, Location
+from servers.models import Blueprint, Build, Location, Node
+from tests.admin.action_pages import is_audited, run
 from tests.admin.test_forms import filled, save
 from tests.builders import make_addon, make_price
 from tests.servers.builders import (
+    AT,
     make_blueprint,
     make_egg,
     make_location,
@@ -22,6 +25,7 @@ from tests.servers.builders import (
     make_provider,
     make_server,
 )
+from tests.servers.test_draining import LARGE, full_node
 
 pytestmark = pytest.mark.django_db
 
@@ -127,3 +131,23 @@ def test_an_add_on_is_refused_for_products_whose_servers_it_would_not_reach(supe
     form = superadmin.post(address, filled(superadmin, address, **data)).context["adminform"].form
     assert dict(form.errors) == {"products": [f"{plan.product}: the servers of Paper here cannot have this add-on."]}
     save(superadmin, address, **data | {"kind": AddonKind.MEMORY})
+
+
+def test_staff_see_the_plan_before_they_drain_and_then_how_far_it_is(superadmin: Client) -> None:
+    node = full_node(LARGE, LARGE, LARGE)
+    first = Node.objects.exclude(pk=node.pk).order_by("pk")[0]
+
+    dialog = superadmin.get(reverse("admin:servers_node_drain", args=[node.pk])).content.decode()
+    assert "3 servers have to leave." in dialog
+    assert "No other node takes 1 of them now." in dialog
+    assert "Transfer Server" in dialog
+    assert first.name in dialog
+    run(superadmin, node, "drain")
+    draining.advance(at=AT)
+
+    page = superadmin.get(reverse("admin:servers_node_change", args=[node.pk])).content.decode()
+    assert f"{first.name} · " in page
+    assert "not enough memory" in page
+    assert is_audited(superadmin, "node.drain", node)
+    run(superadmin, node, "cancel_drain")
+    assert not node.reload().is_draining

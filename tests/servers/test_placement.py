@@ -1,5 +1,7 @@
 """Placement chooses among region × blueprint × node, and writes why the others were refused."""
 
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +11,18 @@ from django.db import IntegrityError, transaction
 from catalog.models import Plan
 from servers import builds, capacity, queries
 from servers.capacity import InsufficientCapacity, Refusal, Size
-from servers.models import Blueprint, Build, Location, Node, Provider, Reservation
+from servers.live import node_load
+from servers.models import (
+    Blueprint,
+    Build,
+    Location,
+    Node,
+    Placement,
+    Provider,
+    Reservation,
+    Step,
+    UsageSample,
+)
 from tests.servers.builders import (
     AT,
     SMALL,
@@ -20,9 +33,11 @@ from tests.servers.builders import (
     make_plan,
     make_provider,
     make_region,
+    make_server,
     make_user,
     organization_of,
 )
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -191,3 +206,106 @@ def test_the_database_refuses_a_blueprint_whose_parts_are_not_those_of_its_build
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Blueprint.objects.create(name="x", product=plan.product, provider=provider, **shape | parts)
+
+
+def named(location: Location, *names: str, **fields: Any) -> list[Node]:
+    """Nodes of these names, with 8, 9, 10 … GiB."""
+    made = []
+    for number, name in enumerate(names):
+        node = make_node(location, memory_mib=8192 + 1024 * number)
+        Node.objects.filter(pk=node.pk).update(name=name, **fields)
+        made.append(node.reload())
+    return made
+
+
+@pytest.mark.parametrize(
+    ("placement", "expected"),
+    [(Placement.PACK, ["a", "a", "a"]), (Placement.SPREAD, ["c", "b", "c"])],
+)
+def test_a_provider_packs_its_nodes_or_spreads_over_them(placement: str, expected: list[str]) -> None:
+    plan, provider = make_plan(), make_provider(placement=placement)
+    make_blueprint(provider, plan)
+    named(make_location(provider), "a", "b", "c")
+
+    assert [str(reserve(plan).node) for _time in expected] == expected
+
+
+def test_required_tags_refuse_and_preferred_tags_come_first() -> None:
+    plan, provider = make_plan(), make_provider()
+    make_blueprint(provider, plan, name="ours", required_tags="nvme", preferred_tags="ryzen ddr5")
+    location = make_location(provider)
+    named(location, "slow")
+    named(location, "plain", tags="nvme")
+    [fast] = named(location, "fast", tags="ddr5 nvme")
+    Node.objects.filter(name="fast").update(memory_sellable_mib=20_000)  # the emptiest, so the last without its tag
+
+    reservation = reserve(plan)
+
+    assert reservation.node == fast
+    assert reservation.refused == [{"blueprint": "ours", "reason": Refusal.TAGS, "count": 1, "nodes": ["slow"]}]
+    assert reservation.choice == (
+        "Node fast of 3. Not possible: 1 without the tags that the blueprint requires. "
+        "1 other was possible; the fullest comes first. It has the preferred tags ddr5."
+    )
+    Node.objects.update(tags="")
+    available = capacity.availability(sizes={"s": SMALL}, blueprints={"s": queries.blueprints_of_plan(plan)})
+    assert not any(available.values())
+
+
+def test_what_is_measured_now_makes_a_node_the_last_choice_and_old_figures_do_not() -> None:
+    plan, provider = make_plan(), make_provider()
+    blueprint = make_blueprint(provider, plan)
+    location = make_location(provider)
+    first, second = named(location, "a", "b", cpu_cores=2)
+    server = make_server(provider, plan=plan, blueprint=blueprint, location=location)
+    assert server.node == first
+    sample = {"power_state": "running", "memory_mib": 10, "disk_mib": 1, "received_bytes": 0, "sent_bytes": 0}
+    owned = {"organization": server.organization, "server": server, "uptime_seconds": 1}
+
+    def measured(cpu_percent: int, minute: int) -> int:
+        at = AT + timedelta(minutes=minute)
+        UsageSample.objects.create(at=at, cpu_percent=cpu_percent, **sample, **owned)
+        return node_load.measure(at=at)
+
+    assert measured(169, 0) == 0
+    assert measured(170, 1) == 1
+    assert measured(171, 2) == 0  # written only when it changes
+    reservation = reserve(plan)
+    assert reservation.node == second
+    assert reservation.choice.endswith("1 other was possible; the fullest comes first. 1 is busy and comes last.")
+    Node.objects.filter(pk=second.pk).update(is_enabled=False)
+    assert reserve(plan).node == first  # rather than none
+    Node.objects.update(is_enabled=True)
+    assert node_load.measure(at=AT + timedelta(minutes=18)) == 1
+    assert reserve(plan).node == first
+    UsageSample.objects.update(cpu_percent=1, memory_mib=8000)
+    assert node_load.measure(at=AT + timedelta(minutes=3)) == 1
+    assert first.reload().busy_at == AT + timedelta(minutes=3)
+
+
+def test_the_provisioning_log_says_why_a_node_was_chosen() -> None:
+    plan, provider = make_plan(), make_provider()
+    blueprint = make_blueprint(provider, plan)
+    location = make_location(provider)
+    named(location, "fra-1", is_draining=True)
+    named(location, "fra-2", "fra-3")
+    make_node(location, memory_mib=1)
+
+    server = make_server(provider, plan=plan, blueprint=blueprint, location=location)
+
+    assert server.steps.get(step=Step.PLACED).note == (
+        "Node fra-2 of 4. Not possible: 1 draining, 1 not enough memory. 1 other was possible; the fullest comes first."
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_order_at_once_are_spread_and_none_is_oversold() -> None:
+    plan, provider = make_plan(), make_provider(placement=Placement.SPREAD)
+    make_blueprint(provider, plan)
+    location = make_location(provider)
+    nodes = [make_node(location, memory_mib=3 * SMALL.memory_mib) for _number in range(2)]
+
+    errors = run_at_once(partial(reserve, plan), times=8)
+
+    assert [type(error) for error in errors] == [InsufficientCapacity] * 2
+    assert [node.reload().memory_reserved_mib for node in nodes] == [3 * SMALL.memory_mib] * 2

@@ -71,6 +71,7 @@ FACTS = DriverFacts(
             gettext_lazy("Begins with ptlc_, of an administrator. Without it there are no power buttons and figures."),
         ),
     ),
+    move_instruction=gettext_lazy("On the panel: Servers, the server, Manage, Transfer Server."),
     measures_usage=True,
     usage_max_age=timedelta(seconds=21),  # the panel caches usage for 20 s
     install_starts_server=True,
