@@ -23,8 +23,8 @@ class WaitlistEntryAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The list, with the number of those who wait, and for whom it is reserved, by plan and region."""
-        counted = WaitlistEntry.objects.filter(status__in=OPEN).order_by("plan__code", "region__code")
-        counted = counted.values("plan__product__name", "plan__name", "region__city").annotate(
+        waiting = WaitlistEntry.objects.filter(status__in=OPEN).order_by("plan__code", "region__code")
+        counted = waiting.values("plan__product__name", "plan__name", "region__city").annotate(
             waiting=Count("pk", filter=Q(status=WaitlistStatus.WAITING)),
             offered=Count("pk", filter=Q(status=WaitlistStatus.OFFERED)),
         )

@@ -147,7 +147,7 @@ def join_waitlist(request: HttpRequest, form: ConfigureForm) -> HttpResponse:
                 organization=organization,
                 plan=plan,
                 region=region,
-                actor=request.user,  # type: ignore[arg-type]
+                actor=request.user,
                 at=clock.now(),
             )
         except waitlist.TooManyEntries as error:

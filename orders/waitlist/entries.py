@@ -162,12 +162,13 @@ def take_back(stock_taken: dict[UUID, bool], *, at: datetime) -> set[UUID]:
         status__in=OPEN, organization=OuterRef("organization"), plan=OuterRef("plan"), region=OuterRef("region")
     )
     rows = rows.filter(~Exists(again), reservation__state=ReservationState.RESERVED)  # it joined again meanwhile
-    kept = set()
+    kept: set[UUID] = set()
     for entry in rows.order_by("pk").select_for_update(of=("self",), no_key=True):
-        entry.transition_to(WaitlistStatus.OFFERED)
-        entry.is_stock_taken = stock_taken[entry.reservation_id]
-        entry.save(update_fields=["status", "is_stock_taken"])
-        kept.add(entry.reservation_id)
+        if entry.reservation_id is not None:
+            entry.transition_to(WaitlistStatus.OFFERED)
+            entry.is_stock_taken = stock_taken[entry.reservation_id]
+            entry.save(update_fields=["status", "is_stock_taken"])
+            kept.add(entry.reservation_id)
     return kept
 
 

@@ -102,7 +102,7 @@ class Candidates:
 def read_nodes(nodes: QuerySet[Node], *, max_ports: int) -> list[Candidate]:
     """The nodes with what is left of them; of free ports no more than `max_ports` are counted."""
     free = Allocation.objects.filter(FREE, node=OuterRef("pk")).order_by("port").values("pk")[:max_ports]
-    rows = nodes.annotate(
+    rows: QuerySet[Any] = nodes.annotate(
         reason=Case(
             *(When(~condition, then=Value(reason)) for reason, condition in FOR_SALE.items()),
             default=Value(""),
@@ -169,9 +169,9 @@ def among(
         names[node.provider_id, reason or ""].append(node.name)
         if reason is None:
             found.append(node)
-    for (provider_id, reason), refused_names in names.items():
-        if reason:
-            refused.append(refusal(usable[provider_id], Refusal(reason), refused_names))
+    for (provider_id, why), refused_names in names.items():
+        if why:
+            refused.append(refusal(usable[provider_id], Refusal(why), refused_names))
     with_nodes = {provider_id for provider_id, _reason in names}
     without = [blueprint for provider_id, blueprint in usable.items() if provider_id not in with_nodes]
     refused += [refusal(blueprint, Refusal.NO_NODE) for blueprint in without]

@@ -260,8 +260,8 @@ class DriverFacts:
     build. `rebuild_keeps_access`: who may sign in to a machine stays as it was at its creation. `credentials` are the
     keys that staff enter; `default_url` is the address of a provider that has but one; without `has_address` a provider
     has none, and its configuration says where it is. `configuration_problem` says why a configuration cannot be used,
-    or nothing. `steps` are the steps of a purchase, by their codes, as customers read them. `move_instruction` tells staff
-    how to move a server to another node; empty where that is not possible.
+    or nothing. `steps` are the steps of a purchase, by their codes, as customers read them. `move_instruction` tells
+    staff how to move a server to another node; empty where that is not possible.
     """
 
     label: str

@@ -1,6 +1,7 @@
 """Which nodes are busy, by what their servers were measured to use."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import connection
 
@@ -35,7 +36,7 @@ def measure(*, at: datetime) -> int:
         cursor.execute(_CHANGED, {"since": at - FRESH_FOR, "at": at, **limits})
         changed = dict(cursor.fetchall())
 
-    def mark(node_id: object) -> int:
+    def mark(node_id: UUID) -> int:
         with tenancy.as_worker():
             return Node.objects.filter(pk=node_id).update(busy_at=at if changed[node_id] else None)
 

@@ -25,10 +25,10 @@ class View:
 
 NAMES = (
     "home", "products", "category", "category unknown", "product", "configurator", "configurator refused",
-    "configurator hourly", "cart", "cart empty", "cart refused", "sign up",
-    "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent", "new password",
-    "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf", "broken",
-    "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
+    "configurator hourly", "configurator sold out", "waitlist", "waitlist empty", "cart", "cart empty",
+    "cart refused", "sign up", "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent",
+    "new password", "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf",
+    "broken", "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
     "subscriptions", "subscriptions empty", "wallet", "wallet empty", "wallet saver", "wallet refused",
     "cancel subscription", "cancel subscription refused", "pause subscription", "pause subscription refused",
     "affiliate", "affiliate empty",

@@ -1,5 +1,6 @@
 """The waitlist: what comes free of a plan in a region is reserved for the first who waits, once, and for a set time."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -173,7 +174,7 @@ def test_ordering_and_the_end_of_the_time_at_once_leave_one_of_them(line: list[S
     offering.advance(at=timezone.now())
     entry = entry.reload()
     assert entry.expires_at is not None
-    acts = iter(
+    acts: Iterator[Callable[[], object]] = iter(
         [
             partial(place_order, line[0], at=entry.expires_at - timedelta(seconds=1)),
             partial(offering.expire, entry.pk, entry.expires_at),
