@@ -39,6 +39,15 @@ def ensure_personal_organization(*, user: User) -> Organization:
     return organization
 
 
+def invite_user(*, email: str, actor: User | None, at: datetime) -> User:
+    """A new user without a password: who can read their mail signs in by "Forgot password", which confirms it."""
+    with tenancy.as_worker():
+        user = User.objects.create_user(email, None)
+        EmailAddress.objects.create(user=user, email=user.email, verified=False, primary=True)
+        audit.record(action="user.invite", entity=user, actor=actor, new={"email": user.email}, at=at)
+    return user
+
+
 class CurrencyFixed(Exception):
     """The organization pays in another currency, `currency`, since its first order."""
 

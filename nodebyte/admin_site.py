@@ -199,6 +199,7 @@ MENU: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...] = (
             (_("Servers at providers"), "cloud_sync", "servers.remoteserverseen"),
             (_("Accounts at providers"), "group", "servers.remoteaccountseen"),
             (_("Sync runs"), "sync", "servers.syncrun"),
+            (_("Imports of servers"), "move_to_inbox", "orders.serverimport"),
         ),
     ),
     (

@@ -8,7 +8,7 @@ subscription and order are new, so nobody else has them.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from allauth.account.models import EmailAddress
 from django.utils.translation import gettext as _
@@ -17,14 +17,14 @@ from accounts import services as accounts
 from accounts.models import Organization, User
 from billing import invoicing, subscriptions
 from billing.invoicing import Charge, InvoiceLine
-from billing.models import ItemKind, Period, Subscription
+from billing.models import Invoice, ItemKind, Period, Subscription
 from catalog.models import PlanPrice, Term
 from core import site_settings, tenancy
 from core.money import Money
 from orders import transitions
 from orders.models import Order, OrderItem, OrderStatus
 from servers.adoption import NotAdoptable, adopt_server
-from servers.models import RemoteServerSeen, Server
+from servers.models import Region, RemoteServerSeen, Server
 from servers.plan_fits import PlanFit
 
 TERMS = [term for term in Term if term.months]  # an hour is charged only from when a worker has seen the server run
@@ -55,6 +55,11 @@ def price_of(fit: PlanFit, term: str, organization: Organization) -> PlanPrice |
 def start_of(day: date) -> datetime:
     """When a day begins, as the billing runs count."""
     return datetime.combine(day, time.min, UTC)
+
+
+def end_of_month(today: date) -> date:
+    """The first day of the next month: what was paid elsewhere usually ends then."""
+    return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def is_confirmed(owner: User) -> bool:
@@ -88,7 +93,7 @@ def adopt(*, seen: RemoteServerSeen, sale: Sale, actor: User | None, at: datetim
             subscription_item=item,
         )
         invoice = invoicing.draft_invoice(organization=organization, currency=price.currency, lines=[line], at=at)
-        order = _write_order(server, sale, subscription, invoice_id=invoice.pk, actor=actor, at=at)
+        order = _write_order(server, sale, subscription, invoice=invoice, actor=actor, at=at)
         period = Period(at, sale.billed_from)
         invoicing.pay_charges([Charge(invoicing.lock_invoice(order.invoice_id), first_period=period)], at=at)
         # Later periods begin on the day of the first one that is billed, not on today's.
@@ -97,17 +102,16 @@ def adopt(*, seen: RemoteServerSeen, sale: Sale, actor: User | None, at: datetim
 
 
 def _write_order(
-    server: Server, sale: Sale, subscription: Subscription, *, invoice_id: object, actor: User | None, at: datetime
+    server: Server, sale: Sale, subscription: Subscription, *, invoice: Invoice, actor: User | None, at: datetime
 ) -> Order:
     """The delivered order, by which the shop knows what the subscription is for."""
-    location = server.node.location if server.node else None
     order = Order.objects.create(
         organization=sale.organization,
         placed_by=sale.owner,
         status=OrderStatus.ACTIVE,
         currency=sale.price.currency,
         total_minor=0,
-        invoice_id=invoice_id,
+        invoice=invoice,
         placed_at=at,
         expires_at=at,
         paid_at=at,
@@ -117,7 +121,7 @@ def _write_order(
         order=order,
         organization=sale.organization,
         plan_price=sale.price,
-        region_id=location.region_id if location else None,
+        region=Region.objects.get(locations__nodes=server.node_id),
         server_name=server.name,
         options={"variables": {}},
         build=server.build,

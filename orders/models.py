@@ -14,6 +14,7 @@ from core.models import Entity, StateMachine, StatusChoices, StatusField, Timest
 from core.money import Money, total
 from orders.affiliates.models import Affiliate, AffiliateClicks, CommissionPayout, Referral
 from orders.changes.models import PlanChange
+from orders.imports.models import ImportOutcome, ImportRow, ImportState, ImportTask, ServerImport
 from orders.waitlist.models import WaitlistEntry
 from servers.models import Region, Reservation, Server
 
@@ -21,6 +22,10 @@ __all__ = [
     "Affiliate",
     "AffiliateClicks",
     "CommissionPayout",
+    "ImportOutcome",
+    "ImportRow",
+    "ImportState",
+    "ImportTask",
     "Order",
     "OrderItem",
     "OrderItemAddon",
@@ -28,6 +33,7 @@ __all__ = [
     "OrderStatusChange",
     "PlanChange",
     "Referral",
+    "ServerImport",
     "WaitlistEntry",
 ]
 

@@ -3,6 +3,7 @@
 from orders.admin.affiliates import AffiliateAdmin, AffiliateClicksAdmin, CommissionPayoutAdmin, ReferralAdmin
 from orders.admin.changes import PlanChangeAdmin
 from orders.admin.drift import DriftFindingAdmin, RemoteAccountSeenAdmin, RemoteDeletionAdmin, RemoteServerSeenAdmin
+from orders.admin.imports import ImportRowAdmin, ImportTaskAdmin, ServerImportAdmin
 from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
 from orders.admin.waitlist import WaitlistEntryAdmin
 
@@ -11,6 +12,8 @@ __all__ = [
     "AffiliateClicksAdmin",
     "CommissionPayoutAdmin",
     "DriftFindingAdmin",
+    "ImportRowAdmin",
+    "ImportTaskAdmin",
     "OrderAdmin",
     "OrderItemAddonAdmin",
     "OrderItemAdmin",
@@ -20,5 +23,6 @@ __all__ = [
     "RemoteAccountSeenAdmin",
     "RemoteDeletionAdmin",
     "RemoteServerSeenAdmin",
+    "ServerImportAdmin",
     "WaitlistEntryAdmin",
 ]

@@ -1,6 +1,6 @@
 """Taking over a server that a provider has: whose it becomes, as which plan, and from when on it is billed."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -33,11 +33,6 @@ def is_adoptable(row: DriftFinding | RemoteServerSeen) -> bool:
     """Whether it can become a server of ours."""
     seen = seen_of(row)
     return seen is not None and not adoption_problem(seen)
-
-
-def end_of_month(today: date) -> date:
-    """The first day of the next month: what was paid elsewhere usually ends then."""
-    return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 class AdoptForm(ActionForm):
@@ -79,7 +74,7 @@ class AdoptForm(ActionForm):
             plan.initial = best.plan.pk if best else None
             has = f"{formats.size(self.seen.memory_mib)}, {formats.size(self.seen.disk_mib)}"
             plan.help_text = _("It has %(size)s, and keeps that. Databases and backups are the plan's.") % {"size": has}
-        self.fields["billed_from"].initial = end_of_month(today)
+        self.fields["billed_from"].initial = adoption.end_of_month(today)
 
     @property
     def consequences(self) -> list[str]:  # type: ignore[override]

@@ -461,6 +461,10 @@ class Rows:
         earned = {"currency": "USD", "percent": 20, "commission_minor": 160, "paid_at": AT, "hold_until": AT}
         theirs = [self.order_of(make_organization()) for _row in self.orders]
         brought = {"customer_id": lambda n: theirs[n].organization_id, "order": lambda n: theirs[n]}
+        day = {"billed_from": AT.date(), "term": "monthly"}
+        imports = self.each(orders.ServerImport, provider=self.providers[0], billed_from=AT.date())
+        self.each(orders.ImportTask, server_import=lambda n: imports[n], run_at=AT)
+        self.each(orders.ImportRow, server_import=imports[0], position=lambda n: n, ref=str, outcome="planned", **day)
         self.each(orders.Referral, **brought, **earned, **named)
 
     def order_of(self, organization: Organization) -> orders.Order:

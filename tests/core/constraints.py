@@ -19,7 +19,13 @@ WORK = {
         *("billing_chargetask", "billing_gatewaycanceltask", "billing_gatewayevent", "billing_keychecktask"),
         *("billing_methodtask", "billing_paymenttask", "billing_refundtask"),
         *("servers_listing", "servers_operation", "servers_powertask", "servers_provisioningtask"),
-        *("servers_remotedeletion", "servers_usagetask", "support_delivery", "support_messagetask"),
+        *(
+            "servers_remotedeletion",
+            "servers_usagetask",
+            "support_delivery",
+            "support_messagetask",
+            "orders_importtask",
+        ),
     )
 }
 # Each of these rows is refused.
@@ -66,9 +72,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "billing_dispute_outcome_iff_closed": [{"is_won": True}, {"closed_at": NOW}],
         "billing_dispute_positive": [{"amount_minor": 0}],
     },
-    "billing_gatewayprice": {
-        "billing_gateway_price_of_one_price": [{"plan_price_id": None}, {"addon_price_id": ONE}],
-    },
+    "billing_gatewayprice": {"billing_gateway_price_of_one_price": [{"plan_price_id": None}, {"addon_price_id": ONE}]},
     "billing_invoice": {
         "billing_invoice_issued_iff_not_draft": [{"issued_at": NOW}, {"state": "open"}],
         "billing_invoice_not_negative": [
@@ -285,6 +289,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "catalog_plan_cost_has_currency": [{"cost_minor": 1, "cost_currency": ""}, {"cost_currency": "USD"}],
         "catalog_plan_sizes_positive": [{"cpu_percent": 0}, {"memory_mib": 0}, {"disk_mib": 0}],
     },
+    "orders_importrow": {"orders_import_row_has_its_server": [{"outcome": "imported"}]},
     "orders_affiliate": {"orders_affiliate_code_characters": [{"code": "ab"}, {"code": "ABC"}]},
     "orders_commissionpayout": {
         "orders_payout_positive": [{"amount_minor": 0, "paid_minor": 0}, {"paid_currency": "EUR", "paid_minor": 0}],
@@ -322,9 +327,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
     },
     "servers_driftfinding": {"servers_drift_finding_reason_iff_ignored": [{"ignored_at": NOW, "ignore_reason": ""}]},
     "servers_node": {
-        "servers_node_disk_not_oversold": [
-            {"disk_sellable_mib": 1, "disk_oversold_mib": 1, "disk_reserved_mib": 3},
-        ],
+        "servers_node_disk_not_oversold": [{"disk_sellable_mib": 1, "disk_oversold_mib": 1, "disk_reserved_mib": 3}],
         "servers_node_memory_not_oversold": [
             {"memory_sellable_mib": 1, "memory_oversold_mib": 1, "memory_reserved_mib": 3},
         ],
@@ -341,9 +344,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "servers_reservation_expires_iff_reserved": [{"state": "reserved"}, {"expires_at": NOW}],
         "servers_reservation_released_at_iff_released": [{"state": "released"}, {"released_at": NOW}],
     },
-    "servers_server": {
-        "servers_server_deleted_at_iff_deleted": [{"status": "deleted"}, {"deleted_at": NOW}],
-    },
+    "servers_server": {"servers_server_deleted_at_iff_deleted": [{"status": "deleted"}, {"deleted_at": NOW}]},
     "servers_syncrun": {
         "servers_sync_run_finished_iff_ended": [
             {"finished_at": NOW},
@@ -398,9 +399,7 @@ for name, rows in WORK.items():
 # The second of two such rows is refused.
 ONCE: dict[str, dict[str, Row]] = {
     "accounts_membership": {"accounts_membership_once": {"organization_id": ONE, "user_id": ONE}},
-    "accounts_organization": {
-        "accounts_one_personal_organization": {"owner_id": ONE, "is_personal": True},
-    },
+    "accounts_organization": {"accounts_one_personal_organization": {"owner_id": ONE, "is_personal": True}},
     "accounts_user": {
         "accounts_user_email_unique": {"email": "x", "username": ANY},
         "accounts_user_username_unique": {"username": "x", "email": ANY},
@@ -503,14 +502,14 @@ ONCE: dict[str, dict[str, Row]] = {
     "billing_taxrate": {
         "billing_tax_rate_one_at_a_time": {"country": "DE", "region": "", "valid_from": NOW, "valid_until": None},
     },
-    "catalog_addonprice": {
-        "catalog_addon_price_one_current": {"addon_id": ONE, "term": "monthly", "currency": "USD"},
-    },
+    "catalog_addonprice": {"catalog_addon_price_one_current": {"addon_id": ONE, "term": "monthly", "currency": "USD"}},
     "catalog_coupon": {"catalog_coupon_code_once": {"code": "x"}},
-    "catalog_planprice": {
-        "catalog_plan_price_one_current": {"plan_id": ONE, "term": "monthly", "currency": "USD"},
-    },
+    "catalog_planprice": {"catalog_plan_price_one_current": {"plan_id": ONE, "term": "monthly", "currency": "USD"}},
     "core_auditlink": {"core_auditlink_entry_id_key": {"position": ANY, "entry_id": 1}},
+    "orders_importrow": {
+        "orders_import_row_once": {"server_import_id": ONE, "position": 1},
+        "orders_importrow_server_id_key": {"server_id": ONE, "outcome": "imported", "position": ANY},
+    },
     "orders_affiliate": {"orders_affiliate_code_key": {"code": "abc"}},
     "orders_affiliateclicks": {"orders_clicks_once_a_day": {"affiliate_id": ONE, "clicked_on": "2026-03-01"}},
     "orders_order": {"orders_form_token_once": {"organization_id": ONE, "form_token": ONE}},
@@ -526,9 +525,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "servers_allocation_ref_once": {"node_id": ONE, "ref": "x"},
     },
     "servers_blueprintimage": {"servers_blueprint_image_once": {"blueprint_id": ONE, "image_id": ONE}},
-    "servers_blueprint": {
-        "servers_blueprint_one_active": {"product_id": ONE, "provider_id": ONE, "is_active": True},
-    },
+    "servers_blueprint": {"servers_blueprint_one_active": {"product_id": ONE, "provider_id": ONE, "is_active": True}},
     "servers_driftfinding": {
         "servers_drift_finding_one_open": {"provider_id": ONE, "subject_ref": "x", "ignore_reason": ""},
     },
@@ -546,9 +543,7 @@ ONCE: dict[str, dict[str, Row]] = {
     "servers_remotedeletion": {"servers_remote_deletion_one_open": {"provider_id": ONE, "ref": "x"}},
     "servers_remoteserverseen": {"servers_remote_server_seen_once": {"provider_id": ONE, "ref": "x"}},
     "servers_listing": {"servers_listing_once": {"server_id": ONE, "kind": "backups", "target": ""}},
-    "servers_usagebucket": {
-        "servers_usage_bucket_once": {"server_id": ONE, "minutes": 15, "starts_at": NOW},
-    },
+    "servers_usagebucket": {"servers_usage_bucket_once": {"server_id": ONE, "minutes": 15, "starts_at": NOW}},
     "servers_serveraccess": {"servers_access_once": {"user_id": ONE, "server_id": ONE}},
     "servers_serverhold": {"servers_hold_one_of_a_kind": {"server_id": ONE, "kind": "billing"}},
     "servers_servervariable": {"servers_variable_once": {"server_id": ONE, "env_variable": "x"}},
@@ -556,9 +551,7 @@ ONCE: dict[str, dict[str, Row]] = {
         "servers_sync_run_one_pending": {"provider_id": ONE, "kind": "full", "state": "pending"},
         "servers_sync_run_one_running": {"provider_id": ONE, "state": "running", "started_at": NOW},
     },
-    "support_delivery": {
-        "delivery_once_per_user_and_channel": {"reference": "x", "user_id": ONE, "channel": "x"},
-    },
+    "support_delivery": {"delivery_once_per_user_and_channel": {"reference": "x", "user_id": ONE, "channel": "x"}},
 }
 # Columns that are unique alone.
 for column in (
@@ -581,6 +574,7 @@ for column in (
     "catalog_product.slug",
     "orders_affiliate.organization_id",
     "orders_couponredemption.order_id",
+    "orders_importtask.server_import_id",
     "orders_order.invoice_id",
     "orders_order.number",
     "orders_orderitem.reservation_id",

@@ -73,6 +73,11 @@ def look_up(provider: Provider, seen: RemoteServerSeen) -> RemoteServerSummary:
     return found
 
 
+def node_of(seen: RemoteServerSeen) -> Node:
+    """The node that the server is on."""
+    return Node.objects.get(servers_seen=seen.pk)
+
+
 def make_prices(provider: Provider) -> PlanPrice:
     """A plan that an orphan fits, at $8, beside a larger one and one that is too small."""
     price = make_price(make_plan(memory_mib=2048, disk_mib=10240), minor=800)
@@ -98,7 +103,7 @@ def test_an_orphan_is_taken_over_as_it_is_and_billed_from_the_chosen_day(panel: 
     before = look_up(provider, seen)
     orphan = DriftFinding.objects.get(kind=DriftKind.ORPHAN, closed_at=None)
     assert lost_revenue([orphan], "USD") == {orphan.pk: Money(800, "USD")}
-    node = Node.objects.get(pk=seen.node_id)
+    node = node_of(seen)
     assert node.memory_foreign_mib == 2048
 
     server = adoption.adopt(seen=seen, sale=make_sale(provider, price), actor=None, at=LATER)
@@ -134,7 +139,7 @@ def test_of_two_who_take_over_the_same_server_one_has_it(panel: Sandbox, provide
     assert [type(error) for error in errors] == [NotAdoptable]
     server = Server.objects.get()
     assert Order.objects.get().organization == server.organization
-    assert Node.objects.get(pk=seen.node_id).servers_reserved == 1
+    assert node_of(seen).servers_reserved == 1
 
 
 def test_a_suspended_server_stays_suspended_when_it_is_taken_over(panel: Sandbox, provider: Provider) -> None:
@@ -222,7 +227,7 @@ def test_an_orphan_is_deleted_there_also_when_the_answer_is_lost(panel: Sandbox,
     assert (task.state, panel_servers(panel)) == (WorkState.DONE, [])
     assert request_count(panel, "DELETE /api/application/servers") == 1
     assert (orphan.reload().closed_at is not None, seen.reload().is_present) == (True, False)
-    assert Node.objects.get(pk=seen.node_id).memory_foreign_mib == 0
+    assert node_of(seen).memory_foreign_mib == 0
     assert AuditEntry.objects.filter(action__in=["drift.delete", "drift.deleted"]).count() == 2
 
 

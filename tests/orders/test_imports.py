@@ -1,0 +1,246 @@
+"""A host's servers become servers of this shop: shown first, then done, and nothing twice."""
+
+from datetime import date, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import Subscription
+from catalog.models import Kind, Plan
+from core import work
+from core.models import AuditEntry
+from orders.imports import importing, planning
+from orders.imports.mapping import MappingError, parse_mapping
+from orders.models import ImportOutcome, ImportRow, ImportState, ImportTask, Order, ServerImport
+from servers.models import (
+    Allocation,
+    Location,
+    Node,
+    PanelAccount,
+    Provider,
+    RemoteAccountSeen,
+    RemoteServerSeen,
+    Server,
+)
+from tests.builders import make_price
+from tests.servers.builders import make_blueprint, make_egg, make_node, make_plan, make_provider, make_region, make_user
+
+pytestmark = pytest.mark.django_db
+AT = timezone.now()
+BILLED_FROM = AT.date() + timedelta(days=20)
+EMAILS = ("ada@example.test", "ada@example.test", "bob@example.test")
+
+
+@pytest.fixture
+def provider(db: None) -> Provider:
+    """A panel with three servers of two customers, and one of its administrator; all of one egg with two plans."""
+    provider = make_provider(name="Old panel")
+    location = Location.objects.create(provider=provider, ref="1", code="eu", name="EU", region=make_region("eu"))
+    node = make_node(location, memory_mib=65536, disk_mib=655360, ports=10)
+    egg = make_egg(provider)
+    small, large = (make_plan(memory_mib=size, disk_mib=size * 10) for size in (1024, 4096))
+    for plan, minor in ((small, 400), (large, 1500)):
+        make_price(plan, minor=minor)
+        make_blueprint(provider, plan, egg=egg)
+    ports = list(Allocation.objects.filter(node=node).order_by("port"))
+    for number, email in enumerate((*EMAILS, "root@example.test")):
+        account = {"username": email, "email": email, "is_admin": email.startswith("root")}
+        RemoteAccountSeen.objects.get_or_create(provider=provider, ref=email[:3], defaults=account)
+        make_seen(provider, node, number, email[:3], ports[number])
+    return provider
+
+
+def make_seen(provider: Provider, node: Node, number: int, account: str, port: Allocation) -> RemoteServerSeen:
+    """A server there that nobody here knows."""
+    return RemoteServerSeen.objects.create(
+        provider=provider,
+        ref=str(100 + number),
+        identifier=f"abcd000{number}",
+        build_ref="1",
+        name=f"Server {number}",
+        node=node,
+        account_ref=account,
+        memory_mib=1024,
+        disk_mib=10240,
+        cpu_percent=100,
+        allocation_refs=[port.ref],
+        is_suspended=False,
+    )
+
+
+def check(provider: Provider, mapping: str = "") -> ServerImport:
+    """A checked import."""
+    values: dict[str, Any] = {"term": "monthly", "billed_from": BILLED_FROM, "actor": None, "at": AT}
+    server_import = importing.request_check(provider=provider, mapping=parse_mapping(mapping), **values)
+    importing.advance(server_import_id=server_import.pk, at=AT)
+    return server_import.reload()
+
+
+def outcomes(server_import: ServerImport) -> dict[str, str]:
+    """By the servers' numbers."""
+    return dict(ImportRow.objects.filter(server_import=server_import).values_list("ref", "outcome"))
+
+
+def run(server_import: ServerImport) -> None:
+    """Import until nothing is left."""
+    assert importing.request_import(server_import=server_import, actor=None, at=AT)
+    while importing.advance(server_import_id=server_import.pk, at=AT):
+        pass
+
+
+def test_a_check_says_what_would_happen_and_does_nothing(provider: Provider) -> None:
+    users = User.objects.count()
+
+    server_import = check(provider, "ref,email,plan\n103,eve@example.test,\n100,,nope\n999,x@example.test,")
+
+    assert server_import.state == ImportState.CHECKED
+    assert outcomes(server_import) == {
+        "100": "refused",
+        "101": "planned",
+        "102": "planned",
+        "103": "planned",
+        "999": "refused",
+    }
+    notes = dict(ImportRow.objects.values_list("ref", "note"))
+    assert notes["101"] == "new customer · $4.00, Monthly · keeps 1 GB, 10 GB"
+    assert "No blueprint builds this plan" in notes["100"]
+    assert "no such server" in notes["999"]
+    assert (Server.objects.count(), Order.objects.count(), User.objects.count()) == (0, 0, users)
+    assert outcomes(check(provider))["103"] == ImportOutcome.REFUSED  # an administrator's, and nobody is named
+
+
+def test_an_import_makes_customers_servers_and_subscriptions_once(provider: Provider) -> None:
+    ada = make_user("ada@example.test")
+    server_import = check(provider, f"ref;plan;billed_from\n102;{Plan.objects.get(memory_mib=4096)};2099-01-31")
+
+    run(server_import)
+    again = check(provider)
+    run(again)
+
+    assert server_import.reload().state == ImportState.FINISHED
+    assert outcomes(server_import) == {"100": "imported", "101": "imported", "102": "imported", "103": "refused"}
+    assert outcomes(again) == {"103": "refused"}
+    assert Server.objects.filter(organization__owner=ada).count() == 2
+    bob = User.objects.get(email="bob@example.test")
+    assert not bob.has_usable_password()
+    assert not EmailAddress.objects.get(user=bob).verified
+    assert PanelAccount.objects.get(user=bob).ref == "bob"
+    subscription = Subscription.objects.get(organization__owner=bob)
+    assert (subscription.amount_minor, subscription.anchor_day) == (1500, 31)
+    assert subscription.current_period_end is not None
+    assert subscription.current_period_end.date() == date(2099, 1, 31)
+    assert Server.objects.get(organization__owner=bob).memory_mib == 1024
+    assert AuditEntry.objects.filter(action="server.adopt").count() == 3
+
+
+def test_a_batch_that_is_killed_is_repeated_and_nothing_is_done_twice(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_import = check(provider)
+    importing.request_import(server_import=server_import, actor=None, at=AT)
+    adopt, done = importing.adopt_row, []
+
+    def dies(*args: Any, **kwargs: Any) -> Any:
+        server = adopt(*args, **kwargs)
+        done.append(server)
+        if len(done) == 2:
+            raise KeyboardInterrupt  # after all was written, before it was committed
+        return server
+
+    monkeypatch.setattr(importing, "adopt_row", dies)
+    with pytest.raises(KeyboardInterrupt):
+        importing.advance(server_import_id=server_import.pk, at=AT)
+    assert Server.objects.count() == 1
+    monkeypatch.setattr(importing, "adopt_row", adopt)
+
+    work.run_due(at=ImportTask.objects.get().run_at, models=(ImportTask,))
+
+    assert (Server.objects.count(), Order.objects.count(), Subscription.objects.count()) == (3, 3, 3)
+    assert server_import.reload().state == ImportState.FINISHED
+    assert Node.objects.get().servers_reserved == 3
+
+
+def test_what_changed_since_the_check_is_refused_and_leaves_nothing_behind(provider: Provider) -> None:
+    server_import = check(provider)
+    RemoteServerSeen.objects.filter(ref="102").update(is_present=False)
+    eve = make_user("eve@example.test")
+    PanelAccount.objects.create(provider=provider, user=eve, ref="ada")
+
+    run(server_import)
+
+    assert outcomes(server_import)["102"] == ImportOutcome.REFUSED
+    assert "belongs to another user here" in ImportRow.objects.get(server_import=server_import, ref="100").note
+    assert not User.objects.filter(email__in=EMAILS).exists()
+    assert not Server.objects.exists()
+
+
+def test_somebody_who_has_not_confirmed_an_address_gets_no_servers_by_it(provider: Provider) -> None:
+    stranger = make_user("ada@example.test")
+    stranger.set_password("a password of their own")
+    stranger.save()
+
+    found = outcomes(check(provider))
+
+    assert (found["100"], found["101"], found["102"]) == ("refused", "refused", "planned")
+    EmailAddress.objects.update_or_create(user=stranger, email=stranger.email, defaults={"verified": True})
+    assert outcomes(check(provider))["100"] == ImportOutcome.PLANNED
+
+
+def test_a_check_reads_as_often_for_many_servers_as_for_one(provider: Provider) -> None:
+    def reads() -> int:
+        server_import = ServerImport(provider=provider, billed_from=BILLED_FROM)
+        with CaptureQueriesContext(connection) as queries:
+            planning.plan_rows(server_import, at=AT)
+        return len(queries)
+
+    assert reads()  # settings are read once
+    before, node = reads(), Node.objects.get()
+    for number, port in enumerate(Allocation.objects.order_by("port")[4:9], start=4):
+        RemoteAccountSeen.objects.create(provider=provider, ref=f"n{number}", email=f"n{number}@example.test")
+        make_seen(provider, node, number, f"n{number}", port)
+
+    assert reads() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("email\nada@example.test", "The first line"),
+        ("ref,price\n1,2", "The first line"),
+        ("ref,ref\n1,2", "The first line"),
+        ("ref,email\n1,ada", "Line 2"),
+        ("ref,billed_from\n1,31.12.2026", "Line 2"),
+        ("ref,term\n1,hourly", "Line 2"),
+        ("ref,email\n,ada@example.test", "Line 2"),
+        ("ref,email\n1,a@example.test,x,y", "Line 2"),
+        ("ref\n1\n2\n1", "Line 4"),
+        ("ref\n1\x00", "no text"),
+        ("ref\n" + "1" * 200, "Line 2"),
+        ('ref\n"1', "no CSV"),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_says_where(content: str, text: str) -> None:
+    with pytest.raises(MappingError, match=text):
+        parse_mapping(content)
+
+
+def test_the_command_shows_and_imports_only_when_told_to(provider: Provider) -> None:
+    def call(*options: str) -> str:
+        out = StringIO()
+        call_command("import_servers", "--provider", "Old panel", *options, stdout=out)
+        return out.getvalue()
+
+    assert "Nothing was done" in call()
+    assert not Server.objects.exists()
+    assert "3 imported" in call("--import")
+    assert "1 refused" in call("--import")
+    assert Server.objects.filter(kind=Kind.GAME).count() == 3
+    with pytest.raises(CommandError, match="no provider"):
+        call_command("import_servers", "--provider", "x")
