@@ -45,6 +45,7 @@ from core import formats, site_settings
 from core.admin_base.columns import usage_bar
 from core.models import WorkState
 from core.money import Money, total
+from nodebyte.node_cards import ForecastLine, Neighbours, forecast_lines, neighbours
 from nodebyte.reports import bars_of, money_of
 from nodebyte.setup_steps import SetupStep, setup_steps
 from nodebyte.work_lines import WorkLine, work_lines
@@ -118,6 +119,8 @@ class Overview:
     stuck_orders: list[Order] | None = None
     failed_servers: list[Server] | None = None
     nodes: list[NodeLine] | None = None
+    neighbours: Neighbours | None = None
+    forecasts: list[ForecastLine] | None = None
     providers: list[Provider] | None = None
     order_counts: dict[str, int] | None = None
     revenue: list[Revenue] | None = None
@@ -155,6 +158,7 @@ class Overview:
             or any(provider.health == Health.FAILING for provider in self.providers or [])
             or any(getattr(provider, "open_findings", 0) for provider in self.providers or [])  # an annotation
             or self.suspected_providers
+            or (self.neighbours and (self.neighbours.noisy or self.neighbours.full))
         )
 
 
@@ -368,6 +372,8 @@ CARDS: dict[str, tuple[str, Callable[[datetime], Any]]] = {
     "order_counts": ("orders.view_order", order_counts),
     "failed_servers": ("servers.view_server", failed_servers),
     "nodes": ("servers.view_node", fullest_nodes),
+    "neighbours": ("servers.view_server", neighbours),
+    "forecasts": ("servers.view_node", forecast_lines),
     "providers": ("servers.view_provider", providers_with_last_sync),
     "revenue": ("billing.view_posting", revenue),
     "sold_and_canceled": ("billing.view_subscription", sold_and_canceled),

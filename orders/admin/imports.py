@@ -139,7 +139,8 @@ class ServerImportAdmin(ReadOnlyAdmin):
         """With how many servers have which outcome."""
         rows: QuerySet[Any] = super().get_queryset(request)
         counted = {each.value: Count("rows", filter=Q(rows__outcome=each)) for each in ImportOutcome}
-        return rows.annotate(**{f"{name}_count": count for name, count in counted.items()})
+        annotated: QuerySet[Any] = rows.annotate(**{f"{name}_count": count for name, count in counted.items()})
+        return annotated
 
     @admin.display(description=ImportOutcome.PLANNED.label)
     def planned(self, server_import: Any) -> int:

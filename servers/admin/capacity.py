@@ -1,22 +1,29 @@
 """Regions, locations, nodes and how full they are, ports, and who reserved what."""
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import F
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core import clock
 from core.admin_base import ActionContext, ActionForm, ReadOnlyAdmin, ReadOnlyInline, StaffAction
 from core.admin_base.columns import usage_bar
 from servers import capacity, draining, inventory
+from servers.live import neighbours
 from servers.models import Allocation, Location, Node, Region, Reservation, ReservationState, ServerMove
 
 SELLING = ("memory_headroom_mib", "disk_headroom_mib", "memory_overcommit_percent", "disk_overcommit_percent")
+
+MAX_NAMED = 10
 
 
 def placement_of(reservation: Reservation | None) -> SafeString:
@@ -26,6 +33,12 @@ def placement_of(reservation: Reservation | None) -> SafeString:
         lines = [f"{reservation.blueprint}: {reservation.node}", *filter(None, [reservation.choice])]
         lines += capacity.describe(reservation.refused)
     return format_html_join("", "{}<br>", ((line,) for line in lines))
+
+
+def lines_of(rows: Iterable[tuple[str, str, UUID]]) -> SafeString:
+    """Servers with a figure each, a link on a line of its own; a dash where there is none."""
+    linked = [(reverse("admin:servers_server_change", args=[pk]), name, figure) for name, figure, pk in rows]
+    return format_html_join("", '<a class="text-link" href="{}">{}</a> {}<br>', linked) or SafeString("–")
 
 
 class AllocationInline(ReadOnlyInline):
@@ -178,6 +191,7 @@ class NodeAdmin(ReadOnlyAdmin):
             gettext_lazy("Capacity for sale"),
             ("memory", "disk", *SELLING, "is_elastic", "max_servers", "servers_reserved"),
         ),
+        (gettext_lazy("The last hour"), ("noisy", "full")),
         (gettext_lazy("Placement"), ("tags", "cpu_cores", "busy_at")),
         (gettext_lazy("Machine"), ("memory_mib", "disk_mib", "memory_foreign_mib", "disk_foreign_mib")),
         (gettext_lazy("State"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
@@ -196,6 +210,18 @@ class NodeAdmin(ReadOnlyAdmin):
     def disk(self, node: Node) -> SafeString:
         """Reserved of what can be sold."""
         return usage_bar(node.disk_reserved_mib, node.disk_sellable_mib)
+
+    @admin.display(description=gettext_lazy("more than their share of CPU"))
+    def noisy(self, node: Node) -> SafeString:
+        """See `neighbours`."""
+        rows = neighbours.noisy_neighbours(at=clock.now(), limit=MAX_NAMED, node=node)
+        return lines_of((row.name, f"{row.cpu_percent} % / {row.bought_percent} %", row.server_id) for row in rows)
+
+    @admin.display(description=gettext_lazy("disks nearly full"))
+    def full(self, node: Node) -> SafeString:
+        """See `neighbours`."""
+        rows = neighbours.full_disks(at=clock.now(), limit=MAX_NAMED, node=node)
+        return lines_of((row.name, f"{row.percent} %", row.server_id) for row in rows)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: Any) -> None:
         """Recompute what can be sold; existing reservations stay."""
