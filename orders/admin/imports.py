@@ -89,7 +89,7 @@ class ImportRowInline(ReadOnlyInline):
     """What happens to each server, those that are left out first."""
 
     model = ImportRow
-    columns = ("outcome", "ref", "name", "email", "plan", "term", "billed_from", "note", "server")
+    columns = ("outcome", "ref", "name", "note", "email", "plan", "term", "billed_from", "server")
     related = ("plan", "server")
     ordering = ("-outcome", "position")
     per_page = 50
@@ -107,7 +107,7 @@ class ServerImportAdmin(ReadOnlyAdmin):
     inlines = (ImportRowInline,)
     sections: ClassVar[Any] = (
         (None, ("provider", "state", "planned", "refused", "imported")),
-        (gettext_lazy("Asked for"), ("term", "billed_from", "mapping", "requested_by", "created_at", "finished_at")),
+        (gettext_lazy("Asked for"), ("term", "billed_from", "mapped", "requested_by", "created_at", "finished_at")),
     )
     staff_list_actions = (
         StaffAction(
@@ -141,6 +141,11 @@ class ServerImportAdmin(ReadOnlyAdmin):
         counted = {each.value: Count("rows", filter=Q(rows__outcome=each)) for each in ImportOutcome}
         annotated: QuerySet[Any] = rows.annotate(**{f"{name}_count": count for name, count in counted.items()})
         return annotated
+
+    @admin.display(description=gettext_lazy("servers in the mapping"))
+    def mapped(self, server_import: Any) -> int:
+        """How many; what was said of each is in its row."""
+        return len(server_import.mapping)
 
     @admin.display(description=ImportOutcome.PLANNED.label)
     def planned(self, server_import: Any) -> int:

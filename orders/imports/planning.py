@@ -69,6 +69,7 @@ def plan_row(
         if problem := adoption_problem(seen):
             raise Refused(problem)
         row.email = email_of(seen, said, facts)
+        require_customer(row.email, seen, said, facts)
         fit = fit_of(seen, said, facts)
         row.plan = fit.plan
         if row.billed_from <= at.date():
@@ -98,14 +99,18 @@ def email_of(seen: RemoteServerSeen, said: Mapping[str, str], facts: Facts) -> s
     email = said.get("email") or (account.email if account else "")
     if not email:
         raise Refused(_("The address of its account there is not known: name one in the mapping."))
+    return email.lower()
+
+
+def require_customer(email: str, seen: RemoteServerSeen, said: Mapping[str, str], facts: Facts) -> None:
+    """Raise Refused where the address is no customer's, or not certainly theirs."""
+    account, customer = facts.accounts.get(seen.account_ref), facts.customers.get(email)
     if "email" not in said and account is not None and account.is_admin:
         raise Refused(_("Its account administers the panel: name its customer's address in the mapping."))
-    customer = facts.customers.get(email.lower())
     if customer is not None and customer.user.status not in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}:
         raise Refused(_("The user %(email)s is suspended or deleted.") % {"email": email})
     if customer is not None and not customer.is_confirmed:
         raise Refused(_("The user %(email)s has not confirmed their address.") % {"email": email})
-    return email.lower()
 
 
 def fit_of(seen: RemoteServerSeen, said: Mapping[str, str], facts: Facts) -> PlanFit:

@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from accounts import permissions
 from accounts.models import User
-from servers.models import Server
+from orders.models import ServerImport
+from servers.models import DriftFinding, Server
 from tests.admin.action_pages import page_of, payment_under_review, submit
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
@@ -81,6 +82,10 @@ def test_support_neither_refunds_nor_deletes(staff: Staff) -> None:
 
     assert submit(client, payment_under_review(rows), "refund", amount="1", reason="x").status_code == 403
     assert submit(client, rows.servers[0], "delete_server", name="server0", reason="x").status_code == 403
+    orphan = DriftFinding.objects.get(kind="orphan")
+    for action in ("adopt", "delete_there", "ignore"):
+        assert submit(client, orphan, action, reason="x", name="Found", ref="0").status_code == 403
+    assert submit(client, ServerImport.objects.get(), "start").status_code == 403
     assert "Delete the server" not in client.get(page_of(rows.servers[0])).content.decode()
 
 

@@ -12,7 +12,7 @@ from core.ids import uuid7
 from servers.drivers import base
 from servers.drivers.abilities import Power, Reinstall, Suspension, UsageFigures
 from servers.drivers.base import Attempt, Difference, PowerAction, PowerState, RemoteState
-from servers.drivers.inventory import Inventory
+from servers.drivers.inventory import Inventory, ServerLookup
 from tests.drivers.adapters import Adapter, asked, found, near_key
 
 
@@ -95,6 +95,31 @@ def test_a_server_whose_key_was_erased_is_found_by_its_ref_and_gets_its_key_back
     adapter.driver.apply(spec, keyless)
 
     assert found(adapter, spec).ref == remote.ref
+
+
+def test_a_server_that_is_not_ours_is_looked_up_by_its_number_and_can_be_made_ours(adapter: Adapter) -> None:
+    driver, theirs = adapter.driver, adapter.spec()
+    skip_unless(isinstance(driver, ServerLookup))
+    assert isinstance(driver, ServerLookup)
+    assert isinstance(driver, Inventory)
+    driver.create(theirs)
+    remote, ours = found(adapter, theirs), replace(theirs, key=uuid7())
+
+    seen = driver.look_up(remote.ref)
+
+    listed = next(each for each in driver.servers() if each.ref == remote.ref)
+    assert seen is not None
+    assert replace(seen, node_ref=listed.node_ref) == listed
+    assert (seen.key, seen.identifier) == (str(theirs.key), remote.identifier)
+    adopted = driver.find(ours, [Attempt(0, seen.ref, seen.identifier)])
+    assert adopted is not None
+    assert Difference.KEY in driver.differences(ours, adopted)
+    assert driver.differences(ours, adopted) <= {Difference.KEY, Difference.NAME}
+    driver.apply(ours, adopted)
+    assert found(adapter, ours).ref == remote.ref
+    assert driver.find(theirs, []) is None
+    driver.delete(remote)
+    assert driver.look_up(remote.ref) is None
 
 
 def test_deleting_twice_is_harmless(adapter: Adapter) -> None:

@@ -8,14 +8,19 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Subscription
+from billing import ledger_audit
+from billing.models import InvoiceItem, InvoiceState, RunKind, Subscription
+from billing.runs import runner
 from catalog.models import Kind, Plan
 from core import work
 from core.models import AuditEntry
+from orders import adoption
 from orders.imports import importing, planning
 from orders.imports.mapping import MappingError, parse_mapping
 from orders.models import ImportOutcome, ImportRow, ImportState, ImportTask, Order, ServerImport
@@ -29,6 +34,7 @@ from servers.models import (
     RemoteServerSeen,
     Server,
 )
+from tests.billing.sales import run_commit_triggers
 from tests.builders import make_price
 from tests.servers.builders import make_blueprint, make_egg, make_node, make_plan, make_provider, make_region, make_user
 
@@ -244,3 +250,29 @@ def test_the_command_shows_and_imports_only_when_told_to(provider: Provider) -> 
     assert Server.objects.filter(kind=Kind.GAME).count() == 3
     with pytest.raises(CommandError, match="no provider"):
         call_command("import_servers", "--provider", "x")
+
+
+def test_what_was_imported_is_renewed_from_the_chosen_day_and_shown_to_its_customer(
+    provider: Provider, client: Client
+) -> None:
+    server_import = check(provider)
+    run(server_import)
+    subscription = Subscription.objects.get(organization__owner__email="bob@example.test")
+    item, start = subscription.order_item, adoption.start_of(BILLED_FROM)
+
+    runner.execute(RunKind.RENEW, at=start - timedelta(days=1))
+    run_commit_triggers()
+
+    paid, billed = InvoiceItem.objects.filter(subscription=subscription).order_by("period_start")
+    assert (paid.amount_minor, paid.period_end, paid.invoice.state) == (0, start, InvoiceState.PAID)
+    assert (billed.amount_minor, billed.period_start, billed.invoice.state) == (400, start, InvoiceState.OPEN)
+    assert ledger_audit.broken_rules() == {}
+    client.force_login(item.server.owner)
+    pages = {
+        "orders:progress": item.order_id,
+        "billing:invoice": paid.invoice_id,
+        "billing:invoice_pdf": paid.invoice_id,
+        "servers:detail": item.server_id,
+    }
+    for name, pk in pages.items():
+        assert client.get(reverse(name, kwargs={"pk": pk})).status_code == 200, name

@@ -38,6 +38,7 @@ from servers.drivers.digitalocean.client import (
 from servers.drivers.digitalocean.droplets import (
     REBUILDING,
     RESIZING,
+    SERVER_TAG,
     SUSPENDED,
     attempt_tag,
     created_at,
@@ -173,6 +174,8 @@ class DigitalOceanDriver:
         differences, tags = self.differences(spec, remote), remote.facts["tags"]
         if Difference.KEY in differences:
             if server_tag(spec.key) not in tags:
+                for other in filter(SERVER_TAG.fullmatch, tags):  # of a server that was adopted
+                    self._untag(remote.ref, other)
                 self._tag(remote.ref, server_tag(spec.key))
             if SUSPENDED in tags and remote.state is not RemoteState.SUSPENDED:
                 self._untag(remote.ref, SUSPENDED)

@@ -91,13 +91,16 @@ class LinodeDriver:
         self._linode = LinodeClient(provider)
 
     def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
-        """The machine with our key as a tag. One that an attempt was answered with is read without any list."""
+        """The machine with our key as a tag. One that an attempt was answered with is read without any list.
+
+        One that was adopted, which no attempt made, may still have another key.
+        """
         tag, keyless = key_tag(spec.key), None
         for attempt in attempts:
             machine = self._linode.find(path_of(attempt.ref)) if attempt.ref else None
             if machine and tag in machine["tags"]:
                 return self._remote(machine)
-            if machine and not key_of(machine):
+            if machine and (not key_of(machine) or not attempt.number):
                 keyless = machine
         found = list(self._linode.listed(LINODES, {"tags": tag}))
         if len(found) > 1:
