@@ -249,6 +249,73 @@ class Migration(migrations.Migration):
             bases=(core.models.state_machine.StateMachine, models.Model),
         ),
         migrations.CreateModel(
+            name='ServerImport',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('checking', 'Being checked'), ('checked', 'Checked, nothing done'), ('importing', 'Importing'), ('finished', 'Finished')], default='checking', max_length=9)),
+                ('mapping', models.JSONField(blank=True, default=list, verbose_name='mapping')),
+                ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], default='monthly', max_length=12, verbose_name='billing cycle')),
+                ('billed_from', models.DateField(verbose_name='billed from')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
+                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'import of servers',
+                'verbose_name_plural': 'imports of servers',
+                'ordering': ['-created_at'],
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
+        migrations.CreateModel(
+            name='ImportTask',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('dead', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('outages', models.PositiveIntegerField(db_default=0, help_text='Attempts that failed because another system did not answer. They never end the work.')),
+                ('run_at', models.DateTimeField(verbose_name='next attempt at')),
+                ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name="worker's lease until")),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
+                ('server_import', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='task', to='orders.serverimport')),
+            ],
+            options={
+                'verbose_name': 'import task',
+                'verbose_name_plural': 'import tasks',
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='ImportRow',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('position', models.PositiveIntegerField()),
+                ('ref', models.CharField(max_length=64, verbose_name='panel ID')),
+                ('name', models.CharField(blank=True, default='', max_length=191, verbose_name='name')),
+                ('email', models.CharField(blank=True, default='', max_length=191, verbose_name='email')),
+                ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle')),
+                ('billed_from', models.DateField(verbose_name='billed from')),
+                ('outcome', models.CharField(choices=[('planned', 'To be imported'), ('refused', 'Not imported'), ('imported', 'Imported')], max_length=8)),
+                ('note', models.CharField(blank=True, default='', max_length=255, verbose_name='what happens')),
+                ('plan', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.plan')),
+                ('server', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='import_row', to='servers.server')),
+                ('server_import', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='rows', to='orders.serverimport')),
+            ],
+            options={
+                'verbose_name': 'server of an import',
+                'verbose_name_plural': 'servers of imports',
+                'ordering': ['server_import', 'position'],
+            },
+        ),
+        migrations.CreateModel(
             name='WaitlistEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -395,6 +462,46 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='referral',
             constraint=models.CheckConstraint(condition=models.Q(('customer', models.F('organization')), _negated=True), name='orders_referral_not_of_itself'),
+        ),
+        migrations.AddConstraint(
+            model_name='serverimport',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['checking', 'checked', 'importing', 'finished'])), name='orders_import_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='serverimport',
+            constraint=models.CheckConstraint(condition=models.Q(('term__in', ['monthly', 'quarterly', 'semiannually', 'yearly'])), name='orders_import_term_in_months'),
+        ),
+        migrations.AddIndex(
+            model_name='importtask',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at'], name='orders_importtask_due'),
+        ),
+        migrations.AddIndex(
+            model_name='importtask',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['finished_at'], name='orders_importtask_done'),
+        ),
+        migrations.AddConstraint(
+            model_name='importtask',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'dead'])), name='orders_importtask_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='importtask',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), ('lease_until__isnull', False)), models.Q(models.Q(('state', 'running'), _negated=True), models.Q(('lease_until__isnull', False), _negated=True)), _connector='OR'), name='orders_importtask_lease_iff_running'),
+        ),
+        migrations.AddConstraint(
+            model_name='importrow',
+            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['planned', 'refused', 'imported'])), name='orders_import_row_outcome_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='importrow',
+            constraint=models.CheckConstraint(condition=models.Q(('term__in', ['hourly', 'monthly', 'quarterly', 'semiannually', 'yearly'])), name='orders_import_row_term_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='importrow',
+            constraint=models.UniqueConstraint(fields=('server_import', 'position'), name='orders_import_row_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='importrow',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'imported'), ('server__isnull', False)), models.Q(models.Q(('outcome', 'imported'), _negated=True), ('server__isnull', True)), _connector='OR'), name='orders_import_row_has_its_server'),
         ),
         migrations.AddIndex(
             model_name='waitlistentry',
