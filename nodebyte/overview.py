@@ -57,6 +57,8 @@ from servers.models import (
     Blueprint,
     DriftFinding,
     Health,
+    HytaleAccount,
+    HytaleState,
     Location,
     Node,
     Provider,
@@ -210,7 +212,21 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
         text = _("The location %(location)s of %(provider)s has no region, so nothing is sold there.") % names
         url = reverse("admin:servers_location_change", args=[location.pk])
         problems.append(ShopProblem(text, url, _("Choose its region")))
-    return problems[:MAX_ROWS]
+    return [*problems, *hytale_problems()][:MAX_ROWS]
+
+
+def hytale_problems() -> list[ShopProblem]:
+    """Hytale accounts with which no server starts."""
+    unready = Q(profile="") | ~Q(state=HytaleState.SIGNED_IN)
+    return [
+        ShopProblem(
+            _("No server starts with the Hytale account %(account)s: nobody is signed in, or no profile is chosen.")
+            % {"account": account},
+            reverse("admin:servers_hytaleaccount_change", args=[account.pk]),
+            _("Open the account"),
+        )
+        for account in HytaleAccount.objects.filter(unready, is_active=True).order_by("name")
+    ]
 
 
 def unbuildable_plans(plans: Sequence[Plan], blueprints: Sequence[Blueprint]) -> list[ShopProblem]:

@@ -152,12 +152,10 @@ class HytaleAccountAdmin(ReadOnlyAdmin):
         until = formats.instant(row.expires_at) if row.expires_at else ""
         return format_html(text, code=code, link=link, time=until)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> Any:
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, obj: Any = None, **kwargs: Any) -> Any:
         """The page renews itself while somebody enters a code."""
-        is_waiting = HytaleSignIn.objects.filter(account=object_id, outcome="").exclude(state=WorkState.DEAD).exists()
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "is_waiting": is_waiting})
+        context["is_waiting"] = obj and obj.sign_ins.filter(outcome="").exclude(state=WorkState.DEAD).exists()
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
 
 @admin.register(HytaleSignIn)

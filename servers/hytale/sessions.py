@@ -6,6 +6,7 @@ session has ended, or when the session cannot live any longer: an hour after the
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, F, Q
 
@@ -47,12 +48,12 @@ class NoSession(outside.Unavailable):
         self.outcome, self.retry_at = outcome, retry_at
 
 
-def starts_with_session(server: Server, driver: Driver) -> bool:
+def starts_with_session(server: Server, driver: Driver | Power) -> bool:
     """Whether the shop starts and signs in the server: its egg takes the tokens, and its provider keeps them hidden."""
     return isinstance(driver, HiddenVariables) and isinstance(driver, Power) and needs_session(server)
 
 
-def prepare_start(server: Server, driver: Driver, *, at: datetime) -> None:
+def prepare_start(server: Server, driver: Driver | Power, *, at: datetime) -> None:
     """Give the server tokens for its next start, where the shop signs it in. To be called right before each start.
 
     Raises NoSession; also Unavailable and Unknown, after which a start may be tried again.
@@ -87,7 +88,7 @@ def _open(server: Server, *, at: datetime) -> HytaleSession:
     except outside.OutsideError:
         _record_end(session, at=at)
         raise
-    values = {"session_token": opened.session_token, "identity_token": opened.identity_token}
+    values: dict[str, Any] = {"session_token": opened.session_token, "identity_token": opened.identity_token}
     values |= {"expires_at": opened.expires_at, "slot_until": opened.expires_at, "status": SessionStatus.OPEN}
     rows = HytaleSession.objects.filter(pk=session.pk, status=SessionStatus.REQUESTED)
     rows.update(**values, run_at=at + LOOK_EVERY)

@@ -43,7 +43,8 @@ def poll(sign_in: HytaleSignIn, *, at: datetime) -> Reschedule | None:
     if not sign_in.user_code:
         return _begin(sign_in, at=at)
     if sign_in.expires_at is None or at >= sign_in.expires_at:
-        return _end(sign_in, SignInOutcome.EXPIRED)
+        _end(sign_in, SignInOutcome.EXPIRED)
+        return None
     try:
         answer = client.redeem_device_code(str(sign_in.device_code))
     except outside.OutsideError as error:
@@ -54,12 +55,15 @@ def poll(sign_in: HytaleSignIn, *, at: datetime) -> Reschedule | None:
             HytaleSignIn.objects.filter(pk=sign_in.pk).update(poll_seconds=slower)
             return Reschedule(timedelta(seconds=slower))
         if error.code in ENDINGS:
-            return _end(sign_in, ENDINGS[error.code])
+            _end(sign_in, ENDINGS[error.code])
+            return None
         if isinstance(error, outside.Rejected):
-            return _end(sign_in, SignInOutcome.REFUSED, problem=str(error))
+            _end(sign_in, SignInOutcome.REFUSED, problem=str(error))
+            return None
         raise  # asked again later; where the answer was lost, the code is used and the next answer says so
     if not answer.refresh_token:
-        return _end(sign_in, SignInOutcome.REFUSED, problem=_("Hytale gave no refresh token."))
+        _end(sign_in, SignInOutcome.REFUSED, problem=_("Hytale gave no refresh token."))
+        return None
     _keep(sign_in, answer, at=at)
     return Reschedule(timedelta(0))  # then its profiles are read
 
@@ -68,7 +72,8 @@ def _begin(sign_in: HytaleSignIn, *, at: datetime) -> Reschedule | None:
     try:
         begun = client.begin_sign_in()
     except outside.Rejected as error:
-        return _end(sign_in, SignInOutcome.REFUSED, problem=str(error))
+        _end(sign_in, SignInOutcome.REFUSED, problem=str(error))
+        return None
     HytaleSignIn.objects.filter(pk=sign_in.pk).update(
         device_code=begun.device_code,
         user_code=begun.user_code,

@@ -100,7 +100,7 @@ class Hytale:
 
 def import_egg(sandbox: Sandbox, folder: Path, *, is_shown: bool = False) -> None:
     """An egg with the two variables on the stand-in panel."""
-    shown = {"description": "", "default_value": "", "rules": "nullable|string"}
+    shown: dict[str, Any] = {"description": "", "default_value": "", "rules": "nullable|string"}
     shown |= {"user_viewable": is_shown, "user_editable": False}
     egg = {
         "name": EGG,

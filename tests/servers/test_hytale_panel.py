@@ -62,6 +62,7 @@ def test_a_server_starts_signed_in_and_only_after_its_install(hytale: Hytale, pr
     (session,) = HytaleSession.objects.all()
     assert (session.status, session.account, session.identity_token) == (SessionStatus.OPEN, account, None)
     assert list(hytale.sessions()) == [session.session_token]
+    assert server.installed_at
     assert session.requested_at >= server.installed_at
     assert "Hytale Server Booted" in console_of(hytale, server)
     assert not any("/auth login" in line for line in console_of(hytale, server))
