@@ -23,7 +23,7 @@ from core.models import (
 )
 from servers.models.servers import Server
 
-HYTALE: Lane = Lane("hytale", {"account_id": 2})
+HYTALE: Lane = Lane("hytale", {"account_id": 1})
 
 
 class HytaleState(StatusChoices):
