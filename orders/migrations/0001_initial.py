@@ -521,6 +521,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='waitlistentry',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', True), ('is_stock_taken', False), ('offered_at__isnull', True), ('reservation__isnull', True), ('status', 'waiting')), ('status', 'left'), models.Q(('expires_at__isnull', False), ('offered_at__isnull', False), ('reservation__isnull', False), ('status__in', ['offered', 'ordered', 'expired'])), _connector='OR'), name='orders_waitlist_reserved_when_offered'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', True), ('is_stock_taken', False), ('offered_at__isnull', True), ('reservation__isnull', True), ('status', 'waiting')), ('status', 'left'), models.Q(('expires_at__isnull', False), ('offered_at__isnull', False), ('reservation__isnull', False), ('status__in', ['offered', 'ordered', 'expired'])), _connector='OR'), name='orders_waitlist_with_reservation_iff_offered'),
         ),
     ]

@@ -78,7 +78,7 @@ class WaitlistEntry(StateMachine, Entity, Timestamped):
                 name="orders_waitlist_once",
             ),
             models.CheckConstraint(
-                name="orders_waitlist_reserved_when_offered",
+                name="orders_waitlist_with_reservation_iff_offered",
                 condition=models.Q(
                     status="waiting",
                     reservation__isnull=True,

@@ -8,7 +8,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 
-from accounts.models import Membership, Organization, User
+from accounts.models import Membership, Organization, SshKey, User
 from billing import grants, invoicing
 from billing import models as billing
 from catalog.models import Addon, AddonPrice, Coupon, Image, Plan, PlanPrice, Product, Promotion
@@ -51,6 +51,7 @@ class Rows:
         self.organizations: list[Organization] = [user.owned_organizations.get() for user in self.users]
         for user in self.users[1:]:
             Membership.objects.create(organization=self.organizations[0], user=user)
+            SshKey.objects.create(user=user, name="laptop", public_key="ssh-rsa AAAA", fingerprint="SHA256:x")
         kind = ContentType.objects.get_for_model(User)
         self.each(LogEntry, user=self.user, content_type=kind, object_id="1", object_repr="x", action_flag=CHANGE)
         self.each(UserSession, user=self.user, ip="192.0.2.1", session_key=lambda n: f"{SECRET}{n}", user_agent="x")

@@ -26,7 +26,7 @@ from billing.models import (
     SubscriptionItem,
 )
 from core import schema, tenancy
-from orders.models import Order, Referral
+from orders.models import Order, Referral, WaitlistEntry
 from tests.core import hytale_constraints
 from tests.core.constraints import ANY, CHECKS, LATER, NOW, ONCE, ONE, TWO, Row
 from tests.isolation.tables import COLUMNS, FILLERS, NUMBER
@@ -71,6 +71,7 @@ WITH: dict[tuple[Table, str], Row] = {
     (JournalEntry, "dispute_id"): {"kind": "dispute"},
     (JournalEntry, "creditgrant_id"): {"kind": "credit_granted"},
     (PriceCampaign, "addon_price_id"): {"plan_price_id": None},
+    (WaitlistEntry, "reservation_id"): {"status": "offered", "offered_at": NOW, "expires_at": LATER},
     (SubscriptionItem, "addon_price_id"): {"kind": "addon", "plan_price_id": None},
 }
 # A ledger account may have no gateway; that of a refund or dispute is its payment's.
@@ -78,6 +79,7 @@ WITHOUT_ACCOUNT = {LedgerAccount, Refund, Dispute, GatewayAccount}
 # What a row of the table has so that no other constraint refuses it; the rest is arbitrary.
 ROWS: dict[str, Row] = {
     "accounts_organization": {"currency": "USD", "country": "DE"},
+    "accounts_sshkey": {"public_key": "ssh-rsa AAAA"},
     "billing_autotopup": {"below_minor": 1, "amount_minor": 1, "stopped_at": None},
     "billing_creditgrant": {"amount_minor": 1, "remaining_minor": 1},
     "billing_creditnote": {"issued_at": NOW, "net_minor": 1, "tax_minor": 1, "total_minor": 2},

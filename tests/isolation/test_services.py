@@ -36,6 +36,8 @@ ZERO = Money(0, "USD")
 OF_THE_SHOP = {
     "billing.gateway_accounts.accounts_for",
     "orders.storefront.published.public_version",
+    "orders.waitlist.entries.positions",
+    "orders.waitlist.entries.taken_up",
     "servers.capacity.availability.availability",
     "servers.queries.regions_of",
     "servers.self_service.sections._sections_of",
