@@ -1,5 +1,8 @@
 """What the drivers of machines and clouds say alike."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -9,8 +12,11 @@ from servers.drivers.base import MachineBuild, ServerSpec
 from servers.drivers.inventory import RemoteNode
 from servers.models import Step
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 # From a paid order to a machine that its cloud places by itself.
-CLOUD_STEPS = {
+CLOUD_STEPS: "Mapping[str, StrOrPromise]" = {
     Step.PLACED: gettext_lazy("Region chosen"),
     Step.CREATED: gettext_lazy("Machine created"),
     Step.INSTALLED: gettext_lazy("System installed"),

@@ -183,13 +183,14 @@ def test_a_server_can_be_installed_again(adapter: Adapter) -> None:
     adapter.driver.create(spec)
 
     server = installed(adapter, spec)
-    before = driver.installs(server.identifier) if isinstance(driver, Rebuild) else []
+    able: object = adapter.driver
+    before: list[str] = able.installs(server.identifier) if isinstance(able, Rebuild) else []
     time.sleep(1 if before else 0)  # a time in whole seconds is another one
     when_possible(adapter, lambda: driver.reinstall(spec, server))
 
     assert installed(adapter, spec).state is RemoteState.READY
-    if isinstance(driver, Rebuild):
-        assert set(driver.installs(server.identifier)) - set(before)
+    if isinstance(able, Rebuild):
+        assert set(able.installs(server.identifier)) - set(before)
 
 
 def test_what_a_program_writes_can_be_read(adapter: Adapter) -> None:
