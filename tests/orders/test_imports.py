@@ -267,7 +267,7 @@ def test_what_was_imported_is_renewed_from_the_chosen_day_and_shown_to_its_custo
     assert (paid.amount_minor, paid.period_end, paid.invoice.state) == (0, start, InvoiceState.PAID)
     assert (billed.amount_minor, billed.period_start, billed.invoice.state) == (400, start, InvoiceState.OPEN)
     assert ledger_audit.broken_rules() == {}
-    client.force_login(item.server.owner)
+    client.force_login(User.objects.get(email="bob@example.test"))
     pages = {
         "orders:progress": item.order_id,
         "billing:invoice": paid.invoice_id,
