@@ -43,6 +43,7 @@ class Action(StrEnum):
     SERVER_CONSOLE = "server.console"  # read its output, and type commands
     SERVER_CONTENT = "server.content"  # whatever changes or reveals what is inside
     SERVER_ACTIVITY = "server.activity"  # who did what with it
+    SERVER_TRANSFER = "server.transfer"  # to another organization
     SERVER_ACCESS = "server.access"  # who else may do what with it
 
 
@@ -73,6 +74,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role | AccessLevel]] = {
     Action.SERVER_CONSOLE: IN_CHARGE | {AccessLevel.OPERATE, AccessLevel.MANAGE},
     Action.SERVER_CONTENT: IN_CHARGE | {AccessLevel.MANAGE},
     Action.SERVER_ACTIVITY: IN_CHARGE | {AccessLevel.MANAGE},
+    Action.SERVER_TRANSFER: frozenset({Role.OWNER}),
     Action.SERVER_ACCESS: IN_CHARGE,
 }
 

@@ -119,7 +119,7 @@ def missing_triggers(model: type[models.Model], triggers: set[tuple[str, str]]) 
         )
     if getattr(model, "append_only", False) and (table, "append_only") not in triggers:
         erasable = getattr(model, "erasable_fields", ())
-        kept = [f'"{field.column}"' for field in model._meta.local_concrete_fields if field.name not in erasable]
+        kept = [f'"{field.column}"' for field in model._meta.local_concrete_fields if field.column not in erasable]
         update = f"UPDATE OF {', '.join(kept)}" if erasable else "UPDATE"
         yield (
             f'CREATE TRIGGER append_only BEFORE {update} OR DELETE OR TRUNCATE ON "{table}"'

@@ -15,6 +15,7 @@ from core.money import Money, total
 from orders.affiliates.models import Affiliate, AffiliateClicks, CommissionPayout, Referral
 from orders.changes.models import PlanChange
 from orders.imports.models import ImportOutcome, ImportRow, ImportState, ImportTask, ServerImport
+from orders.transfers.models import ServerTransfer
 from orders.waitlist.models import WaitlistEntry
 from servers.models import Region, Reservation, Server
 
@@ -34,6 +35,7 @@ __all__ = [
     "PlanChange",
     "Referral",
     "ServerImport",
+    "ServerTransfer",
     "WaitlistEntry",
 ]
 

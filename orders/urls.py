@@ -4,6 +4,7 @@ from django.urls import path
 
 from orders import views
 from orders.changes import views as changes
+from orders.transfers import views as transfers
 from orders.waitlist import views as waitlist
 
 app_name = "orders"
@@ -16,6 +17,10 @@ urlpatterns = [
     path("orders/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("waitlist/", waitlist.waitlist, name="waitlist"),
     path("waitlist/<uuid:pk>/leave/", waitlist.leave, name="leave_waitlist"),
+    path("servers/<uuid:pk>/transfer/", transfers.offer, name="offer_server"),
+    path("transfers/<uuid:pk>/", transfers.transfer, name="transfer"),
+    path("transfers/<uuid:pk>/answer/", transfers.answer, name="answer_transfer"),
+    path("transfers/<uuid:pk>/cancel/", transfers.cancel, name="cancel_transfer"),
     path("servers/<uuid:pk>/plan/", changes.choose, name="choose_plan"),
     path("plan-changes/<uuid:pk>/", changes.plan_change, name="plan_change"),
     path("plan-changes/<uuid:pk>/confirm/", changes.confirm, name="confirm_plan_change"),

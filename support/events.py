@@ -33,9 +33,10 @@ from orders.events import (
     orders_status_changed,
     plan_changes_moved,
     servers_held,
+    transfers_offered,
     waitlist_offered,
 )
-from orders.models import Order, OrderStatus, WaitlistEntry
+from orders.models import Order, OrderStatus, ServerTransfer, WaitlistEntry
 from servers.events import (
     disks_filling,
     hytale_sign_ins_ending,
@@ -311,6 +312,18 @@ for change_status, subject in {
             page=lambda change: reverse("orders:plan_change", kwargs={"pk": change.pk}),
         )
     )
+
+register(
+    Event(
+        name="transfer.offered",
+        signal=transfers_offered,
+        ids="transfer_ids",
+        rows=ServerTransfer.objects.select_related("recipient"),
+        recipient=lambda row: row.recipient,
+        subject=_("{row.offerer_name} offers you the server {row.server_name}"),
+        page=lambda row: reverse("orders:transfer", kwargs={"pk": row.pk}),
+    )
+)
 
 register(
     Event(

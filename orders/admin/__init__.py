@@ -5,6 +5,7 @@ from orders.admin.changes import PlanChangeAdmin
 from orders.admin.drift import DriftFindingAdmin, RemoteAccountSeenAdmin, RemoteDeletionAdmin, RemoteServerSeenAdmin
 from orders.admin.imports import ImportRowAdmin, ImportTaskAdmin, ServerImportAdmin
 from orders.admin.orders import OrderAdmin, OrderItemAddonAdmin, OrderItemAdmin, OrderStatusChangeAdmin
+from orders.admin.transfers import ServerTransferAdmin
 from orders.admin.waitlist import WaitlistEntryAdmin
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "RemoteDeletionAdmin",
     "RemoteServerSeenAdmin",
     "ServerImportAdmin",
+    "ServerTransferAdmin",
     "WaitlistEntryAdmin",
 ]

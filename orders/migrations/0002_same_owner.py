@@ -27,6 +27,7 @@ SAME_OWNER = [
     ("referral", "order_id, customer_id, currency", "orders_order", "id, organization_id, currency"),
     ("commissionpayout", "affiliate_id, organization_id", "orders_affiliate", "id, organization_id"),
     ("planchange", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
+    ("servertransfer", "item_id, organization_id", "orders_orderitem", "id, organization_id"),
     ("waitlistentry", "reservation_id, organization_id", "servers_reservation", "id, organization_id"),
 ]
 

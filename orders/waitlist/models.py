@@ -86,9 +86,9 @@ class WaitlistEntry(StateMachine, Entity, Timestamped):
                     expires_at__isnull=True,
                     is_stock_taken=False,
                 )
-                | models.Q(status="left")
+                | models.Q(status__in=["left", "ordered"])
                 | models.Q(
-                    status__in=["offered", "ordered", "expired"],
+                    status__in=["offered", "expired"],
                     reservation__isnull=False,
                     offered_at__isnull=False,
                     expires_at__isnull=False,

@@ -52,6 +52,7 @@ class ProvisioningStep(Entity):
 
     tenancy = PART_OF_SERVER
     append_only = True
+    erasable_fields = ("organization_id",)  # another organization may have the server one day
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="steps")

@@ -447,6 +447,19 @@ class Rows:
             **owned,
         )
         self.each(
+            orders.ServerTransfer,
+            item=lambda n: self.items[n],
+            recipient=self.user,
+            offered_by=self.user,
+            recurring_minor=800,
+            currency="USD",
+            term="monthly",
+            paid_until=AT,
+            offered_at=AT,
+            expires_at=AT,
+            **owned,
+        )
+        self.each(
             orders.WaitlistEntry,
             joined_by=self.user,
             plan=lambda n: self.plans[n],

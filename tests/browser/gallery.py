@@ -41,7 +41,7 @@ from orders.affiliates.models import Referral
 from orders.changes import locking, making
 from orders.changes.offers import change_offer
 from orders.changes.quoting import Selection
-from orders.models import Order
+from orders.models import Order, OrderItem, ServerTransfer
 from orders.waitlist import entries as waitlist
 from orders.waitlist import offering
 from sandbox.client import Sandbox
@@ -112,11 +112,35 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     _add_gateway_account()
     made |= make_machines(sandbox, owner, clock)
     _wait(owner, clock)
+    made |= _transfers(owner, saver, clock)
     made["choose top-up"] = _page("wallet:pay_top_up", _top_up(owner).pk)
     member = _member(owner)
     users = {"owner": owner, "newcomer": newcomer, "saver": saver, "member": member}
     sessions = {name: _session(user) for name, user in users.items()}
     return Gallery(made | _email_links(newcomer), sessions)
+
+
+def _transfers(owner: User, saver: User, clock: Clock) -> dict[str, str]:
+    """What somebody offers to the owner, and where the owner offers a server."""
+    item = OrderItem.objects.filter(organization__owner=saver).order_by("pk")[0]
+    offered = ServerTransfer.objects.create(
+        organization_id=item.organization_id,
+        item=item,
+        recipient=owner,
+        recipient_email=owner.email,
+        offered_by=saver,
+        offerer_name=saver.full_name,
+        server_name=item.server_name,
+        description="Minecraft 4 GB, 1 GB more memory",
+        recurring_minor=1050,
+        currency="USD",
+        term=Term.MONTHLY,
+        paid_until=clock.now + timedelta(days=12),
+        offered_at=clock.now,
+        expires_at=clock.now + timedelta(days=7),
+    )
+    server = Server.objects.get(name="lantern-smp")
+    return {"transfer": _page("orders:transfer", offered.pk), "offer server": _page("orders:offer_server", server.pk)}
 
 
 def _wait(owner: User, clock: Clock) -> None:

@@ -25,7 +25,8 @@ class View:
 
 NAMES = (
     "home", "products", "category", "category unknown", "product", "configurator", "configurator refused",
-    "configurator hourly", "configurator sold out", "waitlist", "waitlist empty", "cart", "cart empty",
+    "configurator hourly", "configurator sold out", "transfer", "offer server", "waitlist",
+    "waitlist empty", "cart", "cart empty",
     "cart refused", "sign up", "sign up refused", "log in", "log in refused", "log out", "reset", "reset sent",
     "new password", "new password broken", "verification sent", "confirm", "confirm broken", "not found", "csrf",
     "broken", "dashboard", "dashboard empty", "servers", "servers empty", "invoices", "invoices empty",
@@ -110,6 +111,8 @@ def _account(gallery: Gallery) -> Iterator[View]:
         address = f"/{name.replace(' ', '-')}/"
         yield View(name, address, "owner")
         yield View(f"{name} empty", address, "newcomer")
+    yield View("transfer", gallery.addresses["transfer"], "owner")
+    yield View("offer server", gallery.addresses["offer server"], "owner")
     yield View("cancel subscription", gallery.addresses["cancel subscription"], "owner")
     yield View("cancel subscription refused", gallery.addresses["cancel subscription"], "owner", _choose_nothing, 422)
     yield View("pause subscription", gallery.addresses["pause subscription"], "owner")

@@ -78,7 +78,9 @@ def _values(route: Route, parameter: str, tenant: Tenant) -> list[Any]:
     }
     if parameter == "pk" and route.name.startswith("billing:method_"):
         return [tenant.payment_method.pk]
-    if parameter == "pk" and route.name == "orders:choose_plan":
+    if parameter == "pk" and route.name in {"orders:transfer", "orders:answer_transfer", "orders:cancel_transfer"}:
+        return [tenant.server_transfer.pk]
+    if parameter == "pk" and route.name in {"orders:choose_plan", "orders:offer_server"}:
         return [tenant.server.pk]
     if parameter == "pk" and route.name == "orders:leave_waitlist":
         return [tenant.waitlist_entry.pk]

@@ -22,7 +22,7 @@ from core.ids import uuid7
 from core.models import WorkState
 from core.money import Money
 from orders import placement
-from orders.models import Order, PlanChange, WaitlistEntry
+from orders.models import Order, PlanChange, ServerTransfer, WaitlistEntry
 from servers.models import (
     Allocation,
     Blueprint,
@@ -71,6 +71,7 @@ class Tenant:
     credit_note: CreditNote
     operation: Operation
     waitlist_entry: WaitlistEntry
+    server_transfer: ServerTransfer
 
 
 def make_dataset(*, ports: int = 20) -> Dataset:
@@ -162,7 +163,26 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         joined_at=now,
         status="left",
     )
-    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, credit_note, operation, entry)
+    transfer_of_server = ServerTransfer.objects.create(
+        organization=organization,
+        item=server.order_item,
+        recipient=user,
+        recipient_email=f"{mark}@example.com",
+        offered_by=user,
+        offerer_name=f"{mark}-offerer",
+        server_name=f"{mark}-server",
+        description=f"{mark}-plan",
+        recurring_minor=800,
+        currency="USD",
+        term=dataset.price.term,
+        paid_until=now,
+        status="canceled",
+        offered_at=now,
+        expires_at=now,
+        ended_at=now,
+    )
+    others = (method, change, top_up, transfer, credit_note, operation, entry, transfer_of_server)
+    return Tenant(mark, user, organization, *paid, *others)
 
 
 def _contents(server: Server, mark: str) -> Operation:

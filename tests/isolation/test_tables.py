@@ -10,6 +10,7 @@ from accounts.models import Membership, Organization, User
 from core import schema, tenancy
 from core.ids import uuid7
 from core.tenancy.declarations import OWNED, PERSONAL, SHARED, tenancy_of
+from orders.models import ServerTransfer
 from servers.models import Allocation, ServerAccess
 from servers.models.access import PART_OF_SERVER, SERVER
 from tests.isolation.tables import as_owner, is_readable, is_secured, put_row
@@ -21,6 +22,7 @@ CUSTOM: dict[type[models.Model], dict[str, str]] = {
     User: {"id": "user"},
     Membership: {"organization_id": "organization", "user_id": "user"},
     ServerAccess: {"organization_id": "organization", "user_id": "user"},
+    ServerTransfer: {"organization_id": "organization", "recipient_id": "user"},
 }
 # Tables that a tenant's rows are only part of; tests/isolation/test_hostile_statements.py tries them.
 OPEN = {Allocation: "which ports are free is public, and a tenant's are those of its reservations"}

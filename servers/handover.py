@@ -1,0 +1,35 @@
+"""A server that another organization has from now on, with every row that belongs to it."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.models import Organization, User
+from core import tenancy
+from servers.convergence.scheduling import request_convergence
+from servers.models import Reservation, Server, ServerAccess
+
+
+def hand_over(*, server: Server, organization: Organization, owner: User, at: datetime) -> None:
+    """Give the locked server to the organization; its owner's account on the panel gets it by convergence.
+
+    Who had access to it as a plain member no longer has. The keys that hold its rows together are checked at the end of
+    the transaction; a worker that writes for the organization before fails there, and tries again.
+    """
+    with tenancy.within_worker():
+        ServerAccess.objects.filter(server=server).delete()
+        for model in rows_of_servers():
+            model._default_manager.filter(server=server).update(organization=organization)
+        held = Q(pk=server.reservation_id) | Q(extends=server.reservation_id) | Q(server_move__server=server)
+        ids = Reservation.objects.filter(held).values_list("pk", flat=True)
+        Reservation.objects.filter(pk__in=list(ids)).update(organization=organization)
+        Server.objects.filter(pk=server.pk).update(organization=organization, owner=owner)
+        request_convergence(server_ids=[server.pk], at=at)
+
+
+def rows_of_servers() -> list[Any]:
+    """The tables of this app whose rows belong to a server and its organization, but for who has access to it."""
+    related = [each.related_model for each in Server._meta.related_objects if each.field.name == "server"]
+    ours = [model for model in related if model._meta.app_label == Server._meta.app_label]
+    return [model for model in ours if hasattr(model, "organization_id") and model is not ServerAccess]
