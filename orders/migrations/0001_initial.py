@@ -316,6 +316,37 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ServerTransfer',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('recipient_email', models.EmailField(max_length=254, verbose_name="recipient's address")),
+                ('offerer_name', models.CharField(max_length=191, verbose_name='from')),
+                ('server_name', models.CharField(max_length=64, verbose_name='server')),
+                ('description', models.CharField(max_length=255, verbose_name='what it is')),
+                ('recurring_minor', models.BigIntegerField(verbose_name='price per period')),
+                ('currency', models.CharField(max_length=3)),
+                ('term', models.CharField(choices=[('hourly', 'Hourly'), ('monthly', 'Monthly'), ('quarterly', 'Quarterly'), ('semiannually', 'Every six months'), ('yearly', 'Yearly')], max_length=12, verbose_name='billing cycle')),
+                ('paid_until', models.DateTimeField(verbose_name='paid until')),
+                ('status', models.CharField(choices=[('open', 'Offered'), ('accepted', 'Accepted'), ('declined', 'Declined'), ('canceled', 'Canceled')], default='open', max_length=8)),
+                ('offered_at', models.DateTimeField(verbose_name='offered at')),
+                ('expires_at', models.DateTimeField(verbose_name='expires at')),
+                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended at')),
+                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='transfers', to='orders.orderitem', verbose_name='order item')),
+                ('new_organization', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization', verbose_name='taken by')),
+                ('offered_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='offered by')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'transfer of a server',
+                'verbose_name_plural': 'transfers of servers',
+                'ordering': ['-offered_at'],
+            },
+            bases=(core.models.state_machine.StateMachine, models.Model),
+        ),
+        migrations.CreateModel(
             name='WaitlistEntry',
             fields=[
                 ('id', models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='ID')),
@@ -503,6 +534,22 @@ class Migration(migrations.Migration):
             model_name='importrow',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'imported'), ('server__isnull', False)), models.Q(models.Q(('outcome', 'imported'), _negated=True), ('server__isnull', True)), _connector='OR'), name='orders_import_row_has_its_server'),
         ),
+        migrations.AddConstraint(
+            model_name='servertransfer',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['open', 'accepted', 'declined', 'canceled'])), name='orders_transfer_status_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='servertransfer',
+            constraint=models.CheckConstraint(condition=models.Q(('term__in', ['hourly', 'monthly', 'quarterly', 'semiannually', 'yearly'])), name='orders_transfer_term_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='servertransfer',
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'open')), fields=('item',), name='orders_transfer_one_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='servertransfer',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('new_organization__isnull', False), ('status', 'accepted')), models.Q(('ended_at__isnull', True), ('new_organization__isnull', True), ('status', 'open')), models.Q(('ended_at__isnull', False), ('new_organization__isnull', True), ('status__in', ['declined', 'canceled'])), _connector='OR'), name='orders_transfer_taken_by_when_accepted'),
+        ),
         migrations.AddIndex(
             model_name='waitlistentry',
             index=models.Index(condition=models.Q(('status', 'waiting')), fields=['plan', 'region', 'joined_at'], name='orders_waitlist_line'),
@@ -521,6 +568,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='waitlistentry',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', True), ('is_stock_taken', False), ('offered_at__isnull', True), ('reservation__isnull', True), ('status', 'waiting')), ('status', 'left'), models.Q(('expires_at__isnull', False), ('offered_at__isnull', False), ('reservation__isnull', False), ('status__in', ['offered', 'ordered', 'expired'])), _connector='OR'), name='orders_waitlist_with_reservation_iff_offered'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', True), ('is_stock_taken', False), ('offered_at__isnull', True), ('reservation__isnull', True), ('status', 'waiting')), ('status__in', ['left', 'ordered']), models.Q(('expires_at__isnull', False), ('offered_at__isnull', False), ('reservation__isnull', False), ('status__in', ['offered', 'expired'])), _connector='OR'), name='orders_waitlist_with_reservation_iff_offered'),
         ),
     ]
